@@ -1,0 +1,63 @@
+"""The complete input of a decision. What is not in here cannot have mattered."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from brain.ledger import StoredLedger
+from brain.permit import OpenPermit
+from brain.plan import Plan
+from brain.position import LegPosition
+from brain.symbol_rules import SymbolRules
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings that a decision depends on (seconds; percent for the tolerance)."""
+
+    stale_threshold_sec: float
+    cooldown_sec: float
+    qty_tolerance_pct: Decimal
+    plan_max_age_sec: float
+    decision_ttl_sec: float
+    permit_ttl_sec: float
+    execution_grace_sec: float
+
+
+class SnapshotView(msgspec.Struct, frozen=True):
+    """A snapshot as the decision saw it.
+
+    `age_sec` is measured from `verified_at` to now. `believed` is False when the snapshot was verified
+    before trust in the stream was lost: then only a REST read sent after the loss counts, whatever its age.
+    """
+
+    legs: tuple[LegPosition, ...]
+    ts_epoch_ms: int
+    age_sec: float
+    believed: bool = True
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One plan and everything its decision rests on.
+
+    Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
+    `entry_ms` (from the entry id), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
+    `settled` says that a result for this plan came before its decision; `recovering`, that Redis restarted
+    less than one permit TTL ago. `hedge_mode` is None while the account's position mode is unknown.
+    """
+
+    plan: Plan
+    entry_ms: int
+    now_ms: int
+    settled: bool
+    recovering: bool
+    in_allowlist: bool
+    symbol_rules: SymbolRules | None
+    hedge_mode: bool | None
+    hold: bool
+    snapshot: SnapshotView | None
+    ledger: StoredLedger
+    cooldown_text: str | None
+    open_permits: tuple[OpenPermit, ...]
+    rules: Rules

@@ -1,0 +1,52 @@
+"""Exact decimals: read from text, rounded to a step, written without an exponent."""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+
+ZERO = Decimal(0)
+
+#: Wide enough that a sum or product of any two accepted numbers is exact; an inexact result is a bug.
+EXACT = Context(prec=80, traps=[InvalidOperation, Overflow, Inexact])
+
+_DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+_LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
+_SMALLEST_EXPONENT = -18
+
+
+class NotANumber(ValueError):
+    """The text is no finite decimal number of a size that a quantity, price or time can have."""
+
+
+def parse_decimal(text: str) -> Decimal:
+    """Read a finite decimal, such as Python's `str(float)` or Binance's JSON strings write it.
+
+    An exponent is accepted (`1e-05`); NaN, infinities, more than 15 integer or 18 fractional digits and
+    anything that `Decimal` would take but people do not write (underscores, other scripts' digits) are not.
+    Raises NotANumber.
+    """
+    if not _DECIMAL_TEXT.fullmatch(text):
+        raise NotANumber(f"not a decimal number: {text[:40]!r}")
+    number = Decimal(text)
+    if number == 0:
+        return ZERO
+    exponent = number.as_tuple().exponent
+    if number.adjusted() > _LARGEST_EXPONENT or not isinstance(exponent, int):
+        raise NotANumber(f"out of range: {text[:40]!r}")
+    if exponent < _SMALLEST_EXPONENT and number.normalize(EXACT).as_tuple().exponent < _SMALLEST_EXPONENT:  # type: ignore[operator]
+        raise NotANumber(f"more decimals than any quantity has: {text[:40]!r}")
+    return number
+
+
+def plain(number: Decimal) -> str:
+    """Signed decimal text, never in exponent form, without trailing zeros; zero is `0`."""
+    if number == 0:
+        return "0"
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def floor_to_step(quantity: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` (> 0) that is not above `quantity` (>= 0)."""
+    return EXACT.multiply(EXACT.divide_int(quantity, step), step)
