@@ -15,7 +15,7 @@ _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _SMALLEST_EXPONENT = -18
 
 
-class NotANumber(ValueError):
+class NotANumberError(ValueError):
     """The text is no finite decimal number of a size that a quantity, price or time can have."""
 
 
@@ -24,18 +24,18 @@ def parse_decimal(text: str) -> Decimal:
 
     An exponent is accepted (`1e-05`); NaN, infinities, more than 15 integer or 18 fractional digits and
     anything that `Decimal` would take but people do not write (underscores, other scripts' digits) are not.
-    Raises NotANumber.
+    Raises NotANumberError.
     """
     if not _DECIMAL_TEXT.fullmatch(text):
-        raise NotANumber(f"not a decimal number: {text[:40]!r}")
+        raise NotANumberError(f"not a decimal number: {text[:40]!r}")
     number = Decimal(text)
     if number == 0:
         return ZERO
     exponent = number.as_tuple().exponent
     if number.adjusted() > _LARGEST_EXPONENT or not isinstance(exponent, int):
-        raise NotANumber(f"out of range: {text[:40]!r}")
+        raise NotANumberError(f"out of range: {text[:40]!r}")
     if exponent < _SMALLEST_EXPONENT and number.normalize(EXACT).as_tuple().exponent < _SMALLEST_EXPONENT:  # type: ignore[operator]
-        raise NotANumber(f"more decimals than any quantity has: {text[:40]!r}")
+        raise NotANumberError(f"more decimals than any quantity has: {text[:40]!r}")
     return number
 
 

@@ -84,7 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def unrealized_pnl(self) -> Decimal:
         """(mark - entry) x amount, summed over the legs; in quote currency."""
-        return sum(((self.mark_price - leg.entry_price) * leg.amount for leg in self.legs if leg.amount), ZERO)
+        return sum(((self.mark_price - leg.entry_price) * leg.amount for leg in self.legs), ZERO)
 
     @property
     def hedged(self) -> bool:

@@ -1,0 +1,47 @@
+"""What flows between actors: typed, frozen messages, and the channels that carry them.
+
+Every channel is bounded and says what happens when it is full: it pushes back, conflates, or drops the
+oldest and counts it. Channels are made once by the supervisor and outlive the actors on both ends.
+"""
+
+from channels.book import BookEntry, SnapshotBook, StreamProof
+from channels.conflating import Conflating
+from channels.drop_oldest import DropOldest
+from channels.latest import LatestValue
+from channels.messages import (
+    Count,
+    FillObserved,
+    MetricEvent,
+    Observe,
+    OnDemandRead,
+    PositionObserved,
+    SetGauge,
+    ShardMessage,
+    SnapshotChanged,
+    StreamConnected,
+    StreamLost,
+    StreamProven,
+)
+from channels.push_back import PushBack
+
+__all__ = [
+    "BookEntry",
+    "Conflating",
+    "Count",
+    "DropOldest",
+    "FillObserved",
+    "LatestValue",
+    "MetricEvent",
+    "Observe",
+    "OnDemandRead",
+    "PositionObserved",
+    "PushBack",
+    "SetGauge",
+    "ShardMessage",
+    "SnapshotBook",
+    "SnapshotChanged",
+    "StreamConnected",
+    "StreamLost",
+    "StreamProof",
+    "StreamProven",
+]

@@ -1,0 +1,54 @@
+"""A channel in which the newest message of a key replaces the one still waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Conflating(Generic[T]):
+    """Many senders, one receiver; holds at most one message a key, so it is bounded by the number of keys.
+
+    Overflow rule: conflate. `newer(waiting, arriving)` chooses which of two messages of one key stays; by
+    default the arriving one does. Sending never blocks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: Callable[[T], Hashable],
+        newer: Callable[[T, T], T] = lambda _waiting, arriving: arriving,
+    ) -> None:
+        self.name = name
+        self._key = key
+        self._newer = newer
+        self._waiting: dict[Hashable, T] = {}
+        self._receiver = trio.lowlevel.ParkingLot()
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting."""
+        return len(self._waiting)
+
+    def send(self, message: T) -> None:
+        """Leave `message` for the receiver, in place of one of the same key that still waits.
+
+        What stays takes its place behind all that was sent before: a message never overtakes another key's
+        earlier one, so a proof that all was told cannot come before what was told.
+        """
+        key = self._key(message)
+        waiting = self._waiting.pop(key, None)
+        self._waiting[key] = message if waiting is None else self._newer(waiting, message)
+        self._receiver.unpark()
+
+    async def receive_all(self) -> list[T]:
+        """Wait until there is a message, and take all of them, in the order of their sending."""
+        while not self._waiting:
+            await self._receiver.park()
+        taken = list(self._waiting.values())
+        self._waiting.clear()
+        return taken

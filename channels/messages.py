@@ -1,0 +1,111 @@
+"""The messages. All frozen; times of this host are `Moment`s, times of the exchange are epoch ms."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import trio
+
+from brain.moment import Moment
+from brain.position import Leg, LegPosition, Snapshot
+
+
+class PositionObserved(msgspec.Struct, frozen=True):
+    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`)."""
+
+    symbol: str
+    position: LegPosition
+    received: Moment
+
+
+class FillObserved(msgspec.Struct, frozen=True):
+    """The private stream told a fill (`ORDER_TRADE_UPDATE` with execution type TRADE, or CALCULATED).
+
+    `cumulative` is the order's filled quantity so far (`z`), `transaction_ms` the exchange's `T`.
+    `client_order_id` tells liquidation (`autoclose-…`), ADL (`adl_autoclose`) and settlement
+    (`settlement_autoclose-…`) from orders that somebody sent.
+    """
+
+    symbol: str
+    leg: Leg
+    order_id: str
+    client_order_id: str
+    order_side: str
+    cumulative: Decimal
+    status: str
+    transaction_ms: int
+    received: Moment
+
+
+class StreamConnected(msgspec.Struct, frozen=True):
+    """A private stream connection stands since `since`; no event after that is missed while it lives.
+
+    `epoch` grows by one with each period of unbroken connection.
+    """
+
+    epoch: int
+    since: Moment
+
+
+class StreamProven(msgspec.Struct, frozen=True):
+    """A ping of connection period `epoch` was answered: what was told until `as_of` is complete."""
+
+    epoch: int
+    as_of: Moment
+
+
+class StreamLost(msgspec.Struct, frozen=True):
+    """From `at` on, silence means nothing: only a REST read sent after it makes a snapshot fresh."""
+
+    epoch: int
+    at: Moment
+    why: str
+
+
+#: What the private stream tells a snapshot fetcher. Told in the order in which it came to be known.
+ShardMessage = PositionObserved | FillObserved | StreamConnected | StreamProven | StreamLost
+
+
+class OnDemandRead(msgspec.Struct, frozen=True):
+    """A decision waits for one symbol's position, until `deadline_sec` (trio's clock).
+
+    The fetcher sends None through `reply` once the book holds what it read, or an error's text.
+    """
+
+    symbol: str
+    plan_id: str
+    deadline_sec: float
+    reply: trio.MemorySendChannel[str | None]
+
+
+class SnapshotChanged(msgspec.Struct, frozen=True):
+    """A symbol's position, as now known, is another than before (or known for the first time)."""
+
+    snapshot: Snapshot
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Add `amount` to the counter `name` at `labels`, in the order in which the metric declares them."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    amount: float = 1
+
+
+class SetGauge(msgspec.Struct, frozen=True):
+    """Set the gauge `name` at `labels` to `value`."""
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+class Observe(msgspec.Struct, frozen=True):
+    """Add one observation, in seconds, to the histogram `name`."""
+
+    name: str
+    seconds: float
+
+
+MetricEvent = Count | SetGauge | Observe
