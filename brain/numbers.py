@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_DOWN, Context, Decimal, Inexact, InvalidOperation, Overflow
+from typing import cast
 
 ZERO = Decimal(0)
 
@@ -12,7 +13,9 @@ EXACT = Context(prec=80, traps=[InvalidOperation, Overflow, Inexact])
 
 _DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
-_SMALLEST_EXPONENT = -18
+_MOST_DECIMALS = 18
+_SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
+_CUTTING = Context(prec=80, traps=[InvalidOperation])
 
 
 class NotANumberError(ValueError):
@@ -26,17 +29,43 @@ def parse_decimal(text: str) -> Decimal:
     anything that `Decimal` would take but people do not write (underscores, other scripts' digits) are not.
     Raises NotANumberError.
     """
+    number = _bounded(text)
+    if _decimals(number) > _MOST_DECIMALS and _decimals(number.normalize(EXACT)) > _MOST_DECIMALS:
+        raise NotANumberError(f"more decimals than any quantity has: {text[:40]!r}")
+    return number
+
+
+def parse_decimal_down(text: str) -> Decimal:
+    """Read a decimal as `parse_decimal` does, but cut off what is beyond its 18 decimals.
+
+    For quantities that somebody divided as floats and never rounded (`0.0018408917647709654`): the result
+    is never further from zero than the text says, and any step size is far coarser. Raises NotANumberError,
+    also when nothing would be left: zero would mean "not given".
+    """
+    number = _bounded(text)
+    if _decimals(number) <= _MOST_DECIMALS:
+        return number
+    cut = number.quantize(_SMALLEST, ROUND_DOWN, _CUTTING)
+    if cut == 0:
+        raise NotANumberError(f"smaller than any quantity: {text[:40]!r}")
+    return cut
+
+
+def _bounded(text: str) -> Decimal:
+    """A finite decimal below 10^15, zero always as `0`."""
     if not _DECIMAL_TEXT.fullmatch(text):
         raise NotANumberError(f"not a decimal number: {text[:40]!r}")
     number = Decimal(text)
     if number == 0:
         return ZERO
-    exponent = number.as_tuple().exponent
-    if number.adjusted() > _LARGEST_EXPONENT or not isinstance(exponent, int):
+    if number.adjusted() > _LARGEST_EXPONENT:
         raise NotANumberError(f"out of range: {text[:40]!r}")
-    if exponent < _SMALLEST_EXPONENT and number.normalize(EXACT).as_tuple().exponent < _SMALLEST_EXPONENT:  # type: ignore[operator]
-        raise NotANumberError(f"more decimals than any quantity has: {text[:40]!r}")
     return number
+
+
+def _decimals(number: Decimal) -> int:
+    """How many digits a finite number has after its point; negative for a positive exponent."""
+    return -cast("int", number.as_tuple().exponent)
 
 
 def plain(number: Decimal) -> str:

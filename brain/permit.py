@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
 from brain.position import Leg, PositionSide
+
+#: Values that can be written as JSON without loss.
+Details: TypeAlias = dict[str, Decimal | float | int | str | bool | None]
 
 
 class Kind(StrEnum):
@@ -71,7 +75,11 @@ class Decision(msgspec.Struct, frozen=True):
     `quantity` is the safe quantity in contracts: what may be closed; 0 on an allowed open or add means the
     plan's own quantity, on `no_quantity_change` nothing. `reserve` is what the answer takes from the leg's
     available amount (for an open or add, the plan's quantity), 0 for a deny. `details` holds the numbers
-    that the deciding rule compared, as JSON-ready values (exact decimals as `Decimal`).
+    that the deciding rule compared, as JSON-ready values (exact decimals as `Decimal`); empty on an allow.
+
+    A deny that came before the position could tell has `kind` NONE, `leg` BOTH, and None for `order_side`
+    (`BUY`, `SELL`) and `position_side` (which way the leg points). `warnings` are for the log: what was
+    ignored on the way, whatever the answer.
     """
 
     allow: bool
@@ -82,4 +90,5 @@ class Decision(msgspec.Struct, frozen=True):
     quantity: Decimal
     reserve: Decimal
     position_side: PositionSide | None
-    details: dict[str, Decimal | float | int | str | bool | None]
+    details: Details
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,234 @@
+"""Execution results: three dialects of `quantum:stream:apply.result`, read once into one form.
+
+Whatever the bytes, the answer is a value: an executed result, a refused one, or a dead letter with its error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_plan_id, is_symbol
+from brain.numbers import ZERO, NotANumberError, parse_decimal
+
+_FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
+_FINAL_UNFILLED = _FINAL - {"FILLED"}
+_STEP_NOT_SENT = frozenset({"SKIPPED", "WOULD_EXECUTE"})
+_EXECUTED = {"true": True, "1": True, "false": False, "0": False}
+_WHOLE_NUMBER = re.compile(r"[0-9]+")
+
+
+class FilledOrder(msgspec.Struct, frozen=True):
+    """What one order of a result has filled so far.
+
+    `cumulative` is in contracts, 0 only where an order ended without a fill. `side` is `BUY` or `SELL`; None
+    when the result does not tell (or says `CLOSE`): then the plan's decision does. `status` is as told,
+    empty when absent. `final`: nothing more will be filled. A result without a status is final, because
+    the executors send market orders and report them when they are done.
+    """
+
+    order_id: str
+    side: str | None
+    cumulative: Decimal
+    status: str
+    final: bool
+
+
+class ExecutedResult(msgspec.Struct, frozen=True):
+    """At least one order was sent for the plan. `timestamp_sec` is the executor's clock, None if unreadable."""
+
+    plan_id: str
+    symbol: str
+    orders: tuple[FilledOrder, ...]
+    timestamp_sec: Decimal | None
+    decision: str
+
+
+class RefusedResult(msgspec.Struct, frozen=True):
+    """The executor will not execute the plan. `symbol` is None when it does not say for which symbol."""
+
+    plan_id: str
+    symbol: str | None
+
+
+class DeadResult(msgspec.Struct, frozen=True):
+    """A result that cannot be booked: a dead letter with `error`."""
+
+    error: str
+
+
+class _Step(msgspec.Struct):
+    """One element of `steps_results`. Raw, so that ids and quantities keep each of their digits."""
+
+    order_id: msgspec.Raw = msgspec.Raw()
+    executed_qty: msgspec.Raw = msgspec.Raw()
+    side: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
+
+
+class _Details(msgspec.Struct):
+    """The JSON object in `details`."""
+
+    order_id: msgspec.Raw = msgspec.Raw()
+    filled_qty: msgspec.Raw = msgspec.Raw()
+    side: msgspec.Raw = msgspec.Raw()
+    order_status: msgspec.Raw = msgspec.Raw()
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What any dialect tells of one order; None for what it does not."""
+
+    order_id: str | None
+    quantity: str | None
+    side: str | None
+    status: str | None
+
+
+class _UnbookableError(ValueError):
+    pass
+
+
+def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult | DeadResult:
+    """Read an entry of `apply.result`. Never raises.
+
+    An executed result has a plan id, a symbol, and at least one order with an id and a quantity. Fields
+    that do not matter for the ledger may hold anything.
+    """
+    try:
+        return _read(fields)
+    except (_UnbookableError, UnreadableFieldError, NotANumberError) as error:
+        return DeadResult(str(error))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return DeadResult(f"unreadable JSON: {error}")
+
+
+def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
+    executed = _EXECUTED.get((field_text(fields, b"executed") or "").lower())
+    if executed is None:
+        raise _UnbookableError("executed: missing, or neither True nor False")
+    plan_id = field_text(fields, b"plan_id")
+    if plan_id is None or not is_plan_id(plan_id):
+        raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
+    if not executed:
+        return RefusedResult(plan_id, _symbol_if_readable(fields))
+    symbol = field_text(fields, b"symbol")
+    if symbol is None or not is_symbol(symbol):
+        raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")
+    orders = _orders(_told(fields))
+    if not orders:
+        raise _UnbookableError("executed, but no order with an id and a filled quantity")
+    return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
+
+
+def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
+    """What the entry tells of its orders, whichever dialect it speaks."""
+    steps = field_text(fields, b"steps_results")
+    if steps is not None:
+        return [
+            _Told(
+                _order_id(step.order_id), _scalar(step.executed_qty), _scalar(step.side), _scalar(step.status)
+            )
+            for step in msgspec.json.decode(steps, type=list[_Step])
+        ]
+    details = field_text(fields, b"details")
+    if details is not None:
+        told = msgspec.json.decode(details, type=_Details)
+        return [
+            _Told(
+                _order_id(told.order_id),
+                _scalar(told.filled_qty),
+                _scalar(told.side),
+                _scalar(told.order_status),
+            )
+        ]
+    names = (b"order_id", b"filled_qty", b"side", b"order_status")
+    return [_Told(*(field_text(fields, name) for name in names))]
+
+
+def _orders(told: Iterable[_Told]) -> tuple[FilledOrder, ...]:
+    """The orders among what was told; several mentions of one order become its largest quantity."""
+    orders: dict[str, FilledOrder] = {}
+    for mention in told:
+        order = _order(mention)
+        if order is None:
+            continue
+        known = orders.get(order.order_id)
+        if known is not None:
+            if known.side != order.side:
+                raise _UnbookableError(f"order {order.order_id}: told with two sides")
+            larger = max(known, order, key=lambda either: either.cumulative)
+            order = msgspec.structs.replace(larger, final=known.final or order.final)
+        orders[order.order_id] = order
+    return tuple(orders.values())
+
+
+def _order(told: _Told) -> FilledOrder | None:
+    """One mention of an order; None for a step that sent none, or that only placed one (a stop loss)."""
+    status = (told.status or "").upper()
+    quantity = ZERO if told.quantity is None else parse_decimal(told.quantity)
+    if quantity < 0:
+        raise _UnbookableError(f"quantity: negative: {told.quantity!r}")
+    order_id = None if told.order_id == "0" else told.order_id
+    if order_id is None:
+        if quantity > 0 and status not in _STEP_NOT_SENT:
+            raise _UnbookableError(f"filled {told.quantity} without an order id")
+        return None
+    if not is_order_id(order_id):
+        raise _UnbookableError(f"order_id: unusable: {order_id[:70]!r}")
+    if quantity == 0 and (told.quantity is None or status not in _FINAL_UNFILLED):
+        return None
+    return FilledOrder(order_id, _side(told.side), quantity, status, status in _FINAL or not status)
+
+
+def _side(told: str | None) -> str | None:
+    side = (told or "CLOSE").upper()
+    if side == "CLOSE":
+        return None
+    if side not in ("BUY", "SELL"):
+        raise _UnbookableError(f"side: neither BUY nor SELL: {side[:40]!r}")
+    return side
+
+
+def _scalar(raw: msgspec.Raw) -> str | None:
+    """A JSON string's content, or a JSON number exactly as it was written."""
+    encoded = bytes(raw)
+    if not encoded:
+        return None
+    if encoded.startswith(b'"'):
+        return given(msgspec.json.decode(encoded, type=str))
+    if encoded[:1] in b"-0123456789":
+        return encoded.decode()
+    if encoded == b"null":
+        return None
+    raise _UnbookableError(f"neither text nor a number: {encoded[:40].decode(errors='replace')}")
+
+
+def _order_id(raw: msgspec.Raw) -> str | None:
+    text = _scalar(raw)
+    if text is not None and not bytes(raw).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(text):
+        raise _UnbookableError(f"order_id: not a whole number: {text[:40]}")
+    return text
+
+
+def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """A field that no booking depends on: unreadable is as good as missing."""
+    try:
+        return field_text(fields, name)
+    except UnreadableFieldError:
+        return None
+
+
+def _symbol_if_readable(fields: Mapping[bytes, bytes]) -> str | None:
+    symbol = _lenient(fields, b"symbol")
+    return symbol if symbol is not None and is_symbol(symbol) else None
+
+
+def _timestamp(fields: Mapping[bytes, bytes]) -> Decimal | None:
+    text = _lenient(fields, b"timestamp")
+    try:
+        return None if text is None else parse_decimal(text)
+    except NotANumberError:
+        return None

@@ -1,0 +1,170 @@
+"""What actors ask of the store: one small protocol a role, so that a constructor shows what an actor touches.
+
+Every method raises StoreUnavailableError while Redis is away and StoreRefusedError when it refuses. Methods
+that take a `fence` write only while it is the current lease, and raise FencedError otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from store.records import (
+    Adoption,
+    BookingState,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    LeaseReply,
+    ResultCommit,
+    SnapshotWrite,
+    UniverseKeys,
+)
+
+
+class PlanStore(Protocol):
+    """The permit evaluator's side."""
+
+    async def create_plan_group(self, *, lost: bool) -> None:
+        """Make sure the plan stream's consumer group exists: from now on, or if `lost` from the start."""
+        ...
+
+    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
+        """Plans that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError."""
+        ...
+
+    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        """Claim the oldest pending plan behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+        ...
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        """Write each decision whole or not at all; one verdict each, in order."""
+        ...
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        """Be done with entries that ask for no permit."""
+        ...
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        """Put an entry that cannot be answered into the dead-letter stream, and acknowledge it."""
+        ...
+
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
+        ...
+
+
+class ResultStore(Protocol):
+    """The ledger writer's side."""
+
+    async def create_result_group(self, *, lost: bool) -> None:
+        """Make sure the consumer group on the result stream exists.
+
+        It begins behind the last booked result; if that is not known, from now on, or if `lost` from the
+        start.
+        """
+        ...
+
+    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
+        """Results that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError."""
+        ...
+
+    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        """Claim the oldest pending result behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+        ...
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        """What the booking of a result rests on."""
+        ...
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> bool:
+        """Book a result whole. False: what it rests on has changed, and nothing was written."""
+        ...
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        """`last_known_amt` of the ledgers that exist."""
+        ...
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        """Create the ledgers that are still missing; the symbols for which it did."""
+        ...
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        """Let ledgers live for another `ttl_ms`, and bring the fields that P3.4 reads into line."""
+        ...
+
+
+class SnapshotStore(Protocol):
+    """The snapshot fetchers' side."""
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        """Replace snapshot hashes whole."""
+        ...
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        symbols: Sequence[str],
+        *,
+        times: tuple[str, str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        """Set the `ts_…` fields, given as `times`, of existing snapshots; the symbols that have none."""
+        ...
+
+
+class UniverseStore(Protocol):
+    """The candidate planner's side."""
+
+    async def universe(self) -> UniverseKeys:
+        """The universe keys as they are."""
+        ...
+
+    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+        """The newest intents since `since_ms`, newest first."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """The lease holder's side."""
+
+    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+        """Renew the lease named by `fence`, or take it if it is free or `instance`'s own."""
+        ...
+
+    async def release_lease(self, fence: str) -> None:
+        """Give the lease up, if it is still ours."""
+        ...
+
+
+class BanStore(Protocol):
+    """Remembers a ban by the exchange, so that a restart does not walk into it."""
+
+    async def remember_ban(self, until_wall_ms: int) -> None:
+        """Keep `until_wall_ms` (this host's clock) until it has passed."""
+        ...
+
+    async def remembered_ban(self) -> int | None:
+        """When the remembered ban ends, None if there is none."""
+        ...
+
+
+class Store(PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, Protocol):
+    """All of it."""
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, without credentials: for people to read."""
+        ...
+
+
+__all__ = [
+    "BanStore",
+    "LeaseStore",
+    "PlanStore",
+    "ResultStore",
+    "SnapshotStore",
+    "Store",
+    "UniverseStore",
+]

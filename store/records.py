@@ -1,0 +1,195 @@
+"""The records that go to the store and come back. Times are Redis's clock (epoch ms) unless a name tells.
+
+What goes into a script goes as msgpack, and Redis's reader of it knows text but no binary type: arbitrary
+bytes are written as text with escapes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from brain.ledger import StoredLedger
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A stream entry as delivered for the `deliveries`-th time (1: new).
+
+    `fields` is None when the entry was trimmed or deleted while it was pending.
+    """
+
+    id: str
+    fields: Mapping[bytes, bytes] | None
+    deliveries: int = 1
+
+    @property
+    def published_ms(self) -> int:
+        """When Redis took the entry in."""
+        return int(self.id.split("-", 1)[0])
+
+
+class SymbolState(msgspec.Struct, frozen=True):
+    """What Redis holds of a symbol, as far as decisions rest on it: raw text, as stored.
+
+    `permits` are the open permits that have not expired, by plan id; `permits_version` changes with every
+    change of them.
+    """
+
+    hold: bool = False
+    cooldown: str | None = None
+    ledger: StoredLedger = StoredLedger()
+    permits_version: str | None = None
+    permits: tuple[tuple[str, str], ...] = ()
+    settled: bool = False
+
+
+class Assumed(msgspec.Struct, frozen=True, array_like=True):
+    """The state that a decision rests on: what the commit compares with what is stored then."""
+
+    hold: bool
+    cooldown: str | None
+    last_known_amt: str | None
+    last_order_id: str | None
+    last_order_time_epoch: str | None
+    long_amt: str | None
+    short_amt: str | None
+    permits_version: str | None
+    live_permits: int
+    settled: bool
+
+
+class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
+    """A decision ready to be written, whole or not at all.
+
+    `assumed` is None for an answer that rests on the plan alone. `deadline_ms` is the last moment at which
+    it may be written (0: any). `reservation` is empty or `leg|kind|order_side|quantity`; it lives for
+    `reservation_life_ms`. `dead_fields`, flat names and values, go to the dead-letter stream if not empty.
+    """
+
+    entry_id: str
+    plan_id: str
+    symbol: str
+    assumed: Assumed | None
+    deadline_ms: int
+    mark: str
+    mark_ttl_ms: int
+    permit: str
+    permit_ttl_ms: int
+    reservation: str
+    reservation_life_ms: int
+    audit_fields: tuple[str, ...]
+    dead_fields: tuple[str, ...] = ()
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The decision was written; its reservation, if any, expires at `reservation_expires_ms`."""
+
+    reservation_expires_ms: int
+
+
+class AlreadyDecided(msgspec.Struct, frozen=True):
+    """Another delivery of this plan was decided before; the entry is acknowledged."""
+
+
+class TooLate(msgspec.Struct, frozen=True):
+    """The commit came after the decision's deadline; nothing was written."""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The state is not what the decision assumed; nothing was written. `state` is what it is now."""
+
+    state: SymbolState
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A key that this service owns has a wrong type; nothing was written."""
+
+    error: str
+
+
+Verdict = Committed | AlreadyDecided | TooLate | Changed | Broken
+
+
+class CommitReply(msgspec.Struct, frozen=True):
+    """A verdict for each decision, in order, and Redis's clock at the commit."""
+
+    now_ms: int
+    verdicts: tuple[Verdict, ...]
+
+
+class BookingState(msgspec.Struct, frozen=True):
+    """What a result's booking rests on: raw text, as stored; None where nothing is stored."""
+
+    ledger: StoredLedger
+    version: str | None
+    orders: Mapping[str, str]
+    permit: str | None
+    plan_mark: str | None
+
+
+class OrderWrite(msgspec.Struct, frozen=True, array_like=True):
+    """An order's memory: `before` as read (None: none), `after` to be stored."""
+
+    order_id: str
+    before: str | None
+    after: str
+
+
+class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
+    """A result's booking, whole or not at all: ledger, order memory, open permit, mark, acknowledgement.
+
+    `ledger_fields` is empty when the ledger stays as it is. `permit_after` is None to leave the open permit
+    alone, empty to end it. `revoke_permit` deletes the permit key too. `mark_after`, when not empty, is
+    stored as the plan's mark. `compare` false books nothing and needs no comparison (dead letters).
+    """
+
+    entry_id: str
+    plan_id: str
+    symbol: str
+    compare: bool
+    before_amounts: tuple[str | None, str | None, str | None]
+    before_version: str | None
+    ledger_fields: tuple[str, ...]
+    ledger_ttl_ms: int
+    orders: tuple[OrderWrite, ...]
+    permit_before: str | None
+    permit_after: str | None
+    revoke_permit: bool
+    mark_before: str | None
+    mark_after: str
+    mark_ttl_ms: int
+    dead_fields: tuple[str, ...] = ()
+    event_fields: tuple[str, ...] = ()
+
+
+class Adoption(msgspec.Struct, frozen=True, array_like=True):
+    """A ledger to be created for a symbol that has none, with the event that says so (may be empty)."""
+
+    symbol: str
+    ledger_fields: tuple[str, ...]
+    event_fields: tuple[str, ...]
+
+
+class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
+    """A snapshot hash to be replaced whole: flat field names and values."""
+
+    symbol: str
+    ttl_sec: int
+    fields: tuple[str, ...]
+
+
+class UniverseKeys(msgspec.Struct, frozen=True):
+    """The raw values of the universe keys; None where missing or of a wrong type."""
+
+    active: bytes | None
+    meta: Mapping[bytes, bytes] | None
+    last_ok: bytes | None
+
+
+class LeaseReply(msgspec.Struct, frozen=True):
+    """Whether the lease is ours (then `fence` goes with every write), and whose it is."""
+
+    held: bool
+    fence: str
+    holder: str

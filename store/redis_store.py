@@ -1,0 +1,250 @@
+"""The store on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+import trio_asyncio
+
+from brain.ledger import StoredLedger
+from store.errors import StoreRefusedError
+from store.keys import GROUP, Keys
+from store.records import (
+    Adoption,
+    BookingState,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    LeaseReply,
+    ResultCommit,
+    SnapshotWrite,
+    UniverseKeys,
+)
+from store.redis_link import RedisLink
+from store.replies import read_commit_reply, read_entries, read_text
+from store.script_runner import ScriptRunner
+
+_BLOCK_MARGIN_SEC = 2.0
+_LONGEST_BLOCK_SEC = 2.0
+_pack = msgspec.msgpack.encode
+
+
+class RedisStore:
+    """Redis behind `store.protocol.Store`.
+
+    Each blocking reader has a client of its own, so that waiting for plans never delays a commit.
+    """
+
+    def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
+        """`consumer`: this instance's name in the consumer groups. `timeout_sec` bounds every answer."""
+        self.address = _without_credentials(url)
+        self._keys = keys
+        self._consumer = consumer
+        reader_sec = _LONGEST_BLOCK_SEC + _BLOCK_MARGIN_SEC
+        self._writes = RedisLink(url, timeout_sec=timeout_sec)
+        self._plan_reads = RedisLink(url, timeout_sec=reader_sec)
+        self._result_reads = RedisLink(url, timeout_sec=reader_sec)
+        self._scripts = ScriptRunner(self._writes)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in (self._writes, self._plan_reads, self._result_reads):
+            await link.close()
+
+    async def create_plan_group(self, *, lost: bool) -> None:
+        await self._create_group(self._keys.plans, "0" if lost else "$")
+
+    async def create_result_group(self, *, lost: bool) -> None:
+        last = await self._writes.command("GET", self._keys.last_result_id)
+        start = last.decode() if last else "0" if lost else "$"
+        await self._create_group(self._keys.results, start)
+
+    async def _create_group(self, stream: str, start: str) -> None:
+        try:
+            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
+        except StoreRefusedError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)
+
+    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new(self._result_reads, self._keys.results, count, block_ms)
+
+    async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
+        answer = await link.command(
+            "XREADGROUP", "GROUP", GROUP, self._consumer,
+            "COUNT", count, "BLOCK", min(block_ms, round(_LONGEST_BLOCK_SEC * 1000)),
+            "STREAMS", stream, ">",
+        )  # fmt: skip
+        return read_entries(answer)
+
+    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        return await self._recover(fence, self._keys.plans, after, idle_ms)
+
+    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        return await self._recover(fence, self._keys.results, after, idle_ms)
+
+    async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
+        answer = await self._scripts.run(
+            "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+        )
+        if not answer:
+            return None
+        entry_id, deliveries, flat = answer
+        fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None
+        return Entry(entry_id.decode(), fields, deliveries)
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        answer = await self._scripts.run(
+            "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
+        )
+        return read_commit_reply(answer)
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._acknowledge(fence, entry_ids, ())
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._acknowledge(fence, (entry_id,), fields)
+
+    async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+        await self._scripts.run(
+            "acknowledge", self._keys.prefix, fence, GROUP, self._keys.plans, self._keys.dead_plans,
+            _pack(ids), _pack(fields),
+        )  # fmt: skip
+
+    async def redis_now_ms(self) -> int:
+        seconds, microseconds = await self._writes.command("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        commands: list[tuple[bytes | str | int | float, ...]] = [
+            (
+                "HMGET", self._keys.ledger(symbol),
+                "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",
+                "version",
+            ),
+            ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
+            ("GET", self._keys.plan_mark(plan_id)),
+        ]  # fmt: skip
+        commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
+        ledger, permit, mark, *memories = await self._writes.pipeline(commands)
+        if isinstance(ledger, Exception):
+            raise StoreRefusedError(f"ledger of {symbol}: {ledger}")
+        amount, order_id, order_time, long_amount, short_amount, version = map(read_text, ledger)
+        remembered = {
+            order: text
+            for order, memory in zip(order_ids, memories, strict=True)
+            if (text := read_text(memory)) is not None
+        }
+        return BookingState(
+            StoredLedger(amount, order_id, order_time, long_amount, short_amount),
+            version,
+            remembered,
+            read_text(permit),
+            read_text(mark),
+        )
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> bool:
+        answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
+        return bool(answer)
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        answers = await self._writes.pipeline(
+            [("HGET", self._keys.ledger(symbol), "last_known_amt") for symbol in symbols]
+        )
+        return {
+            symbol: text
+            for symbol, answer in zip(symbols, answers, strict=True)
+            if (text := read_text(answer)) is not None
+        }
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        answer = await self._scripts.run("adopt_ledgers", self._keys.prefix, fence, ttl_ms, _pack(adoptions))
+        return [symbol.decode() for symbol in answer]
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        await self._scripts.run("renew_ledgers", self._keys.prefix, fence, ttl_ms, *symbols)
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        await self._scripts.run("write_snapshots", self._keys.prefix, fence, _pack(snapshots))
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        symbols: Sequence[str],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        answer = await self._scripts.run(
+            "prove_snapshots",
+            self._keys.prefix,
+            fence,
+            ttl_sec,
+            times["ts_epoch"],
+            times["ts_epoch_ms"],
+            times["ts_iso"],
+            verified_by,
+            *symbols,
+        )
+        return [symbol.decode() for symbol in answer]
+
+    async def universe(self) -> UniverseKeys:
+        active, meta, last_ok = await self._writes.pipeline(
+            [
+                ("GET", self._keys.universe_active),
+                ("HGETALL", self._keys.universe_meta),
+                ("GET", self._keys.universe_last_ok),
+            ]
+        )
+        return UniverseKeys(
+            active if isinstance(active, bytes) else None,
+            meta if isinstance(meta, Mapping) and meta else None,
+            last_ok if isinstance(last_ok, bytes) else None,
+        )
+
+    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+        answer = await self._writes.command(
+            "XREVRANGE", self._keys.intents, "+", str(since_ms), "COUNT", count
+        )
+        return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
+
+    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+        held, lease = await self._scripts.run("hold_lease", self._keys.prefix, instance, fence or "", ttl_ms)
+        text = lease.decode()
+        return LeaseReply(bool(held), text, text.partition(":")[2])
+
+    async def release_lease(self, fence: str) -> None:
+        await self._scripts.run("release_lease", self._keys.prefix, fence)
+
+    async def remember_ban(self, until_wall_ms: int) -> None:
+        await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
+
+    async def remembered_ban(self) -> int | None:
+        until = await self._writes.command("GET", self._keys.ban)
+        return int(until) if until and until.isdigit() else None
+
+
+@asynccontextmanager
+async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIterator[RedisStore]:
+    """A store within its own asyncio loop on trio; connects lazily, so Redis need not be there yet."""
+    async with trio_asyncio.open_loop():
+        store = RedisStore(url, keys=Keys(prefix), consumer=consumer)
+        try:
+            yield store
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(1):
+                await store.close()
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -1,0 +1,19 @@
+-- Creates ledgers that are still missing. ARGV: prefix, fence, ttl ms, msgpack of Adoption[].
+-- Answers the symbols for which it did. A key of a wrong type is left alone: it is nobody's ledger.
+local prefix, fence, ttl = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+local events = prefix .. ':stream:reconcile.events'
+local adopted = {}
+for _, a in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local key = prefix .. ':position:ledger:' .. a[1]
+  local kind = redis.call('TYPE', key).ok
+  if kind == 'none' or (kind == 'hash' and redis.call('HEXISTS', key, 'last_known_amt') == 0) then
+    redis.call('HSET', key, unpack(a[2]))
+    redis.call('PEXPIRE', key, ttl)
+    if #a[3] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(a[3])) end
+    adopted[#adopted + 1] = a[1]
+  end
+end
+return adopted

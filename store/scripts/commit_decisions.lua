@@ -1,0 +1,109 @@
+-- Writes decisions, each whole or not at all. ARGV: prefix, fence, group, msgpack of DecisionCommit[].
+-- Everything is read, and every type checked, before a decision's first write; the permit comes last, so
+-- that nobody sees a permit whose reservation, mark or audit record is missing.
+local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+local plans = prefix .. ':stream:apply.plan'
+local audit = prefix .. ':stream:permit.audit'
+local dead = prefix .. ':stream:apply.plan.dead'
+for _, key in ipairs({ audit, dead }) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')
+  end
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- A stored value as text: nil when missing; what no decision could read is all the same to it.
+local function text(reply)
+  if not reply then return nil end
+  if type(reply) == 'table' or #reply > 256 or string.find(reply, '[^\32-\126]') then return '!unreadable' end
+  return reply
+end
+
+local function failed(reply) return type(reply) == 'table' and reply.err end
+
+-- The symbol's state as stored now; nil and an error when a key of our own has a wrong type.
+local function state_of(symbol)
+  local ledger = redis.pcall('HMGET', prefix .. ':position:ledger:' .. symbol, 'last_known_amt',
+    'last_order_id', 'last_order_time_epoch', 'long_amt', 'short_amt')
+  local known = {}
+  for i = 1, 5 do known[i] = text(ledger.err and i == 1 and ledger or ledger[i]) or false end
+  local stored = redis.pcall('HGETALL', prefix .. ':p33:open:' .. symbol)
+  if failed(stored) then return nil, stored.err end
+  local version, live, expired = nil, {}, {}
+  for i = 1, #stored, 2 do
+    local field, value = stored[i], stored[i + 1]
+    if field == 'v' then
+      version = value
+    elseif tonumber(string.match(value, '|(%d+)$') or 0) > now then
+      live[#live + 1] = string.sub(field, 3)
+      live[#live + 1] = value
+    else
+      expired[#expired + 1] = field
+    end
+  end
+  return {
+    hold = redis.call('EXISTS', prefix .. ':reconcile:hold:' .. symbol) == 1,
+    cooldown = text(redis.pcall('GET', prefix .. ':cooldown:last_exec_ts:' .. symbol)),
+    ledger = known, version = version, live = live, expired = expired,
+  }
+end
+
+local function as_assumed(state, settled, a)
+  if state.hold ~= a[1] or state.cooldown ~= a[2] or settled ~= a[10] then return false end
+  for i = 1, 5 do
+    if (state.ledger[i] or nil) ~= a[i + 2] then return false end
+  end
+  return state.version == a[8] and #state.live / 2 == a[9]
+end
+
+local function changed(state, settled)
+  local l = state.ledger
+  return { 'changed', state.hold and 1 or 0, state.cooldown or false, l[1] or false, l[2] or false,
+    l[3] or false, l[4] or false, l[5] or false, state.version or false, settled and 1 or 0, state.live }
+end
+
+local function decide(d)
+  local entry_id, plan_id, symbol, assumed, deadline = d[1], d[2], d[3], d[4], d[5]
+  local mark_key = prefix .. ':p33:plan:' .. plan_id
+  local mark = redis.pcall('GET', mark_key)
+  if failed(mark) then return { 'broken', mark_key .. ': ' .. mark.err } end
+  if mark and string.sub(mark, 1, 1) == 'D' then
+    redis.call('XACK', plans, group, entry_id)
+    return { 'decided' }
+  end
+  local state
+  if assumed then
+    local problem
+    state, problem = state_of(symbol)
+    if not state then return { 'broken', prefix .. ':p33:open:' .. symbol .. ': ' .. problem } end
+    local settled = mark and true or false
+    if not as_assumed(state, settled, assumed) then return changed(state, settled) end
+  end
+  if deadline > 0 and now > deadline then return { 'late' } end
+
+  local expires = 0
+  if d[10] ~= '' then
+    local open = prefix .. ':p33:open:' .. symbol
+    expires = now + d[11]
+    redis.call('HSET', open, 'v', 'd' .. entry_id, 'p:' .. plan_id,
+      d[10] .. '|' .. string.format('%.0f', expires))
+    if #state.expired > 0 then redis.call('HDEL', open, unpack(state.expired)) end
+    redis.call('PEXPIRE', open, math.max(redis.call('PTTL', open), d[11] + 60000))
+  end
+  redis.call('SET', mark_key, d[6], 'PX', d[7])
+  redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(d[12]))
+  if #d[13] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(d[13])) end
+  redis.call('XACK', plans, group, entry_id)
+  redis.call('SET', prefix .. ':permit:p33:' .. plan_id, d[8], 'PX', d[9])
+  return { 'committed', expires }
+end
+
+local reply = { now }
+for i, d in ipairs(cmsgpack.unpack(ARGV[4])) do reply[i + 1] = decide(d) end
+return reply

@@ -1,0 +1,18 @@
+-- Moves the time of existing snapshots. ARGV: prefix, fence, ttl s, ts_epoch, ts_epoch_ms, ts_iso,
+-- verified_by, symbols... Answers the symbols that have no snapshot to prove.
+local prefix, fence, ttl, sec, ms, iso, by = unpack(ARGV, 1, 7)
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+local missing = {}
+for i = 8, #ARGV do
+  local key = prefix .. ':position:snapshot:' .. ARGV[i]
+  local found = redis.pcall('HEXISTS', key, 'position_amt')
+  if found == 1 then
+    redis.call('HSET', key, 'ts_epoch', sec, 'ts_epoch_ms', ms, 'ts_iso', iso, 'verified_by', by)
+    redis.call('EXPIRE', key, ttl)
+  else
+    missing[#missing + 1] = ARGV[i]
+  end
+end
+return missing

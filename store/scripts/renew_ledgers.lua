@@ -1,0 +1,22 @@
+-- Lets ledgers live on, and brings what P3.4 reads into line with a correction made by hand.
+-- ARGV: prefix, fence, ttl ms, symbols...
+local prefix, fence, ttl = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+for i = 4, #ARGV do
+  local key = prefix .. ':position:ledger:' .. ARGV[i]
+  if redis.call('TYPE', key).ok == 'hash' then
+    local stored = redis.call('HMGET', key, 'last_known_amt', 'ledger_amt')
+    local amount = stored[1]
+    local number = amount and tonumber(amount)
+    if number then
+      if stored[2] ~= amount then
+        local side = number > 0 and 'LONG' or number < 0 and 'SHORT' or 'FLAT'
+        redis.call('HSET', key, 'ledger_amt', amount, 'ledger_side', side, 'last_known_side', side)
+      end
+      redis.call('PEXPIRE', key, ttl)
+    end
+  end
+end
+return 1
