@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.ledger import StoredLedger
+from brain.ledger import Ledger, StoredLedger, UnreadableLedgerError, parse_ledger
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.permit import Kind, OpenPermit
 from brain.position import Leg, LegPosition, side_of
@@ -83,7 +83,7 @@ def book(
             return NeedsAdoption()
         try:
             ledger = _moved(stored, leg, signed, order.order_id, now_sec)
-        except NotANumberError as error:
+        except (UnreadableLedgerError, NotANumberError) as error:
             return LedgerUnreadable(str(error))
         fields = ledger_fields(
             ledger, version=next_version(stored_version), source="apply_result", now_sec=now_sec
@@ -159,7 +159,10 @@ def encode_open_permit(permit: OpenPermit) -> str:
 
 
 def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
-    """The open permit that `text` encodes. Raises UnreadableRecordError: ignoring one would free its quantity."""
+    """The open permit that `text` encodes.
+
+    Raises UnreadableRecordError: to ignore an open permit would be to free its quantity.
+    """
     match text.split("|"):
         case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):
             try:
@@ -172,24 +175,33 @@ def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
 
 
 def _moved(stored: StoredLedger, leg: Leg, signed: Decimal, order_id: str, now_sec: Decimal) -> StoredLedger:
-    """The ledger after an order moved `leg` by `signed`. Raises NotANumberError."""
-    amount = parse_decimal(stored.last_known_amt or "")
-    long_amt = short_amt = None
-    if leg is not Leg.BOTH:
-        # Each is moved on its own: where an operator has corrected the sum alone, the correction stays.
-        long_amount, short_amount = _legs(stored, amount)
-        long_amt = _sum(long_amount, signed if leg is Leg.LONG else ZERO)
-        short_amt = _sum(short_amount, signed if leg is Leg.SHORT else ZERO)
-    return StoredLedger(_sum(amount, signed), order_id, plain(now_sec), long_amt, short_amt)
+    """The ledger after an order moved `leg` by `signed`. UnreadableLedgerError, NotANumberError.
+
+    Only the amounts that the account's mode has are read: what else is written over cannot be in the way.
+    In hedge mode sum and leg move each on their own, so that an operator's correction of the sum stays.
+    """
+    moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
+    if leg is Leg.BOTH:
+        amount = _readable(StoredLedger(last_known_amt=stored.last_known_amt)).amount
+        return msgspec.structs.replace(
+            moved, last_known_amt=_sum(amount, signed), long_amt=None, short_amt=None
+        )
+    ledger = _readable(msgspec.structs.replace(stored, last_order_time_epoch=None))
+    if ledger.long_amount is None or ledger.short_amount is None:
+        raise UnreadableLedgerError("hedge mode, and the ledger does not tell its legs")
+    return msgspec.structs.replace(
+        moved,
+        last_known_amt=_sum(ledger.amount, signed),
+        long_amt=_sum(ledger.long_amount, signed if leg is Leg.LONG else ZERO),
+        short_amt=_sum(ledger.short_amount, signed if leg is Leg.SHORT else ZERO),
+    )
 
 
-def _legs(stored: StoredLedger, amount: Decimal) -> tuple[Decimal, Decimal]:
-    """A hedge-mode ledger's legs. A flat ledger without them was written in one-way mode: both are flat."""
-    if stored.long_amt is None and stored.short_amt is None and amount == 0:
-        return ZERO, ZERO
-    if stored.long_amt is None or stored.short_amt is None:
-        raise NotANumberError("hedge mode, and the ledger does not tell its legs")
-    return parse_decimal(stored.long_amt), parse_decimal(stored.short_amt)
+def _readable(stored: StoredLedger) -> Ledger:
+    ledger = parse_ledger(stored)
+    if ledger is None:
+        raise UnreadableLedgerError("last_known_amt: missing")
+    return ledger
 
 
 def _sum(amount: Decimal, signed: Decimal) -> str:

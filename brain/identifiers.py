@@ -8,7 +8,9 @@ from collections.abc import Mapping
 #: No field that this service reads for its meaning is longer (bytes).
 LONGEST_FIELD = 65_536
 
-_PLAN_ID = re.compile(r"[ -~]{1,256}")
+_PLAN_ID = re.compile(rb"[ -~]{1,256}")
+# The excluded characters separate or match names in Redis keys.
+_SYMBOL = re.compile(r"[^\s:*?\[\]{}]{1,32}")
 _WHOLE_NUMBER_AS_FLOAT = re.compile(r"[0-9]+\.[0-9]*")
 _ORDER_ID = re.compile(r"[!-~]{1,64}")
 _NOT_GIVEN = frozenset({"", "none", "null"})
@@ -41,14 +43,14 @@ def given(text: str) -> str | None:
     return None if text.lower() in _NOT_GIVEN else text
 
 
-def is_plan_id(text: str) -> bool:
-    """1 to 256 printable ASCII characters."""
-    return _PLAN_ID.fullmatch(text) is not None
+def plan_id_text(raw: bytes) -> str | None:
+    """A plan id exactly as it was sent: 1 to 256 printable ASCII characters; None for anything else."""
+    return raw.decode("ascii") if _PLAN_ID.fullmatch(raw) else None
 
 
 def is_symbol(text: str) -> bool:
-    """1 to 32 printable characters, no white space; not ASCII alone, since Binance lists others too."""
-    return 0 < len(text) <= 32 and text.isprintable() and not any(char.isspace() for char in text)
+    """1 to 32 printable characters that a key may hold; not ASCII alone, since Binance lists others too."""
+    return text.isprintable() and _SYMBOL.fullmatch(text) is not None
 
 
 def is_order_id(text: str) -> bool:

@@ -12,6 +12,7 @@ ZERO = Decimal(0)
 EXACT = Context(prec=80, traps=[InvalidOperation, Overflow, Inexact])
 
 _DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+_USUAL_TEXT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)  # within all limits as it stands
 _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _MOST_DECIMALS = 18
 _SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
@@ -29,6 +30,8 @@ def parse_decimal(text: str) -> Decimal:
     anything that `Decimal` would take but people do not write (underscores, other scripts' digits) are not.
     Raises NotANumberError.
     """
+    if _USUAL_TEXT.fullmatch(text):
+        return Decimal(text) or ZERO
     number = _bounded(text)
     if _decimals(number) > _MOST_DECIMALS and _decimals(number.normalize(EXACT)) > _MOST_DECIMALS:
         raise NotANumberError(f"more decimals than any quantity has: {text[:40]!r}")

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_plan_id, is_symbol
+from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
 from brain.numbers import ZERO, NotANumberError, parse_decimal
 
 _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
@@ -38,7 +38,7 @@ class FilledOrder(msgspec.Struct, frozen=True):
 
 
 class ExecutedResult(msgspec.Struct, frozen=True):
-    """At least one order was sent for the plan. `timestamp_sec` is the executor's clock, None if unreadable."""
+    """At least one order was sent for the plan. `timestamp_sec`: the executor's clock, None if unreadable."""
 
     plan_id: str
     symbol: str
@@ -109,8 +109,8 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     executed = _EXECUTED.get((field_text(fields, b"executed") or "").lower())
     if executed is None:
         raise _UnbookableError("executed: missing, or neither True nor False")
-    plan_id = field_text(fields, b"plan_id")
-    if plan_id is None or not is_plan_id(plan_id):
+    plan_id = plan_id_text(fields.get(b"plan_id", b""))
+    if plan_id is None:
         raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
     if not executed:
         return RefusedResult(plan_id, _symbol_if_readable(fields))
@@ -127,23 +127,12 @@ def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
     """What the entry tells of its orders, whichever dialect it speaks."""
     steps = field_text(fields, b"steps_results")
     if steps is not None:
-        return [
-            _Told(
-                _order_id(step.order_id), _scalar(step.executed_qty), _scalar(step.side), _scalar(step.status)
-            )
-            for step in msgspec.json.decode(steps, type=list[_Step])
-        ]
+        decoded = msgspec.json.decode(steps, type=list[_Step])
+        return [_told_in_json(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
     details = field_text(fields, b"details")
     if details is not None:
-        told = msgspec.json.decode(details, type=_Details)
-        return [
-            _Told(
-                _order_id(told.order_id),
-                _scalar(told.filled_qty),
-                _scalar(told.side),
-                _scalar(told.order_status),
-            )
-        ]
+        order = msgspec.json.decode(details, type=_Details)
+        return [_told_in_json(order.order_id, order.filled_qty, order.side, order.order_status)]
     names = (b"order_id", b"filled_qty", b"side", b"order_status")
     return [_Told(*(field_text(fields, name) for name in names))]
 
@@ -206,11 +195,13 @@ def _scalar(raw: msgspec.Raw) -> str | None:
     raise _UnbookableError(f"neither text nor a number: {encoded[:40].decode(errors='replace')}")
 
 
-def _order_id(raw: msgspec.Raw) -> str | None:
-    text = _scalar(raw)
-    if text is not None and not bytes(raw).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(text):
-        raise _UnbookableError(f"order_id: not a whole number: {text[:40]}")
-    return text
+def _told_in_json(
+    order_id: msgspec.Raw, quantity: msgspec.Raw, side: msgspec.Raw, status: msgspec.Raw
+) -> _Told:
+    id_text = _scalar(order_id)
+    if id_text is not None and not bytes(order_id).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(id_text):
+        raise _UnbookableError(f"order_id: not a whole number: {id_text[:40]}")
+    return _Told(id_text, _scalar(quantity), _scalar(side), _scalar(status))
 
 
 def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:

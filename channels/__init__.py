@@ -4,13 +4,14 @@ Every channel is bounded and says what happens when it is full: it pushes back, 
 oldest and counts it. Channels are made once by the supervisor and outlive the actors on both ends.
 """
 
-from channels.book import BookEntry, SnapshotBook, StreamProof
+from channels.book import BookEntry, SnapshotBook
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
 from channels.latest import LatestValue
 from channels.messages import (
     Count,
     FillObserved,
+    Lease,
     MetricEvent,
     Observe,
     OnDemandRead,
@@ -31,6 +32,7 @@ __all__ = [
     "DropOldest",
     "FillObserved",
     "LatestValue",
+    "Lease",
     "MetricEvent",
     "Observe",
     "OnDemandRead",
@@ -42,6 +44,5 @@ __all__ = [
     "SnapshotChanged",
     "StreamConnected",
     "StreamLost",
-    "StreamProof",
     "StreamProven",
 ]

@@ -5,26 +5,20 @@ from __future__ import annotations
 import msgspec
 import trio
 
+from brain.merging import StreamProof
 from brain.moment import Moment
 from brain.position import Snapshot, VerifiedBy
 
 
 class BookEntry(msgspec.Struct, frozen=True):
-    """A snapshot, and the connection period in which a REST read gave it its base (0: none).
+    """A snapshot, and since when an unbroken stream would have told every change of it.
 
-    Proofs of that period freshen the entry; those of another do not, because events may be missing
-    between its base and that period's beginning.
+    `grounded` is None, or the latest moment at which a REST read or a push gave the whole truth; a proof of
+    a stream that has missed nothing since before that freshens the entry.
     """
 
     snapshot: Snapshot
-    base_epoch: int
-
-
-class StreamProof(msgspec.Struct, frozen=True):
-    """A shard has applied everything that connection period `epoch` told until `as_of`."""
-
-    epoch: int
-    as_of: Moment
+    grounded: Moment | None
 
 
 class SnapshotBook:
@@ -54,7 +48,7 @@ class SnapshotBook:
         self._readers.unpark_all()
 
     def prove(self, shard: int, proof: StreamProof) -> None:
-        """All entries of `shard` with a base in the proof's period were true at its moment."""
+        """The entries of `shard` grounded in the stretch that `proof` covers were true at its end."""
         self._proofs[shard] = proof
 
     def lose_trust(self, at: Moment) -> None:
@@ -74,9 +68,11 @@ class SnapshotBook:
             return None
         snapshot = entry.snapshot
         proof = self._proofs.get(self._shard_of[symbol])
-        if proof is not None and proof.epoch == entry.base_epoch and proof.as_of > snapshot.verified_at:
-            return msgspec.structs.replace(snapshot, verified_at=proof.as_of, verified_by=VerifiedBy.STREAM)
-        return snapshot
+        if proof is None or entry.grounded is None or entry.grounded < proof.since:
+            return snapshot
+        if proof.as_of <= snapshot.verified_at:
+            return snapshot
+        return msgspec.structs.replace(snapshot, verified_at=proof.as_of, verified_by=VerifiedBy.STREAM)
 
     def believed(self, snapshot: Snapshot) -> bool:
         """Whether nothing since its verification has made silence mean nothing."""

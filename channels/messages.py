@@ -79,6 +79,13 @@ class OnDemandRead(msgspec.Struct, frozen=True):
     reply: trio.MemorySendChannel[str | None]
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise."""
+
+    fence: str | None
+    holder: str
+
+
 class SnapshotChanged(msgspec.Struct, frozen=True):
     """A symbol's position, as now known, is another than before (or known for the first time)."""
 

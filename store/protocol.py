@@ -6,7 +6,7 @@ that take a `fence` write only while it is the current lease, and raise FencedEr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from store.records import (
@@ -16,6 +16,7 @@ from store.records import (
     DecisionCommit,
     Entry,
     LeaseReply,
+    RedisRun,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
@@ -53,6 +54,10 @@ class PlanStore(Protocol):
         """Redis's clock."""
         ...
 
+    async def redis_run(self, known_run_id: str | None) -> RedisRun:
+        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`."""
+        ...
+
 
 class ResultStore(Protocol):
     """The ledger writer's side."""
@@ -77,8 +82,8 @@ class ResultStore(Protocol):
         """What the booking of a result rests on."""
         ...
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> bool:
-        """Book a result whole. False: what it rests on has changed, and nothing was written."""
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        """Book a result whole; Redis's clock then. None: what it rests on has changed, nothing was written."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
@@ -106,7 +111,7 @@ class SnapshotStore(Protocol):
         fence: str,
         symbols: Sequence[str],
         *,
-        times: tuple[str, str, str],
+        times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
     ) -> list[str]:

@@ -179,6 +179,17 @@ class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
     fields: tuple[str, ...]
 
 
+class RedisRun(msgspec.Struct, frozen=True):
+    """Which run of Redis answers (`run_id` of INFO), and when this service first met it.
+
+    `changed_ms` is 0 when no other run was known before: the first start on a new Redis.
+    """
+
+    run_id: str
+    changed_ms: int
+    now_ms: int
+
+
 class UniverseKeys(msgspec.Struct, frozen=True):
     """The raw values of the universe keys; None where missing or of a wrong type."""
 

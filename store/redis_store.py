@@ -20,6 +20,7 @@ from store.records import (
     DecisionCommit,
     Entry,
     LeaseReply,
+    RedisRun,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
@@ -122,6 +123,18 @@ class RedisStore:
         seconds, microseconds = await self._writes.command("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
+    async def redis_run(self, known_run_id: str | None) -> RedisRun:
+        info = await self._writes.command("INFO", "server")
+        run_id = str(info["run_id"])
+        now_ms = await self.redis_now_ms()
+        stored = await self._writes.command("GET", self._keys.redis_run)
+        remembered, _, since = stored.decode().partition("|") if stored else (known_run_id, "", "")
+        changed_ms = int(since) if since.isdigit() else 0
+        if remembered != run_id:
+            changed_ms = now_ms if remembered else 0
+            await self._writes.command("SET", self._keys.redis_run, f"{run_id}|{changed_ms}")
+        return RedisRun(run_id, changed_ms, now_ms)
+
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
         commands: list[tuple[bytes | str | int | float, ...]] = [
             (
@@ -150,9 +163,9 @@ class RedisStore:
             read_text(mark),
         )
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> bool:
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
         answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
-        return bool(answer)
+        return int(answer) if answer is not None else None
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         answers = await self._writes.pipeline(

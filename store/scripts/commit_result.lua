@@ -1,5 +1,5 @@
 -- Books one result, whole or not at all. ARGV: prefix, fence, group, msgpack of ResultCommit.
--- Answers 1, or 0 when what the booking rests on is no longer what was read.
+-- Answers Redis's clock (ms), or nil when what the booking rests on is no longer what was read.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -36,12 +36,12 @@ if c[4] then
   expect(mark_key, 'string')
   local stored = redis.call('HMGET', ledger, 'last_known_amt', 'long_amt', 'short_amt', 'version')
   if (stored[1] or nil) ~= c[5][1] or (stored[2] or nil) ~= c[5][2] or (stored[3] or nil) ~= c[5][3]
-    or (stored[4] or nil) ~= c[6] then return 0 end
+    or (stored[4] or nil) ~= c[6] then return false end
   for _, order in ipairs(c[9]) do
-    if (redis.call('HGET', orders, order[1]) or nil) ~= order[2] then return 0 end
+    if (redis.call('HGET', orders, order[1]) or nil) ~= order[2] then return false end
   end
-  if (redis.call('HGET', open, 'p:' .. plan_id) or nil) ~= c[10] then return 0 end
-  if (redis.call('GET', mark_key) or nil) ~= c[13] then return 0 end
+  if (redis.call('HGET', open, 'p:' .. plan_id) or nil) ~= c[10] then return false end
+  if (redis.call('GET', mark_key) or nil) ~= c[13] then return false end
 end
 
 -- The first write is one that a full Redis refuses, so that a refusal leaves nothing half done.
@@ -83,4 +83,4 @@ if c[14] ~= '' then redis.call('SET', mark_key, c[14], 'PX', c[15]) end
 if #c[16] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(c[16])) end
 if #c[17] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(c[17])) end
 redis.call('XACK', prefix .. ':stream:apply.result', group, entry_id)
-return 1
+return now

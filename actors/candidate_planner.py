@@ -1,0 +1,203 @@
+"""Plans which symbols matter: what the exchange trades, what may be opened, what should be kept warm."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.heartbeat import Heartbeat
+from brain.allowlist import Allowlist, choose_allowlist
+from brain.candidates import (
+    Candidates,
+    budget_cap,
+    choose_candidates,
+    newest_first,
+    rank,
+    snapshot_line,
+    top_k,
+)
+from brain.intent import read_intent_symbol
+from brain.symbol_rules import SymbolRules
+from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from clock import Clock
+from exchange.errors import AskLater, ExchangeError
+from exchange.protocol import Exchange
+from exchange.read_latency import ReadLatency
+from store.errors import StoreError
+from store.protocol import UniverseStore
+
+_RULES_REFRESH_SEC = 600.0
+_VOLUMES_REFRESH_SEC = 3600.0
+_CANDIDATES_REFRESH_SEC = 5.0
+_LINE_SEC = 60.0
+_RETRY_SEC = 0.5
+_MOST_INTENTS = 1000
+_WEIGHT_PER_READ = 5
+
+
+class PlannerRules(msgspec.Struct, frozen=True):
+    """The settings that plan candidates and the allowlist (seconds)."""
+
+    allowlist_source: str
+    allowlist: tuple[str, ...]
+    universe_max_age_sec: float
+    last_ok_max_age_sec: float
+    allowlist_refresh_sec: float
+    intent_window_sec: float
+    target_cycle_sec: float
+    min_top_k: int
+    weight_budget_per_min: int
+    stale_threshold_sec: float
+
+
+class CandidatePlanner:
+    """Reads the exchange's symbols and mode, the universe keys and recent intents, and publishes the plan.
+
+    Each is read in a task of its own, so that an exchange that is away delays no allowlist, nor Redis the
+    symbols.
+    """
+
+    def __init__(
+        self,
+        store: UniverseStore,
+        exchange: Exchange,
+        book: SnapshotBook,
+        latency: ReadLatency,
+        *,
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        hedge_mode: LatestValue[bool],
+        allowlist: LatestValue[Allowlist],
+        candidates: LatestValue[Candidates],
+        metrics: DropOldest[MetricEvent],
+        clock: Clock,
+        rules: PlannerRules,
+        redis_address: str,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._book = book
+        self._latency = latency
+        self._symbol_rules = symbol_rules
+        self._hedge_mode = hedge_mode
+        self._allowlist = allowlist
+        self._candidates = candidates
+        self._metrics = metrics
+        self._clock = clock
+        self._rules = rules
+        self._redis = f"Redis at {redis_address}"
+        self._log = log
+        self._ranked: list[str] = []
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Keep the plan current until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for refresh, every_sec, dependency in (
+                (self._refresh_rules, _RULES_REFRESH_SEC, "the exchange's exchangeInfo"),
+                (self._refresh_allowlist, self._rules.allowlist_refresh_sec, self._redis),
+                (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
+                (self._refresh_candidates, _CANDIDATES_REFRESH_SEC, None),
+                (self._say_where_we_are, _LINE_SEC, None),
+            ):
+                nursery.start_soon(self._repeat, refresh, every_sec, dependency, heartbeat)
+
+    async def _repeat(
+        self,
+        refresh: Callable[[], Awaitable[None]],
+        every_sec: float,
+        dependency: str | None,
+        heartbeat: Heartbeat,
+    ) -> None:
+        """Run `refresh` now and every so often; after a failure again soon.
+
+        `dependency` names what the service is not ready without; where it is None, old values will do.
+        """
+        with heartbeat.strand() as strand:
+            while True:
+                pause_sec = every_sec
+                try:
+                    with strand.idle():
+                        await refresh()
+                except AskLater as error:
+                    pause_sec = max(error.until.monotonic_sec - trio.current_time(), _RETRY_SEC)
+                except (ExchangeError, StoreError) as error:
+                    self._log.debug("Refresh failed", of=refresh.__name__, error=str(error))
+                    pause_sec = _RETRY_SEC
+                failed = pause_sec is not every_sec
+                wait = strand.waiting_for(dependency) if failed and dependency else strand.idle()
+                with wait:
+                    await trio.sleep(pause_sec)
+
+    async def _refresh_rules(self) -> None:
+        if self._hedge_mode.value is None:
+            self._hedge_mode.send(await self._exchange.hedge_mode())
+        self._symbol_rules.send(await self._exchange.symbol_rules())
+
+    async def _refresh_allowlist(self) -> None:
+        keys = await self._store.universe()
+        allowlist = choose_allowlist(
+            source=self._rules.allowlist_source,
+            env_symbols=self._rules.allowlist,
+            active=keys.active,
+            meta=keys.meta,
+            last_ok=keys.last_ok,
+            now_sec=self._clock.now().wall_ms / 1000,
+            max_age_sec=self._rules.universe_max_age_sec,
+            last_ok_max_age_sec=self._rules.last_ok_max_age_sec,
+        )
+        self._allowlist.send(allowlist)
+        self._log.info(allowlist.log_line())
+        for note in allowlist.notes:
+            self._log.warning("Allowlist", note=note)
+
+    async def _refresh_volumes(self) -> None:
+        self._ranked = rank(await self._exchange.quote_volumes())
+
+    async def _refresh_candidates(self) -> None:
+        """Open positions, recent intents, and the most traded of what may be opened."""
+        now_ms = self._clock.now().wall_ms
+        intents: dict[str, int] = {}
+        window_ms = round(self._rules.intent_window_sec * 1000)
+        for entry in await self._store.recent_intents(now_ms - window_ms, _MOST_INTENTS):
+            symbol = read_intent_symbol(entry.fields or {})
+            if symbol is not None:
+                intents.setdefault(symbol, entry.published_ms)
+        allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
+        tradable = self._symbol_rules.value or {}
+        candidates = choose_candidates(
+            open_positions=(s for s in self._book.symbols() if self._holds(s)),
+            intents=[
+                symbol
+                for symbol in newest_first(intents, now_ms=now_ms, window_sec=self._rules.intent_window_sec)
+                if symbol in tradable
+            ],
+            ranked=[symbol for symbol in self._ranked if symbol in allowed],
+            k=top_k(
+                target_cycle_sec=self._rules.target_cycle_sec,
+                ewma_latency_ms=self._latency.ewma_ms,
+                min_top_k=self._rules.min_top_k,
+            ),
+            cap=budget_cap(
+                self._rules.weight_budget_per_min, _WEIGHT_PER_READ, self._rules.stale_threshold_sec
+            ),
+        )
+        self._candidates.send(candidates)
+        self._metrics.send(SetGauge("p33_snapshot_candidates", len(candidates.symbols)))
+        self._metrics.send(SetGauge("p33_ewma_latency_ms", self._latency.ewma_ms))
+
+    def _holds(self, symbol: str) -> bool:
+        snapshot = self._book.get(symbol)
+        return snapshot is not None and any(row.amount for row in snapshot.legs)
+
+    async def _say_where_we_are(self) -> None:
+        candidates = self._candidates.value
+        self._log.info(
+            snapshot_line(
+                candidates=len(candidates.symbols) if candidates else 0,
+                cycle_ms=self._latency.latest_ms,
+                ewma_ms=self._latency.ewma_ms,
+            )
+        )

@@ -1,0 +1,126 @@
+"""Turns a decision into what is written for it: permit, mark, reservation, audit record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from brain.case import Case, Rules
+from brain.numbers import plain
+from brain.permit import Decision, Kind, OpenPermit
+from brain.permit_text import audit_record, permit_json
+from brain.plan import PlanDecision
+from brain.plan_mark import PlanMark, encode_mark
+from store.records import Assumed, DecisionCommit
+
+_LONGEST_DEAD_VALUE = 1024
+_MOST_DEAD_FIELDS = 64
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A decision, whose plan it is about, and what it was based on (None: on the plan's text alone)."""
+
+    entry_id: str
+    plan_id: str
+    symbol: str | None
+    decision: Decision
+    case: Case | None
+
+
+class DecisionWriter:
+    """Knows the lifetimes, and who signs: `issued_by` is the build tag and the instance."""
+
+    def __init__(self, rules: Rules, issued_by: str) -> None:
+        self._permit_ttl_ms = round(rules.permit_ttl_sec * 1000)
+        self._reservation_life_ms = round((rules.permit_ttl_sec + rules.execution_grace_sec) * 1000)
+        self._mark_ttl_ms = round((rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000)
+        self._issued_by = issued_by
+
+    def commit(
+        self,
+        answer: Answer,
+        *,
+        assumed: Assumed | None,
+        deadline_ms: int,
+        created_at_sec: float,
+        dead_fields: tuple[str, ...] = (),
+    ) -> DecisionCommit:
+        """All that is written for `answer`, ready for the store."""
+        decision, case = answer.decision, answer.case
+        permit = permit_json(
+            decision,
+            case,
+            plan_id=answer.plan_id,
+            symbol=answer.symbol,
+            created_at_sec=created_at_sec,
+            issued_by=self._issued_by,
+        )
+        record = audit_record(
+            decision, case, plan_id=answer.plan_id, symbol=answer.symbol, issued_by=self._issued_by
+        )
+        mark = PlanMark(
+            leg=decision.leg,
+            kind=decision.kind,
+            order_side=decision.order_side,
+            reconcile_close=case is not None and case.plan.decision is PlanDecision.RECONCILE_CLOSE,
+        )
+        return DecisionCommit(
+            entry_id=answer.entry_id,
+            plan_id=answer.plan_id,
+            symbol=answer.symbol or "",
+            assumed=assumed,
+            deadline_ms=deadline_ms,
+            mark=encode_mark(mark),
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit=permit.decode(),
+            permit_ttl_ms=self._permit_ttl_ms,
+            reservation=_reservation(decision),
+            reservation_life_ms=self._reservation_life_ms,
+            audit_fields=(
+                "plan_id", answer.plan_id,
+                "symbol", answer.symbol or "",
+                "allow", "true" if decision.allow else "false",
+                "reason", decision.reason,
+                "entry_id", answer.entry_id,
+                "record", record.decode(),
+            ),
+            dead_fields=dead_fields,
+        )  # fmt: skip
+
+    def reserved(self, answer: Answer, now_ms: int) -> OpenPermit | None:
+        """The open permit that committing `answer` at `now_ms` (Redis's clock) leaves behind."""
+        decision = answer.decision
+        if not _reservation(decision):
+            return None
+        return OpenPermit(
+            answer.plan_id,
+            decision.leg,
+            decision.kind,
+            decision.order_side or "",
+            decision.reserve,
+            now_ms + self._reservation_life_ms,
+        )
+
+
+def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> tuple[str, ...]:
+    """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut."""
+    flat: list[str] = ["entry_id", entry_id, "error", error]
+    for name, value in list(fields.items())[:_MOST_DEAD_FIELDS]:
+        flat += [_cut(name), _cut(value)]
+    return tuple(flat)
+
+
+def _cut(raw: bytes) -> str:
+    text = raw[:_LONGEST_DEAD_VALUE].decode(errors="backslashreplace")
+    if len(raw) <= _LONGEST_DEAD_VALUE:
+        return text
+    digest = hashlib.sha256(raw).hexdigest()
+    return f"{text}… ({len(raw)} bytes, sha256 {digest})"
+
+
+def _reservation(decision: Decision) -> str:
+    if not decision.allow or decision.kind is Kind.NONE or decision.reserve <= 0:
+        return ""
+    return "|".join((decision.leg, decision.kind, decision.order_side or "", plain(decision.reserve)))

@@ -1,0 +1,27 @@
+"""Waiting for what must be there before an actor can work, said in a way that operators can read."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from actors.heartbeat import Heartbeat
+from channels import LatestValue, Lease
+
+T = TypeVar("T")
+
+
+async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat) -> str:
+    """The fencing token of our lease, once it is ours."""
+    while lease.value is None or lease.value.fence is None:
+        holder = f", held by {lease.value.holder}" if lease.value else ""
+        with heartbeat.waiting_for(f"the lease{holder}"):
+            await lease.changed()
+    return lease.value.fence
+
+
+async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T:
+    """The channel's value, once there is one."""
+    if channel.value is None:
+        with heartbeat.waiting_for(what):
+            return await channel.get()
+    return channel.value

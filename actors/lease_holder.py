@@ -1,0 +1,63 @@
+"""Holds the lease: while one instance has it, the others stand by."""
+
+from __future__ import annotations
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.heartbeat import Heartbeat
+from channels import LatestValue, Lease
+from store.errors import StoreUnavailableError
+from store.protocol import LeaseStore
+
+LEASE_TTL_SEC = 2.0
+RENEWAL_SEC = 0.5
+
+
+class LeaseHolder:
+    """Takes the lease when it is free, renews it, and tells everyone whose it is.
+
+    The scripts check the fencing token on every write, so that a holder which was stopped and continued
+    cannot write even before it learns here that it lost the lease.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        lease: LatestValue[Lease],
+        *,
+        instance: str,
+        redis_address: str,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._instance = instance
+        self._redis = f"Redis at {redis_address}"
+        self._log = log
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Hold the lease, or wait for it, until cancelled."""
+        fence = self._lease.value.fence if self._lease.value else None
+        with heartbeat.idle():
+            while True:
+                try:
+                    fence = await self._hold(fence)
+                except StoreUnavailableError:
+                    with heartbeat.waiting_for(self._redis):
+                        await trio.sleep(RENEWAL_SEC)
+                else:
+                    await trio.sleep(RENEWAL_SEC)
+
+    async def release(self) -> None:
+        """Give the lease up, so that a standby need not wait for its TTL."""
+        if self._lease.value is not None and self._lease.value.fence is not None:
+            await self._store.release_lease(self._lease.value.fence)
+
+    async def _hold(self, fence: str | None) -> str | None:
+        reply = await self._store.hold_lease(self._instance, fence, round(LEASE_TTL_SEC * 1000))
+        lease = Lease(reply.fence if reply.held else None, reply.holder)
+        if lease != self._lease.value:
+            self._log.info("Lease", held=reply.held, holder=reply.holder, fence=reply.fence)
+            self._lease.send(lease)
+        return lease.fence

@@ -1,0 +1,173 @@
+"""Turns a result and what is stored into what its booking writes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.decision_writing import dead_letter
+from brain.booking import (
+    Booking,
+    LedgerUnreadable,
+    NeedsAdoption,
+    book,
+    decode_memory,
+    decode_open_permit,
+    encode_open_permit,
+    next_version,
+)
+from brain.permit import OpenPermit
+from brain.plan_mark import Joined, Settled, Unjoined, decode_mark, encode_mark, join
+from brain.result import ExecutedResult, RefusedResult
+from store.records import BookingState, Entry, OrderWrite, ResultCommit
+
+LEDGER_TTL_MS = 86_400_000
+
+
+class Unbookable(msgspec.Struct, frozen=True):
+    """The result goes to the dead letters with `error`."""
+
+    error: str
+
+
+class BookingPlan(msgspec.Struct, frozen=True):
+    """A commit, and the orders and the signed growth (contracts) that it books."""
+
+    commit: ResultCommit
+    order_ids: tuple[str, ...]
+    growth: Decimal
+
+
+def plan_booking(
+    entry: Entry,
+    result: ExecutedResult,
+    state: BookingState,
+    *,
+    hedge_mode: bool,
+    contained: bool,
+    now_sec: Decimal,
+    mark_ttl_ms: int,
+) -> BookingPlan | NeedsAdoption | Unbookable:
+    """What booking `result` on `state` writes.
+
+    `contained`: the ledger was just adopted from a read of the exchange that was sent after the result
+    came, so what the result reports is in it already and is only remembered. Raises UnreadableRecordError.
+    """
+    mark = decode_mark(state.plan_mark)
+    permit = None if state.permit is None else decode_open_permit(result.plan_id, state.permit)
+    stored, version = state.ledger, state.version
+    fields: dict[str, str] | None = None
+    memories: dict[str, str] = dict(state.orders)
+    growth = Decimal(0)
+    for order in result.orders:
+        joined = join(order, mark, hedge_mode=hedge_mode)
+        if isinstance(joined, Unjoined):
+            return Unbookable(joined.error)
+        remembered = memories.get(order.order_id)
+        booking = book(
+            order,
+            leg=joined.leg,
+            order_side=joined.order_side,
+            moves_ledger=_moves(joined, contained),
+            stored=stored,
+            stored_version=version,
+            memory=None if remembered is None else decode_memory(remembered),
+            permit=permit,
+            now_sec=now_sec,
+        )
+        match booking:
+            case NeedsAdoption():
+                return booking
+            case LedgerUnreadable(error):
+                return Unbookable(f"ledger of {result.symbol}: {error}")
+            case Booking():
+                stored, permit = booking.ledger, booking.permit
+                growth += booking.growth
+                if booking.fields is not None:
+                    # One commit is one change, however many orders it books.
+                    fields = booking.fields | {"version": str(next_version(state.version))}
+                if booking.memory is not None:
+                    memories[order.order_id] = booking.memory
+    orders = tuple(
+        OrderWrite(order_id, state.orders.get(order_id), memory)
+        for order_id, memory in memories.items()
+        if state.orders.get(order_id) != memory
+    )
+    return BookingPlan(
+        ResultCommit(
+            entry_id=entry.id,
+            plan_id=result.plan_id,
+            symbol=result.symbol,
+            compare=True,
+            before_amounts=(state.ledger.last_known_amt, state.ledger.long_amt, state.ledger.short_amt),
+            before_version=state.version,
+            ledger_fields=() if fields is None else tuple(text for pair in fields.items() for text in pair),
+            ledger_ttl_ms=LEDGER_TTL_MS,
+            orders=orders,
+            permit_before=state.permit,
+            permit_after=_permit_after(state.permit, permit),
+            revoke_permit=False,
+            mark_before=state.plan_mark,
+            mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
+            mark_ttl_ms=mark_ttl_ms,
+        ),
+        tuple(order.order_id for order in result.orders),
+        growth,
+    )
+
+
+def plan_release(
+    entry: Entry, result: RefusedResult, state: BookingState, *, mark_ttl_ms: int
+) -> ResultCommit:
+    """What a refusal writes: the plan's permit is revoked, wherever it still is, and nothing is booked."""
+    return ResultCommit(
+        entry_id=entry.id,
+        plan_id=result.plan_id,
+        symbol=result.symbol or "",
+        compare=True,
+        before_amounts=(state.ledger.last_known_amt, state.ledger.long_amt, state.ledger.short_amt),
+        before_version=state.version,
+        ledger_fields=(),
+        ledger_ttl_ms=LEDGER_TTL_MS,
+        orders=(),
+        permit_before=state.permit,
+        permit_after=None if state.permit is None else "",
+        revoke_permit=True,
+        mark_before=state.plan_mark,
+        mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
+        mark_ttl_ms=mark_ttl_ms,
+    )
+
+
+def plan_burial(entry: Entry, error: str) -> ResultCommit:
+    """What a result that cannot be booked writes: a dead letter."""
+    return ResultCommit(
+        entry_id=entry.id,
+        plan_id="",
+        symbol="",
+        compare=False,
+        before_amounts=(None, None, None),
+        before_version=None,
+        ledger_fields=(),
+        ledger_ttl_ms=LEDGER_TTL_MS,
+        orders=(),
+        permit_before=None,
+        permit_after=None,
+        revoke_permit=False,
+        mark_before=None,
+        mark_after="",
+        mark_ttl_ms=0,
+        dead_fields=dead_letter(entry.fields or {}, entry_id=entry.id, error=error),
+    )
+
+
+def _moves(joined: Joined, contained: bool) -> bool:
+    return joined.moves_ledger and not contained
+
+
+def _permit_after(stored: str | None, permit: OpenPermit | None) -> str | None:
+    if stored is None:
+        return None
+    text = "" if permit is None else encode_open_permit(permit)
+    return None if text == stored else text

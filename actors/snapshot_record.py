@@ -1,0 +1,40 @@
+"""A snapshot as the hash that other services read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from brain.numbers import plain
+from brain.position import Leg, Snapshot, side_of
+
+
+def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
+    """The three forms of a snapshot's time (this host's wall clock); `ts_epoch` is whole seconds."""
+    moment = datetime.fromtimestamp(ts_epoch_ms / 1000, UTC)
+    return {
+        "ts_epoch": str(ts_epoch_ms // 1000),
+        "ts_epoch_ms": str(ts_epoch_ms),
+        "ts_iso": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
+    """The flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent."""
+    amount = snapshot.amount
+    fields = {
+        "symbol": snapshot.symbol,
+        "position_amt": plain(amount),
+        "side": side_of(amount).value,
+        "entry_price": plain(snapshot.entry_price),
+        "mark_price": plain(snapshot.mark_price),
+        "leverage": plain(snapshot.leverage),
+        "unrealized_pnl": plain(snapshot.unrealized_pnl),
+        "mark_ts_epoch_ms": str(snapshot.mark_ts_ms),
+        **snapshot_times(snapshot.verified_at.wall_ms),
+        "source": source,
+        "verified_by": snapshot.verified_by.value,
+    }
+    if snapshot.hedged:
+        fields["long_amt"] = plain(snapshot.amount_of(Leg.LONG))
+        fields["short_amt"] = plain(snapshot.amount_of(Leg.SHORT))
+    return tuple(text for pair in fields.items() for text in pair)

@@ -1,0 +1,133 @@
+"""Which symbols may be opened: the universe service's list, the last good one, or the operator's."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from brain.identifiers import is_symbol
+
+#: A list from further in the future than clocks differ (seconds) is not believed.
+_CLOCK_TOLERANCE_SEC = 60.0
+_LONGEST_LIST = 1_048_576
+_COUNT = re.compile(rb"[0-9]{1,9}")
+
+
+class AllowlistSource(StrEnum):
+    """The tier that an allowlist came from."""
+
+    UNIVERSE_ACTIVE = "universe_active"
+    LAST_OK = "last_ok"
+    ENV = "env"
+    NONE = "none"
+
+
+class Allowlist(msgspec.Struct, frozen=True):
+    """The symbols that may be opened; closes of existing positions do not ask.
+
+    `stale`: the universe service's list is wanted, and it has no current one. `asof_epoch` (epoch seconds)
+    and `age_sec` are None for lists that carry no time. `notes` say why the tiers before were passed over.
+    """
+
+    source: AllowlistSource
+    stale: bool
+    symbols: frozenset[str]
+    asof_epoch: float | None
+    age_sec: float | None
+    notes: tuple[str, ...] = ()
+
+    def log_line(self) -> str:
+        """The line that operators grep for."""
+        asof = "none" if self.asof_epoch is None else f"{self.asof_epoch:.0f}"
+        age = "none" if self.age_sec is None else f"{self.age_sec:.0f}"
+        return (
+            f"P3.3 allowlist source={self.source} stale={int(self.stale)} count={len(self.symbols)} "
+            f"asof_epoch={asof} age_s={age}"
+        )
+
+
+class _UniverseList(msgspec.Struct):
+    """The JSON of `cfg:universe:active` and `cfg:universe:last_ok`."""
+
+    asof_epoch: float
+    symbols: list[str]
+
+
+class _UnusableError(ValueError):
+    pass
+
+
+def choose_allowlist(
+    *,
+    source: str,
+    env_symbols: Iterable[str],
+    active: bytes | None,
+    meta: Mapping[bytes, bytes] | None,
+    last_ok: bytes | None,
+    now_sec: float,
+    max_age_sec: float,
+    last_ok_max_age_sec: float,
+) -> Allowlist:
+    """The first usable tier: active, last_ok, env, none. Never raises, whatever the keys hold.
+
+    `source` is `universe`, or `env` for the operator's list alone. The active list counts only while
+    `meta` says that it is not stale and not empty. `now_sec` is this host's wall clock.
+    """
+    notes: list[str] = []
+    if source == "universe":
+        try:
+            _believe(meta)
+            return _from_universe(AllowlistSource.UNIVERSE_ACTIVE, active, now_sec, max_age_sec, notes)
+        except _UnusableError as error:
+            notes.append(f"active: {error}")
+        try:
+            return _from_universe(AllowlistSource.LAST_OK, last_ok, now_sec, last_ok_max_age_sec, notes)
+        except _UnusableError as error:
+            notes.append(f"last_ok: {error}")
+    symbols = frozenset(env_symbols)
+    tier = AllowlistSource.ENV if symbols else AllowlistSource.NONE
+    return Allowlist(tier, source == "universe", symbols, None, None, tuple(notes))
+
+
+def _believe(meta: Mapping[bytes, bytes] | None) -> None:
+    """Raises _UnusableError unless `cfg:universe:meta` vouches for the active list."""
+    if not meta:
+        raise _UnusableError("no meta")
+    if meta.get(b"stale") != b"0":
+        raise _UnusableError(f"meta.stale is {_shown(meta.get(b'stale'))}, not 0")
+    count = meta.get(b"count")
+    if count is None or not _COUNT.fullmatch(count) or int(count) == 0:
+        raise _UnusableError(f"meta.count is {_shown(count)}, not above 0")
+
+
+def _from_universe(
+    source: AllowlistSource, raw: bytes | None, now_sec: float, max_age_sec: float, notes: list[str]
+) -> Allowlist:
+    if raw is None:
+        raise _UnusableError("missing")
+    if len(raw) > _LONGEST_LIST:
+        raise _UnusableError(f"{len(raw)} bytes")
+    try:
+        told = msgspec.json.decode(raw, type=_UniverseList, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _UnusableError(f"unreadable: {error}") from None
+    age_sec = now_sec - told.asof_epoch
+    if not math.isfinite(age_sec) or age_sec < -_CLOCK_TOLERANCE_SEC:
+        raise _UnusableError(f"asof_epoch {told.asof_epoch} is in the future, or no time")
+    if age_sec > max_age_sec:
+        raise _UnusableError(f"{age_sec:.0f} s old, {max_age_sec:.0f} s allowed")
+    symbols = frozenset(filter(is_symbol, told.symbols))
+    if not symbols:
+        raise _UnusableError("no symbols")
+    if unusable := sum(not is_symbol(symbol) for symbol in told.symbols):
+        notes.append(f"{source}: {unusable} of its entries are no symbols")
+    stale = source is not AllowlistSource.UNIVERSE_ACTIVE
+    return Allowlist(source, stale, symbols, told.asof_epoch, max(age_sec, 0.0), tuple(notes))
+
+
+def _shown(raw: bytes | None) -> str:
+    return "missing" if raw is None else repr(raw[:20])[1:]

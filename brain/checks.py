@@ -1,0 +1,68 @@
+"""The checks of a decision in the contract's order: the first that denies decides.
+
+This table is the order, and says what each check is for; what a check does stands in its own function, in
+`brain/entry_checks.py` and `brain/position_checks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from brain import entry_checks, position_checks
+from brain.entry_checks import Judgement
+from brain.facts import Facts
+from brain.permit import Kind
+
+
+class Check(NamedTuple):
+    """One check: the contract's name for it, which plans it is for, and its judgement."""
+
+    name: str
+    concerns: Callable[[Facts], bool]
+    judge: Callable[[Facts], Judgement]
+
+
+def _all(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column
+    return True
+
+
+def _not_reconcile_close(facts: Facts) -> bool:
+    return not facts.reconcile_close
+
+
+def _opens_and_adds(facts: Facts) -> bool:
+    return facts.kind is Kind.OPEN or facts.kind is Kind.ADD
+
+
+def _closes_and_adds(facts: Facts) -> bool:
+    return (facts.kind is Kind.CLOSE or facts.kind is Kind.ADD) and not facts.reconcile_close
+
+
+def _orders(facts: Facts) -> bool:
+    return facts.kind is not Kind.NONE
+
+
+def _orders_but_reconcile_close(facts: Facts) -> bool:
+    return facts.kind is not Kind.NONE and not facts.reconcile_close
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("well-formed", _all, entry_checks.well_formed),
+    Check("not expired", _all, entry_checks.not_expired),
+    Check("not settled", _all, entry_checks.not_settled),
+    Check("allowlist", _all, entry_checks.allowlist),
+    Check("on the exchange", _all, entry_checks.on_exchange),
+    Check("hold", _not_reconcile_close, entry_checks.hold),
+    Check("snapshot present", _all, entry_checks.snapshot_present),
+    Check("fresh", _all, entry_checks.fresh),
+    Check("leg", _all, entry_checks.leg),
+    Check("kind", _all, position_checks.kind),
+    # The contract names no place for this one; it is for opens and adds, so it needs the kind.
+    Check("recovering", _opens_and_adds, position_checks.not_recovering),
+    Check("ledger side", _closes_and_adds, position_checks.ledger_side),
+    Check("ledger quantity", _orders_but_reconcile_close, position_checks.ledger_quantity),
+    Check("cooldown", _orders_but_reconcile_close, position_checks.cooldown),
+    Check("in flight", _orders, position_checks.in_flight),
+    Check("quantity", _orders, position_checks.quantity),
+)

@@ -1,0 +1,34 @@
+"""The daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+import trio
+
+import settings
+import supervisor
+from commands.logs import configure
+from supervision import RestartIntensityExceeded
+
+_EXIT_FAILURE = 1
+
+
+def run(environ: Mapping[str, str]) -> int:
+    """Run the service as `environ` says, until SIGTERM or SIGINT.
+
+    Raises SettingsError before anything runs. 1: restarting actors did not help; systemd restarts us.
+    """
+    loaded = settings.load(environ)
+    loaded.settings.require_credentials()
+    configure(loaded.settings.log_level, loaded.settings.log_format)
+    log = structlog.get_logger()
+    try:
+        trio.run(supervisor.serve, loaded, log)
+    except* RestartIntensityExceeded as group:
+        log.critical("Giving up", reason=str(group.exceptions[0]))
+        return_code = _EXIT_FAILURE
+    else:
+        return_code = 0
+    return return_code

@@ -1,0 +1,1 @@
+"""Binance USDⓈ-M Futures: REST, the private stream, and the request weight that all callers share."""

@@ -1,0 +1,24 @@
+"""The REST endpoints in use, with their weights. Source: Binance USDⓈ-M Futures, REST API."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """`name` labels metrics. All of them may be asked again without harm, the listen key's included."""
+
+    name: str
+    method: str
+    path: str
+    weight: int
+    signed: bool
+
+
+POSITION_RISK = Endpoint("positionRisk", "GET", "/fapi/v2/positionRisk", 5, signed=True)
+POSITION_MODE = Endpoint("positionSide", "GET", "/fapi/v1/positionSide/dual", 30, signed=True)
+EXCHANGE_INFO = Endpoint("exchangeInfo", "GET", "/fapi/v1/exchangeInfo", 1, signed=False)
+DAY_TICKERS = Endpoint("ticker", "GET", "/fapi/v1/ticker/24hr", 40, signed=False)
+SERVER_TIME = Endpoint("time", "GET", "/fapi/v1/time", 1, signed=False)
+CREATE_LISTEN_KEY = Endpoint("listenKey", "POST", "/fapi/v1/listenKey", 1, signed=False)
+KEEP_LISTEN_KEY = Endpoint("listenKey", "PUT", "/fapi/v1/listenKey", 1, signed=False)

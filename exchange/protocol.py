@@ -1,0 +1,136 @@
+"""What actors need of the exchange: a handful of methods, over real sockets or in process."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+import trio
+
+from brain.moment import Moment
+from brain.position import LegPosition
+from brain.symbol_rules import SymbolRules
+
+
+class Priority(IntEnum):
+    """Who may use the last part of the request-weight budget: the higher, the more of it."""
+
+    PERIODIC = 0
+    ON_DEMAND = 1
+    VITAL = 2
+
+
+class PositionRow(msgspec.Struct, frozen=True):
+    """One row of `positionRisk`: a leg of a symbol, flat ones too.
+
+    `mark_ts_ms` is the exchange's clock when the request was sent: the mark price is at least that new.
+    """
+
+    symbol: str
+    position: LegPosition
+    leverage: Decimal
+    mark_price: Decimal
+    mark_ts_ms: int
+
+
+class PositionsRead(msgspec.Struct, frozen=True):
+    """The answer to a read of positions.
+
+    The rows were true at some moment between `sent` and `received`; `sent` belongs to the attempt that was
+    answered, not to earlier ones that failed. A symbol without a row is one the account cannot hold.
+    """
+
+    rows: tuple[PositionRow, ...]
+    sent: Moment
+    received: Moment
+
+
+class Exchange(Protocol):
+    """Binance USDⓈ-M Futures, or a stand-in.
+
+    Every method raises ExchangeUnavailable, ExchangeRejected, RateLimited or BudgetExhausted; none waits
+    for a ban or for budget to pass, and none takes longer than its timeouts and few retries allow.
+    """
+
+    async def positions(
+        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        """All positions in one request, or one symbol's (both weight 5). `GET /fapi/v2/positionRisk`."""
+        ...
+
+    async def symbol_rules(self) -> dict[str, SymbolRules]:
+        """Step sizes and trading status of every symbol (weight 1). `GET /fapi/v1/exchangeInfo`."""
+        ...
+
+    async def hedge_mode(self) -> bool:
+        """Whether LONG and SHORT legs are held apart (weight 30). `GET /fapi/v1/positionSide/dual`."""
+        ...
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        """24 h volume of every symbol in quote currency (weight 40). `GET /fapi/v1/ticker/24hr`."""
+        ...
+
+    async def synchronise_clock(self) -> None:
+        """Learn anew what the exchange's clock shows (weight 1). `GET /fapi/v1/time`."""
+        ...
+
+    def exchange_ms(self, at: Moment) -> int:
+        """What the exchange's clock showed `at` that moment, by the latest synchronisation (epoch ms).
+
+        Before the first synchronisation: this host's wall clock.
+        """
+        ...
+
+    async def create_listen_key(self) -> str:
+        """The account's listen key, new or the active one, good for 60 min. `POST /fapi/v1/listenKey`."""
+        ...
+
+    async def keep_alive_listen_key(self, listen_key: str) -> None:
+        """Extend it by 60 min; ListenKeyUnknown when there is none. `PUT /fapi/v1/listenKey`."""
+        ...
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message of the private stream as it came, and when."""
+
+    raw: str | bytes
+    received: Moment
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """The answer to the ping sent at `sent`, in its place: behind every frame that came before it."""
+
+    sent: Moment
+
+
+class StreamConnection(Protocol):
+    """One connection to the private stream. One task receives, another pings."""
+
+    async def receive(self) -> Frame | Pong:
+        """What came next. Raises ExchangeUnavailable once the connection is closed and all was received."""
+        ...
+
+    async def ping(self) -> None:
+        """Send a ping, and wait until its pong came and was received; forever, if the other end is gone.
+
+        Raises ExchangeUnavailable when the connection is closed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Say goodbye, briefly, and close."""
+        ...
+
+
+class StreamConnector(Protocol):
+    """Opens connections to the private stream."""
+
+    async def connect(self, nursery: trio.Nursery, listen_key: str) -> StreamConnection:
+        """A connection that stands: no event from now on is missed by it.
+
+        Its tasks run in `nursery`, to be cancelled when the caller has done with it, whether connecting
+        succeeded or not. Raises ExchangeUnavailable, in bounded time.
+        """
+        ...

@@ -1,0 +1,169 @@
+"""Binance USDⓈ-M Futures over REST."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from random import Random
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+import trio
+
+from brain.moment import Moment
+from brain.symbol_rules import SymbolRules
+from channels import DropOldest, MetricEvent
+from clock import Clock
+from exchange import endpoints, wire
+from exchange.endpoints import Endpoint
+from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
+from exchange.exact import finite
+from exchange.protocol import PositionsRead, Priority
+from exchange.server_time import ServerTime
+from exchange.signing import Signer
+from exchange.transport import Transport
+from exchange.weight_budget import WeightBudget
+
+T = TypeVar("T")
+
+#: Between the attempts; the last attempt's failure is the caller's.
+_BACKOFFS_SEC = (0.2, 0.4)
+
+
+class BinanceRest:
+    """The `Exchange` of real life.
+
+    Each attempt reserves its weight, has a timeout, and is retried with back-off and jitter when there was no
+    usable answer; never when the exchange said to stay away. Use as an async context manager, or `aclose`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        api_secret: str,
+        *,
+        clock: Clock,
+        budget: WeightBudget,
+        server_time: ServerTime,
+        metrics: DropOldest[MetricEvent],
+        rng: Random,
+        timeout_sec: float = 5.0,
+    ) -> None:
+        """`server_time` is what `budget` was given to reckon the exchange's minutes with."""
+        self._clock = clock
+        self._server_time = server_time
+        self._rng = rng
+        self._synchronising = trio.Lock()
+        self._transport = Transport(
+            base_url,
+            Signer(api_key, api_secret),
+            clock=clock,
+            budget=budget,
+            server_time=server_time,
+            metrics=metrics,
+            timeout_sec=timeout_sec,
+        )
+        self._budget = budget
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. The listen key stays: another process of this account may use it."""
+        await self._transport.aclose()
+
+    async def positions(
+        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        params = {} if symbol is None else {"symbol": symbol}
+        rows, sent, received = await self._ask(endpoints.POSITION_RISK, wire.POSITION_RISK, params, priority)
+        mark_ts_ms = self.exchange_ms(sent)
+        return PositionsRead(wire.position_rows(rows, mark_ts_ms), sent, received)
+
+    async def symbol_rules(self) -> dict[str, SymbolRules]:
+        info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, wire.EXCHANGE_INFO)
+        if info.weight_per_min is not None:
+            self._budget.address_limit_per_min = info.weight_per_min
+        rules = (wire.rules_of(symbol) for symbol in info.symbols)
+        return {entry.symbol: entry for entry in rules if entry is not None}
+
+    async def hedge_mode(self) -> bool:
+        mode, _, _ = await self._ask(endpoints.POSITION_MODE, wire.POSITION_MODE)
+        return mode.dual_side_position
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        tickers, _, _ = await self._ask(endpoints.DAY_TICKERS, wire.DAY_TICKERS)
+        try:
+            return {ticker.symbol: finite(ticker.quote_volume) for ticker in tickers}
+        except ValueError as error:
+            raise ExchangeUnavailable(f"unreadable answer: ticker: {error}") from None
+
+    async def synchronise_clock(self) -> None:
+        await self._synchronise_unless_done_since(self._clock.now())
+
+    def exchange_ms(self, at: Moment) -> int:
+        return self._server_time.exchange_ms(at)
+
+    async def create_listen_key(self) -> str:
+        body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
+        if not body.listen_key:
+            raise ExchangeUnavailable("unreadable answer: no listen key")
+        return body.listen_key
+
+    async def keep_alive_listen_key(self, listen_key: str) -> None:
+        body, _, _ = await self._ask(endpoints.KEEP_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
+        # The request names no key: the account's is extended, whichever that is by now.
+        if body.listen_key and body.listen_key != listen_key:
+            raise ListenKeyUnknown(-1125, "the account's listen key is another one by now")
+
+    async def _ask(
+        self,
+        endpoint: Endpoint,
+        decoder: msgspec.json.Decoder[T],
+        params: dict[str, str] | None = None,
+        priority: Priority = Priority.PERIODIC,
+    ) -> tuple[T, Moment, Moment]:
+        """Ask until there is a usable answer, a few times at most; resynchronise once if our clock is off."""
+        params = params or {}
+        if endpoint.signed:
+            await self._synchronise_unless_done_since(None)
+        asked = self._clock.now()
+        try:
+            return await self._attempt(endpoint, decoder, params, priority)
+        except ClockSkewed:
+            await self._synchronise_unless_done_since(asked)
+            return await self._attempt(endpoint, decoder, params, priority)
+
+    async def _attempt(
+        self,
+        endpoint: Endpoint,
+        decoder: msgspec.json.Decoder[T],
+        params: dict[str, str],
+        priority: Priority,
+    ) -> tuple[T, Moment, Moment]:
+        for backoff_sec in (*_BACKOFFS_SEC, None):
+            try:
+                answer = await self._transport.send(endpoint, params, priority)
+                return answer.body.read(decoder), answer.sent, answer.received
+            except ExchangeUnavailable:
+                if backoff_sec is None:
+                    raise
+            await trio.sleep(backoff_sec * self._rng.uniform(0.5, 1.0))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _synchronise_unless_done_since(self, moment: Moment | None) -> None:
+        """Ask for the exchange's time, unless it was learnt after `moment` (None: ever)."""
+        async with self._synchronising:
+            learnt_at = self._server_time.learnt_at
+            if learnt_at is not None and (moment is None or learnt_at > moment):
+                return
+            body, sent, received = await self._attempt(
+                endpoints.SERVER_TIME, wire.SERVER_TIME, {}, Priority.VITAL
+            )
+            self._server_time.learn(sent, body.server_time, received)

@@ -1,0 +1,209 @@
+"""The events of the private stream.
+
+Source: Binance USDⓈ-M Futures, "User Data Streams". Each frame is one event, bare or wrapped as combined
+streams do it: `{"stream": …, "data": {…}}`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+from brain.numbers import ZERO
+from brain.position import Leg, LegPosition
+from channels import FillObserved, PositionObserved
+from exchange.errors import UnreadableEvent
+from exchange.exact import finite
+from exchange.protocol import Frame
+
+T = TypeVar("T")
+
+
+class AccountUpdate(msgspec.Struct, frozen=True):
+    """`ACCOUNT_UPDATE`: the positions that changed; none for transfers, funding of cross positions and such.
+
+    `reason` is the event's `m`, for instance `ORDER`; `transaction_ms` its `T`.
+    """
+
+    reason: str
+    transaction_ms: int
+    positions: tuple[PositionObserved, ...]
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """`ORDER_TRADE_UPDATE` of a trade, or of a liquidation's calculated execution."""
+
+    fill: FillObserved
+
+
+class LeverageChanged(msgspec.Struct, frozen=True):
+    """`ACCOUNT_CONFIG_UPDATE` with a symbol's new leverage."""
+
+    symbol: str
+    leverage: Decimal
+
+
+class ListenKeyExpired(msgspec.Struct, frozen=True):
+    """`listenKeyExpired`: nothing more will come on the connections of that key."""
+
+
+class OtherEvent(msgspec.Struct, frozen=True):
+    """An event that tells nothing about positions: an order that was placed, `TRADE_LITE`, unknown ones."""
+
+
+UserEvent = AccountUpdate | Fill | LeverageChanged | ListenKeyExpired | OtherEvent
+
+#: Event types that the documentation names. Any other is counted as `other`, so that labels stay bounded.
+_DOCUMENTED = frozenset(
+    {
+        "ACCOUNT_CONFIG_UPDATE",
+        "ACCOUNT_UPDATE",
+        "ALGO_UPDATE",
+        "CONDITIONAL_ORDER_TRIGGER_REJECT",
+        "GRID_UPDATE",
+        "MARGIN_CALL",
+        "ORDER_TRADE_UPDATE",
+        "STRATEGY_UPDATE",
+        "TRADE_LITE",
+        "listenKeyExpired",
+    }
+)
+
+_EXECUTIONS_THAT_FILL = frozenset({"TRADE", "CALCULATED"})
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    e: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _ChangedPosition(msgspec.Struct, frozen=True):
+    s: str
+    pa: Decimal
+    ep: Decimal = ZERO
+    ps: Leg = Leg.BOTH
+
+
+class _AccountChange(msgspec.Struct, frozen=True):
+    m: str = ""
+    P: tuple[_ChangedPosition, ...] = ()
+
+
+class _AccountUpdate(msgspec.Struct, frozen=True):
+    T: int
+    a: _AccountChange
+
+
+class _Order(msgspec.Struct, frozen=True):
+    s: str
+    S: str
+    x: str
+    X: str
+    i: int
+    z: Decimal
+    c: str = ""
+    ps: Leg = Leg.BOTH
+
+
+class _OrderTradeUpdate(msgspec.Struct, frozen=True):
+    T: int
+    o: _Order
+
+
+class _Leverage(msgspec.Struct, frozen=True):
+    s: str
+    l: Decimal  # noqa: E741 - the field's name on the wire
+
+
+class _AccountConfigUpdate(msgspec.Struct, frozen=True):
+    ac: _Leverage | None = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ACCOUNT_UPDATE = msgspec.json.Decoder(_AccountUpdate)
+_ORDER_TRADE_UPDATE = msgspec.json.Decoder(_OrderTradeUpdate)
+_ACCOUNT_CONFIG_UPDATE = msgspec.json.Decoder(_AccountConfigUpdate)
+
+
+def read_event(frame: Frame) -> tuple[str, UserEvent]:
+    """The event's type, for counting, and what it says. Raises UnreadableEvent."""
+    event_type, raw = _unwrap(frame.raw)
+    label = event_type if event_type in _DOCUMENTED else "other"
+    match event_type:
+        case "ACCOUNT_UPDATE":
+            return label, _account_update(_decode(_ACCOUNT_UPDATE, raw, event_type), frame)
+        case "ORDER_TRADE_UPDATE":
+            return label, _order_update(_decode(_ORDER_TRADE_UPDATE, raw, event_type), frame)
+        case "ACCOUNT_CONFIG_UPDATE":
+            change = _decode(_ACCOUNT_CONFIG_UPDATE, raw, event_type).ac
+            return label, OtherEvent() if change is None else LeverageChanged(change.s, change.l)
+        case "listenKeyExpired":
+            return label, ListenKeyExpired()
+        case _:
+            return label, OtherEvent()
+
+
+def _unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
+    envelope = _decode(_ENVELOPE, raw, "frame")
+    if envelope.e:
+        return envelope.e, raw
+    if bytes(envelope.data):
+        inner = _decode(_ENVELOPE, envelope.data, "frame")
+        if inner.e:
+            return inner.e, envelope.data
+    raise UnreadableEvent("a frame without an event type")
+
+
+def _decode(decoder: msgspec.json.Decoder[T], raw: str | bytes | msgspec.Raw, what: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEvent(f"{what}: {error}") from None
+
+
+def _exact(number: Decimal, what: str) -> Decimal:
+    try:
+        return finite(number)
+    except ValueError as error:
+        raise UnreadableEvent(f"{what}: {error}") from None
+
+
+def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
+    return AccountUpdate(
+        reason=event.a.m,
+        transaction_ms=event.T,
+        positions=tuple(
+            PositionObserved(
+                change.s,
+                LegPosition(
+                    change.ps,
+                    _exact(change.pa, "ACCOUNT_UPDATE"),
+                    _exact(change.ep, "ACCOUNT_UPDATE"),
+                    event.T,
+                ),
+                frame.received,
+            )
+            for change in event.a.P
+        ),
+    )
+
+
+def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OtherEvent:
+    order = event.o
+    if order.x not in _EXECUTIONS_THAT_FILL:
+        return OtherEvent()
+    return Fill(
+        FillObserved(
+            symbol=order.s,
+            leg=order.ps,
+            order_id=str(order.i),
+            client_order_id=order.c,
+            order_side=order.S,
+            cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),
+            status=order.X,
+            transaction_ms=event.T,
+            received=frame.received,
+        )
+    )

@@ -1,0 +1,146 @@
+"""How much may be asked of the exchange, by all callers together, and when nothing may be asked at all.
+
+Binance counts weights per address and minute (`X-MBX-USED-WEIGHT-1M`), answers 429 beyond the limit, and
+418, a ban of minutes to days, to those who go on. Source: USDⓈ-M Futures, "General Info", Limits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from brain.moment import Moment
+from clock import Clock
+from exchange.errors import BudgetExhausted, RateLimited
+from exchange.protocol import Priority
+
+_WINDOW_SEC = 60.0
+_LONGEST_BAN_SEC = 3 * 86_400.0
+
+#: How much of a limit each priority may fill: what periodic reads leave free is there for decisions, and
+#: what those leave is for the listen key, without which there is no stream.
+_MAY_FILL = {Priority.PERIODIC: 0.80, Priority.ON_DEMAND: 0.95, Priority.VITAL: 1.0}
+
+
+class WeightBudget:
+    """Two ceilings, and the ban that stops everybody.
+
+    Our own requests of the last 60 seconds stay within our share. What the exchange says everybody at this
+    address has used in its current minute, and what we sent since it said so, stays within 90 % of its limit.
+    Weight is reserved before a request is sent, and is used up whatever becomes of the request.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        share_per_min: int,
+        *,
+        exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms,
+        on_ban: Callable[[int], None] = lambda _until_wall_ms: None,
+        banned_until_wall_ms: int | None = None,
+    ) -> None:
+        """`on_ban` is told the end of each new ban (this host's wall clock, ms), to be remembered across
+        restarts; `banned_until_wall_ms` is what was remembered."""
+        self.share_per_min = share_per_min
+        self.address_limit_per_min = 2400
+        self._clock = clock
+        self._exchange_ms = exchange_ms
+        self._on_ban = on_ban
+        self._sent: deque[tuple[float, int]] = deque()
+        self._own_used = 0
+        self._address_used = 0
+        self._address_minute = 0
+        self._banned_until: Moment | None = None
+        if banned_until_wall_ms is not None:
+            self.recall_ban(banned_until_wall_ms)
+
+    @property
+    def banned_until(self) -> Moment | None:
+        """The end of the ban that is on, or None."""
+        until = self._banned_until
+        # The monotonic clock alone: a wall clock set forward must not end a ban.
+        if until is not None and until.monotonic_sec <= self._clock.now().monotonic_sec:
+            self._banned_until = until = None
+        return until
+
+    @property
+    def own_used(self) -> int:
+        """Weight of our requests within the last 60 seconds."""
+        self._forget(self._clock.now())
+        return self._own_used
+
+    @property
+    def address_used(self) -> int:
+        """What everybody at this address has used in the exchange's current minute, as far as known."""
+        self._forget(self._clock.now())
+        return self._address_used
+
+    def reserve(self, weight: int, priority: Priority) -> None:
+        """Take `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted."""
+        if (banned_until := self.banned_until) is not None:
+            raise RateLimited(banned_until, "the exchange allows no requests for now")
+        now = self._clock.now()
+        self._forget(now)
+        part = _MAY_FILL[priority]
+        if self._own_used + weight > self.share_per_min * part:
+            raise BudgetExhausted(
+                _later(now, self._room_in_sec(now, weight, part)),
+                "our share of the request weight is used up",
+            )
+        if self._address_used + weight > self.address_limit_per_min * 0.9 * part:
+            raise BudgetExhausted(
+                _later(now, self._minute_ends_in_sec(now)), "the address's request weight is used up"
+            )
+        self._sent.append((now.monotonic_sec, weight))
+        self._own_used += weight
+        self._address_used += weight
+
+    def used_by_address(self, used: int) -> None:
+        """The exchange said: so much was used in its current minute."""
+        self._forget(self._clock.now())
+        # Never below what is known already: an answer that was overtaken carries an older count.
+        self._address_used = max(self._address_used, used)
+
+    def ban(self, seconds: float) -> Moment:
+        """The exchange answered 429 or 418: nobody asks anything for so long. Returns the end of the ban."""
+        until = _later(self._clock.now(), min(seconds, _LONGEST_BAN_SEC))
+        standing = self.banned_until
+        if standing is not None and standing >= until:
+            return standing
+        self._banned_until = until
+        self._on_ban(until.wall_ms)
+        return until
+
+    def recall_ban(self, until_wall_ms: int) -> None:
+        """A ban that an earlier process met; ignored if over, or shorter than the standing one."""
+        now = self._clock.now()
+        seconds = min((until_wall_ms - now.wall_ms) / 1000, _LONGEST_BAN_SEC)
+        if seconds <= 0:
+            return
+        until, standing = _later(now, seconds), self.banned_until
+        if standing is None or standing < until:
+            self._banned_until = until
+
+    def _forget(self, now: Moment) -> None:
+        while self._sent and self._sent[0][0] <= now.monotonic_sec - _WINDOW_SEC:
+            self._own_used -= self._sent.popleft()[1]
+        minute = self._exchange_ms(now) // 60_000
+        if minute != self._address_minute:
+            self._address_minute = minute
+            self._address_used = 0
+
+    def _room_in_sec(self, now: Moment, weight: int, part: float) -> float:
+        """Seconds until enough of our own requests have left the window."""
+        missing = self._own_used + weight - self.share_per_min * part
+        for sent_sec, sent_weight in self._sent:
+            missing -= sent_weight
+            if missing <= 0:
+                return sent_sec + _WINDOW_SEC - now.monotonic_sec
+        return _WINDOW_SEC
+
+    def _minute_ends_in_sec(self, now: Moment) -> float:
+        return 60 - self._exchange_ms(now) % 60_000 / 1000
+
+
+def _later(moment: Moment, seconds: float) -> Moment:
+    return moment.earlier_by(-seconds)

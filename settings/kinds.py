@@ -1,0 +1,161 @@
+"""What the text of a variable may be: for each kind a parser and the words that say what it accepts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+from settings.error import quoted
+from settings.hosts import parse_base_url, parse_host
+from settings.redis_address import ALLOWED as ALLOWED_REDIS_URL
+from settings.redis_address import RedisAddress, parse_redis_url
+from settings.secret import MASK, Secret
+
+T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
+
+# No signs, exponents, underscores, infinities or digits of other scripts, all of which Python would accept.
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """`parse` raises ValueError, and nothing else, for a text that is not what `allowed` says."""
+
+    allowed: str
+    parse: Callable[[str], T]
+    show_refused: Callable[[str], str] = quoted
+    """How a refused text is printed."""
+    is_secret: bool = False
+    """Also accepted as the content of the file that `<variable>_FILE` names."""
+
+
+def seconds(low: float, high: float) -> Kind[float]:
+    """A duration in seconds, fractions allowed, from `low` to `high`."""
+    return Kind(
+        f"seconds from {low:.10g} to {high:.10g}", lambda text: float(_between(text, _NUMBER, low, high))
+    )
+
+
+def whole_seconds(low: int, high: int) -> Kind[int]:
+    """A duration in whole seconds from `low` to `high`: for what becomes a TTL in Redis."""
+    return Kind(f"whole seconds from {low} to {high}", _whole_between(low, high))
+
+
+def whole(low: int, high: int) -> Kind[int]:
+    """A whole number from `low` to `high`."""
+    return Kind(f"a whole number from {low} to {high}", _whole_between(low, high))
+
+
+def percent(low: int, high: int) -> Kind[Decimal]:
+    """An exact percentage from `low` to `high`."""
+    return Kind(f"percent from {low} to {high}, such as 1.5", lambda text: _between(text, _NUMBER, low, high))
+
+
+def flag() -> Kind[bool]:
+    """A truth value."""
+
+    def parse(text: str) -> bool:
+        if text.lower() not in _TRUE + _FALSE:
+            raise ValueError("not a truth value")
+        return text.lower() in _TRUE
+
+    return Kind("true, 1, yes or on, or false, 0, no or off", parse)
+
+
+def one_of(*choices: Word) -> Kind[Word]:
+    """One of a few words, upper or lower case."""
+    by_folded = {choice.lower(): choice for choice in choices}
+
+    def parse(text: str) -> Word:
+        if text.lower() not in by_folded:
+            raise ValueError("not one of the choices")
+        return by_folded[text.lower()]
+
+    return Kind(f"{', '.join(choices[:-1])} or {choices[-1]}", parse)
+
+
+def matching(pattern: str, allowed: str) -> Kind[str]:
+    """Text that matches the regular expression as a whole."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError("does not match")
+        return text
+
+    return Kind(allowed, parse)
+
+
+def host() -> Kind[str]:
+    """A host name or an IP address."""
+    return Kind("a host name or an IP address, without a port", parse_host)
+
+
+def base_url(*schemes: str) -> Kind[str]:
+    """The base address of a server. A refused one with an `@` in it may carry a password, and is masked."""
+    return Kind(
+        f"{schemes[0]}:// or {schemes[1]}://, then host[:port][/path], without user, ? or #",
+        lambda text: parse_base_url(text, schemes),
+        show_refused=lambda text: MASK if "@" in text or "?" in text else quoted(text),
+    )
+
+
+def redis_url() -> Kind[RedisAddress]:
+    """The address of a Redis. A refused one is masked as a whole: nobody knows where the password is."""
+    return Kind(ALLOWED_REDIS_URL, parse_redis_url, show_refused=_masked)
+
+
+def symbols() -> Kind[tuple[str, ...]]:
+    """A comma list of symbols, upper-cased, each once, in the order given."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = [name for part in text.split(",") if (name := part.strip().upper())]
+        if not all(len(name) <= 64 and re.fullmatch(r"\w+", name) for name in names):
+            raise ValueError("not symbols")
+        return tuple(dict.fromkeys(names))
+
+    return Kind("symbols such as BTCUSDT,ETHUSDT", parse)
+
+
+def credential() -> Kind[Secret]:
+    """A key as Binance issues it; it goes into an HTTP header."""
+    return _secret(
+        "1 to 512 printable ASCII characters without spaces", lambda text: text.isascii() and " " not in text
+    )
+
+
+def password() -> Kind[Secret]:
+    """A secret of our own choosing."""
+    return _secret("1 to 512 printable characters", str.isprintable)
+
+
+def _secret(allowed: str, accepts: Callable[[str], bool]) -> Kind[Secret]:
+    def parse(text: str) -> Secret:
+        if not (1 <= len(text) <= 512 and accepts(text)):
+            raise ValueError("not a secret of this kind")
+        return Secret(text)
+
+    return Kind(allowed, parse, show_refused=_masked, is_secret=True)
+
+
+def _masked(_text: str) -> str:
+    return MASK
+
+
+def _whole_between(low: int, high: int) -> Callable[[str], int]:
+    return lambda text: int(_between(text, _WHOLE_NUMBER, low, high))
+
+
+def _between(text: str, pattern: re.Pattern[str], low: float, high: float) -> Decimal:
+    if not pattern.fullmatch(text):
+        raise ValueError("not a number")
+    number = Decimal(text)
+    if not low <= number <= high:
+        raise ValueError("out of range")
+    return number

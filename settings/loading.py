@@ -1,0 +1,105 @@
+"""From the environment to `Settings`, with where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from settings.error import SettingsError, quoted
+from settings.rules import doubts, hold_rules
+from settings.secret import MASK
+from settings.show import shown
+from settings.variable import Variable
+from settings.variables import FIELD_OF, VARIABLES, Settings
+
+Origin = Literal["env", "file", "default"]
+
+_FILE: Final = "_FILE"
+_MAX_FILE_BYTES = 4096
+_FILE_ALLOWED = "the absolute path of a readable file that holds the secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings that passed every rule."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    """By variable, all of them: `file` where `<variable>_FILE` named a file that holds the value."""
+    warnings: tuple[str, ...]
+    """A line each: unknown `P33_…` names, settings without effect, doubtful combinations."""
+
+
+def load(environ: Mapping[str, str]) -> Loaded:
+    """The settings that `environ` gives; an empty text is the same as none.
+
+    Raises SettingsError for the first variable, in the order of declaration, whose value is not allowed, and
+    after that for the first broken rule between variables. Reads the files that `…_FILE` variables name.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for variable in VARIABLES:
+        value, origins[variable.name] = _read(variable, environ, values)
+        values[FIELD_OF[variable.name]] = value
+    settings = Settings(**values)
+    hold_rules(settings, origins)
+    return Loaded(settings, origins, (*_unknown_names(environ), *doubts(settings, origins)))
+
+
+def describe(loaded: Loaded) -> list[str]:
+    """A line a variable for the start-up log, such as `P33_POLL_SEC=5.0 (default)`; secrets masked."""
+    return [f"{name}={shown(loaded.settings, name)} ({loaded.origins[name]})" for name in FIELD_OF]
+
+
+def _read(variable: Variable, environ: Mapping[str, str], known: Mapping[str, Any]) -> tuple[Any, Origin]:
+    text = environ.get(variable.name, "").strip()
+    if variable.kind.is_secret and (path := environ.get(variable.name + _FILE, "").strip()):
+        if text:
+            raise SettingsError(variable.name, f"={MASK} is not allowed: {variable.name}_FILE is set too")
+        return _parse(variable, _secret_in_file(variable.name + _FILE, path)), "file"
+    if text:
+        return _parse(variable, text), "env"
+    default = variable.derive(known) if variable.derive else variable.default
+    return (variable.kind.parse(default) if default or not variable.is_optional else None), "default"
+
+
+def _parse(variable: Variable, text: str) -> Any:
+    try:
+        return variable.kind.parse(text)
+    except ValueError:
+        # Not chained: what the parser saw may be a secret.
+        raise SettingsError.refused(
+            variable.name, variable.kind.show_refused(text), variable.kind.allowed
+        ) from None
+
+
+def _secret_in_file(name: str, path: str) -> str:
+    # A relative "path" is more likely the secret itself, put into the wrong variable.
+    if not path.startswith("/"):
+        raise SettingsError.refused(name, MASK, _FILE_ALLOWED)
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        text = content.decode().rstrip("\r\n")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError.refused(name, quoted(path), f"{_FILE_ALLOWED} ({reason})") from None
+    except ValueError:
+        raise SettingsError.refused(name, quoted(path), f"{_FILE_ALLOWED}, as text") from None
+    if not text or len(content) > _MAX_FILE_BYTES:
+        size = "empty" if not text else f"longer than {_MAX_FILE_BYTES} bytes"
+        raise SettingsError.refused(name, quoted(path), f"{_FILE_ALLOWED} (it is {size})")
+    return text
+
+
+def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
+    known = [*FIELD_OF, *(variable.name + _FILE for variable in VARIABLES if variable.kind.is_secret)]
+    for name in sorted(environ):
+        if name.startswith("P33_") and name not in known:
+            nearest = difflib.get_close_matches(
+                name[:64], [own for own in known if own.startswith("P33_")], 1, 0.0
+            )
+            yield f"{quoted(name)} is not a setting and is ignored; did you mean {nearest[0]}?"

@@ -1,0 +1,113 @@
+"""What must hold between settings: broken rules stop the start, doubtful combinations are warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from settings.error import SettingsError
+from settings.hosts import is_loopback
+from settings.show import shown
+from settings.variables import (
+    FIELD_OF,
+    PRODUCTION_REST_URL,
+    PRODUCTION_WS_URL,
+    TESTNET_REST_URL,
+    TESTNET_WS_URL,
+    Settings,
+)
+
+
+class Below(NamedTuple):
+    """`variable` must be less than `limit`, or with `or_equal` at most that."""
+
+    variable: str
+    limit: str
+    because: str
+    or_equal: bool = False
+
+
+BELOW: Final = (
+    Below(
+        "P33_AUDIT_SEC",
+        "P33_STALE_THRESHOLD_SEC",
+        "an event that was lost silently must be found before what rests on it counts as stale",
+    ),
+    Below(
+        "P33_AUDIT_SEC",
+        "P33_AUDIT_MAX_AGE_SEC",
+        "else every snapshot ages between two audits that both succeed",
+        or_equal=True,
+    ),
+    Below(
+        "P33_STREAM_PROOF_SEC",
+        "P33_STALE_THRESHOLD_SEC",
+        "else snapshots go stale between two proofs that the stream lives",
+    ),
+    Below(
+        "P33_PERMIT_TTL",
+        "P33_DECISION_TTL_SEC",
+        "a plan must stay decided for longer than its permit lives, or it could be allowed twice",
+    ),
+    Below(
+        "P33_PLAN_MAX_AGE_SEC",
+        "P33_DECISION_TTL_SEC",
+        "a plan must stay decided for longer than it counts as new, or it could be allowed twice",
+    ),
+)
+
+_REAL_HOSTS = {urlsplit(url).hostname for url in (PRODUCTION_REST_URL, PRODUCTION_WS_URL)}
+_TESTNET_HOSTS = {urlsplit(url).hostname for url in (TESTNET_REST_URL, TESTNET_WS_URL)}
+
+
+def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Raises SettingsError for the first broken rule, in the order in which the variables are declared."""
+    broken = [*_wrong_exchange(settings), *_not_below(settings, origins)]
+    if broken:
+        declared = list(FIELD_OF)
+        variable, allowed = min(broken, key=lambda rule: declared.index(rule[0]))
+        raise SettingsError.refused(variable, f"{shown(settings, variable)} ({origins[variable]})", allowed)
+
+
+def doubts(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
+    """A line for each combination that is allowed but probably not what was meant."""
+    if settings.redis_url is not None:
+        for variable in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB"):
+            if origins[variable] != "default":
+                yield f"{variable} is ignored: REDIS_URL is set"
+        if settings.redis_url.password and settings.redis_password:
+            yield "REDIS_PASSWORD is ignored: REDIS_URL has a password of its own"
+    for variable, url in _exchange_urls(settings).items():
+        if urlsplit(url).scheme in ("http", "ws") and not is_loopback(url):
+            yield f"{variable}={url} is not encrypted: whoever is on the way can read and change what passes"
+    if settings.poll_sec >= settings.stale_threshold_sec:
+        yield (
+            f"P33_POLL_SEC={settings.poll_sec} is not below "
+            f"P33_STALE_THRESHOLD_SEC={settings.stale_threshold_sec}: "
+            "while the stream is away, snapshots will be stale between two reads"
+        )
+    if settings.allowlist_source == "env" and not settings.allowlist:
+        yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
+
+
+def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for rule in BELOW:
+        value: float = getattr(settings, FIELD_OF[rule.variable])
+        limit: float = getattr(settings, FIELD_OF[rule.limit])
+        if value > limit or (value == limit and not rule.or_equal):
+            relation = "at most" if rule.or_equal else "less than"
+            other = f"{rule.limit}={shown(settings, rule.limit)} ({origins[rule.limit]})"
+            yield rule.variable, f"{relation} {other}, because {rule.because}"
+
+
+def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
+    testnet = settings.binance_testnet
+    wrong_hosts, right = (_REAL_HOSTS, "testnet") if testnet else (_TESTNET_HOSTS, "real exchange")
+    for variable, url in _exchange_urls(settings).items():
+        if urlsplit(url).hostname in wrong_hosts:
+            yield variable, f"an address of the {right}, because BINANCE_TESTNET={str(testnet).lower()}"
+
+
+def _exchange_urls(settings: Settings) -> dict[str, str]:
+    return {"BINANCE_REST_URL": settings.binance_rest_url, "BINANCE_WS_URL": settings.binance_ws_url}

@@ -1,0 +1,34 @@
+"""A Binance USDⓈ-M Futures stand-in: one account and its market, over HTTP and WebSocket or in process.
+
+It shares no code with what is tested against it. ``SimulatedExchange`` is the synchronous core; ``serve`` and
+``running`` put it on loopback ports; ``RestApi`` answers requests in process; ``outside`` moves positions as
+people, liquidations and stop orders do; ``Faults`` is everything that can go wrong on purpose.
+"""
+
+from simulator.account import EventSink, SimulatedExchange
+from simulator.events import UserEvent
+from simulator.faults import Faults
+from simulator.history import PositionChange, PositionHistory
+from simulator.orders import MarketOrder, Order
+from simulator.rest_api import RestApi, RestRequest, RestResponse
+from simulator.server import RunningSimulator, SimulatorAddresses, running, serve
+from simulator.stream_server import StreamServer
+
+__all__ = [
+    "EventSink",
+    "Faults",
+    "MarketOrder",
+    "Order",
+    "PositionChange",
+    "PositionHistory",
+    "RestApi",
+    "RestRequest",
+    "RestResponse",
+    "RunningSimulator",
+    "SimulatedExchange",
+    "SimulatorAddresses",
+    "StreamServer",
+    "UserEvent",
+    "running",
+    "serve",
+]

@@ -1,0 +1,307 @@
+"""The simulated account: symbols, positions, orders and the events they cause. Synchronous, no I/O.
+
+Everything that moves a position passes through one function, which gives the change its transaction time,
+writes it into the history and announces it. Fills happen at the mark price, at once, without margin checks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import ROUND_DOWN, Decimal
+from random import Random
+from typing import Protocol
+
+from simulator import errors, events
+from simulator.events import UserEvent, user_event
+from simulator.faults import Faults
+from simulator.history import PositionChange, PositionHistory, PositionSide
+from simulator.listen_keys import ListenKeys
+from simulator.listing import TRADING, Listing
+from simulator.mark_prices import MarkPrices
+from simulator.order_rules import accepted_quantity
+from simulator.orders import Fill, MarketOrder, Order, OrderBook
+from simulator.positions import Position
+from simulator.request_log import RequestLog
+from simulator.symbols import Symbol, load_symbols
+from simulator.weights import RequestWeights
+
+TAKER_COMMISSION = Decimal("0.0005")
+DEFAULT_LEVERAGE = 20
+
+
+def host_epoch_ms() -> int:
+    """This host's wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+class EventSink(Protocol):
+    """Who gets the account's events: the stream server, or a test."""
+
+    def deliver(self, event: UserEvent) -> None: ...
+
+    def listen_key_closed(self, listen_key: str) -> None: ...
+
+
+class SimulatedExchange:
+    """One Binance USDⓈ-M account and its market, deterministic for a seed and a clock.
+
+    ``host_ms`` is the host's wall clock in epoch milliseconds; the exchange's own time is that plus
+    ``faults.clock_skew_ms``. Nothing here is shared between instances.
+    """
+
+    def __init__(
+        self,
+        *,
+        symbols: Mapping[str, Symbol] | None = None,
+        seed: int = 0,
+        host_ms: Callable[[], int] = host_epoch_ms,
+        hedge_mode: bool = False,
+        api_key: str = "simulator-api-key",
+        api_secret: str = "simulator-api-secret",  # noqa: S107 - opens nothing but this simulator
+        faults: Faults | None = None,
+        wallet_balance: Decimal = Decimal(1_000_000),
+    ) -> None:
+        self.listing = Listing(load_symbols() if symbols is None else symbols)
+        self.leverages: dict[str, int] = {}
+        self.seed = seed
+        self.host_ms = host_ms
+        self.api_key = api_key
+        self.api_secret = api_secret
+        self.faults = Faults() if faults is None else faults
+        self.wallet_balance = wallet_balance
+        self.mark_prices = MarkPrices(dict(self.listing.symbols), seed)
+        self.orders = OrderBook()
+        self.history = PositionHistory()
+        self.listen_keys = ListenKeys(Random(f"{seed}:listen keys"))  # noqa: S311 - reproducible on purpose
+        self.weights = RequestWeights()
+        self.requests = RequestLog()
+        self.sinks: list[EventSink] = []
+        self.version = 0
+        self.first_fill_share: Decimal | None = None
+        self.emits_trade_lite = True
+        self._hedge_mode = hedge_mode
+        self._positions: dict[tuple[str, PositionSide], Position] = {}
+        self._last_transaction_ms = 0
+        self._last_trade_id = 0
+
+    def exchange_ms(self) -> int:
+        """The exchange's clock, epoch milliseconds."""
+        return self.host_ms() + self.faults.clock_skew_ms
+
+    def symbol(self, name: str) -> Symbol:
+        """``ApiError`` -1121 for a symbol the exchange does not list."""
+        return self.listing.symbol(name)
+
+    def mark_price(self, name: str) -> Decimal:
+        self.mark_prices.advance_to(self.host_ms())
+        return self.mark_prices.price(name)
+
+    @property
+    def hedge_mode(self) -> bool:
+        return self._hedge_mode
+
+    def set_hedge_mode(self, hedge_mode: bool) -> None:
+        """``ApiError`` -4059 when it is that already, -4068 while any position is open."""
+        if hedge_mode == self._hedge_mode:
+            raise errors.no_need_to_change_position_side()
+        if self.open_positions():
+            raise errors.position_side_change_with_position()
+        self._hedge_mode = hedge_mode
+        self.version += 1
+
+    @property
+    def legs(self) -> tuple[PositionSide, ...]:
+        return ("LONG", "SHORT") if self._hedge_mode else ("BOTH",)
+
+    def position(self, name: str, position_side: PositionSide = "BOTH") -> Position:
+        """The leg as it stands; an untouched one is flat with ``update_time_ms`` 0."""
+        leg = (name, position_side)
+        position = self._positions.get(leg)
+        if position is None:
+            position = self._positions[leg] = Position(self.symbol(name), position_side)
+        return position
+
+    def open_positions(self) -> list[Position]:
+        return [position for position in self._positions.values() if position.amount]
+
+    def leverage(self, name: str) -> int:
+        return self.leverages.get(name, DEFAULT_LEVERAGE)
+
+    def place_market_order(self, order: MarketOrder) -> Order:
+        """Accept and fill an order, announcing both; ``ApiError`` when Binance would refuse it.
+
+        With ``first_fill_share`` set, only that share (at least one step) is filled now and the order stays
+        ``PARTIALLY_FILLED`` until ``fill_remainder`` or ``expire_remainder``.
+        """
+        symbol = self.symbol(order.symbol)
+        price = self.mark_price(order.symbol)
+        position = self.position(order.symbol, order.position_side)
+        quantity = accepted_quantity(
+            order,
+            symbol,
+            hedge_mode=self._hedge_mode,
+            trading=self.listing.status(order.symbol) == TRADING,
+            position=position.amount,
+            price=price,
+        )
+        if order.client_order_id is not None and self.orders.knows_client_id(order.client_order_id):
+            raise errors.client_order_id_duplicated()
+        accepted = self.accept_order(order, quantity)
+        now = quantity
+        if self.first_fill_share is not None:
+            now = (quantity * self.first_fill_share).quantize(symbol.step_size, rounding=ROUND_DOWN)
+            now = min(quantity, max(now, symbol.step_size))
+        self.fill(accepted, now, price)
+        return accepted
+
+    def accept_order(
+        self, order: MarketOrder, quantity: Decimal, *, order_type: str = "MARKET", announced: bool = True
+    ) -> Order:
+        """Enter an order into the books without asking the rules, and announce it as ``NEW``."""
+        order_id = self.orders.next_order_id()
+        now_ms = self.event_ms()
+        accepted = Order(
+            order_id=order_id,
+            client_order_id=order.client_order_id or f"sim_{order_id}",
+            symbol=self.symbol(order.symbol),
+            side=order.side,
+            position_side=order.position_side,
+            quantity=quantity,
+            reduce_only=order.reduce_only,
+            order_type=order_type,
+            time_ms=now_ms,
+            update_time_ms=now_ms,
+        )
+        self.orders.add(accepted)
+        if announced:
+            self.announce(
+                events.order_trade_update(
+                    accepted, execution_type="NEW", event_time_ms=now_ms, transaction_time_ms=now_ms
+                )
+            )
+        return accepted
+
+    def fill_remainder(self, order: Order, quantity: Decimal | None = None) -> None:
+        """Fill (that much of) what is left of an order, at the mark price."""
+        wanted = order.remaining if quantity is None else min(quantity, order.remaining)
+        if order.reduce_only:
+            wanted = min(wanted, abs(self.position(order.symbol.name, order.position_side).amount))
+        if wanted > 0:
+            self.fill(order, wanted, self.mark_price(order.symbol.name))
+
+    def expire_remainder(self, order: Order) -> None:
+        """End an unfinished order: what is left of it is cancelled, as for want of counterparties."""
+        if order.is_final:
+            return
+        now_ms = self.event_ms()
+        order.expire(now_ms)
+        self.announce(
+            events.order_trade_update(
+                order,
+                execution_type="EXPIRED",
+                event_time_ms=now_ms,
+                transaction_time_ms=now_ms,
+                expiry_reason="9",
+            )
+        )
+
+    def fill(
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        execution_type: str = "TRADE",
+        announced: bool = True,
+    ) -> None:
+        """Execute part of an order: move the leg, write history, announce order and account."""
+        position = self.position(order.symbol.name, order.position_side)
+        delta = quantity if order.side == "BUY" else -quantity
+        host_ms = self.host_ms()
+        transaction_ms = max(host_ms + self.faults.clock_skew_ms, self._last_transaction_ms + 1)
+        self._last_transaction_ms = transaction_ms
+        realized = position.apply_fill(delta, price, transaction_ms)
+        commission = quantity * price * TAKER_COMMISSION
+        self.wallet_balance += realized - commission
+        order.book(quantity, price, transaction_ms)
+        self._last_trade_id += 1
+        self.version += 1
+        self.history.append(
+            PositionChange(
+                symbol=order.symbol.name,
+                position_side=order.position_side,
+                transaction_time_ms=transaction_ms,
+                wall_time_ms=host_ms,
+                amount=position.amount,
+                delta=delta,
+                price=price,
+                client_order_id=order.client_order_id,
+                order_id=order.order_id,
+                announced=announced,
+            )
+        )
+        if announced:
+            fill = Fill(
+                delta=delta,
+                price=price,
+                realized_profit=realized,
+                commission=commission,
+                trade_id=self._last_trade_id,
+                transaction_time_ms=transaction_ms,
+                execution_type=execution_type,
+            )
+            self._announce_fill(order, position, fill)
+
+    def event_ms(self) -> int:
+        """The time for an event that changes no position: now, but not before the last change."""
+        return max(self.exchange_ms(), self._last_transaction_ms)
+
+    def announce(self, payload: events.Payload, *, listen_key: str | None = None) -> None:
+        self.announce_event(user_event(payload, listen_key=listen_key))
+
+    def announce_event(self, event: UserEvent) -> None:
+        for sink in self.sinks:
+            sink.deliver(event)
+
+    def expire_listen_key(self, *, now: bool = False) -> None:
+        """Expire the listen key if its hour is over, or ``now``; its streams are told, and fall silent."""
+        expired = self.listen_keys.close() if now else self.listen_keys.expire_due(self.host_ms())
+        if expired is not None:
+            payload = events.listen_key_expired(
+                expired,
+                event_time_ms=self.exchange_ms(),
+                time_as_text=self.faults.listen_key_expired_time_as_text,
+            )
+            self.announce(payload, listen_key=expired)
+
+    def close_listen_key(self) -> None:
+        """Invalidate the listen key as DELETE does: its streams are closed without an event."""
+        closed = self.listen_keys.close()
+        if closed is not None:
+            for sink in self.sinks:
+                sink.listen_key_closed(closed)
+
+    def _announce_fill(self, order: Order, position: Position, fill: Fill) -> None:
+        event_ms = self.event_ms()
+        if self.emits_trade_lite and fill.execution_type == "TRADE":
+            self.announce(events.trade_lite(order, fill, event_time_ms=event_ms))
+        self.announce(
+            events.order_trade_update(
+                order,
+                execution_type=fill.execution_type,
+                event_time_ms=event_ms,
+                transaction_time_ms=fill.transaction_time_ms,
+                fill=fill,
+            )
+        )
+        self.announce(
+            events.account_update(
+                reason="ORDER",
+                event_time_ms=event_ms,
+                transaction_time_ms=fill.transaction_time_ms,
+                wallet_balance=self.wallet_balance,
+                positions=[(position, self.mark_price(order.symbol.name))],
+                asset=order.symbol.quote_asset,
+            )
+        )

@@ -1,0 +1,81 @@
+"""Bodies of the control requests. Unknown fields are refused: a misspelt control must not look obeyed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+
+from simulator.history import PositionSide
+from simulator.outside import Cause
+from simulator.stream_target import Face
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class MovePosition(_Body, frozen=True):
+    symbol: str
+    delta: Decimal | None = None
+    target: Decimal | None = None
+    position_side: PositionSide | None = None
+    cause: Cause = "trade"
+    price: Decimal | None = None
+    announced: bool = True
+
+
+class SetPositionMode(_Body, frozen=True):
+    hedge_mode: bool
+
+
+class Delist(_Body, frozen=True):
+    symbol: str
+    status: str = "SETTLING"
+
+
+class SetMarkPrice(_Body, frozen=True):
+    symbol: str
+    price: Decimal
+    hold: bool = False
+
+
+class SetLeverage(_Body, frozen=True):
+    symbol: str
+    leverage: Annotated[int, msgspec.Meta(ge=1, le=125)]
+
+
+class ChangeBalance(_Body, frozen=True):
+    amount: Decimal
+    reason: str = "FUNDING_FEE"
+
+
+class SendFrame(_Body, frozen=True):
+    text: str
+    event_type: str = ""
+
+
+class Ban(_Body, frozen=True):
+    seconds: float
+
+
+class SetWeight(_Body, frozen=True):
+    used: int | None = None
+    limit_per_minute: int | None = None
+
+
+class ActOnStreams(_Body, frozen=True):
+    action: Literal["freeze", "thaw", "disconnect", "reset", "expire_listen_key"]
+    face: Face | None = None
+
+
+class SetFirstFillShare(_Body, frozen=True):
+    share: Decimal | None
+
+
+class FinishOrder(_Body, frozen=True):
+    symbol: str
+    order_id: int
+    quantity: Decimal | None = None
+    expire: bool = False

@@ -1,0 +1,222 @@
+"""Loopback-only control of a simulator that runs as its own process: ``/simulator/…``.
+
+**Not part of Binance's API**: unsigned, weightless, unlogged, and refused to any peer not on loopback.
+Bodies and answers are JSON; amounts are decimal text; a body that does not fit is a 400 with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator import control_requests as asked
+from simulator import outside
+from simulator.account import SimulatedExchange
+from simulator.errors import ApiError
+from simulator.stream_server import StreamServer
+
+Body = TypeVar("Body")
+Handler = Callable[[Request], Awaitable[Any]]
+_REMOVED = "REMOVED"
+
+
+def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[Route]:
+    control = _Control(exchange, streams)
+    routes: list[tuple[str, str, Handler]] = [
+        ("GET", "/faults", control.faults),
+        ("POST", "/faults", control.patch_faults),
+        ("DELETE", "/faults", control.clear_faults),
+        ("GET", "/positions", control.positions),
+        ("POST", "/position", control.move_position),
+        ("POST", "/position-mode", control.set_position_mode),
+        ("GET", "/history", control.history),
+        ("GET", "/requests", control.requests),
+        ("POST", "/delist", control.delist),
+        ("POST", "/mark-price", control.set_mark_price),
+        ("POST", "/leverage", control.set_leverage),
+        ("POST", "/balance", control.change_balance),
+        ("POST", "/frame", control.send_frame),
+        ("POST", "/ban", control.ban),
+        ("POST", "/weight", control.set_weight),
+        ("POST", "/streams", control.act_on_streams),
+        ("POST", "/first-fill-share", control.set_first_fill_share),
+        ("POST", "/order", control.finish_order),
+    ]
+    return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in routes]
+
+
+def _guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        if request.client is None or not ip_address(request.client.host).is_loopback:
+            return _json({"error": "loopback only"}, 403)
+        try:
+            return _json(await handler(request), 200)
+        except (msgspec.MsgspecError, ValueError, ApiError) as refusal:
+            return _json({"error": str(refusal)}, 400)
+
+    return respond
+
+
+def _json(content: Any, status: int) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+async def _read(request: Request, body_type: type[Body]) -> Body:
+    return msgspec.json.decode(await request.body(), type=body_type)
+
+
+class _Control:
+    def __init__(self, exchange: SimulatedExchange, streams: StreamServer) -> None:
+        self._exchange = exchange
+        self._streams = streams
+
+    async def faults(self, _: Request) -> Any:
+        return self._exchange.faults
+
+    async def patch_faults(self, request: Request) -> Any:
+        """Set some fields of ``Faults``; answers all of them."""
+        self._exchange.faults.patch(await _read(request, dict[str, Any]))
+        return self._exchange.faults
+
+    async def clear_faults(self, _: Request) -> Any:
+        self._exchange.faults.clear()
+        return self._exchange.faults
+
+    async def positions(self, _: Request) -> Any:
+        """The positions that are not flat, as they are now."""
+        return [
+            {
+                "symbol": position.symbol.name,
+                "position_side": position.position_side,
+                "amount": position.symbol.quantity_text(position.amount),
+                "entry_price": position.entry_price,
+                "update_time_ms": position.update_time_ms,
+            }
+            for position in self._exchange.open_positions()
+        ]
+
+    async def move_position(self, request: Request) -> Any:
+        """Somebody else's trade, a stop order, a liquidation, ADL or settlement; see ``outside``."""
+        move = await _read(request, asked.MovePosition)
+        order = outside.move_position(
+            self._exchange,
+            move.symbol,
+            delta=move.delta,
+            target=move.target,
+            position_side=move.position_side,
+            cause=move.cause,
+            price=move.price,
+            announced=move.announced,
+        )
+        return {"order_id": order.order_id if order else None}
+
+    async def set_position_mode(self, request: Request) -> Any:
+        self._exchange.set_hedge_mode((await _read(request, asked.SetPositionMode)).hedge_mode)
+        return {}
+
+    async def history(self, request: Request) -> Any:
+        """Every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
+        symbol = request.query_params.get("symbol")
+        history = self._exchange.history
+        return [
+            change
+            for name, position_side in history.legs()
+            if symbol in (None, name)
+            for change in history.changes(name, position_side)
+        ]
+
+    async def requests(self, request: Request) -> Any:
+        """The recorded REST requests, narrowed by ``?path=…`` and ``?since_ms=…``."""
+        query = request.query_params
+        records = self._exchange.requests.records(
+            path=query.get("path"), since_ms=int(query.get("since_ms", "0"))
+        )
+        return {"total": self._exchange.requests.total, "records": records}
+
+    async def delist(self, request: Request) -> Any:
+        """Change a symbol's status; ``TRADING`` lists it again, ``REMOVED`` takes it out for good."""
+        change = await _read(request, asked.Delist)
+        if change.status == _REMOVED:
+            self._exchange.listing.remove(change.symbol)
+        else:
+            self._exchange.listing.set_status(change.symbol, change.status)
+        return {}
+
+    async def set_mark_price(self, request: Request) -> Any:
+        change = await _read(request, asked.SetMarkPrice)
+        self._exchange.symbol(change.symbol)
+        self._exchange.mark_prices.set_price(change.symbol, change.price, hold=change.hold)
+        return {"mark_price": self._exchange.mark_price(change.symbol)}
+
+    async def set_leverage(self, request: Request) -> Any:
+        change = await _read(request, asked.SetLeverage)
+        outside.set_leverage(self._exchange, change.symbol, change.leverage)
+        return {}
+
+    async def change_balance(self, request: Request) -> Any:
+        """An ``ACCOUNT_UPDATE`` with a balance and no positions."""
+        change = await _read(request, asked.ChangeBalance)
+        outside.change_balance(self._exchange, change.reason, change.amount)
+        return {}
+
+    async def send_frame(self, request: Request) -> Any:
+        """Any text as a frame on the private streams, JSON or not."""
+        frame = await _read(request, asked.SendFrame)
+        outside.send_frame(self._exchange, frame.text.encode(), frame.event_type)
+        return {}
+
+    async def ban(self, request: Request) -> Any:
+        """Answer 418 to everything for so many seconds; 0 lifts the ban."""
+        seconds = (await _read(request, asked.Ban)).seconds
+        weights = self._exchange.weights
+        if seconds > 0:
+            weights.ban(self._exchange.host_ms(), round(seconds * 1000))
+        else:
+            weights.lift_ban()
+        return {"banned_until_ms": weights.banned_until_ms}
+
+    async def set_weight(self, request: Request) -> Any:
+        """Pretend that so much weight was used in this minute; optionally change the limit."""
+        change = await _read(request, asked.SetWeight)
+        if change.used is not None:
+            self._exchange.weights.set_used(self._exchange.host_ms(), change.used)
+        if change.limit_per_minute is not None:
+            self._exchange.weights.limit_per_minute = change.limit_per_minute
+        return {"used": self._exchange.weights.used(self._exchange.host_ms())}
+
+    async def act_on_streams(self, request: Request) -> Any:
+        """Freeze, thaw, disconnect or reset the connections, or expire the listen key."""
+        act = await _read(request, asked.ActOnStreams)
+        match act.action:
+            case "freeze":
+                self._streams.freeze(act.face)
+            case "thaw":
+                self._streams.thaw()
+            case "disconnect":
+                await self._streams.disconnect(act.face)
+            case "reset":
+                await self._streams.reset(act.face)
+            case "expire_listen_key":
+                self._exchange.expire_listen_key(now=True)
+        return {"connections": self._streams.connection_count(act.face)}
+
+    async def set_first_fill_share(self, request: Request) -> Any:
+        """From now on orders are filled partly first (see ``place_market_order``); ``null`` ends that."""
+        self._exchange.first_fill_share = (await _read(request, asked.SetFirstFillShare)).share
+        return {}
+
+    async def finish_order(self, request: Request) -> Any:
+        """Fill (some of) an unfinished order's remainder, or let it expire."""
+        act = await _read(request, asked.FinishOrder)
+        order = self._exchange.orders.find(act.symbol, order_id=act.order_id)
+        if act.expire:
+            self._exchange.expire_remainder(order)
+        else:
+            self._exchange.fill_remainder(order, act.quantity)
+        return {"status": order.status, "executed": order.executed}

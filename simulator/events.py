@@ -1,0 +1,166 @@
+"""The user-data events, with Binance's field names and shapes.
+
+Source: USDⓈ-M Futures, "User Data Streams". Amounts and prices are text, times epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from simulator.history import FLAT
+from simulator.orders import Fill, Order
+from simulator.positions import Position
+from simulator.symbols import plain
+
+Payload = dict[str, Any]
+
+
+class UserEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One frame for the private streams. ``listen_key`` names the only stream it is for, if there is one."""
+
+    event_type: str
+    frame: bytes
+    listen_key: str | None = None
+
+
+def user_event(payload: Payload, *, listen_key: str | None = None) -> UserEvent:
+    return UserEvent(
+        event_type=str(payload.get("e", "")), frame=msgspec.json.encode(payload), listen_key=listen_key
+    )
+
+
+def order_trade_update(
+    order: Order,
+    *,
+    execution_type: str,
+    event_time_ms: int,
+    transaction_time_ms: int,
+    fill: Fill | None = None,
+    expiry_reason: str = "0",
+) -> Payload:
+    text = order.symbol.quantity_text
+    return {
+        "e": "ORDER_TRADE_UPDATE",
+        "E": event_time_ms,
+        "T": transaction_time_ms,
+        "o": {
+            "s": order.symbol.name,
+            "c": order.client_order_id,
+            "S": order.side,
+            "o": order.order_type,
+            "f": "GTC",
+            "q": text(order.quantity),
+            "p": "0",
+            "ap": plain(order.average_price, 8) if order.executed else "0",
+            "sp": "0",
+            "x": execution_type,
+            "X": order.status,
+            "i": order.order_id,
+            "l": text(fill.quantity if fill else FLAT),
+            "z": text(order.executed),
+            "L": plain(fill.price) if fill else "0",
+            "N": order.symbol.quote_asset,
+            "n": plain(fill.commission if fill else FLAT, 8),
+            "T": transaction_time_ms,
+            "t": fill.trade_id if fill else 0,
+            "b": "0",
+            "a": "0",
+            "m": False,
+            "R": order.reduce_only,
+            "wt": "CONTRACT_PRICE",
+            "ot": order.order_type,
+            "ps": order.position_side,
+            "cp": False,
+            "rp": plain(fill.realized_profit if fill else FLAT, 8),
+            "pP": False,
+            "si": 0,
+            "ss": 0,
+            "V": "NONE",
+            "pm": "NONE",
+            "gtd": 0,
+            "er": expiry_reason,
+        },
+    }
+
+
+def trade_lite(order: Order, fill: Fill, *, event_time_ms: int) -> Payload:
+    return {
+        "e": "TRADE_LITE",
+        "E": event_time_ms,
+        "T": fill.transaction_time_ms,
+        "s": order.symbol.name,
+        "q": order.symbol.quantity_text(order.quantity),
+        "p": "0",
+        "m": False,
+        "c": order.client_order_id,
+        "S": order.side,
+        "L": plain(fill.price),
+        "l": order.symbol.quantity_text(fill.quantity),
+        "t": fill.trade_id,
+        "i": order.order_id,
+    }
+
+
+def account_update(
+    *,
+    reason: str,
+    event_time_ms: int,
+    transaction_time_ms: int,
+    wallet_balance: Decimal,
+    balance_change: Decimal = FLAT,
+    positions: Sequence[tuple[Position, Decimal]] = (),
+    asset: str = "USDT",
+) -> Payload:
+    """``positions`` are the changed legs, each with its mark price; none for funding fees and transfers."""
+    balance = {
+        "a": asset,
+        "wb": plain(wallet_balance, 8),
+        "cw": plain(wallet_balance, 8),
+        "bc": plain(balance_change, 8),
+    }
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "E": event_time_ms,
+        "T": transaction_time_ms,
+        "a": {
+            "m": reason,
+            "B": [balance],
+            "P": [_changed_position(position, mark_price) for position, mark_price in positions],
+        },
+    }
+
+
+def _changed_position(position: Position, mark_price: Decimal) -> Payload:
+    return {
+        "s": position.symbol.name,
+        "pa": position.symbol.quantity_text(position.amount),
+        "ep": plain(position.entry_price) if position.amount else "0",
+        "bep": plain(position.entry_price) if position.amount else "0",
+        "cr": plain(position.realized_profit, 8),
+        "up": plain(position.unrealized_profit(mark_price), 8),
+        "mt": "cross",
+        "iw": "0",
+        "ps": position.position_side,
+    }
+
+
+def leverage_changed(symbol: str, leverage: int, *, event_time_ms: int, transaction_time_ms: int) -> Payload:
+    return {
+        "e": "ACCOUNT_CONFIG_UPDATE",
+        "E": event_time_ms,
+        "T": transaction_time_ms,
+        "ac": {"s": symbol, "l": leverage},
+    }
+
+
+def listen_key_expired(listen_key: str, *, event_time_ms: int, time_as_text: bool) -> Payload:
+    """The documentation shows ``E`` as text, the official SDK reads a number: either can be had."""
+    return {
+        "e": "listenKeyExpired",
+        "E": str(event_time_ms) if time_as_text else event_time_ms,
+        "listenKey": listen_key,
+    }

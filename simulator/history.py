@@ -1,0 +1,100 @@
+"""What every position was at every moment: the truth that tests hold other people's claims against.
+
+Append-only. Each change carries two times in epoch milliseconds: the exchange's transaction time, which is
+also in the events and in ``updateTime``, and this host's wall clock when the change took effect. They differ
+by the exchange's clock skew, and because transaction times grow by at least 1 ms a change.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+PositionSide = Literal["BOTH", "LONG", "SHORT"]
+HistoryClock = Literal["exchange", "host"]
+
+FLAT = Decimal(0)
+
+
+class PositionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill's effect: ``amount`` is the signed position after it, ``delta`` what it added."""
+
+    symbol: str
+    position_side: PositionSide
+    transaction_time_ms: int
+    wall_time_ms: int
+    amount: Decimal
+    delta: Decimal
+    price: Decimal
+    client_order_id: str
+    order_id: int
+    announced: bool
+
+
+class PositionHistory:
+    """The changes of every (symbol, leg), oldest first."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, PositionSide], list[PositionChange]] = {}
+        self._transaction_times_ms: dict[tuple[str, PositionSide], list[int]] = {}
+        self._wall_times_ms: dict[tuple[str, PositionSide], list[int]] = {}
+
+    def append(self, change: PositionChange) -> None:
+        """Add the newest change of its leg. ``ValueError`` unless its transaction time is later than all."""
+        leg = (change.symbol, change.position_side)
+        transaction_times_ms = self._transaction_times_ms.setdefault(leg, [])
+        wall_times_ms = self._wall_times_ms.setdefault(leg, [])
+        if transaction_times_ms and change.transaction_time_ms <= transaction_times_ms[-1]:
+            raise ValueError(f"{leg}: transaction time {change.transaction_time_ms} is not new")
+        self._changes.setdefault(leg, []).append(change)
+        transaction_times_ms.append(change.transaction_time_ms)
+        # A host clock that was set back must not unsort what is searched by bisection.
+        wall_times_ms.append(max(change.wall_time_ms, wall_times_ms[-1] if wall_times_ms else 0))
+
+    def changes(self, symbol: str, position_side: PositionSide = "BOTH") -> list[PositionChange]:
+        return list(self._changes.get((symbol, position_side), ()))
+
+    def legs(self) -> list[tuple[str, PositionSide]]:
+        """Every leg that ever changed, in the order of its first change."""
+        return list(self._changes)
+
+    def position_at(
+        self,
+        symbol: str,
+        time_ms: int,
+        position_side: PositionSide = "BOTH",
+        *,
+        clock: HistoryClock = "host",
+    ) -> Decimal:
+        """The signed position at the end of that millisecond; 0 before the first change."""
+        index = bisect_right(self._times_ms(symbol, position_side, clock), time_ms)
+        return self._amount_after(symbol, position_side, index)
+
+    def positions_between(
+        self,
+        symbol: str,
+        first_ms: int,
+        last_ms: int,
+        position_side: PositionSide = "BOTH",
+        *,
+        clock: HistoryClock = "host",
+    ) -> set[Decimal]:
+        """Every value the position had at some moment of ``[first_ms, last_ms]``, both ends included.
+
+        Several changes may share a millisecond; a claim about that millisecond is honest if it names any
+        value of the set for ``first_ms == last_ms``.
+        """
+        times_ms = self._times_ms(symbol, position_side, clock)
+        first = bisect_left(times_ms, first_ms)
+        last = bisect_right(times_ms, last_ms)
+        return {self._amount_after(symbol, position_side, index) for index in range(first, last + 1)}
+
+    def _times_ms(self, symbol: str, position_side: PositionSide, clock: HistoryClock) -> list[int]:
+        times_ms = self._transaction_times_ms if clock == "exchange" else self._wall_times_ms
+        return times_ms.get((symbol, position_side), [])
+
+    def _amount_after(self, symbol: str, position_side: PositionSide, count: int) -> Decimal:
+        return self._changes[symbol, position_side][count - 1].amount if count else FLAT

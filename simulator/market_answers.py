@@ -1,0 +1,204 @@
+"""Market data as REST and the mark-price stream give it.
+
+Source: USDⓈ-M Futures, "Exchange Information", "Mark Price", "24hr Ticker Price Change Statistics",
+"Mark Price Stream for All market".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from simulator.account import SimulatedExchange
+from simulator.symbols import Symbol, plain
+
+_FUNDING_INTERVAL_MS = 8 * 3600 * 1000
+_DAY_MS = 24 * 3600 * 1000
+_NEVER_MS = 4_133_404_800_000
+_ONBOARD_MS = 1_569_398_400_000
+_MAX_PRICE_IN_TICKS = 10_000_000
+_encode = msgspec.json.encode
+
+
+class ExchangeInfo:
+    """``exchangeInfo``, with the part that only a listing changes kept encoded."""
+
+    def __init__(self, exchange: SimulatedExchange) -> None:
+        self._exchange = exchange
+        self._kept: tuple[int, bytes] | None = None
+
+    def answer(self) -> bytes:
+        exchange = self._exchange
+        if self._kept is None or self._kept[0] != exchange.listing.version:
+            symbols = [
+                _listed_symbol(symbol, exchange.listing.status(symbol.name))
+                for symbol in exchange.listing.symbols.values()
+            ]
+            self._kept = (exchange.listing.version, _encode(symbols))
+        head = _encode(
+            {
+                "timezone": "UTC",
+                "serverTime": exchange.exchange_ms(),
+                "exchangeFilters": [],
+                "rateLimits": _rate_limits(exchange.weights.limit_per_minute),
+                "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
+            }
+        )
+        return head[:-1] + b',"symbols":' + self._kept[1] + b"}"
+
+
+def _rate_limits(weight_limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "rateLimitType": "REQUEST_WEIGHT",
+            "interval": "MINUTE",
+            "intervalNum": 1,
+            "limit": weight_limit,
+        },
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+    ]
+
+
+def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
+    tick, step = plain(symbol.tick_size), plain(symbol.step_size)
+    return {
+        "symbol": symbol.name,
+        "pair": symbol.name,
+        "contractType": "PERPETUAL",
+        "deliveryDate": _NEVER_MS,
+        "onboardDate": _ONBOARD_MS,
+        "status": status,
+        "maintMarginPercent": "2.5000",
+        "requiredMarginPercent": "5.0000",
+        "baseAsset": symbol.base_asset,
+        "quoteAsset": symbol.quote_asset,
+        "marginAsset": symbol.quote_asset,
+        "pricePrecision": symbol.price_precision,
+        "quantityPrecision": symbol.quantity_precision,
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "triggerProtect": "0.0500",
+        "liquidationFee": "0.015000",
+        "marketTakeBound": "0.05",
+        "maxMoveOrderLimit": 10000,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": tick,
+                "maxPrice": plain(symbol.tick_size * _MAX_PRICE_IN_TICKS),
+                "tickSize": tick,
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": plain(symbol.min_qty),
+                "maxQty": plain(symbol.max_qty),
+                "stepSize": step,
+            },
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": plain(symbol.min_qty),
+                "maxQty": plain(symbol.market_max_qty),
+                "stepSize": step,
+            },
+            {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+            {"filterType": "MIN_NOTIONAL", "notional": plain(symbol.min_notional)},
+            {
+                "filterType": "PERCENT_PRICE",
+                "multiplierUp": "1.0500",
+                "multiplierDown": "0.9500",
+                "multiplierDecimal": "4",
+            },
+        ],
+        "orderTypes": ["MARKET"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+    }
+
+
+def premium_index(exchange: SimulatedExchange, symbol: str | None) -> bytes:
+    """One object for a symbol, a list for all. ``ApiError`` -1121 for an unknown one."""
+    now_ms = exchange.exchange_ms()
+    if symbol is not None:
+        exchange.symbol(symbol)
+        return _encode(_premium(exchange, symbol, now_ms))
+    return _encode([_premium(exchange, name, now_ms) for name in exchange.listing.symbols])
+
+
+def _premium(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, Any]:
+    price = plain(exchange.mark_price(name), 8)
+    return {
+        "symbol": name,
+        "markPrice": price,
+        "indexPrice": price,
+        "estimatedSettlePrice": price,
+        "lastFundingRate": "0.00010000",
+        "interestRate": "0.00010000",
+        "nextFundingTime": _next_funding_ms(now_ms),
+        "time": now_ms,
+    }
+
+
+def mark_price_frame(exchange: SimulatedExchange) -> bytes:
+    """One frame of ``!markPrice@arr@1s``: an array with every symbol."""
+    now_ms = exchange.exchange_ms()
+    funding_ms = _next_funding_ms(now_ms)
+    return _encode(
+        [_mark_price_update(exchange, name, now_ms, funding_ms) for name in exchange.listing.symbols]
+    )
+
+
+def _mark_price_update(
+    exchange: SimulatedExchange, name: str, now_ms: int, funding_ms: int
+) -> dict[str, Any]:
+    price = plain(exchange.mark_price(name), 8)
+    return {
+        "e": "markPriceUpdate",
+        "E": now_ms,
+        "s": name,
+        "p": price,
+        "ap": price,
+        "P": price,
+        "i": price,
+        "r": "0.00010000",
+        "T": funding_ms,
+    }
+
+
+def ticker_24hr(exchange: SimulatedExchange, symbol: str | None) -> bytes:
+    """One object for a symbol, a list for all. ``quoteVolume`` is what candidates are ranked by."""
+    now_ms = exchange.exchange_ms()
+    if symbol is not None:
+        exchange.symbol(symbol)
+        return _encode(_ticker(exchange, symbol, now_ms))
+    return _encode([_ticker(exchange, name, now_ms) for name in exchange.listing.symbols])
+
+
+def _ticker(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, Any]:
+    price, listed = exchange.mark_price(name), exchange.listing.symbols[name]
+    quote_volume = exchange.listing.quote_volumes[name]
+    change = price - listed.first_price
+    return {
+        "symbol": name,
+        "priceChange": plain(change),
+        "priceChangePercent": plain(change / listed.first_price * 100, 3),
+        "weightedAvgPrice": plain(price),
+        "lastPrice": plain(price),
+        "lastQty": listed.quantity_text(listed.min_qty),
+        "openPrice": plain(listed.first_price),
+        "highPrice": plain(max(price, listed.first_price)),
+        "lowPrice": plain(min(price, listed.first_price)),
+        "volume": plain(quote_volume / price, listed.quantity_precision),
+        "quoteVolume": plain(quote_volume, 2),
+        "openTime": now_ms - _DAY_MS,
+        "closeTime": now_ms,
+        "firstId": 1,
+        "lastId": int(quote_volume // Decimal(1000)),
+        "count": int(quote_volume // Decimal(1000)),
+    }
+
+
+def _next_funding_ms(now_ms: int) -> int:
+    return (now_ms // _FUNDING_INTERVAL_MS + 1) * _FUNDING_INTERVAL_MS

@@ -1,0 +1,117 @@
+"""What happens to an account without its robot: people, stop orders, liquidation, ADL, settlement, fees.
+
+Source: USDⓈ-M Futures, "Event: Order Update" (special client order ids), "Event: Balance and Position
+Update".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from simulator import events
+from simulator.account import SimulatedExchange
+from simulator.events import UserEvent
+from simulator.history import PositionSide
+from simulator.orders import MarketOrder, Order
+
+Cause = Literal["trade", "stop", "liquidation", "adl", "settlement"]
+
+_ORDER_TYPES: dict[Cause, str] = {"stop": "STOP_MARKET", "liquidation": "LIQUIDATION"}
+_CALCULATED: tuple[Cause, ...] = ("liquidation", "adl")
+
+
+def move_position(
+    exchange: SimulatedExchange,
+    symbol: str,
+    *,
+    delta: Decimal | None = None,
+    target: Decimal | None = None,
+    position_side: PositionSide | None = None,
+    cause: Cause = "trade",
+    price: Decimal | None = None,
+    announced: bool = True,
+) -> Order | None:
+    """Change a position by ``delta``, or to ``target``, as an order of somebody else would.
+
+    ``cause`` decides the client order id (``autoclose-…``, ``adl_autoclose``, ``settlement_autoclose-…``, a
+    person's or a stop order's). With ``announced=False`` no event tells of it: a silently lost change, which
+    only REST shows. Returns the order, or nothing when there is nothing to change. ``ValueError`` unless
+    exactly one of ``delta`` and ``target`` is given; ``ApiError`` -1121 for an unknown symbol.
+    """
+    if (delta is None) == (target is None):
+        raise ValueError("give either delta or target")
+    leg = position_side or exchange.legs[0]
+    if leg not in exchange.legs:
+        raise ValueError(f"positionSide {leg} does not exist in this position mode")
+    listed = exchange.symbol(symbol)
+    before = exchange.position(symbol, leg).amount
+    change = target - before if target is not None else delta
+    if not change:
+        return None
+    if change % listed.step_size:
+        raise ValueError(f"{change} is no multiple of {symbol}'s step size {listed.step_size}")
+    after = before + change
+    if (leg == "LONG" and after < 0) or (leg == "SHORT" and after > 0):
+        raise ValueError(f"{leg} cannot become {after}")
+    request = MarketOrder(
+        symbol=symbol,
+        side="BUY" if change > 0 else "SELL",
+        quantity=abs(change),
+        position_side=leg,
+        reduce_only=cause in ("liquidation", "adl", "settlement"),
+        client_order_id=_client_order_id(exchange, cause),
+    )
+    order = exchange.accept_order(
+        request, request.quantity, order_type=_ORDER_TYPES.get(cause, "MARKET"), announced=announced
+    )
+    exchange.fill(
+        order,
+        request.quantity,
+        exchange.mark_price(symbol) if price is None else price,
+        execution_type="CALCULATED" if cause in _CALCULATED else "TRADE",
+        announced=announced,
+    )
+    return order
+
+
+def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
+    serial = len(exchange.orders) + 1
+    return {
+        "trade": f"web_{serial}",
+        "stop": f"stop_{serial}",
+        "liquidation": f"autoclose-{exchange.exchange_ms()}{serial}",
+        "adl": "adl_autoclose",
+        "settlement": f"settlement_autoclose-{serial}",
+    }[cause]
+
+
+def change_balance(exchange: SimulatedExchange, reason: str, amount: Decimal) -> None:
+    """An ``ACCOUNT_UPDATE`` without positions: ``FUNDING_FEE`` of a crossed position, ``DEPOSIT``, …"""
+    exchange.wallet_balance += amount
+    now_ms = exchange.event_ms()
+    exchange.announce(
+        events.account_update(
+            reason=reason,
+            event_time_ms=now_ms,
+            transaction_time_ms=now_ms,
+            wallet_balance=exchange.wallet_balance,
+            balance_change=amount,
+        )
+    )
+
+
+def set_leverage(exchange: SimulatedExchange, symbol: str, leverage: int) -> None:
+    """Change a symbol's leverage and announce it with ``ACCOUNT_CONFIG_UPDATE``."""
+    exchange.symbol(symbol)
+    exchange.leverages[symbol] = leverage
+    exchange.version += 1
+    now_ms = exchange.event_ms()
+    exchange.announce(
+        events.leverage_changed(symbol, leverage, event_time_ms=now_ms, transaction_time_ms=now_ms)
+    )
+
+
+def send_frame(exchange: SimulatedExchange, frame: bytes, event_type: str = "") -> None:
+    """Put any bytes on the private streams: an unknown event, or something that is no JSON at all."""
+    exchange.announce_event(UserEvent(event_type=event_type, frame=frame))

@@ -1,0 +1,46 @@
+"""What was asked of the simulated exchange, so that a test can say what must not have been asked."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+_KEPT = 20_000
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One REST request. ``status`` is 0 while (or because) no answer was sent.
+
+    ``wall_time_ms`` is when it arrived, by this host's clock; ``query`` is without its signature.
+    """
+
+    wall_time_ms: int
+    method: str
+    path: str
+    query: str
+    weight: int = 0
+    status: int = 0
+
+
+class RequestLog:
+    """The last 20 000 requests, oldest first. Control requests are not among them."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._records: deque[RequestRecord] = deque(maxlen=kept)
+        self.total = 0
+
+    def arrived(self, record: RequestRecord) -> None:
+        self._records.append(record)
+        self.total += 1
+
+    def records(self, *, path: str | None = None, since_ms: int = 0) -> list[RequestRecord]:
+        """Those of one path (or of all) that arrived at ``since_ms`` or later."""
+        return [
+            record
+            for record in self._records
+            if record.wall_time_ms >= since_ms and path in (None, record.path)
+        ]
+
+    def clear(self) -> None:
+        self._records.clear()

@@ -1,0 +1,178 @@
+"""Binance's REST interface as a function from request to response: routes, security, weights. No I/O.
+
+Source: USDⓈ-M Futures, "General Info" and each endpoint's page. The HTTP side is ``rest_server``; a
+simulation in process calls ``RestApi.answer`` directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from simulator import errors, order_answers
+from simulator.account import SimulatedExchange
+from simulator.errors import ApiError
+from simulator.faults import RestFault
+from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
+from simulator.parameters import Parameters, boolean, check_signed, parse, required
+from simulator.position_rows import PositionRows
+
+Security = Literal["none", "api_key", "signed"]
+_encode = msgspec.json.encode
+
+
+class RestRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as it came in; ``api_key`` is the ``X-MBX-APIKEY`` header, if any."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: str = ""
+    api_key: str | None = None
+
+
+class RestResponse(msgspec.Struct, frozen=True, kw_only=True):
+    status: int
+    body: bytes
+    weight: int = 0
+    headers: dict[str, str] = {}
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    security: Security
+    weight: Callable[[Parameters], int]
+    answer: Callable[[Parameters], bytes]
+
+
+class RestApi:
+    """The endpoints of one exchange."""
+
+    def __init__(self, exchange: SimulatedExchange) -> None:
+        self._exchange = exchange
+        rows, info = PositionRows(exchange), ExchangeInfo(exchange)
+        self._endpoints: dict[tuple[str, str], Endpoint] = {
+            ("GET", "/fapi/v1/ping"): Endpoint("none", _weighs(1), lambda _: b"{}"),
+            ("GET", "/fapi/v1/time"): Endpoint("none", _weighs(1), self._server_time),
+            ("GET", "/fapi/v1/exchangeInfo"): Endpoint("none", _weighs(1), lambda _: info.answer()),
+            ("GET", "/fapi/v1/premiumIndex"): Endpoint(
+                "none", _weighs(1, without_symbol=10), lambda p: premium_index(exchange, _symbol(p))
+            ),
+            ("GET", "/fapi/v1/ticker/24hr"): Endpoint(
+                "none", _weighs(1, without_symbol=40), lambda p: ticker_24hr(exchange, _symbol(p))
+            ),
+            ("GET", "/fapi/v2/positionRisk"): Endpoint("signed", _weighs(5), lambda p: rows.v2(_symbol(p))),
+            ("GET", "/fapi/v3/positionRisk"): Endpoint("signed", _weighs(5), lambda p: rows.v3(_symbol(p))),
+            ("GET", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(30), self._position_mode),
+            ("POST", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(1), self._set_position_mode),
+            ("POST", "/fapi/v1/order"): Endpoint(
+                "signed", _weighs(0), lambda p: order_answers.new_order(exchange, p)
+            ),
+            ("GET", "/fapi/v1/order"): Endpoint(
+                "signed", _weighs(1), lambda p: order_answers.query_order(exchange, p)
+            ),
+            ("POST", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._create_listen_key),
+            ("PUT", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._extend_listen_key),
+            ("DELETE", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._close_listen_key),
+        }
+
+    def answer(self, request: RestRequest, fault: RestFault | None = None) -> RestResponse:
+        """Charge the request's weight and answer it; refusals are answers too, nothing is raised.
+
+        ``fault`` 429, 418 or 5xx makes the exchange refuse it; the other faults are the transport's business.
+        """
+        exchange = self._exchange
+        now_ms = exchange.host_ms()
+        weight = 0
+        try:
+            endpoint = self._endpoints.get((request.method, request.path))
+            if endpoint is None:
+                raise errors.unknown_path(request.method, request.path)
+            parameters = parse(request.query, request.body)
+            weight = endpoint.weight(parameters)
+            exchange.weights.charge(now_ms, weight)
+            self._refuse_on_fault(fault, now_ms)
+            self._check_security(endpoint.security, request, parameters)
+            body, status = endpoint.answer(parameters), 200
+        except ApiError as refusal:
+            body = _encode({"code": refusal.code, "msg": refusal.message})
+            status = refusal.http_status
+        headers = {"X-MBX-USED-WEIGHT-1M": str(exchange.weights.used(now_ms))}
+        if status in (418, 429):
+            waits = (
+                exchange.faults.retry_after_sec
+                if fault == "429"
+                else exchange.weights.retry_after_sec(now_ms)
+            )
+            headers["Retry-After"] = str(waits)
+        return RestResponse(status=status, body=body, weight=weight, headers=headers)
+
+    def _refuse_on_fault(self, fault: RestFault | None, now_ms: int) -> None:
+        exchange = self._exchange
+        if fault == "429":
+            raise errors.too_many_requests(exchange.weights.limit_per_minute)
+        if fault == "418":
+            exchange.weights.ban(now_ms, exchange.faults.ban_sec * 1000)
+            raise errors.banned(exchange.weights.banned_until_ms)
+        if fault == "5xx":
+            raise errors.service_unavailable(exchange.faults.server_error_status)
+
+    def _check_security(self, security: Security, request: RestRequest, parameters: Parameters) -> None:
+        exchange = self._exchange
+        if security == "none":
+            return
+        if not request.api_key:
+            raise errors.malformed_api_key()
+        if request.api_key != exchange.api_key:
+            raise errors.unknown_api_key()
+        if security == "signed":
+            check_signed(
+                parameters,
+                request.query,
+                request.body,
+                secret=exchange.api_secret,
+                exchange_ms=exchange.exchange_ms(),
+            )
+
+    def _server_time(self, _: Parameters) -> bytes:
+        return _encode({"serverTime": self._exchange.exchange_ms()})
+
+    def _position_mode(self, _: Parameters) -> bytes:
+        return _encode({"dualSidePosition": self._exchange.hedge_mode})
+
+    def _set_position_mode(self, parameters: Parameters) -> bytes:
+        required(parameters, "dualSidePosition")
+        self._exchange.set_hedge_mode(boolean(parameters, "dualSidePosition"))
+        return _encode({"code": 200, "msg": "success"})
+
+    def _create_listen_key(self, _: Parameters) -> bytes:
+        self._exchange.expire_listen_key()
+        key = self._exchange.listen_keys.create_or_extend(self._exchange.host_ms())
+        return _encode({"listenKey": key})
+
+    def _extend_listen_key(self, parameters: Parameters) -> bytes:
+        self._expect_live_listen_key(parameters)
+        return _encode({"listenKey": self._exchange.listen_keys.extend(self._exchange.host_ms())})
+
+    def _close_listen_key(self, parameters: Parameters) -> bytes:
+        self._expect_live_listen_key(parameters)
+        self._exchange.close_listen_key()
+        return b"{}"
+
+    def _expect_live_listen_key(self, parameters: Parameters) -> None:
+        """The key need not be named; one that is named must be the live one."""
+        self._exchange.expire_listen_key()
+        named = parameters.get("listenKey")
+        if named and not self._exchange.listen_keys.is_live(named):
+            raise errors.unknown_listen_key()
+
+
+def _weighs(weight: int, *, without_symbol: int | None = None) -> Callable[[Parameters], int]:
+    if without_symbol is None:
+        return lambda _: weight
+    return lambda parameters: weight if parameters.get("symbol") else without_symbol
+
+
+def _symbol(parameters: Parameters) -> str | None:
+    return parameters.get("symbol") or None

@@ -1,0 +1,131 @@
+"""The REST interface over HTTP/1.1 on loopback, with latency and transport faults.
+
+hypercorn speaks HTTP over sockets of our own, because ``hypercorn.trio.serve`` opens its own listeners and a
+reset or a truncated body is the socket's doing. Hence ``TCPServer``, its per-connection class.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import wrap_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from simulator.account import SimulatedExchange
+from simulator.control_routes import control_routes
+from simulator.faults import FaultDice, RestFault
+from simulator.faulty_sockets import FaultyListener, FaultySocket
+from simulator.parameters import unsigned
+from simulator.request_log import RequestRecord
+from simulator.rest_api import RestApi, RestRequest, RestResponse
+from simulator.stream_server import StreamServer
+
+_TRANSPORT_FAULTS: tuple[RestFault, ...] = ("hang", "truncated", "not_json", "reset")
+_NOT_JSON = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+_NO_EFFECT = RestResponse(status=502, body=b'{"code":-1001,"msg":"Internal error; unable to process."}')
+_KEEP_ALIVE_SEC = 75.0
+
+
+class FuturesRest:
+    """ASGI face of one ``RestApi``: waits, records, answers, and fails where it was told to."""
+
+    def __init__(self, exchange: SimulatedExchange, listener: FaultyListener) -> None:
+        self._exchange = exchange
+        self._listener = listener
+        self._api = RestApi(exchange)
+        self._dice = FaultDice(exchange.faults, Random(f"{exchange.seed}:rest"))  # noqa: S311 - reproducible
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Request(scope, receive)
+        query = scope["query_string"].decode("latin-1")
+        request = RestRequest(
+            method=asked.method,
+            path=scope["path"],
+            query=query,
+            body=(await asked.body()).decode("latin-1"),
+            api_key=asked.headers.get("x-mbx-apikey"),
+        )
+        record = RequestRecord(self._exchange.host_ms(), request.method, request.path, unsigned(query))
+        self._exchange.requests.arrived(record)
+        fault = self._dice.rest_fault(request.path)
+        before_ms, after_ms = self._dice.rest_latency_ms()
+        await trio.sleep(before_ms / 1000)
+        if fault in _TRANSPORT_FAULTS and self._exchange.faults.fail_before_effect:
+            response = _NO_EFFECT
+        else:
+            response = self._api.answer(request, fault)
+        record.weight = response.weight
+        await trio.sleep(after_ms / 1000)
+        await self._send(response, fault, record, scope, receive, send)
+
+    async def _send(
+        self,
+        response: RestResponse,
+        fault: RestFault | None,
+        record: RequestRecord,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        body = response.body
+        if fault == "hang":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        if fault in ("reset", "truncated"):
+            socket = self._socket_of(scope)
+            if socket is None:
+                return  # the client has gone: nothing is left to break
+            if fault == "reset":
+                await socket.reset()
+                return
+            socket.cut_body_after(len(body) // 2)
+        if fault == "not_json":
+            body = _NOT_JSON
+        record.status = response.status
+        media_type = "text/html" if fault == "not_json" else "application/json"
+        answer = Response(body, response.status, response.headers, media_type)
+        await answer(scope, receive, send)
+
+    def _socket_of(self, scope: Scope) -> FaultySocket | None:
+        peer = tuple(scope["client"])
+        return next((socket for socket in self._listener.open_sockets if socket.peer == peer), None)
+
+
+async def serve_rest(
+    exchange: SimulatedExchange,
+    streams: StreamServer,
+    listener: FaultyListener,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer REST and control requests on that listener until cancelled."""
+    app = Starlette(
+        routes=[
+            Mount("/simulator", routes=control_routes(exchange, streams)),
+            Mount("/", app=FuturesRest(exchange, listener)),
+        ]
+    )
+    config = Config()
+    config.keep_alive_timeout = _KEEP_ALIVE_SEC
+    config.h11_max_incomplete_size = 64 * 1024
+    # Both sides mean ASGI; their annotations of it differ.
+    wrapped: AppWrapper = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
+    context = WorkerContext(None)
+
+    async def serve_connection(connection: FaultySocket) -> None:
+        # TCPServer is annotated for TLS and uses what a plain socket stream has.
+        await TCPServer(wrapped, config, context, ConnectionState({}), connection)  # type: ignore[arg-type]
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, serve_connection, [listener])
+        task_status.started()

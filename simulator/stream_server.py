@@ -1,0 +1,188 @@
+"""The WebSocket streams on loopback: private account events and mark prices.
+
+Source: USDⓈ-M Futures, "User Data Streams" and "WebSocket Market Streams": the server pings every 3 minutes
+and waits 10 for the pong; a connection lives for 24 hours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketRequest, wrap_server_stream
+
+from simulator.account import SimulatedExchange
+from simulator.events import UserEvent
+from simulator.faults import FaultDice
+from simulator.faulty_sockets import FaultyListener, FaultySocket
+from simulator.market_answers import mark_price_frame
+from simulator.stream_connection import StreamConnection
+from simulator.stream_delivery import EventDelivery
+from simulator.stream_target import Face, StreamTarget, parse_target
+
+MARK_PRICES_EVERY_SECOND = "!markPrice@arr@1s"
+MARK_PRICES = "!markPrice@arr"
+_HANDSHAKE_SEC = 10
+_LISTEN_KEY_CHECK_SEC = 0.1
+
+
+class StreamServer:
+    """All stream connections of one exchange, and the verbs to make them fail. Durations in seconds."""
+
+    def __init__(
+        self,
+        exchange: SimulatedExchange,
+        *,
+        ping_interval_sec: float = 180,
+        pong_timeout_sec: float = 600,
+        mark_price_interval_sec: float = 1,
+        longest_connection_sec: float = 24 * 3600,
+    ) -> None:
+        self._exchange = exchange
+        self._ping_interval_sec = ping_interval_sec
+        self._pong_timeout_sec = pong_timeout_sec
+        self._mark_price_interval_sec = mark_price_interval_sec
+        self._longest_connection_sec = longest_connection_sec
+        self._connections: set[StreamConnection] = set()
+        self._sockets: set[FaultySocket] = set()
+        dice = FaultDice(exchange.faults, Random(f"{exchange.seed}:streams"))  # noqa: S311 - reproducible
+        self._delivery = EventDelivery(exchange.faults, dice, self._hand_on)
+
+    def deliver(self, event: UserEvent) -> None:
+        self._delivery.deliver(event)
+
+    def listen_key_closed(self, listen_key: str) -> None:
+        for connection in self._on_face("private"):
+            if listen_key in connection.streams:
+                connection.drop()
+
+    def connection_count(self, face: Face | None = None) -> int:
+        """How many clients have completed their handshake, on one face or on all."""
+        return len(self._on_face(face))
+
+    def freeze(self, face: Face | None = None) -> None:
+        """Stall the open connections: nothing in, nothing out, no FIN. What is sent meanwhile waits."""
+        for connection in self._on_face(face):
+            connection.socket.freeze()
+
+    def thaw(self) -> None:
+        """Let every frozen connection go on, those frozen before their handshake included."""
+        for socket in self._sockets:
+            socket.thaw()
+
+    async def disconnect(self, face: Face | None = None) -> None:
+        """Close the open connections with a close frame."""
+        async with trio.open_nursery() as nursery:
+            for connection in self._on_face(face):
+                self._connections.discard(connection)
+                nursery.start_soon(connection.close)
+
+    async def reset(self, face: Face | None = None) -> None:
+        """Break the open connections with a RST."""
+        for connection in self._on_face(face):
+            self._connections.discard(connection)
+            await connection.socket.reset()
+            connection.drop()
+
+    async def serve(
+        self, listener: FaultyListener, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Accept clients on that listener and pass the account's events to them, until cancelled."""
+        self._sockets = listener.open_sockets
+        self._exchange.sinks.append(self)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._delivery.run)
+                nursery.start_soon(self._publish_mark_prices)
+                nursery.start_soon(self._expire_listen_keys)
+                await nursery.start(partial(trio.serve_listeners, self._serve_socket, [listener]))
+                task_status.started()
+        finally:
+            self._exchange.sinks.remove(self)
+
+    async def _serve_socket(self, socket: FaultySocket) -> None:
+        if self._exchange.faults.reset_new_streams:
+            await socket.reset()
+            return
+        if self._exchange.faults.freeze_new_streams:
+            socket.freeze()
+        await socket.thawed()
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(_HANDSHAKE_SEC):
+                    request = await wrap_server_stream(nursery, socket, message_queue_size=1000)
+                await self._serve_request(request, socket)
+                nursery.cancel_scope.cancel()
+        except* (
+            ConnectionClosed,
+            HandshakeError,
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            trio.TooSlowError,
+        ):
+            # The client went, or never spoke: its connection ends, nobody else's.
+            pass
+
+    async def _serve_request(self, request: WebSocketRequest, socket: FaultySocket) -> None:
+        if self._exchange.faults.refuse_streams:
+            await request.reject(503)
+            return
+        target = parse_target(request.path)
+        if target is None:
+            await request.reject(404)
+            return
+        if not self._may_connect(target):
+            await request.reject(400, body=b'{"code":-1125,"msg":"This listenKey does not exist."}')
+            return
+        accepts = self._exchange.listen_keys.is_live if target.face == "private" else bool
+        connection = StreamConnection(await request.accept(), socket, target, accepts)
+        self._connections.add(connection)
+        try:
+            with trio.move_on_after(self._longest_connection_sec):
+                await connection.run(self._ping_interval_sec, self._pong_timeout_sec)
+        finally:
+            self._connections.discard(connection)
+
+    def _may_connect(self, target: StreamTarget) -> bool:
+        if target.face != "private":
+            return True
+        self._exchange.expire_listen_key()
+        if not target.streams:
+            return target.combined  # it may still name its listen key with SUBSCRIBE
+        return all(self._exchange.listen_keys.is_live(key) for key in target.streams)
+
+    def _on_face(self, face: Face | None) -> list[StreamConnection]:
+        return [connection for connection in self._connections if face in (None, connection.target.face)]
+
+    def _hand_on(self, event: UserEvent) -> None:
+        listen_key = event.listen_key or self._exchange.listen_keys.live
+        if listen_key is None:
+            return
+        for connection in self._on_face("private"):
+            if listen_key in connection.streams and connection.wants(event.event_type):
+                connection.queue(listen_key, event.frame)
+
+    async def _publish_mark_prices(self) -> None:
+        next_due = trio.current_time()
+        round_number = 0
+        while True:
+            next_due += self._mark_price_interval_sec
+            await trio.sleep_until(next_due)
+            round_number += 1
+            due = [MARK_PRICES_EVERY_SECOND] + ([MARK_PRICES] if round_number % 3 == 0 else [])
+            subscribed = [
+                (connection, stream)
+                for connection in self._on_face("market")
+                for stream in due
+                if stream in connection.streams
+            ]
+            if subscribed:
+                frame = mark_price_frame(self._exchange)
+                for connection, stream in subscribed:
+                    connection.queue(stream, frame)
+
+    async def _expire_listen_keys(self) -> None:
+        while True:
+            await trio.sleep(_LISTEN_KEY_CHECK_SEC)
+            self._exchange.expire_listen_key()

@@ -1,0 +1,41 @@
+"""What a WebSocket client asked for in its URL.
+
+Source: USDⓈ-M Futures, "Important WebSocket Change Notice": ``/private/ws?listenKey=…&events=A/B``,
+``/market/ws/<stream>/<stream>``, and ``/<face>/stream?…`` whose frames name their stream.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+Face = Literal["private", "market", "public"]
+
+
+class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """``streams`` are stream names, on the private face listen keys. No ``event_types`` means all of them."""
+
+    face: Face
+    combined: bool
+    streams: list[str]
+    event_types: frozenset[str] = frozenset()
+
+
+def parse_target(url: str) -> StreamTarget | None:
+    """The target of a request path with its query; nothing when there is no such path."""
+    split = urlsplit(url)
+    face, _, rest = split.path.lstrip("/").partition("/")
+    mode, _, names = rest.partition("/")
+    if face not in ("private", "market", "public") or mode not in ("ws", "stream"):
+        return None
+    query = parse_qs(split.query)
+    public_streams = [unquote(names), *query.get("streams", [])]
+    streams = query.get("listenKey", []) if face == "private" else public_streams
+    return StreamTarget(
+        face=cast("Face", face),
+        combined=mode == "stream",
+        streams=[name for joined in streams for name in joined.split("/") if name],
+        event_types=frozenset(name for joined in query.get("events", []) for name in joined.split("/")),
+    )

@@ -1,0 +1,71 @@
+"""Request weight per minute, and what happens to those who spend too much of it.
+
+Source: USDⓈ-M Futures, "General Info", "IP Limits": 2400 a minute, 429 beyond it, and 418 with a ban that
+grows with repetition for whoever keeps sending after a 429.
+"""
+
+from __future__ import annotations
+
+from simulator import errors
+
+LIMIT_PER_MINUTE = 2400
+_MINUTE_MS = 60_000
+_REFUSALS_BEFORE_BAN = 10
+_FIRST_BAN_MS = 120_000
+_LONGEST_BAN_MS = 3 * 24 * 3600 * 1000
+
+
+class RequestWeights:
+    """Counts weight in windows of a clock minute. Times are this host's wall clock, epoch milliseconds."""
+
+    def __init__(self, *, limit_per_minute: int = LIMIT_PER_MINUTE) -> None:
+        self.limit_per_minute = limit_per_minute
+        self.banned_until_ms = 0
+        self._window = 0
+        self._used = 0
+        self._refusals = 0
+        self._next_ban_ms = _FIRST_BAN_MS
+
+    def used(self, now_ms: int) -> int:
+        """The weight spent in the current minute."""
+        self._turn_window(now_ms)
+        return self._used
+
+    def set_used(self, now_ms: int, weight: int) -> None:
+        """Pretend that others on this address have spent: the next answer reports it."""
+        self._turn_window(now_ms)
+        self._used = weight
+
+    def charge(self, now_ms: int, weight: int) -> None:
+        """Count a request; ``ApiError`` 429 beyond the limit, 418 while banned (uncounted)."""
+        if now_ms < self.banned_until_ms:
+            raise errors.banned(self.banned_until_ms)
+        self._turn_window(now_ms)
+        self._used += weight
+        if self._used <= self.limit_per_minute:
+            return
+        self._refusals += 1
+        if self._refusals > _REFUSALS_BEFORE_BAN:
+            self.ban(now_ms, self._next_ban_ms)
+            self._next_ban_ms = min(2 * self._next_ban_ms, _LONGEST_BAN_MS)
+            raise errors.banned(self.banned_until_ms)
+        raise errors.too_many_requests(self.limit_per_minute)
+
+    def ban(self, now_ms: int, duration_ms: int) -> None:
+        self.banned_until_ms = now_ms + duration_ms
+        self._refusals = 0
+
+    def lift_ban(self) -> None:
+        self.banned_until_ms = 0
+
+    def retry_after_sec(self, now_ms: int) -> int:
+        """Whole seconds until a request may succeed again: the end of the ban, else of the minute."""
+        until_ms = self.banned_until_ms if now_ms < self.banned_until_ms else (self._window + 1) * _MINUTE_MS
+        return max(1, -(-(until_ms - now_ms) // 1000))
+
+    def _turn_window(self, now_ms: int) -> None:
+        window = now_ms // _MINUTE_MS
+        if window != self._window:
+            self._window = window
+            self._used = 0
+            self._refusals = 0

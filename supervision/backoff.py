@@ -1,0 +1,51 @@
+"""How long a failed child waits before it is started again."""
+
+from random import Random
+
+import msgspec
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """Exponential delays between restarts, in seconds.
+
+    The first restart waits about `initial_sec`, each further one `factor` times as long, never more than
+    `maximum_sec`. `jitter` is the share of each delay that chance may take away (0: none, 1: all of it), so
+    that children which fell together do not return together. A child that ran healthily for
+    `healthy_after_sec` is forgiven: its next failure waits `initial_sec` again.
+    """
+
+    initial_sec: float
+    maximum_sec: float
+    factor: float = 2.0
+    jitter: float = 0.2
+    healthy_after_sec: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.initial_sec <= self.maximum_sec < float("inf"):
+            raise ValueError(f"back-off needs 0 <= initial_sec <= maximum_sec, both finite: {self}")
+        if not 1 <= self.factor < float("inf"):
+            raise ValueError(f"back-off factor must be finite and at least 1: {self}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"back-off jitter must be between 0 and 1: {self}")
+        if not self.healthy_after_sec > 0:
+            raise ValueError(f"back-off healthy_after_sec must be positive: {self}")
+
+
+class RestartDelays:
+    """The delays of one child, one after the other."""
+
+    def __init__(self, backoff: Backoff, rng: Random) -> None:
+        self._backoff = backoff
+        self._rng = rng
+        self._longest_sec = backoff.initial_sec
+
+    def next_sec(self) -> float:
+        """The delay before the next restart, in seconds."""
+        longest_sec = self._longest_sec
+        self._longest_sec = min(self._backoff.maximum_sec, longest_sec * self._backoff.factor)
+        return longest_sec * (1 - self._backoff.jitter * self._rng.random())
+
+    def ran(self, healthy_sec: float) -> None:
+        """Take note that an incarnation ran well for so long; long enough begins the delays anew."""
+        if healthy_sec >= self._backoff.healthy_after_sec:
+            self._longest_sec = self._backoff.initial_sec

@@ -1,0 +1,437 @@
+"""The tree: which actors run, what flows between them, and what happens when one fails.
+
+Read it from the top: `Flows` is everything that flows, `service_tree` is everything that runs, `serve` puts
+both on a real Redis and a real exchange until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import signal
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib import metadata
+from random import Random, SystemRandom
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.ban_keeper import BanKeeper
+from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.decision_reports import DecisionReports
+from actors.decision_writing import DecisionWriter
+from actors.heartbeat import Heartbeat
+from actors.lease import present
+from actors.lease_holder import LeaseHolder
+from actors.ledger_writer import LedgerWriter
+from actors.permit_evaluator import PermitEvaluator, WhatIsKnown
+from actors.snapshot_fetcher import Cadence, SnapshotFetcher
+from actors.snapshot_writer import SnapshotWriter
+from actors.stream_status import StreamStatus
+from actors.user_stream import UserStream
+from brain.allowlist import Allowlist
+from brain.candidates import Candidates
+from brain.case import Rules
+from brain.symbol_rules import SymbolRules
+from channels import (
+    Conflating,
+    Count,
+    DropOldest,
+    FillObserved,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    OnDemandRead,
+    PositionObserved,
+    PushBack,
+    ShardMessage,
+    SnapshotBook,
+    SnapshotChanged,
+)
+from clock import Clock, HostClock
+from exchange.protocol import Exchange, PositionsRead, StreamConnector
+from exchange.read_latency import ReadLatency
+from exchange.rest import BinanceRest
+from exchange.server_time import ServerTime
+from exchange.shared_read import SharedRead
+from exchange.user_stream_connection import UserStreamConnector
+from exchange.weight_budget import WeightBudget
+from settings import Loaded, Settings, describe
+from store.errors import StoreError
+from store.protocol import Store
+from store.redis_store import open_redis_store
+from supervision import (
+    Backoff,
+    ChildCrashed,
+    ChildSpec,
+    ChildStarted,
+    Escalated,
+    Intensity,
+    SupervisionEvent,
+    SupervisorSpec,
+    Tree,
+)
+
+SHUTDOWN_SEC = 4.5
+
+
+class Flows:
+    """The channels. They are made once and outlive the actors on both ends.
+
+    `PushBack` makes its sender wait, `Conflating` and `LatestValue` keep the newest, `DropOldest` drops the
+    oldest and counts it.
+    """
+
+    def __init__(self, shards: int) -> None:
+        self.book = SnapshotBook("snapshot_book")
+        self.shards = [
+            Conflating[ShardMessage](f"shard_{n}", _shard_key, _newer_shard_message) for n in range(shards)
+        ]
+        self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
+        self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
+        self.fills = DropOldest[FillObserved]("fills", 10_000)
+        self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
+        self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        self.hedge_mode = LatestValue[bool]("hedge_mode")
+        self.allowlist = LatestValue[Allowlist]("allowlist")
+        self.candidates = LatestValue[Candidates]("candidates")
+        self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
+        self.lease = LatestValue[Lease]("lease")
+        self.stream_status = LatestValue[StreamStatus]("stream_status")
+        self.bans = LatestValue[int]("bans")
+        self.ban_recalled = LatestValue[bool]("ban_recalled")
+        self.http_address = LatestValue[str]("http_address")
+
+    def shard_of(self, symbol: str) -> int:
+        """The shard that owns `symbol`: a stable hash, the same in every process."""
+        return zlib.crc32(symbol.encode()) % len(self.shards)
+
+
+def _shard_key(message: ShardMessage) -> object:
+    match message:
+        case PositionObserved():
+            return PositionObserved, message.symbol, message.position.leg
+        case FillObserved():
+            return FillObserved, message.symbol, message.leg
+    return type(message)
+
+
+def _newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
+    """Positions are ordered by the exchange's time, the rest by arrival."""
+    if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
+        older = arriving.position.update_time_ms < waiting.position.update_time_ms
+        return waiting if older else arriving
+    return arriving
+
+
+def service_tree(
+    settings: Settings,
+    flows: Flows,
+    *,
+    store: Store,
+    exchange: Exchange,
+    connector: StreamConnector,
+    budget: WeightBudget,
+    clock: Clock,
+    rng: Random,
+    log: FilteringBoundLogger,
+    metrics: Callable[[], Metrics],
+) -> SupervisorSpec:
+    """Everything that runs. Each actor gets in its constructor all that it can touch."""
+    latency = ReadLatency()
+
+    async def read_positions() -> PositionsRead:
+        read = await exchange.positions()
+        latency.observe(read)
+        return read
+
+    positions = SharedRead(read_positions, clock)
+    redis_address = store.address
+    rules = decision_rules(settings)
+
+    def lease_holder() -> LeaseHolder:
+        return LeaseHolder(
+            store, flows.lease, instance=settings.instance, redis_address=redis_address, log=log
+        )
+
+    def ban_keeper() -> BanKeeper:
+        return BanKeeper(store, budget, flows.bans, flows.ban_recalled, redis_address=redis_address)
+
+    def candidate_planner() -> CandidatePlanner:
+        return CandidatePlanner(
+            store,
+            exchange,
+            flows.book,
+            latency,
+            symbol_rules=flows.symbol_rules,
+            hedge_mode=flows.hedge_mode,
+            allowlist=flows.allowlist,
+            candidates=flows.candidates,
+            metrics=flows.metrics,
+            clock=clock,
+            rules=planner_rules(settings),
+            redis_address=redis_address,
+            log=log,
+        )
+
+    def user_stream() -> UserStream:
+        return UserStream(
+            exchange=exchange,
+            connector=connector,
+            clock=clock,
+            book=flows.book,
+            shards=flows.shards,
+            shard_of=flows.shard_of,
+            fills=flows.fills,
+            metrics=flows.metrics,
+            status=flows.stream_status,
+            proof_sec=settings.stream_proof_sec,
+            rng=rng,
+            logger=log,
+        )
+
+    def snapshot_fetcher(shard: int) -> SnapshotFetcher:
+        return SnapshotFetcher(
+            shard,
+            lambda symbol: flows.shard_of(symbol) == shard,
+            inbox=flows.shards[shard],
+            on_demand=flows.on_demand[shard],
+            positions=positions,
+            exchange=exchange,
+            book=flows.book,
+            changes=flows.changes,
+            writer=SnapshotWriter(
+                store,
+                flows.book,
+                flows.lease,
+                source=settings.snapshot_source,
+                ondemand_ttl_sec=settings.ondemand_ttl_sec,
+                redis_address=redis_address,
+            ),
+            metrics=flows.metrics,
+            clock=clock,
+            cadence=Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec),
+            log=log,
+        )
+
+    async def run_snapshot_fetcher(shard: int, heartbeat: Heartbeat) -> None:
+        await snapshot_fetcher(shard).run(heartbeat)
+
+    def ledger_writer() -> LedgerWriter:
+        return LedgerWriter(
+            store,
+            flows.book,
+            positions,
+            flows.changes,
+            hedge_mode=flows.hedge_mode,
+            lease=flows.lease,
+            ledgers_adopted=flows.ledgers_adopted,
+            metrics=flows.metrics,
+            clock=clock,
+            mark_ttl_sec=rules.permit_ttl_sec + rules.decision_ttl_sec,
+            redis_address=redis_address,
+            log=log,
+        )
+
+    def permit_evaluator() -> PermitEvaluator:
+        return PermitEvaluator(
+            store,
+            WhatIsKnown(
+                book=flows.book,
+                symbol_rules=flows.symbol_rules,
+                allowlist=flows.allowlist,
+                hedge_mode=flows.hedge_mode,
+                ledgers_adopted=flows.ledgers_adopted,
+                lease=flows.lease,
+            ),
+            (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
+            clock=clock,
+            rules=rules,
+            writer=DecisionWriter(rules, issued_by=f"{build_tag()} {settings.instance}"),
+            reports=DecisionReports(flows.metrics, flows.symbol_rules, log),
+            redis_address=redis_address,
+            log=log,
+        )
+
+    def once_recalled(run: Callable[[Heartbeat], Awaitable[None]]) -> Callable[[Heartbeat], Awaitable[None]]:
+        """Nobody asks the exchange anything before it is known whether it has banned this address."""
+
+        async def run_then(heartbeat: Heartbeat) -> None:
+            await present(flows.ban_recalled, f"Redis at {redis_address}", heartbeat)
+            await run(heartbeat)
+
+        return run_then
+
+    return SupervisorSpec(
+        name="position-state-brain",
+        strategy="one_for_one",
+        intensity=Intensity(restarts=30, within_sec=60),
+        backoff=Backoff(initial_sec=0.02, maximum_sec=5.0),
+        children=(
+            _actor("metrics", lambda heartbeat: metrics().run(heartbeat)),
+            _actor("lease_holder", lambda heartbeat: lease_holder().run(heartbeat)),
+            _actor("ban_keeper", lambda heartbeat: ban_keeper().run(heartbeat)),
+            _actor("candidate_planner", once_recalled(lambda hb: candidate_planner().run(hb))),
+            _actor("user_stream", once_recalled(lambda hb: user_stream().run(hb))),
+            *(
+                _actor(f"snapshot_fetcher_{shard}", once_recalled(partial(run_snapshot_fetcher, shard)))
+                for shard in range(settings.shards)
+            ),
+            _actor("ledger_writer", once_recalled(lambda hb: ledger_writer().run(hb)), grace_sec=1.5),
+            _actor("permit_evaluator", lambda hb: permit_evaluator().run(hb), grace_sec=1.5),
+        ),
+    )
+
+
+def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec: float = 0.0) -> ChildSpec:
+    """A permanent child: an actor that returns has failed, unless it was asked to stop."""
+    return ChildSpec(name=name, start=run, stall_limit_sec=10.0, stop_grace_sec=grace_sec)
+
+
+def decision_rules(settings: Settings) -> Rules:
+    """The settings that decisions rest on."""
+    return Rules(
+        stale_threshold_sec=settings.stale_threshold_sec,
+        cooldown_sec=settings.cooldown_sec,
+        qty_tolerance_pct=settings.qty_tolerance_pct,
+        plan_max_age_sec=settings.plan_max_age_sec,
+        decision_ttl_sec=settings.decision_ttl_sec,
+        permit_ttl_sec=settings.permit_ttl_sec,
+        execution_grace_sec=settings.execution_grace_sec,
+    )
+
+
+def planner_rules(settings: Settings) -> PlannerRules:
+    """The settings that candidates and allowlist rest on."""
+    return PlannerRules(
+        allowlist_source=settings.allowlist_source,
+        allowlist=settings.allowlist,
+        universe_max_age_sec=settings.universe_max_age_sec,
+        last_ok_max_age_sec=settings.universe_last_ok_max_age_sec,
+        allowlist_refresh_sec=settings.allowlist_refresh_sec,
+        intent_window_sec=settings.intent_window_sec,
+        target_cycle_sec=settings.target_cycle_sec,
+        min_top_k=settings.min_top_k,
+        weight_budget_per_min=settings.weight_budget_per_min,
+        stale_threshold_sec=settings.stale_threshold_sec,
+    )
+
+
+def build_tag() -> str:
+    """What this build calls itself: the installed package and its version."""
+    return f"position-state-brain-{metadata.version('position-state-brain')}"
+
+
+async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
+    """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 5 s.
+
+    Raises RestartIntensityExceeded when restarting actors does not help.
+    """
+    settings = loaded.settings
+    credentials = settings.require_credentials()
+    clock, rng = HostClock(), SystemRandom()
+    flows = Flows(settings.shards)
+    server_time = ServerTime()
+    budget = WeightBudget(
+        clock,
+        settings.weight_budget_per_min,
+        exchange_ms=server_time.exchange_ms,
+        on_ban=flows.bans.send,
+    )
+    say_how_we_start(loaded, log)
+    async with (
+        open_redis_store(
+            settings.redis.url(), prefix=settings.key_prefix, consumer=settings.instance
+        ) as store,
+        BinanceRest(
+            settings.binance_rest_url,
+            credentials.api_key.reveal(),
+            credentials.api_secret.reveal(),
+            clock=clock,
+            budget=budget,
+            server_time=server_time,
+            metrics=flows.metrics,
+            rng=rng,
+        ) as exchange,
+    ):
+        spec = service_tree(
+            settings,
+            flows,
+            store=store,
+            exchange=exchange,
+            connector=UserStreamConnector(settings.binance_ws_url, clock=clock),
+            budget=budget,
+            clock=clock,
+            rng=rng,
+            log=log,
+            metrics=lambda: metrics,
+        )
+        tree = Tree(spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
+        try:
+            await run_until_signalled(tree, log)
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(0.5):
+                await release_lease(store, flows.lease)
+
+
+async def run_until_signalled(tree: Tree, log: FilteringBoundLogger) -> None:
+    """Run the tree; the first SIGTERM or SIGINT stops it in order, and cuts it off where that takes long."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def stop_on_signal() -> None:
+                async for number in signals:
+                    log.info("Stopping", signal=signal.Signals(number).name)
+                    tree.stop()
+                    nursery.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SEC
+
+            nursery.start_soon(stop_on_signal)
+            await tree.run()
+            nursery.cancel_scope.cancel()
+    log.info("Stopped")
+
+
+async def release_lease(store: Store, lease: LatestValue[Lease]) -> None:
+    """Give the lease up, so that a standby takes over at once."""
+    if lease.value is not None and lease.value.fence is not None:
+        with suppress(StoreError):
+            await store.release_lease(lease.value.fence)
+
+
+def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
+    """The lines that operators look for first: the build, every setting and where it came from."""
+    settings = loaded.settings
+    log.info(f"P3.3_BUILD_TAG={build_tag()}")
+    for line in describe(loaded):
+        log.info(f"Setting {line}")
+    for warning in loaded.warnings:
+        log.warning(warning)
+    log.info(
+        f"P3.3 snapshot config: ONDEMAND={str(settings.ondemand_snapshot).lower()} "
+        f"TTL={settings.ondemand_ttl_sec}s"
+    )
+    log.info(
+        f"P3.3 candidate config: INTENT_WINDOW={settings.intent_window_sec}s, "
+        f"TARGET_CYCLE={settings.target_cycle_sec}s, MIN_TOP_K={settings.min_top_k}"
+    )
+
+
+def report_supervision(
+    metrics: DropOldest[MetricEvent], log: FilteringBoundLogger, event: SupervisionEvent
+) -> None:
+    """Restarts in metrics and log."""
+    match event:
+        case ChildStarted(restart_number=number) if number > 0:
+            metrics.send(Count("p33_actor_restarts_total", (event.name,)))
+            log.warning("Actor restarted", actor=event.name, restart=number)
+        case ChildCrashed():
+            log.error(
+                "Actor failed",
+                actor=event.name,
+                reason=event.reason,
+                restart_in_sec=event.delay_sec,
+                exc_info=event.failure,
+            )
+        case Escalated():
+            log.critical("Restarting does not help", supervisor=event.name, reason=event.reason)

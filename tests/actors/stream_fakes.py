@@ -1,0 +1,171 @@
+"""A private stream without sockets, for virtual time: what an exchange does is written down by the test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+import trio
+
+from brain.moment import Moment
+from brain.symbol_rules import SymbolRules
+from clock import TrioClock
+from exchange.errors import ExchangeError, ExchangeUnavailable
+from exchange.protocol import Frame, Pong, PositionsRead, Priority
+
+EPOCH_MS = 1_700_000_000_000
+
+
+class SleepyClock(TrioClock):
+    """Trio's virtual clock, and a wall clock that runs on while the host sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__(EPOCH_MS)
+
+    def suspend(self, seconds: float) -> None:
+        self.epoch_ms += round(seconds * 1000)
+
+
+class FakeConnection:
+    """One connection: frames told by the test come out in order, pings are answered unless frozen."""
+
+    def __init__(self, clock: TrioClock, listen_key: str) -> None:
+        self.listen_key = listen_key
+        self.opened_sec = trio.current_time()
+        self.closed_sec: float | None = None
+        self.frozen = False
+        self.round_trip_sec = 0.1
+        self._clock = clock
+        self._tell, self._told = trio.open_memory_channel[bytes | tuple[Pong, trio.Event]](math.inf)
+        self._hang_up = trio.Event()
+
+    def tell(self, payload: dict[str, object] | bytes) -> None:
+        self._tell.send_nowait(payload if isinstance(payload, bytes) else msgspec.json.encode(payload))
+
+    def hang_up(self) -> None:
+        """The other end closes, after what it told."""
+        self._tell.close()
+        self._hang_up.set()
+
+    async def receive(self) -> Frame | Pong:
+        try:
+            heard = await self._told.receive()
+        except trio.EndOfChannel:
+            raise ExchangeUnavailable("closed by the exchange") from None
+        if isinstance(heard, tuple):
+            pong, received = heard
+            received.set()
+            return pong
+        return Frame(heard, self._clock.now())
+
+    async def ping(self) -> None:
+        pong, received = Pong(self._clock.now()), trio.Event()
+        if self.frozen:
+            await trio.sleep_forever()
+        await trio.sleep(self.round_trip_sec)
+        if self._hang_up.is_set():
+            raise ExchangeUnavailable("closed by the exchange")
+        self._tell.send_nowait((pong, received))
+        await received.wait()
+
+    async def aclose(self) -> None:
+        if self.closed_sec is None:
+            self.closed_sec = trio.current_time()
+        await trio.lowlevel.checkpoint()
+
+
+class FakeBinance:
+    """`Exchange` and `StreamConnector` at once, as far as the private stream asks.
+
+    `refusals` and `keep_alive_refusals` are taken from the front, one an attempt.
+    """
+
+    def __init__(self, clock: TrioClock) -> None:
+        self.clock = clock
+        self.connections: list[FakeConnection] = []
+        self.attempts_sec: list[float] = []
+        self.keys_made = 0
+        self.kept_alive: list[tuple[float, str]] = []
+        self.skew_ms = 0
+        self.refusals: list[ExchangeError] = []
+        self.keep_alive_refusals: list[ExchangeError] = []
+        self.on_connect: Callable[[FakeConnection], None] = lambda _connection: None
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def line(self) -> FakeConnection:
+        """The newest connection."""
+        return self.connections[-1]
+
+    async def connected(self, count: int = 1) -> FakeConnection:
+        """Wait until so many connections were made; the newest of them."""
+        while len(self.connections) < count:
+            await self._changed.park()
+        return self.connections[count - 1]
+
+    async def connect(self, nursery: trio.Nursery, listen_key: str) -> FakeConnection:
+        connection = FakeConnection(self.clock, listen_key)
+        self.connections.append(connection)
+        self.on_connect(connection)
+        self._changed.unpark_all()
+        await trio.lowlevel.checkpoint()
+        return connection
+
+    async def create_listen_key(self) -> str:
+        self.attempts_sec.append(trio.current_time())
+        await trio.sleep(0.05)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.keys_made += 1
+        return f"key-{self.keys_made}"
+
+    async def keep_alive_listen_key(self, listen_key: str) -> None:
+        self.kept_alive.append((trio.current_time(), listen_key))
+        if self.keep_alive_refusals:
+            raise self.keep_alive_refusals.pop(0)
+
+    async def synchronise_clock(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def exchange_ms(self, at: Moment) -> int:
+        return at.wall_ms + self.skew_ms
+
+    async def positions(
+        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        raise AssertionError("the stream reads no positions")
+
+    async def symbol_rules(self) -> dict[str, SymbolRules]:
+        raise AssertionError("the stream needs no rules")
+
+    async def hedge_mode(self) -> bool:
+        raise AssertionError("the stream carries its legs")
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        raise AssertionError("the stream needs no volumes")
+
+
+def account_update(symbol: str, amount: str, transaction_ms: int) -> dict[str, object]:
+    changed = {"s": symbol, "pa": amount, "ep": "100.5", "ps": "BOTH"}
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "E": transaction_ms,
+        "T": transaction_ms,
+        "a": {"m": "ORDER", "B": [], "P": [changed]},
+    }
+
+
+def order_fill(symbol: str, order_id: int, cumulative: str, transaction_ms: int) -> dict[str, object]:
+    order = {
+        "s": symbol,
+        "c": "web_1",
+        "S": "BUY",
+        "x": "TRADE",
+        "X": "FILLED",
+        "i": order_id,
+        "z": cumulative,
+        "ps": "BOTH",
+    }
+    return {"e": "ORDER_TRADE_UPDATE", "E": transaction_ms, "T": transaction_ms, "o": order}

@@ -1,0 +1,112 @@
+"""A user stream with everything it tells written down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from random import Random
+from typing import TypeVar
+
+import structlog
+import trio
+
+from actors.stream_status import StreamStatus
+from actors.user_stream import UserStream
+from channels import (
+    Conflating,
+    DropOldest,
+    FillObserved,
+    LatestValue,
+    MetricEvent,
+    ShardMessage,
+    SnapshotBook,
+)
+from clock import Clock
+from exchange.protocol import Exchange, StreamConnector
+from supervision import Heartbeat
+
+SHARDS = 3
+M = TypeVar("M", bound=ShardMessage)
+
+
+def shard_of(symbol: str) -> int:
+    return sum(symbol.encode()) % SHARDS
+
+
+class StreamRig:
+    """`told[shard]` is all that a shard was told, in order."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        connector: StreamConnector,
+        clock: Clock,
+        *,
+        proof_sec: float = 1.0,
+        seed: int = 1,
+    ) -> None:
+        self.book = SnapshotBook("book")
+        # Nothing conflates here, so that the order of everything that was told can be seen.
+        serial = count()
+        self.inboxes: list[Conflating[ShardMessage]] = [
+            Conflating(f"shard {shard}", lambda _message: next(serial)) for shard in range(SHARDS)
+        ]
+        self.told: list[list[ShardMessage]] = [[] for _ in range(SHARDS)]
+        self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
+        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
+        self.status: LatestValue[StreamStatus] = LatestValue("stream status")
+        self.heartbeat: Heartbeat | None = None
+        self._exchange = exchange
+        self._connector = connector
+        self._clock = clock
+        self._proof_sec = proof_sec
+        self._seed = seed
+        self._news = trio.lowlevel.ParkingLot()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[UserStream]:
+        """A user stream that runs until the end of the block."""
+        stream = UserStream(
+            exchange=self._exchange,
+            connector=self._connector,
+            clock=self._clock,
+            book=self.book,
+            shards=self.inboxes,
+            shard_of=shard_of,
+            fills=self.fills,
+            metrics=self.metrics,
+            status=self.status,
+            proof_sec=self._proof_sec,
+            rng=Random(self._seed),  # noqa: S311 - jitter
+            logger=structlog.get_logger(),
+        )
+        async with trio.open_nursery() as nursery:
+            for shard in range(SHARDS):
+                nursery.start_soon(self._write_down, shard)
+            heartbeat = self.heartbeat = Heartbeat()
+            stopped = trio.CancelScope()
+
+            async def run() -> None:
+                with stopped:
+                    await stream.run(heartbeat)
+
+            nursery.start_soon(run)
+            yield stream
+            stopped.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    def all_told(self, kind: type[M], shard: int = 0) -> list[M]:
+        return [message for message in self.told[shard] if isinstance(message, kind)]
+
+    async def tells(self, kind: type[M], number: int = 1, shard: int = 0) -> M:
+        """Wait for the `number`th message of a kind that a shard is told."""
+        while len(found := self.all_told(kind, shard)) < number:
+            await self._news.park()
+        return found[number - 1]
+
+    async def _write_down(self, shard: int) -> None:
+        while True:
+            self.told[shard] += await self.inboxes[shard].receive_all()
+            self._news.unpark_all()

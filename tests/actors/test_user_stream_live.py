@@ -1,0 +1,180 @@
+"""The private stream against the simulator: real sockets, real time, real faults."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+import trio
+
+from brain.moment import Moment
+from channels import FillObserved, PositionObserved, StreamConnected, StreamLost, StreamProven
+from clock import HostClock
+from exchange.user_stream_connection import UserStreamConnector
+from simulator import RunningSimulator, SimulatedExchange, outside, running
+from tests.actors.stream_rig import StreamRig, shard_of
+from tests.exchange.parts import Parts
+
+PROOF_SEC = 0.2
+LISTEN_KEY = "/fapi/v1/listenKey"
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    async with running(SimulatedExchange()) as started:
+        with trio.fail_after(20):
+            yield started
+
+
+@asynccontextmanager
+async def listening(simulator: RunningSimulator) -> AsyncIterator[StreamRig]:
+    """A user stream of the simulator, proven for the first time."""
+    parts = Parts(simulator)
+    connector = UserStreamConnector(simulator.addresses.ws_url, clock=HostClock(), connect_timeout_sec=0.5)
+    rig = StreamRig(parts.rest, connector, parts.clock, proof_sec=PROOF_SEC)
+    async with parts.rest, rig.running():
+        await rig.tells(StreamProven)
+        yield rig
+
+
+def now() -> Moment:
+    return HostClock().now()
+
+
+async def trusted_again(rig: StreamRig, losses: int = 1) -> StreamConnected:
+    """Wait for the period after so many losses, and its first proof."""
+    connected = await rig.tells(StreamConnected, losses + 1)
+    while (proof := rig.all_told(StreamProven)[-1]).epoch != connected.epoch:
+        await rig.tells(StreamProven, len(rig.all_told(StreamProven)) + 1)
+    assert proof.epoch == losses + 1
+    return connected
+
+
+async def test_a_change_of_position_is_told_within_fifty_milliseconds_and_without_rest(
+    simulator: RunningSimulator,
+) -> None:
+    shard = shard_of("BTCUSDT")
+    async with listening(simulator) as rig:
+        asked = simulator.exchange.requests.total
+        moved = now()
+        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-0.25"))
+        position = await rig.tells(PositionObserved, shard=shard)
+        fill = await rig.tells(FillObserved, shard=shard)
+        assert moved.age_sec(now()) < 0.05
+        truth = simulator.exchange.history.changes("BTCUSDT")[-1]
+        assert position.position.amount == truth.amount == Decimal("-0.25")
+        assert position.position.update_time_ms == truth.transaction_time_ms
+        assert (fill.order_id, fill.cumulative) == (str(truth.order_id), Decimal("0.25"))
+        assert simulator.exchange.requests.total == asked
+
+
+async def test_every_proof_comes_behind_all_that_had_happened_by_then(
+    simulator: RunningSimulator,
+) -> None:
+    shard = shard_of("BTCUSDT")
+    checked = 0
+    async with listening(simulator) as rig:
+        for step in range(1, 150):
+            outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(step) / 1000)
+            await trio.sleep(0.01)
+        for place, proof in enumerate(rig.told[shard]):
+            if not isinstance(proof, StreamProven):
+                continue
+            told = [
+                message.position.amount
+                for message in rig.told[shard][:place]
+                if isinstance(message, PositionObserved)
+            ]
+            happened = [
+                change.amount
+                for change in simulator.exchange.history.changes("BTCUSDT")
+                if change.wall_time_ms <= proof.as_of.wall_ms
+            ]
+            assert told[: len(happened)] == happened
+            checked += bool(happened)
+    assert checked >= 3
+
+
+async def test_a_frozen_socket_is_noticed_within_three_proof_intervals_and_replaced(
+    simulator: RunningSimulator,
+) -> None:
+    async with listening(simulator) as rig:
+        await rig.tells(StreamProven, 2)
+        frozen = now()
+        simulator.streams.freeze("private")
+        lost = await rig.tells(StreamLost)
+        assert frozen.age_sec(lost.at) < 3 * PROOF_SEC + 0.1
+        assert rig.book.trust_lost_at == lost.at
+        again = await trusted_again(rig)
+        assert lost.at.age_sec(again.since) < 1.0
+
+
+@pytest.mark.parametrize("end", ["disconnect", "reset"])
+async def test_a_connection_ended_by_the_exchange_is_replaced(simulator: RunningSimulator, end: str) -> None:
+    async with listening(simulator) as rig:
+        ended = now()
+        await getattr(simulator.streams, end)("private")
+        lost = await rig.tells(StreamLost)
+        assert ended.age_sec(lost.at) < 0.1
+        await trusted_again(rig)
+        outside.move_position(simulator.exchange, "ETHUSDT", target=Decimal(1))
+        await rig.tells(PositionObserved, shard=shard_of("ETHUSDT"))
+
+
+async def test_an_expired_listen_key_is_replaced_by_a_new_one(simulator: RunningSimulator) -> None:
+    async with listening(simulator) as rig:
+        old_key = simulator.exchange.listen_keys.live
+        simulator.exchange.expire_listen_key(now=True)
+        lost = await rig.tells(StreamLost)
+        assert "expired" in lost.why
+        await trusted_again(rig)
+        assert simulator.exchange.listen_keys.live not in (None, old_key)
+
+
+async def test_a_frame_that_cannot_be_read_loses_trust_until_a_new_connection(
+    simulator: RunningSimulator,
+) -> None:
+    async with listening(simulator) as rig:
+        outside.send_frame(simulator.exchange, b'{"e":"ACCOUNT_UPDATE","T":', "ACCOUNT_UPDATE")
+        await rig.tells(StreamLost)
+        await trusted_again(rig)
+
+
+async def test_streams_that_are_refused_or_hang_are_tried_until_they_stand(
+    simulator: RunningSimulator,
+) -> None:
+    async with listening(simulator) as rig:
+        simulator.exchange.faults.refuse_streams = True
+        await simulator.streams.reset("private")
+        await rig.tells(StreamLost)
+        await trio.sleep(0.5)
+        simulator.exchange.faults.refuse_streams = False
+        simulator.exchange.faults.freeze_new_streams = True
+        await trio.sleep(0.7)
+        assert len(rig.all_told(StreamConnected)) == 1
+        simulator.exchange.faults.freeze_new_streams = False
+        await trusted_again(rig)
+
+
+async def test_a_limited_exchange_is_left_alone_until_it_may_be_asked(
+    simulator: RunningSimulator,
+) -> None:
+    async with listening(simulator) as rig:
+        simulator.exchange.faults.rest_faults_next = ["429"]
+        asked = simulator.exchange.requests.total
+        await simulator.streams.reset("private")
+        lost = await rig.tells(StreamLost)
+        again = await trusted_again(rig)
+        assert lost.at.age_sec(again.since) >= 1.0
+        # The refused one, and the one after the second that `Retry-After` named.
+        assert simulator.exchange.requests.total == asked + 2
+
+
+async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) -> None:
+    async with listening(simulator):
+        key = simulator.exchange.listen_keys.live
+    assert simulator.exchange.listen_keys.live == key
+    methods = {record.method for record in simulator.exchange.requests.records(path=LISTEN_KEY)}
+    assert methods == {"POST"}

@@ -1,0 +1,163 @@
+"""What holds for every decision, whatever the case."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from brain.case import Case
+from brain.decision import Outcome, decide, trail
+from brain.permit import Decision, Kind, Reason
+from brain.permit_text import audit_record, case_from_audit, outcome_text, read_audit
+from brain.plan import PlanDecision
+from tests.brain.strategies import any_decimals, cases
+
+ALLOWS = {
+    Reason.SANITY_CHECKS_PASSED,
+    Reason.OPEN_PERMIT_GRANTED,
+    Reason.RECONCILE_CLOSE_BYPASS,
+    Reason.NO_QUANTITY_CHANGE,
+}
+
+
+def covered_by_closes(case: Case, decision: Decision) -> Decimal:
+    """What live close permits on the decision's leg still cover."""
+    return sum(
+        (
+            permit.remaining
+            for permit in case.open_permits
+            if permit.kind is Kind.CLOSE and permit.leg is decision.leg and permit.expires_ms > case.now_ms
+        ),
+        Decimal(0),
+    )
+
+
+@given(cases())
+@settings(max_examples=1000)
+def test_an_allow_never_exceeds_what_the_rules_leave(case: Case) -> None:
+    decision = decide(case)
+    assert decision.allow is (decision.reason in ALLOWS)
+    if not decision.allow:
+        assert decision.quantity == decision.reserve == 0
+        return
+    plan, snapshot = case.plan, case.snapshot
+    assert snapshot is not None
+    assert snapshot.believed
+    assert snapshot.age_sec <= case.rules.stale_threshold_sec
+    assert case.now_ms - case.entry_ms <= case.rules.plan_max_age_sec * 1000
+    assert not case.settled
+    assert case.hold is (plan.decision is PlanDecision.RECONCILE_CLOSE)
+    amount = sum((row.amount for row in snapshot.legs if row.leg is decision.leg), Decimal(0))
+    if decision.kind is Kind.NONE:
+        assert decision.quantity == decision.reserve == 0
+        return
+    assert case.symbol_rules is not None
+    if decision.kind is Kind.CLOSE:
+        step, largest = case.symbol_rules.market_step, case.symbol_rules.market_max
+        assert 0 < decision.quantity <= abs(amount) - covered_by_closes(case, decision)
+        assert case.symbol_rules.market_min <= decision.quantity <= largest
+        assert decision.quantity % step == 0
+        assert plan.quantity is None or decision.quantity <= plan.quantity
+        assert decision.reserve == decision.quantity
+        assert decision.order_side == ("SELL" if amount > 0 else "BUY")
+    else:
+        assert case.in_allowlist
+        assert case.symbol_rules.trading
+        assert not case.recovering
+        assert plan.side is not None
+        assert (decision.quantity, decision.reserve) == (0, plan.quantity)
+        assert decision.order_side == plan.side.value
+        assert (decision.kind is Kind.OPEN) is (amount == 0)
+    if plan.decision is PlanDecision.EXECUTE and snapshot.legs[0].leg is decision.leg and not case.hedge_mode:
+        booked = Decimal(case.ledger.last_known_amt or "NaN")
+        assert abs(amount - booked) * 100 <= case.rules.qty_tolerance_pct * abs(amount)
+
+
+@given(cases())
+def test_a_decision_depends_on_its_case_alone(case: Case) -> None:
+    assert decide(case) == decide(case)
+
+
+@given(cases())
+def test_the_trail_ends_where_the_decision_was_made(case: Case) -> None:
+    decision, results = decide(case), trail(case)
+    denied = [result for result in results if result.outcome is Outcome.DENIED]
+    if decision.allow:
+        assert denied == []
+        assert all(result.outcome in (Outcome.PASSED, Outcome.SKIPPED) for result in results)
+        return
+    [deciding] = denied
+    assert deciding.reason is decision.reason
+    assert deciding.compared == decision.details
+    position = results.index(deciding)
+    assert all(result.outcome in (Outcome.PASSED, Outcome.SKIPPED) for result in results[:position])
+    assert all(result.outcome is Outcome.NOT_REACHED for result in results[position + 1 :])
+
+
+@given(cases())
+def test_an_audit_record_gives_the_same_decision_again(case: Case) -> None:
+    decision = decide(case)
+    record = audit_record(decision, case, plan_id="plan-1", symbol="BTCUSDT", issued_by="test")
+    again = case_from_audit(record)
+    assert again == case
+    assert decide(again) == decision
+    assert outcome_text(decide(again)) == read_audit(record).decision
+
+
+@given(cases(), st.floats(0, 1000))
+def test_an_older_snapshot_never_turns_a_deny_into_an_allow(case: Case, older_sec: float) -> None:
+    assume(case.snapshot is not None)
+    assert case.snapshot is not None
+    aged = msgspec.structs.replace(case.snapshot, age_sec=case.snapshot.age_sec + older_sec)
+    before, after = decide(case), decide(msgspec.structs.replace(case, snapshot=aged))
+    assert before.allow or not after.allow
+    if after.allow:
+        assert after == before
+
+
+@given(cases())
+def test_one_more_open_permit_never_gives_more(case: Case) -> None:
+    assume(case.open_permits)
+    fewer = decide(msgspec.structs.replace(case, open_permits=case.open_permits[1:]))
+    more = decide(case)
+    if more.allow:
+        assert fewer.allow
+        assert more.quantity <= fewer.quantity
+
+
+@given(
+    cases(),
+    st.sampled_from(
+        (
+            {"snapshot": None},
+            {"settled": True},
+            {"symbol_rules": None},
+            {"entry_ms": 0},
+        )
+    ),
+)
+def test_no_allow_without_what_an_allow_rests_on(case: Case, lacking: dict[str, object]) -> None:
+    changed = msgspec.structs.replace(case, **lacking)
+    decision = decide(changed)
+    assert not decision.allow or (decision.kind is Kind.NONE and "symbol_rules" in lacking)
+
+
+@given(cases())
+def test_no_execute_is_allowed_under_a_hold(case: Case) -> None:
+    decision = decide(msgspec.structs.replace(case, hold=True))
+    assert not decision.allow or case.plan.decision is PlanDecision.RECONCILE_CLOSE
+
+
+@given(cases(), any_decimals(), any_decimals())
+def test_numbers_of_any_size_are_decided_exactly(case: Case, amount: Decimal, booked: Decimal) -> None:
+    assume(case.snapshot is not None)
+    assert case.snapshot is not None
+    legs = tuple(msgspec.structs.replace(row, amount=amount) for row in case.snapshot.legs)
+    told = msgspec.structs.replace(case.ledger, last_known_amt=f"{booked:f}")
+    decision = decide(
+        msgspec.structs.replace(case, snapshot=msgspec.structs.replace(case.snapshot, legs=legs), ledger=told)
+    )
+    assert decision.quantity <= amount.copy_abs()

@@ -1,0 +1,82 @@
+"""When a read shows what a trusted stream has not told, and when that is explained."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from brain.merging import Disagreement, SymbolState, apply_push, apply_rest, explained
+from brain.moment import Moment
+from brain.position import Leg, LegPosition
+
+
+def at(ms: int) -> Moment:
+    return Moment(ms / 1000, ms)
+
+
+def row(amount: str, changed_ms: int) -> LegPosition:
+    return LegPosition(Leg.BOTH, Decimal(amount), Decimal(100), changed_ms)
+
+
+def read(
+    state: SymbolState, told: LegPosition, *, since: int | None, sent: int = 2000
+) -> tuple[SymbolState, tuple[Disagreement, ...]]:
+    return apply_rest(
+        state,
+        [told],
+        leverage=Decimal(10),
+        mark_price=Decimal(101),
+        sent=at(sent),
+        received=at(sent + 300),
+        stream_since=None if since is None else at(since),
+    )
+
+
+HELD = read(SymbolState("BTCUSDT"), row("1", 100), since=900, sent=1000)[0]
+
+
+def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
+    assert read(HELD, row("2", 1500), since=900)[1] == (
+        Disagreement("BTCUSDT", row("1", 100), row("2", 1500), at(2000), at(2300)),
+    )
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert len(read(pushed, row("3", 1500), since=900)[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "since"),
+    [
+        (row("2", 1500), None),
+        (row("2", 1500), 1001),
+        (row("1", 1500), 900),
+        (row("1", 100), 900),
+        (row("2", 50), 900),
+    ],
+    ids=["untrusted", "not yet grounded", "same amount", "same row", "older row"],
+)
+def test_what_a_stream_need_not_have_told_is_none(told: LegPosition, since: int | None) -> None:
+    assert read(HELD, told, since=since)[1] == ()
+
+
+def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:
+    state, (disagreement,) = read(HELD, row("2", 1500), since=900, sent=1490)
+    assert not explained(state, disagreement)
+    assert not explained(apply_push(state, row("5", 1400), at(1830)), disagreement)
+    assert explained(apply_push(state, row("2", 1500), at(1840)), disagreement)
+    assert explained(apply_push(state, row("7", 1600), at(1840)), disagreement)
+
+
+def test_what_was_explained_once_stays_explained() -> None:
+    state, (disagreement,) = read(HELD, row("2", 1500), since=900, sent=1490)
+    state = apply_push(state, row("2", 1500), at(1840))
+    state, _ = read(state, row("3", 1900), since=900)
+    assert explained(state, disagreement)
+
+
+def test_a_stream_that_told_something_else_explains_nothing() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    state, (disagreement,) = read(pushed, row("3", 1500), since=900)
+    assert not explained(state, disagreement)
+    again = apply_push(pushed, row("2", 1500), at(1550))
+    assert not explained(again, disagreement)

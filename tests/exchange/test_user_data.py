@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain.moment import Moment
+from brain.position import Leg, LegPosition
+from channels import FillObserved, PositionObserved
+from exchange.errors import UnreadableEvent
+from exchange.protocol import Frame
+from exchange.user_data import (
+    AccountUpdate,
+    Fill,
+    LeverageChanged,
+    ListenKeyExpired,
+    OtherEvent,
+    UserEvent,
+    read_event,
+)
+
+ARRIVED = Moment(5.0, 1_700_000_000_500)
+
+
+def account_update(*positions: Mapping[str, object], reason: str = "ORDER") -> dict[str, object]:
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "E": 1_700_000_000_460,
+        "T": 1_700_000_000_450,
+        "a": {"m": reason, "B": [{"a": "USDT", "wb": "1", "cw": "1", "bc": "0"}], "P": list(positions)},
+    }
+
+
+def order_update(**changes: object) -> dict[str, object]:
+    order: dict[str, object] = {
+        "s": "BTCUSDT",
+        "c": "web_1",
+        "S": "SELL",
+        "o": "MARKET",
+        "x": "TRADE",
+        "X": "PARTIALLY_FILLED",
+        "i": 8886774,
+        "z": "0.002",
+        "ps": "BOTH",
+        "T": 1_700_000_000_450,
+    }
+    return {"e": "ORDER_TRADE_UPDATE", "E": 1, "T": 1_700_000_000_450, "o": {**order, **changes}}
+
+
+def read(payload: object) -> tuple[str, UserEvent]:
+    return read_event(Frame(msgspec.json.encode(payload).decode(), ARRIVED))
+
+
+def test_an_account_update_tells_the_changed_positions_at_its_transaction_time() -> None:
+    short = {"s": "ETHUSDT", "pa": "-0.5", "ep": "2000.10", "cr": "1", "up": "0", "ps": "SHORT"}
+    flat = {"s": "BTCUSDT", "pa": "0", "ep": "0.00000", "ps": "BOTH"}
+    label, event = read(account_update(short, flat))
+    assert label == "ACCOUNT_UPDATE"
+    assert event == AccountUpdate(
+        "ORDER",
+        1_700_000_000_450,
+        (
+            PositionObserved(
+                "ETHUSDT",
+                LegPosition(Leg.SHORT, Decimal("-0.5"), Decimal("2000.10"), 1_700_000_000_450),
+                ARRIVED,
+            ),
+            PositionObserved(
+                "BTCUSDT",
+                LegPosition(Leg.BOTH, Decimal(0), Decimal("0.00000"), 1_700_000_000_450),
+                ARRIVED,
+            ),
+        ),
+    )
+
+
+def test_an_account_update_without_positions_is_read() -> None:
+    assert read(account_update(reason="FUNDING_FEE"))[1] == AccountUpdate(
+        "FUNDING_FEE", 1_700_000_000_450, ()
+    )
+    without_list = {"e": "ACCOUNT_UPDATE", "E": 1, "T": 2, "a": {"m": "DEPOSIT", "B": []}}
+    assert read(without_list)[1] == AccountUpdate("DEPOSIT", 2, ())
+
+
+@pytest.mark.parametrize("execution", ["TRADE", "CALCULATED"])
+def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(execution: str) -> None:
+    label, event = read(order_update(x=execution, c="autoclose-12", ps="LONG"))
+    assert label == "ORDER_TRADE_UPDATE"
+    assert event == Fill(
+        FillObserved(
+            symbol="BTCUSDT",
+            leg=Leg.LONG,
+            order_id="8886774",
+            client_order_id="autoclose-12",
+            order_side="SELL",
+            cumulative=Decimal("0.002"),
+            status="PARTIALLY_FILLED",
+            transaction_ms=1_700_000_000_450,
+            received=ARRIVED,
+        )
+    )
+
+
+@pytest.mark.parametrize("execution", ["NEW", "CANCELED", "EXPIRED", "AMENDMENT"])
+def test_an_order_update_without_a_fill_tells_nothing_of_positions(execution: str) -> None:
+    assert read(order_update(x=execution, z="0"))[1] == OtherEvent()
+
+
+def test_a_combined_streams_wrapping_changes_nothing() -> None:
+    bare = order_update()
+    assert read({"stream": "a-listen-key", "data": bare}) == read(bare)
+
+
+def test_leverage_expiry_and_events_of_no_interest() -> None:
+    config = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ac": {"s": "BTCUSDT", "l": 25}}
+    assert read(config) == ("ACCOUNT_CONFIG_UPDATE", LeverageChanged("BTCUSDT", Decimal(25)))
+    multi_asset = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ai": {"j": True}}
+    assert read(multi_asset)[1] == OtherEvent()
+    expired = {"e": "listenKeyExpired", "E": "1736996475556", "listenKey": "k"}
+    assert read(expired) == ("listenKeyExpired", ListenKeyExpired())
+    assert read({"e": "TRADE_LITE", "E": 1, "s": "BTCUSDT"}) == ("TRADE_LITE", OtherEvent())
+    assert read({"e": "SOMETHING_OF_2031", "x": {}}) == ("other", OtherEvent())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"id":1,"result":null}',
+        '{"stream":"k","data":{}}',
+        '{"e":"ACCOUNT_UPDATE","E":1,"a":{}}',
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X"}]}}',
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"NaN"}]}}',
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"Infinity"}]}}',
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1e30"}]}}',
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1","ps":"UP"}]}}',
+        '{"e":"ORDER_TRADE_UPDATE","T":1,"o":{"s":"X","x":"TRADE"}}',
+        b"\xff\xfe",
+        b'{"e":"\xff"}',
+    ],
+)
+def test_what_cannot_be_read_says_so(raw: str | bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        read_event(Frame(raw, ARRIVED))
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
+def test_no_frame_whatever_raises_anything_else(raw: str | bytes) -> None:
+    try:
+        read_event(Frame(raw, ARRIVED))
+    except UnreadableEvent:
+        return

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from exchange.errors import BudgetExhausted, RateLimited
+from exchange.protocol import Priority
+from exchange.weight_budget import WeightBudget
+from tests.exchange.parts import HandClock
+
+PERIODIC, ON_DEMAND, VITAL = Priority.PERIODIC, Priority.ON_DEMAND, Priority.VITAL
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    clock = HandClock()
+    clock.wall_ms -= clock.wall_ms % 60_000
+    return clock
+
+
+def spend(budget: WeightBudget, weight: int, priority: Priority = VITAL, *, each: int = 5) -> None:
+    for _ in range(weight // each):
+        budget.reserve(each, priority)
+
+
+def test_periodic_reads_leave_room_for_decisions_and_those_for_the_listen_key(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 100)
+    spend(budget, 80, PERIODIC)
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(5, PERIODIC)
+    spend(budget, 15, ON_DEMAND)
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(5, ON_DEMAND)
+    spend(budget, 5, VITAL)
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(1, VITAL)
+    assert budget.own_used == 100
+
+
+def test_exhaustion_tells_when_there_is_room_again(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 100)
+    budget.reserve(60, PERIODIC)
+    clock.turn(20)
+    budget.reserve(20, PERIODIC)
+    with pytest.raises(BudgetExhausted) as exhausted:
+        budget.reserve(5, PERIODIC)
+    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 40)
+    clock.turn(40)
+    budget.reserve(5, PERIODIC)
+
+
+def test_any_sixty_seconds_hold_no_more_than_our_share(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 50)
+    sent: list[float] = []
+    for _ in range(600):
+        clock.turn(0.5)
+        try:
+            budget.reserve(5, PERIODIC)
+        except BudgetExhausted:
+            continue
+        sent.append(clock.monotonic_sec)
+    for start in sent:
+        assert 5 * sum(start <= moment < start + 60 for moment in sent) <= 40
+    assert len(sent) >= 5 * 8
+
+
+def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200)
+    clock.turn(10)
+    budget.used_by_address(2390)
+    with pytest.raises(BudgetExhausted) as exhausted:
+        budget.reserve(1, VITAL)
+    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 50)
+    clock.turn(50)
+    budget.reserve(1, VITAL)
+
+
+def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200)
+    budget.used_by_address(2000)
+    budget.used_by_address(1995)
+    assert budget.address_used == 2000
+    budget.reserve(5, VITAL)
+    assert budget.address_used == 2005
+
+
+def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandClock) -> None:
+    told: list[int] = []
+    budget = WeightBudget(clock, 1200, on_ban=told.append)
+    until = budget.ban(30)
+    assert told == [clock.wall_ms + 30_000]
+    for priority in Priority:
+        with pytest.raises(RateLimited) as limited:
+            budget.reserve(1, priority)
+        assert limited.value.until == until
+    clock.wall_ms += 3_600_000
+    with pytest.raises(RateLimited):
+        budget.reserve(1, VITAL)
+    clock.turn(30)
+    assert budget.banned_until is None
+    budget.reserve(1, VITAL)
+
+
+def test_a_shorter_ban_does_not_cut_a_standing_one(clock: HandClock) -> None:
+    told: list[int] = []
+    budget = WeightBudget(clock, 1200, on_ban=told.append)
+    until = budget.ban(60)
+    assert budget.ban(5) == until
+    assert len(told) == 1
+
+
+def test_a_remembered_ban_holds_in_a_new_process_and_a_finished_one_does_not(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200, banned_until_wall_ms=clock.wall_ms + 60_000)
+    with pytest.raises(RateLimited):
+        budget.reserve(1, VITAL)
+    clock.turn(60)
+    budget.reserve(1, VITAL)
+    WeightBudget(clock, 1200, banned_until_wall_ms=clock.wall_ms - 1).reserve(1, VITAL)
+
+
+def test_a_remembered_ban_of_a_senseless_length_ends_after_three_days(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200, banned_until_wall_ms=clock.wall_ms * 2)
+    clock.turn(3 * 86_400)
+    budget.reserve(1, VITAL)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import trio
+
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, running
+from tests.simulator.clients import HandClock, HttpClient
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def exchange(clock: HandClock) -> SimulatedExchange:
+    """An exchange whose time stands still, in process."""
+    return SimulatedExchange(host_ms=clock)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """A hung test fails instead of hanging the run."""
+    with trio.fail_after(5):
+        yield
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """A simulator on loopback ports, on the host's own clock."""
+    exchange = SimulatedExchange()
+    async with running(exchange, streams=StreamServer(exchange, mark_price_interval_sec=0.02)) as started:
+        with patience():
+            yield started
+
+
+@pytest.fixture
+async def client(simulator: RunningSimulator) -> AsyncIterator[HttpClient]:
+    async with httpx.AsyncClient(base_url=simulator.addresses.rest_url) as http:
+        yield HttpClient(simulator.exchange, http)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from trio_websocket import open_websocket_url
+
+from simulator import PositionChange, RunningSimulator
+from tests.simulator.clients import HttpClient, next_event
+
+
+class Control:
+    def __init__(self, client: HttpClient) -> None:
+        self._http = client.http
+
+    async def get(self, path: str) -> Any:
+        response = await self._http.get(f"/simulator{path}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def post(self, path: str, **body: object) -> Any:
+        response = await self._http.post(f"/simulator{path}", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def refusal(self, path: str, body: str) -> str:
+        response = await self._http.post(f"/simulator{path}", content=body)
+        assert response.status_code == 400, response.text
+        error: str = response.json()["error"]
+        return error
+
+
+@pytest.fixture
+def control(client: HttpClient) -> Control:
+    return Control(client)
+
+
+async def test_faults_are_patched_read_and_cleared(simulator: RunningSimulator, control: Control) -> None:
+    await control.post("/faults", rest_latency_ms=7.5, rest_faults_next=["hang"], clock_skew_ms=-20)
+    assert simulator.exchange.faults.rest_latency_ms == 7.5
+    assert simulator.exchange.exchange_ms() < simulator.exchange.host_ms()
+    assert (await control.get("/faults"))["rest_faults_next"] == ["hang"]
+    await control._http.delete("/simulator/faults")
+    assert simulator.exchange.faults.rest_faults_next == []
+    assert simulator.exchange.faults.clock_skew_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/faults", '{"rest_latencyms": 5}'),
+        ("/faults", '{"rest_latency_ms": "slow"}'),
+        ("/faults", '{"rest_faults_next": ["meteor"]}'),
+        ("/position", '{"symbol": "BTCUSDT"}'),
+        ("/position", '{"symbol": "NOSUCHUSDT", "delta": "1"}'),
+        ("/position", '{"symbol": "BTCUSDT", "delta": "1", "amount": "2"}'),
+        ("/streams", '{"action": "explode"}'),
+        ("/order", '{"symbol": "BTCUSDT", "order_id": 1}'),
+        ("/leverage", '{"symbol": "BTCUSDT", "leverage": 500}'),
+        ("/ban", "not json"),
+    ],
+)
+async def test_a_control_that_does_not_fit_is_refused_and_changes_nothing(
+    simulator: RunningSimulator, control: Control, path: str, body: str
+) -> None:
+    before = msgspec.json.encode(simulator.exchange.faults)
+    assert await control.refusal(path, body)
+    assert msgspec.json.encode(simulator.exchange.faults) == before
+    assert simulator.exchange.history.legs() == []
+
+
+async def test_a_position_is_moved_read_and_remembered(simulator: RunningSimulator, control: Control) -> None:
+    moved = await control.post("/position", symbol="BTCUSDT", target="-0.5", cause="liquidation")
+    assert moved["order_id"] is not None
+    (position,) = await control.get("/positions")
+    assert (position["symbol"], position["amount"]) == ("BTCUSDT", "-0.500")
+    raw = (await control._http.get("/simulator/history?symbol=BTCUSDT")).content
+    (change,) = msgspec.json.decode(raw, type=list[PositionChange])
+    assert change == simulator.exchange.history.changes("BTCUSDT")[0]
+    assert change.client_order_id.startswith("autoclose-")
+    assert await control.get("/history?symbol=ETHUSDT") == []
+
+
+async def test_requests_are_listed_and_controls_are_not_among_them(
+    client: HttpClient, control: Control
+) -> None:
+    await client.keyed("GET", "/fapi/v1/time")
+    await client.keyed("GET", "/fapi/v1/ping")
+    listed = await control.get("/requests?path=/fapi/v1/time")
+    assert listed["total"] == 2
+    assert [(each["path"], each["weight"], each["status"]) for each in listed["records"]] == [
+        ("/fapi/v1/time", 1, 200)
+    ]
+    last = (await control.get("/requests"))["records"][-1]
+    assert (await control.get(f"/requests?since_ms={last['wall_time_ms'] + 60_000}"))["records"] == []
+
+
+async def test_symbols_prices_and_modes_are_controlled(simulator: RunningSimulator, control: Control) -> None:
+    exchange = simulator.exchange
+    await control.post("/delist", symbol="ETHUSDT")
+    assert exchange.listing.status("ETHUSDT") == "SETTLING"
+    await control.post("/delist", symbol="ETHUSDT", status="REMOVED")
+    assert "ETHUSDT" not in exchange.listing.symbols
+    await control.post("/mark-price", symbol="BTCUSDT", price="42000", hold=True)
+    assert exchange.mark_price("BTCUSDT") == Decimal(42000)
+    await control.post("/leverage", symbol="BTCUSDT", leverage=4)
+    assert exchange.leverage("BTCUSDT") == 4
+    await control.post("/position-mode", hedge_mode=True)
+    assert exchange.hedge_mode
+
+
+async def test_a_ban_and_weight_spent_elsewhere_are_controlled(client: HttpClient, control: Control) -> None:
+    await control.post("/weight", used=2000)
+    assert (await client.keyed("GET", "/fapi/v1/time")).headers["X-MBX-USED-WEIGHT-1M"] == "2001"
+    await control.post("/weight", limit_per_minute=2001)
+    assert (await client.keyed("GET", "/fapi/v1/time")).status_code == 429
+    await control.post("/ban", seconds=60)
+    assert (await client.keyed("GET", "/fapi/v1/time")).status_code == 418
+    await control.post("/ban", seconds=0)
+    await control.post("/weight", used=0)
+    assert (await client.keyed("GET", "/fapi/v1/time")).status_code == 200
+
+
+async def test_partial_fills_are_controlled(
+    simulator: RunningSimulator, client: HttpClient, control: Control
+) -> None:
+    await control.post("/first-fill-share", share="0.3")
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+    answer = (await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")).json()
+    assert (answer["status"], answer["executedQty"]) == ("PARTIALLY_FILLED", "0.300")
+    finish = {"symbol": "BTCUSDT", "order_id": answer["orderId"]}
+    assert (await control.post("/order", **finish, quantity="0.2"))["executed"] == "0.500"
+    assert (await control.post("/order", **finish, expire=True))["status"] == "EXPIRED"
+    await control.post("/first-fill-share", share=None)
+    answer = (await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")).json()
+    assert answer["status"] == "FILLED"
+
+
+async def test_streams_are_controlled(
+    simulator: RunningSimulator, client: HttpClient, control: Control
+) -> None:
+    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
+    async with open_websocket_url(url) as websocket:
+        assert (await control.post("/streams", action="freeze", face="private"))["connections"] == 1
+        await control.post("/balance", amount="-0.5")
+        await control.post("/frame", text='{"e":"SOMETHING_NEW","E":1}')
+        await control.post("/streams", action="thaw")
+        assert (await next_event(websocket))["a"]["P"] == []
+        assert (await next_event(websocket))["e"] == "SOMETHING_NEW"
+        await control.post("/frame", text="{")
+        assert await websocket.get_message() == "{"
+        await control.post("/streams", action="expire_listen_key")
+        assert (await next_event(websocket))["e"] == "listenKeyExpired"
+        assert (await control.post("/streams", action="reset"))["connections"] == 0

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from simulator import RestApi, RestRequest, RestResponse, SimulatedExchange
+from simulator.outside import move_position, set_leverage
+from simulator.parameters import signature
+from tests.simulator.clients import HandClock, ask, ask_again, error_code, market, signed_query
+
+POSITIONS = "/fapi/v2/positionRisk"
+
+
+def decoded(response: RestResponse) -> Any:
+    assert response.status == 200, response.body
+    return msgspec.json.decode(response.body)
+
+
+def ask_raw(exchange: SimulatedExchange, query: str, api_key: str | None = None) -> RestResponse:
+    key = exchange.api_key if api_key is None else api_key
+    request = RestRequest(method="GET", path=POSITIONS, query=query, api_key=key)
+    return RestApi(exchange).answer(request)
+
+
+def test_a_wrong_signature_is_1022(exchange: SimulatedExchange, clock: HandClock) -> None:
+    query = signed_query(exchange, clock.now_ms)
+    assert ask_raw(exchange, query).status == 200
+    tampered = query.replace("timestamp=", "symbol=BTCUSDT&timestamp=")
+    assert error_code(ask_raw(exchange, tampered)) == -1022
+
+
+def test_the_signature_covers_query_and_body_together(exchange: SimulatedExchange, clock: HandClock) -> None:
+    query, body = "symbol=BTCUSDT&side=BUY", f"type=MARKET&quantity=0.01&timestamp={clock.now_ms}"
+    signed = f"{body}&signature={signature(exchange.api_secret, query, body)}"
+    request = RestRequest(
+        method="POST", path="/fapi/v1/order", query=query, body=signed, api_key=exchange.api_key
+    )
+    assert decoded(RestApi(exchange).answer(request))["symbol"] == "BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("api_key", "code", "status"), [("", -2014, 401), ("somebody-elses-key", -2015, 401)]
+)
+def test_without_the_right_api_key_there_is_no_answer(
+    exchange: SimulatedExchange, clock: HandClock, api_key: str, code: int, status: int
+) -> None:
+    response = ask_raw(exchange, signed_query(exchange, clock.now_ms), api_key)
+    assert (error_code(response), response.status) == (code, status)
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "recv_window", "code"),
+    [(-5001, None, -1021), (1000, None, -1021), (-5000, None, 0), (999, None, 0), (-9000, 10_000, 0)],
+)
+def test_the_timestamp_must_lie_within_the_recv_window(
+    exchange: SimulatedExchange, clock: HandClock, offset_ms: int, recv_window: int | None, code: int
+) -> None:
+    extra = {} if recv_window is None else {"recvWindow": recv_window}
+    response = ask_raw(exchange, signed_query(exchange, clock.now_ms + offset_ms, **extra))
+    assert (0 if response.status == 200 else error_code(response)) == code
+
+
+def test_clock_skew_makes_an_honest_timestamp_1021_and_time_tells_by_how_much(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    exchange.faults.clock_skew_ms = 60_000
+    assert error_code(ask_raw(exchange, signed_query(exchange, clock.now_ms))) == -1021
+    assert decoded(ask(exchange, "GET", "/fapi/v1/time"))["serverTime"] == clock.now_ms + 60_000
+
+
+@pytest.mark.parametrize("query", ["", "timestamp=abc&signature=0", "timestamp=1700000000000"])
+def test_a_missing_or_malformed_mandatory_parameter_is_1102(exchange: SimulatedExchange, query: str) -> None:
+    assert error_code(ask_raw(exchange, query)) == -1102
+
+
+def test_an_unknown_path_is_404(exchange: SimulatedExchange) -> None:
+    response = ask(exchange, "GET", "/fapi/v1/nothing")
+    assert (response.status, error_code(response)) == (404, -5000)
+
+
+def test_v2_lists_every_symbol_and_untouched_ones_have_no_update_time(exchange: SimulatedExchange) -> None:
+    move_position(exchange, "ETHUSDT", delta=Decimal("-1.5"))
+    rows = {row["symbol"]: row for row in decoded(ask(exchange, "GET", POSITIONS))}
+    assert len(rows) == 569
+    assert rows["BTCUSDT"]["positionAmt"] == "0.000"
+    assert rows["BTCUSDT"]["updateTime"] == 0
+    assert rows["ETHUSDT"]["positionAmt"] == "-1.500"
+    assert rows["ETHUSDT"]["updateTime"] == exchange.history.changes("ETHUSDT")[0].transaction_time_ms
+    assert all(isinstance(row["positionAmt"], str) for row in rows.values())
+
+
+def test_v2_shows_each_change_at_once_in_spite_of_what_is_kept_encoded(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    api = RestApi(exchange)
+
+    def bitcoin() -> dict[str, str]:
+        rows = decoded(ask_again(api, exchange, "GET", POSITIONS))
+        row: dict[str, str] = next(row for row in rows if row["symbol"] == "BTCUSDT")
+        return row
+
+    assert bitcoin()["positionAmt"] == "0.000"
+    move_position(exchange, "BTCUSDT", delta=Decimal(1))
+    assert bitcoin()["positionAmt"] == "1.000"
+    set_leverage(exchange, "BTCUSDT", 3)
+    assert bitcoin()["leverage"] == "3"
+    mark_price = bitcoin()["markPrice"]
+    clock.now_ms += 5000
+    assert bitcoin()["markPrice"] != mark_price
+    exchange.listing.remove("ETHUSDT")
+    assert len(decoded(ask_again(api, exchange, "GET", POSITIONS))) == 568
+
+
+def test_v2_in_hedge_mode_has_both_legs(exchange: SimulatedExchange) -> None:
+    exchange.set_hedge_mode(True)
+    rows = decoded(ask(exchange, "GET", POSITIONS, symbol="BTCUSDT"))
+    assert [row["positionSide"] for row in rows] == ["LONG", "SHORT"]
+    assert decoded(ask(exchange, "GET", "/fapi/v1/positionSide/dual")) == {"dualSidePosition": True}
+
+
+def test_v2_for_one_symbol_has_its_rows_only_and_unknown_ones_are_1121(exchange: SimulatedExchange) -> None:
+    assert len(decoded(ask(exchange, "GET", POSITIONS, symbol="BTCUSDT"))) == 1
+    assert error_code(ask(exchange, "GET", POSITIONS, symbol="NOSUCHUSDT")) == -1121
+
+
+def test_v3_lists_open_positions_only(exchange: SimulatedExchange) -> None:
+    move_position(exchange, "ETHUSDT", delta=Decimal(2))
+    move_position(exchange, "BTCUSDT", delta=Decimal(1))
+    move_position(exchange, "BTCUSDT", delta=Decimal(-1))
+    rows = decoded(ask(exchange, "GET", "/fapi/v3/positionRisk"))
+    assert [(row["symbol"], row["positionAmt"], row["marginAsset"]) for row in rows] == [
+        ("ETHUSDT", "2.000", "USDT")
+    ]
+
+
+def test_exchange_info_carries_the_filters_and_follows_a_delisting(exchange: SimulatedExchange) -> None:
+    api = RestApi(exchange)
+    info = decoded(ask_again(api, exchange, "GET", "/fapi/v1/exchangeInfo"))
+    bitcoin = info["symbols"][0]
+    filters = {each["filterType"]: each for each in bitcoin["filters"]}
+    assert (bitcoin["symbol"], bitcoin["status"], len(info["symbols"])) == ("BTCUSDT", "TRADING", 569)
+    assert filters["PRICE_FILTER"]["tickSize"] == "0.10"
+    assert filters["MARKET_LOT_SIZE"]["stepSize"] == filters["LOT_SIZE"]["minQty"] == "0.001"
+    assert filters["MIN_NOTIONAL"]["notional"] == "5"
+    exchange.listing.set_status("BTCUSDT", "SETTLING")
+    exchange.listing.remove("ETHUSDT")
+    later = decoded(ask_again(api, exchange, "GET", "/fapi/v1/exchangeInfo"))
+    assert later["symbols"][0]["status"] == "SETTLING"
+    assert "ETHUSDT" not in {symbol["symbol"] for symbol in later["symbols"]}
+
+
+def test_premium_index_and_ticker_know_one_symbol_or_all(exchange: SimulatedExchange) -> None:
+    one = decoded(ask(exchange, "GET", "/fapi/v1/premiumIndex", symbol="BTCUSDT"))
+    assert Decimal(one["markPrice"]) == exchange.mark_price("BTCUSDT")
+    assert len(decoded(ask(exchange, "GET", "/fapi/v1/premiumIndex"))) == 569
+    ticker = decoded(ask(exchange, "GET", "/fapi/v1/ticker/24hr", symbol="BTCUSDT"))
+    assert Decimal(ticker["quoteVolume"]) == exchange.listing.quote_volumes["BTCUSDT"]
+    assert len(decoded(ask(exchange, "GET", "/fapi/v1/ticker/24hr"))) == 569
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "symbol", "weight"),
+    [
+        ("GET", "/fapi/v1/ping", None, 1),
+        ("GET", "/fapi/v1/time", None, 1),
+        ("GET", "/fapi/v1/exchangeInfo", None, 1),
+        ("GET", "/fapi/v2/positionRisk", None, 5),
+        ("GET", "/fapi/v2/positionRisk", "BTCUSDT", 5),
+        ("GET", "/fapi/v3/positionRisk", None, 5),
+        ("GET", "/fapi/v1/premiumIndex", None, 10),
+        ("GET", "/fapi/v1/premiumIndex", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/ticker/24hr", None, 40),
+        ("GET", "/fapi/v1/ticker/24hr", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/positionSide/dual", None, 30),
+        ("POST", "/fapi/v1/order", "BTCUSDT", 0),
+        ("GET", "/fapi/v1/order", "BTCUSDT", 1),
+        ("POST", "/fapi/v1/listenKey", None, 1),
+    ],
+)
+def test_each_endpoint_costs_its_documented_weight(
+    exchange: SimulatedExchange, method: str, path: str, symbol: str | None, weight: int
+) -> None:
+    response = ask(exchange, method, path, **({} if symbol is None else {"symbol": symbol}))
+    assert response.weight == weight
+    assert response.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
+
+
+def test_used_weight_adds_up_and_refusal_says_when_to_come_back(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    exchange.weights.limit_per_minute = 9
+    assert ask(exchange, "GET", POSITIONS).headers["X-MBX-USED-WEIGHT-1M"] == "5"
+    refused = ask(exchange, "GET", POSITIONS)
+    assert (refused.status, error_code(refused)) == (429, -1003)
+    clock.now_ms += int(refused.headers["Retry-After"]) * 1000
+    assert ask(exchange, "GET", POSITIONS).status == 200
+
+
+def test_a_refused_request_has_no_effect(exchange: SimulatedExchange) -> None:
+    exchange.weights.ban(exchange.host_ms(), 60_000)
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    refused = ask(exchange, "POST", "/fapi/v1/order", **order)
+    assert (refused.status, refused.headers["Retry-After"]) == (418, "60")
+    assert exchange.open_positions() == []
+
+
+def place(exchange: SimulatedExchange, **parameters: object) -> RestResponse:
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010", **parameters}
+    return ask(exchange, "POST", "/fapi/v1/order", **order)
+
+
+def test_result_tells_what_was_executed_and_ack_only_that_it_was_taken(exchange: SimulatedExchange) -> None:
+    exchange.mark_prices.set_price("BTCUSDT", Decimal(50000), hold=True)
+    result = decoded(place(exchange, newOrderRespType="RESULT", newClientOrderId="plan-7"))
+    assert (
+        result.items()
+        >= {
+            "status": "FILLED",
+            "executedQty": "0.010",
+            "clientOrderId": "plan-7",
+            "avgPrice": "50000.00000000",
+            "cumQuote": "500.00000",
+            "positionSide": "BOTH",
+        }.items()
+    )
+    ack = decoded(place(exchange))
+    assert (ack["status"], ack["executedQty"]) == ("NEW", "0.000")
+
+
+def test_an_order_is_found_by_either_id(exchange: SimulatedExchange) -> None:
+    order = exchange.place_market_order(market("BUY", "0.010"))
+    for query in ({"orderId": order.order_id}, {"origClientOrderId": order.client_order_id}):
+        found = decoded(ask(exchange, "GET", "/fapi/v1/order", symbol="BTCUSDT", **query))
+        assert (found["orderId"], found["status"]) == (order.order_id, "FILLED")
+    assert (
+        error_code(ask(exchange, "GET", "/fapi/v1/order", symbol="ETHUSDT", orderId=order.order_id)) == -2013
+    )
+    assert error_code(ask(exchange, "GET", "/fapi/v1/order", symbol="BTCUSDT")) == -1102
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"side": "HOLD"}, -1117),
+        ({"type": "LIMIT"}, -1116),
+        ({"positionSide": "UP"}, -4060),
+        ({"quantity": "NaN"}, -1102),
+        ({"quantity": "1e"}, -1102),
+        ({"quantity": ""}, -1102),
+        ({"reduceOnly": "perhaps"}, -1102),
+        ({"reduceOnly": "true"}, -2022),
+        ({"symbol": "NOSUCHUSDT"}, -1121),
+    ],
+)
+def test_an_ill_formed_order_request_is_refused(
+    exchange: SimulatedExchange, parameters: dict[str, str], code: int
+) -> None:
+    assert error_code(place(exchange, **parameters)) == code
+    assert exchange.history.legs() == []
+
+
+def test_the_position_mode_is_changed_over_rest(exchange: SimulatedExchange) -> None:
+    path = "/fapi/v1/positionSide/dual"
+    assert ask(exchange, "POST", path, dualSidePosition="true").status == 200
+    assert exchange.hedge_mode
+    assert error_code(ask(exchange, "POST", path, dualSidePosition="true")) == -4059

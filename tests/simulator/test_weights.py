@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator.errors import ApiError
+from simulator.weights import RequestWeights
+
+MINUTE = 60_000
+START = 28_000_000 * MINUTE
+
+
+def refused(weights: RequestWeights, now_ms: int, weight: int = 1) -> int:
+    with pytest.raises(ApiError) as refusal:
+        weights.charge(now_ms, weight)
+    return refusal.value.http_status
+
+
+def test_weight_is_counted_within_the_clock_minute_only() -> None:
+    weights = RequestWeights()
+    weights.charge(START + 59_999, 2400)
+    assert weights.used(START + 59_999) == 2400
+    weights.charge(START + MINUTE, 5)
+    assert weights.used(START + MINUTE) == 5
+
+
+def test_beyond_the_limit_429_until_the_minute_is_over() -> None:
+    weights = RequestWeights()
+    weights.charge(START + 20_000, 2400)
+    assert refused(weights, START + 20_500) == 429
+    assert weights.retry_after_sec(START + 20_500) == 40
+    weights.charge(START + MINUTE, 1)
+
+
+def test_whoever_goes_on_after_429_is_banned_and_longer_the_second_time() -> None:
+    weights = RequestWeights(limit_per_minute=1)
+    statuses = [refused(weights, START, 2) for _ in range(11)]
+    assert statuses == [429] * 10 + [418]
+    first_ban_ms = weights.banned_until_ms - START
+    assert refused(weights, START + MINUTE) == 418
+    assert weights.retry_after_sec(START) == first_ban_ms // 1000
+    later = weights.banned_until_ms
+    weights.charge(later, 1)
+    assert [refused(weights, later, 2) for _ in range(11)][-1] == 418
+    assert weights.banned_until_ms - later == 2 * first_ban_ms
+
+
+def test_a_ban_can_be_imposed_and_lifted() -> None:
+    weights = RequestWeights()
+    weights.ban(START, 60_000)
+    assert refused(weights, START + 59_999) == 418
+    weights.lift_ban()
+    weights.charge(START + 59_999, 1)
+
+
+def test_weight_spent_by_others_on_the_address_counts() -> None:
+    weights = RequestWeights()
+    weights.set_used(START, 2399)
+    weights.charge(START, 1)
+    assert refused(weights, START) == 429
