@@ -25,7 +25,8 @@ from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.lease_holder import LeaseHolder
 from actors.ledger_writer import LedgerWriter
-from actors.permit_evaluator import PermitEvaluator, WhatIsKnown
+from actors.permit_evaluator import PermitEvaluator
+from actors.plan_settling import WhatIsKnown
 from actors.snapshot_fetcher import Cadence, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from actors.stream_status import StreamStatus

@@ -114,9 +114,7 @@ class UserStreamConnection:
         """What came next; see `StreamConnection`."""
         while True:
             if self._answered:
-                pong = self._answered.popleft()
                 self._turn.unpark_all()
-                return pong
             with trio.CancelScope() as self._wait:
                 try:
                     raw = await self._websocket.get_message()

