@@ -25,10 +25,15 @@ from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.lease_holder import LeaseHolder
 from actors.ledger_writer import LedgerWriter
+from actors.live_metrics import Channel
+from actors.metric_registry import MetricRegistry
+from actors.metrics import Metrics
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_settling import WhatIsKnown
 from actors.snapshot_fetcher import Cadence, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
+from actors.status_document import SettingShown
+from actors.status_source import StatusSource
 from actors.stream_status import StreamStatus
 from actors.user_stream import UserStream
 from brain.allowlist import Allowlist
@@ -59,6 +64,7 @@ from exchange.shared_read import SharedRead
 from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Loaded, Settings, describe
+from settings.show import shown
 from store.errors import StoreError
 from store.protocol import Store
 from store.redis_store import open_redis_store
@@ -104,6 +110,14 @@ class Flows:
         self.ban_recalled = LatestValue[bool]("ban_recalled")
         self.http_address = LatestValue[str]("http_address")
 
+    def all(self) -> list[Channel]:
+        """Every channel, for `/metrics` and `/status`."""
+        return [
+            self.book, *self.shards, *self.on_demand, self.changes, self.fills, self.metrics,
+            self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates, self.ledgers_adopted,
+            self.lease, self.stream_status, self.bans, self.ban_recalled, self.http_address,
+        ]  # fmt: skip
+
     def shard_of(self, symbol: str) -> int:
         """The shard that owns `symbol`: a stable hash, the same in every process."""
         return zlib.crc32(symbol.encode()) % len(self.shards)
@@ -137,7 +151,8 @@ def service_tree(
     clock: Clock,
     rng: Random,
     log: FilteringBoundLogger,
-    metrics: Callable[[], Metrics],
+    registry: MetricRegistry,
+    status: StatusSource,
 ) -> SupervisorSpec:
     """Everything that runs. Each actor gets in its constructor all that it can touch."""
     latency = ReadLatency()
@@ -150,6 +165,17 @@ def service_tree(
     positions = SharedRead(read_positions, clock)
     redis_address = store.address
     rules = decision_rules(settings)
+
+    def metrics() -> Metrics:
+        return Metrics(
+            events=flows.metrics,
+            registry=registry,
+            status=status,
+            address=flows.http_address,
+            bind=settings.bind,
+            port=settings.metrics_port,
+            logger=log,
+        )
 
     def lease_holder() -> LeaseHolder:
         return LeaseHolder(
@@ -324,6 +350,62 @@ def build_tag() -> str:
     return f"position-state-brain-{metadata.version('position-state-brain')}"
 
 
+class Service:
+    """The tree and its channels, put together for given settings, store and exchange."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        flows: Flows,
+        *,
+        store: Store,
+        exchange: Exchange,
+        connector: StreamConnector,
+        budget: WeightBudget,
+        clock: Clock,
+        rng: Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        settings = loaded.settings
+        registry = MetricRegistry(
+            build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
+        )
+        status = StatusSource(
+            clock=clock,
+            build_tag=build_tag(),
+            instance=settings.instance,
+            settings=shown_settings(loaded),
+            tree_status=lambda: self.tree.status(),
+            waits=lambda: self.tree.waiting(),
+            needed_actors=("permit_evaluator", "ledger_writer", "candidate_planner"),
+            book=flows.book,
+            stale_threshold_sec=settings.stale_threshold_sec,
+            symbol_rules=flows.symbol_rules,
+            allowlist=flows.allowlist,
+            hedge_mode=flows.hedge_mode,
+            ledgers_adopted=flows.ledgers_adopted,
+            lease=flows.lease,
+            stream=flows.stream_status,
+            channels=flows.all(),
+            registry=registry,
+        )
+        self.flows = flows
+        self.spec = service_tree(
+            settings,
+            flows,
+            store=store,
+            exchange=exchange,
+            connector=connector,
+            budget=budget,
+            clock=clock,
+            rng=rng,
+            log=log,
+            registry=registry,
+            status=status,
+        )
+        self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
+
+
 async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
     """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 5 s.
 
@@ -356,8 +438,8 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
             rng=rng,
         ) as exchange,
     ):
-        spec = service_tree(
-            settings,
+        service = Service(
+            loaded,
             flows,
             store=store,
             exchange=exchange,
@@ -366,14 +448,19 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
             clock=clock,
             rng=rng,
             log=log,
-            metrics=lambda: metrics,
         )
-        tree = Tree(spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
         try:
-            await run_until_signalled(tree, log)
+            await run_until_signalled(service.tree, log)
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(0.5):
                 await release_lease(store, flows.lease)
+
+
+def shown_settings(loaded: Loaded) -> list[SettingShown]:
+    """Every setting with its origin, secrets masked."""
+    return [
+        SettingShown(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
+    ]
 
 
 async def run_until_signalled(tree: Tree, log: FilteringBoundLogger) -> None:

@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from actors.live_metrics import Channel, LiveMetrics
-from actors.metric_catalogue import CATALOGUE, Declared
-from channels import MetricEvent, SnapshotBook
+from actors.channel_metrics import Channel, ChannelMetrics
+from actors.metric_catalogue import CATALOGUE, REFUSED_EVENTS, Declared
+from actors.symbol_metrics import SnapshotMetrics, SymbolFamily
+from channels import Count, MetricEvent, Observe, SetGauge, SnapshotBook
 from clock import Clock
 
-#: Far above symbols x reasons; only a sender that takes labels from outside could get there.
-_MOST_SERIES = 20_000
+#: Far above what any of these labels may be; only one that is taken from outside could get there.
+_MOST_SERIES = 1000
+_MOST_REFUSALS_LOGGED = 100
 
-_Instrument = Counter | Gauge | Histogram
+_KIND_OF_EVENT = {Count: "counter", SetGauge: "gauge", Observe: "histogram"}
 
 
-class _Held:
-    """One metric, with the series it has so far. A series is found by its labels without a lock."""
+class _LibraryFamily:
+    """A metric without a `symbol` label, kept by the library."""
 
     def __init__(self, declared: Declared, registry: CollectorRegistry) -> None:
         self.declared = declared
-        self.series: dict[tuple[str, ...], _Instrument] = {}
+        self.series: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
         name, meaning, labels = declared.name, declared.meaning, declared.labels
-        self.instrument: _Instrument
+        self._metric: Counter | Gauge | Histogram
         if declared.kind == "counter":
-            self.instrument = Counter(name, meaning, labels, registry=registry)
+            self._metric = Counter(name, meaning, labels, registry=registry)
         elif declared.kind == "gauge":
-            self.instrument = Gauge(name, meaning, labels, registry=registry)
+            self._metric = Gauge(name, meaning, labels, registry=registry)
         else:
-            self.instrument = Histogram(name, meaning, labels, registry=registry, buckets=declared.buckets)
+            self._metric = Histogram(name, meaning, labels, registry=registry, buckets=declared.buckets)
+
+    def move(self, labels: tuple[str, ...], value: float) -> bool:
+        """Let the event's value act. False when there is no room for one more series."""
+        series = self.series.get(labels)
+        if series is None:
+            if len(self.series) >= _MOST_SERIES:
+                return False
+            series = self.series[labels] = self._metric.labels(*labels) if labels else self._metric
+        if isinstance(series, Counter):
+            series.inc(value)
+        elif isinstance(series, Gauge):
+            series.set(value)
+        else:
+            series.observe(value)
+        return True
 
 
-class _Collector(Protocol):
-    def collect(self) -> Iterator[Metric]: ...
+class _WithoutCreated:
+    """What `generate_latest` takes for a registry, less the second series that it makes for each counter."""
 
-
-class _OneFamily:
-    """What `generate_latest` takes for a registry: a single family, without its `_created` series."""
-
-    def __init__(self, family: Metric) -> None:
-        # A second series for each counter, for a purpose that restarts of a process of its own do not have.
-        family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-        self._family = family
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
-        yield self._family
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
 
 
 class MetricRegistry:
@@ -71,37 +83,62 @@ class MetricRegistry:
         """`channels` are shown with depth and losses; raises ValueError when two share a name."""
         self._logger = logger
         self._refused: set[tuple[str, str]] = set()
-        self._registry = CollectorRegistry()
-        self._held = {declared.name: _Held(declared, self._registry) for declared in CATALOGUE}
-        Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._registry).labels(
-            build_tag
-        ).set(1)
-        self._registry.register(LiveMetrics(clock=clock, book=book, channels=channels))
+        self._library = CollectorRegistry()
+        self._by_symbol = {each.name: SymbolFamily(each) for each in CATALOGUE if "symbol" in each.labels}
+        self._plain = {
+            each.name: _LibraryFamily(each, self._library)
+            for each in CATALOGUE
+            if each.name not in self._by_symbol
+        }
+        build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
+        build.labels(build_tag).set(1)
+        self._library.register(ChannelMetrics(channels))
+        self._snapshots = SnapshotMetrics(clock, book)
 
     def apply(self, event: MetricEvent) -> None:
         """Let the event move its metric. Never raises."""
-        why = self._moved(event)
+        why = self._move(event)
         if why is not None:
-            self._refuse(event, why)
+            self._refuse(event.name, why)
 
     def value(self, name: str) -> float | None:
-        """The value of a gauge or counter without labels; None before the first event for it."""
-        instrument = self._held[name].series.get(())
-        return None if instrument is None else instrument._value.get()
+        """The value of a gauge without labels; None before the first event for it."""
+        return self._library.get_sample_value(name) if self._plain[name].series else None
 
     def totals_by(self, name: str, label: str) -> dict[str, float]:
-        """The counts of a counter, summed over all labels but `label`; the largest first."""
-        held = self._held[name]
-        position = held.declared.labels.index(label)
-        totals: dict[str, float] = {}
-        for labels, instrument in held.series.items():
-            totals[labels[position]] = totals.get(labels[position], 0) + instrument._value.get()
-        return dict(sorted(totals.items(), key=lambda total: (-total[1], total[0])))
+        """The counts of a counter with a `symbol` label, summed over all labels but `label`; largest first."""
+        return self._by_symbol[name].totals_by(label)
 
     async def exposition(self) -> bytes:
-        """The text format 0.0.4; other tasks run between the families, for there may be many series."""
-        parts = []
-        for family in self._registry.collect():
-            parts.append(generate_latest(_OneFamily(family)))
+        """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
+        parts = [generate_latest(_WithoutCreated(self._library))]
+        for family in (*self._by_symbol.values(), self._snapshots):
             await trio.lowlevel.checkpoint()
+            parts.append(family.exposition().encode())
         return b"".join(parts)
+
+    def _move(self, event: MetricEvent) -> str | None:
+        """Why the event was refused, if it was."""
+        family = self._by_symbol.get(event.name) or self._plain.get(event.name)
+        if family is None:
+            return "unknown_metric"
+        declared = family.declared
+        if _KIND_OF_EVENT[type(event)] != declared.kind:
+            return "wrong_kind"
+        match event:
+            case Count(labels=labels, amount=value) | SetGauge(labels=labels, value=value):
+                pass
+            case Observe(seconds=value):
+                labels = ()
+        if len(labels) != len(declared.labels):
+            return "wrong_labels"
+        # A counter or a sum that once was no number would be none for good.
+        if declared.kind != "gauge" and not 0 <= value < float("inf"):
+            return "wrong_value"
+        return None if family.move(labels, value) else "too_many_series"
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._move(Count(REFUSED_EVENTS, (why,)))
+        if (name, why) not in self._refused and len(self._refused) < _MOST_REFUSALS_LOGGED:
+            self._refused.add((name, why))
+            self._logger.warning("Metric event refused", metric=name, why=why)

@@ -14,8 +14,8 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """All that readiness rests on.
 
     `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
-    (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read. A snapshot is
-    fresh while it is believed and no older than `stale_threshold_sec`.
+    (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read. A snapshot
+    is fresh while it is believed and no older than `stale_threshold_sec`.
     """
 
     stopping: bool

@@ -294,7 +294,7 @@ class SnapshotFetcher:
         for disagreement in self._disagreements:
             if explained(self._states[disagreement.symbol], disagreement):
                 continue
-            if disagreement.received.age_sec(now) < _EVENT_IN_FLIGHT_SEC:
+            if now.monotonic_sec < disagreement.received.monotonic_sec + _EVENT_IN_FLIGHT_SEC:
                 waiting.append(disagreement)
             else:
                 self._distrust_stream(disagreement, now)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from statistics import median
 
-from actors.live_metrics import Channel
+from actors.channel_metrics import Channel, dropped
 from actors.metric_registry import MetricRegistry
+from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (
+    AllowlistShown,
+    ChannelShown,
+    GatesShown,
+    LeaseShown,
+    Readiness,
     SettingShown,
+    SnapshotsShown,
+    StatusDocument,
+    StreamShown,
 )
 from actors.stream_status import StreamStatus
 from brain.allowlist import Allowlist
+from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue, Lease, SnapshotBook
 from clock import Clock
@@ -60,3 +72,131 @@ class StatusSource:
         self._channels = channels
         self._registry = registry
         self._started = clock.now()
+
+    def readiness(self) -> Readiness:
+        """Whether plans can be decided now."""
+        tree = self._tree_status()
+        reasons = self._unready(tree, self._snapshots(self._clock.now()))
+        return Readiness(not reasons, reasons)
+
+    def status(self) -> StatusDocument:
+        """Everything, as of now."""
+        now = self._clock.now()
+        tree = self._tree_status()
+        snapshots = self._snapshots(now)
+        reasons = self._unready(tree, snapshots)
+        lease, rules = self._lease.value, self._symbol_rules.value
+        weight = self._registry.value("p33_request_weight_used")
+        return StatusDocument(
+            build_tag=self._build_tag,
+            instance=self._instance,
+            started_at=_iso(self._started),
+            uptime_sec=self._started.age_sec(now),
+            ready=not reasons,
+            reasons=reasons,
+            tree=tree,
+            lease=LeaseShown(
+                lease is not None and lease.fence is not None, None if lease is None else lease.holder
+            ),
+            stream=self._stream_shown(now),
+            snapshots=snapshots,
+            allowlist=self._allowlist_shown(now),
+            symbols_known=None if rules is None else len(rules),
+            hedge_mode=self._hedge_mode.value,
+            ledgers_adopted=bool(self._ledgers_adopted.value),
+            request_weight_used=None if weight is None else round(weight),
+            gates=self._gates(),
+            channels=[
+                ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
+            ],
+            settings=self._settings,
+        )
+
+    def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
+        states = {node.name: node.state for node in _nodes(tree)}
+        rules = self._symbol_rules.value
+        return unready(
+            ReadinessFacts(
+                stopping=tree.state == "stopping",
+                waits=tuple(self._waits()),
+                needed_actors=tuple((name, states.get(name, "missing")) for name in self._needed_actors),
+                lease=self._lease.value,
+                symbols_known=None if rules is None else len(rules),
+                hedge_mode_known=self._hedge_mode.value is not None,
+                allowlist_known=self._allowlist.value is not None,
+                ledgers_adopted=bool(self._ledgers_adopted.value),
+                snapshots=snapshots.count,
+                snapshots_fresh=snapshots.count - snapshots.stale,
+                stale_threshold_sec=self._stale_threshold_sec,
+            )
+        )
+
+    def _snapshots(self, now: Moment) -> SnapshotsShown:
+        snapshots = [
+            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
+        ]
+        ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
+        believed = [self._book.believed(snapshot) for snapshot in snapshots]
+        fresh = sum(
+            known and age_sec <= self._stale_threshold_sec
+            for known, age_sec in zip(believed, ages_sec, strict=True)
+        )
+        return SnapshotsShown(
+            count=len(snapshots),
+            stale=len(snapshots) - fresh,
+            disbelieved=believed.count(False),
+            oldest_age_sec=max(ages_sec, default=None),
+            median_age_sec=median(ages_sec) if ages_sec else None,
+            stale_threshold_sec=self._stale_threshold_sec,
+        )
+
+    def _stream_shown(self, now: Moment) -> StreamShown:
+        told = self._stream.value or StreamStatus()
+        return StreamShown(
+            trusted=told.trusted,
+            trust_lost_at=_iso_or_none(self._book.trust_lost_at),
+            connected_since=_iso_or_none(told.connected_since),
+            proven_age_sec=None if told.proven_as_of is None else told.proven_as_of.age_sec(now),
+            push_allowance_sec=told.allowance_sec if told.trusted else None,
+            periods=told.epoch,
+            losses=told.losses,
+            last_loss=told.last_loss,
+            last_lost_at=_iso_or_none(told.last_lost_at),
+        )
+
+    def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
+        allowlist = self._allowlist.value
+        if allowlist is None:
+            return None
+        asof = allowlist.asof_epoch
+        return AllowlistShown(
+            allowlist.source.value,
+            allowlist.stale,
+            len(allowlist.symbols),
+            None if asof is None else max(now.wall_ms / 1000 - asof, 0.0),
+            allowlist.notes,
+        )
+
+    def _gates(self) -> GatesShown:
+        denied = self._registry.totals_by("p33_permit_deny_total", "reason")
+        decisions = self._registry.totals_by("p33_permit_total", "decision")
+        return GatesShown(
+            round(decisions.get("allow", 0)),
+            round(decisions.get("deny", 0)),
+            {reason: round(count) for reason, count in denied.items()},
+        )
+
+
+def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _iso(moment: Moment) -> str:
+    text = datetime.fromtimestamp(moment.wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _iso_or_none(moment: Moment | None) -> str | None:
+    return None if moment is None else _iso(moment)

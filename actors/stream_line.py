@@ -94,7 +94,7 @@ class StreamLine:
 
     def _take_pong(self, pong: Pong) -> None:
         # By both clocks: the deadline above stands still while the host sleeps.
-        if False:
+        if pong.sent.age_sec(self._clock.now()) > _PATIENCE * self._proof_sec:
             self.end(f"a ping was not answered within {_PATIENCE * self._proof_sec:g} s")
             return
         self._answered_ping = pong.sent

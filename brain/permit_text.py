@@ -130,7 +130,7 @@ def audit_record(
     decision: Decision, case: Case | None, *, plan_id: str, symbol: str | None, issued_by: str
 ) -> bytes:
     """The decision and its complete input, as JSON."""
-    return _JSON.encode(AuditRecord(plan_id, symbol, issued_by, case, outcome_text(decision)))
+    return _JSON.encode(AuditRecord(plan_id, symbol, issued_by, case, msgspec.Raw(_JSON.encode(decision))))
 
 
 def read_audit(record: bytes) -> AuditRecord:
@@ -150,9 +150,11 @@ def case_from_audit(record: bytes) -> Case:
     return audit.case
 
 
-def outcome_text(decision: Decision) -> msgspec.Raw:
-    """A decision as an audit record holds it: two decisions are the same if these bytes are."""
-    return msgspec.Raw(_JSON.encode(decision))
+def same_outcome(audit: AuditRecord, decision: Decision) -> bool:
+    """Whether a decision is the recorded one, in every value (numbers by value: `5` is `5.0`)."""
+    recorded: object = msgspec.json.decode(audit.decision)
+    decided: object = msgspec.json.decode(_JSON.encode(decision))
+    return recorded == decided
 
 
 def _number(value: Decimal | str | None) -> msgspec.Raw:

@@ -45,7 +45,9 @@ class StreamRig:
         *,
         proof_sec: float = 1.0,
         seed: int = 1,
+        within_sec: float = 4 * 3600.0,
     ) -> None:
+        """A test that takes longer than `within_sec` of its clock fails."""
         self.book = SnapshotBook("book")
         # Nothing conflates here, so that the order of everything that was told can be seen.
         serial = count()
@@ -62,6 +64,7 @@ class StreamRig:
         self._clock = clock
         self._proof_sec = proof_sec
         self._seed = seed
+        self._within_sec = within_sec
         self._news = trio.lowlevel.ParkingLot()
 
     @asynccontextmanager
@@ -81,21 +84,22 @@ class StreamRig:
             rng=Random(self._seed),  # noqa: S311 - jitter
             logger=structlog.get_logger(),
         )
-        async with trio.open_nursery() as nursery:
-            for shard in range(SHARDS):
-                nursery.start_soon(self._write_down, shard)
-            heartbeat = self.heartbeat = Heartbeat()
-            stopped = trio.CancelScope()
+        with trio.fail_after(self._within_sec):
+            async with trio.open_nursery() as nursery:
+                for shard in range(SHARDS):
+                    nursery.start_soon(self._write_down, shard)
+                heartbeat = self.heartbeat = Heartbeat()
+                stopped = trio.CancelScope()
 
-            async def run() -> None:
-                with stopped:
-                    await stream.run(heartbeat)
+                async def run() -> None:
+                    with stopped:
+                        await stream.run(heartbeat)
 
-            nursery.start_soon(run)
-            yield stream
-            stopped.cancel()
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
+                nursery.start_soon(run)
+                yield stream
+                stopped.cancel()
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
 
     def all_told(self, kind: type[M], shard: int = 0) -> list[M]:
         return [message for message in self.told[shard] if isinstance(message, kind)]

@@ -43,7 +43,7 @@ def rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
 @pytest.fixture
 def patient_rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
     """Pings seldom: for tests that last a day."""
-    return StreamRig(binance, binance, clock, proof_sec=20.0)
+    return StreamRig(binance, binance, clock, proof_sec=20.0, within_sec=36 * HOUR_SEC)
 
 
 async def gauge(rig: StreamRig) -> float | None:
@@ -334,6 +334,38 @@ async def test_an_old_connection_that_breaks_before_the_handover_loses_trust(
         lost = await patient_rig.tells(StreamLost)
         assert lost.at.monotonic_sec - new.opened_sec < 5.0
         assert (await patient_rig.tells(StreamConnected, 2)).epoch == 2
+
+
+async def test_nothing_rests_on_a_new_connection_before_the_old_one_has_told_all(
+    autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with patient_rig.running():
+        old = await binance.connected()
+        new = await binance.connected(2)
+        old.frozen = True
+        await trio.sleep(0.2)
+        proofs = patient_rig.all_told(StreamProven)
+        lost = await patient_rig.tells(StreamLost)
+        # The new one answered its pings all the while.
+        assert lost.at.monotonic_sec - new.opened_sec > 20
+        assert patient_rig.all_told(StreamProven) == proofs
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_old_and_new_are_heard_together_for_seconds_wherever_the_pings_fall(
+    autojump_clock: MockClock, binance: FakeBinance, clock: SleepyClock, seed: int
+) -> None:
+    rig = StreamRig(binance, binance, clock, proof_sec=20.0, seed=seed, within_sec=36 * HOUR_SEC)
+    async with rig.running():
+        old = await binance.connected()
+        new = await binance.connected(2)
+        await trio.sleep_until(new.opened_sec + 5.0)
+        old.tell(account_update("BTCUSDT", "7", rig_ms(binance) - 4_900))
+        told = await rig.tells(PositionObserved, shard=shard_of("BTCUSDT"))
+        assert told.position.amount == 7
+        await trio.sleep(60)
+        assert old.closed_sec is not None
+        assert not rig.all_told(StreamLost)
 
 
 async def test_a_new_connection_that_fails_in_the_overlap_costs_nothing(

@@ -1,156 +1,179 @@
-"""Random plans, entries and cases: mostly sensible, so that allows happen, with anything among it."""
+"""Random plans and cases: sound ones, of which a good part is allowed, with up to three disturbances."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from brain.case import Case, Rules, SnapshotView
 from brain.ledger import StoredLedger
-from brain.numbers import plain
+from brain.numbers import EXACT, plain
 from brain.permit import Kind, OpenPermit
 from brain.plan import Plan, PlanDecision, Side
 from brain.position import Leg, LegPosition
 from brain.symbol_rules import SymbolRules
-from tests.brain.cases import NOW_MS, RULES
+from tests.brain.cases import NOW_MS, RULES, plan
 
-T = TypeVar("T")
-STEPS = ("0.001", "0.01", "0.1", "1", "0.5", "10")
-ACTIONS = ("FULL_CLOSE_PROPOSED", "PARTIAL_75", "ENTRY_PROPOSED", "", "PARTIAL_50", "CLOSE_FULL", "UPDATE_SL")
-ODD_ACTIONS = ("CLOSE_PARTIAL_75", "CLOSE_PARTIAL", "TRIM", "entry_proposed", "FULL\N{SNOWMAN}")
-
-
-def mostly(usual: SearchStrategy[T], odd: SearchStrategy[T]) -> SearchStrategy[T]:
-    """`usual` nine times of ten, so that a case with many parts is sound often enough to be allowed."""
-    return st.integers(0, 9).flatmap(lambda draw: odd if draw == 9 else usual)
+Disturbance = Callable[[Case], Case]
+replace = msgspec.structs.replace
+ZERO = Decimal(0)
+STEPS = ("0.0001", "0.001", "0.01", "0.05", "1", "10")
+CLOSING = ("FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50", "CLOSE_FULL")
+ENTERING = ("ENTRY_PROPOSED", "")
+ODD_ACTIONS = ("UPDATE_SL", "CLOSE_PARTIAL", "TRIM", "entry_proposed", "", "FULL\N{SNOWMAN}", *CLOSING)
 
 
 def quantities(largest: int = 1_000_000) -> SearchStrategy[Decimal]:
-    """Contracts, zero included, with up to four decimals."""
-    return st.integers(0, largest).map(lambda units: Decimal(units).scaleb(-4))
+    """Contracts above zero, with up to four decimals."""
+    return st.integers(1, largest).map(lambda units: Decimal(units).scaleb(-4))
 
 
 def any_decimals() -> SearchStrategy[Decimal]:
     """Everything that `parse_decimal` may give."""
-    return st.decimals(Decimal(-(10**15)) + 1, Decimal(10**15) - 1, allow_nan=False, places=18)
+    return st.integers(1 - 10**33, 10**33 - 1).map(lambda units: Decimal(units).scaleb(-18, EXACT))
+
+
+def epoch_ms_texts() -> SearchStrategy[str]:
+    """Times around now, and text that is none."""
+    return st.text(max_size=8) | st.integers(NOW_MS - 60_000, NOW_MS + 60_000).map(str)
 
 
 @st.composite
-def plans(draw: st.DrawFn, *, hedge: bool) -> Plan:
-    """Well-formed plans of every kind, some contradicting themselves."""
-    action = draw(mostly(st.sampled_from(ACTIONS), st.sampled_from(ODD_ACTIONS)))
-    entering = action in ("ENTRY_PROPOSED", "")
-    asked = quantities().filter(lambda quantity: quantity > 0)
-    no_quantity = mostly(st.none(), asked)
-    orders = st.sampled_from((Side.SELL, Side.BUY))
-    no_leg = st.sampled_from((None, Leg.BOTH))
-    legs = st.sampled_from((Leg.LONG, Leg.SHORT))
-    return Plan(
-        plan_id="plan-1",
-        symbol="BTCUSDT",
-        decision=draw(mostly(st.just(PlanDecision.EXECUTE), st.just(PlanDecision.RECONCILE_CLOSE))),
-        action=action,
-        side=draw(mostly(orders, st.sampled_from((Side.CLOSE, None)))),
-        quantity=draw(asked if entering else no_quantity),
-        reduce_only=draw(mostly(st.just(not entering), st.sampled_from((True, False, None)))),
-        leg=draw(mostly(legs, no_leg) if hedge else mostly(no_leg, legs)),
-        order_type=draw(mostly(st.just("MARKET"), st.sampled_from(("", "LIMIT")))),
-        source="",
-        reason=draw(mostly(st.just("reconcile_drift"), st.just(""))),
-        eval_type=draw(mostly(st.just(""), st.sampled_from(("ENTRY", "EXIT")))),
-        timestamp_sec=draw(mostly(st.none(), st.floats(0, 2e9))),
+def sound_plans(draw: st.DrawFn, *, hedge: bool) -> Plan:
+    """Plans that do not contradict themselves, if not always their position."""
+    leg = draw(st.sampled_from((Leg.LONG, Leg.SHORT))) if hedge else None
+    side = draw(st.sampled_from((Side.SELL, Side.BUY)))
+    if draw(st.booleans()):
+        return plan(action=draw(st.sampled_from(CLOSING)), side=side, leg=leg)
+    asked = draw(quantities())
+    return plan(action=draw(st.sampled_from(ENTERING)), side=side, quantity=asked, reduce_only=False, leg=leg)
+
+
+@st.composite
+def sound_cases(draw: st.DrawFn) -> Case:
+    """Cases in which exchange and ledger agree and nothing is amiss."""
+    hedge = draw(st.booleans())
+    sizes = quantities() | quantities().map(lambda size: size + 10) | st.just(ZERO)
+    long, short = draw(sizes), -draw(sizes)
+    amounts = (
+        {Leg.LONG: long, Leg.SHORT: short} if hedge else {Leg.BOTH: draw(st.sampled_from((long, short)))}
     )
-
-
-@st.composite
-def snapshot_views(draw: st.DrawFn, *, hedge: bool) -> SnapshotView:
-    """Snapshots that are mostly fresh, flat as often as not."""
-    amounts = mostly(quantities().map(lambda quantity: quantity + 1), st.just(Decimal(0)))
-    entry_price = Decimal(100)
-    if hedge:
-        legs = (
-            LegPosition(Leg.LONG, draw(amounts), entry_price, 1),
-            LegPosition(Leg.SHORT, -draw(amounts), entry_price, 1),
-        )
-    else:
-        legs = (LegPosition(Leg.BOTH, draw(amounts) * draw(st.sampled_from((1, -1))), entry_price, 1),)
-    age_sec = draw(mostly(st.floats(0, 10), st.floats(0, 1000)))
-    return SnapshotView(
-        legs, NOW_MS - round(age_sec * 1000), age_sec, draw(mostly(st.just(True), st.booleans()))
-    )
-
-
-@st.composite
-def ledgers(draw: st.DrawFn, snapshot: SnapshotView) -> StoredLedger:
-    """Ledgers that mostly agree with the snapshot."""
-    by_leg = {row.leg: row.amount for row in snapshot.legs}
-    hedge = Leg.BOTH not in by_leg
-    agreeing = StoredLedger(
-        last_known_amt=plain(sum(by_leg.values(), Decimal(0))),
-        last_order_id="1",
-        last_order_time_epoch=draw(
-            st.sampled_from((None, "", str(NOW_MS // 1000 - 60))) | st.integers(NOW_MS // 1000 - 40).map(str)
+    legs = tuple(LegPosition(leg, amount, Decimal(100), 1) for leg, amount in amounts.items())
+    step = Decimal(draw(st.sampled_from(STEPS)))
+    return Case(
+        plan=draw(sound_plans(hedge=hedge)),
+        entry_ms=NOW_MS - 100,
+        now_ms=NOW_MS,
+        settled=False,
+        recovering=False,
+        in_allowlist=True,
+        symbol_rules=SymbolRules("BTCUSDT", True, step, step, step * draw(st.sampled_from((10**6, 7)))),
+        hedge_mode=hedge,
+        hold=False,
+        snapshot=SnapshotView(legs, NOW_MS - 500, 0.5),
+        ledger=StoredLedger(
+            last_known_amt=plain(sum(amounts.values(), ZERO)),
+            long_amt=plain(long) if hedge else None,
+            short_amt=plain(short) if hedge else None,
         ),
-        long_amt=plain(by_leg[Leg.LONG]) if hedge else None,
-        short_amt=plain(by_leg[Leg.SHORT]) if hedge else None,
+        cooldown_text=None,
+        open_permits=(),
+        rules=RULES,
     )
-    texts = st.none() | st.text(max_size=8) | quantities().map(plain)
-    return draw(mostly(st.just(agreeing), st.builds(StoredLedger, texts, texts, texts, texts, texts)))
 
 
 def open_permits() -> SearchStrategy[tuple[OpenPermit, ...]]:
-    """Up to three permits, on any leg, some of them ended."""
+    """Permits on any leg, some of them ended."""
     permit = st.builds(
         OpenPermit,
         plan_id=st.just("other"),
         leg=st.sampled_from(Leg),
-        kind=st.sampled_from((Kind.OPEN, Kind.ADD, Kind.CLOSE)),
-        order_side=st.sampled_from(("BUY", "SELL")),
+        kind=st.sampled_from((Kind.CLOSE, Kind.OPEN, Kind.ADD)),
+        order_side=st.sampled_from(("SELL", "BUY")),
         remaining=quantities(200_000),
         expires_ms=st.integers(NOW_MS - 1000, NOW_MS + 60_000),
     )
-    return mostly(st.just(()), st.lists(permit, max_size=3).map(tuple)) | st.tuples(permit)
+    return st.lists(permit, min_size=1, max_size=3).map(tuple)
 
 
-@st.composite
-def symbol_rules(draw: st.DrawFn) -> SymbolRules:
-    step = Decimal(draw(st.sampled_from(STEPS)))
-    largest = draw(st.sampled_from((10**6, 1000, 7)))
-    return SymbolRules("BTCUSDT", draw(mostly(st.just(True), st.booleans())), step, step, step * largest)
+_TEXT = st.none() | st.text(max_size=8) | quantities().map(plain)
+_IN_PLAN: dict[str, SearchStrategy[Any]] = {
+    "action": st.sampled_from(ODD_ACTIONS),
+    "side": st.sampled_from((*Side, None)),
+    "quantity": st.none() | quantities(),
+    "reduce_only": st.sampled_from((True, False, None)),
+    "leg": st.sampled_from((*Leg, None)),
+    "eval_type": st.sampled_from(("ENTRY", "EXIT")),
+    "timestamp_sec": st.floats(0, 2e9),
+}
+_IN_CASE: dict[str, SearchStrategy[Any]] = {
+    "entry_ms": st.integers(NOW_MS - 10_000, NOW_MS + 1000),
+    "settled": st.just(True),
+    "recovering": st.just(True),
+    "in_allowlist": st.just(False),
+    "symbol_rules": st.none()
+    | st.just(SymbolRules("BTCUSDT", False, Decimal("0.01"), Decimal("0.05"), Decimal(1))),
+    "hedge_mode": st.sampled_from((True, False, None)),
+    "hold": st.just(True),
+    "snapshot": st.none(),
+    "ledger": st.builds(StoredLedger, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT),
+    "cooldown_text": epoch_ms_texts(),
+    "open_permits": open_permits(),
+    "rules": st.just(Rules(0.5, 0, Decimal(0), 1, 60, 1, 0)),
+}
 
 
-@st.composite
-def rules(draw: st.DrawFn) -> Rules:
-    return draw(mostly(st.just(RULES), st.just(Rules(0.5, 0, Decimal(0), 1, 60, 1, 0))))
+def _disturbance(name: str, values: SearchStrategy[Any], *, in_plan: bool) -> SearchStrategy[Disturbance]:
+    def disturb(value: Any) -> Disturbance:
+        if in_plan:
+            return lambda case: replace(case, plan=replace(case.plan, **{name: value}))
+        return lambda case: replace(case, **{name: value})
+
+    return values.map(disturb)
+
+
+def _age(age_sec: float) -> Disturbance:
+    def disturb(case: Case) -> Case:
+        snapshot = case.snapshot and replace(case.snapshot, age_sec=age_sec, believed=age_sec < 900)
+        return replace(case, snapshot=snapshot)
+
+    return disturb
+
+
+def _reconcile_close(quantity: Decimal) -> Disturbance:
+    def disturb(case: Case) -> Case:
+        wanted = replace(
+            case.plan,
+            decision=PlanDecision.RECONCILE_CLOSE,
+            action="",
+            quantity=quantity,
+            reduce_only=True,
+            reason="reconcile_drift",
+        )
+        return replace(case, plan=wanted, hold=True)
+
+    return disturb
+
+
+DISTURBANCES: SearchStrategy[Disturbance] = st.one_of(
+    *(_disturbance(name, values, in_plan=True) for name, values in _IN_PLAN.items()),
+    *(_disturbance(name, values, in_plan=False) for name, values in _IN_CASE.items()),
+    *(st.floats(0, 1000).map(_age), quantities(10_000).map(_reconcile_close)),
+)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Cases of every kind. About a fifth of them are allowed."""
-    hedge = draw(st.sampled_from((False, False, True)))
-    snapshot = draw(snapshot_views(hedge=hedge))
-    now_ms = NOW_MS
-    return Case(
-        plan=draw(plans(hedge=hedge)),
-        entry_ms=now_ms - draw(mostly(st.integers(0, 1000), st.integers(-1000, 10_000))),
-        now_ms=now_ms,
-        settled=draw(mostly(st.just(False), st.booleans())),
-        recovering=draw(mostly(st.just(False), st.booleans())),
-        in_allowlist=draw(mostly(st.just(True), st.booleans())),
-        symbol_rules=draw(mostly(symbol_rules(), st.none())),
-        hedge_mode=draw(mostly(st.just(hedge), st.sampled_from((True, False, None)))),
-        hold=draw(mostly(st.just(False), st.booleans())),
-        snapshot=draw(mostly(st.just(snapshot), st.none())),
-        ledger=draw(ledgers(snapshot)),
-        cooldown_text=draw(
-            mostly(st.none(), st.text(max_size=8) | st.integers(NOW_MS - 60_000, NOW_MS + 60_000).map(str))
-        ),
-        open_permits=draw(open_permits()),
-        rules=draw(rules()),
-    )
+    """Cases of every kind. About a quarter of them are allowed."""
+    case = draw(sound_cases())
+    for disturb in draw(st.lists(DISTURBANCES, max_size=3)):
+        case = disturb(case)
+    return case
 
 
 _NAMES = (
@@ -165,8 +188,8 @@ _TEXTS = (
 
 
 def plan_fields() -> SearchStrategy[dict[bytes, bytes]]:
-    """Entries of `apply.plan`: a usable beginning, then anything in any field."""
-    usable = st.just({b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"decision": b"EXECUTE"})
+    """Entries of `apply.plan`: mostly a usable beginning, then anything in any field."""
+    usable = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"decision": b"EXECUTE"}
     values = st.sampled_from(_TEXTS) | st.binary(max_size=40) | st.floats().map(lambda n: str(n).encode())
     anything = st.dictionaries(st.sampled_from(_NAMES) | st.binary(max_size=8), values, max_size=12)
-    return st.tuples(mostly(usable, st.just({})), anything).map(lambda both: both[0] | both[1])
+    return st.tuples(st.sampled_from((usable, {})), anything).map(lambda both: both[0] | both[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import msgspec
 import pytest
@@ -85,7 +86,7 @@ def test_a_flip_is_judged_by_the_position_not_by_what_is_available() -> None:
 
 def test_an_open_reserves_the_plans_quantity() -> None:
     decision = decide(case(entry(Side.SELL, "0.0123"), "0"))
-    assert (decision.quantity, decision.reserve) == (0, Decimal("0.0123"))
+    assert (decision.quantity, decision.reserve) == (Decimal(0), Decimal("0.0123"))
     assert (decision.kind, decision.order_side) == (Kind.OPEN, "SELL")
     assert decision.position_side is PositionSide.FLAT
 
@@ -94,7 +95,8 @@ def test_a_stop_loss_update_takes_nothing() -> None:
     update = plan(action="UPDATE_SL", side=None, reduce_only=None, eval_type="EXIT")
     decision = decide(case(update, cooldown_text=str(NOW_MS), ledger=ledger("0")))
     assert (decision.allow, decision.kind) == (True, Kind.NONE)
-    assert (decision.quantity, decision.reserve, decision.order_side) == (0, 0, None)
+    assert decision.quantity == decision.reserve == 0
+    assert decision.order_side is None
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_a_reconcile_close_that_would_not_reduce_is_denied() -> None:
 
 
 def test_a_close_of_a_position_passes_the_allowlist_even_by_a_stale_snapshot() -> None:
-    outside = {"in_allowlist": False}
+    outside: dict[str, Any] = {"in_allowlist": False}
     assert decide(case(plan(side=Side.CLOSE), **outside)).allow
     assert decide(case(entry(Side.SELL, "0.01"), **outside)).allow
     stale = decide(case(snapshot=snapshot("0.038", age_sec=60), **outside))

@@ -1,0 +1,196 @@
+"""One plan at the gate, without I/O: which keys, what their values mean, what the script's reply means.
+
+The flavours of the gate differ only in how they carry out what `conversation` asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+from redis.exceptions import ResponseError
+
+from permit_gate.answers import Granted, Refusal, Refused
+from permit_gate.reading import Unusable, Yes, read_permit
+from permit_gate.rules import REMEMBERED_SEC, GateRules
+from permit_gate.sources import P33, PermitSource
+
+#: What the Apply Layer waits for its permits (seconds).
+TIMEOUT_SEC = 1.2
+#: Pushes tell when to look; a server or proxy that swallows one costs no more than this (seconds).
+LOOK_AGAIN_SEC = 0.05
+#: How often to look where there are no pushes (seconds).
+POLL_SEC = 0.005
+
+_SCRIPT = files("permit_gate").joinpath("consume.lua").read_text(encoding="utf-8")
+_PLAN_ID = re.compile(r"(?!p33:|p26:)[ -~]{1,256}")
+#: How far the issuer's clock may be ahead of Redis's (milliseconds).
+_CLOCK_TOLERANCE_MS = 5_000
+_WHILE_HELD = "reconcile_close_bypass"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Send this command; the answer is its reply, or the ResponseError in its place."""
+
+    arguments: tuple[str | bytes | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPush:
+    """Return when the server pushes something on this connection, or after `timeout_sec`."""
+
+    timeout_sec: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Return after `duration_sec`."""
+
+    duration_sec: float
+
+
+Answer: TypeAlias = Granted | Refused
+Step: TypeAlias = Command | AwaitPush | Pause
+Conversation: TypeAlias = Generator[Step, Any, Answer]
+
+
+class Ask:
+    """A plan and the permits it needs. Raises ValueError when it needs none, or one twice."""
+
+    def __init__(
+        self, plan_id: str, symbol: str, sources: Sequence[PermitSource], rules: GateRules | None = None
+    ) -> None:
+        if not sources or len(set(sources)) != len(sources):
+            raise ValueError("at least one permit source, and each of them once")
+        self._rules = rules or GateRules()
+        self._plan_id = plan_id
+        self._symbol = symbol
+        self._sources = tuple(sources)
+        prefix = self._rules.prefix
+        self._mark_key = f"{prefix}:permit_gate:consumed:{plan_id}"
+        self._hold_key = f"{prefix}:reconcile:hold:{symbol}"
+        self._permit_keys = tuple(source.key(prefix, plan_id) for source in sources)
+
+    def conversation(self, clock: Callable[[], float], timeout_sec: float = TIMEOUT_SEC) -> Conversation:
+        """What to do on one RESP3 connection, step by step, until there is an answer.
+
+        `clock` is a monotonic clock in seconds. A connection that fails in between is `failed`'s business.
+        """
+        if not _PLAN_ID.fullmatch(self._plan_id):
+            # As `p33:<id>` it would make one service's permit pass for another's.
+            because = "not 1 to 256 printable ASCII characters, or begins like another service's key"
+            return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
+        answer, tracking = yield from self._answered(clock, clock() + timeout_sec)
+        if tracking:
+            # Whoever has the connection next shall not find pushes on it.
+            yield Command(("CLIENT", "TRACKING", "OFF"))
+        return answer
+
+    def _answered(
+        self, clock: Callable[[], float], deadline_sec: float
+    ) -> Generator[Step, Any, tuple[Answer, bool]]:
+        """The answer, and whether the connection is left with tracking on."""
+        tracking: bool | None = None
+        while True:
+            values = yield Command(("MGET", self._mark_key, *self._permit_keys))
+            if isinstance(values, ResponseError):
+                return self.failed(str(values)), bool(tracking)
+            answer = yield from self._settled(values[0], values[1:])
+            left_sec = deadline_sec - clock()
+            if answer is None and left_sec <= 0:
+                answer = self._timed_out(values[1:])
+            if answer is not None:
+                return answer, bool(tracking)
+            if tracking is None:
+                # From here on, a change of any key that MGET has read is pushed.
+                reply = yield Command(("CLIENT", "TRACKING", "ON", "NOLOOP"))
+                tracking = not isinstance(reply, ResponseError)
+            elif tracking:
+                yield AwaitPush(min(left_sec, LOOK_AGAIN_SEC))
+            else:
+                yield Pause(min(left_sec, POLL_SEC))
+
+    def failed(self, error: str) -> Refused:
+        """The answer where Redis gave none."""
+        return self._refused(Refusal.REDIS_ERROR, because=error[:200])
+
+    def _settled(
+        self, mark: bytes | None, texts: Sequence[bytes | None]
+    ) -> Generator[Step, Any, Answer | None]:
+        """The answer to what was read; None: look again later."""
+        if mark is not None:
+            return self._consumed_before(mark)
+        granted: list[Yes] = []
+        for source, text in zip(self._sources, texts, strict=True):
+            if text is None:
+                continue
+            read = read_permit(
+                source, text, plan_id=self._plan_id, symbol=self._symbol, signing_key=self._rules.key_bytes
+            )
+            if isinstance(read, Unusable):
+                return self._refused(
+                    read.refusal, denied_by=source.name, because=read.because, details=read.details
+                )
+            granted.append(read)
+        if len(granted) < len(self._sources):
+            return None
+        reply = yield self._consumption(granted, texts)
+        if isinstance(reply, ResponseError):
+            return self.failed(str(reply))
+        return self._concluded(granted, reply)
+
+    def _consumption(self, granted: Sequence[Yes], texts: Sequence[bytes | None]) -> Command:
+        heeds_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
+        keys = (self._mark_key, self._hold_key, *self._permit_keys)
+        arguments: list[str | bytes | int] = [
+            self._rules.consumer,
+            REMEMBERED_SEC * 1000,
+            "1" if heeds_hold else "0",
+            round(self._rules.max_age_sec * 1000),
+            _CLOCK_TOLERANCE_MS,
+        ]
+        for yes, text in zip(granted, texts, strict=True):
+            arguments += [text or b"", "" if yes.terms is None else int(yes.terms.created_at_sec * 1000)]
+        return Command(("EVAL", _SCRIPT, len(keys), *keys, *arguments))
+
+    def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes]) -> Answer | None:
+        match [bytes(part) for part in reply]:
+            case [b"consumed"]:
+                terms = next((yes.terms for yes in granted if yes.terms is not None), None)
+                permits = tuple(yes.permit for yes in granted)
+                return Granted(self._plan_id, self._symbol, permits, terms)
+            case [b"changed"]:
+                return None
+            case [b"hold"]:
+                return self._refused(Refusal.RECONCILE_HOLD_ACTIVE, because=f"hold on {self._symbol}")
+            case [b"consumed_before", mark]:
+                return self._consumed_before(mark)
+            case [b"too_old", age_ms]:
+                age_sec = int(age_ms) / 1000
+                return self._refused(
+                    Refusal.PERMIT_TOO_OLD,
+                    denied_by=P33.name,
+                    because=f"{age_sec:.3f} s old, {self._rules.max_age_sec:g} s allowed",
+                    details={"age_sec": age_sec, "max_age_sec": self._rules.max_age_sec},
+                )
+            case [b"from_the_future", lead_ms]:
+                because = f"created {int(lead_ms) / 1000:.3f} s ahead of Redis's clock"
+                return self._refused(Refusal.PERMIT_FROM_THE_FUTURE, denied_by=P33.name, because=because)
+        return self.failed(f"unexpected reply {reply!r}")
+
+    def _consumed_before(self, mark: bytes) -> Refused:
+        by = mark.decode(errors="replace")[:80]
+        return self._refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {by}", details={"consumer": by})
+
+    def _timed_out(self, texts: Sequence[bytes | None]) -> Refused:
+        missing = tuple(
+            source.name for source, text in zip(self._sources, texts, strict=True) if text is None
+        )
+        return self._refused(Refusal.PERMIT_TIMEOUT, missing=missing)
+
+    def _refused(self, reason: Refusal, **told: Any) -> Refused:
+        return Refused(self._plan_id, self._symbol, reason, **told)

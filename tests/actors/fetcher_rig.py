@@ -1,0 +1,216 @@
+"""A snapshot fetcher on virtual time, with an exchange whose truth the test dictates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
+
+import structlog
+import trio
+
+from actors.snapshot_fetcher import Cadence, SnapshotFetcher
+from actors.snapshot_writer import SnapshotWriter
+from brain.moment import Moment
+from brain.position import Leg, LegPosition, Snapshot
+from brain.symbol_rules import SymbolRules
+from channels import (
+    Conflating,
+    DropOldest,
+    FillObserved,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    OnDemandRead,
+    PositionObserved,
+    PushBack,
+    ShardMessage,
+    SnapshotBook,
+    SnapshotChanged,
+    StreamConnected,
+    StreamLost,
+    StreamProven,
+)
+from clock import TrioClock
+from exchange.errors import ExchangeError
+from exchange.protocol import PositionRow, PositionsRead, Priority
+from exchange.shared_read import SharedRead
+from store.errors import StoreUnavailableError
+from store.records import SnapshotWrite
+from supervision import Heartbeat
+
+EPOCH_MS = 1_700_000_000_000
+
+
+class DictatedExchange:
+    """Positions as the test sets them; an answer shows what was true in the middle of its latency."""
+
+    def __init__(self, clock: TrioClock) -> None:
+        self.clock = clock
+        self.rows: dict[str, tuple[Decimal, int]] = {}
+        self.latency_sec = 0.3
+        self.reads: list[str | None] = []
+        self.failure: ExchangeError | None = None
+
+    def now_ms(self) -> int:
+        return self.clock.now().wall_ms
+
+    def set(self, symbol: str, amount: str, update_time_ms: int | None = None) -> LegPosition:
+        self.rows[symbol] = Decimal(amount), self.now_ms() if update_time_ms is None else update_time_ms
+        return self.row(symbol).position
+
+    def row(self, symbol: str) -> PositionRow:
+        amount, update_time_ms = self.rows[symbol]
+        position = LegPosition(Leg.BOTH, amount, Decimal(100), update_time_ms)
+        return PositionRow(symbol, position, Decimal(10), Decimal(101), self.now_ms())
+
+    async def positions(
+        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        self.reads.append(symbol)
+        sent = self.clock.now()
+        await trio.sleep(self.latency_sec / 2)
+        if self.failure is not None:
+            raise self.failure
+        rows = tuple(self.row(name) for name in self.rows if symbol in (None, name))
+        await trio.sleep(self.latency_sec / 2)
+        return PositionsRead(rows, sent, self.clock.now())
+
+    def exchange_ms(self, at: Moment) -> int:
+        return at.wall_ms
+
+    async def symbol_rules(self) -> dict[str, SymbolRules]:
+        raise NotImplementedError
+
+    async def hedge_mode(self) -> bool:
+        raise NotImplementedError
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        raise NotImplementedError
+
+    async def synchronise_clock(self) -> None:
+        raise NotImplementedError
+
+    async def create_listen_key(self) -> str:
+        raise NotImplementedError
+
+    async def keep_alive_listen_key(self, listen_key: str) -> None:
+        raise NotImplementedError
+
+
+class KeptSnapshots:
+    """A snapshot store that keeps every write, and can be away."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, dict[str, str]] = {}
+        self.times: dict[str, list[int]] = {}
+        self.away = False
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check()
+        for write in snapshots:
+            fields = dict(zip(write.fields[::2], write.fields[1::2], strict=True))
+            self.hashes[write.symbol] = fields
+            self.times.setdefault(write.symbol, []).append(int(fields["ts_epoch_ms"]))
+
+    async def prove_snapshots(
+        self, fence: str, symbols: Sequence[str], *, times: Mapping[str, str], verified_by: str, ttl_sec: int
+    ) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        self._check()
+        for symbol in symbols:
+            if symbol in self.hashes:
+                self.hashes[symbol] |= {**times, "verified_by": verified_by}
+                self.times[symbol].append(int(times["ts_epoch_ms"]))
+        return [symbol for symbol in symbols if symbol not in self.hashes]
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreUnavailableError("away")
+
+
+class FetcherRig:
+    """One fetcher for all symbols, and every channel it has."""
+
+    def __init__(self) -> None:
+        self.clock = TrioClock(EPOCH_MS)
+        self.exchange = DictatedExchange(self.clock)
+        self.store = KeptSnapshots()
+        self.book = SnapshotBook("book")
+        self.inbox: Conflating[ShardMessage] = Conflating("inbox", id)
+        self.on_demand: PushBack[OnDemandRead] = PushBack("on_demand", 8)
+        self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
+        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
+        self.lease: LatestValue[Lease] = LatestValue("lease")
+        self.lease.send(Lease("1:me", "me"))
+        self.positions = SharedRead(partial(self.exchange.positions), self.clock)
+        self.epoch = 0
+
+    def fetcher(self) -> SnapshotFetcher:
+        return SnapshotFetcher(
+            0,
+            lambda _symbol: True,
+            inbox=self.inbox,
+            on_demand=self.on_demand,
+            positions=self.positions,
+            exchange=self.exchange,
+            book=self.book,
+            changes=self.changes,
+            writer=SnapshotWriter(
+                self.store,
+                self.book,
+                self.lease,
+                source="simulator",
+                ondemand_ttl_sec=300,
+                redis_address="test",
+            ),
+            metrics=self.metrics,
+            clock=self.clock,
+            cadence=Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60),
+            log=structlog.get_logger(),
+        )
+
+    def connect(self) -> None:
+        self.epoch += 1
+        self.inbox.send(StreamConnected(self.epoch, self.clock.now()))
+
+    def prove(self, *, ago_sec: float = 0.25) -> None:
+        self.inbox.send(StreamProven(self.epoch, self.clock.now().earlier_by(ago_sec)))
+
+    def lose(self) -> None:
+        self.book.lose_trust(self.clock.now())
+        self.inbox.send(StreamLost(self.epoch, self.clock.now(), "test"))
+
+    def push(self, symbol: str, position: LegPosition) -> None:
+        self.inbox.send(PositionObserved(symbol, position, self.clock.now()))
+
+    def push_fill(self, symbol: str, transaction_ms: int) -> None:
+        self.inbox.send(
+            FillObserved(
+                symbol, Leg.BOTH, "77", "web_1", "BUY", Decimal(1), "FILLED", transaction_ms, self.clock.now()
+            )
+        )
+
+    def snapshot(self, symbol: str) -> Snapshot:
+        found = self.book.get(symbol)
+        assert found is not None, f"no snapshot of {symbol}"
+        return found
+
+    def age_sec(self, symbol: str) -> float:
+        return self.snapshot(symbol).verified_at.age_sec(self.clock.now())
+
+    async def prove_for(self, seconds: float) -> None:
+        """A second's proofs, for so long."""
+        for _ in range(round(seconds)):
+            self.prove()
+            await trio.sleep(1)
+
+
+@asynccontextmanager
+async def running_fetcher(rig: FetcherRig) -> AsyncIterator[FetcherRig]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.fetcher().run, Heartbeat())
+        yield rig
+        nursery.cancel_scope.cancel()

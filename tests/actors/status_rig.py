@@ -1,0 +1,133 @@
+"""A service that stands still, for looking at over HTTP: real book, channels and registry, a clock set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+import structlog
+from structlog.testing import CapturingLogger
+from structlog.typing import FilteringBoundLogger
+
+from actors.metric_registry import MetricRegistry
+from actors.metrics import Metrics
+from actors.status_document import settings_shown
+from actors.status_source import StatusSource
+from actors.stream_status import StreamStatus
+from brain.allowlist import Allowlist, AllowlistSource
+from brain.moment import Moment
+from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbol_rules import SymbolRules
+from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook
+from settings import load
+from supervision import NodeStatus
+
+NOON_MS = 1_790_000_000_000
+STALE_SEC = 10.0
+ENVIRONMENT = {"BINANCE_API_KEY": "k" * 32, "BINANCE_API_SECRET": "very-secret-" * 4, "P33_POLL_SEC": "7"}
+
+
+class SetClock:
+    """Shows what it was set to."""
+
+    def __init__(self) -> None:
+        self.moment = Moment(1000.0, NOON_MS)
+
+    def now(self) -> Moment:
+        return self.moment
+
+    def advance(self, seconds: float) -> None:
+        self.moment = self.moment.earlier_by(-seconds)
+
+
+def node(name: str, *children: NodeStatus, **changes: object) -> NodeStatus:
+    """A running child, or a supervisor of `children`."""
+    running = NodeStatus(
+        name=name,
+        state="running",
+        waiting_for=(),
+        restarts=0,
+        last_reason=None,
+        since_sec=1.0,
+        children=children,
+    )
+    return msgspec.structs.replace(running, **changes)
+
+
+def rules_of(symbol: str) -> SymbolRules:
+    return SymbolRules(symbol, True, Decimal("0.001"), Decimal("0.001"), Decimal(120))
+
+
+class StatusRig:
+    """Ready to decide, with one snapshot; each test takes away what it is about."""
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.log = CapturingLogger()
+        logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
+        self.book = SnapshotBook("snapshots")
+        self.events = DropOldest[MetricEvent]("metric_events", 100)
+        self.rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        self.allowlist = LatestValue[Allowlist]("allowlist")
+        self.hedge_mode = LatestValue[bool]("hedge_mode")
+        self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
+        self.lease = LatestValue[Lease]("lease")
+        self.stream = LatestValue[StreamStatus]("stream_status")
+        self.address = LatestValue[str]("http_address")
+        self.waits: list[tuple[str, str]] = []
+        self.tree = node("brain", node("permit_evaluator"), node("metrics"))
+        channels = (self.book, self.events, self.lease)
+        self.registry = MetricRegistry(
+            build_tag="1.2.3", clock=self.clock, book=self.book, channels=channels, logger=logger
+        )
+        self.source = StatusSource(
+            clock=self.clock,
+            build_tag="1.2.3",
+            instance="here:8045",
+            settings=settings_shown(load(ENVIRONMENT)),
+            tree_status=lambda: self.tree,
+            waits=lambda: self.waits,
+            needed_actors=["permit_evaluator"],
+            book=self.book,
+            stale_threshold_sec=STALE_SEC,
+            symbol_rules=self.rules,
+            allowlist=self.allowlist,
+            hedge_mode=self.hedge_mode,
+            ledgers_adopted=self.ledgers_adopted,
+            lease=self.lease,
+            stream=self.stream,
+            channels=channels,
+            registry=self.registry,
+        )
+        self.metrics = Metrics(
+            events=self.events,
+            registry=self.registry,
+            status=self.source,
+            address=self.address,
+            bind="127.0.0.1",
+            port=0,
+            logger=logger,
+        )
+        self.lease.send(Lease("7", "here:8045"))
+        self.rules.send({"BTCUSDT": rules_of("BTCUSDT")})
+        self.hedge_mode.send(False)
+        self.ledgers_adopted.send(True)
+        self.allowlist.send(
+            Allowlist(AllowlistSource.UNIVERSE_ACTIVE, False, frozenset({"BTCUSDT"}), NOON_MS / 1000 - 5, 1.0)
+        )
+        self.publish("BTCUSDT", "-0.038", age_sec=2.0)
+
+    def publish(self, symbol: str, amount: str, *, age_sec: float) -> None:
+        """Put a snapshot into the book that was true `age_sec` ago."""
+        leg = LegPosition(Leg.BOTH, Decimal(amount), Decimal(60_000), NOON_MS - 60_000)
+        verified_at = self.clock.now().earlier_by(age_sec)
+        snapshot = Snapshot(
+            symbol, (leg,), Decimal(5), Decimal(61_000), NOON_MS, verified_at, VerifiedBy.REST
+        )
+        self.book.publish(0, BookEntry(snapshot, verified_at))
+
+    @property
+    def log_lines(self) -> list[tuple[str, dict[str, object]]]:
+        """Each line's method and keywords."""
+        return [(call.method_name, dict(call.kwargs)) for call in self.log.calls]

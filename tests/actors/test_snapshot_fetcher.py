@@ -1,0 +1,311 @@
+"""Snapshots follow the exchange: from the stream while it is proven, by REST otherwise."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from brain.position import VerifiedBy
+from channels import Count, OnDemandRead
+from exchange.errors import ExchangeUnavailable
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+
+
+@pytest.fixture
+def rig() -> FetcherRig:
+    return FetcherRig()
+
+
+async def trusted(rig: FetcherRig) -> None:
+    """Connected, read once, and proven."""
+    rig.connect()
+    await trio.sleep(1)
+    rig.prove()
+    await trio.sleep(0.01)
+
+
+async def test_the_first_read_gives_every_symbol_a_snapshot_as_of_its_sending(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
+    async with running_fetcher(rig):
+        await trio.sleep(0.31)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.5")
+        assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.REST
+        assert rig.age_sec("ETHUSDT") == pytest.approx(0.31, abs=0.002)
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "0.5"
+
+
+async def test_without_a_stream_positions_are_polled(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(16)
+    assert len(rig.exchange.reads) == 4, "at 0, 5, 10 and 15 s"
+
+
+async def test_a_proven_stream_keeps_quiet_symbols_fresh_without_reads(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        reads = len(rig.exchange.reads)
+        for _ in range(6):
+            await rig.prove_for(1)
+            assert rig.age_sec("BTCUSDT") < 1.5
+        assert len(rig.exchange.reads) == reads
+        assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.STREAM
+        assert rig.store.hashes["BTCUSDT"]["verified_by"] == "stream"
+
+
+async def test_a_trusted_stream_is_audited_at_its_own_pace(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        reads = len(rig.exchange.reads)
+        await rig.prove_for(25)
+        assert len(rig.exchange.reads) - reads == 3
+
+
+async def test_a_push_is_in_book_and_redis_without_a_read(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        reads = len(rig.exchange.reads)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "-0.7"))
+        await trio.sleep(0.01)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("-0.7")
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "-0.7"
+        assert rig.store.hashes["BTCUSDT"]["side"] == "SHORT"
+        assert len(rig.exchange.reads) == reads
+
+
+async def test_a_late_rest_answer_never_overwrites_a_newer_push(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    rig.exchange.latency_sec = 0.8
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(0.5)  # the answer of 0.4 s is on its way
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.9"))
+        await trio.sleep(0.35)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.9")
+
+
+async def test_proofs_count_only_after_a_read_sent_since_the_connection_stands(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        rig.connect()
+        await trio.sleep(0.1)
+        await rig.prove_for(5)
+        assert rig.age_sec("BTCUSDT") > 5, "the base is older than the connection"
+        rig.exchange.failure = None
+        await trio.sleep(2)
+        rig.prove()
+        await trio.sleep(0.01)
+        assert rig.age_sec("BTCUSDT") < 1
+
+
+async def test_after_a_loss_only_a_read_sent_later_is_believed(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.lose()
+        await trio.sleep(0.01)
+        assert not rig.book.believed(rig.snapshot("BTCUSDT"))
+        rig.exchange.set("BTCUSDT", "0.2")
+        await trio.sleep(5.4)
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.2")
+
+
+async def test_a_change_while_disconnected_is_found_when_connected_again(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.lose()
+        rig.exchange.set("BTCUSDT", "0.2")
+        await trio.sleep(0.1)
+        rig.connect()
+        await trio.sleep(0.4)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.2")
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+
+
+async def test_an_event_lost_silently_is_found_by_the_audit_and_costs_the_trust(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.set("BTCUSDT", "0.1")  # and no push
+        for _ in range(10):
+            await rig.prove_for(1)
+            if rig.snapshot("BTCUSDT").amount == Decimal("0.1"):
+                break
+        else:
+            pytest.fail("not found within the stale threshold")
+        await trio.sleep(1.1)
+        assert Count("p33_stream_divergence_total") in await rig.metrics.receive_all()
+        assert rig.book.trust_lost_at is not None
+        await rig.prove_for(2)
+        assert rig.age_sec("BTCUSDT") < 1.5, "trusted again, after another read"
+
+
+async def test_a_read_that_shows_what_a_push_tells_a_moment_later_is_no_divergence(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(6)
+        position = rig.exchange.set("BTCUSDT", "0.1")
+        await trio.sleep(1.5)  # the audit has shown it
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.1")
+        rig.push("BTCUSDT", position)
+        await rig.prove_for(3)
+        assert Count("p33_stream_divergence_total") not in await rig.metrics.receive_all()
+
+
+async def test_a_fill_without_its_account_update_makes_positions_be_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        reads = len(rig.exchange.reads)
+        rig.exchange.set("BTCUSDT", "1.5")
+        rig.push_fill("BTCUSDT", rig.exchange.now_ms())
+        await trio.sleep(0.9)
+        assert len(rig.exchange.reads) == reads
+        await trio.sleep(0.5)
+        assert len(rig.exchange.reads) == reads + 1
+        assert rig.snapshot("BTCUSDT").amount == Decimal("1.5")
+
+
+@pytest.mark.parametrize("fill_first", [True, False])
+async def test_a_fill_with_its_account_update_makes_nothing_be_read(
+    rig: FetcherRig, autojump_clock: MockClock, fill_first: bool
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        reads = len(rig.exchange.reads)
+        position = rig.exchange.set("BTCUSDT", "1.5")
+        if fill_first:
+            rig.push_fill("BTCUSDT", position.update_time_ms)
+        rig.push("BTCUSDT", position)
+        if not fill_first:
+            rig.push_fill("BTCUSDT", position.update_time_ms)
+        await rig.prove_for(3)
+        assert len(rig.exchange.reads) == reads
+
+
+async def test_without_an_audit_the_stream_is_believed_for_a_limited_time(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        await rig.prove_for(55)
+        assert rig.age_sec("BTCUSDT") < 2
+        await rig.prove_for(20)
+        assert rig.age_sec("BTCUSDT") > 10
+
+
+async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.set("BTCUSDT", "0.3")
+        reply, answer = trio.open_memory_channel[str | None](1)
+        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        assert await answer.receive() is None
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.3")
+        assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.ONDEMAND
+        assert rig.exchange.reads[-1] == "BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("latency_sec", "failure", "why"),
+    [(5.0, None, "no answer in time"), (0.1, ExchangeUnavailable("HTTP 502"), "HTTP 502")],
+)
+async def test_an_on_demand_read_that_fails_says_why(
+    rig: FetcherRig,
+    autojump_clock: MockClock,
+    latency_sec: float,
+    failure: ExchangeUnavailable | None,
+    why: str,
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.latency_sec, rig.exchange.failure = latency_sec, failure
+        reply, answer = trio.open_memory_channel[str | None](1)
+        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        assert await answer.receive() == why
+
+
+async def test_what_redis_could_not_take_is_written_when_it_is_back(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    rig.store.away = True
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.6"))
+        await trio.sleep(1)
+        assert rig.store.hashes == {}
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.6"), "decisions see it all the same"
+        rig.store.away = False
+        await trio.sleep(0.2)
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "0.6"
+
+
+async def test_written_snapshots_never_go_back_in_time(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        rig.exchange.set(symbol, "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        for step in range(40):
+            if step % 3 == 0:
+                rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step)))
+            if step % 11 == 0:
+                rig.lose()
+                rig.connect()
+            rig.prove()
+            await trio.sleep(0.5)
+    for times in rig.store.times.values():
+        assert times == sorted(times)
+
+
+async def test_a_restarted_fetcher_begins_with_a_read_and_trusts_later_proofs(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+    rig.exchange.set("BTCUSDT", "0.4")
+    async with running_fetcher(rig):
+        await trio.sleep(0.4)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.4")
+        await rig.prove_for(3)
+        assert rig.age_sec("BTCUSDT") < 1.5

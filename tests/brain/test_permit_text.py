@@ -1,0 +1,235 @@
+"""Permits and audit records as text."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from brain.case import Case
+from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.ledger import StoredLedger
+from brain.numbers import plain
+from brain.permit import Decision
+from brain.permit_text import (
+    NotReplayableError,
+    audit_record,
+    case_from_audit,
+    permit_json,
+    read_audit,
+    same_outcome,
+)
+from brain.plan import MalformedPlan, Side
+from brain.position import Leg
+from tests.brain.cases import BTCUSDT, case, entry, hedged, ledger, plan, snapshot
+from tests.brain.strategies import cases
+
+CREATED_AT_SEC = 1_760_000_000.25
+ALWAYS = {
+    "plan_id",
+    "symbol",
+    "allow",
+    "reason",
+    "kind",
+    "side",
+    "order_side",
+    "leg",
+    "exchange_position_amt",
+    "ledger_position_amt",
+    "ledger_amt",
+    "snapshot_age_sec",
+    "created_at",
+    "ts_epoch",
+    "issued_by",
+}
+
+
+def text_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+    return permit_json(
+        decision,
+        the_case,
+        plan_id="plan-1",
+        symbol=symbol,
+        created_at_sec=CREATED_AT_SEC,
+        issued_by="v1 host:8045",
+    )
+
+
+def permit(the_case: Case) -> dict[str, Any]:
+    """The permit as a consumer reads it, numbers as they are written."""
+    read: dict[str, Any] = json.loads(
+        text_of(decide(the_case), the_case), parse_float=Decimal, parse_int=Decimal
+    )
+    return read
+
+
+def test_an_allowed_close() -> None:
+    assert text_of(decide(case()), case()) == (
+        b'{"plan_id":"plan-1","symbol":"BTCUSDT","allow":true,"reason":"sanity_checks_passed","kind":"close",'
+        b'"side":"LONG","order_side":"SELL","leg":"BOTH","exchange_position_amt":0.038,'
+        b'"ledger_position_amt":0.038,"ledger_amt":0.038,"snapshot_age_sec":0.5,"created_at":1760000000.25,'
+        b'"ts_epoch":1760000000,"issued_by":"v1 host:8045","safe_close_qty":0.028,"safe_qty":0.028}'
+    )
+
+
+def test_an_allowed_open_says_zero() -> None:
+    read = permit(case(entry(), "0"))
+    assert (read["kind"], read["side"], read["order_side"]) == ("open", "FLAT", "BUY")
+    assert read["safe_close_qty"] == read["safe_qty"] == 0
+    assert "details" not in read
+
+
+def test_a_short_has_its_sign() -> None:
+    read = permit(case(plan(side=Side.CLOSE), "-0.038"))
+    assert (read["side"], read["order_side"]) == ("SHORT", "BUY")
+    assert read["exchange_position_amt"] == read["ledger_position_amt"] == Decimal("-0.038")
+
+
+def test_a_deny_has_its_details_and_no_quantity() -> None:
+    read = permit(case(ledger=ledger("0.03")))
+    assert set(read) == ALWAYS | {"details"}
+    assert read["details"]["difference"] == Decimal("0.008")
+    assert read["details"]["tolerance_pct"] == 1
+
+
+def test_what_is_not_known_is_null() -> None:
+    read = permit(case(snapshot=None, ledger=StoredLedger()))
+    for name in ("kind", "side", "exchange_position_amt", "ledger_position_amt", "ledger_amt"):
+        assert read[name] is None
+    assert read["snapshot_age_sec"] is None
+    unreadable = permit(case(ledger=ledger("half a bitcoin")))
+    assert (unreadable["exchange_position_amt"], unreadable["ledger_amt"]) == (Decimal("0.038"), None)
+    no_leg = permit(case(snapshot=hedged("0.038", "-0.02"), hedge_mode=True))
+    assert (no_leg["leg"], no_leg["side"], no_leg["exchange_position_amt"]) == (None, None, None)
+
+
+def test_an_answer_without_a_case_knows_nothing() -> None:
+    for decision in (
+        deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"})),
+        evaluation_failed(3),
+    ):
+        read = json.loads(text_of(decision, None, symbol=None))
+        assert read["allow"] is False
+        known = {name for name in ALWAYS if read[name] is not None}
+        assert known == {"plan_id", "allow", "reason", "created_at", "ts_epoch", "issued_by"}
+        assert read["details"]
+
+
+def test_a_stop_loss_update_is_of_no_kind_even_when_denied() -> None:
+    update = plan(action="UPDATE_SL", side=None, reduce_only=None)
+    assert permit(case(update))["kind"] == "none"
+    assert permit(case(update, hold=True))["kind"] == "none"
+
+
+def test_in_hedge_mode_the_amounts_are_the_legs() -> None:
+    told = StoredLedger("0.018", None, None, "0.038", "-0.02")
+    closing = case(
+        plan(leg=Leg.SHORT, side=Side.BUY), snapshot=hedged("0.038", "-0.02"), hedge_mode=True, ledger=told
+    )
+    read = permit(closing)
+    assert (read["leg"], read["side"]) == ("SHORT", "SHORT")
+    assert read["exchange_position_amt"] == read["ledger_amt"] == Decimal("-0.02")
+    assert read["safe_qty"] == Decimal("0.015")
+
+
+def test_numbers_are_exact_and_never_in_exponent_form() -> None:
+    tiny = msgspec.structs.replace(
+        BTCUSDT, market_step=Decimal("1E-8"), market_min=Decimal("1E-8"), market_max=Decimal("1E+9")
+    )
+    closing = case(
+        plan(action="FULL_CLOSE_PROPOSED"),
+        snapshot=snapshot("1E-7"),
+        ledger=ledger("1e-07"),
+        symbol_rules=tiny,
+    )
+    text = text_of(decide(closing), closing)
+    assert b'"safe_close_qty":0.0000001,' in text
+    assert b'"exchange_position_amt":0.0000001,' in text
+    large = case(plan(action="FULL_CLOSE_PROPOSED"), "123456789.12345678", symbol_rules=tiny)
+    assert b'"safe_close_qty":123456789.12345678,' in text_of(decide(large), large)
+    below = case(plan(quantity=Decimal("1E-12")), symbol_rules=tiny)
+    assert b'"asked_qty":0.000000000001,' in text_of(decide(below), below)
+
+
+def test_a_signature_is_the_last_member_and_covers_the_exact_rest() -> None:
+    def sign(text: bytes) -> str:
+        return hmac.new(b"key", text, hashlib.sha256).hexdigest()
+
+    unsigned = text_of(decide(case()), case())
+    signed = permit_json(
+        decide(case()),
+        case(),
+        plan_id="plan-1",
+        symbol="BTCUSDT",
+        created_at_sec=CREATED_AT_SEC,
+        issued_by="v1 host:8045",
+        sign=sign,
+    )
+    signature = json.loads(signed)["signature"]
+    assert signature == sign(unsigned)
+    assert signed.replace(b',"signature":"%b"' % signature.encode(), b"") == unsigned
+    assert list(json.loads(signed))[-1] == "signature"
+
+
+def test_text_from_outside_cannot_break_out_of_its_string() -> None:
+    odd = case(plan(action='CLOSE","allow":true,"x":"'))
+    decision = decide(odd)
+    read = json.loads(
+        permit_json(
+            decision, odd, plan_id='a","allow":true,"x":"', symbol='S"', created_at_sec=1.0, issued_by="\n"
+        )
+    )
+    assert read["allow"] is False
+    assert read["plan_id"] == 'a","allow":true,"x":"'
+
+
+@given(cases())
+def test_every_permit_can_be_read_by_any_json_reader(the_case: Case) -> None:
+    decision = decide(the_case)
+    text = text_of(decision, the_case)
+    read = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    quantities = {"safe_close_qty", "safe_qty"} if decision.allow else {"details"}
+    assert set(read) == ALWAYS | quantities
+    if decision.allow:
+        assert read["safe_close_qty"] == read["safe_qty"] == decision.quantity
+        assert b'"safe_close_qty":%b,' % plain(decision.quantity).encode() in text
+    if read["exchange_position_amt"] is not None:
+        assert the_case.snapshot is not None
+        assert read["exchange_position_amt"] in [row.amount for row in the_case.snapshot.legs]
+
+
+def test_an_audit_record_holds_the_whole_case() -> None:
+    denied = case(ledger=ledger("0.03", last_order_id="17"), cooldown_text="x")
+    record = audit_record(
+        decide(denied), denied, plan_id="plan-1", symbol="BTCUSDT", issued_by="v1 host:8045"
+    )
+    audit = read_audit(record)
+    assert (audit.plan_id, audit.symbol, audit.issued_by) == ("plan-1", "BTCUSDT", "v1 host:8045")
+    assert audit.case == denied
+    assert same_outcome(audit, decide(denied))
+    assert not same_outcome(audit, decide(case()))
+
+
+@pytest.mark.parametrize(
+    ("decision", "the_case"),
+    [(evaluation_failed(3), None), (state_contended(5), case())],
+)
+def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
+    decision: Decision, the_case: Case | None
+) -> None:
+    record = audit_record(decision, the_case, plan_id="plan-1", symbol=None, issued_by="test")
+    with pytest.raises(NotReplayableError):
+        case_from_audit(record)
+    assert same_outcome(read_audit(record), decision)
+
+
+@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b"\xff", b'{"plan_id":1}'])
+def test_what_is_no_audit_record_is_refused(record: bytes) -> None:
+    with pytest.raises(NotReplayableError):
+        read_audit(record)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from simulator import RunningSimulator, running
+from tests.integration.pipeline import Pipeline
+from tests.integration.surroundings import small_exchange
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """An exchange of 16 symbols on loopback, in the test's process."""
+    async with running(small_exchange()) as started:
+        yield started
+
+
+@pytest.fixture
+def pipeline(redis_server: str) -> Pipeline:
+    return Pipeline(redis_server)

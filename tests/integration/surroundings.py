@@ -1,0 +1,87 @@
+"""What every test here stands on: an exchange, and an environment made from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import httpx
+import msgspec
+
+from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
+from simulator.symbols import load_symbols
+from tests.integration.waiting import until_async
+
+#: The real ones with their real step sizes, few enough to start quickly.
+SYMBOLS = (
+    "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT",
+    "LTCUSDT", "BCHUSDT", "DOTUSDT", "TRXUSDT", "UNIUSDT", "ATOMUSDT", "NEARUSDT", "FILUSDT",
+)  # fmt: skip
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """What `/readyz` says."""
+
+    ready: bool
+    reasons: list[str]
+
+
+def small_exchange() -> SimulatedExchange:
+    """An account on an exchange of 16 symbols."""
+    listed = load_symbols()
+    return SimulatedExchange(symbols={name: listed[name] for name in SYMBOLS})
+
+
+def environment(redis_url: str, simulator: RunningSimulator, settings: Mapping[str, str]) -> dict[str, str]:
+    """All that the service is told; the test's own environment is none of its business."""
+    exchange = simulator.exchange
+    return {
+        "REDIS_URL": redis_url,
+        "BINANCE_API_KEY": exchange.api_key,
+        "BINANCE_API_SECRET": exchange.api_secret,
+        "BINANCE_REST_URL": simulator.addresses.rest_url,
+        "BINANCE_WS_URL": simulator.addresses.ws_url,
+        "P33_METRICS_PORT": "0",
+        "P33_INSTANCE": "first",
+        "P33_COOLDOWN_SEC": "0",
+        "P33_ALLOWLIST_SOURCE": "env",
+        "P33_ALLOWLIST": ",".join(exchange.listing.symbols),
+        **settings,
+    }
+
+
+def trade(exchange: SimulatedExchange, symbol: str, side: str, quantity: str) -> Order:
+    """A market order of ours, filled at once."""
+    order = MarketOrder(symbol=symbol, side="BUY" if side == "BUY" else "SELL", quantity=Decimal(quantity))
+    return exchange.place_market_order(order)
+
+
+async def readiness(url: str) -> tuple[int, Readiness]:
+    """The answer of `/readyz`: status and body."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.get(f"{url}/readyz", timeout=2)
+    return response.status_code, msgspec.json.decode(response.content, type=Readiness)
+
+
+async def is_ready(url: str, within_sec: float = 10.0) -> None:
+    """Wait until `/readyz` says 200."""
+
+    async def look() -> bool:
+        status, told = await readiness(url)
+        assert (status == 200) is told.ready
+        return told.ready
+
+    await until_async(look, "ready", within_sec)
+
+
+async def is_unready(url: str, *words: str, within_sec: float = 5.0) -> Readiness:
+    """Wait until `/readyz` says 503 with a reason that has all of `words`."""
+
+    async def look() -> Readiness | None:
+        status, told = await readiness(url)
+        named = any(all(word in reason for word in words) for reason in told.reasons)
+        return told if status == 503 and named else None
+
+    told = await until_async(look, f"not ready because of {words}", within_sec)
+    assert told is not None
+    return told

@@ -1,0 +1,90 @@
+"""One actor's failure is one actor's restart, and nothing in flight is lost."""
+
+from __future__ import annotations
+
+import pytest
+import trio.testing
+
+from simulator import RunningSimulator
+from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
+from tests.integration.service_in_process import running_service
+from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
+from tests.integration.waiting import until
+
+ACTORS = (
+    "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "snapshot_fetcher_0",
+    "snapshot_fetcher_1", "snapshot_fetcher_2", "snapshot_fetcher_3", "ledger_writer", "permit_evaluator",
+)  # fmt: skip
+
+
+async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningSimulator) -> None:
+    async with running_service(redis_server, simulator) as service:
+        assert tuple(service.actors()) == ACTORS
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answered_and_booked_once(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
+) -> None:
+    exchange = simulator.exchange
+    async with running_service(redis_server, simulator) as service:
+        before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
+        order = trade(exchange, "BTCUSDT", "BUY", "0.004")
+        exchange.faults.rest_latency_ms = 100
+
+        service.strike(actor)
+        await until(lambda: service.state(actor) == "backing_off", f"{actor} is down", within_sec=1)
+        pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        for symbol in SYMBOLS:
+            pipeline.publish_plan(f"meanwhile-{symbol}", entry(symbol, "20"))
+
+        for symbol in SYMBOLS:
+            answer = await pipeline.permit(f"meanwhile-{symbol}")
+            assert answer["reason"] not in ("evaluation_failed", "plan_expired")
+        await pipeline.ledger_reaches("BTCUSDT", "0.004")
+        pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        await pipeline.nothing_pends(PLANS, RESULTS)
+        await until(lambda: service.restarts() == {actor: 1}, f"{actor} is back")
+        await is_ready(service.url)
+        after = await pipeline.ask("after", entry("ETHUSDT", "0.01"))
+
+        assert before["allow"] and after["plan_id"] == "after"
+        assert pipeline.ledger("BTCUSDT")["version"] == "2"
+        assert service.restarts() == {actor: 1}
+        await pipeline.decided_once(["before", "after", *(f"meanwhile-{symbol}" for symbol in SYMBOLS)])
+
+
+async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_are_back(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with running_service(redis_server, simulator) as service:
+        for number, actor in enumerate(("user_stream", "snapshot_fetcher_0", "permit_evaluator")):
+            service.strike(actor)
+            symbol = SYMBOLS[number]
+
+            await until(lambda a=actor: service.restarts().get(a) == 1, actor)  # type: ignore[misc]
+            await is_ready(service.url)
+            answer = await pipeline.ask(f"open-{symbol}", entry(symbol, "20"))
+            assert answer["reason"] == "open_permit_granted"
+
+
+async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_booked_once(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    rounds = 6
+    async with running_service(redis_server, simulator) as service:
+        for number in range(rounds):
+            service.strike(("permit_evaluator", "ledger_writer")[number % 2])
+            for symbol in SYMBOLS[:4]:
+                pipeline.publish_plan(f"{symbol}-{number}", entry(symbol, "1"))
+                pipeline.publish_result(executed(f"{symbol}-{number}", symbol, f"{symbol}{number}", "BUY", 1))
+            await until(lambda: "backing_off" not in map(service.state, service.actors()), "all are up")
+            await trio.testing.wait_all_tasks_blocked()
+        plans = [f"{symbol}-{number}" for symbol in SYMBOLS[:4] for number in range(rounds)]
+        await pipeline.decided_once(plans)
+        await pipeline.nothing_pends(PLANS, RESULTS)
+        for symbol in SYMBOLS[:4]:
+            await pipeline.ledger_reaches(symbol, str(rounds))
+        assert sum(service.restarts().values()) == rounds
+        status, _ = await readiness(service.url)
+        assert status == 200

@@ -1,0 +1,43 @@
+"""From the exchange to the snapshot in Redis, without asking."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+import trio
+
+from simulator import RunningSimulator, outside
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import Pipeline
+from tests.integration.surroundings import environment
+from tests.integration.waiting import until
+
+TRIES = 12
+#: No audit falls into the test.
+QUIET = {"P33_STALE_THRESHOLD_SEC": "300", "P33_AUDIT_SEC": "200", "P33_AUDIT_MAX_AGE_SEC": "250"}
+
+
+async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_and_without_a_rest_call(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    exchange = simulator.exchange
+    async with daemon_process(environment(redis_server, simulator, QUIET)) as daemon:
+        await daemon.ready()
+        asked = exchange.requests.total
+        took_ms = []
+        for number in range(1, TRIES + 1):
+            target = Decimal(number if number % 2 else -number) / 1000
+            moved_sec = trio.current_time()
+            moved_ms = time.time_ns() // 1_000_000
+            outside.move_position(exchange, "BTCUSDT", target=target)
+            await until(
+                lambda to=target: pipeline.snapshot("BTCUSDT").get("position_amt") == f"{to}",  # type: ignore[misc]
+                f"BTCUSDT at {target}",
+            )
+            took_ms.append((trio.current_time() - moved_sec) * 1000)
+            told = pipeline.snapshot("BTCUSDT")
+            assert (told["side"], told["verified_by"]) == ("LONG" if target > 0 else "SHORT", "stream")
+            assert moved_ms - 1000 <= int(told["ts_epoch_ms"]) <= time.time_ns() // 1_000_000
+        assert min(took_ms) < 50
+        assert exchange.requests.total == asked

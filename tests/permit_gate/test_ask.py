@@ -1,0 +1,132 @@
+"""The conversation alone: no Redis, time turned by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.exceptions import NoPermissionError
+
+from permit_gate import GOVERNOR, P33, Ask, GateRules, Granted, PermitSource, Refusal, Refused
+from permit_gate.ask import LOOK_AGAIN_SEC, POLL_SEC, AwaitPush, Command, Pause
+from tests.permit_gate.permits import SYMBOL, governor_permit, p33_permit
+
+
+class Talk:
+    """Carries a conversation on, and keeps what it asked for."""
+
+    def __init__(
+        self, plan_id: str = "a", *, timeout_sec: float = 1.2, rules: GateRules | None = None
+    ) -> None:
+        self.now_sec = 100.0
+        self.answer: Granted | Refused | None = None
+        ask = Ask(plan_id, SYMBOL, (GOVERNOR, P33), rules)
+        self._conversation = ask.conversation(lambda: self.now_sec, timeout_sec)
+        self.step: Any = None
+        self.reply(None)
+
+    def reply(self, reply: object) -> None:
+        try:
+            self.step = self._conversation.send(reply)
+        except StopIteration as end:
+            self.step, self.answer = None, end.value
+
+    def command(self) -> str:
+        assert isinstance(self.step, Command)
+        return str(self.step.arguments[0])
+
+
+def _refusal(talk: Talk) -> Refusal:
+    assert isinstance(talk.answer, Refused)
+    return talk.answer.reason
+
+
+def test_permits_that_are_there_are_consumed_without_listening_first() -> None:
+    talk = Talk()
+    assert talk.step.arguments[1:] == (
+        "quantum:permit_gate:consumed:a",
+        "quantum:permit:a",
+        "quantum:permit:p33:a",
+    )
+    talk.reply([None, governor_permit(), p33_permit("a")])
+    assert talk.command() == "EVAL"
+    talk.reply([b"consumed"])
+    assert isinstance(talk.answer, Granted)
+    assert [permit.source for permit in talk.answer.permits] == [GOVERNOR, P33]
+
+
+def test_it_looks_again_after_listening_began_so_that_no_change_falls_between() -> None:
+    talk = Talk()
+    talk.reply([None, None, None])
+    assert talk.step.arguments == ("CLIENT", "TRACKING", "ON", "NOLOOP")
+    talk.reply(b"OK")
+    assert talk.command() == "MGET"
+    talk.reply([None, None, None])
+    assert talk.step == AwaitPush(LOOK_AGAIN_SEC)
+
+
+def test_a_connection_is_given_back_with_tracking_off() -> None:
+    talk = Talk()
+    for reply in ([None, None, None], b"OK", [None, governor_permit(granted=False), None]):
+        talk.reply(reply)
+    assert talk.step.arguments == ("CLIENT", "TRACKING", "OFF")
+    talk.reply(b"OK")
+    assert _refusal(talk) is Refusal.PERMIT_DENIED
+
+
+def test_where_pushes_are_not_to_be_had_it_looks_every_5_ms() -> None:
+    talk = Talk()
+    talk.reply([None, None, None])
+    talk.reply(NoPermissionError("this user has no permissions to run the 'client|tracking' command"))
+    talk.reply([None, None, None])
+    assert talk.step == Pause(POLL_SEC)
+    talk.now_sec += 1.2
+    talk.reply(None)
+    talk.reply([None, None, None])
+    assert _refusal(talk) is Refusal.PERMIT_TIMEOUT
+
+
+def test_after_the_timeout_the_answer_names_what_is_missing() -> None:
+    talk = Talk(timeout_sec=1.2)
+    talk.now_sec += 1.2
+    talk.reply([None, None, p33_permit("a")])
+    assert str(talk.answer) == "permit_timeout (missing: Governor)"
+
+
+def test_it_never_listens_beyond_its_timeout() -> None:
+    talk = Talk(timeout_sec=0.02)
+    for reply in ([None, None, None], b"OK", [None, None, None]):
+        talk.reply(reply)
+    assert talk.step.timeout_sec == pytest.approx(0.02)
+
+
+def test_a_permit_that_changed_between_look_and_consumption_is_looked_at_again() -> None:
+    talk = Talk()
+    talk.reply([None, governor_permit(), p33_permit("a")])
+    talk.reply([b"changed"])
+    talk.reply(b"OK")
+    assert talk.command() == "MGET"
+    talk.reply([b"apply-layer", None, None])
+    talk.reply(b"OK")
+    assert _refusal(talk) is Refusal.PERMIT_ALREADY_CONSUMED
+
+
+@pytest.mark.parametrize("plan_id", ["", "p33:a", "p26:a", "a\n", "ä", "x" * 257])
+def test_a_plan_id_that_could_name_another_permit_is_refused_unasked(plan_id: str) -> None:
+    assert _refusal(Talk(plan_id)) is Refusal.PLAN_ID_UNUSABLE
+
+
+def test_an_ask_for_no_permit_is_a_mistake_and_no_grant() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Ask("a", SYMBOL, ())
+    with pytest.raises(ValueError, match="each of them once"):
+        Ask("a", SYMBOL, (P33, P33))
+
+
+def test_a_source_must_name_the_plan_in_its_key() -> None:
+    with pytest.raises(ValueError, match="plan_id"):
+        PermitSource("Brake", "{prefix}:permit:brake", "ok")
+
+
+def test_the_key_is_not_shown_with_the_rules() -> None:
+    assert "secret" not in repr(GateRules(signing_key="secret"))
