@@ -66,6 +66,7 @@ from exchange.weight_budget import WeightBudget
 from settings import Loaded, Settings, describe
 from settings.show import shown
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
 from supervision import (
@@ -277,6 +278,7 @@ def service_tree(
             rules=rules,
             writer=DecisionWriter(rules, issued_by=f"{build_tag()} {settings.instance}"),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, log),
+            plan_stream=Keys(settings.key_prefix).plans,
             redis_address=redis_address,
             log=log,
         )

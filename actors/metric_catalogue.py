@@ -1,7 +1,7 @@
 """Every metric that actors may send events for: its exposed name, its labels, its meaning.
 
 Names, types and labels are the contract's; what is marked as an addition is not in it. Metrics that are views
-of live state are not here, but in `symbol_metrics` and `channel_metrics`.
+of live state are not here, but in `live_metrics`.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from actors.channel_metrics import Channel, ChannelMetrics
+from actors.live_metrics import Channel, ChannelMetrics, SnapshotMetrics
 from actors.metric_catalogue import CATALOGUE, REFUSED_EVENTS, Declared
-from actors.symbol_metrics import SnapshotMetrics, SymbolFamily
+from actors.symbol_metrics import SymbolFamily
 from channels import Count, MetricEvent, Observe, SetGauge, SnapshotBook
 from clock import Clock
 
@@ -93,7 +93,8 @@ class MetricRegistry:
         build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
         build.labels(build_tag).set(1)
         self._library.register(ChannelMetrics(channels))
-        self._snapshots = SnapshotMetrics(clock, book)
+        self._expositions = [family.exposition for family in self._by_symbol.values()]
+        self._expositions.append(SnapshotMetrics(clock, book).exposition)
 
     def apply(self, event: MetricEvent) -> None:
         """Let the event move its metric. Never raises."""
@@ -106,15 +107,15 @@ class MetricRegistry:
         return self._library.get_sample_value(name) if self._plain[name].series else None
 
     def totals_by(self, name: str, label: str) -> dict[str, float]:
-        """The counts of a counter with a `symbol` label, summed over all labels but `label`; largest first."""
+        """The counts of a counter with a `symbol` label, summed over all but `label`; the largest first."""
         return self._by_symbol[name].totals_by(label)
 
     async def exposition(self) -> bytes:
         """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
         parts = [generate_latest(_WithoutCreated(self._library))]
-        for family in (*self._by_symbol.values(), self._snapshots):
+        for exposition in self._expositions:
             await trio.lowlevel.checkpoint()
-            parts.append(family.exposition().encode())
+            parts.append(exposition().encode())
         return b"".join(parts)
 
     def _move(self, event: MetricEvent) -> str | None:

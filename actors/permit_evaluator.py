@@ -52,16 +52,19 @@ class PermitEvaluator:
         rules: Rules,
         writer: DecisionWriter,
         reports: DecisionReports,
+        plan_stream: str,
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
-        """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off."""
+        """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
+        `plan_stream` and `redis_address` are names for people to read."""
         self._store = store
         self._known = known
         self._on_demand = on_demand
         self._clock = clock
         self._writer = writer
         self._reports = reports
+        self._plan_stream = plan_stream
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._redis_clock = RedisClock()
@@ -81,11 +84,16 @@ class PermitEvaluator:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Answer plans until asked to stop; what is in hand then is finished."""
-        group_lost = False
+        had_group = False
         while not heartbeat.stopping.is_set():
-            fence = await self._prerequisites(heartbeat)
             try:
-                await self._store.create_plan_group(lost=group_lost)
+                # Before all else: a plan that is published while the rest is waited for is not to be missed.
+                # One that has vanished begins at the start: old plans answer themselves as expired.
+                await self._store.create_plan_group(lost=had_group)
+                if not had_group:
+                    self._log.info(f"Consumer group: p33 on {self._plan_stream}")
+                had_group = True
+                fence = await self._prerequisites(heartbeat)
                 await self._begin()
                 await self._answer(fence, heartbeat)
             except* FencedError:
@@ -93,7 +101,6 @@ class PermitEvaluator:
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
             except* GroupLostError:
                 self._log.warning("Consumer group lost", stream="apply.plan")
-                group_lost = True
             except* StoreUnavailableError:
                 with heartbeat.waiting_for(self._redis):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)

@@ -8,6 +8,8 @@ from channels import Lease
 
 #: Every wait for Redis is named so, with its address.
 _REDIS = "Redis"
+#: Whatever this one waits for, it decides nothing meanwhile.
+_DECIDER = "permit_evaluator"
 
 
 class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +56,10 @@ def _actors(facts: ReadinessFacts) -> list[str]:
 
 
 def _waits(facts: ReadinessFacts) -> list[str]:
-    needed = [name for name, _ in facts.needed_actors]
     waiting: dict[str, list[str]] = {}
     for path, what in facts.waits:
         actor = path.rpartition("/")[2]
-        if what.startswith(_REDIS) or actor in needed:
+        if what.startswith(_REDIS) or actor == _DECIDER:
             actors = waiting.setdefault(what, [])
             if actor not in actors:
                 actors.append(actor)

@@ -5,12 +5,8 @@ Times of day are ISO 8601 in UTC (this host's wall clock), durations seconds. Wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from settings import Loaded
-from settings.show import shown
 from supervision import NodeStatus
 
 
@@ -108,9 +104,3 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]
-
-
-def settings_shown(loaded: Loaded) -> tuple[SettingShown, ...]:
-    """All settings as they may be shown, in the order of their declaration."""
-    origins: Mapping[str, str] = loaded.origins
-    return tuple(SettingShown(name, shown(loaded.settings, name), origin) for name, origin in origins.items())

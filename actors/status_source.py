@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-from actors.channel_metrics import Channel, dropped
+from actors.live_metrics import Channel, dropped
 from actors.metric_registry import MetricRegistry
 from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.metric_catalogue import Declared
-from channels import SnapshotBook
-from clock import Clock
 
 #: Far above symbols x reasons; only a sender that takes labels from outside could get there.
 _MOST_SERIES = 20_000
@@ -40,7 +38,7 @@ class SymbolFamily:
         if series is None:
             if len(self._series) >= _MOST_SERIES:
                 return False
-            head = f"{self.declared.name}{_label_text(self.declared.labels, labels)} "
+            head = f"{self.declared.name}{label_text(self.declared.labels, labels)} "
             series = self._series[labels] = _Series(head)
         series.value = series.value + value if self._adds else value
         return True
@@ -56,45 +54,16 @@ class SymbolFamily:
     def exposition(self) -> str:
         """The family as text."""
         lines = [f"{series.head}{series.value!r}\n" for series in self._series.values()]
-        return _preamble(self.declared) + "".join(lines)
+        return preamble(self.declared) + "".join(lines)
 
 
-class SnapshotMetrics:
-    """The three gauges that are views of the book of snapshots."""
-
-    _AGE = Declared("gauge", "p33_snapshot_age_sec", "Age of a symbol's snapshot (s)", ("symbol",))
-    _SINCE = Declared(
-        "gauge", "p33_last_snapshot_ts", "When a snapshot was last known to be true (epoch s)", ("symbol",)
-    )
-    _AMOUNT = Declared("gauge", "p33_position_amt", "Signed position amount (contracts)", ("symbol",))
-
-    def __init__(self, clock: Clock, book: SnapshotBook) -> None:
-        self._clock = clock
-        self._book = book
-        self._labels: dict[str, str] = {}
-
-    def exposition(self) -> str:
-        """The families as text, all as of one moment."""
-        now = self._clock.now()
-        ages, sinces, amounts = ([_preamble(each)] for each in (self._AGE, self._SINCE, self._AMOUNT))
-        for symbol in self._book.symbols():
-            snapshot = self._book.get(symbol)
-            if snapshot is None:
-                continue
-            label = self._labels.get(symbol)
-            if label is None:
-                label = self._labels[symbol] = _label_text(("symbol",), (symbol,))
-            ages.append(f"{self._AGE.name}{label} {snapshot.verified_at.age_sec(now)!r}\n")
-            sinces.append(f"{self._SINCE.name}{label} {snapshot.verified_at.wall_ms / 1000!r}\n")
-            amounts.append(f"{self._AMOUNT.name}{label} {float(snapshot.amount)!r}\n")
-        return "".join((*ages, *sinces, *amounts))
-
-
-def _preamble(declared: Declared) -> str:
+def preamble(declared: Declared) -> str:
+    """The lines before a family's series."""
     return f"# HELP {declared.name} {declared.meaning}\n# TYPE {declared.name} {declared.kind}\n"
 
 
-def _label_text(names: Sequence[str], values: Sequence[str]) -> str:
+def label_text(names: Sequence[str], values: Sequence[str]) -> str:
+    """Labels as they stand between a name and its value."""
     pairs = (f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
     return "{" + ",".join(pairs) + "}"
 

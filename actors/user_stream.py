@@ -17,6 +17,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clock_comparison import ClockComparison
 from actors.heartbeat import Heartbeat
 from actors.stream_line import StreamLine
 from actors.stream_status import StreamStatus
@@ -92,7 +93,8 @@ class UserStream:
         self._proof_sec = proof_sec
         self._rng = rng
         self._logger = logger
-        self._push_delay = PushDelay()
+        self._push_delay = PushDelay(exchange.exchange_ms)
+        self._clocks = ClockComparison(exchange, logger)
         self._current: StreamLine | None = None
         self._period = trio.CancelScope()
 
@@ -116,6 +118,7 @@ class UserStream:
                         with heartbeat.waiting_for("Binance's private stream"):
                             await nursery.start(self._carry_line, heartbeat)
                         nursery.start_soon(self._keep_alive)
+                        nursery.start_soon(self._clocks.run)
                         nursery.start_soon(self._rotate, nursery, heartbeat)
                         with heartbeat.idle():
                             await trio.sleep_forever()
@@ -140,9 +143,6 @@ class UserStream:
         refusal: ExchangeError | None = None
         async with trio.open_nursery() as sockets:
             try:
-                # A push's delay means nothing by a clock that was never compared.
-                if self._status.epoch == 0:
-                    await self._exchange.synchronise_clock()
                 listen_key = await self._exchange.create_listen_key()
                 connection = await self._connector.connect(sockets, listen_key)
             except ExchangeError as error:
@@ -180,7 +180,6 @@ class UserStream:
             try:
                 await self._exchange.keep_alive_listen_key(self._current.listen_key)
                 extended_sec = asked_sec
-                await self._exchange.synchronise_clock()
                 pause_sec = KEEP_ALIVE_SEC
             except (ExchangeUnavailable, AskLater) as error:
                 self._logger.warning("private stream: listen key not extended", error=str(error))
@@ -243,8 +242,8 @@ class UserStream:
                 raise ExchangeUnavailable("the listen key expired")
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
-        delay_sec = (self._exchange.exchange_ms(frame.received) - transaction_ms) / 1000
-        self._push_delay.observe(delay_sec, frame.received)
+        delay_sec = self._push_delay.observe(transaction_ms, frame.received)
+        self._clocks.saw_delay(delay_sec)
         self._metrics.send(Observe("p33_push_latency_seconds", max(0.0, delay_sec)))
 
     def _begin(self, line: StreamLine) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+
+import msgspec
 
 from brain.moment import Moment
 
@@ -12,28 +15,41 @@ _REMEMBERED_STRETCHES = 10
 _LONGEST_SEC = 60.0
 
 
+class _Push(msgspec.Struct, frozen=True):
+    transaction_ms: int
+    received: Moment
+
+
 class PushDelay:
     """The longest push delay of the last ten minutes, and never less than the floor.
 
     A ping is answered by the gateway, so events that the exchange had not handed to it yet may still be on
-    their way: what an answered ping proves reaches back by this much.
+    their way: what an answered ping proves reaches back by this much. Delays are reckoned anew each time, so
+    that one seen by a wrong idea of the exchange's clock is forgotten with that idea.
     """
 
-    def __init__(self, floor_sec: float = 0.25) -> None:
+    def __init__(self, exchange_ms: Callable[[Moment], int], floor_sec: float = 0.25) -> None:
+        """`exchange_ms` tells what the exchange's clock showed at a moment, as far as is known by now."""
+        self._exchange_ms = exchange_ms
         self._floor_sec = floor_sec
-        self._longest: deque[tuple[float, float]] = deque()
+        self._slowest: deque[tuple[float, _Push]] = deque()
 
-    def observe(self, delay_sec: float, at: Moment) -> None:
-        """An event came `delay_sec` after its transaction time (negative where the clocks disagree)."""
-        stretch = at.monotonic_sec // _STRETCH_SEC
-        delay_sec = min(delay_sec, _LONGEST_SEC)
-        if self._longest and self._longest[-1][0] == stretch:
-            delay_sec = max(delay_sec, self._longest.pop()[1])
-        self._longest.append((stretch, delay_sec))
+    def observe(self, transaction_ms: int, received: Moment) -> float:
+        """An event of transaction time `T` came; its delay in seconds, negative where clocks disagree."""
+        push = _Push(transaction_ms, received)
+        stretch = received.monotonic_sec // _STRETCH_SEC
+        if self._slowest and self._slowest[-1][0] == stretch:
+            push = max(push, self._slowest.pop()[1], key=self._delay_sec)
+        self._slowest.append((stretch, push))
+        return self._delay_sec(_Push(transaction_ms, received))
 
     def allowance_sec(self, at: Moment) -> float:
         """What to deduct from the moment at which an answered ping was sent."""
         oldest = at.monotonic_sec // _STRETCH_SEC - _REMEMBERED_STRETCHES
-        while self._longest and self._longest[0][0] <= oldest:
-            self._longest.popleft()
-        return max(self._floor_sec, *(delay_sec for _stretch, delay_sec in self._longest), 0.0)
+        while self._slowest and self._slowest[0][0] <= oldest:
+            self._slowest.popleft()
+        longest_sec = max((self._delay_sec(push) for _stretch, push in self._slowest), default=0.0)
+        return max(self._floor_sec, min(longest_sec, _LONGEST_SEC))
+
+    def _delay_sec(self, push: _Push) -> float:
+        return (self._exchange_ms(push.received) - push.transaction_ms) / 1000

@@ -22,6 +22,9 @@ from store.records import (
     UniverseKeys,
 )
 
+#: No read waits longer, so that a server which went silent is noticed: ask again.
+LONGEST_BLOCK_MS = 2000
+
 
 class PlanStore(Protocol):
     """The permit evaluator's side."""
@@ -31,7 +34,10 @@ class PlanStore(Protocol):
         ...
 
     async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Plans that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError."""
+        """Plans that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError.
+
+        0 waits for nothing; `LONGEST_BLOCK_MS` is the most.
+        """
         ...
 
     async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
@@ -71,7 +77,7 @@ class ResultStore(Protocol):
         ...
 
     async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Results that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError."""
+        """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
         ...
 
     async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
@@ -165,6 +171,7 @@ class Store(PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, Ba
 
 
 __all__ = [
+    "LONGEST_BLOCK_MS",
     "BanStore",
     "LeaseStore",
     "PlanStore",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -18,28 +19,41 @@ from store.errors import FencedError, GroupLostError, StoreError, StoreRefusedEr
 T = TypeVar("T")
 
 # What a Redis says that is there but cannot serve: loading, a replica, full, not persisting, busy.
-_UNAVAILABLE = ("LOADING", "READONLY", "OOM ", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY ", "TRYAGAIN")
-_GROUP_LOST = ("NOGROUP", "UNBLOCKED")
+_UNAVAILABLE = frozenset(
+    {"LOADING", "READONLY", "OOM", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN"}
+)
+
+# Redis 6.2 wraps what a command in a script says; 7.0 puts the script behind it.
+_CODE = re.compile(
+    r"(?:Error running script \(call to f_[0-9a-f]+\): @user_script:\d+: (?:@user_script: \d+: -)?)?([A-Z]+) "
+)
 
 
 def translate(error: redis_errors.RedisError) -> StoreError:
     """Our error for one of redis-py's.
 
-    A script's errors come wrapped in text that differs between Redis versions, so the code is looked for
-    anywhere in it.
+    Only the code counts: what follows it may quote a plan id, which may read like anything.
     """
-    text = str(error)
-    if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
+    text, code = str(error), _code(error)
+    if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)) or code in _UNAVAILABLE:
         return StoreUnavailableError(text)
-    if "FENCED" in text:
+    if code == "FENCED":
         return FencedError(text)
-    if any(code in text for code in _GROUP_LOST):
+    if code == "NOGROUP":
         return GroupLostError(text)
-    if isinstance(error, (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)) or any(
-        code in text for code in _UNAVAILABLE
-    ):
-        return StoreUnavailableError(text)
+    if code == "UNBLOCKED":
+        # A primary that becomes a replica ends blocked reads too, and its streams are still there.
+        return (GroupLostError if "no longer exists" in text else StoreUnavailableError)(text)
     return StoreRefusedError(text)
+
+
+def _code(error: redis_errors.RedisError) -> str:
+    """The error's first word. redis-py cuts those that it knows off the text."""
+    told = getattr(error, "status_code", None)
+    if isinstance(told, str) and told != "ERR":
+        return told
+    found = _CODE.match(str(error))
+    return found[1] if found else ""
 
 
 class RedisLink:

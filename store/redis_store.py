@@ -13,6 +13,7 @@ import trio_asyncio
 from brain.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import GROUP, Keys
+from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
     BookingState,
@@ -26,11 +27,11 @@ from store.records import (
     UniverseKeys,
 )
 from store.redis_link import RedisLink
-from store.replies import read_commit_reply, read_entries, read_text
+from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
+from store.stored_values import read_group_start, read_moment, read_run, read_text
 
 _BLOCK_MARGIN_SEC = 2.0
-_LONGEST_BLOCK_SEC = 2.0
 _pack = msgspec.msgpack.encode
 
 
@@ -45,7 +46,7 @@ class RedisStore:
         self.address = _without_credentials(url)
         self._keys = keys
         self._consumer = consumer
-        reader_sec = _LONGEST_BLOCK_SEC + _BLOCK_MARGIN_SEC
+        reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         self._writes = RedisLink(url, timeout_sec=timeout_sec)
         self._plan_reads = RedisLink(url, timeout_sec=reader_sec)
         self._result_reads = RedisLink(url, timeout_sec=reader_sec)
@@ -61,8 +62,7 @@ class RedisStore:
 
     async def create_result_group(self, *, lost: bool) -> None:
         last = await self._writes.command("GET", self._keys.last_result_id)
-        start = last.decode() if last else "0" if lost else "$"
-        await self._create_group(self._keys.results, start)
+        await self._create_group(self._keys.results, read_group_start(last, lost=lost))
 
     async def _create_group(self, stream: str, start: str) -> None:
         try:
@@ -78,11 +78,11 @@ class RedisStore:
         return await self._read_new(self._result_reads, self._keys.results, count, block_ms)
 
     async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
+        # BLOCK 0 would wait for ever.
+        block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
         answer = await link.command(
-            "XREADGROUP", "GROUP", GROUP, self._consumer,
-            "COUNT", count, "BLOCK", min(block_ms, round(_LONGEST_BLOCK_SEC * 1000)),
-            "STREAMS", stream, ">",
-        )  # fmt: skip
+            "XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *block, "STREAMS", stream, ">"
+        )
         return read_entries(answer)
 
     async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
@@ -128,12 +128,10 @@ class RedisStore:
         run_id = str(info["run_id"])
         now_ms = await self.redis_now_ms()
         stored = await self._writes.command("GET", self._keys.redis_run)
-        remembered, _, since = stored.decode().partition("|") if stored else (known_run_id, "", "")
-        changed_ms = int(since) if since.isdigit() else 0
-        if remembered != run_id:
-            changed_ms = now_ms if remembered else 0
-            await self._writes.command("SET", self._keys.redis_run, f"{run_id}|{changed_ms}")
-        return RedisRun(run_id, changed_ms, now_ms)
+        run, remember = read_run(stored, known_run_id, run_id=run_id, now_ms=now_ms)
+        if remember is not None:
+            await self._writes.command("SET", self._keys.redis_run, remember)
+        return run
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
         commands: list[tuple[bytes | str | int | float, ...]] = [
@@ -231,7 +229,7 @@ class RedisStore:
 
     async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
         held, lease = await self._scripts.run("hold_lease", self._keys.prefix, instance, fence or "", ttl_ms)
-        text = lease.decode()
+        text = lease.decode(errors="backslashreplace")
         return LeaseReply(bool(held), text, text.partition(":")[2])
 
     async def release_lease(self, fence: str) -> None:
@@ -241,8 +239,7 @@ class RedisStore:
         await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
 
     async def remembered_ban(self) -> int | None:
-        until = await self._writes.command("GET", self._keys.ban)
-        return int(until) if until and until.isdigit() else None
+        return read_moment(await self._writes.command("GET", self._keys.ban))
 
 
 @asynccontextmanager

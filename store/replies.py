@@ -16,22 +16,7 @@ from store.records import (
     TooLate,
     Verdict,
 )
-
-#: Stands for a value that is there and cannot be text; no reader takes it for a number.
-UNREADABLE = "!unreadable"
-
-
-def read_text(reply: Any) -> str | None:
-    """A stored value as text: None when missing, `UNREADABLE` for an error or what cannot be text."""
-    if reply is None:
-        return None
-    if not isinstance(reply, bytes):
-        return UNREADABLE
-    try:
-        return reply.decode()
-    except UnicodeDecodeError:
-        return UNREADABLE
-
+from store.stored_values import read_text
 
 def read_entries(reply: Any) -> list[Entry]:
     """The entries of one stream, from XREADGROUP's answer under RESP3."""

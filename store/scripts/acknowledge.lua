@@ -4,6 +4,13 @@ local prefix, fence, group, stream, dead = unpack(ARGV, 1, 5)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
+for _, key in ipairs({ stream, dead }) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')
+  end
+end
 local fields = cmsgpack.unpack(ARGV[7])
 if #fields > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(fields)) end
-return redis.call('XACK', stream, group, unpack(cmsgpack.unpack(ARGV[6])))
+for _, id in ipairs(cmsgpack.unpack(ARGV[6])) do redis.call('XACK', stream, group, id) end
+return 1

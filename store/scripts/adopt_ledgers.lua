@@ -5,11 +5,17 @@ if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local events = prefix .. ':stream:reconcile.events'
+local kind_of_events = redis.call('TYPE', events).ok
+if kind_of_events ~= 'stream' and kind_of_events ~= 'none' then
+  return redis.error_reply('WRONGTYPE ' .. events .. ' is a ' .. kind_of_events .. ', not a stream')
+end
 local adopted = {}
 for _, a in ipairs(cmsgpack.unpack(ARGV[4])) do
   local key = prefix .. ':position:ledger:' .. a[1]
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' or (kind == 'hash' and redis.call('HEXISTS', key, 'last_known_amt') == 0) then
+    -- What is left of an older ledger (its order time, its legs) is not the adopted one's.
+    if kind == 'hash' then redis.call('DEL', key) end
     redis.call('HSET', key, unpack(a[2]))
     redis.call('PEXPIRE', key, ttl)
     if #a[3] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(a[3])) end

@@ -8,7 +8,7 @@ end
 local plans = prefix .. ':stream:apply.plan'
 local audit = prefix .. ':stream:permit.audit'
 local dead = prefix .. ':stream:apply.plan.dead'
-for _, key in ipairs({ audit, dead }) do
+for _, key in ipairs({ plans, audit, dead }) do
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'stream' and kind ~= 'none' then
     return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')
@@ -27,7 +27,15 @@ end
 
 local function failed(reply) return type(reply) == 'table' and reply.err end
 
--- The symbol's state as stored now; nil and an error when a key of our own has a wrong type.
+-- When an open permit ends: nil for one that cannot be read.
+local function expiry(field, value)
+  local digits = string.match(value, '^%u+|%l+|%u*|%d[%d.]*|(%d+)$')
+  if not digits or #digits > 15 or not string.find(field, '^p:[\32-\126]+$') then return nil end
+  return tonumber(digits)
+end
+
+-- The symbol's state as stored now; nil and an error when a key of our own cannot be read: to pass over
+-- an open permit would be to free its quantity.
 local function state_of(symbol)
   local ledger = redis.pcall('HMGET', prefix .. ':position:ledger:' .. symbol, 'last_known_amt',
     'last_order_id', 'last_order_time_epoch', 'long_amt', 'short_amt')
@@ -39,12 +47,16 @@ local function state_of(symbol)
   for i = 1, #stored, 2 do
     local field, value = stored[i], stored[i + 1]
     if field == 'v' then
-      version = value
-    elseif tonumber(string.match(value, '|(%d+)$') or 0) > now then
-      live[#live + 1] = string.sub(field, 3)
-      live[#live + 1] = value
+      version = text(value)
     else
-      expired[#expired + 1] = field
+      local ends = expiry(field, value)
+      if not ends then return nil, 'an open permit cannot be read' end
+      if ends > now then
+        live[#live + 1] = string.sub(field, 3)
+        live[#live + 1] = value
+      elseif #expired < 1000 then -- unpack() takes no more than 8000, and the rest can wait
+        expired[#expired + 1] = field
+      end
     end
   end
   return {
@@ -69,7 +81,7 @@ local function changed(state, settled)
 end
 
 local function decide(d)
-  local entry_id, plan_id, symbol, assumed, deadline = d[1], d[2], d[3], d[4], d[5]
+  local entry_id, plan_id, symbol, assumed, deadline, reservation = d[1], d[2], d[3], d[4], d[5], d[10]
   local mark_key = prefix .. ':p33:plan:' .. plan_id
   local mark = redis.pcall('GET', mark_key)
   if failed(mark) then return { 'broken', mark_key .. ': ' .. mark.err } end
@@ -77,22 +89,23 @@ local function decide(d)
     redis.call('XACK', plans, group, entry_id)
     return { 'decided' }
   end
-  local state
-  if assumed then
-    local problem
+  local open = prefix .. ':p33:open:' .. symbol
+  local state, problem
+  if assumed or reservation ~= '' then
     state, problem = state_of(symbol)
-    if not state then return { 'broken', prefix .. ':p33:open:' .. symbol .. ': ' .. problem } end
+    if not state then return { 'broken', open .. ': ' .. problem } end
+  end
+  if assumed then
     local settled = mark and true or false
     if not as_assumed(state, settled, assumed) then return changed(state, settled) end
   end
   if deadline > 0 and now > deadline then return { 'late' } end
 
   local expires = 0
-  if d[10] ~= '' then
-    local open = prefix .. ':p33:open:' .. symbol
+  if reservation ~= '' then
     expires = now + d[11]
     redis.call('HSET', open, 'v', 'd' .. entry_id, 'p:' .. plan_id,
-      d[10] .. '|' .. string.format('%.0f', expires))
+      reservation .. '|' .. string.format('%.0f', expires))
     if #state.expired > 0 then redis.call('HDEL', open, unpack(state.expired)) end
     redis.call('PEXPIRE', open, math.max(redis.call('PTTL', open), d[11] + 60000))
   end

@@ -5,7 +5,8 @@ if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local c = cmsgpack.unpack(ARGV[4])
-local entry_id, plan_id, symbol = c[1], c[2], c[3]
+local entry_id, plan_id, symbol, compare = c[1], c[2], c[3], c[4]
+local results = prefix .. ':stream:apply.result'
 local dead = prefix .. ':stream:apply.result.dead'
 local events = prefix .. ':stream:reconcile.events'
 local ledger = prefix .. ':position:ledger:' .. symbol
@@ -15,42 +16,53 @@ local open = prefix .. ':p33:open:' .. symbol
 local mark_key = prefix .. ':p33:plan:' .. plan_id
 local last = prefix .. ':p33:last_result_id'
 
-local function expect(key, kind)
-  local found = redis.call('TYPE', key).ok
-  if found ~= kind and found ~= 'none' then
-    error(redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind))
+local expected = { { results, 'stream' }, { dead, 'stream' }, { events, 'stream' }, { last, 'string' } }
+if compare then
+  for _, pair in ipairs({ { ledger, 'hash' }, { orders, 'hash' }, { order_times, 'zset' },
+    { open, 'hash' }, { mark_key, 'string' } }) do
+    expected[#expected + 1] = pair
   end
 end
-expect(dead, 'stream')
-expect(events, 'stream')
-expect(last, 'string')
+for _, pair in ipairs(expected) do
+  local kind = redis.call('TYPE', pair[1]).ok
+  if kind ~= pair[2] and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
+  end
+end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-if c[4] then
-  expect(ledger, 'hash')
-  expect(orders, 'hash')
-  expect(order_times, 'zset')
-  expect(open, 'hash')
-  expect(mark_key, 'string')
+-- A stored value as text, as its reader saw it: nil when missing, one word for what cannot be read.
+local function text(reply)
+  if not reply then return nil end
+  if #reply > 256 or string.find(reply, '[^\32-\126]') then return '!unreadable' end
+  return reply
+end
+
+if compare then
   local stored = redis.call('HMGET', ledger, 'last_known_amt', 'long_amt', 'short_amt', 'version')
-  if (stored[1] or nil) ~= c[5][1] or (stored[2] or nil) ~= c[5][2] or (stored[3] or nil) ~= c[5][3]
-    or (stored[4] or nil) ~= c[6] then return false end
-  for _, order in ipairs(c[9]) do
-    if (redis.call('HGET', orders, order[1]) or nil) ~= order[2] then return false end
+  for i = 1, 3 do
+    if text(stored[i]) ~= c[5][i] then return false end
   end
-  if (redis.call('HGET', open, 'p:' .. plan_id) or nil) ~= c[10] then return false end
-  if (redis.call('GET', mark_key) or nil) ~= c[13] then return false end
+  if text(stored[4]) ~= c[6] then return false end
+  for _, order in ipairs(c[9]) do
+    if text(redis.call('HGET', orders, order[1])) ~= order[2] then return false end
+  end
+  if text(redis.call('HGET', open, 'p:' .. plan_id)) ~= c[10] then return false end
+  if text(redis.call('GET', mark_key)) ~= c[13] then return false end
 end
 
 -- The first write is one that a full Redis refuses, so that a refusal leaves nothing half done.
-local function parts(id) return tonumber(string.match(id, '^%d+') or 0), tonumber(string.match(id, '%d+$') or 0) end
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms or 0), tonumber(seq or 0)
+end
 local before = redis.call('GET', last) or '0-0'
 local before_ms, before_seq = parts(before)
 local ms, seq = parts(entry_id)
-local newest = (ms > before_ms or (ms == before_ms and seq > before_seq)) and entry_id or before
-redis.call('SET', last, newest)
+local newer = ms > before_ms or (ms == before_ms and seq > before_seq)
+redis.call('SET', last, newer and entry_id or before)
 
 if #c[7] > 0 then
   redis.call('HSET', ledger, unpack(c[7]))
@@ -72,15 +84,17 @@ if #c[9] > 0 then
   redis.call('PEXPIRE', orders, week)
   redis.call('PEXPIRE', order_times, week)
 end
-if c[11] == '' then
-  redis.call('HDEL', open, 'p:' .. plan_id)
-elseif c[11] then
-  redis.call('HSET', open, 'p:' .. plan_id, c[11])
+if c[11] then
+  redis.call('HSET', open, 'v', 'r' .. entry_id)
+  if c[11] == '' then
+    redis.call('HDEL', open, 'p:' .. plan_id)
+  else
+    redis.call('HSET', open, 'p:' .. plan_id, c[11])
+  end
 end
-if c[11] then redis.call('HSET', open, 'v', 'r' .. entry_id) end
 if c[12] then redis.call('DEL', prefix .. ':permit:p33:' .. plan_id) end
 if c[14] ~= '' then redis.call('SET', mark_key, c[14], 'PX', c[15]) end
 if #c[16] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(c[16])) end
 if #c[17] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(c[17])) end
-redis.call('XACK', prefix .. ':stream:apply.result', group, entry_id)
+redis.call('XACK', results, group, entry_id)
 return now

@@ -8,6 +8,8 @@ local start = after == '0' and '-' or '(' .. after
 local pending = redis.call('XPENDING', stream, group, 'IDLE', idle, start, '+', 1)
 if #pending == 0 then return false end
 local id, deliveries = pending[1][1], pending[1][4]
-redis.call('XCLAIM', stream, group, consumer, 0, id)
 local entry = redis.call('XRANGE', stream, id, id)
-return { id, deliveries + 1, entry[1] and entry[1][2] or false }
+-- To claim a deleted entry is to lose it on Redis 7, before anybody wrote down that it was there.
+if not entry[1] then return { id, deliveries + 1, false } end
+redis.call('XCLAIM', stream, group, consumer, 0, id)
+return { id, deliveries + 1, entry[1][2] }

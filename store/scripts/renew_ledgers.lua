@@ -9,12 +9,15 @@ for i = 4, #ARGV do
   if redis.call('TYPE', key).ok == 'hash' then
     local stored = redis.call('HMGET', key, 'last_known_amt', 'ledger_amt')
     local amount = stored[1]
-    local number = amount and tonumber(amount)
-    if number then
-      if stored[2] ~= amount then
+    if amount then
+      -- tonumber() alone would take 'nan', '0x10' and ' 5 '.
+      local number = #amount <= 64 and string.find(amount, '^[+-]?%d+%.?%d*[eE]?[+-]?%d*$')
+        and tonumber(amount)
+      if number and stored[2] ~= amount then
         local side = number > 0 and 'LONG' or number < 0 and 'SHORT' or 'FLAT'
         redis.call('HSET', key, 'ledger_amt', amount, 'ledger_side', side, 'last_known_side', side)
       end
+      -- One that cannot be read must not heal by expiring either.
       redis.call('PEXPIRE', key, ttl)
     end
   end

@@ -1,4 +1,4 @@
-"""A service that stands still, for looking at over HTTP: real book, channels and registry, a clock set by hand."""
+"""A service that stands still, to be looked at: real book, channels and registry, a clock set by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
-from actors.status_document import settings_shown
+from actors.status_document import SettingShown
 from actors.status_source import StatusSource
 from actors.stream_status import StreamStatus
 from brain.allowlist import Allowlist, AllowlistSource
@@ -20,12 +20,10 @@ from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook
-from settings import load
 from supervision import NodeStatus
 
 NOON_MS = 1_790_000_000_000
 STALE_SEC = 10.0
-ENVIRONMENT = {"BINANCE_API_KEY": "k" * 32, "BINANCE_API_SECRET": "very-secret-" * 4, "P33_POLL_SEC": "7"}
 
 
 class SetClock:
@@ -66,6 +64,7 @@ class StatusRig:
         self.clock = SetClock()
         self.log = CapturingLogger()
         logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
+        self.logger = logger
         self.book = SnapshotBook("snapshots")
         self.events = DropOldest[MetricEvent]("metric_events", 100)
         self.rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
@@ -85,7 +84,7 @@ class StatusRig:
             clock=self.clock,
             build_tag="1.2.3",
             instance="here:8045",
-            settings=settings_shown(load(ENVIRONMENT)),
+            settings=[SettingShown("BINANCE_API_SECRET", "***", "env")],
             tree_status=lambda: self.tree,
             waits=lambda: self.waits,
             needed_actors=["permit_evaluator"],

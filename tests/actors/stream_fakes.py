@@ -89,6 +89,7 @@ class FakeBinance:
         self.keys_made = 0
         self.kept_alive: list[tuple[float, str]] = []
         self.skew_ms = 0
+        self.believed_skew_ms = 0
         self.refusals: list[ExchangeError] = []
         self.keep_alive_refusals: list[ExchangeError] = []
         self.on_connect: Callable[[FakeConnection], None] = lambda _connection: None
@@ -127,10 +128,15 @@ class FakeBinance:
             raise self.keep_alive_refusals.pop(0)
 
     async def synchronise_clock(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(0.05)
+        self.believed_skew_ms = self.skew_ms
 
     def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms + self.skew_ms
+        return at.wall_ms + self.believed_skew_ms
+
+    def true_ms(self) -> int:
+        """The exchange's own clock now."""
+        return self.clock.now().wall_ms + self.skew_ms
 
     async def positions(
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC

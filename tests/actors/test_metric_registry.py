@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.channel_metrics import ChannelMetrics
+from actors.live_metrics import ChannelMetrics
 from channels import Count, DropOldest, MetricEvent, Observe, PushBack, SetGauge
 from tests.actors.status_rig import NOON_MS, StatusRig
 
@@ -84,7 +84,7 @@ async def test_the_contracts_metrics_are_exposed_with_their_names_types_and_labe
     for event in events_for_every_sent_metric():
         rig.registry.apply(event)
     exposed = await families(rig)
-    shown = set()
+    shown: set[tuple[str, str, tuple[str, ...]]] = set()
     for name, family in exposed.items():
         labels = {tuple(sorted(set(sample.labels) - {"le"})) for sample in family.samples}
         shown.update((family.type, name, each) for each in labels)

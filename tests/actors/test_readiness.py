@@ -56,6 +56,10 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
 IN_NOBODYS_WAY: list[dict[str, object]] = [
     {},
     {"needed_actors": (("permit_evaluator", "waiting"),)},
+    {
+        "waits": (("brain/ledger_writer", "the exchange's positions"),),
+        "needed_actors": (("permit_evaluator", "running"), ("ledger_writer", "waiting")),
+    },
     {"waits": (("brain/user_stream", "Binance's private stream"),)},
     {"waits": (("brain/snapshot_fetcher_0", "the exchange's positions"),)},
     {"snapshots": 569, "snapshots_fresh": 285},

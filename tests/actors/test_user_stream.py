@@ -88,7 +88,7 @@ async def test_what_was_told_before_a_pong_is_handed_on_before_its_proof(
         proofs = 0
         for amount in range(1, 40):
             for symbol in ("BTCUSDT", "ETHUSDT", "XRPUSDT"):
-                line.tell(account_update(symbol, str(amount), rig_ms(binance)))
+                line.tell(account_update(symbol, str(amount), binance.true_ms()))
             told_sec = trio.current_time()
             await trio.sleep(0.13)
             for shard in range(SHARDS):
@@ -104,10 +104,6 @@ async def test_what_was_told_before_a_pong_is_handed_on_before_its_proof(
         await rig.tells(StreamProven, 4)
 
 
-def rig_ms(binance: FakeBinance) -> int:
-    return binance.exchange_ms(binance.clock.now())
-
-
 async def test_a_burst_that_waits_when_the_pong_comes_is_handed_on_first(
     autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
 ) -> None:
@@ -117,7 +113,7 @@ async def test_a_burst_that_waits_when_the_pong_comes_is_handed_on_first(
         # The next ping goes out a second after the first; its pong comes 0.1 s later, right behind this.
         await trio.sleep_until(line.opened_sec + 1.0999)
         for amount in range(300):
-            line.tell(account_update("BTCUSDT", str(amount), rig_ms(binance)))
+            line.tell(account_update("BTCUSDT", str(amount), binance.true_ms()))
         shard = shard_of("BTCUSDT")
         proof = await rig.tells(StreamProven, 2, shard)
         told = rig.told[shard]
@@ -130,8 +126,8 @@ async def test_positions_go_to_their_shard_and_fills_also_to_the_ledger(
 ) -> None:
     async with rig.running():
         line = await binance.connected()
-        line.tell(account_update("BTCUSDT", "-0.5", rig_ms(binance)))
-        line.tell(order_fill("ETHUSDT", 7, "1.5", rig_ms(binance)))
+        line.tell(account_update("BTCUSDT", "-0.5", binance.true_ms()))
+        line.tell(order_fill("ETHUSDT", 7, "1.5", binance.true_ms()))
         position = await rig.tells(PositionObserved, shard=shard_of("BTCUSDT"))
         fill = await rig.tells(FillObserved, shard=shard_of("ETHUSDT"))
         assert (position.symbol, str(position.position.amount)) == ("BTCUSDT", "-0.5")
@@ -236,7 +232,7 @@ async def test_a_closed_connection_loses_trust_after_what_it_told(
     async with rig.running():
         line = await binance.connected()
         await rig.tells(StreamProven)
-        line.tell(account_update("BTCUSDT", "3", rig_ms(binance)))
+        line.tell(account_update("BTCUSDT", "3", binance.true_ms()))
         line.hang_up()
         await rig.tells(StreamLost)
         shard = shard_of("BTCUSDT")
@@ -299,13 +295,13 @@ async def test_rotation_overlaps_and_neither_trust_nor_any_event_is_lost(
         amount = 0
         while old.closed_sec is None:
             amount += 1
-            event = account_update("BTCUSDT", str(amount), rig_ms(binance))
+            event = account_update("BTCUSDT", str(amount), binance.true_ms())
             old.tell(event)
             new.tell(event)
             await trio.sleep(0.5)
         assert old.closed_sec - new.opened_sec >= 5.0
         after = amount + 1
-        new.tell(account_update("BTCUSDT", str(after), rig_ms(binance)))
+        new.tell(account_update("BTCUSDT", str(after), binance.true_ms()))
         closed_sec = trio.current_time()
         await trio.sleep(60)
         assert {message.position.amount for message in patient_rig.all_told(PositionObserved, shard)} == set(
@@ -360,7 +356,7 @@ async def test_old_and_new_are_heard_together_for_seconds_wherever_the_pings_fal
         old = await binance.connected()
         new = await binance.connected(2)
         await trio.sleep_until(new.opened_sec + 5.0)
-        old.tell(account_update("BTCUSDT", "7", rig_ms(binance) - 4_900))
+        old.tell(account_update("BTCUSDT", "7", binance.true_ms() - 4_900))
         told = await rig.tells(PositionObserved, shard=shard_of("BTCUSDT"))
         assert told.position.amount == 7
         await trio.sleep(60)
@@ -425,7 +421,7 @@ async def test_slow_pushes_widen_the_allowance_and_a_proof_never_goes_back(
     async with rig.running():
         line = await binance.connected()
         await rig.tells(StreamProven, 2)
-        line.tell(account_update("BTCUSDT", "1", rig_ms(binance) - 1_700))
+        line.tell(account_update("BTCUSDT", "1", binance.true_ms() - 1_700))
         await trio.sleep(10)
         proofs = [proof.as_of for proof in rig.all_told(StreamProven)]
         assert proofs == sorted(set(proofs))
@@ -434,6 +430,21 @@ async def test_slow_pushes_widen_the_allowance_and_a_proof_never_goes_back(
         status = rig.status.value
         assert status is not None
         assert status.allowance_sec == pytest.approx(1.7, abs=0.01)
+
+
+async def test_a_clock_that_stepped_is_found_out_by_the_first_push(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with rig.running():
+        line = await binance.connected()
+        await trio.sleep(300)
+        binance.skew_ms = -90_000
+        line.tell(account_update("BTCUSDT", "1", binance.true_ms()))
+        await trio.sleep(3)
+        status = rig.status.value
+        assert status is not None
+        assert status.allowance_sec == 0.25
+        assert not rig.all_told(StreamLost)
 
 
 async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(

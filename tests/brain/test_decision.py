@@ -11,7 +11,7 @@ import pytest
 from brain.case import Case
 from brain.decision import Outcome, decide, trail
 from brain.permit import Kind, Reason
-from brain.plan import Side
+from brain.plan import Plan, Side
 from brain.position import Leg, PositionSide
 from tests.brain.cases import (
     BTCUSDT,
@@ -210,6 +210,50 @@ def test_a_close_of_a_position_passes_the_allowlist_even_by_a_stale_snapshot() -
     assert stale.reason is Reason.STALE_EXCHANGE_STATE
 
 
+@pytest.mark.parametrize(
+    "closing",
+    [
+        plan(),
+        plan(action="PARTIAL_75", reduce_only=None),
+        plan(action="TRIM", quantity=Decimal(1)),
+        plan(action="UPDATE_SL", side=None, reduce_only=None),
+        reconcile_close(reduce_only=None),
+    ],
+)
+def test_a_plan_that_can_only_close_is_looked_up_outside_the_allowlist(closing: Plan) -> None:
+    unseen = case(closing, snapshot=None, in_allowlist=False)
+    assert decide(unseen).reason is Reason.NO_EXCHANGE_SNAPSHOT
+    nowhere = msgspec.structs.replace(unseen, symbol_rules=None)
+    assert decide(nowhere).reason is Reason.SYMBOL_NOT_IN_ALLOWLIST
+
+
+def test_an_order_against_a_position_passes_the_allowlist_unless_it_calls_itself_an_entry() -> None:
+    against = case(entry(Side.SELL, eval_type="EXIT"), in_allowlist=False)
+    assert decide(against).reason is Reason.SANITY_CHECKS_PASSED
+    entering = case(entry(Side.SELL, eval_type="ENTRY"), in_allowlist=False)
+    assert decide(entering).reason is Reason.SYMBOL_NOT_IN_ALLOWLIST
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [plan(), plan(action="UPDATE_SL", side=None, reduce_only=None), reconcile_close()],
+)
+def test_a_plan_that_can_only_close_is_no_entry_whatever_the_position(closing: Plan) -> None:
+    unseen = case(msgspec.structs.replace(closing, eval_type="ENTRY"), snapshot=None, hold=False)
+    assert decide(unseen).reason is Reason.MALFORMED_PLAN
+    assert "eval_type" in decide(unseen).details
+
+
+def test_closes_go_on_while_recovering() -> None:
+    assert decide(case(recovering=True)).allow
+    assert decide(case(plan(action="UPDATE_SL"), recovering=True)).allow
+
+
+def test_nothing_is_no_order_even_where_the_exchange_names_no_minimum() -> None:
+    rules = msgspec.structs.replace(BTCUSDT, market_min=Decimal(0))
+    assert decide(case(plan(), "0.001", symbol_rules=rules)).reason is Reason.BELOW_MIN_QTY
+
+
 def test_a_stale_flat_snapshot_does_not_keep_a_close_from_being_looked_up() -> None:
     stale = decide(case(snapshot=snapshot("0", age_sec=60), in_allowlist=False))
     assert stale.reason is Reason.STALE_EXCHANGE_STATE
@@ -235,12 +279,11 @@ def test_a_position_side_in_one_way_mode_must_agree() -> None:
 
 
 def test_a_decision_does_not_depend_on_the_callers_decimal_context() -> None:
-    amount = "123456789012.000000000000000001"
+    rules = msgspec.structs.replace(BTCUSDT, market_step=Decimal("1E-7"))
     with localcontext() as context:
-        context.prec = 5
-        decision = decide(case(plan(action="FULL_CLOSE_PROPOSED"), amount))
-    assert decision.quantity == 120  # the market maximum
-    assert decision.position_side is PositionSide.LONG
+        context.prec = 3
+        decision = decide(case(amount="0.1234567", symbol_rules=rules))
+    assert decision.quantity == Decimal("0.0925925")
 
 
 def test_the_trail_says_what_was_skipped_and_what_was_not_reached() -> None:

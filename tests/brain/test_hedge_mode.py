@@ -141,6 +141,9 @@ def test_a_one_way_position_under_hedge_mode_is_not_what_is() -> None:
     switched = SnapshotView((LegPosition(Leg.BOTH, Decimal("0.038"), Decimal(1), 1),), NOW_MS, 0.5)
     decision = decide(hedge_case(full(Side.SELL, Leg.LONG), snapshot=switched))
     assert decision.reason is Reason.STALE_EXCHANGE_STATE
+    empty = LegPosition(Leg.BOTH, Decimal(0), Decimal(0), 0)
+    three_rows = SnapshotView((empty, *hedged("0.038", "-0.020").legs), NOW_MS, 0.5)
+    assert decide(hedge_case(full(Side.SELL, Leg.LONG), snapshot=three_rows)).allow
 
 
 def test_a_reconcile_close_is_held_to_its_leg() -> None:

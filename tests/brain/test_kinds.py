@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.decision import decide
-from brain.kinds import TABLE, contradiction, percent_of, unfold
+from brain.kinds import TABLE, closes_by_name, contradiction, percent_of, unfold
 from brain.permit import Kind, Reason
-from brain.plan import Side
+from brain.plan import Plan, PlanDecision, Side
 from tests.brain.cases import case, plan
 
 OPEN, ADD, CLOSE, NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE
@@ -124,6 +124,22 @@ def test_a_contradiction_names_the_field() -> None:
     assert row is not None
     assert row.field == "reduceOnly"
     assert contradiction(plan()) is None
+
+
+@pytest.mark.parametrize(
+    ("closing", "only"),
+    [
+        (plan(action="", reduce_only=True), True),
+        (plan(action="", reduce_only=None, side=CLOSE_SIDE), True),
+        (plan(action="CLOSE_FULL", reduce_only=None), True),
+        (plan(action="UPDATE_SL", reduce_only=None), True),
+        (plan(action="", reduce_only=None, decision=PlanDecision.RECONCILE_CLOSE), True),
+        (plan(action="", reduce_only=None), False),
+        (plan(action="ENTRY_PROPOSED", reduce_only=False), False),
+    ],
+)
+def test_what_a_plan_says_of_itself(closing: Plan, only: bool) -> None:
+    assert closes_by_name(closing) is only
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ def test_what_is_not_known_is_null() -> None:
     assert read["snapshot_age_sec"] is None
     unreadable = permit(case(ledger=ledger("half a bitcoin")))
     assert (unreadable["exchange_position_amt"], unreadable["ledger_amt"]) == (Decimal("0.038"), None)
+    nothing = permit(case(snapshot=None, hedge_mode=None))
+    assert (nothing["leg"], nothing["ledger_amt"]) == (None, None)
     no_leg = permit(case(snapshot=hedged("0.038", "-0.02"), hedge_mode=True))
     assert (no_leg["leg"], no_leg["side"], no_leg["exchange_position_amt"]) == (None, None, None)
 

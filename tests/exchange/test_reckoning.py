@@ -41,17 +41,31 @@ def test_a_step_of_the_wall_clock_does_not_move_the_exchanges_clock() -> None:
     assert server_time.exchange_ms(clock.now()) == 42_002_000
 
 
+class ExchangeClock:
+    """What is believed of the exchange's clock: this host's, and `lead_sec` more."""
+
+    def __init__(self) -> None:
+        self.lead_sec = 0.0
+
+    def __call__(self, at: Moment) -> int:
+        return at.wall_ms + round(self.lead_sec * 1000)
+
+
+def push(delay: PushDelay, clock: HandClock, late_sec: float) -> float:
+    return delay.observe(clock.wall_ms - round(late_sec * 1000), clock.now())
+
+
 def test_the_allowance_is_the_longest_recent_delay_and_never_below_the_floor() -> None:
     clock = HandClock()
-    delay = PushDelay(floor_sec=0.25)
+    delay = PushDelay(ExchangeClock(), floor_sec=0.25)
     assert delay.allowance_sec(clock.now()) == 0.25
-    delay.observe(-3.0, clock.now())
+    assert push(delay, clock, -3.0) == -3.0
     assert delay.allowance_sec(clock.now()) == 0.25
-    delay.observe(0.7, clock.now())
-    delay.observe(0.1, clock.now())
+    assert push(delay, clock, 0.7) == 0.7
+    assert push(delay, clock, 0.1) == 0.1
     assert delay.allowance_sec(clock.now()) == 0.7
     clock.turn(8 * 60)
-    delay.observe(0.4, clock.now())
+    push(delay, clock, 0.4)
     assert delay.allowance_sec(clock.now()) == 0.7
     clock.turn(3 * 60)
     assert delay.allowance_sec(clock.now()) == 0.4
@@ -59,8 +73,19 @@ def test_the_allowance_is_the_longest_recent_delay_and_never_below_the_floor() -
     assert delay.allowance_sec(clock.now()) == 0.25
 
 
+def test_a_delay_seen_by_a_misjudged_clock_is_forgotten_when_that_is_set_right() -> None:
+    clock = HandClock()
+    exchange_clock = ExchangeClock()
+    delay = PushDelay(exchange_clock)
+    exchange_clock.lead_sec = 90.0
+    push(delay, clock, 0.3)
+    assert delay.allowance_sec(clock.now()) == 60.0
+    exchange_clock.lead_sec = 0.0
+    assert delay.allowance_sec(clock.now()) == 0.3
+
+
 def test_a_transaction_time_that_cannot_be_one_costs_a_minute_at_most() -> None:
     clock = HandClock()
-    delay = PushDelay()
-    delay.observe(clock.wall_ms / 1000, clock.now())
+    delay = PushDelay(ExchangeClock())
+    delay.observe(0, clock.now())
     assert delay.allowance_sec(clock.now()) == 60.0

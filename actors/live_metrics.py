@@ -1,4 +1,4 @@
-"""What channels show of themselves: read when somebody scrapes, never sent."""
+"""Metrics that are views of live state: read when somebody scrapes, never sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from channels import DropOldest
+from actors.metric_catalogue import Declared
+from actors.symbol_metrics import label_text, preamble
+from channels import DropOldest, SnapshotBook
+from clock import Clock
 
 
 class Channel(Protocol):
@@ -51,3 +54,34 @@ class ChannelMetrics:
                 lost.add_metric([channel.name], count)
         yield depth
         yield lost
+
+
+class SnapshotMetrics:
+    """The three gauges over the book of snapshots, written as `symbol_metrics` does."""
+
+    _AGE = Declared("gauge", "p33_snapshot_age_sec", "Age of a symbol's snapshot (s)", ("symbol",))
+    _SINCE = Declared(
+        "gauge", "p33_last_snapshot_ts", "When a snapshot was last known to be true (epoch s)", ("symbol",)
+    )
+    _AMOUNT = Declared("gauge", "p33_position_amt", "Signed position amount (contracts)", ("symbol",))
+
+    def __init__(self, clock: Clock, book: SnapshotBook) -> None:
+        self._clock = clock
+        self._book = book
+        self._labels: dict[str, str] = {}
+
+    def exposition(self) -> str:
+        """The families as text, all as of one moment."""
+        now = self._clock.now()
+        ages, sinces, amounts = ([preamble(each)] for each in (self._AGE, self._SINCE, self._AMOUNT))
+        for symbol in self._book.symbols():
+            snapshot = self._book.get(symbol)
+            if snapshot is None:
+                continue
+            label = self._labels.get(symbol)
+            if label is None:
+                label = self._labels[symbol] = label_text(("symbol",), (symbol,))
+            ages.append(f"{self._AGE.name}{label} {snapshot.verified_at.age_sec(now)!r}\n")
+            sinces.append(f"{self._SINCE.name}{label} {snapshot.verified_at.wall_ms / 1000!r}\n")
+            amounts.append(f"{self._AMOUNT.name}{label} {float(snapshot.amount)!r}\n")
+        return "".join((*ages, *sinces, *amounts))

@@ -1,0 +1,65 @@
+"""What stored values mean, the same for a real Redis and for its twin in memory.
+
+Other people's hands reach these keys, so every reading has an answer for bytes that mean nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from store.records import RedisRun
+
+#: Stands for a value that is there and that nobody can read; no reader takes it for a number.
+UNREADABLE = "!unreadable"
+
+_READABLE = re.compile(rb"[ -~]{0,256}")
+_ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
+_RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
+_MOMENT = re.compile(rb"[0-9]{1,15}")
+
+
+def read_text(reply: Any) -> str | None:
+    """A stored value as text: None when missing, `UNREADABLE` for an error and what is no short ASCII text.
+
+    The scripts see stored values the same way, so that a comparison never hangs on bytes which cannot be
+    written into it.
+    """
+    if reply is None:
+        return None
+    if not isinstance(reply, bytes) or not _READABLE.fullmatch(reply):
+        return UNREADABLE
+    return reply.decode("ascii")
+
+
+def read_group_start(last_result_id: bytes | None, *, lost: bool) -> str:
+    """Where the result stream's group begins: behind the last booked result.
+
+    Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
+    read, since order memory makes a repeated result harmless and a skipped one is gone.
+    """
+    if last_result_id is None:
+        return "0" if lost else "$"
+    return last_result_id.decode() if _ENTRY_ID.fullmatch(last_result_id) else "0"
+
+
+def read_run(
+    stored: bytes | None, known_run_id: str | None, *, run_id: str, now_ms: int
+) -> tuple[RedisRun, str | None]:
+    """Compare Redis's run with the remembered one; also what to remember now, None if nothing new.
+
+    A memory that cannot be read is another run's: better to recover once too often.
+    """
+    remembered, changed_ms = known_run_id, 0
+    if stored is not None:
+        read = _RUN.fullmatch(stored)
+        remembered, changed_ms = (read[1].decode(), int(read[2])) if read else (UNREADABLE, 0)
+    if remembered != run_id:
+        changed_ms = now_ms if remembered else 0
+    text = f"{run_id}|{changed_ms}"
+    return RedisRun(run_id, changed_ms, now_ms), None if stored == text.encode() else text
+
+
+def read_moment(stored: bytes | None) -> int | None:
+    """Epoch ms as stored; None when missing or no such number."""
+    return int(stored) if stored is not None and _MOMENT.fullmatch(stored) else None

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import trio
+from starlette.types import Receive, Scope, Send
+
+from actors.http_server import HttpServer, listening_url, open_listeners
+from tests.actors.status_rig import StatusRig
+from tests.actors.test_metrics import serving
+
+
+async def raw(client: httpx.AsyncClient, request: bytes, *, hang_up: bool = False) -> bytes:
+    """All that comes back for `request` until the server closes; `hang_up`: nothing follows the request."""
+    url = client.base_url
+    answer = b""
+    async with await trio.open_tcp_stream(url.host, url.port or 80) as stream:
+        try:
+            await stream.send_all(request)
+            if hang_up:
+                await stream.send_eof()
+            while received := await stream.receive_some():
+                answer += received
+        except trio.BrokenResourceError:
+            # A server that refuses in the middle of a request may reset.
+            pass
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/status", "/", "/nothing/here"])
+async def test_no_answer_may_be_stored(path: str) -> None:
+    async with serving(StatusRig()) as client:
+        answer = await client.get(path)
+    assert answer.headers["cache-control"] == "no-store"
+    assert "server" not in answer.headers
+
+
+async def test_an_unknown_path_is_told_in_json() -> None:
+    async with serving(StatusRig()) as client:
+        for path in ("/nothing/here", "/status/", "/metrics/x"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
+
+
+async def test_the_root_leads_to_status() -> None:
+    async with serving(StatusRig()) as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/status")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_nothing_but_reading_is_allowed(method: str) -> None:
+    async with serving(StatusRig()) as client:
+        for path in ("/", "/metrics", "/healthz", "/readyz", "/status"):
+            answer = await client.request(method, path)
+            assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
+            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_head_answers_like_get_without_a_body() -> None:
+    async with serving(StatusRig()) as client:
+        for path in ("/metrics", "/healthz", "/readyz", "/status"):
+            answer = await client.head(path)
+            assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_a_request_with_a_body_is_refused_unread() -> None:
+    head = b"GET /status HTTP/1.1\r\nhost: x\r\n"
+    async with serving(StatusRig()) as client:
+        for body in (
+            b"content-length: 1000000000\r\n\r\n" + b"x" * 100_000,
+            b"transfer-encoding: chunked\r\n\r\n" + b"10000\r\n" + b"x" * 0x10000,
+        ):
+            assert (await raw(client, head + body)).startswith(b"HTTP/1.1 413 ")
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_an_endless_head_is_refused() -> None:
+    async with serving(StatusRig()) as client:
+        answer = await raw(client, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 20_000)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_noise_ends_one_connection_and_no_other() -> None:
+    async with serving(StatusRig()) as client:
+        for noise in (
+            b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+            b"GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\xff\xff\x00" * 40,
+            b"GET /metrics HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
+        ):
+            await raw(client, noise, hang_up=True)
+            assert (await client.get("/healthz")).status_code == 200
+
+
+@asynccontextmanager
+async def server_of_too_much() -> AsyncIterator[tuple[str, int, trio.CancelScope]]:
+    """A server whose answers are larger than what a connection holds; address and what cancels it."""
+
+    async def too_much(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+
+    rig = StatusRig()
+    listeners = await open_listeners("127.0.0.1", 0)
+    url = httpx.URL(listening_url(listeners))
+    async with trio.open_nursery() as nursery:
+        server = HttpServer(too_much, logger=rig.logger)
+        nursery.start_soon(server.serve, listeners)
+        assert url.port is not None
+        yield url.host, url.port, nursery.cancel_scope
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_does_not_read_cannot_keep_the_server_from_ending() -> None:
+    with trio.fail_after(5) as limit:
+        async with server_of_too_much() as (host, port, server):
+            stream = await trio.open_tcp_stream(host, port)
+            await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert await stream.receive_some(10)
+            # What the server sends from here on fills the connection, and then waits for us.
+            await trio.testing.wait_all_tasks_blocked(0.2)
+            server.cancel()
+        await stream.aclose()
+    assert not limit.cancelled_caught
+
+
+async def test_with_too_many_connections_the_oldest_goes() -> None:
+    async with serving(StatusRig()) as client:
+        url = client.base_url
+        streams = [await trio.open_tcp_stream(url.host, url.port or 80) for _ in range(64)]
+        assert (await client.get("/healthz")).status_code == 200
+        assert await streams[0].receive_some() == b""
+        await streams[1].send_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await streams[1].receive_some()).startswith(b"HTTP/1.1 200 ")
+        for stream in streams:
+            await stream.aclose()
