@@ -105,7 +105,9 @@ class Facts:
         ledger = self.ledger
         if isinstance(ledger, str):
             return ledger
-        if self.leg is None or self.leg is Leg.BOTH:
+        if self.leg is None:
+            return "of which leg is not known"
+        if self.leg is Leg.BOTH:
             return ledger.amount
         if ledger.long_amount is None or ledger.short_amount is None:
             return "does not tell its legs"

@@ -88,13 +88,14 @@ def permit_json(
     snapshot_age_sec = None
     leg, kind_told = None, False
     if case is not None:
-        with localcontext(EXACT):
-            facts = Facts(case)
-            exchange_amount, ledger_amount = _number(facts.amount), _number(facts.ledger_amount)
         if case.snapshot is not None:
             snapshot_age_sec = case.snapshot.age_sec
-        if case.snapshot is not None or case.hedge_mode is not None:
-            leg = facts.leg
+        with localcontext(EXACT):
+            facts = Facts(case)
+            if case.snapshot is not None or case.hedge_mode is not None:
+                leg = facts.leg
+            if leg is not None:
+                exchange_amount, ledger_amount = _number(facts.amount), _number(facts.ledger_amount)
         kind_told = decision.kind is not Kind.NONE or case.plan.action == "UPDATE_SL"
     permit = _Permit(
         plan_id=plan_id,

@@ -13,9 +13,11 @@ def finite(number: Decimal) -> Decimal:
 
     Raises ValueError for NaN, an infinity, 10^15 and more, or more than 18 decimals.
     """
+    if not number:
+        return number
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
         raise ValueError(f"not a finite number: {number}")  # noqa: TRY004 - a wrong value of the right type
-    if number and (number.adjusted() > _LARGEST_EXPONENT or exponent < _SMALLEST_EXPONENT):
+    if number.adjusted() > _LARGEST_EXPONENT or exponent < _SMALLEST_EXPONENT:
         raise ValueError(f"out of range: {number:.3e}")
     return number

@@ -89,7 +89,7 @@ class ResultStore(Protocol):
         ...
 
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
-        """Book a result whole; Redis's clock then. None: what it rests on has changed, nothing was written."""
+        """Book a result whole; Redis's clock then. None: what it rests on has changed, nothing is written."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:

@@ -69,7 +69,6 @@ class RedisLink:
             url,
             protocol=3,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_sec,
             socket_connect_timeout=timeout_sec,
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             decode_responses=False,

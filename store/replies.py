@@ -18,6 +18,7 @@ from store.records import (
 )
 from store.stored_values import read_text
 
+
 def read_entries(reply: Any) -> list[Entry]:
     """The entries of one stream, from XREADGROUP's answer under RESP3."""
     if not reply:

@@ -60,7 +60,7 @@ def rules_of(symbol: str) -> SymbolRules:
 class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0, snapshot: bool = True) -> None:
         self.clock = SetClock()
         self.log = CapturingLogger()
         logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
@@ -105,7 +105,7 @@ class StatusRig:
             status=self.source,
             address=self.address,
             bind="127.0.0.1",
-            port=0,
+            port=port,
             logger=logger,
         )
         self.lease.send(Lease("7", "here:8045"))
@@ -115,7 +115,8 @@ class StatusRig:
         self.allowlist.send(
             Allowlist(AllowlistSource.UNIVERSE_ACTIVE, False, frozenset({"BTCUSDT"}), NOON_MS / 1000 - 5, 1.0)
         )
-        self.publish("BTCUSDT", "-0.038", age_sec=2.0)
+        if snapshot:
+            self.publish("BTCUSDT", "-0.038", age_sec=2.0)
 
     def publish(self, symbol: str, amount: str, *, age_sec: float) -> None:
         """Put a snapshot into the book that was true `age_sec` ago."""

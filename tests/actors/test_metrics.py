@@ -199,8 +199,7 @@ async def test_status_says_null_for_what_is_not_known() -> None:
 
 
 async def test_an_empty_book_has_no_ages() -> None:
-    rig = StatusRig()
-    rig.book._entries.clear()
+    rig = StatusRig(snapshot=False)
     snapshots = rig.source.status().snapshots
     assert (snapshots.count, snapshots.oldest_age_sec, snapshots.median_age_sec) == (0, None, None)
 
@@ -209,8 +208,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         port = listener.socket.getsockname()[1]
-        rig = StatusRig()
-        rig.metrics._port = port
+        rig = StatusRig(port=port)
         with pytest.raises(AddressUnusableError, match=f"127.0.0.1:{port}.*P33_METRICS_PORT.*in use"):
             await rig.metrics.run(Heartbeat())
     assert rig.address.value is None

@@ -1,0 +1,82 @@
+"""Faults between a store and its Redis, injected by a test or a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from store.errors import StoreUnavailableError
+
+#: Whether a call that fails took effect first: its request was lost, or its answer.
+Effect: TypeAlias = Literal["before", "after"]
+
+
+@dataclass
+class _Planned:
+    when: Effect
+    method: str | None
+    left: int
+
+
+class Faults:
+    """What will go wrong: single calls, or all of them during an outage.
+
+    Methods are named as in `store.protocol`. What fails, fails with StoreUnavailableError.
+    """
+
+    def __init__(self, wake_readers: Callable[[], None]) -> None:
+        """`wake_readers` lets blocked reads notice an outage."""
+        self._wake_readers = wake_readers
+        self._planned: list[_Planned] = []
+        self._outages: list[Effect] = []
+
+    @property
+    def away(self) -> bool:
+        """Whether there is an outage."""
+        return bool(self._outages)
+
+    def fail_next(self, when: Effect, *, method: str | None = None, count: int = 1) -> None:
+        """Let the next `count` calls (of `method`, if given) fail before or after their effect."""
+        self._planned.append(_Planned(when, method, count))
+
+    @contextmanager
+    def outage(self, when: Effect = "before") -> Iterator[None]:
+        """Let all calls fail for the length of a block, blocked reads and calls on their way included.
+
+        `after`: what is asked still takes effect, and the answers are lost.
+        """
+        self.begin_outage(when)
+        try:
+            yield
+        finally:
+            self.end_outage(when)
+
+    def begin_outage(self, when: Effect = "before") -> None:
+        """`outage` without a block; outages add up."""
+        self._outages.append(when)
+        self._wake_readers()
+
+    def end_outage(self, when: Effect = "before") -> None:
+        """End one outage."""
+        self._outages.remove(when)
+
+    def before(self, method: str) -> None:
+        """Fail here if the request is to be lost."""
+        if "before" in self._outages or self._due("before", method):
+            raise StoreUnavailableError(f"{method}: the request was lost")
+
+    def after(self, method: str) -> None:
+        """Fail here if the answer is to be lost."""
+        if self._outages or self._due("after", method):
+            raise StoreUnavailableError(f"{method}: the answer was lost")
+
+    def _due(self, when: Effect, method: str) -> bool:
+        for planned in self._planned:
+            if planned.when == when and planned.method in (None, method):
+                planned.left -= 1
+                if planned.left == 0:
+                    self._planned.remove(planned)
+                return True
+        return False

@@ -1,0 +1,197 @@
+"""Keys with a type and a life: strings, hashes, sorted sets and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from store.errors import StoreRefusedError
+from store.memory.streams import Stream, format_id
+
+
+class Hash(dict[bytes, bytes]):
+    """Fields and values."""
+
+
+class SortedSet(dict[bytes, float]):
+    """Members and scores."""
+
+    def in_order(self) -> list[tuple[float, bytes]]:
+        """By score, then by the member's bytes."""
+        return sorted((score, member) for member, score in self.items())
+
+
+Value: TypeAlias = bytes | Hash | SortedSet | Stream
+_KINDS = {bytes: "string", Hash: "hash", SortedSet: "zset", Stream: "stream"}
+
+
+class WrongTypeError(StoreRefusedError):
+    """`WRONGTYPE`: the key holds something else."""
+
+
+def encoded(text: str | bytes) -> bytes:
+    """What Redis would store for it."""
+    return text.encode() if isinstance(text, str) else text
+
+
+def paired(flat: Sequence[str | bytes]) -> dict[bytes, bytes]:
+    """Flat names and values as a mapping."""
+    return {encoded(name): encoded(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+class Keyspace:
+    """One database. Times are Redis's clock (epoch ms); a key whose time has come is gone for everybody."""
+
+    def __init__(self, now_ms: Callable[[], int], stirred: Callable[[str], None]) -> None:
+        """`stirred` is told of every key at which a blocked read may have something to see."""
+        self.now_ms = now_ms
+        self._stirred = stirred
+        self._values: dict[str, Value] = {}
+        self._ends_ms: dict[str, int] = {}
+        self._sweep_at = 1024
+
+    def keys(self) -> list[str]:
+        """All keys that are there."""
+        return [key for key in list(self._values) if self._get(key) is not None]
+
+    def kind(self, key: str) -> str:
+        """What `TYPE` answers."""
+        value = self._get(key)
+        return "none" if value is None else _KINDS[type(value)]
+
+    def text(self, key: str) -> bytes | None:
+        """A string's bytes, None when missing. Raises WrongTypeError, as all readings by type do."""
+        value = self._get(key)
+        if value is None or isinstance(value, bytes):
+            return value
+        raise self._wrong_type(key, "string")
+
+    def hash(self, key: str) -> Mapping[bytes, bytes]:
+        """A hash, empty when missing."""
+        return self._hash(key)
+
+    def sorted_set(self, key: str) -> SortedSet:
+        """A sorted set, empty when missing."""
+        value = self._get(key)
+        if value is None:
+            return SortedSet()
+        if isinstance(value, SortedSet):
+            return value
+        raise self._wrong_type(key, "zset")
+
+    def stream(self, key: str) -> Stream | None:
+        """A stream, None when missing."""
+        value = self._get(key)
+        if value is None or isinstance(value, Stream):
+            return value
+        raise self._wrong_type(key, "stream")
+
+    def set(self, key: str, value: str | bytes, *, ttl_ms: int | None = None) -> None:
+        """Store a string, whatever was there."""
+        self.delete(key)
+        self._values[key] = encoded(value)
+        if ttl_ms is not None:
+            self.expire(key, ttl_ms)
+
+    def delete(self, key: str) -> bool:
+        """Remove a key of any type; whether it was there."""
+        value = self._get(key)
+        self._drop(key)
+        if isinstance(value, Stream):
+            self._stirred(key)
+        return value is not None
+
+    def hset(self, key: str, flat: Sequence[str | bytes]) -> None:
+        """Set fields, given as flat names and values; the hash's life is as it was."""
+        stored = self._hash(key)
+        stored.update(paired(flat))
+        self._values[key] = stored
+
+    def hdel(self, key: str, fields: Iterable[bytes]) -> None:
+        """Remove fields; a hash without any is no key."""
+        stored = self._hash(key)
+        for name in fields:
+            stored.pop(name, None)
+        if not stored:
+            self._drop(key)
+
+    def zadd(self, key: str, score: float, member: str | bytes) -> None:
+        """Set a member's score."""
+        stored = self.sorted_set(key)
+        stored[encoded(member)] = score
+        self._values[key] = stored
+
+    def zrem(self, key: str, members: Iterable[bytes]) -> None:
+        """Remove members; a set without any is no key."""
+        stored = self.sorted_set(key)
+        for member in members:
+            stored.pop(member, None)
+        if not stored:
+            self._drop(key)
+
+    def xadd(self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None) -> str:
+        """Append a stream entry, keeping about `max_len`; its id."""
+        entry_id = self.make_stream(key).add(dict(fields), now_ms=self.now_ms(), max_len=max_len)
+        self._stirred(key)
+        return format_id(entry_id)
+
+    def make_stream(self, key: str) -> Stream:
+        """The stream at `key`, made if it is missing."""
+        stored = self.stream(key)
+        if stored is None:
+            stored = self._values[key] = Stream()
+        return stored
+
+    def expire(self, key: str, ttl_ms: int) -> None:
+        """Let an existing key live for `ttl_ms`; 0 or less removes it."""
+        if self._get(key) is None:
+            return
+        if ttl_ms <= 0:
+            self.delete(key)
+            return
+        self._ends_ms[key] = self.now_ms() + ttl_ms
+        self._sweep()
+
+    def ttl_ms(self, key: str) -> int:
+        """What `PTTL` answers: -2 for no key, -1 for one that does not expire."""
+        if self._get(key) is None:
+            return -2
+        return self._ends_ms[key] - self.now_ms() if key in self._ends_ms else -1
+
+    def flush(self) -> None:
+        """Remove everything."""
+        for key in list(self._values):
+            self.delete(key)
+
+    def become(self, other: Keyspace) -> None:
+        """Hold what `other` holds from now on; `other` is not to be used any more."""
+        self._values, self._ends_ms = other._values, other._ends_ms
+
+    def _get(self, key: str) -> Value | None:
+        ends_ms = self._ends_ms.get(key)
+        if ends_ms is not None and ends_ms <= self.now_ms():
+            self._drop(key)
+        return self._values.get(key)
+
+    def _hash(self, key: str) -> Hash:
+        value = self._get(key)
+        if value is None:
+            return Hash()
+        if isinstance(value, Hash):
+            return value
+        raise self._wrong_type(key, "hash")
+
+    def _drop(self, key: str) -> None:
+        self._values.pop(key, None)
+        self._ends_ms.pop(key, None)
+
+    def _sweep(self) -> None:
+        """Let go of what expired and nobody asked for again, once in a while."""
+        if len(self._ends_ms) < self._sweep_at:
+            return
+        for key in list(self._ends_ms):
+            self._get(key)
+        self._sweep_at = max(1024, 2 * len(self._ends_ms))
+
+    def _wrong_type(self, key: str, wanted: str) -> WrongTypeError:
+        return WrongTypeError(f"WRONGTYPE {key} is a {self.kind(key)}, not a {wanted}")

@@ -1,0 +1,158 @@
+"""The model of a Redis server: its keys, its clock, its run; and the hands of everybody else on it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import trio
+
+from store.errors import GroupLostError
+from store.memory.faults import Faults
+from store.memory.keyspace import Keyspace, encoded
+from store.memory.streams import EntryId, Group, Stream, format_id, parse_id
+
+Text = str | bytes
+
+
+class MemoryRedis:
+    """One server, for any number of `MemoryStore`s.
+
+    `now_ms` is its clock (epoch ms), for stream ids and expiry: independent from the host's and from the
+    one by which blocked reads wait, which is trio's. Its public methods are what the world outside does:
+    publishers, consumers, operators, named after the Redis commands; they raise WrongTypeError.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self.now_ms = now_ms
+        self.runs = 1
+        self.faults = Faults(self.wake_readers)
+        self.keyspace = Keyspace(now_ms, self._stir)
+        self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
+
+    @property
+    def run_id(self) -> str:
+        """Changes with every restart."""
+        return f"{self.runs:040x}"
+
+    def restart(self, *, with_keys_of: MemoryRedis | None = None) -> None:
+        """Another run answers from now on; calls on their way fail.
+
+        It holds what it held, or what a `copy()` from before holds: a failover that lost its tail.
+        """
+        self.runs += 1
+        if with_keys_of is not None:
+            self.keyspace.become(with_keys_of.copy().keyspace)
+        self.wake_readers()
+
+    def copy(self) -> MemoryRedis:
+        """Another server that holds the same keys."""
+        twin = MemoryRedis(self.now_ms)
+        for key in self.keyspace.keys():
+            twin.keyspace.put(key, copy.deepcopy(self.keyspace.value(key)), self.keyspace.ttl_ms(key))
+        return twin
+
+    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
+        """Publish; the entry's id."""
+        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()})
+
+    def xdel(self, key: str, entry_id: str) -> bool:
+        """Delete an entry, pending or not."""
+        stream = self.keyspace.stream(key)
+        return stream is not None and stream.remove(parse_id(entry_id))
+
+    def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]:
+        """All entries, oldest first."""
+        stream = self.keyspace.stream(key)
+        if stream is None:
+            return []
+        return [(format_id(entry_id), stream.get(entry_id) or {}) for entry_id in stream.ids()]
+
+    def xlen(self, key: str) -> int:
+        """How many entries there are."""
+        return len(self.keyspace.stream(key) or ())
+
+    def xpending(self, key: str, group: str) -> dict[str, tuple[str, int, int]]:
+        """By entry id: consumer, idle time (ms), deliveries. Raises GroupLostError."""
+        now_ms = self.now_ms()
+        return {
+            format_id(entry_id): (entry.consumer, now_ms - entry.delivered_ms, entry.deliveries)
+            for entry_id, entry in sorted(self.group(key, group)[1].pending.items())
+        }
+
+    def xgroup_destroy(self, key: str, group: str) -> None:
+        """Remove a consumer group."""
+        stream = self.keyspace.stream(key)
+        if stream is not None and stream.groups.pop(group, None) is not None:
+            self._stir(key)
+
+    def set(self, key: str, value: Text, *, ttl_ms: int | None = None) -> None:
+        """Store a string."""
+        self.keyspace.set(key, value, ttl_ms=ttl_ms)
+
+    def get(self, key: str) -> bytes | None:
+        """A string, None when missing."""
+        return self.keyspace.text(key)
+
+    def take(self, key: str) -> bytes | None:
+        """GETDEL: what a consumer does with a permit."""
+        value = self.keyspace.text(key)
+        self.keyspace.delete(key)
+        return value
+
+    def delete(self, key: str) -> bool:
+        """Remove a key."""
+        return self.keyspace.delete(key)
+
+    def hset(self, key: str, fields: Mapping[Text, Text]) -> None:
+        """Set fields of a hash."""
+        self.keyspace.hset(key, [text for pair in fields.items() for text in pair])
+
+    def hdel(self, key: str, field: Text) -> None:
+        """Remove a field of a hash."""
+        self.keyspace.hdel(key, [encoded(field)])
+
+    def hgetall(self, key: str) -> dict[bytes, bytes]:
+        """A hash, empty when missing."""
+        return dict(self.keyspace.hash(key))
+
+    def zadd(self, key: str, scores: Mapping[str, float]) -> None:
+        """Set scores of a sorted set."""
+        for member, score in scores.items():
+            self.keyspace.zadd(key, score, member)
+
+    def zrange(self, key: str) -> list[bytes]:
+        """The members of a sorted set in order."""
+        return [member for _, member in self.keyspace.sorted_set(key).in_order()]
+
+    def kind(self, key: str) -> str:
+        """TYPE: `string`, `hash`, `zset`, `stream` or `none`."""
+        return self.keyspace.kind(key)
+
+    def pexpire(self, key: str, ttl_ms: int) -> None:
+        """Let a key live for `ttl_ms`."""
+        self.keyspace.expire(key, ttl_ms)
+
+    def pttl(self, key: str) -> int:
+        """What is left of a key's life (ms): -1 for ever, -2 no key."""
+        return self.keyspace.ttl_ms(key)
+
+    def flushall(self) -> None:
+        """Remove everything."""
+        self.keyspace.flush()
+
+    def group(self, key: str, name: str) -> tuple[Stream, Group]:
+        """A stream and its group. Raises GroupLostError."""
+        stream = self.keyspace.stream(key)
+        if stream is None or name not in stream.groups:
+            raise GroupLostError(f"NOGROUP No such key '{key}' or consumer group '{name}'")
+        return stream, stream.groups[name]
+
+    def read_new(self, key: str, name: str, consumer: str, count: int) -> list[EntryId]:
+        """Deliver what nobody in the group was given yet. Raises GroupLostError."""
+        stream, group = self.group(key, name)
+        delivered = stream.behind(group.last_delivered, count)
+        for entry_id in delivered:
+            group.pending[entry_id] = PendingEntry(consumer, self.now_ms())
+            group.last_delivered = entry_id
+        return delivered

@@ -1,0 +1,105 @@
+"""Streams with consumer groups."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+EntryId = tuple[int, int]
+
+#: Approximate trimming (`MAXLEN ~`) removes whole nodes of this many entries, as Redis does.
+_NODE_ENTRIES = 100
+_ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+
+
+def parse_id(text: str) -> EntryId:
+    """`ms-seq` or `ms` alone. Raises ValueError."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise ValueError(f"no stream id: {text!r}")
+    return int(found[1]), int(found[2] or 0)
+
+
+def format_id(entry_id: EntryId) -> str:
+    """The id as Redis writes it."""
+    return f"{entry_id[0]}-{entry_id[1]}"
+
+
+@dataclass
+class PendingEntry:
+    """An entry that was delivered and not acknowledged."""
+
+    consumer: str
+    delivered_ms: int
+    deliveries: int = 1
+
+
+@dataclass
+class Group:
+    """A consumer group: how far it was read, and what is pending."""
+
+    last_delivered: EntryId
+    pending: dict[EntryId, PendingEntry] = field(default_factory=dict)
+
+    def oldest_pending(
+        self, *, after: EntryId, now_ms: int, idle_ms: int
+    ) -> tuple[EntryId, PendingEntry] | None:
+        """The lowest pending id behind `after` that lay idle for `idle_ms`."""
+        found = [
+            entry_id
+            for entry_id, entry in self.pending.items()
+            if entry_id > after and now_ms - entry.delivered_ms >= idle_ms
+        ]
+        return (lowest := min(found), self.pending[lowest]) if found else None
+
+
+class Stream:
+    """Entries by id, in order, and the groups that read them."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, Group] = {}
+        self.last_id: EntryId = (0, 0)
+        self._ids: list[EntryId] = []
+        self._fields: dict[EntryId, Mapping[bytes, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, fields: Mapping[bytes, bytes], *, now_ms: int, max_len: int | None = None) -> EntryId:
+        """Append an entry; its id is Redis's clock, and always above the last."""
+        entry_id = (now_ms, 0) if now_ms > self.last_id[0] else (self.last_id[0], self.last_id[1] + 1)
+        self.last_id = entry_id
+        self._ids.append(entry_id)
+        self._fields[entry_id] = fields
+        if max_len is not None and len(self._ids) >= max_len + _NODE_ENTRIES:
+            for trimmed in self._ids[:-max_len]:
+                del self._fields[trimmed]
+            del self._ids[:-max_len]
+        return entry_id
+
+    def remove(self, entry_id: EntryId) -> bool:
+        """Delete an entry; it stays pending where it was delivered."""
+        if self._fields.pop(entry_id, None) is None:
+            return False
+        del self._ids[bisect_left(self._ids, entry_id)]
+        return True
+
+    def get(self, entry_id: EntryId) -> Mapping[bytes, bytes] | None:
+        """The fields of an entry that is still there."""
+        return self._fields.get(entry_id)
+
+    def behind(self, entry_id: EntryId, count: int) -> list[EntryId]:
+        """The first `count` ids above `entry_id`."""
+        start = bisect_right(self._ids, entry_id)
+        return self._ids[start : start + count]
+
+    def newest_since(self, since: EntryId, count: int) -> list[EntryId]:
+        """The last `count` ids from `since` on, newest first."""
+        start = max(bisect_left(self._ids, since), len(self._ids) - count)
+        return self._ids[start:][::-1]
+
+    def ids(self) -> Iterable[EntryId]:
+        """All ids, oldest first."""
+        return tuple(self._ids)
