@@ -21,9 +21,11 @@ from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
+from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.lease_holder import LeaseHolder
+from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.live_metrics import Channel
 from actors.metric_registry import MetricRegistry
@@ -56,7 +58,7 @@ from channels import (
     SnapshotChanged,
 )
 from clock import Clock, HostClock
-from exchange.protocol import Exchange, PositionsRead, StreamConnector
+from exchange.protocol import Exchange, OrderLookup, PositionsRead, StreamConnector
 from exchange.read_latency import ReadLatency
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
@@ -147,6 +149,7 @@ def service_tree(
     *,
     store: Store,
     exchange: Exchange,
+    orders: OrderLookup,
     connector: StreamConnector,
     budget: WeightBudget,
     clock: Clock,
@@ -250,8 +253,17 @@ def service_tree(
         return LedgerWriter(
             store,
             flows.book,
-            positions,
             flows.changes,
+            adoption=LedgerAdoption(
+                store,
+                flows.book,
+                positions,
+                stale_threshold_sec=settings.stale_threshold_sec,
+                metrics=flows.metrics,
+                clock=clock,
+                log=log,
+            ),
+            fill_watch=FillWatch(flows.fills, orders, store, grace_sec=settings.execution_grace_sec, log=log),
             hedge_mode=flows.hedge_mode,
             lease=flows.lease,
             ledgers_adopted=flows.ledgers_adopted,
@@ -276,7 +288,9 @@ def service_tree(
             (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
             clock=clock,
             rules=rules,
-            writer=DecisionWriter(rules, issued_by=f"{build_tag()} {settings.instance}"),
+            writer=DecisionWriter(
+                rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
+            ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, log),
             plan_stream=Keys(settings.key_prefix).plans,
             redis_address=redis_address,
@@ -362,6 +376,7 @@ class Service:
         *,
         store: Store,
         exchange: Exchange,
+        orders: OrderLookup,
         connector: StreamConnector,
         budget: WeightBudget,
         clock: Clock,
@@ -397,6 +412,7 @@ class Service:
             flows,
             store=store,
             exchange=exchange,
+            orders=orders,
             connector=connector,
             budget=budget,
             clock=clock,
@@ -445,6 +461,7 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
             flows,
             store=store,
             exchange=exchange,
+            orders=exchange,
             connector=UserStreamConnector(settings.binance_ws_url, clock=clock),
             budget=budget,
             clock=clock,

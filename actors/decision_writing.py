@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 from collections.abc import Mapping
 
 import msgspec
@@ -10,9 +10,11 @@ import msgspec
 from brain.case import Case, Rules
 from brain.numbers import plain
 from brain.permit import Decision, Kind, OpenPermit
-from brain.permit_text import audit_record, permit_json
+from brain.permit_text import audit_record, permit_json, with_signature
 from brain.plan import PlanDecision
 from brain.plan_mark import PlanMark, encode_mark
+from brain.published import cut_text, published_fields
+from settings import Secret
 from store.records import Assumed, DecisionCommit
 
 _LONGEST_DEAD_VALUE = 1024
@@ -20,23 +22,31 @@ _MOST_DEAD_FIELDS = 64
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A decision, whose plan it is about, and what it was based on (None: on the plan's text alone)."""
+    """A decision, whose plan it is about, and what it was based on (None: on the plan's text alone).
+
+    `fields` is the plan as published.
+    """
 
     entry_id: str
     plan_id: str
     symbol: str | None
     decision: Decision
     case: Case | None
+    fields: Mapping[bytes, bytes]
 
 
 class DecisionWriter:
-    """Knows the lifetimes, and who signs: `issued_by` is the build tag and the instance."""
+    """Knows the lifetimes, and who issues: `issued_by` is the build tag and the instance.
 
-    def __init__(self, rules: Rules, issued_by: str) -> None:
+    With a `signing_key`, permits end with their signature: HMAC-SHA256 over the exact text before it.
+    """
+
+    def __init__(self, rules: Rules, issued_by: str, signing_key: Secret | None = None) -> None:
         self._permit_ttl_ms = round(rules.permit_ttl_sec * 1000)
         self._reservation_life_ms = round((rules.permit_ttl_sec + rules.execution_grace_sec) * 1000)
         self._mark_ttl_ms = round((rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000)
         self._issued_by = issued_by
+        self._signing_key = signing_key
 
     def commit(
         self,
@@ -58,7 +68,13 @@ class DecisionWriter:
             issued_by=self._issued_by,
         )
         record = audit_record(
-            decision, case, plan_id=answer.plan_id, symbol=answer.symbol, issued_by=self._issued_by
+            decision,
+            case,
+            plan_id=answer.plan_id,
+            symbol=answer.symbol,
+            issued_by=self._issued_by,
+            fields=published_fields(answer.fields),
+            permit=permit,
         )
         mark = PlanMark(
             leg=decision.leg,
@@ -74,7 +90,7 @@ class DecisionWriter:
             deadline_ms=deadline_ms,
             mark=encode_mark(mark),
             mark_ttl_ms=self._mark_ttl_ms,
-            permit=permit.decode(),
+            permit=self._signed(permit).decode(),
             permit_ttl_ms=self._permit_ttl_ms,
             reservation=_reservation(decision),
             reservation_life_ms=self._reservation_life_ms,
@@ -103,21 +119,19 @@ class DecisionWriter:
             now_ms + self._reservation_life_ms,
         )
 
+    def _signed(self, permit: bytes) -> bytes:
+        if self._signing_key is None:
+            return permit
+        key = self._signing_key.reveal().encode()
+        return with_signature(permit, hmac.digest(key, permit, "sha256").hex())
+
 
 def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> tuple[str, ...]:
     """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut."""
     flat: list[str] = ["entry_id", entry_id, "error", error]
     for name, value in list(fields.items())[:_MOST_DEAD_FIELDS]:
-        flat += [_cut(name), _cut(value)]
+        flat += [cut_text(name, _LONGEST_DEAD_VALUE), cut_text(value, _LONGEST_DEAD_VALUE)]
     return tuple(flat)
-
-
-def _cut(raw: bytes) -> str:
-    text = raw[:_LONGEST_DEAD_VALUE].decode(errors="backslashreplace")
-    if len(raw) <= _LONGEST_DEAD_VALUE:
-        return text
-    digest = hashlib.sha256(raw).hexdigest()
-    return f"{text}… ({len(raw)} bytes, sha256 {digest})"
 
 
 def _reservation(decision: Decision) -> str:

@@ -19,6 +19,8 @@ from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
+from supervision.failures import reason_of
+
 _MOST_CONNECTIONS = 64
 _LONGEST_HEAD = 8 * 1024
 
@@ -56,7 +58,7 @@ class HttpServer:
         self._config.h2_max_concurrent_streams = 8
         self._app = wrap_app(cast(Framework, app), 0, "asgi")
         self._context = WorkerContext(None)
-        self._connections: dict[trio.SocketStream, None] = {}
+        self._connections: dict[trio.SocketStream, trio.CancelScope] = {}
 
     async def serve(self, listeners: list[trio.SocketListener]) -> None:
         """Serve until cancelled, then close listeners and connections at once."""
@@ -66,28 +68,32 @@ class HttpServer:
             finally:
                 for listener in listeners:
                     listener.socket.close()
-                for stream in self._connections:
-                    stream.socket.close()
+                while self._connections:
+                    self._end_oldest()
 
     async def _serve_connection(self, stream: trio.SocketStream) -> None:
         if len(self._connections) >= _MOST_CONNECTIONS:
-            oldest = next(iter(self._connections))
-            del self._connections[oldest]
-            oldest.socket.close()
-        self._connections[stream] = None
+            self._end_oldest()
+        scope = self._connections[stream] = trio.CancelScope()
         try:
-            await TCPServer(
-                self._app,
-                self._config,
-                self._context,
-                ConnectionState({}),
-                stream,  # type: ignore[arg-type]  # the annotation names TLS alone, the code takes both
-            )
+            with scope:
+                await TCPServer(
+                    self._app,
+                    self._config,
+                    self._context,
+                    ConnectionState({}),
+                    stream,  # type: ignore[arg-type]  # the annotation names TLS alone, the code takes both
+                )
         except Exception as error:  # noqa: BLE001 - what one client brings about ends that client's connection
-            self._logger.warning("HTTP connection failed", error=repr(error))
+            self._logger.warning("HTTP connection failed", why=reason_of(error))
         finally:
             self._connections.pop(stream, None)
-            stream.socket.close()
+
+    def _end_oldest(self) -> None:
+        stream = next(iter(self._connections))
+        self._connections.pop(stream).cancel()
+        # What is being sent is shielded from cancelling, but not from this.
+        stream.socket.close()
 
 
 def _address(host: str, port: int) -> str:

@@ -22,7 +22,7 @@ from channels import OnDemandRead, PushBack
 from clock import Clock
 from store.errors import FencedError, GroupLostError, StoreUnavailableError
 from store.protocol import PlanStore
-from store.records import Broken, DecisionCommit, Entry
+from store.records import Broken, Committed, DecisionCommit, Entry
 
 _BATCH = 256
 _BLOCK_MS = 2_000
@@ -118,7 +118,7 @@ class PermitEvaluator:
         """Learn Redis's clock, and whether it is the Redis that we knew."""
         run = await self._store.redis_run(self._run_id)
         self._run_id = run.run_id
-        self._settler.recovering_since_ms = run.changed_ms
+        self._settler.redis_changed_ms = run.changed_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -210,7 +210,7 @@ class PermitEvaluator:
         """The plans that need a decision; all other entries are answered, set aside or acknowledged here."""
         works: list[Work] = []
         done: list[str] = []
-        answers: list[DecisionCommit] = []
+        answers: list[tuple[Entry, Answer, DecisionCommit]] = []
         for entry in entries:
             if entry.fields is None:
                 done.append(entry.id)
@@ -220,7 +220,7 @@ class PermitEvaluator:
                 case Plan() if entry.deliveries <= _MOST_DELIVERIES:
                     works.append(Work(entry, plan))
                 case Plan() | MalformedPlan():
-                    answers.append(self._answer_unread(entry, plan))
+                    answers.append((entry, *self._answer_unread(entry, plan)))
                 case SkippedPlan():
                     done.append(entry.id)
                     self._reports.skipped(plan)
@@ -231,16 +231,18 @@ class PermitEvaluator:
         if done:
             await self._store.acknowledge_plans(fence, done)
         if answers:
-            reply = await self._store.commit_decisions(fence, answers)
-            for answer, verdict in zip(answers, reply.verdicts, strict=True):
-                if isinstance(verdict, Broken):
+            reply = await self._store.commit_decisions(fence, [commit for _, _, commit in answers])
+            for (entry, answer, _), verdict in zip(answers, reply.verdicts, strict=True):
+                if isinstance(verdict, Committed):
+                    self._reports.decided(answer, reply.now_ms - entry.published_ms)
+                elif isinstance(verdict, Broken):
                     await self._store.bury_plan(
-                        fence, answer.entry_id, ("entry_id", answer.entry_id, "error", verdict.error)
+                        fence, entry.id, ("entry_id", entry.id, "error", verdict.error)
                     )
-                    self._reports.buried(answer.entry_id, verdict.error)
+                    self._reports.buried(entry.id, verdict.error)
         return works
 
-    def _answer_unread(self, entry: Entry, plan: Plan | MalformedPlan) -> DecisionCommit:
+    def _answer_unread(self, entry: Entry, plan: Plan | MalformedPlan) -> tuple[Answer, DecisionCommit]:
         """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
         dead_fields: tuple[str, ...] = ()
         if isinstance(plan, MalformedPlan):
@@ -250,9 +252,8 @@ class PermitEvaluator:
             decision = evaluation_failed(entry.deliveries - 1)
             dead_fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
             self._reports.buried(entry.id, error)
-        answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, None)
-        now = self._clock.now()
-        self._reports.decided(answer, self._redis_clock.now_ms(now.monotonic_sec) - entry.published_ms)
-        return self._writer.commit(
-            answer, assumed=None, deadline_ms=0, created_at_sec=now.wall_ms / 1000, dead_fields=dead_fields
+        answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, None, entry.fields or {})
+        created_at_sec = self._clock.now().wall_ms / 1000
+        return answer, self._writer.commit(
+            answer, assumed=None, deadline_ms=0, created_at_sec=created_at_sec, dead_fields=dead_fields
         )

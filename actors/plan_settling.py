@@ -86,7 +86,7 @@ class PlanSettler:
         self._writer = writer
         self._reports = reports
         self._beliefs = SymbolBeliefs()
-        self.recovering_since_ms = 0
+        self.redis_changed_ms = 0
 
     async def settle(self, works: Sequence[Work], fence: str) -> list[Work]:
         """Decide and commit; answers the works that want their symbol's position read first, in order.
@@ -132,7 +132,7 @@ class PlanSettler:
             entry_ms=entry.published_ms,
             now_ms=now_ms,
             settled=work.settled,
-            recovering=now_ms < self.recovering_since_ms + self._rules.permit_ttl_sec * 1000,
+            redis_changed_ms=self.redis_changed_ms,
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,
@@ -159,7 +159,7 @@ class PlanSettler:
             if self._on_demand and not work.read_tried:
                 return None
             self._reports.missed_snapshot(plan, enabled=self._on_demand, attempted=work.read_tried)
-        answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case)
+        answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case, entry.fields or {})
         commit = self._writer.commit(
             answer,
             assumed=assumed_or_none,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -11,14 +12,16 @@ from brain.booking import (
     Booking,
     LedgerUnreadable,
     NeedsAdoption,
+    OrderMemory,
     book,
     decode_memory,
     decode_open_permit,
+    encode_memory,
     encode_open_permit,
     next_version,
 )
 from brain.permit import OpenPermit
-from brain.plan_mark import Joined, Settled, Unjoined, decode_mark, encode_mark, join
+from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
 from brain.result import ExecutedResult, RefusedResult
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
@@ -45,14 +48,14 @@ def plan_booking(
     state: BookingState,
     *,
     hedge_mode: bool,
-    contained: bool,
+    contained: Mapping[str, Decimal],
     now_sec: Decimal,
     mark_ttl_ms: int,
 ) -> BookingPlan | NeedsAdoption | Unbookable:
     """What booking `result` on `state` writes.
 
-    `contained`: the ledger was just adopted from a read of the exchange that was sent after the result
-    came, so what the result reports is in it already and is only remembered. Raises UnreadableRecordError.
+    `contained`: by order id, how much of it the adopted ledger contains already (contracts): that is only
+    remembered, and what goes beyond it is booked. Raises UnreadableRecordError.
     """
     mark = decode_mark(state.plan_mark)
     permit = None if state.permit is None else decode_open_permit(result.plan_id, state.permit)
@@ -64,15 +67,15 @@ def plan_booking(
         joined = join(order, mark, hedge_mode=hedge_mode)
         if isinstance(joined, Unjoined):
             return Unbookable(joined.error)
-        remembered = memories.get(order.order_id)
+        memory = _memory(memories.get(order.order_id), contained.get(order.order_id), now_sec)
         booking = book(
             order,
             leg=joined.leg,
             order_side=joined.order_side,
-            moves_ledger=_moves(joined, contained),
+            moves_ledger=joined.moves_ledger,
             stored=stored,
             stored_version=version,
-            memory=None if remembered is None else decode_memory(remembered),
+            memory=memory,
             permit=permit,
             now_sec=now_sec,
         )
@@ -89,6 +92,8 @@ def plan_booking(
                     fields = booking.fields | {"version": str(next_version(state.version))}
                 if booking.memory is not None:
                     memories[order.order_id] = booking.memory
+                elif memory is not None:
+                    memories[order.order_id] = encode_memory(memory)
     orders = tuple(
         OrderWrite(order_id, state.orders.get(order_id), memory)
         for order_id, memory in memories.items()
@@ -162,8 +167,12 @@ def plan_burial(entry: Entry, error: str) -> ResultCommit:
     )
 
 
-def _moves(joined: Joined, contained: bool) -> bool:
-    return joined.moves_ledger and not contained
+def _memory(stored: str | None, contained: Decimal | None, now_sec: Decimal) -> OrderMemory | None:
+    """What counts as booked of an order: what was, or what the adopted ledger contains, if that is more."""
+    memory = None if stored is None else decode_memory(stored)
+    if contained is None or (memory is not None and memory.cumulative >= contained):
+        return memory
+    return OrderMemory(contained, int(now_sec * 1000))
 
 
 def _permit_after(stored: str | None, permit: OpenPermit | None) -> str | None:

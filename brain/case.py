@@ -43,15 +43,16 @@ class Case(msgspec.Struct, frozen=True):
 
     Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
     `entry_ms` (from the entry id), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
-    `settled` says that a result for this plan came before its decision; `recovering`, that Redis restarted
-    less than one permit TTL ago. `hedge_mode` is None while the account's position mode is unknown.
+    `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
+    run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
+    `hedge_mode` is None while the account's position mode is unknown.
     """
 
     plan: Plan
     entry_ms: int
     now_ms: int
     settled: bool
-    recovering: bool
+    redis_changed_ms: int
     in_allowlist: bool
     symbol_rules: SymbolRules | None
     hedge_mode: bool | None

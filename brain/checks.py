@@ -51,6 +51,8 @@ CHECKS: tuple[Check, ...] = (
     Check("well-formed", _all, entry_checks.well_formed),
     Check("not expired", _all, entry_checks.not_expired),
     Check("not settled", _all, entry_checks.not_settled),
+    # The contract names no place for the two about a changed Redis: the first goes by the entry alone.
+    Check("survived", _all, entry_checks.survived),
     Check("allowlist", _all, entry_checks.allowlist),
     Check("on the exchange", _all, entry_checks.on_exchange),
     Check("hold", _not_reconcile_close, entry_checks.hold),
@@ -58,7 +60,7 @@ CHECKS: tuple[Check, ...] = (
     Check("fresh", _all, entry_checks.fresh),
     Check("leg", _all, entry_checks.leg),
     Check("kind", _all, position_checks.kind),
-    # The contract names no place for this one; it is for opens and adds, so it needs the kind.
+    # The second is for opens and adds, so it needs the kind.
     Check("recovering", _opens_and_adds, position_checks.not_recovering),
     Check("ledger side", _closes_and_adds, position_checks.ledger_side),
     Check("ledger quantity", _orders_but_reconcile_close, position_checks.ledger_quantity),

@@ -50,6 +50,13 @@ def not_settled(facts: Facts) -> Judgement:
     return (Reason.PLAN_ALREADY_SETTLED if settled else None), {"settled": settled}
 
 
+def survived(facts: Facts) -> Judgement:
+    """The entry is not from before Redis changed: a decision on it may have been acknowledged and lost."""
+    case = facts.case
+    lost = case.redis_changed_ms > 0 and case.entry_ms <= case.redis_changed_ms
+    return (Reason.RECOVERING if lost else None), {"came_before_redis_changed": lost}
+
+
 def allowlist(facts: Facts) -> Judgement:
     """The symbol is on the allowlist, or the plan may close a position that exists.
 

@@ -6,7 +6,7 @@ exponent. An audit record is read back by this program alone, and holds decimals
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
 import msgspec
@@ -15,7 +15,7 @@ from brain.case import Case
 from brain.facts import Facts
 from brain.numbers import EXACT, plain
 from brain.permit import Decision, Kind, Reason
-from brain.position import Leg
+from brain.position import Leg, PositionSide
 
 _NULL = msgspec.Raw(b"null")
 _JSON = msgspec.json.Encoder()
@@ -27,7 +27,8 @@ class _Permit(msgspec.Struct):
     """The members of `quantum:permit:p33:<plan_id>`, in their order; the contract says what they mean.
 
     `side` is the position's, `order_side` that of the order which the permit is for (`BUY`, `SELL`), and
-    the amounts are those of `leg`.
+    the amounts are those of `leg`. `plan_qty`, on an allow, is the quantity that the plan named when it was
+    decided: what an open or add was granted for.
     """
 
     plan_id: str
@@ -47,6 +48,7 @@ class _Permit(msgspec.Struct):
     issued_by: str
     safe_close_qty: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     safe_qty: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    plan_qty: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     details: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -54,7 +56,8 @@ class AuditRecord(msgspec.Struct, frozen=True):
     """One decision and all it was based on.
 
     `case` is None where there was none to decide on: the plan could not be read (`decision` names the
-    fields), or deciding failed. `decision` is the exact text of the outcome.
+    fields), or deciding failed. `decision` is the exact text of the outcome, `fields` the plan as published
+    (escaped and cut, see `brain/published.py`), `permit` the permit as issued, without a signature.
     """
 
     plan_id: str
@@ -62,10 +65,31 @@ class AuditRecord(msgspec.Struct, frozen=True):
     issued_by: str
     case: Case | None
     decision: msgspec.Raw
+    fields: dict[str, str] = {}
+    permit: msgspec.Raw | None = None
 
 
 class NotReplayableError(ValueError):
-    """The bytes are no audit record, or one whose outcome did not come from a case."""
+    """The bytes are no audit record (`reason` None), or one whose outcome did not come from a case."""
+
+    def __init__(self, message: str, reason: Reason | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RecordedDecision(msgspec.Struct, frozen=True):
+    """A decision as read back: as `Decision`, but the decimals in `details` stay text."""
+
+    allow: bool
+    reason: Reason
+    kind: Kind
+    leg: Leg
+    order_side: str | None
+    quantity: Decimal
+    reserve: Decimal
+    position_side: PositionSide | None
+    details: dict[str, float | int | str | bool | None]
+    warnings: tuple[str, ...] = ()
 
 
 def permit_json(
@@ -76,13 +100,10 @@ def permit_json(
     symbol: str | None,
     created_at_sec: float,
     issued_by: str,
-    sign: Callable[[bytes], str] | None = None,
 ) -> bytes:
     """The permit as the contract has it; what is not known is `null`.
 
     `created_at_sec` is this host's wall clock (epoch seconds), `issued_by` the build tag and the instance.
-    With `sign`, its answer to the exact text of the permit becomes the last member, `signature`: the text
-    that was signed is what remains when `,"signature":"…"` is cut out again.
     """
     exchange_amount = ledger_amount = _NULL
     snapshot_age_sec = None
@@ -116,38 +137,63 @@ def permit_json(
     )
     if decision.allow:
         permit.safe_close_qty = permit.safe_qty = _number(decision.quantity)
+        permit.plan_qty = _NULL if case is None else _number(case.plan.quantity)
     else:
         permit.details = {
             name: _number(value) if isinstance(value, Decimal) else value
             for name, value in decision.details.items()
         }
-    text = _JSON.encode(permit)
-    if sign is None:
-        return text
-    return b'%b,"signature":%b}' % (text[:-1], _JSON.encode(sign(text)))
+    return _JSON.encode(permit)
+
+
+def with_signature(permit: bytes, signature: str) -> bytes:
+    """The permit with one more member, its last: the text that was signed is what remains without it."""
+    return b'%b,"signature":%b}' % (permit[:-1], _JSON.encode(signature))
 
 
 def audit_record(
-    decision: Decision, case: Case | None, *, plan_id: str, symbol: str | None, issued_by: str
+    decision: Decision,
+    case: Case | None,
+    *,
+    plan_id: str,
+    symbol: str | None,
+    issued_by: str,
+    fields: Mapping[str, str],
+    permit: bytes,
 ) -> bytes:
-    """The decision and its complete input, as JSON."""
-    return _JSON.encode(AuditRecord(plan_id, symbol, issued_by, case, msgspec.Raw(_JSON.encode(decision))))
+    """The decision, its complete input and the permit, as JSON. `permit` is the text without a signature."""
+    outcome = msgspec.Raw(_JSON.encode(decision))
+    return _JSON.encode(
+        AuditRecord(plan_id, symbol, issued_by, case, outcome, dict(fields), msgspec.Raw(permit))
+    )
 
 
 def read_audit(record: bytes) -> AuditRecord:
     """The audit record in `record`. Raises NotReplayableError."""
     try:
         return _AUDIT_RECORDS.decode(record)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotReplayableError(f"not an audit record: {error}") from None
+
+
+def recorded_decision(audit: AuditRecord) -> RecordedDecision:
+    """What was decided. Raises NotReplayableError."""
+    try:
+        return _DECISIONS.decode(audit.decision)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise NotReplayableError(f"not a decision: {error}") from None
 
 
 def case_from_audit(record: bytes) -> Case:
     """The case of a decision that was made on one, to be decided again. Raises NotReplayableError."""
     audit = read_audit(record)
-    reason = _OUTCOMES.decode(audit.decision).reason
+    return case_of(audit, recorded_decision(audit).reason)
+
+
+def case_of(audit: AuditRecord, reason: Reason) -> Case:
+    """The case in a record whose outcome was `reason`. Raises NotReplayableError where it had none."""
     if audit.case is None or reason in _NOT_FROM_THE_CASE:
-        raise NotReplayableError(f"{reason} was not decided on a case")
+        raise NotReplayableError(f"{reason} was not decided on a case", reason)
     return audit.case
 
 
@@ -163,9 +209,5 @@ def _number(value: Decimal | str | None) -> msgspec.Raw:
     return msgspec.Raw(plain(value).encode()) if isinstance(value, Decimal) else _NULL
 
 
-class _Outcome(msgspec.Struct):
-    reason: Reason
-
-
 _AUDIT_RECORDS = msgspec.json.Decoder(AuditRecord)
-_OUTCOMES = msgspec.json.Decoder(_Outcome)
+_DECISIONS = msgspec.json.Decoder(RecordedDecision)

@@ -57,8 +57,11 @@ def kind(facts: Facts) -> Judgement:
 
 def not_recovering(facts: Facts) -> Judgement:
     """Redis did not restart within the last permit TTL: what it acknowledged last may be lost."""
-    recovering = facts.case.recovering
-    return (Reason.RECOVERING if recovering else None), {"recovering": recovering}
+    case = facts.case
+    since_sec = (case.now_ms - case.redis_changed_ms) / 1000
+    recovering = case.redis_changed_ms > 0 and since_sec < case.rules.permit_ttl_sec
+    compared: Details = {"seconds_since_redis_changed": since_sec if case.redis_changed_ms else None}
+    return (Reason.RECOVERING if recovering else None), compared
 
 
 def ledger_side(facts: Facts) -> Judgement:

@@ -92,6 +92,21 @@ class Exchange(Protocol):
         ...
 
 
+class OrderFill(msgspec.Struct, frozen=True):
+    """What an order has filled (contracts), and when it last changed (the exchange's clock, ms)."""
+
+    cumulative: Decimal
+    changed_ms: int
+
+
+class OrderLookup(Protocol):
+    """Single orders, for the rare fill that the stream has not told."""
+
+    async def order_fill(self, symbol: str, order_id: str) -> OrderFill:
+        """One order of the account (weight 1). `GET /fapi/v1/order`; raises as `Exchange` does."""
+        ...
+
+
 class Frame(msgspec.Struct, frozen=True):
     """One message of the private stream as it came, and when."""
 

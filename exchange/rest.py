@@ -18,7 +18,7 @@ from exchange import endpoints, wire
 from exchange.endpoints import Endpoint
 from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
-from exchange.protocol import PositionsRead, Priority
+from exchange.protocol import OrderFill, PositionsRead, Priority
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.transport import Transport
@@ -103,6 +103,14 @@ class BinanceRest:
             return {ticker.symbol: finite(ticker.quote_volume) for ticker in tickers}
         except ValueError as error:
             raise ExchangeUnavailable(f"unreadable answer: ticker: {error}") from None
+
+    async def order_fill(self, symbol: str, order_id: str) -> OrderFill:
+        params = {"symbol": symbol, "orderId": order_id}
+        order, _, _ = await self._ask(endpoints.ORDER, wire.ORDER, params, Priority.ON_DEMAND)
+        try:
+            return OrderFill(finite(order.executed_qty), order.update_time)
+        except ValueError as error:
+            raise ExchangeUnavailable(f"unreadable answer: order: {error}") from None
 
     async def synchronise_clock(self) -> None:
         await self._synchronise_unless_done_since(self._clock.now())

@@ -93,6 +93,11 @@ class DayTicker(msgspec.Struct, frozen=True, rename="camel"):
     quote_volume: Decimal
 
 
+class OrderBody(msgspec.Struct, frozen=True, rename="camel"):
+    executed_qty: Decimal
+    update_time: int
+
+
 class Body(msgspec.Struct, frozen=True):
     """The bytes of an answer with status 200."""
 
@@ -112,6 +117,7 @@ DAY_TICKERS = msgspec.json.Decoder(tuple[DayTicker, ...])
 POSITION_MODE = msgspec.json.Decoder(PositionModeBody)
 SERVER_TIME = msgspec.json.Decoder(ServerTimeBody)
 LISTEN_KEY = msgspec.json.Decoder(ListenKeyBody)
+ORDER = msgspec.json.Decoder(OrderBody)
 ERROR = msgspec.json.Decoder(ErrorBody)
 
 

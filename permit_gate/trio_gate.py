@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import trio_asyncio
@@ -94,14 +94,17 @@ def _heed_cancellation() -> None:
 async def open_trio_gate(
     redis_url: str, rules: GateRules | None = None, *, command_timeout_sec: float = 0.5, **options: Any
 ) -> AsyncIterator[TrioPermitGate]:
-    """A gate for the length of a block, with an asyncio loop of its own.
+    """A gate for the length of a block; on the trio-asyncio loop around it, else on one of its own.
 
     `options` go to redis-py (TLS, `client_name`). `command_timeout_sec`: how long Redis may take to answer
     one command; so much later than its timeout may a call return.
     """
     retry = Retry(NoBackoff(), 0)
     client = Redis.from_url(redis_url, **connection_options(retry, command_timeout_sec, options))
-    async with trio_asyncio.open_loop() as loop:
+    async with AsyncExitStack() as stack:
+        loop = trio_asyncio.current_loop.get()
+        if loop is None:
+            loop = await stack.enter_async_context(trio_asyncio.open_loop())
         try:
             yield TrioPermitGate(client, loop, rules or GateRules())
         finally:

@@ -21,6 +21,7 @@ class Keys:
         self.universe_meta = f"{prefix}:cfg:universe:meta"
         self.universe_last_ok = f"{prefix}:cfg:universe:last_ok"
         self.lease = f"{prefix}:p33:lease"
+        self.fence = f"{prefix}:p33:fence"
         self.redis_run = f"{prefix}:p33:redis_run"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"

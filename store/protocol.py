@@ -100,6 +100,14 @@ class ResultStore(Protocol):
         """Create the ledgers that are still missing; the symbols for which it did."""
         ...
 
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        """Append to the reconcile events (flat names and values)."""
+        ...
+
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
+        ...
+
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
         """Let ledgers live for another `ttl_ms`, and bring the fields that P3.4 reads into line."""
         ...

@@ -126,6 +126,8 @@ class BookingState(msgspec.Struct, frozen=True):
     orders: Mapping[str, str]
     permit: str | None
     plan_mark: str | None
+    adopted_exchange_ms: str | None = None
+    adopted_at_ms: str | None = None
 
 
 class OrderWrite(msgspec.Struct, frozen=True, array_like=True):

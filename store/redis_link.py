@@ -60,7 +60,9 @@ class RedisLink:
     """A client for one purpose: blocking reads never wait in line with writes.
 
     redis-py's own retries are off (a retried write may run twice, and a dead server would take seconds to
-    report); every call has a trio deadline instead, which also covers a server that accepts and is silent.
+    report), and so is its socket timeout: it sends under `asyncio.wait_for`, which up to Python 3.11 swallows
+    a cancellation that comes as the sending ends, and trio-asyncio cancels only once. Every call has a trio
+    deadline instead, which also covers a server that accepts and is silent.
     """
 
     def __init__(self, url: str, *, timeout_sec: float, **tls: Any) -> None:
@@ -69,6 +71,7 @@ class RedisLink:
             url,
             protocol=3,
             retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
             socket_connect_timeout=timeout_sec,
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             decode_responses=False,

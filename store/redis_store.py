@@ -138,7 +138,7 @@ class RedisStore:
             (
                 "HMGET", self._keys.ledger(symbol),
                 "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",
-                "version",
+                "version", "adopted_exchange_ms", "adopted_at_ms",
             ),
             ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
             ("GET", self._keys.plan_mark(plan_id)),
@@ -147,18 +147,20 @@ class RedisStore:
         ledger, permit, mark, *memories = await self._writes.pipeline(commands)
         if isinstance(ledger, Exception):
             raise StoreRefusedError(f"ledger of {symbol}: {ledger}")
-        amount, order_id, order_time, long_amount, short_amount, version = map(read_text, ledger)
+        stored = [read_text(value) for value in ledger]
         remembered = {
             order: text
             for order, memory in zip(order_ids, memories, strict=True)
             if (text := read_text(memory)) is not None
         }
         return BookingState(
-            StoredLedger(amount, order_id, order_time, long_amount, short_amount),
-            version,
-            remembered,
-            read_text(permit),
-            read_text(mark),
+            ledger=StoredLedger(*stored[:5]),
+            version=stored[5],
+            orders=remembered,
+            permit=read_text(permit),
+            plan_mark=read_text(mark),
+            adopted_exchange_ms=stored[6],
+            adopted_at_ms=stored[7],
         )
 
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
@@ -178,6 +180,9 @@ class RedisStore:
     async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
         answer = await self._scripts.run("adopt_ledgers", self._keys.prefix, fence, ttl_ms, _pack(adoptions))
         return [symbol.decode() for symbol in answer]
+
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        await self._scripts.run("emit_event", self._keys.prefix, fence, _pack(fields))
 
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
         await self._scripts.run("renew_ledgers", self._keys.prefix, fence, ttl_ms, *symbols)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -164,8 +165,8 @@ class Keyspace:
             self.delete(key)
 
     def become(self, other: Keyspace) -> None:
-        """Hold what `other` holds from now on; `other` is not to be used any more."""
-        self._values, self._ends_ms = other._values, other._ends_ms
+        """Hold what `other` holds now."""
+        self._values, self._ends_ms = copy.deepcopy(other._values), dict(other._ends_ms)
 
     def _get(self, key: str) -> Value | None:
         ends_ms = self._ends_ms.get(key)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import trio
 
 from store.errors import GroupLostError
 from store.memory.faults import Faults
 from store.memory.keyspace import Keyspace, encoded
-from store.memory.streams import EntryId, Group, Stream, format_id, parse_id
+from store.memory.streams import EntryId, Group, PendingEntry, Stream, format_id, parse_id
 
-Text = str | bytes
+Text: TypeAlias = str | bytes
 
 
 class MemoryRedis:
@@ -42,15 +42,14 @@ class MemoryRedis:
         """
         self.runs += 1
         if with_keys_of is not None:
-            self.keyspace.become(with_keys_of.copy().keyspace)
+            self.keyspace.become(with_keys_of.keyspace)
         self.wake_readers()
 
     def copy(self) -> MemoryRedis:
         """Another server that holds the same keys."""
-        twin = MemoryRedis(self.now_ms)
-        for key in self.keyspace.keys():
-            twin.keyspace.put(key, copy.deepcopy(self.keyspace.value(key)), self.keyspace.ttl_ms(key))
-        return twin
+        other = MemoryRedis(self.now_ms)
+        other.keyspace.become(self.keyspace)
+        return other
 
     def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
         """Publish; the entry's id."""
@@ -156,3 +155,16 @@ class MemoryRedis:
             group.pending[entry_id] = PendingEntry(consumer, self.now_ms())
             group.last_delivered = entry_id
         return delivered
+
+    async def stirred(self, key: str) -> None:
+        """Wait until there may be something new at `key`, or a fault: look again then."""
+        await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
+
+    def wake_readers(self) -> None:
+        """Let all blocked reads look again."""
+        for lot in self._waiting.values():
+            lot.unpark_all()
+
+    def _stir(self, key: str) -> None:
+        if key in self._waiting:
+            self._waiting[key].unpark_all()

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 import trio
+import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.http_server import AddressUnusableError

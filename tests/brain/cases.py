@@ -115,7 +115,7 @@ def case(the_plan: Plan | None = None, amount: str = "0.038", **changes: Any) ->
         entry_ms=NOW_MS - 100,
         now_ms=NOW_MS,
         settled=False,
-        recovering=False,
+        redis_changed_ms=0,
         in_allowlist=True,
         symbol_rules=BTCUSDT,
         hedge_mode=False,

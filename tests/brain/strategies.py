@@ -70,7 +70,7 @@ def sound_cases(draw: st.DrawFn) -> Case:
         entry_ms=NOW_MS - 100,
         now_ms=NOW_MS,
         settled=False,
-        recovering=False,
+        redis_changed_ms=0,
         in_allowlist=True,
         symbol_rules=SymbolRules("BTCUSDT", True, step, step, step * draw(st.sampled_from((10**6, 7)))),
         hedge_mode=hedge,
@@ -114,7 +114,7 @@ _IN_PLAN: dict[str, SearchStrategy[Any]] = {
 _IN_CASE: dict[str, SearchStrategy[Any]] = {
     "entry_ms": st.integers(NOW_MS - 10_000, NOW_MS + 1000),
     "settled": st.just(True),
-    "recovering": st.just(True),
+    "redis_changed_ms": st.integers(NOW_MS - 120_000, NOW_MS),
     "in_allowlist": st.just(False),
     "symbol_rules": st.none()
     | st.just(SymbolRules("BTCUSDT", False, Decimal("0.01"), Decimal("0.05"), Decimal(1))),

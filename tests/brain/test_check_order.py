@@ -15,8 +15,8 @@ from brain.permit import Kind, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcile_close, snapshot
 
 CONTRACT = (
-    "well-formed → not expired → not settled → allowlist → on the exchange → hold → snapshot present → "
-    "fresh → leg → kind → recovering → ledger side → ledger quantity → cooldown → in flight → quantity"
+    "well-formed → not expired → not settled → survived → allowlist → on the exchange → hold → "
+    "snapshot present → fresh → leg → kind → recovering → ledger side → ledger quantity → cooldown → in flight → quantity"
 )
 
 
@@ -33,6 +33,7 @@ OPENING = [
     Fault("well-formed", Reason.MALFORMED_PLAN, {"reduce_only": None}, {}),
     Fault("not expired", Reason.PLAN_EXPIRED, {}, {"entry_ms": NOW_MS - 60_000}),
     Fault("not settled", Reason.PLAN_ALREADY_SETTLED, {}, {"settled": True}),
+    Fault("survived", Reason.RECOVERING, {}, {"redis_changed_ms": NOW_MS}),
     Fault("allowlist", Reason.SYMBOL_NOT_IN_ALLOWLIST, {}, {"in_allowlist": False}),
     Fault("on the exchange", Reason.SYMBOL_NOT_ON_EXCHANGE, {}, {"symbol_rules": None}),
     Fault("hold", Reason.RECONCILE_HOLD_ACTIVE, {}, {"hold": True}),
@@ -40,7 +41,7 @@ OPENING = [
     Fault("fresh", Reason.STALE_EXCHANGE_STATE, {}, {"snapshot": snapshot("0", age_sec=60)}),
     Fault("leg", Reason.POSITION_SIDE_REQUIRED, {}, {"hedge_mode": True}),
     Fault("kind", Reason.MALFORMED_PLAN, {"eval_type": "EXIT"}, {}),
-    Fault("recovering", Reason.RECOVERING, {}, {"recovering": True}),
+    Fault("recovering", Reason.RECOVERING, {}, {"redis_changed_ms": NOW_MS - 1000}),
     Fault("ledger quantity", Reason.RECONCILE_REQUIRED_QTY_MISMATCH, {}, {"ledger": ledger("1")}),
     Fault("cooldown", Reason.COOLDOWN_IN_FLIGHT, {}, {"cooldown_text": str(NOW_MS)}),
     Fault(
@@ -52,7 +53,7 @@ OPENING = [
     Fault("quantity", Reason.BELOW_MIN_QTY, {"quantity": Decimal("0.0001")}, {}),
 ]
 ADDING = [
-    Fault("recovering", Reason.RECOVERING, {}, {"recovering": True}),
+    Fault("recovering", Reason.RECOVERING, {}, {"redis_changed_ms": NOW_MS - 1000}),
     Fault("ledger side", Reason.RECONCILE_REQUIRED_SIDE_MISMATCH, {}, {"ledger": ledger("-1")}),
     *OPENING[-3:],
 ]

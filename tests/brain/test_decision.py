@@ -245,8 +245,21 @@ def test_a_plan_that_can_only_close_is_no_entry_whatever_the_position(closing: P
 
 
 def test_closes_go_on_while_recovering() -> None:
-    assert decide(case(recovering=True)).allow
-    assert decide(case(plan(action="UPDATE_SL"), recovering=True)).allow
+    changed_ms = NOW_MS - 1000
+    assert decide(case(redis_changed_ms=changed_ms)).allow
+    assert decide(case(plan(action="UPDATE_SL"), redis_changed_ms=changed_ms)).allow
+
+
+def test_opens_go_on_one_permit_ttl_after_redis_changed() -> None:
+    ttl_ms = round(RULES.permit_ttl_sec * 1000)
+    assert decide(case(entry(), "0", redis_changed_ms=NOW_MS - ttl_ms + 1)).reason is Reason.RECOVERING
+    assert decide(case(entry(), "0", redis_changed_ms=NOW_MS - ttl_ms)).allow
+
+
+def test_a_close_from_before_redis_changed_is_not_allowed() -> None:
+    came_before = case(entry_ms=NOW_MS - 100, redis_changed_ms=NOW_MS - 100)
+    assert decide(came_before).reason is Reason.RECOVERING
+    assert decide(case(entry_ms=NOW_MS - 99, redis_changed_ms=NOW_MS - 100)).allow
 
 
 def test_nothing_is_no_order_even_where_the_exchange_names_no_minimum() -> None:

@@ -67,7 +67,7 @@ def test_an_allow_never_exceeds_what_the_rules_leave(case: Case) -> None:
     else:
         assert case.in_allowlist
         assert case.symbol_rules.trading
-        assert not case.recovering
+        assert case.now_ms - case.redis_changed_ms >= case.rules.permit_ttl_sec * 1000
         assert plan.side is not None
         assert (decision.quantity, decision.reserve) == (Decimal(0), plan.quantity)
         assert decision.order_side == plan.side.value
@@ -106,7 +106,9 @@ def test_the_trail_ends_where_the_decision_was_made(case: Case) -> None:
 @given(cases())
 def test_an_audit_record_gives_the_same_decision_again(case: Case) -> None:
     decision = decide(case)
-    record = audit_record(decision, case, plan_id="plan-1", symbol="BTCUSDT", issued_by="test")
+    record = audit_record(
+        decision, case, plan_id="plan-1", symbol="BTCUSDT", issued_by="test", fields={}, permit=b"{}"
+    )
     again = case_from_audit(record)
     assert again == case
     assert decide(again) == decision

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from decimal import Decimal
 from typing import Any
@@ -23,7 +21,9 @@ from brain.permit_text import (
     case_from_audit,
     permit_json,
     read_audit,
+    recorded_decision,
     same_outcome,
+    with_signature,
 )
 from brain.plan import MalformedPlan, Side
 from brain.position import Leg
@@ -61,6 +61,18 @@ def text_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTC
     )
 
 
+def record_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+    return audit_record(
+        decision,
+        the_case,
+        plan_id="plan-1",
+        symbol=symbol,
+        issued_by="v1 host:8045",
+        fields={"plan_id": "plan-1", "k_heat": "0.3"},
+        permit=text_of(decision, the_case, symbol),
+    )
+
+
 def permit(the_case: Case) -> dict[str, Any]:
     """The permit as a consumer reads it, numbers as they are written."""
     read: dict[str, Any] = json.loads(
@@ -74,7 +86,7 @@ def test_an_allowed_close() -> None:
         b'{"plan_id":"plan-1","symbol":"BTCUSDT","allow":true,"reason":"sanity_checks_passed","kind":"close",'
         b'"side":"LONG","order_side":"SELL","leg":"BOTH","exchange_position_amt":0.038,'
         b'"ledger_position_amt":0.038,"ledger_amt":0.038,"snapshot_age_sec":0.5,"created_at":1760000000.25,'
-        b'"ts_epoch":1760000000,"issued_by":"v1 host:8045","safe_close_qty":0.028,"safe_qty":0.028}'
+        b'"ts_epoch":1760000000,"issued_by":"v1 host:8045","safe_close_qty":0.028,"safe_qty":0.028,"plan_qty":null}'
     )
 
 
@@ -159,24 +171,17 @@ def test_numbers_are_exact_and_never_in_exponent_form() -> None:
     assert b'"asked_qty":0.000000000001,' in text_of(decide(below), below)
 
 
-def test_a_signature_is_the_last_member_and_covers_the_exact_rest() -> None:
-    def sign(text: bytes) -> str:
-        return hmac.new(b"key", text, hashlib.sha256).hexdigest()
-
+def test_a_signature_is_the_last_member_and_leaves_the_rest_as_it_was() -> None:
     unsigned = text_of(decide(case()), case())
-    signed = permit_json(
-        decide(case()),
-        case(),
-        plan_id="plan-1",
-        symbol="BTCUSDT",
-        created_at_sec=CREATED_AT_SEC,
-        issued_by="v1 host:8045",
-        sign=sign,
-    )
-    signature = json.loads(signed)["signature"]
-    assert signature == sign(unsigned)
-    assert signed.replace(b',"signature":"%b"' % signature.encode(), b"") == unsigned
+    signed = with_signature(unsigned, "00ff")
+    assert signed.replace(b',"signature":"00ff"', b"") == unsigned
     assert list(json.loads(signed))[-1] == "signature"
+
+
+def test_an_allow_names_the_quantity_that_the_plan_asked_for() -> None:
+    assert permit(case(entry(quantity="0.010"), "0"))["plan_qty"] == Decimal("0.01")
+    assert permit(case(plan(quantity=Decimal("0.02"))))["plan_qty"] == Decimal("0.02")
+    assert permit(case())["plan_qty"] is None
 
 
 def test_text_from_outside_cannot_break_out_of_its_string() -> None:
@@ -196,7 +201,7 @@ def test_every_permit_can_be_read_by_any_json_reader(the_case: Case) -> None:
     decision = decide(the_case)
     text = text_of(decision, the_case)
     read = json.loads(text, parse_float=Decimal, parse_int=Decimal)
-    quantities = {"safe_close_qty", "safe_qty"} if decision.allow else {"details"}
+    quantities = {"safe_close_qty", "safe_qty", "plan_qty"} if decision.allow else {"details"}
     assert set(read) == ALWAYS | quantities
     if decision.allow:
         assert read["safe_close_qty"] == read["safe_qty"] == decision.quantity
@@ -208,12 +213,11 @@ def test_every_permit_can_be_read_by_any_json_reader(the_case: Case) -> None:
 
 def test_an_audit_record_holds_the_whole_case() -> None:
     denied = case(ledger=ledger("0.03", last_order_id="17"), cooldown_text="x")
-    record = audit_record(
-        decide(denied), denied, plan_id="plan-1", symbol="BTCUSDT", issued_by="v1 host:8045"
-    )
-    audit = read_audit(record)
+    audit = read_audit(record_of(decide(denied), denied))
     assert (audit.plan_id, audit.symbol, audit.issued_by) == ("plan-1", "BTCUSDT", "v1 host:8045")
     assert audit.case == denied
+    assert audit.fields == {"plan_id": "plan-1", "k_heat": "0.3"}
+    assert audit.permit is not None and bytes(audit.permit) == text_of(decide(denied), denied)
     assert same_outcome(audit, decide(denied))
     assert not same_outcome(audit, decide(case()))
 
@@ -225,9 +229,10 @@ def test_an_audit_record_holds_the_whole_case() -> None:
 def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
     decision: Decision, the_case: Case | None
 ) -> None:
-    record = audit_record(decision, the_case, plan_id="plan-1", symbol=None, issued_by="test")
-    with pytest.raises(NotReplayableError):
+    record = record_of(decision, the_case, None)
+    with pytest.raises(NotReplayableError) as refusal:
         case_from_audit(record)
+    assert refusal.value.reason is decision.reason
     assert same_outcome(read_audit(record), decision)
 
 
@@ -235,3 +240,20 @@ def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
 def test_what_is_no_audit_record_is_refused(record: bytes) -> None:
     with pytest.raises(NotReplayableError):
         read_audit(record)
+
+
+@pytest.mark.parametrize(
+    "outcome", [b"{}", b"[]", b'{"allow":true,"reason":"of a later build"}', b"[" * 100_000 + b"]" * 100_000]
+)
+def test_a_record_whose_outcome_nobody_can_read_is_refused(outcome: bytes) -> None:
+    record = b'{"plan_id":"a","symbol":null,"issued_by":"b","case":null,"decision":%b}' % outcome
+    with pytest.raises(NotReplayableError) as refusal:
+        case_from_audit(record)
+    assert refusal.value.reason is None
+
+
+@given(cases())
+def test_a_recorded_decision_is_what_was_decided(the_case: Case) -> None:
+    decision = decide(the_case)
+    read = recorded_decision(read_audit(record_of(decision, the_case)))
+    assert msgspec.to_builtins(read) == msgspec.to_builtins(decision)

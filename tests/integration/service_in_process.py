@@ -115,6 +115,7 @@ async def running_service(
             flows,
             store=store,
             exchange=exchange,
+            orders=exchange,
             connector=UserStreamConnector(own.binance_ws_url, clock=clock),
             budget=budget,
             clock=clock,

@@ -1,0 +1,135 @@
+"""Follows the fills that the private stream tells: what adopted ledgers contain, what nobody explains."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.heartbeat import Heartbeat
+from brain.fill_memory import FillMemory, ToldFill
+from brain.numbers import plain
+from channels import DropOldest, FillObserved
+from exchange.errors import AskLater, ExchangeError, ExchangeRejected
+from exchange.protocol import OrderLookup
+from store.protocol import ResultStore
+
+_PUSH_WITHIN_SEC = 1.0
+_LOOKUP_PAUSE_SEC = 0.5
+_SWEEP_SEC = 1.0
+
+
+class FillWatch:
+    """Part of the ledger writer. It outlives none of its incarnations: what it has not heard, it asks for."""
+
+    def __init__(
+        self,
+        fills: DropOldest[FillObserved],
+        orders: OrderLookup,
+        store: ResultStore,
+        *,
+        grace_sec: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """`grace_sec`: how long after a fill its result may come before somebody else is suspected."""
+        self._fills = fills
+        self._orders = orders
+        self._store = store
+        self._grace_sec = grace_sec
+        self._log = log
+        self._memory = FillMemory()
+        self._told = trio.lowlevel.ParkingLot()
+
+    async def listen(self, heartbeat: Heartbeat) -> None:
+        """Take in fills until cancelled."""
+        with heartbeat.strand() as strand:
+            while True:
+                with strand.idle():
+                    fills = await self._fills.receive_all()
+                for fill in fills:
+                    self._memory.told(
+                        ToldFill(
+                            fill.symbol,
+                            fill.leg,
+                            fill.order_id,
+                            fill.client_order_id,
+                            fill.order_side,
+                            fill.cumulative,
+                            fill.status,
+                            fill.transaction_ms,
+                            fill.received.monotonic_sec,
+                        )
+                    )
+                self._told.unpark_all()
+
+    def booked(self, symbol: str, order_id: str) -> None:
+        """A result for the order was booked."""
+        self._memory.booked(symbol, order_id)
+
+    def told_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal | None:
+        """What the stream has told so far of what the order had filled by `exchange_ms`; None for nothing."""
+        return self._memory.filled_until(symbol, order_id, exchange_ms)
+
+    async def filled_until(
+        self, symbol: str, order_id: str, exchange_ms: int, heartbeat: Heartbeat
+    ) -> Decimal:
+        """What the order had filled by `exchange_ms` (contracts): from the stream, else from the exchange.
+
+        Waits for the exchange if need be: a guess would count a fill twice or not at all.
+        """
+        with trio.move_on_after(_PUSH_WITHIN_SEC):
+            while (filled := self._memory.filled_until(symbol, order_id, exchange_ms)) is None:
+                await self._told.park()
+            return filled
+        while True:
+            try:
+                with heartbeat.waiting_for("the exchange's word on an order"):
+                    fill = await self._orders.order_fill(symbol, order_id)
+            except AskLater as error:
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep_until(error.until.monotonic_sec)
+            except ExchangeRejected as error:
+                # An order that this account does not have is in no position of it.
+                self._log.warning("Unknown order", symbol=symbol, order_id=order_id, error=str(error))
+                return Decimal(0)
+            except ExchangeError as error:
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep(_LOOKUP_PAUSE_SEC)
+            else:
+                return fill.cumulative if fill.changed_ms <= exchange_ms else Decimal(0)
+
+    async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
+        """Report fills for which no result came, until cancelled: something moved the exchange, not we."""
+        with heartbeat.strand() as strand:
+            while True:
+                with strand.idle():
+                    await trio.sleep(_SWEEP_SEC)
+                for fill in self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec):
+                    state = await self._store.booking_state(fill.symbol, "", (fill.order_id,))
+                    if fill.order_id not in state.orders:
+                        await self._report(fill, state.ledger.last_known_amt, fence)
+
+    async def _report(self, fill: ToldFill, ledger_amount: str | None, fence: str) -> None:
+        self._log.warning(
+            f"{fill.symbol}: the exchange moved by no order of ours",
+            cause=fill.cause,
+            order_id=fill.order_id,
+            quantity=plain(fill.cumulative),
+        )
+        await self._store.emit_event(
+            fence,
+            (
+                "event", "LEDGER_DIVERGED",
+                "symbol", fill.symbol,
+                "cause", fill.cause,
+                "ledger_amt", "" if ledger_amount is None else ledger_amount,
+                "order_id", fill.order_id,
+                "client_order_id", fill.client_order_id,
+                "position_side", fill.leg,
+                "side", fill.order_side,
+                "cumulative_qty", plain(fill.cumulative),
+                "order_status", fill.status,
+                "transaction_ms", str(fill.transaction_ms),
+            ),
+        )  # fmt: skip

@@ -1,0 +1,175 @@
+"""Gives every symbol a ledger, once: 0 where it is first seen flat, else the exchange's amount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.heartbeat import Heartbeat
+from actors.result_booking import LEDGER_TTL_MS
+from brain.adoption import adopted_state, encode_adopted
+from brain.booking import adopt
+from brain.numbers import NotANumberError, parse_decimal
+from brain.position import LegPosition
+from channels import DropOldest, MetricEvent, SetGauge, SnapshotBook
+from clock import Clock
+from exchange.errors import AskLater, ExchangeError
+from exchange.shared_read import SharedRead
+from store.protocol import ResultStore
+from store.records import Adoption
+
+_EXCHANGE_PAUSE_SEC = 0.5
+
+
+class LedgerAdoption:
+    """Part of the ledger writer: which ledgers there are, and how those come to be that are missing.
+
+    A ledger that disagrees with the exchange is left as it is, and kept from expiring: a mismatch must not
+    heal by itself. Only where there is none at all is one adopted.
+    """
+
+    def __init__(
+        self,
+        store: ResultStore,
+        book: SnapshotBook,
+        positions: SharedRead,
+        *,
+        stale_threshold_sec: float,
+        metrics: DropOldest[MetricEvent],
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._positions = positions
+        self._stale_threshold_sec = stale_threshold_sec
+        self._metrics = metrics
+        self._clock = clock
+        self._log = log
+        self._amounts: dict[str, str] = {}
+
+    async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
+        """A ledger for every symbol of the account, once each has a snapshot."""
+        rows = await self._read_positions(heartbeat)
+        for symbol in rows:
+            while self._book.get(symbol) is None:
+                with heartbeat.waiting_for(f"the first snapshot of {symbol}"):
+                    await self._book.changed()
+        await self._create(rows, fence)
+
+    async def adopt_new(self, symbols: Iterable[str], fence: str) -> None:
+        """A ledger for those of `symbols` that are not known to have one, where the book is fresh."""
+        now = self._clock.now()
+        legs: dict[str, tuple[LegPosition, ...]] = {}
+        for symbol in symbols:
+            snapshot = None if symbol in self._amounts else self._book.get(symbol)
+            if snapshot is None or not self._book.believed(snapshot):
+                continue
+            if snapshot.verified_at.age_sec(now) <= self._stale_threshold_sec:
+                legs[symbol] = snapshot.legs
+        await self._create(legs, fence)
+
+    async def adopt_for(self, symbol: str, fence: str, heartbeat: Heartbeat) -> bool:
+        """Create the ledger that a result misses, from a read that is sent after the result came.
+
+        True: that read's amount was adopted, and what the result reports is in it. A symbol that the
+        exchange does not show begins flat, and the result moves it.
+        """
+        legs = (await self._read_positions(heartbeat)).get(symbol, ())
+        created = await self._create({symbol: legs}, fence)
+        return bool(legs) and symbol in created
+
+    async def renew(self, fence: str) -> None:
+        """Let ledgers live while position or ledger are not flat; make up for lost and corrected ones."""
+        symbols = self._book.symbols()
+        stored = await self._store.ledger_amounts(symbols)
+        corrected = [symbol for symbol, amount in stored.items() if self._amounts.get(symbol) != amount]
+        held = [symbol for symbol in symbols if stored.get(symbol, "0") != "0" or self._holds(symbol)]
+        if renewed := list(dict.fromkeys((*corrected, *held))):
+            await self._store.renew_ledgers(fence, renewed, LEDGER_TTL_MS)
+        missing = [symbol for symbol in symbols if symbol not in stored]
+        for symbol in missing:
+            self._amounts.pop(symbol, None)
+        self._note(stored)
+        await self.adopt_new(missing, fence)
+
+    def booked(self, symbol: str, amount: str) -> None:
+        """A booking has made the ledger `amount`."""
+        self._note({symbol: amount})
+
+    async def _read_positions(self, heartbeat: Heartbeat) -> Mapping[str, tuple[LegPosition, ...]]:
+        """All positions by symbol, by a read that is sent from now on."""
+        now = self._clock.now()
+        while True:
+            try:
+                with heartbeat.waiting_for("the exchange's positions"):
+                    read = await self._positions.read(now)
+            except AskLater as error:
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep_until(error.until.monotonic_sec)
+            except ExchangeError as error:
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep(_EXCHANGE_PAUSE_SEC)
+            else:
+                legs: dict[str, tuple[LegPosition, ...]] = {}
+                for row in read.rows:
+                    legs[row.symbol] = (*legs.get(row.symbol, ()), row.position)
+                return legs
+
+    async def _create(self, legs: Mapping[str, tuple[LegPosition, ...]], fence: str) -> list[str]:
+        """Create the ledgers that are missing, and say which; one with a position is an event."""
+        created: list[str] = []
+        if not legs:
+            return created
+        stored = await self._store.ledger_amounts(list(legs))
+        missing = [symbol for symbol in legs if symbol not in stored]
+        if missing:
+            now_ms = await self._store.redis_now_ms()
+            adoptions = [_adoption(symbol, legs[symbol], now_ms, self._now_sec()) for symbol in missing]
+            created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
+            for symbol in created:
+                if any(row.amount for row in legs[symbol]):
+                    self._log.info(f"{symbol}: Ledger adopted from the exchange")
+            stored = await self._store.ledger_amounts(list(legs))
+        self._note(stored)
+        return created
+
+    def _now_sec(self) -> Decimal:
+        return Decimal(self._clock.now().wall_ms).scaleb(-3)
+
+    def _holds(self, symbol: str) -> bool:
+        snapshot = self._book.get(symbol)
+        return snapshot is not None and any(row.amount for row in snapshot.legs)
+
+    def _note(self, stored: Mapping[str, str]) -> None:
+        for symbol, text in stored.items():
+            if self._amounts.get(symbol) == text:
+                continue
+            self._amounts[symbol] = text
+            try:
+                amount = parse_decimal(text)
+            except NotANumberError:
+                self._log.warning(f"{symbol}: the ledger cannot be read", stored=text[:40])
+            else:
+                if self._book.get(symbol) is not None:
+                    self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
+
+
+def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int, now_sec: Decimal) -> Adoption:
+    fields = adopt(legs, now_sec=now_sec) | {
+        "adopted_exchange_ms": encode_adopted(adopted_state(legs)),
+        "adopted_at_ms": str(now_ms),
+    }
+    event: tuple[str, ...] = ()
+    if any(row.amount for row in legs):
+        event = (
+            "event", "LEDGER_ADOPTED",
+            "symbol", symbol,
+            "ledger_amt", fields["last_known_amt"],
+            "adopted_exchange_ms", fields["adopted_exchange_ms"],
+            "timestamp", fields["last_update_ts"],
+        )  # fmt: skip
+    return Adoption(symbol, tuple(text for pair in fields.items() for text in pair), event)

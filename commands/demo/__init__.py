@@ -1,0 +1,42 @@
+"""`position-state-brain demo`: exchange, Redis, daemon and the services around it, all on this machine.
+
+Nothing that the environment names is touched, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+from rich.console import Console
+
+from commands.demo.stage import DemoFailedError, perform
+from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError
+
+_INTERRUPTED = 130
+
+
+def main(seconds: float | None = None) -> int:
+    """Run until `seconds` are over, or until Ctrl-C without them; the exit code.
+
+    0: every plan was answered as it had to be, and the ledger equals the exchange. 1: not so, or the demo
+    could not run. 130: ended by a second Ctrl-C, or by one before it had begun.
+    """
+    console = Console(highlight=False)
+    try:
+        agreed = trio.run(partial(perform, seconds, console))
+    except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError) as group:
+        for error in _leaves(group):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"demo: {error}", markup=False)
+        code = 1
+    else:
+        code = _INTERRUPTED if agreed is None else 0 if agreed else 1
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors in a group of groups."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,0 +1,147 @@
+"""What the demo asks of the simulated exchange: signed orders as an executor sends them, and its controls."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+
+_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+_BAD_REQUEST = 400
+
+T = TypeVar("T")
+
+
+class OrderRefusedError(Exception):
+    """The exchange refused an order; with its code and sentence."""
+
+
+class TradedSymbol(msgspec.Struct, frozen=True):
+    """A symbol's market order rules, in contracts, and its price at the start."""
+
+    name: str
+    step: Decimal
+    smallest: Decimal
+    price: Decimal
+
+
+class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """The exchange's answer to an order that it executed."""
+
+    order_id: int
+    status: str
+    side: str
+    executed_qty: Decimal
+
+
+class RequestCost(msgspec.Struct, frozen=True):
+    """One request in the exchange's log: when it came (epoch ms), what it asked for, what it weighed."""
+
+    wall_time_ms: int
+    path: str
+    weight: int
+
+
+class _Filter(msgspec.Struct, rename="camel"):
+    filter_type: str
+    step_size: Decimal = Decimal(0)
+    min_qty: Decimal = Decimal(0)
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    filters: list[_Filter]
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+class _Premium(msgspec.Struct, rename="camel"):
+    symbol: str
+    mark_price: Decimal
+
+
+class _Position(msgspec.Struct):
+    symbol: str
+    amount: Decimal
+
+
+class _RequestLog(msgspec.Struct):
+    records: list[RequestCost]
+
+
+class ExchangeClient:
+    """Asks one simulated exchange. `used_weight` is what its last order answer said of this minute."""
+
+    def __init__(self, http: httpx.AsyncClient, rest_url: str, api_key: str, api_secret: str) -> None:
+        self._http = http
+        self._url = rest_url
+        self._api_key = api_key
+        self._secret = api_secret.encode()
+        self.used_weight = 0
+
+    async def symbols(self) -> list[TradedSymbol]:
+        """Every symbol, in the exchange's order."""
+        info = await self._get("/fapi/v1/exchangeInfo", _ExchangeInfo)
+        prices = await self._get("/fapi/v1/premiumIndex", list[_Premium])
+        price_of = {row.symbol: row.mark_price for row in prices}
+        found: list[TradedSymbol] = []
+        for row in info.symbols:
+            lot = next(one for one in row.filters if one.filter_type == "MARKET_LOT_SIZE")
+            found.append(TradedSymbol(row.symbol, lot.step_size, lot.min_qty, price_of[row.symbol]))
+        return found
+
+    async def market_order(
+        self, symbol: str, side: str, quantity: Decimal, *, reduce_only: bool, client_order_id: str
+    ) -> OrderAnswer:
+        """Send a market order and wait for its execution. Raises OrderRefusedError."""
+        query = urlencode(
+            {
+                "symbol": symbol,
+                "side": side,
+                "type": "MARKET",
+                "quantity": f"{quantity:f}",
+                "reduceOnly": str(reduce_only).lower(),
+                "newClientOrderId": client_order_id,
+                "newOrderRespType": "RESULT",
+                "timestamp": time.time_ns() // 1_000_000,
+            }
+        )
+        signature = hmac.new(self._secret, query.encode(), sha256).hexdigest()
+        answer = await self._http.post(
+            f"{self._url}/fapi/v1/order?{query}&signature={signature}",
+            headers={"X-MBX-APIKEY": self._api_key},
+        )
+        self.used_weight = int(answer.headers.get(_WEIGHT_HEADER, self.used_weight))
+        if answer.status_code >= _BAD_REQUEST:
+            raise OrderRefusedError(f"{side} {quantity:f} {symbol}: {answer.text}")
+        return msgspec.json.decode(answer.content, type=OrderAnswer, strict=False)
+
+    async def move_position(self, symbol: str, delta: Decimal) -> None:
+        """Trade `delta` contracts past everybody: what a person at the exchange's own screen does."""
+        await self._control("/position", {"symbol": symbol, "delta": f"{delta:f}"})
+
+    async def positions(self) -> dict[str, Decimal]:
+        """The signed positions that are not flat, as they are now."""
+        rows = await self._get("/simulator/positions", list[_Position])
+        return {row.symbol: row.amount for row in rows}
+
+    async def request_costs(self, since_ms: int) -> list[RequestCost]:
+        """The requests of everybody since then (epoch ms); the log keeps the last 20 000."""
+        return (await self._get(f"/simulator/requests?since_ms={since_ms}", _RequestLog)).records
+
+    async def _get(self, path: str, expected: type[T]) -> T:
+        answer = await self._http.get(self._url + path)
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=expected, strict=False)
+
+    async def _control(self, path: str, body: dict[str, Any]) -> None:
+        answer = await self._http.post(f"{self._url}/simulator{path}", content=msgspec.json.encode(body))
+        answer.raise_for_status()

@@ -1,0 +1,85 @@
+"""Plans and intents as their publishers write them, in both dialects of `apply.plan`."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from random import Random
+
+from commands.demo.exchange_client import TradedSymbol
+
+Fields = dict[str, str]
+
+
+def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random, now_sec: float) -> Fields:
+    """The intent bridge's dialect: what AI Engine wants to trade."""
+    away = Decimal("0.98") if side == "BUY" else Decimal("1.02")
+    return {
+        "plan_id": f"{rng.getrandbits(64):016x}",
+        "symbol": symbol.name,
+        "decision": "EXECUTE",
+        "action": rng.choice(("ENTRY_PROPOSED", "")),
+        "side": side,
+        "type": "MARKET",
+        "qty": "" if quantity is None else f"{quantity:f}",
+        "reduceOnly": rng.choice(("false", "False", "0")),
+        "source": "intent_bridge",
+        "price": f"{symbol.price:f}",
+        "leverage": rng.choice(("5", "10", "10.0")),
+        "stop_loss": f"{symbol.price * away:f}",
+        "take_profit": f"{symbol.price / away:f}"[:12],
+        "confidence": f"{rng.uniform(0.5, 1):.3f}",
+        "regime": rng.choice(("trend", "range", "unknown")),
+        "timestamp": f"{now_sec:.3f}",
+    }
+
+
+def harvest_exit(symbol: TradedSymbol, action: str, rng: Random, now_sec: float) -> Fields:
+    """The harvest path's dialect: what Exit Brain and Harvest propose. Most of their exits say CLOSE."""
+    return {
+        "plan_id": f"{rng.getrandbits(128):032x}",
+        "symbol": symbol.name,
+        "decision": "EXECUTE",
+        "action": action,
+        "side": "CLOSE",
+        "close_qty": rng.choice(("0", "0.0", "")),
+        "reduceOnly": rng.choice(("true", "True", "1")),
+        "source": rng.choice(("", "harvest_brain")),
+        "kill_score": f"{rng.uniform(0, 1):.4f}",
+        "k_regime_flip": f"{rng.uniform(0, 1):.3f}",
+        "k_sigma_spike": f"{rng.uniform(0, 1):.3f}",
+        "reason_codes": rng.choice(("kill_score_close_ok", "harvest_target", "regime_flip")),
+        "steps": json.dumps([{"step": action, "type": "market_reduce_only", "side": "close"}]),
+        "eval_type": rng.choice(("EXIT", "")),
+        "timestamp": f"{now_sec:.0f}",
+    }
+
+
+def reconcile_close(
+    symbol: TradedSymbol, side: str, quantity: Decimal, rng: Random, now_sec: float
+) -> Fields:
+    """What the reconcile engine publishes to remove a drift while it holds the symbol."""
+    return {
+        "plan_id": f"reconcile-{rng.getrandbits(64):016x}",
+        "symbol": symbol.name,
+        "decision": "RECONCILE_CLOSE",
+        "side": side,
+        "type": "MARKET",
+        "qty": f"{quantity:f}",
+        "reduceOnly": "true",
+        "source": "reconcile_engine",
+        "reason": "reconcile_drift",
+        "timestamp": f"{now_sec:.3f}",
+    }
+
+
+def intent(plan: Fields, rng: Random) -> Fields:
+    """The `trade.intent` that an entry came from, in one of its three dialects."""
+    told = {
+        "symbol": plan["symbol"],
+        "side": plan["side"],
+        "confidence": plan["confidence"],
+        "timestamp": plan["timestamp"],
+    }
+    dialect = rng.choice(("flat", "payload", "data"))
+    return told if dialect == "flat" else {dialect: json.dumps(told)}

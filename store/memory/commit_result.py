@@ -1,0 +1,92 @@
+"""Books one result, whole or not at all (`commit_result.lua`)."""
+
+from __future__ import annotations
+
+import re
+
+from store.keys import Keys
+from store.memory.entries import LONGEST_DEAD, acknowledge_one
+from store.memory.fencing import check_fence
+from store.memory.keyspace import Keyspace, paired
+from store.records import OrderWrite, ResultCommit
+from store.stored_values import read_text
+
+_WEEK_MS = 604_800_000
+_MOST_ORDERS = 10_000
+_MOST_AT_ONCE = 100
+_ENTRY_ID = re.compile(rb"([0-9]+)-([0-9]+)")
+
+
+def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit) -> int | None:
+    """Redis's clock (ms); None when what the booking rests on is no longer what was read."""
+    check_fence(redis, keys, fence)
+    for stream in (keys.results, keys.dead_results, keys.events):
+        redis.stream(stream)
+    last = redis.text(keys.last_result_id)
+    if commit.compare and not _as_read(redis, keys, commit):
+        return None
+    now_ms = redis.now_ms()
+    before, entry_id = last or b"0-0", commit.entry_id.encode()
+    redis.set(keys.last_result_id, entry_id if _parts(entry_id) > _parts(before) else before)
+
+    if commit.ledger_fields:
+        redis.hset(keys.ledger(commit.symbol), commit.ledger_fields)
+        redis.expire(keys.ledger(commit.symbol), commit.ledger_ttl_ms)
+    if commit.orders:
+        _remember(redis, keys, commit.symbol, commit.orders, now_ms)
+    if commit.permit_after is not None:
+        open_key, plan_field = keys.open_permits(commit.symbol), f"p:{commit.plan_id}"
+        redis.hset(open_key, ("v", f"r{commit.entry_id}"))
+        if commit.permit_after:
+            redis.hset(open_key, (plan_field, commit.permit_after))
+        else:
+            redis.hdel(open_key, [plan_field.encode()])
+    if commit.revoke_permit:
+        redis.delete(keys.permit(commit.plan_id))
+    if commit.mark_after:
+        redis.set(keys.plan_mark(commit.plan_id), commit.mark_after, ttl_ms=commit.mark_ttl_ms)
+    if commit.dead_fields:
+        redis.xadd(keys.dead_results, paired(commit.dead_fields), max_len=LONGEST_DEAD)
+    if commit.event_fields:
+        redis.xadd(keys.events, paired(commit.event_fields), max_len=LONGEST_DEAD)
+    acknowledge_one(redis, keys.results, commit.entry_id)
+    return now_ms
+
+
+def _as_read(redis: Keyspace, keys: Keys, commit: ResultCommit) -> bool:
+    """Raises WrongTypeError before anything is compared."""
+    ledger = redis.hash(keys.ledger(commit.symbol))
+    orders = redis.hash(keys.order_memory(commit.symbol))
+    redis.sorted_set(keys.order_times(commit.symbol))
+    permits = redis.hash(keys.open_permits(commit.symbol))
+    mark = redis.text(keys.plan_mark(commit.plan_id))
+    amounts = tuple(read_text(ledger.get(name)) for name in (b"last_known_amt", b"long_amt", b"short_amt"))
+    return (
+        amounts == commit.before_amounts
+        and read_text(ledger.get(b"version")) == commit.before_version
+        and all(read_text(orders.get(order.order_id.encode())) == order.before for order in commit.orders)
+        and read_text(permits.get(f"p:{commit.plan_id}".encode())) == commit.permit_before
+        and read_text(mark) == commit.mark_before
+    )
+
+
+def _remember(redis: Keyspace, keys: Keys, symbol: str, orders: tuple[OrderWrite, ...], now_ms: int) -> None:
+    memory_key, times_key = keys.order_memory(symbol), keys.order_times(symbol)
+    for order in orders:
+        redis.hset(memory_key, (order.order_id, order.after))
+        redis.zadd(times_key, now_ms, order.order_id)
+    times = redis.sorted_set(times_key)
+    surplus = len(times) - _MOST_ORDERS
+    if surplus > 0 or min(times.values()) <= now_ms - _WEEK_MS:
+        in_order = times.in_order()
+        old = [order for score, order in in_order[:_MOST_AT_ONCE] if score <= now_ms - _WEEK_MS]
+        old = old or [order for _, order in in_order[: min(surplus, _MOST_AT_ONCE)]]
+        redis.hdel(memory_key, old)
+        redis.zrem(times_key, old)
+    redis.expire(memory_key, _WEEK_MS)
+    redis.expire(times_key, _WEEK_MS)
+
+
+def _parts(entry_id: bytes) -> tuple[int, int]:
+    found = _ENTRY_ID.fullmatch(entry_id)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -1,0 +1,61 @@
+"""What is done with entries apart from deciding them (`acknowledge.lua`, `recover.lua`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.keys import GROUP, Keys
+from store.memory.fencing import check_fence
+from store.memory.keyspace import Keyspace, paired
+from store.memory.memory_redis import MemoryRedis
+from store.memory.streams import format_id, parse_id
+from store.records import Entry
+
+LONGEST_DEAD = 10_000
+
+
+def acknowledge(
+    redis: Keyspace,
+    keys: Keys,
+    fence: str,
+    *,
+    stream: str,
+    dead: str,
+    entry_ids: Sequence[str],
+    fields: Sequence[str],
+) -> None:
+    """Acknowledge entries, putting one into a dead-letter stream first if told to."""
+    check_fence(redis, keys, fence)
+    for key in (stream, dead):
+        redis.stream(key)
+    if fields:
+        redis.xadd(dead, paired(fields), max_len=LONGEST_DEAD)
+    for entry_id in entry_ids:
+        acknowledge_one(redis, stream, entry_id)
+
+
+def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
+    """XACK: nothing where there is no such stream, group or pending entry."""
+    stored = redis.stream(stream)
+    if stored is not None and GROUP in stored.groups:
+        stored.groups[GROUP].pending.pop(parse_id(entry_id), None)
+
+
+def recover(
+    redis: MemoryRedis, keys: Keys, fence: str, *, stream: str, consumer: str, after: str, idle_ms: int
+) -> Entry | None:
+    """Claim the oldest pending entry behind `after` that lay idle; a deleted one is told, not claimed."""
+    check_fence(redis.keyspace, keys, fence)
+    stored, group = redis.group(stream, GROUP)
+    now_ms = redis.now_ms()
+    start = (-1, 0) if after == "0" else parse_id(after)
+    found = group.oldest_pending(after=start, now_ms=now_ms, idle_ms=idle_ms)
+    if found is None:
+        return None
+    entry_id, pending = found
+    fields = stored.get(entry_id)
+    if fields is None:
+        return Entry(format_id(entry_id), None, pending.deliveries + 1)
+    pending.consumer, pending.delivered_ms = consumer, now_ms
+    pending.deliveries += 1
+    return Entry(format_id(entry_id), fields, pending.deliveries)

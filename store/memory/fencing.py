@@ -1,0 +1,50 @@
+"""The lease (`hold_lease.lua`, `release_lease.lua`), and the check that begins every other script."""
+
+from __future__ import annotations
+
+import re
+
+from store.errors import FencedError, StoreRefusedError
+from store.keys import Keys
+from store.memory.keyspace import Keyspace
+from store.records import LeaseReply
+
+_LEASE = re.compile(rb"[0-9]+:(.*)", re.DOTALL)
+_WHOLE = re.compile(rb"-?[0-9]{1,18}")
+
+
+def check_fence(redis: Keyspace, keys: Keys, fence: str) -> None:
+    """Raises FencedError unless `fence` is the current lease."""
+    if redis.text(keys.lease) != fence.encode():
+        raise FencedError(f"FENCED the lease is not {fence}")
+
+
+def hold_lease(redis: Keyspace, keys: Keys, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    """Renew the lease, or take it where it is free or the same instance's."""
+    lease = redis.text(keys.lease)
+    if lease is not None:
+        if fence and lease == fence.encode():
+            redis.expire(keys.lease, ttl_ms)
+            return _reply(held=True, lease=lease)
+        holder = _LEASE.fullmatch(lease)
+        if fence or holder is None or holder[1] != instance.encode():
+            return _reply(held=False, lease=lease)
+    last = redis.text(keys.fence)
+    if last is not None and not _WHOLE.fullmatch(last):
+        raise StoreRefusedError("ERR value is not an integer or out of range")
+    token = max(int(last or 0) + 1, redis.now_ms())
+    redis.set(keys.fence, str(token))
+    lease = f"{token}:{instance}".encode()
+    redis.set(keys.lease, lease, ttl_ms=ttl_ms)
+    return _reply(held=True, lease=lease)
+
+
+def release_lease(redis: Keyspace, keys: Keys, fence: str) -> None:
+    """Give the lease up if it is still ours."""
+    if redis.text(keys.lease) == fence.encode():
+        redis.delete(keys.lease)
+
+
+def _reply(*, held: bool, lease: bytes) -> LeaseReply:
+    text = lease.decode(errors="backslashreplace")
+    return LeaseReply(held, text, text.partition(":")[2])

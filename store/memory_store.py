@@ -1,0 +1,294 @@
+"""The store's twin in memory: the same answers as `store.redis_store`, held to it by `tests/store`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import trio
+
+from brain.ledger import StoredLedger
+from store.errors import StoreRefusedError, StoreUnavailableError
+from store.keys import GROUP, Keys
+from store.memory.commit_decisions import commit_decisions
+from store.memory.commit_result import commit_result
+from store.memory.entries import acknowledge, recover
+from store.memory.faults import Faults
+from store.memory.fencing import hold_lease, release_lease
+from store.memory.keyspace import WrongTypeError
+from store.memory.ledgers import adopt_ledgers, renew_ledgers
+from store.memory.memory_redis import MemoryRedis
+from store.memory.snapshots import prove_snapshots, write_snapshots
+from store.memory.streams import Group, format_id, parse_id
+from store.protocol import LONGEST_BLOCK_MS
+from store.records import (
+    Adoption,
+    BookingState,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    LeaseReply,
+    RedisRun,
+    ResultCommit,
+    SnapshotWrite,
+    UniverseKeys,
+)
+from store.stored_values import UNREADABLE, read_group_start, read_moment, read_run, read_text
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """A `MemoryRedis` behind `store.protocol.Store`.
+
+    A blocking read waits by trio's clock and polls nothing, so virtual time jumps over it. Cancelled or
+    failed on its way back, a call has taken its effect all the same, as across a socket.
+    """
+
+    def __init__(
+        self,
+        redis: MemoryRedis,
+        *,
+        keys: Keys,
+        consumer: str,
+        crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    ) -> None:
+        """`consumer`: this instance's name in the consumer groups. `crossing` is the way there and back."""
+        self.address = "memory"
+        self.faults = Faults(redis.wake_readers)
+        self._redis = redis
+        self._keyspace = redis.keyspace
+        self._keys = keys
+        self._consumer = consumer
+        self._crossing = crossing
+
+    async def create_plan_group(self, *, lost: bool) -> None:
+        def create() -> None:
+            self._create_group(self._keys.plans, "0" if lost else "$")
+
+        await self._call("create_plan_group", create)
+
+    async def create_result_group(self, *, lost: bool) -> None:
+        def create() -> None:
+            last = self._keyspace.text(self._keys.last_result_id)
+            self._create_group(self._keys.results, read_group_start(last, lost=lost))
+
+        await self._call("create_result_group", create)
+
+    def _create_group(self, key: str, start: str) -> None:
+        stream = self._keyspace.make_stream(key)
+        if GROUP not in stream.groups:
+            stream.groups[GROUP] = Group(stream.last_id if start == "$" else parse_id(start))
+
+    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new("new_plans", self._keys.plans, count, block_ms)
+
+    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new("new_results", self._keys.results, count, block_ms)
+
+    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+        await self._crossing()
+        run_id = self._redis.run_id
+        delivered: list[Entry] = []
+        with trio.move_on_after(min(block_ms, LONGEST_BLOCK_MS) / 1000):
+            while True:
+                self._reach(method, run_id)
+                for entry_id in self._redis.read_new(key, GROUP, self._consumer, count):
+                    stream = self._keyspace.make_stream(key)
+                    delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
+                if delivered or block_ms <= 0:
+                    break
+                await self._redis.stirred(key)
+        await self._crossing()
+        self._return(method, run_id)
+        return delivered
+
+    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        return await self._recover("recover_plan", self._keys.plans, fence, after, idle_ms)
+
+    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        return await self._recover("recover_result", self._keys.results, fence, after, idle_ms)
+
+    async def _recover(self, method: str, stream: str, fence: str, after: str, idle_ms: int) -> Entry | None:
+        def claim() -> Entry | None:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=stream, consumer=self._consumer, after=after, idle_ms=idle_ms,
+            )  # fmt: skip
+
+        return await self._call(method, claim)
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        return await self._call(
+            "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
+        )
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._call("bury_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
+
+    def _acknowledge(self, fence: str, entry_ids: Sequence[str], fields: Sequence[str]) -> None:
+        keys = self._keys
+        acknowledge(
+            self._keyspace, keys, fence,
+            stream=keys.plans, dead=keys.dead_plans, entry_ids=entry_ids, fields=fields,
+        )  # fmt: skip
+
+    async def redis_now_ms(self) -> int:
+        return await self._call("redis_now_ms", self._redis.now_ms)
+
+    async def redis_run(self, known_run_id: str | None) -> RedisRun:
+        def compare() -> RedisRun:
+            run, remember = read_run(
+                self._keyspace.text(self._keys.redis_run),
+                known_run_id,
+                run_id=self._redis.run_id,
+                now_ms=self._redis.now_ms(),
+            )
+            if remember is not None:
+                self._keyspace.set(self._keys.redis_run, remember)
+            return run
+
+        return await self._call("redis_run", compare)
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        def read() -> BookingState:
+            keys, ledger_key = self._keys, self._keys.ledger(symbol)
+            try:
+                stored = self._keyspace.hash(ledger_key)
+            except WrongTypeError as error:
+                raise StoreRefusedError(f"ledger of {symbol}: {error}") from error
+            memories = {order: self._field(keys.order_memory(symbol), order) for order in order_ids}
+            return BookingState(
+                StoredLedger(
+                    *(read_text(stored.get(name.encode())) for name in StoredLedger.__struct_fields__)
+                ),
+                read_text(stored.get(b"version")),
+                {order: memory for order, memory in memories.items() if memory is not None},
+                self._field(keys.open_permits(symbol), f"p:{plan_id}"),
+                self._string(keys.plan_mark(plan_id)),
+            )
+
+        return await self._call("booking_state", read)
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        return await self._call(
+            "commit_result", lambda: commit_result(self._keyspace, self._keys, fence, commit)
+        )
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        def read() -> dict[str, str]:
+            amounts = {symbol: self._field(self._keys.ledger(symbol), "last_known_amt") for symbol in symbols}
+            return {symbol: amount for symbol, amount in amounts.items() if amount is not None}
+
+        return await self._call("ledger_amounts", read)
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        return await self._call(
+            "adopt_ledgers", lambda: adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
+        )
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        await self._call(
+            "renew_ledgers", lambda: renew_ledgers(self._keyspace, self._keys, fence, symbols, ttl_ms)
+        )
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        await self._call(
+            "write_snapshots", lambda: write_snapshots(self._keyspace, self._keys, fence, snapshots)
+        )
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        symbols: Sequence[str],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        def prove() -> list[str]:
+            return prove_snapshots(
+                self._keyspace, self._keys, fence, symbols,
+                times=times, verified_by=verified_by, ttl_sec=ttl_sec,
+            )  # fmt: skip
+
+        return await self._call("prove_snapshots", prove)
+
+    async def universe(self) -> UniverseKeys:
+        def read() -> UniverseKeys:
+            keyspace, keys = self._keyspace, self._keys
+            meta = keyspace.kind(keys.universe_meta) == "hash"
+            return UniverseKeys(
+                keyspace.text(keys.universe_active) if self._is_string(keys.universe_active) else None,
+                dict(keyspace.hash(keys.universe_meta)) if meta else None,
+                keyspace.text(keys.universe_last_ok) if self._is_string(keys.universe_last_ok) else None,
+            )
+
+        return await self._call("universe", read)
+
+    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+        def read() -> list[Entry]:
+            stream = self._keyspace.stream(self._keys.intents)
+            if stream is None:
+                return []
+            newest = stream.newest_since((since_ms, 0), count)
+            return [Entry(format_id(entry_id), stream.get(entry_id)) for entry_id in newest]
+
+        return await self._call("recent_intents", read)
+
+    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+        return await self._call(
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, fence, ttl_ms)
+        )
+
+    async def release_lease(self, fence: str) -> None:
+        await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
+
+    async def remember_ban(self, until_wall_ms: int) -> None:
+        def remember() -> None:
+            left_ms = until_wall_ms - self._redis.now_ms()
+            self._keyspace.set(self._keys.ban, str(until_wall_ms), ttl_ms=left_ms)
+
+        await self._call("remember_ban", remember)
+
+    async def remembered_ban(self) -> int | None:
+        return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
+
+    def _string(self, key: str) -> str | None:
+        return (
+            UNREADABLE
+            if self._keyspace.kind(key) not in ("string", "none")
+            else read_text(self._keyspace.text(key))
+        )
+
+    def _is_string(self, key: str) -> bool:
+        return self._keyspace.kind(key) == "string"
+
+    def _field(self, key: str, name: str) -> str | None:
+        if self._keyspace.kind(key) not in ("hash", "none"):
+            return UNREADABLE
+        return read_text(self._keyspace.hash(key).get(name.encode()))
+
+    async def _call(self, method: str, effect: Callable[[], T]) -> T:
+        await self._crossing()
+        run_id = self._redis.run_id
+        self._reach(method, run_id)
+        answer = effect()
+        await self._crossing()
+        self._return(method, run_id)
+        return answer
+
+    def _reach(self, method: str, run_id: str) -> None:
+        if self._redis.run_id != run_id:
+            raise StoreUnavailableError(f"{method}: Redis was restarted")
+        for faults in (self._redis.faults, self.faults):
+            faults.before(method)
+
+    def _return(self, method: str, run_id: str) -> None:
+        if self._redis.run_id != run_id:
+            raise StoreUnavailableError(f"{method}: Redis was restarted")
+        for faults in (self._redis.faults, self.faults):
+            faults.after(method)

@@ -1,0 +1,79 @@
+"""How a private stream comes to stand, and what is left when its actor stops. Virtual time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from channels import StreamConnected, StreamLost, StreamProven
+from exchange.errors import ExchangeUnavailable, RateLimited
+from tests.actors.stream_fakes import FakeBinance, SleepyClock
+from tests.actors.stream_rig import SHARDS, StreamRig
+
+
+@pytest.fixture
+def clock() -> SleepyClock:
+    return SleepyClock()
+
+
+@pytest.fixture
+def binance(clock: SleepyClock) -> FakeBinance:
+    return FakeBinance(clock)
+
+
+@pytest.fixture
+def rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
+    return StreamRig(binance, binance, clock)
+
+
+async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    binance.refusals = [ExchangeUnavailable("503")] * 14
+    async with rig.running():
+        await trio.sleep(1.0)
+        assert rig.heartbeat is not None
+        assert [wait.what for wait in rig.heartbeat.waits()] == ["Binance's private stream"]
+        await binance.connected()
+        pauses = [later - earlier for earlier, later in pairwise(binance.attempts_sec)]
+        assert len(pauses) == 14
+        assert pauses[0] < 0.5
+        assert all(10 <= pause <= 20.1 for pause in pauses[-4:])
+        assert not rig.all_told(StreamLost)
+        await rig.tells(StreamProven)
+        assert rig.heartbeat.waits() == []
+
+
+async def test_no_request_is_made_before_a_ban_ends(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+) -> None:
+    async with rig.running():
+        line = await binance.connected()
+        await rig.tells(StreamProven)
+        until = clock.now().earlier_by(-90.0)
+        binance.refusals = [RateLimited(until, "429")]
+        line.hang_up()
+        await binance.connected(2)
+        assert len(binance.attempts_sec) == 3
+        assert binance.attempts_sec[2] >= until.monotonic_sec
+
+
+async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with rig.running():
+        await rig.tells(StreamProven)
+    lost = await lost_of(rig)
+    assert (lost.epoch, rig.book.trust_lost_at) == (1, lost.at)
+    async with rig.running():
+        assert (await rig.tells(StreamConnected, 2)).epoch == 2
+
+
+async def lost_of(rig: StreamRig) -> StreamLost:
+    for shard in range(SHARDS):
+        if rig.inboxes[shard].depth:
+            rig.told[shard] += await rig.inboxes[shard].receive_all()
+    return rig.all_told(StreamLost)[0]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain.published import LEFT_OUT, cut_text, published_fields
+
+
+def test_fields_are_told_as_they_were_published() -> None:
+    published = {b"plan_id": b"plan-1", b"k_heat": b"0.30", b"reason": "Schnäppchen".encode()}
+    assert published_fields(published) == {"plan_id": "plan-1", "k_heat": "0.30", "reason": "Schnäppchen"}
+
+
+def test_what_is_no_text_is_escaped() -> None:
+    assert published_fields({b"symbol": b"BTC\xff"}) == {"symbol": "BTC\\xff"}
+
+
+def test_a_long_value_is_cut_and_can_still_be_recognised() -> None:
+    steps = b"[" + b"x" * 5000
+    digest = sha256(steps).hexdigest()
+    assert cut_text(steps, 10) == f"[xxxxxxxxx… (5001 bytes, sha256 {digest})"
+    assert published_fields({b"steps": steps})["steps"].endswith(f"… (5001 bytes, sha256 {digest})")
+
+
+def test_of_very_many_fields_the_first_are_told_and_the_rest_is_counted() -> None:
+    told = published_fields({f"field_{number}".encode(): b"x" * 500 for number in range(100)})
+    assert told["field_0"] == "x" * 500
+    left_out = 100 - (len(told) - 1)
+    assert left_out > 50
+    assert told[LEFT_OUT] == f"{left_out} more fields"
+
+
+@given(st.dictionaries(st.binary(max_size=100), st.binary(max_size=1000), max_size=40))
+def test_any_bytes_become_text_that_survives_json(fields: dict[bytes, bytes]) -> None:
+    told = published_fields(fields)
+    assert msgspec.json.decode(msgspec.json.encode(told), type=dict[str, str]) == told
+    assert sum(map(len, told)) + sum(map(len, told.values())) < 9000
