@@ -157,17 +157,24 @@ class LedgerWriter:
             await self._bury(entry, f"not booked after {entry.deliveries - 1} deliveries", fence)
             return
         result = read_result(entry.fields)
-        match result:
-            case ExecutedResult():
-                await self._book_result(entry, result, fence, heartbeat)
-            case RefusedResult():
-                while True:
-                    state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
-                    release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
-                    if await self._store.commit_result(fence, release) is not None:
-                        return
-            case DeadResult(error):
-                await self._bury(entry, error, fence)
+        try:
+            match result:
+                case ExecutedResult():
+                    await self._book_result(entry, result, fence, heartbeat)
+                case RefusedResult():
+                    await self._release(entry, result, fence)
+                case DeadResult(error):
+                    await self._bury(entry, error, fence)
+        except StoreRefusedError as refusal:
+            # A key of another type than agreed: whoever mends it finds the result among the dead letters.
+            await self._bury(entry, str(refusal), fence)
+
+    async def _release(self, entry: Entry, result: RefusedResult, fence: str) -> None:
+        while True:
+            state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
+            release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
+            if await self._store.commit_result(fence, release) is not None:
+                return
 
     async def _book_result(
         self, entry: Entry, result: ExecutedResult, fence: str, heartbeat: Heartbeat
@@ -175,11 +182,7 @@ class LedgerWriter:
         order_ids = tuple(dict.fromkeys(order.order_id for order in result.orders))
         contains_it = False
         while True:
-            try:
-                state = await self._store.booking_state(result.symbol, result.plan_id, order_ids)
-            except StoreRefusedError as error:
-                await self._bury(entry, str(error), fence)
-                return
+            state = await self._store.booking_state(result.symbol, result.plan_id, order_ids)
             contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
             if not contains_it:
                 contained = await self._contained(entry, result, state, heartbeat)

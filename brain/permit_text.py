@@ -66,7 +66,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
     case: Case | None
     decision: msgspec.Raw
     fields: dict[str, str] = {}
-    permit: msgspec.Raw | None = None
+    permit: msgspec.Raw = _NULL
 
 
 class NotReplayableError(ValueError):

@@ -156,6 +156,7 @@ def _between(text: str, pattern: re.Pattern[str], low: float, high: float) -> De
     if not pattern.fullmatch(text):
         raise ValueError("not a number")
     number = Decimal(text)
-    if not low <= number <= high:
+    # A float such as 0.1 is a little more than it says, and would refuse its own bound.
+    if not Decimal(str(low)) <= number <= Decimal(str(high)):
         raise ValueError("out of range")
     return number

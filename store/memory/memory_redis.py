@@ -124,6 +124,10 @@ class MemoryRedis:
         """The members of a sorted set in order."""
         return [member for _, member in self.keyspace.sorted_set(key).in_order()]
 
+    def keys(self) -> list[str]:
+        """All keys."""
+        return self.keyspace.keys()
+
     def kind(self, key: str) -> str:
         """TYPE: `string`, `hash`, `zset`, `stream` or `none`."""
         return self.keyspace.kind(key)

@@ -217,7 +217,7 @@ def test_an_audit_record_holds_the_whole_case() -> None:
     assert (audit.plan_id, audit.symbol, audit.issued_by) == ("plan-1", "BTCUSDT", "v1 host:8045")
     assert audit.case == denied
     assert audit.fields == {"plan_id": "plan-1", "k_heat": "0.3"}
-    assert audit.permit is not None and bytes(audit.permit) == text_of(decide(denied), denied)
+    assert bytes(audit.permit) == text_of(decide(denied), denied)
     assert same_outcome(audit, decide(denied))
     assert not same_outcome(audit, decide(case()))
 

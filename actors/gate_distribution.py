@@ -1,0 +1,91 @@
+"""Which gate lets how much through, and which blocks what: by reason, lately and since the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.heartbeat import Heartbeat
+from brain.permit import Decision
+from brain.sliding_counts import SlidingCounts
+from clock import Clock
+
+_5_MIN_SEC = 300
+_1_H_SEC = 3600
+_LINE_SEC = 60.0
+
+
+class GateCounts(msgspec.Struct, frozen=True):
+    """Decisions of one stretch of time, the most frequent reasons first."""
+
+    allow: int
+    deny: int
+    allow_by_reason: dict[str, int]
+    deny_by_reason: dict[str, int]
+
+
+class GateDistribution:
+    """Counts decisions. Made once by the wiring, so that a restarted evaluator goes on counting."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._allowed = SlidingCounts(_1_H_SEC)
+        self._denied = SlidingCounts(_1_H_SEC)
+
+    def decided(self, decision: Decision) -> None:
+        """`decision` was committed now."""
+        counts = self._allowed if decision.allow else self._denied
+        counts.count(decision.reason, self._clock.now().monotonic_sec)
+
+    def last_5_min(self) -> GateCounts:
+        """Of the last 5 min; of the oldest 5 s some may be missing."""
+        return self._within(_5_MIN_SEC)
+
+    def last_1_h(self) -> GateCounts:
+        """Of the last hour; of the oldest 5 s some may be missing."""
+        return self._within(_1_H_SEC)
+
+    def since_start(self) -> GateCounts:
+        """Of all that this process has decided."""
+        return _counts(self._allowed.since_start(), self._denied.since_start())
+
+    def line(self) -> str:
+        """The last 5 min for the log: `P3.3 gate distribution 5m: allow=3 deny=1 reasons=no_position:1,…`."""
+        counts = self.last_5_min()
+        reasons = sorted((counts.allow_by_reason | counts.deny_by_reason).items(), key=_most_frequent_first)
+        told = ",".join(f"{reason}:{count}" for reason, count in reasons) or "-"
+        return f"P3.3 gate distribution 5m: allow={counts.allow} deny={counts.deny} reasons={told}"
+
+    def _within(self, window_sec: int) -> GateCounts:
+        now_sec = self._clock.now().monotonic_sec
+        return _counts(self._allowed.within(window_sec, now_sec), self._denied.within(window_sec, now_sec))
+
+
+class GateReporter:
+    """Says once a minute what the gates did."""
+
+    def __init__(self, distribution: GateDistribution, log: FilteringBoundLogger) -> None:
+        self._distribution = distribution
+        self._log = log
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Go on until asked to stop."""
+        while not heartbeat.stopping.is_set():
+            with heartbeat.idle(), trio.move_on_after(_LINE_SEC):
+                await heartbeat.stopping.wait()
+            self._log.info(self._distribution.line())
+
+
+def _counts(allowed: Mapping[str, int], denied: Mapping[str, int]) -> GateCounts:
+    allow_by_reason, deny_by_reason = (
+        dict(sorted(each.items(), key=_most_frequent_first)) for each in (allowed, denied)
+    )
+    return GateCounts(sum(allowed.values()), sum(denied.values()), allow_by_reason, deny_by_reason)
+
+
+def _most_frequent_first(counted: tuple[str, int]) -> tuple[int, str]:
+    reason, count = counted
+    return -count, reason

@@ -1,0 +1,48 @@
+"""Counts of what happened lately, by name, in memory that does not grow with how much happens."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+_BUCKET_SEC = 5
+
+
+class SlidingCounts:
+    """How often each name occurred within the last so many seconds, and in all.
+
+    Moments are seconds of a monotonic clock. A window is exact to 5 s: what it tells happened within the
+    window, and of its oldest 5 s some may be missing. Memory: one small table for each 5 s of `longest_sec`.
+    """
+
+    def __init__(self, longest_sec: float) -> None:
+        self._longest = int(longest_sec / _BUCKET_SEC)
+        self._buckets: deque[tuple[int, Counter[str]]] = deque()
+        self._all: Counter[str] = Counter()
+
+    def count(self, name: str, now_sec: float) -> None:
+        """`name` occurred once, now."""
+        number = int(now_sec // _BUCKET_SEC)
+        if not self._buckets or self._buckets[-1][0] < number:
+            self._buckets.append((number, Counter()))
+            while self._buckets[0][0] <= number - self._longest:
+                self._buckets.popleft()
+        self._buckets[-1][1][name] += 1
+        self._all[name] += 1
+
+    def within(self, window_sec: float, now_sec: float) -> Counter[str]:
+        """The counts of the last `window_sec`, which is at most `longest_sec`."""
+        first = int(now_sec // _BUCKET_SEC) - int(window_sec / _BUCKET_SEC) + 1
+        counts: Counter[str] = Counter()
+        for number, bucket in reversed(self._buckets):
+            if number < first:
+                break
+            counts.update(bucket)
+        return counts
+
+    def since_start(self) -> Counter[str]:
+        """The counts of everything there ever was."""
+        return self._all.copy()
+
+    def __len__(self) -> int:
+        """How many tables are held."""
+        return len(self._buckets)

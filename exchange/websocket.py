@@ -1,0 +1,117 @@
+"""WebSockets at one of the exchange's base addresses: opened in bounded time, closed for certain."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+
+from exchange.errors import ExchangeUnavailable
+from exchange.wire_logs import keep_addresses_out_of_logs
+
+_LARGEST_FRAME_BYTES = 4 * 1024 * 1024
+_CLOSE_SEC = 1.0
+
+_Socket = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+class OpenWebSocket:
+    """One that stands. `closed` makes this project's error of the library's."""
+
+    def __init__(self, name: str, websocket: WebSocketConnection, stream: _Socket) -> None:
+        self.websocket = websocket
+        self._name = name
+        self._stream = stream
+
+    async def aclose(self) -> None:
+        """Say goodbye, for a second at most, and close; if cancelled, close at once."""
+        try:
+            with trio.move_on_after(_CLOSE_SEC):
+                await self.websocket.aclose()
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    def closed(self, closed: ConnectionClosed) -> ExchangeUnavailable:
+        """What to raise when the connection is closed."""
+        if closed.reason is None:
+            return ExchangeUnavailable(f"{self._name}: closed")
+        return ExchangeUnavailable(f"{self._name}: closed with code {closed.reason.code}")
+
+
+class WebSocketHost:
+    """Opens WebSockets at a base address such as `wss://fstream.binance.com`."""
+
+    def __init__(
+        self, base_url: str, *, name: str, frames_waiting: int, connect_timeout_sec: float = 5.0
+    ) -> None:
+        """`name` is what errors call it. `frames_waiting`: how many frames may lie unread; while they do, the
+        library reads no more, pongs included. `connect_timeout_sec` bounds name resolution, TCP, TLS and
+        handshake together."""
+        keep_addresses_out_of_logs()
+        base = urlsplit(base_url)
+        self._tls = httpx.create_ssl_context() if base.scheme == "wss" else None
+        self._host = base.hostname or ""
+        self._port = base.port or (80 if self._tls is None else 443)
+        self._host_header = base.netloc
+        self._path = base.path.rstrip("/")
+        self._name = name
+        self._frames_waiting = frames_waiting
+        self._connect_timeout_sec = connect_timeout_sec
+
+    async def open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
+        """One that stands, at path and query `target`. Raises ExchangeUnavailable.
+
+        Its tasks run in `nursery`, to be cancelled when the caller has done with it.
+        """
+        opened: OpenWebSocket = await nursery.start(self._hold, target)
+        return opened
+
+    async def _hold(self, target: str, *, task_status: trio.TaskStatus[OpenWebSocket]) -> None:
+        """Open a connection, report it, and keep its reader until that is done.
+
+        The reader has a nursery of its own, because a refused handshake is raised there as well.
+        """
+        opened: OpenWebSocket | None = None
+        refusal: ExchangeUnavailable | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(self._connect_timeout_sec):
+                    opened = await self._open(nursery, target)
+                task_status.started(opened)
+        except* trio.TooSlowError:
+            refusal = ExchangeUnavailable(
+                f"{self._name}: no connection within {self._connect_timeout_sec:g} s"
+            )
+        except* (HandshakeError, OSError, trio.BrokenResourceError) as errors:
+            # The library's own text may hold the address, and with it the listen key.
+            refusal = ExchangeUnavailable(f"{self._name}: {type(errors.exceptions[0]).__name__}")
+        if refusal is not None and opened is None:
+            raise refusal
+
+    async def _open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
+        # The library's own connecting hides the socket, and closing its connection does not always close
+        # that; so it is opened, and closed, here.
+        stream = await self._open_socket()
+        try:
+            websocket = await wrap_client_stream(
+                nursery,
+                stream,
+                self._host_header,
+                f"{self._path}{target}",
+                message_queue_size=self._frames_waiting,
+                max_message_size=_LARGEST_FRAME_BYTES,
+            )
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return OpenWebSocket(self._name, websocket, stream)
+
+    async def _open_socket(self) -> _Socket:
+        if self._tls is None:
+            return await trio.open_tcp_stream(self._host, self._port)
+        return await trio.open_ssl_over_tcp_stream(
+            self._host, self._port, ssl_context=self._tls, https_compatible=True
+        )

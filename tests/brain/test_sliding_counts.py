@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain.sliding_counts import SlidingCounts
+
+HOUR_SEC = 3600
+
+
+def test_what_happened_is_counted_until_its_window_has_passed() -> None:
+    counts = SlidingCounts(HOUR_SEC)
+    counts.count("no_position", 1000)
+    counts.count("no_position", 1003)
+    counts.count("sanity_checks_passed", 1200)
+    assert counts.within(300, 1200) == {"no_position": 2, "sanity_checks_passed": 1}
+    assert counts.within(300, 1310) == {"sanity_checks_passed": 1}
+    assert counts.within(300, 2000) == {}
+    assert counts.within(HOUR_SEC, 2000) == {"no_position": 2, "sanity_checks_passed": 1}
+    assert counts.within(HOUR_SEC, 10_000) == {}
+    assert counts.since_start() == {"no_position": 2, "sanity_checks_passed": 1}
+
+
+def test_memory_does_not_grow_with_time_nor_with_what_happens() -> None:
+    counts = SlidingCounts(HOUR_SEC)
+    for second in range(0, 10 * HOUR_SEC, 2):
+        counts.count("no_position", second)
+    assert len(counts) <= HOUR_SEC / 5
+    assert counts.since_start() == {"no_position": 5 * HOUR_SEC}
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 20), st.sampled_from("abc")), max_size=80),
+    st.sampled_from((60, 300)),
+    st.floats(0, 400),
+)
+def test_a_window_holds_nothing_older_and_at_most_five_seconds_less(
+    steps: list[tuple[float, str]], window_sec: int, later_sec: float
+) -> None:
+    counts = SlidingCounts(300)
+    moments: list[tuple[float, str]] = []
+    now_sec = 77.7
+    for step_sec, name in steps:
+        now_sec += step_sec
+        counts.count(name, now_sec)
+        moments.append((now_sec, name))
+    now_sec += later_sec
+    told = counts.within(window_sec, now_sec)
+    assert told <= Counter(name for at, name in moments if at > now_sec - window_sec)
+    assert told >= Counter(name for at, name in moments if at > now_sec - window_sec + 5)

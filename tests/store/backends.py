@@ -1,0 +1,239 @@
+"""A store, and the hands of everybody else on the same Redis: real, or the twin in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import redis
+import trio
+import trio.testing
+
+from store.keys import GROUP, Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory_store import MemoryStore
+from store.protocol import Store
+from store.redis_store import RedisStore
+from tests.store.redis_servers import RedisServer
+
+Text = str | bytes
+PREFIX = "q"
+
+
+class Outside(Protocol):
+    """What publishers, consumers, operators do: `MemoryRedis` has it, and `PlainRedis` on a real one."""
+
+    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str: ...
+    def xdel(self, key: str, entry_id: str) -> bool: ...
+    def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]: ...
+    def xlen(self, key: str) -> int: ...
+    def xpending(self, key: str, group: str) -> dict[str, tuple[str, int, int]]: ...
+    def xgroup_destroy(self, key: str, group: str) -> None: ...
+    def set(self, key: str, value: Text, *, ttl_ms: int | None = None) -> None: ...
+    def get(self, key: str) -> bytes | None: ...
+    def take(self, key: str) -> bytes | None: ...
+    def delete(self, key: str) -> bool: ...
+    def hset(self, key: str, fields: Mapping[Text, Text]) -> None: ...
+    def hdel(self, key: str, field: Text) -> None: ...
+    def hgetall(self, key: str) -> dict[bytes, bytes]: ...
+    def zadd(self, key: str, scores: Mapping[str, float]) -> None: ...
+    def zrange(self, key: str) -> list[bytes]: ...
+    def keys(self) -> list[str]: ...
+    def kind(self, key: str) -> str: ...
+    def pexpire(self, key: str, ttl_ms: int) -> None: ...
+    def pttl(self, key: str) -> int: ...
+    def flushall(self) -> None: ...
+
+
+class Backend(Protocol):
+    """One Redis, a store on it, and a way to let its clock run."""
+
+    keys: Keys
+    store: Store
+    outside: Outside
+
+    def another_store(self, consumer: str) -> Store:
+        """A store of another instance on the same Redis."""
+        ...
+
+    async def pass_ms(self, ms: int) -> None:
+        """Until Redis's clock shows `ms` more."""
+        ...
+
+    async def until_a_read_blocks(self) -> None:
+        """Until somebody waits in a blocking read."""
+        ...
+
+
+class PlainRedis:
+    """The world outside, with a client of its own."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+
+    def call(self, *command: Any) -> Any:
+        return self.client.execute_command(*command)
+
+    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
+        flat = [text for pair in fields.items() for text in pair]
+        return str(self.call("XADD", key, "*", *flat).decode())
+
+    def xdel(self, key: str, entry_id: str) -> bool:
+        return bool(self.call("XDEL", key, entry_id))
+
+    def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]:
+        return [(entry_id.decode(), fields) for entry_id, fields in self.call("XRANGE", key, "-", "+")]
+
+    def xlen(self, key: str) -> int:
+        return int(self.call("XLEN", key))
+
+    def xpending(self, key: str, group: str) -> dict[str, tuple[str, int, int]]:
+        rows: Any = self.client.xpending_range(key, group, "-", "+", 100_000)
+        return {
+            row["message_id"].decode(): (
+                row["consumer"].decode(), row["time_since_delivered"], row["times_delivered"]
+            )
+            for row in rows
+        }  # fmt: skip
+
+    def xgroup_destroy(self, key: str, group: str) -> None:
+        self.call("XGROUP", "DESTROY", key, group)
+
+    def set(self, key: str, value: Text, *, ttl_ms: int | None = None) -> None:
+        self.call("SET", key, value, *(() if ttl_ms is None else ("PX", ttl_ms)))
+
+    def get(self, key: str) -> bytes | None:
+        value: bytes | None = self.call("GET", key)
+        return value
+
+    def take(self, key: str) -> bytes | None:
+        value: bytes | None = self.call("GETDEL", key)
+        return value
+
+    def delete(self, key: str) -> bool:
+        return bool(self.call("DEL", key))
+
+    def hset(self, key: str, fields: Mapping[Text, Text]) -> None:
+        self.call("HSET", key, *(text for pair in fields.items() for text in pair))
+
+    def hdel(self, key: str, field: Text) -> None:
+        self.call("HDEL", key, field)
+
+    def hgetall(self, key: str) -> dict[bytes, bytes]:
+        return dict(self.call("HGETALL", key))
+
+    def zadd(self, key: str, scores: Mapping[str, float]) -> None:
+        self.call("ZADD", key, *(text for member, score in scores.items() for text in (score, member)))
+
+    def zrange(self, key: str) -> list[bytes]:
+        return list(self.call("ZRANGE", key, 0, -1))
+
+    def keys(self) -> list[str]:
+        return [key.decode() for key in self.call("KEYS", "*")]
+
+    def kind(self, key: str) -> str:
+        kind = self.call("TYPE", key)
+        return kind.decode() if isinstance(kind, bytes) else str(kind)
+
+    def pexpire(self, key: str, ttl_ms: int) -> None:
+        self.call("PEXPIRE", key, ttl_ms)
+
+    def pttl(self, key: str) -> int:
+        return int(self.call("PTTL", key))
+
+    def flushall(self) -> None:
+        self.call("FLUSHALL")
+
+
+class MemoryBackend:
+    """The twin, on a clock that only `pass_ms` moves."""
+
+    def __init__(self) -> None:
+        self._now_ms = 1_760_000_000_000
+        self.redis = MemoryRedis(lambda: self._now_ms)
+        self.keys = Keys(PREFIX)
+        self.outside: Outside = self.redis
+        self.memory_store = MemoryStore(self.redis, keys=self.keys, consumer="first")
+        self.store: Store = self.memory_store
+
+    def another_store(self, consumer: str) -> Store:
+        return MemoryStore(self.redis, keys=self.keys, consumer=consumer)
+
+    async def pass_ms(self, ms: int) -> None:
+        self._now_ms += ms
+
+    async def until_a_read_blocks(self) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+
+
+class RedisBackend:
+    """A real redis-server."""
+
+    def __init__(self, server: RedisServer, client: redis.Redis) -> None:
+        self.server = server
+        self.plain = PlainRedis(client)
+        self.keys = Keys(PREFIX)
+        self.outside: Outside = self.plain
+        self.redis_store = RedisStore(server.url, keys=self.keys, consumer="first")
+        self.store: Store = self.redis_store
+        self._stores = [self.redis_store]
+
+    def another_store(self, consumer: str) -> Store:
+        self._stores.append(RedisStore(self.server.url, keys=self.keys, consumer=consumer))
+        return self._stores[-1]
+
+    async def pass_ms(self, ms: int) -> None:
+        begun_ms = self._now_ms()
+        while (left_ms := begun_ms + ms - self._now_ms()) > 0:
+            await trio.sleep(left_ms / 1000)
+
+    async def until_a_read_blocks(self) -> None:
+        while int(self.plain.client.info("clients")["blocked_clients"]) == 0:
+            await trio.sleep(0.002)
+
+    async def close(self) -> None:
+        for store in self._stores:
+            await store.close()
+
+    def _now_ms(self) -> int:
+        seconds, microseconds = self.plain.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+@asynccontextmanager
+async def redis_backend(server: RedisServer) -> AsyncIterator[RedisBackend]:
+    """On an empty Redis; needs an asyncio loop around it."""
+    with server.client() as client:
+        client.flushall()
+        backend = RedisBackend(server, client)
+        try:
+            yield backend
+        finally:
+            await backend.close()
+
+
+def everything(outside: Outside) -> dict[str, object]:
+    """All that is stored, lives apart: to show that nothing has changed."""
+    dump: dict[str, object] = {}
+    for key in sorted(outside.keys()):
+        kind = outside.kind(key)
+        if kind == "string":
+            dump[key] = outside.get(key)
+        elif kind == "hash":
+            dump[key] = outside.hgetall(key)
+        elif kind == "zset":
+            dump[key] = outside.zrange(key)
+        else:
+            dump[key] = (outside.xrange(key), pending(outside, key))
+    return dump
+
+
+def pending(outside: Outside, key: str) -> dict[str, tuple[str, int]]:
+    """Consumer and deliveries of what is pending; nothing where there is no group."""
+    try:
+        rows = outside.xpending(key, GROUP)
+    except Exception as error:  # noqa: BLE001 - two worlds' words for "no such group"
+        assert "NOGROUP" in str(error)
+        return {}
+    return {entry_id: (consumer, deliveries) for entry_id, (consumer, _, deliveries) in rows.items()}

