@@ -258,6 +258,7 @@ def service_tree(
                 store,
                 flows.book,
                 positions,
+                symbol_rules=flows.symbol_rules,
                 stale_threshold_sec=settings.stale_threshold_sec,
                 metrics=flows.metrics,
                 clock=clock,

@@ -12,6 +12,7 @@ from store.protocol import LeaseStore
 
 LEASE_TTL_SEC = 2.0
 RENEWAL_SEC = 0.5
+STANDBY_LOOK_SEC = 0.2
 
 
 class LeaseHolder:
@@ -47,7 +48,7 @@ class LeaseHolder:
                     with heartbeat.waiting_for(self._redis):
                         await trio.sleep(RENEWAL_SEC)
                 else:
-                    await trio.sleep(RENEWAL_SEC)
+                    await trio.sleep(STANDBY_LOOK_SEC if fence is None else RENEWAL_SEC)
 
     async def release(self) -> None:
         """Give the lease up, so that a standby need not wait for its TTL."""

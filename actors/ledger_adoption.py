@@ -14,7 +14,8 @@ from brain.adoption import adopted_state, encode_adopted
 from brain.booking import adopt
 from brain.numbers import NotANumberError, parse_decimal
 from brain.position import LegPosition
-from channels import DropOldest, MetricEvent, SetGauge, SnapshotBook
+from brain.symbol_rules import SymbolRules
+from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.shared_read import SharedRead
@@ -37,6 +38,7 @@ class LedgerAdoption:
         book: SnapshotBook,
         positions: SharedRead,
         *,
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         stale_threshold_sec: float,
         metrics: DropOldest[MetricEvent],
         clock: Clock,
@@ -45,6 +47,7 @@ class LedgerAdoption:
         self._store = store
         self._book = book
         self._positions = positions
+        self._symbol_rules = symbol_rules
         self._stale_threshold_sec = stale_threshold_sec
         self._metrics = metrics
         self._clock = clock
@@ -52,7 +55,14 @@ class LedgerAdoption:
         self._amounts: dict[str, str] = {}
 
     async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
-        """A ledger for every symbol of the account, once each has a snapshot."""
+        """A ledger for every symbol of the account, once each has a snapshot.
+
+        A standby that takes over has them all, and need not ask the exchange again.
+        """
+        tradable = [symbol for symbol, rules in (self._symbol_rules.value or {}).items() if rules.trading]
+        if tradable and all(self._book.get(symbol) is not None for symbol in tradable):
+            await self.adopt_new(self._book.symbols(), fence)
+            return
         rows = await self._read_positions(heartbeat)
         for symbol in rows:
             while self._book.get(symbol) is None:
