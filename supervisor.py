@@ -22,6 +22,7 @@ from actors.candidate_planner import CandidatePlanner, PlannerRules
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.fill_watch import FillWatch
+from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.lease_holder import LeaseHolder
@@ -157,6 +158,7 @@ def service_tree(
     log: FilteringBoundLogger,
     registry: MetricRegistry,
     status: StatusSource,
+    gates: GateDistribution,
 ) -> SupervisorSpec:
     """Everything that runs. Each actor gets in its constructor all that it can touch."""
     latency = ReadLatency()
@@ -292,7 +294,7 @@ def service_tree(
             writer=DecisionWriter(
                 rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
             ),
-            reports=DecisionReports(flows.metrics, flows.symbol_rules, log),
+            reports=DecisionReports(flows.metrics, flows.symbol_rules, gates, log),
             plan_stream=Keys(settings.key_prefix).plans,
             redis_address=redis_address,
             log=log,
@@ -324,6 +326,7 @@ def service_tree(
             ),
             _actor("ledger_writer", once_recalled(lambda hb: ledger_writer().run(hb)), grace_sec=1.5),
             _actor("permit_evaluator", lambda hb: permit_evaluator().run(hb), grace_sec=1.5),
+            _actor("gate_reporter", lambda hb: GateReporter(gates, log).run(hb)),
         ),
     )
 
@@ -388,6 +391,7 @@ class Service:
         registry = MetricRegistry(
             build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
         )
+        gates = GateDistribution(clock)
         status = StatusSource(
             clock=clock,
             build_tag=build_tag(),
@@ -406,6 +410,7 @@ class Service:
             stream=flows.stream_status,
             channels=flows.all(),
             registry=registry,
+            gates=gates,
         )
         self.flows = flows
         self.spec = service_tree(
@@ -421,6 +426,7 @@ class Service:
             log=log,
             registry=registry,
             status=status,
+            gates=gates,
         )
         self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
 

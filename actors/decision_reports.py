@@ -8,6 +8,7 @@ from decimal import Decimal
 from structlog.typing import FilteringBoundLogger
 
 from actors.decision_writing import Answer
+from actors.gate_distribution import GateDistribution
 from brain.numbers import plain
 from brain.permit import Kind
 from brain.plan import Plan, SkippedPlan
@@ -29,15 +30,18 @@ class DecisionReports:
         self,
         metrics: DropOldest[MetricEvent],
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        gates: GateDistribution,
         log: FilteringBoundLogger,
     ) -> None:
         self._metrics = metrics
+        self._gates = gates
         self._symbol_rules = symbol_rules
         self._log = log
 
     def decided(self, answer: Answer, latency_ms: int) -> None:
         """`answer` was committed, `latency_ms` after its plan was published (Redis's clock)."""
         decision, case = answer.decision, answer.case
+        self._gates.decided(decision)
         plan = answer.plan_id[:_PLAN_ID_SHOWN]
         symbol = answer.symbol or "-"
         amount = "unknown"

@@ -38,7 +38,7 @@ class GateDistribution:
     def decided(self, decision: Decision) -> None:
         """`decision` was committed now."""
         counts = self._allowed if decision.allow else self._denied
-        counts.count(decision.reason, self._clock.now().monotonic_sec)
+        counts.count(decision.reason.value, self._clock.now().monotonic_sec)
 
     def last_5_min(self) -> GateCounts:
         """Of the last 5 min; of the oldest 5 s some may be missing."""

@@ -106,10 +106,6 @@ class MetricRegistry:
         """The value of a gauge without labels; None before the first event for it."""
         return self._library.get_sample_value(name) if self._plain[name].series else None
 
-    def totals_by(self, name: str, label: str) -> dict[str, float]:
-        """The counts of a counter with a `symbol` label, summed over all but `label`; the largest first."""
-        return self._by_symbol[name].totals_by(label)
-
     async def exposition(self) -> bytes:
         """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
         parts = [generate_latest(_WithoutCreated(self._library))]

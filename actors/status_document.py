@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.gate_distribution import GateCounts
 from supervision import NodeStatus
 
 
@@ -59,12 +60,11 @@ class AllowlistShown(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-class GatesShown(msgspec.Struct, frozen=True):
-    """Decisions since the process started."""
+class GatesShown(GateCounts, frozen=True):
+    """Decisions since the process started, and of the last 5 min and the last hour among them."""
 
-    allow: int
-    deny: int
-    deny_by_reason: dict[str, int]
+    last_5_min: GateCounts
+    last_1_h: GateCounts
 
 
 class ChannelShown(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from actors.gate_distribution import GateDistribution
 from actors.live_metrics import Channel, dropped
 from actors.metric_registry import MetricRegistry
 from actors.readiness import ReadinessFacts, unready
@@ -52,6 +53,7 @@ class StatusSource:
         stream: LatestValue[StreamStatus],
         channels: Sequence[Channel],
         registry: MetricRegistry,
+        gates: GateDistribution,
     ) -> None:
         """`needed_actors`: names of children without which no plan is decided. Uptime counts from here."""
         self._clock = clock
@@ -71,6 +73,7 @@ class StatusSource:
         self._stream = stream
         self._channels = channels
         self._registry = registry
+        self._gate_distribution = gates
         self._started = clock.now()
 
     def readiness(self) -> Readiness:
@@ -178,12 +181,15 @@ class StatusSource:
         )
 
     def _gates(self) -> GatesShown:
-        denied = self._registry.totals_by("p33_permit_deny_total", "reason")
-        decisions = self._registry.totals_by("p33_permit_total", "decision")
+        gates = self._gate_distribution
+        all_of_them = gates.since_start()
         return GatesShown(
-            round(decisions.get("allow", 0)),
-            round(decisions.get("deny", 0)),
-            {reason: round(count) for reason, count in denied.items()},
+            all_of_them.allow,
+            all_of_them.deny,
+            all_of_them.allow_by_reason,
+            all_of_them.deny_by_reason,
+            gates.last_5_min(),
+            gates.last_1_h(),
         )
 
 

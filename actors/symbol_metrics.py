@@ -43,14 +43,6 @@ class SymbolFamily:
         series.value = series.value + value if self._adds else value
         return True
 
-    def totals_by(self, label: str) -> dict[str, float]:
-        """The counts summed over all labels but `label`; the largest first."""
-        position = self.declared.labels.index(label)
-        totals: dict[str, float] = {}
-        for labels, series in self._series.items():
-            totals[labels[position]] = totals.get(labels[position], 0.0) + series.value
-        return dict(sorted(totals.items(), key=lambda total: (-total[1], total[0])))
-
     def exposition(self) -> str:
         """The family as text."""
         lines = [f"{series.head}{series.value!r}\n" for series in self._series.values()]

@@ -151,12 +151,12 @@ def apply_rest(
                 disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
         else:
             legs.append(known)
-    merged = apply_mark(_with_legs(state, legs), mark_price, sent.wall_ms + exchange_ahead_ms)
+    merged = apply_mark(_with_legs(state, legs), mark_price, sent.wall_ms)
     return msgspec.structs.replace(merged, leverage=leverage), tuple(disagreements)
 
 
 def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
-    """Merge a mark price (`ts_ms`: the exchange's clock); an older one than known changes nothing."""
+    """Merge a mark price (`ts_ms`: this host's wall clock); an older one than known changes nothing."""
     if ts_ms < state.mark_ts_ms:
         return state
     return msgspec.structs.replace(state, mark_price=price, mark_ts_ms=ts_ms)

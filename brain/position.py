@@ -59,8 +59,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """A symbol's position, and the moment at which it is known to have been that.
 
     `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the honest
-    claim: the moment of sending for a REST read, of proof for the stream. `mark_ts_ms` is the exchange's
-    time of the mark price.
+    claim: the moment of sending for a REST read, of proof for the stream. `mark_ts_ms` is a time of the
+    mark price's own, on this host's wall clock too.
     """
 
     symbol: str

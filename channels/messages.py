@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -63,8 +64,21 @@ class StreamLost(msgspec.Struct, frozen=True):
     why: str
 
 
-#: What the private stream tells a snapshot fetcher. Told in the order in which it came to be known.
-ShardMessage = PositionObserved | FillObserved | StreamConnected | StreamProven | StreamLost
+class MarkPrice(msgspec.Struct, frozen=True):
+    """A symbol's mark price, and its time on this host's wall clock (epoch ms)."""
+
+    price: Decimal
+    ts_ms: int
+
+
+class MarkPrices(msgspec.Struct, frozen=True):
+    """The market stream told the mark prices of all symbols, those of other shards too."""
+
+    by_symbol: Mapping[str, MarkPrice]
+
+
+#: What the streams tell a snapshot fetcher. Told in the order in which it came to be known.
+ShardMessage = PositionObserved | FillObserved | StreamConnected | StreamProven | StreamLost | MarkPrices
 
 
 class OnDemandRead(msgspec.Struct, frozen=True):

@@ -149,3 +149,35 @@ class StreamConnector(Protocol):
         succeeded or not. Raises ExchangeUnavailable, in bounded time.
         """
         ...
+
+
+class MarkPriceUpdate(msgspec.Struct, frozen=True):
+    """One entry of a mark-price frame: event time (the exchange's clock, ms), symbol, mark price."""
+
+    E: int
+    s: str
+    p: Decimal
+
+
+class MarkPriceStream(Protocol):
+    """One connection to the market stream. One task receives."""
+
+    async def receive(self) -> tuple[tuple[MarkPriceUpdate, ...], Moment]:
+        """The next frame, and when it came.
+
+        Raises ExchangeUnavailable once the connection is closed, and UnreadableEvent for a frame that is
+        not what it should be.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Say goodbye, briefly, and close."""
+        ...
+
+
+class MarkPriceConnector(Protocol):
+    """Opens connections to the market stream."""
+
+    async def connect(self, nursery: trio.Nursery) -> MarkPriceStream:
+        """A connection that stands; see `StreamConnector.connect`."""
+        ...

@@ -7,18 +7,17 @@ from typing import TypeVar
 
 import trio
 
-from brain.ledger import StoredLedger
-from store.errors import StoreRefusedError, StoreUnavailableError
+from store.errors import StoreUnavailableError
 from store.keys import GROUP, Keys
+from store.memory import reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.entries import acknowledge, recover
 from store.memory.faults import Faults
 from store.memory.fencing import hold_lease, release_lease
-from store.memory.keyspace import WrongTypeError
-from store.memory.ledgers import adopt_ledgers, renew_ledgers
+from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
-from store.memory.snapshots import prove_snapshots, write_snapshots
+from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.streams import Group, format_id, parse_id
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -28,12 +27,13 @@ from store.records import (
     DecisionCommit,
     Entry,
     LeaseReply,
+    MarkWrite,
     RedisRun,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
 )
-from store.stored_values import UNREADABLE, read_group_start, read_moment, read_run, read_text
+from store.stored_values import read_group_start, read_moment, read_run
 
 T = TypeVar("T")
 
@@ -154,24 +154,10 @@ class MemoryStore:
         return await self._call("redis_run", compare)
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
-        def read() -> BookingState:
-            keys, ledger_key = self._keys, self._keys.ledger(symbol)
-            try:
-                stored = self._keyspace.hash(ledger_key)
-            except WrongTypeError as error:
-                raise StoreRefusedError(f"ledger of {symbol}: {error}") from error
-            memories = {order: self._field(keys.order_memory(symbol), order) for order in order_ids}
-            return BookingState(
-                StoredLedger(
-                    *(read_text(stored.get(name.encode())) for name in StoredLedger.__struct_fields__)
-                ),
-                read_text(stored.get(b"version")),
-                {order: memory for order, memory in memories.items() if memory is not None},
-                self._field(keys.open_permits(symbol), f"p:{plan_id}"),
-                self._string(keys.plan_mark(plan_id)),
-            )
-
-        return await self._call("booking_state", read)
+        return await self._call(
+            "booking_state",
+            lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
+        )
 
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
         return await self._call(
@@ -179,11 +165,9 @@ class MemoryStore:
         )
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
-        def read() -> dict[str, str]:
-            amounts = {symbol: self._field(self._keys.ledger(symbol), "last_known_amt") for symbol in symbols}
-            return {symbol: amount for symbol, amount in amounts.items() if amount is not None}
-
-        return await self._call("ledger_amounts", read)
+        return await self._call(
+            "ledger_amounts", lambda: reads.ledger_amounts(self._keyspace, self._keys, symbols)
+        )
 
     async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
         return await self._call(
@@ -194,6 +178,9 @@ class MemoryStore:
         await self._call(
             "renew_ledgers", lambda: renew_ledgers(self._keyspace, self._keys, fence, symbols, ttl_ms)
         )
+
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        await self._call("emit_event", lambda: emit_event(self._keyspace, self._keys, fence, fields))
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
         await self._call(
@@ -217,27 +204,16 @@ class MemoryStore:
 
         return await self._call("prove_snapshots", prove)
 
-    async def universe(self) -> UniverseKeys:
-        def read() -> UniverseKeys:
-            keyspace, keys = self._keyspace, self._keys
-            meta = keyspace.kind(keys.universe_meta) == "hash"
-            return UniverseKeys(
-                keyspace.text(keys.universe_active) if self._is_string(keys.universe_active) else None,
-                dict(keyspace.hash(keys.universe_meta)) if meta else None,
-                keyspace.text(keys.universe_last_ok) if self._is_string(keys.universe_last_ok) else None,
-            )
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        await self._call("write_marks", lambda: write_marks(self._keyspace, self._keys, fence, marks))
 
-        return await self._call("universe", read)
+    async def universe(self) -> UniverseKeys:
+        return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
-        def read() -> list[Entry]:
-            stream = self._keyspace.stream(self._keys.intents)
-            if stream is None:
-                return []
-            newest = stream.newest_since((since_ms, 0), count)
-            return [Entry(format_id(entry_id), stream.get(entry_id)) for entry_id in newest]
-
-        return await self._call("recent_intents", read)
+        return await self._call(
+            "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)
+        )
 
     async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
         return await self._call(
@@ -256,21 +232,6 @@ class MemoryStore:
 
     async def remembered_ban(self) -> int | None:
         return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
-
-    def _string(self, key: str) -> str | None:
-        return (
-            UNREADABLE
-            if self._keyspace.kind(key) not in ("string", "none")
-            else read_text(self._keyspace.text(key))
-        )
-
-    def _is_string(self, key: str) -> bool:
-        return self._keyspace.kind(key) == "string"
-
-    def _field(self, key: str, name: str) -> str | None:
-        if self._keyspace.kind(key) not in ("hash", "none"):
-            return UNREADABLE
-        return read_text(self._keyspace.hash(key).get(name.encode()))
 
     async def _call(self, method: str, effect: Callable[[], T]) -> T:
         await self._crossing()

@@ -16,6 +16,7 @@ from store.records import (
     DecisionCommit,
     Entry,
     LeaseReply,
+    MarkWrite,
     RedisRun,
     ResultCommit,
     SnapshotWrite,
@@ -132,6 +133,10 @@ class SnapshotStore(Protocol):
         """Set the `ts_…` fields, given as `times`, of existing snapshots; the symbols that have none."""
         ...
 
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        """Set the fields that follow the mark price, of those snapshots that exist."""
+        ...
+
 
 class UniverseStore(Protocol):
     """The candidate planner's side."""
@@ -142,6 +147,10 @@ class UniverseStore(Protocol):
 
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
         """The newest intents since `since_ms`, newest first."""
+        ...
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        """`last_known_amt` of the ledgers that exist."""
         ...
 
 

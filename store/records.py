@@ -181,6 +181,15 @@ class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
     fields: tuple[str, ...]
 
 
+class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
+    """The fields of a snapshot hash that follow the mark price, as text."""
+
+    symbol: str
+    mark_price: str
+    unrealized_pnl: str
+    mark_ts_epoch_ms: str
+
+
 class RedisRun(msgspec.Struct, frozen=True):
     """Which run of Redis answers (`run_id` of INFO), and when this service first met it.
 

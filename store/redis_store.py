@@ -21,6 +21,7 @@ from store.records import (
     DecisionCommit,
     Entry,
     LeaseReply,
+    MarkWrite,
     RedisRun,
     ResultCommit,
     SnapshotWrite,
@@ -211,6 +212,9 @@ class RedisStore:
             *symbols,
         )
         return [symbol.decode() for symbol in answer]
+
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        await self._scripts.run("write_marks", self._keys.prefix, fence, _pack(marks))
 
     async def universe(self) -> UniverseKeys:
         active, meta, last_ok = await self._writes.pipeline(

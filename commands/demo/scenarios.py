@@ -24,7 +24,7 @@ _FEWEST_STEPS = 12
 
 
 class Cooling(StrEnum):
-    """Whether the symbol's last execution was less than a cooldown ago, as far as can be told from outside."""
+    """Whether the symbol was executed less than a cooldown ago, as far as can be told from outside."""
 
     YES = "yes"
     NO = "no"
@@ -210,7 +210,7 @@ def _explicit_close(stage: _Stage) -> tuple[PlanToPublish, ...]:
     step = stage.state.symbol.step
     asked = stage.size * Decimal("0.6") + step / 3
     quantity = share_of(min(asked, stage.size), 100, step)
-    return _one(stage.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:f}"), _close_of(stage, quantity))
+    return _one(stage.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:.12f}"), _close_of(stage, quantity))
 
 
 def _close_by_entry(stage: _Stage) -> tuple[PlanToPublish, ...]:

@@ -12,6 +12,7 @@ from store.keys import Keys
 from store.memory.entries import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, WrongTypeError, paired
+from store.memory.reads import text_at
 from store.records import (
     AlreadyDecided,
     Assumed,
@@ -108,20 +109,13 @@ def _stored(redis: Keyspace, keys: Keys, symbol: str, now_ms: int, *, settled: b
             expired.append(field)
     state = SymbolState(
         hold=redis.kind(keys.hold(symbol)) != "none",
-        cooldown=_text(redis, keys.cooldown(symbol)),
+        cooldown=text_at(redis, keys.cooldown(symbol)),
         ledger=_ledger(redis, keys.ledger(symbol)),
         permits_version=version,
         permits=tuple(live),
         settled=settled,
     )
     return _Stored(state, tuple(expired))
-
-
-def _text(redis: Keyspace, key: str) -> str | None:
-    try:
-        return read_text(redis.text(key))
-    except WrongTypeError:
-        return UNREADABLE
 
 
 def _ledger(redis: Keyspace, key: str) -> StoredLedger:

@@ -1,4 +1,5 @@
-"""Ledgers apart from bookings (`adopt_ledgers.lua`, `renew_ledgers.lua`)."""
+"""Ledgers apart from bookings and their events (`adopt_ledgers.lua`, `renew_ledgers.lua`,
+`emit_event.lua`)."""
 
 from __future__ import annotations
 
@@ -50,6 +51,12 @@ def renew_ledgers(redis: Keyspace, keys: Keys, fence: str, symbols: Sequence[str
             side = "LONG" if number > 0 else "SHORT" if number < 0 else "FLAT"
             redis.hset(key, ("ledger_amt", amount, "ledger_side", side, "last_known_side", side))
         redis.expire(key, ttl_ms)
+
+
+def emit_event(redis: Keyspace, keys: Keys, fence: str, fields: Sequence[str]) -> None:
+    """Append a reconcile event."""
+    check_fence(redis, keys, fence)
+    redis.xadd(keys.events, paired(fields), max_len=LONGEST_DEAD)
 
 
 def _is_number(text: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Snapshots (`write_snapshots.lua`, `prove_snapshots.lua`)."""
+"""Snapshots (`write_snapshots.lua`, `prove_snapshots.lua`, `write_marks.lua`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from store.keys import Keys
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace
-from store.records import SnapshotWrite
+from store.records import MarkWrite, SnapshotWrite
 
 
 def write_snapshots(redis: Keyspace, keys: Keys, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
@@ -35,7 +35,7 @@ def prove_snapshots(
     missing: list[str] = []
     for symbol in symbols:
         key = keys.snapshot(symbol)
-        if redis.kind(key) == "hash" and b"position_amt" in redis.hash(key):
+        if _exists(redis, key):
             for name in ("ts_epoch", "ts_epoch_ms", "ts_iso"):
                 redis.hset(key, (name, times[name]))
             redis.hset(key, ("verified_by", verified_by))
@@ -43,3 +43,17 @@ def prove_snapshots(
         else:
             missing.append(symbol)
     return missing
+
+
+def write_marks(redis: Keyspace, keys: Keys, fence: str, marks: Sequence[MarkWrite]) -> None:
+    """Move the mark price of existing snapshots."""
+    check_fence(redis, keys, fence)
+    for mark in marks:
+        key = keys.snapshot(mark.symbol)
+        if _exists(redis, key):
+            for name in ("mark_price", "unrealized_pnl", "mark_ts_epoch_ms"):
+                redis.hset(key, (name, getattr(mark, name)))
+
+
+def _exists(redis: Keyspace, key: str) -> bool:
+    return redis.kind(key) == "hash" and b"position_amt" in redis.hash(key)

@@ -10,6 +10,7 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
+from actors.gate_distribution import GateDistribution
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
 from actors.status_document import SettingShown
@@ -80,6 +81,7 @@ class StatusRig:
         self.registry = MetricRegistry(
             build_tag="1.2.3", clock=self.clock, book=self.book, channels=channels, logger=logger
         )
+        self.gates = GateDistribution(self.clock)
         self.source = StatusSource(
             clock=self.clock,
             build_tag="1.2.3",
@@ -98,6 +100,7 @@ class StatusRig:
             stream=self.stream,
             channels=channels,
             registry=self.registry,
+            gates=self.gates,
         )
         self.metrics = Metrics(
             events=self.events,

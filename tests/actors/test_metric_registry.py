@@ -182,14 +182,6 @@ async def test_gauges_may_be_anything_a_float_can_be() -> None:
     ]
 
 
-def test_counts_are_summed_over_the_other_labels_the_largest_first() -> None:
-    rig = StatusRig()
-    for symbol, reason in (("A", "x"), ("A", "y"), ("B", "y")):
-        rig.registry.apply(Count("p33_permit_deny_total", (symbol, reason)))
-    totals = rig.registry.totals_by("p33_permit_deny_total", "reason")
-    assert list(totals.items()) == [("y", 2), ("x", 1)]
-
-
 def test_a_gauge_that_nobody_set_yet_is_unknown() -> None:
     rig = StatusRig()
     assert rig.registry.value("p33_request_weight_used") is None

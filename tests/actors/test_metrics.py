@@ -10,12 +10,15 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from actors.gate_distribution import GateCounts
 from actors.http_server import AddressUnusableError
 from actors.status_document import StatusDocument
 from actors.stream_status import StreamStatus
+from brain.decision import decide
 from channels import Count, Lease, SetGauge
 from supervision import Heartbeat
 from tests.actors.status_rig import StatusRig, node
+from tests.brain.cases import case
 
 
 @asynccontextmanager
@@ -128,6 +131,11 @@ async def test_waits_for_redis_are_a_reason() -> None:
 
 async def test_status_tells_what_is_known() -> None:
     rig = StatusRig()
+    allowed, denied = decide(case()), decide(case(amount="0"))
+    rig.gates.decided(allowed)
+    rig.gates.decided(denied)
+    rig.clock.advance(400)
+    rig.gates.decided(denied)
     rig.publish("ETHUSDT", "0", age_sec=12.0)
     rig.publish("XRPUSDT", "0", age_sec=4.0)
     rig.tree = node("brain", node("permit_evaluator", restarts=2, last_reason="ValueError: odd"))
@@ -142,20 +150,12 @@ async def test_status_tells_what_is_known() -> None:
         )
     )
     async with serving(rig) as client:
-        for event in (
-            Count("p33_permit_total", ("BTCUSDT", "allow")),
-            Count("p33_permit_total", ("BTCUSDT", "deny")),
-            Count("p33_permit_total", ("ETHUSDT", "deny")),
-            Count("p33_permit_deny_total", ("BTCUSDT", "no_position")),
-            Count("p33_permit_deny_total", ("ETHUSDT", "no_position")),
-            SetGauge("p33_request_weight_used", 45),
-        ):
-            rig.events.send(event)
+        rig.events.send(SetGauge("p33_request_weight_used", 45))
         rig.clock.advance(1.0)
         answer = await client.get("/status")
     assert answer.headers["content-type"] == "application/json"
     status = msgspec.json.decode(answer.content, type=StatusDocument)
-    assert (status.build_tag, status.instance, status.uptime_sec) == ("1.2.3", "here:8045", 1.0)
+    assert (status.build_tag, status.instance, status.uptime_sec) == ("1.2.3", "here:8045", 401.0)
     assert status.started_at == "2026-09-21T14:13:20.000Z"
     assert (status.ready, status.reasons) == (True, [])
     assert status.tree == rig.tree
@@ -175,6 +175,8 @@ async def test_status_tells_what_is_known() -> None:
     assert status.request_weight_used == 45
     assert (status.gates.allow, status.gates.deny) == (1, 2)
     assert status.gates.deny_by_reason == {"no_position": 2}
+    assert status.gates.last_5_min == GateCounts(0, 1, {}, {"no_position": 1})
+    assert status.gates.last_1_h == GateCounts(1, 2, {"sanity_checks_passed": 1}, {"no_position": 2})
     depths = {channel.name: (channel.depth, channel.dropped) for channel in status.channels}
     assert depths == {"snapshots": (3, None), "metric_events": (0, 0), "lease": (1, None)}
     assert [(each.name, each.value, each.origin) for each in status.settings] == [

@@ -86,7 +86,8 @@ def test_an_allowed_close() -> None:
         b'{"plan_id":"plan-1","symbol":"BTCUSDT","allow":true,"reason":"sanity_checks_passed","kind":"close",'
         b'"side":"LONG","order_side":"SELL","leg":"BOTH","exchange_position_amt":0.038,'
         b'"ledger_position_amt":0.038,"ledger_amt":0.038,"snapshot_age_sec":0.5,"created_at":1760000000.25,'
-        b'"ts_epoch":1760000000,"issued_by":"v1 host:8045","safe_close_qty":0.028,"safe_qty":0.028,"plan_qty":null}'
+        b'"ts_epoch":1760000000,"issued_by":"v1 host:8045","safe_close_qty":0.028,"safe_qty":0.028,'
+        b'"plan_qty":null}'
     )
 
 

@@ -22,7 +22,6 @@ AUDIT = "quantum:stream:permit.audit"
 EVENTS = "quantum:stream:reconcile.events"
 GROUP = "p33"
 
-#: Field names and values; bytes go as they are, anything else as `str()` writes it.
 Fields = Mapping[Any, Any]
 
 
@@ -56,7 +55,7 @@ class Pipeline:
     """A plain client, as other services use one. Raises what redis-py raises, at once."""
 
     def __init__(self, url: str) -> None:
-        self.redis = redis.Redis.from_url(
+        self.redis: Any = redis.Redis.from_url(
             url,
             decode_responses=True,
             encoding_errors="replace",
@@ -73,14 +72,19 @@ class Pipeline:
         return self.publish(RESULTS, fields)
 
     def publish(self, stream: str, fields: Fields) -> str:
-        """Append an entry, its fields in any types."""
-        flat = {name: value if isinstance(value, bytes) else str(value) for name, value in fields.items()}
+        """Append an entry; its id."""
+        flat: dict[Any, Any] = {
+            name: value if isinstance(value, bytes) else str(value) for name, value in fields.items()
+        }
         return str(self.redis.xadd(stream, flat))
 
     def permit_now(self, plan_id: str) -> dict[str, Any] | None:
         """The permit, if there is one by now; its numbers exact."""
         text = self.redis.get(f"quantum:permit:p33:{plan_id}")
-        return None if text is None else json.loads(str(text), parse_float=Decimal)
+        if text is None:
+            return None
+        permit: dict[str, Any] = json.loads(str(text), parse_float=Decimal)
+        return permit
 
     async def permit(self, plan_id: str, within_sec: float = 3.0) -> dict[str, Any]:
         """Wait for the answer to a plan."""
@@ -101,15 +105,15 @@ class Pipeline:
         return [fields for _, fields in self.entries(f"{stream}.dead")]
 
     def entries(self, stream: str) -> list[tuple[str, dict[str, str]]]:
-        rows: list[tuple[str, dict[str, str]]] = self.redis.xrange(stream)  # type: ignore[assignment]
+        rows: list[tuple[str, dict[str, str]]] = self.redis.xrange(stream)
         return rows
 
     def unread(self, stream: str) -> int:
         """Entries that the service was not given yet, or has not acknowledged."""
-        groups: list[dict[str, Any]] = self.redis.xinfo_groups(stream)  # type: ignore[assignment]
+        groups: list[dict[str, Any]] = self.redis.xinfo_groups(stream)
         (group,) = [group for group in groups if group["name"] == GROUP]
         read = group["last-delivered-id"]
-        return int(group["pending"]) + len(self.redis.xrange(stream, min=f"({read}"))  # type: ignore[arg-type]
+        return int(group["pending"]) + len(self.redis.xrange(stream, min=f"({read}"))
 
     async def nothing_pends(self, *streams: str, within_sec: float = 5.0) -> None:
         """Wait until everything that was published is acknowledged."""
@@ -133,7 +137,7 @@ class Pipeline:
         )
 
     def _hash(self, key: str) -> dict[str, str]:
-        stored: dict[str, str] = self.redis.hgetall(key)  # type: ignore[assignment]
+        stored: dict[str, str] = self.redis.hgetall(key)
         return stored
 
     async def decided_once(self, plan_ids: Iterable[str], within_sec: float = 5.0) -> None:

@@ -22,7 +22,6 @@ from store.redis_store import open_redis_store
 from supervision import Backoff, ChildSpec, Heartbeat, SupervisionEvent, Tree
 from tests.integration.surroundings import environment, is_ready
 
-
 #: Long enough to do something while an actor is down.
 _BACKOFF = Backoff(initial_sec=0.15, maximum_sec=0.15)
 

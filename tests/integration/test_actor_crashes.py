@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import trio.testing
 
 from simulator import RunningSimulator
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
@@ -76,15 +75,20 @@ async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_bo
         for number in range(rounds):
             service.strike(("permit_evaluator", "ledger_writer")[number % 2])
             for symbol in SYMBOLS[:4]:
-                pipeline.publish_plan(f"{symbol}-{number}", entry(symbol, "1"))
-                pipeline.publish_result(executed(f"{symbol}-{number}", symbol, f"{symbol}{number}", "BUY", 1))
-            await until(lambda: "backing_off" not in map(service.state, service.actors()), "all are up")
-            await trio.testing.wait_all_tasks_blocked()
+                pipeline.publish_plan(f"{symbol}-{number}", entry(symbol, "10"))
+                order = trade(simulator.exchange, symbol, "BUY", "10")
+                pipeline.publish_result(
+                    executed(f"{symbol}-{number}", symbol, order.order_id, "BUY", order.executed)
+                )
+            await until(
+                lambda so_many=number + 1: sum(service.restarts().values()) == so_many,  # type: ignore[misc]
+                "it is back",
+            )
         plans = [f"{symbol}-{number}" for symbol in SYMBOLS[:4] for number in range(rounds)]
         await pipeline.decided_once(plans)
         await pipeline.nothing_pends(PLANS, RESULTS)
         for symbol in SYMBOLS[:4]:
-            await pipeline.ledger_reaches(symbol, str(rounds))
-        assert sum(service.restarts().values()) == rounds
+            await pipeline.ledger_reaches(symbol, str(10 * rounds))
+        assert service.restarts() == {"ledger_writer": rounds // 2, "permit_evaluator": rounds // 2}
         status, _ = await readiness(service.url)
         assert status == 200

@@ -1,4 +1,4 @@
-"""Whatever the bytes: a deny, a dead letter or a counted drop; the actors stay up, and nothing stays pending."""
+"""Whatever the bytes: a deny, a dead letter or a counted drop; the actors stay up, nothing stays pending."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from simulator import RunningSimulator, outside
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import ServiceInProcess, running_service
-from tests.integration.surroundings import is_ready
+from tests.integration.surroundings import is_ready, trade
 from tests.integration.waiting import until
 
 MEGABYTE = "9" * 1_000_000
@@ -82,7 +82,7 @@ DEAD_RESULTS: list[Fields] = [
     RESULT | {"order_id": ""},
     RESULT | {"order_id": "x" * 65},
     RESULT | {"order_id": MEGABYTE},
-    RESULT | {"order_id": "4.711e3 "},
+    RESULT | {"order_id": "4711.0"},
     RESULT | {"symbol": ""},
     RESULT | {"symbol": b"\xff\xfe"},
     RESULT | {"symbol": "a:b"},
@@ -165,7 +165,8 @@ async def test_malformed_results_are_dead_letters_and_the_next_one_is_booked(
     async with running_service(redis_server, simulator) as service:
         for fields in DEAD_RESULTS:
             pipeline.publish_result(fields)
-        pipeline.publish_result(executed("good", "BTCUSDT", "1", "SELL", "0.010"))
+        order = trade(simulator.exchange, "BTCUSDT", "SELL", "0.01")
+        pipeline.publish_result(executed("good", "BTCUSDT", order.order_id, "SELL", "0.010"))
         await pipeline.ledger_reaches("BTCUSDT", "-0.01")
         await pipeline.nothing_pends(RESULTS)
         dead = pipeline.dead_letters(RESULTS)

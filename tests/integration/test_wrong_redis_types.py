@@ -10,6 +10,7 @@ import pytest
 from simulator import RunningSimulator
 from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, executed
 from tests.integration.service_in_process import running_service
+from tests.integration.surroundings import trade
 
 LEDGER = "quantum:position:ledger:BTCUSDT"
 COOLDOWN = "quantum:cooldown:last_exec_ts:BTCUSDT"
@@ -93,7 +94,7 @@ async def test_each_is_answered_with_its_reason_and_no_actor_falls(
             answer = await pipeline.ask(case, entry("BTCUSDT", "0.01"))
             assert (case, answer["reason"]) == (case, reason)
             pipeline.redis.delete(COOLDOWN, HOLD)
-            pipeline.redis.restore(LEDGER, 0, sound, replace=True)  # type: ignore[arg-type]
+            pipeline.redis.restore(LEDGER, 0, sound, replace=True)
         await pipeline.nothing_pends(PLANS)
         await pipeline.decided_once(CASES)
         assert service.restarts() == {}
@@ -106,7 +107,8 @@ async def test_a_result_for_a_ledger_of_a_wrong_type_is_a_dead_letter_and_a_refu
         replaced(LEDGER, a_string)(pipeline.redis)
         pipeline.publish_result(executed("a", "BTCUSDT", "1", "BUY", "0.01"))
         pipeline.publish_result(executed("b", "BTCUSDT", "2", "BUY", "0.01") | {"executed": "False"})
-        pipeline.publish_result(executed("c", "ETHUSDT", "3", "BUY", "0.01"))
+        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.01")
+        pipeline.publish_result(executed("c", "ETHUSDT", order.order_id, "BUY", "0.01"))
         await pipeline.ledger_reaches("ETHUSDT", "0.01")
         await pipeline.nothing_pends(RESULTS)
         assert "a" in [fields["plan_id"] for fields in pipeline.dead_letters(RESULTS)]

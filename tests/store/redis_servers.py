@@ -63,11 +63,12 @@ class RedisServer:
             try:
                 with self.client() as client:
                     client.ping()
-                return
             except redis.ConnectionError:
                 if self._process.poll() is not None or time.monotonic() > deadline_sec:
                     raise
                 time.sleep(0.002)
+            else:
+                return
 
     def client(self) -> redis.Redis:
         """A plain client, for the world outside."""

@@ -1,0 +1,90 @@
+"""Reads all positions in one request, shared with the other shards: at first, to poll, and to audit."""
+
+from __future__ import annotations
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
+from actors.heartbeat import Heartbeat
+from actors.shard_positions import ShardPositions
+from brain.moment import Moment
+from channels import Count, DropOldest, MetricEvent
+from clock import Clock
+from exchange.errors import AskLater, ExchangeError
+from exchange.protocol import PositionsRead
+from exchange.shared_read import SharedRead
+
+
+class BulkRefresh:
+    """Part of a snapshot fetcher: when positions are due, it reads them."""
+
+    def __init__(
+        self,
+        known: ShardPositions,
+        positions: SharedRead,
+        cadence: Cadence,
+        *,
+        metrics: DropOldest[MetricEvent],
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._known = known
+        self._positions = positions
+        self._cadence = cadence
+        self._metrics = metrics
+        self._clock = clock
+        self._log = log
+        self._last_read: Moment | None = None
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Keep positions read until cancelled."""
+        failures = 0
+        while True:
+            sent_after = await self._until_read_is_due(heartbeat)
+            try:
+                with heartbeat.waiting_for("the exchange's positions"):
+                    read = await self._positions.read(sent_after)
+            except AskLater as error:
+                self._metrics.send(Count("p33_snapshot_total", ("other", "postponed")))
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep_until(error.until.monotonic_sec)
+            except ExchangeError as error:
+                failures += 1
+                self._metrics.send(Count("p33_snapshot_total", ("other", "error")))
+                self._log.warning("Positions could not be read", error=str(error))
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep(retry_sec(failures, self._cadence))
+            else:
+                failures = 0
+                self._take(read)
+
+    def _take(self, read: PositionsRead) -> None:
+        self._last_read = read.sent
+        self._known.apply_read(read)
+        for symbol in dict.fromkeys(row.symbol for row in read.rows if self._known.is_mine(row.symbol)):
+            self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
+
+    async def _until_read_is_due(self, heartbeat: Heartbeat) -> Moment:
+        """Wait; the moment after which the due read must have been sent."""
+        while True:
+            now = self._clock.now()
+            due_sec, sent_after = self._next_read(now)
+            if due_sec <= now.monotonic_sec:
+                return sent_after
+            with heartbeat.idle(), trio.move_on_at(due_sec):
+                await self._known.stirred()
+
+    def _next_read(self, now: Moment) -> tuple[float, Moment]:
+        """When the next read is due (trio's clock), and after which moment it must be sent."""
+        last, wanted_after = self._last_read, self._known.read_wanted_after
+        if last is None:
+            return now.monotonic_sec, now
+        if wanted_after is not None and last < wanted_after:
+            return now.monotonic_sec, wanted_after
+        interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
+        # Half an interval behind the last one: every shard asks for this, so that they share one request.
+        due = last.monotonic_sec + interval_sec, last.earlier_by(-interval_sec / 2)
+        for fill in self._known.unmatched_fills.values():
+            due = min(due, (fill.received.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, fill.received))
+        return due

@@ -1,0 +1,292 @@
+"""What is known of one shard's positions: merged from events and reads, judged, and published.
+
+Nothing here waits. `brain.merging` decides what is newer; this keeps what the merging rests on: since when the
+stream tells everything, and when which symbol was read last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.exchange_lead import ExchangeLead
+from actors.snapshot_writer import SnapshotWriter
+from brain.merging import (
+    Disagreement,
+    StreamProof,
+    SymbolState,
+    apply_mark,
+    apply_push,
+    apply_rest,
+    explained,
+    to_snapshot,
+)
+from brain.moment import Moment
+from brain.numbers import plain
+from brain.position import VerifiedBy
+from channels import (
+    BookEntry,
+    Conflating,
+    Count,
+    DropOldest,
+    FillObserved,
+    MarkPrices,
+    MetricEvent,
+    PositionObserved,
+    ShardMessage,
+    SnapshotBook,
+    SnapshotChanged,
+    StreamConnected,
+    StreamLost,
+    StreamProven,
+)
+from clock import Clock
+from exchange.protocol import PositionRow, PositionsRead
+
+#: How long an event may be on its way after a read has shown what it will tell.
+EVENT_IN_FLIGHT_SEC = 1.0
+
+
+class ShardPositions:
+    """The positions of the symbols for which `is_mine` holds. One owner; the only one to publish them."""
+
+    def __init__(
+        self,
+        shard: int,
+        is_mine: Callable[[str], bool],
+        *,
+        exchange_ms: Callable[[Moment], int],
+        audit_max_age_sec: float,
+        book: SnapshotBook,
+        changes: Conflating[SnapshotChanged],
+        writer: SnapshotWriter,
+        metrics: DropOldest[MetricEvent],
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """`audit_max_age_sec`: how long after its last read the stream alone vouches for a symbol."""
+        self.is_mine = is_mine
+        #: The symbols that are read again and again, so that the stream may vouch for them meanwhile.
+        self.audited_symbols: Container[str] | None = None
+        #: What was read before tells nothing of the present stretch of the stream.
+        self.read_wanted_after: Moment | None = None
+        self.stream_proven = False
+        self.unmatched_fills: dict[str, FillObserved] = {}
+        self._shard = shard
+        self._exchange_ms = exchange_ms
+        self._audit_max_age_sec = audit_max_age_sec
+        self._book = book
+        self._changes = changes
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+        self._log = log
+        self._states: dict[str, SymbolState] = {}
+        self._read_sent: dict[str, Moment] = {}
+        self._published: dict[str, BookEntry] = {}
+        self._lead = ExchangeLead()
+        self._epoch = 0
+        self._stream_since: Moment | None = None
+        self._disagreements: list[Disagreement] = []
+        self._stirred = trio.lowlevel.ParkingLot()
+        self._doubted = trio.lowlevel.ParkingLot()
+
+    def knows(self, symbol: str) -> bool:
+        """Whether anything was ever told or read of the symbol."""
+        return symbol in self._states
+
+    def last_read(self, symbol: str) -> Moment | None:
+        """When the latest read of the symbol was sent."""
+        return self._read_sent.get(symbol)
+
+    async def stirred(self) -> None:
+        """Wait until something happens that may call for an earlier read."""
+        await self._stirred.park()
+
+    def take_in(self, messages: Iterable[ShardMessage]) -> None:
+        """Apply what the streams have told, in its order, and publish what that changes."""
+        touched: dict[str, None] = {}
+        for message in messages:
+            match message:
+                case PositionObserved():
+                    self._apply_push(message)
+                    touched[message.symbol] = None
+                case FillObserved():
+                    self._expect_update_for(message)
+                case MarkPrices():
+                    self._apply_marks(message)
+                case _:
+                    self._follow_stream(message)
+        self._publish(touched)
+
+    def apply_read(self, read: PositionsRead, verified_by: VerifiedBy = VerifiedBy.REST) -> None:
+        """Merge a read of all symbols, or of one, and publish."""
+        rows: dict[str, list[PositionRow]] = {}
+        for row in read.rows:
+            if self.is_mine(row.symbol):
+                rows.setdefault(row.symbol, []).append(row)
+        trusted_since = self._stream_since if self.stream_proven else None
+        ahead_ms = self._exchange_ahead_ms(read.received)
+        for symbol, symbol_rows in rows.items():
+            self._states[symbol], disagreements = apply_rest(
+                self._states.get(symbol, SymbolState(symbol)),
+                [row.position for row in symbol_rows],
+                leverage=symbol_rows[0].leverage,
+                mark_price=symbol_rows[0].mark_price,
+                sent=read.sent,
+                received=read.received,
+                verified_by=verified_by,
+                stream_since=trusted_since,
+                exchange_ahead_ms=ahead_ms,
+            )
+            self._disagreements.extend(disagreements)
+            self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
+            fill = self.unmatched_fills.get(symbol)
+            if fill is not None and fill.received <= read.sent:
+                del self.unmatched_fills[symbol]
+        if self._disagreements:
+            self._doubted.unpark_all()
+        self._publish(rows)
+
+    async def judge_disagreements(self) -> None:
+        """What the stream has not told a second after a read showed it, it has lost. Until cancelled."""
+        while True:
+            if not self._disagreements:
+                await self._doubted.park()
+            now = self._clock.now()
+            waiting: list[Disagreement] = []
+            for each in self._disagreements:
+                if explained(self._states[each.symbol], each):
+                    continue
+                if now.monotonic_sec < each.received.monotonic_sec + EVENT_IN_FLIGHT_SEC:
+                    waiting.append(each)
+                else:
+                    self._distrust_stream(each, now)
+            self._disagreements = waiting
+            if waiting:
+                first_sec = min(each.received.monotonic_sec for each in waiting)
+                await trio.sleep_until(first_sec + EVENT_IN_FLIGHT_SEC)
+
+    def _apply_push(self, told: PositionObserved) -> None:
+        symbol, position, received = told.symbol, told.position, told.received
+        self._lead.observe(position.update_time_ms, received)
+        self._states[symbol] = apply_push(
+            self._states.get(symbol, SymbolState(symbol)),
+            position,
+            received,
+            stream_since=self._stream_since,
+            exchange_ahead_ms=self._exchange_ahead_ms(received),
+        )
+        fill = self.unmatched_fills.get(symbol)
+        if fill is not None and fill.transaction_ms <= position.update_time_ms:
+            del self.unmatched_fills[symbol]
+
+    def _expect_update_for(self, fill: FillObserved) -> None:
+        state = self._states.get(fill.symbol)
+        known = None if state is None else state.leg(fill.leg)
+        if known is None or known.row.update_time_ms < fill.transaction_ms:
+            self.unmatched_fills.setdefault(fill.symbol, fill)
+            self._stirred.unpark_all()
+
+    def _follow_stream(self, news: StreamConnected | StreamProven | StreamLost) -> None:
+        match news:
+            case StreamConnected(epoch, since):
+                self._epoch, self._stream_since, self.stream_proven = epoch, since, False
+                self._want_read_after(since)
+            case StreamProven(epoch, as_of):
+                if self._stream_since is None or epoch != self._epoch:
+                    # A restarted fetcher learns of the connection here, and can vouch for nothing before.
+                    self._epoch, self._stream_since = epoch, self._clock.now()
+                    self._want_read_after(self._stream_since)
+                self._apply_proof(as_of)
+            case StreamLost(epoch):
+                if epoch >= self._epoch:
+                    self._stream_since, self.stream_proven = None, False
+                    self._stirred.unpark_all()
+
+    def _apply_proof(self, as_of: Moment) -> None:
+        since = self._stream_since
+        if since is None or as_of < since:
+            return
+        oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
+        proven: list[str] = []
+        for symbol, state in self._states.items():
+            if not state.grounded_since(since):
+                continue
+            if self._audited_since(symbol, oldest):
+                proven.append(symbol)
+            else:
+                self._stop_vouching(symbol)
+        if proven:
+            self.stream_proven = True
+            self._book.prove(self._shard, StreamProof(since, as_of))
+            self._writer.proven(proven)
+
+    def _audited_since(self, symbol: str, oldest: Moment) -> bool:
+        if self.audited_symbols is not None and symbol not in self.audited_symbols:
+            return False
+        sent = self._read_sent.get(symbol)
+        return sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
+
+    def _stop_vouching(self, symbol: str) -> None:
+        """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""
+        entry, snapshot = self._published.get(symbol), self._book.get(symbol)
+        if entry is not None and entry.grounded is not None and snapshot is not None:
+            self._put(BookEntry(snapshot, None))
+
+    def _apply_marks(self, marks: MarkPrices) -> None:
+        marked: list[str] = []
+        for symbol, state in self._states.items():
+            mark = marks.by_symbol.get(symbol)
+            if mark is None:
+                continue
+            self._states[symbol] = state = apply_mark(state, mark.price, mark.ts_ms)
+            entry = self._published.get(symbol)
+            if entry is None or state.mark_price is None:
+                continue
+            snapshot = msgspec.structs.replace(
+                entry.snapshot, mark_price=state.mark_price, mark_ts_ms=state.mark_ts_ms
+            )
+            self._put(BookEntry(snapshot, entry.grounded))
+            marked.append(symbol)
+        self._writer.marked(marked)
+
+    def _publish(self, symbols: Iterable[str]) -> None:
+        oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
+        for symbol in symbols:
+            state = self._states[symbol]
+            snapshot = to_snapshot(state, None)
+            if snapshot is None:
+                continue
+            before = self._book.get(symbol)
+            self._put(BookEntry(snapshot, state.grounded if self._audited_since(symbol, oldest) else None))
+            self._writer.changed(symbol)
+            if before is None or before.legs != snapshot.legs:
+                self._changes.send(SnapshotChanged(snapshot))
+
+    def _put(self, entry: BookEntry) -> None:
+        self._published[entry.snapshot.symbol] = entry
+        self._book.publish(self._shard, entry)
+
+    def _exchange_ahead_ms(self, at: Moment) -> int:
+        lead_ms = self._lead.lead_ms(at)
+        return self._exchange_ms(at) - at.wall_ms if lead_ms is None else lead_ms
+
+    def _want_read_after(self, moment: Moment) -> None:
+        self.read_wanted_after = moment
+        self._stirred.unpark_all()
+
+    def _distrust_stream(self, disagreement: Disagreement, now: Moment) -> None:
+        self._log.warning(
+            f"{disagreement.symbol}: stream diverged from the exchange",
+            held=plain(disagreement.held.amount),
+            read=plain(disagreement.read.amount),
+            leg=disagreement.read.leg,
+        )
+        self._metrics.send(Count("p33_stream_divergence_total"))
+        self._book.lose_trust(now)
+        self._stream_since, self.stream_proven = now, False
+        self._want_read_after(now)

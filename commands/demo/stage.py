@@ -1,0 +1,252 @@
+"""Puts everything on the stage, plays, and clears it away."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import httpx
+import trio
+import trio_asyncio
+from rich.console import Console
+
+from commands.demo.background import (
+    dead_letters,
+    hand_out_tickets,
+    keep_universe_current,
+    publish_unusable_entries,
+    watch_snapshots,
+)
+from commands.demo.children import (
+    API_KEY,
+    API_SECRET,
+    COOLDOWN_SEC,
+    Child,
+    ChildFailedError,
+    running_daemon,
+    running_exchange,
+)
+from commands.demo.drift_story import live_through_drifts
+from commands.demo.exchange_client import ExchangeClient, TradedSymbol
+from commands.demo.neighbours import Neighbours
+from commands.demo.reckoning import reckon
+from commands.demo.summary import summed_up
+from commands.demo.tally import Tally
+from commands.demo.trader import Desk, Trader
+from commands.demo.view import Screen
+from commands.private_redis import private_redis
+from permit_gate import P33, GateRules
+from permit_gate.trio_gate import TrioPermitGate, open_trio_gate
+from store.redis_link import RedisLink
+
+LATENCY_MS = 300.0
+PLANS_PER_SEC = 30.0
+
+_REDIS_TIMEOUT_SEC = 5.0
+_TRADED = 56
+_GATE_CONNECTIONS = 16
+_OUTSIDE_UNIVERSE = 3
+_NOT_LISTED = TradedSymbol("DEMOUSDT", Decimal(1), Decimal(1), Decimal(10))
+_ADOPTED_STEPS = 40
+_DEAREST_STEP = Decimal(100)
+
+
+class DemoFailedError(Exception):
+    """The demo could not be played to its end."""
+
+
+class Interruption:
+    """The first Ctrl-C ends the play in order, a second one at once."""
+
+    def __init__(self) -> None:
+        self.requested = trio.Event()
+        self.playing = False
+        self.scope = trio.CancelScope()
+
+    async def watch(self, signals: AsyncIterator[int]) -> None:
+        """Obey SIGINT, SIGTERM and SIGHUP."""
+        async for _ in signals:
+            if self.requested.is_set() or not self.playing:
+                self.scope.cancel()
+            self.requested.set()
+
+
+async def perform(seconds: float | None, console: Console) -> bool | None:
+    """Set up, play for `seconds` or until a signal, sum up and clear away.
+
+    Whether all was as it has to be; None when it was broken off. Raises DemoFailedError and what the
+    private Redis raises.
+    """
+    interruption = Interruption()
+    agreed: bool | None = None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interruption.watch, aiter(signals))
+            with interruption.scope:
+                try:
+                    agreed = await _perform(seconds, Screen(console), interruption)
+                except* (ChildFailedError, httpx.HTTPError) as group:
+                    raise DemoFailedError(str(group.exceptions[0])) from group
+            nursery.cancel_scope.cancel()
+    return agreed
+
+
+async def _perform(seconds: float | None, screen: Screen, interruption: Interruption) -> bool:
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="position-state-brain-demo-")))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(
+                trust_env=False, timeout=10, limits=httpx.Limits(max_connections=100, keepalive_expiry=30)
+            )
+        )
+        screen.say("Starting a private redis-server and the simulated exchange")
+        redis_url = await stack.enter_async_context(private_redis(append_only=True))
+        simulator, addresses = await stack.enter_async_context(
+            running_exchange(folder, latency_ms=LATENCY_MS)
+        )
+        exchange = ExchangeClient(http, addresses.rest_url, API_KEY, API_SECRET)
+        symbols = await exchange.symbols()
+
+        await stack.enter_async_context(trio_asyncio.open_loop())
+        redis = RedisLink(redis_url, timeout_sec=_REDIS_TIMEOUT_SEC)
+        stack.push_async_callback(redis.close)
+        gate = await stack.enter_async_context(open_trio_gate(redis_url, GateRules(consumer="demo")))
+        neighbours = Neighbours(redis)
+        universe = [row.name for row in symbols[:-_OUTSIDE_UNIVERSE]]
+        await neighbours.publish_universe([*universe, _NOT_LISTED.name])
+
+        desk = Desk(neighbours, gate, exchange, Tally(), Random())  # noqa: S311 - no secrets
+        cast = _cast(desk, symbols)
+        for trader in cast.everybody():
+            if trader.amount:
+                await exchange.move_position(trader.symbol.name, trader.amount)
+
+        screen.say("Starting the daemon, with an environment of its own")
+        daemon_since_ms = time.time_ns() // 1_000_000
+        daemon, daemon_url = await stack.enter_async_context(running_daemon(folder, redis_url, addresses))
+        await daemon.wait_until_ready(http, f"{daemon_url}/readyz")
+        screen.say(
+            f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
+            f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC), {daemon_url}/status"
+        )
+        await _warm_up(gate)
+        interruption.playing = True
+        began_sec = trio.current_time()
+        async with watched(daemon), watched(simulator):
+            await _play(cast, symbols, universe, screen, seconds, interruption.requested)
+            names = [row.name for row in symbols]
+            reckoning = await reckon(neighbours, exchange, names)
+            dead = await dead_letters(neighbours)
+            costs = await exchange.request_costs(daemon_since_ms)
+        exit_code = await daemon.stop()
+        summary = summed_up(
+            desk.tally,
+            reckoning,
+            costs,
+            dead_letters=dead,
+            daemon_exit_code=exit_code,
+            duration_sec=trio.current_time() - began_sec,
+        )
+        screen.conclude(summary)
+        return summary.agrees
+
+
+class Cast:
+    """The traders, and those whose symbols drift."""
+
+    def __init__(self, desk: Desk, traders: Sequence[Trader], drifting: Sequence[Trader]) -> None:
+        self.desk = desk
+        self.traders = traders
+        self.drifting = drifting
+
+    def everybody(self) -> list[Trader]:
+        return [*self.traders, *self.drifting]
+
+
+def _cast(desk: Desk, symbols: Sequence[TradedSymbol]) -> Cast:
+    """Who trades what. Some symbols begin with a position, which the daemon has to adopt."""
+    affordable = [row for row in symbols[:-_OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
+    drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
+
+    def trader(
+        symbol: TradedSymbol, steps: int = 0, *, in_universe: bool = True, listed: bool = True
+    ) -> Trader:
+        return Trader(
+            desk,
+            symbol,
+            amount=symbol.step * steps,
+            in_universe=in_universe,
+            listed=listed,
+            cooldown_sec=COOLDOWN_SEC,
+        )
+
+    adopted = (_ADOPTED_STEPS, -_ADOPTED_STEPS, _ADOPTED_STEPS, -_ADOPTED_STEPS)
+    first = [trader(symbol, steps) for symbol, steps in zip(traded, adopted, strict=False)]
+    rest = [trader(symbol) for symbol in traded[len(first) :]]
+    outside = [
+        trader(symbol, steps, in_universe=False)
+        for symbol, steps in zip(
+            symbols[-_OUTSIDE_UNIVERSE:], (_ADOPTED_STEPS, -_ADOPTED_STEPS, 0), strict=True
+        )
+    ]
+    not_listed = trader(_NOT_LISTED, listed=False)
+    drifters = [trader(symbol, steps) for symbol, steps in zip(drifting, (0, -_ADOPTED_STEPS), strict=False)]
+    return Cast(desk, [*first, *rest, *outside, not_listed], drifters)
+
+
+async def _warm_up(gate: TrioPermitGate) -> None:
+    """Have the gate open its connections, as those of an executor that has been running for a while are."""
+    async with trio.open_nursery() as nursery:
+        for number in range(_GATE_CONNECTIONS):
+            nursery.start_soon(
+                partial(gate.acquire, f"warm-up-{number}", _NOT_LISTED.name, (P33,), timeout_sec=0.05)
+            )
+
+
+async def _play(
+    cast: Cast,
+    symbols: Sequence[TradedSymbol],
+    universe: Sequence[str],
+    screen: Screen,
+    seconds: float | None,
+    stopping: trio.Event,
+) -> None:
+    """Trade until told to stop or the time is over, and see through what was begun."""
+    desk = cast.desk
+    neighbours, tally = desk.neighbours, desk.tally
+    tickets, taken = trio.open_memory_channel[None](0)
+    async with trio.open_nursery() as scenery:
+        scenery.start_soon(keep_universe_current, neighbours, [*universe, _NOT_LISTED.name])
+        scenery.start_soon(watch_snapshots, neighbours, [row.name for row in symbols], tally)
+        scenery.start_soon(screen.show, tally, desk.exchange)
+        async with trio.open_nursery() as nursery:
+            for trader in cast.traders:
+                nursery.start_soon(trader.run, taken.clone())
+            for trader in cast.drifting:
+                nursery.start_soon(live_through_drifts, desk, trader, stopping)
+            nursery.start_soon(hand_out_tickets, tickets, PLANS_PER_SEC, stopping)
+            nursery.start_soon(publish_unusable_entries, neighbours, tally, desk.rng, stopping)
+            with trio.move_on_after(float("inf") if seconds is None else seconds):
+                await stopping.wait()
+            stopping.set()
+        scenery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def watched(child: Child) -> AsyncIterator[None]:
+    """While the block runs, the child must: its end breaks the block off with ChildFailedError."""
+
+    async def watch() -> None:
+        raise await child.ended()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        yield
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,97 @@
+"""What has happened so far: counted as it happens, summed up whenever somebody asks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from commands.demo.outcome import Outcome, Verdict
+
+_KEPT = 50_000
+_RECENT = 200
+_MOST_SURPRISES = 50
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How a measurement was distributed; None where nothing was measured."""
+
+    count: int
+    median: float | None
+    p99: float | None
+    maximum: float | None
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """One plan's outcome, for the live view."""
+
+    at_sec: float
+    symbol: str
+    scenario: str
+    outcome: Outcome
+    latency_ms: float
+    as_expected: bool
+
+
+class Tally:
+    """Counters and measurements. Of each measurement the last 50 000 are kept."""
+
+    def __init__(self) -> None:
+        self.plans = 0
+        self.outcomes: Counter[tuple[Verdict, str]] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.orders = 0
+        self.results = 0
+        self.repeated_results = 0
+        self.adopted = 0
+        self.unusable_entries = 0
+        self.surprises = 0
+        self.first_surprises: list[str] = []
+        self.recent: deque[Decided] = deque(maxlen=_RECENT)
+        self.permit_ms: deque[float] = deque(maxlen=_KEPT)
+        self.booking_ms: deque[float] = deque(maxlen=_KEPT)
+        self.oldest_snapshot_sec: deque[float] = deque(maxlen=_KEPT)
+        self.median_snapshot_sec: deque[float] = deque(maxlen=_KEPT)
+        self.used_weight = 0
+
+    def decided(self, decided: Decided, expected: Outcome, *, kind: str | None) -> None:
+        """Count a plan. The latency counts where the daemon answered, and nobody else was waited for."""
+        self.plans += 1
+        outcome = decided.outcome
+        self.outcomes[outcome.verdict, outcome.reason] += 1
+        if kind is not None:
+            self.kinds[kind] += 1
+        if outcome.verdict is not Verdict.REFUSED:
+            self.permit_ms.append(decided.latency_ms)
+        self.recent.append(decided)
+        if not decided.as_expected:
+            self.surprise(
+                f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was to be expected"
+            )
+
+    def surprise(self, what: str) -> None:
+        """Something that must not happen."""
+        self.surprises += 1
+        if len(self.first_surprises) < _MOST_SURPRISES:
+            self.first_surprises.append(what)
+
+    def total(self, verdict: Verdict) -> int:
+        """How many plans ended so."""
+        return sum(count for (found, _), count in self.outcomes.items() if found is verdict)
+
+    def by_reason(self, verdict: Verdict) -> list[tuple[str, int]]:
+        """Reasons of that verdict with their counts, the most frequent first."""
+        found = [(reason, count) for (one, reason), count in self.outcomes.items() if one is verdict]
+        return sorted(found, key=lambda row: (-row[1], row[0]))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The distribution of `values`; p99 is the smallest value that 99 % of them do not exceed."""
+    if not values:
+        return Spread(0, None, None, None)
+    ordered = sorted(values)
+    rank = math.ceil(0.99 * len(ordered)) - 1
+    return Spread(len(ordered), median(ordered), ordered[rank], ordered[-1])

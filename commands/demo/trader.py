@@ -1,0 +1,179 @@
+"""One symbol's life in the demo: a plan at a time, from its publication to its booking in the ledger."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from random import Random
+
+import trio
+
+from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefusedError, TradedSymbol
+from commands.demo.neighbours import Neighbours, NotSettledError
+from commands.demo.outcome import Verdict, outcome_of
+from commands.demo.plans import Fields, intent
+from commands.demo.results import DIALECTS, executed, not_executed
+from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, choose
+from commands.demo.tally import Decided, Tally
+from permit_gate import GOVERNOR, P33, Granted, Kind, Refused
+from permit_gate.trio_gate import TrioPermitGate
+
+_REPEATED_SHARE = 1 / 3
+_COOLDOWN_MARGIN_SEC = 0.25
+
+
+class Desk:
+    """What all traders work with."""
+
+    def __init__(
+        self,
+        neighbours: Neighbours,
+        gate: TrioPermitGate,
+        exchange: ExchangeClient,
+        tally: Tally,
+        rng: Random,
+    ) -> None:
+        self.neighbours = neighbours
+        self.gate = gate
+        self.exchange = exchange
+        self.tally = tally
+        self.rng = rng
+
+
+class Trader:
+    """Plays every service for one symbol, and knows what its position has to be.
+
+    `amount` is exchange and ledger at the start (signed contracts), `cooldown_sec` the daemon's cooldown.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        symbol: TradedSymbol,
+        *,
+        amount: Decimal = Decimal(0),
+        in_universe: bool = True,
+        listed: bool = True,
+        cooldown_sec: float,
+    ) -> None:
+        self.symbol = symbol
+        self.amount = amount
+        self._desk = desk
+        self._in_universe = in_universe
+        self._listed = listed
+        self._cooldown_sec = cooldown_sec
+        self._executed_sec = float("-inf")
+
+    async def run(self, tickets: trio.MemoryReceiveChannel[None]) -> None:
+        """Try something with the symbol for every ticket, until there are no more."""
+        async for _ in tickets:
+            await self.play(choose(self._state(), self._desk.rng, time.time()))
+
+    async def play(self, scenario: Scenario) -> None:
+        """Publish the scenario's plans and see each of them through."""
+        neighbours = self._desk.neighbours
+        if scenario.hold:
+            await neighbours.hold(self.symbol.name)
+        plans = [plan.fields for plan in scenario.plans]
+        intents = [intent(one.fields, self._desk.rng) for one in scenario.plans if one.from_intent]
+        before = self.amount
+        published_sec = trio.current_time()
+        await neighbours.publish_plans(plans, intents)
+        async with trio.open_nursery() as nursery:
+            for plan in scenario.plans:
+                nursery.start_soon(self._govern, plan)
+                nursery.start_soon(self._see_through, plan, scenario.name, published_sec)
+        if scenario.hold:
+            await neighbours.release_hold(self.symbol.name)
+        if self.amount != before:
+            await self._is_booked()
+
+    def _state(self) -> SymbolState:
+        ago_sec = trio.current_time() - self._executed_sec
+        if ago_sec > self._cooldown_sec + _COOLDOWN_MARGIN_SEC:
+            cooling = Cooling.NO
+        elif ago_sec < self._cooldown_sec - _COOLDOWN_MARGIN_SEC:
+            cooling = Cooling.YES
+        else:
+            cooling = Cooling.UNSURE
+        return SymbolState(self.symbol, self.amount, cooling, self._in_universe, self._listed)
+
+    async def _govern(self, plan: PlanToPublish) -> None:
+        if plan.governor is Governor.GRANTS:
+            await self._desk.neighbours.grant(plan.fields)
+        elif plan.governor is Governor.DENIES:
+            await self._desk.neighbours.deny_after_p33(plan.fields)
+
+    async def _see_through(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
+        """Wait at the gate, execute what it grants, and tell of it."""
+        fields = plan.fields
+        answer = await self._desk.gate.acquire(fields["plan_id"], self.symbol.name, (GOVERNOR, P33))
+        latency_ms = (trio.current_time() - published_sec) * 1000
+        outcome = outcome_of(answer)
+        kind = str(answer.terms.kind) if isinstance(answer, Granted) and answer.terms else None
+        self._desk.tally.decided(
+            Decided(time.time(), self.symbol.name, scenario, outcome, latency_ms, outcome == plan.expected),
+            plan.expected,
+            kind=kind,
+        )
+        if isinstance(answer, Granted):
+            await self._execute(fields, answer)
+        elif plan.expected.verdict is Verdict.REFUSED and plan.governor is not Governor.GRANTS:
+            await self._decline(fields, answer)
+
+    async def _execute(self, fields: Fields, granted: Granted) -> None:
+        terms = granted.terms
+        if terms is None or terms.kind is Kind.NONE:
+            return
+        side = terms.order_side or fields["side"]
+        quantity = terms.order_quantity(Decimal(fields.get("qty") or 0))
+        try:
+            order = await self._desk.exchange.market_order(
+                self.symbol.name,
+                side,
+                quantity,
+                reduce_only=terms.kind is Kind.CLOSE,
+                client_order_id=f"demo-{fields['plan_id'][-24:]}",
+            )
+        except OrderRefusedError as error:
+            self._desk.tally.surprise(f"the exchange refused an allowed order: {error}")
+            await self._desk.neighbours.publish_result(
+                not_executed(fields, str(error), self._desk.rng, time.time())
+            )
+            return
+        self._desk.tally.orders += 1
+        self.amount += order.executed_qty if order.side == "BUY" else -order.executed_qty
+        if fields["decision"] == "EXECUTE":
+            await self._desk.neighbours.note_execution(self.symbol.name)
+        await self._report(fields, order)
+
+    async def _report(self, fields: Fields, order: OrderAnswer) -> None:
+        """Publish the result, a third of the time once more, as redeliveries do."""
+        rng, tally = self._desk.rng, self._desk.tally
+        result = executed(fields, order, rng.choice(DIALECTS), time.time())
+        await self._desk.neighbours.publish_result(result)
+        tally.results += 1
+        if rng.random() < _REPEATED_SHARE:
+            await self._desk.neighbours.publish_result(result)
+            tally.repeated_results += 1
+
+    async def _decline(self, fields: Fields, refused: Refused) -> None:
+        """The plan will not be executed: its permit must not stay in anybody's way."""
+        result = not_executed(fields, str(refused), self._desk.rng, time.time())
+        await self._desk.neighbours.publish_result(result)
+        try:
+            await self._desk.neighbours.permit_is_revoked(fields)
+        except NotSettledError as error:
+            self._desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
+
+    async def _is_booked(self) -> None:
+        """Wait until ledger and snapshot show what was executed."""
+        published_sec = trio.current_time()
+        try:
+            await self._desk.neighbours.is_believed(
+                self.symbol.name, ledger=self.amount, snapshot=self.amount
+            )
+        except NotSettledError as error:
+            self._desk.tally.surprise(f"not within 3 s: {error}")
+        self._executed_sec = trio.current_time()
+        self._desk.tally.booking_ms.append((self._executed_sec - published_sec) * 1000)

@@ -1,0 +1,174 @@
+"""What the demo shows: live on a terminal, a line now and then elsewhere, and the summary at the end."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import trio
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from commands.demo.exchange_client import ExchangeClient
+from commands.demo.outcome import Verdict
+from commands.demo.summary import Summary
+from commands.demo.tally import Decided, Spread, Tally, spread
+
+_FRAME_SEC = 0.25
+_LINE_SEC = 2.0
+_ROWS_BESIDE_FEED = 14
+_COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "yellow", Verdict.REFUSED: "cyan"}
+
+
+class Screen:
+    """Writes to one console; colours and the live view are for terminals only."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, markup=False, soft_wrap=not self._console.is_terminal)
+
+    async def show(self, tally: Tally, exchange: ExchangeClient) -> None:
+        """Show what happens, until cancelled."""
+        began_sec = time.monotonic()
+        if not self._console.is_terminal:
+            while True:
+                await trio.sleep(_LINE_SEC)
+                tally.used_weight = exchange.used_weight
+                self.say(plain_line(tally, time.monotonic() - began_sec))
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while True:
+                tally.used_weight = exchange.used_weight
+                height = max(3, self._console.height - _ROWS_BESIDE_FEED)
+                live.update(live_view(tally, time.monotonic() - began_sec, height), refresh=True)
+                await trio.sleep(_FRAME_SEC)
+
+    def conclude(self, summary: Summary) -> None:
+        """The summary, and whether all was well."""
+        self._console.print(summary_view(summary))
+        for surprise in summary.first_surprises:
+            self._say_in("red", f"unexpected: {surprise}")
+        for difference in summary.reckoning.differences[:20]:
+            self._say_in("red", f"difference: {difference}")
+        failures = summary.failures()
+        if failures:
+            self._say_in("red bold", f"FAILED: {'; '.join(failures)}")
+        else:
+            self._say_in("green bold", "OK: every plan was answered as it had to be, and the ledger agrees")
+
+    def _say_in(self, style: str, text: str) -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def plain_line(tally: Tally, elapsed_sec: float) -> str:
+    """The state of things in one line."""
+    permits = spread(tally.permit_ms)
+    oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
+    return (
+        f"{elapsed_sec:6.1f}s plans={tally.plans} allowed={tally.total(Verdict.ALLOWED)} "
+        f"denied={tally.total(Verdict.DENIED)} refused={tally.total(Verdict.REFUSED)} "
+        f"permit_p50={_ms(permits.median)} permit_p99={_ms(permits.p99)} oldest_snapshot={_sec(oldest)} "
+        f"orders={tally.orders} weight_1m={tally.used_weight} unexpected={tally.surprises}"
+    )
+
+
+def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableType:
+    """The state of things for a terminal."""
+    permits = spread(tally.permit_ms)
+    oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
+    middle = tally.median_snapshot_sec[-1] if tally.median_snapshot_sec else None
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("plans", str(tally.plans), Text(f"{tally.plans / max(elapsed_sec, 1):.0f}/s", "dim"))
+    for verdict, colour in _COLOURS.items():
+        facts.add_row(Text(verdict, colour), str(tally.total(verdict)))
+    facts.add_row("permit p50, p99", f"{_ms(permits.median)}, {_ms(permits.p99)}")
+    facts.add_row("snapshot age", _sec(oldest), Text(f"oldest of all, median {_sec(middle)}", "dim"))
+    facts.add_row("orders", str(tally.orders), Text(f"{tally.repeated_results} results repeated", "dim"))
+    facts.add_row("request weight", str(tally.used_weight), Text("this minute, of 2400", "dim"))
+    facts.add_row("unexpected", Text(str(tally.surprises), "red bold" if tally.surprises else ""))
+
+    reasons = Table.grid(padding=(0, 1))
+    for reason, count in tally.by_reason(Verdict.DENIED)[:9]:
+        reasons.add_row(Text(str(count), justify="right"), Text(reason, "yellow"))
+
+    top = Table.grid(padding=(0, 4), expand=True)
+    top.add_column(ratio=3)
+    top.add_column(ratio=2)
+    top.add_row(facts, reasons)
+
+    feed = Table.grid(padding=(0, 1), expand=True)
+    for column in ("no_wrap",) * 5:
+        feed.add_column(no_wrap=column == "no_wrap", overflow="ellipsis")
+    for decided in list(tally.recent)[-feed_rows:]:
+        feed.add_row(*_feed_row(decided))
+    title = Text(f"Position State Brain demo  {elapsed_sec:5.1f} s   Ctrl-C ends it", "bold")
+    return Group(title, Text(), top, Text(), feed)
+
+
+def summary_view(summary: Summary) -> RenderableType:
+    """The summary as a table."""
+    reckoning = summary.reckoning
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column()
+    rows.add_row("plans", f"{summary.plans} in {summary.duration_sec:.1f} s")
+    rows.add_row("allowed", f"{summary.allowed}: {_counts(summary.kinds)}")
+    rows.add_row("denied", f"{summary.denied}: {_counts(summary.denied_by_reason)}")
+    rows.add_row("no permit", f"{summary.refused}: {_counts(summary.refused_by_reason)}")
+    rows.add_row("permit latency", f"{_spread_ms(summary.permit_ms)}  (plan published to permit consumed)")
+    rows.add_row("booking", f"{_spread_ms(summary.booking_ms)}  (result published to ledger and snapshot)")
+    rows.add_row(
+        "snapshot ages",
+        f"max {_sec(summary.oldest_snapshot_sec.maximum)}, "
+        f"median {_sec(summary.median_snapshot_sec.median)}  (all symbols, once a second)",
+    )
+    rows.add_row(
+        "orders", f"{summary.orders}; {summary.results} results, {summary.repeated_results} of them twice"
+    )
+    rows.add_row(
+        "request weight",
+        f"{summary.request_weight} of 2400 a minute: "
+        + ", ".join(f"{path} {count}x={weight}" for path, count, weight in summary.request_weight_by_path),
+    )
+    rows.add_row("dead letters", f"{summary.dead_letters} of {summary.unusable_entries} unusable entries")
+    rows.add_row(
+        "ledger",
+        f"{'equals' if not reckoning.differences else 'DIFFERS FROM'} the exchange: "
+        f"{reckoning.symbols} symbols, {reckoning.open_positions} with a position",
+    )
+    rows.add_row("unexpected", str(summary.surprises))
+    return rows
+
+
+def _feed_row(decided: Decided) -> tuple[RenderableType, ...]:
+    at = datetime.fromtimestamp(decided.at_sec, UTC).strftime("%H:%M:%S.%f")[:-3]
+    outcome = Text(
+        str(decided.outcome), "red bold" if not decided.as_expected else _COLOURS[decided.outcome.verdict]
+    )
+    return (
+        Text(at, "dim"),
+        decided.symbol,
+        decided.scenario,
+        outcome,
+        Text(f"{decided.latency_ms:.1f} ms", "dim"),
+    )
+
+
+def _counts(rows: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in rows) or "none"
+
+
+def _spread_ms(measured: Spread) -> str:
+    return f"p50 {_ms(measured.median)}, p99 {_ms(measured.p99)}, max {_ms(measured.maximum)}"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
+
+
+def _sec(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"

@@ -1,0 +1,75 @@
+"""What is read without a script: a wrong type is an answer here, where a real Redis's would be too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from brain.ledger import StoredLedger
+from store.errors import StoreRefusedError
+from store.keys import Keys
+from store.memory.keyspace import Keyspace, WrongTypeError
+from store.memory.streams import format_id
+from store.records import BookingState, Entry, UniverseKeys
+from store.stored_values import UNREADABLE, read_text
+
+
+def text_at(redis: Keyspace, key: str) -> str | None:
+    """A string as text."""
+    try:
+        return read_text(redis.text(key))
+    except WrongTypeError:
+        return UNREADABLE
+
+
+def field_at(redis: Keyspace, key: str, name: str) -> str | None:
+    """A hash's field as text."""
+    try:
+        return read_text(redis.hash(key).get(name.encode()))
+    except WrongTypeError:
+        return UNREADABLE
+
+
+def booking_state(
+    redis: Keyspace, keys: Keys, symbol: str, plan_id: str, order_ids: Sequence[str]
+) -> BookingState:
+    """What the booking of a result rests on. Raises StoreRefusedError for a ledger of a wrong type."""
+    key = keys.ledger(symbol)
+    try:
+        redis.hash(key)
+    except WrongTypeError as error:
+        raise StoreRefusedError(f"ledger of {symbol}: {error}") from error
+    memories = {order: field_at(redis, keys.order_memory(symbol), order) for order in order_ids}
+    return BookingState(
+        ledger=StoredLedger(*(field_at(redis, key, name) for name in StoredLedger.__struct_fields__)),
+        version=field_at(redis, key, "version"),
+        orders={order: memory for order, memory in memories.items() if memory is not None},
+        permit=field_at(redis, keys.open_permits(symbol), f"p:{plan_id}"),
+        plan_mark=text_at(redis, keys.plan_mark(plan_id)),
+        adopted_exchange_ms=field_at(redis, key, "adopted_exchange_ms"),
+        adopted_at_ms=field_at(redis, key, "adopted_at_ms"),
+    )
+
+
+def ledger_amounts(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, str]:
+    """`last_known_amt` of the ledgers that exist."""
+    amounts = {symbol: field_at(redis, keys.ledger(symbol), "last_known_amt") for symbol in symbols}
+    return {symbol: amount for symbol, amount in amounts.items() if amount is not None}
+
+
+def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
+    """The universe keys as they are; None where missing or of a wrong type."""
+    active, last_ok = keys.universe_active, keys.universe_last_ok
+    return UniverseKeys(
+        redis.text(active) if redis.kind(active) == "string" else None,
+        dict(redis.hash(keys.universe_meta)) if redis.kind(keys.universe_meta) == "hash" else None,
+        redis.text(last_ok) if redis.kind(last_ok) == "string" else None,
+    )
+
+
+def recent_intents(redis: Keyspace, keys: Keys, since_ms: int, count: int) -> list[Entry]:
+    """The newest intents since `since_ms`, newest first."""
+    stream = redis.stream(keys.intents)
+    if stream is None:
+        return []
+    newest = stream.newest_since((since_ms, 0), count)
+    return [Entry(format_id(entry_id), stream.get(entry_id)) for entry_id in newest]

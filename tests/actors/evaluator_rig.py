@@ -1,0 +1,199 @@
+"""A permit evaluator on virtual time over the store's twin, with a world that the test dictates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+import trio.testing
+
+from actors.decision_reports import DecisionReports
+from actors.decision_writing import DecisionWriter
+from actors.gate_distribution import GateDistribution
+from actors.permit_evaluator import PermitEvaluator
+from actors.plan_settling import WhatIsKnown
+from brain.allowlist import Allowlist, AllowlistSource
+from brain.case import Rules
+from brain.moment import Moment
+from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbol_rules import SymbolRules
+from channels import (
+    BookEntry,
+    Count,
+    DropOldest,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    OnDemandRead,
+    PushBack,
+    SnapshotBook,
+)
+from clock import TrioClock
+from store.keys import GROUP, Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory_store import MemoryStore
+from store.records import CommitReply, DecisionCommit
+from supervision import Heartbeat
+from tests.brain.cases import RULES
+
+EPOCH_MS = 1_760_000_000_000
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+class Watched(MemoryStore):
+    """The twin, with a hook that runs when decisions are on their way to it."""
+
+    before_commit: Callable[[Sequence[DecisionCommit]], Awaitable[None]] | None = None
+    commits = 0
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        self.commits += 1
+        if self.before_commit is not None:
+            await self.before_commit(decisions)
+        return await super().commit_decisions(fence, decisions)
+
+
+class EvaluatorRig:
+    """All is in order until a test says otherwise: symbols trade, are allowed, flat, with a ledger of 0."""
+
+    def __init__(self, *, on_demand: bool = True, rules: Rules = RULES) -> None:
+        self.clock = TrioClock(EPOCH_MS)
+        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.keys = Keys("quantum")
+        self.store = Watched(self.redis, keys=self.keys, consumer="me")
+        self.book = SnapshotBook("book")
+        self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
+        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
+        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+        self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
+        self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
+        self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
+        self.lease: LatestValue[Lease] = LatestValue("lease")
+        self._on_demand = on_demand
+        self._rules = rules
+        step = Decimal("0.001")
+        self.symbol_rules.send({s: SymbolRules(s, True, step, step, Decimal(1000)) for s in SYMBOLS})
+        self.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset(SYMBOLS), None, None))
+        self.hedge_mode.send(False)
+        self.ledgers_adopted.send(True)
+        self.heartbeat: Heartbeat | None = None
+
+    def evaluator(self) -> PermitEvaluator:
+        return PermitEvaluator(
+            self.store,
+            WhatIsKnown(
+                book=self.book,
+                symbol_rules=self.symbol_rules,
+                allowlist=self.allowlist,
+                hedge_mode=self.hedge_mode,
+                ledgers_adopted=self.ledgers_adopted,
+                lease=self.lease,
+            ),
+            (lambda _symbol: self.reads) if self._on_demand else None,
+            clock=self.clock,
+            rules=self._rules,
+            writer=DecisionWriter(self._rules, issued_by="test"),
+            reports=DecisionReports(
+                self.metrics, self.symbol_rules, GateDistribution(self.clock), structlog.get_logger()
+            ),
+            plan_stream=self.keys.plans,
+            redis_address="memory",
+            log=structlog.get_logger(),
+        )
+
+    async def take_lease(self) -> str:
+        reply = await self.store.hold_lease("me", None, 3_600_000)
+        self.lease.send(Lease(reply.fence, "me"))
+        return reply.fence
+
+    def position(self, symbol: str, amount: str, *, verified_at: Moment | None = None) -> None:
+        """The book says so, as of now."""
+        now = self.clock.now()
+        leg = LegPosition(Leg.BOTH, Decimal(amount), Decimal(100), now.wall_ms)
+        snapshot = Snapshot(
+            symbol=symbol,
+            legs=(leg,),
+            leverage=Decimal(10),
+            mark_price=Decimal(100),
+            mark_ts_ms=now.wall_ms,
+            verified_at=verified_at or now,
+            verified_by=VerifiedBy.REST,
+        )
+        self.book.publish(0, BookEntry(snapshot, None))
+
+    def ledger(self, symbol: str, amount: str) -> None:
+        """An operator's hand, or an adoption."""
+        self.redis.hset(self.keys.ledger(symbol), {"last_known_amt": amount})
+
+    def holds(self, symbol: str, amount: str) -> None:
+        """Exchange and ledger agree."""
+        self.position(symbol, amount)
+        self.ledger(symbol, amount)
+
+    def publish(self, plan_id: str, symbol: str = "BTCUSDT", **fields: str) -> str:
+        """A harvest exit of the whole position, unless `fields` say otherwise."""
+        usual = {
+            "decision": "EXECUTE",
+            "action": "FULL_CLOSE_PROPOSED",
+            "side": "CLOSE",
+            "reduceOnly": "true",
+        }
+        flat: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": symbol}
+        flat.update(usual | fields)
+        return self.redis.xadd(self.keys.plans, flat)
+
+    def publish_entry(self, plan_id: str, symbol: str = "BTCUSDT", qty: str = "0.5", **fields: str) -> str:
+        """An entry of the intent bridge."""
+        usual = {"action": "ENTRY_PROPOSED", "side": "BUY", "qty": qty, "reduceOnly": "false"}
+        return self.publish(plan_id, symbol, **{**usual, **fields})
+
+    def permit(self, plan_id: str) -> dict[str, Any] | None:
+        text = self.redis.get(self.keys.permit(plan_id))
+        return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+    def reason(self, plan_id: str) -> str | None:
+        permit = self.permit(plan_id)
+        return None if permit is None else str(permit["reason"])
+
+    def audited(self) -> list[str]:
+        """The plan ids on the audit stream, in order."""
+        return [fields[b"plan_id"].decode() for _, fields in self.redis.xrange(self.keys.audit)]
+
+    def pending(self) -> int:
+        return len(self.redis.xpending(self.keys.plans, GROUP))
+
+    async def counts(self) -> dict[str, float]:
+        counted: dict[str, float] = {}
+        for event in await self.metrics.receive_all():
+            if isinstance(event, Count):
+                counted[event.name] = counted.get(event.name, 0) + event.amount
+        return counted
+
+    async def answer_reads(self, latency_sec: float, answer: Callable[[str], str | None]) -> None:
+        """Play the snapshot fetchers: after `latency_sec` each read is answered with what `answer` says."""
+
+        async def one(request: OnDemandRead) -> None:
+            await trio.sleep(latency_sec)
+            with request.reply:
+                request.reply.send_nowait(answer(request.symbol))
+
+        async with trio.open_nursery() as nursery:
+            while True:
+                nursery.start_soon(one, await self.reads.receive())
+
+
+@asynccontextmanager
+async def running_evaluator(rig: EvaluatorRig) -> AsyncIterator[EvaluatorRig]:
+    """The evaluator runs, holds the lease, and its consumer group exists."""
+    await rig.take_lease()
+    rig.heartbeat = Heartbeat()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.evaluator().run, rig.heartbeat)
+        await trio.testing.wait_all_tasks_blocked()
+        yield rig
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,463 @@
+"""Every plan gets one answer, whatever happens between reading it and committing the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import plan_settling
+from brain.case import Case
+from brain.decision import decide
+from brain.permit import Decision
+from store.records import DecisionCommit
+from supervision import Heartbeat
+from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+
+
+@pytest.fixture
+def rig() -> EvaluatorRig:
+    return EvaluatorRig()
+
+
+async def test_a_close_is_allowed_with_the_safe_quantity(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "0.038")
+    async with running_evaluator(rig):
+        rig.publish("p", action="PARTIAL_75")
+        await trio.sleep(0.01)
+        permit = rig.permit("p")
+        assert permit is not None
+        assert (permit["allow"], permit["reason"]) == (True, "sanity_checks_passed")
+        assert permit["safe_close_qty"] == 0.028
+        assert rig.audited() == ["p"]
+        assert rig.pending() == 0
+
+
+async def test_an_open_is_granted_and_another_waits_for_it(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "0")
+    async with running_evaluator(rig):
+        rig.publish_entry("a")
+        rig.publish_entry("b")
+        await trio.sleep(0.01)
+        assert rig.reason("a") == "open_permit_granted"
+        assert rig.reason("b") == "in_flight_permit"
+
+
+async def test_closes_share_the_position(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        for plan_id in ("a", "b", "c"):
+            rig.publish(plan_id, action="PARTIAL_50")
+        rig.publish("all")
+        rig.publish("none")
+        await trio.sleep(0.01)
+        quantities = [
+            Decimal(str(permit["safe_close_qty"]))
+            for plan_id in ("a", "b", "c", "all")
+            if (permit := rig.permit(plan_id)) is not None
+        ]
+        assert quantities == [Decimal("0.5"), Decimal("0.25"), Decimal("0.125"), Decimal("0.125")]
+        assert rig.reason("none") == "in_flight_permit"
+
+
+async def test_a_plan_published_twice_is_decided_once(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        rig.publish("p")
+        rig.publish("p")
+        await trio.sleep(0.01)
+        assert rig.redis.take(rig.keys.permit("p")) is not None, "the consumer takes it"
+        rig.publish("p")
+        await trio.sleep(0.01)
+        assert rig.permit("p") is None
+        assert rig.audited() == ["p"]
+        assert rig.pending() == 0
+
+
+@pytest.mark.parametrize("decision", ["SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"])
+async def test_what_asks_for_nothing_is_acknowledged_and_counted(
+    rig: EvaluatorRig, autojump_clock: MockClock, decision: str
+) -> None:
+    async with running_evaluator(rig):
+        rig.publish("p", decision=decision)
+        await trio.sleep(0.01)
+        assert rig.permit("p") is None
+        assert rig.pending() == 0
+        assert (await rig.counts())["p33_plans_skipped_total"] == 1
+
+
+async def test_a_plan_that_cannot_be_answered_is_a_dead_letter(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async with running_evaluator(rig):
+        rig.redis.xadd(rig.keys.plans, {"symbol": "BTCUSDT", "raw": b"\xff\x00" * 5000})
+        await trio.sleep(0.01)
+        ((_, fields),) = rig.redis.xrange(rig.keys.dead_plans)
+        assert b"plan_id" in fields[b"error"]
+        assert len(fields[b"raw"]) < 10_000
+        assert rig.pending() == 0
+
+
+async def test_a_malformed_plan_is_denied_with_what_is_wrong(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async with running_evaluator(rig):
+        rig.publish("p", qty="NaN")
+        await trio.sleep(0.01)
+        permit = rig.permit("p")
+        assert permit is not None
+        assert permit["reason"] == "malformed_plan"
+        assert "qty" in permit["details"]
+
+
+async def test_what_changes_between_reading_and_committing_is_decided_again(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    changes = {
+        "hold": (lambda: rig.redis.set(rig.keys.hold("BTCUSDT"), "1"), "reconcile_hold_active"),
+        "cooldown": (
+            lambda: rig.redis.set(rig.keys.cooldown("BTCUSDT"), str(rig.clock.now().wall_ms)),
+            "cooldown_in_flight",
+        ),
+        "ledger": (lambda: rig.ledger("BTCUSDT", "0.5"), "reconcile_required_qty_mismatch"),
+    }
+    for name, (change, reason) in changes.items():
+        rig.redis.flushall()
+        rig.holds("BTCUSDT", "1")
+
+        async def interfere(decisions: Sequence[DecisionCommit], change=change) -> None:  # type: ignore[no-untyped-def]
+            # The first commit finds out what is stored; the second would have been the ALLOW.
+            if rig.store.commits == 2:
+                change()
+
+        rig.store.before_commit, rig.store.commits = interfere, 0
+        async with running_evaluator(rig):
+            rig.publish(name)
+            await trio.sleep(0.01)
+            assert rig.reason(name) == reason, name
+
+
+async def test_a_state_that_never_holds_still_is_answered_in_the_end(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    async def keep_changing(decisions: Sequence[DecisionCommit]) -> None:
+        rig.redis.set(rig.keys.cooldown("BTCUSDT"), str(rig.store.commits))
+
+    rig.store.before_commit = keep_changing
+    async with running_evaluator(rig):
+        rig.publish("p")
+        await trio.sleep(0.01)
+        assert rig.reason("p") == "state_contended"
+
+
+async def test_a_commit_that_comes_too_late_allows_nothing(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    async def dawdle(decisions: Sequence[DecisionCommit]) -> None:
+        if rig.store.commits > 1:
+            await trio.sleep_until(begun_sec + 6)
+
+    begun_sec = trio.current_time()
+    rig.store.before_commit = dawdle
+    async with running_evaluator(rig):
+        rig.publish("p")
+        await trio.sleep(7)
+        assert rig.reason("p") == "plan_expired"
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_done(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        rig.publish("first")
+        await trio.sleep(0.01)
+        rig.store.faults.fail_next("after", method="commit_decisions")
+        rig.publish("p", action="PARTIAL_50")
+        await trio.sleep(1)
+        assert sorted(rig.audited()) == ["first", "p"]
+        assert rig.pending() == 0
+
+
+async def test_plans_that_came_while_redis_was_away_are_answered_when_it_is_back(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        with rig.store.faults.outage():
+            await trio.sleep(1)
+            rig.publish("p")
+            await trio.sleep(1)
+            assert rig.permit("p") is None
+            assert rig.heartbeat is not None
+            assert any("Redis" in wait.what for wait in rig.heartbeat.waits())
+        await trio.sleep(1)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_an_entry_that_a_read_swallowed_is_found_again(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        rig.store.faults.fail_next("after", method="new_plans")
+        rig.publish("p")
+        await trio.sleep(3)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_an_entry_that_a_dead_reader_left_behind_is_answered(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("p")
+    other = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
+    assert len(await other.new_plans(count=10, block_ms=1)) == 1
+    async with running_evaluator(rig):
+        await trio.sleep(0.1)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_a_lost_group_is_created_again_and_nothing_is_skipped(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async with running_evaluator(rig):
+        rig.redis.flushall()
+        await rig.take_lease()
+        rig.holds("BTCUSDT", "1")
+        rig.publish("p")
+        await trio.sleep(1)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+    rig.ledger("BTCUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        rig.publish("p")
+        await trio.sleep(0.5)
+        assert rig.reason("p") == "sanity_checks_passed"
+        assert (await rig.counts())["p33_ondemand_snapshots_total"] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.ledger("BTCUSDT", "1")
+    rig.holds("ETHUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.6, read)
+        rig.publish("slow-1", action="PARTIAL_50")
+        rig.publish("quick", "ETHUSDT")
+        await trio.sleep(0.1)
+        rig.publish("slow-2")
+        await trio.sleep(0.1)
+        assert rig.audited() == ["quick"]
+        await trio.sleep(0.6)
+        assert rig.audited() == ["quick", "slow-1", "slow-2"]
+        permits = [rig.permit("slow-1"), rig.permit("slow-2")]
+        assert [permit and permit["safe_close_qty"] for permit in permits] == [0.5, 0.5]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("answer", ["HTTP 502", "no answer"])
+async def test_a_read_that_fails_denies_all_plans_that_wait_for_it_within_a_second(
+    rig: EvaluatorRig, autojump_clock: MockClock, answer: str
+) -> None:
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3 if answer == "HTTP 502" else 60, lambda _symbol: answer)
+        for number in range(5):
+            rig.publish(f"p{number}")
+        await trio.sleep(1)
+        assert [rig.reason(f"p{number}") for number in range(5)] == ["no_exchange_snapshot"] * 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_plans_that_come_during_a_failing_read_keep_their_order(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async def slowly(decisions: Sequence[DecisionCommit]) -> None:
+        await trio.sleep(0.1)
+
+    rig.store.before_commit = slowly
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502")
+        rig.publish("a")
+        await trio.sleep(0.2)
+        rig.publish("b")  # a is being read
+        await trio.sleep(0.15)
+        rig.publish("c")  # a is being committed
+        await trio.sleep(2)
+        assert rig.audited() == ["a", "b", "c"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    rig = EvaluatorRig(on_demand=False)
+    async with running_evaluator(rig):
+        rig.publish("p")
+        await trio.sleep(0.01)
+        assert rig.reason("p") == "no_exchange_snapshot"
+
+
+async def test_a_snapshot_from_before_trust_was_lost_is_read_again(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        await trio.sleep(0.1)
+        rig.book.lose_trust(rig.clock.now())
+        rig.publish("p")
+        await trio.sleep(0.2)
+        assert rig.permit("p") is None
+        await trio.sleep(0.2)
+        assert rig.reason("p") == "sanity_checks_passed"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async with running_evaluator(rig):
+        rig.publish("p", "NOPEUSDT")
+        await trio.sleep(0.01)
+        assert rig.reason("p") in ("symbol_not_on_exchange", "symbol_not_in_allowlist")
+        assert rig.reads.depth == 0
+
+
+async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_stop_the_rest(
+    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    def explode(case: Case) -> Decision:
+        if case.plan.plan_id == "poison":
+            raise ZeroDivisionError
+        return decide(case)
+
+    monkeypatch.setattr(plan_settling, "decide", explode)
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("before", action="PARTIAL_50")
+    rig.publish("poison")
+    rig.publish("after", action="PARTIAL_50")
+    crashes = 0
+    for _ in range(5):
+        try:
+            async with running_evaluator(rig):
+                await trio.sleep(0.5)
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 3
+    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
+    assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+    assert rig.pending() == 0
+
+
+async def test_a_broken_key_of_our_own_is_set_aside_rather_than_retried_for_ever(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    rig.redis.hset(rig.keys.plan_mark("p"), {"not": "a string"})
+    rig.publish("p")
+    crashes = 0
+    for _ in range(5):
+        try:
+            async with running_evaluator(rig):
+                await trio.sleep(0.5)
+        except* plan_settling.BrokenKeyError:
+            crashes += 1
+    assert crashes == 3
+    assert rig.pending() == 0
+    assert rig.permit("p") is None
+    assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+
+
+async def test_a_writer_that_lost_its_lease_decides_nothing_until_it_has_it_again(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        rig.redis.set(rig.keys.lease, "9:another")
+        rig.publish("p")
+        await trio.sleep(1)
+        assert rig.permit("p") is None
+        assert rig.audited() == []
+        rig.redis.delete(rig.keys.lease)
+        await rig.take_lease()
+        await trio.sleep(1)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_after_another_run_of_redis_opens_wait_and_closes_go_on(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "0")
+    rig.holds("ETHUSDT", "1")
+    async with running_evaluator(rig):
+        await trio.sleep(0.1)
+        rig.redis.restart()
+        await trio.sleep(1)
+        rig.publish_entry("open")
+        rig.publish("close", "ETHUSDT")
+        await trio.sleep(0.1)
+        assert rig.reason("open") == "recovering"
+        assert rig.reason("close") == "sanity_checks_passed"
+        await trio.sleep(61)
+        rig.position("BTCUSDT", "0")
+        rig.publish_entry("later")
+        await trio.sleep(0.1)
+        assert rig.reason("later") == "open_permit_granted"
+
+
+async def test_asked_to_stop_it_finishes_what_it_has_in_hand(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.ledger("BTCUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    await rig.take_lease()
+    rig.heartbeat = heartbeat = Heartbeat()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        async with trio.open_nursery() as running:
+            running.start_soon(rig.evaluator().run, heartbeat)
+            await trio.sleep(0.1)
+            rig.publish("p")
+            await trio.sleep(0.1)
+            heartbeat.stopping.set()
+            stopped_sec = trio.current_time()
+        assert trio.current_time() - stopped_sec < 0.5
+        assert rig.reason("p") == "sanity_checks_passed"
+        nursery.cancel_scope.cancel()

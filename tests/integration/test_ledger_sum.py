@@ -1,0 +1,168 @@
+"""The ledger is the sum of what our orders filled, each counted once, however and how often it is told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from decimal import Decimal
+from random import Random
+
+import msgspec
+
+from simulator import Order, RunningSimulator, outside
+from tests.integration.pipeline import RESULTS, Pipeline, executed
+from tests.integration.service_in_process import running_service
+from tests.integration.surroundings import SYMBOLS, trade
+
+RESULT_COUNT = 200
+#: Long, short, bought and sold by turns; the last one is held from before the service first starts.
+TRADED = SYMBOLS[:5]
+HELD_BEFORE = TRADED[-1]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an executor knows of an order at some moment."""
+
+    plan_id: str
+    symbol: str
+    order_id: int
+    side: str
+    filled: Decimal
+    status: str
+
+
+def flat(told: Told) -> dict[str, str]:
+    return executed(told.plan_id, told.symbol, told.order_id, told.side, told.filled) | {
+        "order_status": told.status
+    }
+
+
+def steps(told: Told) -> dict[str, str]:
+    placed = {"step": "PLACE_SL", "status": "NEW", "order_id": 1, "executed_qty": "0"}
+    filled = {
+        "step": "MARKET", "status": told.status, "order_id": told.order_id, "side": told.side,
+        "executed_qty": str(told.filled),
+    }  # fmt: skip
+    return {
+        "plan_id": told.plan_id, "symbol": told.symbol, "decision": "EXECUTE", "executed": "True",
+        "would_execute": "False", "steps_results": json.dumps([placed, filled]), "error": "",
+        "timestamp": f"{time.time():.3f}",
+    }  # fmt: skip
+
+
+def details(told: Told) -> dict[str, str]:
+    order = {
+        "order_id": told.order_id, "order_status": told.status, "filled_qty": float(told.filled),
+        "side": told.side,
+    }  # fmt: skip
+    return {
+        "event_type": "order_executed", "plan_id": told.plan_id, "symbol": told.symbol, "executed": "true",
+        "source": "intent_executor", "timestamp": f"{time.time():.3f}", "details": json.dumps(order),
+    }  # fmt: skip
+
+
+DIALECTS = (flat, steps, details)
+
+
+def told_of(order: Order, number: int) -> Told:
+    return Told(f"plan-{number}", order.symbol.name, order.order_id, order.side, order.executed, order.status)
+
+
+def trade_at_random(simulator: RunningSimulator, random: Random, count: int) -> list[Told]:
+    """Orders on the exchange, every third filled in two parts; what an executor could tell of them."""
+    exchange = simulator.exchange
+    told: list[Told] = []
+    for number in range(count):
+        symbol = exchange.symbol(random.choice(TRADED))
+        side = "SELL" if symbol.name in TRADED[::2] else random.choice(("BUY", "SELL"))
+        quantity = symbol.step_size * random.randint(20, 60)
+        quantity += (-quantity) % symbol.step_size
+        while quantity * exchange.mark_price(symbol.name) < symbol.min_notional * 4:
+            quantity *= 2
+        exchange.first_fill_share = Decimal("0.3") if number % 3 == 0 else None
+        order = trade(exchange, symbol.name, side, f"{quantity:f}")
+        told.append(told_of(order, number))
+        if not order.is_final:
+            exchange.fill_remainder(order)
+            told.append(told_of(order, number))
+    return told
+
+
+def sums(told: list[Told]) -> dict[str, Decimal]:
+    """The distinct orders, each with the most it was told to have filled, by symbol and signed."""
+    most: dict[tuple[str, int], Decimal] = {}
+    for each in told:
+        signed = each.filled if each.side == "BUY" else -each.filled
+        known = most.get((each.symbol, each.order_id), Decimal(0))
+        most[each.symbol, each.order_id] = max(known, signed, key=abs)
+    total: dict[str, Decimal] = defaultdict(Decimal)
+    for (symbol, _), signed in most.items():
+        total[symbol] += signed
+    return dict(total)
+
+
+def plain(amount: Decimal) -> str:
+    """Without exponent and needless zeros."""
+    text = f"{amount:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_sum_of_the_distinct_ones(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    random = Random(20260815)  # noqa: S311 - the same trades in every run
+    exchange = simulator.exchange
+    outside.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
+    async with running_service(redis_server, simulator) as service:
+        told = trade_at_random(simulator, random, 100)
+        told += random.choices(told, k=RESULT_COUNT - len(told))
+        assert len(told) == RESULT_COUNT
+        assert len(set(told)) <= RESULT_COUNT * 2 / 3
+        random.shuffle(told)
+        for each in told:
+            pipeline.publish_result(random.choice(DIALECTS)(each))
+        await pipeline.nothing_pends(RESULTS, within_sec=10)
+
+        expected = sums(told)
+        expected[HELD_BEFORE] += -50
+        for symbol, amount in expected.items():
+            assert amount == exchange.position(symbol).amount
+            ledger = pipeline.ledger(symbol)
+            side = "LONG" if amount > 0 else "SHORT"
+            assert (symbol, ledger["last_known_amt"], ledger["ledger_amt"]) == (
+                symbol, plain(amount), plain(amount),
+            )  # fmt: skip
+            assert (ledger["last_known_side"], ledger["ledger_side"]) == (side, side)
+        assert {pipeline.ledger(symbol)["last_known_side"] for symbol in expected} == {"LONG", "SHORT"}
+        assert pipeline.dead_letters(RESULTS) == []
+        assert service.restarts() == {}
+
+
+async def test_a_smaller_fill_told_after_a_larger_one_takes_nothing_back(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    exchange = simulator.exchange
+    exchange.first_fill_share = Decimal("0.3")
+    async with running_service(redis_server, simulator):
+        order = trade(exchange, "ETHUSDT", "SELL", "1")
+        partly = told_of(order, 1)
+        assert (partly.filled, partly.status) == (Decimal("0.3"), "PARTIALLY_FILLED")
+        exchange.fill_remainder(order)
+        for each in (told_of(order, 1), partly, told_of(order, 1), partly):
+            for dialect in DIALECTS:
+                pipeline.publish_result(dialect(each))
+        await pipeline.nothing_pends(RESULTS)
+        assert pipeline.ledger_amount("ETHUSDT") == "-1"
+        assert pipeline.ledger("ETHUSDT")["version"] == "2"
+
+
+async def test_a_result_that_was_not_executed_moves_nothing(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with running_service(redis_server, simulator):
+        refused = executed("plan", "ETHUSDT", "5", "BUY", "1")
+        for negative in ("False", "false", "0"):
+            pipeline.publish_result(refused | {"executed": negative})
+        await pipeline.nothing_pends(RESULTS)
+        assert pipeline.ledger_amount("ETHUSDT") == "0"

@@ -1,0 +1,97 @@
+"""A plan whose symbol has no fresh snapshot gets one read of its own, and holds nobody else up."""
+
+from __future__ import annotations
+
+import trio
+
+from simulator import RunningSimulator
+from tests.integration.pipeline import Pipeline, entry
+from tests.integration.service_in_process import ServiceInProcess, running_service
+from tests.integration.surroundings import SYMBOLS
+from tests.integration.waiting import until
+
+POSITIONS = "/fapi/v2/positionRisk"
+#: No read comes by itself after the first.
+SLOW = {
+    "P33_POLL_SEC": "3600",
+    "P33_STALE_THRESHOLD_SEC": "0.6",
+    "P33_AUDIT_SEC": "0.5",
+    "P33_AUDIT_MAX_AGE_SEC": "3600",
+    "P33_STREAM_PROOF_SEC": "0.1",
+}
+
+
+async def grown_stale(service: ServiceInProcess, simulator: RunningSimulator) -> None:
+    """Refuse the stream, and wait until nothing in the book is believed any more."""
+    simulator.exchange.faults.refuse_streams = True
+    await simulator.streams.reset("private")
+    book = service.flows.book
+
+    def believed(symbol: str) -> bool:
+        snapshot = book.get(symbol)
+        return snapshot is not None and book.believed(snapshot)
+
+    await until(lambda: not any(map(believed, SYMBOLS)), "all snapshots are stale")
+
+
+def single_reads(simulator: RunningSimulator, symbol: str) -> int:
+    records = simulator.exchange.requests.records(path=POSITIONS)
+    return sum(f"symbol={symbol}&" in f"{record.query}&" for record in records)
+
+
+async def test_a_plan_for_a_stale_symbol_gets_one_read_and_an_answer(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with running_service(redis_server, simulator, **SLOW) as service:
+        await grown_stale(service, simulator)
+        answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=1.2)
+        assert answer["reason"] == "open_permit_granted"
+        assert single_reads(simulator, "BTCUSDT") == 1
+        assert pipeline.snapshot("BTCUSDT")["verified_by"] == "ondemand"
+        assert 0 < pipeline.redis.ttl("quantum:position:snapshot:BTCUSDT") <= 300
+        assert service.restarts() == {}
+
+
+async def test_plans_of_one_stale_symbol_share_its_read(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with running_service(redis_server, simulator, **SLOW) as service:
+        await grown_stale(service, simulator)
+        simulator.exchange.faults.rest_latency_ms = 200
+        for number in range(5):
+            pipeline.publish_plan(f"plan-{number}", entry("BTCUSDT", "0.01"))
+        reasons = [(await pipeline.permit(f"plan-{n}", within_sec=1.2))["reason"] for n in range(5)]
+        assert reasons == ["open_permit_granted"] + ["in_flight_permit"] * 4
+        assert single_reads(simulator, "BTCUSDT") == 1
+
+
+async def test_a_read_that_hangs_is_given_up_in_time_and_delays_no_other_symbol(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    exchange = simulator.exchange
+    async with running_service(redis_server, simulator, **SLOW | {"P33_STALE_THRESHOLD_SEC": "3"}) as service:
+        await grown_stale(service, simulator)
+        fresh = await pipeline.ask("fresh", entry("ETHUSDT", "0.01"))
+        exchange.faults.rest_fault_paths = [POSITIONS]
+        exchange.faults.rest_faults_next = ["hang"]
+        published_sec = trio.current_time()
+        pipeline.publish_plan("hanging", entry("BTCUSDT", "0.01"))
+        await until(lambda: single_reads(simulator, "BTCUSDT") == 1, "the read is under way")
+        for number in range(20):
+            answer = await pipeline.ask(f"other-{number}", entry("ETHUSDT", "0.01"), within_sec=0.2)
+            assert answer["reason"] == "in_flight_permit"
+        assert pipeline.permit_now("hanging") is None
+        answer = await pipeline.permit("hanging", within_sec=1.2)
+        assert trio.current_time() - published_sec < 1.2
+        assert (fresh["reason"], answer["reason"]) == ("open_permit_granted", "stale_exchange_state")
+
+
+async def test_a_stale_symbol_is_denied_at_once_where_on_demand_reads_are_off(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    settings = SLOW | {"P33_ONDEMAND_SNAPSHOT": "false"}
+    async with running_service(redis_server, simulator, **settings) as service:
+        await grown_stale(service, simulator)
+        answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=0.3)
+        assert answer["reason"] == "stale_exchange_state"
+        assert single_reads(simulator, "BTCUSDT") == 0

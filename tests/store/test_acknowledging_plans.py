@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from store.errors import StoreRefusedError
+from store.keys import Keys
+from store.protocol import Store
+from tests.store.backends import Outside, everything
+from tests.store.commits import deliver_plans, pending_ids
+
+
+async def test_acknowledged_entries_are_no_longer_pending(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    first, second, third = await deliver_plans(store, outside, keys, "a", "b", "c")
+    await store.acknowledge_plans(fence, [first, third])
+    assert pending_ids(outside, keys.plans) == [second]
+    await store.acknowledge_plans(fence, [first, "1-0"])
+    assert pending_ids(outside, keys.plans) == [second]
+
+
+async def test_nothing_and_very_much_can_be_acknowledged_at_once(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    (entry_id,) = await deliver_plans(store, outside, keys, "a")
+    await store.acknowledge_plans(fence, [])
+    assert pending_ids(outside, keys.plans) == [entry_id]
+    await store.acknowledge_plans(fence, [*(f"{n}-1" for n in range(1, 9_000)), entry_id])
+    assert pending_ids(outside, keys.plans) == []
+
+
+async def test_acknowledging_without_stream_or_group_does_nothing(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    await store.acknowledge_plans(fence, ["1-0"])
+    outside.xadd(keys.plans, {"plan_id": "a"})
+    await store.acknowledge_plans(fence, ["1-0"])
+    assert outside.xlen(keys.plans) == 1
+
+
+async def test_a_buried_plan_is_a_dead_letter_and_no_longer_pending(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    (entry_id,) = await deliver_plans(store, outside, keys, "a")
+    await store.bury_plan(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
+    ((_, letter),) = outside.xrange(keys.dead_plans)
+    assert letter == {
+        b"entry_id": entry_id.encode(), b"error": b"no plan_id", "\x00Ⓢ".encode(): b"",
+    }  # fmt: skip
+    assert pending_ids(outside, keys.plans) == []
+
+
+@pytest.mark.parametrize("name", ["plans", "dead_plans"])
+async def test_a_stream_of_a_wrong_type_leaves_nothing_half_buried(
+    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+) -> None:
+    if name == "dead_plans":
+        await deliver_plans(store, outside, keys, "a")
+    outside.set(getattr(keys, name), "x")
+    before = everything(outside)
+    with pytest.raises(StoreRefusedError):
+        await store.bury_plan(fence, "1-0", ("error", "x"))
+    assert everything(outside) == before
+
+
+async def test_dead_letters_are_bounded(store: Store, outside: Outside, keys: Keys, fence: str) -> None:
+    for n in range(10_250):
+        outside.xadd(keys.dead_plans, {"n": str(n)})
+    await store.bury_plan(fence, "1-0", ("error", "the newest"))
+    assert 10_000 <= outside.xlen(keys.dead_plans) < 10_150
+    assert outside.xrange(keys.dead_plans)[-1][1] == {b"error": b"the newest"}

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from store.errors import FencedError, StoreRefusedError
+from store.keys import Keys
+from store.protocol import Store
+from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
+from tests.store.backends import Backend, Outside, everything
+from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
+
+TTL_MS = 60_000
+
+
+async def test_a_free_lease_is_taken_for_its_ttl(store: Store, outside: Outside, keys: Keys) -> None:
+    reply = await store.hold_lease("first", None, TTL_MS)
+    assert reply.held
+    assert reply.holder == "first"
+    assert outside.get(keys.lease) == reply.fence.encode()
+    assert TTL_MS - 5_000 < outside.pttl(keys.lease) <= TTL_MS
+
+
+async def test_renewing_keeps_the_token_and_prolongs_the_life(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    taken = await store.hold_lease("first", None, 10_000)
+    renewed = await store.hold_lease("first", taken.fence, TTL_MS)
+    assert renewed == taken
+    assert outside.pttl(keys.lease) > 10_000
+
+
+async def test_another_instance_is_refused_and_told_whose_it_is(store: Store, outside: Outside) -> None:
+    taken = await store.hold_lease("first", None, TTL_MS)
+    before = everything(outside)
+    assert await store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
+    assert await store.hold_lease("second", "17:second", TTL_MS) == LeaseReply(False, taken.fence, "first")
+    assert everything(outside) == before
+
+
+async def test_the_same_instance_takes_its_lease_back_at_once_with_a_higher_token(store: Store) -> None:
+    before = await store.hold_lease("first", None, TTL_MS)
+    after = await store.hold_lease("first", None, TTL_MS)
+    assert after.held
+    assert token(after) > token(before)
+
+
+async def test_whoever_held_the_lease_before_cannot_renew_it(store: Store) -> None:
+    before = await store.hold_lease("first", None, TTL_MS)
+    after = await store.hold_lease("first", None, TTL_MS)
+    assert await store.hold_lease("first", before.fence, TTL_MS) == LeaseReply(False, after.fence, "first")
+
+
+async def test_an_expired_lease_is_anybodys(backend: Backend, store: Store) -> None:
+    before = await store.hold_lease("first", None, 30)
+    await backend.pass_ms(31)
+    after = await store.hold_lease("second", None, TTL_MS)
+    assert after.held
+    assert token(after) > token(before)
+    assert not (await store.hold_lease("first", before.fence, TTL_MS)).held
+
+
+async def test_an_expired_lease_that_nobody_took_is_taken_again_under_a_new_token(
+    backend: Backend, store: Store
+) -> None:
+    before = await store.hold_lease("first", None, 30)
+    await backend.pass_ms(31)
+    after = await store.hold_lease("first", before.fence, TTL_MS)
+    assert after.held
+    assert token(after) > token(before)
+
+
+async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(
+    store: Store, outside: Outside
+) -> None:
+    tokens = []
+    for _ in range(3):
+        tokens += [token(await store.hold_lease("first", None, TTL_MS)) for _ in range(2)]
+        outside.flushall()
+    assert len(set(tokens)) >= 4  # a flush within one millisecond is the one that can repeat a token
+    assert tokens == sorted(tokens)
+    assert tokens[0] > 1_000_000_000_000
+
+
+async def test_releasing_gives_only_ones_own_lease_up(store: Store, outside: Outside, keys: Keys) -> None:
+    taken = await store.hold_lease("first", None, TTL_MS)
+    await store.release_lease("17:second")
+    assert outside.get(keys.lease) == taken.fence.encode()
+    await store.release_lease(taken.fence)
+    assert outside.get(keys.lease) is None
+    await store.release_lease(taken.fence)
+    assert (await store.hold_lease("second", None, TTL_MS)).held
+
+
+@pytest.mark.parametrize(
+    "instance", ["host:8045", "%d+", "a b", "17:", ":", "", "ü", "a\nb", "first|second", "[^a]*"]
+)
+async def test_an_instance_may_have_any_name(store: Store, instance: str) -> None:
+    taken = await store.hold_lease(instance, None, TTL_MS)
+    assert taken.held
+    assert taken.holder == instance
+    assert (await store.hold_lease(instance, None, TTL_MS)).held
+    assert not (await store.hold_lease(instance + "x", None, TTL_MS)).held
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first"])
+async def test_a_lease_that_nobody_wrote_is_somebody_elses(
+    store: Store, outside: Outside, keys: Keys, junk: bytes
+) -> None:
+    outside.set(keys.lease, junk)
+    reply = await store.hold_lease("first", None, TTL_MS)
+    assert not reply.held
+    assert outside.get(keys.lease) == junk
+
+
+@pytest.mark.parametrize("name", ["lease", "fence"])
+async def test_a_lease_of_a_wrong_type_is_refused(
+    store: Store, outside: Outside, keys: Keys, name: str
+) -> None:
+    outside.hset(getattr(keys, name), {"a": "b"})
+    before = everything(outside)
+    with pytest.raises(StoreRefusedError):
+        await store.hold_lease("first", None, TTL_MS)
+    assert everything(outside) == before
+
+
+async def test_a_last_token_that_is_no_number_is_refused(store: Store, outside: Outside, keys: Keys) -> None:
+    outside.set(keys.fence, "many")
+    with pytest.raises(StoreRefusedError):
+        await store.hold_lease("first", None, TTL_MS)
+    assert outside.get(keys.lease) is None
+
+
+def token(reply: LeaseReply) -> int:
+    return int(reply.fence.partition(":")[0])
+
+
+TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.000Z"}
+
+WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
+    "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
+    "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
+    "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
+    "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
+    "recover_plan": lambda store, fence: store.recover_plan(fence=fence, after="0", idle_ms=0),
+    "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
+    "adopt_ledgers": lambda store, fence: store.adopt_ledgers(
+        fence, [Adoption(SYMBOL, ("last_known_amt", "1"), ("event", "LEDGER_ADOPTED"))], TTL_MS
+    ),
+    "renew_ledgers": lambda store, fence: store.renew_ledgers(fence, ["ETHUSDT"], TTL_MS),
+    "emit_event": lambda store, fence: store.emit_event(fence, ("event", "LEDGER_DIVERGED")),
+    "write_snapshots": lambda store, fence: store.write_snapshots(
+        fence, [SnapshotWrite(SYMBOL, 60, ("position_amt", "1"))]
+    ),
+    "prove_snapshots": lambda store, fence: store.prove_snapshots(
+        fence, ["ETHUSDT"], times=TIMES, verified_by="stream", ttl_sec=60
+    ),
+    "write_marks": lambda store, fence: store.write_marks(fence, [MarkWrite("ETHUSDT", "1", "2", "3")]),
+}
+
+
+@pytest.mark.parametrize("holder", ["nobody", "another", "the same, restarted"])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing(
+    store: Store,
+    outside: Outside,
+    keys: Keys,
+    fence: str,
+    write: Callable[[Store, str], Awaitable[object]],
+    holder: str,
+) -> None:
+    await deliver_plans(store, outside, keys, "plan-1")
+    await deliver_results(store, outside, keys)
+    outside.hset(keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
+    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1"})
+    await store.release_lease(fence)
+    if holder != "nobody":
+        await store.hold_lease("second" if holder == "another" else "first", None, TTL_MS)
+    before = everything(outside)
+    with pytest.raises(FencedError):
+        await write(store, fence)
+    assert everything(outside) == before
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_a_lease_of_a_wrong_type_refuses_every_write(
+    store: Store,
+    outside: Outside,
+    keys: Keys,
+    fence: str,
+    write: Callable[[Store, str], Awaitable[object]],
+) -> None:
+    outside.delete(keys.lease)
+    outside.hset(keys.lease, {"a": "b"})
+    before = everything(outside)
+    with pytest.raises(StoreRefusedError):
+        await write(store, fence)
+    assert everything(outside) == before

@@ -1,0 +1,338 @@
+"""New entries, pending ones, and groups that come and go. Plans and results are read alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import trio
+
+from store.errors import GroupLostError, StoreRefusedError
+from store.keys import GROUP, Keys
+from store.protocol import Store
+from store.records import Entry
+from tests.store.backends import Backend, Outside, everything, pending
+
+
+class Side(NamedTuple):
+    """One of the two streams, with what reads it."""
+
+    store: Store
+    stream: str
+    results: bool
+
+    async def create(self, *, lost: bool = False) -> None:
+        if self.results:
+            await self.store.create_result_group(lost=lost)
+        else:
+            await self.store.create_plan_group(lost=lost)
+
+    async def new(self, *, count: int = 100, block_ms: int = 0, by: Store | None = None) -> list[Entry]:
+        store = by or self.store
+        if self.results:
+            return await store.new_results(count=count, block_ms=block_ms)
+        return await store.new_plans(count=count, block_ms=block_ms)
+
+    async def recover(
+        self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
+    ) -> Entry | None:
+        store = by or self.store
+        if self.results:
+            return await store.recover_result(fence=fence, after=after, idle_ms=idle_ms)
+        return await store.recover_plan(fence=fence, after=after, idle_ms=idle_ms)
+
+
+@pytest.fixture(params=["plans", "results"])
+def side(request: pytest.FixtureRequest, store: Store, keys: Keys) -> Side:
+    results = request.param == "results"
+    return Side(store, keys.results if results else keys.plans, results)
+
+
+def publish(outside: Outside, stream: str, *names: str) -> list[str]:
+    return [outside.xadd(stream, {"plan_id": name}) for name in names]
+
+
+async def test_entries_come_in_order_with_their_fields_as_bytes(side: Side, outside: Outside) -> None:
+    await side.create()
+    first = outside.xadd(side.stream, {"plan_id": "a", "junk": b"\xff\x00", b"\xfe": ""})
+    second = outside.xadd(side.stream, {"plan_id": "b"})
+    assert await side.new() == [
+        Entry(first, {b"plan_id": b"a", b"junk": b"\xff\x00", b"\xfe": b""}),
+        Entry(second, {b"plan_id": b"b"}),
+    ]
+    assert pending(outside, side.stream) == {first: ("first", 1), second: ("first", 1)}
+
+
+async def test_no_more_than_asked_for_come_at_once_and_nobody_gets_one_twice(
+    backend: Backend, side: Side, outside: Outside
+) -> None:
+    await side.create()
+    ids = publish(outside, side.stream, "a", "b", "c")
+    other = backend.another_store("second")
+    assert [entry.id for entry in await side.new(count=2)] == ids[:2]
+    assert [entry.id for entry in await side.new(count=2, by=other)] == ids[2:]
+    assert await side.new() == []
+
+
+async def test_an_entry_that_was_deleted_before_anybody_read_it_never_comes(
+    side: Side, outside: Outside
+) -> None:
+    await side.create()
+    first, second = publish(outside, side.stream, "a", "b")
+    outside.xdel(side.stream, first)
+    assert [entry.id for entry in await side.new()] == [second]
+
+
+async def test_an_id_tells_when_the_entry_was_published(side: Side, store: Store, outside: Outside) -> None:
+    await side.create()
+    publish(outside, side.stream, "a")
+    (entry,) = await side.new()
+    assert 0 <= await store.redis_now_ms() - entry.published_ms < 5_000
+
+
+async def test_a_read_that_may_not_block_answers_at_once(side: Side) -> None:
+    await side.create()
+    with trio.fail_after(2):
+        assert await side.new(block_ms=0) == []
+
+
+async def test_a_read_waits_for_the_first_entry(backend: Backend, side: Side, outside: Outside) -> None:
+    await side.create()
+    came: list[Entry] = []
+
+    async def read() -> None:
+        came.extend(await side.new(block_ms=2_000))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await backend.until_a_read_blocks()
+        (entry_id,) = publish(outside, side.stream, "a")
+    assert [entry.id for entry in came] == [entry_id]
+
+
+async def test_a_read_of_a_quiet_stream_ends_with_nothing(side: Side) -> None:
+    await side.create()
+    assert await side.new(block_ms=20) == []
+
+
+async def test_a_cancelled_read_leaves_the_connection_in_order(
+    backend: Backend, side: Side, outside: Outside
+) -> None:
+    await side.create()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: side.new(block_ms=2_000))
+        await backend.until_a_read_blocks()
+        nursery.cancel_scope.cancel()
+    (entry_id,) = publish(outside, side.stream, "a")
+    with trio.fail_after(5):
+        read = await side.new(block_ms=100)
+    assert [entry.id for entry in read] == [entry_id] or entry_id in pending(outside, side.stream)
+
+
+async def test_a_new_group_begins_now_and_a_lost_one_from_the_start(side: Side, outside: Outside) -> None:
+    publish(outside, side.stream, "before")
+    await side.create()
+    (after,) = publish(outside, side.stream, "after")
+    assert [entry.id for entry in await side.new()] == [after]
+    outside.xgroup_destroy(side.stream, GROUP)
+    await side.create(lost=True)
+    assert len(await side.new()) == 2
+
+
+async def test_a_group_that_exists_stays_as_it_is(side: Side, outside: Outside) -> None:
+    await side.create()
+    publish(outside, side.stream, "a")
+    await side.new()
+    before = everything(outside)
+    await side.create(lost=False)
+    await side.create(lost=True)
+    assert everything(outside) == before
+    assert await side.new() == []
+
+
+async def test_a_group_makes_its_stream(side: Side, outside: Outside) -> None:
+    await side.create()
+    assert outside.kind(side.stream) == "stream"
+    assert outside.xlen(side.stream) == 0
+
+
+async def test_a_stream_of_a_wrong_type_is_refused(side: Side, outside: Outside, fence: str) -> None:
+    outside.set(side.stream, "x")
+    with pytest.raises(StoreRefusedError):
+        await side.create()
+    with pytest.raises(StoreRefusedError):
+        await side.new()
+    with pytest.raises(StoreRefusedError):
+        await side.recover(fence)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a stream without group", "no stream"])
+async def test_without_its_group_a_read_says_so(
+    side: Side, outside: Outside, fence: str, there: bool
+) -> None:
+    if there:
+        publish(outside, side.stream, "a")
+    with pytest.raises(GroupLostError):
+        await side.new()
+    with pytest.raises(GroupLostError):
+        await side.new(block_ms=50)
+    with pytest.raises(GroupLostError):
+        await side.recover(fence)
+
+
+@pytest.mark.parametrize("loss", ["flush", "stream deleted", "group destroyed"])
+async def test_a_group_lost_under_a_blocked_read_is_noticed_by_it_or_by_the_next(
+    backend: Backend, side: Side, outside: Outside, loss: str
+) -> None:
+    await side.create()
+    noticed: list[GroupLostError] = []
+
+    async def read_on() -> None:
+        try:
+            while True:
+                assert await side.new(block_ms=100) == []
+        except GroupLostError as error:
+            noticed.append(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_on)
+        await backend.until_a_read_blocks()
+        if loss == "flush":
+            outside.flushall()
+        elif loss == "stream deleted":
+            outside.delete(side.stream)
+        else:
+            outside.xgroup_destroy(side.stream, GROUP)
+    assert len(noticed) == 1
+
+
+async def test_entries_published_after_a_flush_are_found_by_the_group_made_again(
+    side: Side, outside: Outside
+) -> None:
+    await side.create()
+    outside.flushall()
+    (entry_id,) = publish(outside, side.stream, "a")
+    await side.create(lost=True)
+    assert [entry.id for entry in await side.new()] == [entry_id]
+
+
+async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
+    side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    first, second = publish(outside, side.stream, "a", "b")
+    await side.new()
+    assert await side.recover(fence) == Entry(first, {b"plan_id": b"a"}, 2)
+    assert await side.recover(fence) == Entry(first, {b"plan_id": b"a"}, 3)
+    assert await side.recover(fence, after=first) == Entry(second, {b"plan_id": b"b"}, 2)
+    assert await side.recover(fence, after=second) is None
+    assert pending(outside, side.stream) == {first: ("first", 3), second: ("first", 2)}
+
+
+async def test_what_nobody_was_given_yet_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
+    await side.create()
+    publish(outside, side.stream, "a")
+    assert await side.recover(fence) is None
+
+
+async def test_another_consumers_entries_are_claimed_too(
+    backend: Backend, side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    (entry_id,) = publish(outside, side.stream, "a")
+    await side.new(by=backend.another_store("dead"))
+    assert pending(outside, side.stream) == {entry_id: ("dead", 1)}
+    entry = await side.recover(fence)
+    assert entry is not None
+    assert entry.deliveries == 2
+    assert pending(outside, side.stream) == {entry_id: ("first", 2)}
+
+
+async def test_only_what_lay_idle_long_enough_is_claimed_and_a_claim_begins_anew(
+    backend: Backend, side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    first, second = publish(outside, side.stream, "a", "b")
+    await side.new()
+    assert await side.recover(fence, idle_ms=5_000) is None
+    await backend.pass_ms(200)
+    claimed = await side.recover(fence, idle_ms=200)
+    assert claimed is not None
+    assert claimed.id == first
+    claimed = await side.recover(fence, idle_ms=200)
+    assert claimed is not None
+    assert claimed.id == second
+    assert await side.recover(fence, idle_ms=200) is None
+
+
+async def test_an_entry_deleted_while_pending_is_told_until_it_is_acknowledged(
+    side: Side, store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    await side.create()
+    first, second = publish(outside, side.stream, "a", "b")
+    await side.new()
+    outside.xdel(side.stream, first)
+    assert await side.recover(fence) == Entry(first, None, 2)
+    assert await side.recover(fence) == Entry(first, None, 2)
+    assert await side.recover(fence, after=first) == Entry(second, {b"plan_id": b"b"}, 2)
+    if not side.results:
+        await store.acknowledge_plans(fence, [first])
+        assert list(pending(outside, side.stream)) == [second]
+
+
+async def test_entries_trimmed_away_while_pending_are_recovered_one_by_one(
+    side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    ids = publish(outside, side.stream, "a", "b", "c")
+    await side.new()
+    for entry_id in ids:
+        outside.xdel(side.stream, entry_id)
+    after = "0"
+    for entry_id in ids:
+        entry = await side.recover(fence, after=after)
+        assert entry == Entry(entry_id, None, 2)
+        after = entry_id
+    assert await side.recover(fence, after=after) is None
+
+
+async def test_a_cancelled_or_lost_read_is_found_by_recovery(
+    side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    ids = publish(outside, side.stream, *"abcdefgh")
+    while await side.new(count=3):
+        pass
+    found = []
+    after = "0"
+    while entry := await side.recover(fence, after=after):
+        found.append(entry.id)
+        after = entry.id
+    assert found == ids
+
+
+async def test_the_result_group_begins_behind_the_last_booked_result(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    ids = publish(outside, keys.results, "a", "b", "c")
+    outside.set(keys.last_result_id, ids[0])
+    await store.create_result_group(lost=False)
+    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids[1:]
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff", b"yesterday", b"1-", b"1" * 30 + b"-0"])
+async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_cannot_be_read(
+    store: Store, outside: Outside, keys: Keys, junk: bytes
+) -> None:
+    ids = publish(outside, keys.results, "a", "b")
+    outside.set(keys.last_result_id, junk)
+    await store.create_result_group(lost=False)
+    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+
+
+async def test_a_last_booked_result_of_a_wrong_type_is_refused(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    outside.hset(keys.last_result_id, {"a": "b"})
+    with pytest.raises(StoreRefusedError):
+        await store.create_result_group(lost=False)
