@@ -17,7 +17,11 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.attempts import Attempts
 from actors.ban_keeper import BanKeeper
+from actors.book_read import BookRead
+from actors.bulk_refresh import BulkRefresh
+from actors.cadence import Cadence
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
@@ -29,11 +33,14 @@ from actors.lease_holder import LeaseHolder
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.live_metrics import Channel
+from actors.mark_prices import MarkPriceFeed
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
+from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_settling import WhatIsKnown
-from actors.snapshot_fetcher import Cadence, SnapshotFetcher
+from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
@@ -59,13 +66,15 @@ from channels import (
     SnapshotChanged,
 )
 from clock import Clock, HostClock
-from exchange.protocol import Exchange, OrderLookup, PositionsRead, StreamConnector
+from exchange.market_stream import MarketStreamConnector
+from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, PositionsRead, StreamConnector
 from exchange.read_latency import ReadLatency
+from exchange.read_pacer import ReadPace, ReadPacer, pace_within
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.shared_read import SharedRead
 from exchange.user_stream_connection import UserStreamConnector
-from exchange.weight_budget import WeightBudget
+from exchange.weight_budget import WeightBudget, periodic_weight_per_min
 from settings import Loaded, Settings, describe
 from settings.show import shown
 from store.errors import StoreError
@@ -152,6 +161,7 @@ def service_tree(
     exchange: Exchange,
     orders: OrderLookup,
     connector: StreamConnector,
+    mark_prices: MarkPriceConnector | None,
     budget: WeightBudget,
     clock: Clock,
     rng: Random,
@@ -160,17 +170,25 @@ def service_tree(
     status: StatusSource,
     gates: GateDistribution,
 ) -> SupervisorSpec:
-    """Everything that runs. Each actor gets in its constructor all that it can touch."""
+    """Everything that runs. Each actor gets in its constructor all that it can touch.
+
+    Without `mark_prices`, mark prices come with REST reads alone.
+    """
     latency = ReadLatency()
 
     async def read_positions() -> PositionsRead:
         read = await exchange.positions()
-        latency.observe(read)
+        latency.cycle_ms = latency.observe(read)
         return read
 
-    positions = SharedRead(read_positions, clock)
+    one_by_one = settings.fetch_mode == "per_symbol"
+    book_read = BookRead(flows.book, flows.candidates, clock)
+    positions = SharedRead(book_read.read if one_by_one else read_positions, clock)
+    pacer = ReadPacer(read_pace(settings))
+    cadence = Cadence(settings.poll_sec, settings.audit_sec)
     redis_address = store.address
     rules = decision_rules(settings)
+    booking_attempts = Attempts()
 
     def metrics() -> Metrics:
         return Metrics(
@@ -225,28 +243,46 @@ def service_tree(
         )
 
     def snapshot_fetcher(shard: int) -> SnapshotFetcher:
-        return SnapshotFetcher(
+        writer = SnapshotWriter(
+            store,
+            flows.book,
+            flows.lease,
+            source=settings.snapshot_source,
+            ondemand_ttl_sec=settings.ondemand_ttl_sec,
+            redis_address=redis_address,
+        )
+        known = ShardPositions(
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
-            inbox=flows.shards[shard],
-            on_demand=flows.on_demand[shard],
-            positions=positions,
-            exchange=exchange,
+            exchange_ms=exchange.exchange_ms,
+            audit_max_age_sec=settings.audit_max_age_sec,
             book=flows.book,
             changes=flows.changes,
-            writer=SnapshotWriter(
-                store,
-                flows.book,
-                flows.lease,
-                source=settings.snapshot_source,
-                ondemand_ttl_sec=settings.ondemand_ttl_sec,
-                redis_address=redis_address,
-            ),
+            writer=writer,
             metrics=flows.metrics,
             clock=clock,
-            cadence=Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec),
             log=log,
         )
+        refresh: Refresh
+        if one_by_one:
+            refresh = PerSymbolRefresh(
+                known, flows.candidates, exchange, pacer, latency, cadence, metrics=flows.metrics, log=log
+            )
+        else:
+            refresh = BulkRefresh(known, positions, cadence, metrics=flows.metrics, clock=clock, log=log)
+        return SnapshotFetcher(
+            known,
+            refresh,
+            writer,
+            inbox=flows.shards[shard],
+            on_demand=flows.on_demand[shard],
+            exchange=exchange,
+            metrics=flows.metrics,
+            log=log,
+        )
+
+    def mark_price_feed(connector: MarkPriceConnector) -> MarkPriceFeed:
+        return MarkPriceFeed(connector, flows.shards, exchange.exchange_ms, rng=rng, log=log)
 
     async def run_snapshot_fetcher(shard: int, heartbeat: Heartbeat) -> None:
         await snapshot_fetcher(shard).run(heartbeat)
@@ -266,6 +302,7 @@ def service_tree(
                 clock=clock,
                 log=log,
             ),
+            attempts=booking_attempts,
             fill_watch=FillWatch(flows.fills, orders, store, grace_sec=settings.execution_grace_sec, log=log),
             hedge_mode=flows.hedge_mode,
             lease=flows.lease,
@@ -321,6 +358,11 @@ def service_tree(
             _actor("candidate_planner", once_recalled(lambda hb: candidate_planner().run(hb))),
             _actor("user_stream", once_recalled(lambda hb: user_stream().run(hb))),
             *(
+                [_actor("mark_prices", lambda hb: mark_price_feed(mark_prices).run(hb))]
+                if mark_prices is not None
+                else []
+            ),
+            *(
                 _actor(f"snapshot_fetcher_{shard}", once_recalled(partial(run_snapshot_fetcher, shard)))
                 for shard in range(settings.shards)
             ),
@@ -349,6 +391,11 @@ def decision_rules(settings: Settings) -> Rules:
     )
 
 
+def read_pace(settings: Settings) -> ReadPace:
+    """How fast single reads may follow each other."""
+    return pace_within(periodic_weight_per_min(settings.weight_budget_per_min), settings.stale_threshold_sec)
+
+
 def planner_rules(settings: Settings) -> PlannerRules:
     """The settings that candidates and allowlist rest on."""
     return PlannerRules(
@@ -360,7 +407,7 @@ def planner_rules(settings: Settings) -> PlannerRules:
         intent_window_sec=settings.intent_window_sec,
         target_cycle_sec=settings.target_cycle_sec,
         min_top_k=settings.min_top_k,
-        weight_budget_per_min=settings.weight_budget_per_min,
+        weight_per_min=read_pace(settings).weight_per_min,
         stale_threshold_sec=settings.stale_threshold_sec,
     )
 
@@ -382,6 +429,7 @@ class Service:
         exchange: Exchange,
         orders: OrderLookup,
         connector: StreamConnector,
+        mark_prices: MarkPriceConnector | None = None,
         budget: WeightBudget,
         clock: Clock,
         rng: Random,
@@ -420,6 +468,7 @@ class Service:
             exchange=exchange,
             orders=orders,
             connector=connector,
+            mark_prices=mark_prices,
             budget=budget,
             clock=clock,
             rng=rng,
@@ -470,6 +519,11 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
             exchange=exchange,
             orders=exchange,
             connector=UserStreamConnector(settings.binance_ws_url, clock=clock),
+            mark_prices=(
+                MarketStreamConnector(settings.binance_ws_url, clock=clock)
+                if settings.mark_price_stream
+                else None
+            ),
             budget=budget,
             clock=clock,
             rng=rng,

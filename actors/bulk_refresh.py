@@ -62,6 +62,7 @@ class BulkRefresh:
     def _take(self, read: PositionsRead) -> None:
         self._last_read = read.sent
         self._known.apply_read(read)
+        self._known.settle_fills(list(self._known.unmatched_fills), read.sent)
         for symbol in dict.fromkeys(row.symbol for row in read.rows if self._known.is_mine(row.symbol)):
             self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
 

@@ -6,14 +6,10 @@ import msgspec
 
 
 class Cadence(msgspec.Struct, frozen=True):
-    """Seconds between reads: without a trusted stream (`poll_sec`), and to audit it (`audit_sec`).
-
-    `audit_max_age_sec`: how long the stream alone is believed when no read gets through.
-    """
+    """Seconds between reads: without a trusted stream (`poll_sec`), and to audit it (`audit_sec`)."""
 
     poll_sec: float
     audit_sec: float
-    audit_max_age_sec: float
 
     def interval_sec(self, *, stream_proven: bool) -> float:
         """Seconds from one read to the next."""

@@ -26,6 +26,7 @@ from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
+from exchange.read_pacer import WEIGHT_PER_READ
 from store.errors import StoreError
 from store.protocol import UniverseStore
 
@@ -35,11 +36,16 @@ _CANDIDATES_REFRESH_SEC = 5.0
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
 _MOST_INTENTS = 1000
-_WEIGHT_PER_READ = 5
+#: An answer may take so many times the average without a snapshot growing stale.
+_ANSWER_MARGIN = 2.0
+_LEDGERS_REFRESH_SEC = 60.0
 
 
 class PlannerRules(msgspec.Struct, frozen=True):
-    """The settings that plan candidates and the allowlist (seconds)."""
+    """The settings that plan candidates and the allowlist (seconds).
+
+    `weight_per_min` is what reading candidates one by one may use of the request weight for good.
+    """
 
     allowlist_source: str
     allowlist: tuple[str, ...]
@@ -49,7 +55,7 @@ class PlannerRules(msgspec.Struct, frozen=True):
     intent_window_sec: float
     target_cycle_sec: float
     min_top_k: int
-    weight_budget_per_min: int
+    weight_per_min: int
     stale_threshold_sec: float
 
 
@@ -91,14 +97,21 @@ class CandidatePlanner:
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._ranked: list[str] = []
+        self._with_ledger: list[str] = []
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep the plan current until cancelled."""
+        # This line of work is its tasks, each with a strand of its own.
+        with heartbeat.idle():
+            await self._run_all(heartbeat)
+
+    async def _run_all(self, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as nursery:
             for refresh, every_sec, dependency in (
                 (self._refresh_rules, _RULES_REFRESH_SEC, "the exchange's exchangeInfo"),
                 (self._refresh_allowlist, self._rules.allowlist_refresh_sec, self._redis),
                 (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
+                (self._refresh_ledgers, _LEDGERS_REFRESH_SEC, None),
                 (self._refresh_candidates, _CANDIDATES_REFRESH_SEC, None),
                 (self._say_where_we_are, _LINE_SEC, None),
             ):
@@ -135,6 +148,7 @@ class CandidatePlanner:
         if self._hedge_mode.value is None:
             self._hedge_mode.send(await self._exchange.hedge_mode())
         self._symbol_rules.send(await self._exchange.symbol_rules())
+        await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:
         keys = await self._store.universe()
@@ -155,10 +169,18 @@ class CandidatePlanner:
 
     async def _refresh_volumes(self) -> None:
         self._ranked = rank(await self._exchange.quote_volumes())
+        await self._refresh_candidates()
+
+    async def _refresh_ledgers(self) -> None:
+        """Which symbols have a position by our ledger, whatever is known of the exchange yet."""
+        symbols = list(await self._symbol_rules.get())
+        stored = await self._store.ledger_amounts(symbols)
+        self._with_ledger = [symbol for symbol, amount in stored.items() if amount != "0"]
+        await self._refresh_candidates()
 
     async def _refresh_candidates(self) -> None:
         """Open positions, recent intents, and the most traded of what may be opened."""
-        now_ms = self._clock.now().wall_ms
+        now_ms = await self._store.redis_now_ms()
         intents: dict[str, int] = {}
         window_ms = round(self._rules.intent_window_sec * 1000)
         for entry in await self._store.recent_intents(now_ms - window_ms, _MOST_INTENTS):
@@ -168,7 +190,7 @@ class CandidatePlanner:
         allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         tradable = self._symbol_rules.value or {}
         candidates = choose_candidates(
-            open_positions=(s for s in self._book.symbols() if self._holds(s)),
+            open_positions=(*(s for s in self._book.symbols() if self._holds(s)), *self._with_ledger),
             intents=[
                 symbol
                 for symbol in newest_first(intents, now_ms=now_ms, window_sec=self._rules.intent_window_sec)
@@ -181,7 +203,10 @@ class CandidatePlanner:
                 min_top_k=self._rules.min_top_k,
             ),
             cap=budget_cap(
-                self._rules.weight_budget_per_min, _WEIGHT_PER_READ, self._rules.stale_threshold_sec
+                self._rules.weight_per_min,
+                WEIGHT_PER_READ,
+                self._rules.stale_threshold_sec,
+                answer_sec=_ANSWER_MARGIN * self._latency.ewma_ms / 1000,
             ),
         )
         self._candidates.send(candidates)
@@ -193,11 +218,13 @@ class CandidatePlanner:
         return snapshot is not None and any(row.amount for row in snapshot.legs)
 
     async def _say_where_we_are(self) -> None:
+        while not self._latency.cycle_ms:
+            await self._book.changed()
         candidates = self._candidates.value
         self._log.info(
             snapshot_line(
                 candidates=len(candidates.symbols) if candidates else 0,
-                cycle_ms=self._latency.latest_ms,
+                cycle_ms=self._latency.cycle_ms,
                 ewma_ms=self._latency.ewma_ms,
             )
         )

@@ -8,6 +8,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.attempts import Attempts
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence, present
@@ -35,7 +36,7 @@ from store.records import BookingState, Entry, ResultCommit
 
 _BATCH = 256
 _BLOCK_MS = 2_000
-_MOST_DELIVERIES = 3
+_MOST_FAILURES = 3
 _STRANDED_AFTER_MS = 1_500
 _SWEEP_SEC = 1.0
 _RENEWAL_SEC = 30.0
@@ -55,6 +56,7 @@ class LedgerWriter:
         *,
         adoption: LedgerAdoption,
         fill_watch: FillWatch,
+        attempts: Attempts,
         hedge_mode: LatestValue[bool],
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
@@ -64,12 +66,15 @@ class LedgerWriter:
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
-        """`mark_ttl_sec`: how long a plan stays settled after a result that came before its decision."""
+        """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
+        came before its decision."""
         self._store = store
         self._book = book
         self._changes = changes
         self._adoption = adoption
         self._fill_watch = fill_watch
+        self._attempts = attempts
+        self._in_hand = False
         self._hedge_mode = hedge_mode
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
@@ -90,12 +95,14 @@ class LedgerWriter:
                 await self._store.create_result_group(lost=group_lost)
                 await self._work(fence, heartbeat)
             except* FencedError:
+                self._attempts.interrupted()
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* GroupLostError:
                 self._log.warning("Consumer group lost", stream="apply.result")
                 group_lost = True
             except* StoreUnavailableError:
+                self._attempts.interrupted()
                 with heartbeat.waiting_for(self._redis):
                     await trio.sleep(_PAUSE_SEC)
 
@@ -113,9 +120,11 @@ class LedgerWriter:
                 entries: list[Entry] = []
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                self._in_hand = bool(entries)
                 for entry in entries:
                     await self._settle(entry, fence, heartbeat)
                     heartbeat.beat()
+                self._in_hand = False
             nursery.cancel_scope.cancel()
 
     async def _watch_for_stop(self, heartbeat: Heartbeat) -> None:
@@ -129,7 +138,9 @@ class LedgerWriter:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                await self._recover(fence, strand, idle_ms=_STRANDED_AFTER_MS)
+                # What is in hand lies idle too where it waits for the exchange; it is nobody's to claim.
+                if not self._in_hand:
+                    await self._recover(fence, strand, idle_ms=_STRANDED_AFTER_MS)
                 if trio.current_time() >= renew_at_sec:
                     await self._adoption.renew(fence)
                     renew_at_sec = trio.current_time() + _RENEWAL_SEC
@@ -149,14 +160,23 @@ class LedgerWriter:
             heartbeat.beat()
 
     async def _settle(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
-        """Book one entry, release what it refuses, or set it aside."""
+        """Book one entry, or set it aside where that has failed too often."""
+        failures = self._attempts.begin(entry.id)
         if entry.fields is None:
             await self._bury(entry, "trimmed while it was pending", fence)
-            return
-        if entry.deliveries > _MOST_DELIVERIES:
-            await self._bury(entry, f"not booked after {entry.deliveries - 1} deliveries", fence)
-            return
-        result = read_result(entry.fields)
+        elif failures >= _MOST_FAILURES:
+            await self._bury(entry, f"booking it has failed {failures} times", fence)
+        else:
+            await self._settle_result(entry, read_result(entry.fields), fence, heartbeat)
+        self._attempts.done(entry.id)
+
+    async def _settle_result(
+        self,
+        entry: Entry,
+        result: ExecutedResult | RefusedResult | DeadResult,
+        fence: str,
+        heartbeat: Heartbeat,
+    ) -> None:
         try:
             match result:
                 case ExecutedResult():

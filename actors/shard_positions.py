@@ -1,7 +1,7 @@
 """What is known of one shard's positions: merged from events and reads, judged, and published.
 
-Nothing here waits. `brain.merging` decides what is newer; this keeps what the merging rests on: since when the
-stream tells everything, and when which symbol was read last.
+`brain.merging` decides what is newer; this keeps what the merging rests on: since when the stream tells
+everything, and when which symbol was read last.
 """
 
 from __future__ import annotations
@@ -144,12 +144,16 @@ class ShardPositions:
             )
             self._disagreements.extend(disagreements)
             self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
-            fill = self.unmatched_fills.get(symbol)
-            if fill is not None and fill.received <= read.sent:
-                del self.unmatched_fills[symbol]
         if self._disagreements:
             self._doubted.unpark_all()
         self._publish(rows)
+
+    def settle_fills(self, symbols: Iterable[str], sent: Moment) -> None:
+        """A read sent at `sent` has shown what the fills of these symbols, told before it, have changed."""
+        for symbol in symbols:
+            fill = self.unmatched_fills.get(symbol)
+            if fill is not None and fill.received <= sent:
+                del self.unmatched_fills[symbol]
 
     async def judge_disagreements(self) -> None:
         """What the stream has not told a second after a read showed it, it has lost. Until cancelled."""
@@ -229,7 +233,9 @@ class ShardPositions:
         if self.audited_symbols is not None and symbol not in self.audited_symbols:
             return False
         sent = self._read_sent.get(symbol)
-        return sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
+        return (
+            sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
+        )
 
     def _stop_vouching(self, symbol: str) -> None:
         """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from brain.numbers import plain
 from brain.position import Leg, Snapshot, side_of
+from store.records import MarkWrite
 
 
 def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
@@ -38,3 +39,13 @@ def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
         fields["long_amt"] = plain(snapshot.amount_of(Leg.LONG))
         fields["short_amt"] = plain(snapshot.amount_of(Leg.SHORT))
     return tuple(text for pair in fields.items() for text in pair)
+
+
+def mark_write(snapshot: Snapshot) -> MarkWrite:
+    """The fields that follow the mark price."""
+    return MarkWrite(
+        snapshot.symbol,
+        plain(snapshot.mark_price),
+        plain(snapshot.unrealized_pnl),
+        str(snapshot.mark_ts_ms),
+    )

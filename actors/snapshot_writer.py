@@ -6,7 +6,7 @@ import trio
 
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
-from actors.snapshot_record import snapshot_fields, snapshot_times
+from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
 from brain.position import VerifiedBy
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError, StoreUnavailableError
@@ -41,6 +41,7 @@ class SnapshotWriter:
         self._redis = f"Redis at {redis_address}"
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
+        self._marked: dict[str, None] = {}
         self._written: dict[str, int] = {}
         self._wanted = trio.lowlevel.ParkingLot()
 
@@ -52,6 +53,11 @@ class SnapshotWriter:
     def proven(self, symbols: list[str]) -> None:
         """The snapshots are what they were, and are known to be so as of a later moment."""
         self._proven.update(dict.fromkeys(symbols))
+        self._wanted.unpark()
+
+    def marked(self, symbols: list[str]) -> None:
+        """The snapshots have newer mark prices, and are otherwise what they were."""
+        self._marked.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -73,6 +79,8 @@ class SnapshotWriter:
                 await self._write_whole(fence)
             elif self._proven:
                 await self._write_proofs(fence)
+            elif self._marked:
+                await self._write_marks(fence)
             else:
                 with heartbeat.idle():
                     await self._wanted.park()
@@ -85,6 +93,7 @@ class SnapshotWriter:
         times: dict[str, int] = {}
         for symbol in symbols:
             self._proven.pop(symbol, None)
+            self._marked.pop(symbol, None)
             snapshot = self._book.get(symbol)
             if snapshot is None:
                 continue
@@ -121,3 +130,15 @@ class SnapshotWriter:
                 raise
             self._written.update(dict.fromkeys(proven, as_of_ms))
             self._changed.update(dict.fromkeys(missing))
+
+    async def _write_marks(self, fence: str) -> None:
+        """Only where nothing else is to be written: position and profit always fit each other."""
+        symbols = list(self._marked)
+        self._marked.clear()
+        marks = [
+            mark_write(snapshot)
+            for symbol in symbols
+            if symbol in self._written and (snapshot := self._book.get(symbol)) is not None
+        ]
+        if marks:
+            await self._store.write_marks(fence, marks)

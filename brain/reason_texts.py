@@ -46,9 +46,9 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "This is a fault of the service: its log has the error, and apply.plan.dead the plan.",
     ),
     Reason.RECOVERING: ReasonText(
-        "Redis restarted or failed over a moment ago, and what it acknowledged last may be lost: until every "
-        "permit of before has expired, nothing is opened or added.",
-        "It ends by itself after one permit lifetime; closes of existing positions go on meanwhile.",
+        "Redis restarted or failed over, and what it acknowledged last may be lost: no plan from before that "
+        "is allowed, and for one permit lifetime nothing is opened or added.",
+        "It ends by itself; new plans that close positions are not affected.",
     ),
     Reason.STATE_CONTENDED: ReasonText(
         "What the decision rests on (hold, ledger, cooldown, open permits) changed each time before the "
@@ -61,7 +61,7 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
     ),
     Reason.SYMBOL_NOT_IN_ALLOWLIST: ReasonText(
         "The symbol is not on the allowlist, and the plan does not close an existing position.",
-        "The Universe Service has to list it (cfg:universe:active), or P33_ALLOWLIST where that is the source.",
+        "The Universe Service has to list it (cfg:universe:active), or P33_ALLOWLIST where that counts.",
     ),
     Reason.RECONCILE_HOLD_ACTIVE: ReasonText(
         "P3.4, the Reconcile Engine, holds this symbol: it has found the ledger and the exchange apart.",

@@ -22,6 +22,15 @@ _LONGEST_BAN_SEC = 3 * 86_400.0
 _MAY_FILL = {Priority.PERIODIC: 0.80, Priority.ON_DEMAND: 0.95, Priority.VITAL: 1.0}
 
 
+_ADDRESS_LIMIT_PER_MIN = 2400
+_ADDRESS_SHARE = 0.9
+
+
+def periodic_weight_per_min(share_per_min: int) -> float:
+    """What periodic reads may use in any 60 seconds, while others at this address use a tenth at most."""
+    return min(share_per_min, _ADDRESS_LIMIT_PER_MIN * _ADDRESS_SHARE) * _MAY_FILL[Priority.PERIODIC]
+
+
 class WeightBudget:
     """Two ceilings, and the ban that stops everybody.
 
@@ -42,7 +51,7 @@ class WeightBudget:
         """`on_ban` is told the end of each new ban (this host's wall clock, ms), to be remembered across
         restarts; `banned_until_wall_ms` is what was remembered."""
         self.share_per_min = share_per_min
-        self.address_limit_per_min = 2400
+        self.address_limit_per_min = _ADDRESS_LIMIT_PER_MIN
         self._clock = clock
         self._exchange_ms = exchange_ms
         self._on_ban = on_ban
@@ -87,7 +96,7 @@ class WeightBudget:
                 _later(now, self._room_in_sec(now, weight, part)),
                 "our share of the request weight is used up",
             )
-        if self._address_used + weight > self.address_limit_per_min * 0.9 * part:
+        if self._address_used + weight > self.address_limit_per_min * _ADDRESS_SHARE * part:
             raise BudgetExhausted(
                 _later(now, self._minute_ends_in_sec(now)), "the address's request weight is used up"
             )

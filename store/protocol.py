@@ -153,6 +153,10 @@ class UniverseStore(Protocol):
         """`last_known_amt` of the ledgers that exist."""
         ...
 
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
+        ...
+
 
 class LeaseStore(Protocol):
     """The lease holder's side."""

@@ -27,7 +27,10 @@ def main(seconds: float | None = None) -> int:
         agreed = trio.run(partial(perform, seconds, console))
     except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError) as group:
         for error in _leaves(group):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"demo: {error}", markup=False)
+            Console(
+                stderr=True,
+                highlight=False,
+            ).print(f"demo: {error}", markup=False, soft_wrap=True)
         code = 1
     else:
         code = _INTERRUPTED if agreed is None else 0 if agreed else 1

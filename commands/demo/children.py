@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ _SOURCES = Path(__file__).parents[2]
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _START_SEC = 30.0
 _STOP_SEC = 6.0
+_SAY_SEC = 4.0
 _LOOK_SEC = 0.05
 
 
@@ -67,9 +68,12 @@ class Child:
             line += more
         return line
 
-    async def wait_until_ready(self, http: httpx.AsyncClient, url: str) -> None:
-        """Wait until `url` answers 200. Raises ChildFailedError."""
+    async def wait_until_ready(
+        self, http: httpx.AsyncClient, url: str, *, say: Callable[[str], None]
+    ) -> None:
+        """Wait until `url` answers 200; `say` what is in the way now and then. Raises ChildFailedError."""
         reasons = "no answer"
+        say_at_sec = trio.current_time() + _SAY_SEC
         with trio.move_on_after(_START_SEC):
             while self._process.poll() is None:
                 try:
@@ -80,6 +84,9 @@ class Child:
                     if answer.status_code == httpx.codes.OK:
                         return
                     reasons = answer.text
+                if trio.current_time() >= say_at_sec:
+                    say(f"Waiting for {self.name}: {reasons}")
+                    say_at_sec += _SAY_SEC
                 await trio.sleep(_LOOK_SEC)
             raise await self.ended()
         raise self.failure(f"is not ready after {_START_SEC:g} s: {reasons}")

@@ -29,7 +29,7 @@ class Outcome(msgspec.Struct, frozen=True):
     quantity: Decimal | None = None
 
     def __str__(self) -> str:
-        quantity = "" if self.quantity is None else f" {self.quantity.normalize():f}"
+        quantity = f" {self.quantity.normalize():f}" if self.quantity else ""
         return f"{self.verdict}{quantity} ({self.reason})"
 
 

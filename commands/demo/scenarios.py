@@ -327,10 +327,10 @@ CASES: tuple[Case, ...] = (
     Case("close beyond the position", 2, _held, _flip),
     Case("close by an unknown action", 2, _held, lambda s: _one(s.exit("TRIM"), denied("unknown_action"))),
 
-    Case("malformed", 2, _any, _malformed),
-    Case("published again after two hours", 2, _any, _expired),
+    Case("malformed", 1, _any, _malformed),
+    Case("published again after two hours", 1, _any, _expired),
     Case("nothing to execute", 1, _any, _skipped),
-    Case("open during a hold", 2, _in_universe, _opening(denied("reconcile_hold_active")), hold=True),
+    Case("open during a hold", 1, _in_universe, _opening(denied("reconcile_hold_active")), hold=True),
     Case("reconcile close without a hold", 1, _in_universe, _unguarded),
 
     Case("open outside the universe", 6, _outside_flat, _opening(denied("symbol_not_in_allowlist"))),

@@ -44,6 +44,7 @@ from commands.demo.view import Screen
 from commands.private_redis import private_redis
 from permit_gate import P33, GateRules
 from permit_gate.trio_gate import TrioPermitGate, open_trio_gate
+from store.errors import StoreError
 from store.redis_link import RedisLink
 
 LATENCY_MS = 300.0
@@ -92,8 +93,8 @@ async def perform(seconds: float | None, console: Console) -> bool | None:
             with interruption.scope:
                 try:
                     agreed = await _perform(seconds, Screen(console), interruption)
-                except* (ChildFailedError, httpx.HTTPError) as group:
-                    raise DemoFailedError(str(group.exceptions[0])) from group
+                except* (ChildFailedError, httpx.HTTPError, StoreError) as group:
+                    raise DemoFailedError(_first_leaf(group)) from group
             nursery.cancel_scope.cancel()
     return agreed
 
@@ -131,7 +132,7 @@ async def _perform(seconds: float | None, screen: Screen, interruption: Interrup
         screen.say("Starting the daemon, with an environment of its own")
         daemon_since_ms = time.time_ns() // 1_000_000
         daemon, daemon_url = await stack.enter_async_context(running_daemon(folder, redis_url, addresses))
-        await daemon.wait_until_ready(http, f"{daemon_url}/readyz")
+        await daemon.wait_until_ready(http, f"{daemon_url}/readyz", say=screen.say)
         screen.say(
             f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
             f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC), {daemon_url}/status"
@@ -237,6 +238,13 @@ async def _play(
                 await stopping.wait()
             stopping.set()
         scenery.cancel_scope.cancel()
+
+
+def _first_leaf(error: BaseException) -> str:
+    """What one of the errors says that groups of groups hold."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
 
 
 @asynccontextmanager

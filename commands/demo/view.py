@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import trio
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from commands.demo.tally import Decided, Spread, Tally, spread
 
 _FRAME_SEC = 0.25
 _LINE_SEC = 2.0
-_ROWS_BESIDE_FEED = 14
+_ROWS_BESIDE_FEED = 18
 _COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "yellow", Verdict.REFUSED: "cyan"}
 
 
@@ -101,12 +102,16 @@ def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableTyp
     top.add_row(facts, reasons)
 
     feed = Table.grid(padding=(0, 1), expand=True)
-    for column in ("no_wrap",) * 5:
-        feed.add_column(no_wrap=column == "no_wrap", overflow="ellipsis")
+    feed.add_column(no_wrap=True, min_width=12)
+    feed.add_column(no_wrap=True, min_width=12, overflow="ellipsis")
+    feed.add_column(no_wrap=True, ratio=2, overflow="ellipsis")
+    feed.add_column(no_wrap=True, ratio=3, overflow="ellipsis")
+    feed.add_column(no_wrap=True, min_width=9, justify="right")
     for decided in list(tally.recent)[-feed_rows:]:
         feed.add_row(*_feed_row(decided))
     title = Text(f"Position State Brain demo  {elapsed_sec:5.1f} s   Ctrl-C ends it", "bold")
-    return Group(title, Text(), top, Text(), feed)
+    # The margin is for the `^C` that a terminal writes: in the last column it would begin a line of its own.
+    return Padding(Group(title, Text(), top, Text(), feed), (0, 3, 0, 0))
 
 
 def summary_view(summary: Summary) -> RenderableType:

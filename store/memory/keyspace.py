@@ -51,6 +51,10 @@ class Keyspace:
         self._ends_ms: dict[str, int] = {}
         self._sweep_at = 1024
 
+    def __len__(self) -> int:
+        """How many keys are held, some of them perhaps expired."""
+        return len(self._values)
+
     def keys(self) -> list[str]:
         """All keys that are there."""
         return [key for key in list(self._values) if self._get(key) is not None]

@@ -5,7 +5,7 @@
 local prefix, instance, fence, ttl = unpack(ARGV)
 local key, last_token = prefix .. ':p33:lease', prefix .. ':p33:fence'
 local lease = redis.call('GET', key)
-if lease and lease == fence then
+if lease and fence ~= '' and lease == fence then
   redis.call('PEXPIRE', key, ttl)
   return { 1, lease }
 end

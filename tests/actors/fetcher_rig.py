@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
 
 import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
-from actors.snapshot_fetcher import Cadence, SnapshotFetcher
+from actors.bulk_refresh import BulkRefresh
+from actors.cadence import Cadence
+from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot
@@ -37,10 +41,11 @@ from exchange.errors import ExchangeError
 from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError
-from store.records import SnapshotWrite
+from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 
 EPOCH_MS = 1_700_000_000_000
+CADENCE = Cadence(poll_sec=5, audit_sec=8)
 
 
 class DictatedExchange:
@@ -126,6 +131,17 @@ class KeptSnapshots:
                 self.times[symbol].append(int(times["ts_epoch_ms"]))
         return [symbol for symbol in symbols if symbol not in self.hashes]
 
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check()
+        for mark in marks:
+            if mark.symbol in self.hashes:
+                self.hashes[mark.symbol] |= {
+                    "mark_price": mark.mark_price,
+                    "unrealized_pnl": mark.unrealized_pnl,
+                    "mark_ts_epoch_ms": mark.mark_ts_epoch_ms,
+                }
+
     def _check(self) -> None:
         if self.away:
             raise StoreUnavailableError("away")
@@ -146,30 +162,44 @@ class FetcherRig:
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.lease.send(Lease("1:me", "me"))
         self.positions = SharedRead(partial(self.exchange.positions), self.clock)
+        self.log: FilteringBoundLogger = structlog.get_logger()
         self.epoch = 0
 
     def fetcher(self) -> SnapshotFetcher:
-        return SnapshotFetcher(
+        """A fetcher that reads in bulk."""
+
+        def bulk(known: ShardPositions) -> Refresh:
+            return BulkRefresh(
+                known, self.positions, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
+            )
+
+        return self.fetcher_with(bulk)
+
+    def fetcher_with(self, refresh: Callable[[ShardPositions], Refresh]) -> SnapshotFetcher:
+        writer = SnapshotWriter(
+            self.store, self.book, self.lease, source="simulator", ondemand_ttl_sec=300, redis_address="test"
+        )
+        known = ShardPositions(
             0,
             lambda _symbol: True,
-            inbox=self.inbox,
-            on_demand=self.on_demand,
-            positions=self.positions,
-            exchange=self.exchange,
+            exchange_ms=self.exchange.exchange_ms,
+            audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,
-            writer=SnapshotWriter(
-                self.store,
-                self.book,
-                self.lease,
-                source="simulator",
-                ondemand_ttl_sec=300,
-                redis_address="test",
-            ),
+            writer=writer,
             metrics=self.metrics,
             clock=self.clock,
-            cadence=Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60),
-            log=structlog.get_logger(),
+            log=self.log,
+        )
+        return SnapshotFetcher(
+            known,
+            refresh(known),
+            writer,
+            inbox=self.inbox,
+            on_demand=self.on_demand,
+            exchange=self.exchange,
+            metrics=self.metrics,
+            log=self.log,
         )
 
     def connect(self) -> None:
@@ -209,8 +239,10 @@ class FetcherRig:
 
 
 @asynccontextmanager
-async def running_fetcher(rig: FetcherRig) -> AsyncIterator[FetcherRig]:
+async def running_fetcher(
+    rig: FetcherRig, fetcher: SnapshotFetcher | None = None
+) -> AsyncIterator[FetcherRig]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.fetcher().run, Heartbeat())
+        nursery.start_soon((fetcher or rig.fetcher()).run, Heartbeat())
         yield rig
         nursery.cancel_scope.cancel()

@@ -130,12 +130,13 @@ async def test_waits_for_redis_are_a_reason() -> None:
 
 
 async def test_status_tells_what_is_known() -> None:
-    rig = StatusRig()
+    rig = StatusRig(snapshot=False)
     allowed, denied = decide(case()), decide(case(amount="0"))
     rig.gates.decided(allowed)
     rig.gates.decided(denied)
     rig.clock.advance(400)
     rig.gates.decided(denied)
+    rig.publish("BTCUSDT", "-0.038", age_sec=2.0)
     rig.publish("ETHUSDT", "0", age_sec=12.0)
     rig.publish("XRPUSDT", "0", age_sec=4.0)
     rig.tree = node("brain", node("permit_evaluator", restarts=2, last_reason="ValueError: odd"))
@@ -169,7 +170,7 @@ async def test_status_tells_what_is_known() -> None:
     assert (status.allowlist.source, status.allowlist.count, status.allowlist.age_sec) == (
         "universe_active",
         1,
-        6.0,
+        406.0,
     )
     assert (status.symbols_known, status.hedge_mode, status.ledgers_adopted) == (1, False, True)
     assert status.request_weight_used == 45

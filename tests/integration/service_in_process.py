@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import msgspec
+import pytest
 import structlog
 import trio
 
 import settings
 import supervisor
-from clock import HostClock
-from exchange.rest import BinanceRest
-from exchange.server_time import ServerTime
-from exchange.user_stream_connection import UserStreamConnector
-from exchange.weight_budget import WeightBudget
 from simulator import RunningSimulator
-from store.redis_store import open_redis_store
 from supervision import Backoff, ChildSpec, Heartbeat, SupervisionEvent, Tree
 from tests.integration.surroundings import environment, is_ready
 
 #: Long enough to do something while an actor is down.
 _BACKOFF = Backoff(initial_sec=0.15, maximum_sec=0.15)
+_START_SEC = 10.0
+_STOP_SEC = 5.0
 
 
 class SabotageError(Exception):
@@ -56,12 +54,11 @@ async def _raise_when(trigger: trio.Event) -> None:
 
 
 class ServiceInProcess:
-    """A running service, its channels, and what its supervisor reported."""
+    """A running service, its channels, and how its actors are."""
 
-    def __init__(self, service: supervisor.Service, tree: Tree, sabotage: Sabotage) -> None:
-        self.service = service
+    def __init__(self, service: supervisor.Service, sabotage: Sabotage) -> None:
         self.flows = service.flows
-        self.tree = tree
+        self.tree = service.tree
         self.strike = sabotage.strike
 
     @property
@@ -85,63 +82,38 @@ class ServiceInProcess:
 async def running_service(
     redis_url: str, simulator: RunningSimulator, **changes: str
 ) -> AsyncIterator[ServiceInProcess]:
-    """The service, ready; `changes` are settings. It is stopped in order at the end."""
+    """The service, ready, as `run` would serve it but for the rigged actors; `changes` are settings.
+
+    It is stopped in order at the end.
+    """
     loaded = settings.load(environment(redis_url, simulator, changes))
-    own = loaded.settings
-    credentials = own.require_credentials()
-    clock, rng, server_time = HostClock(), Random(), ServerTime()  # noqa: S311 - jitter
-    flows = supervisor.Flows(own.shards)
-    budget = WeightBudget(
-        clock, own.weight_budget_per_min, exchange_ms=server_time.exchange_ms, on_ban=flows.bans.send
-    )
-    sabotage = Sabotage()
-    async with (
-        open_redis_store(own.redis.url(), prefix=own.key_prefix, consumer=own.instance) as store,
-        BinanceRest(
-            own.binance_rest_url,
-            credentials.api_key.reveal(),
-            credentials.api_secret.reveal(),
-            clock=clock,
-            budget=budget,
-            server_time=server_time,
-            metrics=flows.metrics,
-            rng=rng,
-        ) as exchange,
-        trio.open_nursery() as nursery,
-    ):
-        service = supervisor.Service(
-            loaded,
-            flows,
-            store=store,
-            exchange=exchange,
-            orders=exchange,
-            connector=UserStreamConnector(own.binance_ws_url, clock=clock),
-            budget=budget,
-            clock=clock,
-            rng=rng,
-            log=structlog.get_logger(),
-        )
-        children = tuple(
-            sabotage.rigged(child) for child in service.spec.children if isinstance(child, ChildSpec)
-        )
-        spec = msgspec.structs.replace(service.spec, children=children, backoff=_BACKOFF)
-        service.tree = Tree(spec, rng=rng, on_event=_ignore)
-        running = ServiceInProcess(service, service.tree, sabotage)
-        ended = trio.Event()
+    made: list[ServiceInProcess] = []
 
-        async def run() -> None:
-            await service.tree.run()
-            ended.set()
+    class RiggedService(supervisor.Service):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            sabotage = Sabotage()
+            children = tuple(map(sabotage.rigged, _children(self)))
+            spec = msgspec.structs.replace(self.spec, children=children, backoff=_BACKOFF)
+            self.tree = Tree(spec, rng=Random(1), on_event=_ignore)  # noqa: S311 - jitter
+            made.append(ServiceInProcess(self, sabotage))
 
-        nursery.start_soon(run)
-        with trio.fail_after(10):
-            await flows.http_address.get()
-        await is_ready(running.url)
-        yield running
-        service.tree.stop()
-        with trio.move_on_after(5):
-            await ended.wait()
-        nursery.cancel_scope.cancel()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor, "Service", RiggedService)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.serve, loaded, structlog.get_logger())
+            with trio.fail_after(_START_SEC):
+                while not made:
+                    await trio.lowlevel.checkpoint()
+                await made[0].flows.http_address.get()
+                await is_ready(made[0].url)
+            yield made[0]
+            made[0].tree.stop()
+            nursery.cancel_scope.deadline = trio.current_time() + _STOP_SEC
+
+
+def _children(service: supervisor.Service) -> list[ChildSpec]:
+    return [child for child in service.spec.children if isinstance(child, ChildSpec)]
 
 
 def _ignore(_: SupervisionEvent) -> None:

@@ -11,8 +11,9 @@ from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
 
 ACTORS = (
-    "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "snapshot_fetcher_0",
-    "snapshot_fetcher_1", "snapshot_fetcher_2", "snapshot_fetcher_3", "ledger_writer", "permit_evaluator",
+    "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "mark_prices",
+    "snapshot_fetcher_0", "snapshot_fetcher_1", "snapshot_fetcher_2", "snapshot_fetcher_3",
+    "ledger_writer", "permit_evaluator", "gate_reporter",
 )  # fmt: skip
 
 

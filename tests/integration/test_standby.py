@@ -3,81 +3,79 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncIterator
 
+import msgspec
+import pytest
 import trio
 
 from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
+from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, trade
 
 TAKEOVER_SEC = 3.0
 
 
-async def test_a_standby_takes_over_within_three_seconds_and_answers_what_was_left(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    second_settings = environment(redis_server, simulator, {"P33_INSTANCE": "second"})
-    async with (
-        daemon_process(environment(redis_server, simulator, {})) as first,
-        daemon_process(second_settings) as second,
-    ):
-        await first.ready()
-        second_url = await second.url()
-        await is_unready(second_url, "standing by", "first")
-        answer = await pipeline.ask("before", entry("BTCUSDT", "0.01"))
-        assert answer["issued_by"].endswith(" first")
+class Pair(msgspec.Struct, frozen=True):
+    """An instance that holds the lease, and one that stands by."""
 
-        # Stopped, it is given entries which it never answers.
-        first.process.send_signal(signal.SIGSTOP)
-        for symbol in SYMBOLS:
-            pipeline.publish_plan(f"left-{symbol}", entry(symbol, "20"))
-        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.5")
-        pipeline.publish_result(executed("e", "ETHUSDT", order.order_id, "BUY", order.executed))
-        first.process.kill()
-        killed_sec = trio.current_time()
-        await is_ready(second_url, within_sec=TAKEOVER_SEC)
-        answer = await pipeline.ask("after", entry("LTCUSDT", "1"))
-        assert answer["issued_by"].endswith(" second")
-        assert trio.current_time() - killed_sec < TAKEOVER_SEC
-        await pipeline.decided_once(["before", "after", *(f"left-{symbol}" for symbol in SYMBOLS)])
-        await pipeline.ledger_reaches("ETHUSDT", "0.5")
-        await pipeline.nothing_pends(PLANS, RESULTS)
+    first: DaemonProcess
+    second: DaemonProcess
+    first_url: str
+    second_url: str
+
+
+@pytest.fixture
+async def pair(redis_server: str, simulator: RunningSimulator) -> AsyncIterator[Pair]:
+    second_settings = {"P33_INSTANCE": "second"}
+    async with daemon_process(environment(redis_server, simulator, {})) as first:
+        first_url = await first.ready()
+        async with daemon_process(environment(redis_server, simulator, second_settings)) as second:
+            second_url = await second.url()
+            await is_unready(second_url, "standing by", "first")
+            yield Pair(first, second, first_url, second_url)
+
+
+async def test_a_standby_takes_over_within_three_seconds_and_answers_what_was_left(
+    pair: Pair, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    answer = await pipeline.ask("before", entry("BTCUSDT", "0.01"))
+    assert answer["issued_by"].endswith(" first")
+
+    # Stopped, it is given entries which it never answers.
+    pair.first.process.send_signal(signal.SIGSTOP)
+    for symbol in SYMBOLS:
+        pipeline.publish_plan(f"left-{symbol}", entry(symbol, "20"))
+    order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.5")
+    pipeline.publish_result(executed("e", "ETHUSDT", order.order_id, "BUY", order.executed))
+    pair.first.process.kill()
+    killed_sec = trio.current_time()
+    await is_ready(pair.second_url, within_sec=TAKEOVER_SEC)
+    answer = await pipeline.ask("after", entry("LTCUSDT", "1"))
+    assert answer["issued_by"].endswith(" second")
+    assert trio.current_time() - killed_sec < TAKEOVER_SEC
+    await pipeline.decided_once(["before", "after", *(f"left-{symbol}" for symbol in SYMBOLS)])
+    await pipeline.ledger_reaches("ETHUSDT", "0.5")
+    await pipeline.nothing_pends(PLANS, RESULTS)
 
 
 async def test_an_instance_that_was_stopped_and_goes_on_after_losing_the_lease_writes_nothing_more(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    pair: Pair, pipeline: Pipeline
 ) -> None:
-    second_settings = environment(redis_server, simulator, {"P33_INSTANCE": "second"})
-    async with (
-        daemon_process(environment(redis_server, simulator, {})) as first,
-        daemon_process(second_settings) as second,
-    ):
-        first_url = await first.ready()
-        second_url = await second.url()
-        first.process.send_signal(signal.SIGSTOP)
-        await is_ready(second_url)
-        first.process.send_signal(signal.SIGCONT)
-        for symbol in SYMBOLS:
-            answer = await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
-            assert answer["issued_by"].endswith(" second")
-        await is_unready(first_url, "standing by", "second")
-        await pipeline.nothing_pends(PLANS)
-        assert "Actor failed" not in first.output + second.output
+    pair.first.process.send_signal(signal.SIGSTOP)
+    await is_ready(pair.second_url)
+    pair.first.process.send_signal(signal.SIGCONT)
+    for symbol in SYMBOLS:
+        answer = await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
+        assert answer["issued_by"].endswith(" second")
+    await is_unready(pair.first_url, "standing by", "second")
+    await pipeline.nothing_pends(PLANS)
+    assert "Actor failed" not in pair.first.output + pair.second.output
 
 
-async def test_a_clean_stop_hands_over_at_once(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    second_settings = environment(redis_server, simulator, {"P33_INSTANCE": "second"})
-    async with (
-        daemon_process(environment(redis_server, simulator, {})) as first,
-        daemon_process(second_settings) as second,
-    ):
-        await first.ready()
-        second_url = await second.url()
-        await is_unready(second_url, "standing by", "first")
-        assert await first.stop(signal.SIGTERM) == 0
-        await is_ready(second_url, within_sec=1.5)
-        answer = await pipeline.ask("after", entry("BTCUSDT", "0.01"))
-        assert answer["reason"] == "open_permit_granted"
+async def test_a_clean_stop_hands_over_at_once(pair: Pair, pipeline: Pipeline) -> None:
+    assert await pair.first.stop(signal.SIGTERM) == 0
+    await is_ready(pair.second_url, within_sec=1.5)
+    answer = await pipeline.ask("after", entry("BTCUSDT", "0.01"))
+    assert answer["reason"] == "open_permit_granted"

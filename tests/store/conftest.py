@@ -12,6 +12,7 @@ from store.keys import Keys
 from store.protocol import Store
 from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, redis_backend
 from tests.store.redis_servers import RedisServer, known_servers, running
+from tests.store.sides import Side
 
 SERVERS = known_servers() or {"a-redis": find_redis_server()}
 _PATIENCE_SEC = 20
@@ -66,6 +67,12 @@ def keys(backend: Backend) -> Keys:
 async def fence(store: Store) -> str:
     """The lease, taken."""
     return (await store.hold_lease("first", None, 60_000)).fence
+
+
+@pytest.fixture(params=["plans", "results"])
+def side(request: pytest.FixtureRequest, store: Store, keys: Keys) -> Side:
+    results = request.param == "results"
+    return Side(store, keys.results if results else keys.plans, results)
 
 
 @pytest.fixture

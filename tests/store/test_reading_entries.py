@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 import trio
 
@@ -12,44 +10,7 @@ from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Entry
 from tests.store.backends import Backend, Outside, everything, pending
-
-
-class Side(NamedTuple):
-    """One of the two streams, with what reads it."""
-
-    store: Store
-    stream: str
-    results: bool
-
-    async def create(self, *, lost: bool = False) -> None:
-        if self.results:
-            await self.store.create_result_group(lost=lost)
-        else:
-            await self.store.create_plan_group(lost=lost)
-
-    async def new(self, *, count: int = 100, block_ms: int = 0, by: Store | None = None) -> list[Entry]:
-        store = by or self.store
-        if self.results:
-            return await store.new_results(count=count, block_ms=block_ms)
-        return await store.new_plans(count=count, block_ms=block_ms)
-
-    async def recover(
-        self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
-    ) -> Entry | None:
-        store = by or self.store
-        if self.results:
-            return await store.recover_result(fence=fence, after=after, idle_ms=idle_ms)
-        return await store.recover_plan(fence=fence, after=after, idle_ms=idle_ms)
-
-
-@pytest.fixture(params=["plans", "results"])
-def side(request: pytest.FixtureRequest, store: Store, keys: Keys) -> Side:
-    results = request.param == "results"
-    return Side(store, keys.results if results else keys.plans, results)
-
-
-def publish(outside: Outside, stream: str, *names: str) -> list[str]:
-    return [outside.xadd(stream, {"plan_id": name}) for name in names]
+from tests.store.sides import Side, publish
 
 
 async def test_entries_come_in_order_with_their_fields_as_bytes(side: Side, outside: Outside) -> None:
@@ -214,101 +175,6 @@ async def test_entries_published_after_a_flush_are_found_by_the_group_made_again
     (entry_id,) = publish(outside, side.stream, "a")
     await side.create(lost=True)
     assert [entry.id for entry in await side.new()] == [entry_id]
-
-
-async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
-    side: Side, outside: Outside, fence: str
-) -> None:
-    await side.create()
-    first, second = publish(outside, side.stream, "a", "b")
-    await side.new()
-    assert await side.recover(fence) == Entry(first, {b"plan_id": b"a"}, 2)
-    assert await side.recover(fence) == Entry(first, {b"plan_id": b"a"}, 3)
-    assert await side.recover(fence, after=first) == Entry(second, {b"plan_id": b"b"}, 2)
-    assert await side.recover(fence, after=second) is None
-    assert pending(outside, side.stream) == {first: ("first", 3), second: ("first", 2)}
-
-
-async def test_what_nobody_was_given_yet_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
-    await side.create()
-    publish(outside, side.stream, "a")
-    assert await side.recover(fence) is None
-
-
-async def test_another_consumers_entries_are_claimed_too(
-    backend: Backend, side: Side, outside: Outside, fence: str
-) -> None:
-    await side.create()
-    (entry_id,) = publish(outside, side.stream, "a")
-    await side.new(by=backend.another_store("dead"))
-    assert pending(outside, side.stream) == {entry_id: ("dead", 1)}
-    entry = await side.recover(fence)
-    assert entry is not None
-    assert entry.deliveries == 2
-    assert pending(outside, side.stream) == {entry_id: ("first", 2)}
-
-
-async def test_only_what_lay_idle_long_enough_is_claimed_and_a_claim_begins_anew(
-    backend: Backend, side: Side, outside: Outside, fence: str
-) -> None:
-    await side.create()
-    first, second = publish(outside, side.stream, "a", "b")
-    await side.new()
-    assert await side.recover(fence, idle_ms=5_000) is None
-    await backend.pass_ms(200)
-    claimed = await side.recover(fence, idle_ms=200)
-    assert claimed is not None
-    assert claimed.id == first
-    claimed = await side.recover(fence, idle_ms=200)
-    assert claimed is not None
-    assert claimed.id == second
-    assert await side.recover(fence, idle_ms=200) is None
-
-
-async def test_an_entry_deleted_while_pending_is_told_until_it_is_acknowledged(
-    side: Side, store: Store, outside: Outside, keys: Keys, fence: str
-) -> None:
-    await side.create()
-    first, second = publish(outside, side.stream, "a", "b")
-    await side.new()
-    outside.xdel(side.stream, first)
-    assert await side.recover(fence) == Entry(first, None, 2)
-    assert await side.recover(fence) == Entry(first, None, 2)
-    assert await side.recover(fence, after=first) == Entry(second, {b"plan_id": b"b"}, 2)
-    if not side.results:
-        await store.acknowledge_plans(fence, [first])
-        assert list(pending(outside, side.stream)) == [second]
-
-
-async def test_entries_trimmed_away_while_pending_are_recovered_one_by_one(
-    side: Side, outside: Outside, fence: str
-) -> None:
-    await side.create()
-    ids = publish(outside, side.stream, "a", "b", "c")
-    await side.new()
-    for entry_id in ids:
-        outside.xdel(side.stream, entry_id)
-    after = "0"
-    for entry_id in ids:
-        entry = await side.recover(fence, after=after)
-        assert entry == Entry(entry_id, None, 2)
-        after = entry_id
-    assert await side.recover(fence, after=after) is None
-
-
-async def test_a_cancelled_or_lost_read_is_found_by_recovery(
-    side: Side, outside: Outside, fence: str
-) -> None:
-    await side.create()
-    ids = publish(outside, side.stream, *"abcdefgh")
-    while await side.new(count=3):
-        pass
-    found = []
-    after = "0"
-    while entry := await side.recover(fence, after=after):
-        found.append(entry.id)
-        after = entry.id
-    assert found == ids
 
 
 async def test_the_result_group_begins_behind_the_last_booked_result(
