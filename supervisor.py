@@ -368,7 +368,7 @@ def service_tree(
             ),
             _actor("ledger_writer", once_recalled(lambda hb: ledger_writer().run(hb)), grace_sec=1.5),
             _actor("permit_evaluator", lambda hb: permit_evaluator().run(hb), grace_sec=1.5),
-            _actor("gate_reporter", lambda hb: GateReporter(gates, log).run(hb)),
+            _actor("gate_reporter", lambda hb: GateReporter(gates, log).run(hb), grace_sec=0.5),
         ),
     )
 

@@ -247,6 +247,8 @@ class LedgerWriter:
             if not isinstance(joined, Joined):
                 continue
             watch, until_ms = self._fill_watch, adopted.changed_ms_of(joined.leg)
+            if until_ms <= 0:
+                continue  # Nothing was ever filled on this leg when it was adopted.
             filled = watch.told_until(result.symbol, order.order_id, until_ms)
             if filled is None and order.order_id not in state.orders:
                 filled = await watch.filled_until(result.symbol, order.order_id, until_ms, heartbeat)

@@ -30,13 +30,17 @@ _PLAN_ID = re.compile(r"(?!p33:|p26:)[ -~]{1,256}")
 #: How far the issuer's clock may be ahead of Redis's (milliseconds).
 _CLOCK_TOLERANCE_MS = 5_000
 _WHILE_HELD = "reconcile_close_bypass"
+_TRACKING = ("CLIENT", "TRACKING")
+
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """Send this command; the answer is its reply, or the ResponseError in its place."""
+class Send:
+    """Send these commands in one go; the answer is a list of their replies, a ResponseError for a refusal."""
 
-    arguments: tuple[str | bytes | int, ...]
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,35 @@ class Pause:
 
 
 Answer: TypeAlias = Granted | Refused
-Step: TypeAlias = Command | AwaitPush | Pause
+Step: TypeAlias = Send | AwaitPush | Pause
 Conversation: TypeAlias = Generator[Step, Any, Answer]
+
+
+class _Pushes:
+    """Whether the server pushes a change of any key that MGET has read.
+
+    Off again before the connection is given back: whoever has it next shall not find pushes on it.
+    """
+
+    def __init__(self) -> None:
+        self.to_be_had = True
+        self.are_on = False
+
+    def on(self) -> tuple[Command, ...]:
+        """What to send before the next look."""
+        return ((*_TRACKING, "ON", "NOLOOP"),) if self.to_be_had and not self.are_on else ()
+
+    def note(self, replies: Sequence[object]) -> None:
+        """What came of `on`, and of the look."""
+        if len(replies) > 1:
+            self.to_be_had = self.are_on = not isinstance(replies[0], ResponseError)
+
+    def off(self) -> tuple[Command, ...]:
+        """What to send when nothing is waited for any more."""
+        if not self.are_on:
+            return ()
+        self.are_on = False
+        return ((*_TRACKING, "OFF"),)
 
 
 class Ask:
@@ -84,44 +115,38 @@ class Ask:
             # As `p33:<id>` it would make one service's permit pass for another's.
             because = "not 1 to 256 printable ASCII characters, or begins like another service's key"
             return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
-        answer, tracking = yield from self._answered(clock, clock() + timeout_sec)
-        if tracking:
-            # Whoever has the connection next shall not find pushes on it.
-            yield Command(("CLIENT", "TRACKING", "OFF"))
-        return answer
-
-    def _answered(
-        self, clock: Callable[[], float], deadline_sec: float
-    ) -> Generator[Step, Any, tuple[Answer, bool]]:
-        """The answer, and whether the connection is left with tracking on."""
-        tracking: bool | None = None
+        deadline_sec = clock() + timeout_sec
+        look = ("MGET", self._mark_key, *self._permit_keys)
+        pushes = _Pushes()
         while True:
-            values = yield Command(("MGET", self._mark_key, *self._permit_keys))
-            if isinstance(values, ResponseError):
-                return self.failed(str(values)), bool(tracking)
-            answer = yield from self._settled(values[0], values[1:])
+            replies = yield Send((*pushes.on(), look))
+            pushes.note(replies)
+            values = replies[-1]
+            found: list[Yes] | Answer | None = self._read(values)
+            if isinstance(found, list) and len(found) == len(self._sources):
+                replies = yield Send((self._consumption(found, values[1:]), *pushes.off()))
+                found = self._concluded(found, replies[0])
             left_sec = deadline_sec - clock()
-            if answer is None and left_sec <= 0:
-                answer = self._timed_out(values[1:])
-            if answer is not None:
-                return answer, bool(tracking)
-            if tracking is None:
-                # From here on, a change of any key that MGET has read is pushed.
-                reply = yield Command(("CLIENT", "TRACKING", "ON", "NOLOOP"))
-                tracking = not isinstance(reply, ResponseError)
-            elif tracking:
+            if left_sec <= 0 and not isinstance(found, Granted | Refused):
+                found = self._timed_out(values[1:])
+            if isinstance(found, Granted | Refused):
+                if off := pushes.off():
+                    yield Send(off)
+                return found
+            if pushes.are_on:
                 yield AwaitPush(min(left_sec, LOOK_AGAIN_SEC))
-            else:
+            elif not pushes.to_be_had:
                 yield Pause(min(left_sec, POLL_SEC))
 
     def failed(self, error: str) -> Refused:
         """The answer where Redis gave none."""
         return self._refused(Refusal.REDIS_ERROR, because=error[:200])
 
-    def _settled(
-        self, mark: bytes | None, texts: Sequence[bytes | None]
-    ) -> Generator[Step, Any, Answer | None]:
-        """The answer to what was read; None: look again later."""
+    def _read(self, values: Sequence[bytes | None] | ResponseError) -> list[Yes] | Refused:
+        """The permits that are there and say yes, or why it is no use to wait for the others."""
+        if isinstance(values, ResponseError):
+            return self.failed(str(values))
+        mark, *texts = values
         if mark is not None:
             return self._consumed_before(mark)
         granted: list[Yes] = []
@@ -136,12 +161,7 @@ class Ask:
                     read.refusal, denied_by=source.name, because=read.because, details=read.details
                 )
             granted.append(read)
-        if len(granted) < len(self._sources):
-            return None
-        reply = yield self._consumption(granted, texts)
-        if isinstance(reply, ResponseError):
-            return self.failed(str(reply))
-        return self._concluded(granted, reply)
+        return granted
 
     def _consumption(self, granted: Sequence[Yes], texts: Sequence[bytes | None]) -> Command:
         heeds_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
@@ -155,9 +175,12 @@ class Ask:
         ]
         for yes, text in zip(granted, texts, strict=True):
             arguments += [text or b"", "" if yes.terms is None else int(yes.terms.created_at_sec * 1000)]
-        return Command(("EVAL", _SCRIPT, len(keys), *keys, *arguments))
+        return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 
-    def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes]) -> Answer | None:
+    def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes] | ResponseError) -> Answer | None:
+        """What the script's reply means; None: a permit changed meanwhile, look again."""
+        if isinstance(reply, ResponseError):
+            return self.failed(str(reply))
         match [bytes(part) for part in reply]:
             case [b"consumed"]:
                 terms = next((yes.terms for yes in granted if yes.terms is not None), None)

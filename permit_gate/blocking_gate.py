@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Command, Conversation, Pause
+from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
 from permit_gate.connection_options import connection_options
 from permit_gate.rules import GateRules
 from permit_gate.sources import PermitSource
@@ -88,14 +88,18 @@ class PermitGate:
             pool.release(connection)
 
 
-def _carry_out(step: Command | AwaitPush | Pause, connection: Any) -> Any:
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+
+
+def _carry_out(step: Step, connection: Any) -> Any:
     match step:
-        case Command(arguments):
-            connection.send_command(*arguments)
-            try:
-                return connection.read_response(disable_decoding=True)
-            except ResponseError as error:
-                return error
+        case Send(commands):
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_reply(connection) for _ in commands]
         case AwaitPush(timeout_sec):
             if connection.can_read(timeout_sec):
                 connection.read_response(disable_decoding=True, push_request=True)

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Command, Conversation, Pause
+from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
 from permit_gate.connection_options import connection_options
 from permit_gate.rules import GateRules
 from permit_gate.sources import PermitSource
@@ -68,14 +68,18 @@ class TrioPermitGate:
             await pool.release(connection)
 
 
-async def _carry_out(step: Command | AwaitPush | Pause, connection: Any) -> Any:
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+
+
+async def _carry_out(step: Step, connection: Any) -> Any:
     match step:
-        case Command(arguments):
-            await connection.send_command(*arguments)
-            try:
-                return await connection.read_response(disable_decoding=True)
-            except ResponseError as error:
-                return error
+        case Send(commands):
+            await connection.send_packed_command(connection.pack_commands(commands))
+            return [await _reply(connection) for _ in commands]
         case AwaitPush(timeout_sec):
             await connection.read_response(disable_decoding=True, timeout=timeout_sec, push_request=True)
         case Pause(duration_sec):

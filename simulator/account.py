@@ -28,6 +28,7 @@ from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
 DEFAULT_LEVERAGE = 20
+_ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
 def host_epoch_ms() -> int:
@@ -219,8 +220,7 @@ class SimulatedExchange:
         position = self.position(order.symbol.name, order.position_side)
         delta = quantity if order.side == "BUY" else -quantity
         host_ms = self.host_ms()
-        transaction_ms = max(host_ms + self.faults.clock_skew_ms, self._last_transaction_ms + 1)
-        self._last_transaction_ms = transaction_ms
+        transaction_ms = self.next_transaction_ms(host_ms)
         realized = position.apply_fill(delta, price, transaction_ms)
         commission = quantity * price * TAKER_COMMISSION
         self.wallet_balance += realized - commission
@@ -252,6 +252,11 @@ class SimulatedExchange:
                 execution_type=execution_type,
             )
             self._announce_fill(order, position, fill)
+
+    def next_transaction_ms(self, host_ms: int) -> int:
+        """The transaction time of what happens to positions at ``host_ms``: later than of all before."""
+        self._last_transaction_ms = max(host_ms + self.faults.clock_skew_ms, self._last_transaction_ms + 1)
+        return self._last_transaction_ms
 
     def event_ms(self) -> int:
         """The time for an event that changes no position: now, but not before the last change."""
@@ -301,7 +306,15 @@ class SimulatedExchange:
                 event_time_ms=event_ms,
                 transaction_time_ms=fill.transaction_time_ms,
                 wallet_balance=self.wallet_balance,
-                positions=[(position, self.mark_price(order.symbol.name))],
+                positions=self._told_with(position),
                 asset=order.symbol.quote_asset,
             )
         )
+
+    def _told_with(self, position: Position) -> list[tuple[Position, Decimal]]:
+        name = position.symbol.name
+        told = [position]
+        if self._hedge_mode and self.faults.account_update_shows_all_legs:
+            told = [self.position(name, leg) for leg in _ALL_LEGS]
+        mark_price = self.mark_price(name)
+        return [(leg, mark_price) for leg in told]

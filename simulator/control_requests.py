@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from simulator.history import PositionSide
-from simulator.outside import Cause
+from simulator.outside import BalanceReason, Cause
 from simulator.stream_target import Face
 
 
@@ -48,7 +48,8 @@ class SetLeverage(_Body, frozen=True):
 
 class ChangeBalance(_Body, frozen=True):
     amount: Decimal
-    reason: str = "FUNDING_FEE"
+    reason: BalanceReason = "FUNDING_FEE"
+    symbol: str | None = None
 
 
 class SendFrame(_Body, frozen=True):

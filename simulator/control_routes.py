@@ -160,9 +160,9 @@ class _Control:
         return {}
 
     async def change_balance(self, request: Request) -> Any:
-        """An ``ACCOUNT_UPDATE`` with a balance and no positions."""
+        """An ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
         change = await _read(request, asked.ChangeBalance)
-        outside.change_balance(self._exchange, change.reason, change.amount)
+        outside.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
         return {}
 
     async def send_frame(self, request: Request) -> Any:

@@ -92,6 +92,10 @@ def client_order_id_duplicated() -> ApiError:
     return ApiError(-4116, "ClientOrderId is duplicated.")
 
 
+def invalid_leverage(leverage: int) -> ApiError:
+    return ApiError(-4028, f"Leverage {leverage} is not valid")
+
+
 def invalid_position_side() -> ApiError:
     return ApiError(-4060, "Invalid position side.")
 

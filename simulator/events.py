@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from simulator.positions import Position
 from simulator.symbols import plain
 
 Payload = dict[str, Any]
+AlgoStatus = Literal["TRIGGERED", "FINISHED"]
 
 
 class UserEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +115,12 @@ def account_update(
     balance_change: Decimal = FLAT,
     positions: Sequence[tuple[Position, Decimal]] = (),
     asset: str = "USDT",
+    funded_symbol: str | None = None,
 ) -> Payload:
-    """``positions`` are the changed legs, each with its mark price; none for funding fees and transfers."""
+    """``positions`` are the changed legs, each with its mark price; none for most changes of the balance.
+
+    ``funded_symbol`` is the one that a ``FUNDING_FEE`` was for.
+    """
     balance = {
         "a": asset,
         "wb": plain(wallet_balance, 8),
@@ -130,6 +135,7 @@ def account_update(
             "m": reason,
             "B": [balance],
             "P": [_changed_position(position, mark_price) for position, mark_price in positions],
+            **({} if funded_symbol is None else {"S": funded_symbol}),
         },
     }
 
@@ -145,6 +151,44 @@ def _changed_position(position: Position, mark_price: Decimal) -> Payload:
         "mt": "cross",
         "iw": "0",
         "ps": position.position_side,
+    }
+
+
+def algo_update(
+    order: Order, *, status: AlgoStatus, trigger_price: Decimal, event_time_ms: int, transaction_time_ms: int
+) -> Payload:
+    """A conditional order that has become ``order`` in the matching engine."""
+    return {
+        "e": "ALGO_UPDATE",
+        "E": event_time_ms,
+        "T": transaction_time_ms,
+        "o": {
+            "caid": order.client_order_id,
+            "aid": order.order_id,
+            "at": "CONDITIONAL",
+            "o": order.order_type,
+            "s": order.symbol.name,
+            "S": order.side,
+            "ps": order.position_side,
+            "f": "GTC",
+            "q": order.symbol.quantity_text(order.quantity),
+            "X": status,
+            "ai": str(order.order_id),
+            "ap": plain(order.average_price, 8),
+            "aq": order.symbol.quantity_text(order.executed),
+            "act": "MARKET",
+            "tp": plain(trigger_price),
+            "p": "0",
+            "V": "NONE",
+            "wt": "CONTRACT_PRICE",
+            "pm": "NONE",
+            "cp": False,
+            "pP": False,
+            "R": order.reduce_only,
+            "tt": transaction_time_ms,
+            "gtd": 0,
+            "rm": "",
+        },
     }
 
 

@@ -21,7 +21,9 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Stream: a new connection can be refused (503 to its handshake), reset before its handshake is answered, or
     frozen there (``StreamServer.thaw`` lets it go on). ``drop_event_types`` limits dropping to those event
-    types. A reordered event is held for ``reorder_hold_ms`` while later ones overtake it.
+    types. A reordered event is held for ``reorder_hold_ms`` while later ones overtake it. With
+    ``account_update_shows_all_legs`` an account in hedge mode is told the unchanged legs as well, the flat
+    ``BOTH`` among them, as the documentation's example shows.
     """
 
     rest_latency_ms: float = 0.0
@@ -47,6 +49,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reset_new_streams: bool = False
     freeze_new_streams: bool = False
     listen_key_expired_time_as_text: bool = False
+    account_update_shows_all_legs: bool = False
 
     clock_skew_ms: int = 0
 

@@ -16,6 +16,25 @@ from simulator.history import PositionSide
 from simulator.orders import MarketOrder, Order
 
 Cause = Literal["trade", "stop", "liquidation", "adl", "settlement"]
+#: Why an account changes without an order of its own.
+BalanceReason = Literal[
+    "DEPOSIT",
+    "WITHDRAW",
+    "FUNDING_FEE",
+    "WITHDRAW_REJECT",
+    "ADJUSTMENT",
+    "INSURANCE_CLEAR",
+    "ADMIN_DEPOSIT",
+    "ADMIN_WITHDRAW",
+    "MARGIN_TRANSFER",
+    "MARGIN_TYPE_CHANGE",
+    "ASSET_TRANSFER",
+    "OPTIONS_PREMIUM_FEE",
+    "OPTIONS_SETTLE_PROFIT",
+    "AUTO_EXCHANGE",
+    "COIN_SWAP_DEPOSIT",
+    "COIN_SWAP_WITHDRAW",
+]
 
 _ORDER_TYPES: dict[Cause, str] = {"stop": "STOP_MARKET", "liquidation": "LIQUIDATION"}
 _CALCULATED: tuple[Cause, ...] = ("liquidation", "adl")
@@ -65,14 +84,35 @@ def move_position(
     order = exchange.accept_order(
         request, request.quantity, order_type=_ORDER_TYPES.get(cause, "MARKET"), announced=announced
     )
+    price = exchange.mark_price(symbol) if price is None else price
+    is_conditional = announced and cause == "stop"
+    if is_conditional:
+        _announce_conditional(exchange, order, "TRIGGERED", price)
     exchange.fill(
         order,
         request.quantity,
-        exchange.mark_price(symbol) if price is None else price,
+        price,
         execution_type="CALCULATED" if cause in _CALCULATED else "TRADE",
         announced=announced,
     )
+    if is_conditional:
+        _announce_conditional(exchange, order, "FINISHED", price)
     return order
+
+
+def _announce_conditional(
+    exchange: SimulatedExchange, order: Order, status: events.AlgoStatus, trigger_price: Decimal
+) -> None:
+    now_ms = exchange.event_ms()
+    exchange.announce(
+        events.algo_update(
+            order,
+            status=status,
+            trigger_price=trigger_price,
+            event_time_ms=now_ms,
+            transaction_time_ms=now_ms,
+        )
+    )
 
 
 def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
@@ -86,10 +126,21 @@ def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
     }[cause]
 
 
-def change_balance(exchange: SimulatedExchange, reason: str, amount: Decimal) -> None:
-    """An ``ACCOUNT_UPDATE`` without positions: ``FUNDING_FEE`` of a crossed position, ``DEPOSIT``, …"""
+def change_balance(
+    exchange: SimulatedExchange, reason: BalanceReason, amount: Decimal, *, symbol: str | None = None
+) -> None:
+    """An ``ACCOUNT_UPDATE`` that moves no position: ``FUNDING_FEE``, ``DEPOSIT``, …
+
+    It tells no positions, as of crossed ones; with ``symbol`` that one's legs, unchanged, as an isolated
+    position's funding fee or margin transfer does. ``ApiError`` -1121 for an unknown symbol.
+    """
+    positions = (
+        []
+        if symbol is None
+        else [(exchange.position(symbol, leg), exchange.mark_price(symbol)) for leg in exchange.legs]
+    )
     exchange.wallet_balance += amount
-    now_ms = exchange.event_ms()
+    now_ms = exchange.event_ms() if symbol is None else exchange.next_transaction_ms(exchange.host_ms())
     exchange.announce(
         events.account_update(
             reason=reason,
@@ -97,6 +148,8 @@ def change_balance(exchange: SimulatedExchange, reason: str, amount: Decimal) ->
             transaction_time_ms=now_ms,
             wallet_balance=exchange.wallet_balance,
             balance_change=amount,
+            positions=positions,
+            funded_symbol=symbol if reason == "FUNDING_FEE" else None,
         )
     )
 

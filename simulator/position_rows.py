@@ -14,6 +14,7 @@ from simulator.history import PositionSide
 from simulator.positions import Position
 from simulator.symbols import plain
 
+MAX_NOTIONAL_VALUE = "20000000"
 _MAINTENANCE_MARGIN_RATE = Decimal("0.004")
 _encode = msgspec.json.Encoder().encode
 
@@ -27,7 +28,7 @@ class RowV2(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     un_realized_profit: str
     liquidation_price: str = "0"
     leverage: str
-    max_notional_value: str = "20000000"
+    max_notional_value: str = MAX_NOTIONAL_VALUE
     margin_type: str = "cross"
     isolated_margin: str = "0.00000000"
     is_auto_add_margin: str = "false"

@@ -16,10 +16,12 @@ from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
 from simulator.faults import RestFault
 from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
-from simulator.parameters import Parameters, boolean, check_signed, parse, required
-from simulator.position_rows import PositionRows
+from simulator.outside import set_leverage
+from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
+from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
 
 Security = Literal["none", "api_key", "signed"]
+_HIGHEST_LEVERAGE = 125
 _encode = msgspec.json.encode
 
 
@@ -66,6 +68,7 @@ class RestApi:
             ("GET", "/fapi/v3/positionRisk"): Endpoint("signed", _weighs(5), lambda p: rows.v3(_symbol(p))),
             ("GET", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(30), self._position_mode),
             ("POST", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(1), self._set_position_mode),
+            ("POST", "/fapi/v1/leverage"): Endpoint("signed", _weighs(1), self._set_leverage),
             ("POST", "/fapi/v1/order"): Endpoint(
                 "signed", _weighs(0), lambda p: order_answers.new_order(exchange, p)
             ),
@@ -145,6 +148,13 @@ class RestApi:
         required(parameters, "dualSidePosition")
         self._exchange.set_hedge_mode(boolean(parameters, "dualSidePosition"))
         return _encode({"code": 200, "msg": "success"})
+
+    def _set_leverage(self, parameters: Parameters) -> bytes:
+        symbol, leverage = required(parameters, "symbol"), integer(parameters, "leverage")
+        if not 1 <= leverage <= _HIGHEST_LEVERAGE:
+            raise errors.invalid_leverage(leverage)
+        set_leverage(self._exchange, symbol, leverage)
+        return _encode({"symbol": symbol, "leverage": leverage, "maxNotionalValue": MAX_NOTIONAL_VALUE})
 
     def _create_listen_key(self, _: Parameters) -> bytes:
         self._exchange.expire_listen_key()

@@ -14,6 +14,7 @@ from commands.demo.stage import DemoFailedError, perform
 from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError
 
 _INTERRUPTED = 130
+_LOG_COLUMNS = 140
 
 
 def main(seconds: float | None = None) -> int:
@@ -23,14 +24,14 @@ def main(seconds: float | None = None) -> int:
     could not run. 130: ended by a second Ctrl-C, or by one before it had begun.
     """
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_LOG_COLUMNS)
     try:
         agreed = trio.run(partial(perform, seconds, console))
     except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError) as group:
+        complaints = Console(stderr=True, highlight=False)
         for error in _leaves(group):
-            Console(
-                stderr=True,
-                highlight=False,
-            ).print(f"demo: {error}", markup=False, soft_wrap=True)
+            complaints.print(f"demo: {error}", markup=False, soft_wrap=True)
         code = 1
     else:
         code = _INTERRUPTED if agreed is None else 0 if agreed else 1

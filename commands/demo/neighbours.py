@@ -54,6 +54,14 @@ class Believed(msgspec.Struct, frozen=True):
     snapshot: Decimal | None
     snapshot_ms: int | None
 
+    def __str__(self) -> str:
+        return f"ledger {shown(self.ledger)} and snapshot {shown(self.snapshot)}"
+
+
+def shown(amount: Decimal | None) -> str:
+    """An amount for people; `missing` for none."""
+    return "missing" if amount is None else f"{amount:f}"
+
 
 class Neighbours:
     """Universe service, publishers, Governor, reconcile engine and executors, as far as Redis sees them."""
@@ -109,13 +117,14 @@ class Neighbours:
         self, symbol: str, *, ledger: Decimal, snapshot: Decimal, within_sec: float = 3.0
     ) -> None:
         """Wait until ledger and snapshot of a symbol say so. Raises NotSettledError."""
+        believed = Believed(None, None, None)
         with trio.move_on_after(within_sec):
             while True:
-                believed = (await self.beliefs([symbol]))[0]
+                (believed,) = await self.beliefs([symbol])
                 if believed.ledger == ledger and believed.snapshot == snapshot:
                     return
                 await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, found {believed}")
+        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {believed}")
 
     async def beliefs(self, symbols: Sequence[str]) -> list[Believed]:
         """What Redis says of these symbols."""

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from commands.demo.exchange_client import ExchangeClient
-from commands.demo.neighbours import Neighbours
+from commands.demo.neighbours import Neighbours, shown
 
 _SETTLE_SEC = 5.0
 _LOOK_SEC = 0.1
@@ -48,11 +48,7 @@ async def _compare(neighbours: Neighbours, exchange: ExchangeClient, symbols: Se
     for symbol, believed in zip(symbols, await neighbours.beliefs(symbols), strict=True):
         amount = positions.get(symbol, Decimal(0))
         if believed.ledger != amount:
-            differences.append(f"{symbol}: exchange {amount:f}, ledger {_shown(believed.ledger)}")
+            differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(believed.ledger)}")
         if believed.snapshot != amount:
-            differences.append(f"{symbol}: exchange {amount:f}, snapshot {_shown(believed.snapshot)}")
+            differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(believed.snapshot)}")
     return Reckoning(len(symbols), len(positions), tuple(differences), unsettled)
-
-
-def _shown(amount: Decimal | None) -> str:
-    return "missing" if amount is None else f"{amount:f}"

@@ -244,7 +244,8 @@ def _first_leaf(error: BaseException) -> str:
     """What one of the errors says that groups of groups hold."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    return f"Redis: {text}" if isinstance(error, StoreError) else text
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefu
 from commands.demo.neighbours import Neighbours, NotSettledError
 from commands.demo.outcome import Verdict, outcome_of
 from commands.demo.plans import Fields, intent
+from commands.demo.repertoire import choose
 from commands.demo.results import DIALECTS, executed, not_executed
-from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, choose
+from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState
 from commands.demo.tally import Decided, Tally
 from permit_gate import GOVERNOR, P33, Granted, Kind, Refused
 from permit_gate.trio_gate import TrioPermitGate

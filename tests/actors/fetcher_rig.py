@@ -16,9 +16,7 @@ from actors.cadence import Cadence
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
-from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot
-from brain.symbol_rules import SymbolRules
 from channels import (
     Conflating,
     DropOldest,
@@ -37,71 +35,13 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
-from exchange.errors import ExchangeError
-from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError
 from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
+from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 
-EPOCH_MS = 1_700_000_000_000
 CADENCE = Cadence(poll_sec=5, audit_sec=8)
-
-
-class DictatedExchange:
-    """Positions as the test sets them; an answer shows what was true in the middle of its latency."""
-
-    def __init__(self, clock: TrioClock) -> None:
-        self.clock = clock
-        self.rows: dict[str, tuple[Decimal, int]] = {}
-        self.latency_sec = 0.3
-        self.reads: list[str | None] = []
-        self.failure: ExchangeError | None = None
-
-    def now_ms(self) -> int:
-        return self.clock.now().wall_ms
-
-    def set(self, symbol: str, amount: str, update_time_ms: int | None = None) -> LegPosition:
-        self.rows[symbol] = Decimal(amount), self.now_ms() if update_time_ms is None else update_time_ms
-        return self.row(symbol).position
-
-    def row(self, symbol: str) -> PositionRow:
-        amount, update_time_ms = self.rows[symbol]
-        position = LegPosition(Leg.BOTH, amount, Decimal(100), update_time_ms)
-        return PositionRow(symbol, position, Decimal(10), Decimal(101), self.now_ms())
-
-    async def positions(
-        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
-    ) -> PositionsRead:
-        self.reads.append(symbol)
-        sent = self.clock.now()
-        await trio.sleep(self.latency_sec / 2)
-        if self.failure is not None:
-            raise self.failure
-        rows = tuple(self.row(name) for name in self.rows if symbol in (None, name))
-        await trio.sleep(self.latency_sec / 2)
-        return PositionsRead(rows, sent, self.clock.now())
-
-    def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms
-
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
-        raise NotImplementedError
-
-    async def hedge_mode(self) -> bool:
-        raise NotImplementedError
-
-    async def quote_volumes(self) -> dict[str, Decimal]:
-        raise NotImplementedError
-
-    async def synchronise_clock(self) -> None:
-        raise NotImplementedError
-
-    async def create_listen_key(self) -> str:
-        raise NotImplementedError
-
-    async def keep_alive_listen_key(self, listen_key: str) -> None:
-        raise NotImplementedError
 
 
 class KeptSnapshots:

@@ -52,7 +52,7 @@ class DaemonProcess:
     async def ready(self) -> str:
         """Wait until it is ready; where it listens."""
         url = await self.url()
-        await is_ready(url)
+        await is_ready(lambda: url)
         return url
 
     async def ends(self, within_sec: float) -> int:

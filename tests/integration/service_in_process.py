@@ -19,7 +19,7 @@ from supervision import Backoff, ChildSpec, Heartbeat, SupervisionEvent, Tree
 from tests.integration.surroundings import environment, is_ready
 
 #: Long enough to do something while an actor is down.
-_BACKOFF = Backoff(initial_sec=0.15, maximum_sec=0.15)
+_BACKOFF = Backoff(initial_sec=0.2, maximum_sec=0.2)
 _START_SEC = 10.0
 _STOP_SEC = 5.0
 
@@ -106,7 +106,7 @@ async def running_service(
                 while not made:
                     await trio.lowlevel.checkpoint()
                 await made[0].flows.http_address.get()
-                await is_ready(made[0].url)
+                await is_ready(lambda: made[0].url)
             yield made[0]
             made[0].tree.stop()
             nursery.cancel_scope.deadline = trio.current_time() + _STOP_SEC

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import httpx
@@ -63,11 +63,14 @@ async def readiness(url: str) -> tuple[int, Readiness]:
     return response.status_code, msgspec.json.decode(response.content, type=Readiness)
 
 
-async def is_ready(url: str, within_sec: float = 10.0) -> None:
-    """Wait until `/readyz` says 200."""
+async def is_ready(find_url: Callable[[], str], within_sec: float = 10.0) -> None:
+    """Wait until `/readyz` says 200; its address may change meanwhile."""
 
     async def look() -> bool:
-        status, told = await readiness(url)
+        try:
+            status, told = await readiness(find_url())
+        except httpx.TransportError:
+            return False
         assert (status == 200) is told.ready
         return told.ready
 

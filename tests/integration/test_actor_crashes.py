@@ -33,7 +33,7 @@ async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answe
         exchange.faults.rest_latency_ms = 100
 
         service.strike(actor)
-        await until(lambda: service.state(actor) == "backing_off", f"{actor} is down", within_sec=1)
+        await until(lambda: service.state(actor) == "backing_off", f"{actor} is down")
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         for symbol in SYMBOLS:
             pipeline.publish_plan(f"meanwhile-{symbol}", entry(symbol, "20"))
@@ -45,7 +45,7 @@ async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answe
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         await pipeline.nothing_pends(PLANS, RESULTS)
         await until(lambda: service.restarts() == {actor: 1}, f"{actor} is back")
-        await is_ready(service.url)
+        await is_ready(lambda: service.url)
         after = await pipeline.ask("after", entry("ETHUSDT", "0.01"))
 
         assert before["allow"] and after["plan_id"] == "after"
@@ -63,7 +63,7 @@ async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_
             symbol = SYMBOLS[number]
 
             await until(lambda a=actor: service.restarts().get(a) == 1, actor)  # type: ignore[misc]
-            await is_ready(service.url)
+            await is_ready(lambda: service.url)
             answer = await pipeline.ask(f"open-{symbol}", entry(symbol, "20"))
             assert answer["reason"] == "open_permit_granted"
 

@@ -187,7 +187,7 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
             outside.send_frame(exchange, frame)
             if frames is FRAMES:
                 await until(lambda before=losses: stream_losses(service) > before, f"{frame[:80]!r}")  # type: ignore[misc]
-            await is_ready(service.url)
+            await is_ready(lambda: service.url)
             await stream_is_trusted(service)
         order = outside.move_position(exchange, "ETHUSDT", target=exchange.symbol("ETHUSDT").min_qty)
         assert order is not None

@@ -57,7 +57,7 @@ async def test_a_redis_that_goes_and_comes_back_costs_no_decision_and_doubles_no
                 pipeline.publish_plan(f"after-{symbol}", full_close(symbol))
             for symbol in FLAT:
                 pipeline.publish_plan(f"after-{symbol}", entry(symbol, "20"))
-            await is_ready(url)
+            await is_ready(lambda: url)
             published = [
                 "first",
                 *(f"before-{symbol}" for symbol in HELD[1:]),
@@ -89,7 +89,7 @@ async def test_nothing_is_issued_while_redis_is_away_and_a_closing_goes_on_right
             lines = daemon.output.count("P3.3 ALLOW")
             await server.start()
             assert [fields["plan_id"] for _, fields in pipeline.entries(AUDIT)] == ["before"]
-            await is_ready(url)
+            await is_ready(lambda: url)
             assert daemon.output.count("P3.3 ALLOW") == lines
             answer = await pipeline.ask("after", full_close(HELD[1]))
             assert answer["reason"] == "sanity_checks_passed"
@@ -115,7 +115,7 @@ async def test_a_redis_that_comes_back_empty_loses_no_plan_that_was_published_si
             await until(lambda: all(map(pipeline.snapshot, SYMBOLS)), "the snapshots are written again")
             answer = await pipeline.ask("later", full_close(HELD[0]))
             assert answer["reason"] in ("sanity_checks_passed", "in_flight_permit")
-            await is_ready(url)
+            await is_ready(lambda: url)
 
 
 async def test_a_frozen_redis_makes_the_service_unready_and_nothing_is_lost_when_it_goes_on(
@@ -128,7 +128,7 @@ async def test_a_frozen_redis_makes_the_service_unready_and_nothing_is_lost_when
             url = await daemon.ready()
             pipeline.redis.client_pause(1500)
             await is_unready(url, "Redis")
-            await is_ready(url)
+            await is_ready(lambda: url)
             answer = await pipeline.ask("after", full_close(HELD[0]))
             assert answer["reason"] == "sanity_checks_passed"
             assert "Actor failed" not in daemon.output

@@ -48,7 +48,7 @@ async def test_a_flushed_redis_gets_its_groups_ledgers_and_snapshots_back_and_de
         await pipeline.nothing_pends(PLANS, RESULTS)
         await until(lambda: all(map(pipeline.ledger, SYMBOLS)), "every ledger is back")
         await until(lambda: all(map(pipeline.snapshot, SYMBOLS)), "every snapshot is back")
-        await is_ready(service.url)
+        await is_ready(lambda: service.url)
         for symbol in SYMBOLS:
             assert Decimal(pipeline.ledger(symbol)["last_known_amt"]) == exchange.position(symbol).amount
         answer = await pipeline.ask("after-open", entry("LTCUSDT", "1"))

@@ -51,7 +51,7 @@ async def test_a_standby_takes_over_within_three_seconds_and_answers_what_was_le
     pipeline.publish_result(executed("e", "ETHUSDT", order.order_id, "BUY", order.executed))
     pair.first.process.kill()
     killed_sec = trio.current_time()
-    await is_ready(pair.second_url, within_sec=TAKEOVER_SEC)
+    await is_ready(lambda: pair.second_url, within_sec=TAKEOVER_SEC)
     answer = await pipeline.ask("after", entry("LTCUSDT", "1"))
     assert answer["issued_by"].endswith(" second")
     assert trio.current_time() - killed_sec < TAKEOVER_SEC
@@ -64,7 +64,7 @@ async def test_an_instance_that_was_stopped_and_goes_on_after_losing_the_lease_w
     pair: Pair, pipeline: Pipeline
 ) -> None:
     pair.first.process.send_signal(signal.SIGSTOP)
-    await is_ready(pair.second_url)
+    await is_ready(lambda: pair.second_url)
     pair.first.process.send_signal(signal.SIGCONT)
     for symbol in SYMBOLS:
         answer = await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
@@ -76,6 +76,6 @@ async def test_an_instance_that_was_stopped_and_goes_on_after_losing_the_lease_w
 
 async def test_a_clean_stop_hands_over_at_once(pair: Pair, pipeline: Pipeline) -> None:
     assert await pair.first.stop(signal.SIGTERM) == 0
-    await is_ready(pair.second_url, within_sec=1.5)
+    await is_ready(lambda: pair.second_url, within_sec=1.5)
     answer = await pipeline.ask("after", entry("BTCUSDT", "0.01"))
     assert answer["reason"] == "open_permit_granted"

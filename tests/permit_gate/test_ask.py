@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from permit_gate import GOVERNOR, P33, Ask, GateRules, Granted, PermitSource, Refusal, Refused
-from permit_gate.ask import LOOK_AGAIN_SEC, POLL_SEC, AwaitPush, Command, Pause
+from permit_gate.ask import LOOK_AGAIN_SEC, POLL_SEC, AwaitPush, Pause, Send
 from tests.permit_gate.permits import SYMBOL, governor_permit, p33_permit
 
 
@@ -31,9 +31,10 @@ class Talk:
         except StopIteration as end:
             self.step, self.answer = None, end.value
 
-    def command(self) -> str:
-        assert isinstance(self.step, Command)
-        return str(self.step.arguments[0])
+    def asked(self) -> list[str]:
+        """The names of the commands it wants sent."""
+        assert isinstance(self.step, Send)
+        return [str(command[0]) for command in self.step.commands]
 
 
 def _refusal(talk: Talk) -> Refusal:
@@ -41,74 +42,88 @@ def _refusal(talk: Talk) -> Refusal:
     return talk.answer.reason
 
 
-def test_permits_that_are_there_are_consumed_without_listening_first() -> None:
+_NOTHING = [None, None, None]
+
+
+def test_permits_that_are_there_are_consumed_at_the_second_step() -> None:
     talk = Talk()
-    assert talk.step.arguments[1:] == (
-        "quantum:permit_gate:consumed:a",
-        "quantum:permit:a",
-        "quantum:permit:p33:a",
+    assert talk.step.commands == (
+        ("CLIENT", "TRACKING", "ON", "NOLOOP"),
+        ("MGET", "quantum:permit_gate:consumed:a", "quantum:permit:a", "quantum:permit:p33:a"),
     )
-    talk.reply([None, governor_permit(), p33_permit("a")])
-    assert talk.command() == "EVAL"
-    talk.reply([b"consumed"])
+    talk.reply([b"OK", [None, governor_permit(), p33_permit("a")]])
+    assert talk.asked() == ["EVAL", "CLIENT"]
+    talk.reply([[b"consumed"], b"OK"])
     assert isinstance(talk.answer, Granted)
     assert [permit.source for permit in talk.answer.permits] == [GOVERNOR, P33]
 
 
-def test_it_looks_again_after_listening_began_so_that_no_change_falls_between() -> None:
+def test_it_listens_before_it_looks_so_that_no_change_falls_between() -> None:
     talk = Talk()
-    talk.reply([None, None, None])
-    assert talk.step.arguments == ("CLIENT", "TRACKING", "ON", "NOLOOP")
-    talk.reply(b"OK")
-    assert talk.command() == "MGET"
-    talk.reply([None, None, None])
+    assert talk.asked() == ["CLIENT", "MGET"]
+    talk.reply([b"OK", _NOTHING])
     assert talk.step == AwaitPush(LOOK_AGAIN_SEC)
+    talk.reply(None)
+    assert talk.asked() == ["MGET"]
 
 
 def test_a_connection_is_given_back_with_tracking_off() -> None:
     talk = Talk()
-    for reply in ([None, None, None], b"OK", [None, governor_permit(granted=False), None]):
-        talk.reply(reply)
-    assert talk.step.arguments == ("CLIENT", "TRACKING", "OFF")
-    talk.reply(b"OK")
+    talk.reply([b"OK", [None, governor_permit(granted=False), None]])
+    assert talk.step.commands == (("CLIENT", "TRACKING", "OFF"),)
+    talk.reply([b"OK"])
     assert _refusal(talk) is Refusal.PERMIT_DENIED
 
 
 def test_where_pushes_are_not_to_be_had_it_looks_every_5_ms() -> None:
     talk = Talk()
-    talk.reply([None, None, None])
-    talk.reply(NoPermissionError("this user has no permissions to run the 'client|tracking' command"))
-    talk.reply([None, None, None])
+    talk.reply([NoPermissionError("no permissions to run the 'client|tracking' command"), _NOTHING])
     assert talk.step == Pause(POLL_SEC)
-    talk.now_sec += 1.2
     talk.reply(None)
-    talk.reply([None, None, None])
+    assert talk.asked() == ["MGET"]
+    talk.now_sec += 1.2
+    talk.reply([_NOTHING])
     assert _refusal(talk) is Refusal.PERMIT_TIMEOUT
 
 
 def test_after_the_timeout_the_answer_names_what_is_missing() -> None:
     talk = Talk(timeout_sec=1.2)
     talk.now_sec += 1.2
-    talk.reply([None, None, p33_permit("a")])
+    talk.reply([b"OK", [None, None, p33_permit("a")]])
+    talk.reply([b"OK"])
     assert str(talk.answer) == "permit_timeout (missing: Governor)"
 
 
 def test_it_never_listens_beyond_its_timeout() -> None:
     talk = Talk(timeout_sec=0.02)
-    for reply in ([None, None, None], b"OK", [None, None, None]):
-        talk.reply(reply)
+    talk.reply([b"OK", _NOTHING])
     assert talk.step.timeout_sec == pytest.approx(0.02)
 
 
 def test_a_permit_that_changed_between_look_and_consumption_is_looked_at_again() -> None:
     talk = Talk()
-    talk.reply([None, governor_permit(), p33_permit("a")])
-    talk.reply([b"changed"])
-    talk.reply(b"OK")
-    assert talk.command() == "MGET"
-    talk.reply([b"apply-layer", None, None])
-    talk.reply(b"OK")
+    talk.reply([b"OK", [None, governor_permit(), p33_permit("a")]])
+    talk.reply([[b"changed"], b"OK"])
+    assert talk.asked() == ["CLIENT", "MGET"]
+    talk.reply([b"OK", [b"apply-layer", None, None]])
+    talk.reply([b"OK"])
     assert _refusal(talk) is Refusal.PERMIT_ALREADY_CONSUMED
+
+
+def test_permits_that_keep_changing_are_refused_in_the_end() -> None:
+    talk = Talk(timeout_sec=1.2)
+    talk.reply([b"OK", [None, governor_permit(), p33_permit("a")]])
+    talk.now_sec += 1.2
+    talk.reply([[b"changed"], b"OK"])
+    assert _refusal(talk) is Refusal.PERMIT_TIMEOUT
+
+
+@pytest.mark.parametrize("reply", [[b"ok"], [], [b"consumed", b"twice"], ResponseError("OOM")])
+def test_a_reply_of_the_script_that_is_no_consumption_is_no_grant(reply: object) -> None:
+    talk = Talk()
+    talk.reply([b"OK", [None, governor_permit(), p33_permit("a")]])
+    talk.reply([reply, b"OK"])
+    assert _refusal(talk) is Refusal.REDIS_ERROR
 
 
 @pytest.mark.parametrize("plan_id", ["", "p33:a", "p26:a", "a\n", "ä", "x" * 257])

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from permit_gate import GOVERNOR, P33, Ask
-from permit_gate.ask import Command
+from permit_gate.ask import Command, Send
 from tests.permit_gate.permits import SYMBOL, denied_permit, governor_permit, p33_permit
 
 _KEYS = ("quantum:permit:a", "quantum:permit:p33:a")
@@ -18,15 +18,15 @@ def _looked(store: redis.Redis) -> Command:
     """The consumption of plan `a`, about to be sent: both permits were there, and good."""
     store.mset(dict(zip(_KEYS, (governor_permit(), p33_permit("a")), strict=True)))
     conversation = Ask("a", SYMBOL, (GOVERNOR, P33)).conversation(lambda: 0.0)
-    look = conversation.send(None)
-    assert isinstance(look, Command)
-    consumption = conversation.send(_carry_out(store, look))
-    assert isinstance(consumption, Command)
-    return consumption
+    first = conversation.send(None)
+    assert isinstance(first, Send)
+    second = conversation.send([b"OK", _carry_out(store, first.commands[-1])])
+    assert isinstance(second, Send)
+    return second.commands[0]
 
 
 def _carry_out(store: redis.Redis, command: Command) -> Any:
-    return store.execute_command(*command.arguments)  # type: ignore[no-untyped-call]
+    return store.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 async def test_unchanged_permits_are_consumed(redis_server: str) -> None:

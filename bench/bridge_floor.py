@@ -1,0 +1,74 @@
+"""The bridge floor: XREADGROUP → write + XACK through trio-asyncio and redis-py, one crossing a batch.
+
+What a program on this stack cannot go below. `python -m bench.bridge_floor REDIS_URL STREAM`, until SIGTERM.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import redis.asyncio as aioredis
+import trio
+import trio_asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from bench.floor_writes import BATCH, BLOCK_MS, GROUP, WRITES
+from bench.redis_socket import Command
+
+Entries = list[tuple[bytes, dict[bytes, bytes]]]
+
+
+class Asyncio:
+    """The asyncio side of the bridge, set up as the daemon's clients are."""
+
+    def __init__(self, url: str, stream: str) -> None:
+        self._stream = stream
+        self._client = aioredis.Redis.from_url(
+            url,
+            protocol=3,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+
+    async def commit_and_read(self, commands: list[Command]) -> Entries:
+        """Write what the last batch came to, in one go, then wait for the next batch."""
+        if commands:
+            pipe = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            await pipe.execute()
+        answer: Any = await self._client.execute_command(  # type: ignore[no-untyped-call]
+            "XREADGROUP",
+            "GROUP",
+            GROUP,
+            "floor",
+            "COUNT",
+            BATCH,
+            "BLOCK",
+            BLOCK_MS,
+            "STREAMS",
+            self._stream,
+            ">",
+        )
+        return answer[self._stream.encode()][0] if answer else []
+
+
+async def serve(url: str, stream: str) -> None:
+    """Answer the entries of `stream` until the process is stopped."""
+    write = WRITES[stream]
+    async with trio_asyncio.open_loop():
+        cross = trio_asyncio.aio_as_trio(Asyncio(url, stream).commit_and_read)
+        commands: list[Command] = []
+        while True:
+            entries: Entries = await cross(commands)
+            commands = [write(fields) for _, fields in entries]
+            if entries:
+                commands.append(("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries)))
+
+
+if __name__ == "__main__":
+    trio.run(serve, sys.argv[1], sys.argv[2])

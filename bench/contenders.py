@@ -1,0 +1,136 @@
+"""Who is measured, and a session of one of them: started on an empty Redis, ready, alone at work."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
+from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
+from bench.key_watch import KeyWatch
+from bench.plans import GROUP, PERMIT_PREFIX, PLANS, fields
+from bench.processes import Child, child, free_port
+from bench.redis_socket import BlockingRedis
+from bench.sizes import Sizes
+
+RESULTS = "quantum:stream:apply.result"
+CANDIDATES = 20
+"""What the predecessor kept fresh."""
+
+_MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """What the simulated exchange prints first."""
+
+    rest_url: str
+    ws_url: str
+
+
+class Stage(NamedTuple):
+    """What all sessions of a run share."""
+
+    folder: Path
+    redis_url: str
+    exchange: Exchange
+    addresses: Addresses
+    held: Sequence[Holding]
+    sizes: Sizes
+
+
+class Session(NamedTuple):
+    """One contender at work. `cold_start_sec`: from the start of its process to its first permit."""
+
+    stage: Stage
+    contender: str
+    redis: BlockingRedis
+    process: Child
+    cold_start_sec: float
+
+
+@contextmanager
+def session(stage: Stage, contender: str) -> Iterator[Session]:
+    """A contender that has given its first permit, and is ready.
+
+    A plan is published before the process starts, as it is when a service restarts. Raises ChildFailedError.
+    """
+    with ExitStack() as running:
+        redis = running.enter_context(BlockingRedis(stage.redis_url))
+        redis.command("FLUSHALL")
+        for stream in (PLANS, RESULTS):
+            redis.command("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+        redis.pipeline(ledger_commands(stage.held))
+        watch = running.enter_context(KeyWatch(stage.redis_url, PERMIT_PREFIX))
+        plan = fields(stage.held[0], allowed=True, now_sec=time.time())
+        redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
+        begun_sec = time.perf_counter()
+        process, http_address = _started(running, stage, contender)
+        process.wait_until(
+            lambda: b"permit" if "cold" in watch.changed_within(0.01) else b"", "gave no permit"
+        )
+        cold_start_sec = time.perf_counter() - begun_sec
+        if http_address is not None:
+            process.wait_until(lambda: _is_ready(http_address), "is not ready")
+        if contender in _MODULES:
+            running.enter_context(_floor(stage, contender, RESULTS))
+        yield Session(stage, contender, redis, process, cold_start_sec)
+
+
+def _started(running: ExitStack, stage: Stage, contender: str) -> tuple[Child, str | None]:
+    """The contender's process, and where its HTTP side is if it has one."""
+    if contender == DAEMON:
+        port = free_port()
+        settings = _settings(stage, port)
+        process = child(contender, stage.folder, "commands", "run", settings=settings)
+        return running.enter_context(process), f"127.0.0.1:{port}"
+    if contender == PREDECESSOR:
+        candidates = [holding.symbol for holding in stage.held[:CANDIDATES]]
+        arguments = ("bench.predecessor", stage.redis_url, stage.addresses.rest_url, *candidates)
+        return running.enter_context(child(contender, stage.folder, *arguments)), None
+    return running.enter_context(_floor(stage, contender, PLANS)), None
+
+
+def _floor(stage: Stage, contender: str, stream: str) -> AbstractContextManager[Child]:
+    name = f"{contender}-{stream.rpartition(':')[2]}"
+    return child(name, stage.folder, _MODULES[contender], stage.redis_url, stream)
+
+
+def _settings(stage: Stage, port: int) -> dict[str, str]:
+    return {
+        "REDIS_URL": stage.redis_url,
+        "BINANCE_REST_URL": stage.addresses.rest_url,
+        "BINANCE_WS_URL": stage.addresses.ws_url,
+        "BINANCE_API_KEY": API_KEY,
+        "BINANCE_API_SECRET": API_SECRET,
+        "P33_ALLOWLIST_SOURCE": "env",
+        "P33_ALLOWLIST": ",".join(holding.symbol for holding in stage.held),
+        "P33_METRICS_PORT": str(port),
+        "P33_INSTANCE": "bench",
+        # A burst waits longer for its turn than anybody waits for a permit in life.
+        "P33_PLAN_MAX_AGE_SEC": "120",
+    }
+
+
+def _is_ready(address: str) -> bytes:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return b"ready" if connection.getresponse().status == http.HTTPStatus.OK else b""
+    except OSError:
+        return b""
+    finally:
+        connection.close()
+
+
+@contextmanager
+def exchange_process(folder: Path, latency_ms: float) -> Iterator[Addresses]:
+    """The simulated exchange, its REST answers so late. Raises ChildFailedError."""
+    arguments = ("commands", "simulate-exchange", "--latency-ms", f"{latency_ms:g}")
+    with child("exchange", folder, *arguments) as running:
+        yield msgspec.json.decode(running.first_line(), type=Addresses)

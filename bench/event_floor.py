@@ -1,0 +1,56 @@
+"""The floor of a pushed position: a blocking WebSocket, one JSON decode, one HSET, no checks.
+
+`python -m bench.event_floor REDIS_URL WS_URL LISTEN_KEY`, until SIGTERM; prints a line once connected.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from urllib.parse import urlsplit
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, BytesMessage, Ping, Request, TextMessage
+
+from bench.redis_socket import BlockingRedis, Command
+
+
+def serve(redis_url: str, ws_url: str, listen_key: str) -> None:
+    """Write the positions that the private stream tells until the process is stopped."""
+    redis = BlockingRedis(redis_url, timeout_sec=None)
+    host = urlsplit(ws_url).netloc
+    name, _, port = host.partition(":")
+    stream = socket.create_connection((name, int(port)))
+    websocket = WSConnection(ConnectionType.CLIENT)
+    stream.sendall(websocket.send(Request(host=host, target=f"/private/ws?listenKey={listen_key}")))
+    text = ""
+    while received := stream.recv(1 << 16):
+        websocket.receive_data(received)
+        for event in websocket.events():
+            match event:
+                case AcceptConnection():
+                    print("connected", flush=True)
+                case Ping():
+                    stream.sendall(websocket.send(event.response()))
+                case TextMessage(data=data) | BytesMessage(data=data):
+                    text += data if isinstance(data, str) else data.decode()
+                    if event.message_finished:
+                        redis.pipeline(_writes(json.loads(text)))
+                        text = ""
+
+
+def _writes(event: dict[str, object]) -> list[Command]:
+    account = event.get("a")
+    rows = account.get("P", ()) if isinstance(account, dict) else ()
+    return [
+        (
+            "HSET", f"quantum:position:snapshot:{row['s']}", "position_amt", row["pa"],
+            "entry_price", row["ep"], "ts_epoch_ms", str(event["E"]), "source", "simulator",
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:4])

@@ -1,0 +1,51 @@
+"""What a case measures, and how a contender's figure compares with the daemon's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+DAEMON = "daemon"
+FLOOR = "floor"
+BRIDGE = "bridge"
+PREDECESSOR = "predecessor"
+CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One number that a case has measured for one contender."""
+
+    case: str
+    measure: str
+    unit: str
+    value: float
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One measure of one case, by contender: medians over the rounds."""
+
+    case: str
+    measure: str
+    unit: str
+    values: Mapping[str, float]
+
+    def ratio_to(self, contender: str) -> float | None:
+        """The daemon's value as a multiple of the contender's; None where either is missing or 0."""
+        ours, theirs = self.values.get(DAEMON), self.values.get(contender)
+        return ours / theirs if ours is not None and theirs else None
+
+
+def rows(figures: Sequence[tuple[str, Figure]]) -> list[Row]:
+    """The table of (contender, figure) pairs: cases, and in each its measures, as they were first met."""
+    gathered: dict[str, dict[tuple[str, str], dict[str, list[float]]]] = {}
+    for contender, figure in figures:
+        measures = gathered.setdefault(figure.case, {})
+        by_contender = measures.setdefault((figure.measure, figure.unit), {})
+        by_contender.setdefault(contender, []).append(figure.value)
+    return [
+        Row(case, measure, unit, {name: median(values) for name, values in by_contender.items()})
+        for case, measures in gathered.items()
+        for (measure, unit), by_contender in measures.items()
+    ]

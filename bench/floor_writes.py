@@ -1,0 +1,44 @@
+"""What both floors write for an entry: a text as long as a real permit's, or a ledger's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.redis_socket import Command
+
+Fields = dict[bytes, bytes]
+
+GROUP = "p33"
+BATCH = 256
+#: No wait is endless, so that a floor whose Redis is gone ends.
+BLOCK_MS = 5_000
+
+_PERMIT = (
+    b'{"plan_id":"%b","symbol":"%b","allow":true,"reason":"sanity_checks_passed","kind":"close","side":"LONG",'
+    b'"order_side":"SELL","leg":"BOTH","exchange_position_amt":10.000,"ledger_position_amt":10.000,'
+    b'"ledger_amt":10.000,"snapshot_age_sec":0.812345678,"created_at":1700000000.123,"ts_epoch":1700000000,'
+    b'"issued_by":"floor floor","safe_close_qty":0.001,"safe_qty":0.001,"plan_qty":0.001}'
+)
+
+
+def permit(fields: Fields) -> Command:
+    """The permit of a plan."""
+    plan_id = fields[b"plan_id"]
+    return (b"SET", b"quantum:permit:p33:" + plan_id, _PERMIT % (plan_id, fields[b"symbol"]), b"PX", 60_000)
+
+
+def ledger(fields: Fields) -> Command:
+    """The ledger after a result."""
+    return (
+        b"HSET", b"quantum:position:ledger:" + fields[b"symbol"],
+        b"last_known_amt", fields[b"filled_qty"], b"ledger_amt", fields[b"filled_qty"],
+        b"last_order_id", fields[b"order_id"], b"last_order_time_epoch", fields[b"timestamp"],
+        b"version", b"2",
+    )  # fmt: skip
+
+
+#: By stream: what is written for its entries.
+WRITES: dict[str, Callable[[Fields], Command]] = {
+    "quantum:stream:apply.plan": permit,
+    "quantum:stream:apply.result": ledger,
+}

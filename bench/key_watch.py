@@ -1,0 +1,57 @@
+"""Hears of every change of keys with a prefix as soon as Redis has made it, without asking for it.
+
+Client tracking in broadcast mode: Redis tells all keys that changed in one turn of its loop in one message.
+"""
+
+from __future__ import annotations
+
+from bench.redis_socket import BlockingRedis, Command
+
+
+class KeyWatch:
+    """One connection that sends commands and hears of changed keys. Times out after a minute of silence."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._redis = BlockingRedis(url)
+        self._prefix = prefix
+        self._redis.command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix)
+
+    def __enter__(self) -> KeyWatch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
+
+    def send(self, command: Command) -> None:
+        """Send a command whose reply nobody wants."""
+        self._redis.send([command])
+
+    def send_packed(self, packed: bytes) -> None:
+        """Send packed commands whose replies nobody wants."""
+        self._redis.send_packed(packed)
+
+    def ask(self, *command: str) -> bytes | None:
+        """Send a command and wait for its answer; for use when no other reply is under way."""
+        answer: bytes | None = self._redis.command(*command)
+        return answer
+
+    def wait_for(self, name: str) -> None:
+        """Wait until the key that is called so behind the prefix has changed. Raises TimeoutError."""
+        while True:
+            self._redis.wait_for_push()
+            if name in self._take():
+                return
+
+    def changed_within(self, wait_sec: float) -> list[str]:
+        """The keys that changed, named without the prefix; empty when there were none within `wait_sec`."""
+        if not self._redis.pushed:
+            self._redis.drain(wait_sec)
+        return self._take()
+
+    def _take(self) -> list[str]:
+        names: list[str] = []
+        while self._redis.pushed:
+            kind, keys = self._redis.pushed.popleft()
+            if kind == b"invalidate" and keys is not None:
+                names += [key.decode().removeprefix(self._prefix) for key in keys]
+        return names

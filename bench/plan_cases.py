@@ -1,0 +1,180 @@
+"""Plans in, permits out: latency one at a time and in open loops, throughput of a burst."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import count
+
+from bench.account import Holding
+from bench.contenders import Session
+from bench.figures import DAEMON, PREDECESSOR, Figure
+from bench.key_watch import KeyWatch
+from bench.latency import intended_sec, open_loop_latencies, spread
+from bench.plans import PERMIT_PREFIX, all_answered, check_answers, publish_burst, series
+from bench.redis_socket import BlockingRedis
+
+_FEW_SYMBOLS = 5
+_LOOK_SEC = 0.005
+_LONGEST_BURST_SEC = 60.0
+_GIVE_UP_SEC = 10.0
+_LEAD_SEC = 0.05
+_ROUND_TRIPS = ("xreadgroup", "evalsha", "eval")
+
+_numbers = count()
+
+
+def one_at_a_time(session: Session) -> list[Figure]:
+    """Each plan published after the answer to the one before: what a lone plan waits for."""
+    plans = session.stage.sizes.one_at_a_time
+    if session.contender == PREDECESSOR:
+        plans = session.stage.sizes.predecessor_plans
+    if not plans:
+        return []
+    _settle(session, session.stage.held)
+    published = series(_name("one"), session.stage.held, plans)
+    latencies_sec: list[float] = []
+    with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
+        for plan_id, command in published:
+            begun_sec = time.perf_counter()
+            watch.send_packed(command)
+            watch.wait_for(plan_id)
+            latencies_sec.append(time.perf_counter() - begun_sec)
+    _check(session, [plan_id for plan_id, _ in published])
+    return _latencies("plan → permit, one at a time", latencies_sec)
+
+
+def open_loops(session: Session) -> list[Figure]:
+    """Plans at fixed rates, whoever answers how fast; corrected for coordinated omission."""
+    figures: list[Figure] = []
+    if session.contender == PREDECESSOR:
+        return figures
+    for rate in session.stage.sizes.rates:
+        _settle(session, session.stage.held)
+        plans = max(round(rate * session.stage.sizes.open_loop_sec), _FEW_SYMBOLS)
+        published = series(_name("open"), session.stage.held, plans)
+        with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
+            latencies_sec = _open_loop(watch, published, rate)
+        _check(session, [plan_id for plan_id, _ in published])
+        figures += _latencies(f"plan → permit, open loop, {rate} /s", latencies_sec)
+    return figures
+
+
+def throughput_few(session: Session) -> list[Figure]:
+    """A burst over five symbols."""
+    return _throughput(session, session.stage.held[:_FEW_SYMBOLS])
+
+
+def throughput_all(session: Session) -> list[Figure]:
+    """A burst over all symbols."""
+    return [] if session.contender == PREDECESSOR else _throughput(session, session.stage.held)
+
+
+def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
+    number_of = {plan_id: number for number, (plan_id, _) in enumerate(published)}
+    answered_sec: dict[int, float] = {}
+    begin_sec = time.perf_counter() + _LEAD_SEC
+    give_up_sec = intended_sec(begin_sec, rate, len(published)) + _GIVE_UP_SEC
+    sent = 0
+    now_sec = time.perf_counter()
+    while len(answered_sec) < len(published) and now_sec < give_up_sec:
+        due = sent
+        while due < len(published) and intended_sec(begin_sec, rate, due) <= now_sec:
+            due += 1
+        if due > sent:
+            watch.send_packed(b"".join(command for _, command in published[sent:due]))
+            sent = due
+        next_sec = intended_sec(begin_sec, rate, sent) if sent < len(published) else give_up_sec
+        names = watch.changed_within(next_sec - time.perf_counter())
+        now_sec = time.perf_counter()
+        for name in names:
+            if name in number_of:
+                answered_sec.setdefault(number_of[name], now_sec)
+    return open_loop_latencies(begin_sec, rate, answered_sec, sent, now_sec)
+
+
+def _throughput(session: Session, held: Sequence[Holding]) -> list[Figure]:
+    sizes = session.stage.sizes
+    plans = sizes.predecessor_burst if session.contender == PREDECESSOR else sizes.burst
+    if not plans:
+        return []
+    _settle(session, held)
+    redis, name = session.redis, _name("burst")
+    redis.command("CONFIG", "RESETSTAT")
+    process_before_sec = session.process.cpu_sec()
+    publish_burst(redis, name, held, plans)
+    server_before_sec, begun_sec = _server_cpu_sec(redis), time.perf_counter()
+    while not all_answered(redis):
+        if time.perf_counter() - begun_sec > _LONGEST_BURST_SEC:
+            raise session.process.failure(f"did not answer {plans} plans in {_LONGEST_BURST_SEC:g} s")
+        time.sleep(_LOOK_SEC)
+    took_sec = time.perf_counter() - begun_sec
+    calls, script_sec = _round_trips(redis)
+    process_sec = session.process.cpu_sec() - process_before_sec
+    server_sec = _server_cpu_sec(redis) - server_before_sec
+    _check(session, [f"{name}{number}" for number in range(plans)])
+    case = f"throughput, {len(held)} symbols"
+    figures = [
+        Figure(case, "plans answered", "/s", plans / took_sec),
+        Figure(case, "its CPU a plan", "µs", process_sec / plans * 1e6),
+        Figure(case, "Redis's CPU a plan", "µs", server_sec / plans * 1e6),
+        Figure(case, "reads and scripts a plan", "", calls / plans),
+    ]
+    if session.contender == DAEMON:
+        figures.append(Figure(case, "scripts' time a plan", "µs", script_sec / plans * 1e6))
+    return figures
+
+
+def _settle(session: Session, held: Sequence[Holding]) -> None:
+    """No open permits left, and the daemon has seen it: one unmeasured plan a symbol."""
+    if session.contender == PREDECESSOR:
+        return
+    redis = session.redis
+    redis.pipeline([("DEL", f"quantum:p33:open:{holding.symbol}") for holding in held])
+    publish_burst(redis, _name("settle"), held, len(held))
+    give_up_sec = time.monotonic() + _LONGEST_BURST_SEC
+    while not all_answered(redis) and time.monotonic() < give_up_sec:
+        time.sleep(_LOOK_SEC)
+
+
+def _check(session: Session, plan_ids: Sequence[str]) -> None:
+    # The predecessor may answer as it likes: it is here for its speed.
+    if session.contender != PREDECESSOR:
+        check_answers(session.redis, plan_ids)
+
+
+def _name(case: str) -> str:
+    return f"{case}-{next(_numbers)}-"
+
+
+def _latencies(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
+    found = spread(latencies_sec)
+    figures = [Figure(case, "p50", "ms", found.p50), Figure(case, "p99", "ms", found.p99)]
+    if found.count >= 1000:
+        figures.append(Figure(case, "p99.9", "ms", found.p999))
+    return figures
+
+
+def _server_cpu_sec(redis: BlockingRedis) -> float:
+    told = _info(redis, "cpu")
+    return float(told["used_cpu_sys"]) + float(told["used_cpu_user"])
+
+
+def _round_trips(redis: BlockingRedis) -> tuple[int, float]:
+    """Reads and scripts since the statistics were reset, but the burst's own; and the scripts' seconds."""
+    told = _info(redis, "commandstats")
+    calls, script_sec = -1, 0.0
+    for command in _ROUND_TRIPS:
+        stat = told.get(f"cmdstat_{command}")
+        if stat is not None:
+            values = dict(part.split("=") for part in stat.split(","))
+            calls += int(values["calls"])
+            if command == "evalsha":
+                script_sec = int(values["usec"]) / 1e6
+    return calls, script_sec
+
+
+def _info(redis: BlockingRedis, section: str) -> dict[str, str]:
+    text = redis.command("INFO", section)
+    lines = (text if isinstance(text, str) else text.decode()).splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)

@@ -1,0 +1,103 @@
+"""The plans that every contender gets, and the answers that are right.
+
+Each is decided by one of the last checks, so that a decision runs to its end: closes of a quantity that may
+be closed, closes of less than a step, opens, opens while another is open. Few are allowed a symbol, as in
+life: an open permit ends when its result comes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.account import Holding
+from bench.redis_socket import BlockingRedis, Command, pack
+
+PLANS = "quantum:stream:apply.plan"
+PERMIT_PREFIX = "quantum:permit:p33:"
+GROUP = "p33"
+
+#: Of the plans of one symbol, every fourth asks for something that may be had, until so many have.
+_ALLOWED_EVERY = 4
+_MOST_ALLOWED = 8
+_RIGHT = frozenset({"sanity_checks_passed", "open_permit_granted", "below_min_qty", "in_flight_permit"})
+_READ_AT_ONCE = 1000
+
+_BURST = """
+local templates = cmsgpack.unpack(ARGV[2])
+local most = tonumber(ARGV[4])
+for number = 0, tonumber(ARGV[3]) - 1 do
+  local round = math.floor(number / #templates)
+  local pair = templates[number % #templates + 1]
+  local allowed = round % 4 == 0 and round / 4 < most
+  redis.call('XADD', KEYS[1], '*', 'plan_id', ARGV[1] .. number, unpack(pair[allowed and 1 or 2]))
+end
+"""
+
+
+class WrongAnswersError(Exception):
+    """A contender left plans unanswered, or answered them as it must not."""
+
+
+def fields(holding: Holding, *, allowed: bool, now_sec: float) -> list[str]:
+    """A plan for the symbol, flat names and values without its id; `allowed` if nothing else is open."""
+    if holding.amount == 0:
+        return [
+            "symbol", holding.symbol, "decision", "EXECUTE", "action", "ENTRY_PROPOSED", "side", "BUY",
+            "type", "MARKET", "qty", holding.step_text, "reduceOnly", "false", "source", "intent_bridge",
+            "price", "101.25", "leverage", "10", "stop_loss", "98.1", "take_profit", "107.5",
+            "confidence", "0.731", "regime", "trend", "timestamp", f"{now_sec:.3f}",
+        ]  # fmt: skip
+    quantity = holding.step if allowed else holding.step / 2
+    return [
+        "symbol", holding.symbol, "decision", "EXECUTE", "action", "PARTIAL_75", "side", "CLOSE",
+        "close_qty", f"{quantity:f}", "reduceOnly", "true", "source", "harvest_brain",
+        "kill_score", "0.4412", "k_regime_flip", "0.214", "k_sigma_spike", "0.530",
+        "reason_codes", "kill_score_close_ok", "eval_type", "EXIT",
+        "steps", json.dumps([{"step": "PARTIAL_75", "type": "market_reduce_only", "side": "close"}]),
+        "timestamp", f"{now_sec:.0f}",
+    ]  # fmt: skip
+
+
+def series(name: str, held: Sequence[Holding], count: int) -> list[tuple[str, bytes]]:
+    """`count` plans round the symbols: ids, and packed commands that publish them."""
+    now_sec = time.time()
+    packed: list[tuple[str, bytes]] = []
+    for number in range(count):
+        plan_id = f"{name}{number}"
+        lap, place = divmod(number, len(held))
+        allowed = lap % _ALLOWED_EVERY == 0 and lap // _ALLOWED_EVERY < _MOST_ALLOWED
+        plan = fields(held[place], allowed=allowed, now_sec=now_sec)
+        packed.append((plan_id, pack(("XADD", PLANS, "*", "plan_id", plan_id, *plan))))
+    return packed
+
+
+def publish_burst(redis: BlockingRedis, name: str, held: Sequence[Holding], count: int) -> None:
+    """Publish the plans of `series(name, held, count)` at one moment: by a script, before anybody reads."""
+    now_sec = time.time()
+    templates = [
+        (fields(holding, allowed=True, now_sec=now_sec), fields(holding, allowed=False, now_sec=now_sec))
+        for holding in held
+    ]
+    redis.command("EVAL", _BURST, 1, PLANS, name, msgspec.msgpack.encode(templates), count, _MOST_ALLOWED)
+
+
+def all_answered(redis: BlockingRedis, stream: str = PLANS) -> bool:
+    """Whether every entry was delivered and acknowledged."""
+    ((group,), told) = redis.pipeline([("XINFO", "GROUPS", stream), ("XINFO", "STREAM", stream)])
+    return bool(group[b"last-delivered-id"] == told[b"last-generated-id"] and group[b"pending"] == 0)
+
+
+def check_answers(redis: BlockingRedis, plan_ids: Sequence[str]) -> None:
+    """Raises WrongAnswersError unless every plan has one of the answers that are right."""
+    reasons: Counter[str] = Counter()
+    for first in range(0, len(plan_ids), _READ_AT_ONCE):
+        keys: Command = tuple(PERMIT_PREFIX + name for name in plan_ids[first : first + _READ_AT_ONCE])
+        for text in redis.command("MGET", *keys):
+            reasons["unanswered" if text is None else json.loads(text)["reason"]] += 1
+    if not reasons.keys() <= _RIGHT:
+        raise WrongAnswersError(f"of {len(plan_ids)} plans: {dict(reasons)}")

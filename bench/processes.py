@@ -1,0 +1,109 @@
+"""Child processes: started with an environment from scratch, measured by /proc, stopped by their handle."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_SOURCES = Path(__file__).parents[1]
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+_STOP_SEC = 8.0
+_START_SEC = 60.0
+_LOOK_SEC = 0.01
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ChildFailedError(Exception):
+    """A child process ended by itself or did not get ready; with the last lines that it wrote."""
+
+
+class Child:
+    """A running `python -m …`."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
+        self._name = name
+        self._process = process
+        self._log_path = log_path
+
+    def cpu_sec(self) -> float:
+        """Processor time used so far, user and system."""
+        # The name of the program stands in brackets and may hold anything: count from behind it.
+        values = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(values[11]) + int(values[12])) / _TICKS
+
+    def resident_mb(self) -> float:
+        """Resident memory now, in 10^6 bytes."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def first_line(self) -> bytes:
+        """Wait for the first line on its standard output. Raises ChildFailedError."""
+        return self.wait_until(lambda: self._lines()[0] if self._lines() else b"", "wrote nothing")
+
+    def wait_until(self, look: Callable[[], bytes], otherwise: str) -> bytes:
+        """Look until something is seen. Raises ChildFailedError."""
+        give_up_sec = time.monotonic() + _START_SEC
+        while time.monotonic() < give_up_sec:
+            if seen := look():
+                return seen
+            if self._process.poll() is not None:
+                raise self.failure(f"ended with {self._process.returncode}")
+            time.sleep(_LOOK_SEC)
+        raise self.failure(otherwise)
+
+    def failure(self, what: str) -> ChildFailedError:
+        """`what` went wrong, and the end of the log."""
+        end = b"\n".join(self._log_path.read_bytes().splitlines()[-15:]).decode(errors="replace")
+        return ChildFailedError(f"{self._name} {what}\n{end}")
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL for one that does not comply."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SEC)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+
+    def _lines(self) -> list[bytes]:
+        return [
+            line for line in self._log_path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
+        ]
+
+
+@contextmanager
+def child(
+    name: str, folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Child]:
+    """`python -m <arguments>` for the length of a block; both its outputs go to one file in `folder`."""
+    environ = {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
+    log_path = folder / f"{name}.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own modules
+            [sys.executable, "-m", *arguments],
+            cwd=_SOURCES,
+            env={**environ, **(settings or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    running = Child(name, process, log_path)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,113 @@
+"""Redis over one blocking socket, with hiredis and nothing else: what measures must cost least."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import hiredis
+
+Argument = bytes | str | int
+Command = tuple[Argument, ...]
+
+_RECEIVE_BYTES = 1 << 18
+_NOTHING: Final = object()
+
+
+def pack(command: Command) -> bytes:
+    """A command as it goes over the wire."""
+    arguments: Any = command  # hiredis's own annotation knows only tuples of one
+    packed: bytes = hiredis.pack_command(arguments)
+    return packed
+
+
+class RedisRefusedError(Exception):
+    """Redis answered a command with an error."""
+
+
+class BlockingRedis:
+    """A connection that speaks RESP3. Raises RedisRefusedError, ConnectionError, TimeoutError.
+
+    Pushed messages are put aside in `pushed` while replies are read.
+    """
+
+    def __init__(self, url: str, *, timeout_sec: float | None = 60.0) -> None:
+        """`url` as `PrivateRedis.url` gives it: a Unix socket. `timeout_sec` bounds every wait."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout_sec)
+        self._socket.connect(urlsplit(url).path)
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self.pushed: deque[list[Any]] = deque()
+        self.command("HELLO", "3")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def __enter__(self) -> BlockingRedis:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def command(self, *arguments: Argument) -> Any:
+        """Send one command and wait for its reply."""
+        self.send([arguments])
+        return self.reply()
+
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go; their replies, in order."""
+        self.send(commands)
+        return [self.reply() for _ in commands]
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """Send commands without waiting for replies."""
+        self.send_packed(b"".join(map(pack, commands)))
+
+    def send_packed(self, packed: bytes) -> None:
+        """Send what `pack` made."""
+        self._socket.sendall(packed)
+
+    def reply(self) -> Any:
+        """Wait for the next reply."""
+        while (answer := self._next()) is _NOTHING:
+            self._receive()
+        if isinstance(answer, hiredis.ReplyError):
+            raise RedisRefusedError(str(answer))
+        return answer
+
+    def drain(self, wait_sec: float) -> int:
+        """Take in what comes within `wait_sec`, returning as soon as something came; how many replies."""
+        if not select.select([self._socket], [], [], max(wait_sec, 0.0))[0]:
+            return 0
+        self._receive()
+        replies = 0
+        while (answer := self._next()) is not _NOTHING:
+            if isinstance(answer, hiredis.ReplyError):
+                raise RedisRefusedError(str(answer))
+            replies += 1
+        return replies
+
+    def wait_for_push(self) -> None:
+        """Wait until there is a pushed message, dropping replies."""
+        while not self.pushed:
+            while self._next() is not _NOTHING:
+                pass
+            if not self.pushed:
+                self._receive()
+
+    def _next(self) -> Any:
+        """The next reply that has arrived."""
+        while isinstance(message := self._reader.gets(), hiredis.PushNotification):
+            self.pushed.append(list(message))
+        return message
+
+    def _receive(self) -> None:
+        received = self._socket.recv(_RECEIVE_BYTES)
+        if not received:
+            raise ConnectionError("Redis closed the connection")
+        self._reader.feed(received)

@@ -1,0 +1,100 @@
+"""The numbers that a check compared, in words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from brain.numbers import plain
+from brain.permit import Details
+
+#: By the name in a decision's details; `{}` is the value.
+_PHRASES = {
+    "entry_age_sec": "{} old",
+    "limit_sec": "limit {}",
+    "timestamp_age_sec": "its timestamp {} ago",
+    "timestamp_limit_sec": "limit {}",
+    "settled": "a result came before: {}",
+    "came_before_redis_changed": "from before Redis changed: {}",
+    "in_allowlist": "on the allowlist: {}",
+    "may_close": "may close a position: {}",
+    "trading": "trading: {}",
+    "hold": "held: {}",
+    "snapshot": "known: {}",
+    "snapshot_age_sec": "snapshot {} old",
+    "threshold_sec": "threshold {}",
+    "trust_lost": "trust in it lost: {}",
+    "leg": "leg {}",
+    "hedge_mode": "hedge mode: {}",
+    "position_side": "positionSide {}",
+    "positionSide": "positionSide {}",
+    "one_way_position_amt": "one-way position {}",
+    "exchange_position_amt": "exchange {}",
+    "side": "side {}",
+    "qty": "quantity {}",
+    "action": "action {}",
+    "reduce_only": "reduceOnly {}",
+    "kind": "is: {}",
+    "eval_type": "eval_type {}",
+    "guardrail": "guardrail: {}",
+    "seconds_since_redis_changed": "Redis changed {} ago",
+    "ledger": "ledger: {}",
+    "ledger_position_amt": "ledger {}",
+    "exchange_side": "exchange {}",
+    "ledger_side": "ledger {}",
+    "difference": "difference {}",
+    "tolerance_pct": "tolerance {} %",
+    "seconds_since_exec": "last execution {} ago",
+    "cooldown_sec": "cooldown {}",
+    "cooldown": "cooldown key {}",
+    "open_permit": "open permit of plan {}",
+    "open_permits_qty": "open permits cover {}",
+    "available_qty": "available {}",
+    "asked_qty": "asked {}",
+    "rounded_qty": "rounded down {}",
+    "market_step": "step {}",
+    "market_min": "minimum {}",
+    "market_max": "maximum {}",
+    "attempts": "attempts {}",
+}
+#: Told without a value when there is none.
+_NOTHING = {
+    "seconds_since_exec": "no execution known",
+    "seconds_since_redis_changed": "Redis has not changed",
+    "side": "no side",
+    "qty": "no quantity",
+    "ledger_position_amt": "ledger unknown",
+    "snapshot_age_sec": "no snapshot",
+}
+
+
+def in_words(compared: Details) -> str:
+    """Everything that was compared, with units, in the order in which the check tells it."""
+    return ", ".join(_phrase(name, value) for name, value in compared.items())
+
+
+def value_text(value: object) -> str:
+    """One value for a person: exact decimals, seconds to the millisecond, yes and no."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, float):
+        text = f"{value:.3f}".rstrip("0").rstrip(".")
+        return "0" if text == "-0" else text
+    return str(value)
+
+
+def _phrase(name: str, value: object) -> str:
+    if value is None and name in _NOTHING:
+        return _NOTHING[name]
+    text = value_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_duration(name):
+        text += " s"
+    phrase = _PHRASES.get(name)
+    return f"{name}: {text}" if phrase is None else phrase.format(text)
+
+
+def _is_duration(name: str) -> bool:
+    return name.endswith("_sec") or name.startswith("seconds_since_")

@@ -1,0 +1,276 @@
+"""Why a plan was answered as it was, put together from what Redis knows of it. No I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from brain.case import Case
+from brain.checks import CHECKS
+from brain.decision import CheckResult, Outcome, decide, trail
+from brain.permit import OpenPermit, Reason
+from brain.permit_text import (
+    AuditRecord,
+    NotReplayableError,
+    RecordedDecision,
+    read_audit,
+    recorded_decision,
+    same_outcome,
+)
+from brain.plan import SkippedPlan, UnanswerablePlan
+from brain.plan_mark import PlanMark
+from brain.reason_texts import REASON_TEXTS
+from commands.plan_traces import PlanTraces, Published
+
+_FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service can."
+
+
+class State(StrEnum):
+    """How far a plan has come."""
+
+    DECIDED = "decided"
+    RECORD_UNREADABLE = "record unreadable"
+    RECORD_GONE = "decided, record gone"
+    SETTLED_FIRST = "settled before its decision"
+    WAITING = "not read yet"
+    PENDING = "being decided"
+    SKIPPED = "asked for no permit"
+    DEAD_LETTERED = "dead-lettered"
+    ACKNOWLEDGED = "acknowledged, no record"
+
+
+class PermitNow(msgspec.Struct, frozen=True):
+    """What has become of the permit: `state` in words."""
+
+    there: bool
+    state: str
+    expires_in_sec: float | None = None
+    consumed_by: str | None = None
+    signed: bool | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything to be told. Times are Redis's clock, ISO 8601 in UTC."""
+
+    plan_id: str
+    symbol: str | None
+    state: State
+    finding: str
+    advice: str
+    decision: RecordedDecision | None = None
+    decided_by: str | None = None
+    checks: list[CheckResult] = []
+    notes: list[str] = []
+    published_at: str | None = None
+    decided_at: str | None = None
+    decided_after_ms: int | None = None
+    issued_by: str | None = None
+    fields: dict[str, str] = {}
+    case: Case | None = None
+    permit: msgspec.Raw = msgspec.Raw(b"null")
+    permit_now: PermitNow
+    reservation: OpenPermit | None = None
+    dead_letters: list[str] = []
+
+
+def symbol_of(traces: PlanTraces) -> str | None:
+    """The plan's symbol, as far as the traces tell."""
+    if traces.recorded is not None:
+        try:
+            return read_audit(traces.recorded.record).symbol
+        except NotReplayableError:
+            return None
+    return traces.published.fields.get("symbol") if traces.published is not None else None
+
+
+def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
+    """The explanation of a plan that left some trace; `reservation` is what its permit still covers."""
+    if traces.recorded is not None:
+        try:
+            audit = read_audit(traces.recorded.record)
+            recorded = recorded_decision(audit)
+        except NotReplayableError as error:
+            return _of(
+                traces,
+                State.RECORD_UNREADABLE,
+                f"The plan was decided, but its audit record cannot be read: {error}.",
+                "Another build may have written it, or another program.",
+            )
+        return _decided(traces, audit, recorded, reservation)
+    if traces.published is not None and traces.published.progress != "acknowledged":
+        return _unanswered(traces, traces.published)
+    if isinstance(traces.mark, PlanMark):
+        return _of(
+            traces,
+            State.RECORD_GONE,
+            f"The plan was decided (kind {traces.mark.kind}, leg {traces.mark.leg}); its audit record is "
+            "gone: the stream keeps the last 100 000 decisions.",
+            "",
+        )
+    if traces.dead_letters:
+        return _of(
+            traces,
+            State.DEAD_LETTERED,
+            f"The plan could not be answered and was set aside: {traces.dead_letters[0].error}.",
+            "The publisher has to mend the plan; apply.plan.dead has its fields.",
+        )
+    return _without_decision(traces)
+
+
+def _unanswered(traces: PlanTraces, published: Published) -> Explanation:
+    waited_sec = (traces.now_ms - _ms(published.entry_id)) / 1000
+    if published.progress == "unread":
+        return _of(
+            traces,
+            State.WAITING,
+            f"The plan was published {waited_sec:.1f} s ago, and the service has not read it yet.",
+            _FAILED_ADVICE,
+        )
+    times = "once" if published.deliveries == 1 else f"{published.deliveries} times"
+    return _of(
+        traces,
+        State.PENDING,
+        f"The plan was published {waited_sec:.1f} s ago and is in hand: delivered {times}, last "
+        f"{published.idle_sec:.1f} s ago to {published.consumer}.",
+        _FAILED_ADVICE,
+    )
+
+
+def _without_decision(traces: PlanTraces) -> Explanation:
+    plan = traces.published.plan if traces.published is not None else None
+    match plan:
+        case SkippedPlan(decision=wish):
+            return _of(
+                traces,
+                State.SKIPPED,
+                f"The plan's decision field says {wish}: only EXECUTE and RECONCILE_CLOSE ask for a permit.",
+                "",
+            )
+        case UnanswerablePlan(error=error):
+            return _of(traces, State.DEAD_LETTERED, f"The plan could not be answered: {error}.", "")
+        case _ if traces.mark is not None:
+            return _of(
+                traces,
+                State.SETTLED_FIRST,
+                "A result for this plan came, and no decision: should the plan still come, it is denied.",
+                REASON_TEXTS[Reason.PLAN_ALREADY_SETTLED].advice,
+            )
+    return _of(
+        traces,
+        State.ACKNOWLEDGED,
+        "The plan was read and is not recorded: its record is gone, or it was decided before "
+        "under the same plan id.",
+        "",
+    )
+
+
+def _decided(
+    traces: PlanTraces, audit: AuditRecord, recorded: RecordedDecision, reservation: OpenPermit | None
+) -> Explanation:
+    checks, notes = _checks(audit, recorded)
+    deciding = [check.name for check in checks if check.outcome is Outcome.DENIED]
+    finding, advice = REASON_TEXTS[recorded.reason]
+    return _of(
+        traces,
+        State.DECIDED,
+        finding,
+        advice,
+        audit=audit,
+        decision=recorded,
+        decided_by=deciding[0] if deciding and not recorded.allow else None,
+        checks=checks,
+        notes=notes,
+        reservation=reservation,
+    )
+
+
+def _checks(audit: AuditRecord, recorded: RecordedDecision) -> tuple[list[CheckResult], list[str]]:
+    """Each check of the record's case, and what one must know beside them."""
+    if audit.case is None:
+        if recorded.reason is not Reason.MALFORMED_PLAN:
+            return [], []
+        first = CheckResult(CHECKS[0].name, Outcome.DENIED, dict(recorded.details), recorded.reason)
+        return [first, *(CheckResult(each.name, Outcome.NOT_REACHED, {}) for each in CHECKS[1:])], []
+    checks = trail(audit.case)
+    if recorded.reason is Reason.STATE_CONTENDED:
+        return checks, ["The checks below are those of the last attempt, which was not the answer."]
+    now = decide(audit.case)
+    if same_outcome(audit, now):
+        return checks, []
+    answer = "ALLOW" if now.allow else "DENY"
+    return checks, [
+        f"This build decides the same case differently: {answer} {now.reason}. "
+        "The checks below are this build's; `replay` shows what differs."
+    ]
+
+
+def _of(
+    traces: PlanTraces,
+    state: State,
+    finding: str,
+    advice: str,
+    *,
+    audit: AuditRecord | None = None,
+    decision: RecordedDecision | None = None,
+    decided_by: str | None = None,
+    checks: list[CheckResult] | None = None,
+    notes: list[str] | None = None,
+    reservation: OpenPermit | None = None,
+) -> Explanation:
+    recorded, published = traces.recorded, traces.published
+    entry_id = recorded.entry_id if recorded else published.entry_id if published else None
+    published_ms = _ms(entry_id) if entry_id else None
+    decided_ms = _ms(recorded.audit_id) if recorded else None
+    return Explanation(
+        plan_id=traces.plan_id,
+        symbol=audit.symbol if audit else symbol_of(traces),
+        state=state,
+        finding=finding,
+        advice=advice,
+        decision=decision,
+        decided_by=decided_by,
+        checks=checks or [],
+        notes=notes or [],
+        published_at=_iso(published_ms),
+        decided_at=_iso(decided_ms),
+        decided_after_ms=None if decided_ms is None or published_ms is None else decided_ms - published_ms,
+        issued_by=audit.issued_by if audit else None,
+        fields=audit.fields if audit else published.fields if published else {},
+        case=audit.case if audit else None,
+        permit=audit.permit if audit else msgspec.Raw(b"null"),
+        permit_now=_permit_now(traces, audit),
+        reservation=reservation,
+        dead_letters=[letter.error for letter in traces.dead_letters],
+    )
+
+
+def _permit_now(traces: PlanTraces, audit: AuditRecord | None) -> PermitNow:
+    if traces.permit is not None:
+        signed = b',"signature":"' in traces.permit
+        if traces.permit_ttl_ms is None:
+            return PermitNow(True, "still there, and without an expiry", signed=signed)
+        left_sec = traces.permit_ttl_ms / 1000
+        return PermitNow(True, f"still there, expires in {left_sec:.1f} s", left_sec, signed=signed)
+    if traces.consumed_by is not None:
+        return PermitNow(False, f"consumed by {traces.consumed_by}", consumed_by=traces.consumed_by)
+    if audit is None or traces.recorded is None:
+        return PermitNow(False, "not there")
+    age_sec = (traces.now_ms - _ms(traces.recorded.audit_id)) / 1000
+    if audit.case is not None and age_sec < audit.case.rules.permit_ttl_sec:
+        return PermitNow(False, "gone before its time: consumed, or revoked by a result")
+    return PermitNow(False, "gone: consumed, revoked or expired")
+
+
+def _ms(entry_id: str) -> int:
+    """The milliseconds of a stream entry's id; 0 for what is none."""
+    milliseconds = entry_id.partition("-")[0]
+    return int(milliseconds) if milliseconds.isdecimal() else 0
+
+
+def _iso(epoch_ms: int | None) -> str | None:
+    if not epoch_ms:
+        return None
+    at = datetime.fromtimestamp(epoch_ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"

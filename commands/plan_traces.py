@@ -1,0 +1,172 @@
+"""What Redis still knows of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from brain.booking import UnreadableRecordError, decode_open_permit
+from brain.permit import OpenPermit
+from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from brain.plan_fields import read_plan
+from brain.plan_mark import PlanMark, Settled, decode_mark
+from brain.published import published_fields
+from commands.redis_reading import Fields, RedisReading
+from store.keys import GROUP
+
+_MOST_SIMILAR = 10
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A plan's audit record, and the id of its entry, which tells when it was written (Redis's clock)."""
+
+    audit_id: str
+    entry_id: str
+    record: bytes
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A plan's entry on `apply.plan`, what it reads as, and how far the consumer group has come with it."""
+
+    entry_id: str
+    fields: dict[str, str]
+    plan: Plan | SkippedPlan | MalformedPlan | UnanswerablePlan
+    progress: Literal["unread", "pending", "acknowledged"]
+    consumer: str | None = None
+    deliveries: int = 0
+    idle_sec: float = 0.0
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An entry of `apply.plan.dead`: when it was set aside (its id), and why."""
+
+    id: str
+    error: str
+
+
+class PlanTraces(msgspec.Struct, frozen=True):
+    """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
+
+    `consumed_by` is the consumer that `permit_gate` remembers. `similar` are plan ids that begin like the one
+    asked for, when nothing was found of that.
+    """
+
+    plan_id: str
+    now_ms: int
+    recorded: Recorded | None
+    mark: PlanMark | Settled | None
+    permit: bytes | None
+    permit_ttl_ms: int | None
+    consumed_by: str | None
+    published: Published | None = None
+    dead_letters: tuple[DeadLetter, ...] = ()
+    similar: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any trace."""
+        return any((self.recorded, self.mark, self.permit, self.published, self.dead_letters))
+
+
+def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
+    """Everything there is about a plan; the streams are read from their newest entries back.
+
+    Raises redis.exceptions.RedisError.
+    """
+    keys, wanted = redis.keys, plan_id.encode(errors="surrogateescape")
+    similar: dict[str, None] = {}
+    recorded = None
+    for audit_id, fields in redis.newest_first(keys.audit):
+        name = fields.get(b"plan_id", b"")
+        if name == wanted:
+            entry_id = fields.get(b"entry_id", b"").decode(errors="replace")
+            recorded = Recorded(audit_id, entry_id, fields.get(b"record", b""))
+            break
+        _note_similar(similar, name, wanted)
+    permit_key = keys.permit(plan_id)
+    permit = _string(redis, permit_key)
+    ttl_ms = int(redis.client.pttl(permit_key)) if permit is not None else -1
+    mark = _string(redis, keys.plan_mark(plan_id))
+    # permit_gate's own key: see docs/permits.md.
+    consumed_by = _string(redis, f"{keys.prefix}:permit_gate:consumed:{plan_id}")
+    published, dead_letters = None, []
+    if recorded is None:
+        published = _published(redis, wanted, similar)
+    for dead_id, fields in redis.newest_first(keys.dead_plans):
+        if fields.get(b"plan_id", b"") == wanted:
+            dead_letters.append(DeadLetter(dead_id, fields.get(b"error", b"").decode(errors="replace")))
+    return PlanTraces(
+        plan_id=plan_id,
+        now_ms=redis.now_ms(),
+        recorded=recorded,
+        mark=decode_mark(None if mark is None else mark.decode(errors="replace")),
+        permit=permit,
+        permit_ttl_ms=ttl_ms if ttl_ms >= 0 else None,
+        consumed_by=None if consumed_by is None else consumed_by.decode(errors="replace"),
+        published=published,
+        dead_letters=tuple(dead_letters),
+        similar=tuple(similar),
+    )
+
+
+def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit | None:
+    """What the plan's permit still covers of the symbol's position; None when nothing (any more).
+
+    Raises redis.exceptions.RedisError.
+    """
+    try:
+        text: bytes | None = redis.client.hget(redis.keys.open_permits(symbol), f"p:{plan_id}")  # type: ignore[assignment]
+        return None if text is None else decode_open_permit(plan_id, text.decode(errors="replace"))
+    except (ResponseError, UnreadableRecordError):
+        return None
+
+
+def _note_similar(similar: dict[str, None], name: bytes, wanted: bytes) -> None:
+    if wanted and name.startswith(wanted) and len(similar) < _MOST_SIMILAR:
+        similar[name.decode(errors="backslashreplace")] = None
+
+
+def _string(redis: RedisReading, key: str) -> bytes | None:
+    """The value of a key; None also where it is of another type, which is nobody's answer."""
+    try:
+        return redis.client.get(key)  # type: ignore[return-value]
+    except ResponseError:
+        return None
+
+
+def _published(redis: RedisReading, wanted: bytes, similar: dict[str, None]) -> Published | None:
+    for entry_id, fields in redis.newest_first(redis.keys.plans):
+        name = fields.get(b"plan_id", b"")
+        if name == wanted:
+            return _progress(redis, entry_id, fields)
+        _note_similar(similar, name, wanted)
+    return None
+
+
+def _progress(redis: RedisReading, entry_id: str, fields: Fields) -> Published:
+    found = Published(entry_id, published_fields(fields), read_plan(fields), "acknowledged")
+    stream = redis.keys.plans
+    groups = [group for group in redis.client.xinfo_groups(stream) if _text(group["name"]) == GROUP]
+    if not groups or _moment(_text(groups[0]["last-delivered-id"])) < _moment(entry_id):
+        return msgspec.structs.replace(found, progress="unread")
+    pending = redis.client.xpending_range(stream, GROUP, entry_id, entry_id, 1)
+    for row in pending:
+        return msgspec.structs.replace(
+            found,
+            progress="pending",
+            consumer=_text(row["consumer"]),
+            deliveries=int(row["times_delivered"]),
+            idle_sec=int(row["time_since_delivered"]) / 1000,
+        )
+    return found
+
+
+def _moment(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,86 @@
+"""Spreads single reads so that the request weight lasts: the longest unread first, and never in a burst that
+would leave the rest of the minute without."""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+import msgspec
+import trio
+
+#: What a read of one symbol costs, and what all else that is asked periodically may cost in one minute
+#: (position mode 30, volumes 40, symbols, time and listen key a few).
+WEIGHT_PER_READ = 5
+_OTHER_WEIGHT = 80
+_OTHER_SHARE = 0.25
+_NEGLIGIBLE_SEC = 1e-6
+
+
+class ReadPace(msgspec.Struct, frozen=True):
+    """How many reads may be sent at once after a pause, and how many a second for good."""
+
+    burst: int
+    per_sec: float
+
+    @property
+    def weight_per_min(self) -> int:
+        """What the steady reads use of the request weight."""
+        return math.floor(self.per_sec * 60 * WEIGHT_PER_READ)
+
+
+def pace_within(weight_per_min: float, stale_threshold_sec: float) -> ReadPace:
+    """The pace at which no 60 seconds use more than `weight_per_min`, a burst included.
+
+    The burst is as large as the set of symbols that the steady pace reads within `stale_threshold_sec`: so
+    all of them can be read at once after a start, and in time again and again from then on.
+    """
+    reads = max(0.0, weight_per_min - min(_OTHER_WEIGHT, weight_per_min * _OTHER_SHARE)) / WEIGHT_PER_READ
+    burst = math.floor(reads * stale_threshold_sec / (60 + stale_threshold_sec))
+    return ReadPace(max(1, burst), max(1.0, reads - burst) / 60)
+
+
+class ReadPacer:
+    """Gives turns, to whoever's symbol was read longest ago first.
+
+    So while there are no more symbols than the steady pace reads within a time, none waits longer than that
+    time, whatever makes all of them want to be read at once.
+    """
+
+    def __init__(self, pace: ReadPace) -> None:
+        self._pace = pace
+        self._saved = float(pace.burst)
+        self._saved_at_sec: float | None = None
+        self._waiting: list[tuple[float, int, trio.lowlevel.ParkingLot]] = []
+        self._arrivals = 0
+
+    async def turn(self, read_last_sec: float) -> None:
+        """Wait for a turn; `read_last_sec`: when the symbol was read last (trio's clock; never: -inf)."""
+        self._arrivals += 1
+        place = (read_last_sec, self._arrivals, trio.lowlevel.ParkingLot())
+        heapq.heappush(self._waiting, place)
+        try:
+            while True:
+                if self._waiting[0] is not place:
+                    await place[2].park()
+                elif (pause_sec := self._until_next_sec()) > 0:
+                    # Somebody more urgent may come meanwhile: whoever is first then takes the turn.
+                    await trio.sleep(pause_sec)
+                else:
+                    self._saved -= 1
+                    return
+        finally:
+            self._waiting.remove(place)
+            heapq.heapify(self._waiting)
+            if self._waiting:
+                self._waiting[0][2].unpark()
+
+    def _until_next_sec(self) -> float:
+        now_sec = trio.current_time()
+        if self._saved_at_sec is not None:
+            gained = (now_sec - self._saved_at_sec) * self._pace.per_sec
+            self._saved = min(float(self._pace.burst), self._saved + gained)
+        self._saved_at_sec = now_sec
+        pause_sec = (1.0 - self._saved) / self._pace.per_sec
+        # A clock may be too coarse to pass a rounding error.
+        return pause_sec if pause_sec > _NEGLIGIBLE_SEC else 0.0

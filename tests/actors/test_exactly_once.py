@@ -1,0 +1,42 @@
+"""Plans, results, crashes and faults drawn by chance: one decision a plan, no position closed twice over."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.actors.evaluator_rig import SYMBOLS
+from tests.actors.trading_world import TradingWorld
+
+SEEDS = range(1, 13)
+PLANS = 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_breaks_each_plan_is_decided_once_and_each_fill_booked_once(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    world = TradingWorld(seed)
+    async with trio.open_nursery() as nursery:
+        await world.live(nursery)
+        with trio.CancelScope() as trouble:
+            async with trio.open_nursery() as breaking:
+                breaking.start_soon(world.break_things)
+                await world.trade(PLANS)
+                trouble.cancel()
+        await trio.sleep(30)
+        world.check()
+
+        assert world.decided.keys() == world.published.keys() - world.skipped
+        assert world.pending() == 0
+        for symbol in SYMBOLS:
+            amount = world.exchange.rows[symbol][0]
+            assert amount == world.before[symbol] + world.filled[symbol]
+            assert Decimal(world.ledgers.amount(symbol) or "nan") == amount, symbol
+        assert world.ledgers.dead() == []
+
+        print(world.crashes, len(world.grants), sum(g.closes for g in world.grants.values()), sum(g.taken for g in world.grants.values()), sorted(world.reasons))
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,250 @@
+"""Mark prices: from the market stream to the snapshots, on virtual time and against the simulator."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from random import Random
+
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors.mark_prices import SILENCE_SEC, MarkPriceFeed
+from brain.moment import Moment
+from brain.position import VerifiedBy
+from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
+from clock import HostClock, TrioClock
+from exchange.errors import ExchangeUnavailable, UnreadableEvent
+from exchange.market_stream import MarketStreamConnection, MarketStreamConnector
+from exchange.protocol import MarkPriceUpdate
+from simulator import RunningSimulator, SimulatedExchange, running
+from supervision import Heartbeat
+from tests.actors.dictated_exchange import EPOCH_MS
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+
+Answer = list[MarkPriceUpdate] | Exception | None
+
+
+class ScriptedStream:
+    """Gives what the script says, one a second; None is silence for good."""
+
+    def __init__(self, clock: TrioClock, script: deque[Answer]) -> None:
+        self.closed = False
+        self._clock = clock
+        self._script = script
+
+    async def receive(self) -> tuple[tuple[MarkPriceUpdate, ...], Moment]:
+        await trio.sleep(1)
+        answer = self._script.popleft() if self._script else None
+        if answer is None:
+            await trio.sleep_forever()
+        if isinstance(answer, Exception):
+            raise answer
+        return tuple(answer or ()), self._clock.now()
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+
+class ScriptedConnector:
+    def __init__(self, clock: TrioClock, *script: Answer, refusals: int = 0) -> None:
+        self.streams: list[ScriptedStream] = []
+        self.tries_sec: list[float] = []
+        self.refusals = refusals
+        self._clock = clock
+        self._script: deque[Answer] = deque(script)
+
+    async def connect(self, nursery: trio.Nursery) -> ScriptedStream:
+        self.tries_sec.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.refusals:
+            self.refusals -= 1
+            raise ExchangeUnavailable("refused")
+        self.streams.append(ScriptedStream(self._clock, self._script))
+        return self.streams[-1]
+
+
+class FeedRig:
+    def __init__(self, *script: Answer, refusals: int = 0, ahead_ms: int = 0) -> None:
+        self.clock = TrioClock(EPOCH_MS)
+        self.connector = ScriptedConnector(self.clock, *script, refusals=refusals)
+        self.inbox: Conflating[ShardMessage] = Conflating("inbox", type)
+        self.feed = MarkPriceFeed(
+            self.connector,
+            [self.inbox],
+            lambda at: at.wall_ms + ahead_ms,
+            rng=Random(1),  # noqa: S311 - jitter
+            log=structlog.get_logger(),
+        )
+
+    async def run_for(self, seconds: float) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.feed.run, Heartbeat())
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+
+
+class _Says:
+    """A WebSocket that says one thing."""
+
+    def __init__(self, frame: str) -> None:
+        self.websocket = self
+        self._frame = frame
+
+    async def get_message(self) -> str:
+        await trio.lowlevel.checkpoint()
+        return self._frame
+
+
+def told(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
+    return MarkPriceUpdate(event_ms, symbol, Decimal(price))
+
+
+async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock: MockClock) -> None:
+    rig = FeedRig(*([told("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
+    await rig.run_for(5.5)
+    (message,) = await rig.inbox.receive_all()
+    assert isinstance(message, MarkPrices)
+    assert message.by_symbol["BTCUSDT"].price == 5
+
+
+async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock: MockClock) -> None:
+    rig = FeedRig([told("OLD", "1", EPOCH_MS + 40_700), told("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000)
+    await rig.run_for(1.5)
+    (message,) = await rig.inbox.receive_all()
+    assert isinstance(message, MarkPrices)
+    assert message.by_symbol["OLD"].ts_ms == EPOCH_MS + 700
+    assert message.by_symbol["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
+
+
+@pytest.mark.parametrize("end", [None, ExchangeUnavailable("closed"), UnreadableEvent("not JSON")])
+async def test_a_connection_that_ends_is_replaced(autojump_clock: MockClock, end: Answer) -> None:
+    rig = FeedRig([told("BTCUSDT", "1", EPOCH_MS)], end, [told("BTCUSDT", "2", EPOCH_MS)])
+    await rig.run_for(SILENCE_SEC + 5)
+    (message,) = await rig.inbox.receive_all()
+    assert isinstance(message, MarkPrices)
+    assert message.by_symbol["BTCUSDT"].price == 2
+    assert rig.connector.streams[0].closed
+
+
+async def test_refusals_are_met_with_growing_patience(autojump_clock: MockClock) -> None:
+    rig = FeedRig(refusals=1000)
+    await rig.run_for(3600)
+    tries = rig.connector.tries_sec
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert pauses[0] <= 1 and max(pauses) <= 60
+    assert 60 < len(tries) < 150
+
+
+async def test_marks_move_price_and_profit_and_nothing_else(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "-0.5")
+    rig.exchange.set("ETHUSDT", "0")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        before = rig.store.hashes["BTCUSDT"]
+        later_ms = rig.exchange.now_ms()
+        mark = MarkPrice(Decimal("90.5"), later_ms)
+        rig.inbox.send(MarkPrices({"BTCUSDT": mark, "ETHUSDT": mark, "UNKNOWN": mark}))
+        await trio.sleep(0.01)
+        # Entered at 100.
+        assert rig.store.hashes["BTCUSDT"] == {
+            **before,
+            "mark_price": "90.5",
+            "unrealized_pnl": "4.75",
+            "mark_ts_epoch_ms": str(later_ms),
+        }
+        assert rig.store.hashes["ETHUSDT"]["unrealized_pnl"] == "0"
+        assert set(rig.store.hashes) == {"BTCUSDT", "ETHUSDT"}
+        snapshot = rig.snapshot("BTCUSDT")
+        assert (snapshot.mark_price, snapshot.verified_by) == (Decimal("90.5"), VerifiedBy.REST)
+        assert rig.age_sec("BTCUSDT") == pytest.approx(1.01, abs=0.005)
+
+
+async def test_an_older_mark_changes_nothing(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "-0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(90), EPOCH_MS - 1)}))
+        await trio.sleep(0.01)
+        assert rig.store.hashes["BTCUSDT"]["mark_price"] == "101"
+
+
+async def test_profit_always_fits_the_position_beside_it(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "-0.5")
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(1)
+        for step in range(1, 20):
+            rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step)))
+            rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(100 + step), rig.exchange.now_ms())}))
+            rig.prove(ago_sec=0)
+            for _ in range(4):
+                await trio.sleep(0.001)
+                written = {name: Decimal(rig.store.hashes["BTCUSDT"][name]) for name in FITTING}
+                profit = (written["mark_price"] - 100) * written["position_amt"]
+                assert written["unrealized_pnl"] == profit
+        assert written["position_amt"] == 19 and written["mark_price"] == 119
+
+
+FITTING = ("mark_price", "unrealized_pnl", "position_amt")
+
+
+async def test_marks_do_not_undo_a_proof(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(1)
+        for _ in range(5):
+            rig.prove()
+            rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(103), rig.exchange.now_ms())}))
+            await trio.sleep(1)
+            assert rig.age_sec("BTCUSDT") < 1.3
+        times = rig.store.times["BTCUSDT"]
+        assert times == sorted(times) and len(times) > 5
+
+
+@pytest.fixture
+def rig() -> FetcherRig:
+    return FetcherRig()
+
+
+async def test_the_simulators_market_stream_is_read(simulator: RunningSimulator) -> None:
+    connector = MarketStreamConnector(simulator.addresses.ws_url, clock=HostClock())
+    async with trio.open_nursery() as nursery:
+        stream = await connector.connect(nursery)
+        updates, received = await stream.receive()
+        assert {update.s for update in updates} == set(simulator.exchange.listing.symbols)
+        assert all(abs(update.E - received.wall_ms) < 1000 and update.p > 0 for update in updates)
+        await simulator.streams.disconnect("market")
+
+        async def receive_all() -> None:
+            while True:
+                await stream.receive()
+
+        with pytest.raises(ExchangeUnavailable, match="market stream: closed"):
+            await receive_all()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["{}", "[", "[1]", '[{"e":"x"}]', '[{"E":1,"s":"A","p":"NaN"}]', '[{"E":1,"s":"A","p":"1e99"}]'],
+)
+async def test_a_frame_that_is_none_is_refused(frame: str) -> None:
+    connection = MarketStreamConnection(_Says(frame), HostClock())  # type: ignore[arg-type]
+    with pytest.raises(UnreadableEvent):
+        await connection.receive()
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    async with running(SimulatedExchange()) as started:
+        with trio.fail_after(10):
+            yield started

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from commands.demo.exchange_client import RequestCost
+from commands.demo.outcome import Outcome, allowed, denied, refused
+from commands.demo.reckoning import Reckoning
+from commands.demo.summary import Summary, summed_up
+from commands.demo.tally import Decided, Spread, Tally, spread
+from commands.demo.view import Screen, live_view, plain_line
+
+_GOOD = Reckoning(symbols=569, open_positions=3, differences=(), unsettled=0)
+_CLOSED = allowed("sanity_checks_passed", Decimal("0.028"))
+
+
+def _decide(tally: Tally, outcome: Outcome, expected: Outcome | None = None, latency_ms: float = 5) -> None:
+    kind = "close" if outcome.quantity is not None else None
+    as_expected = expected is None or expected == outcome
+    decided = Decided(1_760_000_000, "BTCUSDT", "full close", outcome, latency_ms, as_expected)
+    tally.decided(decided, expected or outcome, kind=kind)
+
+
+def _tally() -> Tally:
+    tally = Tally()
+    _decide(tally, _CLOSED, latency_ms=4)
+    _decide(tally, denied("no_position"), latency_ms=6)
+    _decide(tally, denied("no_position"), latency_ms=8)
+    _decide(tally, refused("permit_timeout (missing: Governor)"), latency_ms=1200)
+    tally.oldest_snapshot_sec.extend((1.0, 1.5))
+    tally.median_snapshot_sec.extend((0.5, 0.7))
+    return tally
+
+
+def _summary(tally: Tally | None = None, reckoning: Reckoning = _GOOD, **changes: Any) -> Summary:
+    told = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
+    costs = [
+        RequestCost(1, "/fapi/v2/positionRisk", 5),
+        RequestCost(2, "/fapi/v2/positionRisk", 5),
+        RequestCost(3, "/fapi/v1/order", 0),
+    ]
+    return summed_up(tally or _tally(), reckoning, costs, **told)
+
+
+def _shown(summary: Summary) -> str:
+    out = StringIO()
+    Screen(Console(file=out, width=300)).conclude(summary)
+    return out.getvalue()
+
+
+def test_the_summary_counts_plans_by_what_became_of_them() -> None:
+    summary = _summary()
+    assert (summary.plans, summary.allowed, summary.denied, summary.refused) == (4, 1, 2, 1)
+    assert summary.denied_by_reason == [("no_position", 2)]
+    assert summary.kinds == [("close", 1)]
+
+
+def test_waiting_for_others_is_no_permit_latency() -> None:
+    assert _summary().permit_ms == Spread(count=3, median=6, p99=8, maximum=8)
+
+
+def test_the_request_weight_is_that_of_all_requests() -> None:
+    summary = _summary()
+    assert summary.request_weight == 10
+    assert summary.request_weight_by_path == [("/fapi/v2/positionRisk", 2, 10)]
+
+
+def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
+    tally = _tally()
+    _decide(tally, _CLOSED, expected=denied("no_position"))
+    summary = _summary(tally)
+    assert not summary.agrees
+    assert (
+        "unexpected: BTCUSDT: full close: allowed 0.028 (sanity_checks_passed), "
+        "but denied (no_position) was to be expected" in _shown(summary)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "failure"),
+    [
+        (
+            {"reckoning": Reckoning(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
+            "1 differences from the exchange",
+        ),
+        ({"reckoning": Reckoning(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
+        ({"daemon_exit_code": -9}, "the daemon ended with -9"),
+        ({"dead_letters": 1}, "1 dead letters of 0 unusable entries"),
+        ({"tally": Tally()}, "no plan was decided"),
+    ],
+)
+def test_what_does_not_agree_fails_the_demo(changes: dict[str, Any], failure: str) -> None:
+    assert _summary().agrees
+    summary = _summary(**changes)
+    assert not summary.agrees
+    assert f"FAILED: {failure}" in _shown(summary)
+
+
+def test_a_summary_in_which_all_agrees_says_so_without_colours_off_a_terminal() -> None:
+    shown = _shown(_summary())
+    assert "permit latency  p50 6.0 ms, p99 8.0 ms, max 8.0 ms" in shown
+    assert "snapshot ages   max 1.50 s, median 0.60 s" in shown
+    assert "ledger          equals the exchange: 569 symbols, 3 with a position" in shown
+    assert "OK: " in shown and "FAILED" not in shown
+    assert "\x1b" not in shown
+
+
+def test_the_line_for_a_log_has_the_numbers() -> None:
+    assert plain_line(_tally(), 12.34).split()[:5] == [
+        "12.3s",
+        "plans=4",
+        "allowed=1",
+        "denied=2",
+        "refused=1",
+    ]
+
+
+def test_the_live_view_fits_its_terminal_and_shows_the_latest_plans() -> None:
+    out = StringIO()
+    console = Console(file=out, width=120, height=30, force_terminal=True)
+    console.print(live_view(_tally(), 3.0, feed_rows=2))
+    shown = out.getvalue()
+    assert "permit_timeout (missing: Governor)" in shown
+    assert "no_position" in shown
+    assert "sanity_checks_passed" not in shown  # two rows only, and not the latest
+    assert shown.count("\n") <= 30
+
+
+def test_a_spread_of_nothing_knows_nothing() -> None:
+    assert spread([]) == Spread(0, None, None, None)
+
+
+def test_the_p99_is_a_measured_value_that_99_percent_do_not_exceed() -> None:
+    assert spread([float(value) for value in range(1, 201)]).p99 == 198
+    assert spread([7.0]).p99 == 7

@@ -1,0 +1,91 @@
+"""Decisions as the service leaves them in a real Redis: written by its own writer and commit script."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import redis
+
+from actors.decision_writing import Answer, DecisionWriter, dead_letter
+from brain.case import Case
+from brain.decision import decide
+from brain.permit import Decision
+from settings import Secret
+from store.records import Committed, DecisionCommit, Entry
+from store.redis_store import RedisStore, open_redis_store
+from tests.brain.cases import RULES
+
+PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}
+
+Decided = tuple[str, Decision, Case | None]
+
+
+class Recording:
+    """A Redis, with the service's side of it."""
+
+    def __init__(self, url: str, prefix: str, store: RedisStore, fence: str) -> None:
+        self.environ = {"REDIS_URL": url, "P33_KEY_PREFIX": prefix}
+        self.redis = redis.Redis.from_url(url, decode_responses=True, protocol=3)
+        self.prefix = prefix
+        self._store = store
+        self._fence = fence
+        self._writer = DecisionWriter(RULES, "build-1 host:8045", Secret("a key"))
+
+    def publish(self, plan_id: str, fields: Mapping[str, str | bytes] = PLAN) -> str:
+        """A plan, as its publisher leaves it."""
+        return self.append("apply.plan", {"plan_id": plan_id, **fields})
+
+    def append(self, stream: str, fields: Mapping[str, str | bytes], entry_id: str = "*") -> str:
+        """An entry on one of the streams; its id."""
+        return str(self.redis.xadd(f"{self.prefix}:stream:{stream}", dict(fields), id=entry_id))  # type: ignore[arg-type]
+
+    async def read(self) -> list[Entry]:
+        """Deliver what was published."""
+        return await self._store.new_plans(count=1000, block_ms=0)
+
+    async def decide(self, plan_id: str, the_case: Case, fields: Mapping[str, str | bytes] = PLAN) -> None:
+        """Publish a plan and commit what `the_case` makes of it."""
+        await self.commit([(plan_id, decide(the_case), the_case)], fields)
+
+    async def commit(
+        self, decided: Sequence[Decided], fields: Mapping[str, str | bytes] = PLAN, error: str = ""
+    ) -> None:
+        """Publish plans and commit these decisions on them; with `error`, dead-letter them too."""
+        for plan_id, _, _ in decided:
+            self.publish(plan_id, fields)
+        commits: list[DecisionCommit] = []
+        for entry, (plan_id, decision, the_case) in zip(await self.read(), decided, strict=True):
+            assert entry.fields is not None
+            answer = Answer(entry.id, plan_id, "BTCUSDT", decision, the_case, entry.fields)
+            dead = dead_letter(entry.fields, entry_id=entry.id, error=error) if error else ()
+            commits.append(
+                self._writer.commit(
+                    answer, assumed=None, deadline_ms=0, created_at_sec=time.time(), dead_fields=dead
+                )
+            )
+        reply = await self._store.commit_decisions(self._fence, commits)
+        assert all(isinstance(verdict, Committed) for verdict in reply.verdicts)
+
+    async def acknowledge(self, entry: Entry) -> None:
+        await self._store.acknowledge_plans(self._fence, [entry.id])
+
+    async def bury(self, entry: Entry, error: str) -> None:
+        assert entry.fields is not None
+        await self._store.bury_plan(
+            self._fence, entry.id, dead_letter(entry.fields, entry_id=entry.id, error=error)
+        )
+
+
+@asynccontextmanager
+async def recording(url: str, prefix: str = "quantum") -> AsyncIterator[Recording]:
+    """A service that holds the lease, and whose consumer group exists."""
+    async with open_redis_store(url, prefix=prefix, consumer="me") as store:
+        await store.create_plan_group(lost=False)
+        reply = await store.hold_lease("me", None, 60_000)
+        rig = Recording(url, prefix, store, reply.fence)
+        try:
+            yield rig
+        finally:
+            rig.redis.close()

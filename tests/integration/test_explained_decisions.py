@@ -1,0 +1,65 @@
+"""A running daemon's decisions: signed for the gate, told to a person, made again, and counted by reason."""
+
+from __future__ import annotations
+
+import signal
+
+import httpx
+import pytest
+
+from commands.explain import explain
+from commands.replay import ReplayOptions, replay
+from permit_gate import P33, GateRules, Granted, PermitGate, Refusal, Refused
+from simulator import RunningSimulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import Pipeline, entry, full_close
+from tests.integration.surroundings import environment, trade
+
+KEY = "what issuer and gate both know"
+
+
+async def test_a_daemons_decisions_can_be_trusted_explained_and_made_again(
+    redis_server: str,
+    simulator: RunningSimulator,
+    pipeline: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = environment(redis_server, simulator, {"P33_PERMIT_SIGNING_KEY": KEY})
+    trade(simulator.exchange, "BTCUSDT", "BUY", "0.038")
+    async with daemon_process(settings) as daemon:
+        url = await daemon.ready()
+        await pipeline.ask("close", full_close("BTCUSDT"))
+        await pipeline.ask("open", entry("ETHUSDT", "0.5"))
+        await pipeline.ask("nothing-to-close", full_close("SOLUSDT"))
+        await pipeline.ask("malformed", {**entry("ETHUSDT", "0.5"), "price": "NaN"})
+
+        other_key = GateRules(signing_key="another key")
+        with PermitGate(redis_server, other_key) as gate:
+            refused = gate.acquire("close", "BTCUSDT", [P33])
+        assert isinstance(refused, Refused) and refused.reason is Refusal.SIGNATURE_WRONG
+        with PermitGate(redis_server, GateRules(signing_key=KEY)) as gate:
+            granted = gate.acquire("close", "BTCUSDT", [P33])
+        assert isinstance(granted, Granted)
+        assert (granted.terms and str(granted.terms.safe_quantity)) == "0.038"
+
+        async with httpx.AsyncClient(trust_env=False) as client:
+            gates = (await client.get(f"{url}/status")).json()["gates"]
+        assert gates["last_5_min"] == gates["last_1_h"]
+        assert gates["allow_by_reason"] == {"open_permit_granted": 1, "sanity_checks_passed": 1}
+        assert gates["last_5_min"]["deny_by_reason"] == {"malformed_plan": 1, "no_position": 1}
+        assert await daemon.stop(signal.SIGTERM) == 0
+        lines = daemon.output.splitlines()
+    [told] = [line for line in lines if "P3.3 gate distribution 5m: " in line]
+    assert told.endswith(
+        "allow=2 deny=2 reasons=malformed_plan:1,no_position:1,open_permit_granted:1,sanity_checks_passed:1"
+    )
+
+    environ = {"REDIS_URL": redis_server}
+    assert explain(environ, "close", as_json=False) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith("Plan close BTCUSDT ALLOW sanity_checks_passed SELL 0.038 Every check passed")
+    assert "now consumed by permit_gate" in text
+    assert explain(environ, "malformed", as_json=False) == 0
+    assert "price: not a number from 0 up: NaN" in capsys.readouterr().out
+    assert replay(environ, ReplayOptions()) == 0
+    assert capsys.readouterr().out.startswith("Identical: 3 decisions, each the same again.")

@@ -1,0 +1,23 @@
+"""The twin can be believed: whatever history is drawn, it tells and holds what a real Redis does."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.store.backends import MemoryBackend, RedisBackend
+from tests.store.random_histories import History
+
+_STEPS = 250
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_twin_tells_and_holds_what_a_real_redis_does(real: RedisBackend, seed: int) -> None:
+    twin, model = History(MemoryBackend(), seed), History(real, seed)
+    trace: list[str] = []
+    for step in range(_STEPS):
+        expected = await model.step()
+        trace.append(expected)
+        assert await twin.step() == expected, trace[-5:]
+        if step % 5 == 0:
+            assert twin.state() == model.state(), trace[-5:]
+    assert twin.state() == model.state()

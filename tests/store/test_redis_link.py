@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis.exceptions as redis_errors
+import trio
+import trio_asyncio
+
+from store.errors import FencedError, GroupLostError, StoreError, StoreRefusedError, StoreUnavailableError
+from store.keys import Keys
+from store.redis_link import RedisLink, translate
+from store.redis_store import RedisStore, open_redis_store
+
+TIMEOUT_SEC = 0.3
+WRAPPED = "Error running script (call to f_3c44c64e0fdd37d4efb28cc3d5a0ba0dd1d4c3c2): @user_script:9: "
+
+
+@asynccontextmanager
+async def linked(url: str, timeout_sec: float = TIMEOUT_SEC) -> AsyncIterator[RedisLink]:
+    """A link to `url`, closed in the end."""
+    async with trio_asyncio.open_loop():
+        link = RedisLink(url, timeout_sec=timeout_sec)
+        yield link
+        await link.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (redis_errors.ConnectionError("Connection closed by server."), StoreUnavailableError),
+        (redis_errors.TimeoutError("Timeout reading"), StoreUnavailableError),
+        (redis_errors.BusyLoadingError("Redis is loading the dataset in memory"), StoreUnavailableError),
+        (redis_errors.AuthenticationError("WRONGPASS"), StoreUnavailableError),
+        (redis_errors.ReadOnlyError("You can't write", status_code="READONLY"), StoreUnavailableError),
+        (redis_errors.OutOfMemoryError("command not allowed", status_code="OOM"), StoreUnavailableError),
+        (redis_errors.MasterDownError("Link is down", status_code="MASTERDOWN"), StoreUnavailableError),
+        (redis_errors.ResponseError("MISCONF Redis is configured to"), StoreUnavailableError),
+        (redis_errors.ResponseError("NOREPLICAS Not enough good"), StoreUnavailableError),
+        (redis_errors.ResponseError("BUSY Redis is busy running a script"), StoreUnavailableError),
+        (redis_errors.ResponseError("UNBLOCKED force unblock from blocking"), StoreUnavailableError),
+        (
+            redis_errors.ResponseError(WRAPPED + "@user_script: 9: -OOM command not", status_code="ERR"),
+            StoreUnavailableError,
+        ),
+        (
+            redis_errors.ResponseError(WRAPPED + "@user_script: 9: -READONLY You can't", status_code="ERR"),
+            StoreUnavailableError,
+        ),
+        (redis_errors.ResponseError("FENCED the lease is not 1:a"), FencedError),
+        (redis_errors.ResponseError("NOGROUP No such key 'OOM '"), GroupLostError),
+        (redis_errors.ResponseError(WRAPPED + "NOGROUP No such", status_code="ERR"), GroupLostError),
+        (redis_errors.ResponseError("UNBLOCKED the stream key no longer exists"), GroupLostError),
+        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:FENCED x is a hash"), StoreRefusedError),
+        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:OOM  is a hash"), StoreRefusedError),
+        (redis_errors.ResponseError(WRAPPED + "WRONGTYPE Operation", status_code="ERR"), StoreRefusedError),
+        (redis_errors.ResponseError("unknown command 'OOM ', with", status_code="ERR"), StoreRefusedError),
+        (redis_errors.NoPermissionError("this user has no", status_code="NOPERM"), StoreRefusedError),
+        (redis_errors.NoScriptError("No matching script", status_code="NOSCRIPT"), StoreRefusedError),
+    ],
+)
+def test_an_error_is_told_by_its_code_alone(error: redis_errors.RedisError, ours: type[StoreError]) -> None:
+    assert type(translate(error)) is ours
+
+
+async def test_a_server_that_is_not_there_is_unavailable_at_once(tmp_path: Path) -> None:
+    async with linked(f"unix://{tmp_path}/none.sock", 5) as link:
+        with trio.fail_after(1), pytest.raises(StoreUnavailableError):
+            await link.command("PING")
+        with trio.fail_after(1), pytest.raises(StoreUnavailableError):
+            await link.pipeline([("PING",), ("PING",)])
+
+
+async def test_a_refused_connection_is_unavailable_at_once() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    async with linked(f"redis://127.0.0.1:{port}/0", 5) as link:
+        with trio.fail_after(1), pytest.raises(StoreUnavailableError):
+            await link.command("PING")
+
+
+@asynccontextmanager
+async def listening(answer: bytes | None) -> AsyncIterator[str]:
+    """A server that takes connections and answers every command alike, or hangs up (`b""`), or is silent."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            while answer is None or answer:
+                if not await stream.receive_some(4096):
+                    return
+                if answer:
+                    await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"redis://127.0.0.1:{listeners[0].socket.getsockname()[1]}/0"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_accepts_and_never_answers_is_unavailable_within_the_timeout() -> None:
+    async with listening(None) as url, linked(url) as link:
+        begun_sec = trio.current_time()
+        with pytest.raises(StoreUnavailableError):
+            await link.command("PING")
+        with pytest.raises(StoreUnavailableError):
+            await link.pipeline([("GET", "a"), ("GET", "b")])
+        assert trio.current_time() - begun_sec < 4 * TIMEOUT_SEC
+
+
+@pytest.mark.parametrize("answer", [b"", b"-LOADING Redis is loading the dataset in memory\r\n"])
+async def test_a_server_that_hangs_up_or_still_loads_is_unavailable(answer: bytes) -> None:
+    async with listening(answer) as url, linked(url) as link:
+        with pytest.raises(StoreUnavailableError):
+            await link.command("PING")
+
+
+async def test_what_answers_and_is_no_redis_is_a_store_error() -> None:
+    async with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url, linked(url) as link:
+        with pytest.raises(StoreError):
+            await link.command("PING")
+
+
+async def test_a_cancelled_call_is_cancelled_not_unavailable() -> None:
+    async with listening(None) as url, linked(url, 5) as link:
+        with trio.move_on_after(0.05) as scope:
+            await link.command("PING")
+        assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://user:secret@localhost:6380/2", "redis://localhost:6380/2"),
+        ("rediss://:secret@example.org", "rediss://example.org"),
+        ("unix:///tmp/redis.sock?db=0&password=secret", "unix:///tmp/redis.sock"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+    ],
+)
+def test_the_address_has_no_credentials(url: str, address: str) -> None:
+    assert RedisStore(url, keys=Keys("q"), consumer="first").address == address
+
+
+async def test_a_store_opens_and_closes_without_a_redis(tmp_path: Path) -> None:
+    async with open_redis_store(f"unix://{tmp_path}/none.sock", prefix="q", consumer="first") as store:
+        with pytest.raises(StoreUnavailableError):
+            await store.redis_now_ms()

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from store.errors import StoreRefusedError
+from store.keys import Keys
+from store.protocol import Store
+from tests.store.backends import Outside
+
+
+async def test_the_first_run_ever_met_is_no_change(store: Store) -> None:
+    first = await store.redis_run(None)
+    assert first.changed_ms == 0
+    assert len(first.run_id) == 40
+    assert 0 <= await store.redis_now_ms() - first.now_ms < 5_000
+
+
+async def test_the_same_run_stays_no_change_for_who_knows_it_and_who_does_not(store: Store) -> None:
+    first = await store.redis_run(None)
+    for known in (None, first.run_id, "another"):
+        again = await store.redis_run(known)
+        assert (again.run_id, again.changed_ms) == (first.run_id, 0)
+
+
+async def test_another_run_than_the_remembered_one_has_changed_now_and_stays_changed(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    outside.set(keys.redis_run, "0123abcd|1700000000000")
+    run = await store.redis_run(None)
+    assert run.changed_ms == run.now_ms
+    again = await store.redis_run(run.run_id)
+    assert again.changed_ms == run.changed_ms
+
+
+async def test_a_redis_that_remembers_nothing_is_compared_with_what_the_caller_knows(store: Store) -> None:
+    run = await store.redis_run("the run before a failover")
+    assert run.changed_ms == run.now_ms
+
+
+async def test_a_memory_lost_on_the_same_run_is_written_again(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    first = await store.redis_run(None)
+    outside.delete(keys.redis_run)
+    assert (await store.redis_run(first.run_id)).changed_ms == 0
+    assert outside.get(keys.redis_run) == f"{first.run_id}|0".encode()
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff|5", b"|", b"x|soon", b"0123abcd"])
+async def test_a_memory_that_cannot_be_read_is_another_runs(
+    store: Store, outside: Outside, keys: Keys, junk: bytes
+) -> None:
+    first = await store.redis_run(None)
+    outside.set(keys.redis_run, junk)
+    run = await store.redis_run(first.run_id)
+    assert run.changed_ms == run.now_ms
+
+
+async def test_a_memory_of_a_wrong_type_is_refused(store: Store, outside: Outside, keys: Keys) -> None:
+    outside.hset(keys.redis_run, {"a": "b"})
+    with pytest.raises(StoreRefusedError):
+        await store.redis_run(None)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from store.errors import StoreRefusedError
+from store.keys import Keys
+from store.protocol import Store
+from store.records import Entry, UniverseKeys
+from tests.store.backends import Backend, Outside
+
+
+async def test_the_universe_is_told_as_it_is(store: Store, outside: Outside, keys: Keys) -> None:
+    assert await store.universe() == UniverseKeys(None, None, None)
+    outside.set(keys.universe_active, b"\xff{")
+    outside.hset(keys.universe_meta, {"stale": "0", b"\xfe": b"\xff"})
+    outside.set(keys.universe_last_ok, "")
+    assert await store.universe() == UniverseKeys(b"\xff{", {b"stale": b"0", b"\xfe": b"\xff"}, b"")
+
+
+async def test_universe_keys_of_wrong_types_are_missing(store: Store, outside: Outside, keys: Keys) -> None:
+    outside.hset(keys.universe_active, {"a": "b"})
+    outside.set(keys.universe_meta, "x")
+    outside.xadd(keys.universe_last_ok, {"a": "b"})
+    assert await store.universe() == UniverseKeys(None, None, None)
+
+
+async def test_the_newest_intents_come_first_as_far_back_as_asked(
+    backend: Backend, store: Store, outside: Outside, keys: Keys
+) -> None:
+    assert await store.recent_intents(0, 10) == []
+    outside.xadd(keys.intents, {"symbol": "OLD"})
+    await backend.pass_ms(20)
+    since_ms = await store.redis_now_ms()
+    ids = [outside.xadd(keys.intents, {"symbol": symbol, b"\xff": b"\xfe"}) for symbol in "ABC"]
+    told = await store.recent_intents(since_ms, 10)
+    assert told == [
+        Entry(entry_id, {b"symbol": symbol.encode(), b"\xff": b"\xfe"})
+        for entry_id, symbol in zip(reversed(ids), "CBA", strict=True)
+    ]
+    assert await store.recent_intents(since_ms, 2) == told[:2]
+    assert len(await store.recent_intents(0, 10)) == 4
+    assert await store.recent_intents(since_ms + 60_000, 10) == []
+
+
+async def test_intents_of_a_wrong_type_are_refused(store: Store, outside: Outside, keys: Keys) -> None:
+    outside.set(keys.intents, "x")
+    with pytest.raises(StoreRefusedError):
+        await store.recent_intents(0, 10)
+
+
+async def test_a_ban_is_remembered_until_it_has_passed(
+    backend: Backend, store: Store, outside: Outside, keys: Keys
+) -> None:
+    assert await store.remembered_ban() is None
+    until_ms = await store.redis_now_ms() + 60_000
+    await store.remember_ban(until_ms)
+    assert await store.remembered_ban() == until_ms
+    assert 55_000 < outside.pttl(keys.ban) <= 60_000
+    brief_ms = await store.redis_now_ms() + 30
+    await store.remember_ban(brief_ms)
+    await backend.pass_ms(50)
+    assert await store.remembered_ban() is None
+
+
+async def test_a_ban_that_has_passed_already_ends_the_one_remembered(store: Store) -> None:
+    now_ms = await store.redis_now_ms()
+    await store.remember_ban(now_ms + 60_000)
+    await store.remember_ban(now_ms - 1)
+    assert await store.remembered_ban() is None
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff", b"-5", b"soon", b"1" * 5_000, "٣".encode()])
+async def test_a_ban_that_cannot_be_read_is_none(
+    store: Store, outside: Outside, keys: Keys, junk: bytes
+) -> None:
+    outside.set(keys.ban, junk)
+    assert await store.remembered_ban() is None
