@@ -49,6 +49,7 @@ from actors.user_stream import UserStream
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.case import Rules
+from brain.fill_memory import FillMemory
 from brain.symbol_rules import SymbolRules
 from channels import (
     Conflating,
@@ -188,7 +189,7 @@ def service_tree(
     cadence = Cadence(settings.poll_sec, settings.audit_sec)
     redis_address = store.address
     rules = decision_rules(settings)
-    booking_attempts = Attempts()
+    booking_attempts, fill_memory = Attempts(), FillMemory()
 
     def metrics() -> Metrics:
         return Metrics(
@@ -303,7 +304,9 @@ def service_tree(
                 log=log,
             ),
             attempts=booking_attempts,
-            fill_watch=FillWatch(flows.fills, orders, store, grace_sec=settings.execution_grace_sec, log=log),
+            fill_watch=FillWatch(
+                flows.fills, orders, store, fill_memory, grace_sec=settings.execution_grace_sec, log=log
+            ),
             hedge_mode=flows.hedge_mode,
             lease=flows.lease,
             ledgers_adopted=flows.ledgers_adopted,
@@ -349,7 +352,8 @@ def service_tree(
     return SupervisorSpec(
         name="position-state-brain",
         strategy="one_for_one",
-        intensity=Intensity(restarts=30, within_sec=60),
+        # One hopeless actor alone gets here, in about 40 s, for all its back-off.
+        intensity=Intensity(restarts=15, within_sec=60),
         backoff=Backoff(initial_sec=0.02, maximum_sec=5.0),
         children=(
             _actor("metrics", lambda heartbeat: metrics().run(heartbeat)),

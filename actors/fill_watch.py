@@ -21,24 +21,26 @@ _SWEEP_SEC = 1.0
 
 
 class FillWatch:
-    """Part of the ledger writer. It outlives none of its incarnations: what it has not heard, it asks for."""
+    """Part of the ledger writer. What it has not heard, it asks the exchange for."""
 
     def __init__(
         self,
         fills: DropOldest[FillObserved],
         orders: OrderLookup,
         store: ResultStore,
+        memory: FillMemory,
         *,
         grace_sec: float,
         log: FilteringBoundLogger,
     ) -> None:
-        """`grace_sec`: how long after a fill its result may come before somebody else is suspected."""
+        """`memory` outlives the ledger writer's incarnations. `grace_sec`: how long after a fill its result
+        may come before somebody else is suspected."""
         self._fills = fills
         self._orders = orders
         self._store = store
         self._grace_sec = grace_sec
         self._log = log
-        self._memory = FillMemory()
+        self._memory = memory
         self._told = trio.lowlevel.ParkingLot()
 
     async def listen(self, heartbeat: Heartbeat) -> None:

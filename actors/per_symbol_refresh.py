@@ -7,6 +7,7 @@ symbol is as old as its latest read.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -21,9 +22,6 @@ from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange, PositionsRead
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer
-
-#: How soon a change of plan is noticed.
-_LOOK_SEC = 1.0
 
 
 class PerSymbolRefresh:
@@ -55,17 +53,24 @@ class PerSymbolRefresh:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep the shard's candidates read until cancelled."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                candidates = self._candidates.value
-                mine = [s for s in candidates.symbols if self._known.is_mine(s)] if candidates else []
-                self._wanted = self._known.audited_symbols = frozenset(mine)
-                for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills)):
-                    if symbol not in self._tasks:
-                        self._tasks.add(symbol)
-                        nursery.start_soon(self._keep_read, symbol, heartbeat)
-                with heartbeat.idle(), trio.move_on_after(_LOOK_SEC):
-                    await self._known.stirred()
+        with heartbeat.idle():
+            async with trio.open_nursery() as nursery:
+                for change in (self._candidates.changed, self._known.stirred):
+                    nursery.start_soon(self._follow, change, nursery, heartbeat)
+
+    async def _follow(
+        self, change: Callable[[], Awaitable[object]], nursery: trio.Nursery, heartbeat: Heartbeat
+    ) -> None:
+        """Give every symbol that is wanted a task, now and after each change."""
+        while True:
+            candidates = self._candidates.value
+            mine = [s for s in candidates.symbols if self._known.is_mine(s)] if candidates else []
+            self._wanted = self._known.audited_symbols = frozenset(mine)
+            for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills)):
+                if symbol not in self._tasks:
+                    self._tasks.add(symbol)
+                    nursery.start_soon(self._keep_read, symbol, heartbeat)
+            await change()
 
     async def _keep_read(self, symbol: str, heartbeat: Heartbeat) -> None:
         """Read a symbol whenever it is due, for as long as it is a candidate or a fill is unexplained."""

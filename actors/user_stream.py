@@ -46,7 +46,7 @@ from exchange.errors import (
 )
 from exchange.protocol import Exchange, Frame, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, Fill, ListenKeyExpired, read_event
+from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, read_event
 
 KEEP_ALIVE_SEC = 30 * 60.0
 #: A listen key lives 60 min; one that was not extended for so long may be gone before that is known.
@@ -238,6 +238,8 @@ class UserStream:
                 self._time_push(event.fill.transaction_ms, frame)
                 self._shards[self._shard_of(event.fill.symbol)].send(event.fill)
                 self._fills.send(event.fill)
+            case LeverageChanged():
+                self._shards[self._shard_of(event.change.symbol)].send(event.change)
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
 

@@ -14,6 +14,7 @@ from actors.attempts import Attempts
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
+from brain.fill_memory import FillMemory
 from brain.numbers import plain
 from brain.position import Leg, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
@@ -84,6 +85,7 @@ class LedgerRig:
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
+        self.fill_memory = FillMemory()
 
     def writer(self) -> LedgerWriter:
         log = structlog.get_logger()
@@ -102,7 +104,9 @@ class LedgerRig:
                 log=log,
             ),
             attempts=self.attempts,
-            fill_watch=FillWatch(self.fills, self.exchange, self.store, grace_sec=30, log=log),
+            fill_watch=FillWatch(
+                self.fills, self.exchange, self.store, self.fill_memory, grace_sec=30, log=log
+            ),
             hedge_mode=self.hedge_mode,
             lease=self.lease,
             ledgers_adopted=self.ledgers_adopted,
