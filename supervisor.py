@@ -25,6 +25,7 @@ from actors.cadence import Cadence
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
+from actors.exchange_lead import ExchangeLead
 from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
@@ -176,6 +177,7 @@ def service_tree(
     Without `mark_prices`, mark prices come with REST reads alone.
     """
     latency = ReadLatency()
+    lead = ExchangeLead()
 
     async def read_positions() -> PositionsRead:
         read = await exchange.positions()
@@ -256,6 +258,7 @@ def service_tree(
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
             exchange_ms=exchange.exchange_ms,
+            lead=lead,
             audit_max_age_sec=settings.audit_max_age_sec,
             book=flows.book,
             changes=flows.changes,

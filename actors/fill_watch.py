@@ -74,13 +74,14 @@ class FillWatch:
         return self._memory.filled_until(symbol, order_id, exchange_ms)
 
     async def filled_until(
-        self, symbol: str, order_id: str, exchange_ms: int, heartbeat: Heartbeat
+        self, symbol: str, order_id: str, exchange_ms: int, heartbeat: Heartbeat, *, waited_sec: float
     ) -> Decimal:
         """What the order had filled by `exchange_ms` (contracts): from the stream, else from the exchange.
 
-        Waits for the exchange if need be: a guess would count a fill twice or not at all.
+        Waits for the exchange if need be: a guess would count a fill twice or not at all. `waited_sec` ago
+        the order's result came: a push that is not here soon after that was told to nobody here.
         """
-        with trio.move_on_after(_PUSH_WITHIN_SEC):
+        with trio.move_on_after(max(_PUSH_WITHIN_SEC - waited_sec, 0)):
             while (filled := self._memory.filled_until(symbol, order_id, exchange_ms)) is None:
                 await self._told.park()
             return filled

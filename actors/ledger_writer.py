@@ -251,7 +251,10 @@ class LedgerWriter:
                 continue  # Nothing was ever filled on this leg when it was adopted.
             filled = watch.told_until(result.symbol, order.order_id, until_ms)
             if filled is None and order.order_id not in state.orders:
-                filled = await watch.filled_until(result.symbol, order.order_id, until_ms, heartbeat)
+                waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
+                filled = await watch.filled_until(
+                    result.symbol, order.order_id, until_ms, heartbeat, waited_sec=waited_sec
+                )
             if filled is not None:
                 contained[order.order_id] = filled
         return contained

@@ -59,6 +59,7 @@ class ShardPositions:
         is_mine: Callable[[str], bool],
         *,
         exchange_ms: Callable[[Moment], int],
+        lead: ExchangeLead,
         audit_max_age_sec: float,
         book: SnapshotBook,
         changes: Conflating[SnapshotChanged],
@@ -67,7 +68,8 @@ class ShardPositions:
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
-        """`audit_max_age_sec`: how long after its last read the stream alone vouches for a symbol."""
+        """`lead` is shared with the other shards: it is one exchange. `audit_max_age_sec`: how long after a
+        symbol's last read the stream alone vouches for it."""
         self.is_mine = is_mine
         #: The symbols that are read again and again, so that the stream may vouch for them meanwhile.
         self.audited_symbols: Container[str] | None = None
@@ -87,7 +89,7 @@ class ShardPositions:
         self._states: dict[str, SymbolState] = {}
         self._read_sent: dict[str, Moment] = {}
         self._published: dict[str, BookEntry] = {}
-        self._lead = ExchangeLead()
+        self._lead = lead
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._disagreements: list[Disagreement] = []
@@ -209,6 +211,8 @@ class ShardPositions:
             case StreamLost(epoch):
                 if epoch >= self._epoch:
                     self._stream_since, self.stream_proven = None, False
+                    # What would have explained these was perhaps lost with the connection.
+                    self._disagreements.clear()
                     self._stirred.unpark_all()
 
     def _apply_proof(self, as_of: Moment) -> None:

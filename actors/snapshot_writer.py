@@ -14,6 +14,9 @@ from store.protocol import SnapshotStore
 from store.records import SnapshotWrite
 
 _PAUSE_SEC = 0.1
+#: A burst of fills is written once: the position in the middle of it was true for no longer than its time is
+#: known exactly.
+_BURST_SEC = 0.003
 SNAPSHOT_TTL_SEC = 3600
 
 
@@ -76,6 +79,7 @@ class SnapshotWriter:
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
             if self._changed:
+                await trio.sleep(_BURST_SEC)
                 await self._write_whole(fence)
             elif self._proven:
                 await self._write_proofs(fence)

@@ -239,7 +239,7 @@ class UserStream:
                 self._shards[self._shard_of(event.fill.symbol)].send(event.fill)
                 self._fills.send(event.fill)
             case LeverageChanged():
-                self._shards[self._shard_of(event.change.symbol)].send(event.change)
+                pass
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
 

@@ -31,10 +31,12 @@ class Holding(msgspec.Struct, frozen=True):
 
     @property
     def amount_text(self) -> str:
+        """What is held, as text without an exponent."""
         return f"{self.amount:f}"
 
     @property
     def step_text(self) -> str:
+        """The step, as text without an exponent."""
         return f"{self.step:f}"
 
 

@@ -14,7 +14,7 @@ import msgspec
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
 from bench.key_watch import KeyWatch
-from bench.plans import GROUP, PERMIT_PREFIX, PLANS, fields
+from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child, free_port
 from bench.redis_socket import BlockingRedis
 from bench.sizes import Sizes
@@ -23,6 +23,8 @@ RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
 """What the predecessor kept fresh."""
 
+_LONGEST_BURST_SEC = 60.0
+_LOOK_SEC = 0.002
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
 
 
@@ -80,6 +82,15 @@ def session(stage: Stage, contender: str) -> Iterator[Session]:
         if contender in _MODULES:
             running.enter_context(_floor(stage, contender, RESULTS))
         yield Session(stage, contender, redis, process, cold_start_sec)
+
+
+def wait_until_answered(session: Session, stream: str) -> None:
+    """Wait until every entry of `stream` was delivered and acknowledged. Raises ChildFailedError."""
+    give_up_sec = time.monotonic() + _LONGEST_BURST_SEC
+    while not all_answered(session.redis, stream):
+        if time.monotonic() > give_up_sec:
+            raise session.process.failure(f"has not answered all of {stream} in {_LONGEST_BURST_SEC:g} s")
+        time.sleep(_LOOK_SEC)
 
 
 def _started(running: ExitStack, stage: Stage, contender: str) -> tuple[Child, str | None]:

@@ -7,11 +7,16 @@ from statistics import median
 
 import msgspec
 
+from bench.latency import spread
+
 DAEMON = "daemon"
 FLOOR = "floor"
 BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
 CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
+
+_FOR_P99 = 100
+_FOR_P999 = 1000
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -21,6 +26,17 @@ class Figure(msgspec.Struct, frozen=True):
     measure: str
     unit: str
     value: float
+
+
+def latency_figures(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
+    """The percentiles that so many latencies can tell: p99 from a hundred on, p99.9 from a thousand on."""
+    found = spread(latencies_sec)
+    figures = [Figure(case, "p50", "ms", found.p50)]
+    if found.count >= _FOR_P99:
+        figures.append(Figure(case, "p99", "ms", found.p99))
+    if found.count >= _FOR_P999:
+        figures.append(Figure(case, "p99.9", "ms", found.p999))
+    return figures
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
         raise ValueError("nothing was measured")
     if not 0 < share <= 1:
         raise ValueError(f"not a share: {share}")
-    # Rounded first: 0.999 * 1000 is a little more than 999.
+    # Rounded first: 0.07 * 100 is a little more than 7.
     return ordered[max(math.ceil(round(share * len(ordered), 6)), 1) - 1]
 
 

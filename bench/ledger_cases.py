@@ -8,16 +8,12 @@ from itertools import count
 import msgspec
 
 from bench.account import Holding
-from bench.contenders import RESULTS, Session
-from bench.figures import PREDECESSOR, Figure
+from bench.contenders import RESULTS, Session, wait_until_answered
+from bench.figures import PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
-from bench.latency import spread
-from bench.plans import all_answered
 
 LEDGER_PREFIX = "quantum:position:ledger:"
 
-_LOOK_SEC = 0.005
-_LONGEST_SEC = 60.0
 _BURST = """
 for _, fields in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('XADD', KEYS[1], '*', unpack(fields)) end
 """
@@ -36,21 +32,16 @@ def fill_to_ledger(session: Session) -> list[Figure]:
             holding = held[number % len(held)]
             fields = _result(holding, "BUY" if number // len(held) % 2 else "SELL")
             order_id = fields[fields.index("order_id") + 1]
+            last_order = ("HGET", LEDGER_PREFIX + holding.symbol, "last_order_id")
             begun_sec = time.perf_counter()
             watch.send(("XADD", RESULTS, "*", *fields))
-            while True:
+            latency_sec = None
+            while latency_sec is None or session.redis.command(*last_order) != order_id.encode():
+                # A ledger is also touched when it is renewed.
                 watch.wait_for(holding.symbol)
                 latency_sec = time.perf_counter() - begun_sec
-                # A ledger is also touched when it is renewed.
-                if (
-                    session.redis.command("HGET", LEDGER_PREFIX + holding.symbol, "last_order_id")
-                    == order_id.encode()
-                ):
-                    break
             latencies_sec.append(latency_sec)
-    found = spread(latencies_sec)
-    case = "fill → ledger, one at a time"
-    return [Figure(case, "p50", "ms", found.p50), Figure(case, "p99", "ms", found.p99)]
+    return latency_figures("fill → ledger, one at a time", latencies_sec)
 
 
 def results_throughput(session: Session) -> list[Figure]:
@@ -64,10 +55,7 @@ def results_throughput(session: Session) -> list[Figure]:
     ]
     redis.command("EVAL", _BURST, 1, RESULTS, msgspec.msgpack.encode(results))
     begun_sec = time.perf_counter()
-    while not all_answered(redis, RESULTS):
-        if time.perf_counter() - begun_sec > _LONGEST_SEC:
-            raise session.process.failure(f"did not book {len(results)} results in {_LONGEST_SEC:g} s")
-        time.sleep(_LOOK_SEC)
+    wait_until_answered(session, RESULTS)
     return [Figure("results", "booked", "/s", len(results) / (time.perf_counter() - begun_sec))]
 
 

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from itertools import count
 
 from bench.account import Holding
-from bench.contenders import Session
-from bench.figures import DAEMON, PREDECESSOR, Figure
+from bench.contenders import Session, wait_until_answered
+from bench.figures import DAEMON, PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
-from bench.latency import intended_sec, open_loop_latencies, spread
-from bench.plans import PERMIT_PREFIX, all_answered, check_answers, publish_burst, series
+from bench.latency import intended_sec, open_loop_latencies
+from bench.plans import PERMIT_PREFIX, PLANS, check_answers, publish_burst, series
 from bench.redis_socket import BlockingRedis
 
 _FEW_SYMBOLS = 5
-_LOOK_SEC = 0.005
-_LONGEST_BURST_SEC = 60.0
 _GIVE_UP_SEC = 10.0
 _LEAD_SEC = 0.05
 _ROUND_TRIPS = ("xreadgroup", "evalsha", "eval")
@@ -34,14 +32,20 @@ def one_at_a_time(session: Session) -> list[Figure]:
     _settle(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     latencies_sec: list[float] = []
+    session.redis.command("CONFIG", "RESETSTAT")
     with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
         for plan_id, command in published:
             begun_sec = time.perf_counter()
             watch.send_packed(command)
             watch.wait_for(plan_id)
             latencies_sec.append(time.perf_counter() - begun_sec)
+    calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
-    return _latencies("plan → permit, one at a time", latencies_sec)
+    case = "plan → permit, one at a time"
+    return [
+        *latency_figures(case, latencies_sec),
+        Figure(case, "reads and scripts a plan", "", calls / len(published)),
+    ]
 
 
 def open_loops(session: Session) -> list[Figure]:
@@ -56,7 +60,7 @@ def open_loops(session: Session) -> list[Figure]:
         with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
             latencies_sec = _open_loop(watch, published, rate)
         _check(session, [plan_id for plan_id, _ in published])
-        figures += _latencies(f"plan → permit, open loop, {rate} /s", latencies_sec)
+        figures += latency_figures(f"plan → permit, open loop, {rate} /s", latencies_sec)
     return figures
 
 
@@ -104,12 +108,10 @@ def _throughput(session: Session, held: Sequence[Holding]) -> list[Figure]:
     process_before_sec = session.process.cpu_sec()
     publish_burst(redis, name, held, plans)
     server_before_sec, begun_sec = _server_cpu_sec(redis), time.perf_counter()
-    while not all_answered(redis):
-        if time.perf_counter() - begun_sec > _LONGEST_BURST_SEC:
-            raise session.process.failure(f"did not answer {plans} plans in {_LONGEST_BURST_SEC:g} s")
-        time.sleep(_LOOK_SEC)
+    wait_until_answered(session, PLANS)
     took_sec = time.perf_counter() - begun_sec
     calls, script_sec = _round_trips(redis)
+    calls -= 1  # the burst itself
     process_sec = session.process.cpu_sec() - process_before_sec
     server_sec = _server_cpu_sec(redis) - server_before_sec
     _check(session, [f"{name}{number}" for number in range(plans)])
@@ -132,9 +134,7 @@ def _settle(session: Session, held: Sequence[Holding]) -> None:
     redis = session.redis
     redis.pipeline([("DEL", f"quantum:p33:open:{holding.symbol}") for holding in held])
     publish_burst(redis, _name("settle"), held, len(held))
-    give_up_sec = time.monotonic() + _LONGEST_BURST_SEC
-    while not all_answered(redis) and time.monotonic() < give_up_sec:
-        time.sleep(_LOOK_SEC)
+    wait_until_answered(session, PLANS)
 
 
 def _check(session: Session, plan_ids: Sequence[str]) -> None:
@@ -147,23 +147,15 @@ def _name(case: str) -> str:
     return f"{case}-{next(_numbers)}-"
 
 
-def _latencies(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
-    found = spread(latencies_sec)
-    figures = [Figure(case, "p50", "ms", found.p50), Figure(case, "p99", "ms", found.p99)]
-    if found.count >= 1000:
-        figures.append(Figure(case, "p99.9", "ms", found.p999))
-    return figures
-
-
 def _server_cpu_sec(redis: BlockingRedis) -> float:
     told = _info(redis, "cpu")
     return float(told["used_cpu_sys"]) + float(told["used_cpu_user"])
 
 
 def _round_trips(redis: BlockingRedis) -> tuple[int, float]:
-    """Reads and scripts since the statistics were reset, but the burst's own; and the scripts' seconds."""
+    """Reads and scripts since the statistics were reset, and the scripts' seconds."""
     told = _info(redis, "commandstats")
-    calls, script_sec = -1, 0.0
+    calls, script_sec = 0, 0.0
     for command in _ROUND_TRIPS:
         stat = told.get(f"cmdstat_{command}")
         if stat is not None:

@@ -1,7 +1,8 @@
 """The predecessor's shape: one loop that fetches, reads, decides and logs.
 
-Every cycle reads the position of each candidate, one after another, and only then looks for plans, ten a
-read, until there are none; a plan costs a handful of round trips. `python -m bench.predecessor REDIS_URL
+Whenever the snapshots are 5 s old, the positions of all candidates are read, one after another, before the
+next ten plans are; a plan costs a handful of round trips. Where reading takes longer than 5 s, ten plans a
+cycle are all that is answered. `python -m bench.predecessor REDIS_URL
 REST_URL SYMBOL…`, until SIGTERM.
 """
 
@@ -22,6 +23,7 @@ from bench.account import API_KEY, API_SECRET
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS
 
 _PLANS_A_READ = 10
+_POLL_SEC = 5.0
 _STALE_SEC = 10
 _PERMIT_TTL_SEC = 60
 
@@ -36,13 +38,15 @@ class Predecessor:
 
     def serve(self) -> None:
         """Cycle until the process is stopped."""
+        refreshed_sec = -_POLL_SEC
         while True:
-            for symbol in self._candidates:
-                self._refresh(symbol)
-            while plans := self._read():
-                for entry_id, plan in plans:
-                    self._decide(plan)
-                    self._redis.xack(PLANS, GROUP, entry_id)
+            if time.monotonic() - refreshed_sec >= _POLL_SEC:
+                refreshed_sec = time.monotonic()
+                for symbol in self._candidates:
+                    self._refresh(symbol)
+            for entry_id, plan in self._read():
+                self._decide(plan)
+                self._redis.xack(PLANS, GROUP, entry_id)
 
     def _refresh(self, symbol: str) -> None:
         query = urlencode({"symbol": symbol, "timestamp": int(time.time() * 1000), "recvWindow": 5000})

@@ -30,7 +30,7 @@ FULL = Sizes(
     events=200,
     idle_sec=10.0,
     predecessor_plans=3,
-    predecessor_burst=1_000,
+    predecessor_burst=20,
 )
 
 QUICK = Sizes(

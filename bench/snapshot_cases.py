@@ -6,9 +6,8 @@ import time
 
 from bench.account import oldest_snapshot_sec
 from bench.contenders import Session
-from bench.figures import DAEMON, FLOOR, PREDECESSOR, Figure
+from bench.figures import DAEMON, FLOOR, PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
-from bench.latency import spread
 from bench.processes import child
 
 SNAPSHOT_PREFIX = "quantum:position:snapshot:"
@@ -45,9 +44,7 @@ def _push_latencies(session: Session) -> list[Figure]:
                 if stored is not None and float(stored) == float(amount):
                     break
             latencies_sec.append(latency_sec)
-    found = spread(latencies_sec)
-    case = "trade at the exchange → snapshot in Redis"
-    return [Figure(case, "p50", "ms", found.p50), Figure(case, "p99", "ms", found.p99)]
+    return latency_figures("trade at the exchange → snapshot in Redis", latencies_sec)
 
 
 def idle(session: Session) -> list[Figure]:

@@ -38,7 +38,7 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "if their timestamp is old, somebody publishes old plans again.",
     ),
     Reason.PLAN_ALREADY_SETTLED: ReasonText(
-        "A result for this plan came before its decision: somebody executed, or gave it up, without a permit.",
+        "A result for this plan came before its decision: somebody executed or gave it up without a permit.",
         "Find out who published that result in apply.result; an executor must not act before the permit.",
     ),
     Reason.EVALUATION_FAILED: ReasonText(

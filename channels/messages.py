@@ -39,6 +39,14 @@ class FillObserved(msgspec.Struct, frozen=True):
     received: Moment
 
 
+class LeverageObserved(msgspec.Struct, frozen=True):
+    """The private stream told a symbol's new leverage (`ACCOUNT_CONFIG_UPDATE`)."""
+
+    symbol: str
+    leverage: Decimal
+    received: Moment
+
+
 class StreamConnected(msgspec.Struct, frozen=True):
     """A private stream connection stands since `since`; no event after that is missed while it lives.
 
@@ -78,7 +86,15 @@ class MarkPrices(msgspec.Struct, frozen=True):
 
 
 #: What the streams tell a snapshot fetcher. Told in the order in which it came to be known.
-ShardMessage = PositionObserved | FillObserved | StreamConnected | StreamProven | StreamLost | MarkPrices
+ShardMessage = (
+    PositionObserved
+    | FillObserved
+    | LeverageObserved
+    | StreamConnected
+    | StreamProven
+    | StreamLost
+    | MarkPrices
+)
 
 
 class OnDemandRead(msgspec.Struct, frozen=True):

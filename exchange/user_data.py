@@ -13,7 +13,7 @@ import msgspec
 
 from brain.numbers import ZERO
 from brain.position import Leg, LegPosition
-from channels import FillObserved, PositionObserved
+from channels import FillObserved, LeverageObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite
 from exchange.protocol import Frame
@@ -24,7 +24,8 @@ T = TypeVar("T")
 class AccountUpdate(msgspec.Struct, frozen=True):
     """`ACCOUNT_UPDATE`: the positions that changed; none for transfers, funding of cross positions and such.
 
-    `reason` is the event's `m`, for instance `ORDER`; `transaction_ms` its `T`.
+    `reason` is the event's `m`, for instance `ORDER`; `transaction_ms` its `T`. What the positions are does
+    not depend on the reason: funding fees and margin transfers of isolated positions show them unchanged.
     """
 
     reason: str
@@ -41,8 +42,7 @@ class Fill(msgspec.Struct, frozen=True):
 class LeverageChanged(msgspec.Struct, frozen=True):
     """`ACCOUNT_CONFIG_UPDATE` with a symbol's new leverage."""
 
-    symbol: str
-    leverage: Decimal
+    change: LeverageObserved
 
 
 class ListenKeyExpired(msgspec.Struct, frozen=True):
@@ -138,7 +138,7 @@ def read_event(frame: Frame) -> tuple[str, UserEvent]:
             return label, _order_update(_decode(_ORDER_TRADE_UPDATE, raw, event_type), frame)
         case "ACCOUNT_CONFIG_UPDATE":
             change = _decode(_ACCOUNT_CONFIG_UPDATE, raw, event_type).ac
-            return label, OtherEvent() if change is None else LeverageChanged(change.s, change.l)
+            return label, OtherEvent() if change is None else _leverage_changed(change, frame)
         case "listenKeyExpired":
             return label, ListenKeyExpired()
         case _:
@@ -170,7 +170,17 @@ def _exact(number: Decimal, what: str) -> Decimal:
         raise UnreadableEvent(f"{what}: {error}") from None
 
 
+def _leverage_changed(change: _Leverage, frame: Frame) -> LeverageChanged:
+    leverage = _exact(change.l, "ACCOUNT_CONFIG_UPDATE")
+    return LeverageChanged(LeverageObserved(change.s, leverage, frame.received))
+
+
 def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
+    """The legs that the account's mode has.
+
+    An account in hedge mode may also be told the BOTH leg that it cannot trade: that flat row is left out.
+    """
+    hedged = {change.s for change in event.a.P if change.ps is not Leg.BOTH}
     return AccountUpdate(
         reason=event.a.m,
         transaction_ms=event.T,
@@ -186,6 +196,7 @@ def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
                 frame.received,
             )
             for change in event.a.P
+            if change.ps is not Leg.BOTH or change.s not in hedged or change.pa != 0
         ),
     )
 

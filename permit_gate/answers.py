@@ -44,7 +44,8 @@ class Terms:
     `safe_quantity` is in contracts: on a close, what may be closed; 0 on an open or add, where the plan's own
     quantity holds; 0 on `none` (a stop loss update), where nothing may be executed. `order_side` is `BUY` or
     `SELL`, `leg` `BOTH`, `LONG` or `SHORT`, `position_side` `LONG`, `SHORT` or `FLAT`: None where the permit
-    does not tell. `created_at_sec` is the issuer's wall clock.
+    does not tell. `plan_quantity` is what the plan asked for when it was decided, None where the permit does
+    not tell. `created_at_sec` is the issuer's wall clock.
     """
 
     kind: Kind
@@ -53,12 +54,19 @@ class Terms:
     order_side: str | None
     leg: str | None
     position_side: str | None
+    plan_quantity: Decimal | None
     created_at_sec: Decimal
     issued_by: str | None
 
     def order_quantity(self, plan_quantity: Decimal) -> Decimal:
-        """How much to order, in contracts: `plan_quantity` counts on an open or add only."""
-        return plan_quantity if self.kind in (Kind.OPEN, Kind.ADD) else self.safe_quantity
+        """How much to order, in contracts: `plan_quantity` counts on an open or add only.
+
+        And never more than was decided on: the same plan id published again with a larger quantity finds
+        the permit of the smaller one.
+        """
+        if self.kind not in (Kind.OPEN, Kind.ADD):
+            return self.safe_quantity
+        return plan_quantity if self.plan_quantity is None else min(plan_quantity, self.plan_quantity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def _terms(members: Mapping[str, object]) -> Terms:
         order_side=_text(members, "order_side"),
         leg=_text(members, "leg"),
         position_side=_text(members, "side"),
+        plan_quantity=_quantity(members, "plan_qty") if members.get("plan_qty") is not None else None,
         created_at_sec=created_at,
         issued_by=_text(members, "issued_by"),
     )

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
+from actors.exchange_lead import ExchangeLead
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
@@ -123,6 +124,7 @@ class FetcherRig:
             0,
             lambda _symbol: True,
             exchange_ms=self.exchange.exchange_ms,
+            lead=ExchangeLead(),
             audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,

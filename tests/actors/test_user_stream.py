@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,6 +11,7 @@ from trio.testing import MockClock
 from channels import (
     Count,
     FillObserved,
+    LeverageObserved,
     PositionObserved,
     SetGauge,
     StreamConnected,
@@ -200,18 +203,59 @@ async def test_an_unreadable_frame_or_an_expired_key_loses_trust_at_once(
         assert again.opened_sec - told_sec < 1.0
 
 
-async def test_unknown_events_are_counted_and_change_nothing(
+async def test_events_of_no_interest_are_counted_and_change_nothing(
     autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with rig.running():
         line = await binance.connected()
-        for payload in ({"e": "TRADE_LITE"}, {"e": "ALGO_UPDATE"}, {"e": "NEW_IN_2031"}):
-            line.tell(dict(payload))
+        for event_type in ("TRADE_LITE", "ALGO_UPDATE", "NEW_IN_2031", "MARGIN_CALL", "NEWER_STILL"):
+            line.tell({"e": event_type, "E": 1})
+        line.tell({"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 1, "ai": {"j": True}})
         await rig.tells(StreamProven, 3)
         events = await rig.metrics.receive_all()
-        for label in ("TRADE_LITE", "ALGO_UPDATE", "other"):
-            assert Count("p33_stream_events_total", (label,)) in events
-        assert not rig.all_told(StreamLost)
+        counted = {
+            label: events.count(Count("p33_stream_events_total", (label,)))
+            for label in ("TRADE_LITE", "ALGO_UPDATE", "MARGIN_CALL", "ACCOUNT_CONFIG_UPDATE", "other")
+        }
+        assert counted == {
+            "TRADE_LITE": 1,
+            "ALGO_UPDATE": 1,
+            "MARGIN_CALL": 1,
+            "ACCOUNT_CONFIG_UPDATE": 1,
+            "other": 2,
+        }
+        for shard in range(SHARDS):
+            assert {type(message) for message in rig.told[shard]} == {StreamConnected, StreamProven}
+
+
+async def test_an_account_update_without_positions_is_a_push_that_moves_nothing(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with rig.running():
+        line = await binance.connected()
+        for reason in ("FUNDING_FEE", "DEPOSIT", "ASSET_TRANSFER", "A_REASON_OF_2031"):
+            account = {"m": reason, "B": [{"a": "USDT", "wb": "1"}], "P": []}
+            line.tell({"e": "ACCOUNT_UPDATE", "E": 1, "T": binance.true_ms() - 700, "a": account})
+        await rig.tells(StreamProven, 3)
+        for shard in range(SHARDS):
+            assert {type(message) for message in rig.told[shard]} == {StreamConnected, StreamProven}
+        # It tells how slow pushes are, as any other.
+        status = rig.status.value
+        assert status is not None
+        assert status.allowance_sec == pytest.approx(0.7, abs=0.01)
+
+
+async def test_a_changed_leverage_goes_to_its_shard_and_nowhere_else(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with rig.running():
+        line = await binance.connected()
+        changed = {"s": "ETHUSDT", "l": 7}
+        line.tell({"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": binance.true_ms(), "ac": changed})
+        told = await rig.tells(LeverageObserved, shard=shard_of("ETHUSDT"))
+        assert (told.symbol, told.leverage) == ("ETHUSDT", Decimal(7))
+        assert sum(len(rig.all_told(LeverageObserved, shard)) for shard in range(SHARDS)) == 1
+        assert Count("p33_stream_events_total", ("ACCOUNT_CONFIG_UPDATE",)) in await rig.metrics.receive_all()
 
 
 async def test_a_closed_connection_loses_trust_after_what_it_told(

@@ -10,7 +10,16 @@ import pytest
 import trio
 
 from brain.moment import Moment
-from channels import FillObserved, PositionObserved, StreamConnected, StreamLost, StreamProven
+from brain.position import Leg
+from channels import (
+    Count,
+    FillObserved,
+    LeverageObserved,
+    PositionObserved,
+    StreamConnected,
+    StreamLost,
+    StreamProven,
+)
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
 from simulator import RunningSimulator, SimulatedExchange, outside, running
@@ -77,6 +86,71 @@ async def test_a_change_of_position_is_told_within_fifty_milliseconds_and_withou
         assert position.position.update_time_ms == truth.transaction_time_ms
         assert (fill.order_id, fill.cumulative) == (str(truth.order_id), Decimal("0.25"))
         assert rest_reads(simulator) == asked
+
+
+@pytest.mark.parametrize("all_legs_shown", [False, True])
+async def test_in_hedge_mode_each_leg_is_told_apart(
+    simulator: RunningSimulator, all_legs_shown: bool
+) -> None:
+    exchange, shard = simulator.exchange, shard_of("BTCUSDT")
+    exchange.set_hedge_mode(True)
+    exchange.faults.account_update_shows_all_legs = all_legs_shown
+    async with listening(simulator) as rig:
+        outside.move_position(exchange, "BTCUSDT", target=Decimal("0.5"), position_side="LONG")
+        outside.move_position(exchange, "BTCUSDT", target=Decimal("-0.2"), position_side="SHORT")
+        # The short leg comes with the first update too, where the legs are always shown together.
+        last = await rig.tells(PositionObserved, 4 if all_legs_shown else 2, shard)
+        assert (last.position.leg, last.position.amount) == (Leg.SHORT, Decimal("-0.2"))
+        told = rig.all_told(PositionObserved, shard)
+        assert Leg.BOTH not in {each.position.leg for each in told}
+        assert {each.position.amount for each in told if each.position.leg is Leg.LONG} == {Decimal("0.5")}
+        fills = [await rig.tells(FillObserved, number, shard) for number in (1, 2)]
+        assert [fill.leg for fill in fills] == [Leg.LONG, Leg.SHORT]
+
+
+@pytest.mark.parametrize(
+    ("cause", "client_order_id"),
+    [
+        ("liquidation", "autoclose-"),
+        ("adl", "adl_autoclose"),
+        ("settlement", "settlement_autoclose-"),
+        ("stop", "stop_"),
+    ],
+)
+async def test_what_nobody_ordered_is_told_as_position_and_fill(
+    simulator: RunningSimulator, cause: outside.Cause, client_order_id: str
+) -> None:
+    shard = shard_of("BTCUSDT")
+    async with listening(simulator) as rig:
+        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("0.5"))
+        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(0), cause=cause)
+        position = await rig.tells(PositionObserved, 2, shard)
+        fill = await rig.tells(FillObserved, 2, shard)
+        assert position.position.amount == 0
+        assert fill.client_order_id.startswith(client_order_id)
+        assert (fill.order_side, fill.cumulative) == ("SELL", Decimal("0.5"))
+        # A later ping's proof comes behind every event of the move.
+        await rig.tells(StreamProven, len(rig.all_told(StreamProven)) + 2)
+        counted = await rig.metrics.receive_all()
+        algo_updates = counted.count(Count("p33_stream_events_total", ("ALGO_UPDATE",)))
+        assert algo_updates == (2 if cause == "stop" else 0)
+        assert not rig.all_told(StreamLost)
+
+
+async def test_a_changed_leverage_is_told_and_a_balance_without_positions_is_not(
+    simulator: RunningSimulator,
+) -> None:
+    async with listening(simulator) as rig:
+        outside.change_balance(simulator.exchange, "FUNDING_FEE", Decimal("-1.25"))
+        outside.set_leverage(simulator.exchange, "ETHUSDT", 9)
+        told = await rig.tells(LeverageObserved, shard=shard_of("ETHUSDT"))
+        assert (told.symbol, told.leverage) == ("ETHUSDT", Decimal(9))
+        assert not rig.all_told(PositionObserved, shard_of("ETHUSDT"))
+        counted = await rig.metrics.receive_all()
+        assert Count("p33_stream_events_total", ("ACCOUNT_UPDATE",)) in counted
+        outside.change_balance(simulator.exchange, "MARGIN_TRANSFER", Decimal(5), symbol="ETHUSDT")
+        unchanged = await rig.tells(PositionObserved, shard=shard_of("ETHUSDT"))
+        assert unchanged.position.amount == 0
 
 
 async def test_every_proof_comes_behind_all_that_had_happened_by_then(

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench.figures import BRIDGE, DAEMON, FLOOR, Figure, Row, rows
+from bench.figures import BRIDGE, DAEMON, FLOOR, Figure, Row, latency_figures, rows
 from bench.report import Circumstances, as_json, print_table
 
 _TOLD = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0)
@@ -39,6 +39,11 @@ def test_a_ratio_is_the_daemon_over_the_other() -> None:
     assert row.ratio_to(FLOOR) == 1.5
     assert row.ratio_to(BRIDGE) is None
     assert row.ratio_to("nobody") is None
+
+
+def test_few_latencies_do_not_pretend_to_know_their_tail() -> None:
+    shown = [[figure.measure for figure in latency_figures("", [0.001] * count)] for count in (99, 100, 1000)]
+    assert shown == [["p50"], ["p50", "p99"], ["p50", "p99", "p99.9"]]
 
 
 def test_the_json_holds_values_and_ratios() -> None:

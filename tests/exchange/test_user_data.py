@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from brain.moment import Moment
 from brain.position import Leg, LegPosition
-from channels import FillObserved, PositionObserved
+from channels import FillObserved, LeverageObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.protocol import Frame
 from exchange.user_data import (
@@ -78,12 +78,64 @@ def test_an_account_update_tells_the_changed_positions_at_its_transaction_time()
     )
 
 
-def test_an_account_update_without_positions_is_read() -> None:
-    assert read(account_update(reason="FUNDING_FEE"))[1] == AccountUpdate(
-        "FUNDING_FEE", 1_700_000_000_450, ()
-    )
-    without_list = {"e": "ACCOUNT_UPDATE", "E": 1, "T": 2, "a": {"m": "DEPOSIT", "B": []}}
-    assert read(without_list)[1] == AccountUpdate("DEPOSIT", 2, ())
+REASONS = [
+    "DEPOSIT",
+    "WITHDRAW",
+    "ORDER",
+    "FUNDING_FEE",
+    "WITHDRAW_REJECT",
+    "ADJUSTMENT",
+    "INSURANCE_CLEAR",
+    "ADMIN_DEPOSIT",
+    "ADMIN_WITHDRAW",
+    "MARGIN_TRANSFER",
+    "MARGIN_TYPE_CHANGE",
+    "ASSET_TRANSFER",
+    "OPTIONS_PREMIUM_FEE",
+    "OPTIONS_SETTLE_PROFIT",
+    "AUTO_EXCHANGE",
+    "COIN_SWAP_DEPOSIT",
+    "COIN_SWAP_WITHDRAW",
+    "A_REASON_OF_2031",
+]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_an_account_update_is_read_whatever_its_reason_and_with_or_without_positions(reason: str) -> None:
+    assert read(account_update(reason=reason))[1] == AccountUpdate(reason, 1_700_000_000_450, ())
+    without_list = {"e": "ACCOUNT_UPDATE", "E": 1, "T": 2, "a": {"m": reason, "B": []}}
+    assert read(without_list)[1] == AccountUpdate(reason, 2, ())
+    isolated = {"s": "BTCUSDT", "pa": "0.5", "ep": "60000", "mt": "isolated", "iw": "12.5", "ps": "BOTH"}
+    _, told = read(account_update(isolated, reason=reason))
+    assert isinstance(told, AccountUpdate)
+    (position,) = told.positions
+    assert position.position == LegPosition(Leg.BOTH, Decimal("0.5"), Decimal(60000), 1_700_000_000_450)
+
+
+def legs_told(*changes: tuple[str, str, str]) -> list[tuple[str, Leg, Decimal]]:
+    """What is read of an account update of these symbols, legs and amounts."""
+    rows = [{"s": symbol, "ps": leg, "pa": amount, "ep": "1"} for symbol, leg, amount in changes]
+    _, told = read(account_update(*rows))
+    assert isinstance(told, AccountUpdate)
+    return [(each.symbol, each.position.leg, each.position.amount) for each in told.positions]
+
+
+def test_the_flat_both_leg_that_hedge_mode_shows_beside_its_own_is_left_out() -> None:
+    # The documentation's own example of the event lists all three.
+    assert legs_told(
+        ("BTCUSDT", "BOTH", "0"),
+        ("BTCUSDT", "LONG", "20"),
+        ("BTCUSDT", "SHORT", "-10"),
+        ("ETHUSDT", "BOTH", "0"),
+        ("XRPUSDT", "BOTH", "3"),
+        ("XRPUSDT", "LONG", "1"),
+    ) == [
+        ("BTCUSDT", Leg.LONG, Decimal(20)),
+        ("BTCUSDT", Leg.SHORT, Decimal(-10)),
+        ("ETHUSDT", Leg.BOTH, Decimal(0)),
+        ("XRPUSDT", Leg.BOTH, Decimal(3)),
+        ("XRPUSDT", Leg.LONG, Decimal(1)),
+    ]
 
 
 @pytest.mark.parametrize("execution", ["TRADE", "CALCULATED"])
@@ -115,15 +167,43 @@ def test_a_combined_streams_wrapping_changes_nothing() -> None:
     assert read({"stream": "a-listen-key", "data": bare}) == read(bare)
 
 
+@pytest.mark.parametrize("order_id", ["autoclose-12", "adl_autoclose", "settlement_autoclose-7", "stop_1"])
+def test_a_fill_that_nobody_ordered_is_known_by_its_client_order_id(order_id: str) -> None:
+    _, event = read(order_update(c=order_id))
+    assert isinstance(event, Fill)
+    assert event.fill.client_order_id == order_id
+
+
 def test_leverage_expiry_and_events_of_no_interest() -> None:
     config = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ac": {"s": "BTCUSDT", "l": 25}}
-    assert read(config) == ("ACCOUNT_CONFIG_UPDATE", LeverageChanged("BTCUSDT", Decimal(25)))
+    changed = LeverageChanged(LeverageObserved("BTCUSDT", Decimal(25), ARRIVED))
+    assert read(config) == ("ACCOUNT_CONFIG_UPDATE", changed)
     multi_asset = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ai": {"j": True}}
     assert read(multi_asset)[1] == OtherEvent()
-    expired = {"e": "listenKeyExpired", "E": "1736996475556", "listenKey": "k"}
-    assert read(expired) == ("listenKeyExpired", ListenKeyExpired())
-    assert read({"e": "TRADE_LITE", "E": 1, "s": "BTCUSDT"}) == ("TRADE_LITE", OtherEvent())
-    assert read({"e": "SOMETHING_OF_2031", "x": {}}) == ("other", OtherEvent())
+    for time in ("1736996475556", 1736996475556):
+        expired = {"e": "listenKeyExpired", "E": time, "listenKey": "k"}
+        assert read(expired) == ("listenKeyExpired", ListenKeyExpired())
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        "TRADE_LITE",
+        "ALGO_UPDATE",
+        "MARGIN_CALL",
+        "CONDITIONAL_ORDER_TRIGGER_REJECT",
+        "STRATEGY_UPDATE",
+        "GRID_UPDATE",
+    ],
+)
+def test_documented_events_of_no_interest_are_counted_by_name_whatever_they_hold(event_type: str) -> None:
+    event = {"e": event_type, "E": 1, "T": "soon", "o": {"s": 5}, "a": None, "s": []}
+    assert read(event) == (event_type, OtherEvent())
+
+
+@pytest.mark.parametrize("event_type", ["SOMETHING_OF_2031", "account_update", "ACCOUNT_UPDATE "])
+def test_unknown_events_are_counted_together(event_type: str) -> None:
+    assert read({"e": event_type, "T": "soon", "a": 5}) == ("other", OtherEvent())
 
 
 @pytest.mark.parametrize(
@@ -142,6 +222,8 @@ def test_leverage_expiry_and_events_of_no_interest() -> None:
         '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1e30"}]}}',
         '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1","ps":"UP"}]}}',
         '{"e":"ORDER_TRADE_UPDATE","T":1,"o":{"s":"X","x":"TRADE"}}',
+        '{"e":"ACCOUNT_CONFIG_UPDATE","T":1,"ac":{"s":"X"}}',
+        '{"e":"ACCOUNT_CONFIG_UPDATE","T":1,"ac":{"s":"X","l":"NaN"}}',
         b"\xff\xfe",
         b'{"e":"\xff"}',
     ],

@@ -12,13 +12,12 @@ from tests.integration.waiting import until
 
 ACTORS = (
     "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "mark_prices",
-    "snapshot_fetcher_0", "snapshot_fetcher_1", "snapshot_fetcher_2", "snapshot_fetcher_3",
-    "ledger_writer", "permit_evaluator", "gate_reporter",
+    "snapshot_fetcher_0", "snapshot_fetcher_1", "ledger_writer", "permit_evaluator", "gate_reporter",
 )  # fmt: skip
 
 
 async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningSimulator) -> None:
-    async with running_service(redis_server, simulator) as service:
+    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         assert tuple(service.actors()) == ACTORS
 
 
@@ -27,7 +26,7 @@ async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answe
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
 ) -> None:
     exchange = simulator.exchange
-    async with running_service(redis_server, simulator) as service:
+    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")
         exchange.faults.rest_latency_ms = 100
@@ -57,7 +56,7 @@ async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answe
 async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_are_back(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
-    async with running_service(redis_server, simulator) as service:
+    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         for number, actor in enumerate(("user_stream", "snapshot_fetcher_0", "permit_evaluator")):
             service.strike(actor)
             symbol = SYMBOLS[number]
@@ -72,7 +71,7 @@ async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_bo
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     rounds = 6
-    async with running_service(redis_server, simulator) as service:
+    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         for number in range(rounds):
             service.strike(("permit_evaluator", "ledger_writer")[number % 2])
             for symbol in SYMBOLS[:4]:

@@ -39,6 +39,19 @@ def test_on_an_open_or_add_the_plans_own_quantity_holds(kind: str) -> None:
     assert read.terms.order_quantity(Decimal("1.5")) == Decimal("1.5")
 
 
+@pytest.mark.parametrize("kind", ["open", "add"])
+def test_a_plan_published_again_with_more_orders_no_more_than_was_decided_on(kind: str) -> None:
+    read = _read(p33_permit(_PLAN, kind=kind, safe_close_qty=0, safe_qty=0, plan_qty=0.5))
+    assert isinstance(read, Yes) and read.terms is not None
+    assert read.terms.order_quantity(Decimal("1.5")) == Decimal("0.5")
+    assert read.terms.order_quantity(Decimal("0.2")) == Decimal("0.2")
+
+
+def test_a_plan_quantity_that_is_no_number_makes_the_permit_unusable() -> None:
+    text = p33_permit(_PLAN, kind="open", safe_close_qty=0, safe_qty=0, plan_qty="much")
+    assert _refusal(text) is Refusal.PERMIT_UNREADABLE
+
+
 def test_on_a_close_the_safe_quantity_holds_whatever_the_plan_says() -> None:
     read = _read(p33_permit(_PLAN))
     assert isinstance(read, Yes) and read.terms is not None

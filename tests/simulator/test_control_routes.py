@@ -60,6 +60,8 @@ async def test_faults_are_patched_read_and_cleared(simulator: RunningSimulator, 
         ("/order", '{"symbol": "BTCUSDT", "order_id": 1}'),
         ("/leverage", '{"symbol": "BTCUSDT", "leverage": 500}'),
         ("/ban", "not json"),
+        ("/balance", '{"amount": "1", "reason": "FUNDING"}'),
+        ("/balance", '{"amount": "1", "symbol": "NOSUCHUSDT"}'),
     ],
 )
 async def test_a_control_that_does_not_fit_is_refused_and_changes_nothing(

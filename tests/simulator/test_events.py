@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
 from simulator import SimulatedExchange
 from simulator.errors import ApiError
-from simulator.outside import Cause, change_balance, move_position, send_frame, set_leverage
+from simulator.outside import (
+    BalanceReason,
+    Cause,
+    change_balance,
+    move_position,
+    send_frame,
+    set_leverage,
+)
 from tests.simulator.clients import HandClock, Recorder, market
 
 
@@ -70,6 +78,22 @@ def test_only_the_changed_leg_is_told(exchange: SimulatedExchange) -> None:
     exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
     positions = recorder.payloads("ACCOUNT_UPDATE")[0]["a"]["P"]
     assert [(position["ps"], position["pa"]) for position in positions] == [("SHORT", "-0.010")]
+
+
+def test_hedge_mode_can_show_all_legs_as_the_documentation_does(exchange: SimulatedExchange) -> None:
+    exchange.faults.account_update_shows_all_legs = True
+    recorder = Recorder(exchange)
+    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_market_order(market("SELL", "0.038"))
+    exchange.set_hedge_mode(True)
+    exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
+    one_way, _, hedged = (event["a"]["P"] for event in recorder.payloads("ACCOUNT_UPDATE"))
+    assert [(position["ps"], position["pa"]) for position in one_way] == [("BOTH", "0.038")]
+    assert [(position["ps"], position["pa"]) for position in hedged] == [
+        ("BOTH", "0.000"),
+        ("LONG", "0.000"),
+        ("SHORT", "-0.010"),
+    ]
 
 
 def test_events_of_one_type_are_in_order_of_transaction_time_even_in_a_burst(
@@ -150,6 +174,52 @@ def test_a_funding_fee_is_an_account_update_without_positions(exchange: Simulate
     assert (event["a"]["m"], event["a"]["P"]) == ("FUNDING_FEE", [])
     assert event["a"]["B"][0]["bc"] == "-1.25000000"
     assert exchange.wallet_balance == before - Decimal("1.25")
+
+
+@pytest.mark.parametrize("reason", get_args(BalanceReason))
+def test_every_documented_reason_can_be_told_with_and_without_the_unchanged_position(
+    exchange: SimulatedExchange, reason: BalanceReason
+) -> None:
+    exchange.place_market_order(market("BUY", "0.038"))
+    recorder = Recorder(exchange)
+    change_balance(exchange, reason, Decimal(3))
+    change_balance(exchange, reason, Decimal(-3), symbol="BTCUSDT")
+    without, with_position = (event["a"] for event in recorder.payloads("ACCOUNT_UPDATE"))
+    assert (without["m"], with_position["m"]) == (reason, reason)
+    assert without["P"] == []
+    assert [(row["s"], row["pa"]) for row in with_position["P"]] == [("BTCUSDT", "0.038")]
+    assert ("S" in with_position, "S" in without) == (reason == "FUNDING_FEE", False)
+    assert len(exchange.history.changes("BTCUSDT")) == 1
+
+
+def test_an_update_of_an_unchanged_position_has_a_transaction_time_of_its_own(
+    exchange: SimulatedExchange,
+) -> None:
+    recorder = Recorder(exchange)
+    exchange.place_market_order(market("BUY", "0.038"))
+    change_balance(exchange, "MARGIN_TRANSFER", Decimal(1), symbol="BTCUSDT")
+    exchange.place_market_order(market("BUY", "0.038"))
+    times = [event["T"] for event in recorder.payloads("ACCOUNT_UPDATE")]
+    assert times == sorted(set(times))
+
+
+def test_a_stop_order_is_told_as_a_conditional_order_around_its_fill(exchange: SimulatedExchange) -> None:
+    exchange.place_market_order(market("BUY", "0.038"))
+    recorder = Recorder(exchange)
+    order = move_position(exchange, "BTCUSDT", target=Decimal(0), cause="stop")
+    assert order is not None
+    types = [event["e"] for event in recorder.payloads()]
+    assert types == [
+        "ORDER_TRADE_UPDATE",
+        "ALGO_UPDATE",
+        "TRADE_LITE",
+        "ORDER_TRADE_UPDATE",
+        "ACCOUNT_UPDATE",
+        "ALGO_UPDATE",
+    ]
+    triggered, finished = (event["o"] for event in recorder.payloads("ALGO_UPDATE"))
+    assert (triggered["X"], triggered["aq"]) == ("TRIGGERED", "0.000")
+    assert (finished["X"], finished["aq"], finished["ai"]) == ("FINISHED", "0.038", str(order.order_id))
 
 
 def test_a_leverage_change_is_announced(exchange: SimulatedExchange) -> None:

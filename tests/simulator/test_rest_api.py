@@ -9,7 +9,7 @@ import pytest
 from simulator import RestApi, RestRequest, RestResponse, SimulatedExchange
 from simulator.outside import move_position, set_leverage
 from simulator.parameters import signature
-from tests.simulator.clients import HandClock, ask, ask_again, error_code, market, signed_query
+from tests.simulator.clients import HandClock, Recorder, ask, ask_again, error_code, market, signed_query
 
 POSITIONS = "/fapi/v2/positionRisk"
 
@@ -267,3 +267,21 @@ def test_the_position_mode_is_changed_over_rest(exchange: SimulatedExchange) -> 
     assert ask(exchange, "POST", path, dualSidePosition="true").status == 200
     assert exchange.hedge_mode
     assert error_code(ask(exchange, "POST", path, dualSidePosition="true")) == -4059
+
+
+def test_the_leverage_is_changed_over_rest_and_announced(exchange: SimulatedExchange) -> None:
+    recorder = Recorder(exchange)
+    answer = ask(exchange, "POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=21)
+    assert msgspec.json.decode(answer.body) == {
+        "symbol": "BTCUSDT",
+        "leverage": 21,
+        "maxNotionalValue": "20000000",
+    }
+    assert recorder.payloads("ACCOUNT_CONFIG_UPDATE")[0]["ac"] == {"s": "BTCUSDT", "l": 21}
+    (row,) = msgspec.json.decode(ask(exchange, "GET", "/fapi/v2/positionRisk", symbol="BTCUSDT").body)
+    assert row["leverage"] == "21"
+    for leverage in (0, 126):
+        refused = ask(exchange, "POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=leverage)
+        assert error_code(refused) == -4028
+    assert error_code(ask(exchange, "POST", "/fapi/v1/leverage", symbol="NOSUCHUSDT", leverage=5)) == -1121
+    assert exchange.leverage("BTCUSDT") == 21

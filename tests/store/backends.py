@@ -238,3 +238,13 @@ def pending(outside: Outside, key: str) -> dict[str, tuple[str, int]]:
     except (GroupLostError, redis.ResponseError):
         return {}
     return {entry_id: (consumer, deliveries) for entry_id, (consumer, _, deliveries) in rows.items()}
+
+
+def fill_stream(outside: Outside, key: str, count: int) -> None:
+    """Many entries, on a real Redis in one go."""
+    if isinstance(outside, PlainRedis):
+        script = "for n = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'n', n) end"
+        outside.call("EVAL", script, 1, key, count)
+    else:
+        for n in range(count):
+            outside.xadd(key, {"n": str(n)})

@@ -84,6 +84,6 @@ def memory() -> MemoryBackend:
 @pytest.fixture(params=list(SERVERS))
 async def real(request: pytest.FixtureRequest) -> AsyncIterator[RedisBackend]:
     """A server for one test alone, which may do to it what it likes."""
-    with trio.fail_after(_PATIENCE_SEC), running(SERVERS[request.param]) as server:
+    with trio.fail_after(_PATIENCE_SEC), running(SERVERS[request.param], append_only=True) as server:
         async with trio_asyncio.open_loop(), redis_backend(server) as made:
             yield made

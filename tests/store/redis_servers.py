@@ -39,8 +39,9 @@ def known_servers() -> dict[str, Path]:
 class RedisServer:
     """A server of our own on a socket, which can be killed and started again with the same files."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path, *, append_only: bool) -> None:
         self._program = program
+        self._append_only = append_only
         self._folder = folder
         self._socket = folder / "redis.sock"
         self.url = f"unix://{self._socket}?db=0"
@@ -53,7 +54,14 @@ class RedisServer:
             [
                 str(self._program),
                 *("--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)),
-                *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+                *(
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "yes" if self._append_only else "no",
+                    "--appendfsync",
+                    "always",
+                ),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -96,10 +104,13 @@ class RedisServer:
 
 
 @contextmanager
-def running(program: Path) -> Iterator[RedisServer]:
-    """A running server; process, socket and files are gone afterwards."""
+def running(program: Path, *, append_only: bool = False) -> Iterator[RedisServer]:
+    """A running server; process, socket and files are gone afterwards.
+
+    `append_only`: it keeps over a kill whatever it has acknowledged.
+    """
     with tempfile.TemporaryDirectory(prefix="psb-store-", dir=_short_folder()) as folder:
-        server = RedisServer(program, Path(folder))
+        server = RedisServer(program, Path(folder), append_only=append_only)
         try:
             server.start()
             yield server

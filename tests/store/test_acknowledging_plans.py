@@ -61,11 +61,3 @@ async def test_a_stream_of_a_wrong_type_leaves_nothing_half_buried(
     with pytest.raises(StoreRefusedError):
         await store.bury_plan(fence, "1-0", ("error", "x"))
     assert everything(outside) == before
-
-
-async def test_dead_letters_are_bounded(store: Store, outside: Outside, keys: Keys, fence: str) -> None:
-    for n in range(10_250):
-        outside.xadd(keys.dead_plans, {"n": str(n)})
-    await store.bury_plan(fence, "1-0", ("error", "the newest"))
-    assert 10_000 <= outside.xlen(keys.dead_plans) < 10_150
-    assert outside.xrange(keys.dead_plans)[-1][1] == {b"error": b"the newest"}

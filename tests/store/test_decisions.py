@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from brain.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
 from store.records import AlreadyDecided, Changed, Committed, SymbolState, TooLate
@@ -135,78 +130,6 @@ async def test_an_answer_on_the_plan_alone_looks_at_nothing_else(
     outside.set(keys.open_permits(SYMBOL), "of a wrong type")
     denial = decision("plan-1", "1-0", assumed=None, reservation="")
     assert await commit(store, fence, denial) == [Committed(0)]
-
-
-LEDGER = {"last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch": "1760000000.123"}
-
-
-@pytest.mark.parametrize(
-    ("name", "fields", "state"),
-    [
-        ("hold", None, SymbolState(hold=True)),
-        ("cooldown", None, SymbolState(cooldown="1760000000000")),
-        ("ledger", {"last_known_amt": "0.5"}, SymbolState(ledger=StoredLedger("0.5"))),
-        ("ledger", {"last_order_id": "7"}, SymbolState(ledger=StoredLedger(None, "7"))),
-        ("ledger", LEDGER, SymbolState(ledger=StoredLedger("0.5", "7", "1760000000.123"))),
-        ("ledger", {"long_amt": "1"}, SymbolState(ledger=StoredLedger(long_amt="1"))),
-        ("ledger", {"short_amt": "-1"}, SymbolState(ledger=StoredLedger(short_amt="-1"))),
-        ("open_permits", {"v": "r5-0"}, SymbolState(permits_version="r5-0")),
-    ],
-    ids=["hold", "cooldown", "amount", "order id", "order time", "long", "short", "permits"],
-)
-async def test_whatever_the_decision_assumed_otherwise_is_told_and_nothing_is_written(
-    store: Store,
-    outside: Outside,
-    keys: Keys,
-    fence: str,
-    name: str,
-    fields: dict[str | bytes, str | bytes] | None,
-    state: SymbolState,
-) -> None:
-    key = getattr(keys, name)(SYMBOL)
-    if fields is None:
-        outside.set(key, "1760000000000")
-    else:
-        outside.hset(key, fields)
-    before = everything(outside)
-    assert await commit(store, fence, decision("plan-1", "1-0")) == [Changed(state)]
-    assert everything(outside) == before
-
-    ledger = state.ledger
-    informed = assumed(
-        hold=state.hold, cooldown=state.cooldown, last_known_amt=ledger.last_known_amt,
-        last_order_id=ledger.last_order_id, last_order_time_epoch=ledger.last_order_time_epoch,
-        long_amt=ledger.long_amt, short_amt=ledger.short_amt, permits_version=state.permits_version,
-    )  # fmt: skip
-    (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=informed))
-    assert isinstance(verdict, Committed)
-
-
-@pytest.mark.parametrize(
-    "believed",
-    [
-        {"hold": True}, {"cooldown": "1"}, {"last_known_amt": "0"}, {"last_order_id": ""},
-        {"last_order_time_epoch": "1"}, {"long_amt": "0"}, {"short_amt": "0"},
-        {"permits_version": "d1-0"}, {"live_permits": 1}, {"settled": True},
-    ],
-    ids=lambda believed: next(iter(believed)),
-)  # fmt: skip
-async def test_a_belief_in_what_is_no_longer_there_is_a_change_too(
-    store: Store, outside: Outside, fence: str, believed: dict[str, Any]
-) -> None:
-    before = everything(outside)
-    wrong = decision("plan-1", "1-0", assumed=assumed(**believed))
-    assert await commit(store, fence, wrong) == [Changed(SymbolState())]
-    assert everything(outside) == before
-
-
-async def test_the_ledger_is_compared_as_text_as_stored(
-    store: Store, outside: Outside, keys: Keys, fence: str
-) -> None:
-    outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.50"})
-    believed = assumed(last_known_amt="0.5")
-    (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=believed))
-    assert verdict == Changed(SymbolState(ledger=StoredLedger("0.50")))
 
 
 async def test_an_open_permit_that_has_come_since_is_told_with_its_version(

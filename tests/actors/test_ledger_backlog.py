@@ -1,0 +1,69 @@
+"""A writer that was killed soon after an adoption leaves results behind: the next one is through them at once."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.actors.ledger_rig import LedgerRig, running_writer
+
+ORDERS = 20
+
+
+@pytest.fixture
+async def rig() -> LedgerRig:
+    """BTCUSDT was never traded, ETHUSDT was, and is held."""
+    rig = LedgerRig()
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
+    for symbol in rig.exchange.rows:
+        rig.observe(symbol)
+    async with running_writer(rig):
+        await trio.sleep(1)
+    return rig
+
+
+async def left_behind(rig: LedgerRig, symbol: str) -> None:
+    """Fills that nobody hears of again, and results that were delivered to a writer now dead."""
+    for number in range(1, ORDERS + 1):
+        rig.exchange.fill(symbol, str(number), "SELL", "0.1")
+        rig.publish_result(symbol, str(number), "SELL", "0.1")
+    assert len(await rig.store.new_results(count=ORDERS, block_ms=0)) == ORDERS
+    rig.ledgers_adopted.send(False)
+
+
+async def test_what_a_symbol_filled_that_was_never_traded_before_its_adoption_is_in_no_adopted_amount(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    await left_behind(rig, "BTCUSDT")
+    async with running_writer(rig):
+        await trio.sleep(0.01)
+        assert rig.amount("BTCUSDT") == "-2"
+        assert rig.exchange.lookups == []
+
+
+async def test_the_push_of_an_old_result_is_waited_for_no_more(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    await left_behind(rig, "ETHUSDT")
+    await trio.sleep(2)
+    rig.exchange.latency_sec = 0.05
+    async with running_writer(rig):
+        await trio.sleep(ORDERS * rig.exchange.latency_sec + 0.1)
+        assert rig.amount("ETHUSDT") == "-4"
+        assert len(rig.exchange.lookups) == ORDERS
+
+
+async def test_the_push_of_a_new_result_is_waited_for_before_the_exchange_is_asked(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        rig.exchange.fill("ETHUSDT", "1", "SELL", "0.5")
+        rig.publish_result("ETHUSDT", "1", "SELL", "0.5")
+        await trio.sleep(0.8)
+        assert rig.amount("ETHUSDT") == "-2"
+        rig.push_fill("ETHUSDT", "1", "SELL")
+        await trio.sleep(0.01)
+        assert rig.amount("ETHUSDT") == "-2.5"
+        assert rig.exchange.lookups == []

@@ -1,0 +1,86 @@
+"""Everything that is ever written to snapshots, as Redis's MONITOR shows it, and what that claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+
+_SNAPSHOT = "quantum:position:snapshot:"
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """After one write a snapshot said: the position was `amount` at `ts_epoch_ms` (this host's wall clock)."""
+
+    symbol: str
+    amount: Decimal
+    ts_epoch_ms: int
+    verified_by: str
+
+
+class SnapshotClaims:
+    """Follows the hashes through their writes, those of scripts included."""
+
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
+        self._hashes: dict[str, dict[str, str]] = {}
+
+    def take(self, line: bytes) -> None:
+        """A line of MONITOR: `+<time> [<db> <client>] "<command>" "<argument>" …`."""
+        words = [word.decode() for word in _QUOTED.findall(line)]
+        if len(words) < 2 or not words[1].startswith(_SNAPSHOT):
+            return
+        symbol = words[1].removeprefix(_SNAPSHOT)
+        command = words[0].upper()
+        if command == "DEL":
+            self._hashes.pop(symbol, None)
+        if command != "HSET":
+            return
+        fields = self._hashes.setdefault(symbol, {})
+        fields.update(zip(words[2::2], words[3::2], strict=True))
+        if "ts_epoch_ms" in words[2::2]:
+            self.claims.append(
+                Claim(
+                    symbol, Decimal(fields["position_amt"]), int(fields["ts_epoch_ms"]), fields["verified_by"]
+                )
+            )
+
+    def steps_back(self) -> Iterator[tuple[Claim, Claim]]:
+        """Claims that are older than the one before them."""
+        latest: dict[str, Claim] = {}
+        for claim in self.claims:
+            before = latest.get(claim.symbol)
+            if before is not None and claim.ts_epoch_ms < before.ts_epoch_ms:
+                yield before, claim
+            latest[claim.symbol] = claim
+
+
+@asynccontextmanager
+async def watched_claims(redis_url: str) -> AsyncIterator[SnapshotClaims]:
+    """Watch a Redis for the length of the block."""
+    claims = SnapshotClaims()
+    address = urlsplit(redis_url)
+    stream: trio.SocketStream = (
+        await trio.open_unix_socket(address.path)
+        if address.scheme == "unix"
+        else await trio.open_tcp_stream(address.hostname or "", address.port or 0)
+    )
+    async with stream, trio.open_nursery() as nursery:
+        await stream.send_all(b"MONITOR\r\n")
+
+        async def follow() -> None:
+            rest = b""
+            async for chunk in stream:
+                *lines, rest = (rest + chunk).split(b"\r\n")
+                for line in lines:
+                    claims.take(line)
+
+        nursery.start_soon(follow)
+        yield claims
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,213 @@
+"""Publishers and consumers under load: some hundred plans and results a second, and who acts on the permits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import msgspec
+import trio
+
+from simulator import MarketOrder, Order, RunningSimulator
+from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Fields, Pipeline, entry, full_close
+from tests.integration.surroundings import SYMBOLS, trade
+from tests.integration.test_ledger_sum import DIALECTS, Told, plain, sums, told_of
+from tests.integration.waiting import until
+
+#: Traded on permits alone; the others by orders of plans that this service was never asked about.
+PLANNED, UNPLANNED = SYMBOLS[:8], SYMBOLS[8:]
+#: Abandoned permits are soon over, and the grace outlives the longest time in which nobody decides.
+SETTINGS = {"P33_PERMIT_TTL": "3", "P33_EXECUTION_GRACE_SEC": "20"}
+
+_TICK_SEC = 0.02
+_MOST_A_TICK = 40
+_AGAIN_SHARE = 0.1
+
+
+class _Record(msgspec.Struct):
+    issued_by: str
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """An entry of the audit stream, in its order."""
+
+    plan_id: str
+    allow: bool
+    reason: str
+    issued_by: str
+
+
+class TradingLoad:
+    """Runs beside the daemon; what it has published and seen is compared at the end."""
+
+    def __init__(
+        self, pipeline: Pipeline, simulator: RunningSimulator, seed: int, *, plans_per_sec: int, results_per_sec: int
+    ) -> None:
+        self._pipeline = pipeline
+        self._redis = pipeline.redis
+        self._exchange = simulator.exchange
+        self._random = Random(seed)  # noqa: S311 - the same load for the same seed
+        self._plans_per_sec = plans_per_sec
+        self._results_per_sec = results_per_sec
+        self._outbox: list[tuple[str, Fields]] = []
+        self._told_sent = 0
+        self._audited = "0"
+        self._ended = False
+        self.published: dict[str, Fields] = {}
+        self.skipped: set[str] = set()
+        self.taken: Counter[str] = Counter()
+        self.told: list[Told] = []
+        self.decided: list[Decided] = []
+
+    async def run(self) -> None:
+        """Publish and consume until `settled`; a permit is taken as soon as the audit tells of it."""
+        began_sec = trio.current_time()
+        plans = results = 0
+        while not self._ended:
+            elapsed_sec = trio.current_time() - began_sec
+            for _ in range(min(int(elapsed_sec * self._plans_per_sec) - plans, _MOST_A_TICK)):
+                plans += 1
+                self._queue_plan()
+            for _ in range(min(int(elapsed_sec * self._results_per_sec) - results, _MOST_A_TICK)):
+                results += 1
+                self._queue_result()
+            self._send()
+            self.take_permits()
+            await trio.sleep(_TICK_SEC)
+
+    def _queue_plan(self) -> None:
+        random = self._random
+        if self.published and random.random() < _AGAIN_SHARE:
+            plan_id = random.choice(list(self.published)[-2_000:])
+            self._outbox.append((PLANS, {"plan_id": plan_id, **self.published[plan_id]}))
+            return
+        plan_id = f"plan-{len(self.published)}"
+        symbol = random.choice(PLANNED)
+        fields: dict[str, str]
+        if random.random() < 0.5:
+            fields = full_close(symbol)
+            fields["action"] = random.choice(("FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50"))
+        else:
+            side = "BUY" if PLANNED.index(symbol) % 2 else "SELL"
+            fields = entry(symbol, f"{self._quantity(symbol):f}", side)
+        if random.random() < 0.05:
+            fields["decision"] = random.choice(("SKIP", "HOLD", "BLOCKED"))
+            self.skipped.add(plan_id)
+        self.published[plan_id] = fields
+        self._outbox.append((PLANS, {"plan_id": plan_id, **fields}))
+
+    def _quantity(self, name: str) -> Decimal:
+        symbol = self._exchange.symbol(name)
+        quantity = symbol.step_size * self._random.randint(20, 60)
+        while quantity * self._exchange.mark_price(name) < symbol.min_notional * 4:
+            quantity *= 2
+        return quantity
+
+    def _queue_result(self) -> None:
+        """What somebody has executed meanwhile, else an old result again, else what a new order filled."""
+        random = self._random
+        if self._told_sent < len(self.told):
+            self._tell(self.told[self._told_sent])
+            self._told_sent += 1
+        elif self.told and random.random() < 0.4:
+            self._tell(random.choice(self.told[-300:]))
+        else:
+            name = random.choice(UNPLANNED)
+            side = random.choice(("BUY", "BUY", "SELL"))
+            self._place(name, side, self._quantity(name), f"unplanned-{len(self.told)}")
+
+    def _place(self, name: str, side: str, quantity: Decimal, plan_id: str, *, closes: bool = False) -> None:
+        """An order, in two parts at times; its results wait for their turn, in any order."""
+        exchange = self._exchange
+        exchange.first_fill_share = Decimal("0.3") if self._random.random() < 0.3 else None
+        order = exchange.place_market_order(
+            MarketOrder(
+                symbol=name, side="BUY" if side == "BUY" else "SELL", quantity=quantity, reduce_only=closes
+            )
+        )
+        told = [self._told(order, plan_id)]
+        if not order.is_final:
+            exchange.fill_remainder(order)
+            told.append(self._told(order, plan_id))
+            self._random.shuffle(told)
+        self.told += told
+
+    @staticmethod
+    def _told(order: Order, plan_id: str) -> Told:
+        return msgspec.structs.replace(told_of(order, 0), plan_id=plan_id)
+
+    def _tell(self, told: Told) -> None:
+        self._outbox.append((RESULTS, self._random.choice(DIALECTS)(told)))
+
+    def _send(self) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for stream, fields in self._outbox:
+            pipe.xadd(stream, fields)
+        self._outbox.clear()
+        pipe.execute()
+
+    def take_permits(self) -> None:
+        """See what was decided since, and act on what was allowed."""
+        entries: list[tuple[str, dict[str, str]]] = self._redis.xrange(AUDIT, min=f"({self._audited}")
+        if not entries:
+            return
+        self._audited = entries[-1][0]
+        pipe = self._redis.pipeline(transaction=False)
+        for _, fields in entries:
+            issued_by = msgspec.json.decode(fields["record"], type=_Record).issued_by
+            allow = fields["allow"] == "true"
+            self.decided.append(Decided(fields["plan_id"], allow, fields["reason"], issued_by))
+            abandoned = fields["reason"] == "sanity_checks_passed" and self._random.random() < 0.03
+            if allow and not abandoned:
+                pipe.getdel(f"quantum:permit:p33:{fields['plan_id']}")
+        for text in pipe.execute():
+            if text is not None:
+                self._act(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+    def _act(self, permit: dict[str, Any]) -> None:
+        plan_id, symbol = permit["plan_id"], permit["symbol"]
+        self.taken[plan_id] += 1
+        if self._random.random() < 0.05:
+            refused = {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": "order rejected"}
+            self._outbox.append((RESULTS, refused))
+            return
+        closes = permit["kind"] == "close"
+        quantity = permit["safe_close_qty"] if closes else Decimal(str(self.published[plan_id]["qty"]))
+        if closes:
+            held = self._exchange.position(symbol).amount
+            assert quantity <= abs(held), f"{permit} of a position of {held}"
+        self._place(symbol, permit["order_side"], quantity, plan_id, closes=closes)
+
+    async def more_is_decided(self, within_sec: float = 20.0) -> None:
+        """Wait until something is decided that was not yet when this was asked."""
+        before = len(self.decided)
+        await until(lambda: len(self.decided) > before, "it decides", within_sec)
+
+    async def settled(self, within_sec: float = 30.0) -> None:
+        """Publish no more plans but all results that are left, and wait until all is acknowledged."""
+        self._ended = True
+        self._send()
+        await self._pipeline.nothing_pends(PLANS, within_sec=within_sec)
+        self.take_permits()
+        for told in self.told[self._told_sent :]:
+            self._tell(told)
+        self._told_sent = len(self.told)
+        self._send()
+        await self._pipeline.nothing_pends(PLANS, RESULTS, within_sec=within_sec)
+        self.take_permits()
+
+    def assert_exactly_once(self) -> None:
+        """One decision and one audit record a plan, no permit twice, and the ledger the sum of the fills."""
+        counted = Counter(decided.plan_id for decided in self.decided)
+        assert counted.keys() == self.published.keys() - self.skipped
+        assert [plan_id for plan_id, times in counted.items() if times > 1] == []
+        assert [plan_id for plan_id, times in self.taken.items() if times > 1] == []
+        expected = sums(self.told)
+        assert set(expected) <= set(SYMBOLS) and len(expected) > len(UNPLANNED)
+        for symbol, amount in expected.items():
+            assert amount == self._exchange.position(symbol).amount, symbol
+            assert self._pipeline.ledger_amount(symbol) == plain(amount), symbol
+        assert self._pipeline.dead_letters(RESULTS) == []

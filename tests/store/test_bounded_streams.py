@@ -1,0 +1,54 @@
+"""Audit, dead letters and events stay within about their length, and keep the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from msgspec import structs
+
+from store.keys import Keys
+from store.protocol import Store
+from store.records import Adoption
+from tests.store.backends import Outside, fill_stream
+from tests.store.commits import BURIAL, booking, decision
+
+LETTER = ("error", "the newest")
+WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = {
+    "a decision": (
+        "audit", 100_000,
+        lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", audit_fields=LETTER)]),
+    ),
+    "a decision that failed": (
+        "dead_plans", 10_000,
+        lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
+    ),
+    "a buried plan": ("dead_plans", 10_000, lambda store, fence: store.bury_plan(fence, "1-0", LETTER)),
+    "a buried result": (
+        "dead_results", 10_000,
+        lambda store, fence: store.commit_result(fence, structs.replace(BURIAL, dead_fields=LETTER)),
+    ),
+    "a booking": (
+        "events", 10_000,
+        lambda store, fence: store.commit_result(fence, booking("1-0", event_fields=LETTER)),
+    ),
+    "an adoption": (
+        "events", 10_000,
+        lambda store, fence: store.adopt_ledgers(
+            fence, [Adoption("A", ("last_known_amt", "1"), LETTER)], 1_000
+        ),
+    ),
+    "an event": ("events", 10_000, lambda store, fence: store.emit_event(fence, LETTER)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRITES)
+async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(
+    store: Store, outside: Outside, keys: Keys, fence: str, what: str
+) -> None:
+    name, most, write = WRITES[what]
+    key = getattr(keys, name)
+    fill_stream(outside, key, most + 350)
+    await write(store, fence)
+    assert most <= outside.xlen(key) <= most + 100
+    assert outside.xrange(key)[-1][1] == {b"error": b"the newest"}
