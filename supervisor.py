@@ -1,14 +1,13 @@
 """The tree: which actors run, what flows between them, and what happens when one fails.
 
-Read it from the top: `Flows` is everything that flows, `service_tree` is everything that runs, `serve` puts
-both on a real Redis and a real exchange until it is told to stop.
+What flows is in `channels/flows.py`. `service_tree` is everything that runs, and `serve` puts both on a real
+Redis and a real exchange until it is told to stop.
 """
 
 from __future__ import annotations
 
 import signal
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib import metadata
@@ -33,7 +32,6 @@ from actors.lease import present
 from actors.lease_holder import LeaseHolder
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
-from actors.live_metrics import Channel
 from actors.mark_prices import MarkPriceFeed
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
@@ -45,28 +43,10 @@ from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
-from actors.stream_status import StreamStatus
 from actors.user_stream import UserStream
-from brain.allowlist import Allowlist
-from brain.candidates import Candidates
 from brain.case import Rules
 from brain.fill_memory import FillMemory
-from brain.symbol_rules import SymbolRules
-from channels import (
-    Conflating,
-    Count,
-    DropOldest,
-    FillObserved,
-    LatestValue,
-    Lease,
-    MetricEvent,
-    OnDemandRead,
-    PositionObserved,
-    PushBack,
-    ShardMessage,
-    SnapshotBook,
-    SnapshotChanged,
-)
+from channels import Count, DropOldest, Flows, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
 from exchange.market_stream import MarketStreamConnector
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, PositionsRead, StreamConnector
@@ -96,63 +76,6 @@ from supervision import (
 )
 
 SHUTDOWN_SEC = 4.5
-
-
-class Flows:
-    """The channels. They are made once and outlive the actors on both ends.
-
-    `PushBack` makes its sender wait, `Conflating` and `LatestValue` keep the newest, `DropOldest` drops the
-    oldest and counts it.
-    """
-
-    def __init__(self, shards: int) -> None:
-        self.book = SnapshotBook("snapshot_book")
-        self.shards = [
-            Conflating[ShardMessage](f"shard_{n}", _shard_key, _newer_shard_message) for n in range(shards)
-        ]
-        self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
-        self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
-        self.fills = DropOldest[FillObserved]("fills", 10_000)
-        self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
-        self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
-        self.hedge_mode = LatestValue[bool]("hedge_mode")
-        self.allowlist = LatestValue[Allowlist]("allowlist")
-        self.candidates = LatestValue[Candidates]("candidates")
-        self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
-        self.lease = LatestValue[Lease]("lease")
-        self.stream_status = LatestValue[StreamStatus]("stream_status")
-        self.bans = LatestValue[int]("bans")
-        self.ban_recalled = LatestValue[bool]("ban_recalled")
-        self.http_address = LatestValue[str]("http_address")
-
-    def all(self) -> list[Channel]:
-        """Every channel, for `/metrics` and `/status`."""
-        return [
-            self.book, *self.shards, *self.on_demand, self.changes, self.fills, self.metrics,
-            self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates, self.ledgers_adopted,
-            self.lease, self.stream_status, self.bans, self.ban_recalled, self.http_address,
-        ]  # fmt: skip
-
-    def shard_of(self, symbol: str) -> int:
-        """The shard that owns `symbol`: a stable hash, the same in every process."""
-        return zlib.crc32(symbol.encode()) % len(self.shards)
-
-
-def _shard_key(message: ShardMessage) -> object:
-    match message:
-        case PositionObserved():
-            return PositionObserved, message.symbol, message.position.leg
-        case FillObserved():
-            return FillObserved, message.symbol, message.leg
-    return type(message)
-
-
-def _newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
-    """Positions are ordered by the exchange's time, the rest by arrival."""
-    if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
-        older = arriving.position.update_time_ms < waiting.position.update_time_ms
-        return waiting if older else arriving
-    return arriving
 
 
 def service_tree(

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
-from channels import DropOldest, SnapshotBook
+from channels import Channel, DropOldest, SnapshotBook
 from clock import Clock
-
-
-class Channel(Protocol):
-    """Any channel. Names are labels: no two channels share one."""
-
-    @property
-    def name(self) -> str:
-        """What it is called on `/metrics` and `/status`."""
-        ...
-
-    @property
-    def depth(self) -> int:
-        """Messages waiting, or values kept."""
-        ...
 
 
 def dropped(channel: Channel) -> int | None:

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from actors.live_metrics import Channel, ChannelMetrics, SnapshotMetrics
+from actors.live_metrics import ChannelMetrics, SnapshotMetrics
 from actors.metric_catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from actors.symbol_metrics import SymbolFamily
-from channels import Count, MetricEvent, Observe, SetGauge, SnapshotBook
+from channels import Channel, Count, MetricEvent, Observe, SetGauge, SnapshotBook
 from clock import Clock
 
 #: Far above what any of these labels may be; only one that is taken from outside could get there.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from actors.gate_distribution import GateDistribution
-from actors.live_metrics import Channel, dropped
+from actors.live_metrics import dropped
 from actors.metric_registry import MetricRegistry
 from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (
@@ -21,11 +21,10 @@ from actors.status_document import (
     StatusDocument,
     StreamShown,
 )
-from actors.stream_status import StreamStatus
 from brain.allowlist import Allowlist
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import LatestValue, Lease, SnapshotBook
+from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
 from clock import Clock
 from supervision import NodeStatus
 

@@ -20,7 +20,6 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock_comparison import ClockComparison
 from actors.heartbeat import Heartbeat
 from actors.stream_line import StreamLine
-from actors.stream_status import StreamStatus
 from brain.moment import Moment
 from channels import (
     Conflating,
@@ -36,6 +35,7 @@ from channels import (
     StreamConnected,
     StreamLost,
     StreamProven,
+    StreamStatus,
 )
 from clock import Clock
 from exchange.errors import (
@@ -239,7 +239,7 @@ class UserStream:
                 self._shards[self._shard_of(event.fill.symbol)].send(event.fill)
                 self._fills.send(event.fill)
             case LeverageChanged():
-                pass
+                self._shards[self._shard_of(event.change.symbol)].send(event.change)
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
 

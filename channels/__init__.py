@@ -5,8 +5,10 @@ oldest and counts it. Channels are made once by the supervisor and outlive the a
 """
 
 from channels.book import BookEntry, SnapshotBook
+from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
+from channels.flows import Flows
 from channels.latest import LatestValue
 from channels.messages import (
     Count,
@@ -27,13 +29,16 @@ from channels.messages import (
     StreamProven,
 )
 from channels.push_back import PushBack
+from channels.stream_status import StreamStatus
 
 __all__ = [
     "BookEntry",
+    "Channel",
     "Conflating",
     "Count",
     "DropOldest",
     "FillObserved",
+    "Flows",
     "LatestValue",
     "Lease",
     "LeverageObserved",
@@ -51,4 +56,5 @@ __all__ = [
     "StreamConnected",
     "StreamLost",
     "StreamProven",
+    "StreamStatus",
 ]

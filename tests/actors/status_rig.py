@@ -15,12 +15,11 @@ from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
-from actors.stream_status import StreamStatus
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
-from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook
+from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook, StreamStatus
 from supervision import NodeStatus
 
 NOON_MS = 1_790_000_000_000

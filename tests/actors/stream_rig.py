@@ -11,7 +11,6 @@ from typing import TypeVar
 import structlog
 import trio
 
-from actors.stream_status import StreamStatus
 from actors.user_stream import UserStream
 from channels import (
     Conflating,
@@ -21,6 +20,7 @@ from channels import (
     MetricEvent,
     ShardMessage,
     SnapshotBook,
+    StreamStatus,
 )
 from clock import Clock
 from exchange.protocol import Exchange, StreamConnector

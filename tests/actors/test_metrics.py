@@ -13,9 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.gate_distribution import GateCounts
 from actors.http_server import AddressUnusableError
 from actors.status_document import StatusDocument
-from actors.stream_status import StreamStatus
 from brain.decision import decide
-from channels import Count, Lease, SetGauge
+from channels import Count, Lease, SetGauge, StreamStatus
 from supervision import Heartbeat
 from tests.actors.status_rig import StatusRig, node
 from tests.brain.cases import case

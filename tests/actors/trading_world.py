@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import trio
 
-
 from brain.case import Rules
 from brain.numbers import plain
 from brain.position import Snapshot, VerifiedBy

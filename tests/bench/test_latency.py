@@ -12,7 +12,7 @@ def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed() -> None
     assert percentile(ordered, 0.5) == 500
     assert percentile(ordered, 0.99) == 990
     assert percentile(ordered, 0.999) == 999
-    assert percentile(ordered, 0.07) == 70
+    assert percentile(ordered[:100], 0.07) == 7
     assert percentile(ordered, 1) == 1000
 
 

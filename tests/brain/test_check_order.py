@@ -16,7 +16,8 @@ from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcil
 
 CONTRACT = (
     "well-formed → not expired → not settled → survived → allowlist → on the exchange → hold → "
-    "snapshot present → fresh → leg → kind → recovering → ledger side → ledger quantity → cooldown → in flight → quantity"
+    "snapshot present → fresh → leg → kind → recovering → ledger side → ledger quantity → cooldown → "
+    "in flight → quantity"
 )
 
 

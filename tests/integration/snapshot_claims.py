@@ -16,7 +16,7 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """After one write a snapshot said: the position was `amount` at `ts_epoch_ms` (this host's wall clock)."""
+    """What a snapshot said after one write: the position was `amount` at `ts_epoch_ms`."""
 
     symbol: str
     amount: Decimal

@@ -13,7 +13,7 @@ import trio
 
 from simulator import MarketOrder, Order, RunningSimulator
 from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Fields, Pipeline, entry, full_close
-from tests.integration.surroundings import SYMBOLS, trade
+from tests.integration.surroundings import SYMBOLS
 from tests.integration.test_ledger_sum import DIALECTS, Told, plain, sums, told_of
 from tests.integration.waiting import until
 

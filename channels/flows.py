@@ -1,0 +1,87 @@
+"""Everything that flows: all channels of one service, each with its overflow rule."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from brain.allowlist import Allowlist
+from brain.candidates import Candidates
+from brain.symbol_rules import SymbolRules
+from channels.book import SnapshotBook
+from channels.channel import Channel
+from channels.conflating import Conflating
+from channels.drop_oldest import DropOldest
+from channels.latest import LatestValue
+from channels.messages import (
+    FillObserved,
+    Lease,
+    LeverageObserved,
+    MetricEvent,
+    OnDemandRead,
+    PositionObserved,
+    ShardMessage,
+    SnapshotChanged,
+)
+from channels.push_back import PushBack
+from channels.stream_status import StreamStatus
+
+
+class Flows:
+    """The channels. They are made once and outlive the actors on both ends.
+
+    `PushBack` makes its sender wait, `Conflating` and `LatestValue` keep the newest, `DropOldest` drops the
+    oldest and counts it.
+    """
+
+    def __init__(self, shards: int) -> None:
+        self.book = SnapshotBook("snapshot_book")
+        self.shards = [
+            Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
+        ]
+        self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
+        self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
+        self.fills = DropOldest[FillObserved]("fills", 10_000)
+        self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
+        self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        self.hedge_mode = LatestValue[bool]("hedge_mode")
+        self.allowlist = LatestValue[Allowlist]("allowlist")
+        self.candidates = LatestValue[Candidates]("candidates")
+        self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
+        self.lease = LatestValue[Lease]("lease")
+        self.stream_status = LatestValue[StreamStatus]("stream_status")
+        self.bans = LatestValue[int]("bans")
+        self.ban_recalled = LatestValue[bool]("ban_recalled")
+        self.http_address = LatestValue[str]("http_address")
+
+    def all(self) -> list[Channel]:
+        """Every channel, for `/metrics` and `/status`."""
+        return [
+            self.book, *self.shards, *self.on_demand, self.changes, self.fills, self.metrics,
+            self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates, self.ledgers_adopted,
+            self.lease, self.stream_status, self.bans, self.ban_recalled, self.http_address,
+        ]  # fmt: skip
+
+    def shard_of(self, symbol: str) -> int:
+        """The shard that owns `symbol`: a stable hash, the same in every process."""
+        return zlib.crc32(symbol.encode()) % len(self.shards)
+
+
+def shard_key(message: ShardMessage) -> object:
+    """What a message may take the place of: one about the same leg, or the stream as a whole."""
+    match message:
+        case PositionObserved():
+            return PositionObserved, message.symbol, message.position.leg
+        case FillObserved():
+            return FillObserved, message.symbol, message.leg
+        case LeverageObserved():
+            return LeverageObserved, message.symbol
+    return type(message)
+
+
+def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
+    """Positions are ordered by the exchange's time, the rest by arrival."""
+    if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
+        older = arriving.position.update_time_ms < waiting.position.update_time_ms
+        return waiting if older else arriving
+    return arriving

@@ -1,0 +1,309 @@
+"""Whether snapshots can be believed, whatever happens to stream and reads: by the simulator's own history."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from random import Random
+
+import pytest
+import trio
+
+from simulator import RunningSimulator, outside, running
+from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.pipeline import Pipeline, full_close
+from tests.integration.service_in_process import running_service
+from tests.integration.snapshot_claims import Claim, SnapshotClaims, watched_claims
+from tests.integration.surroundings import SYMBOLS, environment, trade
+from tests.integration.waiting import until
+
+POSITION_RISK = "/fapi/v2/positionRisk"
+#: Everything faster, so that much happens in a short test.
+HASTE = {"P33_STREAM_PROOF_SEC": "0.2", "P33_POLL_SEC": "1", "P33_AUDIT_SEC": "2"}
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def move(simulator: RunningSimulator, symbol: str, amount: str, *, announced: bool = True) -> None:
+    outside.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
+
+
+async def amount_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
+    await until(
+        lambda: pipeline.snapshot(symbol).get("position_amt") == amount, f"{symbol} at {amount}", within_sec
+    )
+
+
+def cpu_sec(daemon: DaemonProcess) -> float:
+    """What the process has used of a core so far (Linux)."""
+    with open(f"/proc/{daemon.process.pid}/stat") as stat:  # noqa: PTH123
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(
+    redis_server: str, pipeline: Pipeline
+) -> None:
+    seconds = 12
+    async with (
+        running(latency_ms=300) as simulator,
+        daemon_process(environment(redis_server, simulator, {})) as daemon,
+    ):
+        symbols = list(simulator.exchange.listing.symbols)
+        assert len(symbols) == 569
+        await daemon.ready()
+        await until(lambda: "private stream: connected" in daemon.output, "the stream")
+        await trio.sleep(3)
+        began_ms, began_cpu = now_ms(), cpu_sec(daemon)
+        while now_ms() < began_ms + seconds * 1000:
+            await trio.sleep(0.4)
+            look = pipeline.redis.pipeline(transaction=False)
+            for symbol in symbols:
+                look.hmget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms", "mark_ts_epoch_ms")
+            seen = look.execute()
+            assert max(now_ms() - int(verified) for verified, _ in seen) <= 2500
+            assert max(now_ms() - int(marked) for _, marked in seen) <= 2500
+        used = (cpu_sec(daemon) - began_cpu) / ((now_ms() - began_ms) / 1000)
+        weight = sum(record.weight for record in simulator.exchange.requests.records(since_ms=began_ms))
+        assert weight <= 60 * seconds / 60
+        assert used <= 0.05
+
+
+async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    """A fill every 100 ms, answers of 800 ms, a read every second: each answer is older than seven fills."""
+    often = HASTE | {"P33_AUDIT_SEC": "0.5", "P33_POLL_SEC": "0.5"}
+    key = "quantum:position:snapshot:BTCUSDT"
+    looks = 0
+    async with daemon_process(environment(redis_server, simulator, often)) as daemon:
+        await daemon.ready()
+        simulator.exchange.faults.rest_latency_ms = 800
+
+        async def fill() -> None:
+            while True:
+                trade(simulator.exchange, "BTCUSDT", "BUY", "0.001")
+                await trio.sleep(0.1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fill)
+            latest = (Decimal(0), 0)
+            for _ in range(100):
+                look = pipeline.redis.pipeline(transaction=False)
+                for _ in range(100):
+                    look.hmget(key, "position_amt", "ts_epoch_ms")
+                for amount, verified_ms in look.execute():
+                    seen = (Decimal(amount), int(verified_ms))
+                    assert seen[0] >= latest[0] and seen[1] >= latest[1]
+                    latest = seen
+                    looks += 1
+                await trio.sleep(0.06)
+            nursery.cancel_scope.cancel()
+        assert looks == 10_000
+        assert latest[0] > Decimal("0.04"), "the fills were seen"
+        assert len(simulator.exchange.requests.records(path=POSITION_RISK)) > 5
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_every_snapshot_ever_written_was_the_position_at_its_time(
+    redis_server: str, simulator: RunningSimulator, seed: int
+) -> None:
+    hurried = {"P33_STREAM_PROOF_SEC": "0.1", "P33_POLL_SEC": "0.3", "P33_AUDIT_SEC": "0.7"}
+    daemon_is = daemon_process(environment(redis_server, simulator, hurried))
+    async with watched_claims(redis_server) as told, daemon_is as daemon:
+        await daemon.ready()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trade_at_random, simulator, Random(f"{seed}:fills"))  # noqa: S311
+            nursery.start_soon(break_at_random, simulator, Random(f"{seed}:faults"))  # noqa: S311
+            await trio.sleep(7)
+            nursery.cancel_scope.cancel()
+        simulator.exchange.faults.clear()
+        await agrees_with(simulator, told)
+    assert len(told.claims) > 700
+    assert {claim.verified_by for claim in told.claims} == {"rest", "stream"}
+    assert [claim for claim in told.claims if not honest(simulator, claim)] == []
+    assert list(told.steps_back()) == []
+    assert "diverged" not in daemon.output
+
+
+def honest(simulator: RunningSimulator, claim: Claim) -> bool:
+    """By either of the history's times: fills of one millisecond have growing times on the exchange alone."""
+    history, at = simulator.exchange.history, claim.ts_epoch_ms
+    return any(
+        claim.amount in history.positions_between(claim.symbol, at, at, clock=clock)
+        for clock in ("host", "exchange")
+    )
+
+
+async def agrees_with(simulator: RunningSimulator, told: SnapshotClaims) -> None:
+    """Wait until the latest claims are the positions of now."""
+
+    def wrong() -> list[str]:
+        latest = {claim.symbol: claim.amount for claim in told.claims}
+        return [name for name in SYMBOLS if latest[name] != simulator.exchange.position(name).amount]
+
+    await until(lambda: not wrong(), "snapshots are the positions", within_sec=3)
+
+
+async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
+    """A fill every now and then, often several in one millisecond, on a few symbols."""
+    exchange = simulator.exchange
+    while True:
+        await trio.sleep(random.uniform(0.005, 0.12))
+        symbol = random.choice(SYMBOLS[:6])
+        for _ in range(random.choice((1, 1, 1, 3))):
+            steps = random.choice((1, -1)) * random.randint(1, 5)
+            outside.move_position(exchange, symbol, delta=steps * exchange.symbol(symbol).step_size)
+
+
+async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
+    """Slow and failing answers, late events, lost, silent and expired streams, one on top of the other."""
+    exchange, streams, faults = simulator.exchange, simulator.streams, simulator.exchange.faults
+
+    async def freeze() -> None:
+        streams.freeze("private")
+        await trio.sleep(random.uniform(0.1, 0.8))
+        streams.thaw()
+
+    while True:
+        await trio.sleep(random.uniform(0.1, 0.6))
+        match random.choice(("late", "slow", "failing", "close", "reset", "freeze", "expire", "clear")):
+            case "late":
+                faults.event_delay_ms, faults.event_jitter_ms = random.uniform(0, 100), random.uniform(0, 100)
+            case "slow":
+                faults.rest_latency_ms, faults.rest_jitter_ms = random.uniform(0, 400), random.uniform(0, 200)
+            case "failing":
+                faults.rest_fault_rates = {"5xx": 0.2, "truncated": 0.1, "reset": 0.1, "not_json": 0.1}
+            case "close":
+                await streams.disconnect("private")
+            case "reset":
+                await streams.reset("private")
+            case "freeze":
+                await freeze()
+            case "expire":
+                exchange.expire_listen_key(now=True)
+            case "clear":
+                faults.clear()
+
+
+async def cut(simulator: RunningSimulator) -> None:
+    simulator.exchange.faults.refuse_streams = True
+    await simulator.streams.reset("private")
+
+
+async def expire(simulator: RunningSimulator) -> None:
+    simulator.exchange.faults.refuse_streams = True
+    simulator.exchange.expire_listen_key(now=True)
+
+
+async def freeze(simulator: RunningSimulator) -> None:
+    simulator.exchange.faults.freeze_new_streams = True
+    simulator.streams.freeze("private")
+
+
+@pytest.mark.parametrize("silence", [cut, expire, freeze])
+async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_is_allowed_on(
+    redis_server: str,
+    pipeline: Pipeline,
+    simulator: RunningSimulator,
+    silence: Callable[[RunningSimulator], Awaitable[None]],
+) -> None:
+    poll_sec, answer_sec, noticed_sec = 1.0, 0.1, 0.4
+    move(simulator, "BTCUSDT", "0.010")
+    async with daemon_process(environment(redis_server, simulator, HASTE)) as daemon:
+        await daemon.ready()
+        simulator.exchange.faults.rest_latency_ms = answer_sec * 1000
+        before = await pipeline.ask("before", full_close("BTCUSDT"))
+        assert before["allow"] and before["safe_close_qty"] == Decimal("0.01")
+
+        await silence(simulator)
+        move(simulator, "BTCUSDT", "0.004")
+        moved_sec = trio.current_time()
+        answers = []
+        while pipeline.snapshot("BTCUSDT")["position_amt"] != "0.004":
+            assert trio.current_time() - moved_sec < noticed_sec + poll_sec + answer_sec + 0.3
+            lost = "private stream: lost" in daemon.output
+            answers.append((lost, await pipeline.ask(f"meanwhile-{len(answers)}", full_close("BTCUSDT"))))
+        after = await pipeline.ask("after", full_close("BTCUSDT"))
+
+    assert any(lost for lost, _ in answers)
+    for lost, answer in [*answers, (True, after)]:
+        # Whatever was decided when the loss was known rests on a later read, and that shows the change.
+        assert not (lost and answer["allow"])
+        assert not lost or answer["exchange_position_amt"] == Decimal("0.004")
+    assert after["reason"] == "reconcile_required_qty_mismatch"
+
+
+async def test_nothing_is_lost_or_doubted_while_the_stream_rotates(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.user_stream.ROTATE_AFTER_SEC", 0.5)
+    monkeypatch.setattr("actors.user_stream.OVERLAP_SEC", 0.2)
+    quiet = {"P33_STREAM_PROOF_SEC": "0.1", "P33_AUDIT_SEC": "9", "P33_POLL_SEC": "9"}
+    async with running_service(redis_server, simulator, **quiet) as service:
+        await until(lambda: (told := service.flows.stream_status.value) and told.trusted, "trust")
+        keys = len(simulator.exchange.requests.records(path="/fapi/v1/listenKey"))
+        reads = len(simulator.exchange.requests.records(path=POSITION_RISK))
+        for number in range(1, 80):
+            amount = str(Decimal(number) / 1000)
+            move(simulator, "BTCUSDT", amount)
+            await amount_is(pipeline, "BTCUSDT", amount, within_sec=0.2)
+            await trio.sleep(0.04)
+        connections = simulator.exchange.requests.records(path="/fapi/v1/listenKey")
+        status = service.flows.stream_status.value
+        assert len(connections) - keys >= 2, "rotated"
+        assert len(simulator.exchange.requests.records(path=POSITION_RISK)) == reads
+        assert status is not None and status.trusted and status.losses == 0
+
+
+async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshold(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    stale_sec = 3.0
+    limits = HASTE | {"P33_STALE_THRESHOLD_SEC": f"{stale_sec:g}"}
+    async with daemon_process(environment(redis_server, simulator, limits)) as daemon:
+        await daemon.ready()
+        await trio.sleep(1)
+        simulator.exchange.faults.rest_latency_ms = 300
+        move(simulator, "BTCUSDT", "0.007", announced=False)
+        await amount_is(pipeline, "BTCUSDT", "0.007", within_sec=stale_sec)
+        await until(
+            lambda: re.search(r"BTCUSDT: stream diverged .*held=0 read=0.007", daemon.output),
+            "the divergence in the log",
+        )
+
+
+async def test_a_ban_is_sat_out_by_everybody_and_by_a_daemon_started_meanwhile(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    exchange = simulator.exchange
+    environ = environment(redis_server, simulator, HASTE | {"P33_AUDIT_SEC": "0.5"})
+
+    def asked_since(since_ms: int) -> int:
+        return len(exchange.requests.records(since_ms=since_ms))
+
+    async with daemon_process(environ) as daemon:
+        await daemon.ready()
+        exchange.weights.ban(exchange.host_ms(), 4000)
+        ends_ms = exchange.weights.banned_until_ms
+        await until(lambda: exchange.requests.records()[-1].status == 418, "a request meets the ban")
+        met_ms = exchange.requests.records()[-1].wall_time_ms + 1
+        await until(lambda: pipeline.redis.keys("quantum:p33:*ban*"), "the ban is remembered")
+        await trio.sleep(0.8)
+        await daemon.stop(signal.SIGKILL)
+        assert asked_since(met_ms) == 0
+    async with daemon_process(environ) as daemon:
+        await daemon.url()
+        move(simulator, "BTCUSDT", "0.007")
+        while now_ms() < ends_ms - 20:
+            assert asked_since(met_ms) == 0
+            await trio.sleep(0.05)
+        await daemon.ready()
+        await amount_is(pipeline, "BTCUSDT", "0.007", within_sec=3)
+    assert [record.status for record in exchange.requests.records(since_ms=met_ms)].count(418) == 0
