@@ -9,10 +9,10 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.decision_reports import DecisionReports
-from actors.decision_writing import Answer, DecisionWriter, dead_letter
+from actors.decision_writing import DecisionWriter, dead_letter
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence, present
-from actors.plan_settling import PlanSettler, WhatIsKnown, Work
+from actors.plan_settling import PlanSettler, Refusal, WhatIsKnown, Work
 from actors.redis_clock import RedisClock
 from brain.case import Rules
 from brain.decision import deny_malformed, evaluation_failed
@@ -22,7 +22,7 @@ from channels import OnDemandRead, PushBack
 from clock import Clock
 from store.errors import FencedError, GroupLostError, StoreUnavailableError
 from store.protocol import PlanStore
-from store.records import Broken, Committed, DecisionCommit, Entry
+from store.records import Entry
 
 _BATCH = 256
 _BLOCK_MS = 2_000
@@ -210,7 +210,7 @@ class PermitEvaluator:
         """The plans that need a decision; all other entries are answered, set aside or acknowledged here."""
         works: list[Work] = []
         done: list[str] = []
-        answers: list[tuple[Entry, Answer, DecisionCommit]] = []
+        refusals: list[Refusal] = []
         for entry in entries:
             if entry.fields is None:
                 done.append(entry.id)
@@ -220,7 +220,7 @@ class PermitEvaluator:
                 case Plan() if entry.deliveries <= _MOST_DELIVERIES:
                     works.append(Work(entry, plan))
                 case Plan() | MalformedPlan():
-                    answers.append((entry, *self._answer_unread(entry, plan)))
+                    refusals.append(_refusal(entry, plan))
                 case SkippedPlan():
                     done.append(entry.id)
                     self._reports.skipped(plan)
@@ -230,30 +230,15 @@ class PermitEvaluator:
                     self._reports.buried(entry.id, plan.error)
         if done:
             await self._store.acknowledge_plans(fence, done)
-        if answers:
-            reply = await self._store.commit_decisions(fence, [commit for _, _, commit in answers])
-            for (entry, answer, _), verdict in zip(answers, reply.verdicts, strict=True):
-                if isinstance(verdict, Committed):
-                    self._reports.decided(answer, reply.now_ms - entry.published_ms)
-                elif isinstance(verdict, Broken):
-                    await self._store.bury_plan(
-                        fence, entry.id, ("entry_id", entry.id, "error", verdict.error)
-                    )
-                    self._reports.buried(entry.id, verdict.error)
+        if refusals:
+            await self._settler.refuse(refusals, fence)
         return works
 
-    def _answer_unread(self, entry: Entry, plan: Plan | MalformedPlan) -> tuple[Answer, DecisionCommit]:
-        """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
-        dead_fields: tuple[str, ...] = ()
-        if isinstance(plan, MalformedPlan):
-            decision = deny_malformed(plan)
-        else:
-            error = f"no decision after {entry.deliveries - 1} deliveries"
-            decision = evaluation_failed(entry.deliveries - 1)
-            dead_fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-            self._reports.buried(entry.id, error)
-        answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, None, entry.fields or {})
-        created_at_sec = self._clock.now().wall_ms / 1000
-        return answer, self._writer.commit(
-            answer, assumed=None, deadline_ms=0, created_at_sec=created_at_sec, dead_fields=dead_fields
-        )
+
+def _refusal(entry: Entry, plan: Plan | MalformedPlan) -> Refusal:
+    """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
+    if isinstance(plan, MalformedPlan):
+        return Refusal(entry, plan.plan_id, plan.symbol, deny_malformed(plan))
+    failures = entry.deliveries - 1
+    error = f"no decision after {failures} deliveries"
+    return Refusal(entry, plan.plan_id, plan.symbol, evaluation_failed(failures), error)

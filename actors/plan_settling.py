@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from actors.decision_reports import DecisionReports
-from actors.decision_writing import Answer, DecisionWriter
+from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.redis_clock import RedisClock
 from actors.symbol_beliefs import SymbolBeliefs
 from brain.allowlist import Allowlist
 from brain.case import Case, Rules, SnapshotView
-from brain.decision import decide, state_contended
-from brain.permit import Reason
+from brain.decision import decide, evaluation_failed, state_contended
+from brain.permit import Decision, Reason
 from brain.plan import Plan
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue, Lease, SnapshotBook
@@ -28,16 +28,11 @@ from store.records import (
     DecisionCommit,
     Entry,
     TooLate,
-    Verdict,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
-
-
-class BrokenKeyError(Exception):
-    """A key of this service's own holds something of another type: nothing can be decided on it."""
 
 
 class Work(msgspec.Struct, eq=False):
@@ -48,6 +43,19 @@ class Work(msgspec.Struct, eq=False):
     settled: bool = False
     attempts: int = 0
     read_tried: bool = False
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A deny that rests on no state: of what cannot be read, or what could not be decided.
+
+    `error`: why the entry is a dead letter as well; None where the answer says it all.
+    """
+
+    entry: Entry
+    plan_id: str
+    symbol: str | None
+    decision: Decision
+    error: str | None = None
 
 
 class WhatIsKnown(msgspec.Struct, frozen=True):
@@ -114,8 +122,42 @@ class PlanSettler:
             decided_sec = self._clock.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
             reply = await self._store.commit_decisions(fence, commits)
-            works = self._learn(reply, proposals)
+            works, undecidable = self._learn(reply, proposals)
+            if undecidable:
+                await self.refuse(undecidable, fence)
         return wanting
+
+    async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
+        """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""
+        created_at_sec = self._clock.now().wall_ms / 1000
+        answers: list[Answer] = []
+        commits: list[DecisionCommit] = []
+        for each in refusals:
+            fields = each.entry.fields or {}
+            answer = Answer(each.entry.id, each.plan_id, each.symbol, each.decision, None, fields)
+            dead_fields: tuple[str, ...] = ()
+            if each.error is not None:
+                dead_fields = dead_letter(fields, entry_id=each.entry.id, error=each.error)
+            answers.append(answer)
+            commits.append(
+                self._writer.commit(
+                    answer,
+                    assumed=None,
+                    deadline_ms=0,
+                    created_at_sec=created_at_sec,
+                    dead_fields=dead_fields,
+                )
+            )
+        reply = await self._store.commit_decisions(fence, commits)
+        for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
+            if isinstance(verdict, Committed):
+                self._reports.decided(answer, reply.now_ms - each.entry.published_ms)
+                if each.error is not None:
+                    self._reports.buried(each.entry.id, each.error)
+            elif isinstance(verdict, Broken):
+                letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
+                await self._store.bury_plan(fence, each.entry.id, letter)
+                self._reports.buried(each.entry.id, verdict.error)
 
     def _propose(self, work: Work) -> tuple[Answer, DecisionCommit] | None:
         """A decision on what is believed now; None when it hangs on a read that has not been tried."""
@@ -179,30 +221,31 @@ class PlanSettler:
             case.now_ms + _COMMIT_WITHIN_MS,
         )
 
-    def _learn(self, reply: CommitReply, proposals: Sequence[tuple[Work, Answer]]) -> list[Work]:
-        """Take in what the commit found; the works that have to be decided again."""
+    def _learn(
+        self, reply: CommitReply, proposals: Sequence[tuple[Work, Answer]]
+    ) -> tuple[list[Work], list[Refusal]]:
+        """Take in what the commit found: what has to be decided again, and what never can be."""
         self._redis_clock.told(reply.now_ms, self._clock.now().monotonic_sec)
         again: list[Work] = []
+        undecidable: list[Refusal] = []
         for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
-            if self._accepted(work, answer, verdict, reply.now_ms):
-                continue
+            symbol = work.plan.symbol
             work.attempts += 1
-            again.append(work)
-        return again
-
-    def _accepted(self, work: Work, answer: Answer, verdict: Verdict, now_ms: int) -> bool:
-        match verdict:
-            case Committed():
-                self._reports.decided(answer, now_ms - work.entry.published_ms)
-                return True
-            case AlreadyDecided():
-                self._beliefs.forget(work.plan.symbol)
-                return True
-            case Changed(state):
-                work.settled = state.settled
-                self._beliefs.told(work.plan.symbol, state)
-            case TooLate():
-                self._beliefs.forget(work.plan.symbol)
-            case Broken(error):
-                raise BrokenKeyError(error)
-        return False
+            match verdict:
+                case Committed():
+                    self._reports.decided(answer, reply.now_ms - work.entry.published_ms)
+                case AlreadyDecided():
+                    self._beliefs.forget(symbol)
+                case Changed(state):
+                    work.settled = state.settled
+                    self._beliefs.told(symbol, state)
+                    again.append(work)
+                case TooLate():
+                    self._beliefs.forget(symbol)
+                    again.append(work)
+                case Broken(error):
+                    # A key of our own holds what we never wrote: nothing can be decided on it.
+                    self._beliefs.forget(symbol)
+                    decision = evaluation_failed(work.attempts)
+                    undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
+        return again, undecidable

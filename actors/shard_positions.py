@@ -33,6 +33,7 @@ from channels import (
     Count,
     DropOldest,
     FillObserved,
+    LeverageObserved,
     MarkPrices,
     MetricEvent,
     PositionObserved,
@@ -88,6 +89,7 @@ class ShardPositions:
         self._log = log
         self._states: dict[str, SymbolState] = {}
         self._read_sent: dict[str, Moment] = {}
+        self._leverages: dict[str, LeverageObserved] = {}
         self._published: dict[str, BookEntry] = {}
         self._lead = lead
         self._epoch = 0
@@ -120,6 +122,9 @@ class ShardPositions:
                     self._expect_update_for(message)
                 case MarkPrices():
                     self._apply_marks(message)
+                case LeverageObserved():
+                    self._apply_leverage(message)
+                    touched[message.symbol] = None
                 case _:
                     self._follow_stream(message)
         self._publish(touched)
@@ -145,6 +150,9 @@ class ShardPositions:
                 exchange_ahead_ms=ahead_ms,
             )
             self._disagreements.extend(disagreements)
+            leverage = self._leverages.get(symbol)
+            if leverage is not None and leverage.received >= read.sent:
+                self._apply_leverage(leverage)
             self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
         if self._disagreements:
             self._doubted.unpark_all()
@@ -189,6 +197,12 @@ class ShardPositions:
         fill = self.unmatched_fills.get(symbol)
         if fill is not None and fill.transaction_ms <= position.update_time_ms:
             del self.unmatched_fills[symbol]
+
+    def _apply_leverage(self, told: LeverageObserved) -> None:
+        """A read that was sent before this was told does not undo it."""
+        self._leverages[told.symbol] = told
+        state = self._states.get(told.symbol, SymbolState(told.symbol))
+        self._states[told.symbol] = msgspec.structs.replace(state, leverage=told.leverage)
 
     def _expect_update_for(self, fill: FillObserved) -> None:
         state = self._states.get(fill.symbol)

@@ -24,10 +24,11 @@ from commands.private_redis import RedisServerFailedError, RedisServerNotFoundEr
 
 _EXCHANGE_LATENCY_MS = 300.0
 _WIDTH = 110
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for; 0, or 1 when a contender failed or answered wrongly."""
+    """Measure what is asked for; 0; 1 when a contender failed or answered wrongly, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     try:
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for error in group.exceptions:
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"bench: {error}", markup=False)
         code = 1
+    except* KeyboardInterrupt:
+        code = _INTERRUPTED
     else:
         code = 0
     return code

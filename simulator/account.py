@@ -15,6 +15,7 @@ from typing import Protocol
 from simulator import errors, events
 from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
+from simulator.fill_announcement import announce_fill
 from simulator.history import PositionChange, PositionHistory, PositionSide
 from simulator.listen_keys import ListenKeys
 from simulator.listing import TRADING, Listing
@@ -28,7 +29,6 @@ from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
 DEFAULT_LEVERAGE = 20
-_ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
 def host_epoch_ms() -> int:
@@ -251,7 +251,7 @@ class SimulatedExchange:
                 transaction_time_ms=transaction_ms,
                 execution_type=execution_type,
             )
-            self._announce_fill(order, position, fill)
+            announce_fill(self, order, position, fill)
 
     def next_transaction_ms(self, host_ms: int) -> int:
         """The transaction time of what happens to positions at ``host_ms``: later than of all before."""
@@ -286,35 +286,3 @@ class SimulatedExchange:
         if closed is not None:
             for sink in self.sinks:
                 sink.listen_key_closed(closed)
-
-    def _announce_fill(self, order: Order, position: Position, fill: Fill) -> None:
-        event_ms = self.event_ms()
-        if self.emits_trade_lite and fill.execution_type == "TRADE":
-            self.announce(events.trade_lite(order, fill, event_time_ms=event_ms))
-        self.announce(
-            events.order_trade_update(
-                order,
-                execution_type=fill.execution_type,
-                event_time_ms=event_ms,
-                transaction_time_ms=fill.transaction_time_ms,
-                fill=fill,
-            )
-        )
-        self.announce(
-            events.account_update(
-                reason="ORDER",
-                event_time_ms=event_ms,
-                transaction_time_ms=fill.transaction_time_ms,
-                wallet_balance=self.wallet_balance,
-                positions=self._told_with(position),
-                asset=order.symbol.quote_asset,
-            )
-        )
-
-    def _told_with(self, position: Position) -> list[tuple[Position, Decimal]]:
-        name = position.symbol.name
-        told = [position]
-        if self._hedge_mode and self.faults.account_update_shows_all_legs:
-            told = [self.position(name, leg) for leg in _ALL_LEGS]
-        mark_price = self.mark_price(name)
-        return [(leg, mark_price) for leg in told]

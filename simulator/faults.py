@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,7 +23,8 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     frozen there (``StreamServer.thaw`` lets it go on). ``drop_event_types`` limits dropping to those event
     types. A reordered event is held for ``reorder_hold_ms`` while later ones overtake it. With
     ``account_update_shows_all_legs`` an account in hedge mode is told the unchanged legs as well, the flat
-    ``BOTH`` among them, as the documentation's example shows.
+    ``BOTH`` among them, as the documentation's example shows. ``mark_price_frames`` is how many frames share
+    a round of mark prices: the documentation has some symbols come in a message of their own.
     """
 
     rest_latency_ms: float = 0.0
@@ -50,6 +51,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     freeze_new_streams: bool = False
     listen_key_expired_time_as_text: bool = False
     account_update_shows_all_legs: bool = False
+    mark_price_frames: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     clock_skew_ms: int = 0
 

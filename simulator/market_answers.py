@@ -141,13 +141,13 @@ def _premium(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, A
     }
 
 
-def mark_price_frame(exchange: SimulatedExchange) -> bytes:
-    """One frame of ``!markPrice@arr@1s``: an array with every symbol."""
+def mark_price_frames(exchange: SimulatedExchange) -> list[bytes]:
+    """One round of ``!markPrice@arr@1s``: an array with every symbol, or several that share them out."""
     now_ms = exchange.exchange_ms()
     funding_ms = _next_funding_ms(now_ms)
-    return _encode(
-        [_mark_price_update(exchange, name, now_ms, funding_ms) for name in exchange.listing.symbols]
-    )
+    updates = [_mark_price_update(exchange, name, now_ms, funding_ms) for name in exchange.listing.symbols]
+    frames = exchange.faults.mark_price_frames
+    return [_encode(updates[first::frames]) for first in range(frames)]
 
 
 def _mark_price_update(

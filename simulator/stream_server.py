@@ -16,7 +16,7 @@ from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
 from simulator.faults import FaultDice
 from simulator.faulty_sockets import FaultyListener, FaultySocket
-from simulator.market_answers import mark_price_frame
+from simulator.market_answers import mark_price_frames
 from simulator.stream_connection import StreamConnection
 from simulator.stream_delivery import EventDelivery
 from simulator.stream_target import Face, StreamTarget, parse_target
@@ -178,9 +178,10 @@ class StreamServer:
                 if stream in connection.streams
             ]
             if subscribed:
-                frame = mark_price_frame(self._exchange)
+                frames = mark_price_frames(self._exchange)
                 for connection, stream in subscribed:
-                    connection.queue(stream, frame)
+                    for frame in frames:
+                        connection.queue(stream, frame)
 
     async def _expire_listen_keys(self) -> None:
         while True:

@@ -382,24 +382,35 @@ async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_st
     assert rig.pending() == 0
 
 
-async def test_a_broken_key_of_our_own_is_set_aside_rather_than_retried_for_ever(
+async def test_a_broken_plan_mark_makes_its_plan_a_dead_letter_and_stops_nothing(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
-    rig.redis.hset(rig.keys.plan_mark("p"), {"not": "a string"})
-    rig.publish("p")
-    crashes = 0
-    for _ in range(5):
-        try:
-            async with running_evaluator(rig):
-                await trio.sleep(0.5)
-        except* plan_settling.BrokenKeyError:
-            crashes += 1
-    assert crashes == 3
-    assert rig.pending() == 0
-    assert rig.permit("p") is None
-    assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+    async with running_evaluator(rig):
+        rig.redis.hset(rig.keys.plan_mark("p"), {"not": "a string"})
+        rig.publish("p", action="PARTIAL_50")
+        rig.publish("next", action="PARTIAL_50")
+        await trio.sleep(0.1)
+        assert rig.permit("p") is None
+        assert rig.reason("next") == "sanity_checks_passed"
+        assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+        assert rig.pending() == 0
+
+
+async def test_unreadable_open_permits_of_a_symbol_deny_its_plans_and_no_others(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    rig.holds("ETHUSDT", "1")
+    async with running_evaluator(rig):
+        rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"p:other": "half the position"})
+        rig.publish("p")
+        rig.publish("next", "ETHUSDT")
+        await trio.sleep(0.1)
+        assert rig.reason("p") == "evaluation_failed"
+        assert rig.reason("next") == "sanity_checks_passed"
+        assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+        assert rig.pending() == 0
 
 
 async def test_a_writer_that_lost_its_lease_decides_nothing_until_it_has_it_again(

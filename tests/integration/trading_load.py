@@ -1,10 +1,11 @@
-"""Publishers and consumers under load: some hundred plans and results a second, and who acts on the permits."""
+"""Publishers and consumers under load: some hundred plans and results a second, and orders on permits."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from decimal import Decimal
+from itertools import groupby
 from random import Random
 from typing import Any
 
@@ -19,8 +20,8 @@ from tests.integration.waiting import until
 
 #: Traded on permits alone; the others by orders of plans that this service was never asked about.
 PLANNED, UNPLANNED = SYMBOLS[:8], SYMBOLS[8:]
-#: Abandoned permits are soon over, and the grace outlives the longest time in which nobody decides.
-SETTINGS = {"P33_PERMIT_TTL": "3", "P33_EXECUTION_GRACE_SEC": "20"}
+#: Abandoned permits are soon over, and many starts within a minute ask the exchange for much.
+SETTINGS = {"P33_PERMIT_TTL": "3", "P33_EXECUTION_GRACE_SEC": "12", "P33_WEIGHT_BUDGET_PER_MIN": "2400"}
 
 _TICK_SEC = 0.02
 _MOST_A_TICK = 40
@@ -37,14 +38,20 @@ class Decided(msgspec.Struct, frozen=True):
     plan_id: str
     allow: bool
     reason: str
-    issued_by: str
+    instance: str
 
 
 class TradingLoad:
     """Runs beside the daemon; what it has published and seen is compared at the end."""
 
     def __init__(
-        self, pipeline: Pipeline, simulator: RunningSimulator, seed: int, *, plans_per_sec: int, results_per_sec: int
+        self,
+        pipeline: Pipeline,
+        simulator: RunningSimulator,
+        seed: int,
+        *,
+        plans_per_sec: int,
+        results_per_sec: int,
     ) -> None:
         self._pipeline = pipeline
         self._redis = pipeline.redis
@@ -157,9 +164,9 @@ class TradingLoad:
         self._audited = entries[-1][0]
         pipe = self._redis.pipeline(transaction=False)
         for _, fields in entries:
-            issued_by = msgspec.json.decode(fields["record"], type=_Record).issued_by
+            instance = msgspec.json.decode(fields["record"], type=_Record).issued_by.split()[-1]
             allow = fields["allow"] == "true"
-            self.decided.append(Decided(fields["plan_id"], allow, fields["reason"], issued_by))
+            self.decided.append(Decided(fields["plan_id"], allow, fields["reason"], instance))
             abandoned = fields["reason"] == "sanity_checks_passed" and self._random.random() < 0.03
             if allow and not abandoned:
                 pipe.getdel(f"quantum:permit:p33:{fields['plan_id']}")
@@ -185,6 +192,14 @@ class TradingLoad:
         """Wait until something is decided that was not yet when this was asked."""
         before = len(self.decided)
         await until(lambda: len(self.decided) > before, "it decides", within_sec)
+
+    async def decided_by(self, instance: str, within_sec: float) -> None:
+        """Wait until the newest decision is that instance's."""
+        await until(lambda: self.issuers()[-1:] == [instance], f"{instance} decides", within_sec)
+
+    def issuers(self) -> list[str]:
+        """The instances that decided, in the order in which they took over from each other."""
+        return [name for name, _ in groupby(decided.instance for decided in self.decided)]
 
     async def settled(self, within_sec: float = 30.0) -> None:
         """Publish no more plans but all results that are left, and wait until all is acknowledged."""

@@ -7,9 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websocket_url
+from trio_websocket import (
+    ConnectionClosed,
+    WebSocketConnection,
+    connect_websocket_url,
+    open_websocket_url,
+)
 
 from simulator import RunningSimulator
 from tests.simulator.clients import HttpClient, error_code, next_event
@@ -178,6 +184,23 @@ async def test_new_streams_are_kept_out(simulator: RunningSimulator, remote: Rem
     assert waited.cancelled_caught
     await remote.all_off()
     assert " 101 " in await handshake(simulator)
+
+
+async def test_mark_prices_in_several_frames(simulator: RunningSimulator, remote: Remote) -> None:
+    listed = list(simulator.exchange.listing.symbols)
+    url = f"{simulator.addresses.ws_url}/market/ws/!markPrice@arr@1s"
+    async with open_websocket_url(url) as prices:
+        assert await symbols_in(prices) == set(listed)
+        await remote.switch(mark_price_frames=2)
+        while (first := await symbols_in(prices)) == set(listed):
+            pass
+        assert await symbols_in(prices) == set(listed) - first
+        assert len(first) < len(listed)
+    assert (await remote.http.post("/simulator/faults", json={"mark_price_frames": 0})).status_code == 400
+
+
+async def symbols_in(prices: WebSocketConnection) -> set[str]:
+    return {update["s"] for update in msgspec.json.decode(await prices.get_message())}
 
 
 @pytest.mark.parametrize(("as_text", "kind"), [(True, str), (False, int)])

@@ -1,0 +1,76 @@
+"""Two instances under load, killed and stopped by turns: one at a time decides, and nothing is done twice."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+
+import trio
+
+from simulator import RunningSimulator
+from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.pipeline import Pipeline
+from tests.integration.surroundings import environment, is_unready
+from tests.integration.trading_load import SETTINGS, TradingLoad
+
+TAKEOVER_SEC = 3.0
+SEED = 2
+
+
+def lease(pipeline: Pipeline) -> tuple[int, str]:
+    """The fencing token, and who holds it."""
+    token, _, holder = str(pipeline.redis.get("quantum:p33:lease")).partition(":")
+    return int(token), holder
+
+
+async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder_ever_writes(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    load = TradingLoad(pipeline, simulator, SEED, plans_per_sec=150, results_per_sec=80)
+    leases: list[tuple[int, str]] = []
+
+    async def deciding(instance: str) -> None:
+        await load.decided_by(instance, TAKEOVER_SEC)
+        leases.append(lease(pipeline))
+
+    async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
+
+        async def started(instance: str) -> DaemonProcess:
+            environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
+            return await processes.enter_async_context(daemon_process(environ))
+
+        async def stands_by(daemon: DaemonProcess, behind: str) -> None:
+            await is_unready(await daemon.url(), "standing by", behind, within_sec=15)
+
+        first = await started("first")
+        await first.ready()
+        second = await started("second")
+        await stands_by(second, "first")
+        nursery.start_soon(load.run)
+        await deciding("first")
+        await trio.sleep(0.5)
+
+        await first.stop(signal.SIGKILL)
+        await deciding("second")
+        first = await started("first")
+        await stands_by(first, "second")
+
+        # Stopped in the middle of its work, with plans and results in hand.
+        second.process.send_signal(signal.SIGSTOP)
+        await deciding("first")
+        second.process.send_signal(signal.SIGCONT)
+        await stands_by(second, "first")
+        await load.more_is_decided()
+        assert load.issuers() == ["first", "second", "first"]
+
+        await first.stop(signal.SIGKILL)
+        await deciding("second")
+        await load.settled()
+        assert "Actor failed" not in first.output + second.output
+
+    assert load.issuers() == ["first", "second", "first", "second"]
+    assert [holder for _, holder in leases] == load.issuers()
+    tokens = [token for token, _ in leases]
+    assert tokens == sorted(set(tokens))
+    assert int(pipeline.redis.get("quantum:p33:fence")) == tokens[-1], "nobody took it in between"
+    load.assert_exactly_once()
