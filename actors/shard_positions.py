@@ -94,6 +94,7 @@ class ShardPositions:
         self._lead = lead
         self._epoch = 0
         self._stream_since: Moment | None = None
+        self._proof: StreamProof | None = None
         self._disagreements: list[Disagreement] = []
         self._stirred = trio.lowlevel.ParkingLot()
         self._doubted = trio.lowlevel.ParkingLot()
@@ -224,6 +225,7 @@ class ShardPositions:
                 self._apply_proof(as_of)
             case StreamLost(epoch):
                 if epoch >= self._epoch:
+                    self._keep_proof()
                     self._stream_since, self.stream_proven = None, False
                     # What would have explained these was perhaps lost with the connection.
                     self._disagreements.clear()
@@ -244,8 +246,16 @@ class ShardPositions:
                 self._stop_vouching(symbol)
         if proven:
             self.stream_proven = True
-            self._book.prove(self._shard, StreamProof(since, as_of))
+            self._proof = StreamProof(since, as_of)
+            self._book.prove(self._shard, self._proof)
             self._writer.proven(proven)
+
+    def _keep_proof(self) -> None:
+        """What was proven stays proven when the stream is lost, or snapshots would go back in time."""
+        for symbol, entry in self._published.items():
+            snapshot = to_snapshot(self._states[symbol], self._proof)
+            if entry.grounded is not None and snapshot is not None:
+                self._put(BookEntry(snapshot, entry.grounded))
 
     def _audited_since(self, symbol: str, oldest: Moment) -> bool:
         if self.audited_symbols is not None and symbol not in self.audited_symbols:
@@ -282,11 +292,12 @@ class ShardPositions:
         oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
         for symbol in symbols:
             state = self._states[symbol]
-            snapshot = to_snapshot(state, None)
+            audited = self._audited_since(symbol, oldest)
+            snapshot = to_snapshot(state, self._proof if audited else None)
             if snapshot is None:
                 continue
             before = self._book.get(symbol)
-            self._put(BookEntry(snapshot, state.grounded if self._audited_since(symbol, oldest) else None))
+            self._put(BookEntry(snapshot, state.grounded if audited else None))
             self._writer.changed(symbol)
             if before is None or before.legs != snapshot.legs:
                 self._changes.send(SnapshotChanged(snapshot))
@@ -311,6 +322,7 @@ class ShardPositions:
             leg=disagreement.read.leg,
         )
         self._metrics.send(Count("p33_stream_divergence_total"))
+        self._keep_proof()
         self._book.lose_trust(now)
         self._stream_since, self.stream_proven = now, False
         self._want_read_after(now)

@@ -38,17 +38,13 @@ class LegState(msgspec.Struct, frozen=True):
 
 
 class SymbolState(msgspec.Struct, frozen=True):
-    """All that is known of a symbol's position. `leverage` and mark price are None until they are known.
-
-    `leverage_told` is when the stream last told of a leverage: that has no exchange time that a read shows.
-    """
+    """All that is known of a symbol's position. `leverage` and mark price are None until they are known."""
 
     symbol: str
     legs: tuple[LegState, ...] = ()
     leverage: Decimal | None = None
     mark_price: Decimal | None = None
     mark_ts_ms: int = 0
-    leverage_told: Moment | None = None
 
     def leg(self, leg: Leg) -> LegState | None:
         """What is known of one leg; None where nothing is."""
@@ -156,14 +152,7 @@ def apply_rest(
         else:
             legs.append(known)
     merged = apply_mark(_with_legs(state, legs), mark_price, sent.wall_ms)
-    if state.leverage_told is None or sent > state.leverage_told:
-        merged = msgspec.structs.replace(merged, leverage=leverage)
-    return merged, tuple(disagreements)
-
-
-def apply_leverage(state: SymbolState, leverage: Decimal, received: Moment) -> SymbolState:
-    """Merge a pushed leverage; a read has to be sent after it came to say otherwise."""
-    return msgspec.structs.replace(state, leverage=leverage, leverage_told=received)
+    return msgspec.structs.replace(merged, leverage=leverage), tuple(disagreements)
 
 
 def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:

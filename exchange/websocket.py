@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import LocalProtocolError
 
 from exchange.errors import ExchangeUnavailable
 from exchange.wire_logs import keep_addresses_out_of_logs
@@ -84,7 +85,8 @@ class WebSocketHost:
             refusal = ExchangeUnavailable(
                 f"{self._name}: no connection within {self._connect_timeout_sec:g} s"
             )
-        except* (HandshakeError, OSError, trio.BrokenResourceError) as errors:
+        except* (HandshakeError, LocalProtocolError, OSError, trio.BrokenResourceError) as errors:
+            # The library's reader answers a ping even while we say goodbye, and fails with a protocol error.
             # The library's own text may hold the address, and with it the listen key.
             refusal = ExchangeUnavailable(f"{self._name}: {type(errors.exceptions[0]).__name__}")
         if refusal is not None and opened is None:

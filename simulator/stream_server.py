@@ -11,6 +11,7 @@ from random import Random
 
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketRequest, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
@@ -117,11 +118,12 @@ class StreamServer:
         except* (
             ConnectionClosed,
             HandshakeError,
+            LocalProtocolError,
             trio.BrokenResourceError,
             trio.ClosedResourceError,
             trio.TooSlowError,
         ):
-            # The client went, or never spoke: its connection ends, nobody else's.
+            # The client went, or never spoke, or pinged into our goodbye: its connection ends, nobody else's.
             pass
 
     async def _serve_request(self, request: WebSocketRequest, socket: FaultySocket) -> None:

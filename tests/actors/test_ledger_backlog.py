@@ -1,4 +1,4 @@
-"""A writer that was killed soon after an adoption leaves results behind: the next one is through them at once."""
+"""A writer that was killed soon after an adoption leaves results behind: the next is through them at once."""
 
 from __future__ import annotations
 

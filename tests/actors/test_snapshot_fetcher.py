@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from brain.position import VerifiedBy
-from channels import Count, OnDemandRead
+from channels import Count, LeverageObserved, OnDemandRead
 from exchange.errors import ExchangeUnavailable
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 
@@ -309,3 +309,66 @@ async def test_a_restarted_fetcher_begins_with_a_read_and_trusts_later_proofs(
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.4")
         await rig.prove_for(3)
         assert rig.age_sec("BTCUSDT") < 1.5
+
+
+async def test_what_was_proven_stays_proven_when_a_slow_answer_comes_after_the_loss(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.latency_sec = 2.0
+        await rig.prove_for(8)
+        proven = rig.snapshot("BTCUSDT").verified_at
+        assert len(rig.exchange.reads) == 2, "an audit is on its way, sent before that proof"
+        rig.lose()
+        await trio.sleep(1.5)
+        assert rig.snapshot("BTCUSDT").verified_at >= proven
+        times = rig.store.times["BTCUSDT"]
+        assert times == sorted(times)
+
+
+async def test_a_read_that_the_lost_stream_can_no_longer_explain_is_no_divergence(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(6.6)
+        rig.exchange.set("BTCUSDT", "0.1")
+        await trio.sleep(0.8)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.1"), "the audit has shown it"
+        rig.lose()
+        await trio.sleep(5)
+        assert Count("p33_stream_divergence_total") not in await rig.metrics.receive_all()
+
+
+async def test_leverage_is_what_was_told_last(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    rig.exchange.latency_sec = 0.8
+    async with running_fetcher(rig):
+        rig.inbox.send(LeverageObserved("BTCUSDT", Decimal(25), rig.clock.now()))
+        await trio.sleep(1)
+        assert rig.snapshot("BTCUSDT").leverage == 25, "the read was sent before this was told"
+        assert rig.store.hashes["BTCUSDT"]["leverage"] == "25"
+        await trio.sleep(6)
+        assert rig.snapshot("BTCUSDT").leverage == 10
+        rig.inbox.send(LeverageObserved("BTCUSDT", Decimal(3), rig.clock.now()))
+        await trio.sleep(0.01)
+        assert rig.store.hashes["BTCUSDT"]["leverage"] == "3"
+
+
+async def test_a_burst_of_fills_is_in_redis_once_and_in_the_book_at_once(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        written = len(rig.store.times["BTCUSDT"])
+        for step in range(1, 6):
+            rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step), rig.exchange.now_ms() + step))
+            await trio.sleep(0.0004)
+            assert rig.snapshot("BTCUSDT").amount == step
+        await trio.sleep(0.01)
+        assert len(rig.store.times["BTCUSDT"]) == written + 1
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "5"

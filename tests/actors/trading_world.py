@@ -20,6 +20,7 @@ from brain.numbers import plain
 from brain.position import Snapshot, VerifiedBy
 from channels import BookEntry, Lease, SnapshotChanged
 from store.keys import GROUP
+from store.memory.faults import Effect
 from store.memory_store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched
@@ -37,6 +38,7 @@ RULES = Rules(
     execution_grace_sec=7,
 )
 _EXECUTION_SEC = 3.0
+_EFFECTS: tuple[Effect, ...] = ("before", "after")
 _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
 _ADOPTION_SETTLES_SEC = 61.0
@@ -109,9 +111,7 @@ class TradingWorld:
                 assert self.redis.get(self.keys.permit(grant.plan_id)) is None, f"{grant} allowed again"
 
     def _lives(self, grant: Grant) -> bool:
-        return grant.left > 0 and (
-            grant.taken or self.redis.get(self.keys.permit(grant.plan_id)) is not None
-        )
+        return grant.left > 0 and (grant.taken or self.redis.get(self.keys.permit(grant.plan_id)) is not None)
 
     def _take_in_decisions(self) -> None:
         if self.redis.xlen(self.keys.audit) == self._audited:
@@ -179,13 +179,13 @@ class TradingWorld:
             await trio.sleep(random.expovariate(2))
             match random.randrange(9):
                 case 0 | 1 | 8:
-                    when = random.choice(("before", "after"))
+                    when = random.choice(_EFFECTS)
                     method = random.choice(_FAULTY_METHODS)
-                    self.store.faults.fail_next(when, method=method, count=random.randint(1, 2))  # type: ignore[arg-type]
+                    self.store.faults.fail_next(when, method=method, count=random.randint(1, 2))
                 case 2 | 3:
                     self._crash(random.choice(("writer", "evaluator")))
                 case 4:
-                    with self.store.faults.outage(random.choice(("before", "after"))):  # type: ignore[arg-type]
+                    with self.store.faults.outage(random.choice(_EFFECTS)):
                         await trio.sleep(random.uniform(0.05, 1.0))
                 case 5:
                     await self.renew_lease()
@@ -269,7 +269,7 @@ class TradingWorld:
         random = self.random
         patience_sec = random.choice((0.0, 1.2, 1.2, 1.2, 2.9))
         with trio.move_on_after(patience_sec):
-            while self.redis.get(self.keys.permit(plan_id)) is None:
+            while self.redis.get(self.keys.permit(plan_id)) is None:  # noqa: ASYNC110 - as a gate polls
                 await trio.sleep(0.02)
             await trio.sleep(random.choice((0, 0, 0.1, 0.6)))
         if random.random() < 0.1 or self.redis.take(self.keys.permit(plan_id)) is None:

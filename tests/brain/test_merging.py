@@ -9,7 +9,6 @@ import pytest
 from brain.merging import (
     StreamProof,
     SymbolState,
-    apply_leverage,
     apply_mark,
     apply_push,
     apply_rest,
@@ -216,12 +215,3 @@ def test_mark_prices_go_by_their_own_time() -> None:
     assert apply_mark(state, Decimal(104), 1199) == state
     assert read(state, row("1", 100), sent=1100, received=1900).mark_price == 105
     assert read(state, row("1", 100), sent=1300, received=1900).mark_price == 101
-
-
-def test_a_read_takes_back_a_pushed_leverage_only_if_it_was_sent_after_that() -> None:
-    told = apply_leverage(HELD, Decimal(25), at(2000))
-    assert told.leverage == 25
-    assert claim(told) == claim(HELD), "it proves nothing of the position"
-    on_its_way = read(told, row("1", 100), sent=1900, received=2200)
-    assert on_its_way.leverage == 25
-    assert read(on_its_way, row("1", 100), sent=2001, received=2300).leverage == 10

@@ -16,32 +16,35 @@ HONEST, SPOILT = SYMBOLS[:4], SYMBOLS[4:]
 
 _MEGABYTE = b"9" * 1_000_000
 _NO_NUMBERS: tuple[bytes, ...] = (
-    b"NaN", b"nan", b"sNaN", b"Infinity", b"-Infinity", b"inf", b"1e999", b"1E+999999999999", b"-1e999", b"-0.01",
-    b"-1", b"9" * 400, b"1e-999999999999x", b"0x10", b"1_000", "١٢".encode(), b"--1", b"1,5", b"+", b"1e", b".",
-    b"1 2", b"true", b"[]", b"\xff1", b"1\x00", b"all", b"1.2.3", b"-" + b"9" * 4000,
+    b"NaN", b"nan", b"sNaN", b"Infinity", b"-Infinity", b"inf", b"1e999", b"1E+999999999999", b"-1e999",
+    b"-0.01", b"-1", b"9" * 400, b"1e-999999999999x", b"0x10", b"1_000", "١٢".encode(), b"--1", b"1,5",
+    b"+", b"1e", b".", b"1 2", b"true", b"[]", b"\xff1", b"1\x00", b"all", b"1.2.3", b"-" + b"9" * 4000,
 )  # fmt: skip
 _NO_TEXT: tuple[bytes, ...] = (
-    b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\xf0\x28\x8c\x28", b"\x00", b"a\x00b", b"\r\n", b"\x80" * 300,
+    b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\xf0\x28\x8c\x28", b"\x00", b"a\x00b", b"\x80" * 300,
 )  # fmt: skip
 _NO_JSON: tuple[bytes, ...] = (
-    b"[" * 20_000, b"[" * 2_000 + b"]" * 2_000, b'{"a":' * 5_000, b"{", b"null", b"NaN", b'"text"', b"-", b"[1,2",
-    b'{"order_id": NaN}', b'{"order_id": 1e999, "filled_qty": 1, "side": "BUY"}', b"\xff\xfe", b'"\\ud800"',
-    b'[{"order_id": 5, "side": "BUY", "executed_qty": -1}]', b'[{"order_id": {}, "executed_qty": "1"}]',
+    b"[" * 20_000, b"[" * 2_000 + b"]" * 2_000, b'{"a":' * 5_000, b"{", b"[[[null", b"NaN", b'"text"', b"-",
+    b"[1,2", b'{"order_id": NaN}', b'{"order_id": 1e999, "filled_qty": 1, "side": "BUY"}', b"\xff\xfe",
+    b'"\\ud800"', b'[{"order_id": 5, "side": "BUY", "executed_qty": -1}]',
+    b'[{"order_id": {}, "executed_qty": "1"}]',
     b'[{"order_id": 5, "side": "BUY", "executed_qty": "1e999"}]', b"[null]", b"[[]]", b'{"symbol": 5}',
 )  # fmt: skip
 _NO_SYMBOLS: tuple[bytes, ...] = (
-    b"", b"*", b"BTC:USDT", b"BTC USDT", b"{BTCUSDT}", b"B" * 33, b"BTC\nUSDT", b"[a-z]", b"BTCUSDT?", *_NO_TEXT,
+    b"", b"*", b"BTC:USDT", b"BTC USDT", b"{BTCUSDT}", b"B" * 33, b"BTC\nUSDT", b"[a-z]", b"BTCUSDT?",
+    b"\r\n", *_NO_TEXT,
 )  # fmt: skip
 #: Ids that meet keys of this service and of others, or that no key should hold.
 _COLLIDING_IDS: tuple[bytes, ...] = (
-    b"lease", b"p33:lease", b"p33:x", b"p26:x", b"quantum:p33:lease", b"../lease", b"*", b"{x}", b":", b"a:b:c",
-    b"last_result_id", b"open:BTCUSDT", b"x" * 256,
+    b"lease", b"p33:lease", b"p33:x", b"p26:x", b"quantum:p33:lease", b"../lease", b"*", b"{x}", b":",
+    b"a:b:c", b"last_result_id", b"open:BTCUSDT", b"x" * 256,
 )  # fmt: skip
 _DEAD_IDS: tuple[bytes, ...] = (b"", b"x" * 257, b"two\nlines", b"p33:", b"p26:y", _MEGABYTE, *_NO_TEXT)
 _NAMES = (
-    "plan_id", "symbol", "decision", "action", "side", "type", "qty", "close_qty", "reduceOnly", "positionSide",
-    "source", "price", "kill_score", "reason", "steps", "timestamp", "eval_type", "leverage", "executed", "details",
-    "steps_results", "filled_qty", "order_id", "order_status", "payload", "data",
+    "plan_id", "symbol", "decision", "action", "side", "type", "qty", "close_qty", "reduceOnly",
+    "positionSide", "source", "price", "kill_score", "reason", "steps", "timestamp", "eval_type",
+    "leverage", "executed", "details", "steps_results", "filled_qty", "order_id", "order_status", "payload",
+    "data",
 )  # fmt: skip
 
 Write = Callable[[Any], object]
@@ -99,7 +102,8 @@ class FuzzedEntries:
             names = random.sample(_NAMES, random.randrange(1, 12))
             fields: dict[Any, Any] = {name: self._hostile() for name in names}
             return fields | ({self._hostile(): self._hostile()} if drawn < 0.03 else {})
-        honest = entry(random.choice(HONEST), "20") if random.random() < 0.6 else full_close(random.choice(HONEST))
+        symbol = random.choice(HONEST)
+        honest = entry(symbol, "20") if random.random() < 0.6 else full_close(symbol)
         if drawn < 0.15:
             return honest | {"plan_id": random.choice(_DEAD_IDS)}
         if drawn < 0.2:
@@ -149,13 +153,13 @@ class FuzzedEntries:
             if self._unknown_symbols_left and random.random() < 0.1:
                 self._unknown_symbols_left -= 1
                 symbol = f"NEVER{self._number}"
-            return executed(plan_id, symbol, order_id, "BUY", random.choice(("1", "1e15", "0.000000000001", "1e-30")))
+            filled = random.choice(("1", "1e15", "0.000000000001", "1e-30"))
+            return executed(plan_id, symbol, order_id, "BUY", filled)
         if drawn < 0.35:
             return executed(plan_id, random.choice(SPOILT), order_id, "BUY", "1") | {"executed": "False"}
         told: dict[str, Any] = executed(plan_id, random.choice(HONEST), order_id, "BUY", "1")
         match random.randrange(7):
             case 0:
-                # What has a sign or an exponent too large to be a quantity: never a fill.
                 return told | {"filled_qty": random.choice(_NO_NUMBERS)}
             case 1:
                 return told | {"order_id": random.choice((b"", b"0", b"1.0", b"x" * 65, *_NO_TEXT))}
@@ -201,7 +205,9 @@ class FuzzedEntries:
             pipe.delete(key)
             match form:
                 case 0 | 1 if is_ledger:
-                    pipe.hset(key, mapping={"last_known_amt": amount, "version": value, "last_order_id": value})
+                    pipe.hset(
+                        key, mapping={"last_known_amt": amount, "version": value, "last_order_id": value}
+                    )
                 case 0 | 1:
                     pipe.set(key, value)
                 case 2:

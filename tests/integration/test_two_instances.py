@@ -9,17 +9,19 @@ import trio
 
 from simulator import RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import Pipeline
+from tests.integration.pipeline import PLANS, Pipeline
 from tests.integration.surroundings import environment, is_unready
 from tests.integration.trading_load import SETTINGS, TradingLoad
+from tests.integration.waiting import until
 
 TAKEOVER_SEC = 3.0
 SEED = 2
+LEASE = "quantum:p33:lease"
 
 
 def lease(pipeline: Pipeline) -> tuple[int, str]:
     """The fencing token, and who holds it."""
-    token, _, holder = str(pipeline.redis.get("quantum:p33:lease")).partition(":")
+    token, _, holder = str(pipeline.redis.get(LEASE)).partition(":")
     return int(token), holder
 
 
@@ -58,8 +60,13 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         # Stopped in the middle of its work, with plans and results in hand.
         second.process.send_signal(signal.SIGSTOP)
         await deciding("first")
+        # With the holder stopped as well, nothing but the token keeps the other from answering.
+        first.process.send_signal(signal.SIGSTOP)
+        pipeline.redis.pexpire(LEASE, 30_000)
+        await until(lambda: pipeline.unread(PLANS) > 100, "plans wait")
         second.process.send_signal(signal.SIGCONT)
         await stands_by(second, "first")
+        first.process.send_signal(signal.SIGCONT)
         await load.more_is_decided()
         assert load.issuers() == ["first", "second", "first"]
 
