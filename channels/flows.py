@@ -17,6 +17,7 @@ from channels.messages import (
     FillObserved,
     Lease,
     LeverageObserved,
+    MarkPrices,
     MetricEvent,
     OnDemandRead,
     PositionObserved,
@@ -80,8 +81,13 @@ def shard_key(message: ShardMessage) -> object:
 
 
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
-    """Positions are ordered by the exchange's time, the rest by arrival."""
+    """Positions are ordered by the exchange's time, the rest by arrival.
+
+    Mark prices add up, since a round of them may come in several frames, each with symbols of its own.
+    """
     if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
         older = arriving.position.update_time_ms < waiting.position.update_time_ms
         return waiting if older else arriving
+    if isinstance(waiting, MarkPrices) and isinstance(arriving, MarkPrices):
+        return MarkPrices({**waiting.by_symbol, **arriving.by_symbol})
     return arriving

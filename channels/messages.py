@@ -80,7 +80,7 @@ class MarkPrice(msgspec.Struct, frozen=True):
 
 
 class MarkPrices(msgspec.Struct, frozen=True):
-    """The market stream told the mark prices of all symbols, those of other shards too."""
+    """The market stream told mark prices: of all symbols, those of other shards too, or of some of them."""
 
     by_symbol: Mapping[str, MarkPrice]
 

@@ -116,6 +116,7 @@ async def serve_rest(
         ]
     )
     config = Config()
+    config.errorlog = None  # Its logger would be the whole process's.
     config.keep_alive_timeout = _KEEP_ALIVE_SEC
     config.h11_max_incomplete_size = 64 * 1024
     # Both sides mean ASGI; their annotations of it differ.

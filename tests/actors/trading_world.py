@@ -1,7 +1,7 @@
-"""Evaluator and ledger writer together on virtual time, beside an exchange and consumers that trade.
+"""Evaluator and ledger writer together on virtual time, and what must hold at every moment.
 
-Everything is drawn from one seed: plans, how their consumers behave, what the book lags behind, and what
-breaks. `check` runs around every call of the store and after every fill.
+Everything is drawn from one seed: what the book lags behind, what breaks, and in `trading_neighbours` the
+plans and what becomes of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ RULES = Rules(
     permit_ttl_sec=3,
     execution_grace_sec=7,
 )
-_EXECUTION_SEC = 3.0
 _EFFECTS: tuple[Effect, ...] = ("before", "after")
 _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
@@ -60,7 +59,7 @@ class Grant(msgspec.Struct):
 
 
 class TradingWorld:
-    """The actors, all their neighbours, and the invariants."""
+    """The actors, the faults, and the invariants, checked around every call of the store."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
@@ -224,124 +223,6 @@ class TradingWorld:
         )
         self.ledgers.book.publish(0, BookEntry(snapshot, None))
         self.ledgers.changes.send(SnapshotChanged(snapshot))
-
-    # Publishers and consumers.
-
-    async def trade(self, count: int) -> None:
-        """Publish `count` plans, some of them again, and consume what comes of them, to the end."""
-        random = self.random
-        async with trio.open_nursery() as consumers:
-            for number in range(count):
-                await trio.sleep(random.expovariate(5))
-                plan_id, fields = f"plan-{number}", self._plan()
-                self.published[plan_id] = fields
-                if fields["decision"] == "SKIP":
-                    self.skipped.add(plan_id)
-                refused = random.random() < 0.05
-                if refused:
-                    self._refuse(plan_id, fields["symbol"])
-                for _ in range(random.choice((1, 1, 1, 2))):
-                    self.permits.publish(plan_id, **fields)
-                if not refused:
-                    consumers.start_soon(self._consume, plan_id)
-                if random.random() < 0.2:
-                    again = random.choice(list(self.published))
-                    self.permits.publish(again, **self.published[again])
-
-    def _plan(self) -> dict[str, str]:
-        random = self.random
-        symbol = random.choice(SYMBOLS)
-        quantity = plain(Decimal(random.randint(5, 100)).scaleb(-2))
-        decision = "SKIP" if random.random() < 0.05 else "EXECUTE"
-        common = {"symbol": symbol, "decision": decision, "side": "CLOSE", "reduceOnly": "true"}
-        match random.randrange(6):
-            case 0 | 1:
-                action = random.choice(("FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50"))
-                return common | {"action": action}
-            case 2:
-                return common | {"action": "PARTIAL_50", "close_qty": quantity}
-            case _:
-                side = random.choice(("BUY", "SELL"))
-                entry = {"action": "ENTRY_PROPOSED", "side": side, "qty": quantity, "reduceOnly": "false"}
-                return common | entry
-
-    async def _consume(self, plan_id: str) -> None:
-        random = self.random
-        patience_sec = random.choice((0.0, 1.2, 1.2, 1.2, 2.9))
-        with trio.move_on_after(patience_sec):
-            while self.redis.get(self.keys.permit(plan_id)) is None:  # noqa: ASYNC110 - as a gate polls
-                await trio.sleep(0.02)
-            await trio.sleep(random.choice((0, 0, 0.1, 0.6)))
-        if random.random() < 0.1 or self.redis.take(self.keys.permit(plan_id)) is None:
-            return
-        self.check()
-        grant = self.grants.get(plan_id)
-        if grant is None:
-            assert self.decided[plan_id] is False
-            return
-        grant.taken = True
-        match random.randrange(12):
-            case 0:  # it dies with the permit in its hand
-                await trio.sleep(_EXECUTION_SEC)
-                grant.left = Decimal(0)
-            case 1:  # the exchange does not want the order
-                await trio.sleep(random.uniform(0, 1))
-                grant.left = Decimal(0)
-                self._refuse(plan_id, grant.symbol)
-            case _:
-                await self._execute(grant)
-
-    async def _execute(self, grant: Grant) -> None:
-        """Send the order, see it filled in parts or cancelled, and tell of it, now or much later."""
-        random = self.random
-        deadline_sec = trio.current_time() + _EXECUTION_SEC
-        await trio.sleep(random.uniform(0, 0.5))
-        order_id = grant.plan_id.replace("plan", "order")
-        told: list[tuple[Decimal, str]] = []
-        parts = random.choice((1, 1, 2, 3)) if grant.quantity >= Decimal("0.01") else 1
-        part = (grant.quantity / parts).quantize(Decimal("0.001"))
-        cumulative = Decimal(0)
-        dies = random.random() < 0.08
-        for number in range(parts):
-            last = number == parts - 1
-            quantity = grant.quantity - cumulative if last else part
-            if last and parts > 1 and random.random() < 0.3:
-                grant.left = Decimal(0)
-                told.append((cumulative, "CANCELED"))
-            else:
-                cumulative += quantity
-                self._fill(grant, order_id, quantity)
-                told.append((cumulative, "FILLED" if last else "PARTIALLY_FILLED"))
-            if not dies and random.random() < 0.7:
-                self._tell(grant, order_id, *told[-1])
-            await trio.sleep(min(random.uniform(0, 0.6), max(deadline_sec - trio.current_time(), 0)))
-        if dies:
-            await trio.sleep(random.uniform(5, 25))
-        random.shuffle(told)
-        for each in (*told, *random.choices(told, k=random.randrange(3))):
-            self._tell(grant, order_id, *each)
-            await trio.sleep(random.choice((0, 0.05, 0.5)))
-
-    def _fill(self, grant: Grant, order_id: str, quantity: Decimal) -> None:
-        signed = quantity if grant.order_side == "BUY" else -quantity
-        # What is filled was allowed until now, and is no more: both at once.
-        grant.left -= quantity
-        self.exchange.fill(grant.symbol, order_id, grant.order_side, plain(quantity))
-        self.filled[grant.symbol] += signed
-        self.check()
-        if self.random.random() < 0.8:
-            self.ledgers.push_fill(grant.symbol, order_id, grant.order_side)
-
-    def _tell(self, grant: Grant, order_id: str, cumulative: Decimal, status: str) -> None:
-        self.ledgers.publish_result(
-            grant.symbol, order_id, grant.order_side, plain(cumulative), plan_id=grant.plan_id, status=status
-        )
-
-    def _refuse(self, plan_id: str, symbol: str) -> None:
-        for _ in range(self.random.choice((1, 2))):
-            self.redis.xadd(
-                self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": "no"}
-            )
 
     def pending(self) -> int:
         """Entries of both streams that are not acknowledged."""

@@ -68,6 +68,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         await stands_by(second, "first")
         first.process.send_signal(signal.SIGCONT)
         await load.more_is_decided()
+        await until(lambda: pipeline.redis.pttl(LEASE) <= 2_000, "the lease is renewed")
         assert load.issuers() == ["first", "second", "first"]
 
         await first.stop(signal.SIGKILL)
