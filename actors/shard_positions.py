@@ -128,7 +128,7 @@ class ShardPositions:
                     touched[message.symbol] = None
                 case _:
                     self._follow_stream(message)
-        self._publish(touched)
+        self._publish(touched, pushed=True)
 
     def apply_read(self, read: PositionsRead, verified_by: VerifiedBy = VerifiedBy.REST) -> None:
         """Merge a read of all symbols, or of one, and publish."""
@@ -288,7 +288,7 @@ class ShardPositions:
             marked.append(symbol)
         self._writer.marked(marked)
 
-    def _publish(self, symbols: Iterable[str]) -> None:
+    def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> None:
         oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
         for symbol in symbols:
             state = self._states[symbol]
@@ -298,7 +298,7 @@ class ShardPositions:
                 continue
             before = self._book.get(symbol)
             self._put(BookEntry(snapshot, state.grounded if audited else None))
-            self._writer.changed(symbol)
+            self._writer.changed(symbol, pushed=pushed)
             if before is None or before.legs != snapshot.legs:
                 self._changes.send(SnapshotChanged(snapshot))
 

@@ -46,11 +46,13 @@ class SnapshotWriter:
         self._proven: dict[str, None] = {}
         self._marked: dict[str, None] = {}
         self._written: dict[str, int] = {}
+        self._in_burst = False
         self._wanted = trio.lowlevel.ParkingLot()
 
-    def changed(self, symbol: str) -> None:
-        """The symbol's snapshot has to be written whole."""
+    def changed(self, symbol: str, *, pushed: bool = False) -> None:
+        """The symbol's snapshot has to be written whole. `pushed`: as an event told, so more may follow."""
         self._changed[symbol] = None
+        self._in_burst |= pushed
         self._wanted.unpark()
 
     def proven(self, symbols: list[str]) -> None:
@@ -79,7 +81,9 @@ class SnapshotWriter:
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
             if self._changed:
-                await trio.sleep(_BURST_SEC)
+                if self._in_burst:
+                    self._in_burst = False
+                    await trio.sleep(_BURST_SEC)
                 await self._write_whole(fence)
             elif self._proven:
                 await self._write_proofs(fence)

@@ -322,6 +322,8 @@ async def test_what_was_proven_stays_proven_when_a_slow_answer_comes_after_the_l
         proven = rig.snapshot("BTCUSDT").verified_at
         assert len(rig.exchange.reads) == 2, "an audit is on its way, sent before that proof"
         rig.lose()
+        await trio.sleep(0.01)
+        assert rig.snapshot("BTCUSDT").verified_at >= proven
         await trio.sleep(1.5)
         assert rig.snapshot("BTCUSDT").verified_at >= proven
         times = rig.store.times["BTCUSDT"]

@@ -14,7 +14,9 @@ from tests.integration.surroundings import environment, is_unready
 from tests.integration.trading_load import SETTINGS, TradingLoad
 from tests.integration.waiting import until
 
+#: A busy machine may be late once, not twice.
 TAKEOVER_SEC = 3.0
+LONGEST_TAKEOVER_SEC = 10.0
 SEED = 2
 LEASE = "quantum:p33:lease"
 
@@ -30,9 +32,12 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
 ) -> None:
     load = TradingLoad(pipeline, simulator, SEED, plans_per_sec=150, results_per_sec=80)
     leases: list[tuple[int, str]] = []
+    takeovers_sec: list[float] = []
 
     async def deciding(instance: str) -> None:
-        await load.decided_by(instance, TAKEOVER_SEC)
+        began_sec = trio.current_time()
+        await load.decided_by(instance, LONGEST_TAKEOVER_SEC)
+        takeovers_sec.append(trio.current_time() - began_sec)
         leases.append(lease(pipeline))
 
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
@@ -50,7 +55,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         await stands_by(second, "first")
         nursery.start_soon(load.run)
         await deciding("first")
-        await trio.sleep(0.5)
+        await load.more_is_decided()
 
         await first.stop(signal.SIGKILL)
         await deciding("second")
@@ -77,6 +82,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         assert "Actor failed" not in first.output + second.output
 
     assert load.issuers() == ["first", "second", "first", "second"]
+    assert sorted(takeovers_sec)[-2] < TAKEOVER_SEC, takeovers_sec
     assert [holder for _, holder in leases] == load.issuers()
     tokens = [token for token, _ in leases]
     assert tokens == sorted(set(tokens))

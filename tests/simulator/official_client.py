@@ -108,7 +108,9 @@ async def _listen_in_a_thread(
         trio.from_thread.run_sync(task_status.started, stop)
 
     def listen() -> None:
-        asyncio.run(_listen(streams, ws_url, listen_key, started))
+        # A loop of asyncio's own, whatever policy trio-asyncio has set for the process.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_listen(streams, ws_url, listen_key, started))
 
     await trio.to_thread.run_sync(listen)
 
