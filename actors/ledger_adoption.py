@@ -88,7 +88,9 @@ class LedgerAdoption:
         True: that read's amount was adopted, and what the result reports is in it. A symbol that the
         exchange does not show begins flat, and the result moves it.
         """
-        legs = (await self._read_positions(heartbeat)).get(symbol, ())
+        legs: tuple[LegPosition, ...] = ()
+        if self._may_hold(symbol):
+            legs = (await self._read_positions(heartbeat)).get(symbol, ())
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
@@ -149,6 +151,11 @@ class LedgerAdoption:
 
     def _now_sec(self) -> Decimal:
         return Decimal(self._clock.now().wall_ms).scaleb(-3)
+
+    def _may_hold(self, symbol: str) -> bool:
+        """Whether it is worth a read: any text can stand as a symbol in a result."""
+        rules = self._symbol_rules.value
+        return rules is None or symbol in rules or self._book.get(symbol) is not None
 
     def _holds(self, symbol: str) -> bool:
         snapshot = self._book.get(symbol)

@@ -125,7 +125,10 @@ def plan_booking(
 def plan_release(
     entry: Entry, result: RefusedResult, state: BookingState, *, mark_ttl_ms: int
 ) -> ResultCommit:
-    """What a refusal writes: the plan's permit is revoked, wherever it still is, and nothing is booked."""
+    """What a refusal writes: the plan's permit is revoked, and nothing is booked.
+
+    One that comes from whoever got no permit ends the open permit only where nobody else has taken it.
+    """
     return ResultCommit(
         entry_id=entry.id,
         plan_id=result.plan_id,
@@ -142,6 +145,7 @@ def plan_release(
         mark_before=state.plan_mark,
         mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
         mark_ttl_ms=mark_ttl_ms,
+        only_if_unconsumed=result.had_no_permit,
     )
 
 

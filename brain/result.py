@@ -18,6 +18,9 @@ _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECT
 _FINAL_UNFILLED = _FINAL - {"FILLED"}
 _STEP_NOT_SENT = frozenset({"SKIPPED", "WOULD_EXECUTE"})
 _EXECUTED = {"true": True, "1": True, "false": False, "0": False}
+#: `permit_timeout`, `missing: P3.3 permit`, `permit_already_consumed`: refusals of a gate, not of an order.
+_NO_PERMIT = b"permit"
+_WHY_REFUSED = (b"error", b"reason", b"details")
 _WHOLE_NUMBER = re.compile(r"[0-9]+")
 
 
@@ -48,10 +51,15 @@ class ExecutedResult(msgspec.Struct, frozen=True):
 
 
 class RefusedResult(msgspec.Struct, frozen=True):
-    """The executor will not execute the plan. `symbol` is None when it does not say for which symbol."""
+    """The executor will not execute the plan. `symbol` is None when it does not say for which symbol.
+
+    `had_no_permit`: it says that it got none. Then another consumer of the plan may hold it, with an order
+    on its way, and that is not this one's to give up.
+    """
 
     plan_id: str
     symbol: str | None
+    had_no_permit: bool = False
 
 
 class DeadResult(msgspec.Struct, frozen=True):
@@ -113,7 +121,8 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     if plan_id is None:
         raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
     if not executed:
-        return RefusedResult(plan_id, _symbol_if_readable(fields))
+        had_no_permit = any(_NO_PERMIT in fields.get(name, b"").lower() for name in _WHY_REFUSED)
+        return RefusedResult(plan_id, _symbol_if_readable(fields), had_no_permit)
     symbol = field_text(fields, b"symbol")
     if symbol is None or not is_symbol(symbol):
         raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")

@@ -142,8 +142,9 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     """A result's booking, whole or not at all: ledger, order memory, open permit, mark, acknowledgement.
 
     `ledger_fields` is empty when the ledger stays as it is. `permit_after` is None to leave the open permit
-    alone, empty to end it. `revoke_permit` deletes the permit key too. `mark_after`, when not empty, is
-    stored as the plan's mark. `compare` false books nothing and needs no comparison (dead letters).
+    alone, empty to end it. `revoke_permit` deletes the permit key too; with `only_if_unconsumed` the open
+    permit ends only if that key was still there. `mark_after`, when not empty, is stored as the plan's mark.
+    `compare` false books nothing and needs no comparison (dead letters).
     """
 
     entry_id: str
@@ -163,6 +164,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     mark_ttl_ms: int
     dead_fields: tuple[str, ...] = ()
     event_fields: tuple[str, ...] = ()
+    only_if_unconsumed: bool = False
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):

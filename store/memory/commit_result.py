@@ -34,15 +34,14 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
         redis.expire(keys.ledger(commit.symbol), commit.ledger_ttl_ms)
     if commit.orders:
         _remember(redis, keys, commit.symbol, commit.orders, now_ms)
-    if commit.permit_after is not None:
+    revoked = commit.revoke_permit and redis.delete(keys.permit(commit.plan_id))
+    if commit.permit_after is not None and (revoked or not commit.only_if_unconsumed):
         open_key, plan_field = keys.open_permits(commit.symbol), f"p:{commit.plan_id}"
         redis.hset(open_key, ("v", f"r{commit.entry_id}"))
         if commit.permit_after:
             redis.hset(open_key, (plan_field, commit.permit_after))
         else:
             redis.hdel(open_key, [plan_field.encode()])
-    if commit.revoke_permit:
-        redis.delete(keys.permit(commit.plan_id))
     if commit.mark_after:
         redis.set(keys.plan_mark(commit.plan_id), commit.mark_after, ttl_ms=commit.mark_ttl_ms)
     if commit.dead_fields:

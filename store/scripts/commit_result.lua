@@ -84,7 +84,8 @@ if #c[9] > 0 then
   redis.call('PEXPIRE', orders, week)
   redis.call('PEXPIRE', order_times, week)
 end
-if c[11] then
+local revoked = c[12] and redis.call('DEL', prefix .. ':permit:p33:' .. plan_id) == 1
+if c[11] and (revoked or not c[18]) then
   redis.call('HSET', open, 'v', 'r' .. entry_id)
   if c[11] == '' then
     redis.call('HDEL', open, 'p:' .. plan_id)
@@ -92,7 +93,6 @@ if c[11] then
     redis.call('HSET', open, 'p:' .. plan_id, c[11])
   end
 end
-if c[12] then redis.call('DEL', prefix .. ':permit:p33:' .. plan_id) end
 if c[14] ~= '' then redis.call('SET', mark_key, c[14], 'PX', c[15]) end
 if #c[16] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(c[16])) end
 if #c[17] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(c[17])) end

@@ -194,6 +194,35 @@ async def test_a_refusal_ends_the_open_permit_and_takes_the_permit_away(
         assert b"p:plan" not in rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))
 
 
+@pytest.mark.parametrize(
+    ("error", "consumed", "released"),
+    [
+        ("permit_timeout (missing: P3.3)", True, False),
+        ("permit_timeout (missing: Governor)", False, True),
+        ("permit_already_consumed", True, False),
+        ("order rejected: -2019", True, True),
+    ],
+)
+async def test_who_got_no_permit_cannot_give_up_what_another_consumer_took(
+    rig: LedgerRig, autojump_clock: MockClock, error: str, consumed: bool, released: bool
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        far = str(rig.exchange.now_ms() + 60_000)
+        key = rig.keys.open_permits("ETHUSDT")
+        rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
+        rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
+        if not consumed:
+            rig.redis.set(rig.keys.permit("plan"), "{}")
+        rig.redis.xadd(
+            rig.keys.results,
+            {"plan_id": "plan", "symbol": "ETHUSDT", "executed": "False", "error": error},
+        )
+        await trio.sleep(1)
+        assert (b"p:plan" not in rig.redis.hgetall(key)) is released
+        assert rig.redis.get(rig.keys.permit("plan")) is None
+
+
 async def test_a_result_before_its_decision_marks_the_plan_as_settled(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:

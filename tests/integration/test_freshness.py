@@ -226,7 +226,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
     simulator: RunningSimulator,
     silence: Callable[[RunningSimulator], Awaitable[None]],
 ) -> None:
-    poll_sec, answer_sec, noticed_sec = 1.0, 0.1, 0.4
+    poll_sec, answer_sec, noticed_sec = 1.0, 0.1, 0.6
     exchange = simulator.exchange
     steps = {name: exchange.symbol(name).step_size for name in SYMBOLS}
     for name, step in steps.items():
@@ -251,7 +251,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
             await amount_is(pipeline, name, str(4 * step), within_sec=max(known_sec, 0))
 
     late = {name: answer for name, (lost, answer) in decided.items() if lost}
-    assert len(late) >= 10
+    assert len(late) >= 5
     for name, answer in late.items():
         # Decided when the loss was known: so by a read sent after it, and that shows the change.
         assert not answer["allow"]

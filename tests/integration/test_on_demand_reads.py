@@ -47,7 +47,9 @@ async def test_a_plan_for_a_stale_symbol_gets_one_read_and_an_answer(
         answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=1.2)
         assert answer["reason"] == "open_permit_granted"
         assert single_reads(simulator, "BTCUSDT") == 1
-        assert pipeline.snapshot("BTCUSDT")["verified_by"] == "ondemand"
+        await until(
+            lambda: pipeline.snapshot("BTCUSDT")["verified_by"] == "ondemand", "what was read is in Redis too"
+        )
         assert 0 < pipeline.redis.ttl("quantum:position:snapshot:BTCUSDT") <= 300
         assert service.restarts() == {}
 

@@ -141,6 +141,7 @@ class History:
             mark_after="" if state.plan_mark else "S",
             revoke_permit=self._random.random() < 0.3,
             event_fields=self._random.choice(((), ("event", "x"))),
+            only_if_unconsumed=self._random.random() < 0.5,
         )
         if self._random.random() < 0.2:
             commit = msgspec.structs.replace(commit, mark_before="D|BOTH|none||0")

@@ -244,6 +244,28 @@ async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
     assert 95_000 < outside.pttl(keys.open_permits(SYMBOL)) <= 100_000
 
 
+@pytest.mark.parametrize("consumed", [True, False])
+async def test_a_revocation_by_whoever_had_no_permit_leaves_alone_what_somebody_took(
+    store: Store, outside: Outside, keys: Keys, fence: str, consumed: bool
+) -> None:
+    if not consumed:
+        outside.set(keys.permit("plan-1"), "{}")
+    outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
+    revocation = booking(
+        "5-0",
+        ledger_fields=(),
+        orders=(),
+        permit_before=PERMIT,
+        permit_after="",
+        revoke_permit=True,
+        only_if_unconsumed=True,
+    )
+    assert await store.commit_result(fence, revocation) is not None
+    left = {b"v": b"d1-0", b"p:plan-1": PERMIT.encode()} if consumed else {b"v": b"r5-0"}
+    assert outside.hgetall(keys.open_permits(SYMBOL)) == left
+    assert outside.get(keys.permit("plan-1")) is None
+
+
 async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
