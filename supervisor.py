@@ -10,7 +10,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from importlib import metadata
 from random import Random, SystemRandom
 
 import trio
@@ -21,7 +20,7 @@ from actors.ban_keeper import BanKeeper
 from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
-from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.candidate_planner import CandidatePlanner
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.exchange_lead import ExchangeLead
@@ -38,39 +37,34 @@ from actors.metrics import Metrics
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_settling import WhatIsKnown
+from actors.rules_from_settings import decision_rules, planner_rules, read_pace, shown_settings
+from actors.service_log import build_tag, report_supervision, say_how_we_start
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
-from actors.status_document import SettingShown
 from actors.status_source import StatusSource
 from actors.user_stream import UserStream
-from brain.case import Rules
 from brain.fill_memory import FillMemory
-from channels import Count, DropOldest, Flows, LatestValue, Lease, MetricEvent
+from channels import Flows, LatestValue, Lease
 from clock import Clock, HostClock
 from exchange.market_stream import MarketStreamConnector
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, PositionsRead, StreamConnector
 from exchange.read_latency import ReadLatency
-from exchange.read_pacer import ReadPace, ReadPacer, pace_within
+from exchange.read_pacer import ReadPacer
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.shared_read import SharedRead
 from exchange.user_stream_connection import UserStreamConnector
-from exchange.weight_budget import WeightBudget, periodic_weight_per_min
-from settings import Loaded, Settings, describe
-from settings.show import shown
+from exchange.weight_budget import WeightBudget
+from settings import Loaded, Settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
 from supervision import (
     Backoff,
-    ChildCrashed,
     ChildSpec,
-    ChildStarted,
-    Escalated,
     Intensity,
-    SupervisionEvent,
     SupervisorSpec,
     Tree,
 )
@@ -308,45 +302,6 @@ def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec:
     return ChildSpec(name=name, start=run, stall_limit_sec=10.0, stop_grace_sec=grace_sec)
 
 
-def decision_rules(settings: Settings) -> Rules:
-    """The settings that decisions rest on."""
-    return Rules(
-        stale_threshold_sec=settings.stale_threshold_sec,
-        cooldown_sec=settings.cooldown_sec,
-        qty_tolerance_pct=settings.qty_tolerance_pct,
-        plan_max_age_sec=settings.plan_max_age_sec,
-        decision_ttl_sec=settings.decision_ttl_sec,
-        permit_ttl_sec=settings.permit_ttl_sec,
-        execution_grace_sec=settings.execution_grace_sec,
-    )
-
-
-def read_pace(settings: Settings) -> ReadPace:
-    """How fast single reads may follow each other."""
-    return pace_within(periodic_weight_per_min(settings.weight_budget_per_min), settings.stale_threshold_sec)
-
-
-def planner_rules(settings: Settings) -> PlannerRules:
-    """The settings that candidates and allowlist rest on."""
-    return PlannerRules(
-        allowlist_source=settings.allowlist_source,
-        allowlist=settings.allowlist,
-        universe_max_age_sec=settings.universe_max_age_sec,
-        last_ok_max_age_sec=settings.universe_last_ok_max_age_sec,
-        allowlist_refresh_sec=settings.allowlist_refresh_sec,
-        intent_window_sec=settings.intent_window_sec,
-        target_cycle_sec=settings.target_cycle_sec,
-        min_top_k=settings.min_top_k,
-        weight_per_min=read_pace(settings).weight_per_min,
-        stale_threshold_sec=settings.stale_threshold_sec,
-    )
-
-
-def build_tag() -> str:
-    """What this build calls itself: the installed package and its version."""
-    return f"position-state-brain-{metadata.version('position-state-brain')}"
-
-
 class Service:
     """The tree and its channels, put together for given settings, store and exchange."""
 
@@ -466,13 +421,6 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger) -> None:
                 await release_lease(store, flows.lease)
 
 
-def shown_settings(loaded: Loaded) -> list[SettingShown]:
-    """Every setting with its origin, secrets masked."""
-    return [
-        SettingShown(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
-    ]
-
-
 async def run_until_signalled(tree: Tree, log: FilteringBoundLogger) -> None:
     """Run the tree; the first SIGTERM or SIGINT stops it in order, and cuts it off where that takes long."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -495,41 +443,3 @@ async def release_lease(store: Store, lease: LatestValue[Lease]) -> None:
     if lease.value is not None and lease.value.fence is not None:
         with suppress(StoreError):
             await store.release_lease(lease.value.fence)
-
-
-def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
-    """The lines that operators look for first: the build, every setting and where it came from."""
-    settings = loaded.settings
-    log.info(f"P3.3_BUILD_TAG={build_tag()}")
-    for line in describe(loaded):
-        log.info(f"Setting {line}")
-    for warning in loaded.warnings:
-        log.warning(warning)
-    log.info(
-        f"P3.3 snapshot config: ONDEMAND={str(settings.ondemand_snapshot).lower()} "
-        f"TTL={settings.ondemand_ttl_sec}s"
-    )
-    log.info(
-        f"P3.3 candidate config: INTENT_WINDOW={settings.intent_window_sec}s, "
-        f"TARGET_CYCLE={settings.target_cycle_sec}s, MIN_TOP_K={settings.min_top_k}"
-    )
-
-
-def report_supervision(
-    metrics: DropOldest[MetricEvent], log: FilteringBoundLogger, event: SupervisionEvent
-) -> None:
-    """Restarts in metrics and log."""
-    match event:
-        case ChildStarted(restart_number=number) if number > 0:
-            metrics.send(Count("p33_actor_restarts_total", (event.name,)))
-            log.warning("Actor restarted", actor=event.name, restart=number)
-        case ChildCrashed():
-            log.error(
-                "Actor failed",
-                actor=event.name,
-                reason=event.reason,
-                restart_in_sec=event.delay_sec,
-                exc_info=event.failure,
-            )
-        case Escalated():
-            log.critical("Restarting does not help", supervisor=event.name, reason=event.reason)

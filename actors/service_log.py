@@ -1,0 +1,54 @@
+"""What the service says of itself as a whole: what it is, how it starts, what supervision does."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from structlog.typing import FilteringBoundLogger
+
+from channels import Count, DropOldest, MetricEvent
+from settings import Loaded, describe
+from supervision import ChildCrashed, ChildStarted, Escalated, SupervisionEvent
+
+
+def build_tag() -> str:
+    """What this build calls itself: the installed package and its version."""
+    return f"position-state-brain-{metadata.version('position-state-brain')}"
+
+
+def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
+    """The lines that operators look for first: the build, every setting and where it came from."""
+    settings = loaded.settings
+    log.info(f"P3.3_BUILD_TAG={build_tag()}")
+    for line in describe(loaded):
+        log.info(f"Setting {line}")
+    for warning in loaded.warnings:
+        log.warning(warning)
+    log.info(
+        f"P3.3 snapshot config: ONDEMAND={str(settings.ondemand_snapshot).lower()} "
+        f"TTL={settings.ondemand_ttl_sec}s"
+    )
+    log.info(
+        f"P3.3 candidate config: INTENT_WINDOW={settings.intent_window_sec}s, "
+        f"TARGET_CYCLE={settings.target_cycle_sec}s, MIN_TOP_K={settings.min_top_k}"
+    )
+
+
+def report_supervision(
+    metrics: DropOldest[MetricEvent], log: FilteringBoundLogger, event: SupervisionEvent
+) -> None:
+    """Restarts in metrics and log."""
+    match event:
+        case ChildStarted(restart_number=number) if number > 0:
+            metrics.send(Count("p33_actor_restarts_total", (event.name,)))
+            log.warning("Actor restarted", actor=event.name, restart=number)
+        case ChildCrashed():
+            log.error(
+                "Actor failed",
+                actor=event.name,
+                reason=event.reason,
+                restart_in_sec=event.delay_sec,
+                exc_info=event.failure,
+            )
+        case Escalated():
+            log.critical("Restarting does not help", supervisor=event.name, reason=event.reason)
