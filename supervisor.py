@@ -126,6 +126,11 @@ def service_tree(
             store, flows.lease, instance=settings.instance, redis_address=redis_address, log=log
         )
 
+    async def run_lease_holder(heartbeat: Heartbeat) -> None:
+        # A second start by mistake finds the port taken, and must not take the lease from the first.
+        await present(flows.http_address, "the HTTP port", heartbeat)
+        await lease_holder().run(heartbeat)
+
     def ban_keeper() -> BanKeeper:
         return BanKeeper(store, budget, flows.bans, flows.ban_recalled, redis_address=redis_address)
 
@@ -277,7 +282,7 @@ def service_tree(
         backoff=Backoff(initial_sec=0.02, maximum_sec=5.0),
         children=(
             _actor("metrics", lambda heartbeat: metrics().run(heartbeat)),
-            _actor("lease_holder", lambda heartbeat: lease_holder().run(heartbeat)),
+            _actor("lease_holder", run_lease_holder),
             _actor("ban_keeper", lambda heartbeat: ban_keeper().run(heartbeat)),
             _actor("candidate_planner", once_recalled(lambda hb: candidate_planner().run(hb))),
             _actor("user_stream", once_recalled(lambda hb: user_stream().run(hb))),

@@ -16,6 +16,8 @@ from brain.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 
 _PLAN_ID_SHOWN = 8
+#: The decisions that publishers are known to send and that ask for nothing.
+_SKIPPING = frozenset({"SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"})
 
 
 def symbol_label(symbol: str | None, rules: Mapping[str, SymbolRules] | None) -> str:
@@ -76,7 +78,8 @@ class DecisionReports:
 
     def skipped(self, plan: SkippedPlan) -> None:
         """A plan asked for no permit."""
-        self._metrics.send(Count("p33_plans_skipped_total", (plan.decision,)))
+        label = plan.decision if plan.decision in _SKIPPING else "other"
+        self._metrics.send(Count("p33_plans_skipped_total", (label,)))
 
     def buried(self, entry_id: str, error: str) -> None:
         """An entry went to the dead-letter stream."""

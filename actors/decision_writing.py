@@ -127,11 +127,16 @@ class DecisionWriter:
 
 
 def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> tuple[str, ...]:
-    """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut."""
-    flat: list[str] = ["entry_id", entry_id, "error", error]
+    """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut.
+
+    Every name stands once: a field of the entry's own called `error` or `entry_id` becomes `original_error`
+    or `original_entry_id`.
+    """
+    letter = {"entry_id": entry_id, "error": error}
     for name, value in list(fields.items())[:_MOST_DEAD_FIELDS]:
-        flat += [cut_text(name, _LONGEST_DEAD_VALUE), cut_text(value, _LONGEST_DEAD_VALUE)]
-    return tuple(flat)
+        text = cut_text(name, _LONGEST_DEAD_VALUE)
+        letter[f"original_{text}" if text in letter else text] = cut_text(value, _LONGEST_DEAD_VALUE)
+    return tuple(text for pair in letter.items() for text in pair)
 
 
 def _reservation(decision: Decision) -> str:

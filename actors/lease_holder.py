@@ -40,14 +40,21 @@ class LeaseHolder:
     async def run(self, heartbeat: Heartbeat) -> None:
         """Hold the lease, or wait for it, until cancelled."""
         fence = self._lease.value.fence if self._lease.value else None
+        away = False
         with heartbeat.idle():
             while True:
                 try:
                     fence = await self._hold(fence)
-                except StoreUnavailableError:
+                except StoreUnavailableError as error:
+                    if not away:
+                        self._log.warning(f"{self._redis} is away", error=str(error))
+                    away = True
                     with heartbeat.waiting_for(self._redis):
                         await trio.sleep(RENEWAL_SEC)
                 else:
+                    if away:
+                        self._log.info(f"{self._redis} is back")
+                    away = False
                     await trio.sleep(STANDBY_LOOK_SEC if fence is None else RENEWAL_SEC)
 
     async def release(self) -> None:

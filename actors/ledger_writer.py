@@ -218,8 +218,8 @@ class LedgerWriter:
             match planned:
                 case NeedsAdoption():
                     contains_it = await self._adoption.adopt_for(result.symbol, fence, heartbeat)
-                case Unbookable(why):
-                    await self._bury(entry, why, fence)
+                case Unbookable(why, unjoined):
+                    await self._bury(entry, why, fence, unjoined=unjoined)
                     return
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
@@ -278,7 +278,8 @@ class LedgerWriter:
         for order_id in planned.order_ids:
             self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag_sec:.3f}s")
 
-    async def _bury(self, entry: Entry, error: str, fence: str) -> None:
-        await self._store.commit_result(fence, plan_burial(entry, error))
+    async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
+        burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)
+        await self._store.commit_result(fence, burial)
         self._metrics.send(Count("p33_dead_letters_total", ("apply.result",)))
         self._log.warning("Result entry set aside", entry_id=entry.id, error=error)

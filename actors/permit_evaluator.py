@@ -62,6 +62,7 @@ class PermitEvaluator:
         self._known = known
         self._on_demand = on_demand
         self._clock = clock
+        self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._writer = writer
         self._reports = reports
         self._plan_stream = plan_stream
@@ -118,6 +119,9 @@ class PermitEvaluator:
         """Learn Redis's clock, and whether it is the Redis that we knew."""
         run = await self._store.redis_run(self._run_id)
         self._run_id = run.run_id
+        recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
+        if recently and run.changed_ms != self._settler.redis_changed_ms:
+            self._log.warning("Redis is another run than before: opens wait for one permit TTL")
         self._settler.redis_changed_ms = run.changed_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 

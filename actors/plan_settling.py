@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -184,7 +185,8 @@ class PlanSettler:
             else SnapshotView(
                 snapshot.legs,
                 snapshot.verified_at.wall_ms,
-                snapshot.verified_at.age_sec(now),
+                # Whole milliseconds, and never younger: it is compared, and written into permits.
+                math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
                 known.book.believed(snapshot),
             ),
             ledger=belief.state.ledger,

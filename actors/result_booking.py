@@ -20,18 +20,22 @@ from brain.booking import (
     encode_open_permit,
     next_version,
 )
+from brain.identifiers import plan_id_text
 from brain.permit import OpenPermit
 from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
+from brain.published import cut_text
 from brain.result import ExecutedResult, RefusedResult
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
 LEDGER_TTL_MS = 86_400_000
+_LONGEST_EVENT_VALUE = 64
 
 
 class Unbookable(msgspec.Struct, frozen=True):
-    """The result goes to the dead letters with `error`."""
+    """The result goes to the dead letters with `error`; `unjoined`: nothing tells its leg or side."""
 
     error: str
+    unjoined: bool = False
 
 
 class BookingPlan(msgspec.Struct, frozen=True):
@@ -66,7 +70,7 @@ def plan_booking(
     for order in result.orders:
         joined = join(order, mark, hedge_mode=hedge_mode)
         if isinstance(joined, Unjoined):
-            return Unbookable(joined.error)
+            return Unbookable(joined.error, unjoined=True)
         memory = _memory(memories.get(order.order_id), contained.get(order.order_id), now_sec)
         booking = book(
             order,
@@ -149,11 +153,25 @@ def plan_release(
     )
 
 
-def plan_burial(entry: Entry, error: str) -> ResultCommit:
-    """What a result that cannot be booked writes: a dead letter."""
+def plan_burial(entry: Entry, error: str, *, mark_ttl_ms: int, unjoined: bool = False) -> ResultCommit:
+    """What a result that cannot be booked writes: a dead letter, and an event where it cannot be joined.
+
+    It settles its plan all the same: whoever reported it is done with the plan.
+    """
+    fields = entry.fields or {}
+    plan_id = plan_id_text(fields.get(b"plan_id", b""))
+    event: tuple[str, ...] = ()
+    if unjoined:
+        event = (
+            "event", "RESULT_UNJOINED",
+            "symbol", cut_text(fields.get(b"symbol", b""), _LONGEST_EVENT_VALUE),
+            "plan_id", plan_id or "",
+            "entry_id", entry.id,
+            "error", error,
+        )  # fmt: skip
     return ResultCommit(
         entry_id=entry.id,
-        plan_id="",
+        plan_id=plan_id or "",
         symbol="",
         compare=False,
         before_amounts=(None, None, None),
@@ -165,9 +183,10 @@ def plan_burial(entry: Entry, error: str) -> ResultCommit:
         permit_after=None,
         revoke_permit=False,
         mark_before=None,
-        mark_after="",
-        mark_ttl_ms=0,
-        dead_fields=dead_letter(entry.fields or {}, entry_id=entry.id, error=error),
+        mark_after="" if plan_id is None else encode_mark(Settled.SETTLED),
+        mark_ttl_ms=mark_ttl_ms,
+        dead_fields=dead_letter(fields, entry_id=entry.id, error=error),
+        event_fields=event,
     )
 
 

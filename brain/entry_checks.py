@@ -38,7 +38,7 @@ def not_expired(facts: Facts) -> Judgement:
     expired = age_ms > rules.plan_max_age_sec * 1000
     if facts.plan.timestamp_sec is not None:
         published_ago_sec = case.now_ms / 1000 - facts.plan.timestamp_sec
-        compared["timestamp_age_sec"] = published_ago_sec
+        compared["timestamp_age_sec"] = round(published_ago_sec, 3)
         compared["timestamp_limit_sec"] = rules.decision_ttl_sec
         expired = expired or published_ago_sec > rules.decision_ttl_sec
     return (Reason.PLAN_EXPIRED if expired else None), compared

@@ -127,7 +127,7 @@ def cooldown(facts: Facts) -> Judgement:
             facts.warnings += (f"{source} is {-seconds:.3f} s in the future: ignored",)
         elif latest_sec is None or seconds < latest_sec:
             latest_sec = seconds
-    compared["seconds_since_exec"] = latest_sec
+    compared["seconds_since_exec"] = None if latest_sec is None else round(latest_sec, 3)
     cooling = latest_sec is not None and latest_sec < limit_sec
     return (Reason.COOLDOWN_IN_FLIGHT if cooling else None), compared
 

@@ -27,8 +27,16 @@ def run(environ: Mapping[str, str]) -> int:
     try:
         trio.run(supervisor.serve, loaded, log)
     except* RestartIntensityExceeded as group:
-        log.critical("Giving up", reason=str(group.exceptions[0]))
+        log.critical("Giving up", reason=str(_leaf(group)))
         return_code = _EXIT_FAILURE
     else:
         return_code = 0
     return return_code
+
+
+def _leaf(group: BaseExceptionGroup[RestartIntensityExceeded]) -> BaseException:
+    """The first error in a group of groups that is none itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

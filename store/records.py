@@ -144,7 +144,8 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     `ledger_fields` is empty when the ledger stays as it is. `permit_after` is None to leave the open permit
     alone, empty to end it. `revoke_permit` deletes the permit key too; with `only_if_unconsumed` the open
     permit ends only if that key was still there. `mark_after`, when not empty, is stored as the plan's mark.
-    `compare` false books nothing and needs no comparison (dead letters).
+    `compare` false books nothing and needs no comparison (dead letters); the mark is then stored only where
+    there is none.
     """
 
     entry_id: str

@@ -42,7 +42,7 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
             redis.hset(open_key, (plan_field, commit.permit_after))
         else:
             redis.hdel(open_key, [plan_field.encode()])
-    if commit.mark_after:
+    if commit.mark_after and (commit.compare or redis.kind(keys.plan_mark(commit.plan_id)) == "none"):
         redis.set(keys.plan_mark(commit.plan_id), commit.mark_after, ttl_ms=commit.mark_ttl_ms)
     if commit.dead_fields:
         redis.xadd(keys.dead_results, paired(commit.dead_fields), max_len=LONGEST_DEAD)

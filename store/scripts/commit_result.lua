@@ -93,7 +93,11 @@ if c[11] and (revoked or not c[18]) then
     redis.call('HSET', open, 'p:' .. plan_id, c[11])
   end
 end
-if c[14] ~= '' then redis.call('SET', mark_key, c[14], 'PX', c[15]) end
+if c[14] ~= '' and c[4] then
+  redis.call('SET', mark_key, c[14], 'PX', c[15])
+elseif c[14] ~= '' then
+  redis.call('SET', mark_key, c[14], 'PX', c[15], 'NX')
+end
 if #c[16] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(c[16])) end
 if #c[17] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(c[17])) end
 redis.call('XACK', results, group, entry_id)

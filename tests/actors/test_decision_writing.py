@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from actors.decision_writing import Answer, DecisionWriter
+from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from brain.case import Case
 from brain.decision import decide, deny_malformed, evaluation_failed
 from brain.permit_text import read_audit
@@ -146,3 +146,13 @@ def test_an_answer_without_a_case_is_signed_as_well() -> None:
     assert isinstance(denied, Unusable)
     assert (denied.refusal, denied.because) == (Refusal.PERMIT_DENIED, "evaluation_failed")
     assert msgspec.json.decode(bytes(read_audit(audited(written)).permit))["reason"] == "evaluation_failed"
+
+
+def test_every_name_in_a_dead_letter_stands_once_whatever_the_entry_calls_its_fields() -> None:
+    fields = {b"plan_id": b"q", b"error": b"", b"entry_id": b"evil", b"executed": b"True"}
+    letter = dead_letter(fields, entry_id="5-1", error="no order")
+    read = dict(zip(letter[::2], letter[1::2], strict=True))
+    assert len(read) == len(letter) / 2
+    assert (read["entry_id"], read["error"]) == ("5-1", "no order")
+    assert (read["original_error"], read["original_entry_id"]) == ("", "evil")
+    assert read["plan_id"] == "q"

@@ -176,6 +176,75 @@ async def test_a_commit_that_comes_too_late_allows_nothing(
         assert rig.reason("p") == "plan_expired"
 
 
+@pytest.mark.parametrize(
+    ("delay_sec", "reason"), [(0.05, "sanity_checks_passed"), (0.2, "stale_exchange_state")]
+)
+async def test_a_snapshot_that_turns_stale_on_the_way_to_the_commit_allows_nothing(
+    autojump_clock: MockClock, delay_sec: float, reason: str
+) -> None:
+    rig = EvaluatorRig(on_demand=False)
+    rig.holds("BTCUSDT", "1")
+
+    async def dawdle(decisions: Sequence[DecisionCommit]) -> None:
+        # The first commit finds out what is stored; the second is the ALLOW.
+        if rig.store.commits == 2:
+            await trio.sleep(delay_sec)
+
+    rig.store.before_commit = dawdle
+    async with running_evaluator(rig):
+        await trio.sleep(9.9)
+        rig.publish("p")
+        await trio.sleep(0.5)
+        assert rig.reason("p") == reason
+
+
+async def test_an_unmentioned_permit_ends_when_its_time_to_live_and_the_grace_are_over(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        begun_sec = trio.current_time()
+        for plan_id, at_sec, reason in (
+            ("first", 0, "sanity_checks_passed"),
+            ("consumed", 59, "in_flight_permit"),
+            ("graced", 89, "in_flight_permit"),
+            ("free", 91, "sanity_checks_passed"),
+        ):
+            await trio.sleep_until(begun_sec + at_sec)
+            rig.position("BTCUSDT", "1")
+            rig.publish(plan_id)
+            await trio.sleep(0.01)
+            assert rig.reason(plan_id) == reason, plan_id
+            assert rig.redis.take(rig.keys.permit(plan_id)) is not None
+
+
+async def test_a_reconcile_close_whose_hold_ends_before_the_commit_is_not_allowed(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.position("BTCUSDT", "1")
+    rig.ledger("BTCUSDT", "0")
+    close = {
+        "decision": "RECONCILE_CLOSE", "action": "", "side": "SELL", "type": "MARKET", "qty": "0.1",
+        "reason": "reconcile_drift",
+    }  # fmt: skip
+
+    async def end_the_hold(decisions: Sequence[DecisionCommit]) -> None:
+        if ending and "reconcile_close_bypass" in decisions[0].permit:
+            rig.redis.delete(rig.keys.hold("BTCUSDT"))
+
+    rig.store.before_commit = end_the_hold
+    async with running_evaluator(rig):
+        for plan_id, ending, reason in (
+            ("held", False, "reconcile_close_bypass"),
+            ("ended", True, "guardrail_violation"),
+        ):
+            rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
+            rig.publish(plan_id, **close)
+            await trio.sleep(0.01)
+            assert rig.reason(plan_id) == reason
+        assert rig.redis.get(rig.keys.hold("BTCUSDT")) is None
+
+
 async def test_a_commit_whose_answer_is_lost_is_found_done(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:

@@ -266,6 +266,17 @@ async def test_a_revocation_by_whoever_had_no_permit_leaves_alone_what_somebody_
     assert outside.get(keys.permit("plan-1")) is None
 
 
+@pytest.mark.parametrize("before", [None, "D|BOTH|close|SELL|0"])
+async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no_mark(
+    store: Store, outside: Outside, keys: Keys, fence: str, before: str | None
+) -> None:
+    if before is not None:
+        outside.set(keys.plan_mark("plan-1"), before)
+    burial = booking("5-0", compare=False, ledger_fields=(), orders=(), mark_before=None, mark_after="S")
+    assert await store.commit_result(fence, burial) is not None
+    assert outside.get(keys.plan_mark("plan-1")) == (before or "S").encode()
+
+
 async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:

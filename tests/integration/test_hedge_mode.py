@@ -1,0 +1,98 @@
+"""An account in hedge mode: each leg of a symbol is a position and a ledger of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from simulator import MarketOrder, RunningSimulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.surroundings import environment
+from tests.integration.test_ledger_sum import details, flat, plain, steps, told_of
+from tests.integration.waiting import until
+
+SYMBOL = "ETHUSDT"
+#: An answer and a booking take milliseconds; a busy machine may take its time.
+PATIENT_SEC = 10.0
+
+
+def amounts(stored: Mapping[str, str], total: str) -> tuple[str | None, ...]:
+    return stored.get("long_amt"), stored.get("short_amt"), stored.get(total)
+
+
+async def shows_the_exchange(pipeline: Pipeline, simulator: RunningSimulator) -> tuple[str, ...]:
+    """Wait until ledger and snapshot hold the legs and their sum as the exchange does; those."""
+    long = simulator.exchange.position(SYMBOL, "LONG").amount
+    short = simulator.exchange.position(SYMBOL, "SHORT").amount
+    expected = (plain(long), plain(short), plain(long + short))
+    await until(
+        lambda: amounts(pipeline.ledger(SYMBOL), "last_known_amt") == expected,
+        f"the ledger at {expected}",
+        PATIENT_SEC,
+    )
+    await until(
+        lambda: amounts(pipeline.snapshot(SYMBOL), "position_amt") == expected,
+        f"the snapshot at {expected}",
+        PATIENT_SEC,
+    )
+    return expected
+
+
+async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_through_their_plan(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    exchange = simulator.exchange
+    exchange.set_hedge_mode(True)
+    orders = (
+        ("open-long", entry(SYMBOL, "0.5", "BUY"), "LONG", flat, ("0.5", "0", "0.5")),
+        ("open-short", entry(SYMBOL, "0.3", "SELL"), "SHORT", steps, ("0.5", "-0.3", "0.2")),
+        ("add-long", entry(SYMBOL, "0.2", "BUY"), "LONG", details, ("0.7", "-0.3", "0.4")),
+        ("close-long", full_close(SYMBOL), "LONG", details, ("0", "-0.3", "-0.3")),
+        ("close-short", full_close(SYMBOL), "SHORT", flat, ("0", "0", "0")),
+    )
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        await daemon.ready()
+        for plan_id, fields, leg, dialect, expected in orders:
+            permit = await pipeline.ask(plan_id, fields | {"positionSide": leg}, PATIENT_SEC)
+            assert permit["allow"], permit
+            order = exchange.place_market_order(
+                MarketOrder(
+                    symbol=SYMBOL,
+                    side="BUY" if permit["order_side"] == "BUY" else "SELL",
+                    quantity=Decimal(permit["safe_close_qty"]) or Decimal(fields["qty"]),
+                    position_side="LONG" if leg == "LONG" else "SHORT",
+                )
+            )
+            # Nothing in a result names its leg.
+            pipeline.publish_result(dialect(msgspec.structs.replace(told_of(order, 0), plan_id=plan_id)))
+            assert await shows_the_exchange(pipeline, simulator) == expected, plan_id
+        assert pipeline.dead_letters(RESULTS) == []
+        assert "Actor failed" not in daemon.output
+
+
+async def test_what_names_no_leg_is_denied_or_a_dead_letter_and_an_event(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    simulator.exchange.set_hedge_mode(True)
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        await daemon.ready()
+        for plan_id, fields in (
+            ("entry", entry(SYMBOL, "0.5")),
+            ("close", full_close(SYMBOL)),
+            ("both", entry(SYMBOL, "0.5") | {"positionSide": "BOTH"}),
+        ):
+            permit = await pipeline.ask(plan_id, fields, PATIENT_SEC)
+            assert (permit["allow"], permit["reason"]) == (False, "position_side_required")
+        before = pipeline.ledger(SYMBOL)
+
+        pipeline.publish_result(executed("unknown", SYMBOL, 4711, "BUY", "0.5"))
+        await pipeline.nothing_pends(RESULTS, within_sec=PATIENT_SEC)
+        (letter,) = pipeline.dead_letters(RESULTS)
+        assert (letter["plan_id"], letter["order_id"]) == ("unknown", "4711")
+        (event,) = [fields for _, fields in pipeline.entries(EVENTS)]
+        assert (event["event"], event["plan_id"]) == ("RESULT_UNJOINED", "unknown")
+        assert pipeline.ledger(SYMBOL) == before
+        assert "Actor failed" not in daemon.output
