@@ -17,6 +17,7 @@ from store.protocol import ResultStore
 
 _PUSH_WITHIN_SEC = 1.0
 _LOOKUP_PAUSE_SEC = 0.5
+_MOST_LOOKUPS = 3
 _SWEEP_SEC = 1.0
 
 
@@ -61,6 +62,7 @@ class FillWatch:
                             fill.status,
                             fill.transaction_ms,
                             fill.received.monotonic_sec,
+                            fill.quantity,
                         )
                     )
                 self._told.unpark_all()
@@ -69,26 +71,34 @@ class FillWatch:
         """A result for the order was booked."""
         self._memory.booked(symbol, order_id)
 
-    def told_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal | None:
-        """What the stream has told so far of what the order had filled by `exchange_ms`; None for nothing."""
-        return self._memory.filled_until(symbol, order_id, exchange_ms)
-
     async def filled_until(
-        self, symbol: str, order_id: str, exchange_ms: int, heartbeat: Heartbeat, *, waited_sec: float
+        self,
+        symbol: str,
+        order_id: str,
+        exchange_ms: int,
+        heartbeat: Heartbeat,
+        *,
+        reported: Decimal,
+        waited_sec: float,
     ) -> Decimal:
         """What the order had filled by `exchange_ms` (contracts): from the stream, else from the exchange.
 
         Waits for the exchange if need be: a guess would count a fill twice or not at all. `waited_sec` ago
-        the order's result came: a push that is not here soon after that was told to nobody here.
+        the order's result came, which `reported` so much: a push that is not here soon after that was told to
+        nobody here.
         """
+        memory = self._memory
         with trio.move_on_after(max(_PUSH_WITHIN_SEC - waited_sec, 0)):
-            while (filled := self._memory.filled_until(symbol, order_id, exchange_ms)) is None:
+            while (
+                filled := memory.filled_until(symbol, order_id, exchange_ms, reported=reported)
+            ) is None:
                 await self._told.park()
             return filled
+        lookups = 0
         while True:
             try:
                 with heartbeat.waiting_for("the exchange's word on an order"):
-                    fill = await self._orders.order_fill(symbol, order_id)
+                    trades = await self._orders.order_trades(symbol, order_id)
             except AskLater as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep_until(error.until.monotonic_sec)
@@ -100,7 +110,21 @@ class FillWatch:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_LOOKUP_PAUSE_SEC)
             else:
-                return fill.cumulative if fill.changed_ms <= exchange_ms else Decimal(0)
+                memory.looked_up(symbol, order_id, ((trade.quantity, trade.time_ms) for trade in trades))
+                filled = memory.filled_until(symbol, order_id, exchange_ms, reported=reported)
+                if filled is not None:
+                    return filled
+                lookups += 1
+                if lookups == _MOST_LOOKUPS:
+                    self._log.warning(
+                        "The exchange knows less of an order than its result reports",
+                        symbol=symbol,
+                        order_id=order_id,
+                        reported=plain(reported),
+                    )
+                    return memory.known_until(symbol, order_id, exchange_ms)
+                # The list of trades may follow a fill only a moment later.
+                await trio.sleep(_LOOKUP_PAUSE_SEC)
 
     async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
         """Report fills for which no result came, until cancelled: something moved the exchange, not we."""

@@ -15,7 +15,7 @@ from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
 from brain.adoption import decode_adopted
-from brain.booking import NeedsAdoption
+from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
 from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import (
@@ -232,8 +232,8 @@ class LedgerWriter:
     ) -> dict[str, Decimal]:
         """How much of each order the ledger contains since its adoption, by when the order was filled.
 
-        Asked only while results of fills from before the adoption may still come; of an order that was
-        booked before, what the stream has told is enough.
+        Asked only while results of fills from before the adoption may still come, and only for results that
+        report more of an order than was booked.
         """
         adopted = decode_adopted(state.adopted_exchange_ms)
         if adopted is None or state.adopted_at_ms is None or not state.adopted_at_ms.isdigit():
@@ -249,14 +249,18 @@ class LedgerWriter:
             watch, until_ms = self._fill_watch, adopted.changed_ms_of(joined.leg)
             if until_ms <= 0:
                 continue  # Nothing was ever filled on this leg when it was adopted.
-            filled = watch.told_until(result.symbol, order.order_id, until_ms)
-            if filled is None and order.order_id not in state.orders:
-                waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
-                filled = await watch.filled_until(
-                    result.symbol, order.order_id, until_ms, heartbeat, waited_sec=waited_sec
-                )
-            if filled is not None:
-                contained[order.order_id] = filled
+            booked = state.orders.get(order.order_id)
+            if booked is not None and decode_memory(booked).cumulative >= order.cumulative:
+                continue
+            waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
+            contained[order.order_id] = await watch.filled_until(
+                result.symbol,
+                order.order_id,
+                until_ms,
+                heartbeat,
+                reported=order.cumulative,
+                waited_sec=waited_sec,
+            )
         return contained
 
     def _now_sec(self) -> Decimal:

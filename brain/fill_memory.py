@@ -8,13 +8,19 @@ at all was no order of ours.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 
 from brain.numbers import ZERO
 from brain.position import Leg
+
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Cause(StrEnum):
@@ -42,7 +48,10 @@ def cause_of(client_order_id: str) -> Cause:
 
 
 class ToldFill(msgspec.Struct, frozen=True):
-    """One fill as the stream told it. `cumulative` in contracts, `transaction_ms` the exchange's clock."""
+    """One fill as the stream told it. `cumulative` in contracts, `transaction_ms` the exchange's clock.
+
+    `quantity` is what the fill added to `cumulative`; 0 where that was not told.
+    """
 
     symbol: str
     leg: Leg
@@ -53,11 +62,20 @@ class ToldFill(msgspec.Struct, frozen=True):
     status: str
     transaction_ms: int
     told_sec: float
+    quantity: Decimal = ZERO
 
     @property
     def cause(self) -> Cause:
         """Who sent the order."""
         return cause_of(self.client_order_id)
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """One fill of an order: from what to what it grew, and when."""
+
+    before: Decimal
+    cumulative: Decimal
+    at_ms: int
 
 
 class FillMemory:
@@ -68,30 +86,55 @@ class FillMemory:
 
     def __init__(self, most_orders: int = 10_000) -> None:
         self._most_orders = most_orders
-        self._fills: OrderedDict[tuple[str, str], list[ToldFill]] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], set[Decimal]] = OrderedDict()
+        self._parts: OrderedDict[tuple[str, str], dict[Decimal, _Part]] = OrderedDict()
         self._unbooked: OrderedDict[tuple[str, str], ToldFill] = OrderedDict()
 
     def told(self, fill: ToldFill) -> None:
         """The stream told `fill`."""
         key = fill.symbol, fill.order_id
-        fills = self._fills.setdefault(key, [])
-        if all(known.cumulative != fill.cumulative for known in fills):
-            fills.append(fill)
+        told = self._told.setdefault(key, set())
+        if fill.cumulative not in told:
+            told.add(fill.cumulative)
+            self._learn(key, fill.cumulative - fill.quantity, fill.cumulative, fill.transaction_ms)
             # The oldest telling of an unbooked order starts its clock.
             first = self._unbooked.get(key)
             told_sec = fill.told_sec if first is None else first.told_sec
             self._unbooked[key] = msgspec.structs.replace(fill, told_sec=told_sec)
-        while len(self._fills) > self._most_orders:
-            self._fills.popitem(last=False)
-        while len(self._unbooked) > self._most_orders:
-            self._unbooked.popitem(last=False)
+        _keep_latest(self._told, self._most_orders)
+        _keep_latest(self._unbooked, self._most_orders)
 
-    def filled_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal | None:
-        """What the order had filled by `exchange_ms` (contracts); None for an order that was never told."""
-        fills = self._fills.get((symbol, order_id))
-        if fills is None:
-            return None
-        return max((fill.cumulative for fill in fills if fill.transaction_ms <= exchange_ms), default=ZERO)
+    def looked_up(self, symbol: str, order_id: str, trades: Iterable[tuple[Decimal, int]]) -> None:
+        """The exchange listed the order's fills, oldest first: quantity (contracts) and time (ms) of each."""
+        cumulative = ZERO
+        for quantity, at_ms in trades:
+            self._learn((symbol, order_id), cumulative, cumulative + quantity, at_ms)
+            cumulative += quantity
+
+    def known_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal:
+        """What the order is known to have filled by `exchange_ms` (contracts): that, or more."""
+        parts = self._parts.get((symbol, order_id), {}).values()
+        return max((part.cumulative for part in parts if part.at_ms <= exchange_ms), default=ZERO)
+
+    def filled_until(
+        self, symbol: str, order_id: str, exchange_ms: int, *, reported: Decimal
+    ) -> Decimal | None:
+        """What the order had filled by `exchange_ms` (contracts); None where more may have been than is known.
+
+        Nothing is missing if all that was `reported` of the order had been filled by then, or if the next fill
+        that is known, a later one, began where the known ones end.
+        """
+        known = self.known_until(symbol, order_id, exchange_ms)
+        if known >= reported:
+            return known
+        parts = self._parts.get((symbol, order_id), {}).values()
+        if any(part.before == known and part.at_ms > exchange_ms for part in parts):
+            return known
+        return None
+
+    def _learn(self, key: tuple[str, str], before: Decimal, cumulative: Decimal, at_ms: int) -> None:
+        self._parts.setdefault(key, {})[cumulative] = _Part(before, cumulative, at_ms)
+        _keep_latest(self._parts, self._most_orders)
 
     def booked(self, symbol: str, order_id: str) -> None:
         """A result for the order was booked."""
@@ -110,3 +153,8 @@ class FillMemory:
         for fill in due:
             del self._unbooked[(fill.symbol, fill.order_id)]
         return due
+
+
+def _keep_latest(by_order: OrderedDict[K, V], most_orders: int) -> None:
+    while len(by_order) > most_orders:
+        by_order.popitem(last=False)

@@ -23,7 +23,8 @@ class PositionObserved(msgspec.Struct, frozen=True):
 class FillObserved(msgspec.Struct, frozen=True):
     """The private stream told a fill (`ORDER_TRADE_UPDATE` with execution type TRADE, or CALCULATED).
 
-    `cumulative` is the order's filled quantity so far (`z`), `transaction_ms` the exchange's `T`.
+    `cumulative` is the order's filled quantity so far (`z`), `quantity` what this fill added to it (`l`; 0
+    where that was not told), `transaction_ms` the exchange's `T`.
     `client_order_id` tells liquidation (`autoclose-…`), ADL (`adl_autoclose`) and settlement
     (`settlement_autoclose-…`) from orders that somebody sent.
     """
@@ -37,6 +38,7 @@ class FillObserved(msgspec.Struct, frozen=True):
     status: str
     transaction_ms: int
     received: Moment
+    quantity: Decimal = ZERO
 
 
 class LeverageObserved(msgspec.Struct, frozen=True):

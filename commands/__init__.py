@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="everything on this machine: exchange, Redis, daemon, pipeline")
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
+    demo.add_argument("--export", type=Path, metavar="FILE", help="write the decisions to a new file, for replay")
     demo.set_defaults(command=_demo)
 
     explain = commands.add_parser(
@@ -124,7 +125,7 @@ def _run(_: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from commands import demo
 
-    return demo.main(options.seconds)
+    return demo.main(options.seconds, options.export)
 
 
 def _explain(options: argparse.Namespace) -> int:

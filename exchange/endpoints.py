@@ -22,4 +22,4 @@ DAY_TICKERS = Endpoint("ticker", "GET", "/fapi/v1/ticker/24hr", 40, signed=False
 SERVER_TIME = Endpoint("time", "GET", "/fapi/v1/time", 1, signed=False)
 CREATE_LISTEN_KEY = Endpoint("listenKey", "POST", "/fapi/v1/listenKey", 1, signed=False)
 KEEP_LISTEN_KEY = Endpoint("listenKey", "PUT", "/fapi/v1/listenKey", 1, signed=False)
-ORDER = Endpoint("order", "GET", "/fapi/v1/order", 1, signed=True)
+USER_TRADES = Endpoint("userTrades", "GET", "/fapi/v1/userTrades", 5, signed=True)

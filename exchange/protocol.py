@@ -92,18 +92,21 @@ class Exchange(Protocol):
         ...
 
 
-class OrderFill(msgspec.Struct, frozen=True):
-    """What an order has filled (contracts), and when it last changed (the exchange's clock, ms)."""
+class OrderTrade(msgspec.Struct, frozen=True):
+    """One fill of an order: its quantity (contracts), and when it happened (the exchange's clock, ms)."""
 
-    cumulative: Decimal
-    changed_ms: int
+    quantity: Decimal
+    time_ms: int
 
 
 class OrderLookup(Protocol):
-    """Single orders, for the rare fill that the stream has not told."""
+    """The fills of single orders, for the rare one that the stream has not told."""
 
-    async def order_fill(self, symbol: str, order_id: str) -> OrderFill:
-        """One order of the account (weight 1). `GET /fapi/v1/order`; raises as `Exchange` does."""
+    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
+        """The order's fills, oldest first, up to 1000; none for an order unknown (weight 5).
+
+        `GET /fapi/v1/userTrades`; raises as `Exchange` does.
+        """
         ...
 
 

@@ -18,7 +18,7 @@ from exchange import endpoints, wire
 from exchange.endpoints import Endpoint
 from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
-from exchange.protocol import OrderFill, PositionsRead, Priority
+from exchange.protocol import OrderTrade, PositionsRead, Priority
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.transport import Transport
@@ -104,13 +104,17 @@ class BinanceRest:
         except ValueError as error:
             raise ExchangeUnavailable(f"unreadable answer: ticker: {error}") from None
 
-    async def order_fill(self, symbol: str, order_id: str) -> OrderFill:
-        params = {"symbol": symbol, "orderId": order_id}
-        order, _, _ = await self._ask(endpoints.ORDER, wire.ORDER, params, Priority.ON_DEMAND)
+    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
+        params = {"symbol": symbol, "orderId": order_id, "limit": "1000"}
+        trades, _, _ = await self._ask(endpoints.USER_TRADES, wire.USER_TRADES, params, Priority.ON_DEMAND)
         try:
-            return OrderFill(finite(order.executed_qty), order.update_time)
+            return tuple(
+                OrderTrade(finite(trade.qty), trade.time)
+                for trade in sorted(trades, key=lambda trade: (trade.time, trade.id))
+                if str(trade.order_id) == order_id
+            )
         except ValueError as error:
-            raise ExchangeUnavailable(f"unreadable answer: order: {error}") from None
+            raise ExchangeUnavailable(f"unreadable answer: trades: {error}") from None
 
     async def synchronise_clock(self) -> None:
         await self._synchronise_unless_done_since(self._clock.now())

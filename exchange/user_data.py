@@ -103,6 +103,7 @@ class _Order(msgspec.Struct, frozen=True):
     X: str
     i: int
     z: Decimal
+    l: Decimal = ZERO  # noqa: E741 - the field's name on the wire
     c: str = ""
     ps: Leg = Leg.BOTH
 
@@ -216,5 +217,6 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OtherEvent:
             status=order.X,
             transaction_ms=event.T,
             received=frame.received,
+            quantity=_exact(order.l, "ORDER_TRADE_UPDATE"),
         )
     )

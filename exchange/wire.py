@@ -93,9 +93,11 @@ class DayTicker(msgspec.Struct, frozen=True, rename="camel"):
     quote_volume: Decimal
 
 
-class OrderBody(msgspec.Struct, frozen=True, rename="camel"):
-    executed_qty: Decimal
-    update_time: int
+class UserTrade(msgspec.Struct, frozen=True, rename="camel"):
+    id: int
+    order_id: int
+    qty: Decimal
+    time: int
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -117,7 +119,7 @@ DAY_TICKERS = msgspec.json.Decoder(tuple[DayTicker, ...])
 POSITION_MODE = msgspec.json.Decoder(PositionModeBody)
 SERVER_TIME = msgspec.json.Decoder(ServerTimeBody)
 LISTEN_KEY = msgspec.json.Decoder(ListenKeyBody)
-ORDER = msgspec.json.Decoder(OrderBody)
+USER_TRADES = msgspec.json.Decoder(tuple[UserTrade, ...])
 ERROR = msgspec.json.Decoder(ErrorBody)
 
 

@@ -224,8 +224,17 @@ class SimulatedExchange:
         realized = position.apply_fill(delta, price, transaction_ms)
         commission = quantity * price * TAKER_COMMISSION
         self.wallet_balance += realized - commission
-        order.book(quantity, price, transaction_ms)
         self._last_trade_id += 1
+        executed = Fill(
+            delta=delta,
+            price=price,
+            realized_profit=realized,
+            commission=commission,
+            trade_id=self._last_trade_id,
+            transaction_time_ms=transaction_ms,
+            execution_type=execution_type,
+        )
+        order.book(executed)
         self.version += 1
         self.history.append(
             PositionChange(
@@ -242,16 +251,7 @@ class SimulatedExchange:
             )
         )
         if announced:
-            fill = Fill(
-                delta=delta,
-                price=price,
-                realized_profit=realized,
-                commission=commission,
-                trade_id=self._last_trade_id,
-                transaction_time_ms=transaction_ms,
-                execution_type=execution_type,
-            )
-            announce_fill(self, order, position, fill)
+            announce_fill(self, order, position, executed)
 
     def next_transaction_ms(self, host_ms: int) -> int:
         """The transaction time of what happens to positions at ``host_ms``: later than of all before."""

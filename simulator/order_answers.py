@@ -1,6 +1,6 @@
-"""``/fapi/v1/order``: what a request means and what is answered.
+"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: what a request means and what is answered.
 
-Source: USDⓈ-M Futures, "New Order" and "Query Order".
+Source: USDⓈ-M Futures, "New Order", "Query Order" and "Account Trade List".
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import msgspec
 from simulator import errors
 from simulator.account import SimulatedExchange
 from simulator.history import PositionSide
-from simulator.orders import MarketOrder, Order, Side
+from simulator.orders import Fill, MarketOrder, Order, Side
 from simulator.parameters import Parameters, boolean, decimal, integer, required
 from simulator.symbols import plain
+
+_DEFAULT_TRADES, _MOST_TRADES = 500, 1000
 
 
 def new_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
@@ -51,6 +53,43 @@ def query_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
     else:
         raise errors.mandatory_parameter("orderId")
     return msgspec.json.encode({**_order_fields(order), "time": order.time_ms})
+
+
+def user_trades(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
+    """The latest ``limit`` (500) executions of the symbol, or of one order; an unknown order has none."""
+    symbol = exchange.symbol(required(parameters, "symbol")).name
+    limit = integer(parameters, "limit") if parameters.get("limit") else _DEFAULT_TRADES
+    order_id = integer(parameters, "orderId") if parameters.get("orderId") else None
+    trades = sorted(
+        (
+            (fill.trade_id, _trade_fields(order, fill))
+            for order in exchange.orders.of(symbol)
+            if order_id in (None, order.order_id)
+            for fill in order.fills
+        ),
+        key=lambda trade: trade[0],
+    )
+    latest = trades[-min(limit, _MOST_TRADES) :] if limit else []
+    return msgspec.json.encode([fields for _, fields in latest])
+
+
+def _trade_fields(order: Order, fill: Fill) -> dict[str, Any]:
+    return {
+        "buyer": order.side == "BUY",
+        "commission": plain(fill.commission, 8),
+        "commissionAsset": "USDT",
+        "id": fill.trade_id,
+        "maker": False,
+        "orderId": order.order_id,
+        "price": plain(fill.price),
+        "qty": order.symbol.quantity_text(fill.quantity),
+        "quoteQty": plain(fill.quantity * fill.price),
+        "realizedPnl": plain(fill.realized_profit, 8),
+        "side": order.side,
+        "positionSide": order.position_side,
+        "symbol": order.symbol.name,
+        "time": fill.transaction_time_ms,
+    }
 
 
 def _new_order_answer(order: Order, *, executed: bool) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Order:
     executed: Decimal = FLAT
     executed_quote: Decimal = FLAT
     update_time_ms: int = field(default=0)
+    fills: list[Fill] = field(default_factory=list)
 
     @property
     def remaining(self) -> Decimal:
@@ -54,12 +55,13 @@ class Order:
     def average_price(self) -> Decimal:
         return self.executed_quote / self.executed if self.executed else FLAT
 
-    def book(self, quantity: Decimal, price: Decimal, transaction_time_ms: int) -> None:
+    def book(self, fill: Fill) -> None:
         """Count an execution in."""
-        self.executed += quantity
-        self.executed_quote += quantity * price
+        self.executed += fill.quantity
+        self.executed_quote += fill.quantity * fill.price
         self.status = "FILLED" if self.remaining <= 0 else "PARTIALLY_FILLED"
-        self.update_time_ms = transaction_time_ms
+        self.update_time_ms = fill.transaction_time_ms
+        self.fills.append(fill)
 
     def expire(self, time_ms: int) -> None:
         self.status = "EXPIRED"
@@ -71,7 +73,7 @@ class Order:
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of (part of) an order, after it was booked. ``delta`` is signed."""
+    """One execution of (part of) an order. ``delta`` is signed."""
 
     delta: Decimal
     price: Decimal
@@ -116,3 +118,7 @@ class OrderBook:
         if order is None or order.symbol.name != symbol:
             raise errors.order_does_not_exist()
         return order
+
+    def of(self, symbol: str) -> list[Order]:
+        """The symbol's orders, oldest first."""
+        return [order for order in self._by_id.values() if order.symbol.name == symbol]

@@ -75,6 +75,9 @@ class RestApi:
             ("GET", "/fapi/v1/order"): Endpoint(
                 "signed", _weighs(1), lambda p: order_answers.query_order(exchange, p)
             ),
+            ("GET", "/fapi/v1/userTrades"): Endpoint(
+                "signed", _weighs(5), lambda p: order_answers.user_trades(exchange, p)
+            ),
             ("POST", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._create_listen_key),
             ("PUT", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._extend_listen_key),
             ("DELETE", "/fapi/v1/listenKey"): Endpoint("api_key", _weighs(1), self._close_listen_key),

@@ -6,10 +6,12 @@ Nothing that the environment names is touched, and nothing is left behind.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import trio
 from rich.console import Console
 
+from commands.demo.recording import recording_file
 from commands.demo.stage import DemoFailedError, perform
 from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError
 
@@ -17,8 +19,10 @@ _INTERRUPTED = 130
 _LOG_COLUMNS = 140
 
 
-def main(seconds: float | None = None) -> int:
+def main(seconds: float | None = None, export: Path | None = None) -> int:
     """Run until `seconds` are over, or until Ctrl-C without them; the exit code.
+
+    `export`: a new file for the decisions, as `replay --file` reads it.
 
     0: every plan was answered as it had to be, and the ledger equals the exchange. 1: not so, or the demo
     could not run. 130: ended by a second Ctrl-C, or by one before it had begun.
@@ -27,8 +31,9 @@ def main(seconds: float | None = None) -> int:
     if not console.is_terminal:
         console = Console(highlight=False, width=_LOG_COLUMNS)
     try:
-        agreed = trio.run(partial(perform, seconds, console))
-    except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError) as group:
+        with recording_file(export) as recording:
+            agreed = trio.run(partial(perform, seconds, console, recording))
+    except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError, OSError) as group:
         complaints = Console(stderr=True, highlight=False)
         for error in _leaves(group):
             complaints.print(f"demo: {error}", markup=False, soft_wrap=True)

@@ -11,10 +11,12 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import BinaryIO
 
 import httpx
 import trio
 import trio_asyncio
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from commands.demo.background import (
@@ -37,6 +39,7 @@ from commands.demo.drift_story import live_through_drifts
 from commands.demo.exchange_client import ExchangeClient, TradedSymbol
 from commands.demo.neighbours import Neighbours
 from commands.demo.reckoning import reckon
+from commands.demo.recording import record_decisions
 from commands.demo.summary import summed_up
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk, Trader
@@ -79,8 +82,8 @@ class Interruption:
             self.requested.set()
 
 
-async def perform(seconds: float | None, console: Console) -> bool | None:
-    """Set up, play for `seconds` or until a signal, sum up and clear away.
+async def perform(seconds: float | None, console: Console, recording: BinaryIO | None = None) -> bool | None:
+    """Set up, play for `seconds` or until a signal, sum up and clear away; the decisions go to `recording`.
 
     Whether all was as it has to be; None when it was broken off. Raises DemoFailedError and what the
     private Redis raises.
@@ -92,14 +95,16 @@ async def perform(seconds: float | None, console: Console) -> bool | None:
             nursery.start_soon(interruption.watch, aiter(signals))
             with interruption.scope:
                 try:
-                    agreed = await _perform(seconds, Screen(console), interruption)
-                except* (ChildFailedError, httpx.HTTPError, StoreError) as group:
+                    agreed = await _perform(seconds, Screen(console), interruption, recording)
+                except* (ChildFailedError, httpx.HTTPError, StoreError, RedisError) as group:
                     raise DemoFailedError(_first_leaf(group)) from group
             nursery.cancel_scope.cancel()
     return agreed
 
 
-async def _perform(seconds: float | None, screen: Screen, interruption: Interruption) -> bool:
+async def _perform(
+    seconds: float | None, screen: Screen, interruption: Interruption, recording: BinaryIO | None
+) -> bool:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="position-state-brain-demo-")))
         http = await stack.enter_async_context(
@@ -147,6 +152,8 @@ async def _perform(seconds: float | None, screen: Screen, interruption: Interrup
             dead = await dead_letters(neighbours)
             costs = await exchange.request_costs(daemon_since_ms)
         exit_code = await daemon.stop()
+        if recording is not None:
+            await trio.to_thread.run_sync(record_decisions, redis_url, recording)
         summary = summed_up(
             desk.tally,
             reckoning,
