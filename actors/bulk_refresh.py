@@ -62,7 +62,9 @@ class BulkRefresh:
     def _take(self, read: PositionsRead) -> None:
         self._last_read = read.sent
         self._known.apply_read(read)
-        self._known.settle_fills(list(self._known.unmatched_fills), read.sent)
+        # Those of symbols that the exchange no longer shows, too.
+        for symbol in self._known.unmatched_fills.symbols():
+            self._known.unmatched_fills.read(symbol, read.sent)
         for symbol in dict.fromkeys(row.symbol for row in read.rows if self._known.is_mine(row.symbol)):
             self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
 
@@ -86,6 +88,5 @@ class BulkRefresh:
         interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
         # Half an interval behind the last one: every shard asks for this, so that they share one request.
         due = last.monotonic_sec + interval_sec, last.earlier_by(-interval_sec / 2)
-        for fill in self._known.unmatched_fills.values():
-            due = min(due, (fill.received.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, fill.received))
-        return due
+        told = self._known.unmatched_fills.oldest()
+        return due if told is None else min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))

@@ -9,6 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from actors.recent_intents import RecentIntents
 from brain.allowlist import Allowlist, choose_allowlist
 from brain.candidates import (
     Candidates,
@@ -19,7 +20,6 @@ from brain.candidates import (
     snapshot_line,
     top_k,
 )
-from brain.intent import read_intent_symbol
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
 from clock import Clock
@@ -35,7 +35,6 @@ _VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
-_MOST_INTENTS = 1000
 #: An answer may take so many times the average without a snapshot growing stale.
 _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
@@ -96,6 +95,7 @@ class CandidatePlanner:
         self._rules = rules
         self._redis = f"Redis at {redis_address}"
         self._log = log
+        self._intents = RecentIntents(store, rules.intent_window_sec)
         self._ranked: list[str] = []
         self._with_ledger: list[str] = []
 
@@ -181,12 +181,7 @@ class CandidatePlanner:
     async def _refresh_candidates(self) -> None:
         """Open positions, recent intents, and the most traded of what may be opened."""
         now_ms = await self._store.redis_now_ms()
-        intents: dict[str, int] = {}
-        window_ms = round(self._rules.intent_window_sec * 1000)
-        for entry in await self._store.recent_intents(now_ms - window_ms, _MOST_INTENTS):
-            symbol = read_intent_symbol(entry.fields or {})
-            if symbol is not None:
-                intents.setdefault(symbol, entry.published_ms)
+        intents = await self._intents.look(now_ms)
         allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         tradable = self._symbol_rules.value or {}
         candidates = choose_candidates(

@@ -89,9 +89,7 @@ class FillWatch:
         """
         memory = self._memory
         with trio.move_on_after(max(_PUSH_WITHIN_SEC - waited_sec, 0)):
-            while (
-                filled := memory.filled_until(symbol, order_id, exchange_ms, reported=reported)
-            ) is None:
+            while (filled := memory.filled_until(symbol, order_id, exchange_ms, reported=reported)) is None:
                 await self._told.park()
             return filled
         lookups = 0
@@ -103,7 +101,7 @@ class FillWatch:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep_until(error.until.monotonic_sec)
             except ExchangeRejected as error:
-                # An order that this account does not have is in no position of it.
+                # What the exchange will never tell of is in no position of this account.
                 self._log.warning("Unknown order", symbol=symbol, order_id=order_id, error=str(error))
                 return Decimal(0)
             except ExchangeError as error:
@@ -124,7 +122,8 @@ class FillWatch:
                     )
                     return memory.known_until(symbol, order_id, exchange_ms)
                 # The list of trades may follow a fill only a moment later.
-                await trio.sleep(_LOOKUP_PAUSE_SEC)
+                with heartbeat.waiting_for("the exchange's word on an order"):
+                    await trio.sleep(_LOOKUP_PAUSE_SEC)
 
     async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
         """Report fills for which no result came, until cancelled: something moved the exchange, not we."""

@@ -66,7 +66,7 @@ class PerSymbolRefresh:
             candidates = self._candidates.value
             mine = [s for s in candidates.symbols if self._known.is_mine(s)] if candidates else []
             self._wanted = self._known.audited_symbols = frozenset(mine)
-            for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills)):
+            for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills.symbols())):
                 if symbol not in self._tasks:
                     self._tasks.add(symbol)
                     nursery.start_soon(self._keep_read, symbol, heartbeat)
@@ -107,14 +107,14 @@ class PerSymbolRefresh:
         self._tasks.discard(symbol)
 
     def _is_wanted(self, symbol: str) -> bool:
-        return symbol in self._wanted or symbol in self._known.unmatched_fills
+        return symbol in self._wanted or self._known.unmatched_fills.oldest(symbol) is not None
 
     def _take(self, symbol: str, read: PositionsRead, last: Moment | None) -> None:
         took_ms = self._latency.observe(read)
         between_ms = 0.0 if last is None else (read.sent.monotonic_sec - last.monotonic_sec) * 1000
         self._latency.cycle_ms = max(took_ms, between_ms)
         self._known.apply_read(read)
-        self._known.settle_fills([symbol], read.sent)
+        self._known.unmatched_fills.read(symbol, read.sent)
         self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
 
     def _due_sec(self, symbol: str, last: Moment) -> float:
@@ -123,7 +123,5 @@ class PerSymbolRefresh:
         if wanted_after is not None and last < wanted_after:
             return last.monotonic_sec
         due_sec = last.monotonic_sec + self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        fill = self._known.unmatched_fills.get(symbol)
-        if fill is None:
-            return due_sec
-        return min(due_sec, fill.received.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
+        told = self._known.unmatched_fills.oldest(symbol)
+        return due_sec if told is None else min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)

@@ -6,7 +6,7 @@ everything, and when which symbol was read last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import msgspec
 import trio
@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.exchange_lead import ExchangeLead
 from actors.snapshot_writer import SnapshotWriter
+from actors.unmatched_fills import UnmatchedFills
 from brain.merging import (
     Disagreement,
     StreamProof,
@@ -26,7 +27,7 @@ from brain.merging import (
 )
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.position import VerifiedBy
+from brain.position import Snapshot, VerifiedBy
 from channels import (
     BookEntry,
     Conflating,
@@ -37,6 +38,7 @@ from channels import (
     MarkPrices,
     MetricEvent,
     PositionObserved,
+    SetGauge,
     ShardMessage,
     SnapshotBook,
     SnapshotChanged,
@@ -77,7 +79,7 @@ class ShardPositions:
         #: What was read before tells nothing of the present stretch of the stream.
         self.read_wanted_after: Moment | None = None
         self.stream_proven = False
-        self.unmatched_fills: dict[str, FillObserved] = {}
+        self.unmatched_fills = UnmatchedFills()
         self._shard = shard
         self._exchange_ms = exchange_ms
         self._audit_max_age_sec = audit_max_age_sec
@@ -111,8 +113,10 @@ class ShardPositions:
         """Wait until something happens that may call for an earlier read."""
         await self._stirred.park()
 
-    def take_in(self, messages: Iterable[ShardMessage]) -> None:
+    def take_in(self, messages: Sequence[ShardMessage]) -> None:
         """Apply what the streams have told, in its order, and publish what that changes."""
+        if not any(isinstance(message, StreamLost) for message in messages):
+            self._heed_lost_trust()
         touched: dict[str, None] = {}
         for message in messages:
             match message:
@@ -132,6 +136,7 @@ class ShardPositions:
 
     def apply_read(self, read: PositionsRead, verified_by: VerifiedBy = VerifiedBy.REST) -> None:
         """Merge a read of all symbols, or of one, and publish."""
+        self._heed_lost_trust()
         rows: dict[str, list[PositionRow]] = {}
         for row in read.rows:
             if self.is_mine(row.symbol):
@@ -155,16 +160,10 @@ class ShardPositions:
             if leverage is not None and leverage.received >= read.sent:
                 self._apply_leverage(leverage)
             self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
+            self.unmatched_fills.read(symbol, read.sent)
         if self._disagreements:
             self._doubted.unpark_all()
         self._publish(rows)
-
-    def settle_fills(self, symbols: Iterable[str], sent: Moment) -> None:
-        """A read sent at `sent` has shown what the fills of these symbols, told before it, have changed."""
-        for symbol in symbols:
-            fill = self.unmatched_fills.get(symbol)
-            if fill is not None and fill.received <= sent:
-                del self.unmatched_fills[symbol]
 
     async def judge_disagreements(self) -> None:
         """What the stream has not told a second after a read showed it, it has lost. Until cancelled."""
@@ -195,9 +194,7 @@ class ShardPositions:
             stream_since=self._stream_since,
             exchange_ahead_ms=self._exchange_ahead_ms(received),
         )
-        fill = self.unmatched_fills.get(symbol)
-        if fill is not None and fill.transaction_ms <= position.update_time_ms:
-            del self.unmatched_fills[symbol]
+        self.unmatched_fills.updated(symbol, position.leg, position.update_time_ms)
 
     def _apply_leverage(self, told: LeverageObserved) -> None:
         """A read that was sent before this was told does not undo it."""
@@ -209,19 +206,19 @@ class ShardPositions:
         state = self._states.get(fill.symbol)
         known = None if state is None else state.leg(fill.leg)
         if known is None or known.row.update_time_ms < fill.transaction_ms:
-            self.unmatched_fills.setdefault(fill.symbol, fill)
+            self.unmatched_fills.expect_update_for(fill)
             self._stirred.unpark_all()
 
     def _follow_stream(self, news: StreamConnected | StreamProven | StreamLost) -> None:
         match news:
             case StreamConnected(epoch, since):
-                self._epoch, self._stream_since, self.stream_proven = epoch, since, False
-                self._want_read_after(since)
+                self._epoch = epoch
+                self._begin_stretch(since)
             case StreamProven(epoch, as_of):
                 if self._stream_since is None or epoch != self._epoch:
                     # A restarted fetcher learns of the connection here, and can vouch for nothing before.
-                    self._epoch, self._stream_since = epoch, self._clock.now()
-                    self._want_read_after(self._stream_since)
+                    self._epoch = epoch
+                    self._begin_stretch(self._clock.now())
                 self._apply_proof(as_of)
             case StreamLost(epoch):
                 if epoch >= self._epoch:
@@ -232,19 +229,21 @@ class ShardPositions:
                     self._stirred.unpark_all()
 
     def _apply_proof(self, as_of: Moment) -> None:
-        since = self._stream_since
-        if since is None or as_of < since:
+        since, lost_at = self._stream_since, self._book.trust_lost_at
+        if since is None or as_of < since or (lost_at is not None and since < lost_at):
             return
         oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
         proven: list[str] = []
         for symbol, state in self._states.items():
-            if not state.grounded_since(since):
+            if not state.grounded_since(since) or not self._read_since(symbol, since):
                 continue
             if self._audited_since(symbol, oldest):
                 proven.append(symbol)
             else:
                 self._stop_vouching(symbol)
         if proven:
+            if not self.stream_proven:
+                self._metrics.send(SetGauge("p33_stream_trusted", 1))
             self.stream_proven = True
             self._proof = StreamProof(since, as_of)
             self._book.prove(self._shard, self._proof)
@@ -253,9 +252,29 @@ class ShardPositions:
     def _keep_proof(self) -> None:
         """What was proven stays proven when the stream is lost, or snapshots would go back in time."""
         for symbol, entry in self._published.items():
-            snapshot = to_snapshot(self._states[symbol], self._proof)
+            snapshot = to_snapshot(self._states[symbol], self._proof_of(symbol))
             if entry.grounded is not None and snapshot is not None:
                 self._put(BookEntry(snapshot, entry.grounded))
+
+    def _heed_lost_trust(self) -> None:
+        """Another shard found that the stream had lost something: here, too, a read must come first."""
+        lost_at = self._book.trust_lost_at
+        if lost_at is not None and self._stream_since is not None and lost_at > self._stream_since:
+            self._keep_proof()
+            self._begin_stretch(lost_at)
+
+    def _begin_stretch(self, since: Moment) -> None:
+        self._stream_since, self.stream_proven = since, False
+        self._want_read_after(since)
+
+    def _read_since(self, symbol: str, moment: Moment) -> bool:
+        sent = self._read_sent.get(symbol)
+        return sent is not None and sent >= moment
+
+    def _proof_of(self, symbol: str) -> StreamProof | None:
+        """The proof, where it continues a read: what was only pushed may have been pushed by half."""
+        proof = self._proof
+        return proof if proof is not None and self._read_since(symbol, proof.since) else None
 
     def _audited_since(self, symbol: str, oldest: Moment) -> bool:
         if self.audited_symbols is not None and symbol not in self.audited_symbols:
@@ -289,18 +308,27 @@ class ShardPositions:
         self._writer.marked(marked)
 
     def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> None:
-        oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
+        oldest, since = self._clock.now().earlier_by(self._audit_max_age_sec), self._stream_since
         for symbol in symbols:
             state = self._states[symbol]
             audited = self._audited_since(symbol, oldest)
-            snapshot = to_snapshot(state, self._proof if audited else None)
-            if snapshot is None:
+            snapshot = to_snapshot(state, self._proof_of(symbol) if audited else None)
+            if snapshot is None or self._lacks_a_read(snapshot):
                 continue
             before = self._book.get(symbol)
-            self._put(BookEntry(snapshot, state.grounded if audited else None))
+            vouched = audited and (since is None or self._read_since(symbol, since))
+            self._put(BookEntry(snapshot, state.grounded if vouched else None))
             self._writer.changed(symbol, pushed=pushed)
             if before is None or before.legs != snapshot.legs:
                 self._changes.send(SnapshotChanged(snapshot))
+
+    def _lacks_a_read(self, snapshot: Snapshot) -> bool:
+        """Whether it would be believed without a read sent since trust was lost.
+
+        It is then kept back until that read: it cannot be dated before the loss, when it was not yet true.
+        """
+        lost_at, sent = self._book.trust_lost_at, self._read_sent.get(snapshot.symbol)
+        return lost_at is not None and self._book.believed(snapshot) and (sent is None or sent <= lost_at)
 
     def _put(self, entry: BookEntry) -> None:
         self._published[entry.snapshot.symbol] = entry
@@ -322,7 +350,7 @@ class ShardPositions:
             leg=disagreement.read.leg,
         )
         self._metrics.send(Count("p33_stream_divergence_total"))
+        self._metrics.send(SetGauge("p33_stream_trusted", 0))
         self._keep_proof()
         self._book.lose_trust(now)
-        self._stream_since, self.stream_proven = now, False
-        self._want_read_after(now)
+        self._begin_stretch(now)

@@ -18,7 +18,6 @@ import msgspec
 from brain.numbers import ZERO
 from brain.position import Leg
 
-
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -119,10 +118,10 @@ class FillMemory:
     def filled_until(
         self, symbol: str, order_id: str, exchange_ms: int, *, reported: Decimal
     ) -> Decimal | None:
-        """What the order had filled by `exchange_ms` (contracts); None where more may have been than is known.
+        """What the order had filled by `exchange_ms` (contracts); None where that is not certain.
 
-        Nothing is missing if all that was `reported` of the order had been filled by then, or if the next fill
-        that is known, a later one, began where the known ones end.
+        Nothing is missing if all that was `reported` of the order had been filled by then, or if a later
+        fill is known that began where those until then end.
         """
         known = self.known_until(symbol, order_id, exchange_ms)
         if known >= reported:

@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from brain.moment import Moment
+from brain.numbers import ZERO
 from brain.position import Leg, LegPosition, Snapshot
 
 

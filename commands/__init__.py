@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="everything on this machine: exchange, Redis, daemon, pipeline")
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
-    demo.add_argument("--export", type=Path, metavar="FILE", help="write the decisions to a new file, for replay")
+    demo.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the decisions to a new file, for replay"
+    )
     demo.set_defaults(command=_demo)
 
     explain = commands.add_parser(

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
-from commands.demo.recording import recording_file
+from commands.demo.recording import RecordingFailedError, recording_file
 from commands.demo.stage import DemoFailedError, perform
 from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError
 
@@ -33,7 +33,12 @@ def main(seconds: float | None = None, export: Path | None = None) -> int:
     try:
         with recording_file(export) as recording:
             agreed = trio.run(partial(perform, seconds, console, recording))
-    except* (DemoFailedError, RedisServerNotFoundError, RedisServerFailedError, OSError) as group:
+    except* (
+        DemoFailedError,
+        RecordingFailedError,
+        RedisServerNotFoundError,
+        RedisServerFailedError,
+    ) as group:
         complaints = Console(stderr=True, highlight=False)
         for error in _leaves(group):
             complaints.print(f"demo: {error}", markup=False, soft_wrap=True)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from redis.exceptions import RedisError
+
 from commands.recorded_decisions import exported, from_stream
 from commands.redis_reading import reading
 
 
+class RecordingFailedError(Exception):
+    """The decisions could not be written; with the file and why."""
+
+
 @contextmanager
 def recording_file(path: Path | None) -> Iterator[BinaryIO | None]:
-    """A new file for the decisions; gone again if none were written. Raises OSError, FileExistsError too."""
+    """A new file for the decisions; gone again if none were written. Raises RecordingFailedError."""
     if path is None:
         yield None
         return
-    with path.open("xb") as file:
+    try:
+        file = path.open("xb")
+    except OSError as error:
+        raise RecordingFailedError(f"{path}: {error.strerror}") from error
+    with file:
         try:
             yield file
         finally:
@@ -27,6 +36,10 @@ def recording_file(path: Path | None) -> Iterator[BinaryIO | None]:
 
 
 def record_decisions(redis_url: str, file: BinaryIO) -> None:
-    """Write all records of the audit stream. Blocks. Raises redis.exceptions.RedisError, OSError."""
-    with reading({"REDIS_URL": redis_url}) as redis:
-        deque(exported(from_stream(redis), file), maxlen=0)
+    """Write all records of the audit stream. Blocks. Raises RecordingFailedError."""
+    try:
+        with reading({"REDIS_URL": redis_url}) as redis:
+            for _ in exported(from_stream(redis), file):
+                pass
+    except (RedisError, OSError) as error:
+        raise RecordingFailedError(f"{file.name}: {error}") from error

@@ -16,7 +16,6 @@ from typing import BinaryIO
 import httpx
 import trio
 import trio_asyncio
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from commands.demo.background import (
@@ -96,7 +95,7 @@ async def perform(seconds: float | None, console: Console, recording: BinaryIO |
             with interruption.scope:
                 try:
                     agreed = await _perform(seconds, Screen(console), interruption, recording)
-                except* (ChildFailedError, httpx.HTTPError, StoreError, RedisError) as group:
+                except* (ChildFailedError, httpx.HTTPError, StoreError) as group:
                     raise DemoFailedError(_first_leaf(group)) from group
             nursery.cancel_scope.cancel()
     return agreed

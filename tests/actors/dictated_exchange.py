@@ -38,6 +38,12 @@ class DictatedExchange:
         position = LegPosition(Leg.BOTH, amount, Decimal(100), update_time_ms)
         return PositionRow(symbol, position, Decimal(10), Decimal(101), self.now_ms())
 
+    def symbols(self) -> list[str]:
+        return list(self.rows)
+
+    def rows_of(self, symbol: str) -> tuple[PositionRow, ...]:
+        return (self.row(symbol),)
+
     async def positions(
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
@@ -46,7 +52,7 @@ class DictatedExchange:
         await trio.sleep(self.latency_sec / 2)
         if self.failure is not None:
             raise self.failure
-        rows = tuple(self.row(name) for name in self.rows if symbol in (None, name))
+        rows = tuple(row for name in self.symbols() if symbol in (None, name) for row in self.rows_of(name))
         await trio.sleep(self.latency_sec / 2)
         return PositionsRead(rows, sent, self.clock.now())
 

@@ -106,23 +106,36 @@ class FetcherRig:
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.epoch = 0
 
-    def fetcher(self) -> SnapshotFetcher:
-        """A fetcher that reads in bulk."""
+    def fetcher(
+        self,
+        *,
+        shard: int = 0,
+        is_mine: Callable[[str], bool] = lambda _symbol: True,
+        inbox: Conflating[ShardMessage] | None = None,
+    ) -> SnapshotFetcher:
+        """A fetcher that reads in bulk: the only one, or that of one shard with an inbox of its own."""
 
         def bulk(known: ShardPositions) -> Refresh:
             return BulkRefresh(
                 known, self.positions, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
             )
 
-        return self.fetcher_with(bulk)
+        return self.fetcher_with(bulk, shard=shard, is_mine=is_mine, inbox=inbox)
 
-    def fetcher_with(self, refresh: Callable[[ShardPositions], Refresh]) -> SnapshotFetcher:
+    def fetcher_with(
+        self,
+        refresh: Callable[[ShardPositions], Refresh],
+        *,
+        shard: int = 0,
+        is_mine: Callable[[str], bool] = lambda _symbol: True,
+        inbox: Conflating[ShardMessage] | None = None,
+    ) -> SnapshotFetcher:
         writer = SnapshotWriter(
             self.store, self.book, self.lease, source="simulator", ondemand_ttl_sec=300, redis_address="test"
         )
         known = ShardPositions(
-            0,
-            lambda _symbol: True,
+            shard,
+            is_mine,
             exchange_ms=self.exchange.exchange_ms,
             lead=ExchangeLead(),
             audit_max_age_sec=60,
@@ -137,7 +150,7 @@ class FetcherRig:
             known,
             refresh(known),
             writer,
-            inbox=self.inbox,
+            inbox=self.inbox if inbox is None else inbox,
             on_demand=self.on_demand,
             exchange=self.exchange,
             metrics=self.metrics,

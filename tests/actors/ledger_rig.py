@@ -16,7 +16,7 @@ from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from brain.fill_memory import FillMemory
 from brain.numbers import plain
-from brain.position import Leg, Snapshot, VerifiedBy
+from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
@@ -30,8 +30,7 @@ from channels import (
     SnapshotChanged,
 )
 from clock import TrioClock
-from exchange.errors import ExchangeRejected
-from exchange.protocol import OrderFill
+from exchange.protocol import OrderTrade, PositionRow
 from exchange.shared_read import SharedRead
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -45,29 +44,53 @@ class ExchangeWithOrders(DictatedExchange):
 
     def __init__(self, clock: TrioClock) -> None:
         super().__init__(clock)
-        self.orders: dict[str, OrderFill] = {}
+        self.trades: dict[str, tuple[OrderTrade, ...]] = {}
         self.lookups: list[str] = []
+        self.trades_listed_after_sec = 0.0
+        self.legs: dict[str, dict[Leg, tuple[Decimal, int]]] = {}
 
-    def fill(self, symbol: str, order_id: str, side: str, quantity: str) -> None:
+    def set_leg(self, symbol: str, leg: Leg, amount: str, update_time_ms: int) -> None:
+        """A leg of an account in hedge mode."""
+        self.legs.setdefault(symbol, {})[leg] = Decimal(amount), update_time_ms
+
+    def symbols(self) -> list[str]:
+        return [*self.rows, *self.legs]
+
+    def rows_of(self, symbol: str) -> tuple[PositionRow, ...]:
+        if symbol not in self.legs:
+            return super().rows_of(symbol)
+        return tuple(
+            PositionRow(
+                symbol,
+                LegPosition(leg, amount, Decimal(100), at_ms),
+                Decimal(10),
+                Decimal(101),
+                self.now_ms(),
+            )
+            for leg, (amount, at_ms) in self.legs[symbol].items()
+        )
+
+    def fill(self, symbol: str, order_id: str, side: str, quantity: str, leg: Leg = Leg.BOTH) -> None:
         """One more fill of an order, now."""
-        amount, _ = self.rows[symbol]
         signed = Decimal(quantity) if side == "BUY" else -Decimal(quantity)
-        self.set(symbol, plain(amount + signed))
-        before = self.orders.get(order_id, OrderFill(Decimal(0), 0)).cumulative
-        self.orders[order_id] = OrderFill(before + Decimal(quantity), self.now_ms())
+        if leg is Leg.BOTH:
+            self.set(symbol, plain(self.rows[symbol][0] + signed))
+        else:
+            self.set_leg(symbol, leg, plain(self.legs[symbol][leg][0] + signed), self.now_ms())
+        trade = OrderTrade(Decimal(quantity), self.now_ms())
+        self.trades[order_id] = (*self.trades.get(order_id, ()), trade)
 
-    async def order_fill(self, symbol: str, order_id: str) -> OrderFill:
+    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
         self.lookups.append(order_id)
         await trio.sleep(self.latency_sec)
-        if order_id not in self.orders:
-            raise ExchangeRejected(-2013, "Order does not exist.")
-        return self.orders[order_id]
+        listed_until_ms = self.now_ms() - self.trades_listed_after_sec * 1000
+        return tuple(trade for trade in self.trades.get(order_id, ()) if trade.time_ms <= listed_until_ms)
 
 
 class LedgerRig:
     """One writer, its channels, and the world around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hedge_mode: bool = False) -> None:
         self.clock = TrioClock(EPOCH_MS)
         self.exchange = ExchangeWithOrders(self.clock)
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
@@ -79,7 +102,7 @@ class LedgerRig:
         self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
         self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
-        self.hedge_mode.send(False)
+        self.hedge_mode.send(hedge_mode)
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
@@ -124,10 +147,11 @@ class LedgerRig:
     def observe(self, symbol: str) -> None:
         """The fetchers' part: the book shows what the exchange shows."""
         now = self.clock.now()
-        row = self.exchange.row(symbol)
+        rows = self.exchange.rows_of(symbol)
+        row = rows[0]
         snapshot = Snapshot(
             symbol,
-            (row.position,),
+            tuple(row.position for row in rows),
             row.leverage,
             row.mark_price,
             row.mark_ts_ms,
@@ -137,20 +161,31 @@ class LedgerRig:
         self.book.publish(0, BookEntry(snapshot, None))
         self.changes.send(SnapshotChanged(snapshot))
 
-    def push_fill(self, symbol: str, order_id: str, side: str, *, client_order_id: str = "x") -> None:
-        """The stream tells an order's latest fill."""
-        order = self.exchange.orders[order_id]
+    def push_fill(
+        self,
+        symbol: str,
+        order_id: str,
+        side: str,
+        *,
+        client_order_id: str = "x",
+        number: int = -1,
+        leg: Leg = Leg.BOTH,
+    ) -> None:
+        """The stream tells an order's latest fill, or the one of that number."""
+        trades = self.exchange.trades[order_id]
+        number %= len(trades)
         self.fills.send(
             FillObserved(
                 symbol,
-                Leg.BOTH,
+                leg,
                 order_id,
                 client_order_id,
                 side,
-                order.cumulative,
+                sum((trade.quantity for trade in trades[: number + 1]), Decimal(0)),
                 "FILLED",
-                order.changed_ms,
+                trades[number].time_ms,
                 self.clock.now(),
+                trades[number].quantity,
             )
         )
 

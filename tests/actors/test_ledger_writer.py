@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from actors.result_booking import plan_booking
 from brain.result import ExecutedResult
 from exchange.errors import ExchangeUnavailable
 from store.records import Entry
-from supervision import Heartbeat
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 
@@ -296,44 +294,6 @@ async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock
         assert [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"] == []
 
 
-@pytest.mark.parametrize("order", list(permutations(["fill", "push", "observe", "start", "result"])))
-async def test_fill_push_adoption_and_result_in_any_order_leave_the_ledger_equal_to_the_exchange(
-    rig: LedgerRig, autojump_clock: MockClock, order: tuple[str, ...]
-) -> None:
-    if order.index("fill") > min(order.index("push"), order.index("result")):
-        # Nobody tells of a fill before it happens: those orders are another case, with the two swapped.
-        order = tuple(
-            {"push": "fill", "fill": "push"}.get(step, step)
-            if order.index("push") < order.index("fill")
-            else step
-            for step in order
-        )
-        if order.index("result") < order.index("fill"):
-            return
-    await rig.store.create_result_group(lost=False)
-    rig.observe("ETHUSDT")
-    rig.observe("BTCUSDT")
-    async with trio.open_nursery() as nursery:
-        for step in order:
-            await trio.sleep(0.05)
-            if step == "fill":
-                rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
-            elif step == "push":
-                rig.push_fill("ETHUSDT", "1", "BUY")
-            elif step == "observe":
-                rig.observe("ETHUSDT")
-            elif step == "start":
-                await rig.take_lease()
-                nursery.start_soon(rig.writer().run, Heartbeat())
-            else:
-                rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
-        rig.observe("ETHUSDT")
-        await trio.sleep(70)
-        assert rig.amount("ETHUSDT") == "-1.5"
-        assert rig.pending() == 0
-        nursery.cancel_scope.cancel()
-
-
 async def test_without_a_push_the_exchange_is_asked_when_the_order_was_filled(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
@@ -347,6 +307,23 @@ async def test_without_a_push_the_exchange_is_asked_when_the_order_was_filled(
         await trio.sleep(5)
         assert rig.exchange.lookups == ["1", "2"]
         assert rig.amount("ETHUSDT") == "-1.25"
+
+
+async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_the_result(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        rig.exchange.trades_listed_after_sec = 2.5
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
+        await settled(rig)
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(5)
+        assert rig.exchange.lookups == ["1", "1"]
+        assert rig.amount("ETHUSDT") == "-1.5"
+        rig.publish_result("ETHUSDT", "never", "BUY", "0.25")
+        await trio.sleep(5)
+        assert rig.exchange.lookups == ["1", "1", "never", "never", "never"]
+        assert rig.amount("ETHUSDT") == "-1.25", "what the exchange does not contain is booked"
 
 
 async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(

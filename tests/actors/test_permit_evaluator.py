@@ -218,31 +218,35 @@ async def test_an_unmentioned_permit_ends_when_its_time_to_live_and_the_grace_ar
             assert rig.redis.take(rig.keys.permit(plan_id)) is not None
 
 
+@pytest.mark.parametrize(
+    ("ends", "reason"), [(False, "reconcile_close_bypass"), (True, "guardrail_violation")]
+)
 async def test_a_reconcile_close_whose_hold_ends_before_the_commit_is_not_allowed(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig, autojump_clock: MockClock, ends: bool, reason: str
 ) -> None:
     rig.position("BTCUSDT", "1")
     rig.ledger("BTCUSDT", "0")
-    close = {
-        "decision": "RECONCILE_CLOSE", "action": "", "side": "SELL", "type": "MARKET", "qty": "0.1",
-        "reason": "reconcile_drift",
-    }  # fmt: skip
+    rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
 
     async def end_the_hold(decisions: Sequence[DecisionCommit]) -> None:
-        if ending and "reconcile_close_bypass" in decisions[0].permit:
+        # The first commit finds out what is stored; the second is the ALLOW.
+        if ends and "reconcile_close_bypass" in decisions[0].permit:
             rig.redis.delete(rig.keys.hold("BTCUSDT"))
 
     rig.store.before_commit = end_the_hold
     async with running_evaluator(rig):
-        for plan_id, ending, reason in (
-            ("held", False, "reconcile_close_bypass"),
-            ("ended", True, "guardrail_violation"),
-        ):
-            rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
-            rig.publish(plan_id, **close)
-            await trio.sleep(0.01)
-            assert rig.reason(plan_id) == reason
-        assert rig.redis.get(rig.keys.hold("BTCUSDT")) is None
+        rig.publish(
+            "p",
+            decision="RECONCILE_CLOSE",
+            action="",
+            side="SELL",
+            type="MARKET",
+            qty="0.1",
+            reason="reconcile_drift",
+        )
+        await trio.sleep(0.01)
+        assert rig.reason("p") == reason
+        assert (rig.redis.get(rig.keys.hold("BTCUSDT")) is None) is ends
 
 
 async def test_a_commit_whose_answer_is_lost_is_found_done(

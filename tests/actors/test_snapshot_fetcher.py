@@ -9,8 +9,18 @@ import trio
 from trio.testing import MockClock
 
 from brain.position import VerifiedBy
-from channels import Count, LeverageObserved, OnDemandRead
+from channels import (
+    Conflating,
+    Count,
+    LeverageObserved,
+    OnDemandRead,
+    SetGauge,
+    ShardMessage,
+    StreamConnected,
+    StreamProven,
+)
 from exchange.errors import ExchangeUnavailable
+from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 
 
@@ -25,6 +35,14 @@ async def trusted(rig: FetcherRig) -> None:
     await trio.sleep(1)
     rig.prove()
     await trio.sleep(0.01)
+
+
+async def diverged(rig: FetcherRig) -> None:
+    """The stream is proven on, until an audit has found what it did not tell."""
+    with trio.fail_after(15):
+        while rig.book.trust_lost_at is None:
+            rig.prove()
+            await trio.sleep(0.05)
 
 
 async def test_the_first_read_gives_every_symbol_a_snapshot_as_of_its_sending(
@@ -374,3 +392,128 @@ async def test_a_burst_of_fills_is_in_redis_once_and_in_the_book_at_once(
         await trio.sleep(0.01)
         assert len(rig.store.times["BTCUSDT"]) == written + 1
         assert rig.store.hashes["BTCUSDT"]["position_amt"] == "5"
+
+
+async def test_a_divergence_in_one_shard_ends_the_belief_in_all_until_they_are_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    inboxes: dict[str, Conflating[ShardMessage]] = {}
+    async with trio.open_nursery() as nursery:
+        for shard, symbol in enumerate(("AUSDT", "BUSDT")):
+            rig.exchange.set(symbol, "1")
+            inboxes[symbol] = Conflating(symbol, id)
+            fetcher = rig.fetcher(shard=shard, is_mine=symbol.__eq__, inbox=inboxes[symbol])
+            nursery.start_soon(fetcher.run, Heartbeat())
+        await trio.sleep(1)
+        for inbox in inboxes.values():
+            inbox.send(StreamConnected(1, rig.clock.now()))
+        await trio.sleep(1)
+
+        async def prove() -> None:
+            for inbox in inboxes.values():
+                inbox.send(StreamProven(1, rig.clock.now().earlier_by(0.25)))
+            await trio.sleep(0.05)
+
+        for _ in range(60):
+            await prove()
+        rig.exchange.set("AUSDT", "2")  # and no push
+        with trio.fail_after(15):
+            while rig.book.trust_lost_at is None:
+                await prove()
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        for _ in range(100):
+            await prove()
+            for symbol in inboxes:
+                assert not rig.book.believed(rig.snapshot(symbol)), symbol
+        rig.exchange.failure = None
+        for _ in range(80):
+            await prove()
+        for symbol in inboxes:
+            assert rig.book.believed(rig.snapshot(symbol)), symbol
+            assert rig.age_sec(symbol) < 1.5
+            times = rig.store.times[symbol]
+            assert times == sorted(times)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_stream_counts_as_trusted_again_once_it_is_proven_on_a_new_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    async def told() -> list[float]:
+        events = await rig.metrics.receive_all()
+        return [e.value for e in events if isinstance(e, SetGauge) and e.name == "p33_stream_trusted"]
+
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await told()
+        rig.exchange.set("BTCUSDT", "0.1")  # and no push
+        await diverged(rig)
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        await rig.prove_for(3)
+        assert (await told())[-1] == 0
+        rig.exchange.failure = None
+        await rig.prove_for(4)
+        assert (await told())[-1] == 1
+
+
+async def test_of_two_fills_the_one_whose_update_is_lost_makes_positions_be_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        first = rig.exchange.set("BTCUSDT", "1.0")
+        await trio.sleep(0.01)
+        second = rig.exchange.set("BTCUSDT", "1.5")
+        for fill in (first, second):
+            rig.push_fill("BTCUSDT", fill.update_time_ms)
+        rig.push("BTCUSDT", first)
+        await trio.sleep(1.5)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("1.5")
+
+
+@pytest.mark.parametrize("loss", ["connection", "divergence"])
+async def test_after_a_loss_a_push_is_believed_only_with_a_read_that_was_sent_later(
+    rig: FetcherRig, autojump_clock: MockClock, loss: str
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(3)
+        if loss == "divergence":
+            rig.exchange.set("BTCUSDT", "0.6")  # and no push
+            await diverged(rig)
+            rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        else:
+            rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+            rig.lose()
+            await trio.sleep(0.5)
+            rig.connect()
+        await trio.sleep(0.5)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.7"))
+        for _ in range(5):
+            await rig.prove_for(1)
+            assert not rig.book.believed(rig.snapshot("BTCUSDT"))
+        rig.exchange.failure = None
+        await rig.prove_for(4)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+        assert rig.age_sec("BTCUSDT") < 1.5
+    times = rig.store.times["BTCUSDT"]
+    assert times == sorted(times)
+
+
+async def test_a_push_from_before_the_first_read_of_a_connection_is_not_vouched_for(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        rig.connect()
+        await trio.sleep(0.1)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.7"))
+        await rig.prove_for(5)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.age_sec("BTCUSDT") == pytest.approx(5, abs=0.01)

@@ -22,7 +22,7 @@ from channels import (
 )
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
-from simulator import RunningSimulator, SimulatedExchange, outside, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, outside, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
 
@@ -204,6 +204,14 @@ async def test_a_connection_ended_by_the_exchange_is_replaced(simulator: Running
         await trusted_again(rig)
         outside.move_position(simulator.exchange, "ETHUSDT", target=Decimal(1))
         await rig.tells(PositionObserved, shard=shard_of("ETHUSDT"))
+
+
+async def test_the_pings_of_the_exchange_are_answered() -> None:
+    exchange = SimulatedExchange()
+    impatient = StreamServer(exchange, ping_interval_sec=0.05, pong_timeout_sec=0.5)
+    async with running(exchange, streams=impatient) as simulator, listening(simulator) as rig:
+        await trio.sleep(1.2)
+        assert not rig.all_told(StreamLost)
 
 
 async def test_an_expired_listen_key_is_replaced_by_a_new_one(simulator: RunningSimulator) -> None:

@@ -12,8 +12,31 @@ from brain.fill_memory import Cause, FillMemory, ToldFill, cause_of
 from brain.position import Leg
 
 
-def fill(cumulative: str, at_ms: int, *, order_id: str = "1", client: str = "x", told: float = 0) -> ToldFill:
-    return ToldFill("BTCUSDT", Leg.BOTH, order_id, client, "BUY", Decimal(cumulative), "FILLED", at_ms, told)
+def fill(
+    cumulative: str,
+    at_ms: int,
+    *,
+    order_id: str = "1",
+    client: str = "x",
+    told: float = 0,
+    quantity: str = "0",
+) -> ToldFill:
+    return ToldFill(
+        "BTCUSDT",
+        Leg.BOTH,
+        order_id,
+        client,
+        "BUY",
+        Decimal(cumulative),
+        "FILLED",
+        at_ms,
+        told,
+        Decimal(quantity),
+    )
+
+
+def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | None:
+    return memory.filled_until("BTCUSDT", "1", at_ms, reported=Decimal(reported))
 
 
 @pytest.mark.parametrize(
@@ -30,18 +53,37 @@ def test_the_client_order_id_tells_the_exchanges_own_orders(client_order_id: str
     assert cause_of(client_order_id) is cause
 
 
-def test_what_was_filled_until_a_moment_is_the_largest_amount_told_by_then() -> None:
+def test_what_was_filled_until_a_moment_is_what_the_known_fills_prove() -> None:
     memory = FillMemory()
-    memory.told(fill("0.3", 10))
-    memory.told(fill("1", 20))
-    assert memory.filled_until("BTCUSDT", "1", 9) == 0
-    assert memory.filled_until("BTCUSDT", "1", 10) == Decimal("0.3")
-    assert memory.filled_until("BTCUSDT", "1", 19) == Decimal("0.3")
-    assert memory.filled_until("BTCUSDT", "1", 20) == 1
+    memory.told(fill("0.3", 10, quantity="0.3"))
+    memory.told(fill("1", 20, quantity="0.7"))
+    assert until(memory, 9) == 0
+    assert until(memory, 10) == Decimal("0.3")
+    assert until(memory, 19) == Decimal("0.3")
+    assert until(memory, 20) == 1
 
 
 def test_an_order_that_was_never_told_is_unknown_rather_than_unfilled() -> None:
-    assert FillMemory().filled_until("BTCUSDT", "1", 99) is None
+    assert until(FillMemory(), 99) is None
+
+
+def test_a_fill_that_was_not_told_may_have_come_before_the_moment() -> None:
+    memory = FillMemory()
+    memory.told(fill("0.3", 10, quantity="0.3"))
+    assert until(memory, 15) is None, "the rest may have come by then"
+    assert until(memory, 15, reported="0.3") == Decimal("0.3")
+    memory.told(fill("1", 20, quantity="0.2"))
+    assert until(memory, 15) is None, "from 0.3 to 0.8, at whatever time"
+    memory.looked_up("BTCUSDT", "1", [(Decimal("0.3"), 10), (Decimal("0.5"), 14), (Decimal("0.2"), 20)])
+    assert until(memory, 15) == Decimal("0.8")
+    assert until(memory, 13) == Decimal("0.3")
+
+
+def test_a_fill_that_was_looked_up_is_still_told_anew() -> None:
+    memory = FillMemory()
+    memory.looked_up("BTCUSDT", "1", [(Decimal(1), 10)])
+    memory.told(fill("1", 10, quantity="1"))
+    assert len(memory.unexplained(30, grace_sec=30)) == 1
 
 
 def test_a_fill_with_a_result_is_explained() -> None:
@@ -86,6 +128,6 @@ def test_only_the_latest_orders_are_remembered(orders: int, most: int) -> None:
     memory = FillMemory(most_orders=most)
     for number in range(orders):
         memory.told(fill("1", 10, order_id=str(number)))
-    known = [n for n in range(orders) if memory.filled_until("BTCUSDT", str(n), 10) is not None]
+    known = [n for n in range(orders) if memory.known_until("BTCUSDT", str(n), 10)]
     assert known == list(range(max(0, orders - most), orders))
     assert len(memory.unexplained(1e9, grace_sec=0)) == min(orders, most)

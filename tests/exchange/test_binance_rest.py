@@ -21,6 +21,7 @@ from exchange.errors import (
 from exchange.protocol import Priority
 from simulator import RunningSimulator, outside
 from simulator.faults import RestFault
+from simulator.orders import MarketOrder
 from tests.exchange.parts import Counts, Parts
 
 POSITION_RISK = "/fapi/v2/positionRisk"
@@ -61,6 +62,19 @@ async def test_both_legs_come_in_hedge_mode(simulator: RunningSimulator, parts: 
     outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-1"), position_side="SHORT")
     read = await parts.rest.positions("BTCUSDT")
     assert {row.position.leg: row.position.amount for row in read.rows} == {Leg.LONG: 0, Leg.SHORT: -1}
+
+
+async def test_an_orders_fills_come_with_their_quantities_and_times(
+    simulator: RunningSimulator, parts: Parts
+) -> None:
+    exchange = simulator.exchange
+    exchange.first_fill_share = Decimal("0.3")
+    order = exchange.place_market_order(MarketOrder(symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010")))
+    exchange.fill_remainder(order)
+    trades = await parts.rest.order_trades("BTCUSDT", str(order.order_id))
+    assert [trade.quantity for trade in trades] == [Decimal("0.003"), Decimal("0.007")]
+    assert trades[0].time_ms < trades[1].time_ms == exchange.position("BTCUSDT").update_time_ms
+    assert await parts.rest.order_trades("ETHUSDT", str(order.order_id)) == ()
 
 
 async def test_rules_and_volumes_of_all_symbols(simulator: RunningSimulator, parts: Parts) -> None:

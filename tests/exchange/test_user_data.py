@@ -44,6 +44,7 @@ def order_update(**changes: object) -> dict[str, object]:
         "x": "TRADE",
         "X": "PARTIALLY_FILLED",
         "i": 8886774,
+        "l": "0.001",
         "z": "0.002",
         "ps": "BOTH",
         "T": 1_700_000_000_450,
@@ -153,6 +154,7 @@ def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(ex
             status="PARTIALLY_FILLED",
             transaction_ms=1_700_000_000_450,
             received=ARRIVED,
+            quantity=Decimal("0.001"),
         )
     )
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import httpx
 import msgspec
+import trio
 
 from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
 from simulator.symbols import load_symbols
@@ -24,6 +25,9 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool
     reasons: list[str]
+
+
+_BETWEEN_PROBES_SEC = 0.03
 
 
 def small_exchange() -> SimulatedExchange:
@@ -57,7 +61,8 @@ def trade(exchange: SimulatedExchange, symbol: str, side: str, quantity: str) ->
 
 
 async def readiness(url: str) -> tuple[int, Readiness]:
-    """The answer of `/readyz`: status and body."""
+    """The answer of `/readyz`: status and body. Asked again and again it leaves the machine to the daemon."""
+    await trio.sleep(_BETWEEN_PROBES_SEC)
     async with httpx.AsyncClient(trust_env=False) as client:
         response = await client.get(f"{url}/readyz", timeout=2)
     return response.status_code, msgspec.json.decode(response.content, type=Readiness)

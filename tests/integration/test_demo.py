@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,8 +96,25 @@ def _assert_nothing_left(folder: Path, children: dict[int, str]) -> None:
     assert list(folder.iterdir()) == []
 
 
-async def test_the_demo_decides_executes_and_books_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with _demo(tmp_path, "--seconds", "6") as demo:
+async def _replayed(file: Path) -> tuple[int, str]:
+    """What `replay --file` says: its exit code, and what it wrote."""
+    done = await trio.run_process(
+        [sys.executable, "-m", "commands", "replay", "--file", str(file)],
+        stdin=b"",
+        capture_stdout=True,
+        stderr=subprocess.STDOUT,
+        check=False,
+        env={**os.environ, **_FOREIGN, "PYTHONPATH": str(_SOURCES)},
+    )
+    return done.returncode, done.stdout.decode()
+
+
+async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_replays_identically(
+    tmp_path: Path,
+) -> None:
+    folder, recording = tmp_path / "temporary", tmp_path / "decisions.jsonl"
+    folder.mkdir()
+    async with _demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         code = await demo.ended()
@@ -115,7 +133,12 @@ async def test_the_demo_decides_executes_and_books_and_leaves_nothing_behind(tmp
         "OK: every plan was answered as it had to be",
     ):
         assert word in demo.output, demo.output
-    _assert_nothing_left(tmp_path, children)
+    _assert_nothing_left(folder, children)
+    with trio.fail_after(_PATIENCE_SEC):
+        code, told = await _replayed(recording)
+    assert code == 0, told
+    said = re.search(r"Identical: (\d+) decisions", told)
+    assert said is not None and int(said[1]) > 100, told
 
 
 async def test_ctrl_c_ends_the_demo_with_its_summary_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -138,3 +161,12 @@ async def test_a_part_that_dies_ends_the_demo_with_exit_code_1(tmp_path: Path, v
         assert await demo.ended() == 1, demo.output
     assert "\ndemo: " in demo.output
     _assert_nothing_left(tmp_path, children)
+
+
+async def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path) -> None:
+    recording = tmp_path / "decisions.jsonl"
+    recording.write_text("somebody's")
+    async with _demo(tmp_path, "--export", str(recording)) as demo:
+        assert await demo.ended() == 1
+    assert f"demo: {recording}: File exists" in demo.output
+    assert recording.read_text() == "somebody's"

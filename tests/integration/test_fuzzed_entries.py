@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import httpx
 import msgspec
 import trio
@@ -17,6 +20,8 @@ from tests.integration.test_ledger_sum import plain
 ENTRIES = 20_000
 SEED = 3
 BATCH = 250
+#: Plans that ask for nothing, among the others.
+SKIPPED = 20
 SETTINGS = {
     "P33_ALLOWLIST_SOURCE": "universe",
     "P33_ALLOWLIST_REFRESH_S": "0.5",
@@ -46,6 +51,51 @@ async def status(url: str) -> Status:
     return msgspec.json.decode(response.content, type=Status)
 
 
+async def skipped_plans(url: str) -> int:
+    """How many entries were acknowledged because they ask for no permit."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.get(f"{url}/metrics", timeout=5)
+    counts = re.findall(r"^p33_plans_skipped_total\{.*\} (\S+)$", response.text, re.MULTILINE)
+    return int(sum(map(float, counts)))
+
+
+def published(pipeline: Pipeline, stream: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The entries of a stream, page by page: all at once are too much for one answer."""
+    after = "-"
+    while page := pipeline.redis.xrange(stream, min=after, count=500):
+        yield from page
+        after = f"({page[-1][0]}"
+
+
+async def assert_no_plan_is_lost(pipeline: Pipeline, url: str) -> None:
+    """Each entry was decided, or repeats a decided plan, or is a dead letter, or was skipped."""
+    dead = {letter["entry_id"] for letter in pipeline.dead_letters(PLANS)}
+    decided = {fields["entry_id"]: fields["plan_id"] for _, fields in pipeline.entries(AUDIT)}
+    plan_ids = set(decided.values())
+    left = [
+        fields
+        for entry_id, fields in published(pipeline, PLANS)
+        if entry_id not in decided and entry_id not in dead
+    ]
+    asking_nothing = [fields for fields in left if fields.get("decision", "EXECUTE") != "EXECUTE"]
+    unanswered = [fields for fields in left if fields.get("plan_id") not in plan_ids]
+    assert [fields for fields in unanswered if fields not in asking_nothing] == []
+    assert SKIPPED <= len(unanswered) <= await skipped_plans(url) <= len(asking_nothing)
+
+
+def assert_no_result_is_lost(pipeline: Pipeline) -> None:
+    """Each executed one is booked, so that its order is remembered, or is a dead letter."""
+    dead = {letter["entry_id"] for letter in pipeline.dead_letters(RESULTS)}
+    left = [
+        fields
+        for entry_id, fields in published(pipeline, RESULTS)
+        if fields.get("executed") == "True" and entry_id not in dead
+    ]
+    assert left
+    for fields in left:
+        assert pipeline.redis.hexists(f"quantum:p33:orders:{fields['symbol']}", fields["order_id"]), fields
+
+
 async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_nothing(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
@@ -59,7 +109,8 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
         pipe.execute()
         for number in range(ENTRIES):
             fuzz.write()(pipe)
-            if number % 1_000 == 0:
+            if number % (ENTRIES // SKIPPED) == 0:
+                pipe.xadd(PLANS, entry(HONEST[0], "20") | {"plan_id": f"skip-{number}", "decision": "SKIP"})
                 order = trade(simulator.exchange, "BTCUSDT", "SELL", "0.01")
                 pipe.xadd(
                     RESULTS, executed(f"honest-{number}", "BTCUSDT", order.order_id, "SELL", order.executed)
@@ -79,6 +130,8 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
         allowed = {fields["plan_id"] for _, fields in pipeline.entries(AUDIT) if fields["allow"] == "true"}
         assert allowed <= fuzz.honest | {"after"}
         assert allowed & fuzz.honest
+        await assert_no_plan_is_lost(pipeline, url)
+        assert_no_result_is_lost(pipeline)
         told = await status(url)
         assert [child for child in told.tree.children if child.restarts or child.last_reason] == []
         assert told.ready

@@ -164,6 +164,10 @@ async def test_a_market_order_is_filled_found_and_reduced(
     found = await rest.ask("query_order", symbol="BTCUSDT", orig_client_order_id="mine-1")
     assert unexpected(found) == set()
     assert (found.status, found.executed_qty, found.side) == ("FILLED", "0.500", "BUY")
+    (trade,) = await rest.ask("account_trade_list", symbol="BTCUSDT", order_id=bought.order_id)
+    # The SDK shares this answer's model with COIN-M, which has three fields more.
+    assert unexpected(trade) == {"-baseQty", "-marginAsset", "-pair"}
+    assert (trade.qty, trade.time, trade.side) == ("0.500", found.update_time, "BUY")
     # More than there is: a reduce-only order closes the position, and never turns it.
     sold = await order(rest, "SELL", 0.7, reduce_only=True)
     sold = await rest.ask("query_order", symbol="BTCUSDT", order_id=sold.order_id)

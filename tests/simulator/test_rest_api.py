@@ -177,6 +177,7 @@ def test_premium_index_and_ticker_know_one_symbol_or_all(exchange: SimulatedExch
         ("GET", "/fapi/v1/positionSide/dual", None, 30),
         ("POST", "/fapi/v1/order", "BTCUSDT", 0),
         ("GET", "/fapi/v1/order", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/userTrades", "BTCUSDT", 5),
         ("POST", "/fapi/v1/listenKey", None, 1),
     ],
 )
@@ -239,6 +240,30 @@ def test_an_order_is_found_by_either_id(exchange: SimulatedExchange) -> None:
         error_code(ask(exchange, "GET", "/fapi/v1/order", symbol="ETHUSDT", orderId=order.order_id)) == -2013
     )
     assert error_code(ask(exchange, "GET", "/fapi/v1/order", symbol="BTCUSDT")) == -1102
+
+
+def test_an_orders_trades_are_its_fills_with_their_times(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    path = "/fapi/v1/userTrades"
+    exchange.first_fill_share = Decimal("0.3")
+    order = exchange.place_market_order(market("SELL", "0.010"))
+    first_ms = exchange.position("BTCUSDT").update_time_ms
+    clock.now_ms += 250
+    exchange.fill_remainder(order)
+    exchange.first_fill_share = None
+    exchange.place_market_order(market("BUY", "0.020"))
+    trades = decoded(ask(exchange, "GET", path, symbol="BTCUSDT", orderId=order.order_id))
+    told = [(trade["qty"], trade["time"], trade["side"], trade["orderId"]) for trade in trades]
+    assert told == [
+        ("0.003", first_ms, "SELL", order.order_id),
+        ("0.007", first_ms + 250, "SELL", order.order_id),
+    ]
+    everything = decoded(ask(exchange, "GET", path, symbol="BTCUSDT"))
+    assert [trade["qty"] for trade in everything] == ["0.003", "0.007", "0.020"]
+    assert decoded(ask(exchange, "GET", path, symbol="BTCUSDT", limit=1)) == everything[-1:]
+    assert decoded(ask(exchange, "GET", path, symbol="ETHUSDT", orderId=order.order_id)) == []
+    assert error_code(ask(exchange, "GET", path, orderId=order.order_id)) == -1102
 
 
 @pytest.mark.parametrize(

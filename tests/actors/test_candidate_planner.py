@@ -1,0 +1,246 @@
+"""The planner keeps its word on virtual time: which symbols trade, may be opened, and are kept warm."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import msgspec
+import pytest
+import structlog
+import trio
+import trio.testing
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.candidate_planner import CandidatePlanner, PlannerRules
+from brain.allowlist import Allowlist
+from brain.candidates import Candidates
+from brain.symbol_rules import SymbolRules
+from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from clock import TrioClock
+from exchange.read_latency import ReadLatency
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory_store import MemoryStore
+from store.records import Entry
+from supervision import Heartbeat
+from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+
+SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")
+
+
+class TradedExchange(DictatedExchange):
+    """Trades `symbols`, the first of them most."""
+
+    symbols = SYMBOLS
+
+    async def symbol_rules(self) -> dict[str, SymbolRules]:
+        await trio.sleep(self.latency_sec)
+        one = Decimal(1)
+        return {symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.symbols}
+
+    async def hedge_mode(self) -> bool:
+        await trio.sleep(self.latency_sec)
+        return False
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        await trio.sleep(self.latency_sec)
+        return {symbol: Decimal(1000 - place) for place, symbol in enumerate(self.symbols)}
+
+
+class CountedStore(MemoryStore):
+    """The twin, with the number of intents that each look has read."""
+
+    def __init__(self, redis: MemoryRedis, *, keys: Keys, consumer: str) -> None:
+        super().__init__(redis, keys=keys, consumer=consumer)
+        self.intents_read: list[int] = []
+
+    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+        entries = await super().recent_intents(since_ms, count)
+        self.intents_read.append(len(entries))
+        return entries
+
+
+class PlannerRig:
+    """A planner over the store's twin; the universe is what the test writes."""
+
+    def __init__(self, *, env: tuple[str, ...] = ()) -> None:
+        self.clock = TrioClock(EPOCH_MS)
+        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.keys = Keys("quantum")
+        self.store = CountedStore(self.redis, keys=self.keys, consumer="me")
+        self.exchange = TradedExchange(self.clock)
+        self.latency = ReadLatency()
+        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+        self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
+        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
+        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
+        self.env = env
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        planner = CandidatePlanner(
+            self.store,
+            self.exchange,
+            SnapshotBook("book"),
+            self.latency,
+            symbol_rules=self.symbol_rules,
+            hedge_mode=LatestValue("hedge_mode"),
+            allowlist=self.allowlist,
+            candidates=self.candidates,
+            metrics=self.metrics,
+            clock=self.clock,
+            rules=PlannerRules(
+                allowlist_source="universe",
+                allowlist=self.env,
+                universe_max_age_sec=300,
+                last_ok_max_age_sec=1000,
+                allowlist_refresh_sec=60,
+                intent_window_sec=1800,
+                target_cycle_sec=3.0,
+                min_top_k=2,
+                weight_per_min=900,
+                stale_threshold_sec=10,
+            ),
+            redis_address="memory",
+            log=structlog.get_logger(),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(planner.run, Heartbeat())
+            yield
+            nursery.cancel_scope.cancel()
+
+    def universe(self, *symbols: str, age_sec: int = 0, stale: str = "0") -> None:
+        """The universe service publishes, and keeps a good list as the last that was."""
+        asof = self.clock.now().wall_ms // 1000 - age_sec
+        listed = msgspec.json.encode({"asof_epoch": asof, "symbols": symbols})
+        self.redis.set(self.keys.universe_active, listed)
+        self.redis.hset(self.keys.universe_meta, {"stale": stale, "count": str(len(symbols))})
+        if stale == "0":
+            self.redis.set(self.keys.universe_last_ok, listed)
+
+    def intend(self, symbol: str) -> None:
+        self.redis.xadd(self.keys.intents, {"symbol": symbol})
+
+    def warm(self) -> tuple[str, ...]:
+        assert self.candidates.value is not None
+        return self.candidates.value.symbols
+
+    def allowed(self) -> set[str]:
+        assert self.allowlist.value is not None
+        return set(self.allowlist.value.symbols)
+
+    async def gauge(self, name: str) -> float:
+        told = await self.metrics.receive_all()
+        return [event.value for event in told if isinstance(event, SetGauge) and event.name == name][-1]
+
+
+@pytest.fixture
+async def rig(autojump_clock: MockClock) -> PlannerRig:
+    return PlannerRig(env=("DDDUSDT",))
+
+
+def lines(logs: list[dict[str, object]], start: str) -> list[str]:
+    return [text for each in logs if (text := str(each["event"])).startswith(start)]
+
+
+async def test_the_allowlist_goes_down_its_tiers_and_says_so(rig: PlannerRig) -> None:
+    asof = EPOCH_MS // 1000
+    rig.universe("AAAUSDT", "BBBUSDT")
+    with capture_logs() as logs:  # type: ignore[var-annotated]
+        async with rig.running():
+            await trio.sleep(1)
+            assert rig.allowed() == {"AAAUSDT", "BBBUSDT"}
+            rig.universe("CCCUSDT", stale="1")
+            await trio.sleep(60)
+            assert rig.allowed() == {"AAAUSDT", "BBBUSDT"}, "the last good list"
+            await trio.sleep(1000)
+            assert rig.allowed() == {"DDDUSDT"}
+    said = lines(logs, "P3.3 allowlist")
+    assert said[0] == f"P3.3 allowlist source=universe_active stale=0 count=2 asof_epoch={asof} age_s=0"
+    assert said[1] == f"P3.3 allowlist source=last_ok stale=1 count=2 asof_epoch={asof} age_s=60"
+    assert said[-1] == "P3.3 allowlist source=env stale=1 count=1 asof_epoch=none age_s=none"
+
+
+async def test_without_any_list_nothing_may_be_opened(autojump_clock: MockClock) -> None:
+    rig = PlannerRig()
+    with capture_logs() as logs:
+        async with rig.running():
+            await trio.sleep(1)
+            assert rig.allowed() == set()
+            rig.universe("AAAUSDT")
+            await trio.sleep(60)
+            assert rig.allowed() == {"AAAUSDT"}
+    said = lines(logs, "P3.3 allowlist")
+    assert said[0] == "P3.3 allowlist source=none stale=1 count=0 asof_epoch=none age_s=none"
+
+
+async def test_an_active_list_that_nobody_renews_grows_stale(rig: PlannerRig) -> None:
+    rig.universe("AAAUSDT")
+    async with rig.running():
+        await trio.sleep(299)
+        assert rig.allowlist.value is not None
+        assert not rig.allowlist.value.stale
+        await trio.sleep(62)
+        assert rig.allowlist.value.stale
+        assert rig.allowed() == {"AAAUSDT"}
+
+
+async def test_a_delisted_symbol_is_gone_within_ten_minutes(rig: PlannerRig) -> None:
+    async with rig.running():
+        await trio.sleep(1)
+        rig.intend("BBBUSDT")
+        await trio.sleep(5)
+        assert rig.symbol_rules.value is not None
+        assert "BBBUSDT" in rig.symbol_rules.value
+        assert "BBBUSDT" in rig.warm()
+        rig.exchange.symbols = tuple(symbol for symbol in SYMBOLS if symbol != "BBBUSDT")
+        await trio.sleep(601)
+        assert "BBBUSDT" not in rig.symbol_rules.value
+        assert "BBBUSDT" not in rig.warm()
+
+
+async def test_candidates_are_said_once_a_minute_and_measured(rig: PlannerRig) -> None:
+    rig.universe("AAAUSDT", "BBBUSDT")
+    rig.latency.cycle_ms, rig.latency.ewma_ms = 250.0, 120.0
+    with capture_logs() as logs:
+        async with rig.running():
+            await trio.sleep(1)
+            rig.intend("DDDUSDT")
+            await trio.sleep(185)
+            assert rig.warm() == ("DDDUSDT", "AAAUSDT", "BBBUSDT")
+            assert await rig.gauge("p33_snapshot_candidates") == 3
+        said = lines(logs, "P3.3 snapshot:")
+    assert len(said) == 4, "at 0, 60, 120 and 180 s"
+    assert set(said[1:]) == {"P3.3 snapshot: candidates=3, cycle_ms=250, ewma_ms=120"}
+
+
+async def test_a_new_latency_is_measured(rig: PlannerRig) -> None:
+    rig.latency.ewma_ms = 120.0
+    async with rig.running():
+        await trio.sleep(1)
+        rig.latency.ewma_ms = 340.0
+        await trio.sleep(5)
+        assert await rig.gauge("p33_ewma_latency_ms") == 340
+
+
+async def test_of_many_intents_none_is_forgotten_and_none_read_twice(rig: PlannerRig) -> None:
+    rig.intend("CCCUSDT")
+    await trio.sleep(1)
+    for _ in range(1499):
+        rig.intend("AAAUSDT")
+    async with rig.running():
+        await trio.sleep(6)
+        assert rig.warm()[:2] == ("AAAUSDT", "CCCUSDT"), "also the one behind 1499 newer ones"
+        await trio.sleep(1)
+        rig.intend("DDDUSDT")
+        rig.store.intents_read.clear()
+        await trio.sleep(10)
+        assert rig.warm()[:3] == ("DDDUSDT", "AAAUSDT", "CCCUSDT")
+        assert max(rig.store.intents_read[1:]) <= 1
+        await trio.sleep(1785)
+        assert rig.warm()[0] == "DDDUSDT"
+        await trio.sleep(20)
+        assert not {"DDDUSDT", "CCCUSDT"} & set(rig.warm()), "their time has passed"

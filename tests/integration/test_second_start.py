@@ -1,0 +1,29 @@
+"""The service started twice by mistake: the same settings, the same instance, the same port."""
+
+from __future__ import annotations
+
+from simulator import RunningSimulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import Pipeline, entry
+from tests.integration.surroundings import SYMBOLS, environment
+from tests.integration.waiting import until
+
+
+async def test_a_second_start_of_the_same_instance_takes_neither_port_nor_lease_from_the_first(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with daemon_process(environment(redis_server, simulator, {})) as first:
+        port = (await first.ready()).rpartition(":")[2]
+        lease = pipeline.redis.get("quantum:p33:lease")
+        settings = environment(redis_server, simulator, {"P33_METRICS_PORT": port})
+        async with daemon_process(settings) as second:
+            await until(
+                lambda: second.output.count("P33_METRICS_PORT") > 3,
+                "the second says that it cannot have the port",
+                15,
+            )
+            for symbol in SYMBOLS:
+                answer = await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
+                assert answer["issued_by"].endswith(" first")
+            assert pipeline.redis.get("quantum:p33:lease") == lease
+            assert "Lease held=true" not in second.output
