@@ -8,7 +8,6 @@ import trio
 
 import settings
 from actors.rules_from_settings import read_pace
-from exchange.read_pacer import WEIGHT_PER_READ
 from simulator import RunningSimulator
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.service_in_process import running_service
@@ -70,6 +69,5 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
         assert [read.query for read in reads if "symbol=" not in read.query] == []
         seconds = trio.current_time() - began_sec
         assert WARM * 2 < len(reads) <= pace.burst + pace.per_sec * seconds + 1
-        assert sum(read.weight for read in reads) == WEIGHT_PER_READ * len(reads)
         assert sum(record.weight for record in exchange.requests.records()) <= BUDGET
         assert service.restarts() == {}
