@@ -35,6 +35,8 @@ _VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
+_LONGEST_RETRY_SEC = 60.0
+_MOST_DOUBLINGS = 7
 #: An answer may take so many times the average without a snapshot growing stale.
 _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
@@ -108,6 +110,7 @@ class CandidatePlanner:
     async def _run_all(self, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as nursery:
             for refresh, every_sec, dependency in (
+                (self._refresh_mode, _RULES_REFRESH_SEC, "the account's position mode"),
                 (self._refresh_rules, _RULES_REFRESH_SEC, "the exchange's exchangeInfo"),
                 (self._refresh_allowlist, self._rules.allowlist_refresh_sec, self._redis),
                 (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
@@ -128,25 +131,38 @@ class CandidatePlanner:
 
         `dependency` names what the service is not ready without; where it is None, old values will do.
         """
+        failures = 0
         with heartbeat.strand() as strand:
             while True:
+                problem: Exception | None = None
                 pause_sec = every_sec
                 try:
                     with strand.idle():
                         await refresh()
                 except AskLater as error:
+                    problem = error
                     pause_sec = max(error.until.monotonic_sec - trio.current_time(), _RETRY_SEC)
                 except (ExchangeError, StoreError) as error:
-                    self._log.debug("Refresh failed", of=refresh.__name__, error=str(error))
-                    pause_sec = _RETRY_SEC
-                failed = pause_sec is not every_sec
-                wait = strand.waiting_for(dependency) if failed and dependency else strand.idle()
-                with wait:
+                    problem = error
+                    pause_sec = min(_RETRY_SEC * 2**failures, _LONGEST_RETRY_SEC)
+                if problem is None:
+                    failures = 0
+                else:
+                    if failures == 0:
+                        self._log.warning("Refresh failed", of=refresh.__name__, error=str(problem))
+                    failures = min(failures + 1, _MOST_DOUBLINGS)
+                waits = problem is not None and dependency is not None
+                with strand.waiting_for(f"{dependency}: {problem}") if waits else strand.idle():
                     await trio.sleep(pause_sec)
 
+    async def _refresh_mode(self) -> None:
+        """The account's position mode: it can be changed, but only while all positions are flat."""
+        mode = await self._exchange.hedge_mode()
+        if self._hedge_mode.value is not None and mode != self._hedge_mode.value:
+            self._log.warning("The account's position mode has changed", hedge_mode=mode)
+        self._hedge_mode.send(mode)
+
     async def _refresh_rules(self) -> None:
-        if self._hedge_mode.value is None:
-            self._hedge_mode.send(await self._exchange.hedge_mode())
         self._symbol_rules.send(await self._exchange.symbol_rules())
         await self._refresh_candidates()
 

@@ -17,9 +17,7 @@ def at(second: float) -> Moment:
 def fill(second: float, leg: Leg = Leg.BOTH) -> FillObserved:
     """Told at that second, half a second after it happened."""
     happened_ms = round(second * 1000) - 500
-    return FillObserved(
-        "BTCUSDT", leg, "77", "web_1", "BUY", Decimal(1), "FILLED", happened_ms, at(second)
-    )
+    return FillObserved("BTCUSDT", leg, "77", "web_1", "BUY", Decimal(1), "FILLED", happened_ms, at(second))
 
 
 def waiting(*fills: FillObserved) -> UnmatchedFills:
