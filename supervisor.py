@@ -94,7 +94,7 @@ def service_tree(
     Without `mark_prices`, mark prices come with REST reads alone.
     """
     latency = ReadLatency()
-    lead = ExchangeLead()
+    lead = ExchangeLead(exchange.exchange_ms_at_least)
 
     async def read_positions() -> PositionsRead:
         read = await exchange.positions()
@@ -179,7 +179,6 @@ def service_tree(
         known = ShardPositions(
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
-            exchange_ms=exchange.exchange_ms,
             lead=lead,
             audit_max_age_sec=settings.audit_max_age_sec,
             book=flows.book,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
+from actors.cadence import FILL_WITHOUT_UPDATE_SEC, UNDATED_POSITION_SEC, Cadence, retry_sec
 from actors.heartbeat import Heartbeat
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
@@ -86,7 +86,18 @@ class BulkRefresh:
         if wanted_after is not None and last < wanted_after:
             return now.monotonic_sec, wanted_after
         interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        # Half an interval behind the last one: every shard asks for this, so that they share one request.
-        due = last.monotonic_sec + interval_sec, last.earlier_by(-interval_sec / 2)
-        told = self._known.unmatched_fills.oldest()
-        return due if told is None else min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))
+        due = _after(last, interval_sec)
+        told, undated = self._known.unmatched_fills.oldest(), self._known.undated_since()
+        if told is not None:
+            due = min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))
+        if undated is not None:
+            due = min(due, _after(undated, UNDATED_POSITION_SEC))
+        return due
+
+
+def _after(read: Moment, interval_sec: float) -> tuple[float, Moment]:
+    """When to read again so long after a read, and after which moment that must be sent.
+
+    Half an interval suffices: every shard asks for this, so that they share one request.
+    """
+    return read.monotonic_sec + interval_sec, read.earlier_by(-interval_sec / 2)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
+from actors.cadence import FILL_WITHOUT_UPDATE_SEC, UNDATED_POSITION_SEC, Cadence, retry_sec
 from actors.heartbeat import Heartbeat
 from actors.shard_positions import ShardPositions
 from brain.candidates import Candidates
@@ -76,9 +76,12 @@ class PerSymbolRefresh:
         """Read a symbol whenever it is due, for as long as it is a candidate or a fill is unexplained."""
         failures = 0
         asked: Moment | None = None
+        before: Moment | None = None
         with heartbeat.strand() as strand:
             while True:
                 last = max((m for m in (asked, self._known.last_read(symbol)) if m is not None), default=None)
+                # A read that could not date the position gives its turn back, once: or it would hog them all.
+                counted = before if before is not None and self._known.undated_since(symbol) == last else last
                 # Whoever waits for a candidate's first snapshot is not let down by a change of plan.
                 if last is not None and not self._is_wanted(symbol):
                     break
@@ -87,7 +90,7 @@ class PerSymbolRefresh:
                         await self._known.stirred()
                     continue
                 with strand.idle():
-                    await self._pacer.turn(-math.inf if last is None else last.monotonic_sec)
+                    await self._pacer.turn(-math.inf if counted is None else counted.monotonic_sec)
                 try:
                     with strand.waiting_for(f"the exchange's position of {symbol}"):
                         read = await self._exchange.positions(symbol)
@@ -102,7 +105,7 @@ class PerSymbolRefresh:
                     with strand.waiting_for(f"the exchange: {error}"):
                         await trio.sleep(retry_sec(failures, self._cadence))
                 else:
-                    failures, asked = 0, read.sent
+                    failures, before, asked = 0, last, read.sent
                     self._take(symbol, read, last)
         self._tasks.discard(symbol)
 
@@ -123,5 +126,9 @@ class PerSymbolRefresh:
         if wanted_after is not None and last < wanted_after:
             return last.monotonic_sec
         due_sec = last.monotonic_sec + self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        told = self._known.unmatched_fills.oldest(symbol)
-        return due_sec if told is None else min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
+        told, undated = self._known.unmatched_fills.oldest(symbol), self._known.undated_since(symbol)
+        if told is not None:
+            due_sec = min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
+        if undated is not None:
+            due_sec = min(due_sec, undated.monotonic_sec + UNDATED_POSITION_SEC)
+        return due_sec

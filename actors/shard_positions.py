@@ -13,7 +13,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.exchange_lead import ExchangeLead
+from actors.published_snapshots import PublishedSnapshots
 from actors.snapshot_writer import SnapshotWriter
+from actors.stream_doubts import StreamDoubts
 from actors.unmatched_fills import UnmatchedFills
 from brain.merging import (
     Disagreement,
@@ -22,14 +24,12 @@ from brain.merging import (
     apply_mark,
     apply_push,
     apply_rest,
-    explained,
     to_snapshot,
 )
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.position import Snapshot, VerifiedBy
 from channels import (
-    BookEntry,
     Conflating,
     Count,
     DropOldest,
@@ -49,9 +49,6 @@ from channels import (
 from clock import Clock
 from exchange.protocol import PositionRow, PositionsRead
 
-#: How long an event may be on its way after a read has shown what it will tell.
-EVENT_IN_FLIGHT_SEC = 1.0
-
 
 class ShardPositions:
     """The positions of the symbols for which `is_mine` holds. One owner; the only one to publish them."""
@@ -61,7 +58,6 @@ class ShardPositions:
         shard: int,
         is_mine: Callable[[str], bool],
         *,
-        exchange_ms: Callable[[Moment], int],
         lead: ExchangeLead,
         audit_max_age_sec: float,
         book: SnapshotBook,
@@ -81,10 +77,9 @@ class ShardPositions:
         self.stream_proven = False
         self.unmatched_fills = UnmatchedFills()
         self._shard = shard
-        self._exchange_ms = exchange_ms
         self._audit_max_age_sec = audit_max_age_sec
         self._book = book
-        self._changes = changes
+        self._published = PublishedSnapshots(shard, book, changes, writer)
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -92,14 +87,13 @@ class ShardPositions:
         self._states: dict[str, SymbolState] = {}
         self._read_sent: dict[str, Moment] = {}
         self._leverages: dict[str, LeverageObserved] = {}
-        self._published: dict[str, BookEntry] = {}
+        self._undated: dict[str, Moment] = {}
         self._lead = lead
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._proof: StreamProof | None = None
-        self._disagreements: list[Disagreement] = []
+        self._doubts = StreamDoubts(self._states.__getitem__, self._distrust_stream, clock)
         self._stirred = trio.lowlevel.ParkingLot()
-        self._doubted = trio.lowlevel.ParkingLot()
 
     def knows(self, symbol: str) -> bool:
         """Whether anything was ever told or read of the symbol."""
@@ -108,6 +102,15 @@ class ShardPositions:
     def last_read(self, symbol: str) -> Moment | None:
         """When the latest read of the symbol was sent."""
         return self._read_sent.get(symbol)
+
+    def undated_since(self, symbol: str | None = None) -> Moment | None:
+        """When the read was sent that showed a position (the symbol's, or any) and not when it was so.
+
+        It changed while the read was under way, and only another read, or the stream, can tell.
+        """
+        if symbol is not None:
+            return self._undated.get(symbol)
+        return min(self._undated.values(), default=None)
 
     async def stirred(self) -> None:
         """Wait until something happens that may call for an earlier read."""
@@ -142,7 +145,7 @@ class ShardPositions:
             if self.is_mine(row.symbol):
                 rows.setdefault(row.symbol, []).append(row)
         trusted_since = self._stream_since if self.stream_proven else None
-        ahead_ms = self._exchange_ahead_ms(read.received)
+        ahead_ms = self._lead.at_least_ms(read.received)
         for symbol, symbol_rows in rows.items():
             self._states[symbol], disagreements = apply_rest(
                 self._states.get(symbol, SymbolState(symbol)),
@@ -155,34 +158,20 @@ class ShardPositions:
                 stream_since=trusted_since,
                 exchange_ahead_ms=ahead_ms,
             )
-            self._disagreements.extend(disagreements)
+            self._doubts.raise_all(disagreements)
             leverage = self._leverages.get(symbol)
             if leverage is not None and leverage.received >= read.sent:
                 self._apply_leverage(leverage)
             self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
             self.unmatched_fills.read(symbol, read.sent)
-        if self._disagreements:
-            self._doubted.unpark_all()
-        self._publish(rows)
+        undated = self._publish(rows)
+        if undated:
+            self._undated.update(dict.fromkeys(undated, read.sent))
+            self._stirred.unpark_all()
 
     async def judge_disagreements(self) -> None:
-        """What the stream has not told a second after a read showed it, it has lost. Until cancelled."""
-        while True:
-            if not self._disagreements:
-                await self._doubted.park()
-            now = self._clock.now()
-            waiting: list[Disagreement] = []
-            for each in self._disagreements:
-                if explained(self._states[each.symbol], each):
-                    continue
-                if now.monotonic_sec < each.received.monotonic_sec + EVENT_IN_FLIGHT_SEC:
-                    waiting.append(each)
-                else:
-                    self._distrust_stream(each, now)
-            self._disagreements = waiting
-            if waiting:
-                first_sec = min(each.received.monotonic_sec for each in waiting)
-                await trio.sleep_until(first_sec + EVENT_IN_FLIGHT_SEC)
+        """Stop believing a stream that leaves a read unexplained. Until cancelled."""
+        await self._doubts.judge()
 
     def _apply_push(self, told: PositionObserved) -> None:
         symbol, position, received = told.symbol, told.position, told.received
@@ -192,7 +181,7 @@ class ShardPositions:
             position,
             received,
             stream_since=self._stream_since,
-            exchange_ahead_ms=self._exchange_ahead_ms(received),
+            exchange_ahead_ms=self._lead.at_least_ms(received),
         )
         self.unmatched_fills.updated(symbol, position.leg, position.update_time_ms)
 
@@ -224,8 +213,7 @@ class ShardPositions:
                 if epoch >= self._epoch:
                     self._keep_proof()
                     self._stream_since, self.stream_proven = None, False
-                    # What would have explained these was perhaps lost with the connection.
-                    self._disagreements.clear()
+                    self._doubts.drop()
                     self._stirred.unpark_all()
 
     def _apply_proof(self, as_of: Moment) -> None:
@@ -234,27 +222,29 @@ class ShardPositions:
             return
         oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
         proven: list[str] = []
-        for symbol, state in self._states.items():
-            if not state.grounded_since(since) or not self._read_since(symbol, since):
+        for symbol, grounded in self._published.vouched():
+            if grounded < since:
                 continue
             if self._audited_since(symbol, oldest):
                 proven.append(symbol)
             else:
-                self._stop_vouching(symbol)
-        if proven:
+                self._published.stop_vouching(symbol)
+        undated = [symbol for symbol in self._undated if self._read_since(symbol, since)]
+        if proven or undated:
             if not self.stream_proven:
                 self._metrics.send(SetGauge("p33_stream_trusted", 1))
             self.stream_proven = True
             self._proof = StreamProof(since, as_of)
             self._book.prove(self._shard, self._proof)
             self._writer.proven(proven)
+            self._publish(undated)
 
     def _keep_proof(self) -> None:
         """What was proven stays proven when the stream is lost, or snapshots would go back in time."""
-        for symbol, entry in self._published.items():
+        for symbol, grounded in self._published.vouched():
             snapshot = to_snapshot(self._states[symbol], self._proof_of(symbol))
-            if entry.grounded is not None and snapshot is not None:
-                self._put(BookEntry(snapshot, entry.grounded))
+            if snapshot is not None:
+                self._published.put(snapshot, grounded)
 
     def _heed_lost_trust(self) -> None:
         """Another shard found that the stream had lost something: here, too, a read must come first."""
@@ -284,43 +274,32 @@ class ShardPositions:
             sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
         )
 
-    def _stop_vouching(self, symbol: str) -> None:
-        """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""
-        entry, snapshot = self._published.get(symbol), self._book.get(symbol)
-        if entry is not None and entry.grounded is not None and snapshot is not None:
-            self._put(BookEntry(snapshot, None))
-
     def _apply_marks(self, marks: MarkPrices) -> None:
-        marked: list[str] = []
+        marked: list[SymbolState] = []
         for symbol, state in self._states.items():
             mark = marks.by_symbol.get(symbol)
-            if mark is None:
-                continue
-            self._states[symbol] = state = apply_mark(state, mark.price, mark.ts_ms)
-            entry = self._published.get(symbol)
-            if entry is None or state.mark_price is None:
-                continue
-            snapshot = msgspec.structs.replace(
-                entry.snapshot, mark_price=state.mark_price, mark_ts_ms=state.mark_ts_ms
-            )
-            self._put(BookEntry(snapshot, entry.grounded))
-            marked.append(symbol)
-        self._writer.marked(marked)
+            if mark is not None:
+                self._states[symbol] = state = apply_mark(state, mark.price, mark.ts_ms)
+                marked.append(state)
+        self._published.mark(marked)
 
-    def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> None:
+    def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> list[str]:
+        """Those that could not be published: nobody may be told yet when their position was so."""
+        withheld: list[str] = []
         oldest, since = self._clock.now().earlier_by(self._audit_max_age_sec), self._stream_since
         for symbol in symbols:
             state = self._states[symbol]
             audited = self._audited_since(symbol, oldest)
             snapshot = to_snapshot(state, self._proof_of(symbol) if audited else None)
             if snapshot is None or self._lacks_a_read(snapshot):
+                # What was published is no longer so: it may not become fresher.
+                self._published.stop_vouching(symbol)
+                withheld.append(symbol)
                 continue
-            before = self._book.get(symbol)
+            self._undated.pop(symbol, None)
             vouched = audited and (since is None or self._read_since(symbol, since))
-            self._put(BookEntry(snapshot, state.grounded if vouched else None))
-            self._writer.changed(symbol, pushed=pushed)
-            if before is None or before.legs != snapshot.legs:
-                self._changes.send(SnapshotChanged(snapshot))
+            self._published.publish(snapshot, state.grounded if vouched else None, pushed=pushed)
+        return withheld
 
     def _lacks_a_read(self, snapshot: Snapshot) -> bool:
         """Whether it would be believed without a read sent since trust was lost.
@@ -330,19 +309,12 @@ class ShardPositions:
         lost_at, sent = self._book.trust_lost_at, self._read_sent.get(snapshot.symbol)
         return lost_at is not None and self._book.believed(snapshot) and (sent is None or sent <= lost_at)
 
-    def _put(self, entry: BookEntry) -> None:
-        self._published[entry.snapshot.symbol] = entry
-        self._book.publish(self._shard, entry)
-
-    def _exchange_ahead_ms(self, at: Moment) -> int:
-        lead_ms = self._lead.lead_ms(at)
-        return self._exchange_ms(at) - at.wall_ms if lead_ms is None else lead_ms
-
     def _want_read_after(self, moment: Moment) -> None:
         self.read_wanted_after = moment
         self._stirred.unpark_all()
 
-    def _distrust_stream(self, disagreement: Disagreement, now: Moment) -> None:
+    def _distrust_stream(self, disagreement: Disagreement) -> None:
+        now = self._clock.now()
         self._log.warning(
             f"{disagreement.symbol}: stream diverged from the exchange",
             held=plain(disagreement.held.amount),

@@ -2,8 +2,9 @@
 
 Rows are ordered by the exchange's time of change alone; when something was asked for, or came, never makes
 an older row win. For each leg two moments are kept, both on this host's clocks: `since`, when the row
-became true, and `until`, the latest moment at which it is known to have been true still. A snapshot claims
-a moment that lies within that span for every leg, and where there is none, there is no snapshot.
+became true (at the latest), and `until`, the latest moment at which it is known to have been true still. A
+snapshot claims a moment that lies within that span for every leg, and where there is none, there is no
+snapshot.
 """
 
 from __future__ import annotations
@@ -84,13 +85,14 @@ def apply_push(
     received: Moment,
     *,
     stream_since: Moment | None = None,
-    exchange_ahead_ms: int = 0,
+    exchange_ahead_ms: int | None = 0,
 ) -> SymbolState:
     """Merge one entry of `ACCOUNT_UPDATE`; a row older than the known one changes nothing.
 
     Account updates come in the order in which they happened: so one that comes over a stream that missed
     nothing since `stream_since` says of the other legs that they did not change before it. (Apply all
-    that came together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead.
+    that came together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead, at
+    least; None where nothing is known of it.
     """
     known = state.leg(row.leg)
     if known is not None and row.update_time_ms < known.row.update_time_ms:
@@ -119,31 +121,29 @@ def apply_rest(
     received: Moment,
     verified_by: VerifiedBy = VerifiedBy.REST,
     stream_since: Moment | None = None,
-    exchange_ahead_ms: int = 0,
+    exchange_ahead_ms: int | None = 0,
 ) -> tuple[SymbolState, tuple[Disagreement, ...]]:
     """Merge a read of the symbol: `rows` are all of its legs; others are gone (the account's mode changed).
 
     A row older than the known one never replaces it, and proves nothing, unless it shows the same amount and
     was asked for after that was learnt (rows and events may be dated differently). At equal times and
     different amounts the read wins only if it was sent after the known row was learnt. Accepted rows were
-    true when the read was sent, or, if they changed between sending and answer, when the last of them did.
+    true when the read was sent, unless they may have changed between sending and answer: those were true when
+    the exchange answered, which nobody here knows, so that they claim nothing until something confirms them.
     With `stream_since`, the beginning of a trusted stream's tale, an amount that it has not told is a
     disagreement.
     """
-    rows = tuple(rows)
-    changed = (_on_this_host(row.update_time_ms, received, exchange_ahead_ms) for row in rows)
-    as_of = max((sent, *changed))
     legs: list[LegState] = []
     disagreements: list[Disagreement] = []
     for row in rows:
         since = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
-        read = LegState(row, since, as_of, verified_by, sent, sent)
+        read = LegState(row, since, sent, verified_by, sent, sent)
         known = state.leg(row.leg)
         if known is None:
             legs.append(read)
         elif _same(known.row, row) or _confirms(row, sent, known):
             grounded = msgspec.structs.replace(known, grounded=max(known.grounded, sent))
-            legs.append(_true_until(grounded, as_of, verified_by))
+            legs.append(_true_until(grounded, sent, verified_by))
         elif _wins(row, sent, known):
             legs.append(msgspec.structs.replace(read, pushed=known.pushed))
             untold = stream_since is not None and known.grounded >= stream_since
@@ -199,8 +199,10 @@ def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | Non
     )
 
 
-def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int) -> Moment:
-    """When an exchange time was, on this host's clocks; never after what tells it was received."""
+def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | None) -> Moment:
+    """When an exchange time was, at the latest, on this host's clocks: never after its message came."""
+    if exchange_ahead_ms is None:
+        return received
     return received.earlier_by(max(0, received.wall_ms + exchange_ahead_ms - exchange_ms) / 1000)
 
 

@@ -83,6 +83,10 @@ class Exchange(Protocol):
         """
         ...
 
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        """What the exchange's clock surely showed `at` that moment (epoch ms); None: never synchronised."""
+        ...
+
     async def create_listen_key(self) -> str:
         """The account's listen key, new or the active one, good for 60 min. `POST /fapi/v1/listenKey`."""
         ...

@@ -122,6 +122,9 @@ class BinanceRest:
     def exchange_ms(self, at: Moment) -> int:
         return self._server_time.exchange_ms(at)
 
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        return self._server_time.exchange_ms_at_least(at)
+
     async def create_listen_key(self) -> str:
         body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
         if not body.listen_key:

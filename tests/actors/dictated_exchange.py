@@ -59,6 +59,9 @@ class DictatedExchange:
     def exchange_ms(self, at: Moment) -> int:
         return at.wall_ms
 
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        return at.wall_ms
+
     async def symbol_rules(self) -> dict[str, SymbolRules]:
         raise NotImplementedError
 

@@ -130,22 +130,7 @@ class FetcherRig:
         is_mine: Callable[[str], bool] = lambda _symbol: True,
         inbox: Conflating[ShardMessage] | None = None,
     ) -> SnapshotFetcher:
-        writer = SnapshotWriter(
-            self.store, self.book, self.lease, source="simulator", ondemand_ttl_sec=300, redis_address="test"
-        )
-        known = ShardPositions(
-            shard,
-            is_mine,
-            exchange_ms=self.exchange.exchange_ms,
-            lead=ExchangeLead(),
-            audit_max_age_sec=60,
-            book=self.book,
-            changes=self.changes,
-            writer=writer,
-            metrics=self.metrics,
-            clock=self.clock,
-            log=self.log,
-        )
+        known, writer = self.positions_of(shard, is_mine)
         return SnapshotFetcher(
             known,
             refresh(known),
@@ -156,6 +141,27 @@ class FetcherRig:
             metrics=self.metrics,
             log=self.log,
         )
+
+    def positions_of(
+        self, shard: int = 0, is_mine: Callable[[str], bool] = lambda _symbol: True
+    ) -> tuple[ShardPositions, SnapshotWriter]:
+        """What a fetcher knows, and what writes it."""
+        writer = SnapshotWriter(
+            self.store, self.book, self.lease, source="simulator", ondemand_ttl_sec=300, redis_address="test"
+        )
+        known = ShardPositions(
+            shard,
+            is_mine,
+            lead=ExchangeLead(self.exchange.exchange_ms_at_least),
+            audit_max_age_sec=60,
+            book=self.book,
+            changes=self.changes,
+            writer=writer,
+            metrics=self.metrics,
+            clock=self.clock,
+            log=self.log,
+        )
+        return known, writer
 
     def connect(self) -> None:
         self.epoch += 1

@@ -134,6 +134,9 @@ class FakeBinance:
     def exchange_ms(self, at: Moment) -> int:
         return at.wall_ms + self.believed_skew_ms
 
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        return self.exchange_ms(at)
+
     def true_ms(self) -> int:
         """The exchange's own clock now."""
         return self.clock.now().wall_ms + self.skew_ms

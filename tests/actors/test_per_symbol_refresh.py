@@ -31,6 +31,7 @@ from store.records import Entry, UniverseKeys
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import DictatedExchange
 from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.integration.waiting import until
 
 BUDGET = 1200
 STALE_SEC = 10.0
@@ -318,3 +319,18 @@ async def test_positions_by_way_of_the_book_are_none_from_before_they_were_asked
         assert 4 < read.received.monotonic_sec - 12 < 10
         assert all(isinstance(row.position, LegPosition) for row in read.rows)
         assert rig.snapshot(rig.warm()[0]).verified_by is VerifiedBy.REST
+
+
+async def test_a_symbol_that_changed_while_it_was_read_is_read_again_soon(
+    rig: PerSymbolRig, autojump_clock: MockClock
+) -> None:
+    async with rig.running():
+        await trio.sleep(12)
+        rig.exchange.reads.clear()
+        await until(lambda: "S003USDT" in rig.exchange.reads, "a read of the symbol", within_sec=10)
+        await trio.sleep(0.05)
+        rig.exchange.set("S003USDT", "3")
+        changed = rig.clock.now()
+        # The pace of all reads may make it wait for its turn.
+        await until(lambda: rig.snapshot("S003USDT").amount == 3, "the change", within_sec=2)
+        assert rig.snapshot("S003USDT").verified_at > changed

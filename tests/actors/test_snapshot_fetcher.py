@@ -22,6 +22,7 @@ from channels import (
 from exchange.errors import ExchangeUnavailable
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+from tests.integration.waiting import until
 
 
 @pytest.fixture
@@ -517,3 +518,74 @@ async def test_a_push_from_before_the_first_read_of_a_connection_is_not_vouched_
         await rig.prove_for(5)
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
         assert rig.age_sec("BTCUSDT") == pytest.approx(5, abs=0.01)
+
+
+@pytest.mark.parametrize("before", [None, "0.5"])
+async def test_a_position_that_changed_while_it_was_read_is_published_once_it_is_known_when_it_was_so(
+    rig: FetcherRig, autojump_clock: MockClock, before: str | None
+) -> None:
+    """It may have changed again between the change that the answer shows and the answer."""
+    async with running_fetcher(rig):
+        if before is not None:
+            rig.exchange.set("BTCUSDT", before, update_time_ms=5)
+            await trusted(rig)
+            await trio.sleep(3)
+            rig.lose()
+        await trio.sleep(4.4)
+        rig.exchange.reads.clear()
+        await until(lambda: bool(rig.exchange.reads), "a read", within_sec=6)
+        await trio.sleep(0.05)
+        rig.exchange.set("BTCUSDT", "0.7")
+        changed = rig.clock.now()
+        await trio.sleep(0.35)
+        seen = rig.book.get("BTCUSDT")
+        assert seen is None if before is None else seen is not None and seen.amount == Decimal(before)
+        await trio.sleep(0.5)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.snapshot("BTCUSDT").verified_at > changed
+        assert len(rig.exchange.reads) == 2
+
+
+async def test_what_a_read_has_outdated_is_never_made_fresher_by_the_stream(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    """The audit shows a change of this moment, and its event is lost: proofs may not renew the old amount."""
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.reads.clear()
+        while not rig.exchange.reads:
+            rig.prove()
+            await trio.sleep(0.05)
+        rig.exchange.set("BTCUSDT", "0.7")
+        with trio.fail_after(1):
+            await rig.positions.read(rig.clock.now().earlier_by(0.1))
+            await trio.sleep(0.01)
+        outdated = rig.snapshot("BTCUSDT")
+        assert outdated.amount == Decimal("0.5")
+        for _ in range(30):
+            rig.prove()
+            await trio.sleep(0.05)
+            if rig.snapshot("BTCUSDT").amount == Decimal("0.7"):
+                break
+            assert rig.snapshot("BTCUSDT").verified_at == outdated.verified_at
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+
+
+async def test_a_proof_publishes_what_changed_while_it_was_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    """No push of this change is needed: the stream had told all until the proof, and nothing since it."""
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(0.1)
+        rig.exchange.set("BTCUSDT", "0.7")
+        changed = rig.clock.now()
+        await trio.sleep(0.25)
+        assert rig.book.get("BTCUSDT") is None
+        rig.inbox.send(StreamProven(rig.epoch, rig.clock.now()))
+        await trio.sleep(0.01)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.STREAM
+        assert rig.snapshot("BTCUSDT").verified_at > changed

@@ -65,8 +65,22 @@ def test_a_read_is_true_as_of_its_sending() -> None:
     assert snapshot.verified_by is VerifiedBy.REST
 
 
-def test_a_row_that_changed_after_the_read_was_sent_is_not_claimed_for_before() -> None:
-    assert claim(read(EMPTY, row("1", 1100), sent=1000, received=1300)) == (at(1100), VerifiedBy.REST)
+def test_a_row_that_changed_after_the_read_was_sent_claims_nothing_until_something_confirms_it() -> None:
+    """The exchange answered after the change, and it may have changed again since: nobody here knows when."""
+    state = read(HELD, row("2", 1100), sent=1050, received=1300)
+    assert amounts(state) == ["2"] and claim(state) is None
+    assert claim(read(state, row("2", 1100), sent=1090, received=1400)) is None
+    assert claim(read(state, row("2", 1100), sent=1120, received=1400)) == (at(1120), VerifiedBy.REST)
+    assert claim(apply_push(state, row("2", 1100), at(1350))) == (at(1100), VerifiedBy.STREAM)
+    assert claim(state, StreamProof(at(900), at(1099))) is None
+    assert claim(state, StreamProof(at(900), at(1200))) == (at(1200), VerifiedBy.STREAM)
+
+
+def test_a_row_whose_change_may_have_been_after_the_sending_counts_as_changed_after_it() -> None:
+    fresh = {"leverage": Decimal(10), "mark_price": Decimal(101), "sent": at(1000), "received": at(1300)}
+    for ahead_ms, claimed in [(0, (at(1000), VerifiedBy.REST)), (-101, None), (None, None)]:
+        state, _ = apply_rest(EMPTY, [row("1", 900)], **fresh, exchange_ahead_ms=ahead_ms)
+        assert claim(state) == claimed
 
 
 def test_a_push_is_true_as_of_its_change() -> None:
@@ -199,8 +213,15 @@ def test_legs_that_were_never_known_together_are_no_snapshot() -> None:
 
 
 def test_one_answer_shows_both_legs_at_one_moment() -> None:
+    state = read(HEDGED, row("0", 1350, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
+    assert claim(state) == (at(1400), VerifiedBy.REST)
+
+
+def test_a_leg_that_changed_while_it_was_read_makes_the_whole_position_undated() -> None:
     state = read(HEDGED, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
-    assert claim(state) == (at(1500), VerifiedBy.REST)
+    assert claim(state) is None
+    state = read(state, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1600, received=1800)
+    assert claim(state) == (at(1600), VerifiedBy.REST)
 
 
 def test_a_leg_whose_row_was_rejected_keeps_its_own_verification() -> None:

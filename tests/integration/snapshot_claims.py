@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 import trio
 
+from simulator.history import PositionSide
+
 _SNAPSHOT = "quantum:position:snapshot:"
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
@@ -20,6 +22,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     symbol: str
     amount: Decimal
+    legs: dict[PositionSide, Decimal]
     ts_epoch_ms: int
     verified_by: str
 
@@ -45,11 +48,11 @@ class SnapshotClaims:
         fields = self._hashes.setdefault(symbol, {})
         fields.update(zip(words[2::2], words[3::2], strict=True))
         if "ts_epoch_ms" in words[2::2]:
-            self.claims.append(
-                Claim(
-                    symbol, Decimal(fields["position_amt"]), int(fields["ts_epoch_ms"]), fields["verified_by"]
-                )
-            )
+            amount = Decimal(fields["position_amt"])
+            legs: dict[PositionSide, Decimal] = {"BOTH": amount}
+            if "long_amt" in fields:
+                legs = {"LONG": Decimal(fields["long_amt"]), "SHORT": Decimal(fields["short_amt"])}
+            self.claims.append(Claim(symbol, amount, legs, int(fields["ts_epoch_ms"]), fields["verified_by"]))
 
     def steps_back(self) -> Iterator[tuple[Claim, Claim]]:
         """Claims that are older than the one before them."""

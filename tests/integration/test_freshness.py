@@ -11,6 +11,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -111,15 +112,33 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
         assert len(simulator.exchange.requests.records(path=POSITION_RISK)) > 5
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="now and then one REST-verified claim is not confirmed by the history: an open defect",
+class Conditions(msgspec.Struct, frozen=True):
+    """What one run is like: its random choices, the exchange's clock and the account's mode."""
+
+    seed: int
+    clock_skew_ms: int = 0
+    hedge: bool = False
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        Conditions(1),
+        Conditions(2, clock_skew_ms=-2_500),
+        Conditions(3, clock_skew_ms=1_700),
+        Conditions(4, hedge=True),
+        Conditions(5),
+    ],
+    ids=lambda conditions: f"seed {conditions.seed}",
 )
-@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_every_snapshot_ever_written_was_the_position_at_its_time(
-    redis_server: str, simulator: RunningSimulator, seed: int
+    redis_server: str, simulator: RunningSimulator, conditions: Conditions
 ) -> None:
     hurried = {"P33_STREAM_PROOF_SEC": "0.1", "P33_POLL_SEC": "0.3", "P33_AUDIT_SEC": "0.7"}
+    seed, exchange = conditions.seed, simulator.exchange
+    exchange.faults.clock_skew_ms = conditions.clock_skew_ms
+    if conditions.hedge:
+        exchange.set_hedge_mode(True)
     async with (
         watched_claims(redis_server) as told,
         daemon_process(environment(redis_server, simulator, hurried)) as daemon,
@@ -134,7 +153,7 @@ async def test_every_snapshot_ever_written_was_the_position_at_its_time(
             await until(lambda: len(told.claims) > 400, "enough claims to judge", within_sec=15)
             nursery.cancel_scope.cancel()
         simulator.streams.thaw()
-        simulator.exchange.faults.clear()
+        restore(simulator)
         await agrees_with(simulator, told)
         assert "diverged" not in daemon.output
     assert len(told.claims) > 400
@@ -143,19 +162,43 @@ async def test_every_snapshot_ever_written_was_the_position_at_its_time(
     assert list(told.steps_back()) == []
 
 
+def restore(simulator: RunningSimulator) -> None:
+    """End all faults; the exchange's clock stays what it is."""
+    faults = simulator.exchange.faults
+    skew_ms = faults.clock_skew_ms
+    faults.clear()
+    faults.clock_skew_ms = skew_ms
+
+
 async def calibrated(simulator: RunningSimulator) -> None:
     """The exchange's clock is known as exactly as its fastest push of the last minute was fast."""
     for number in range(1, 11):
-        move(simulator, SYMBOLS[-1], str(number))
+        outside.move_position(
+            simulator.exchange,
+            SYMBOLS[-1],
+            target=Decimal(number),
+            position_side=simulator.exchange.legs[0],
+        )
         await trio.sleep(0.02)
 
 
+#: How exactly a push can be dated on another clock than the exchange's: as its fastest pushes are fast, and a
+#: burst of fills in one millisecond is told with growing times.
+PUSHED_MS = 5
+
+
 def honest(simulator: RunningSimulator, claim: Claim) -> bool:
-    """By either of the history's times: fills of one millisecond have growing times on the exchange alone."""
+    """Whether every leg was that at the claimed time, by either of the history's clocks."""
     history, at = simulator.exchange.history, claim.ts_epoch_ms
-    return any(
-        claim.amount in history.positions_between(claim.symbol, at, at, clock=clock)
-        for clock in ("host", "exchange")
+    open_ms = PUSHED_MS if claim.verified_by == "stream" else 0
+    skew_ms = simulator.exchange.faults.clock_skew_ms
+    return all(
+        amount in history.positions_between(claim.symbol, at - open_ms, at + open_ms, leg)
+        or amount
+        in history.positions_between(
+            claim.symbol, at + skew_ms - open_ms, at + skew_ms + open_ms, leg, clock="exchange"
+        )
+        for leg, amount in claim.legs.items()
     )
 
 
@@ -163,10 +206,17 @@ async def agrees_with(simulator: RunningSimulator, told: SnapshotClaims) -> None
     """Wait until the latest claims are the positions of now."""
 
     def wrong() -> list[str]:
-        latest = {claim.symbol: claim.amount for claim in told.claims}
-        return [name for name in SYMBOLS if latest[name] != simulator.exchange.position(name).amount]
+        latest = {claim.symbol: claim.legs for claim in told.claims}
+        return [
+            name
+            for name in SYMBOLS
+            if any(
+                simulator.exchange.position(name, leg).amount != latest[name].get(leg)
+                for leg in simulator.exchange.legs
+            )
+        ]
 
-    await until(lambda: not wrong(), "snapshots are the positions", within_sec=3)
+    await until(lambda: not wrong(), "snapshots are the positions", within_sec=15)
 
 
 async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
@@ -174,14 +224,27 @@ async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
     exchange = simulator.exchange
     while True:
         await trio.sleep(random.uniform(0.005, 0.12))
-        symbol = random.choice(SYMBOLS[:6])
+        symbol, leg = random.choice(SYMBOLS[:6]), random.choice(exchange.legs)
         for _ in range(random.choice((1, 1, 1, 3))):
+            held = exchange.position(symbol, leg).amount / exchange.symbol(symbol).step_size
             steps = random.choice((1, -1)) * random.randint(1, 5)
-            outside.move_position(exchange, symbol, delta=steps * exchange.symbol(symbol).step_size)
+            if (leg == "LONG" and held + steps < 0) or (leg == "SHORT" and held + steps > 0):
+                steps = -steps
+            delta = steps * exchange.symbol(symbol).step_size
+            outside.move_position(exchange, symbol, delta=delta, position_side=leg)
+
+
+BREAKDOWNS = (
+    "late", "slow", "failing", "limited", "hanging", "twice", "reordered", "close", "reset", "freeze",
+    "expire", "clear",
+)  # fmt: skip
 
 
 async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
-    """Slow and failing answers, late events, lost, silent and expired streams, one on top of the other."""
+    """Slow and failing answers; late, doubled and overtaken events; lost, silent and expired streams.
+
+    One on top of the other.
+    """
     exchange, streams, faults = simulator.exchange, simulator.streams, simulator.exchange.faults
 
     async def freeze() -> None:
@@ -191,13 +254,22 @@ async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
 
     while True:
         await trio.sleep(random.uniform(0.1, 0.6))
-        match random.choice(("late", "slow", "failing", "close", "reset", "freeze", "expire", "clear")):
+        match random.choice(BREAKDOWNS):
             case "late":
                 faults.event_delay_ms, faults.event_jitter_ms = random.uniform(0, 100), random.uniform(0, 100)
             case "slow":
                 faults.rest_latency_ms, faults.rest_jitter_ms = random.uniform(0, 400), random.uniform(0, 200)
             case "failing":
                 faults.rest_fault_rates = {"5xx": 0.2, "truncated": 0.1, "reset": 0.1, "not_json": 0.1}
+            case "limited":
+                faults.rest_faults_next = ["429"]
+            case "hanging":
+                faults.rest_faults_next = ["hang"]
+            case "twice":
+                faults.duplicate_event_rate = 0.3
+            case "reordered" if len(exchange.legs) == 1:
+                # Between the legs of one symbol the exchange keeps the order of its account updates.
+                faults.reorder_event_rate = 0.2
             case "close":
                 await streams.disconnect("private")
             case "reset":
@@ -207,7 +279,7 @@ async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
             case "expire":
                 exchange.expire_listen_key(now=True)
             case "clear":
-                faults.clear()
+                restore(simulator)
 
 
 async def cut(simulator: RunningSimulator) -> None:

@@ -1,0 +1,42 @@
+"""By how much the exchange's clock is ahead: bounds that are never too high."""
+
+from __future__ import annotations
+
+from actors.exchange_lead import ExchangeLead
+from brain.moment import Moment
+
+
+def at(ms: int, *, wall_ms: int | None = None) -> Moment:
+    return Moment(ms / 1000, ms if wall_ms is None else wall_ms)
+
+
+def unknown(_: Moment) -> None:
+    return None
+
+
+def test_nothing_told_is_nothing_known() -> None:
+    assert ExchangeLead(unknown).at_least_ms(at(0)) is None
+
+
+def test_the_fastest_push_of_the_last_minute_counts() -> None:
+    lead = ExchangeLead(unknown)
+    for told_ms, received_ms in ((900, 1_000), (2_995, 3_000), (3_900, 4_000)):
+        lead.observe(told_ms, at(received_ms))
+    assert lead.at_least_ms(at(5_000)) == -5
+    assert lead.at_least_ms(at(63_001)) == -100
+    assert lead.at_least_ms(at(64_001)) is None
+
+
+def test_of_pushes_and_server_time_the_one_that_says_more_counts() -> None:
+    lead = ExchangeLead(lambda now: now.wall_ms - 150)
+    assert lead.at_least_ms(at(1_000)) == -150
+    lead.observe(1_800, at(2_000))
+    assert lead.at_least_ms(at(2_000)) == -150
+    lead.observe(2_980, at(3_000))
+    assert lead.at_least_ms(at(3_000)) == -20
+
+
+def test_a_step_of_the_wall_clock_moves_the_lead_along() -> None:
+    lead = ExchangeLead(unknown)
+    lead.observe(995, at(1_000))
+    assert lead.at_least_ms(at(2_000, wall_ms=2_000 - 3_600_000)) == -5 + 3_600_000

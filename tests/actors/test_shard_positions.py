@@ -1,0 +1,115 @@
+"""Which snapshots a proof of the stream makes fresher, where symbols are read one by one."""
+
+from __future__ import annotations
+
+from trio.testing import MockClock
+
+from actors.shard_positions import ShardPositions
+from brain.moment import Moment
+from channels import PositionObserved, StreamConnected, StreamProven
+from exchange.protocol import PositionsRead
+from tests.actors.fetcher_rig import FetcherRig
+
+
+class Shard:
+    """What one shard knows, told directly."""
+
+    def __init__(self) -> None:
+        self.rig = FetcherRig()
+        self.known: ShardPositions
+        self.known, _ = self.rig.positions_of()
+
+    def at(self, ms: int) -> Moment:
+        """Milliseconds after the beginning."""
+        start = self.rig.clock.now()
+        return Moment(start.monotonic_sec + ms / 1000, start.wall_ms + ms)
+
+    def set(self, symbol: str, amount: str, changed_ms: int) -> None:
+        self.rig.exchange.set(symbol, amount, self.at(changed_ms).wall_ms)
+
+    def read(self, symbol: str, *, sent_ms: int, received_ms: int) -> None:
+        row = self.rig.exchange.row(symbol)
+        self.known.apply_read(PositionsRead((row,), self.at(sent_ms), self.at(received_ms)))
+
+    def push(self, symbol: str, received_ms: int) -> None:
+        told = self.rig.exchange.row(symbol).position
+        self.known.take_in([PositionObserved(symbol, told, self.at(received_ms))])
+
+    def connect(self, ms: int) -> None:
+        self.known.take_in([StreamConnected(1, self.at(ms))])
+
+    def prove(self, as_of_ms: int) -> None:
+        self.known.take_in([StreamProven(1, self.at(as_of_ms))])
+
+    def claim(self, symbol: str) -> tuple[str, int]:
+        """The amount, and the milliseconds after the beginning at which it was so."""
+        snapshot = self.rig.snapshot(symbol)
+        return str(snapshot.amount), snapshot.verified_at.wall_ms - self.at(0).wall_ms
+
+
+async def test_what_was_only_pushed_since_the_connection_is_not_vouched_for(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.set("BTCUSDT", "0.5", -9_000)
+    shard.set("ETHUSDT", "2", -9_000)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        shard.read(symbol, sent_ms=0, received_ms=100)
+    shard.connect(200)
+    shard.read("ETHUSDT", sent_ms=300, received_ms=400)
+    shard.set("BTCUSDT", "0.7", 450)
+    shard.push("BTCUSDT", 460)
+    shard.prove(900)
+    assert shard.claim("ETHUSDT") == ("2", 900)
+    assert shard.claim("BTCUSDT") == ("0.7", 450)
+    shard.read("BTCUSDT", sent_ms=950, received_ms=980)
+    shard.prove(1_000)
+    assert shard.claim("BTCUSDT") == ("0.7", 1_000)
+
+
+async def test_what_an_older_read_has_outdated_is_not_made_fresher_by_a_proof(
+    autojump_clock: MockClock,
+) -> None:
+    """A read from before the connection shows a change that the stream has lost."""
+    shard = Shard()
+    for symbol, amount in (("BTCUSDT", "0.5"), ("ETHUSDT", "2")):
+        shard.set(symbol, amount, -9_000)
+        shard.read(symbol, sent_ms=0, received_ms=100)
+    shard.connect(200)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        shard.read(symbol, sent_ms=210, received_ms=240)
+    shard.prove(260)
+    shard.set("BTCUSDT", "0.9", 300)
+    shard.read("BTCUSDT", sent_ms=190, received_ms=320)
+    shard.prove(500)
+    assert shard.claim("ETHUSDT") == ("2", 500)
+    amount, as_of_ms = shard.claim("BTCUSDT")
+    assert (amount == "0.9") is (as_of_ms >= 300)
+
+
+async def test_no_read_is_asked_for_again_and_again_because_of_a_symbol_that_reads_do_not_show(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.set("BTCUSDT", "0.5", -9_000)
+    shard.push("BTCUSDT", 10)
+    assert shard.known.undated_since() is None
+    shard.set("ETHUSDT", "2", 40)
+    shard.read("ETHUSDT", sent_ms=20, received_ms=60)
+    assert shard.known.undated_since() == shard.known.undated_since("ETHUSDT") == shard.at(20)
+
+
+async def test_a_position_that_was_read_before_the_connection_gives_no_trust(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.set("BTCUSDT", "0.5", 20)
+    shard.read("BTCUSDT", sent_ms=10, received_ms=60)
+    shard.connect(100)
+    shard.prove(500)
+    assert not shard.known.stream_proven
+    assert shard.rig.book.get("BTCUSDT") is None
+    shard.read("BTCUSDT", sent_ms=510, received_ms=560)
+    shard.prove(600)
+    assert shard.known.stream_proven
+    assert shard.claim("BTCUSDT") == ("0.5", 600)
