@@ -28,6 +28,9 @@ from simulator.symbols import Symbol, load_symbols
 from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
+#: Fills of one millisecond are given growing transaction times, and nothing is told before its time. More
+#: than this is no burst, but a clock that was set back.
+_LONGEST_BURST_MS = 50
 DEFAULT_LEVERAGE = 20
 
 
@@ -89,6 +92,11 @@ class SimulatedExchange:
     def exchange_ms(self) -> int:
         """The exchange's clock, epoch milliseconds."""
         return self.host_ms() + self.faults.clock_skew_ms
+
+    def untold_sec(self) -> float:
+        """How long until the latest change may be told: in a burst its transaction time is yet to come."""
+        ahead_ms = self._last_transaction_ms - self.exchange_ms()
+        return min(max(ahead_ms, 0), _LONGEST_BURST_MS) / 1000
 
     def symbol(self, name: str) -> Symbol:
         """``ApiError`` -1121 for a symbol the exchange does not list."""
@@ -241,7 +249,7 @@ class SimulatedExchange:
                 symbol=order.symbol.name,
                 position_side=order.position_side,
                 transaction_time_ms=transaction_ms,
-                wall_time_ms=host_ms,
+                wall_time_ms=host_ms + round(self.untold_sec() * 1000),
                 amount=position.amount,
                 delta=delta,
                 price=price,

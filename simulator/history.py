@@ -1,8 +1,8 @@
 """What every position was at every moment: the truth that tests hold other people's claims against.
 
 Append-only. Each change carries two times in epoch milliseconds: the exchange's transaction time, which is
-also in the events and in ``updateTime``, and this host's wall clock when the change took effect. They differ
-by the exchange's clock skew, and because transaction times grow by at least 1 ms a change.
+also in the events and in ``updateTime``, and this host's wall clock when the change took effect: nobody is
+told of it before. They differ by the exchange's clock skew.
 """
 
 from __future__ import annotations

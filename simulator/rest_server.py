@@ -64,7 +64,7 @@ class FuturesRest:
         else:
             response = self._api.answer(request, fault)
         record.weight = response.weight
-        await trio.sleep(after_ms / 1000)
+        await trio.sleep(max(after_ms / 1000, self._exchange.untold_sec()))
         await self._send(response, fault, record, scope, receive, send)
 
     async def _send(

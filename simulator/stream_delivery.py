@@ -13,9 +13,19 @@ from simulator.faults import FaultDice, Faults
 
 
 class EventDelivery:
-    """Applies the stream faults. Without any, an event is handed on in the very call that announces it."""
+    """Applies the stream faults. Without any, an event is handed on in the very call that announces it.
 
-    def __init__(self, faults: Faults, dice: FaultDice, hand_on: Callable[[UserEvent], None]) -> None:
+    `untold_sec` is how long what happened just now may not be told yet.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        dice: FaultDice,
+        hand_on: Callable[[UserEvent], None],
+        untold_sec: Callable[[], float],
+    ) -> None:
+        self._untold_sec = untold_sec
         self._faults = faults
         self._dice = dice
         self._hand_on = hand_on
@@ -29,9 +39,10 @@ class EventDelivery:
         if self._dice.drops_event(event.event_type):
             return
         now = trio.current_time()
+        earliest = now + self._untold_sec()
         held = self._dice.holds_event()
         for _ in range(self._dice.event_copies()):
-            due = now + self._dice.event_delay_ms() / 1000
+            due = max(earliest, now + self._dice.event_delay_ms() / 1000)
             if held:
                 due += self._faults.reorder_hold_ms / 1000
             else:

@@ -48,7 +48,7 @@ class StreamServer:
         self._connections: set[StreamConnection] = set()
         self._sockets: set[FaultySocket] = set()
         dice = FaultDice(exchange.faults, Random(f"{exchange.seed}:streams"))  # noqa: S311 - reproducible
-        self._delivery = EventDelivery(exchange.faults, dice, self._hand_on)
+        self._delivery = EventDelivery(exchange.faults, dice, self._hand_on, exchange.untold_sec)
 
     def deliver(self, event: UserEvent) -> None:
         self._delivery.deliver(event)

@@ -193,7 +193,7 @@ async def calibrated(simulator: RunningSimulator) -> None:
             target=Decimal(number),
             position_side=simulator.exchange.legs[0],
         )
-        await trio.sleep(0.02)
+        await trio.sleep(0.1)
 
 
 #: How exactly a push can be dated on another clock than the exchange's: as its fastest pushes are fast, and a

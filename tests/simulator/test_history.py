@@ -37,7 +37,10 @@ steps = st.lists(
 
 
 def play(moves: list[Step]) -> tuple[SimulatedExchange, list[tuple[int, str, Decimal]]]:
-    """Make the moves; also give (host time, symbol, position) after each, as a witness of its own."""
+    """Make the moves; also give (host time, symbol, position) after each, as a witness of its own.
+
+    A change takes effect when it may be told: in a burst that is milliseconds later.
+    """
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
     seen: list[tuple[int, str, Decimal]] = []
@@ -45,7 +48,9 @@ def play(moves: list[Step]) -> tuple[SimulatedExchange, list[tuple[int, str, Dec
         clock.now_ms += move.waits_ms
         exchange.faults.clock_skew_ms = move.skew_ms
         move_position(exchange, move.symbol, delta=move.steps * SYMBOLS[move.symbol].step_size)
-        seen.append((clock.now_ms, move.symbol, exchange.position(move.symbol).amount))
+        told_ms = clock.now_ms + round(exchange.untold_sec() * 1000)
+        told_ms = max([told_ms, *(at_ms for at_ms, symbol, _ in seen if symbol == move.symbol)])
+        seen.append((told_ms, move.symbol, exchange.position(move.symbol).amount))
     return exchange, seen
 
 
@@ -150,3 +155,18 @@ def test_a_history_can_be_rebuilt_from_what_the_control_route_sends() -> None:
     for entry in msgspec.json.decode(wire, type=list[PositionChange]):
         rebuilt.append(entry)
     assert rebuilt.position_at("BTCUSDT", seen[0][0]) == seen[0][2]
+
+
+def test_what_happens_in_one_millisecond_is_told_one_by_one_as_its_times_come() -> None:
+    clock = HandClock()
+    exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
+    name = min(SYMBOLS)
+    for _ in range(3):
+        move_position(exchange, name, delta=SYMBOLS[name].step_size)
+    first, second, third = exchange.history.changes(name)
+    assert [change.wall_time_ms - clock.now_ms for change in (first, second, third)] == [0, 1, 2]
+    assert exchange.untold_sec() == 0.002
+    clock.now_ms += 2
+    assert exchange.untold_sec() == 0
+    exchange.faults.clock_skew_ms = -3_600_000
+    assert exchange.untold_sec() == 0.05, "a clock that was set back holds nothing up for long"
