@@ -18,13 +18,14 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a snapshot said after one write: the position was `amount` at `ts_epoch_ms`."""
+    """What a snapshot said after the write of `written_ms`: the position was `amount` at `ts_epoch_ms`."""
 
     symbol: str
     amount: Decimal
     legs: dict[PositionSide, Decimal]
     ts_epoch_ms: int
     verified_by: str
+    written_ms: float
 
 
 class SnapshotClaims:
@@ -52,7 +53,16 @@ class SnapshotClaims:
             legs: dict[PositionSide, Decimal] = {"BOTH": amount}
             if "long_amt" in fields:
                 legs = {"LONG": Decimal(fields["long_amt"]), "SHORT": Decimal(fields["short_amt"])}
-            self.claims.append(Claim(symbol, amount, legs, int(fields["ts_epoch_ms"]), fields["verified_by"]))
+            self.claims.append(
+                Claim(
+                    symbol,
+                    amount,
+                    legs,
+                    int(fields["ts_epoch_ms"]),
+                    fields["verified_by"],
+                    written_ms=float(line[1:].split(b" ", 1)[0]) * 1000,
+                )
+            )
 
     def steps_back(self) -> Iterator[tuple[Claim, Claim]]:
         """Claims that are older than the one before them."""

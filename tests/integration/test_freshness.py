@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import signal
@@ -95,6 +96,7 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
         daemon_process(environment(redis_server, simulator, often)) as daemon,
     ):
         await daemon.ready()
+        pushed_ms = await calibrated(simulator, told)
         simulator.exchange.faults.rest_latency_ms = 800
         if not by_stream:
             await cut(simulator)
@@ -123,7 +125,7 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
         assert moved > 30, "the fills were seen"
         assert len(simulator.exchange.requests.records(path=POSITION_RISK)) > 5
     assert list(told.steps_back()) == []
-    assert [claim for claim in told.claims if not honest(simulator, claim)] == []
+    assert [claim for claim in told.claims if not honest(simulator, claim, pushed_ms)] == []
 
 
 class Conditions(msgspec.Struct, frozen=True):
@@ -158,7 +160,7 @@ async def test_every_snapshot_ever_written_was_the_position_at_its_time(
         daemon_process(environment(redis_server, simulator, hurried)) as daemon,
     ):
         await daemon.ready()
-        await calibrated(simulator)
+        pushed_ms = await calibrated(simulator, told)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trade_at_random, simulator, Random(f"{seed}:fills"))  # noqa: S311
             nursery.start_soon(break_at_random, simulator, Random(f"{seed}:faults"))  # noqa: S311
@@ -172,7 +174,7 @@ async def test_every_snapshot_ever_written_was_the_position_at_its_time(
         assert "diverged" not in daemon.output
     assert len(told.claims) > 400
     assert {claim.verified_by for claim in told.claims} == {"rest", "stream"}
-    assert [claim for claim in told.claims if not honest(simulator, claim)] == []
+    assert [claim for claim in told.claims if not honest(simulator, claim, pushed_ms)] == []
     assert list(told.steps_back()) == []
 
 
@@ -184,34 +186,35 @@ def restore(simulator: RunningSimulator) -> None:
     faults.clock_skew_ms = skew_ms
 
 
-async def calibrated(simulator: RunningSimulator) -> None:
-    """The exchange's clock is known as exactly as its fastest push of the last minute was fast."""
+async def calibrated(simulator: RunningSimulator, told: SnapshotClaims) -> int:
+    """How exactly pushes are dated from here on, in milliseconds.
+
+    Another clock than the exchange's is known only as exactly as the fastest push of the last minute was
+    fast: no slower than the fastest of these was in Redis.
+    """
+    exchange, symbol = simulator.exchange, SYMBOLS[-1]
+    leg = exchange.legs[0]
+    delays_ms: list[float] = []
     for number in range(1, 11):
-        outside.move_position(
-            simulator.exchange,
-            SYMBOLS[-1],
-            target=Decimal(number),
-            position_side=simulator.exchange.legs[0],
-        )
-        await trio.sleep(0.1)
+        outside.move_position(exchange, symbol, target=Decimal(number), position_side=leg)
+        moved_ms = exchange.history.changes(symbol, leg)[-1].wall_time_ms
+
+        def written(amount: Decimal = Decimal(number)) -> Claim | None:
+            claims = (claim for claim in told.claims if claim.symbol == symbol)
+            return next((claim for claim in claims if claim.legs.get(leg) == amount), None)
+
+        claim = await until(written, "the push in Redis")
+        assert claim is not None
+        delays_ms.append(claim.written_ms - moved_ms)
+    return math.ceil(min(delays_ms))
 
 
-#: How exactly a push can be dated on another clock than the exchange's: as its fastest pushes are fast, and a
-#: burst of fills in one millisecond is told with growing times.
-PUSHED_MS = 5
-
-
-def honest(simulator: RunningSimulator, claim: Claim) -> bool:
-    """Whether every leg was that at the claimed time, by either of the history's clocks."""
-    history, at = simulator.exchange.history, claim.ts_epoch_ms
-    open_ms = PUSHED_MS if claim.verified_by == "stream" else 0
-    skew_ms = simulator.exchange.faults.clock_skew_ms
+def honest(simulator: RunningSimulator, claim: Claim, pushed_ms: int) -> bool:
+    """Whether every leg was that at the claimed millisecond; what the stream told is dated less exactly."""
+    open_ms = pushed_ms if claim.verified_by == "stream" else 0
+    at = claim.ts_epoch_ms
     return all(
-        amount in history.positions_between(claim.symbol, at - open_ms, at + open_ms, leg)
-        or amount
-        in history.positions_between(
-            claim.symbol, at + skew_ms - open_ms, at + skew_ms + open_ms, leg, clock="exchange"
-        )
+        amount in simulator.exchange.history.positions_between(claim.symbol, at - open_ms, at, leg)
         for leg, amount in claim.legs.items()
     )
 
