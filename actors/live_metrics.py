@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
-from channels import Channel, DropOldest, SnapshotBook
+from brain.moment import Moment
+from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
 
 
@@ -39,6 +41,32 @@ class ChannelMetrics:
                 lost.add_metric([channel.name], count)
         yield depth
         yield lost
+
+
+class LiveGauge(NamedTuple):
+    """A gauge without labels that is read when somebody scrapes."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+
+def service_gauges(
+    *, ready: Callable[[], bool], lease: LatestValue[Lease], ban_sec: Callable[[], float], started: Moment
+) -> tuple[LiveGauge, ...]:
+    """What alert rules need besides the contract's metrics; all of them are additions to it."""
+    return (
+        LiveGauge(
+            "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
+        ),
+        LiveGauge("p33_ready", "1 while plans can be decided", lambda: float(ready())),
+        LiveGauge(
+            "p33_lease_held",
+            "1 while this instance is the one that writes",
+            lambda: float(lease.value is not None and lease.value.fence is not None),
+        ),
+        LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
+    )
 
 
 class SnapshotMetrics:

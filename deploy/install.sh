@@ -1,0 +1,378 @@
+#!/usr/bin/env bash
+# Installs the Position State Brain from this checkout, upgrades it, rolls it back, or takes it away again.
+# Running it twice is the same as running it once. `install.sh --help` says what it can do.
+set -euo pipefail
+umask 022
+
+readonly NAME=position-state-brain
+readonly UNIT=quantum-position-state-brain.service
+readonly SECRETS=(REDIS_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET BINANCE_TESTNET_API_KEY
+  BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY)
+SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+readonly SOURCE
+
+root='' action=install python='' wheel='' secret='' dry='' purge='' changed='' enable=yes
+
+usage() {
+  cat <<'TEXT'
+install.sh                       install, or upgrade to what this checkout holds
+install.sh --set-secret NAME     store one secret, read from standard input, as a systemd credential
+install.sh --rollback            back to the release before the last upgrade
+install.sh --uninstall           take it away; settings and secrets stay
+install.sh --uninstall --purge   take settings, secrets and the user away as well
+
+  --dry-run        say what would be done, and do nothing
+  --root DIR       install below DIR instead of /: no user is made, and nothing is started
+  --python PATH    the interpreter, 3.11 or newer (default: the newest of python3.12, python3.11, python3)
+  --wheel FILE     install this wheel instead of building one from the checkout
+  --no-enable      do not enable or start the service
+
+Secrets: REDIS_PASSWORD, BINANCE_API_KEY, BINANCE_API_SECRET, BINANCE_TESTNET_API_KEY,
+BINANCE_TESTNET_API_SECRET, P33_PERMIT_SIGNING_KEY. An empty standard input removes one.
+TEXT
+}
+
+fail() {
+  echo "install.sh: $1" >&2
+  exit "${2:-1}"
+}
+
+say() { printf '%-12s %s\n' "$1" "$2"; }
+
+# Everything that changes something goes through here.
+act() {
+  if [[ $dry ]]; then
+    say 'would run' "$*"
+  else
+    "$@"
+  fi
+}
+
+parse() {
+  while (($#)); do
+    case $1 in
+      --help | -h) usage && exit ;;
+      --dry-run) dry=yes ;;
+      --uninstall) action=uninstall ;;
+      --rollback) action=rollback ;;
+      --purge) purge=yes ;;
+      --no-enable) enable='' ;;
+      --root | --python | --wheel | --set-secret)
+        (($# > 1)) || fail "$1 needs a value" 2
+        case $1 in
+          --root) root=${2%/} ;;
+          --python) python=$2 ;;
+          --wheel) wheel=$2 ;;
+          --set-secret) action=set_secret secret=$2 ;;
+        esac
+        shift
+        ;;
+      *) fail "unknown argument $1; --help says what there is" 2 ;;
+    esac
+    shift
+  done
+  [[ -z $root || $root == /* ]] || fail '--root needs an absolute path' 2
+  [[ -z $wheel || -f $wheel ]] || fail "there is no wheel $wheel" 2
+  [[ -z $purge || $action == uninstall ]] || fail '--purge goes with --uninstall' 2
+  if [[ -z $root && -z $dry ]] && ((EUID != 0)); then
+    fail 'run it as root, or with --root DIR or --dry-run'
+  fi
+  opt=$root/opt/$NAME etc=$root/etc/quantum units=$root/etc/systemd/system
+  env_file=$etc/$NAME.env credentials=$etc/credentials drop_in=$units/$UNIT.d/credentials.conf
+  command=$root/usr/local/bin/$NAME
+}
+
+# Whether systemd runs here, and is to run the service.
+on_this_host() { [[ -z $root && -d /run/systemd/system ]]; }
+
+# Puts standard input into a file where that changes it.
+put() { # file mode
+  local content
+  content=$(cat && echo .)
+  if [[ -f $1 ]] && cmp -s "$1" <(printf %s "${content%.}"); then
+    say unchanged "$1"
+    return
+  fi
+  changed=yes
+  if [[ $dry ]]; then
+    say 'would write' "$1"
+    return
+  fi
+  mkdir -p "$(dirname "$1")"
+  (umask 077 && printf %s "${content%.}" >"$1.new")
+  chmod "$2" "$1.new"
+  mv -f "$1.new" "$1"
+  say wrote "$1"
+}
+
+# The service sees no home folder, so an interpreter that lives in one would not start there.
+suits() { # interpreter
+  "$1" -c '
+import sys, ensurepip, venv
+at_home = sys.base_prefix.startswith(("/root/", "/home/", "/run/user/"))
+sys.exit(sys.version_info < (3, 11) or at_home and not sys.argv[1])
+' "$root" 2>/dev/null
+}
+
+choose_python() {
+  local candidate candidates=(python3.12 python3.11 python3 /usr/bin/python3)
+  [[ -z $python ]] || candidates=("$python")
+  for candidate in "${candidates[@]}"; do
+    if suits "$candidate"; then
+      python=$(command -v "$candidate")
+      return
+    fi
+  done
+  fail "${python:-python3} is not Python 3.11 or newer with venv, outside of home folders;\
+ on Debian: apt-get install python3-venv"
+}
+
+make_user() {
+  if [[ $root ]]; then
+    say user 'none is made below a root folder'
+  elif getent passwd "$NAME" >/dev/null; then
+    say user "$NAME is there"
+  else
+    act useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$NAME"
+    say user "$NAME"
+  fi
+}
+
+sources() { # NUL-separated, relative to the checkout
+  find . \( -name '.?*' -o -name __pycache__ -o -name '*.egg-info' -o -path ./build -o -path ./dist \
+    -o -path ./tests -o -path ./bench \) -prune -o -type f -print0 | LC_ALL=C sort -z
+}
+
+release_name() {
+  local digest version
+  version=$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
+  if [[ $wheel ]]; then
+    digest=$(cat "$wheel" "$SOURCE/constraints.txt" | sha256sum)
+  else
+    digest=$(cd "$SOURCE" && sources | xargs -0 sha256sum | sha256sum)
+  fi
+  echo "$(sed -n 's/^version = "\(.*\)"$/\1/p' "$SOURCE/pyproject.toml")-$version-${digest:0:12}"
+}
+
+build_release() { # folder
+  local pip=("$1/bin/python" -m pip --quiet --disable-pip-version-check) what=("$wheel") copy
+  rm -rf "$1"
+  mkdir -p "$1"
+  "$python" -m venv "$1"
+  if [[ -z $wheel ]]; then
+    # Built from a copy: a build leaves folders behind where it runs.
+    copy=$(mktemp -d)
+    # shellcheck disable=SC2064  # the folder of now
+    trap "rm -rf '$copy'" EXIT
+    (cd "$SOURCE" && sources | tar -c --null -T -) | tar -x -C "$copy"
+    "${pip[@]}" install -c "$SOURCE/constraints.txt" setuptools
+    what=(--no-build-isolation "$copy")
+  fi
+  "${pip[@]}" install -c "$SOURCE/constraints.txt" "${what[@]}"
+  mkdir "$1/doc"
+  cp "$SOURCE"/docs/*.md "$SOURCE/deploy/$NAME.env" "$1/doc/"
+  "$1/bin/$NAME" --help >/dev/null
+  touch "$1/.complete"
+}
+
+# Points a name at a release without a moment at which it points nowhere.
+point() { # name release
+  ln -s "releases/$2" "$opt/$1.new"
+  mv -T "$opt/$1.new" "$opt/$1"
+}
+
+current() { readlink "$opt/$1" 2>/dev/null | sed 's,^releases/,,'; }
+
+install_release() {
+  local release old
+  release=$(release_name)
+  old=$(current venv || true)
+  if [[ $old == "$release" && -f $opt/releases/$release/.complete ]]; then
+    say release "$release is installed"
+    return
+  fi
+  changed=yes
+  if [[ $dry ]]; then
+    say 'would build' "$opt/releases/$release with $python"
+    return
+  fi
+  if [[ ! -f $opt/releases/$release/.complete ]]; then
+    say building "$opt/releases/$release with $python"
+    build_release "$opt/releases/$release"
+  fi
+  point venv "$release"
+  [[ -z $old ]] || point previous "$old"
+  find "$opt/releases" -mindepth 1 -maxdepth 1 ! -name "$release" ! -name "${old:-$release}" -exec rm -rf {} +
+  say release "$release${old:+, before it $old}"
+}
+
+names_in() { sed -nE 's/^#?([A-Z][A-Z0-9_]*)=.*/\1/p' "$1" | LC_ALL=C sort -u; }
+
+keep_settings() {
+  local new
+  if [[ ! -f $env_file ]]; then
+    put "$env_file" 600 <"$SOURCE/deploy/$NAME.env"
+    return
+  fi
+  say kept "$env_file"
+  new=$(LC_ALL=C comm -23 <(names_in "$SOURCE/deploy/$NAME.env") <(names_in "$env_file") | paste -sd' ')
+  [[ -z $new ]] || say 'new there' "settings that your file does not name, with their defaults: $new"
+}
+
+drop_in_text() {
+  local name
+  echo '# Written by install.sh: one credential for each file in /etc/quantum/credentials.'
+  echo '[Service]'
+  for name in "${SECRETS[@]}"; do
+    if [[ -f $credentials/$name ]]; then
+      echo "LoadCredential=$name:/etc/quantum/credentials/$name"
+      echo "Environment=${name}_FILE=%d/$name"
+    fi
+  done
+}
+
+write_drop_in() {
+  put "$drop_in" 644 < <(drop_in_text)
+}
+
+install_files() {
+  [[ -d $credentials ]] || act mkdir -p -m 700 "$credentials"
+  put "$units/$UNIT" 644 <"$SOURCE/deploy/$UNIT"
+  write_drop_in
+  put "$command" 755 <"$SOURCE/deploy/$NAME"
+}
+
+verify_unit() {
+  local said
+  if [[ $dry ]]; then
+    say 'would verify' "$units/$UNIT"
+  elif ! command -v systemd-analyze >/dev/null; then
+    say 'not verified' "$units/$UNIT: there is no systemd-analyze here"
+  elif [[ $root && ! -e $root/usr/lib/systemd/system/sysinit.target ]]; then
+    say 'not verified' "$units/$UNIT: there is no systemd below $root to verify it with"
+  else
+    said=$(systemd-analyze --man=no ${root:+--root="$root"} verify "$UNIT" 2>&1) || true
+    [[ -z $said ]] || fail "systemd-analyze verify: $said"
+    say verified "$units/$UNIT"
+  fi
+}
+
+has_keys() {
+  local name
+  for name in BINANCE_API_KEY BINANCE_TESTNET_API_KEY; do
+    [[ ! -f $credentials/$name ]] || return 0
+    ! grep -qsE "^${name}(_FILE)?=." "$env_file" || return 0
+  done
+  return 1
+}
+
+start() {
+  if ! on_this_host; then
+    [[ $root ]] || say 'not started' 'systemd does not run here'
+    return
+  fi
+  act systemctl daemon-reload
+  [[ $enable ]] || return 0
+  act systemctl enable --quiet "$UNIT"
+  if ! has_keys; then
+    say 'not started' 'there is no API key yet'
+  elif [[ $changed ]] || ! systemctl is-active --quiet "$UNIT"; then
+    act systemctl reset-failed "$UNIT" || true
+    act systemctl restart "$UNIT"
+    say started "$UNIT"
+  else
+    say running "$UNIT; nothing changed, so it was left alone"
+  fi
+}
+
+next_steps() {
+  echo
+  has_keys || cat <<TEXT
+Next: give it its API key (of the testnet, unless BINANCE_TESTNET=false stands in the settings):
+  $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_KEY
+  $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_SECRET
+TEXT
+  cat <<TEXT
+Settings:  $env_file, then systemctl restart $UNIT
+Look:      curl -s http://127.0.0.1:8045/readyz; journalctl -u $UNIT -f
+Guide:     $opt/venv/doc/operations.md
+TEXT
+}
+
+install() {
+  choose_python
+  make_user
+  install_release
+  keep_settings
+  install_files
+  verify_unit
+  start
+  next_steps
+}
+
+set_secret() {
+  local value
+  [[ " ${SECRETS[*]} " == *" $secret "* ]] || fail "$secret is none of: ${SECRETS[*]}" 2
+  [[ -f $units/$UNIT || $dry ]] || fail 'install it first'
+  if [[ -t 0 ]]; then
+    read -rsp "$secret: " value
+    echo
+  else
+    read -r value || true
+  fi
+  if [[ $value ]]; then
+    act mkdir -p -m 700 "$credentials"
+    put "$credentials/$secret" 600 < <(printf '%s\n' "$value")
+  elif [[ -f $credentials/$secret ]]; then
+    changed=yes
+    act rm "$credentials/$secret"
+    say removed "$credentials/$secret"
+  fi
+  write_drop_in
+  start
+}
+
+rollback() {
+  local old new
+  new=$(current previous || true) old=$(current venv || true)
+  [[ $new && -f $opt/releases/$new/.complete ]] || fail 'there is no release to go back to'
+  act point venv "$new"
+  act point previous "$old"
+  changed=yes
+  say release "$new, before it $old"
+  start
+}
+
+remove() {
+  if [[ -e $1 || -L $1 ]]; then
+    act rm -rf "$1"
+    say removed "$1"
+  fi
+}
+
+uninstall() {
+  if on_this_host && [[ -f $units/$UNIT ]]; then
+    act systemctl disable --now --quiet "$UNIT"
+  fi
+  for path in "$units/$UNIT" "$units/$UNIT.d" "$command" "$opt"; do
+    remove "$path"
+  done
+  if on_this_host; then
+    act systemctl daemon-reload
+  fi
+  if [[ $purge ]]; then
+    for path in "$env_file" "${env_file%.env}-operator.env" "$credentials"; do
+      remove "$path"
+    done
+    if [[ -z $root ]] && getent passwd "$NAME" >/dev/null; then
+      act userdel "$NAME"
+      say removed "user $NAME"
+    fi
+  else
+    say kept "$env_file and $credentials (--purge takes them, too)"
+  fi
+  echo 'What it wrote to Redis is still there: ledgers and decisions belong to the account, not to this host.'
+}
+
+parse "$@"
+"$action"

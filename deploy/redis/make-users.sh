@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX]` writes
+# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user.
+# Passwords that are there are kept, so that running it again changes none.
+set -euo pipefail
+umask 077
+
+(($# == 1 || $# == 2)) || {
+  sed -n '2,4s/^# //p' "$0" >&2
+  exit 2
+}
+folder=$1 prefix=${2:-quantum}
+[[ $prefix =~ ^[A-Za-z0-9_:-]{1,64}$ ]] || {
+  echo "make-users.sh: $prefix cannot be a key prefix" >&2
+  exit 2
+}
+users=$(sed "s/~quantum:/~$prefix:/g" "$(dirname "${BASH_SOURCE[0]}")/users.acl")
+nobody=$(printf '0%.0s' {1..64})
+
+mkdir -p "$folder"
+for user in p33 p33-gate p33-operator; do
+  password=$folder/$user.password
+  [[ -s $password ]] || head -c 32 /dev/urandom | base64 | tr -d '+/=\n' >"$password"
+  digest=$(tr -d '\n' <"$password" | sha256sum | cut -c1-64)
+  users=${users/"user $user on #$nobody"/"user $user on #$digest"}
+  echo "$password"
+done
+printf '%s\n' "$users" >"$folder/users.acl"
+echo "$folder/users.acl: add your other services' users to it, then 'user default off'"

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from actors.live_metrics import service_gauges
+from channels import Lease
+from tests.actors.status_rig import NOON_MS, StatusRig
+from tests.actors.test_metric_registry import values
+
+
+@pytest.fixture
+def rig() -> StatusRig:
+    made = StatusRig()
+    for gauge in service_gauges(
+        ready=lambda: made.source.readiness().ready,
+        lease=made.lease,
+        ban_sec=lambda: 12.5,
+        started=made.clock.now(),
+    ):
+        made.registry.show(gauge)
+    return made
+
+
+async def test_a_scrape_tells_what_is_true_at_that_moment(rig: StatusRig) -> None:
+    seen = await values(rig)
+    assert seen["p33_ready",] == 1
+    assert seen["p33_lease_held",] == 1
+    assert seen["p33_exchange_ban_seconds",] == 12.5
+    assert seen["p33_start_time_seconds",] == NOON_MS / 1000
+    rig.lease.send(Lease(None, "another"))
+    seen = await values(rig)
+    assert seen["p33_ready",] == 0
+    assert seen["p33_lease_held",] == 0
+
+
+async def test_a_name_is_shown_once(rig: StatusRig) -> None:
+    (first, *_) = service_gauges(
+        ready=lambda: True, lease=rig.lease, ban_sec=lambda: 0, started=rig.clock.now()
+    )
+    with pytest.raises(ValueError, match=first.name):
+        rig.registry.show(first)

@@ -1,0 +1,292 @@
+"""deploy/redis/users.acl: each user can do its work, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trio
+
+import store
+from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate
+from simulator import running
+from tests.deploy.guarded_redis import DEPLOY, GuardedRedis, guarded_redis
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.surroundings import environment, small_exchange, trade
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.system_tools
+
+#: What these tests are about does not hang on how fast the machine is.
+PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60", "P33_STALE_THRESHOLD_SEC": "25"}
+WITHIN_SEC = 20.0
+SIGNING_KEY = "a key that only service and gate know"
+_CALLED = re.compile(r"redis\.p?call\('([A-Z]+)'")
+_SENT = re.compile(r"""(?:command\(\s*|\(\s*\n?\s*)"([A-Z]{3,})",""")
+
+
+@pytest.fixture
+def guarded(system_redis: Path, tmp_path: Path) -> Iterator[GuardedRedis]:
+    with guarded_redis(system_redis, tmp_path) as server:
+        yield server
+
+
+def refused_by_rights(server: GuardedRedis) -> list[dict[str, Any]]:
+    """What Redis refused for want of a right. A client may say what library it is, or not."""
+    return [line for line in server.admin().acl_log() if line["object"] != "client|setinfo"]
+
+
+def publish_universe(admin: Any, symbols: list[str]) -> None:
+    listed = json.dumps({"asof_epoch": int(time.time()), "symbols": symbols})
+    admin.set("quantum:cfg:universe:active", listed)
+    admin.set("quantum:cfg:universe:last_ok", listed)
+    meta = {"stale": "0", "count": len(symbols), "asof_epoch": int(time.time()), "error": ""}
+    admin.hset("quantum:cfg:universe:meta", mapping=meta)
+
+
+def governor_agrees(admin: Any, plan_id: str, symbol: str) -> None:
+    text = json.dumps({"plan_id": plan_id, "symbol": symbol, "granted": True})
+    admin.set(f"quantum:permit:{plan_id}", text, ex=60)
+
+
+async def pass_the_gate(server: GuardedRedis, plan_id: str, symbol: str) -> Granted:
+    """Consume both permits, as an executor that may do nothing else."""
+    rules = GateRules(consumer="executor", signing_key=SIGNING_KEY)
+
+    def acquire() -> object:
+        with PermitGate(server.url("p33-gate"), rules) as gate:
+            return gate.acquire(plan_id, symbol, [GOVERNOR, P33], timeout_sec=WITHIN_SEC)
+
+    answer = await trio.to_thread.run_sync(acquire)
+    assert isinstance(answer, Granted), answer
+    return answer
+
+
+async def test_the_service_decides_books_and_takes_over_with_its_own_rights_alone(
+    guarded: GuardedRedis,
+) -> None:
+    admin = guarded.admin()
+    publish_universe(admin, ["BTCUSDT", "ETHUSDT", "SOLUSDT"])
+    admin.xadd("quantum:stream:trade.intent", {"symbol": "LINKUSDT"})
+    pipeline = Pipeline(guarded.url("test-admin"))
+    async with running(small_exchange()) as simulator:
+        trade(simulator.exchange, "SOLUSDT", "BUY", "3")  # to be adopted
+        settings = {
+            "P33_ALLOWLIST_SOURCE": "universe",
+            "P33_PERMIT_SIGNING_KEY": SIGNING_KEY,
+            **PATIENT,
+        }
+        environ = environment(guarded.url("p33"), simulator, settings)
+        admin.acl_log_reset()
+        async with daemon_process(environ) as first:
+            await first.ready()
+            # Opened, through the gate, executed, booked.
+            governor_agrees(admin, "open", "BTCUSDT")
+            pipeline.publish_plan("open", entry("BTCUSDT", "0.05"))
+            assert (await pass_the_gate(guarded, "open", "BTCUSDT")).terms
+            order = trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
+            pipeline.publish_result(executed("open", "BTCUSDT", order.order_id, "BUY", order.executed))
+            await pipeline.ledger_reaches("BTCUSDT", "0.05", WITHIN_SEC)
+            # Refused for a hold; skipped; unreadable; a result that nobody can book; a release.
+            admin.set("quantum:reconcile:hold:SOLUSDT", "1", ex=300)
+            answer = await pipeline.ask("held", full_close("SOLUSDT"), WITHIN_SEC)
+            assert answer["reason"] == "reconcile_hold_active"
+            admin.set("quantum:cooldown:last_exec_ts:ETHUSDT", str(int(time.time() * 1000)))
+            await pipeline.ask("second", entry("ETHUSDT", "0.5"), WITHIN_SEC)
+            pipeline.publish_result({"plan_id": "second", "symbol": "ETHUSDT", "executed": "False"})
+            pipeline.publish_plan("skipped", entry("ETHUSDT", "0.5") | {"decision": "SKIP"})
+            pipeline.publish(PLANS, {"symbol": "ETHUSDT"})
+            pipeline.publish_result({"plan_id": "x", "symbol": "ETHUSDT", "executed": "True"})
+            # Something that is no result of ours.
+            trade(simulator.exchange, "LTCUSDT", "BUY", "1")
+            await pipeline.nothing_pends(PLANS, RESULTS, within_sec=WITHIN_SEC)
+            events = {fields["event"] for _, fields in pipeline.entries(EVENTS)}
+            assert "LEDGER_ADOPTED" in events
+            # What a dead instance was given and did not answer.
+            first.process.send_signal(signal.SIGSTOP)
+            await until(lambda: not admin.exists("quantum:p33:lease"), "the lease ends", WITHIN_SEC)
+            pipeline.publish_plan("close", full_close("BTCUSDT"))
+            first.process.kill()
+            async with daemon_process(environ | {"P33_INSTANCE": "second"}) as second:
+                url = await second.ready()
+                assert (await pipeline.permit("close", WITHIN_SEC))["plan_id"] == "close"
+                await pipeline.nothing_pends(PLANS, RESULTS, within_sec=WITHIN_SEC)
+                await look_at_everything(url)
+                assert await second.stop(signal.SIGTERM) == 0
+        assert refused_by_rights(guarded) == []
+
+
+async def test_an_operators_commands_need_no_more_than_the_operators_rights(guarded: GuardedRedis) -> None:
+    pipeline = Pipeline(guarded.url("test-admin"))
+    async with running(small_exchange()) as simulator:
+        environ = environment(guarded.url("p33"), simulator, PATIENT)
+        async with daemon_process(environ) as daemon:
+            url = await daemon.ready()
+            await pipeline.ask("asked-about", entry("BTCUSDT", "0.05"), WITHIN_SEC)
+            guarded.admin().acl_log_reset()
+            own = environ | {
+                "REDIS_URL": guarded.url("p33-operator"),
+                "P33_METRICS_PORT": url.rpartition(":")[2],
+            }
+            for command in ("check", "proof", "explain asked-about", "replay", "status --once"):
+                done = await trio.run_process(
+                    [sys.executable, "-m", "commands", *command.split(" ")],
+                    cwd=DEPLOY.parent,
+                    env=own,
+                    capture_stdout=True,
+                    capture_stderr=True,
+                    check=False,
+                )
+                said = (done.stdout + done.stderr).decode()
+                assert done.returncode == 0, said
+                assert refused_by_rights(guarded) == [], f"{command}: {said}"
+
+
+async def look_at_everything(url: str) -> None:
+    """What an operator's browser asks for; some of it reads Redis."""
+    import httpx
+
+    async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+        for path in ("/", "/status", "/metrics"):
+            assert (await client.get(path, follow_redirects=True, timeout=10)).status_code == 200
+
+
+def commands_of(server: GuardedRedis, user: str) -> set[str]:
+    """All commands that the user may use on anything."""
+    rights = server.admin().acl_getuser(user)
+    told = " ".join(rights["commands"]) + " ".join(map(str, rights["selectors"]))
+    return {name.upper() for name in re.findall(r"\+([a-z]+)", told)}
+
+
+def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: GuardedRedis) -> None:
+    folder = Path(store.__file__).parent
+    called = {name for lua in folder.glob("scripts/*.lua") for name in _CALLED.findall(lua.read_text())}
+    sent = {name for code in folder.glob("*.py") for name in _SENT.findall(code.read_text())}
+    assert {"HSET", "XADD", "XACK"} <= called
+    assert {"XREADGROUP", "INFO", "MGET"} <= sent
+    # By redis-py itself: scripts, whether the connection lives, which database. BLOCK is no command.
+    assert commands_of(guarded, "p33") == (called | sent | {"EVAL", "EVALSHA", "PING", "SELECT"}) - {"BLOCK"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FLUSHALL",
+        "KEYS *",
+        "SCAN 0",
+        "CONFIG GET *",
+        "CONFIG SET appendonly no",
+        "ACL LIST",
+        "SHUTDOWN",
+        "SAVE",
+        "SCRIPT FLUSH",
+        "CLIENT KILL TYPE normal",
+        "REPLICAOF NO ONE",
+        "SUBSCRIBE anything",
+        # Other services' work: plans, results, intents, holds, cooldowns, the Governor's permits.
+        "XADD quantum:stream:apply.plan * plan_id forged",
+        "XADD quantum:stream:apply.result * plan_id forged",
+        "XADD quantum:stream:trade.intent * symbol BTCUSDT",
+        "XTRIM quantum:stream:permit.audit MAXLEN 0",
+        "DEL quantum:stream:permit.audit",
+        "SET quantum:reconcile:hold:BTCUSDT 1",
+        "DEL quantum:reconcile:hold:BTCUSDT",
+        "SET quantum:cooldown:last_exec_ts:BTCUSDT 0",
+        "SET quantum:cfg:universe:active {}",
+        "SET quantum:permit:forged {}",
+        "DEL quantum:permit:p26:another",
+        "DEL quantum:permit_gate:consumed:again",
+        # Another account's.
+        "GET other:p33:lease",
+        "SET other:permit:p33:x {}",
+        "EVAL return(redis.call('SET','quantum:permit:forged','{}')) 0",
+    ],
+)
+def test_the_service_may_do_nothing_else(guarded: GuardedRedis, command: str) -> None:
+    refuses(guarded, "p33", command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SET quantum:permit:p33:forged {}",
+        "SET quantum:permit:forged {}",
+        "EVAL return(redis.call('SET','quantum:permit:p33:forged','{}')) 0",
+        "SET quantum:reconcile:hold:BTCUSDT 1",
+        "DEL quantum:reconcile:hold:BTCUSDT",
+        "DEL quantum:permit_gate:consumed:again",
+        "HSET quantum:position:ledger:BTCUSDT last_known_amt 0",
+        "XADD quantum:stream:apply.plan * plan_id forged",
+        "GET quantum:p33:lease",
+        "FLUSHALL",
+        "SCAN 0",
+    ],
+)
+def test_the_gate_may_consume_permits_and_not_write_them(guarded: GuardedRedis, command: str) -> None:
+    refuses(guarded, "p33-gate", command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SET quantum:permit:p33:forged {}",
+        "DEL quantum:permit:p33:x",
+        "HSET quantum:position:ledger:BTCUSDT last_known_amt 0",
+        "XADD quantum:stream:apply.result * plan_id forged",
+        "DEL quantum:stream:permit.audit",
+        "GET other:p33:lease",
+        "CONFIG SET appendonly no",
+        "ACL SETUSER p33 nopass",
+        "EVAL return(1) 0",
+        "FLUSHALL",
+        "KEYS *",
+    ],
+)
+def test_an_operators_commands_read_and_change_nothing(guarded: GuardedRedis, command: str) -> None:
+    refuses(guarded, "p33-operator", command)
+
+
+def refuses(server: GuardedRedis, user: str, command: str) -> None:
+    client = server.client(user)
+    with pytest.raises(redis.ResponseError):
+        client.execute_command(*command.split(" "))
+    admin = server.admin()
+    assert [line["username"] for line in admin.acl_log() if line["object"] != "client|setinfo"] == [user]
+    assert admin.dbsize() == 0
+
+
+def test_as_shipped_nobody_can_log_in() -> None:
+    users = (DEPLOY / "redis" / "users.acl").read_text()
+    names = re.findall(r"^user (\S+) on #0{64} ", users, flags=re.M)
+    assert names == ["p33", "p33-gate", "p33-operator"]
+    assert len(users.splitlines()) == len(names)
+    assert "nopass" not in users
+    assert ">" not in users
+
+
+def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_stay(tmp_path: Path) -> None:
+    make = [str(DEPLOY / "redis" / "make-users.sh"), str(tmp_path / "secrets"), "other"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    first = (tmp_path / "secrets/users.acl").read_text()
+    assert "quantum" not in first
+    assert " ~other:p33:* " in first
+    for user in ("p33", "p33-gate", "p33-operator"):
+        path = tmp_path / f"secrets/{user}.password"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        password = path.read_text()
+        assert re.fullmatch(r"[A-Za-z0-9]{30,}", password)
+        assert f"user {user} on #{hashlib.sha256(password.encode()).hexdigest()} " in first
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    assert (tmp_path / "secrets/users.acl").read_text() == first

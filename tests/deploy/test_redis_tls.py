@@ -1,0 +1,135 @@
+"""TLS to Redis, with a throw-away certificate authority."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trustme
+
+from permit_gate import GOVERNOR, GateRules, Granted, PermitGate
+from simulator import RunningSimulator
+from tests.deploy.guarded_redis import PASSWORD, GuardedRedis, guarded_redis
+from tests.integration.conftest import simulator as simulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import Pipeline, entry
+from tests.integration.surroundings import environment, is_unready
+
+pytestmark = pytest.mark.system_tools
+
+WITHIN_SEC = 20.0
+
+
+class TlsRedis(msgspec.Struct, frozen=True):
+    """A Redis that is reached over TLS alone, and the files that make a client believe it."""
+
+    server: GuardedRedis
+    port: int
+    authority: Path
+    certificate: Path
+    key: Path
+
+    def url(self, *, host: str = "localhost", user: str = "p33", **options: Path | str) -> str:
+        told = "&".join(f"{name}={value}" for name, value in options.items())
+        login = f"{user}:{PASSWORD.replace(' ', '%20')}"
+        return f"rediss://{login}@{host}:{self.port}/0{'?' if told else ''}{told}"
+
+
+def tls_redis(program: Path, folder: Path, *options: str) -> Iterator[TlsRedis]:
+    authority = trustme.CA()
+    served = authority.issue_cert("localhost")
+    client = authority.issue_cert("position-state-brain")
+    paths = {name: folder / f"{name}.pem" for name in ("authority", "served", "client", "client_key")}
+    authority.cert_pem.write_to_path(str(paths["authority"]))
+    served.private_key_and_cert_chain_pem.write_to_path(str(paths["served"]))
+    client.cert_chain_pems[0].write_to_path(str(paths["client"]))
+    client.private_key_pem.write_to_path(str(paths["client_key"]))
+    port = free_port()
+    with guarded_redis(
+        program,
+        folder,
+        *("--tls-port", str(port), "--bind", "127.0.0.1"),
+        *("--tls-cert-file", str(paths["served"]), "--tls-key-file", str(paths["served"])),
+        *("--tls-ca-cert-file", str(paths["authority"])),
+        *options,
+    ) as server:
+        yield TlsRedis(server, port, paths["authority"], paths["client"], paths["client_key"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def tls(system_redis: Path, tmp_path: Path) -> Iterator[TlsRedis]:
+    yield from tls_redis(system_redis, tmp_path, "--tls-auth-clients", "no")
+
+
+@pytest.fixture
+def mutual_tls(system_redis: Path, tmp_path: Path) -> Iterator[TlsRedis]:
+    yield from tls_redis(system_redis, tmp_path, "--tls-auth-clients", "yes")
+
+
+async def test_plans_are_decided_over_tls_with_the_authority_that_the_url_names(
+    tls: TlsRedis, simulator: RunningSimulator
+) -> None:
+    url = tls.url(ssl_ca_certs=tls.authority)
+    async with daemon_process(environment(url, simulator, {"P33_PLAN_MAX_AGE_SEC": "60"})) as daemon:
+        await daemon.ready()
+        pipeline = Pipeline(tls.server.url("test-admin"))
+        answer = await pipeline.ask("over-tls", entry("BTCUSDT", "0.05"), WITHIN_SEC)
+        assert answer["allow"] is True
+        # Nothing but the host and the port of all that is in a log line.
+        assert PASSWORD not in daemon.output
+        assert str(tls.authority) not in daemon.output
+    assert pipeline.decisions() == {"over-tls": 1}
+
+
+async def test_a_server_of_an_authority_that_nobody_named_is_not_believed(
+    tls: TlsRedis, simulator: RunningSimulator
+) -> None:
+    async with daemon_process(environment(tls.url(), simulator, {})) as daemon:
+        await is_unready(await daemon.url(), "waiting for Redis", within_sec=WITHIN_SEC)
+        assert daemon.alive
+    assert tls.server.admin().dbsize() == 0
+
+
+async def test_a_server_by_another_name_than_its_certificates_is_not_believed(
+    tls: TlsRedis, simulator: RunningSimulator
+) -> None:
+    url = tls.url(host="127.0.0.1", ssl_ca_certs=tls.authority)
+    async with daemon_process(environment(url, simulator, {})) as daemon:
+        await is_unready(await daemon.url(), "waiting for Redis", within_sec=WITHIN_SEC)
+    assert tls.server.admin().dbsize() == 0
+
+
+async def test_a_server_that_asks_for_a_certificate_gets_ours(
+    mutual_tls: TlsRedis, simulator: RunningSimulator
+) -> None:
+    anonymous = mutual_tls.url(ssl_ca_certs=mutual_tls.authority)
+    async with daemon_process(environment(anonymous, simulator, {})) as daemon:
+        await is_unready(await daemon.url(), "waiting for Redis", within_sec=WITHIN_SEC)
+    known = mutual_tls.url(
+        ssl_ca_certs=mutual_tls.authority, ssl_certfile=mutual_tls.certificate, ssl_keyfile=mutual_tls.key
+    )
+    async with daemon_process(environment(known, simulator, {})) as daemon:
+        await daemon.ready()
+
+
+async def test_the_gate_speaks_tls_too(tls: TlsRedis) -> None:
+    permit = json.dumps({"plan_id": "x", "symbol": "BTCUSDT", "granted": True})
+    tls.server.admin().set("quantum:permit:x", permit)
+    url = tls.url(user="p33-gate", ssl_ca_certs=tls.authority)
+
+    def acquire() -> object:
+        with PermitGate(url, GateRules(consumer="executor")) as gate:
+            return gate.acquire("x", "BTCUSDT", [GOVERNOR], timeout_sec=WITHIN_SEC)
+
+    assert isinstance(await trio.to_thread.run_sync(acquire), Granted)

@@ -1,0 +1,149 @@
+"""What the documents say is there is there, and what is there they say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import yaml
+
+from actors.metric_catalogue import CATALOGUE
+from actors.readiness import ReadinessFacts, unready
+from brain.checks import CHECKS
+from brain.permit import Reason
+from channels import Flows
+from commands.command_line import parser
+from settings import VARIABLES
+from tests.docs.documents import DOCUMENTS, ROOT, blocks, headings, prose, section, table
+
+OPERATIONS, ARCHITECTURE = "docs/operations.md", "docs/architecture.md"
+ALLOWS = {
+    Reason.SANITY_CHECKS_PASSED,
+    Reason.OPEN_PERMIT_GRANTED,
+    Reason.RECONCILE_CLOSE_BYPASS,
+    Reason.NO_QUANTITY_CHANGE,
+}
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_SETTING = re.compile(r"\b(?:P33|REDIS|BINANCE)_[A-Z][A-Z0-9_]*\b")
+_METRIC = re.compile(r"\bp33_[a-z0-9_]+\b")
+_MAKE = re.compile(r"\bmake ([a-z]+)\b")
+#: Of the tests alone.
+_NO_SETTINGS = {"P33_TESTS_NEED_BROWSER", "P33_TESTS_NEED_SYSTEM_TOOLS"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    for target in _LINK.findall(prose(document)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (ROOT / document).parent / path if path else ROOT / document
+        assert found.exists(), target
+        if anchor:
+            assert anchor in headings(str(found.resolve().relative_to(ROOT))), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_setting_and_metric_that_is_named_exists(document: str) -> None:
+    settings = {variable.name for variable in VARIABLES}
+    settings |= {f"{variable.name}_FILE" for variable in VARIABLES if variable.kind.is_secret}
+    text = re.sub(r"_\*|_\W", " ", DOCUMENTS[document])
+    named = set(_SETTING.findall(text)) - _NO_SETTINGS
+    prefixes = {name for name in named if any(known.startswith(f"{name}_") for known in settings)}
+    assert named - settings - prefixes == set()
+    metrics = {each.name for each in CATALOGUE} | exposed_elsewhere()
+    assert set(_METRIC.findall(DOCUMENTS[document])) - metrics == set()
+
+
+def exposed_elsewhere() -> set[str]:
+    """Metrics that are views of live state."""
+    code = (ROOT / "actors/live_metrics.py").read_text() + (ROOT / "actors/metric_registry.py").read_text()
+    return set(re.findall(r'"(p33_\w+)"', code))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_that_is_shown_is_one(document: str) -> None:
+    text = DOCUMENTS[document]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    assert {name for code in code_of(document) for name in _MAKE.findall(code)} <= targets
+    known = parser()
+    for line in re.findall(r"^(?:sudo )?position-state-brain (.*?)(?:\s+#.*)?$", text, flags=re.M):
+        known.parse_args(shlex.split(line))
+
+
+def code_of(document: str) -> list[str]:
+    """Fenced blocks, and code within sentences."""
+    return [block.text for block in blocks(document)] + re.findall(r"`([^`\n]+)`", prose(document))
+
+
+def test_every_reason_to_deny_has_something_to_do_about_it() -> None:
+    told = table(section(OPERATIONS, "Why was it denied?"))
+    assert set(told) == {str(reason) for reason in set(Reason) - ALLOWS}
+    assert all(len(advice) > 40 for (advice,) in told.values())
+
+
+def test_every_alert_has_something_to_do_about_it() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/position-state-brain.rules.yml").read_text())
+    names = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    told = re.findall(
+        r"^### (P33\w+)\n(.{80,}?)(?=^#)", section(OPERATIONS, "Alerts") + "#", flags=re.M | re.S
+    )
+    assert [name for name, _ in told] == names
+
+
+def test_every_exit_code_is_told() -> None:
+    told = table(section(OPERATIONS, "Exit codes"))
+    assert {"0", "1", "78"} <= told.keys()
+
+
+def test_every_reason_not_to_be_ready_is_told() -> None:
+    told = prose(OPERATIONS)
+    worst = ReadinessFacts(
+        stopping=True,
+        waits=(("tree/ledger_writer", "Redis at here"),),
+        needed_actors=(("permit_evaluator", "backing_off"),),
+        lease=None,
+        symbols_known=None,
+        hedge_mode_known=False,
+        allowlist_known=False,
+        ledgers_adopted=False,
+        snapshots=0,
+        snapshots_fresh=0,
+        stale_threshold_sec=10,
+    )
+    for reason in unready(worst):
+        words = re.sub(r"Redis at .*", "Redis at …", reason).replace("backing off", "…")
+        assert f"`{words}`" in told, reason
+
+
+def test_the_architecture_names_every_actor_and_every_channel() -> None:
+    actors = table(section(ARCHITECTURE, "Actors"))
+    children = set(re.findall(r'_actor\(f?"(\w+?)(?:\{shard\})?"', (ROOT / "supervisor.py").read_text()))
+    assert {name.removesuffix("_N").removesuffix("_") for name in children} == {
+        name.removesuffix("_N") for name in actors
+    }
+    channels = {re.sub(r"_0$", "_N", channel.name) for channel in Flows(1).all()}
+    told = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
+    assert told == channels
+
+
+def test_the_architecture_tells_the_checks_in_their_order() -> None:
+    told = section(ARCHITECTURE, "A plan's way").replace("\n", " ")
+    order = re.search(r"first that denies decides: (.*?)\. Their", told)
+    assert order is not None
+    names = [re.sub(r" \(.*\)", "", name) for name in order[1].split(" → ")]
+    assert names == [check.name for check in CHECKS]
+
+
+def test_paths_in_the_repository_that_are_named_exist() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    named = {
+        code
+        for document in DOCUMENTS
+        for code in re.findall(r"`([a-z_]+/[\w./-]*)`", prose(document))
+        if code.partition("/")[0] in folders
+    }
+    assert len(named) > 20
+    ignored = set((ROOT / ".gitignore").read_text().split())
+    assert {path for path in named - ignored if not (ROOT / path).exists()} == set()

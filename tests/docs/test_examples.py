@@ -1,0 +1,156 @@
+"""The documents' examples, run one after another as a reader would."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trio
+
+from permit_gate import PermitGate, sign
+from simulator import MarketOrder, RunningSimulator
+from tests.deploy.conftest import system_redis as system_redis
+from tests.deploy.retrying import patiently
+from tests.docs.documents import DOCUMENTS, blocks
+from tests.docs.stage import build_stage, stage_environment
+from tests.integration.conftest import simulator as simulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import PLANS, RESULTS, Pipeline
+from tests.integration.surroundings import environment, trade
+from tests.integration.waiting import until
+
+OPERATIONS, INTEGRATION, PERMITS = "docs/operations.md", "docs/integration.md", "docs/permits.md"
+#: What is shown here does not hang on how fast the machine is.
+PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60", "P33_STALE_THRESHOLD_SEC": "25"}
+WITHIN_SEC = 20.0
+
+
+def test_every_example_is_run_by_one_of_the_tests_below() -> None:
+    run = {("sh", OPERATIONS), ("python", INTEGRATION), ("python", PERMITS)}
+    shown = {
+        (block.language, document)
+        for document in DOCUMENTS
+        for block in blocks(document)
+        if block.language in ("sh", "bash", "console", "shell", "python", "py")
+    }
+    assert shown == run
+
+
+async def test_what_integrators_copy_works(
+    redis_server: str, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_server)
+    # 1.2 s is for an executor, not for a machine that is busy with other tests.
+    monkeypatch.setattr(PermitGate.acquire, "__kwdefaults__", {"timeout_sec": WITHIN_SEC})
+    names: dict[str, Any] = {"send_order": trader(simulator)}
+    pipeline = Pipeline(redis_server)
+    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
+        await daemon.ready()
+        for block in blocks(INTEGRATION):
+            if block.language != "python":
+                continue
+            code = compile("\n" * (block.line - 1) + block.text, INTEGRATION, "exec")
+            await trio.to_thread.run_sync(exec, code, names)
+            await pipeline.nothing_pends(PLANS, RESULTS, within_sec=WITHIN_SEC)
+            await until(
+                lambda: (
+                    Decimal(pipeline.snapshot("BTCUSDT")["position_amt"])
+                    == simulator.exchange.position("BTCUSDT").amount
+                ),
+                "the snapshot follows the exchange",
+                WITHIN_SEC,
+            )
+    assert pipeline.decisions() == {"entry-1": 1, "exit-1": 1, "repair-1": 1}
+    assert pipeline.dead_letters(PLANS) + pipeline.dead_letters(RESULTS) == []
+
+
+def trader(simulator: RunningSimulator) -> Any:
+    """What stands for the reader's client of the exchange."""
+
+    def send_order(symbol: str, side: str, quantity: Decimal, *, reduce_only: bool) -> dict[str, object]:
+        order = MarketOrder(
+            symbol=symbol,
+            side="BUY" if side == "BUY" else "SELL",
+            quantity=quantity,
+            reduce_only=reduce_only,
+        )
+        placed = trio.from_thread.run_sync(simulator.exchange.place_market_order, order)
+        return {
+            "orderId": placed.order_id,
+            "side": side,
+            "status": "FILLED",
+            "executedQty": f"{placed.executed:f}",
+        }
+
+    return send_order
+
+
+def test_a_signature_is_checked_as_the_document_says() -> None:
+    (block,) = [block for block in blocks(PERMITS) if block.language == "python"]
+    text, key = b'{"plan_id":"x","allow":true}', b"key"
+    genuine = text[:-1] + f',"signature":"{sign(text, key)}"}}'.encode()
+    forged = genuine.replace(b"true", b"null")
+    for permit, expected in ((genuine, True), (forged, False)):
+        names: dict[str, Any] = {"re": re, "hmac": hmac, "permit": permit, "key": key}
+        exec(block.text, names)  # noqa: S102 - our own document
+        assert names["genuine"] is expected
+
+
+@pytest.fixture
+def own_redis(system_redis: Path, tmp_path: Path) -> Iterator[Path]:
+    """The socket of a Redis with a configuration file, as a package installs it, and its defaults."""
+    config, socket = tmp_path / "redis.conf", tmp_path / "redis.sock"
+    config.write_text(f"port 0\nunixsocket {socket}\ndir {tmp_path}\nlogfile redis.log\n")
+    process = subprocess.Popen([system_redis, config], stdin=subprocess.DEVNULL)  # noqa: S603
+    try:
+        patiently(lambda: redis.Redis(unix_socket_path=str(socket)).ping(), redis.ConnectionError)
+        yield socket
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+async def operated(own_redis: Path, simulator: RunningSimulator) -> AsyncIterator[dict[str, str]]:
+    """The environment of a service with a position and a denied plan, for its operator."""
+    environ = environment(f"unix://{own_redis}?db=0", simulator, PATIENT)
+    trade(simulator.exchange, "BTCUSDT", "BUY", "0.028")
+    async with daemon_process(environ) as daemon:
+        url = await daemon.ready()
+        pipeline = Pipeline(environ["REDIS_URL"])
+        await pipeline.ask("7f3a90c1-2b5d", {"symbol": "BTCUSDT", "decision": "EXECUTE"}, WITHIN_SEC)
+        yield {**environ, "P33_METRICS_PORT": url.rpartition(":")[2]}
+
+
+@pytest.mark.system_tools
+async def test_what_operators_copy_works(operated: dict[str, str], own_redis: Path, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{operated['P33_METRICS_PORT']}"
+    checkout = build_stage(tmp_path / "stage", url=url, socket=own_redis)
+    told = stage_environment(checkout, operated)
+    ran = 0
+    for block in blocks(OPERATIONS):
+        if block.language != "sh":
+            continue
+        # Every line by itself: with -e a pipe's or a condition's failure could hide.
+        for number, line in enumerate(block.text.splitlines(), block.line):
+            done = await trio.run_process(
+                ["bash", "-euo", "pipefail", "-c", line],
+                cwd=checkout,
+                env=told,
+                stdin=b"from a pipe\n",
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{OPERATIONS}:{number}: {line}\n" + (
+                done.stdout + done.stderr
+            ).decode(errors="replace")
+            ran += 1
+    assert ran > 30
