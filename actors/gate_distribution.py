@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import trio
@@ -27,6 +28,13 @@ class GateCounts(msgspec.Struct, frozen=True):
     deny_by_reason: dict[str, int]
 
 
+class GateStep(msgspec.Struct, frozen=True):
+    """Decisions by reason, of one step of a history."""
+
+    allowed: Mapping[str, int]
+    denied: Mapping[str, int]
+
+
 class GateDistribution:
     """Counts decisions. Made once by the wiring, so that a restarted evaluator goes on counting."""
 
@@ -35,10 +43,11 @@ class GateDistribution:
         self._allowed = SlidingCounts(_1_H_SEC)
         self._denied = SlidingCounts(_1_H_SEC)
 
-    def decided(self, decision: Decision) -> None:
-        """`decision` was committed now."""
-        counts = self._allowed if decision.allow else self._denied
-        counts.count(decision.reason.value, self._clock.now().monotonic_sec)
+    def decided(self, decisions: Iterable[Decision]) -> None:
+        """`decisions` were committed now."""
+        now_sec = self._clock.now().monotonic_sec
+        for (allow, reason), times in Counter((each.allow, each.reason) for each in decisions).items():
+            (self._allowed if allow else self._denied).count(reason.value, now_sec, times)
 
     def last_5_min(self) -> GateCounts:
         """Of the last 5 min; of the oldest 5 s some may be missing."""
@@ -51,6 +60,13 @@ class GateDistribution:
     def since_start(self) -> GateCounts:
         """Of all that this process has decided."""
         return _counts(self._allowed.since_start(), self._denied.since_start())
+
+    def history(self, step_sec: int, steps: int) -> list[GateStep]:
+        """The last `steps` of `step_sec` each (a multiple of 5, an hour in all at most), oldest first."""
+        now_sec = self._clock.now().monotonic_sec
+        allowed = self._allowed.steps(step_sec, steps, now_sec)
+        denied = self._denied.steps(step_sec, steps, now_sec)
+        return [GateStep(*both) for both in zip(allowed, denied, strict=True)]
 
     def line(self) -> str:
         """The last 5 min for the log: `P3.3 gate distribution 5m: allow=3 deny=1 reasons=no_position:1,…`."""

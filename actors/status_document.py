@@ -67,6 +67,39 @@ class GatesShown(GateCounts, frozen=True):
     last_1_h: GateCounts
 
 
+class WeightShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Request weight: ours of the last 60 s, and everybody's at this address in the exchange's minute."""
+
+    own_used: int
+    own_budget: int
+    address_used: int
+    address_limit: int
+    ban_left_sec: float | None
+
+
+class MismatchShown(msgspec.Struct, frozen=True):
+    """A symbol in which exchange and ledger differ by more than is tolerated; signed amounts as text.
+
+    `apart_sec`: for how long, as far as those who looked have seen.
+    """
+
+    symbol: str
+    exchange: str
+    ledger: str | None
+    apart_sec: float | None
+
+
+class LedgersShown(msgspec.Struct, frozen=True):
+    """How many ledgers are known, and those that differ from the exchange and go on doing so.
+
+    `in_flight` differ since less than 5 s: a fill is on the exchange before its result is booked.
+    """
+
+    count: int
+    in_flight: int
+    mismatches: list[MismatchShown]
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -101,6 +134,9 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     hedge_mode: bool | None
     ledgers_adopted: bool
     request_weight_used: int | None
+    weight: WeightShown
+    ledgers: LedgersShown
+    append_only: bool | None
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]

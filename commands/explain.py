@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import RedisError
 
-from commands.explanation import Explanation, explain_traces, symbol_of
 from commands.explanation_view import explanation_view
 from commands.plan_traces import look_for, reservation_of
 from commands.redis_reading import RedisReading, reading
 from commands.terminal import printable, show
+from explanation.explaining import Explanation, explain_traces, symbol_of
+from explanation.telling import told
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -56,4 +57,4 @@ def _print(explained: Explanation, *, as_json: bool) -> None:
     if as_json:
         print(_JSON.encode(explained).decode())
     else:
-        show(explanation_view(explained))
+        show(explanation_view(told(explained)))

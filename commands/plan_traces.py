@@ -1,73 +1,20 @@
-"""What Redis still knows of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
+"""Finds in Redis what is still known of one plan."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import msgspec
 from redis.exceptions import ResponseError
 
 from brain.booking import UnreadableRecordError, decode_open_permit
 from brain.permit import OpenPermit
-from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 from brain.plan_fields import read_plan
-from brain.plan_mark import PlanMark, Settled, decode_mark
+from brain.plan_mark import decode_mark
 from brain.published import published_fields
 from commands.redis_reading import Fields, RedisReading
+from explanation.traces import DeadLetter, PlanTraces, Published, Recorded
 from store.keys import GROUP
 
 _MOST_SIMILAR = 10
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """A plan's audit record, and the id of its entry, which tells when it was written (Redis's clock)."""
-
-    audit_id: str
-    entry_id: str
-    record: bytes
-
-
-class Published(msgspec.Struct, frozen=True):
-    """A plan's entry on `apply.plan`, what it reads as, and how far the consumer group has come with it."""
-
-    entry_id: str
-    fields: dict[str, str]
-    plan: Plan | SkippedPlan | MalformedPlan | UnanswerablePlan
-    progress: Literal["unread", "pending", "acknowledged"]
-    consumer: str | None = None
-    deliveries: int = 0
-    idle_sec: float = 0.0
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """An entry of `apply.plan.dead`: when it was set aside (its id), and why."""
-
-    id: str
-    error: str
-
-
-class PlanTraces(msgspec.Struct, frozen=True):
-    """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
-
-    `consumed_by` is the consumer that `permit_gate` remembers. `similar` are plan ids that begin like the one
-    asked for, when nothing was found of that.
-    """
-
-    plan_id: str
-    now_ms: int
-    recorded: Recorded | None
-    mark: PlanMark | Settled | None
-    permit: bytes | None
-    permit_ttl_ms: int | None
-    consumed_by: str | None
-    published: Published | None = None
-    dead_letters: tuple[DeadLetter, ...] = ()
-    similar: tuple[str, ...] = ()
-
-    @property
-    def found(self) -> bool:
-        """Whether there is any trace."""
-        return any((self.recorded, self.mark, self.permit, self.published, self.dead_letters))
 
 
 def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
@@ -89,8 +36,7 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
     permit = _string(redis, permit_key)
     ttl_ms = int(redis.client.pttl(permit_key)) if permit is not None else -1
     mark = _string(redis, keys.plan_mark(plan_id))
-    # permit_gate's own key: see docs/permits.md.
-    consumed_by = _string(redis, f"{keys.prefix}:permit_gate:consumed:{plan_id}")
+    consumed_by = _string(redis, keys.permit_consumer(plan_id))
     published, dead_letters = None, []
     if recorded is None:
         published = _published(redis, wanted, similar)

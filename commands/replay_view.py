@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from commands.compared_numbers import in_words
 from commands.replay_tally import Answer, Example, ReplayTally
 from commands.terminal import printable
+from explanation.compared_numbers import in_words
 
 
 def replay_view(

@@ -10,17 +10,30 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
+from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
+from actors.ledger_comparison import LedgerComparison
+from actors.live_page import LivePage
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
+from actors.page_source import PageSource
+from actors.recent_decisions import RecentDecisions
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
 from brain.allowlist import Allowlist, AllowlistSource
+from brain.case import Case
+from brain.decision import decide
 from brain.moment import Moment
+from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook, StreamStatus
+from exchange.weight_budget import WeightBudget
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory_store import MemoryStore
 from supervision import NodeStatus
+from tests.brain.cases import case
 
 NOON_MS = 1_790_000_000_000
 STALE_SEC = 10.0
@@ -81,6 +94,8 @@ class StatusRig:
             build_tag="1.2.3", clock=self.clock, book=self.book, channels=channels, logger=logger
         )
         self.gates = GateDistribution(self.clock)
+        self.budget = WeightBudget(self.clock, 1200)
+        self.comparison = LedgerComparison(Decimal("1.0"))
         self.source = StatusSource(
             clock=self.clock,
             build_tag="1.2.3",
@@ -100,11 +115,32 @@ class StatusRig:
             channels=channels,
             registry=self.registry,
             gates=self.gates,
+            budget=self.budget,
+            comparison=self.comparison,
         )
+        self.recent = RecentDecisions()
+        self.keys = Keys("quantum")
+        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
+        self.page_source = PageSource(
+            status=self.source,
+            book=self.book,
+            registry=self.registry,
+            gates=self.gates,
+            recent=self.recent,
+            comparison=self.comparison,
+            store=self.store,
+            clock=self.clock,
+            issued_by="1.2.3 here:8045",
+            cooldown_sec=15.0,
+        )
+        self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(
             events=self.events,
             registry=self.registry,
             status=self.source,
+            page=self.page,
+            clock=self.clock,
             address=self.address,
             bind="127.0.0.1",
             port=port,
@@ -128,6 +164,27 @@ class StatusRig:
             symbol, (leg,), Decimal(5), Decimal(61_000), NOON_MS, verified_at, VerifiedBy.REST
         )
         self.book.publish(0, BookEntry(snapshot, verified_at))
+
+    def decided(
+        self,
+        plan_id: str,
+        the_case: Case | None = None,
+        *,
+        decision: Decision | None = None,
+        symbol: str = "BTCUSDT",
+        latency_ms: int = 4,
+        fields: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        """A plan that was published `latency_ms` ago is answered now, as its case has it or by `decision`."""
+        if decision is None:
+            the_case = the_case or case()
+            decision = decide(the_case)
+        entry_id = f"{self.clock.now().wall_ms - latency_ms}-0"
+        answer = Answer(
+            entry_id, plan_id, symbol, decision, the_case, fields or {b"plan_id": plan_id.encode()}
+        )
+        self.gates.decided([decision])
+        self.recent.decided([(answer, latency_ms)])
 
     @property
     def log_lines(self) -> list[tuple[str, dict[str, object]]]:

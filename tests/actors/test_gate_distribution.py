@@ -23,9 +23,9 @@ async def test_decisions_are_counted_by_reason_lately_and_since_the_start(
 ) -> None:
     gates = GateDistribution(TrioClock(NOW_MS))
     for decision in (CLOSE, NO_POSITION, MALFORMED, MALFORMED):
-        gates.decided(decision)
+        gates.decided([decision])
     await trio.sleep(400)
-    gates.decided(OPEN)
+    gates.decided([OPEN])
     assert gates.last_5_min() == GateCounts(1, 0, {"open_permit_granted": 1}, {})
     everything = GateCounts(
         2,
@@ -49,7 +49,7 @@ async def test_the_log_tells_the_last_five_minutes_once_a_minute(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(GateReporter(gates, structlog.wrap_logger(log, processors=[])).run, heartbeat)
         for decision in (CLOSE, NO_POSITION, NO_POSITION):
-            gates.decided(decision)
+            gates.decided([decision])
         await trio.sleep(121)
         heartbeat.stopping.set()
     lines = [call.kwargs["event"] for call in log.calls]
@@ -62,3 +62,15 @@ async def test_the_log_tells_the_last_five_minutes_once_a_minute(
 async def test_the_line_of_a_quiet_time_says_so(autojump_clock: trio.testing.MockClock) -> None:
     line = GateDistribution(TrioClock(NOW_MS)).line()
     assert line == "P3.3 gate distribution 5m: allow=0 deny=0 reasons=-"
+
+
+async def test_the_history_tells_when_what_was_decided(autojump_clock: trio.testing.MockClock) -> None:
+    gates = GateDistribution(TrioClock(NOW_MS))
+    gates.decided([CLOSE])
+    await trio.sleep(10)
+    gates.decided([NO_POSITION])
+    gates.decided([MALFORMED])
+    steps = gates.history(5, 60)
+    assert (steps[-3].allowed, steps[-3].denied) == ({"sanity_checks_passed": 1}, {})
+    assert (steps[-1].allowed, steps[-1].denied) == ({}, {"no_position": 1, "malformed_plan": 1})
+    assert not any(step.allowed or step.denied for step in (*steps[:-3], steps[-2]))

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import httpx
 import pytest
 import trio
 import trio.testing
 from starlette.types import Receive, Scope, Send
 
+from actors.http_api import is_loopback
 from actors.http_server import HttpServer, open_listeners
+from page.rendering import ASSETS, asset
 from tests.actors.status_rig import StatusRig
 from tests.actors.test_metrics import serving
 
@@ -46,16 +50,91 @@ async def test_an_unknown_path_is_told_in_json() -> None:
             assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
-async def test_the_root_leads_to_status() -> None:
+PATHS = ("/", "/explanation", "/page/page.js", "/metrics", "/healthz", "/readyz", "/status")
+COSTLY = ("/", "/explanation", "/page/page.js", "/status")
+ALWAYS = ("/metrics", "/healthz", "/readyz")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing/here"])
+async def test_no_answer_may_be_embedded_or_run_anything_from_elsewhere(path: str) -> None:
     async with serving(StatusRig()) as client:
-        answer = await client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/status")
+        headers = (await client.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+async def test_assets_are_served_by_name_and_nothing_else() -> None:
+    async with serving(StatusRig()) as client:
+        for name, kind in ASSETS.items():
+            answer = await client.get(f"/page/{name}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+            assert answer.content == asset(name)
+        for name in ("head.html", "..%2frendering.py", "../../pyproject.toml", "%00", ""):
+            assert (await client.get(f"/page/{name}")).status_code == 404
+
+
+async def test_a_flood_is_refused_and_keeps_nobody_from_scraping() -> None:
+    async with serving(StatusRig()) as client:
+        statuses = Counter([(await client.get(COSTLY[n % 4])).status_code for n in range(200)])
+        assert statuses[429] == 80
+        refused = await client.get("/")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        for path in ALWAYS:
+            for _ in range(50):
+                assert (await client.get(path)).status_code == 200
+
+
+async def test_after_a_flood_the_page_comes_back() -> None:
+    rig = StatusRig()
+    async with serving(rig) as client:
+        while (await client.get("/")).status_code == 200:
+            pass
+        rig.clock.advance(1)
+        assert (await client.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost:8045", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1:8045", True),
+        ("[::1]:8045", True),
+        ("10.0.0.7", True),
+        ("evil.example", False),
+        ("localhost.evil.example:8045", False),
+        ("127.0.0.1.evil.example", False),
+        ("[::1].evil.example", False),
+        ("", False),
+    ],
+)
+async def test_names_that_others_give_out_are_not_this_machine(host: str, known: bool) -> None:
+    async with serving(StatusRig()) as client:
+        for path in COSTLY:
+            answer = await client.get(path, headers={"host": host})
+            assert (answer.status_code == 421) is not known
+        for path in ALWAYS:
+            assert (await client.get(path, headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("bind", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False),  # noqa: S104
+     ("10.0.0.7", False), ("::", False), ("brain.internal", False)],
+)  # fmt: skip
+def test_who_can_reach_an_address_is_told_by_the_address(bind: str, loopback: bool) -> None:
+    assert is_loopback(bind) is loopback
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_nothing_but_reading_is_allowed(method: str) -> None:
     async with serving(StatusRig()) as client:
-        for path in ("/", "/metrics", "/healthz", "/readyz", "/status"):
+        for path in PATHS:
             answer = await client.request(method, path)
             assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
             assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
@@ -63,7 +142,7 @@ async def test_nothing_but_reading_is_allowed(method: str) -> None:
 
 async def test_head_answers_like_get_without_a_body() -> None:
     async with serving(StatusRig()) as client:
-        for path in ("/metrics", "/healthz", "/readyz", "/status"):
+        for path in ("/", "/page/page.css", "/metrics", "/healthz", "/readyz", "/status"):
             answer = await client.head(path)
             assert (answer.status_code, answer.content) == (200, b"")
 
@@ -100,6 +179,20 @@ async def test_noise_ends_one_connection_and_no_other(noise: bytes) -> None:
     async with serving(StatusRig()) as client:
         await raw(client, noise, hang_up=True)
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = StatusRig()
+    monkeypatch.setattr(rig.page_source, "content", None)
+    async with serving(rig) as client:
+        rig.log.calls.clear()
+        for _ in range(2):
+            answer = await client.get("/")
+            assert (answer.status_code, answer.json()) == (500, {"error": "the log says why"})
+        assert (await client.get("/healthz")).status_code == 200
+    (level, line), *_ = rig.log_lines
+    assert (level, line["event"], line["path"]) == ("error", "HTTP request failed", "/")
+    assert isinstance(line["exc_info"], TypeError)
 
 
 async def test_what_breaks_the_protocol_library_breaks_one_connection() -> None:

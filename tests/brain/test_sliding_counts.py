@@ -51,3 +51,25 @@ def test_a_window_holds_nothing_older_and_at_most_five_seconds_less(
     told = counts.within(window_sec, now_sec)
     assert told <= Counter(name for at, name in moments if at > now_sec - window_sec)
     assert told >= Counter(name for at, name in moments if at > now_sec - window_sec + 5)
+
+
+def test_a_history_in_steps_has_every_count_in_its_place() -> None:
+    counts = SlidingCounts(HOUR_SEC)
+    counts.count("oldest", 1000)
+    counts.count("old", 1004)
+    counts.count("old", 1005)
+    counts.count("new", 1295)
+    steps = counts.steps(5, 60, 1299)
+    assert len(steps) == 60
+    assert (steps[0], steps[1], steps[59]) == ({"oldest": 1, "old": 1}, {"old": 1}, {"new": 1})
+    assert not any(steps[2:59])
+    assert counts.steps(5, 60, 1300)[0] == {"old": 1}
+
+
+def test_a_history_in_longer_steps_adds_up_to_the_same() -> None:
+    counts = SlidingCounts(HOUR_SEC)
+    for second in range(0, HOUR_SEC, 7):
+        counts.count("no_position", second)
+    steps = counts.steps(60, 60, HOUR_SEC - 1)
+    assert sum(step["no_position"] for step in steps) == len(range(0, HOUR_SEC, 7))
+    assert {step["no_position"] for step in steps} == {8, 9}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from brain.case import Case
 from brain.decision import evaluation_failed, trail
-from commands.compared_numbers import _PHRASES, in_words, value_text
+from explanation.compared_numbers import _PHRASES, in_words, value_text
 from tests.brain.strategies import cases
 
 

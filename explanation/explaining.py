@@ -1,4 +1,4 @@
-"""Why a plan was answered as it was, put together from what Redis knows of it. No I/O."""
+"""Why a plan was answered as it was, put together from its traces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from brain.permit_text import (
 from brain.plan import SkippedPlan, UnanswerablePlan
 from brain.plan_mark import PlanMark
 from brain.reason_texts import REASON_TEXTS
-from commands.plan_traces import PlanTraces, Published
+from explanation.traces import PlanTraces, Published
 
 _FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service can."
 

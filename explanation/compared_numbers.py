@@ -18,6 +18,7 @@ _PHRASES = {
     "in_allowlist": "on the allowlist: {}",
     "may_close": "may close a position: {}",
     "trading": "trading: {}",
+    "exchange_known": "the exchange has told what it trades: {}",
     "hold": "held: {}",
     "snapshot": "known: {}",
     "snapshot_age_sec": "snapshot {} old",

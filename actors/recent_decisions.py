@@ -1,0 +1,54 @@
+"""The latest decisions, kept for those who look on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from actors.decision_writing import Answer
+
+#: More than are shown, so that one that somebody points at can still be explained when it has scrolled away.
+#: Some kilobytes each: two or three megabytes in all, 16 if every plan is as large as plans may be.
+_MOST = 500
+
+
+class RecentDecision(msgspec.Struct, frozen=True):
+    """An answer, and how long after its plan was published it was committed (Redis's clock)."""
+
+    answer: Answer
+    latency_ms: int
+
+    @property
+    def published_ms(self) -> int:
+        """When the plan was published (Redis's clock)."""
+        return int(self.answer.entry_id.partition("-")[0])
+
+    @property
+    def decided_ms(self) -> int:
+        """When the answer was committed (Redis's clock)."""
+        return self.published_ms + self.latency_ms
+
+
+class RecentDecisions:
+    """Remembers what was decided. Made once by the wiring, so that a restarted evaluator goes on with it.
+
+    A decision costs one append; nothing is worked out before somebody looks.
+    """
+
+    def __init__(self) -> None:
+        self._decided: deque[RecentDecision] = deque(maxlen=_MOST)
+
+    def decided(self, decided: Iterable[tuple[Answer, int]]) -> None:
+        """Answers that were committed, each with how long after its plan was published (ms)."""
+        self._decided.extend(itertools.starmap(RecentDecision, decided))
+
+    def newest(self, count: int) -> list[RecentDecision]:
+        """The latest `count`, the newest first."""
+        return list(itertools.islice(reversed(self._decided), count))
+
+    def of(self, plan_id: str) -> RecentDecision | None:
+        """The decision on a plan, while it is remembered."""
+        return next((seen for seen in self._decided if seen.answer.plan_id == plan_id), None)

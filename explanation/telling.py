@@ -1,0 +1,178 @@
+"""An explanation as text: what a person reads, in sections. Nothing in it can act on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from brain.case import Case
+from brain.decision import CheckResult, Outcome
+from brain.numbers import plain
+from brain.permit import OpenPermit
+from explanation.compared_numbers import in_words, value_text
+from explanation.explaining import Explanation
+from explanation.printable import printable
+
+_OUTCOMES = {Outcome.PASSED: "passed", Outcome.DENIED: "DENIED", Outcome.SKIPPED: "not for it"}
+_RULES = {
+    "stale_threshold_sec": "P33_STALE_THRESHOLD_SEC",
+    "cooldown_sec": "P33_COOLDOWN_SEC",
+    "qty_tolerance_pct": "P33_QTY_TOLERANCE_PCT",
+    "plan_max_age_sec": "P33_PLAN_MAX_AGE_SEC",
+    "decision_ttl_sec": "P33_DECISION_TTL_SEC",
+    "permit_ttl_sec": "P33_PERMIT_TTL",
+    "execution_grace_sec": "P33_EXECUTION_GRACE_SEC",
+}
+
+Row = tuple[str, str]
+
+
+class CheckTold(msgspec.Struct, frozen=True):
+    """A check that was reached: `outcome` says in a word what `result` is, `compared` the numbers."""
+
+    name: str
+    result: Outcome
+    outcome: str
+    compared: str
+    reason: str = ""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """The sections; those that are empty have nothing to tell. All of it is printable.
+
+    `answer` is ALLOW or DENY, or where there is no decision how far the plan has come; `order` is what may be
+    executed, such as `SELL 0.028`.
+    """
+
+    plan_id: str
+    symbol: str
+    decided: bool
+    allowed: bool
+    answer: str
+    reason: str
+    order: str
+    finding: str
+    advice: str
+    notes: tuple[str, ...]
+    when: tuple[Row, ...]
+    published: tuple[Row, ...]
+    checks: tuple[CheckTold, ...]
+    not_reached: tuple[str, ...]
+    based_on: tuple[Row, ...]
+    permit: tuple[Row, ...]
+
+
+def told(explained: Explanation) -> Told:
+    """Everything that there is to tell."""
+    decision = explained.decision
+    order = ""
+    if decision is not None and decision.allow and decision.quantity:
+        order = f"{decision.order_side} {plain(decision.quantity)}"
+    return Told(
+        plan_id=printable(explained.plan_id),
+        symbol=printable(explained.symbol or ""),
+        decided=decision is not None,
+        allowed=decision is not None and decision.allow,
+        answer=str(explained.state) if decision is None else "ALLOW" if decision.allow else "DENY",
+        reason="" if decision is None else decision.reason.value,
+        order=order,
+        finding=printable(explained.finding),
+        advice=printable(explained.advice),
+        notes=tuple(map(printable, explained.notes)),
+        when=_rows(_times(explained)),
+        published=_rows((name, value) for name, value in explained.fields.items() if name != "plan_id"),
+        checks=tuple(_reached(explained.checks)),
+        not_reached=tuple(check.name for check in explained.checks if check.outcome is Outcome.NOT_REACHED),
+        based_on=() if explained.case is None else _rows(_facts(explained.case)),
+        permit=_rows(_permit(explained)),
+    )
+
+
+def _rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple((printable(name), printable(value)) for name, value in rows)
+
+
+def _times(explained: Explanation) -> Iterator[Row]:
+    if explained.published_at:
+        yield "published", explained.published_at
+    if explained.decided_at:
+        after = explained.decided_after_ms
+        later = "" if after is None else f", {after} ms later"
+        yield "decided", f"{explained.decided_at}{later}, by {explained.issued_by or 'unknown'}"
+    for error in explained.dead_letters:
+        yield "set aside", error
+
+
+def _reached(checks: list[CheckResult]) -> Iterator[CheckTold]:
+    for check in checks:
+        if check.outcome is Outcome.NOT_REACHED:
+            return
+        yield CheckTold(
+            check.name,
+            check.outcome,
+            _OUTCOMES[check.outcome],
+            printable(in_words(check.compared)),
+            "" if check.reason is None else check.reason.value,
+        )
+
+
+def _facts(case: Case) -> Iterator[Row]:
+    snapshot = case.snapshot
+    if snapshot is None:
+        yield "exchange", "no snapshot"
+    else:
+        for row in snapshot.legs:
+            entered = f" at {plain(row.entry_price)}" if row.amount else ""
+            yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
+        doubt = "" if snapshot.believed else ", not believed since trust in the stream was lost"
+        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{doubt}"
+    ledger = case.ledger
+    if ledger.last_known_amt is None:
+        yield "ledger", "missing"
+    else:
+        told = msgspec.structs.asdict(ledger).items()
+        yield "ledger", ", ".join(f"{name} {value}" for name, value in told if value is not None)
+    yield "hold", "on" if case.hold else "none"
+    yield "cooldown key", case.cooldown_text or "none"
+    yield "open permits", "; ".join(map(_open_permit, case.open_permits)) or "none"
+    rules = case.symbol_rules
+    if rules is None:
+        yield "exchangeInfo", "does not know the symbol"
+    else:
+        trading = "trading" if rules.trading else "not trading"
+        yield (
+            "exchangeInfo",
+            f"{trading}, market step {plain(rules.market_step)}, minimum {plain(rules.market_min)}, "
+            f"maximum {plain(rules.market_max)}",
+        )
+    yield "allowlist", "has the symbol" if case.in_allowlist else "does not have the symbol"
+    yield "position mode", {True: "hedge", False: "one-way", None: "unknown"}[case.hedge_mode]
+    if case.redis_changed_ms:
+        yield "Redis changed", _time(case.redis_changed_ms)
+    settings = msgspec.structs.asdict(case.rules).items()
+    yield "settings", " ".join(f"{_RULES.get(name, name)}={value_text(value)}" for name, value in settings)
+
+
+def _open_permit(permit: OpenPermit) -> str:
+    return (
+        f"plan {permit.plan_id}: {permit.kind} {permit.order_side} {plain(permit.remaining)} on {permit.leg}"
+    )
+
+
+def _permit(explained: Explanation) -> Iterator[Row]:
+    if bytes(explained.permit) != b"null":
+        # The same members with a space between them, for lines to break at.
+        yield "as issued", msgspec.json.format(bytes(explained.permit), indent=0).decode()
+    now = explained.permit_now
+    signed = {None: "", True: ", signed", False: ", not signed"}[now.signed]
+    yield "now", f"{now.state}{signed}"
+    if explained.reservation is not None:
+        until = _time(explained.reservation.expires_ms)
+        yield "in flight", f"still counts for {plain(explained.reservation.remaining)}, until {until} at most"
+
+
+def _time(epoch_ms: int) -> str:
+    at = datetime.fromtimestamp(epoch_ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"

@@ -1,0 +1,61 @@
+"""What is known of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from brain.plan_mark import PlanMark, Settled
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A plan's audit record, and the id of its entry, which tells when it was written (Redis's clock)."""
+
+    audit_id: str
+    entry_id: str
+    record: bytes
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A plan's entry on `apply.plan`, what it reads as, and how far the consumer group has come with it."""
+
+    entry_id: str
+    fields: dict[str, str]
+    plan: Plan | SkippedPlan | MalformedPlan | UnanswerablePlan
+    progress: Literal["unread", "pending", "acknowledged"]
+    consumer: str | None = None
+    deliveries: int = 0
+    idle_sec: float = 0.0
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An entry of `apply.plan.dead`: when it was set aside (its id), and why."""
+
+    id: str
+    error: str
+
+
+class PlanTraces(msgspec.Struct, frozen=True):
+    """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
+
+    `consumed_by` is the consumer that `permit_gate` remembers. `similar` are plan ids that begin like the one
+    asked for, when nothing was found of that.
+    """
+
+    plan_id: str
+    now_ms: int
+    recorded: Recorded | None
+    mark: PlanMark | Settled | None
+    permit: bytes | None
+    permit_ttl_ms: int | None
+    consumed_by: str | None
+    published: Published | None = None
+    dead_letters: tuple[DeadLetter, ...] = ()
+    similar: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any trace."""
+        return any((self.recorded, self.mark, self.permit, self.published, self.dead_letters))

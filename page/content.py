@@ -1,0 +1,186 @@
+"""Everything that the page shows, as plain records. Moments are epoch milliseconds, durations seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Tone(StrEnum):
+    """How a thing is to be taken. ASIDE: in order, and somebody else's turn."""
+
+    GOOD = "good"
+    WATCH = "watch"
+    BAD = "bad"
+    ASIDE = "aside"
+
+
+class Overall(msgspec.Struct, frozen=True):
+    """The state of the whole in one line, and why it is so."""
+
+    tone: Tone
+    headline: str
+    reasons: tuple[str, ...]
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """A supervisor or actor with what is below it. `since_sec`: how long it has been in its state."""
+
+    name: str
+    state: str
+    tone: Tone
+    waiting_for: tuple[str, ...]
+    restarts: int
+    last_reason: str | None
+    since_sec: float | None
+    children: tuple[Actor, ...] = ()
+
+
+class SymbolAge(msgspec.Struct, frozen=True):
+    """A symbol's snapshot: how old it is, whether it is believed, and the signed amount if not flat."""
+
+    symbol: str
+    age_sec: float
+    believed: bool
+    amount: str | None
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """All snapshots by symbol."""
+
+    snapshots: tuple[SymbolAge, ...]
+    stale_threshold_sec: float
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """What the private stream is worth. `proof_sec`: how often it proves that it lives."""
+
+    trusted: bool
+    proven_age_sec: float | None
+    push_allowance_sec: float | None
+    connected_since: str | None
+    periods: int
+    losses: int
+    last_loss: str | None
+    last_lost_at: str | None
+
+
+class GateStep(msgspec.Struct, frozen=True):
+    """Decisions by reason, of one step of a history."""
+
+    allowed: Mapping[str, int]
+    denied: Mapping[str, int]
+
+
+class GateHistory(msgspec.Struct, frozen=True):
+    """Steps of `step_sec` each, oldest first; `title` says of what time, `short` the same for a column."""
+
+    title: str
+    short: str
+    step_sec: int
+    steps: tuple[GateStep, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision as a row. `order` is what may be executed, such as `SELL 0.028`."""
+
+    plan_id: str
+    symbol: str | None
+    allow: bool
+    reason: str
+    kind: str
+    order: str
+    decided_ms: int
+    latency_ms: int
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol in exchange and ledger, signed amounts as text; None where the ledger is not known.
+
+    `apart_sec` is how long they have been seen apart, None while they agree.
+    """
+
+    symbol: str
+    exchange: str
+    ledger: str | None
+    difference: str | None
+    apart_sec: float | None
+    tone: Tone
+
+
+class Holdings(msgspec.Struct, frozen=True):
+    """What is not flat, the `apart` mismatches first; `left_out` are rows that found no room."""
+
+    rows: tuple[Holding, ...]
+    apart: int
+    left_out: int
+    tolerance_pct: str
+
+
+class Restrained(msgspec.Struct, frozen=True):
+    """A symbol that may not be traded for now; `left_sec` is None for what does not end by itself."""
+
+    symbol: str
+    left_sec: float | None
+
+
+class Restraints(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds and cooldowns; `unread` says why there is nothing to be seen of them."""
+
+    holds: tuple[Restrained, ...]
+    cooldowns: tuple[Restrained, ...]
+    left_out: int
+    unread: str | None
+
+
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """Request weight: ours of the last 60 s, and everybody's at this address in the exchange's minute."""
+
+    own_used: int
+    own_budget: int
+    address_used: int
+    address_limit: int
+    ban_left_sec: float | None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting, secrets masked."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A channel: what waits in it, and what it dropped (None: its rule drops nothing)."""
+
+    name: str
+    depth: int
+    dropped: int | None
+
+
+class PageContent(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the service."""
+
+    as_of_ms: int
+    build_tag: str
+    instance: str
+    started_at: str
+    uptime_sec: float
+    overall: Overall
+    tree: Actor
+    ages: Ages
+    stream: Stream
+    gates: tuple[GateHistory, ...]
+    decided: tuple[Decided, ...]
+    latencies_ms: tuple[int, ...]
+    holdings: Holdings
+    restraints: Restraints
+    weight: Weight
+    lease_holder: str | None
+    lease_held: bool
+    allowlist: str
+    queues: tuple[Queue, ...]
+    settings: tuple[Setting, ...]

@@ -1,0 +1,119 @@
+"""Turns content into HTML, a part at a time, so that whoever asks can let others work in between."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from importlib.resources import files
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from explanation.printable import printable
+from explanation.telling import Told
+from page import words
+from page.content import PageContent
+from page.gate_chart import HEIGHT, WIDTH, gate_charts
+from page.heat_map import heat_map
+
+T = TypeVar("T")
+
+#: What a browser may do with the page: nothing but show it, with its own script and style.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+#: Served as they are, below `/page/`.
+ASSETS: Final = {
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_SECTIONS = ("gates", "ages", "decisions", "holdings", "connections", "tree", "restraints", "settings")
+#: As much as the log lines show.
+_PLAN_ID_SHOWN = 8
+
+
+class Page:
+    """The templates, read and compiled when this is made, which takes tens of milliseconds."""
+
+    def __init__(self) -> None:
+        environment = Environment(
+            loader=FunctionLoader(lambda name: files("page").joinpath("templates", name).read_text("utf-8")),
+            autoescape=True,
+            undefined=StrictUndefined,
+            finalize=_shown,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters.update(
+            duration=words.duration,
+            time_of_day=words.time_of_day,
+            moment=words.moment,
+            iso_moment=words.iso_moment,
+            link=_link,
+            short=_short,
+        )
+        self._head, self._foot = environment.get_template("head.html"), environment.get_template("foot.html")
+        self._sections: list[Template] = [environment.get_template(f"{name}.html") for name in _SECTIONS]
+        self._explanation = environment.get_template("explanation.html")
+        self._unexplained = environment.get_template("unexplained.html")
+
+    def document(self, content: PageContent) -> Iterator[str]:
+        """The page in parts, the longest of which takes about a millisecond."""
+        ages = yield from _resting(heat_map(content.ages))
+        yield self._head.render(content=content, ages=ages, latency=_latency(content.latencies_ms))
+        charts = yield from _resting(gate_charts(content.gates))
+        for section in self._sections:
+            yield section.render(content=content, ages=ages, gates=charts, width=WIDTH, height=HEIGHT)
+        yield self._foot.render()
+
+    def explanation(self, told: Told) -> str:
+        """Why a plan was answered as it was, as a document of its own."""
+        return self._explanation.render(told=told)
+
+    def unexplained(self, plan_id: str) -> str:
+        """The document for a plan of which nothing is remembered."""
+        return self._unexplained.render(plan_id=plan_id)
+
+
+def _resting(making: Generator[None, None, T]) -> Generator[str, None, T]:
+    """What comes of `making`, with an empty part for each of its rests."""
+    while True:
+        try:
+            next(making)
+        except StopIteration as made:
+            result: T = made.value
+            return result
+        yield ""
+
+
+def asset(name: str) -> bytes:
+    """The bytes of one of `ASSETS`."""
+    return files("page").joinpath("assets", name).read_bytes()
+
+
+def _shown(value: object) -> object:
+    """What is put out for a value: unknown is a dash, and what no screen shows is made visible."""
+    if value is None:
+        return "–"
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _link(plan_id: str) -> str:
+    return f"/explanation?plan={quote(plan_id, safe='')}"
+
+
+def _short(plan_id: str) -> str:
+    return plan_id if len(plan_id) <= _PLAN_ID_SHOWN else f"{plan_id[:_PLAN_ID_SHOWN]}…"
+
+
+def _latency(latencies_ms: Sequence[int]) -> tuple[int, int] | None:
+    """Median and 99th percentile."""
+    if not latencies_ms:
+        return None
+    ordered = sorted(latencies_ms)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) * 99 // 100, len(ordered) - 1)]

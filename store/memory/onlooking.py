@@ -1,0 +1,45 @@
+"""What onlookers read from the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.keys import Keys
+from store.memory.keyspace import Keyspace
+from store.memory.reads import field_at
+from store.records import Hold, PermitTraces, Restraints
+from store.stored_values import last_executions, read_text
+
+
+def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+    """As `OnlookerStore.restraints`."""
+    holds: list[Hold] = []
+    for symbol in symbols:
+        key = keys.hold(symbol)
+        if redis.kind(key) == "string":
+            life_ms = redis.ttl_ms(key)
+            holds.append(Hold(symbol, life_ms if life_ms >= 0 else None))
+    cooldowns = {symbol: read_text(_string(redis, keys.cooldown(symbol))) for symbol in symbols}
+    order_times = {symbol: field_at(redis, keys.ledger(symbol), "last_order_time_epoch") for symbol in booked}
+    return Restraints(redis.now_ms(), tuple(holds), last_executions(cooldowns, order_times))
+
+
+def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
+    """As `OnlookerStore.permit_traces`."""
+    permit = _string(redis, keys.permit(plan_id))
+    life_ms = redis.ttl_ms(keys.permit(plan_id))
+    reservation = None
+    if symbol is not None and redis.kind(keys.open_permits(symbol)) in ("hash", "none"):
+        reservation = field_at(redis, keys.open_permits(symbol), f"p:{plan_id}")
+    return PermitTraces(
+        redis.now_ms(),
+        permit,
+        life_ms if permit is not None and life_ms >= 0 else None,
+        read_text(_string(redis, keys.permit_consumer(plan_id))),
+        reservation,
+    )
+
+
+def _string(redis: Keyspace, key: str) -> bytes | None:
+    """A string's bytes; None also where the key is of another type."""
+    return redis.text(key) if redis.kind(key) == "string" else None

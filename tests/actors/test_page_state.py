@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.page_state import Looked, actor, overall
+from channels import Lease, StreamStatus
+from page.content import Holding, Holdings, Restraints, Tone, Weight
+from tests.actors.status_rig import StatusRig, node
+
+WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None)
+
+
+def trusted_rig() -> StatusRig:
+    rig = StatusRig()
+    now = rig.clock.now()
+    rig.stream.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
+    return rig
+
+
+def looked(rig: StatusRig, **changes: Any) -> Looked:
+    status = rig.source.status()
+    usual = Looked(
+        status,
+        actor(status.tree),
+        Holdings((), 0, 0, "1"),
+        Restraints(holds=(), cooldowns=(), left_out=0, unread=None),
+        WEIGHT,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def apart(symbol: str, apart_sec: float) -> Holding:
+    return Holding(
+        symbol=symbol, exchange="1", ledger="0", difference="1", apart_sec=apart_sec, tone=Tone.BAD
+    )
+
+
+async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
+    seen = overall(looked(trusted_rig()))
+    assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Deciding, and all is well", ())
+
+
+async def test_not_deciding_is_told_with_every_reason() -> None:
+    rig = trusted_rig()
+    rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
+    rig.ledgers_adopted.send(False)
+    seen = overall(looked(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    assert len(seen.reasons) == 2
+
+
+async def test_a_standby_is_in_order() -> None:
+    rig = trusted_rig()
+    rig.lease.send(Lease(None, "other:8045"))
+    seen = overall(looked(rig))
+    assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standing by")
+    assert "other:8045" in seen.reasons[0]
+    rig.ledgers_adopted.send(False)
+    assert overall(looked(rig)).tone is Tone.BAD
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"weight": msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)},
+            "the exchange takes no requests for 42 s",
+        ),
+        ({"weight": msgspec.structs.replace(WEIGHT, own_used=961)}, "961 of 1200 request weight is used"),
+        (
+            {"holdings": Holdings((apart("BTCUSDT", 5.0), apart("ETHUSDT", 4.9)), 2, 0, "1")},
+            "ledger and exchange differ for BTCUSDT",
+        ),
+        (
+            {"holdings": Holdings(tuple(apart(f"S{n}", 9.0) for n in range(5)), 5, 0, "1")},
+            "ledger and exchange differ for S0, S1, S2 and 2 more",
+        ),
+        (
+            {"restraints": Restraints(holds=(), cooldowns=(), left_out=0, unread="Redis: away")},
+            "holds and cooldowns could not be read: Redis: away",
+        ),
+        (
+            {"tree": actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=12.0)))},
+            "metrics was restarted 12 s ago: boom",
+        ),
+        (
+            {"tree": actor(node("brain", node("a", node("b", state="backing_off", last_reason="boom"))))},
+            "b has failed and is about to be started again: boom",
+        ),
+    ],
+)
+async def test_what_wants_looking_at_is_named(changes: dict[str, Any], told: str) -> None:
+    seen = overall(looked(trusted_rig(), **changes))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but one thing wants looking at")
+    assert seen.reasons == (told,)
+
+
+async def test_a_restart_of_long_ago_worries_nobody() -> None:
+    tree = actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=301.0)))
+    assert overall(looked(trusted_rig(), tree=tree)).tone is Tone.GOOD
+
+
+async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
+    rig = trusted_rig()
+    rig.publish("ETHUSDT", "0", age_sec=11.0)
+    rig.publish("SOLUSDT", "0", age_sec=1.0)
+    rig.stream.send(StreamStatus(1, losses=1, last_loss="no pong"))
+    seen = overall(looked(rig))
+    assert seen.headline == "Deciding, but 2 things want looking at"
+    assert seen.reasons == (
+        "the private stream is not trusted: no pong",
+        "1 of 3 snapshots are stale or not believed",
+    )
+
+
+async def test_a_redis_that_forgets_is_a_concern() -> None:
+    rig = trusted_rig()
+    seen = overall(looked(rig, status=rig.source.status(append_only=False)))
+    assert seen.reasons == (
+        "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
+    )
+    assert overall(looked(rig, status=rig.source.status(append_only=True))).tone is Tone.GOOD

@@ -1,0 +1,145 @@
+"""Takes the pictures in docs/images from a running demo: `make screenshots`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.terminal_theme import SVG_EXPORT_THEME
+from rich.text import Text
+
+from commands.progress import with_progress
+from tests.page.browser import Browser, BrowserMissingError, browser
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
+LARGEST_BYTES = 200_000
+
+#: Until the charts have something to show.
+_PLAYS_SEC = 200
+_URL = re.compile(r"http://127\.0\.0\.1:\d+/")
+_COLUMNS = 104
+_TERMINAL = """<!doctype html><meta charset="utf-8"><style>
+  body {{ margin: 0; background: #16181d; color: #e6e6e6; }}
+  pre {{ display: inline-block; margin: 0; padding: 22px 26px; }}
+  pre {{ font: 14px/1.35 "DejaVu Sans Mono", monospace; }}
+</style><pre>{code}</pre>"""
+
+
+@contextmanager
+def demo() -> Iterator[str]:
+    """A demo that plays; the address of its page."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "commands", "demo", "--seconds", "600"],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while True:
+                output.seek(0)
+                text = output.read()
+                if found := _URL.search(text):
+                    break
+                if process.poll() is not None:
+                    raise SystemExit(f"The demo ended: {text}")
+                time.sleep(0.2)
+            yield found[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def take(window: Browser, url: str) -> None:
+    """All pictures."""
+    page(window, url, "page-light", width=1200, height=960, scheme="light")
+    page(window, url, "page-dark", width=1200, height=960, scheme="dark")
+    page(window, url, "page-phone", width=360, height=900, scheme="light")
+    page(window, url, "page-phone-dark", width=360, height=900, scheme="dark")
+    window.look_like(width=1000, height=760, scheme="light")
+    window.open(url)
+    window.run("document.querySelector('tr.denied a[data-explain]').click()")
+    wait_until(window, "document.querySelector('#why').open")
+    keep(window, "explanation")
+    terminal(window, url)
+
+
+def page(
+    window: Browser, url: str, name: str, *, width: int, height: int, scheme: Literal["light", "dark"]
+) -> None:
+    """The upper part of the page on such a screen."""
+    window.look_like(width=width, height=height, scheme=scheme)
+    window.open(url)
+    wait_until(window, "document.querySelectorAll('.heat li').length > 500")
+    keep(window, name)
+
+
+def terminal(window: Browser, url: str) -> None:
+    """What `status --once` writes on a terminal."""
+    told = subprocess.run(  # noqa: S603 - this program's own command
+        [sys.executable, "-m", "commands", "status", "--once", "--url", url.rstrip("/")],
+        cwd=ROOT,
+        env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    console = Console(record=True, width=_COLUMNS, file=StringIO(), color_system="truecolor")
+    console.print(Text.from_ansi(f"$ position-state-brain status --once\n{told.rstrip()}"))
+    code = console.export_html(inline_styles=True, code_format="{code}", theme=SVG_EXPORT_THEME)
+    window.look_like(width=1000, height=900, scheme="dark")
+    window.open(f"data:text/html;base64,{b64encode(_TERMINAL.format(code=code).encode()).decode()}")
+    width, height = window.run(
+        "const box = document.querySelector('pre').getBoundingClientRect();"
+        "return [Math.ceil(box.width), Math.ceil(box.height)]"
+    )
+    window.look_like(width=max(width, 700), height=height, scheme="dark")
+    keep(window, "terminal")
+
+
+def wait_until(window: Browser, expression: str) -> None:
+    """Wait for the page to be so; SystemExit after half a minute."""
+    for _ in range(150):
+        if window.run(f"return {expression}"):
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"Never came true: {expression}")
+
+
+def keep(window: Browser, name: str) -> None:
+    """Write what the window shows; SystemExit when it is too large for a repository."""
+    path = IMAGES / f"{name}.png"
+    path.write_bytes(window.driver.get_screenshot_as_png())
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}  {size // 1000} kB")
+    if size > LARGEST_BYTES:
+        raise SystemExit(f"{path.name} is larger than {LARGEST_BYTES // 1000} kB")
+
+
+def main() -> None:
+    """Play, look, keep."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    try:
+        with browser() as window, demo() as url:
+            for _ in with_progress(range(_PLAYS_SEC), "The demo plays", _PLAYS_SEC, Console()):
+                time.sleep(1)
+            take(window, url)
+    except BrowserMissingError as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from brain.decision import Outcome
+from explanation.telling import CheckTold, Told
+from page.content import Actor, Ages, Holdings, Overall, Restrained, Restraints, Tone
+from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
+from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Reading(HTMLParser):
+    """The elements, attributes and texts of a document, as a browser would take it."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(document)
+        self.close()
+        self.unbalanced += self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open and self._open[-1] == tag:
+            self._open.pop()
+        else:
+            self.unbalanced.append(f"/{tag}")
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def read(document: str) -> Reading:
+    return Reading(document)
+
+
+def page_of(**changes: object) -> Reading:
+    return read("".join(Page().document(content(**changes))))
+
+
+def shape(reading: Reading) -> set[tuple[str, tuple[str, ...]]]:
+    """Which elements there are, with which attributes."""
+    return {(tag, tuple(sorted(attributes))) for tag, attributes in reading.elements}
+
+
+def test_the_page_is_well_formed_and_has_every_section() -> None:
+    reading = page_of()
+    assert reading.unbalanced == []
+    ids = [attributes["id"] for _, attributes in reading.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {
+        "overall", "figures", "gates", "decisions", "holdings", "ages", "stream", "weight", "tree",
+        "restraints", "settings", "queues",
+    } <= set(ids)  # fmt: skip
+
+
+def test_the_page_tells_what_it_was_given() -> None:
+    text = page_of().text
+    for told in (
+        "Deciding, and all is well",
+        "here:8045",
+        "180 allowed, 60 denied",
+        "sanity_checks_passed",
+        "SELL 0.028",
+        "1 symbols: oldest 0.40 s",
+        "trusted",
+        "permit_evaluator",
+        "40 of 1200",
+        "BINANCE_API_SECRET",
+        "they agree",
+    ):
+        assert told in text, told
+
+
+def test_hostile_text_makes_no_element_and_no_attribute() -> None:
+    """Whatever the texts are, the document has the very elements and attributes that harmless ones give."""
+    harmless = hostile_content(tuple(f"harmless{number}" for number in range(len(HOSTILE + INVISIBLE))))
+    expected = shape(read("".join(Page().document(harmless))))
+    reading = read("".join(Page().document(hostile_content())))
+    assert reading.unbalanced == []
+    assert shape(reading) == expected
+    for text in HOSTILE:
+        assert text in reading.text
+
+
+def test_nothing_that_cannot_be_seen_is_put_out() -> None:
+    document = "".join(Page().document(hostile_content()))
+    for text in INVISIBLE:
+        assert text not in document
+    assert all(character.isprintable() or character == "\n" for character in document)
+    assert "BTC\\u202eTDSU" in document
+
+
+@pytest.mark.parametrize("plan_id", [*HOSTILE, "a&plan=b", "../../x", "100%", "a+b c", "#?"])
+def test_a_link_leads_to_its_own_plan_whatever_its_name(plan_id: str) -> None:
+    reading = page_of(decided=(decided(plan_id),))
+    (link,) = [attributes["href"] for _, attributes in reading.elements if "data-explain" in attributes]
+    assert link is not None
+    parts = urlsplit(link)
+    assert (parts.scheme, parts.netloc, parts.path) == ("", "", "/explanation")
+    assert parse_qs(parts.query) == {"plan": [plan_id]}
+
+
+def test_the_page_asks_for_nothing_from_outside_and_runs_nothing_inline() -> None:
+    for document in ("".join(Page().document(content())), Page().unexplained("plan-1")):
+        for tag, attributes in read(document).elements:
+            assert "style" not in attributes and not any(name.startswith("on") for name in attributes)
+            assert tag != "style"
+            if tag == "script":
+                assert attributes["src"] == "/page/page.js"
+            for name in ("src", "href"):
+                target = attributes.get(name)
+                assert target is None or (target.startswith("/") and not target.startswith("//"))
+    for name in ASSETS:
+        text = asset(name).decode().replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in text and "https:" not in text and "@import" not in text
+
+
+def test_the_policy_allows_own_files_and_nothing_else() -> None:
+    rules = dict(rule.strip().split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split(";"))
+    assert rules.pop("default-src") == "'none'"
+    assert rules.pop("require-trusted-types-for") == "'script'"
+    assert set(rules.values()) == {"'none'", "'self'"}
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+def test_before_anything_is_known_the_page_says_so() -> None:
+    reading = page_of(
+        overall=Overall(Tone.BAD, "Not deciding", ("exchangeInfo was not read yet",)),
+        ages=Ages((), 10.0),
+        decided=(),
+        latencies_ms=(),
+        holdings=Holdings((), 0, 0, "1"),
+        lease_holder=None,
+        lease_held=False,
+    )
+    for told in (
+        "exchangeInfo was not read yet",
+        "There is no snapshot yet.",
+        "No plan was decided by this process yet.",
+        "Everything is flat.",
+        "no decision yet",
+    ):
+        assert told in reading.text
+
+
+def test_holds_cooldowns_and_what_could_not_be_read_are_told() -> None:
+    restraints = Restraints(
+        holds=(Restrained("BTCUSDT", 290.0), Restrained("ETHUSDT", None)),
+        cooldowns=(Restrained("SOLUSDT", 3.2),),
+        left_out=0,
+        unread=None,
+    )
+    text = page_of(restraints=restraints).text
+    assert "BTCUSDT held by P3.4 4 min 50 s" in text
+    assert "ETHUSDT held by P3.4 never" in text
+    assert "SOLUSDT cooldown 3.2 s" in text
+    unread = Restraints(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
+    assert "Redis: no answer" in page_of(restraints=unread).text
+
+
+def test_an_explanation_is_escaped_like_the_page() -> None:
+    def document(text: str) -> Reading:
+        pair = ((text, text),)
+        return read(
+            Page().explanation(
+                Told(
+                    plan_id=text,
+                    symbol=text,
+                    decided=True,
+                    allowed=False,
+                    answer="DENY",
+                    reason=text,
+                    order=text,
+                    finding=text,
+                    advice=text,
+                    notes=(text,),
+                    when=pair,
+                    published=pair,
+                    checks=(CheckTold(text, Outcome.DENIED, "DENIED", text, text),),
+                    not_reached=(text,),
+                    based_on=pair,
+                    permit=pair,
+                )
+            )
+        )
+
+    expected = shape(document("harmless"))
+    for text in HOSTILE:
+        reading = document(text)
+        assert reading.unbalanced == []
+        assert shape(reading) == expected
+        assert text in reading.text
+
+
+def test_the_tree_is_told_as_a_tree_with_restarts_and_why() -> None:
+    evaluator = Actor(
+        name="permit_evaluator",
+        state="backing off",
+        tone=Tone.BAD,
+        waiting_for=(),
+        restarts=2,
+        last_reason="KeyError: 'x'",
+        since_sec=0.4,
+    )
+    tree = msgspec.structs.replace(content().tree, restarts=1, children=(evaluator,))
+    document = "".join(Page().document(content(tree=tree)))
+    inner = document.index("permit_evaluator")
+    text = read(document).text
+    assert "position-state-brain running 12 s · 1 restart permit_evaluator" in text
+    assert "permit_evaluator backing off 0.40 s · 2 restarts last failure: KeyError: 'x'" in text
+    assert document.count("<ul", document.index('class="tree"'), inner) == 1
