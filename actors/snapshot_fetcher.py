@@ -79,15 +79,12 @@ class SnapshotFetcher:
         """Read one symbol for a decision that waits; what cannot be read is said, not retried."""
         why_not: str | None = None
         with trio.move_on_at(request.deadline_sec) as scope:
-            try:
-                read = await self._exchange.positions(request.symbol, priority=Priority.ON_DEMAND)
-            except ExchangeError as error:
-                why_not = str(error)
-            else:
-                if any(row.symbol == request.symbol for row in read.rows):
-                    self._known.apply_read(read, VerifiedBy.ONDEMAND)
-                else:
-                    why_not = "the exchange shows no position for this symbol"
+            # What changed while it was read is read once more: then it is known when it was so.
+            for _ in range(2):
+                why_not = await self._read_now(request.symbol)
+                if why_not is not None or self._known.undated_since(request.symbol) is None:
+                    break
+                why_not = "it changed each time while it was read"
         if scope.cancelled_caught:
             why_not = "no answer in time"
         status = "ok" if why_not is None else "error"
@@ -98,6 +95,17 @@ class SnapshotFetcher:
                 request.reply.send_nowait(why_not)
             except trio.BrokenResourceError:
                 self._log.debug("Nobody waits for the on-demand read any more", symbol=request.symbol)
+
+    async def _read_now(self, symbol: str) -> str | None:
+        """Read one symbol; why that gave nothing, else None."""
+        try:
+            read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)
+        except ExchangeError as error:
+            return str(error)
+        if not any(row.symbol == symbol for row in read.rows):
+            return "the exchange shows no position for this symbol"
+        self._known.apply_read(read, VerifiedBy.ONDEMAND)
+        return None
 
 
 async def _on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:

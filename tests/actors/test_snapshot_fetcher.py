@@ -283,6 +283,25 @@ async def test_an_on_demand_read_that_fails_says_why(
         assert await answer.receive() == why
 
 
+@pytest.mark.parametrize(("changes", "why"), [(1, None), (2, "it changed each time while it was read")])
+async def test_what_changes_during_an_on_demand_read_is_read_once_more(
+    rig: FetcherRig, autojump_clock: MockClock, changes: int, why: str | None
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.reads.clear()
+        reply, answer = trio.open_memory_channel[str | None](1)
+        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        for number in range(1, changes + 1):
+            await until(lambda number=number: rig.exchange.reads.count("BTCUSDT") == number, "a read")  # type: ignore[misc]
+            await trio.sleep(0.05)
+            rig.exchange.set("BTCUSDT", f"0.{number}")
+        assert await answer.receive() == why
+        assert rig.exchange.reads.count("BTCUSDT") == 2
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.1" if why is None else "0.5")
+
+
 async def test_what_redis_could_not_take_is_written_when_it_is_back(
     rig: FetcherRig, autojump_clock: MockClock
 ) -> None:
