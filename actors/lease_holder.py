@@ -6,13 +6,16 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from actors.redis_trouble import told
 from channels import LatestValue, Lease
-from store.errors import StoreUnavailableError
+from store.errors import StoreError
 from store.protocol import LeaseStore
 
 LEASE_TTL_SEC = 2.0
 RENEWAL_SEC = 0.5
-STANDBY_LOOK_SEC = 0.2
+#: Part of what a takeover takes, behind the TTL of a holder that has died.
+STANDBY_LOOK_SEC = 0.05
+_OUTAGE_PAUSE_SEC = 0.1
 
 
 class LeaseHolder:
@@ -40,27 +43,26 @@ class LeaseHolder:
     async def run(self, heartbeat: Heartbeat) -> None:
         """Hold the lease, or wait for it, until cancelled."""
         fence = self._lease.value.fence if self._lease.value else None
-        away = False
-        with heartbeat.idle():
-            while True:
-                try:
-                    fence = await self._hold(fence)
-                except StoreUnavailableError as error:
-                    if not away:
-                        self._log.warning(f"{self._redis} is away", error=str(error))
-                    away = True
-                    with heartbeat.waiting_for(self._redis):
-                        await trio.sleep(RENEWAL_SEC)
-                else:
-                    if away:
-                        self._log.info(f"{self._redis} is back")
-                    away = False
+        trouble = ""
+        while True:
+            try:
+                fence = await (self._hold_again(fence, trouble, heartbeat) if trouble else self._hold(fence))
+            except StoreError as error:
+                if not trouble:
+                    self._log.warning(f"{self._redis} is away", error=str(error))
+                trouble = told(self._redis, error)
+            else:
+                if trouble:
+                    self._log.info(f"{self._redis} is back")
+                trouble = ""
+                with heartbeat.idle():
                     await trio.sleep(STANDBY_LOOK_SEC if fence is None else RENEWAL_SEC)
 
-    async def release(self) -> None:
-        """Give the lease up, so that a standby need not wait for its TTL."""
-        if self._lease.value is not None and self._lease.value.fence is not None:
-            await self._store.release_lease(self._lease.value.fence)
+    async def _hold_again(self, fence: str | None, trouble: str, heartbeat: Heartbeat) -> str | None:
+        # Waiting until the answer is there: an attempt at a silent Redis takes longer than the pause before it.
+        with heartbeat.waiting_for(trouble):
+            await trio.sleep(_OUTAGE_PAUSE_SEC)
+            return await self._hold(fence)
 
     async def _hold(self, fence: str | None) -> str | None:
         reply = await self._store.hold_lease(self._instance, fence, round(LEASE_TTL_SEC * 1000))

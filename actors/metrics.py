@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
-from actors.http_api import application
+from actors.http_api import application, is_loopback
 from actors.http_server import HttpServer, listening_url, open_listeners
+from actors.live_page import LivePage
 from actors.metric_registry import MetricRegistry
+from actors.request_rates import RequestRate
 from actors.status_source import StatusSource
 from channels import DropOldest, LatestValue, MetricEvent
+from clock import Clock
 
 #: Decisions wait no longer for a burst of events than it takes to apply so many (about 1 ms).
 _EVENTS_AT_A_TIME = 500
+#: What is not for scrapes and probes: somebody who looks at the page asks every two seconds.
+_REQUESTS_PER_SEC, _BURST = 40.0, 120
 
 
 class Metrics:
-    """Drains the metric events into the registry, and serves `/metrics`, `/status` and the probes."""
+    """Drains the metric events into the registry; serves the page, `/metrics`, `/status` and the probes."""
 
     def __init__(
         self,
@@ -25,6 +32,8 @@ class Metrics:
         events: DropOldest[MetricEvent],
         registry: MetricRegistry,
         status: StatusSource,
+        page: LivePage,
+        clock: Clock,
         address: LatestValue[str],
         bind: str,
         port: int,
@@ -35,6 +44,8 @@ class Metrics:
         self._events = events
         self._registry = registry
         self._status = status
+        self._page = page
+        self._clock = clock
         self._address = address
         self._bind = bind
         self._port = port
@@ -43,23 +54,39 @@ class Metrics:
     async def run(self, heartbeat: Heartbeat) -> None:
         """Serve until cancelled, or asked to stop. Raises AddressUnusableError."""
         listeners = await open_listeners(self._bind, self._port)
-        server = HttpServer(application(self._registry, self._status), logger=self._logger)
+        app = application(
+            self._registry,
+            self._status,
+            self._page,
+            RequestRate(self._clock, per_sec=_REQUESTS_PER_SEC, burst=_BURST),
+            loopback=is_loopback(self._bind),
+            logger=self._logger,
+        )
+        server = HttpServer(app, logger=self._logger)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.serve, listeners)
             url = listening_url(listeners)
             self._address.send(url)
             self._logger.info("HTTP", address=url)
             nursery.start_soon(self._drain, heartbeat)
-            with heartbeat.strand() as strand, strand.idle():
-                await heartbeat.stopping.wait()
+            try:
+                with heartbeat.strand() as strand, strand.idle():
+                    await heartbeat.stopping.wait()
+            finally:
+                self._address.withdraw()
             nursery.cancel_scope.cancel()
 
     async def _drain(self, heartbeat: Heartbeat) -> None:
         while True:
             with heartbeat.idle():
-                events = await self._events.receive_all()
-            for number, event in enumerate(events, 1):
-                self._registry.apply(event)
-                if number % _EVENTS_AT_A_TIME == 0:
+                events = deque(await self._events.receive_all())
+            try:
+                while events:
+                    for _ in range(min(len(events), _EVENTS_AT_A_TIME)):
+                        self._registry.apply(events.popleft())
                     heartbeat.beat()
                     await trio.lowlevel.checkpoint()
+            finally:
+                # What is in hand when this actor fails is nowhere else any more.
+                for event in events:
+                    self._registry.apply(event)

@@ -6,9 +6,19 @@ from importlib import metadata
 
 from structlog.typing import FilteringBoundLogger
 
+from actors.metric_catalogue import ACTOR_FAILURES
 from channels import Count, DropOldest, MetricEvent
 from settings import Loaded, describe
-from supervision import ChildCrashed, ChildStarted, Escalated, SupervisionEvent
+from supervision import (
+    ChildCrashed,
+    ChildStalled,
+    ChildStarted,
+    Escalated,
+    RestartIntensityExceeded,
+    Returned,
+    Stalled,
+    SupervisionEvent,
+)
 
 
 def build_tag() -> str:
@@ -37,12 +47,15 @@ def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
 def report_supervision(
     metrics: DropOldest[MetricEvent], log: FilteringBoundLogger, event: SupervisionEvent
 ) -> None:
-    """Restarts in metrics and log."""
+    """Failures and restarts, with their reasons, in metrics and log."""
     match event:
         case ChildStarted(restart_number=number) if number > 0:
             metrics.send(Count("p33_actor_restarts_total", (event.name,)))
             log.warning("Actor restarted", actor=event.name, restart=number)
+        case ChildStalled(stall_limit_sec=limit_sec):
+            log.error("Actor makes no progress", actor=event.name, limit_sec=limit_sec)
         case ChildCrashed():
+            metrics.send(Count(ACTOR_FAILURES, (event.name, _kind(event.failure))))
             log.error(
                 "Actor failed",
                 actor=event.name,
@@ -52,3 +65,15 @@ def report_supervision(
             )
         case Escalated():
             log.critical("Restarting does not help", supervisor=event.name, reason=event.reason)
+
+
+def _kind(failure: Exception) -> str:
+    """How an actor or a group failed, in as many words as a metric's label may have."""
+    match failure:
+        case Stalled():
+            return "stalled"
+        case Returned():
+            return "returned"
+        case RestartIntensityExceeded():
+            return "gave_up"
+    return "crashed"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from actors.gate_distribution import GateDistribution
+from actors.ledger_comparison import SETTLES_SEC, LedgerComparison
 from actors.live_metrics import dropped
 from actors.metric_registry import MetricRegistry
 from actors.readiness import ReadinessFacts, unready
@@ -15,17 +16,21 @@ from actors.status_document import (
     ChannelShown,
     GatesShown,
     LeaseShown,
+    LedgersShown,
+    MismatchShown,
     Readiness,
     SettingShown,
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    WeightShown,
 )
 from brain.allowlist import Allowlist
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
 from clock import Clock
+from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
 
@@ -53,6 +58,8 @@ class StatusSource:
         channels: Sequence[Channel],
         registry: MetricRegistry,
         gates: GateDistribution,
+        budget: WeightBudget,
+        comparison: LedgerComparison,
     ) -> None:
         """`needed_actors`: names of children without which no plan is decided. Uptime counts from here."""
         self._clock = clock
@@ -73,6 +80,8 @@ class StatusSource:
         self._channels = channels
         self._registry = registry
         self._gate_distribution = gates
+        self._budget = budget
+        self._comparison = comparison
         self._started = clock.now()
 
     def readiness(self) -> Readiness:
@@ -81,8 +90,8 @@ class StatusSource:
         reasons = self._unready(tree, self._snapshots(self._clock.now()))
         return Readiness(not reasons, reasons)
 
-    def status(self) -> StatusDocument:
-        """Everything, as of now."""
+    def status(self, *, append_only: bool | None = None) -> StatusDocument:
+        """Everything, as of now. `append_only`: whether Redis keeps an append-only file, None: unknown."""
         now = self._clock.now()
         tree = self._tree_status()
         snapshots = self._snapshots(now)
@@ -107,6 +116,9 @@ class StatusSource:
             hedge_mode=self._hedge_mode.value,
             ledgers_adopted=bool(self._ledgers_adopted.value),
             request_weight_used=None if weight is None else round(weight),
+            weight=self._weight(now),
+            ledgers=self._ledgers(now),
+            append_only=append_only,
             gates=self._gates(),
             channels=[
                 ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
@@ -165,6 +177,31 @@ class StatusSource:
             last_loss=told.last_loss,
             last_lost_at=_iso_or_none(told.last_lost_at),
         )
+
+    def _weight(self, now: Moment) -> WeightShown:
+        budget, banned_until = self._budget, self._budget.banned_until
+        left_sec = None if banned_until is None else banned_until.monotonic_sec - now.monotonic_sec
+        return WeightShown(
+            own_used=budget.own_used,
+            own_budget=budget.share_per_min,
+            address_used=budget.address_used,
+            address_limit=budget.address_limit_per_min,
+            ban_left_sec=left_sec,
+        )
+
+    def _ledgers(self, now: Moment) -> LedgersShown:
+        known = self._registry.symbol_values("p33_ledger_amt")
+        snapshots = [
+            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
+        ]
+        holdings = self._comparison.compare(snapshots, known, now)
+        mismatches = [
+            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
+            for row in holdings.rows
+            if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
+        ]
+        in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
+        return LedgersShown(len(known), in_flight, mismatches)
 
     def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
         allowlist = self._allowlist.value

@@ -126,7 +126,8 @@ class UserStream:
                         refusal = error
                         self._logger.warning("private stream: not connected", error=str(error))
         finally:
-            self._lose("the actor was stopped")
+            stopping = heartbeat.stopping.is_set()
+            self._lose("the service is stopping" if stopping else "the actor was stopped", meant=stopping)
         return refusal
 
     def _pause_sec(self, failures: int, refusal: ExchangeError | None) -> float:
@@ -268,8 +269,8 @@ class UserStream:
         self._tell(proven_as_of=as_of, allowance_sec=allowance_sec)
         self._to_all_shards(StreamProven(self._status.epoch, as_of))
 
-    def _lose(self, why: str) -> None:
-        """End the period, if there is one: from now on silence means nothing."""
+    def _lose(self, why: str, *, meant: bool = False) -> None:
+        """End the period, if there is one: from now on silence means nothing. `meant`: as it should be."""
         self._period.cancel()
         if self._current is None:
             return
@@ -285,7 +286,8 @@ class UserStream:
             last_loss=why,
             last_lost_at=now,
         )
-        self._logger.warning("private stream: lost", why=why, epoch=self._status.epoch)
+        say = self._logger.info if meant else self._logger.warning
+        say("private stream: lost", why=why, epoch=self._status.epoch)
 
     def _to_all_shards(self, message: StreamConnected | StreamProven | StreamLost) -> None:
         for inbox in self._shards:

@@ -30,6 +30,10 @@ class LatestValue(Generic[T]):
         self.value = value
         self._readers.unpark_all()
 
+    def withdraw(self) -> None:
+        """What was sent no longer holds: readers wait for another value."""
+        self.value = None
+
     async def get(self) -> T:
         """The latest value, waiting for the first one if there is none yet."""
         while self.value is None:

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import structlog
 import trio
 
 import settings
 import supervisor
+from commands.collector import spare_the_collector
 from commands.logs import configure
 from supervision import RestartIntensityExceeded
+from supervision.systemd import NotifySocket
 
 _EXIT_FAILURE = 1
 
 
 def run(environ: Mapping[str, str]) -> int:
-    """Run the service as `environ` says, until SIGTERM or SIGINT.
+    """Run the service as `environ` says, until SIGTERM or SIGINT; 0 after a clean stop.
 
     Raises SettingsError before anything runs. 1: restarting actors did not help; systemd restarts us.
     """
     loaded = settings.load(environ)
     loaded.settings.require_credentials()
-    configure(loaded.settings.log_level, loaded.settings.log_format)
+    finish_log = configure(
+        loaded.settings.log_level,
+        loaded.settings.log_format,
+        journal_stream=environ.get("JOURNAL_STREAM", ""),
+    )
     log = structlog.get_logger()
-    try:
-        trio.run(supervisor.serve, loaded, log)
-    except* RestartIntensityExceeded as group:
-        log.critical("Giving up", reason=str(_leaf(group)))
-        return_code = _EXIT_FAILURE
-    else:
-        return_code = 0
+    with NotifySocket.from_environ(environ, os.getpid()) or nullcontext() as notify_socket:
+        spare_the_collector()
+        try:
+            trio.run(supervisor.serve, loaded, log, notify_socket)
+        except* RestartIntensityExceeded as group:
+            log.critical("Giving up", reason=str(_leaf(group)))
+            return_code = _EXIT_FAILURE
+        else:
+            return_code = 0
+        finally:
+            finish_log()
     return return_code
 
 

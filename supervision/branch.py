@@ -75,7 +75,7 @@ class Branch(Node):
 
     def status(self, now_sec: float) -> NodeStatus:
         return NodeStatus(
-            name=self._name,
+            name=self.name,
             state=self._state,
             waiting_for=(),
             restarts=self._restarts,
@@ -84,8 +84,13 @@ class Branch(Node):
             children=tuple(node.status(now_sec) for node in self._nodes),
         )
 
-    def progressing(self, now_sec: float) -> bool:
-        return all(node.progressing(now_sec) for node in self._nodes)
+    def stalled(self, now_sec: float) -> list[str]:
+        return [path for node in self._nodes for path in node.stalled(now_sec)]
+
+    def note_ended_with(self, other: str) -> None:
+        super().note_ended_with(other)
+        for node in self._nodes:
+            node.note_ended_with(other)
 
     def waiting(self) -> list[tuple[str, str]]:
         return [wait for node in self._nodes for wait in node.waiting()]
@@ -103,6 +108,8 @@ class Branch(Node):
                     restart_delay_sec = self._judge(head, await head.incarnate(head_begun))
                     if restart_delay_sec is not None:
                         await _stop_in_reverse(rest)
+                        for node in rest:
+                            node.note_ended_with(head.name)
                 if restart_delay_sec is None:
                     break
                 with trio.move_on_after(restart_delay_sec):
@@ -142,6 +149,9 @@ class Branch(Node):
         )
         self._given_up.__cause__ = failure
         self._report(Escalated(path=self.path, child=node.path, reason=reason_of(failure)))
+        for other in self._nodes:
+            if other is not node:
+                other.note_ended_with(self.name)
         self._scope.cancel()
 
 

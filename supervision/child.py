@@ -8,6 +8,9 @@ from supervision.heartbeat import Heartbeat
 from supervision.node import Node, Report
 from supervision.specs import ChildSpec
 
+#: A look that comes so much later than was asked for says nothing of the child.
+_STOOD_STILL_SEC = 1.0
+
 
 class Child(Node):
     """The place of one `ChildSpec`."""
@@ -49,13 +52,17 @@ class Child(Node):
             raise Returned("returned, though permanent")
 
     async def stop(self) -> None:
-        """Ask the actor to end, cancel it after its grace; returns when it has ended."""
+        """Ask the actor to end, cancel it after its grace; returns when it has ended.
+
+        One that waits for a dependency is cancelled at once: it cannot finish what is in hand before that
+        comes, which may be never.
+        """
         heartbeat, scope, over = self._heartbeat, self._scope, self._over
         if heartbeat is None:
             return
         heartbeat.stopping.set()
         self._become("stopping")
-        with trio.move_on_after(self._spec.stop_grace_sec):
+        with trio.move_on_after(0.0 if heartbeat.awaiting else self._spec.stop_grace_sec):
             await over.wait()
         scope.cancel()
         await over.wait()
@@ -69,7 +76,7 @@ class Child(Node):
             elif not self._heartbeat.spoken:
                 state = "starting"
         return NodeStatus(
-            name=self._name,
+            name=self.name,
             state=state,
             waiting_for=tuple(wait.what for wait in waits),
             restarts=self._restarts,
@@ -78,12 +85,12 @@ class Child(Node):
             children=(),
         )
 
-    def progressing(self, now_sec: float) -> bool:
+    def stalled(self, now_sec: float) -> list[str]:
         limit_sec = self._spec.stall_limit_sec
         if self._heartbeat is None or limit_sec is None:
-            return True
+            return []
         beat_sec = self._heartbeat.oldest_beat_at_work_sec()
-        return beat_sec is None or now_sec <= beat_sec + limit_sec
+        return [self.path] if beat_sec is not None and now_sec > beat_sec + limit_sec else []
 
     def waiting(self) -> list[tuple[str, str]]:
         if self._heartbeat is None:
@@ -91,13 +98,17 @@ class Child(Node):
         return [(self.path, wait.what) for wait in self._heartbeat.waits()]
 
     async def _watch(self, heartbeat: Heartbeat, limit_sec: float) -> None:
+        awake_since_sec = trio.current_time()
         while True:
             now_sec = trio.current_time()
             beat_sec = heartbeat.oldest_beat_at_work_sec()
-            look_again_sec = limit_sec + (now_sec if beat_sec is None else beat_sec)
+            look_again_sec = limit_sec + (now_sec if beat_sec is None else max(beat_sec, awake_since_sec))
             if look_again_sec <= now_sec:
                 break
             await trio.sleep_until(look_again_sec)
+            if trio.current_time() - look_again_sec > _STOOD_STILL_SEC:
+                # The process was stopped, or its machine suspended: nobody could have made progress.
+                awake_since_sec = trio.current_time()
         self._stalled = True
         self._report(ChildStalled(path=self.path, stall_limit_sec=limit_sec))
         self._scope.cancel()

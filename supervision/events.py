@@ -57,7 +57,8 @@ class ChildStopped(_Event, frozen=True, kw_only=True):
     """An incarnation ended without failing.
 
     `returned`: the end of a transient child. `asked`: it followed `heartbeat.stopping`. `out of grace`: it
-    did not, and was cancelled. `cancelled`: the tree, or a supervisor above, was ended at once.
+    did not in time, or waited for a dependency, and was cancelled. `cancelled`: the tree, or a supervisor
+    above, was ended at once.
     """
 
     reason: StopReason
@@ -79,6 +80,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One child or supervisor as it is now.
 
     A child is `starting` until it first uses its heartbeat. `waiting_for` names its dependencies.
+    `last_reason`: its last failure, or "ended with NAME" where that of another ended it.
     `since_sec`: running and starting, the age of this incarnation; in every other state, how long it has been
     in that state, monotonic; `None` before the first start.
     """

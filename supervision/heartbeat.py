@@ -112,6 +112,11 @@ class Heartbeat:
         """The last beat of the line that is at work without one for longest; `None` when none is at work."""
         return min((line.beat_sec for line in self._lines() if line._at_work), default=None)
 
+    @property
+    def awaiting(self) -> bool:
+        """Whether the child's own line of work, strands aside, waits for a dependency."""
+        return self._phase is not None and self._phase.awaited is not None
+
     def waits(self) -> list[Wait]:
         """The dependencies waited for now."""
         return [

@@ -48,8 +48,8 @@ class Node(ABC):
         """This place and all below it."""
 
     @abstractmethod
-    def progressing(self, now_sec: float) -> bool:
-        """Whether nothing here is at work without progress."""
+    def stalled(self, now_sec: float) -> list[str]:
+        """Paths of those here that are at work without progress."""
 
     @abstractmethod
     def waiting(self) -> list[tuple[str, str]]:
@@ -109,6 +109,10 @@ class Node(ABC):
             )
         )
 
+    def note_ended_with(self, other: str) -> None:
+        """Record that this place was ended, to be begun again, only because `other` failed."""
+        self._last_reason = f"ended with {other}"
+
     def rest(self) -> None:
         """Take note that no restart will come after all."""
         if self._state == "backing_off":
@@ -129,7 +133,8 @@ class Node(ABC):
         return trio.current_time()
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """The last name of the path."""
         return self.path.rpartition("/")[2]
 
     @property

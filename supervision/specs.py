@@ -27,7 +27,8 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     (a synchronous stall) also stops whoever would notice. That is left to a watchdog outside the process.
 
     `stop_grace_sec`: how long the child may go on after `heartbeat.stopping` is set before it is cancelled.
-    It is spent in full by a child that never looks there: give such a one 0.
+    It is spent in full by a child that never looks there: give such a one 0. A child that waits for a
+    dependency at that moment has none.
     """
 
     name: str

@@ -58,12 +58,16 @@ class Tree:
         return self._root.status(trio.current_time())
 
     def progressing(self) -> bool:
-        """False while some child has been at work for longer than its stall limit without a beat.
+        """Whether every child makes progress: none is `stalled()`."""
+        return not self.stalled()
+
+    def stalled(self) -> list[str]:
+        """The paths of the children that have been at work for longer than their limit without a beat.
 
         Waiting for a named dependency, having no work, backing off and stopping are all progress. A stalled
-        child is cancelled at its limit, so this stays false only where that does not help.
+        child is cancelled at its limit, so it stays here only where that does not help.
         """
-        return self._root.progressing(trio.current_time())
+        return self._root.stalled(trio.current_time())
 
     def waiting(self) -> list[tuple[str, str]]:
         """The paths of the children that wait for a dependency, and which."""

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OWN = {
-    "actors", "bench", "brain", "channels", "clock", "commands", "exchange", "permit_gate", "settings",
-    "simulator", "store", "supervision", "supervisor",
+    "actors", "bench", "brain", "channels", "clock", "commands", "exchange", "explanation", "page",
+    "permit_gate", "settings", "simulator", "store", "supervision", "supervisor", "wiring",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -307,3 +308,20 @@ async def test_a_clock_that_stepped_is_found_out_by_the_first_push(
         assert status is not None
         assert status.allowance_sec == 0.25
         assert not rig.all_told(StreamLost)
+
+
+@pytest.mark.parametrize(("in_order", "level"), [(True, "info"), (False, "warning")])
+async def test_the_end_of_the_stream_is_a_warning_only_where_nobody_meant_it(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, in_order: bool, level: str
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with rig.running():
+            await binance.connected()
+            await rig.tells(StreamProven)
+            assert rig.heartbeat is not None
+            if in_order:
+                rig.heartbeat.stopping.set()
+        (lost,) = [line for line in lines if line["event"] == "private stream: lost"]
+        assert lost["log_level"] == level
+        # Whoever reads the book must not believe the silence, in either case.
+        assert rig.book.trust_lost_at is not None

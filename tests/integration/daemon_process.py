@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.integration.surroundings import is_ready
 from tests.integration.waiting import until
 
 _ROOT = Path(__file__).resolve().parents[2]
+_RUN = ("-m", "commands", "run")
 _ADDRESS = re.compile(r" HTTP address=(\S+)")
 
 
@@ -44,7 +45,7 @@ class DaemonProcess:
     async def url(self) -> str:
         """Where it listens, as its log says."""
         found = await until(
-            lambda: _ADDRESS.search(self.output) or not self.alive, "the address in the log", within_sec=15
+            lambda: _ADDRESS.search(self.output) or not self.alive, "the address in the log", within_sec=60
         )
         assert isinstance(found, re.Match), f"ended with {self.process.returncode}: {self.errors}"
         return found[1]
@@ -52,7 +53,7 @@ class DaemonProcess:
     async def ready(self) -> str:
         """Wait until it is ready; where it listens."""
         url = await self.url()
-        await is_ready(lambda: url)
+        await is_ready(lambda: url, within_sec=30)
         return url
 
     async def ends(self, within_sec: float) -> int:
@@ -67,13 +68,18 @@ class DaemonProcess:
 
 
 @asynccontextmanager
-async def daemon_process(environ: Mapping[str, str]) -> AsyncIterator[DaemonProcess]:
-    """Start `run` with that environment and no other; killed at the end if it is still there."""
+async def daemon_process(
+    environ: Mapping[str, str], program: Sequence[str] = _RUN
+) -> AsyncIterator[DaemonProcess]:
+    """Start `run` with that environment and no other; killed at the end if it is still there.
+
+    `program`: what Python is told to do instead.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-m", "commands", "run"],
+                [sys.executable, *program],
                 cwd=_ROOT,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -15,13 +15,36 @@ import trio
 import settings
 import supervisor
 from simulator import RunningSimulator
-from supervision import Backoff, ChildSpec, Heartbeat, SupervisionEvent, Tree
+from supervision import (
+    Backoff,
+    ChildCrashed,
+    ChildSpec,
+    Heartbeat,
+    Intensity,
+    NodeStatus,
+    SupervisionEvent,
+    SupervisorSpec,
+    Tree,
+)
 from tests.integration.surroundings import environment, is_ready
 
 #: Long enough to do something while an actor is down.
 _BACKOFF = Backoff(initial_sec=0.2, maximum_sec=0.2)
+_PLENTY = Intensity(restarts=10**9, within_sec=1.0)
+#: How long an incarnation lives that is to fail: long enough to begin its work.
+_DOOMED_SEC = 0.01
 _START_SEC = 10.0
 _STOP_SEC = 5.0
+
+
+class Rigging(msgspec.Struct, frozen=True):
+    """How fast actors come back, and after how long one counts as stalled (None: as in earnest)."""
+
+    backoff: Backoff = _BACKOFF
+    stall_limit_sec: float | None = None
+
+
+_USUAL_RIGGING = Rigging()
 
 
 class SabotageError(Exception):
@@ -29,27 +52,59 @@ class SabotageError(Exception):
 
 
 class Sabotage:
-    """Raises inside the running incarnation of an actor."""
+    """Makes incarnations of an actor fail while they work.
 
-    def __init__(self) -> None:
+    `stall_limit_sec`: the limit of all actors, of which then only those that are doomed are held to it.
+    """
+
+    def __init__(self, stall_limit_sec: float | None) -> None:
+        self._stall_limit_sec = stall_limit_sec
         self._triggers: dict[str, trio.Event] = {}
+        self._doomed: dict[str, Iterator[Literal["crash", "stall"]]] = {}
 
     def rigged(self, child: ChildSpec) -> ChildSpec:
         async def start(heartbeat: Heartbeat) -> None:
             trigger = self._triggers[child.name] = trio.Event()
+            doom = next(self._doomed.get(child.name, iter(())), None)
+            heard = heartbeat
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_raise_when, trigger)
-                await child.start(heartbeat)
+                if doom == "crash":
+                    nursery.start_soon(_raise_after, _DOOMED_SEC)
+                if self._stall_limit_sec is not None:
+                    # Nobody hears its beats: one that is doomed has stalled, the others idle.
+                    heard = Heartbeat(heartbeat.stopping)
+                    if doom != "stall":
+                        nursery.start_soon(_idle, heartbeat)
+                await child.start(heard)
                 nursery.cancel_scope.cancel()
 
-        return msgspec.structs.replace(child, start=start)
+        limit_sec = self._stall_limit_sec or child.stall_limit_sec
+        return msgspec.structs.replace(child, start=start, stall_limit_sec=limit_sec)
 
     def strike(self, name: str) -> None:
+        """Raise inside the running incarnation of `name`; there must be one."""
+        assert not self._triggers[name].is_set(), f"{name} is not at work"
         self._triggers[name].set()
+
+    def doom(self, name: str, how: Literal["crash", "stall"], times: int) -> None:
+        """Strike `name`, and let its next `times` incarnations fail as well, soon after they began."""
+        self._doomed[name] = iter([how] * times)
+        self.strike(name)
 
 
 async def _raise_when(trigger: trio.Event) -> None:
     await trigger.wait()
+    raise SabotageError
+
+
+async def _idle(heartbeat: Heartbeat) -> None:
+    with heartbeat.idle():
+        await trio.sleep_forever()
+
+
+async def _raise_after(sec: float) -> None:
+    await trio.sleep(sec)
     raise SabotageError
 
 
@@ -60,6 +115,7 @@ class ServiceInProcess:
         self.flows = service.flows
         self.tree = service.tree
         self.strike = sabotage.strike
+        self.doom = sabotage.doom
 
     @property
     def url(self) -> str:
@@ -68,23 +124,27 @@ class ServiceInProcess:
 
     def restarts(self) -> dict[str, int]:
         """The actors that were restarted, and how often."""
-        return {child.name: child.restarts for child in self.tree.status().children if child.restarts}
+        return {actor.name: actor.restarts for actor in self._actors() if actor.restarts}
 
     def actors(self) -> list[str]:
-        return [child.name for child in self.tree.status().children]
+        """All actors, in the order in which they start."""
+        return [actor.name for actor in self._actors()]
 
-    def state(self, name: str) -> str:
-        (child,) = [child for child in self.tree.status().children if child.name == name]
-        return child.state
+    def actor(self, name: str) -> NodeStatus:
+        (actor,) = [actor for actor in self._actors() if actor.name == name]
+        return actor
+
+    def _actors(self) -> Iterator[NodeStatus]:
+        return _leaves(self.tree.status())
 
 
 @asynccontextmanager
 async def running_service(
-    redis_url: str, simulator: RunningSimulator, **changes: str
+    redis_url: str, simulator: RunningSimulator, rigging: Rigging = _USUAL_RIGGING, /, **changes: str
 ) -> AsyncIterator[ServiceInProcess]:
-    """The service, ready, as `run` would serve it but for the rigged actors; `changes` are settings.
+    """The service, ready, as `run` would serve it but for rigged actors that are restarted without limit.
 
-    It is stopped in order at the end.
+    `changes` are settings. It is stopped in order at the end.
     """
     loaded = settings.load(environment(redis_url, simulator, changes))
     made: list[ServiceInProcess] = []
@@ -92,10 +152,9 @@ async def running_service(
     class RiggedService(supervisor.Service):
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
-            sabotage = Sabotage()
-            children = tuple(map(sabotage.rigged, _children(self)))
-            spec = msgspec.structs.replace(self.spec, children=children, backoff=_BACKOFF)
-            self.tree = Tree(spec, rng=Random(1), on_event=_ignore)  # noqa: S311 - jitter
+            sabotage = Sabotage(rigging.stall_limit_sec)
+            spec = rigged(self.spec, sabotage.rigged, rigging.backoff, _PLENTY)
+            self.tree = Tree(spec, rng=Random(1), on_event=_show_crashes)  # noqa: S311 - jitter
             made.append(ServiceInProcess(self, sabotage))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -112,9 +171,29 @@ async def running_service(
             nursery.cancel_scope.deadline = trio.current_time() + _STOP_SEC
 
 
-def _children(service: supervisor.Service) -> list[ChildSpec]:
-    return [child for child in service.spec.children if isinstance(child, ChildSpec)]
+def rigged(
+    spec: SupervisorSpec, rig: Callable[[ChildSpec], ChildSpec], backoff: Backoff, intensity: Intensity | None
+) -> SupervisorSpec:
+    """The same tree with other actors, other back-off and, unless None, other intensity."""
+    return msgspec.structs.replace(
+        spec,
+        children=tuple(
+            rig(child) if isinstance(child, ChildSpec) else rigged(child, rig, backoff, intensity)
+            for child in spec.children
+        ),
+        backoff=backoff,
+        intensity=intensity or spec.intensity,
+    )
 
 
-def _ignore(_: SupervisionEvent) -> None:
-    """The tree's status tells what the tests want to know."""
+def _leaves(node: NodeStatus) -> Iterator[NodeStatus]:
+    if not node.children:
+        yield node
+    for child in node.children:
+        yield from _leaves(child)
+
+
+def _show_crashes(event: SupervisionEvent) -> None:
+    """For whoever reads a failed test's output; the tree's status tells what the tests want to know."""
+    if isinstance(event, ChildCrashed) and not isinstance(event.failure, SabotageError):
+        structlog.get_logger().warning("Actor failed", actor=event.name, reason=event.reason)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import httpx
+import msgspec
 import pytest
 
 from simulator import RunningSimulator
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
-from tests.integration.service_in_process import running_service
+from tests.integration.service_in_process import SabotageError, running_service
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
 
@@ -14,6 +16,8 @@ ACTORS = (
     "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "mark_prices",
     "snapshot_fetcher_0", "snapshot_fetcher_1", "ledger_writer", "permit_evaluator", "gate_reporter",
 )  # fmt: skip
+#: Who is ended with whom: only who has the HTTP port may hold the lease.
+DEPENDENT = {"metrics": ("lease_holder",)}
 
 
 async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningSimulator) -> None:
@@ -22,17 +26,18 @@ async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningS
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answered_and_booked_once(
+async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_and_booked_once(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
 ) -> None:
     exchange = simulator.exchange
     async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
+        lease = service.flows.lease.value
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")
         exchange.faults.rest_latency_ms = 100
 
         service.strike(actor)
-        await until(lambda: service.state(actor) == "backing_off", f"{actor} is down")
+        await until(lambda: service.actor(actor).state == "backing_off", f"{actor} is down")
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         for symbol in SYMBOLS:
             pipeline.publish_plan(f"meanwhile-{symbol}", entry(symbol, "20"))
@@ -43,13 +48,16 @@ async def test_a_crashed_actor_comes_back_alone_and_what_came_meanwhile_is_answe
         await pipeline.ledger_reaches("BTCUSDT", "0.004")
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         await pipeline.nothing_pends(PLANS, RESULTS)
-        await until(lambda: service.restarts() == {actor: 1}, f"{actor} is back")
+        restarted = {actor: 1, **dict.fromkeys(DEPENDENT.get(actor, ()), 1)}
+        await until(lambda: service.restarts() == restarted, f"{actor} is back")
         await is_ready(lambda: service.url)
         after = await pipeline.ask("after", entry("ETHUSDT", "0.01"))
 
         assert before["allow"] and after["plan_id"] == "after"
         assert pipeline.ledger("BTCUSDT")["version"] == "2"
-        assert service.restarts() == {actor: 1}
+        assert service.restarts() == restarted
+        assert service.actor(actor).last_reason == f"{SabotageError.__module__}.{SabotageError.__qualname__}"
+        assert service.flows.lease.value == lease
         await pipeline.decided_once(["before", "after", *(f"meanwhile-{symbol}" for symbol in SYMBOLS)])
 
 
@@ -92,3 +100,45 @@ async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_bo
         assert service.restarts() == {"ledger_writer": rounds // 2, "permit_evaluator": rounds // 2}
         status, _ = await readiness(service.url)
         assert status == 200
+
+
+class Node(msgspec.Struct):
+    """A supervisor or an actor, as `/status` shows it."""
+
+    name: str
+    state: str
+    restarts: int
+    last_reason: str | None
+    children: list[Node]
+
+    def named(self, name: str) -> Node:
+        """The one of that name among those right below."""
+        (child,) = [child for child in self.children if child.name == name]
+        return child
+
+
+class Status(msgspec.Struct):
+    tree: Node
+
+
+async def test_status_shows_the_tree_as_a_tree_with_the_reasons_of_its_restarts(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
+        for actor in ("metrics", "snapshot_fetcher_1"):
+            service.strike(actor)
+            await until(lambda a=actor: service.restarts().get(a) == 1, actor)  # type: ignore[misc]
+        await is_ready(lambda: service.url)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{service.url}/status", timeout=5)
+        tree = msgspec.json.decode(answer.content, type=Status).tree
+
+        assert [group.name for group in tree.children] == ["presence", "exchange", "snapshots", "decisions"]
+        presence, snapshots = tree.named("presence"), tree.named("snapshots")
+        assert [child.name for child in presence.children] == ["metrics", "lease_holder"]
+        struck = snapshots.named("snapshot_fetcher_1")
+        assert (struck.restarts, struck.state) == (1, "running")
+        assert struck.last_reason is not None and struck.last_reason.endswith("SabotageError")
+        assert snapshots.named("snapshot_fetcher_0").last_reason is None
+        assert presence.named("lease_holder").last_reason == "ended with metrics"
+        assert tree.restarts == presence.restarts == 0

@@ -95,6 +95,12 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(
         )
         (_, inner_status) = tree.status().children
         assert inner_status.restarts == 1
+        assert inner_status.last_reason is not None
+        assert "RestartIntensityExceeded: root/inner: root/inner/b failed" in inner_status.last_reason
+        assert [status.last_reason for status in inner_status.children] == [
+            "ValueError: no",
+            "ended with inner",
+        ]
         assert [status.restarts for status in inner_status.children] == [3, 1]
 
 

@@ -103,6 +103,25 @@ async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_orde
         assert restarts[1:] == [0, 0, 0, 0, 1, 1, 1]
 
 
+async def test_whoever_was_ended_by_anothers_failure_says_by_whose(autojump_clock: MockClock) -> None:
+    inner = supervisor(child("c"), name="inner")
+    spec = supervisor(
+        child("a"),
+        child("b", script(crashes_after(5, ValueError("no")), obedient)),
+        inner,
+        strategy="rest_for_one",
+    )
+    tree = tree_of(spec, Journal())
+    async with running(tree):
+        await trio.sleep(20)
+        a, b, inner_status = tree.status().children
+        assert (a.restarts, a.last_reason) == (0, None)
+        assert (b.restarts, b.last_reason) == (1, "ValueError: no")
+        assert (inner_status.restarts, inner_status.last_reason) == (1, "ended with b")
+        (c,) = inner_status.children
+        assert (c.restarts, c.last_reason) == (1, "ended with b")
+
+
 async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end(
     autojump_clock: MockClock,
 ) -> None:

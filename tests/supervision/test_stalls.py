@@ -170,6 +170,7 @@ async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progres
         await trio.sleep(2)
         assert journal.lines()[2:] == ["a stalled"]
         assert not tree.progressing()
+        assert tree.stalled() == ["root/a"]
         await trio.sleep(95.5)
         assert journal.lines()[2:] == ["a stalled", "a crashed", "a started"]
         assert tree.progressing()

@@ -92,6 +92,25 @@ async def test_a_child_is_cancelled_when_its_grace_is_over(autojump_clock: MockC
     assert took_sec == pytest.approx(5)
 
 
+async def test_a_child_that_waits_for_a_dependency_gets_no_grace(autojump_clock: MockClock) -> None:
+    journal = Journal()
+
+    async def waits(heartbeat: Heartbeat) -> None:
+        with heartbeat.waiting_for("Redis"):
+            await trio.sleep_forever()
+
+    async def finishes_while_a_strand_waits(heartbeat: Heartbeat) -> None:
+        with heartbeat.strand() as strand, strand.waiting_for("Redis"):
+            await finishes_in(2)(heartbeat)
+
+    spec = supervisor(
+        child("a", finishes_while_a_strand_waits, stop_grace_sec=5), child("b", waits, stop_grace_sec=5)
+    )
+    took_sec = await stop(tree_of(spec, journal))
+    assert journal.lines()[2:] == ["b out of grace", "a asked"]
+    assert took_sec == pytest.approx(2)
+
+
 async def test_a_child_runs_on_untouched_until_its_turn(autojump_clock: MockClock) -> None:
     asked_sec: dict[str, float] = {}
 

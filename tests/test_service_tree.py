@@ -1,0 +1,182 @@
+"""The real tree with its real limits, on virtual time; its actors are stand-ins that fail when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+import settings
+from actors.lease_holder import LEASE_TTL_SEC
+from exchange.protocol import MarkPriceConnector
+from supervision import (
+    ChildSpec,
+    Escalated,
+    Heartbeat,
+    NodeStatus,
+    RestartIntensityExceeded,
+    SupervisorSpec,
+    Tree,
+)
+from supervisor import service_tree
+from tests.supervision.rig import Actor, Journal, crashes_after, obedient, running, tree_of
+from wiring.actors import ServiceActors
+
+GROUPS = {
+    "presence": ("metrics", "lease_holder"),
+    "exchange": ("ban_keeper", "candidate_planner", "user_stream", "mark_prices"),
+    "snapshots": tuple(f"snapshot_fetcher_{shard}" for shard in range(4)),
+    "decisions": ("ledger_writer", "permit_evaluator", "gate_reporter"),
+}
+ACTORS = [actor for actors in GROUPS.values() for actor in actors]
+CREDENTIALS = {"BINANCE_API_KEY": "key", "BINANCE_API_SECRET": "secret"}
+
+
+class Anyone:
+    """Stands in for every actor: has nothing to do until it is asked to stop."""
+
+    def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
+        async def actor(*given: Any) -> None:
+            await obedient(given[-1])
+
+        return actor
+
+
+def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
+    """The service's, where those named in `failing` do something else."""
+    loaded = settings.load({**CREDENTIALS, "P33_SHARDS": str(shards)})
+    spec = service_tree(loaded.settings, cast(ServiceActors, Anyone()), cast(MarkPriceConnector, object()))
+    return replaced(spec, failing or {})
+
+
+def replaced(spec: SupervisorSpec, failing: Mapping[str, Actor]) -> SupervisorSpec:
+    children = tuple(
+        replaced(child, failing)
+        if isinstance(child, SupervisorSpec)
+        else msgspec.structs.replace(child, start=failing.get(child.name, child.start))
+        for child in spec.children
+    )
+    return msgspec.structs.replace(spec, children=children)
+
+
+def restarts(node: NodeStatus) -> dict[str, int]:
+    """How often each actor and group was restarted, where it was."""
+    own = {node.name: node.restarts} if node.restarts else {}
+    for child in node.children:
+        own |= restarts(child)
+    return own
+
+
+async def ends(tree: Tree) -> tuple[RestartIntensityExceeded, float]:
+    """Run until it gives up: with what, and after how many seconds."""
+    begun_sec = trio.current_time()
+    with pytest.raises(RestartIntensityExceeded) as gave_up:
+        await tree.run()
+    return gave_up.value, trio.current_time() - begun_sec
+
+
+def test_the_groups_and_their_order_are_these() -> None:
+    tree = the_tree()
+    assert {group.name: tuple(child.name for child in group.children) for group in groups(tree)} == GROUPS
+    assert [group.name for group in groups(tree)] == list(GROUPS)
+    assert {group.name for group in groups(tree) if group.strategy == "rest_for_one"} == {"presence"}
+    assert tree.strategy == "one_for_one"
+
+
+def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:
+    return [group for group in tree.children if isinstance(group, SupervisorSpec)]
+
+
+def test_every_actor_is_watched_for_stalls() -> None:
+    actors = [actor for group in groups(the_tree()) for actor in group.children]
+    assert len(actors) == len(ACTORS)
+    assert all(isinstance(actor, ChildSpec) and actor.stall_limit_sec == 10 for actor in actors)
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_once(
+    autojump_clock: MockClock, actor: str
+) -> None:
+    journal = Journal()
+    gave_up, took_sec = await ends(tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), journal))
+    (group,) = [name for name, actors in GROUPS.items() if actor in actors]
+    assert gave_up.supervisor == "position-state-brain"
+    assert gave_up.child == f"position-state-brain/{group}"
+    assert 10 < took_sec < 75
+    escalated = [event.name for event in journal.events if isinstance(event, Escalated)]
+    assert escalated == [group] * 3 + ["position-state-brain"]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(
+    autojump_clock: MockClock, actor: str
+) -> None:
+    tree = tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), Journal())
+    await ends(tree)
+    (group,) = [name for name, actors in GROUPS.items() if actor in actors]
+    assert restarts(tree.status()).keys() <= {group, *GROUPS[group]}
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_a_failure_now_and_then_never_ends_anything(autojump_clock: MockClock, actor: str) -> None:
+    journal = Journal()
+    async with running(tree_of(the_tree({actor: crashes_after(120, OSError("no"))}), journal)):
+        await trio.sleep(6_100)
+        assert not [event for event in journal.events if isinstance(event, Escalated)]
+        assert journal.lines().count(f"{actor} crashed") == 50
+
+
+async def test_a_failure_restarts_its_actor_and_nobody_else(autojump_clock: MockClock) -> None:
+    for actor in ACTORS:
+        failures = iter([crashes_after(1, OSError("no")), obedient])
+
+        async def fails_once(heartbeat: Heartbeat, how: Any = failures) -> None:
+            await next(how)(heartbeat)
+
+        tree = tree_of(the_tree({actor: fails_once}), Journal())
+        async with running(tree):
+            await trio.sleep(100)
+            ended_with_it = {"lease_holder": 1} if actor == "metrics" else {}
+            assert restarts(tree.status()) == {actor: 1, **ended_with_it}
+
+
+async def test_who_may_hold_the_lease_is_ended_before_the_port_is_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    journal = Journal()
+    async with running(tree_of(the_tree({"metrics": crashes_after(50, OSError("no"))}), journal)):
+        journal.forget()
+        await trio.sleep(60)
+        assert journal.lines() == [
+            "metrics crashed", "lease_holder out of grace", "metrics started", "lease_holder started",
+        ]  # fmt: skip
+
+
+def test_a_failure_of_whoever_has_the_port_does_not_cost_the_lease() -> None:
+    (presence, *_) = groups(the_tree())
+    assert presence.backoff.maximum_sec < LEASE_TTL_SEC
+
+
+@pytest.mark.parametrize("shards", [1, 4, 64])
+async def test_all_shards_may_fail_at_once_and_nothing_escalates(
+    autojump_clock: MockClock, shards: int
+) -> None:
+    journal = Journal()
+    failing = {f"snapshot_fetcher_{shard}": crashes_after(600, OSError("no")) for shard in range(shards)}
+    async with running(tree_of(the_tree(failing, shards), journal)):
+        await trio.sleep(700)
+        assert sum(line.endswith(" crashed") for line in journal.lines()) == shards
+        assert not [event for event in journal.events if isinstance(event, Escalated)]
+
+
+@pytest.mark.parametrize("shards", [1, 64])
+async def test_one_hopeless_shard_ends_the_service_however_many_there_are(
+    autojump_clock: MockClock, shards: int
+) -> None:
+    failing = {"snapshot_fetcher_0": crashes_after(0, OSError("no"))}
+    _, took_sec = await ends(tree_of(the_tree(failing, shards), Journal()))
+    assert took_sec < 1200

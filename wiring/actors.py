@@ -1,0 +1,238 @@
+"""What each actor is given. Every incarnation is made afresh; what outlives one is made here once."""
+
+from __future__ import annotations
+
+from random import Random
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.attempts import Attempts, Failures
+from actors.ban_keeper import BanKeeper
+from actors.candidate_planner import CandidatePlanner
+from actors.decision_reports import DecisionReports
+from actors.decision_writing import DecisionWriter
+from actors.fill_watch import FillWatch
+from actors.gate_distribution import GateDistribution, GateReporter
+from actors.heartbeat import Heartbeat
+from actors.lease import present
+from actors.lease_holder import LeaseHolder
+from actors.ledger_adoption import LedgerAdoption
+from actors.ledger_writer import LedgerWriter
+from actors.live_page import LivePage
+from actors.mark_prices import MarkPriceFeed
+from actors.metric_registry import MetricRegistry
+from actors.metrics import Metrics
+from actors.permit_evaluator import PermitEvaluator
+from actors.plan_work import WhatIsKnown
+from actors.recent_decisions import RecentDecisions
+from actors.rules_from_settings import decision_rules, planner_rules
+from actors.service_log import build_tag
+from actors.status_source import StatusSource
+from actors.user_stream import UserStream
+from brain.fill_memory import FillMemory
+from channels import Flows
+from clock import Clock
+from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
+from exchange.weight_budget import WeightBudget
+from settings import Settings
+from store.keys import Keys
+from store.protocol import Store
+from wiring.snapshots import SnapshotMaking
+
+
+class ServiceActors:
+    """One method an actor: makes an incarnation with all that it can touch, and runs it until it ends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        flows: Flows,
+        *,
+        store: Store,
+        exchange: Exchange,
+        orders: OrderLookup,
+        connector: StreamConnector,
+        budget: WeightBudget,
+        clock: Clock,
+        rng: Random,
+        log: FilteringBoundLogger,
+        registry: MetricRegistry,
+        status: StatusSource,
+        gates: GateDistribution,
+        recent: RecentDecisions,
+        page: LivePage,
+    ) -> None:
+        self._settings = settings
+        self._flows = flows
+        self._store = store
+        self._exchange = exchange
+        self._orders = orders
+        self._connector = connector
+        self._budget = budget
+        self._clock = clock
+        self._rng = rng
+        self._log = log
+        self._registry = registry
+        self._status = status
+        self._gates = gates
+        self._recent = recent
+        self._page = page
+        self._redis_address = store.address
+        self._rules = decision_rules(settings)
+        self._snapshots = SnapshotMaking(settings, flows, store, exchange, clock=clock, log=log)
+        self._booking_attempts, self._decision_failures = Attempts(), Failures()
+        self._fill_memory = FillMemory()
+
+    async def metrics(self, heartbeat: Heartbeat) -> None:
+        actor = Metrics(
+            events=self._flows.metrics,
+            registry=self._registry,
+            status=self._status,
+            page=self._page,
+            clock=self._clock,
+            address=self._flows.http_address,
+            bind=self._settings.bind,
+            port=self._settings.metrics_port,
+            logger=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def lease_holder(self, heartbeat: Heartbeat) -> None:
+        # A second start by mistake finds the port taken, and must not take the lease from the first.
+        await present(self._flows.http_address, "the HTTP port", heartbeat)
+        actor = LeaseHolder(
+            self._store,
+            self._flows.lease,
+            instance=self._settings.instance,
+            redis_address=self._redis_address,
+            log=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def ban_keeper(self, heartbeat: Heartbeat) -> None:
+        actor = BanKeeper(
+            self._store,
+            self._budget,
+            self._flows.bans,
+            self._flows.ban_recalled,
+            redis_address=self._redis_address,
+        )
+        await actor.run(heartbeat)
+
+    async def candidate_planner(self, heartbeat: Heartbeat) -> None:
+        await self._ban_recalled(heartbeat)
+        actor = CandidatePlanner(
+            self._store,
+            self._exchange,
+            self._flows.book,
+            self._snapshots.latency,
+            symbol_rules=self._flows.symbol_rules,
+            hedge_mode=self._flows.hedge_mode,
+            allowlist=self._flows.allowlist,
+            candidates=self._flows.candidates,
+            metrics=self._flows.metrics,
+            clock=self._clock,
+            rules=planner_rules(self._settings),
+            redis_address=self._redis_address,
+            log=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def user_stream(self, heartbeat: Heartbeat) -> None:
+        await self._ban_recalled(heartbeat)
+        actor = UserStream(
+            exchange=self._exchange,
+            connector=self._connector,
+            clock=self._clock,
+            book=self._flows.book,
+            shards=self._flows.shards,
+            shard_of=self._flows.shard_of,
+            fills=self._flows.fills,
+            metrics=self._flows.metrics,
+            status=self._flows.stream_status,
+            proof_sec=self._settings.stream_proof_sec,
+            rng=self._rng,
+            logger=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def mark_prices(self, connector: MarkPriceConnector, heartbeat: Heartbeat) -> None:
+        actor = MarkPriceFeed(
+            connector, self._flows.shards, self._exchange.exchange_ms, rng=self._rng, log=self._log
+        )
+        await actor.run(heartbeat)
+
+    async def snapshot_fetcher(self, shard: int, heartbeat: Heartbeat) -> None:
+        await self._ban_recalled(heartbeat)
+        await self._snapshots.fetcher(shard).run(heartbeat)
+
+    async def ledger_writer(self, heartbeat: Heartbeat) -> None:
+        await self._ban_recalled(heartbeat)
+        flows = self._flows
+        actor = LedgerWriter(
+            self._store,
+            flows.changes,
+            adoption=LedgerAdoption(
+                self._store,
+                flows.book,
+                self._snapshots.positions,
+                flows.ledgers_wanted,
+                symbol_rules=flows.symbol_rules,
+                stale_threshold_sec=self._settings.stale_threshold_sec,
+                metrics=flows.metrics,
+                clock=self._clock,
+                log=self._log,
+            ),
+            attempts=self._booking_attempts,
+            fill_watch=FillWatch(
+                flows.fills,
+                self._orders,
+                self._store,
+                self._fill_memory,
+                grace_sec=self._settings.execution_grace_sec,
+                log=self._log,
+            ),
+            hedge_mode=flows.hedge_mode,
+            lease=flows.lease,
+            ledgers_adopted=flows.ledgers_adopted,
+            metrics=flows.metrics,
+            clock=self._clock,
+            mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
+            redis_address=self._redis_address,
+            log=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def permit_evaluator(self, heartbeat: Heartbeat) -> None:
+        settings, flows = self._settings, self._flows
+        actor = PermitEvaluator(
+            self._store,
+            WhatIsKnown(
+                book=flows.book,
+                symbol_rules=flows.symbol_rules,
+                allowlist=flows.allowlist,
+                hedge_mode=flows.hedge_mode,
+                ledgers_adopted=flows.ledgers_adopted,
+                lease=flows.lease,
+            ),
+            (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
+            flows.ledgers_wanted,
+            failures=self._decision_failures,
+            clock=self._clock,
+            rules=self._rules,
+            writer=DecisionWriter(
+                self._rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
+            ),
+            reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
+            plan_stream=Keys(settings.key_prefix).plans,
+            redis_address=self._redis_address,
+            log=self._log,
+        )
+        await actor.run(heartbeat)
+
+    async def gate_reporter(self, heartbeat: Heartbeat) -> None:
+        await GateReporter(self._gates, self._log).run(heartbeat)
+
+    async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
+        """Nobody asks the exchange anything before it is known whether it has banned this address."""
+        await present(self._flows.ban_recalled, f"Redis at {self._redis_address}", heartbeat)

@@ -1,0 +1,102 @@
+"""What the snapshot fetchers are given. All shards read through the same few parts, made here once."""
+
+from __future__ import annotations
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.auto_refresh import AutoRefresh
+from actors.book_read import BookRead
+from actors.bulk_refresh import BulkRefresh
+from actors.cadence import Cadence
+from actors.exchange_lead import ExchangeLead
+from actors.per_symbol_refresh import PerSymbolRefresh
+from actors.position_reads import PositionReads
+from actors.rules_from_settings import read_pace
+from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher import SnapshotFetcher
+from actors.snapshot_writer import SnapshotWriter
+from channels import Flows
+from clock import Clock
+from exchange.protocol import Exchange
+from exchange.read_latency import ReadLatency
+from exchange.read_pacer import ReadPacer
+from settings import Settings
+from store.protocol import Store
+
+
+class SnapshotMaking:
+    """Makes fetchers. `positions` and `latency` are what all of them, and others, read through."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        flows: Flows,
+        store: Store,
+        exchange: Exchange,
+        *,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._settings = settings
+        self._flows = flows
+        self._store = store
+        self._exchange = exchange
+        self._clock = clock
+        self._log = log
+        self.latency = ReadLatency()
+        book_read = BookRead(flows.book, flows.candidates, clock)
+        self.positions = PositionReads(
+            exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clock, log=log
+        )
+        self._lead = ExchangeLead(exchange.exchange_ms_at_least)
+        self._pacer = ReadPacer(read_pace(settings))
+        self._cadence = Cadence(settings.poll_sec, settings.audit_sec)
+
+    def fetcher(self, shard: int) -> SnapshotFetcher:
+        """One that knows nothing yet."""
+        flows = self._flows
+        writer = SnapshotWriter(
+            self._store,
+            flows.book,
+            flows.lease,
+            source=self._settings.snapshot_source,
+            ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
+            redis_address=self._store.address,
+        )
+        known = ShardPositions(
+            shard,
+            lambda symbol: flows.shard_of(symbol) == shard,
+            lead=self._lead,
+            audit_max_age_sec=self._settings.audit_max_age_sec,
+            book=flows.book,
+            changes=flows.changes,
+            writer=writer,
+            metrics=flows.metrics,
+            clock=self._clock,
+            log=self._log,
+        )
+        return SnapshotFetcher(
+            known,
+            self._refresh(known),
+            writer,
+            inbox=flows.shards[shard],
+            on_demand=flows.on_demand[shard],
+            exchange=self._exchange,
+            metrics=flows.metrics,
+            log=self._log,
+        )
+
+    def _refresh(self, known: ShardPositions) -> AutoRefresh:
+        metrics, log, reads = self._flows.metrics, self._log, self.positions
+        one_by_one = PerSymbolRefresh(
+            known,
+            self._flows.candidates,
+            self._exchange,
+            self._pacer,
+            self.latency,
+            self._cadence,
+            metrics=metrics,
+            log=log,
+        )
+        bulk = BulkRefresh(known, reads.all, self._cadence, metrics=metrics, clock=self._clock, log=log)
+        return AutoRefresh(reads, bulk=bulk, one_by_one=one_by_one)
