@@ -3,9 +3,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -188,6 +190,39 @@ def test_what_signs_requests_appears_nowhere(log_format: LogFormat) -> None:
     assert "5ec2e7f00d" not in out.getvalue()
     assert "signature=***" in out.getvalue()
     assert "timestamp=1" in out.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_lines_that_the_journal_reads_begin_with_their_priority(
+    tmp_path: Path, log_format: LogFormat
+) -> None:
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "file").open("w") as file:
+        device, inode = (described := os.fstat(journal.fileno())).st_dev, described.st_ino
+        for stream in (journal, file):
+            configure("DEBUG", log_format, stream=stream, journal_stream=f"{device}:{inode}")
+            log = structlog.get_logger()
+            for each in (log.debug, log.info, log.warning, log.error, log.critical):
+                each("x")
+            try:
+                raise ValueError("bad\nworse")
+            except ValueError:
+                log.exception("restarting")
+    told = (tmp_path / "journal").read_text().splitlines()
+    elsewhere = (tmp_path / "file").read_text().splitlines()
+    if log_format == "json":
+        assert all(line.startswith("{") for line in told)
+    else:
+        assert [line[:3] for line in told[:6]] == ["<7>", "<6>", "<4>", "<3>", "<2>", "<3>"]
+        assert len(told) > 6 and all(line.startswith("<3>    | ") for line in told[6:])
+    assert all(not line.startswith("<") for line in elsewhere)
+
+
+@pytest.mark.parametrize("journal_stream", ["", "8:1", "nonsense"])
+def test_a_journal_that_reads_something_else_gets_no_priorities(tmp_path: Path, journal_stream: str) -> None:
+    with (tmp_path / "file").open("w") as file:
+        configure("INFO", "text", stream=file, journal_stream=journal_stream)
+        structlog.get_logger().info("x")
+    assert (tmp_path / "file").read_text().endswith("Z INFO  x\n")
 
 
 def test_colours_are_for_terminals() -> None:

@@ -1,0 +1,140 @@
+"""What the daemon's log tells, and what it never tells, whatever goes wrong and whatever the level."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+
+import pytest
+
+from simulator import RunningSimulator
+from simulator.faults import RestFault
+from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.pipeline import PLANS, Pipeline, entry, executed, full_close
+from tests.integration.surroundings import SYMBOLS, environment, is_ready, trade
+from tests.integration.waiting import until
+
+SECRETS = {
+    "BINANCE_API_KEY": "simulator-api-key",
+    "BINANCE_API_SECRET": "simulator-api-secret",
+    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nobody-else",
+    "REDIS_PASSWORD": "not-even-asked-for",
+}
+FAULTS: tuple[RestFault, ...] = ("reset", "5xx", "truncated", "not_json")
+#: As systemd does it: the variable names what standard output is.
+READ_BY_JOURNAL = """
+import os, sys, commands
+stream = os.fstat(1)
+os.environ["JOURNAL_STREAM"] = f"{stream.st_dev}:{stream.st_ino}"
+sys.exit(commands.main(["run"]))
+"""
+DECISION = re.compile(r"\bP3\.3 (?:ALLOW|ALLOW OPEN|DENY) plan (\S+)")
+
+
+async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str]:
+    """Everything in which an address, a key or a signature could come to the surface; the listen keys."""
+    exchange = simulator.exchange
+    keys: set[str | None] = set()
+
+    async def is_connected() -> None:
+        """As the exchange sees it: only then it can tell that the key expires."""
+        await until(lambda: simulator.streams.connection_count("private") == 1, "connected", within_sec=30)
+        keys.add(exchange.listen_keys.live)
+
+    for fault in FAULTS:
+        await is_connected()
+        exchange.faults.rest_faults_next = [fault] * 3
+        exchange.expire_listen_key(now=True)
+        await until(lambda: not exchange.faults.rest_faults_next, f"{fault} was met", within_sec=30)
+    await is_connected()
+    exchange.faults.rest_faults_next = ["429"]
+    exchange.faults.refuse_streams = True
+    exchange.expire_listen_key(now=True)
+    await until(lambda: "private stream: not connected" in daemon.output, "a refusal", within_sec=30)
+    return {key for key in keys if key is not None}
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_no_secret_is_told_at_the_most_talkative_level(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, log_format: str
+) -> None:
+    pipeline.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
+    own = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
+    settings = {"P33_LOG_LEVEL": "DEBUG", "P33_LOG_FORMAT": log_format, **own}
+    async with daemon_process(environment(redis_server, simulator, settings)) as daemon:
+        url = await address(daemon)
+        await is_ready(lambda: url)
+        permit = await pipeline.ask("signed", entry("BTCUSDT", "0.01"))
+        listen_keys = await trouble(simulator, daemon)
+        # A wrong password is told by Redis, in its own words.
+        pipeline.redis.config_set("requirepass", "changed-behind-its-back")
+        pipeline.redis.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: "is away" in daemon.output, "Redis refuses", within_sec=10)
+        assert await daemon.stop(signal.SIGTERM) == 0
+        said = daemon.output + daemon.errors
+    assert permit["signature"]
+    assert len(listen_keys) > 1
+    for secret in (*SECRETS.values(), *listen_keys, permit["signature"]):
+        assert secret not in said
+    # Nor anything else that looks like one: signatures are 64 hexadecimal digits.
+    assert re.findall(r"\b[0-9a-f]{64}\b", said) == []
+    assert re.findall(r"signature=(?!\*\*\*)\S+", said) == []
+
+
+async def test_every_decision_is_one_line_however_many_are_alike(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    plans = [f"{number:04d}-plan" for number in range(300)]
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        await daemon.ready()
+        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.5")
+        pipeline.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
+        await pipeline.ledger_reaches("ETHUSDT", "0.5")
+        for number, plan_id in enumerate(plans):
+            symbol = SYMBOLS[number % 4]
+            pipeline.publish_plan(plan_id, full_close(symbol) if number % 3 else entry(symbol, "1"))
+        await pipeline.decided_once(plans, within_sec=20)
+        await pipeline.nothing_pends(PLANS)
+        assert await daemon.stop(signal.SIGTERM) == 0
+        told = Counter(DECISION.findall(daemon.output))
+        assert told == Counter(plan_id[:8] for plan_id in plans)
+
+
+async def test_a_clean_stop_warns_of_nothing(redis_server: str, simulator: RunningSimulator) -> None:
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        await daemon.ready()
+        assert await daemon.stop(signal.SIGTERM) == 0
+        _, _, last_words = daemon.output.partition("Stopping signal=SIGTERM")
+        assert "private stream: lost" in last_words
+        assert re.findall(r"^\S+ (?:WARN |ERROR|FATAL) .*", last_words, re.MULTILINE) == []
+
+
+async def test_under_systemd_each_line_has_its_priority(
+    redis_server: str, simulator: RunningSimulator
+) -> None:
+    environ = environment(redis_server, simulator, {"P33_COLDOWN_SEC": "5"})
+    async with daemon_process(environ, ("-c", READ_BY_JOURNAL)) as daemon:
+        await daemon.ready()
+        assert await daemon.stop(signal.SIGTERM) == 0
+        lines = daemon.output.splitlines()
+        assert all(re.match(r"<[2-7]>\d{4}-", line) for line in lines)
+        assert [line[:3] for line in lines if "P33_COLDOWN_SEC" in line] == ["<4>"]
+        assert [line[:3] for line in lines if "P3.3_BUILD_TAG=" in line] == ["<6>"]
+
+
+async def address(daemon: DaemonProcess) -> str:
+    """Where it listens, in either format of the log."""
+
+    def look() -> str | None:
+        for line in daemon.output.splitlines():
+            if line.startswith("{") and (told := json.loads(line))["message"] == "HTTP":
+                return str(told["address"])
+            if found := re.search(r" HTTP address=(\S+)", line):
+                return found[1]
+        return None
+
+    found = await until(look, "the address in the log", within_sec=15)
+    assert found is not None
+    return found
