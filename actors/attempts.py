@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+
+from actors.redis_trouble import REDIS_TROUBLE
+from store.errors import FencedError, GroupLostError
+
+#: What ends work on an entry for a reason outside of it: the actor is stopped, a dependency is away, the
+#: lease or the group is lost.
+_INTERRUPTIONS = (trio.Cancelled, *REDIS_TROUBLE, FencedError, GroupLostError)
+
 
 class Attempts:
     """Counts by entry id; what is done, or was only interrupted, is forgotten."""
@@ -15,6 +27,21 @@ class Attempts:
         self._begun[entry_id] = failed + 1
         return failed
 
+    @contextmanager
+    def waiting(self, entry_id: str) -> Iterator[None]:
+        """While work on an entry waits for the exchange, an end of the actor is no failure of the entry."""
+        begun = self._begun.pop(entry_id)
+        if begun > 1:
+            self._begun[entry_id] = begun - 1
+        try:
+            yield
+        except trio.Cancelled:
+            raise
+        except BaseException:
+            self._begun[entry_id] = begun
+            raise
+        self._begun[entry_id] = begun
+
     def done(self, entry_id: str) -> None:
         """The entry is dealt with."""
         self._begun.pop(entry_id, None)
@@ -23,6 +50,33 @@ class Attempts:
         """What is begun was given up for a reason outside of it: a dependency is away, the lease is lost."""
         self._begun.clear()
 
-    def __bool__(self) -> bool:
-        """Whether an entry is in hand."""
-        return bool(self._begun)
+
+class Failures:
+    """How often work on an entry has failed by an error of its own; it must not fail for ever.
+
+    Of deliveries from before this process began nobody knows how they ended: they count as failures. In
+    its own life an entry that was in hand while something else crashed has not failed.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[str, int] = {}
+
+    def of(self, entry_id: str, deliveries: int) -> int:
+        """The failures of an entry that is now delivered for the `deliveries`-th time (1: new)."""
+        return self._failed.setdefault(entry_id, deliveries - 1)
+
+    @contextmanager
+    def blamed_on(self, entry_ids: Sequence[str]) -> Iterator[None]:
+        """An error out of the block is a failure of each of these entries; an interruption is of none."""
+        try:
+            yield
+        except _INTERRUPTIONS:
+            raise
+        except Exception:
+            for entry_id in entry_ids:
+                self._failed[entry_id] = self._failed.get(entry_id, 0) + 1
+            raise
+
+    def done(self, entry_id: str) -> None:
+        """The entry is dealt with."""
+        self._failed.pop(entry_id, None)

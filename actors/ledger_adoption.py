@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from actors.position_reads import PositionReads
 from actors.result_booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
 from brain.booking import adopt
 from brain.numbers import NotANumberError, parse_decimal
 from brain.position import LegPosition
 from brain.symbol_rules import SymbolRules
-from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
-from exchange.shared_read import SharedRead
 from store.protocol import ResultStore
 from store.records import Adoption
 
+T = TypeVar("T")
+
 _EXCHANGE_PAUSE_SEC = 0.5
+_RENEWAL_SEC = 30.0
 
 
 class LedgerAdoption:
@@ -36,7 +41,8 @@ class LedgerAdoption:
         self,
         store: ResultStore,
         book: SnapshotBook,
-        positions: SharedRead,
+        positions: PositionReads,
+        wanted: PushBack[LedgerWanted],
         *,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         stale_threshold_sec: float,
@@ -47,12 +53,14 @@ class LedgerAdoption:
         self._store = store
         self._book = book
         self._positions = positions
+        self._wanted = wanted
         self._symbol_rules = symbol_rules
         self._stale_threshold_sec = stale_threshold_sec
         self._metrics = metrics
         self._clock = clock
         self._log = log
         self._amounts: dict[str, str] = {}
+        self._renewal_due_sec = -math.inf
 
     async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
         """A ledger for every symbol of the account, once each has a snapshot.
@@ -63,7 +71,8 @@ class LedgerAdoption:
         if tradable and all(self._book.get(symbol) is not None for symbol in tradable):
             await self.adopt_new(self._book.symbols(), fence)
             return
-        rows = await self._read_positions(heartbeat)
+        begun = self._clock.now()
+        rows = await self._ask(lambda: self._positions.legs_since(begun), heartbeat)
         for symbol in rows:
             while self._book.get(symbol) is None:
                 with heartbeat.waiting_for(f"the first snapshot of {symbol}"):
@@ -82,6 +91,20 @@ class LedgerAdoption:
                 legs[symbol] = snapshot.legs
         await self._create(legs, fence)
 
+    async def serve(self, fence: str, heartbeat: Heartbeat) -> None:
+        """Adopt the ledgers that decisions have found missing, each while its plan waits, until cancelled."""
+        with heartbeat.strand() as strand:
+            while True:
+                with strand.idle():
+                    wanted = await self._wanted.receive()
+                self._amounts.pop(wanted.symbol, None)
+                await self.adopt_new((wanted.symbol,), fence)
+                with wanted.reply:
+                    try:
+                        wanted.reply.send_nowait(wanted.symbol in self._amounts)
+                    except trio.BrokenResourceError:
+                        self._log.debug("Nobody waits for the ledger any more", symbol=wanted.symbol)
+
     async def adopt_for(self, symbol: str, fence: str, heartbeat: Heartbeat) -> bool:
         """Create the ledger that a result misses, from a read that is sent after the result came.
 
@@ -90,16 +113,21 @@ class LedgerAdoption:
         """
         legs: tuple[LegPosition, ...] = ()
         if self._may_hold(symbol):
-            legs = (await self._read_positions(heartbeat)).get(symbol, ())
+            begun = self._clock.now()
+            legs = await self._ask(lambda: self._positions.legs_of(symbol, begun), heartbeat)
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
-    async def renew(self, fence: str) -> None:
-        """Let ledgers live while position or ledger are not flat; make up for lost and corrected ones."""
+    async def upkeep(self, fence: str) -> None:
+        """Make up for lost and corrected ledgers; let them live while position or ledger are not flat."""
         symbols = self._book.symbols()
         stored = await self._store.ledger_amounts(symbols)
         corrected = [symbol for symbol, amount in stored.items() if self._amounts.get(symbol) != amount]
-        held = [symbol for symbol in symbols if stored.get(symbol, "0") != "0" or self._holds(symbol)]
+        held: list[str] = []
+        now_sec = self._clock.now().monotonic_sec
+        if now_sec >= self._renewal_due_sec:
+            self._renewal_due_sec = now_sec + _RENEWAL_SEC
+            held = [symbol for symbol in symbols if stored.get(symbol, "0") != "0" or self._holds(symbol)]
         if renewed := list(dict.fromkeys((*corrected, *held))):
             await self._store.renew_ledgers(fence, renewed, LEDGER_TTL_MS)
         missing = [symbol for symbol in symbols if symbol not in stored]
@@ -108,28 +136,27 @@ class LedgerAdoption:
         self._note(stored)
         await self.adopt_new(missing, fence)
 
+    def label(self, symbol: str) -> str:
+        """The symbol as a metric label: itself if it is one of the exchange, else `other`."""
+        known = symbol in (self._symbol_rules.value or {}) or self._book.get(symbol) is not None
+        return symbol if known else "other"
+
     def booked(self, symbol: str, amount: str) -> None:
         """A booking has made the ledger `amount`."""
         self._note({symbol: amount})
 
-    async def _read_positions(self, heartbeat: Heartbeat) -> Mapping[str, tuple[LegPosition, ...]]:
-        """All positions by symbol, by a read that is sent from now on."""
-        now = self._clock.now()
+    async def _ask(self, ask: Callable[[], Awaitable[T]], heartbeat: Heartbeat) -> T:
+        """The exchange's answer, for which a ledger waits as long as it takes."""
         while True:
             try:
                 with heartbeat.waiting_for("the exchange's positions"):
-                    read = await self._positions.read(now)
+                    return await ask()
             except AskLater as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep_until(error.until.monotonic_sec)
             except ExchangeError as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)
-            else:
-                legs: dict[str, tuple[LegPosition, ...]] = {}
-                for row in read.rows:
-                    legs[row.symbol] = (*legs.get(row.symbol, ()), row.position)
-                return legs
 
     async def _create(self, legs: Mapping[str, tuple[LegPosition, ...]], fence: str) -> list[str]:
         """Create the ledgers that are missing, and say which; one with a position is an event."""
@@ -154,8 +181,7 @@ class LedgerAdoption:
 
     def _may_hold(self, symbol: str) -> bool:
         """Whether it is worth a read: any text can stand as a symbol in a result."""
-        rules = self._symbol_rules.value
-        return rules is None or symbol in rules or self._book.get(symbol) is not None
+        return self._symbol_rules.value is None or self.label(symbol) == symbol
 
     def _holds(self, symbol: str) -> bool:
         snapshot = self._book.get(symbol)
@@ -171,7 +197,7 @@ class LedgerAdoption:
             except NotANumberError:
                 self._log.warning(f"{symbol}: the ledger cannot be read", stored=text[:40])
             else:
-                if self._book.get(symbol) is not None:
+                if self.label(symbol) == symbol:
                     self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
 
 

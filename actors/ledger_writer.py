@@ -13,6 +13,7 @@ from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
+from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
@@ -26,11 +27,10 @@ from channels import (
     Lease,
     MetricEvent,
     Observe,
-    SnapshotBook,
     SnapshotChanged,
 )
 from clock import Clock
-from store.errors import FencedError, GroupLostError, StoreRefusedError, StoreUnavailableError
+from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
 from store.records import BookingState, Entry, ResultCommit
 
@@ -39,7 +39,7 @@ _BLOCK_MS = 2_000
 _MOST_FAILURES = 3
 _STRANDED_AFTER_MS = 1_500
 _SWEEP_SEC = 1.0
-_RENEWAL_SEC = 30.0
+_UPKEEP_SEC = 5.0
 _PAUSE_SEC = 0.1
 #: A result that comes so long after an adoption reports a fill that came after it, too.
 _ADOPTION_SETTLES_MS = 60_000
@@ -51,7 +51,6 @@ class LedgerWriter:
     def __init__(
         self,
         store: ResultStore,
-        book: SnapshotBook,
         changes: Conflating[SnapshotChanged],
         *,
         adoption: LedgerAdoption,
@@ -69,7 +68,6 @@ class LedgerWriter:
         """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
         came before its decision."""
         self._store = store
-        self._book = book
         self._changes = changes
         self._adoption = adoption
         self._fill_watch = fill_watch
@@ -101,9 +99,9 @@ class LedgerWriter:
             except* GroupLostError:
                 self._log.warning("Consumer group lost", stream="apply.result")
                 group_lost = True
-            except* StoreUnavailableError:
+            except* REDIS_TROUBLE as trouble:
                 self._attempts.interrupted()
-                with heartbeat.waiting_for(self._redis):
+                with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -115,6 +113,7 @@ class LedgerWriter:
             self._ledgers_adopted.send(True)
             nursery.start_soon(self._sweep, fence, heartbeat)
             nursery.start_soon(self._follow_changes, fence, heartbeat)
+            nursery.start_soon(self._adoption.serve, fence, heartbeat)
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
@@ -132,8 +131,8 @@ class LedgerWriter:
         self._reading.cancel()
 
     async def _sweep(self, fence: str, heartbeat: Heartbeat) -> None:
-        """Find results that a dead reader swallowed; renew ledgers and give one to whoever lost it."""
-        renew_at_sec = 0.0
+        """Find results that a dead reader swallowed; look after ledgers that others have touched."""
+        upkeep_at_sec = 0.0
         with heartbeat.strand() as strand:
             while True:
                 with strand.idle():
@@ -141,9 +140,9 @@ class LedgerWriter:
                 # What is in hand lies idle too where it waits for the exchange; it is nobody's to claim.
                 if not self._in_hand:
                     await self._recover(fence, strand, idle_ms=_STRANDED_AFTER_MS)
-                if trio.current_time() >= renew_at_sec:
-                    await self._adoption.renew(fence)
-                    renew_at_sec = trio.current_time() + _RENEWAL_SEC
+                if trio.current_time() >= upkeep_at_sec:
+                    await self._adoption.upkeep(fence)
+                    upkeep_at_sec = trio.current_time() + _UPKEEP_SEC
 
     async def _follow_changes(self, fence: str, heartbeat: Heartbeat) -> None:
         """Give a ledger to symbols that come up after the start."""
@@ -205,7 +204,8 @@ class LedgerWriter:
             state = await self._store.booking_state(result.symbol, result.plan_id, order_ids)
             contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
             if not contains_it:
-                contained = await self._contained(entry, result, state, heartbeat)
+                with self._attempts.waiting(entry.id):
+                    contained = await self._contained(entry, result, state, heartbeat)
             planned = plan_booking(
                 entry,
                 result,
@@ -217,7 +217,8 @@ class LedgerWriter:
             )
             match planned:
                 case NeedsAdoption():
-                    contains_it = await self._adoption.adopt_for(result.symbol, fence, heartbeat)
+                    with self._attempts.waiting(entry.id):
+                        contains_it = await self._adoption.adopt_for(result.symbol, fence, heartbeat)
                 case Unbookable(why, unjoined):
                     await self._bury(entry, why, fence, unjoined=unjoined)
                     return
@@ -277,8 +278,7 @@ class LedgerWriter:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
         self._adoption.booked(result.symbol, fields["last_known_amt"])
-        label = result.symbol if self._book.get(result.symbol) is not None else "other"
-        self._metrics.send(Count("p33_ledger_update_total", (label,)))
+        self._metrics.send(Count("p33_ledger_update_total", (self._adoption.label(result.symbol),)))
         for order_id in planned.order_ids:
             self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag_sec:.3f}s")
 

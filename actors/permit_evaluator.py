@@ -8,38 +8,48 @@ from collections.abc import Callable, Sequence
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.attempts import Failures
+from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter, dead_letter
 from actors.heartbeat import Heartbeat
-from actors.lease import lease_fence, present
-from actors.plan_settling import PlanSettler, Refusal, WhatIsKnown, Work
+from actors.lease import lease_fence
+from actors.plan_batch import PlanBatch, sort_entries
+from actors.plan_settling import PlanSettler
+from actors.plan_work import WhatIsKnown, Work
 from actors.redis_clock import RedisClock
+from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
-from brain.decision import deny_malformed, evaluation_failed
-from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
-from brain.plan_fields import read_plan
-from channels import OnDemandRead, PushBack
+from channels import LedgerWanted, OnDemandRead, PushBack
 from clock import Clock
-from store.errors import FencedError, GroupLostError, StoreUnavailableError
+from store.errors import FencedError, GroupLostError
 from store.protocol import PlanStore
 from store.records import Entry
 
-_BATCH = 256
+#: So many are decided, logged and written in the time that Redis takes for as many: a few milliseconds, in
+#: which nobody else is served.
+_BATCH = 64
+#: One is decided while the other is written.
+_BATCHES_IN_HAND = 2
 _BLOCK_MS = 2_000
-_MOST_DELIVERIES = 3
+_MOST_FAILURES = 3
 _STRANDED_AFTER_MS = 1_500
 _SWEEP_SEC = 1.0
 _OUTAGE_PAUSE_SEC = 0.1
-_ON_DEMAND_SEC = 0.9
+#: Of a plan's age limit, so much may pass while what every decision rests on is still missing after a start.
+_PATIENT_SHARE = 0.5
 
 
 class PermitEvaluator:
     """Reads plans in batches, decides different symbols together and one symbol's plans in order.
 
-    A plan whose answer hangs on a missing or stale snapshot goes to a lane of its symbol, which reads the
-    position first; plans of other symbols pass it by. Whatever happens, an entry is acknowledged by the
-    script that writes its decision and by nothing else: what is in hand when this actor or Redis dies is
-    delivered again.
+    Two tasks take turns at reading, so that the next plans are read and decided while the last are written.
+
+    A plan whose answer hangs on a missing or stale snapshot, or on a missing ledger, goes to a lane of its
+    symbol, which has that fetched first; plans of other symbols pass it by. Whatever happens, an entry is
+    acknowledged by the script that writes its decision and by nothing else: what is in hand when this actor
+    or Redis dies is delivered again.
     """
 
     def __init__(
@@ -47,7 +57,9 @@ class PermitEvaluator:
         store: PlanStore,
         known: WhatIsKnown,
         on_demand: Callable[[str], PushBack[OnDemandRead]] | None,
+        ledgers_wanted: PushBack[LedgerWanted],
         *,
+        failures: Failures,
         clock: Clock,
         rules: Rules,
         writer: DecisionWriter,
@@ -57,11 +69,12 @@ class PermitEvaluator:
         log: FilteringBoundLogger,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `plan_stream` and `redis_address` are names for people to read."""
+        `failures` outlives this actor. `plan_stream` and `redis_address` are names for people to read."""
         self._store = store
         self._known = known
-        self._on_demand = on_demand
+        self._failures = failures
         self._clock = clock
+        self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._writer = writer
         self._reports = reports
@@ -78,8 +91,14 @@ class PermitEvaluator:
             on_demand=on_demand is not None,
             writer=writer,
             reports=reports,
+            failures=failures,
+        )
+        self._needs = DecisionNeeds(
+            on_demand, ledgers_wanted, clock=clock, redis_clock=self._redis_clock, reports=reports
         )
         self._lanes: dict[str, deque[Work]] = {}
+        self._turns = SymbolTurns()
+        self._holding_back = False
         self._reading = trio.CancelScope()
         self._run_id: str | None = None
 
@@ -94,7 +113,7 @@ class PermitEvaluator:
                 if not had_group:
                     self._log.info(f"Consumer group: p33 on {self._plan_stream}")
                 had_group = True
-                fence = await self._prerequisites(heartbeat)
+                fence = await lease_fence(self._known.lease, heartbeat)
                 await self._begin()
                 await self._answer(fence, heartbeat)
             except* FencedError:
@@ -102,18 +121,9 @@ class PermitEvaluator:
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
             except* GroupLostError:
                 self._log.warning("Consumer group lost", stream="apply.plan")
-            except* StoreUnavailableError:
-                with heartbeat.waiting_for(self._redis):
+            except* REDIS_TROUBLE as trouble:
+                with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
-
-    async def _prerequisites(self, heartbeat: Heartbeat) -> str:
-        known = self._known
-        await present(known.symbol_rules, "exchangeInfo", heartbeat)
-        await present(known.hedge_mode, "the account's position mode", heartbeat)
-        await present(known.allowlist, "the allowlist", heartbeat)
-        fence = await lease_fence(known.lease, heartbeat)
-        await present(known.ledgers_adopted, "the first ledgers", heartbeat)
-        return fence
 
     async def _begin(self) -> None:
         """Learn Redis's clock, and whether it is the Redis that we knew."""
@@ -121,25 +131,32 @@ class PermitEvaluator:
         self._run_id = run.run_id
         recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
         if recently and run.changed_ms != self._settler.redis_changed_ms:
-            self._log.warning("Redis is another run than before: opens wait for one permit TTL")
+            self._log.warning(
+                "Redis is another run than before, or was emptied: opens wait for one permit TTL"
+            )
         self._settler.redis_changed_ms = run.changed_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
         """Answer what was delivered before and not decided, then what comes; finish the lanes last."""
         self._lanes.clear()
+        self._turns = SymbolTurns()
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
-            watchers.start_soon(self._sweep, fence, lanes)
-            await self._read(fence, lanes, heartbeat)
+            watchers.start_soon(self._sweep, fence, lanes, heartbeat)
+            reading = trio.Lock()
+            with heartbeat.idle():
+                async with trio.open_nursery() as readers:
+                    for _ in range(_BATCHES_IN_HAND):
+                        readers.start_soon(self._read, reading, fence, lanes, heartbeat)
             watchers.cancel_scope.cancel()
 
     async def _recover(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
         """One by one, because one of them may be poisonous, and must not take others with it each time."""
         after = "0"
         while entry := await self._store.recover_plan(fence=fence, after=after, idle_ms=0):
-            await self._take([entry], fence, lanes)
+            await self._take([entry], fence, lanes, heartbeat)
             heartbeat.beat()
             after = entry.id
 
@@ -147,102 +164,114 @@ class PermitEvaluator:
         await heartbeat.stopping.wait()
         self._reading.cancel()
 
-    async def _sweep(self, fence: str, lanes: trio.Nursery) -> None:
+    async def _sweep(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
         """Find what was delivered and lies idle, because a cancelled read or a dead reader swallowed it."""
-        while True:
-            await trio.sleep(_SWEEP_SEC)
-            self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
-            while entry := await self._store.recover_plan(fence=fence, after="0", idle_ms=_STRANDED_AFTER_MS):
-                await self._take([entry], fence, lanes)
+        with heartbeat.strand() as strand:
+            while True:
+                with strand.idle():
+                    await trio.sleep(_SWEEP_SEC)
+                self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
+                if self._holding_back:
+                    continue  # what lies idle is in hand
+                idle_ms = _STRANDED_AFTER_MS
+                while entry := await self._store.recover_plan(fence=fence, after="0", idle_ms=idle_ms):
+                    await self._take([entry], fence, lanes, heartbeat)
+                    strand.beat()
 
-    async def _read(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
-        while not heartbeat.stopping.is_set():
-            entries: list[Entry] = []
-            with heartbeat.idle(), trio.CancelScope() as self._reading:
-                entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
-            if entries:
-                await self._take(entries, fence, lanes)
+    async def _read(self, reading: trio.Lock, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
+        """Read a batch, let the next one be read, and settle it; again and again."""
+        with heartbeat.strand() as strand:
+            while True:
+                with strand.idle():
+                    await reading.acquire()
+                try:
+                    if heartbeat.stopping.is_set():
+                        return
+                    entries: list[Entry] = []
+                    with strand.idle(), trio.CancelScope() as self._reading:
+                        entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
+                    if not entries:
+                        continue
+                    batch = await self._begin_batch(entries, heartbeat)
+                finally:
+                    reading.release()
+                await self._finish_batch(batch, fence, lanes, heartbeat)
 
-    async def _take(self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery) -> None:
+    async def _take(
+        self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
+    ) -> None:
+        batch = await self._begin_batch(entries, heartbeat)
+        await self._finish_batch(batch, fence, lanes, heartbeat)
+
+    async def _begin_batch(self, entries: Sequence[Entry], heartbeat: Heartbeat) -> PlanBatch:
+        """Read the entries, and wait until it is their symbols' turn."""
+        if not self._known.complete:
+            await self._hold_back(entries[0], heartbeat)
+        batch = sort_entries(entries, self._failures, _MOST_FAILURES)
+        await self._turns.take(batch.symbols)
+        return batch
+
+    async def _finish_batch(
+        self, batch: PlanBatch, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
+    ) -> None:
         """Decide what can be decided at once; leave the rest, and what comes after it, to lanes."""
-        works: list[Work] = []
-        for work in await self._sort(entries, fence):
-            lane = self._lanes.get(work.plan.symbol)
-            if lane is None:
-                works.append(work)
-            else:
+        try:
+            await self._answer_without_state(batch, fence)
+            works: list[Work] = []
+            for work in batch.works:
+                lane = self._lanes.get(work.plan.symbol)
+                if lane is None:
+                    works.append(work)
+                else:
+                    lane.append(work)
+            for work in await self._settler.settle(works, fence):
+                lane = self._lanes.get(work.plan.symbol)
+                if lane is None:
+                    lane = self._lanes[work.plan.symbol] = deque()
+                    lanes.start_soon(self._run_lane, lane, work.plan.symbol, fence, heartbeat)
                 lane.append(work)
-        for work in await self._settler.settle(works, fence):
-            lane = self._lanes.get(work.plan.symbol)
-            if lane is None:
-                lane = self._lanes[work.plan.symbol] = deque()
-                lanes.start_soon(self._run_lane, lane, work.plan.symbol, fence)
-            lane.append(work)
+        finally:
+            self._turns.give_back(batch.symbols)
 
-    async def _run_lane(self, lane: deque[Work], symbol: str, fence: str) -> None:
-        """Read the symbol's position, then decide its plans in order, until none is left."""
-        while lane:
-            await self._read_position(lane)
-            works = list(lane)
-            lane.clear()
-            lane.extendleft(reversed(await self._settler.settle(works, fence)))
+    async def _hold_back(self, first: Entry, heartbeat: Heartbeat) -> None:
+        """Wait for what a service that has just started lacks, but not so long that plans go unanswered.
+
+        Decided after that, they are denied for what is missing.
+        """
+        age_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec) - first.published_ms
+        self._holding_back = True
+        try:
+            with trio.move_on_after(max(self._patience_ms - age_ms, 0) / 1000):
+                await self._known.wait_until_complete(heartbeat)
+        finally:
+            self._holding_back = False
+        # Redis may have become another run meanwhile, and nothing was under way that would have failed.
+        await self._begin()
+
+    async def _run_lane(self, lane: deque[Work], symbol: str, fence: str, heartbeat: Heartbeat) -> None:
+        """Have fetched what the first plan of a symbol needs, and decide them in order until none is left."""
+        with heartbeat.strand() as strand:
+            while lane:
+                with self._failures.blamed_on((lane[0].entry.id,)):
+                    await self._needs.provide(lane)
+                works = list(lane)
+                lane.clear()
+                lane.extendleft(reversed(await self._settler.settle(works, fence)))
+                strand.beat()
         del self._lanes[symbol]
 
-    async def _read_position(self, lane: Sequence[Work]) -> None:
-        """Have the position of the lane's symbol read, within what is left of its first plan's patience.
-
-        One attempt serves all the plans that wait for it: where it fails, none of them tries again.
-        """
-        work = lane[0]
-        for each in lane:
-            each.read_tried = True
-        if self._on_demand is None:
-            return
-        now = self._clock.now()
-        waited_sec = (self._redis_clock.now_ms(now.monotonic_sec) - work.entry.published_ms) / 1000
-        patience_sec = max(_ON_DEMAND_SEC - max(waited_sec, 0), _ON_DEMAND_SEC / 3)
-        reply, answer = trio.open_memory_channel[str | None](1)
-        why_not: str | None = f"no answer within {patience_sec:.1f} s"
-        with trio.move_on_after(patience_sec):
-            await self._on_demand(work.plan.symbol).send(
-                OnDemandRead(work.plan.symbol, work.plan.plan_id, now.monotonic_sec + patience_sec, reply)
-            )
-            why_not = await answer.receive()
-        self._reports.read_on_demand(work.plan, why_not)
-
-    async def _sort(self, entries: Sequence[Entry], fence: str) -> list[Work]:
-        """The plans that need a decision; all other entries are answered, set aside or acknowledged here."""
-        works: list[Work] = []
-        done: list[str] = []
-        refusals: list[Refusal] = []
-        for entry in entries:
-            if entry.fields is None:
-                done.append(entry.id)
-                continue
-            plan = read_plan(entry.fields)
-            match plan:
-                case Plan() if entry.deliveries <= _MOST_DELIVERIES:
-                    works.append(Work(entry, plan))
-                case Plan() | MalformedPlan():
-                    refusals.append(_refusal(entry, plan))
-                case SkippedPlan():
-                    done.append(entry.id)
-                    self._reports.skipped(plan)
-                case UnanswerablePlan():
-                    fields = dead_letter(entry.fields, entry_id=entry.id, error=plan.error)
-                    await self._store.bury_plan(fence, entry.id, fields)
-                    self._reports.buried(entry.id, plan.error)
-        if done:
-            await self._store.acknowledge_plans(fence, done)
-        if refusals:
-            await self._settler.refuse(refusals, fence)
-        return works
-
-
-def _refusal(entry: Entry, plan: Plan | MalformedPlan) -> Refusal:
-    """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
-    if isinstance(plan, MalformedPlan):
-        return Refusal(entry, plan.plan_id, plan.symbol, deny_malformed(plan))
-    failures = entry.deliveries - 1
-    error = f"no decision after {failures} deliveries"
-    return Refusal(entry, plan.plan_id, plan.symbol, evaluation_failed(failures), error)
+    async def _answer_without_state(self, batch: PlanBatch, fence: str) -> None:
+        """Acknowledge, set aside or deny what needs no look at any symbol."""
+        for entry, error in batch.unanswerable:
+            fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
+            await self._store.bury_plan(fence, entry.id, fields)
+            self._failures.done(entry.id)
+            self._reports.buried(entry.id, error)
+        for skipped in batch.skipped:
+            self._reports.skipped(skipped)
+        if batch.done:
+            await self._store.acknowledge_plans(fence, batch.done)
+            for entry_id in batch.done:
+                self._failures.done(entry_id)
+        if batch.refusals:
+            await self._settler.refuse(batch.refusals, fence)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import msgspec
-
+from actors.attempts import Failures
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
+from actors.plan_work import Need, Refusal, WhatIsKnown, Work
 from actors.redis_clock import RedisClock
-from actors.symbol_beliefs import SymbolBeliefs
-from brain.allowlist import Allowlist
+from actors.symbol_beliefs import Belief, SymbolBeliefs
 from brain.case import Case, Rules, SnapshotView
-from brain.decision import decide, evaluation_failed, state_contended
+from brain.decision import decide_on, evaluation_failed, state_contended
+from brain.facts import Facts
 from brain.permit import Decision, Reason
-from brain.plan import Plan
-from brain.symbol_rules import SymbolRules
-from channels import LatestValue, Lease, SnapshotBook
 from clock import Clock
 from store.protocol import PlanStore
 from store.records import (
@@ -27,47 +24,12 @@ from store.records import (
     CommitReply,
     Committed,
     DecisionCommit,
-    Entry,
     TooLate,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
-
-
-class Work(msgspec.Struct, eq=False):
-    """A plan in hand, on its way to a committed decision."""
-
-    entry: Entry
-    plan: Plan
-    settled: bool = False
-    attempts: int = 0
-    read_tried: bool = False
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """A deny that rests on no state: of what cannot be read, or what could not be decided.
-
-    `error`: why the entry is a dead letter as well; None where the answer says it all.
-    """
-
-    entry: Entry
-    plan_id: str
-    symbol: str | None
-    decision: Decision
-    error: str | None = None
-
-
-class WhatIsKnown(msgspec.Struct, frozen=True):
-    """The channels from which the evaluator learns what its decisions rest on."""
-
-    book: SnapshotBook
-    symbol_rules: LatestValue[Mapping[str, SymbolRules]]
-    allowlist: LatestValue[Allowlist]
-    hedge_mode: LatestValue[bool]
-    ledgers_adopted: LatestValue[bool]
-    lease: LatestValue[Lease]
 
 
 class PlanSettler:
@@ -84,8 +46,10 @@ class PlanSettler:
         on_demand: bool,
         writer: DecisionWriter,
         reports: DecisionReports,
+        failures: Failures,
     ) -> None:
-        """`on_demand`: whether a plan may ask for its symbol's position to be read."""
+        """`on_demand`: whether a plan may ask for its symbol's position to be read. `failures` outlives this
+        actor."""
         self._store = store
         self._known = known
         self._clock = clock
@@ -94,11 +58,13 @@ class PlanSettler:
         self._on_demand = on_demand
         self._writer = writer
         self._reports = reports
+        self._failures = failures
         self._beliefs = SymbolBeliefs()
+        self._proposals = 0
         self.redis_changed_ms = 0
 
     async def settle(self, works: Sequence[Work], fence: str) -> list[Work]:
-        """Decide and commit; answers the works that want their symbol's position read first, in order.
+        """Decide and commit; answers the works that need something fetched first, in order.
 
         What Redis holds otherwise than believed is decided again on what it holds.
         """
@@ -111,7 +77,8 @@ class PlanSettler:
             for work in works:
                 answer_and_commit = None
                 if work.plan.symbol not in waiting_symbols:
-                    answer_and_commit = self._propose(work)
+                    with self._failures.blamed_on((work.entry.id,)):
+                        answer_and_commit = self._propose(work)
                 if answer_and_commit is None:
                     wanting.append(work)
                     waiting_symbols.add(work.plan.symbol)
@@ -122,7 +89,8 @@ class PlanSettler:
                 break
             decided_sec = self._clock.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
-            reply = await self._store.commit_decisions(fence, commits)
+            with self._failures.blamed_on([commit.entry_id for commit in commits]):
+                reply = await self._store.commit_decisions(fence, commits)
             works, undecidable = self._learn(reply, proposals)
             if undecidable:
                 await self.refuse(undecidable, fence)
@@ -152,16 +120,18 @@ class PlanSettler:
         reply = await self._store.commit_decisions(fence, commits)
         for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
             if isinstance(verdict, Committed):
-                self._reports.decided(answer, reply.now_ms - each.entry.published_ms)
+                self._reports.decided([(answer, reply.now_ms - each.entry.published_ms)])
                 if each.error is not None:
                     self._reports.buried(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
                 letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
                 await self._store.bury_plan(fence, each.entry.id, letter)
                 self._reports.buried(each.entry.id, verdict.error)
+            self._failures.done(each.entry.id)
 
     def _propose(self, work: Work) -> tuple[Answer, DecisionCommit] | None:
-        """A decision on what is believed now; None when it hangs on a read that has not been tried."""
+        """A decision on what is believed now; None when it hangs on something that was not asked for yet."""
+        self._proposals += 1
         now = self._clock.now()
         plan, entry = work.plan, work.entry
         now_ms = max(self._redis_clock.now_ms(now.monotonic_sec), entry.published_ms)
@@ -193,26 +163,43 @@ class PlanSettler:
             cooldown_text=belief.state.cooldown,
             open_permits=open_permits,
             rules=self._rules,
+            exchange_known=known.exchange_known,
         )
         assumed = belief.assumed(len(open_permits), settled=work.settled)
+        facts = Facts(case)
         if work.attempts >= _MOST_ATTEMPTS:
             decision, assumed_or_none = state_contended(work.attempts), None
         else:
-            decision, assumed_or_none = decide(case), assumed
-        if decision.reason in _WANTS_A_READ:
-            if self._on_demand and not work.read_tried:
+            decision, assumed_or_none = decide_on(facts), assumed
+        if decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and not belief.told:
+            # Denied for a ledger of which nobody has said that it is missing.
+            assumed_or_none = belief.question(settled=work.settled)
+        else:
+            work.need = self._need(work, decision, belief)
+            if work.need is not None:
                 return None
-            self._reports.missed_snapshot(plan, enabled=self._on_demand, attempted=work.read_tried)
         answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case, entry.fields or {})
         commit = self._writer.commit(
             answer,
             assumed=assumed_or_none,
             deadline_ms=self._deadline_ms(case) if decision.allow else 0,
             created_at_sec=now.wall_ms / 1000,
+            proposal=f".{now_ms}.{self._proposals}",
+            facts=facts,
         )
         if reservation := self._writer.reserved(answer, now_ms):
-            self._beliefs.reserved(reservation, plan.symbol, entry.id)
+            self._beliefs.reserved(reservation, plan.symbol, commit.permits_version)
         return answer, commit
+
+    def _need(self, work: Work, decision: Decision, belief: Belief) -> Need | None:
+        """What might let a denied plan be decided otherwise, and was not asked for yet."""
+        need: Need | None = None
+        if decision.reason in _WANTS_A_READ:
+            # An exchange that has not even told its symbols is away.
+            need = Need.POSITION if self._on_demand and self._known.exchange_known else None
+        elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
+            need = Need.LEDGER
+        return None if need in work.tried else need
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""
@@ -230,17 +217,24 @@ class PlanSettler:
         self._redis_clock.told(reply.now_ms, self._clock.now().monotonic_sec)
         again: list[Work] = []
         undecidable: list[Refusal] = []
+        decided: list[tuple[Answer, int]] = []
         for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
             symbol = work.plan.symbol
             work.attempts += 1
             match verdict:
                 case Committed():
-                    self._reports.decided(answer, reply.now_ms - work.entry.published_ms)
+                    self._failures.done(work.entry.id)
+                    if answer.decision.reason in _WANTS_A_READ:
+                        attempted = Need.POSITION in work.tried
+                        self._reports.missed_snapshot(work.plan, enabled=self._on_demand, attempted=attempted)
+                    decided.append((answer, reply.now_ms - work.entry.published_ms))
                 case AlreadyDecided():
+                    self._failures.done(work.entry.id)
                     self._beliefs.forget(symbol)
                 case Changed(state):
                     work.settled = state.settled
-                    self._beliefs.told(symbol, state)
+                    with self._failures.blamed_on((work.entry.id,)):
+                        self._beliefs.told(symbol, state)
                     again.append(work)
                 case TooLate():
                     self._beliefs.forget(symbol)
@@ -250,4 +244,6 @@ class PlanSettler:
                     self._beliefs.forget(symbol)
                     decision = evaluation_failed(work.attempts)
                     undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
+        if decided:
+            self._reports.decided(decided)
         return again, undecidable

@@ -15,10 +15,9 @@ _SHORTEST_READ_MS = 1.0
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """The symbols to keep warm, the most needed first, and those that the cap left out."""
+    """The symbols to keep warm, the most needed first."""
 
     symbols: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
 
 
 def smoothed(ewma_ms: float, latest_ms: float) -> float:
@@ -50,10 +49,10 @@ def choose_candidates(
 ) -> Candidates:
     """Open positions by name, then intents as given (newest first), then the first `k` of `ranked`.
 
-    Each once, and at most `cap` in all: what goes beyond it is left out from the end.
+    Each once, and at most `cap` in all: what goes beyond it is left out, from the end.
     """
     wanted = tuple(dict.fromkeys((*sorted(set(open_positions)), *intents, *ranked[:k])))
-    return Candidates(wanted[:cap], wanted[cap:])
+    return Candidates(wanted[:cap])
 
 
 def budget_cap(

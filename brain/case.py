@@ -45,7 +45,8 @@ class Case(msgspec.Struct, frozen=True):
     `entry_ms` (from the entry id), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
     `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
     run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
-    `hedge_mode` is None while the account's position mode is unknown.
+    `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False while the
+    exchange has not told yet what it trades, or in which mode: then nothing is known of any symbol.
     """
 
     plan: Plan
@@ -62,3 +63,4 @@ class Case(msgspec.Struct, frozen=True):
     cooldown_text: str | None
     open_permits: tuple[OpenPermit, ...]
     rules: Rules
+    exchange_known: bool = True

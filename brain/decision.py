@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from brain.case import Case
-from brain.checks import CHECKS
+from brain.checks import CHECKS, all_plans
 from brain.facts import Facts
 from brain.numbers import EXACT, ZERO
 from brain.permit import Decision, Details, Kind, Reason
@@ -34,17 +34,28 @@ class CheckResult(msgspec.Struct, frozen=True):
     reason: Reason | None = None
 
 
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_CLOSE, _NONE = Kind.CLOSE, Kind.NONE
+_BOTH = Leg.BOTH
+#: The table as `decide` walks it: None for a check that is for all plans.
+_WALK = tuple((None if check.concerns is all_plans else check.concerns, check.judge) for check in CHECKS)
+
+
 def decide(case: Case) -> Decision:
     """Answer a plan: the first check that denies decides, and if none does, it is allowed.
 
     Raises nothing for a case that was read by this package's readers; what a bug would raise is the
     caller's to turn into a denial (`evaluation_failed`), never into an answer of another kind.
     """
+    return decide_on(Facts(case))
+
+
+def decide_on(facts: Facts) -> Decision:
+    """`decide`, for a caller who needs what was found out on the way, too: `facts`, new."""
     with localcontext(EXACT):
-        facts = Facts(case)
-        for check in CHECKS:
-            if check.concerns(facts):
-                reason, compared = check.judge(facts)
+        for concerns, judge in _WALK:
+            if concerns is None or concerns(facts):
+                reason, compared = judge(facts)
                 if reason is not None:
                     return _denied(facts, reason, compared)
         return _allowed(facts)
@@ -85,11 +96,11 @@ def state_contended(attempts: int) -> Decision:
 
 
 def _allowed(facts: Facts) -> Decision:
-    kind = facts.kind or Kind.NONE
+    kind = facts.kind or _NONE
     reserve = ZERO
-    if kind is Kind.NONE:
+    if kind is _NONE:
         reason = Reason.NO_QUANTITY_CHANGE
-    elif kind is Kind.CLOSE:
+    elif kind is _CLOSE:
         reason = Reason.RECONCILE_CLOSE_BYPASS if facts.reconcile_close else Reason.SANITY_CHECKS_PASSED
         reserve = facts.quantity
     else:
@@ -108,8 +119,8 @@ def _decision(
     return Decision(
         allow=allow,
         reason=reason,
-        kind=facts.kind or Kind.NONE,
-        leg=facts.leg or Leg.BOTH,
+        kind=facts.kind or _NONE,
+        leg=facts.leg or _BOTH,
         order_side=facts.order_side,
         quantity=quantity,
         reserve=reserve,
@@ -121,4 +132,4 @@ def _decision(
 
 def _deny(reason: Reason, details: Details) -> Decision:
     """A deny of what no case was made of."""
-    return Decision(False, reason, Kind.NONE, Leg.BOTH, None, ZERO, ZERO, None, details)
+    return Decision(False, reason, _NONE, _BOTH, None, ZERO, ZERO, None, details)

@@ -13,6 +13,10 @@ from brain.position import Leg
 Judgement = tuple[Reason | None, Details]
 
 
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_BOTH = Leg.BOTH
+
+
 def well_formed(facts: Facts) -> Judgement:
     """The plan does not contradict itself, whatever the position may be.
 
@@ -77,6 +81,8 @@ def allowlist(facts: Facts) -> Judgement:
 
 def on_exchange(facts: Facts) -> Judgement:
     """The exchange trades the symbol, or there is a position to get out of."""
+    if not facts.case.exchange_known:
+        return None, {"exchange_known": False}
     trades = _trades(facts)
     known = trades or facts.holds_a_position
     return (None if known else Reason.SYMBOL_NOT_ON_EXCHANGE), {"trading": trades}
@@ -89,8 +95,10 @@ def hold(facts: Facts) -> Judgement:
 
 
 def snapshot_present(facts: Facts) -> Judgement:
-    """There is a snapshot."""
+    """There is a snapshot, of an exchange that has told what it trades."""
     missing = facts.case.snapshot is None
+    if not facts.case.exchange_known:
+        return Reason.NO_EXCHANGE_SNAPSHOT, {"snapshot": not missing, "exchange_known": False}
     return (Reason.NO_EXCHANGE_SNAPSHOT if missing else None), {"snapshot": not missing}
 
 
@@ -111,20 +119,21 @@ def leg(facts: Facts) -> Judgement:
     without a position, so the snapshot does not show what is.
     """
     if not facts.hedged:
-        return None, {"leg": Leg.BOTH}
+        return None, {"leg": _BOTH}
     if facts.leg is None:
         return Reason.POSITION_SIDE_REQUIRED, {"hedge_mode": True, "position_side": None}
     snapshot = facts.case.snapshot
     if snapshot is not None:
         for row in snapshot.legs:
-            if row.leg is Leg.BOTH and row.amount != 0:
+            if row.leg is _BOTH and row.amount != 0:
                 return Reason.STALE_EXCHANGE_STATE, {"hedge_mode": True, "one_way_position_amt": row.amount}
     return None, {"leg": facts.leg}
 
 
 def _trades(facts: Facts) -> bool:
+    """Whether the exchange trades the symbol; where it has not told yet, it may."""
     rules = facts.case.symbol_rules
-    return rules is not None and rules.trading
+    return not facts.case.exchange_known or (rules is not None and rules.trading)
 
 
 def _is_fresh(facts: Facts) -> bool:

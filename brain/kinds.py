@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Flag, auto
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
+from brain.numbers import ZERO
 from brain.permit import Kind, Reason
 from brain.plan import Plan, PlanDecision, Side
 from brain.position import Leg
@@ -160,26 +162,34 @@ _ANY_POSITION = {
 }
 
 
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_LONG, _SHORT, _BOTH = Leg.LONG, Leg.SHORT, Leg.BOTH
+_BUY, _SELL, _CLOSE = Side.BUY, Side.SELL, Side.CLOSE
+_RECONCILE_CLOSE = PlanDecision.RECONCILE_CLOSE
+_REDUCING, _ALONG, _BY_POSITION, _NO_SIDE = T.REDUCING, T.ALONG, T.CLOSE, T.NO_SIDE
+_FLAT, _COVERS, _SMALLER = P.FLAT, P.COVERS, P.SMALLER
+
+
 def reducing_side(leg: Leg, amount: Decimal) -> Side | None:
     """The order side that reduces the leg; None for a flat one-way position, which none does."""
-    if leg is Leg.LONG or (leg is Leg.BOTH and amount > 0):
-        return Side.SELL
-    return Side.BUY if leg is Leg.SHORT or amount < 0 else None
+    if leg is _LONG or (leg is _BOTH and amount > ZERO):
+        return _SELL
+    return _BUY if leg is _SHORT or amount < ZERO else None
 
 
 def row_for(plan: Plan, leg: Leg, amount: Decimal) -> Row:
     """The table's row for a plan, given its leg's signed amount."""
     if plan.side is None:
-        towards = T.NO_SIDE
-    elif plan.side is Side.CLOSE:
-        towards = T.CLOSE
+        towards = _NO_SIDE
+    elif plan.side is _CLOSE:
+        towards = _BY_POSITION
     else:
-        towards = T.REDUCING if plan.side is reducing_side(leg, amount) else T.ALONG
-    if amount == 0:
-        position = P.FLAT
+        towards = _REDUCING if plan.side is reducing_side(leg, amount) else _ALONG
+    if not amount:
+        position = _FLAT
     else:
         covered = plan.quantity is None or plan.quantity <= amount.copy_abs()
-        position = P.COVERS if covered else P.SMALLER
+        position = _COVERS if covered else _SMALLER
     return _UNFOLDED[(*_known(plan), towards, position)]
 
 
@@ -188,7 +198,7 @@ def contradiction(plan: Plan) -> Row | None:
     known = _known(plan)
     for towards, position in _ANY_POSITION[plan.side]:
         row = _UNFOLDED[(*known, towards, position)]
-        if row.outcome is not Reason.MALFORMED_PLAN:
+        if row.outcome is not _MALFORMED:
             return None
     return row
 
@@ -216,17 +226,23 @@ def percent_of(action: str) -> int | None:
 
 
 def _known(plan: Plan) -> _Known:
-    """What of the table's columns does not depend on the position.
+    """What of the table's columns does not depend on the position."""
+    reconcile_close = plan.decision is _RECONCILE_CLOSE
+    return _columns(reconcile_close, plan.action, plan.reduce_only, plan.quantity is not None)
+
+
+@lru_cache(maxsize=256)  # few combinations are in use
+def _columns(reconcile_close: bool, action_name: str, reduce_only: bool | None, quantity: bool) -> _Known:
+    """The columns of a plan with these values, and a quantity or not.
 
     The guardrails judge the `reduceOnly` of a RECONCILE_CLOSE, and its quantity says how much: so it counts
     as reduce-only here, and as closing unless its action says otherwise.
     """
-    action = _action(plan.action)
-    quantity = Q.NONE if plan.quantity is None else Q.GIVEN
-    if plan.decision is PlanDecision.RECONCILE_CLOSE:
-        return (A.CLOSING if action in A.ABSENT | A.UNKNOWN else action), R.TRUE, quantity
-    reduce_only = R.MISSING if plan.reduce_only is None else R.TRUE if plan.reduce_only else R.FALSE
-    return action, reduce_only, quantity
+    action, given = _action(action_name), Q.GIVEN if quantity else Q.NONE
+    if reconcile_close:
+        return (A.CLOSING if action in A.ABSENT | A.UNKNOWN else action), R.TRUE, given
+    told = R.MISSING if reduce_only is None else R.TRUE if reduce_only else R.FALSE
+    return action, told, given
 
 
 def _action(name: str) -> Action:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -45,6 +46,7 @@ class UnreadableLedgerError(ValueError):
     """A field of the ledger is there, and is no number; the message names it."""
 
 
+@lru_cache(maxsize=8192)  # decisions on one symbol follow each other, and its ledger moves only with a fill
 def parse_ledger(stored: StoredLedger) -> Ledger | None:
     """Read a ledger as stored; None when it is missing.
 

@@ -73,9 +73,11 @@ def _decimals(number: Decimal) -> int:
 
 def plain(number: Decimal) -> str:
     """Signed decimal text, never in exponent form, without trailing zeros; zero is `0`."""
-    if number == 0:
+    if not number:
         return "0"
-    text = f"{number:f}"
+    text = str(number)
+    if "E" in text:
+        text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -17,6 +17,7 @@ from brain.numbers import EXACT, plain
 from brain.permit import Decision, Kind, Reason
 from brain.position import Leg, PositionSide
 
+_NO_KIND = Kind.NONE
 _NULL = msgspec.Raw(b"null")
 _JSON = msgspec.json.Encoder()
 #: These say that deciding did not come to an end; the case alone does not give them again.
@@ -100,10 +101,12 @@ def permit_json(
     symbol: str | None,
     created_at_sec: float,
     issued_by: str,
+    facts: Facts | None = None,
 ) -> bytes:
     """The permit as the contract has it; what is not known is `null`.
 
     `created_at_sec` is this host's wall clock (epoch seconds), `issued_by` the build tag and the instance.
+    `facts`: what follows from `case`, where it was worked out already.
     """
     exchange_amount = ledger_amount = _NULL
     snapshot_age_sec = None
@@ -112,12 +115,15 @@ def permit_json(
         if case.snapshot is not None:
             snapshot_age_sec = case.snapshot.age_sec
         with localcontext(EXACT):
-            facts = Facts(case)
+            facts = facts or Facts(case)
             if case.snapshot is not None or case.hedge_mode is not None:
                 leg = facts.leg
             if leg is not None:
-                exchange_amount, ledger_amount = _number(facts.amount), _number(facts.ledger_amount)
-        kind_told = decision.kind is not Kind.NONE or case.plan.action == "UPDATE_SL"
+                in_ledger = facts.ledger_amount
+                exchange_amount = ledger_amount = _number(facts.amount)
+                if in_ledger != facts.amount:
+                    ledger_amount = _number(in_ledger)
+        kind_told = decision.kind is not _NO_KIND or case.plan.action == "UPDATE_SL"
     permit = _Permit(
         plan_id=plan_id,
         symbol=symbol,
@@ -182,12 +188,6 @@ def recorded_decision(audit: AuditRecord) -> RecordedDecision:
         return _DECISIONS.decode(audit.decision)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotReplayableError(f"not a decision: {error}") from None
-
-
-def case_from_audit(record: bytes) -> Case:
-    """The case of a decision that was made on one, to be decided again. Raises NotReplayableError."""
-    audit = read_audit(record)
-    return case_of(audit, recorded_decision(audit).reason)
 
 
 def case_of(audit: AuditRecord, reason: Reason) -> Case:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from brain.identifiers import given
+from brain.identifiers import given, is_symbol, plan_id_text
 from brain.numbers import NotANumberError, parse_decimal_down
 from brain.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
 from brain.position import Leg
@@ -21,10 +21,7 @@ from brain.position import Leg
 LARGEST_ENTRY = 16 * 1024
 LARGEST_FIELD = 4 * 1024
 
-_PLAN_ID = re.compile(rb"[ -~]{1,256}")
-_OTHER_SERVICES_IDS = (b"p33:", b"p26:")
-# The excluded characters separate or match names in Redis keys.
-_SYMBOL = re.compile(r"[^\s:*?\[\]{}]{1,32}")
+_OTHER_SERVICES_IDS = ("p33:", "p26:")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|[+-]?\.[0-9]+", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _DECISIONS = {member.value: member for member in PlanDecision}
@@ -45,12 +42,11 @@ def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPl
     malformed whatever it asks for; of the others, those whose `decision` asks for no permit are skipped
     without another look. Optional fields that are empty or say `None` or `null` are not given.
     """
-    plan_id_bytes = fields.get(b"plan_id", b"")
-    if not _PLAN_ID.fullmatch(plan_id_bytes):
+    plan_id = plan_id_text(fields.get(b"plan_id", b""))
+    if plan_id is None:
         return UnanswerablePlan("plan_id: missing, or not 1 to 256 printable ASCII characters")
-    if plan_id_bytes.startswith(_OTHER_SERVICES_IDS):
+    if plan_id.startswith(_OTHER_SERVICES_IDS):
         return UnanswerablePlan("plan_id: begins like another service's permit key")
-    plan_id = plan_id_bytes.decode("ascii")
     problems: Problems = {}
     if too_large := _too_large(fields):
         return MalformedPlan(plan_id, _symbol(fields, problems), too_large)
@@ -90,6 +86,9 @@ def _plan(
 
 
 def _too_large(fields: Mapping[bytes, bytes]) -> Problems:
+    # What is shorter than one field may be in all, as every honest plan is, needs no look at each.
+    if sum(map(len, fields)) + sum(map(len, fields.values())) <= LARGEST_FIELD:
+        return {}
     total = 0
     for name, value in fields.items():
         total += len(name) + len(value)
@@ -101,7 +100,7 @@ def _too_large(fields: Mapping[bytes, bytes]) -> Problems:
 def _symbol(fields: Mapping[bytes, bytes], problems: Problems) -> str | None:
     raw = fields.get(b"symbol", b"")
     symbol = raw.decode(errors="replace")
-    if _SYMBOL.fullmatch(symbol) and symbol.isprintable() and "\N{REPLACEMENT CHARACTER}" not in symbol:
+    if is_symbol(symbol) and "\N{REPLACEMENT CHARACTER}" not in symbol:
         return symbol
     problems["symbol"] = f"not a symbol: {_shown(raw, 40)}" if raw else "missing"
     return None

@@ -35,11 +35,15 @@ class VerifiedBy(StrEnum):
     ONDEMAND = "ondemand"
 
 
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_LONG, _SHORT, _FLAT = PositionSide.LONG, PositionSide.SHORT, PositionSide.FLAT
+
+
 def side_of(amount: Decimal) -> PositionSide:
     """LONG above zero, SHORT below, else FLAT."""
-    if amount > 0:
-        return PositionSide.LONG
-    return PositionSide.SHORT if amount < 0 else PositionSide.FLAT
+    if not amount:
+        return _FLAT
+    return _SHORT if amount.is_signed() else _LONG
 
 
 class LegPosition(msgspec.Struct, frozen=True):

@@ -19,6 +19,12 @@ from brain.position import Leg, side_of
 _FRACTION = {100: Decimal(1), 75: Decimal("0.75"), 50: Decimal("0.5")}
 
 
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_OPEN, _ADD, _CLOSE = Kind.OPEN, Kind.ADD, Kind.CLOSE
+_BOTH, _LONG, _SHORT = Leg.BOTH, Leg.LONG, Leg.SHORT
+_BUY, _SELL = Side.BUY, Side.SELL
+
+
 def kind(facts: Facts) -> Judgement:
     """What the plan asks for, by the contract's kind table, and that this is possible at all.
 
@@ -26,10 +32,10 @@ def kind(facts: Facts) -> Judgement:
     belongs to an exit. In one-way mode Binance knows no `positionSide` LONG or SHORT; publishers that always
     set it are taken at their word where it agrees with the position, or with the order of an open.
     """
-    plan, leg, amount = facts.plan, facts.leg or Leg.BOTH, facts.position
+    plan, leg, amount = facts.plan, facts.leg or _BOTH, facts.position
     compared: Details = {"exchange_position_amt": amount, "side": plan.side, "qty": plan.quantity}
     if facts.reconcile_close:
-        facts.kind = Kind.CLOSE
+        facts.kind = _CLOSE
         broken = _broken_guardrail(facts)
         if broken is not None:
             return Reason.GUARDRAIL_VIOLATION, compared | {"guardrail": broken}
@@ -38,16 +44,16 @@ def kind(facts: Facts) -> Judgement:
         return row.outcome, compared | {"action": plan.action, "reduce_only": plan.reduce_only}
     facts.kind = row.outcome
     compared["kind"] = row.outcome
-    entering = row.outcome is Kind.OPEN or row.outcome is Kind.ADD
+    entering = row.outcome is _OPEN or row.outcome is _ADD
     if plan.eval_type and entering is not (plan.eval_type == "ENTRY"):
         return Reason.MALFORMED_PLAN, compared | {"eval_type": f"{plan.eval_type}, of a plan that is not"}
-    if row.outcome is Kind.CLOSE:
+    if row.outcome is _CLOSE:
         if plan.quantity is None and percent_of(plan.action) is None:
             return Reason.UNKNOWN_ACTION, compared | {"action": plan.action}
-        if amount == 0:
+        if not amount:
             return Reason.NO_POSITION, compared
-    if not facts.hedged and (plan.leg is Leg.LONG or plan.leg is Leg.SHORT):
-        meant = Side.SELL if plan.leg is Leg.LONG else Side.BUY  # the side that reduces the leg meant
+    if not facts.hedged and (plan.leg is _LONG or plan.leg is _SHORT):
+        meant = _SELL if plan.leg is _LONG else _BUY  # the side that reduces the leg meant
         if entering and plan.side is meant:
             return Reason.MALFORMED_PLAN, compared | {"positionSide": f"{plan.leg}, of the other side"}
         if not entering and reducing_side(leg, amount) is not meant:
@@ -137,10 +143,10 @@ def in_flight(facts: Facts) -> Judgement:
 
     Closes share the position. An open or add never blocks a close, nor a close an open or add.
     """
-    closing = facts.kind is Kind.CLOSE
+    closing = facts.kind is _CLOSE
     covered = ZERO
     for permit in facts.live_permits:
-        if (permit.kind is Kind.CLOSE) is closing:
+        if (permit.kind is _CLOSE) is closing:
             covered += permit.remaining
             if not closing:
                 return Reason.IN_FLIGHT_PERMIT, {"open_permit": permit.plan_id, "open_permits_qty": covered}
@@ -164,7 +170,7 @@ def quantity(facts: Facts) -> Judgement:
     be closed if its step is known, but nothing is opened.
     """
     rules, plan = facts.case.symbol_rules, facts.plan
-    closing = facts.kind is Kind.CLOSE
+    closing = facts.kind is _CLOSE
     if rules is None or rules.market_step <= 0 or not (rules.trading or closing):
         return Reason.SYMBOL_NOT_ON_EXCHANGE, {"trading": rules is not None and rules.trading}
     asked = plan.quantity
@@ -182,7 +188,7 @@ def quantity(facts: Facts) -> Judgement:
         "market_min": rules.market_min,
         "market_max": rules.market_max,
     }
-    if floored == 0 or floored < rules.market_min:
+    if not floored or floored < rules.market_min:
         return Reason.BELOW_MIN_QTY, compared
     if closing:
         facts.quantity = floored

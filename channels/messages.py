@@ -112,6 +112,16 @@ class OnDemandRead(msgspec.Struct, frozen=True):
     reply: trio.MemorySendChannel[str | None]
 
 
+class LedgerWanted(msgspec.Struct, frozen=True):
+    """A decision has found that `symbol` has no ledger, and waits for one to be adopted.
+
+    The ledger writer sends through `reply` whether there is one now.
+    """
+
+    symbol: str
+    reply: trio.MemorySendChannel[bool]
+
+
 class Lease(msgspec.Struct, frozen=True):
     """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise."""
 
@@ -142,10 +152,11 @@ class SetGauge(msgspec.Struct, frozen=True):
 
 
 class Observe(msgspec.Struct, frozen=True):
-    """Add one observation, in seconds, to the histogram `name`."""
+    """Add an observation, in seconds, to the histogram `name`, `times` times."""
 
     name: str
     seconds: float
+    times: int = 1
 
 
 MetricEvent = Count | SetGauge | Observe

@@ -55,6 +55,12 @@ BELOW: Final = (
         "P33_DECISION_TTL_SEC",
         "a plan must stay decided for longer than it counts as new, or it could be allowed twice",
     ),
+    Below(
+        "P33_STALE_THRESHOLD_SEC",
+        "P33_EXECUTION_GRACE_SEC",
+        "a permit must count as in flight until no snapshot from before its fill is fresh any more, or the "
+        "same position could be closed twice",
+    ),
 )
 
 _REAL_HOSTS = {urlsplit(url).hostname for url in (PRODUCTION_REST_URL, PRODUCTION_WS_URL)}
@@ -62,7 +68,10 @@ _TESTNET_HOSTS = {urlsplit(url).hostname for url in (TESTNET_REST_URL, TESTNET_W
 
 
 def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
-    """Raises SettingsError for the first broken rule, in the order in which the variables are declared."""
+    """Raises SettingsError for the first broken rule, in the order in which the variables are declared.
+
+    Of the two variables of a rule it blames the one that was set; the other one's default is nobody's doing.
+    """
     broken = [*_wrong_exchange(settings), *_not_below(settings, origins)]
     if broken:
         declared = list(FIELD_OF)
@@ -96,9 +105,11 @@ def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple
         value: float = getattr(settings, FIELD_OF[rule.variable])
         limit: float = getattr(settings, FIELD_OF[rule.limit])
         if value > limit or (value == limit and not rule.or_equal):
-            relation = "at most" if rule.or_equal else "less than"
-            other = f"{rule.limit}={shown(settings, rule.limit)} ({origins[rule.limit]})"
-            yield rule.variable, f"{relation} {other}, because {rule.because}"
+            blamed, other, relation = rule.variable, rule.limit, "at most" if rule.or_equal else "less than"
+            if origins[blamed] == "default" and origins[other] != "default":
+                blamed, other, relation = other, blamed, "at least" if rule.or_equal else "more than"
+            told = f"{other}={shown(settings, other)} ({origins[other]})"
+            yield blamed, f"{relation} {told}, because {rule.because}"
 
 
 def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:

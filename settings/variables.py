@@ -167,7 +167,7 @@ class Settings:
         "P33_FETCH_MODE",
         kinds.one_of("auto", "bulk", "per_symbol"),
         "auto",
-        "how positions are read: all in one request, or one by one",
+        "how positions are read: bulk in one request, auto bulk until that is refused",
     )
     shards: int = setting("P33_SHARDS", kinds.whole(1, 64), "4", "snapshot fetchers")
     intent_window_sec: int = setting(

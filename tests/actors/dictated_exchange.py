@@ -9,7 +9,7 @@ import trio
 from brain.moment import Moment
 from brain.position import Leg, LegPosition
 from brain.symbol_rules import SymbolRules
-from clock import TrioClock
+from clock import Clock
 from exchange.errors import ExchangeError
 from exchange.protocol import PositionRow, PositionsRead, Priority
 
@@ -19,7 +19,7 @@ EPOCH_MS = 1_700_000_000_000
 class DictatedExchange:
     """Positions as the test sets them; an answer shows what was true in the middle of its latency."""
 
-    def __init__(self, clock: TrioClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.rows: dict[str, tuple[Decimal, int]] = {}
         self.latency_sec = 0.3

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+import redis
 import structlog
 import trio
 import trio.testing
 
+from actors.attempts import Failures
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
 from actors.permit_evaluator import PermitEvaluator
-from actors.plan_settling import WhatIsKnown
+from actors.plan_work import WhatIsKnown
+from actors.recent_decisions import RecentDecisions
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Rules
 from brain.moment import Moment
@@ -28,46 +31,73 @@ from channels import (
     DropOldest,
     LatestValue,
     Lease,
+    LedgerWanted,
     MetricEvent,
     OnDemandRead,
     PushBack,
     SnapshotBook,
 )
-from clock import TrioClock
+from clock import Clock, TrioClock
+from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory_store import MemoryStore
+from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat
 from tests.brain.cases import RULES
+from tests.store.backends import Outside
 
 EPOCH_MS = 1_760_000_000_000
+
+
+class PlanAndLeaseStore(PlanStore, LeaseStore, Protocol):
+    """What an evaluator needs to work on its own."""
+
+
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
-class Watched(MemoryStore):
-    """The twin, with a hook that runs when decisions are on their way to it."""
+class WatchedCommits:
+    """A store's commits, with a hook that runs when decisions are on their way to it."""
 
     before_commit: Callable[[Sequence[DecisionCommit]], Awaitable[None]] | None = None
+    after_commit: Callable[[CommitReply], None] | None = None
     commits = 0
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def on_the_way(self, decisions: Sequence[DecisionCommit]) -> None:
         self.commits += 1
         if self.before_commit is not None:
             await self.before_commit(decisions)
-        return await super().commit_decisions(fence, decisions)
+
+    def told(self, reply: CommitReply) -> CommitReply:
+        if self.after_commit is not None:
+            self.after_commit(reply)
+        return reply
 
 
-class EvaluatorRig:
+class Watched(WatchedCommits, MemoryStore):
+    """The twin, watched."""
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        await self.on_the_way(decisions)
+        return self.told(await super().commit_decisions(fence, decisions))
+
+
+class EvaluatorWorld:
     """All is in order until a test says otherwise: symbols trade, are allowed, flat, with a ledger of 0."""
 
-    def __init__(self, *, on_demand: bool = True, rules: Rules = RULES) -> None:
-        self.clock = TrioClock(EPOCH_MS)
-        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+    def __init__(
+        self, store: PlanAndLeaseStore, redis: Outside, clock: Clock, *, on_demand: bool, rules: Rules
+    ) -> None:
+        self.clock = clock
+        self.redis: Outside = redis
+        self.store: PlanAndLeaseStore = store
         self.keys = Keys("quantum")
-        self.store = Watched(self.redis, keys=self.keys, consumer="me")
         self.book = SnapshotBook("book")
         self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
+        self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
+        self.failures = Failures()
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
@@ -95,11 +125,17 @@ class EvaluatorRig:
                 lease=self.lease,
             ),
             (lambda _symbol: self.reads) if self._on_demand else None,
+            self.ledgers_wanted,
+            failures=self.failures,
             clock=self.clock,
             rules=self._rules,
             writer=DecisionWriter(self._rules, issued_by="test"),
             reports=DecisionReports(
-                self.metrics, self.symbol_rules, GateDistribution(self.clock), structlog.get_logger()
+                self.metrics,
+                self.symbol_rules,
+                GateDistribution(self.clock),
+                RecentDecisions(),
+                structlog.get_logger(),
             ),
             plan_stream=self.keys.plans,
             redis_address="memory",
@@ -164,6 +200,14 @@ class EvaluatorRig:
         """The plan ids on the audit stream, in order."""
         return [fields[b"plan_id"].decode() for _, fields in self.redis.xrange(self.keys.audit)]
 
+    def has_group(self) -> bool:
+        """Whether plans that are published now will be read."""
+        try:
+            self.pending()
+        except (GroupLostError, redis.ResponseError):
+            return False
+        return True
+
     def pending(self) -> int:
         return len(self.redis.xpending(self.keys.plans, GROUP))
 
@@ -173,6 +217,14 @@ class EvaluatorRig:
             if isinstance(event, Count):
                 counted[event.name] = counted.get(event.name, 0) + event.amount
         return counted
+
+    async def adopt_ledgers(self, latency_sec: float, adopt: Callable[[str], bool]) -> None:
+        """Play the ledger writer: after `latency_sec` each wish is answered with what `adopt` says."""
+        while True:
+            wanted = await self.ledgers_wanted.receive()
+            await trio.sleep(latency_sec)
+            with wanted.reply:
+                wanted.reply.send_nowait(adopt(wanted.symbol))
 
     async def answer_reads(self, latency_sec: float, answer: Callable[[str], str | None]) -> None:
         """Play the snapshot fetchers: after `latency_sec` each read is answered with what `answer` says."""
@@ -187,13 +239,30 @@ class EvaluatorRig:
                 nursery.start_soon(one, await self.reads.receive())
 
 
+class EvaluatorRig(EvaluatorWorld):
+    """Such a world over the store's twin."""
+
+    store: Watched
+    redis: MemoryRedis
+
+    def __init__(self, *, on_demand: bool = True, rules: Rules = RULES) -> None:
+        clock = TrioClock(EPOCH_MS)
+        redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        store = Watched(redis, keys=Keys("quantum"), consumer="me")
+        self.epoch_ms = clock.epoch_ms
+        super().__init__(store, redis, clock, on_demand=on_demand, rules=rules)
+
+
 @asynccontextmanager
-async def running_evaluator(rig: EvaluatorRig) -> AsyncIterator[EvaluatorRig]:
+async def running_evaluator(rig: EvaluatorWorld) -> AsyncIterator[EvaluatorWorld]:
     """The evaluator runs, holds the lease, and its consumer group exists."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.evaluator().run, rig.heartbeat)
         await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(30):
+            while not rig.has_group():  # noqa: ASYNC110 - on a real Redis
+                await trio.sleep(0.001)
         yield rig
         nursery.cancel_scope.cancel()

@@ -62,15 +62,24 @@ class KeptSnapshots:
             self.times.setdefault(write.symbol, []).append(int(fields["ts_epoch_ms"]))
 
     async def prove_snapshots(
-        self, fence: str, symbols: Sequence[str], *, times: Mapping[str, str], verified_by: str, ttl_sec: int
+        self,
+        fence: str,
+        written_ms: Mapping[str, int],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
     ) -> list[str]:
         await trio.lowlevel.checkpoint()
         self._check()
-        for symbol in symbols:
-            if symbol in self.hashes:
+        missing: list[str] = []
+        for symbol, was_ms in written_ms.items():
+            if self.hashes.get(symbol, {}).get("ts_epoch_ms") == str(was_ms):
                 self.hashes[symbol] |= {**times, "verified_by": verified_by}
                 self.times[symbol].append(int(times["ts_epoch_ms"]))
-        return [symbol for symbol in symbols if symbol not in self.hashes]
+            else:
+                missing.append(symbol)
+        return missing
 
     async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
         await trio.lowlevel.checkpoint()

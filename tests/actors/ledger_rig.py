@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Protocol
 
 import structlog
 import trio
 import trio.testing
 
 from actors.attempts import Attempts
+from actors.book_read import BookRead
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
+from actors.position_reads import PositionReads
+from brain.candidates import Candidates
 from brain.fill_memory import FillMemory
 from brain.numbers import plain
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -25,24 +29,28 @@ from channels import (
     FillObserved,
     LatestValue,
     Lease,
+    LedgerWanted,
     MetricEvent,
+    PushBack,
     SnapshotBook,
     SnapshotChanged,
 )
-from clock import TrioClock
+from clock import Clock, TrioClock
 from exchange.protocol import OrderTrade, PositionRow
-from exchange.shared_read import SharedRead
+from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory_store import MemoryStore
+from store.protocol import LeaseStore, ResultStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.store.backends import Outside
 
 
 class ExchangeWithOrders(DictatedExchange):
     """Fills move positions, and can be looked up."""
 
-    def __init__(self, clock: TrioClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.trades: dict[str, tuple[OrderTrade, ...]] = {}
         self.lookups: list[str] = []
@@ -83,21 +91,44 @@ class ExchangeWithOrders(DictatedExchange):
     async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
         self.lookups.append(order_id)
         await trio.sleep(self.latency_sec)
+        if self.failure is not None:
+            raise self.failure
         listed_until_ms = self.now_ms() - self.trades_listed_after_sec * 1000
         return tuple(trade for trade in self.trades.get(order_id, ()) if trade.time_ms <= listed_until_ms)
 
 
-class LedgerRig:
+class ResultAndLeaseStore(ResultStore, LeaseStore, Protocol):
+    """What a ledger writer needs to work on its own."""
+
+
+class LedgerWorld:
     """One writer, its channels, and the world around it."""
 
-    def __init__(self, *, hedge_mode: bool = False) -> None:
-        self.clock = TrioClock(EPOCH_MS)
+    def __init__(
+        self,
+        store: ResultAndLeaseStore,
+        redis: Outside,
+        clock: Clock,
+        *,
+        hedge_mode: bool = False,
+        fetch_mode: str = "bulk",
+    ) -> None:
+        self.clock = clock
         self.exchange = ExchangeWithOrders(self.clock)
-        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.redis: Outside = redis
         self.keys = Keys("quantum")
-        self.store = MemoryStore(self.redis, keys=self.keys, consumer="me")
+        self.store: ResultAndLeaseStore = store
         self.book = SnapshotBook("book")
-        self.positions = SharedRead(self.exchange.positions, self.clock)
+        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
+        self.positions = PositionReads(
+            self.exchange,
+            BookRead(self.book, self.candidates, self.clock),
+            ReadLatency(),
+            fetch_mode=fetch_mode,
+            clock=self.clock,
+            log=structlog.get_logger(),
+        )
+        self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
         self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
         self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
@@ -114,12 +145,12 @@ class LedgerRig:
         log = structlog.get_logger()
         return LedgerWriter(
             self.store,
-            self.book,
             self.changes,
             adoption=LedgerAdoption(
                 self.store,
                 self.book,
                 self.positions,
+                self.ledgers_wanted,
                 symbol_rules=self.symbol_rules,
                 stale_threshold_sec=10,
                 metrics=self.metrics,
@@ -233,8 +264,21 @@ class LedgerRig:
         return len(self.redis.xpending(self.keys.results, GROUP))
 
 
+class LedgerRig(LedgerWorld):
+    """Such a world over the store's twin."""
+
+    store: MemoryStore
+    redis: MemoryRedis
+
+    def __init__(self, *, hedge_mode: bool = False, fetch_mode: str = "bulk") -> None:
+        clock = TrioClock(EPOCH_MS)
+        redis = MemoryRedis(lambda: clock.now().wall_ms)
+        store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
+        super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
+
+
 @asynccontextmanager
-async def running_writer(rig: LedgerRig) -> AsyncIterator[LedgerRig]:
+async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
     """The writer runs with the lease; its first ledgers come once every symbol is in the book."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()

@@ -68,6 +68,7 @@ class PlannerRig:
 
     def __init__(self, *, env: tuple[str, ...] = ()) -> None:
         self.clock = TrioClock(EPOCH_MS)
+        self.heartbeat = Heartbeat()
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.keys = Keys("quantum")
         self.store = CountedStore(self.redis, keys=self.keys, consumer="me")
@@ -108,7 +109,7 @@ class PlannerRig:
             log=structlog.get_logger(),
         )
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(planner.run, Heartbeat())
+            nursery.start_soon(planner.run, self.heartbeat)
             yield
             nursery.cancel_scope.cancel()
 

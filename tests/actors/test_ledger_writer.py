@@ -9,11 +9,14 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors import ledger_writer
 from actors.result_booking import plan_booking
 from brain.result import ExecutedResult
+from brain.symbol_rules import SymbolRules
+from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
 from store.records import Entry
 from tests.actors.ledger_rig import LedgerRig, running_writer
@@ -73,6 +76,26 @@ async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(
         assert ledger["version"] == "2"
         assert ledger["last_order_id"] == "1"
         assert rig.pending() == 0
+
+
+async def test_a_booking_says_in_log_and_metrics_which_order_and_how_late(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    with capture_logs() as logs:
+        async with running_writer(rig):
+            await settled(rig)
+            await rig.metrics.receive_all()
+            rig.exchange.fill("BTCUSDT", "81234", "SELL", "0.3")
+            with rig.store.faults.outage():
+                rig.publish_result("BTCUSDT", "81234", "SELL", "0.3")
+                await trio.sleep(0.25)
+                rig.push_fill("BTCUSDT", "81234", "SELL")
+            await trio.sleep(3)
+            told = await rig.metrics.receive_all()
+    (lag,) = [event for event in told if event.name == "p33_ledger_lag_seconds"]
+    assert isinstance(lag, Observe) and 0.25 <= lag.seconds < 2.5
+    (line,) = [entry["event"] for entry in logs if "Ledger updated" in entry["event"]]
+    assert line == f"BTCUSDT: Ledger updated from order 81234, lag={lag.seconds:.3f}s"
 
 
 async def test_cumulative_quantities_count_by_their_growth_in_either_order(
@@ -156,11 +179,23 @@ async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_n
 async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
+    one = Decimal(1)
+    rig.symbol_rules.send({s: SymbolRules(s, True, one, one, one) for s in (*rig.exchange.rows, "NEWUSDT")})
     async with running_writer(rig):
         await settled(rig)
+        await rig.metrics.receive_all()
         rig.publish_result("GONEUSDT", "1", "SELL", "4")
+        rig.publish_result("NEWUSDT", "2", "SELL", "3")
         await trio.sleep(3)
         assert rig.amount("GONEUSDT") == "-4"
+        told = await rig.metrics.receive_all()
+        updates = [event for event in told if event.name == "p33_ledger_update_total"]
+        assert updates == [
+            Count("p33_ledger_update_total", ("other",)),
+            Count("p33_ledger_update_total", ("NEWUSDT",)),
+        ], "a listed symbol without a snapshot is still one of the exchange"
+        gauges = {event.labels for event in told if isinstance(event, SetGauge)}
+        assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
 
 
 async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autojump_clock: MockClock) -> None:
@@ -371,6 +406,37 @@ async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not
     assert rig.amount("BTCUSDT") == "2"
     assert len(rig.dead()) == 1
     assert rig.pending() == 0
+
+
+@pytest.mark.parametrize("waits_for", ["a missing ledger", "word on a fill"])
+async def test_crashes_of_something_else_are_no_failures_of_a_result_that_waits_for_the_exchange(
+    rig: LedgerRig, autojump_clock: MockClock, waits_for: str
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
+        rig.exchange.failure = ExchangeUnavailable("down")
+        if waits_for == "a missing ledger":
+            rig.redis.delete(rig.keys.ledger("ETHUSDT"))
+            rig.book.lose_trust(rig.clock.now())
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(2)
+    crashes = 0
+    for _ in range(5):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(2)
+                raise ZeroDivisionError
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 5
+    rig.exchange.failure = None
+    rig.observe("ETHUSDT")
+    async with running_writer(rig):
+        await trio.sleep(5)
+        assert rig.dead() == []
+        assert rig.amount("ETHUSDT") == "-1.5"
+        assert rig.pending() == 0
 
 
 async def test_results_pending_from_before_a_crash_are_booked_first(

@@ -46,7 +46,7 @@ LIVE = {
     "p33_channel_depth",
     "p33_build_info",
 }
-ADDED = {"p33_metric_events_refused_total", "p33_channel_dropped_total"}
+ADDED = {"p33_metric_events_refused_total", "p33_channel_dropped_total", "p33_actor_failures_total"}
 
 
 async def families(rig: StatusRig) -> dict[str, Metric]:

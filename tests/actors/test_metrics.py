@@ -131,10 +131,10 @@ async def test_waits_for_redis_are_a_reason() -> None:
 async def test_status_tells_what_is_known() -> None:
     rig = StatusRig(snapshot=False)
     allowed, denied = decide(case()), decide(case(amount="0"))
-    rig.gates.decided(allowed)
-    rig.gates.decided(denied)
+    rig.gates.decided([allowed])
+    rig.gates.decided([denied])
     rig.clock.advance(400)
-    rig.gates.decided(denied)
+    rig.gates.decided([denied])
     rig.publish("BTCUSDT", "-0.038", age_sec=2.0)
     rig.publish("ETHUSDT", "0", age_sec=12.0)
     rig.publish("XRPUSDT", "0", age_sec=4.0)

@@ -48,7 +48,10 @@ def sound_plans(draw: st.DrawFn, *, hedge: bool) -> Plan:
     """Plans that do not contradict themselves, if not always their position."""
     leg = draw(st.sampled_from((Leg.LONG, Leg.SHORT))) if hedge else None
     side = draw(st.sampled_from((Side.SELL, Side.BUY)))
-    if draw(st.booleans()):
+    wish = draw(st.sampled_from(("close", "close", "enter", "enter", "stop")))
+    if wish == "stop":
+        return plan(action="UPDATE_SL", side=side, leg=leg)
+    if wish == "close":
         return plan(action=draw(st.sampled_from(CLOSING)), side=side, leg=leg)
     asked = draw(quantities())
     return plan(action=draw(st.sampled_from(ENTERING)), side=side, quantity=asked, reduce_only=False, leg=leg)
@@ -87,6 +90,31 @@ def sound_cases(draw: st.DrawFn) -> Case:
     )
 
 
+@st.composite
+def reconcile_closes(draw: st.DrawFn) -> Case:
+    """Cases of a RECONCILE_CLOSE within its guardrails; the ledger may say what it likes."""
+    case = draw(sound_cases())
+    assert case.snapshot is not None
+    held = [row for row in case.snapshot.legs if row.amount]
+    if not held:
+        held = [replace(case.snapshot.legs[0], amount=draw(quantities()))]
+        case = replace(case, snapshot=replace(case.snapshot, legs=(*held, *case.snapshot.legs[1:])))
+    row = draw(st.sampled_from(held))
+    size = row.amount.copy_abs()
+    wanted = plan(
+        decision=PlanDecision.RECONCILE_CLOSE,
+        action=draw(st.sampled_from(("", "RECONCILE", *CLOSING))),
+        side=draw(st.sampled_from((Side.SELL if row.amount > 0 else Side.BUY, Side.CLOSE))),
+        quantity=draw(st.just(size) | st.integers(1, 100).map(lambda percent: size * percent / 100)),
+        leg=None if row.leg is Leg.BOTH else row.leg,
+        order_type=draw(st.sampled_from(("MARKET", "market"))),
+        reason="reconcile_drift",
+    )
+    ledgers = st.builds(StoredLedger, last_known_amt=st.none() | quantities().map(plain))
+    cooldown = draw(st.none() | epoch_ms_texts())
+    return replace(case, plan=wanted, hold=True, ledger=draw(ledgers), cooldown_text=cooldown)
+
+
 def open_permits() -> SearchStrategy[tuple[OpenPermit, ...]]:
     """Permits on any leg, some of them ended."""
     permit = st.builds(
@@ -101,7 +129,7 @@ def open_permits() -> SearchStrategy[tuple[OpenPermit, ...]]:
     return st.lists(permit, min_size=1, max_size=3).map(tuple)
 
 
-_TEXT = st.none() | st.text(max_size=8) | quantities().map(plain)
+_TEXT = st.none() | st.text(max_size=8) | quantities().map(plain) | quantities().map(lambda q: plain(-q))
 _IN_PLAN: dict[str, SearchStrategy[Any]] = {
     "action": st.sampled_from(ODD_ACTIONS),
     "side": st.sampled_from((*Side, None)),
@@ -121,6 +149,7 @@ _IN_CASE: dict[str, SearchStrategy[Any]] = {
     "hedge_mode": st.sampled_from((True, False, None)),
     "hold": st.just(True),
     "snapshot": st.none(),
+    "exchange_known": st.just(False),
     "ledger": st.builds(StoredLedger, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT),
     "cooldown_text": epoch_ms_texts(),
     "open_permits": open_permits(),
@@ -170,7 +199,7 @@ DISTURBANCES: SearchStrategy[Disturbance] = st.one_of(
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Cases of every kind. About a quarter of them are allowed."""
-    case = draw(sound_cases())
+    case = draw(st.one_of(sound_cases(), sound_cases(), sound_cases(), reconcile_closes()))
     for disturb in draw(st.lists(DISTURBANCES, max_size=3)):
         case = disturb(case)
     return case

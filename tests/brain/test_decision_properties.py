@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 
 import msgspec
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from brain.case import Case
 from brain.decision import Outcome, decide, trail
 from brain.permit import Decision, Kind, OpenPermit, Reason
-from brain.permit_text import audit_record, case_from_audit, read_audit, same_outcome
+from brain.permit_text import audit_record, case_of, read_audit, same_outcome
 from brain.plan import PlanDecision
 from brain.position import Leg
-from tests.brain.strategies import any_decimals, cases, open_permits
+from tests.brain.strategies import any_decimals, cases, open_permits, reconcile_closes
 
 ALLOWS = {
     Reason.SANITY_CHECKS_PASSED,
@@ -34,6 +35,45 @@ def covered_by_closes(case: Case, decision: Decision) -> Decimal:
         ),
         Decimal(0),
     )
+
+
+def test_the_random_cases_reach_every_way_to_allow_and_most_ways_to_deny() -> None:
+    """What the properties below say of an ALLOW would be empty words without them."""
+    reached: Counter[Reason] = Counter()
+
+    @seed(1)
+    @given(cases())
+    @settings(max_examples=600, database=None, phases=[Phase.generate], deadline=None)
+    def decide_many(case: Case) -> None:
+        reached[decide(case).reason] += 1
+
+    decide_many()
+    for reason in ALLOWS:
+        assert reached[reason] > 10, (reason, reached)
+    assert len(reached) >= len(Reason) - 8, set(Reason) - set(reached)
+
+
+@given(reconcile_closes(), st.floats(0, 20))
+@settings(max_examples=300)
+def test_a_reconcile_close_is_allowed_within_its_guardrails_alone(case: Case, age_sec: float) -> None:
+    quantity = case.plan.quantity
+    assert case.snapshot is not None and quantity is not None
+    case = msgspec.structs.replace(case, snapshot=msgspec.structs.replace(case.snapshot, age_sec=age_sec))
+    decision = decide(case)
+    if age_sec > case.rules.stale_threshold_sec:
+        assert decision.reason is Reason.STALE_EXCHANGE_STATE
+    else:
+        assert decision.reason in (Reason.RECONCILE_CLOSE_BYPASS, Reason.BELOW_MIN_QTY)
+    assert decision.quantity <= quantity
+    for broken in (
+        {"hold": False},
+        {"plan": msgspec.structs.replace(case.plan, reduce_only=False)},
+        {"plan": msgspec.structs.replace(case.plan, order_type="LIMIT")},
+        {"plan": msgspec.structs.replace(case.plan, reason="drift")},
+        {"plan": msgspec.structs.replace(case.plan, quantity=None)},
+        {"plan": msgspec.structs.replace(case.plan, quantity=quantity + 10**9)},
+    ):
+        assert not decide(msgspec.structs.replace(case, **broken)).allow
 
 
 @given(cases())
@@ -109,7 +149,7 @@ def test_an_audit_record_gives_the_same_decision_again(case: Case) -> None:
     record = audit_record(
         decision, case, plan_id="plan-1", symbol="BTCUSDT", issued_by="test", fields={}, permit=b"{}"
     )
-    again = case_from_audit(record)
+    again = case_of(read_audit(record), decision.reason)
     assert again == case
     assert decide(again) == decision
     assert same_outcome(read_audit(record), decide(again))
@@ -143,6 +183,7 @@ def test_one_more_open_permit_never_gives_more(case: Case, permits: tuple[OpenPe
             {"settled": True},
             {"symbol_rules": None},
             {"entry_ms": 0},
+            {"exchange_known": False},
         )
     ),
 )

@@ -18,7 +18,7 @@ from brain.permit import Decision
 from brain.permit_text import (
     NotReplayableError,
     audit_record,
-    case_from_audit,
+    case_of,
     permit_json,
     read_audit,
     recorded_decision,
@@ -232,7 +232,7 @@ def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
 ) -> None:
     record = record_of(decision, the_case, None)
     with pytest.raises(NotReplayableError) as refusal:
-        case_from_audit(record)
+        case_of(read_audit(record), decision.reason)
     assert refusal.value.reason is decision.reason
     assert same_outcome(read_audit(record), decision)
 
@@ -249,7 +249,7 @@ def test_what_is_no_audit_record_is_refused(record: bytes) -> None:
 def test_a_record_whose_outcome_nobody_can_read_is_refused(outcome: bytes) -> None:
     record = b'{"plan_id":"a","symbol":null,"issued_by":"b","case":null,"decision":%b}' % outcome
     with pytest.raises(NotReplayableError) as refusal:
-        case_from_audit(record)
+        recorded_decision(read_audit(record))
     assert refusal.value.reason is None
 
 

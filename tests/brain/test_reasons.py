@@ -62,6 +62,17 @@ DENIED = [
     (Reason.RECONCILE_HOLD_ACTIVE, case(hold=True)),
     (Reason.NO_EXCHANGE_SNAPSHOT, case(snapshot=None)),
     (Reason.NO_EXCHANGE_SNAPSHOT, case(snapshot=None, in_allowlist=False)),
+    (Reason.NO_EXCHANGE_SNAPSHOT, case(exchange_known=False)),
+    (Reason.NO_EXCHANGE_SNAPSHOT, case(exchange_known=False, symbol_rules=None, snapshot=None)),
+    (
+        Reason.NO_EXCHANGE_SNAPSHOT,
+        case(exchange_known=False, symbol_rules=None, snapshot=None, in_allowlist=False),
+    ),
+    (
+        Reason.SYMBOL_NOT_IN_ALLOWLIST,
+        case(entry(), exchange_known=False, symbol_rules=None, snapshot=None, in_allowlist=False),
+    ),
+    (Reason.RECONCILE_HOLD_ACTIVE, case(exchange_known=False, symbol_rules=None, hold=True)),
     (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", age_sec=10.001))),
     (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", age_sec=float("nan")))),
     (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", believed=False))),

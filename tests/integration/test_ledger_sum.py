@@ -123,7 +123,7 @@ async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_su
         random.shuffle(told)
         for each in told:
             pipeline.publish_result(random.choice(DIALECTS)(each))
-        await pipeline.nothing_pends(RESULTS, within_sec=10)
+        await pipeline.nothing_pends(RESULTS, within_sec=30)
 
         expected = sums(told)
         expected[HELD_BEFORE] += -50

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
 import trio
+from structlog.testing import capture_logs
 
 from simulator import RunningSimulator
 from tests.integration.pipeline import Pipeline, entry
@@ -39,19 +43,34 @@ def single_reads(simulator: RunningSimulator, symbol: str) -> int:
     return sum(f"symbol={symbol}&" in f"{record.query}&" for record in records)
 
 
+async def counted(service: ServiceInProcess, name: str) -> float:
+    """The value of a metric without labels."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"{service.url}/metrics", timeout=5)).text
+    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 async def test_a_plan_for_a_stale_symbol_gets_one_read_and_an_answer(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
-    async with running_service(redis_server, simulator, **SLOW) as service:
-        await grown_stale(service, simulator)
-        answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=1.2)
-        assert answer["reason"] == "open_permit_granted"
-        assert single_reads(simulator, "BTCUSDT") == 1
-        await until(
-            lambda: pipeline.snapshot("BTCUSDT")["verified_by"] == "ondemand", "what was read is in Redis too"
-        )
-        assert 0 < pipeline.redis.ttl("quantum:position:snapshot:BTCUSDT") <= 300
-        assert service.restarts() == {}
+    with capture_logs() as logs:
+        async with running_service(redis_server, simulator, **SLOW) as service:
+            await grown_stale(service, simulator)
+            answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=1.2)
+            assert answer["reason"] == "open_permit_granted"
+            assert single_reads(simulator, "BTCUSDT") == 1
+            await until(
+                lambda: pipeline.snapshot("BTCUSDT")["verified_by"] == "ondemand",
+                "what was read is in Redis too",
+            )
+            # Whole seconds, of which some may have passed on a busy machine.
+            assert 270 < pipeline.redis.ttl("quantum:position:snapshot:BTCUSDT") <= 300
+            assert 3000 < pipeline.redis.ttl("quantum:position:snapshot:ETHUSDT") <= 3600
+            assert await counted(service, "p33_ondemand_snapshots_total") == 1
+            assert service.restarts() == {}
+    told = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
+    assert told == ["BTCUSDT: On-demand snapshot (missing during permit check)"]
 
 
 async def test_plans_of_one_stale_symbol_share_its_read(
@@ -92,8 +111,12 @@ async def test_a_stale_symbol_is_denied_at_once_where_on_demand_reads_are_off(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     settings = SLOW | {"P33_ONDEMAND_SNAPSHOT": "false"}
-    async with running_service(redis_server, simulator, **settings) as service:
-        await grown_stale(service, simulator)
-        answer = await pipeline.ask("stale", entry("BTCUSDT", "0.01"), within_sec=0.3)
-        assert answer["reason"] == "stale_exchange_state"
-        assert single_reads(simulator, "BTCUSDT") == 0
+    with capture_logs() as logs:
+        async with running_service(redis_server, simulator, **settings) as service:
+            await grown_stale(service, simulator)
+            answer = await pipeline.ask("stale-plan-1", entry("BTCUSDT", "0.01"))
+            assert answer["reason"] == "stale_exchange_state"
+            assert single_reads(simulator, "BTCUSDT") == 0
+            assert await counted(service, "p33_ondemand_snapshots_total") == 0
+    told = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
+    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=stale-pl ondemand_enabled=false attempted=false"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import trio
 
 import settings
 from actors.rules_from_settings import read_pace
-from simulator import RunningSimulator
-from tests.integration.pipeline import Pipeline, entry
+from simulator import RunningSimulator, outside
+from tests.integration.pipeline import EVENTS, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import running_service
-from tests.integration.surroundings import environment
+from tests.integration.surroundings import environment, trade
 from tests.integration.waiting import until
 
 POSITIONS = "/fapi/v2/positionRisk"
@@ -70,4 +71,61 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
         seconds = trio.current_time() - began_sec
         assert WARM * 2 < len(reads) <= pace.burst + pace.per_sec * seconds + 1
         assert sum(record.weight for record in exchange.requests.records()) <= BUDGET
+        assert service.restarts() == {}
+
+
+async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its_position(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    simulator.exchange.faults.rest_latency_ms = 50
+    positions = list(simulator.exchange.listing.symbols)[::2]
+    for symbol in positions:
+        outside.move_position(simulator.exchange, symbol, target=Decimal(-300))
+    async with running_service(redis_server, simulator, **SETTINGS) as service:
+        candidates = service.flows.candidates.value
+        assert candidates is not None
+        others = [symbol for symbol in simulator.exchange.listing.symbols if symbol not in candidates.symbols]
+        held, closed, *_ = (symbol for symbol in others if symbol in positions)
+        flat = next(symbol for symbol in others if symbol not in positions)
+        for symbol in (held, closed, flat):
+            assert pipeline.snapshot(symbol) == pipeline.ledger(symbol) == {}
+
+        close = await pipeline.ask("close", full_close(held))
+        assert (close["reason"], close["safe_close_qty"]) == ("sanity_checks_passed", 300)
+        assert close["ledger_position_amt"] == -300
+        opening = await pipeline.ask("open", entry(flat, "200"))
+        assert opening["reason"] == "open_permit_granted"
+        assert pipeline.ledger_amount(flat) == "0"
+
+        # A result before any plan: the position from before it counts, and the fill is counted once.
+        order = trade(simulator.exchange, closed, "BUY", "100")
+        pipeline.publish_result(executed("manual", closed, order.order_id, "BUY", order.executed))
+        await pipeline.ledger_reaches(closed, "-200")
+        adopted = [fields["symbol"] for _, fields in pipeline.entries(EVENTS)]
+        assert adopted.count(held) == adopted.count(closed) == 1
+        reads = simulator.exchange.requests.records(path=POSITIONS)
+        assert [read.query for read in reads if "symbol=" not in read.query] == []
+        assert service.restarts() == {}
+
+
+async def test_auto_goes_on_symbol_by_symbol_where_a_read_without_one_is_refused(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    simulator.exchange.faults.refuse_bulk_positions = True
+    settings = SETTINGS | {"P33_FETCH_MODE": "auto"}
+    async with running_service(redis_server, simulator, **settings) as service:
+        candidates = service.flows.candidates.value
+        assert candidates is not None
+
+        def bulk_reads() -> int:
+            reads = simulator.exchange.requests.records(path=POSITIONS)
+            return len([read for read in reads if "symbol=" not in read.query])
+
+        refused = bulk_reads()
+        assert 1 <= refused <= 4, "what was under way when the first was refused"
+        answer = await pipeline.ask("plan", entry(candidates.symbols[0], "100"))
+        assert answer["reason"] == "open_permit_granted"
+        begun_sec = trio.current_time()
+        await until(lambda: trio.current_time() > begun_sec + 1, "a second has passed")
+        assert bulk_reads() == refused
         assert service.restarts() == {}

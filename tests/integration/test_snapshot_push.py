@@ -15,7 +15,12 @@ from tests.integration.waiting import until
 
 TRIES = 12
 #: No audit falls into the test.
-QUIET = {"P33_STALE_THRESHOLD_SEC": "300", "P33_AUDIT_SEC": "200", "P33_AUDIT_MAX_AGE_SEC": "250"}
+QUIET = {
+    "P33_STALE_THRESHOLD_SEC": "300",
+    "P33_AUDIT_SEC": "200",
+    "P33_AUDIT_MAX_AGE_SEC": "250",
+    "P33_EXECUTION_GRACE_SEC": "301",
+}
 
 
 async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_and_without_a_rest_call(

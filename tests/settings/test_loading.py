@@ -144,10 +144,25 @@ def test_a_long_or_unprintable_value_stays_one_line_of_bounded_length() -> None:
         ({"P33_AUDIT_SEC": "10"}, "P33_AUDIT_SEC=10.0 (env)", "P33_STALE_THRESHOLD_SEC=10.0 (default)"),
         (
             {"P33_STALE_THRESHOLD_SEC": "8"},
-            "P33_AUDIT_SEC=8.0 (default)",
             "P33_STALE_THRESHOLD_SEC=8.0 (env)",
+            "more than P33_AUDIT_SEC=8.0 (default)",
         ),
-        ({"P33_AUDIT_MAX_AGE_SEC": "7.9"}, "P33_AUDIT_SEC=8.0 (default)", "P33_AUDIT_MAX_AGE_SEC=7.9 (env)"),
+        (
+            {"P33_AUDIT_MAX_AGE_SEC": "7.9"},
+            "P33_AUDIT_MAX_AGE_SEC=7.9 (env)",
+            "at least P33_AUDIT_SEC=8.0 (default)",
+        ),
+        ({"P33_DECISION_TTL_SEC": "60"}, "P33_DECISION_TTL_SEC=60 (env)", "P33_PERMIT_TTL=60 (default)"),
+        (
+            {"P33_EXECUTION_GRACE_SEC": "10"},
+            "P33_EXECUTION_GRACE_SEC=10.0 (env)",
+            "more than P33_STALE_THRESHOLD_SEC=10.0 (default)",
+        ),
+        (
+            {"P33_STALE_THRESHOLD_SEC": "30"},
+            "P33_STALE_THRESHOLD_SEC=30.0 (env)",
+            "less than P33_EXECUTION_GRACE_SEC=30.0 (default)",
+        ),
         ({"P33_STREAM_PROOF_SEC": "10"}, "P33_STREAM_PROOF_SEC=10.0 (env)", "P33_STALE_THRESHOLD_SEC"),
         ({"P33_PERMIT_TTL": "3600"}, "P33_PERMIT_TTL=3600 (env)", "P33_DECISION_TTL_SEC=3600 (default)"),
         ({"P33_DECISION_TTL_SEC": "61", "P33_PLAN_MAX_AGE_SEC": "61"}, "P33_PLAN_MAX_AGE_SEC", "_TTL_SEC=61"),
@@ -164,7 +179,8 @@ def test_a_broken_rule_between_variables_names_both_and_says_why(
 
 
 def test_of_several_broken_rules_the_first_in_the_order_of_declaration_is_named() -> None:
-    assert refusal({"P33_STALE_THRESHOLD_SEC": "0.5"}).startswith("P33_AUDIT_SEC=")
+    both = {"P33_AUDIT_SEC": "12", "P33_STREAM_PROOF_SEC": "12"}
+    assert refusal(both).startswith("P33_AUDIT_SEC=")
     wrong_exchange = {"BINANCE_REST_URL": "https://fapi.binance.com", "P33_AUDIT_SEC": "12"}
     assert refusal(wrong_exchange).startswith("BINANCE_REST_URL=")
 
@@ -175,6 +191,7 @@ def test_the_audit_rule_says_that_it_is_about_silently_lost_events() -> None:
 
 def test_values_at_the_edge_of_the_rules_pass() -> None:
     load({"P33_AUDIT_SEC": "9.99", "P33_AUDIT_MAX_AGE_SEC": "9.99", "P33_DECISION_TTL_SEC": "61"})
+    load({"P33_EXECUTION_GRACE_SEC": "10.01"})
 
 
 def test_the_default_addresses_follow_the_choice_of_exchange() -> None:

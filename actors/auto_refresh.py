@@ -1,0 +1,27 @@
+"""Reads positions in bulk until the exchange refuses that, and symbol by symbol from then on."""
+
+from __future__ import annotations
+
+import trio
+
+from actors.heartbeat import Heartbeat
+from actors.position_reads import PositionReads
+from actors.snapshot_fetcher import Refresh
+
+
+class AutoRefresh:
+    """Part of a snapshot fetcher: the one way of reading, then the other, as `PositionReads` finds out."""
+
+    def __init__(self, reads: PositionReads, *, bulk: Refresh, one_by_one: Refresh) -> None:
+        self._reads = reads
+        self._bulk = bulk
+        self._one_by_one = one_by_one
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Keep positions read until cancelled."""
+        if not self._reads.one_by_one:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._bulk.run, heartbeat)
+                await self._reads.refused()
+                nursery.cancel_scope.cancel()
+        await self._one_by_one.run(heartbeat)

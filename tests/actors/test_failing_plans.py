@@ -1,0 +1,180 @@
+"""A plan that fails by itself is answered after three failures; one that was only nearby is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import plan_settling
+from actors.attempts import Failures
+from brain.decision import decide_on
+from brain.facts import Facts
+from brain.permit import Decision
+from store.errors import StoreRefusedError, StoreUnavailableError
+from store.records import DecisionCommit
+from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+
+
+@pytest.fixture
+def rig() -> EvaluatorRig:
+    return EvaluatorRig()
+
+
+async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_stop_the_rest(
+    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    def explode(facts: Facts) -> Decision:
+        if facts.plan.plan_id == "poison":
+            raise ZeroDivisionError
+        return decide_on(facts)
+
+    monkeypatch.setattr(plan_settling, "decide_on", explode)
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("before", action="PARTIAL_50")
+    rig.publish("poison")
+    rig.publish("after", action="PARTIAL_50")
+    crashes = 0
+    for _ in range(5):
+        try:
+            async with running_evaluator(rig):
+                await trio.sleep(0.5)
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 3
+    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
+    assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
+    assert rig.pending() == 0
+
+
+async def test_a_plan_that_waits_for_a_read_is_not_blamed_for_crashes_of_another(
+    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = set[str]()
+
+    def explode(facts: Facts) -> Decision:
+        if facts.plan.plan_id in poison:
+            poison.remove(facts.plan.plan_id)
+            raise ZeroDivisionError
+        return decide_on(facts)
+
+    monkeypatch.setattr(plan_settling, "decide_on", explode)
+    rig.ledger("BTCUSDT", "1")
+    rig.holds("ETHUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("waiting")
+    crashes = 0
+    for number in range(6):
+        poison.add(f"poison-{number}")
+        try:
+            async with running_evaluator(rig):
+                await trio.sleep(0.2)
+                rig.publish(f"poison-{number}", "ETHUSDT", action="PARTIAL_50")
+                await trio.sleep(0.2)
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 6
+    _, _, deliveries = next(iter(rig.redis.xpending(rig.keys.plans, "p33").values()))
+    assert deliveries > 3, "it was in hand each time"
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        await trio.sleep(0.5)
+        assert rig.reason("waiting") == "sanity_checks_passed"
+        assert rig.pending() == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        for _ in range(5):
+            rig.store.faults.fail_next("before", method="commit_decisions")
+        rig.publish("p")
+        await trio.sleep(3)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+async def test_deliveries_from_before_this_process_count_as_failures(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("p")
+    fence = await rig.take_lease()
+    another = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
+    assert len(await another.new_plans(count=1, block_ms=0)) == 1
+    for _ in range(2):
+        assert await another.recover_plan(fence=fence, after="0", idle_ms=0)
+    async with running_evaluator(rig):
+        await trio.sleep(0.1)
+        assert rig.reason("p") == "evaluation_failed"
+        permit = rig.permit("p")
+        assert permit is not None and permit["details"] == {"attempts": 3}
+        ((_, letter),) = rig.redis.xrange(rig.keys.dead_plans)
+        assert letter[b"error"] == b"deciding it has failed 3 times"
+
+
+async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_decided(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    async def refuse(decisions: Sequence[DecisionCommit]) -> None:
+        if any(decision.plan_id == "poison" and not decision.dead_fields for decision in decisions):
+            raise StoreRefusedError("ERR too many results to unpack")
+
+    rig.store.before_commit = refuse
+    await rig.store.create_plan_group(lost=False)
+    for plan_id in ("before", "poison", "after"):
+        rig.publish(plan_id, action="PARTIAL_50")
+    crashes = 0
+    for _ in range(6):
+        try:
+            async with running_evaluator(rig):
+                await trio.sleep(0.2)
+        except* StoreRefusedError:
+            crashes += 1
+    assert crashes == 3
+    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
+    assert rig.pending() == 0
+
+
+def test_an_interruption_is_no_failure_and_an_error_is() -> None:
+    failures = Failures()
+    assert failures.of("1-0", 1) == 0
+    with pytest.raises(StoreUnavailableError), failures.blamed_on(("1-0",)):
+        raise StoreUnavailableError
+    with pytest.raises(ZeroDivisionError), failures.blamed_on(("1-0", "2-0")):
+        raise ZeroDivisionError
+    assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
+    assert failures.of("2-0", 2) == 1
+    assert failures.of("3-0", 2) == 1, "nobody knows how the first delivery ended"
+    failures.done("1-0")
+    assert failures.of("1-0", 1) == 0
+
+
+async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with running_evaluator(rig):
+        rig.publish("decided")
+        rig.publish("decided")
+        rig.publish("skipped", decision="SKIP")
+        rig.publish("malformed", qty="NaN")
+        rig.redis.xadd(rig.keys.plans, {"symbol": "no plan id"})
+        await trio.sleep(0.1)
+        assert rig.pending() == 0
+        assert rig.failures._failed == {}

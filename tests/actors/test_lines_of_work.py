@@ -1,0 +1,84 @@
+"""No line of an actor's work hides behind another that idles: each can be found stalled."""
+
+from __future__ import annotations
+
+import structlog
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder
+from channels import LatestValue, Lease
+from store.records import LeaseReply, UniverseKeys
+from supervision import Heartbeat
+from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.actors.test_candidate_planner import CountedStore, PlannerRig
+
+
+async def test_a_decision_that_waits_for_a_read_is_work(autojump_clock: MockClock) -> None:
+    rig = EvaluatorRig()
+    async with running_evaluator(rig):
+        heartbeat = rig.heartbeat
+        assert heartbeat is not None
+        assert heartbeat.oldest_beat_at_work_sec() is None
+        rig.ledger("BTCUSDT", "1")
+        rig.publish("plan-1")
+        await rig.reads.receive()
+        await wait_all_tasks_blocked()
+        # The evaluator itself waits for more plans meanwhile; this one is somebody's work all the same.
+        assert heartbeat.oldest_beat_at_work_sec() is not None
+        await trio.sleep(1.5)
+        assert rig.permit("plan-1") is not None
+        assert heartbeat.oldest_beat_at_work_sec() is None
+
+
+class DeafLeases:
+    """A store that never answers, as no store may."""
+
+    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def release_lease(self, fence: str) -> None:
+        raise AssertionError
+
+
+async def test_asking_for_the_lease_is_work(autojump_clock: MockClock) -> None:
+    heartbeat = Heartbeat()
+    holder = LeaseHolder(
+        DeafLeases(),
+        LatestValue[Lease]("lease"),
+        instance="me",
+        redis_address="memory",
+        log=structlog.get_logger(),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(holder.run, heartbeat)
+        await trio.sleep(10 * LEASE_TTL_SEC)
+        begun_sec = heartbeat.oldest_beat_at_work_sec()
+        assert begun_sec is not None and trio.current_time() - begun_sec >= 10 * LEASE_TTL_SEC
+        nursery.cancel_scope.cancel()
+
+
+class DeafUniverse(CountedStore):
+    """A store that never answers one question, as no store may."""
+
+    async def universe(self) -> UniverseKeys:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_asking_redis_for_the_allowlist_is_work_and_asking_the_exchange_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    rig = PlannerRig()
+    rig.exchange.latency_sec = 10_000
+    async with rig.running():
+        await trio.sleep(99)
+        assert rig.heartbeat.oldest_beat_at_work_sec() is None
+
+    rig = PlannerRig()
+    rig.store = DeafUniverse(rig.redis, keys=rig.keys, consumer="me")
+    async with rig.running():
+        await trio.sleep(100)
+        begun_sec = rig.heartbeat.oldest_beat_at_work_sec()
+        assert begun_sec is not None and trio.current_time() - begun_sec >= 100

@@ -1,0 +1,212 @@
+"""Plans whose symbol has no snapshot that they could rest on: one read, and what operators read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from brain.allowlist import Allowlist, AllowlistSource
+from store.records import DecisionCommit
+from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+
+
+@pytest.fixture
+def rig() -> EvaluatorRig:
+    return EvaluatorRig()
+
+
+PLAN = "0123456789abcdef"
+READ = "BTCUSDT: On-demand snapshot (missing during permit check)"
+
+
+def lines(logs: Sequence[Mapping[str, Any]], *words: str) -> list[str]:
+    """The lines with any of `words`, in order."""
+    told = [str(entry["event"]) for entry in logs]
+    return [line for line in told if any(word in line for word in words)]
+
+
+async def on_demand_lines(rig: EvaluatorRig, answer: str | None) -> tuple[list[str], float]:
+    """The lines about a plan without a snapshot, and the counter; `answer` is what its read comes to."""
+
+    def read(symbol: str) -> str | None:
+        if answer is None:
+            rig.position(symbol, "1")
+        return answer
+
+    rig.ledger("BTCUSDT", "1")
+    with capture_logs() as logs:
+        async with running_evaluator(rig), trio.open_nursery() as nursery:
+            nursery.start_soon(rig.answer_reads, 0.3, read)
+            rig.publish(PLAN)
+            await trio.sleep(2)
+            assert rig.audited() == [PLAN]
+            nursery.cancel_scope.cancel()
+    counted = (await rig.counts()).get("p33_ondemand_snapshots_total", 0)
+    return lines(logs, "On-demand", "on-demand", "SNAPSHOT_MISS"), counted
+
+
+async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+    rig.ledger("BTCUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        rig.publish("p")
+        await trio.sleep(0.5)
+        assert rig.reason("p") == "sanity_checks_passed"
+        assert (await rig.counts())["p33_ondemand_snapshots_total"] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.ledger("BTCUSDT", "1")
+    rig.holds("ETHUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.6, read)
+        rig.publish("slow-1", action="PARTIAL_50")
+        rig.publish("quick", "ETHUSDT")
+        await trio.sleep(0.1)
+        rig.publish("slow-2")
+        await trio.sleep(0.1)
+        assert rig.audited() == ["quick"]
+        await trio.sleep(0.6)
+        assert rig.audited() == ["quick", "slow-1", "slow-2"]
+        permits = [rig.permit("slow-1"), rig.permit("slow-2")]
+        assert [permit and permit["safe_close_qty"] for permit in permits] == [0.5, 0.5]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("answer", ["HTTP 502", "no answer"])
+async def test_a_read_that_fails_denies_all_plans_that_wait_for_it_within_a_second(
+    rig: EvaluatorRig, autojump_clock: MockClock, answer: str
+) -> None:
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3 if answer == "HTTP 502" else 60, lambda _symbol: answer)
+        for number in range(5):
+            rig.publish(f"p{number}")
+        await trio.sleep(1)
+        assert [rig.reason(f"p{number}") for number in range(5)] == ["no_exchange_snapshot"] * 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_plans_that_come_during_a_failing_read_keep_their_order(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    async def slowly(decisions: Sequence[DecisionCommit]) -> None:
+        await trio.sleep(0.1)
+
+    rig.store.before_commit = slowly
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502")
+        rig.publish("a")
+        await trio.sleep(0.2)
+        rig.publish("b")  # a is being read
+        await trio.sleep(0.15)
+        rig.publish("c")  # a is being committed
+        await trio.sleep(2)
+        assert rig.audited() == ["a", "b", "c"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    rig = EvaluatorRig(on_demand=False)
+    async with running_evaluator(rig):
+        rig.publish("p")
+        await trio.sleep(0.01)
+        assert rig.reason("p") == "no_exchange_snapshot"
+
+
+async def test_a_snapshot_from_before_trust_was_lost_is_read_again(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+
+    def read(symbol: str) -> None:
+        rig.position(symbol, "1")
+
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, read)
+        await trio.sleep(0.1)
+        rig.book.lose_trust(rig.clock.now())
+        rig.publish("p")
+        await trio.sleep(0.2)
+        assert rig.permit("p") is None
+        await trio.sleep(0.2)
+        assert rig.reason("p") == "sanity_checks_passed"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    allowed = frozenset({"NOPEUSDT", "BTCUSDT"})
+    rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, allowed, None, None))
+    async with running_evaluator(rig):
+        rig.publish("close", "NOPEUSDT")
+        rig.publish_entry("open", "NOPEUSDT")
+        await trio.sleep(0.01)
+        assert rig.reason("close") == rig.reason("open") == "symbol_not_on_exchange"
+        assert rig.reads.depth == 0
+
+
+async def test_a_read_for_a_decision_is_one_line_and_one_count(autojump_clock: MockClock) -> None:
+    assert await on_demand_lines(EvaluatorRig(), None) == ([READ], 1)
+
+
+async def test_a_read_that_fails_is_a_miss_that_was_attempted(autojump_clock: MockClock) -> None:
+    told, counted = await on_demand_lines(EvaluatorRig(), "HTTP 502")
+    assert told == [
+        "BTCUSDT: on-demand read failed",
+        "P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=true attempted=true",
+    ]
+    assert counted == 0
+
+
+async def test_with_on_demand_reads_off_a_miss_says_so(autojump_clock: MockClock) -> None:
+    told, counted = await on_demand_lines(EvaluatorRig(on_demand=False), None)
+    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"]
+    assert counted == 0
+
+
+@pytest.mark.parametrize("state", ["stale", "from before trust was lost"])
+async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(
+    autojump_clock: MockClock, state: str
+) -> None:
+    rig = EvaluatorRig(on_demand=False)
+    rig.holds("BTCUSDT", "1")
+    await trio.sleep(11 if state == "stale" else 1)
+    if state != "stale":
+        rig.book.lose_trust(rig.clock.now())
+    told, _ = await on_demand_lines(rig, None)
+    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"]
+
+
+async def test_plans_that_share_a_read_are_one_read_and_a_miss_each(autojump_clock: MockClock) -> None:
+    rig = EvaluatorRig()
+    with capture_logs() as logs:
+        async with running_evaluator(rig), trio.open_nursery() as nursery:
+            nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502")
+            for plan_id in ("a", "b", "c"):
+                rig.publish(plan_id)
+            await trio.sleep(2)
+            nursery.cancel_scope.cancel()
+    assert len(lines(logs, "on-demand read failed")) == 1
+    assert lines(logs, "SNAPSHOT_MISS") == [
+        f"P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan={plan_id} ondemand_enabled=true attempted=true"
+        for plan_id in ("a", "b", "c")
+    ]

@@ -1,0 +1,169 @@
+"""Bulk, symbol by symbol, or bulk until that is refused."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors.auto_refresh import AutoRefresh
+from actors.book_read import BookRead
+from actors.bulk_refresh import BulkRefresh
+from actors.per_symbol_refresh import PerSymbolRefresh
+from actors.position_reads import PositionReads
+from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher import Refresh
+from brain.candidates import Candidates
+from channels import LatestValue
+from exchange.errors import ExchangeError, ExchangeRejected, ExchangeUnavailable
+from exchange.protocol import PositionsRead, Priority
+from exchange.read_latency import ReadLatency
+from exchange.read_pacer import ReadPacer, pace_within
+from exchange.weight_budget import periodic_weight_per_min
+from tests.actors.dictated_exchange import DictatedExchange
+from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.actors.ledger_rig import LedgerRig, running_writer
+
+WANTS_A_SYMBOL = ExchangeRejected(-1102, "Mandatory parameter 'symbol' was not sent")
+
+
+class RefusesBulk(DictatedExchange):
+    """Answers a read that names a symbol, and nothing else."""
+
+    refusal: ExchangeError = WANTS_A_SYMBOL
+
+    async def positions(
+        self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        if symbol is None:
+            self.reads.append(None)
+            await trio.sleep(self.latency_sec)
+            raise self.refusal
+        return await super().positions(symbol, priority=priority)
+
+
+class AutoRig(FetcherRig):
+    """One shard of three symbols, two of which are candidates."""
+
+    def __init__(self, exchange: type[DictatedExchange], fetch_mode: str = "auto") -> None:
+        super().__init__()
+        self.exchange = exchange(self.clock)
+        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+            self.exchange.set(symbol, "1", update_time_ms=0)
+        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
+        self.candidates.send(Candidates(("BTCUSDT", "ETHUSDT")))
+        self.latency = ReadLatency()
+        self.reads = PositionReads(
+            self.exchange,
+            BookRead(self.book, self.candidates, self.clock),
+            self.latency,
+            fetch_mode=fetch_mode,
+            clock=self.clock,
+            log=structlog.get_logger(),
+        )
+
+    def refresh(self, known: ShardPositions) -> Refresh:
+        return AutoRefresh(
+            self.reads,
+            bulk=BulkRefresh(
+                known, self.reads.all, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
+            ),
+            one_by_one=PerSymbolRefresh(
+                known,
+                self.candidates,
+                self.exchange,
+                ReadPacer(pace_within(periodic_weight_per_min(1200), 10)),
+                self.latency,
+                CADENCE,
+                metrics=self.metrics,
+                log=self.log,
+            ),
+        )
+
+
+async def test_auto_is_bulk_for_as_long_as_nobody_refuses_it(autojump_clock: MockClock) -> None:
+    rig = AutoRig(DictatedExchange)
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(30)
+        assert not rig.reads.one_by_one
+        assert set(rig.exchange.reads) == {None}
+        assert sorted(rig.book.symbols()) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+
+
+@pytest.mark.parametrize("code", [-1102, -1105, -1128])
+async def test_auto_reads_symbol_by_symbol_once_a_read_without_one_is_refused(
+    autojump_clock: MockClock, code: int
+) -> None:
+    rig = AutoRig(RefusesBulk)
+    rig.exchange.refusal = ExchangeRejected(code, "no")  # type: ignore[attr-defined]
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        for _ in range(60):
+            await trio.sleep(1)
+            for symbol in ("BTCUSDT", "ETHUSDT"):
+                assert rig.age_sec(symbol) <= 10
+        assert rig.reads.one_by_one
+        assert rig.exchange.reads.count(None) == 1, "what is refused is not asked for again"
+        assert rig.exchange.reads.count("SOLUSDT") == 0, "no candidate"
+
+
+@pytest.mark.parametrize(
+    "error", [ExchangeUnavailable("HTTP 502"), ExchangeRejected(-2015, "key")], ids=["502", "-2015"]
+)
+async def test_any_other_failure_leaves_auto_as_it_is(
+    autojump_clock: MockClock, error: ExchangeError
+) -> None:
+    rig = AutoRig(RefusesBulk)
+    rig.exchange.refusal = error  # type: ignore[attr-defined]
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(30)
+        assert not rig.reads.one_by_one
+        assert rig.exchange.reads.count(None) > 3
+        assert set(rig.exchange.reads) == {None}
+
+
+async def test_bulk_stays_bulk_whatever_is_refused(autojump_clock: MockClock) -> None:
+    rig = AutoRig(RefusesBulk, "bulk")
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(30)
+        assert set(rig.exchange.reads) == {None}
+
+
+async def test_per_symbol_never_tries_the_bulk_read(autojump_clock: MockClock) -> None:
+    rig = AutoRig(RefusesBulk, "per_symbol")
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(30)
+        assert None not in rig.exchange.reads
+        assert rig.age_sec("BTCUSDT") <= 10
+
+
+@pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
+async def test_a_result_of_a_symbol_without_ledger_and_snapshot_is_booked_on_one_read_of_it(
+    autojump_clock: MockClock, fetch_mode: str
+) -> None:
+    rig = LedgerRig(fetch_mode=fetch_mode)
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
+    rig.candidates.send(Candidates(("BTCUSDT",)))
+    async with running_writer(rig), trio.open_nursery() as nursery:
+
+        async def keep_candidate_fresh() -> None:
+            while True:
+                rig.observe("BTCUSDT")
+                await trio.sleep(1)
+
+        nursery.start_soon(keep_candidate_fresh)
+        if fetch_mode == "auto":
+            rig.exchange.failure = WANTS_A_SYMBOL
+            await rig.positions.refused()
+            rig.exchange.failure = None
+        await trio.sleep(3)
+        assert rig.ledgers_adopted.value
+        assert rig.amount("ETHUSDT") is None, "nobody has looked at it yet"
+        rig.exchange.reads.clear()
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(3)
+        assert rig.amount("ETHUSDT") == "-1.5", "the position from before counts, and the fill once"
+        assert rig.exchange.reads == ["ETHUSDT"]
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,132 @@
+"""While a service that has just started lacks something, its plans wait a while, and are answered in time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from channels import LatestValue
+from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+
+AGE_LIMIT_SEC = 5.0
+
+CHANNELS: dict[str, Callable[[EvaluatorRig], LatestValue[Any]]] = {
+    "symbol rules": lambda rig: rig.symbol_rules,
+    "position mode": lambda rig: rig.hedge_mode,
+    "allowlist": lambda rig: rig.allowlist,
+    "ledgers": lambda rig: rig.ledgers_adopted,
+}
+
+
+@pytest.fixture
+def rig() -> EvaluatorRig:
+    return EvaluatorRig()
+
+
+@asynccontextmanager
+async def lacking(rig: EvaluatorRig, *names: str) -> AsyncIterator[Callable[[], None]]:
+    """The evaluator runs without what these channels tell; the callable makes them tell it."""
+    kept = [(CHANNELS[name](rig), CHANNELS[name](rig).value) for name in names]
+    for channel, _ in kept:
+        channel.value = None
+
+    def tell() -> None:
+        for channel, value in kept:
+            assert value is not None
+            channel.send(value)
+
+    async with running_evaluator(rig):
+        yield tell
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+async def test_what_comes_within_half_the_age_limit_is_waited_for(
+    rig: EvaluatorRig, autojump_clock: MockClock, name: str
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with lacking(rig, name) as tell:
+        rig.publish("p")
+        await trio.sleep(2.3)
+        assert rig.permit("p") is None
+        assert rig.heartbeat is not None and rig.heartbeat.waits()
+        tell()
+        await trio.sleep(0.1)
+        assert rig.reason("p") == "sanity_checks_passed"
+        assert rig.heartbeat.waits() == []
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["snapshot", "no snapshot"])
+@pytest.mark.parametrize("names", [("symbol rules",), ("position mode",), tuple(CHANNELS)])
+async def test_while_the_exchange_is_away_after_a_start_every_plan_is_denied_within_its_age_limit(
+    rig: EvaluatorRig, autojump_clock: MockClock, names: tuple[str, ...], held: bool
+) -> None:
+    if held:
+        rig.holds("BTCUSDT", "1")
+    async with lacking(rig, *names):
+        plans = []
+        for number in range(40):
+            plans += [f"close-{number}", f"open-{number}", f"unknown-{number}"]
+            rig.publish(plans[-3])
+            rig.publish_entry(plans[-2], "ETHUSDT")
+            rig.publish(plans[-1], "NEVERHEARDUSDT")
+            await trio.sleep(0.3)
+        await trio.sleep(AGE_LIMIT_SEC / 2)
+        assert sorted(rig.audited()) == sorted(plans)
+        reasons = {rig.reason(plan_id) for plan_id in plans if not plan_id.startswith("open")}
+        assert reasons == {"no_exchange_snapshot"}
+        permit = rig.permit("close-0")
+        assert permit is not None
+        assert permit["details"] == {"snapshot": held, "exchange_known": False}
+        assert permit["created_at"] * 1000 - rig.epoch_ms < AGE_LIMIT_SEC * 1000
+        assert rig.reads.depth == 0, "nobody is asked for a read that cannot succeed"
+        assert rig.pending() == 0
+
+
+async def test_without_an_allowlist_closes_go_on_and_nothing_is_opened(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    rig.holds("ETHUSDT", "0")
+    async with lacking(rig, "allowlist"):
+        rig.publish("close")
+        rig.publish_entry("open", "ETHUSDT")
+        await trio.sleep(2.6)
+        assert rig.reason("close") == "sanity_checks_passed"
+        assert rig.reason("open") == "symbol_not_in_allowlist"
+
+
+async def test_plans_that_are_held_back_keep_their_order_and_are_taken_once(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    async with lacking(rig, "ledgers") as tell:
+        plans = [f"p{number}" for number in range(20)]
+        for plan_id in plans:
+            rig.publish(plan_id, action="PARTIAL_50")
+            await trio.sleep(0.1)
+        tell()
+        await trio.sleep(0.1)
+        assert rig.audited() == plans
+        assert rig.store.commits < 5, "once, together"
+
+
+async def test_plans_in_hand_from_before_a_restart_are_held_back_too(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    rig.publish("a", action="PARTIAL_50")
+    rig.publish("b", action="PARTIAL_50")
+    assert len(await rig.store.new_plans(count=10, block_ms=0)) == 2
+    async with lacking(rig, "symbol rules") as tell:
+        await trio.sleep(1)
+        assert rig.audited() == []
+        tell()
+        await trio.sleep(0.1)
+        assert rig.audited() == ["a", "b"]
+        assert rig.reason("b") == "sanity_checks_passed"

@@ -1,0 +1,44 @@
+"""A start while the exchange is away: every plan is denied in time, and decided properly once it is back."""
+
+from __future__ import annotations
+
+import time
+
+from simulator import RunningSimulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import PLANS, Pipeline, entry, full_close
+from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready
+from tests.integration.waiting import until
+
+AGE_LIMIT_SEC = 5.0
+
+
+async def test_a_service_that_starts_without_the_exchange_denies_its_plans_within_their_age_limit(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    faults = simulator.exchange.faults
+    faults.rest_fault_rates = {"5xx": 1.0}
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        url = await daemon.url()
+        await is_unready(url, "exchangeInfo")
+        await until(lambda: pipeline.redis.exists(PLANS), "the consumer group's stream")
+        await until(lambda: pipeline.redis.xinfo_groups(PLANS), "the consumer group")
+        await until(lambda: pipeline.redis.get("quantum:p33:lease"), "the lease")
+        asked = {f"open-{symbol}": entry(symbol, "1") for symbol in SYMBOLS[:4]}
+        asked |= {f"close-{symbol}": full_close(symbol) for symbol in SYMBOLS[:4]}
+        for plan_id, fields in asked.items():
+            pipeline.publish_plan(plan_id, fields)
+        published_sec = time.time()
+        for plan_id in asked:
+            answer = await pipeline.permit(plan_id, within_sec=AGE_LIMIT_SEC)
+            assert (answer["reason"], answer["details"]["exchange_known"]) == ("no_exchange_snapshot", False)
+            assert float(answer["created_at"]) - published_sec < AGE_LIMIT_SEC
+        assert (await is_unready(url, "exchangeInfo")).ready is False
+
+        faults.rest_fault_rates = {}
+        await is_ready(lambda: url, within_sec=30)
+        answer = await pipeline.ask("later", entry("SOLUSDT", "1"))
+        assert answer["reason"] == "open_permit_granted"
+        await pipeline.decided_once([*asked, "later"])
+        await pipeline.nothing_pends(PLANS)
+        assert "Actor failed" not in daemon.output
