@@ -59,7 +59,7 @@ class LeaseHolder:
                     await trio.sleep(STANDBY_LOOK_SEC if fence is None else RENEWAL_SEC)
 
     async def _hold_again(self, fence: str | None, trouble: str, heartbeat: Heartbeat) -> str | None:
-        # Waiting until the answer is there: an attempt at a silent Redis takes longer than the pause before it.
+        # Waiting until it is answered: an attempt at a silent Redis takes longer than the pause before it.
         with heartbeat.waiting_for(trouble):
             await trio.sleep(_OUTAGE_PAUSE_SEC)
             return await self._hold(fence)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from rich.console import Console, RenderableType
 
+from explanation.printable import printable
+
+__all__ = ["printable", "screen", "show", "show_on"]
+
 _WIDTH_OF_A_FILE = 140
 
 
 def show(content: RenderableType) -> None:
     """Print to standard output: in colours on a terminal; elsewhere plain lines without trailing spaces."""
-    console = Console(highlight=False, emoji=False, markup=False)
+    show_on(screen(), content)
+
+
+def screen() -> Console:
+    """Standard output, as rich knows it: `NO_COLOR` is obeyed, and nothing in a text is taken for markup."""
+    return Console(highlight=False, emoji=False, markup=False)
+
+
+def show_on(console: Console, content: RenderableType) -> None:
+    """As `show`, on a console that is kept for several prints."""
     if console.is_terminal:
         console.print(content)
         return
@@ -18,10 +31,3 @@ def show(content: RenderableType) -> None:
         console.print(content)
     for line in captured.get().splitlines():
         print(line.rstrip())
-
-
-def printable(text: str) -> str:
-    """Text from outside, with whatever a terminal would obey escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

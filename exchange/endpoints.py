@@ -23,3 +23,6 @@ SERVER_TIME = Endpoint("time", "GET", "/fapi/v1/time", 1, signed=False)
 CREATE_LISTEN_KEY = Endpoint("listenKey", "POST", "/fapi/v1/listenKey", 1, signed=False)
 KEEP_LISTEN_KEY = Endpoint("listenKey", "PUT", "/fapi/v1/listenKey", 1, signed=False)
 USER_TRADES = Endpoint("userTrades", "GET", "/fapi/v1/userTrades", 5, signed=True)
+ACCOUNT_CONFIG = Endpoint("accountConfig", "GET", "/fapi/v1/accountConfig", 5, signed=True)
+#: Of the wallet, which has a host of its own (`https://api.binance.com`) and none on the testnet.
+KEY_PERMISSIONS = Endpoint("apiRestrictions", "GET", "/sapi/v1/account/apiRestrictions", 1, signed=True)

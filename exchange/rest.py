@@ -7,6 +7,7 @@ from random import Random
 from types import TracebackType
 from typing import Self, TypeVar
 
+import httpx
 import msgspec
 import trio
 
@@ -14,7 +15,8 @@ from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
-from exchange import endpoints, wire
+from exchange import account, endpoints, wire
+from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
 from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
@@ -49,8 +51,10 @@ class BinanceRest:
         metrics: DropOldest[MetricEvent],
         rng: Random,
         timeout_sec: float = 5.0,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`server_time` is what `budget` was given to reckon the exchange's minutes with."""
+        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network`: see
+        `Transport`."""
         self._clock = clock
         self._server_time = server_time
         self._rng = rng
@@ -63,6 +67,7 @@ class BinanceRest:
             server_time=server_time,
             metrics=metrics,
             timeout_sec=timeout_sec,
+            network=network,
         )
         self._budget = budget
 
@@ -115,6 +120,16 @@ class BinanceRest:
             )
         except ValueError as error:
             raise ExchangeUnavailable(f"unreadable answer: trades: {error}") from None
+
+    async def account_config(self) -> AccountConfig:
+        """What the futures account may do (weight 5). `GET /fapi/v1/accountConfig`."""
+        config, _, _ = await self._ask(endpoints.ACCOUNT_CONFIG, account.ACCOUNT_CONFIG)
+        return config
+
+    async def key_permissions(self) -> KeyPermissions:
+        """What the key may do (weight 1). `GET /sapi/v1/account/apiRestrictions`, of the wallet's host."""
+        permissions, _, _ = await self._ask(endpoints.KEY_PERMISSIONS, account.KEY_PERMISSIONS)
+        return permissions
 
     async def synchronise_clock(self) -> None:
         await self._synchronise_unless_done_since(self._clock.now())

@@ -64,8 +64,10 @@ class Transport:
         server_time: ServerTime,
         metrics: DropOldest[MetricEvent],
         timeout_sec: float,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`timeout_sec` bounds a whole request, from connecting to the last byte of the answer."""
+        """`timeout_sec` bounds a whole request, from connecting to the last byte of the answer.
+        `network` carries requests where that is not to be sockets."""
         keep_addresses_out_of_logs()
         self._signer = signer
         self._clock = clock
@@ -78,6 +80,7 @@ class Transport:
             headers=signer.headers,
             timeout=httpx.Timeout(timeout_sec, connect=min(_CONNECT_SEC, timeout_sec)),
             trust_env=False,
+            transport=network,
         )
 
     async def aclose(self) -> None:

@@ -73,6 +73,12 @@ class WeightBudget:
         return until
 
     @property
+    def banned_for_sec(self) -> float:
+        """How long the ban that is on still lasts; 0 without one."""
+        until = self.banned_until
+        return 0.0 if until is None else until.monotonic_sec - self._clock.now().monotonic_sec
+
+    @property
     def own_used(self) -> int:
         """Weight of our requests within the last 60 seconds."""
         self._forget(self._clock.now())

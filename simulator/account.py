@@ -17,6 +17,7 @@ from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
 from simulator.fill_announcement import announce_fill
 from simulator.history import PositionChange, PositionHistory, PositionSide
+from simulator.key_rights import KeyRights
 from simulator.listen_keys import ListenKeys
 from simulator.listing import TRADING, Listing
 from simulator.mark_prices import MarkPrices
@@ -72,6 +73,8 @@ class SimulatedExchange:
         self.host_ms = host_ms
         self.api_key = api_key
         self.api_secret = api_secret
+        self.key_rights = KeyRights()
+        self.can_trade = True
         self.faults = Faults() if faults is None else faults
         self.wallet_balance = wallet_balance
         self.mark_prices = MarkPrices(dict(self.listing.symbols), seed)

@@ -17,7 +17,8 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     the request is looked at and the rest before the answer leaves. ``rest_faults_next`` is a queue: each
     matching request takes one from its head, whatever the rates say. ``rest_fault_paths`` (prefixes) limits
     both queue and rates. ``hang``, ``truncated``, ``not_json`` and ``reset`` strike *after* the request had
-    its effect unless ``fail_before_effect``; the others refuse it.
+    its effect unless ``fail_before_effect``; the others refuse it. With ``refuse_bulk_positions`` a read of
+    positions that names no symbol is refused, as some proxies do.
 
     Stream: a new connection can be refused (503 to its handshake), reset before its handshake is answered, or
     frozen there (``StreamServer.thaw`` lets it go on). ``drop_event_types`` limits dropping to those event
@@ -37,6 +38,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ban_sec: int = 120
     server_error_status: int = 503
     fail_before_effect: bool = False
+    refuse_bulk_positions: bool = False
 
     drop_events_next: int = 0
     drop_event_rate: float = 0.0

@@ -64,9 +64,17 @@ class RestApi:
             ("GET", "/fapi/v1/ticker/24hr"): Endpoint(
                 "none", _weighs(1, without_symbol=40), lambda p: ticker_24hr(exchange, _symbol(p))
             ),
-            ("GET", "/fapi/v2/positionRisk"): Endpoint("signed", _weighs(5), lambda p: rows.v2(_symbol(p))),
-            ("GET", "/fapi/v3/positionRisk"): Endpoint("signed", _weighs(5), lambda p: rows.v3(_symbol(p))),
+            ("GET", "/fapi/v2/positionRisk"): Endpoint(
+                "signed", _weighs(5), lambda p: rows.v2(self._positions_of(p))
+            ),
+            ("GET", "/fapi/v3/positionRisk"): Endpoint(
+                "signed", _weighs(5), lambda p: rows.v3(self._positions_of(p))
+            ),
             ("GET", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(30), self._position_mode),
+            ("GET", "/fapi/v1/accountConfig"): Endpoint("signed", _weighs(5), self._account_config),
+            ("GET", "/sapi/v1/account/apiRestrictions"): Endpoint(
+                "signed", _weighs(1), lambda _: _encode(exchange.key_rights)
+            ),
             ("POST", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(1), self._set_position_mode),
             ("POST", "/fapi/v1/leverage"): Endpoint("signed", _weighs(1), self._set_leverage),
             ("POST", "/fapi/v1/order"): Endpoint(
@@ -133,6 +141,9 @@ class RestApi:
         if request.api_key != exchange.api_key:
             raise errors.unknown_api_key()
         if security == "signed":
+            rights = exchange.key_rights
+            if not (rights.enable_futures if request.method == "POST" else rights.enable_reading):
+                raise errors.unknown_api_key()
             check_signed(
                 parameters,
                 request.query,
@@ -144,8 +155,27 @@ class RestApi:
     def _server_time(self, _: Parameters) -> bytes:
         return _encode({"serverTime": self._exchange.exchange_ms()})
 
+    def _positions_of(self, parameters: Parameters) -> str | None:
+        if self._exchange.faults.refuse_bulk_positions and _symbol(parameters) is None:
+            raise errors.mandatory_parameter("symbol")
+        return _symbol(parameters)
+
     def _position_mode(self, _: Parameters) -> bytes:
         return _encode({"dualSidePosition": self._exchange.hedge_mode})
+
+    def _account_config(self, _: Parameters) -> bytes:
+        return _encode(
+            {
+                "feeTier": 0,
+                "canTrade": self._exchange.can_trade,
+                "canDeposit": True,
+                "canWithdraw": True,
+                "dualSidePosition": self._exchange.hedge_mode,
+                "updateTime": 0,
+                "multiAssetsMargin": False,
+                "tradeGroupId": -1,
+            }
+        )
 
     def _set_position_mode(self, parameters: Parameters) -> bytes:
         required(parameters, "dualSidePosition")

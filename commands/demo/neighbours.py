@@ -23,7 +23,6 @@ _LOOK_SEC = 0.01
 PLANS = f"{_PREFIX}:stream:apply.plan"
 RESULTS = f"{_PREFIX}:stream:apply.result"
 INTENTS = f"{_PREFIX}:stream:trade.intent"
-AUDIT = f"{_PREFIX}:stream:permit.audit"
 
 # One command for all symbols: a thousand would take time from what the demo measures.
 _BELIEFS = """

@@ -139,8 +139,9 @@ async def _perform(
         await daemon.wait_until_ready(http, f"{daemon_url}/readyz", say=screen.say)
         screen.say(
             f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
-            f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC), {daemon_url}/status"
+            f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC)"
         )
+        screen.say(f"The page, while this runs: {daemon_url}/")
         await _warm_up(gate)
         interruption.playing = True
         began_sec = trio.current_time()

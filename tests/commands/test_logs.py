@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import settings as search
 from hypothesis import strategies as st
 
+from actors.log_lines import LogLines
 from commands.logs import LogFormat, configure
 
 NOW_MS = 1_795_248_000_123
@@ -69,6 +70,44 @@ def test_a_message_stands_in_its_line_word_for_word() -> None:
         f"{NOW} INFO  Consumer group: p33 on quantum:stream:apply.plan",
         f'{NOW} WARN  100 % "of" \\ {{it}} actor=ledger_writer lag_sec=0.0000001 ids=[1,"b"]',
     ]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_messages_logged_together_are_the_lines_that_they_would_be_alone(log_format: LogFormat) -> None:
+    messages = ["BTCUSDT: one", "two\nlines", "signature=abc", ""]
+    together, apart = io.StringIO(), io.StringIO()
+    log_to(together, log_format).bind(actor="a b").info(LogLines(messages))
+    log = log_to(apart, log_format).bind(actor="a b")
+    for message in messages:
+        log.info(message)
+    assert together.getvalue() == apart.getvalue()
+    assert together.getvalue().count("\n") == 4
+
+
+def test_messages_logged_together_are_one_write() -> None:
+    class Counting(io.StringIO):
+        writes = 0
+
+        def write(self, text: str) -> int:
+            self.writes += 1
+            return super().write(text)
+
+    out = Counting()
+    log_to(out).info(LogLines(["one", "two"]))
+    assert out.writes == 1
+
+
+def test_messages_logged_together_obey_the_level() -> None:
+    out = io.StringIO()
+    log_to(out, level="WARNING").info(LogLines(["one", "two"]))
+    assert not out.getvalue()
+
+
+def test_a_letter_that_only_passes_for_one_hides_no_signature() -> None:
+    out = io.StringIO()
+    log_to(out).info("GET /order?\u017fignature=abc&SIGNATURE=def")
+    assert "abc" not in out.getvalue()
+    assert "def" not in out.getvalue()
 
 
 def test_bound_values_are_on_every_line() -> None:

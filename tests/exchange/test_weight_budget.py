@@ -76,17 +76,17 @@ def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(
 
 def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
-    budget.used_by_address(2000)
+    budget.used_by_address(2390)
     budget.used_by_address(1995)
-    assert budget.address_used == 2000
-    budget.reserve(5, VITAL)
-    assert budget.address_used == 2005
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(1, VITAL)
 
 
 def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandClock) -> None:
     told: list[int] = []
     budget = WeightBudget(clock, 1200, on_ban=told.append)
     until = budget.ban(30)
+    assert budget.banned_for_sec == 30
     assert told == [clock.wall_ms + 30_000]
     for priority in Priority:
         with pytest.raises(RateLimited) as limited:
@@ -97,6 +97,7 @@ def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandC
         budget.reserve(1, VITAL)
     clock.turn(30)
     assert budget.banned_until is None
+    assert budget.banned_for_sec == 0
     budget.reserve(1, VITAL)
 
 

@@ -143,6 +143,15 @@ async def test_the_account_is_switched_to_hedge_mode_and_its_legs_are_traded_apa
     assert refused.value.status_code == -4068
 
 
+async def test_the_account_configuration_fills_every_field_of_the_model(
+    simulator: RunningSimulator, rest: OfficialRest
+) -> None:
+    simulator.exchange.can_trade = False
+    config = await rest.ask("futures_account_configuration")
+    assert unexpected(config) == set()
+    assert (config.can_trade, config.dual_side_position) == (False, False)
+
+
 async def test_the_listen_key_is_made_kept_alive_and_closed(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:

@@ -175,6 +175,8 @@ def test_premium_index_and_ticker_know_one_symbol_or_all(exchange: SimulatedExch
         ("GET", "/fapi/v1/ticker/24hr", None, 40),
         ("GET", "/fapi/v1/ticker/24hr", "BTCUSDT", 1),
         ("GET", "/fapi/v1/positionSide/dual", None, 30),
+        ("GET", "/fapi/v1/accountConfig", None, 5),
+        ("GET", "/sapi/v1/account/apiRestrictions", None, 1),
         ("POST", "/fapi/v1/order", "BTCUSDT", 0),
         ("GET", "/fapi/v1/order", "BTCUSDT", 1),
         ("GET", "/fapi/v1/userTrades", "BTCUSDT", 5),
@@ -310,3 +312,28 @@ def test_the_leverage_is_changed_over_rest_and_announced(exchange: SimulatedExch
         assert error_code(refused) == -4028
     assert error_code(ask(exchange, "POST", "/fapi/v1/leverage", symbol="NOSUCHUSDT", leverage=5)) == -1121
     assert exchange.leverage("BTCUSDT") == 21
+
+
+def test_the_account_and_the_key_tell_what_they_may_do(exchange: SimulatedExchange) -> None:
+    exchange.set_hedge_mode(True)
+    exchange.can_trade = False
+    config = decoded(ask(exchange, "GET", "/fapi/v1/accountConfig"))
+    assert (config["canTrade"], config["dualSidePosition"]) == (False, True)
+    exchange.key_rights.ip_restrict = True
+    rights = decoded(ask(exchange, "GET", "/sapi/v1/account/apiRestrictions"))
+    assert rights["ipRestrict"] is True
+    assert (rights["enableReading"], rights["enableFutures"], rights["enableWithdrawals"]) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_key_without_the_right_is_refused_like_an_unknown_one(exchange: SimulatedExchange) -> None:
+    exchange.key_rights.enable_futures = False
+    assert ask(exchange, "GET", POSITIONS).status == 200
+    refused = ask(exchange, "POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    assert (refused.status, error_code(refused)) == (401, -2015)
+    exchange.key_rights.enable_reading = False
+    refused = ask(exchange, "GET", POSITIONS)
+    assert (refused.status, error_code(refused)) == (401, -2015)

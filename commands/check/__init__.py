@@ -1,0 +1,133 @@
+"""`check`: a line for everything that the service rests on, with a fix for what is wrong. It only looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import trio
+from redis.exceptions import NoPermissionError, RedisError
+
+from commands.check.exchange_access import exchange_findings
+from commands.check.ledger_writers import (
+    NAME as LEDGER_WRITERS,
+)
+from commands.check.ledger_writers import (
+    LedgersSeen,
+    changed_without_us,
+    ledger_findings,
+    see_ledgers,
+)
+from commands.check.own_settings import load, settings_findings
+from commands.check.permit_writers import access_finding, permit_findings
+from commands.check.redis_server import not_allowed, reach, server_findings
+from commands.check.redis_streams import stream_findings
+from commands.findings import Finding, Verdict, failed, skipped
+from commands.findings_report import FindingsReport
+from commands.redis_reading import RedisReading, reading
+from settings import Loaded
+
+_BETWEEN_LOOKS_SEC = 0.25
+
+
+def check(environ: Mapping[str, str], *, as_json: bool, watch_sec: float) -> int:
+    """Tell what is found; the exit code is 1 when anything failed, and warnings do not count.
+
+    The ledgers are looked at again and again for `watch_sec`, or for as long as the other checks take.
+    """
+    report = FindingsReport(as_json=as_json)
+    loaded = load(environ)
+    if isinstance(loaded, Finding):
+        report.add(loaded)
+        report.add(skipped("everything else", "rests on the settings"))
+    else:
+        for finding in settings_findings(loaded):
+            report.add(finding)
+        with reading(environ) as redis:
+            _check(loaded, redis, report, watch_sec)
+    report.close()
+    return report.exit_code
+
+
+def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_sec: float) -> None:
+    own = loaded.settings
+    with report.busy(f"asking Redis at {redis.address}"):
+        reached = reach(redis)
+    report.add(reached)
+    there = reached.verdict is Verdict.OK
+    first: LedgersSeen | None = None
+    begun_sec = time.monotonic()
+    banned_until_ms = None
+    if there:
+        _tell(report, "redis", lambda: server_findings(redis))
+        _tell(report, "streams", lambda: stream_findings(redis, instance=own.instance))
+        first = _first_look(report, redis)
+        begun_sec = time.monotonic()
+        banned_until_ms = _remembered_ban(redis)
+
+    async def ask_binance() -> None:
+        async for finding in exchange_findings(own, banned_until_ms=banned_until_ms):
+            report.add(finding)
+
+    with report.busy(f"asking Binance at {own.binance_rest_url}"):
+        trio.run(ask_binance)
+    if first is None:
+        if not there:
+            report.add(skipped("streams, writers", "Redis cannot be asked"))
+        return
+
+    def watched() -> Iterator[Finding]:
+        last, changes = first, dict[str, str]()
+        while True:
+            seen = see_ledgers(redis)
+            changes |= changed_without_us(last, seen)
+            last = seen
+            passed_sec = time.monotonic() - begun_sec
+            if passed_sec >= watch_sec:
+                break
+            time.sleep(min(_BETWEEN_LOOKS_SEC, watch_sec - passed_sec))
+        yield from ledger_findings(redis, last, changes, passed_sec)
+
+    with report.busy("watching the ledgers", max(watch_sec - (time.monotonic() - begun_sec), 0.0)):
+        found = _asked(LEDGER_WRITERS, watched)
+    for finding in found:
+        report.add(finding)
+    _tell(report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
+    _tell(report, "write access", lambda: iter([access_finding(redis)]))
+
+
+def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | None:
+    try:
+        return see_ledgers(redis)
+    except RedisError as error:
+        report.add(_unanswered(LEDGER_WRITERS, error))
+        return None
+
+
+def _remembered_ban(redis: RedisReading) -> int | None:
+    try:
+        stored: bytes | None = redis.client.get(redis.keys.ban)  # type: ignore[assignment]
+        return None if stored is None or not stored.isdigit() else int(stored)
+    except RedisError:
+        return None
+
+
+def _tell(report: FindingsReport, name: str, look: Callable[[], Iterator[Finding]]) -> None:
+    for finding in _asked(name, look):
+        report.add(finding)
+
+
+def _asked(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a look finds; where Redis stops answering, that, after what was found before."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(look())
+    except RedisError as error:
+        findings.append(_unanswered(name, error))
+    return findings
+
+
+def _unanswered(name: str, error: RedisError) -> Finding:
+    if isinstance(error, NoPermissionError):
+        return not_allowed(name, error)
+    return failed(name, f"Redis: {error}", "look at Redis's log")

@@ -1,0 +1,234 @@
+"""Does Binance answer, and what may this key do there? Asks only: no order, no listen key, about 8 weight."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from random import SystemRandom
+
+import trio
+
+from brain.moment import Moment
+from channels import DropOldest, MetricEvent
+from clock import HostClock
+from commands.check.key_permissions import permission_findings
+from commands.check.redis_server import skew_finding
+from commands.findings import Finding, failed, ok, skipped, warning
+from exchange.account import AccountConfig
+from exchange.errors import AskLater, ClockSkewed, ExchangeError, ExchangeRejected
+from exchange.market_stream import MarketStreamConnector
+from exchange.rest import BinanceRest
+from exchange.server_time import ServerTime
+from exchange.weight_budget import WeightBudget
+from settings import Settings, SettingsError
+from settings.hosts import is_loopback
+from settings.variables import PRODUCTION_REST_URL
+
+_BINANCE, _KEY, _WEIGHT = "binance", "api key", "request weight"
+_WALLET_URL = "https://api.binance.com"
+_TIMEOUT_SEC = 5.0
+_FIRST_FRAME_SEC = 5.0
+_NO_SUCH_PATH = -5000
+_KEY_FIXES = {
+    -1022: "the secret does not belong to the key: set the pair anew",
+    -2014: "this is no API key: set it anew, without quotes or blanks",
+    -2015: "is it a key of this exchange (testnet or real, see BINANCE_TESTNET)? does it allow reading? "
+    "if it is bound to addresses, is this host's among them?",
+}
+
+
+class _Desk:
+    """One host of Binance's, with the budget and clock that go with it."""
+
+    def __init__(
+        self, url: str, settings: Settings, server_time: ServerTime, banned_until_ms: int | None
+    ) -> None:
+        credentials = settings.require_credentials()
+        self.clock = HostClock()
+        self.budget = WeightBudget(
+            self.clock,
+            settings.weight_budget_per_min,
+            exchange_ms=server_time.exchange_ms,
+            banned_until_wall_ms=banned_until_ms,
+        )
+        self.rest = BinanceRest(
+            url,
+            credentials.api_key.reveal(),
+            credentials.api_secret.reveal(),
+            clock=self.clock,
+            budget=self.budget,
+            server_time=server_time,
+            metrics=DropOldest[MetricEvent]("check", 1),
+            rng=SystemRandom(),
+            timeout_sec=_TIMEOUT_SEC,
+        )
+
+
+async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) -> AsyncIterator[Finding]:
+    """One after another. `banned_until_ms` (wall clock): a ban that Redis remembers; nobody walks into it."""
+    try:
+        settings.require_credentials()
+    except SettingsError:
+        yield skipped(_BINANCE, "not asked without credentials")
+        return
+    server_time = ServerTime()
+    desk = _Desk(settings.binance_rest_url, settings, server_time, banned_until_ms)
+    async with desk.rest as rest:
+        begun = desk.clock.now()
+        try:
+            await rest.synchronise_clock()
+        except ExchangeError as error:
+            yield _unreachable(settings, error)
+            return
+        ended = desk.clock.now()
+        took_sec = ended.monotonic_sec - begun.monotonic_sec
+        yield ok(_BINANCE, f"{settings.binance_rest_url} answers in {took_sec * 1000:.0f} ms")
+        yield skew_finding(
+            "binance clock",
+            "Binance's clock",
+            (server_time.exchange_ms(ended) - ended.wall_ms) / 1000,
+            took_sec / 2,
+            "this service follows it, but other services' orders are refused when they are 5 s off",
+        )
+        yield await _symbols(settings, rest)
+        async for finding in _account(settings, rest, server_time):
+            yield finding
+        yield await _stream(settings, desk.clock)
+        yield _weight(settings, desk.budget)
+
+
+async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
+    name = "exchangeInfo"
+    try:
+        rules = await rest.symbol_rules()
+    except ExchangeError as error:
+        return failed(
+            name, str(error), "without it no plan is decided: try again, and look at Binance's status page"
+        )
+    trading = sum(each.trading for each in rules.values())
+    unknown = [symbol for symbol in settings.allowlist if symbol not in rules or not rules[symbol].trading]
+    told = f"{len(rules)} symbols, {trading} trading"
+    if unknown:
+        return warning(
+            name,
+            f"{told}; not among them: {', '.join(unknown[:5])}",
+            "correct P33_ALLOWLIST: these are never opened",
+        )
+    return ok(name, told)
+
+
+async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTime) -> AsyncIterator[Finding]:
+    try:
+        config = await _config(rest)
+    except ExchangeError as error:
+        yield failed(_KEY, str(error), _key_fix(error))
+        yield skipped("key permissions", "rest on the key, as does the position mode")
+        return
+    if config.can_trade is False:
+        yield warning(_KEY, "valid, but the account may not trade", "ask Binance why futures trading is off")
+    else:
+        yield ok(_KEY, "valid")
+    async for finding in _permissions(settings, server_time):
+        yield finding
+    yield _position_mode(config)
+
+
+def _key_fix(error: ExchangeError) -> str:
+    if isinstance(error, ClockSkewed):
+        return "requests take longer than their window of 5 s: look at the network to Binance"
+    if isinstance(error, ExchangeRejected):
+        return _KEY_FIXES.get(error.code, "look the code up among Binance's error codes")
+    return "try again; if Binance keeps refusing, look at its status page"
+
+
+async def _config(rest: BinanceRest) -> AccountConfig:
+    try:
+        return await rest.account_config()
+    except ExchangeRejected as error:
+        if error.code != _NO_SUCH_PATH:
+            raise
+    return AccountConfig(dual_side_position=await rest.hedge_mode())
+
+
+async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIterator[Finding]:
+    name = "key permissions"
+    url = settings.binance_rest_url
+    if url.rstrip("/") == PRODUCTION_REST_URL:
+        url = _WALLET_URL
+    elif not is_loopback(url):
+        yield skipped(name, f"{url} does not tell them; the key can read")
+        return
+    try:
+        async with _Desk(url, settings, server_time, None).rest as wallet:
+            permissions = await wallet.key_permissions()
+    except ExchangeError as error:
+        yield warning(name, f"{url} did not tell: {error}", "look at Binance's API management page")
+        return
+    for finding in permission_findings(name, permissions):
+        yield finding
+
+
+def _position_mode(config: AccountConfig) -> Finding:
+    name = "position mode"
+    if config.dual_side_position is None:
+        return warning(name, "Binance did not tell", "look at the position mode in the account's preferences")
+    if config.dual_side_position:
+        return ok(name, "hedge: a plan must name its positionSide, or is denied position_side_required")
+    return ok(name, "one-way")
+
+
+async def _stream(settings: Settings, clock: HostClock) -> Finding:
+    name, url = "binance streams", settings.binance_ws_url
+    fix = "let this host reach it (wss, port 443), or correct BINANCE_WS_URL; without streams it polls"
+    begun_sec = trio.current_time()
+    symbols, why = 0, f"no mark price within {_FIRST_FRAME_SEC:g} s"
+    try:
+        with trio.move_on_after(_FIRST_FRAME_SEC):
+            async with trio.open_nursery() as nursery:
+                stream = await MarketStreamConnector(url, clock=clock).connect(nursery)
+                updates, _ = await stream.receive()
+                symbols = len(updates)
+                nursery.cancel_scope.cancel()
+    except* ExchangeError as group:
+        why = str(_first_of(group))
+    if not symbols:
+        return failed(name, f"{url}: {why}", fix)
+    return ok(name, f"{url}: mark prices of {symbols} symbols after {trio.current_time() - begun_sec:.1f} s")
+
+
+def _weight(settings: Settings, budget: WeightBudget) -> Finding:
+    used, limit = budget.address_used, budget.address_limit_per_min
+    told = f"{used} of {limit} used at this address this minute, {budget.own_used} of it by this check"
+    if used - budget.own_used + settings.weight_budget_per_min > limit:
+        return warning(
+            _WEIGHT,
+            f"{told}; with P33_WEIGHT_BUDGET_PER_MIN={settings.weight_budget_per_min} it may not suffice",
+            "find out what else asks Binance from this address, or lower P33_WEIGHT_BUDGET_PER_MIN",
+        )
+    return ok(_WEIGHT, told)
+
+
+def _unreachable(settings: Settings, error: ExchangeError) -> Finding:
+    if isinstance(error, AskLater):
+        return failed(
+            _BINANCE,
+            f"{error}; it ends at {_clock_time(error.until)}, and nothing was asked",
+            "wait; then find out what at this address asks so much (request weight)",
+        )
+    return failed(
+        _BINANCE,
+        f"{settings.binance_rest_url}: {error}",
+        "let this host reach it (https, port 443; DNS), or correct BINANCE_REST_URL",
+    )
+
+
+def _clock_time(moment: Moment) -> str:
+    return datetime.fromtimestamp(moment.wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _first_of(group: BaseExceptionGroup[ExchangeError]) -> BaseException:
+    """The first error in a group of groups that is none itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

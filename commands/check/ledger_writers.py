@@ -1,0 +1,188 @@
+"""Does somebody else write the ledger?
+
+What gives another writer away: fields that this service does not write, an order that it never booked, a
+change without a new version, or any change while nobody holds the lease. What does not: a writer that keeps
+fields, version and order memory as this service does, and one that wrote at another time and left no trace.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from commands.findings import Finding, failed, ok, warning
+from commands.redis_reading import RedisReading
+
+NAME = "ledger writers"
+
+_FIELDS = frozenset(
+    {
+        "last_known_amt", "last_known_side", "ledger_amt", "ledger_side", "last_order_id",
+        "last_order_time_epoch", "last_update_ts", "version", "source", "long_amt", "short_amt",
+        "adopted_exchange_ms", "adopted_at_ms",
+    }
+)  # fmt: skip
+_SOURCES = frozenset({"apply_result", "adopted", "reconciled"})
+_AMOUNTS = ("last_known_amt", "long_amt", "short_amt")
+#: Order memory lives for a week after the latest booking.
+_REMEMBERED_SEC = 6 * 86_400
+_MOST_NAMED = 3
+
+_ONE_WRITER = (
+    "switch the other writer off (an executor's own ledger commit): this service counts every fill once; "
+    "redis-cli CLIENT LIST shows who is connected"
+)
+_BY_HAND = "fine if somebody corrected it by hand; otherwise look for another writer of the ledger"
+
+
+class LedgersSeen(msgspec.Struct, frozen=True):
+    """All ledgers at one moment, by symbol; those that are no hash in `unreadable`."""
+
+    ledgers: Mapping[str, Mapping[str, str]]
+    unreadable: tuple[str, ...]
+    lease: str | None
+
+
+def see_ledgers(redis: RedisReading) -> LedgersSeen:
+    """Read them all. Raises redis.exceptions.RedisError."""
+    begins = redis.keys.ledger("")
+    keys = sorted(redis.client.scan_iter(match=f"{begins}*", count=1000))
+    pipeline = redis.client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.hgetall(key)
+    pipeline.get(redis.keys.lease)
+    *answers, lease = pipeline.execute(raise_on_error=False)
+    ledgers, unreadable = {}, []
+    for key, answer in zip(keys, answers, strict=True):
+        symbol = _text(key).removeprefix(begins)
+        if isinstance(answer, ResponseError):
+            unreadable.append(symbol)
+        else:
+            ledgers[symbol] = {_text(name): _text(value) for name, value in answer.items()}
+    return LedgersSeen(ledgers, tuple(unreadable), _text(lease) if isinstance(lease, bytes) else None)
+
+
+def changed_without_us(before: LedgersSeen, after: LedgersSeen) -> dict[str, str]:
+    """The symbols whose ledger changed between two looks in a way that this service never does, and how."""
+    changes = {}
+    nobody_holds_the_lease = before.lease is None and after.lease is None
+    for symbol, old in before.ledgers.items():
+        new = after.ledgers.get(symbol, {})
+        if not new or all(old.get(name) == new.get(name) for name in _AMOUNTS):
+            continue
+        if old.get("version") == new.get("version") or nobody_holds_the_lease:
+            changes[symbol] = f"{old.get('last_known_amt')} → {new.get('last_known_amt')}"
+    return changes
+
+
+def ledger_findings(
+    redis: RedisReading, seen: LedgersSeen, changes: Mapping[str, str], watched_sec: float
+) -> Iterator[Finding]:
+    """`changes` is what `changed_without_us` found in `watched_sec`. Raises redis.exceptions.RedisError."""
+    findings = [
+        *_never_by_us(seen, redis),
+        *_changes(changes),
+        *_perhaps_by_hand(seen),
+    ]
+    count = len(seen.ledgers)
+    yield from findings or [
+        ok(NAME, f"{count} ledgers, no sign of another writer (watched for {watched_sec:.1f} s)")
+    ]
+
+
+def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
+    if seen.unreadable:
+        key = redis.keys.ledger(seen.unreadable[0])
+        yield failed(NAME, f"no hash: {_named(seen.unreadable)}", f"{_ONE_WRITER}; redis-cli DEL {key}")
+    foreign: defaultdict[str, list[str]] = defaultdict(list)
+    for symbol, fields in seen.ledgers.items():
+        for name in fields.keys() - _FIELDS:
+            foreign[name].append(symbol)
+        if fields.get("source", "reconciled") not in _SOURCES:
+            foreign[f"source={fields['source']}"].append(symbol)
+    if foreign:
+        told = "; ".join(
+            f"{name} ({_named(symbols)})" for name, symbols in sorted(foreign.items())[:_MOST_NAMED]
+        )
+        yield failed(NAME, f"fields that this service does not write: {told}", _ONE_WRITER)
+    if unknown := _orders_never_booked(seen, redis):
+        yield failed(
+            NAME, f"last_order_id names an order that was never booked: {_named(unknown)}", _ONE_WRITER
+        )
+
+
+def _orders_never_booked(seen: LedgersSeen, redis: RedisReading) -> list[str]:
+    since_sec = time.time() - _REMEMBERED_SEC
+    told = [
+        (symbol, fields["last_order_id"])
+        for symbol, fields in seen.ledgers.items()
+        if fields.get("last_order_id") and _seconds(fields.get("last_order_time_epoch")) > since_sec
+    ]
+    pipeline = redis.client.pipeline(transaction=False)
+    for symbol, order_id in told:
+        pipeline.hexists(redis.keys.order_memory(symbol), order_id)
+    known = pipeline.execute(raise_on_error=False)
+    suspects = [
+        symbol for (symbol, _), booked in zip(told, known, strict=True) if booked is False or booked == 0
+    ]
+    # A booking between the two reads has replaced the order that was seen.
+    return [
+        symbol for symbol in suspects if _stored_order(redis, symbol) == seen.ledgers[symbol]["last_order_id"]
+    ]
+
+
+def _stored_order(redis: RedisReading, symbol: str) -> str:
+    stored: Any = redis.client.hget(redis.keys.ledger(symbol), "last_order_id")
+    return _text(stored or b"")
+
+
+def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
+    if changes:
+        told = ", ".join(f"{symbol} {change}" for symbol, change in list(changes.items())[:_MOST_NAMED])
+        more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
+        yield failed(
+            NAME,
+            f"changed while we looked, as this service never does: {told}{more}",
+            f"{_ONE_WRITER}; {_BY_HAND}",
+        )
+
+
+def _perhaps_by_hand(seen: LedgersSeen) -> Iterator[Finding]:
+    missing = [symbol for symbol, fields in seen.ledgers.items() if "last_known_amt" not in fields]
+    if missing:
+        yield warning(NAME, f"no last_known_amt, which is no ledger: {_named(missing)}", _BY_HAND)
+    bare = [
+        symbol
+        for symbol, fields in seen.ledgers.items()
+        if "last_known_amt" in fields and not {"version", "source"} <= fields.keys()
+    ]
+    if bare:
+        yield warning(NAME, f"no version or source: {_named(bare)}", _BY_HAND)
+    corrected = [
+        symbol
+        for symbol, fields in seen.ledgers.items()
+        if "ledger_amt" in fields and fields["ledger_amt"] != fields.get("last_known_amt")
+    ]
+    if corrected:
+        yield warning(NAME, f"last_known_amt was set past ledger_amt: {_named(corrected)}", _BY_HAND)
+
+
+def _named(symbols: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
+    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="backslashreplace")

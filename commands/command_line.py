@@ -1,0 +1,186 @@
+"""What the command line accepts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from commands import help_texts
+
+SHELLS = ("bash", "zsh", "fish")
+
+_Command = Callable[[argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; `command` of what it parses is the function to call."""
+    top = argparse.ArgumentParser(
+        prog="position-state-brain",
+        description=help_texts.TOP,
+        epilog=help_texts.TOP_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: _Command, summary: str, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        added.set_defaults(command=command)
+        return added
+
+    add("run", _run, "the daemon; settings come from the environment", help_texts.RUN)
+
+    demo = add(
+        "demo", _demo, "everything on this machine: exchange, Redis, daemon, pipeline", help_texts.DEMO
+    )
+    demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
+    _file(demo, "--export", "write the decisions to a new file, for replay")
+
+    check = add("check", _check, "what the service needs, and how to mend what is missing", help_texts.CHECK)
+    check.add_argument(
+        "--watch",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="how long to look for another writer of the ledger (default: 2)",
+    )
+    _json(check)
+
+    status = add("status", _status, "how a running daemon is, live", help_texts.STATUS)
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--once", action="store_true", help="tell once")
+    form.add_argument("--json", action="store_true", help="once, for programs: what /status answers")
+    _url(status)
+
+    proof = add("proof", _proof, "that a running deployment does its work, in eight points", help_texts.PROOF)
+    proof.add_argument("--no-probe", action="store_true", help="publish no probe plan")
+    _url(proof)
+    _json(proof)
+
+    explain = add(
+        "explain", _explain, "why a plan was allowed or denied, or has no answer yet", help_texts.EXPLAIN
+    )
+    explain.add_argument("plan_id", metavar="PLAN_ID", help="or its beginning, as the log lines show it")
+    _json(explain)
+
+    replay = add(
+        "replay", _replay, "recorded decisions again: the same, or other settings", help_texts.REPLAY
+    )
+    what = replay.add_mutually_exclusive_group()
+    what.add_argument("--last", type=_count, metavar="N", help="only the newest N records")
+    what.add_argument("--since", type=_seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    _file(what, "--file", "an exported file instead of Redis")
+    replay.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
+    )
+    _file(replay, "--export", "also write the records to a new file")
+
+    simulate = add(
+        "simulate-exchange",
+        _simulate_exchange,
+        "the Binance stand-in alone, on loopback",
+        help_texts.SIMULATE,
+    )
+    simulate.add_argument("--rest-port", type=int, default=0, metavar="PORT", help="0: any free port")
+    simulate.add_argument("--stream-port", type=int, default=0, metavar="PORT", help="0: any free port")
+    simulate.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="of REST answers")
+
+    completion = add("completion", _completion, "a completion script for your shell", help_texts.COMPLETION)
+    completion.add_argument("shell", choices=SHELLS, help="which shell it is for")
+    return top
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _url(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url", metavar="URL", help="where the daemon answers (default: P33_BIND and P33_METRICS_PORT)"
+    )
+
+
+def _file(command: Any, name: str, text: str) -> None:
+    command.add_argument(name, type=Path, metavar="FILE", help=text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up is expected, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"seconds above zero are expected, not {text!r}")
+    return seconds
+
+
+# Imported when they run: `demo` must not pay for the daemon, nor the daemon for the demo.
+
+
+def _run(_: argparse.Namespace) -> int:
+    from commands.run import run
+
+    return run(os.environ)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from commands import demo
+
+    return demo.main(options.seconds, options.export)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from commands.check import check
+
+    return check(os.environ, as_json=options.json, watch_sec=options.watch)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from commands.status import status
+
+    if options.json:
+        return status(os.environ, url=options.url, form="json")
+    return status(os.environ, url=options.url, form="once" if options.once else "live")
+
+
+def _proof(options: argparse.Namespace) -> int:
+    from commands.proof import proof
+
+    return proof(os.environ, url=options.url, as_json=options.json, publish=not options.no_probe)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from commands.explain import explain
+
+    return explain(os.environ, options.plan_id, as_json=options.json)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from commands.replay import ReplayOptions, replay
+
+    return replay(
+        os.environ,
+        ReplayOptions(options.set, options.last, options.since, options.file, options.export),
+    )
+
+
+def _simulate_exchange(options: argparse.Namespace) -> int:
+    from commands.simulate_exchange import simulate_exchange
+
+    return simulate_exchange(options.rest_port, options.stream_port, options.latency_ms)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from commands.completion import completion
+
+    return completion(options.shell)

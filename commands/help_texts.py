@@ -1,0 +1,147 @@
+"""What `--help` says of each command: what it does, examples to copy, and what its exit code means.
+
+Lines fit a terminal of 80 columns: nothing wraps them again.
+"""
+
+from __future__ import annotations
+
+TOP = """\
+The safety layer between a trading pipeline and Binance USDⓈ-M Futures:
+for every plan a permit, allow with a safe quantity or deny with a reason.
+
+  position-state-brain demo --seconds 20   see it work, on this machine alone
+  position-state-brain check               is everything there that it needs?
+  position-state-brain run                 the daemon
+  position-state-brain status              how is it?
+  position-state-brain proof               does a running one do its work?
+  position-state-brain explain PLAN_ID     why was this plan denied?"""
+
+TOP_END = """\
+COMMAND --help tells more, with examples. Settings come from the environment;
+deploy/position-state-brain.env lists them all. To give a command what the
+systemd unit gives the daemon:
+
+  set -a; . /etc/quantum/position-state-brain.env; set +a
+
+Exit code 78: a setting is wrong, and one line says which. NO_COLOR=1 switches
+colours off."""
+
+RUN = """\
+Runs the service until SIGTERM or SIGINT, as the systemd unit does. It waits,
+not ready, for a Redis or a Binance that is away. All settings come from the
+environment.
+
+  REDIS_URL=redis://localhost:6379/0 \\
+    BINANCE_API_KEY=… BINANCE_API_SECRET=… position-state-brain run
+
+Exit code 0: a clean stop. 1: restarting parts of it did not help, and systemd
+starts it again. 78: a setting is wrong."""
+
+DEMO = """\
+Runs everything on this machine: an exchange stand-in with the full list of
+symbols, a private Redis, the daemon exactly as `run` starts it, and a
+pipeline that publishes plans, consumes permits, sends orders and publishes
+results. It touches neither a Redis nor a Binance account that the environment
+names, and leaves nothing behind.
+
+  position-state-brain demo
+  position-state-brain demo --seconds 20 --export decisions.jsonl
+
+Exit code 1: an answer was not as it had to be, or the ledger does not agree
+with the exchange."""
+
+CHECK = """\
+Looks at all that the service rests on, a line each, with a fix for what is
+wrong: settings, Redis (version, append-only file, eviction, clock), streams
+and consumer groups, Binance (reachable, clock, key and its rights, position
+mode, streams, request weight), and whether somebody else writes ledgers or
+permits. It changes nothing, sends no order, and uses about 8 of Binance's
+2400 request weight a minute. Run it before the first start and whenever
+something is odd; the daemon may be running.
+
+  position-state-brain check
+  position-state-brain check --watch 60    look longer for a foreign writer
+  position-state-brain check --json |
+    jq '.findings[] | select(.verdict == "failed")'
+
+It cannot see a foreign writer that imitates this service in every field, nor
+one that left no trace.
+
+Exit code 1: something failed. Warnings do not count."""
+
+STATUS = """\
+Shows how a running daemon is, once a second until Ctrl-C: ready or why not,
+snapshots and their age, trust in the private stream, decisions and what they
+were, ledgers that disagree with the exchange, request weight, lease, and the
+supervision tree with its restarts. It asks the daemon over HTTP alone, and
+changes nothing.
+
+  position-state-brain status
+  position-state-brain status --once
+  position-state-brain status --url http://127.0.0.1:8046
+  position-state-brain status --json | jq -r '.reasons[]'
+
+Where standard output is no terminal, it tells once.
+
+Exit code 1: no daemon answers."""
+
+PROOF = """\
+Proves in eight points that a running deployment does its work: the service,
+its metrics, fresh snapshots, the ledger, permits, decisions that come out the
+same again, a plan's way through the gate, and a summary.
+
+The plan of point 7 is a probe that can only be denied: its timestamp is of
+the year 2000, and a plan's age is looked at before anything could allow it;
+its symbol is on no exchange. It leaves what every denied plan leaves: its
+entry, its audit record, the mark that it was decided, and for one permit
+lifetime its permit, which says no.
+
+  position-state-brain proof
+  position-state-brain proof --json | jq .ok
+  position-state-brain proof --no-probe    publish nothing
+
+Exit code 1: a point failed."""
+
+EXPLAIN = """\
+Tells what became of a plan: the answer and its reason in words, every check
+in order with the numbers it compared, what was known of position, ledger,
+hold and open permits at that moment, and whether the permit is still there.
+Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
+
+  position-state-brain explain 7f3a90c1
+  position-state-brain explain 7f3a90c1 --json | jq .checks
+
+Exit code 1: there is no trace of such a plan."""
+
+REPLAY = """\
+Runs the decisions in the audit stream through the decision function again.
+Without --set every one must come out the same to the last digit. With --set,
+tells which answers other settings would have changed:
+
+  position-state-brain replay
+  position-state-brain replay --since 3600 \\
+    --set P33_STALE_THRESHOLD_SEC=5 P33_COOLDOWN_SEC=30
+  position-state-brain replay --last 10000 --export decisions.jsonl
+  position-state-brain replay --file decisions.jsonl
+
+Exit code 1: a decision differs though no setting was changed, a record cannot
+be read, or there are none."""
+
+SIMULATE = """\
+Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
+first line that it prints has its addresses.
+
+  position-state-brain simulate-exchange --rest-port 9001 --stream-port 9002
+
+  BINANCE_REST_URL=http://127.0.0.1:9001 BINANCE_WS_URL=ws://127.0.0.1:9002 \\
+    BINANCE_API_KEY=simulator-api-key BINANCE_API_SECRET=simulator-api-secret \\
+    position-state-brain run"""
+
+COMPLETION = """\
+Prints a script that makes the shell complete commands, options and files.
+
+  position-state-brain completion bash \\
+    > ~/.local/share/bash-completion/completions/position-state-brain
+  position-state-brain completion zsh > "${fpath[1]}/_position-state-brain"
+  position-state-brain completion fish \\
+    > ~/.config/fish/completions/position-state-brain.fish"""

@@ -1,0 +1,66 @@
+"""Points 1 and 2: the service and its metrics, over HTTP."""
+
+from __future__ import annotations
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from actors.metric_catalogue import CATALOGUE
+from commands.daemon_http import DaemonHttp, NoDaemonError
+from commands.findings import Finding, failed, ok, skipped
+from commands.status.document import STATUS, Status
+from page.words import duration
+
+SERVICE, METRICS = "1 service", "2 metrics"
+#: Those of the contract that are views of live state.
+_LIVE = (
+    "p33_snapshot_age_sec", "p33_last_snapshot_ts", "p33_position_amt", "p33_channel_depth", "p33_build_info",
+)  # fmt: skip
+_HOW_IT_IS = "position-state-brain status, and the log: journalctl -u quantum-position-state-brain -n 50"
+
+
+class _Readiness(msgspec.Struct, frozen=True):
+    ready: bool
+    reasons: list[str] = []
+
+
+def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
+    """Whether it lives and is ready; and its status, where it tells one."""
+    try:
+        daemon.get("/healthz")
+        readiness = msgspec.json.decode(daemon.get("/readyz", also=(503,)).content, type=_Readiness)
+        status = STATUS.decode(daemon.get("/status").content)
+    except NoDaemonError as error:
+        return failed(SERVICE, str(error), f"start it, or name its address with --url; {_HOW_IT_IS}"), None
+    except msgspec.DecodeError as error:
+        return failed(SERVICE, f"what answers at {daemon.url} is not this service: {error}", "--url"), None
+    who = f"{status.build_tag}, instance {status.instance}, up {duration(status.uptime_sec)}"
+    if not readiness.ready:
+        return failed(SERVICE, f"{who}: not ready: {'; '.join(readiness.reasons)}", _HOW_IT_IS), status
+    return ok(SERVICE, f"{who}, ready"), status
+
+
+def metrics(daemon: DaemonHttp, status: Status | None) -> Finding:
+    """Whether `/metrics` has every metric of the contract, and is the same build's."""
+    if status is None:
+        return skipped(METRICS, "no daemon answers")
+    try:
+        families = {
+            family.name: family for family in text_string_to_metric_families(daemon.get("/metrics").text)
+        }
+    except NoDaemonError as error:
+        return failed(METRICS, str(error), _HOW_IT_IS)
+    except ValueError as error:
+        return failed(METRICS, f"not in Prometheus's text format: {error}", "this is a fault of the service")
+    wanted = [*(declared.name.removesuffix("_total") for declared in CATALOGUE), *_LIVE]
+    missing = [name for name in wanted if name not in families]
+    if missing:
+        return failed(
+            METRICS, f"missing: {', '.join(missing)}", "another build than this one runs: upgrade it"
+        )
+    tags = {sample.labels.get("tag") for sample in families["p33_build_info"].samples}
+    if tags != {status.build_tag}:
+        told = ", ".join(str(tag) for tag in tags)
+        return failed(METRICS, f"build {told}, and /status says {status.build_tag}", _HOW_IT_IS)
+    samples = sum(len(family.samples) for family in families.values())
+    return ok(METRICS, f"{len(families)} metrics, {samples} samples, all of the contract's among them")

@@ -1,0 +1,141 @@
+"""What this command reads of `/status`: tolerant, since the daemon may be older or newer than it.
+
+Fields that are not here are ignored, and every field that is here may be missing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A supervisor or an actor. `since_sec`: how long it has been in its state."""
+
+    name: str = "?"
+    state: str = "?"
+    waiting_for: list[str] = []
+    restarts: int = 0
+    last_reason: str | None = None
+    since_sec: float | None = None
+    children: list[Node] = []
+
+
+class Lease(msgspec.Struct, frozen=True):
+    held: bool = False
+    holder: str | None = None
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """The private stream."""
+
+    trusted: bool = False
+    connected_since: str | None = None
+    proven_age_sec: float | None = None
+    losses: int = 0
+    last_loss: str | None = None
+    last_lost_at: str | None = None
+
+
+class Snapshots(msgspec.Struct, frozen=True):
+    count: int = 0
+    stale: int = 0
+    disbelieved: int = 0
+    oldest_age_sec: float | None = None
+    median_age_sec: float | None = None
+    stale_threshold_sec: float | None = None
+
+
+class Allowlist(msgspec.Struct, frozen=True):
+    source: str = "?"
+    stale: bool = False
+    count: int = 0
+    age_sec: float | None = None
+
+
+class Gates(msgspec.Struct, frozen=True):
+    """Decisions of one stretch of time."""
+
+    allow: int = 0
+    deny: int = 0
+    allow_by_reason: dict[str, int] = {}
+    deny_by_reason: dict[str, int] = {}
+
+    @property
+    def decisions(self) -> int:
+        return self.allow + self.deny
+
+
+class AllGates(Gates, frozen=True):
+    """Since the start, and of the last five minutes among them."""
+
+    last_5_min: Gates = Gates()
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """A symbol in which exchange and ledger disagree; signed amounts as text."""
+
+    symbol: str = "?"
+    exchange: str | None = None
+    ledger: str | None = None
+    apart_sec: float | None = None
+
+
+class Ledgers(msgspec.Struct, frozen=True):
+    """`in_flight`: fills that the exchange has and whose results are still to be booked."""
+
+    count: int | None = None
+    in_flight: int = 0
+    mismatches: list[Mismatch] = []
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """Request weight: ours of the last 60 s, and everybody's at this address in this minute."""
+
+    own_used: int | None = None
+    own_budget: int | None = None
+    address_used: int | None = None
+    address_limit: int | None = None
+    ban_left_sec: float | None = None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    name: str = "?"
+    value: str = ""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """One look at the service."""
+
+    build_tag: str = "?"
+    instance: str = "?"
+    uptime_sec: float | None = None
+    ready: bool = False
+    reasons: list[str] = []
+    tree: Node = Node()
+    lease: Lease = Lease()
+    stream: Stream = Stream()
+    snapshots: Snapshots = Snapshots()
+    allowlist: Allowlist | None = None
+    hedge_mode: bool | None = None
+    gates: AllGates = AllGates()
+    ledgers: Ledgers | None = None
+    weight: Weight | None = None
+    request_weight_used: int | None = None
+    append_only: bool | None = None
+    settings: list[Setting] = []
+
+    @property
+    def weight_used(self) -> int | None:
+        """Our request weight of the last 60 s."""
+        return self.request_weight_used if self.weight is None else self.weight.own_used
+
+    @property
+    def weight_budget(self) -> int | None:
+        """What we may use of it, from the record or from the settings."""
+        if self.weight is not None and self.weight.own_budget is not None:
+            return self.weight.own_budget
+        told = next((each.value for each in self.settings if each.name == "P33_WEIGHT_BUDGET_PER_MIN"), "")
+        return int(told) if told.isdecimal() else None
+
+
+STATUS = msgspec.json.Decoder(Status)

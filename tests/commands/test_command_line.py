@@ -1,0 +1,145 @@
+"""The command line itself: help that teaches, completion, and how commands end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import commands
+from commands import main
+from commands.command_line import SHELLS, parser
+from commands.completion import completion_script
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "position-state-brain"
+COMMANDS = (
+    "run", "demo", "check", "status", "proof", "explain", "replay", "simulate-exchange", "completion",
+)  # fmt: skip
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_is_named_with_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys)
+    for name in COMMANDS:
+        assert re.search(rf"^    {name}\n? +[a-z]", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_examples_that_the_command_line_takes(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(capsys, name)
+    description = text.partition("\n\n")[2]
+    examples = re.findall(rf"{NAME} ({name}(?: [^|>#\\\n]*?)?)(?:  +\S.*|[ ]*[|>\\\n].*|$)", description)
+    assert examples
+    for example in examples:
+        words = example.replace("PLAN_ID", "7f3a90c1").split()
+        assert parser().parse_args(words).command, words
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_fits_80_columns(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, help_of(capsys, *name.split()).splitlines())) <= 79
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_knows_every_command_and_option(shell: str) -> None:
+    script = completion_script(shell)
+    for name in COMMANDS:
+        assert name in script
+    for option in ("watch", "no-probe", "once", "url", "since", "rest-port"):
+        assert option in script
+
+
+def completed(*words: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    program = f"""
+        source /dev/stdin
+        COMP_WORDS=({" ".join(f'"{word}"' for word in words)})
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE=9
+        _shtab_position_state_brain {NAME} "${{COMP_WORDS[-1]}}" "${{COMP_WORDS[-2]}}"
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    ended = subprocess.run(  # noqa: S603 - our own script
+        ["/bin/bash", "--norc", "-c", program],
+        input=completion_script("bash"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return [line.strip() for line in ended.stdout.splitlines() if line.strip()]
+
+
+def test_bash_completes_commands_options_and_choices() -> None:
+    assert set(completed(NAME, "st")) == {"status"}
+    assert set(completed(NAME, "status", "--o")) == {"--once"}
+    assert set(completed(NAME, "completion", "")) >= set(SHELLS)
+
+
+def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["completion", "tcsh"])
+    assert ended.value.code == 2
+    assert "bash" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["completion", "zsh"], ["check", "--json", "--watch", "0.1"]])
+def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "commands", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "P33_SHARDS": "none"},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert ended.stderr == ""
+    assert ended.returncode == commands.EXIT_NOBODY_READS
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        KeyboardInterrupt(),
+        BaseExceptionGroup("nursery", [BaseExceptionGroup("inner", [KeyboardInterrupt()])]),
+    ],
+)
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: argparse.Namespace) -> int:
+        raise raised
+
+    monkeypatch.setattr("commands.command_line._check", interrupted)
+    assert main(["check"]) == 128 + signal.SIGINT
+
+
+def test_what_is_no_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: argparse.Namespace) -> int:
+        raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), RuntimeError("a fault")])
+
+    monkeypatch.setattr("commands.command_line._check", broken)
+    with pytest.raises(BaseExceptionGroup):
+        main(["check"])

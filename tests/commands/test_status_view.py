@@ -1,0 +1,228 @@
+"""What the status looks like, at several widths."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from commands.status.document import STATUS, Status
+from commands.status.rate import DecisionRate
+from commands.status.view import Look, StatusView
+
+
+def node(name: str, *children: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    usual = {"name": name, "state": "running", "restarts": 0, "since_sec": 75.0, "children": list(children)}
+    return {**usual, **changes}
+
+
+def document(**changes: Any) -> Status:
+    """A service in trouble in every way; `changes` replace fields of the answer."""
+    told = {
+        "build_tag": "position-state-brain-1.0",
+        "instance": "host:8045",
+        "uptime_sec": 7265.0,
+        "ready": False,
+        "reasons": ["waiting for Redis at redis://localhost:6379/0 (permit_evaluator)"],
+        "tree": node(
+            "root",
+            node(
+                "decisions",
+                node("permit_evaluator", state="waiting", waiting_for=["Redis at redis://localhost:6379/0"]),
+                node("ledger_writer", restarts=2, last_reason="ValueError: \x1b[2Jno"),
+            ),
+            node("snapshots", node("snapshot_fetcher_0"), node("snapshot_fetcher_1")),
+        ),
+        "lease": {"held": False, "holder": "other:8045"},
+        "stream": {
+            "trusted": False,
+            "losses": 2,
+            "last_loss": "pong is late",
+            "last_lost_at": "2026-11-21T10:00:00.000Z",
+        },
+        "snapshots": {
+            "count": 569,
+            "stale": 12,
+            "oldest_age_sec": 65.0,
+            "median_age_sec": 1.25,
+            "stale_threshold_sec": 10.0,
+        },
+        "allowlist": {"source": "universe_active", "stale": True, "count": 566, "age_sec": 400.0},
+        "hedge_mode": True,
+        "gates": {
+            "allow": 900,
+            "deny": 100,
+            "last_5_min": {
+                "allow": 30,
+                "deny": 10,
+                "allow_by_reason": {"sanity_checks_passed": 30},
+                "deny_by_reason": {"stale_exchange_state": 8, "no_position": 2},
+            },
+        },
+        "ledgers": {
+            "count": 569,
+            "mismatches": [
+                {"symbol": "BTCUSDT", "exchange": "0.038", "ledger": "0.035", "apart_sec": 12.0},
+                *({"symbol": f"S{number}", "exchange": "1", "ledger": None} for number in range(6)),
+            ],
+        },
+        "weight": {
+            "own_used": 1100,
+            "own_budget": 1200,
+            "address_used": 2000,
+            "address_limit": 2400,
+            "ban_left_sec": None,
+        },
+        "append_only": False,
+        **changes,
+    }
+    return STATUS.decode(json.dumps(told))
+
+
+def drawn(status: Status, *, width: int = 80, height: int = 200, **look: Any) -> list[str]:
+    """Lines as a terminal without colours shows them."""
+    live = look.pop("live", False)
+    console = Console(
+        file=StringIO(), width=width, height=height, force_terminal=True, color_system=None, markup=False
+    )
+    seen = Look("http://127.0.0.1:8045", status, look.pop("per_sec", 12.34), **look)
+    with console.capture() as captured:
+        console.print(StatusView(seen, live=live))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def words(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def test_the_state_and_its_reason_come_first() -> None:
+    lines = drawn(document())
+    assert lines[0].startswith(" NOT READY  host:8045  up 2 h 1 min")
+    assert lines[2].strip() == "waiting for Redis at redis://localhost:6379/0 (permit_evaluator)"
+    assert drawn(document(ready=True, reasons=[]))[0].startswith(" READY  host:8045")
+
+
+@pytest.mark.parametrize("width", [36, 42, 80, 109, 120, 200])
+def test_everything_is_told_at_every_width_and_nothing_is_wider(width: int) -> None:
+    lines = drawn(document(), width=width)
+    assert max(map(len, lines)) <= width
+    # In a wide terminal the tree stands beside the rest.
+    edge = next(line.index("Supervision tree") for line in lines if "Supervision tree" in line)
+    columns = [[line[:edge] for line in lines], [line[edge:] for line in lines]]
+    text = words(columns[0] + columns[1]).replace(" ", "")
+    assert (edge > 0) is (width >= 110)
+    for told in (
+        "569,12stale,oldest1min5s",
+        "median1.2s,limit10s",
+        "nottrusted,positionsarepolled",
+        "12.3asecond",
+        "1100of1200aminute",
+        "other:8045holdsit",
+        "566symbols",
+        "hedge",
+        "30allowed,10denied",
+        "stale_exchange_state",
+        "permit_evaluator",
+        "snapshot_fetcher_1",
+        "2restarts",
+        "keepsnoappend-onlyfile",
+    ):
+        assert told in text
+
+
+def test_mismatches_of_the_ledger_are_told_one_by_one_up_to_five() -> None:
+    text = words(drawn(document()))
+    assert "569, 7 not as the exchange has it BTCUSDT: exchange 0.038, ledger 0.035, for 12 s" in text
+    assert "S0: exchange 1, ledger none" in text
+    assert "and 2 more" in text
+    assert "all as the exchange has it" in words(drawn(document(ledgers={"count": 569, "mismatches": []})))
+    assert "ledgers" not in words(drawn(document(ledgers=None)))
+
+
+def test_trust_that_was_lost_is_told_with_its_reason() -> None:
+    text = words(drawn(document()))
+    assert "trust lost 2 times, last 2026-11-21 10:00:00 UTC: pong is late" in text
+
+
+def test_bars_are_as_long_as_their_share_of_the_most_frequent() -> None:
+    lines = [line.split() for line in drawn(document()) if "█" in line]
+    assert [(row[0], row[1], len(row[2]), row[3]) for row in lines] == [
+        ("30", "75%", 12, "sanity_checks_passed"),
+        ("8", "20%", 3, "stale_exchange_state"),
+        ("2", "5%", 1, "no_position"),
+    ]
+
+
+def test_a_ban_is_told_instead_of_the_weight() -> None:
+    assert "banned for 2 min" in words(drawn(document(weight={"ban_left_sec": 120.0})))
+
+
+def test_an_older_service_that_tells_less_of_the_weight_is_understood() -> None:
+    settings = [{"name": "P33_WEIGHT_BUDGET_PER_MIN", "value": "900", "origin": "env"}]
+    status = document(weight=None, request_weight_used=40, settings=settings)
+    assert "weight 40 of 900 a minute" in words(drawn(status))
+
+
+def test_what_comes_from_outside_cannot_command_the_terminal() -> None:
+    lines = drawn(document(reasons=["\x1b]0;title\x07"], instance="\x1b[31mhost"))
+    assert not any("\x1b" in line or "\x07" in line for line in lines)
+    assert "\\x1b[2Jno" in words(lines)
+
+
+def test_a_low_terminal_shows_only_who_is_in_trouble() -> None:
+    lines = drawn(document(), height=30, live=True)
+    text = words(lines)
+    assert "permit_evaluator waiting for Redis" in text
+    assert "ledger_writer running 1 min 15 s, 2 restarts: ValueError" in text
+    assert "snapshot_fetcher_0" not in text
+    assert "2 actors well, never restarted" in text
+    assert "snapshot_fetcher_0" in words(drawn(document(), height=60, live=True))
+
+
+def test_a_daemon_out_of_sight_is_told_with_what_was_last_seen() -> None:
+    lines = drawn(document(ready=True, reasons=[]), lost="no daemon answers", lost_sec=7.0, per_sec=None)
+    assert lines[0].startswith(" NO ANSWER ")
+    assert "no daemon answers, for 7.0 s" in words(lines)
+    assert "decisions –" in words(lines)
+
+
+def counted(count: int, **changes: Any) -> Status:
+    gates = {"allow": count, "deny": 0, "last_5_min": {"allow": 60, "deny": 0}}
+    return document(gates=gates, **changes)
+
+
+def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
+    rate = DecisionRate()
+    assert rate.after(counted(100, uptime_sec=600.0), 0.0) == pytest.approx(0.2)
+    assert rate.after(counted(110), 1.0) == pytest.approx(10)
+    assert rate.after(counted(110), 5.0) == pytest.approx(2)
+    assert rate.after(counted(120), 11.5) == pytest.approx(10 / 6.5)
+
+
+def test_a_young_service_has_decided_in_its_own_time() -> None:
+    assert DecisionRate().after(counted(60, uptime_sec=30.0), 0.0) == pytest.approx(2)
+    assert DecisionRate().after(counted(60, uptime_sec=None), 0.0) is None
+
+
+def test_another_process_begins_to_count_anew() -> None:
+    rate = DecisionRate()
+    rate.after(counted(100), 0.0)
+    assert rate.after(counted(3, uptime_sec=300.0), 1.0) == pytest.approx(0.2)
+
+
+def test_a_short_wait_for_the_exchange_is_no_trouble() -> None:
+    def tree(since_sec: float) -> dict[str, Any]:
+        waiting = node("snapshot_fetcher_0", state="waiting", waiting_for=["positions"], since_sec=since_sec)
+        return node("root", waiting)
+
+    assert "snapshot_fetcher_0" not in words(drawn(document(tree=tree(0.2)), height=10, live=True))
+    text = words(drawn(document(tree=tree(8.0)), height=10, live=True))
+    assert "snapshot_fetcher_0 waiting for positions 8.0 s" in text
+
+
+def test_a_fill_in_flight_is_no_mismatch() -> None:
+    status = document(ledgers={"count": 5, "in_flight": 2, "mismatches": []})
+    assert "5, all as the exchange has it 2 with a fill in flight" in words(drawn(status))
