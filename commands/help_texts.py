@@ -18,10 +18,11 @@ for every plan a permit, allow with a safe quantity or deny with a reason.
 
 TOP_END = """\
 COMMAND --help tells more, with examples. Settings come from the environment;
-deploy/position-state-brain.env lists them all. To give a command what the
-systemd unit gives the daemon:
+deploy/position-state-brain.env lists them all. The command that
+deploy/install.sh puts into /usr/local/bin gives each command the settings and
+secrets that the systemd unit gives the daemon:
 
-  set -a; . /etc/quantum/position-state-brain.env; set +a
+  sudo position-state-brain check
 
 Exit code 78: a setting is wrong, and one line says which. NO_COLOR=1 switches
 colours off."""
