@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
-from urllib.parse import urlsplit
+from hashlib import sha256
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from bench.redis_socket import BlockingRedis, Command
-from simulator.symbols import load_symbols
+from simulator.symbols import Symbol, load_symbols
 
 API_KEY = "simulator-api-key"
 API_SECRET = "simulator-api-secret"  # noqa: S105 - opens nothing but the simulator
@@ -40,10 +41,26 @@ class Holding(msgspec.Struct, frozen=True):
         return f"{self.step:f}"
 
 
-def holdings() -> list[Holding]:
-    """Every symbol: of five, two long, two short, one flat."""
+def symbols(count: int | None = None) -> dict[str, Symbol]:
+    """So many symbols (None: those of the packaged file), by name; beyond the file's, its own once more."""
+    listed = load_symbols()
+    count = len(listed) if count is None else count
+    found: dict[str, Symbol] = {}
+    lap = 0
+    while len(found) < count:
+        for symbol in list(listed.values())[: count - len(found)]:
+            prefix = f"X{lap}" if lap else ""
+            name = prefix + symbol.name
+            base_asset = prefix + symbol.base_asset
+            found[name] = msgspec.structs.replace(symbol, name=name, base_asset=base_asset)
+        lap += 1
+    return found
+
+
+def holdings(count: int | None = None) -> list[Holding]:
+    """So many symbols (None: those of the packaged file): of five, two long, two short, one flat."""
     found: list[Holding] = []
-    for number, symbol in enumerate(load_symbols().values()):
+    for number, symbol in enumerate(symbols(count).values()):
         steps = 0 if number % _FLAT_EVERY == _FLAT_EVERY - 1 else (-_STEPS_HELD, _STEPS_HELD)[number % 2]
         found.append(Holding(symbol.name, symbol.step_size, symbol.step_size * steps))
     return found
@@ -62,7 +79,7 @@ def ledger_commands(held: Sequence[Holding]) -> list[Command]:
 
 
 class Exchange:
-    """The controls of the simulated exchange, over one connection."""
+    """The controls of the simulated exchange, over one connection. Raises ConnectionError."""
 
     def __init__(self, rest_url: str) -> None:
         self._http = http.client.HTTPConnection(urlsplit(rest_url).netloc, timeout=30)
@@ -74,17 +91,19 @@ class Exchange:
 
     def listen_key(self) -> str:
         """The private stream's key, the same for everybody on the account."""
-        told = self._ask("POST", "/fapi/v1/listenKey", "", {"X-MBX-APIKEY": API_KEY})
+        told = json.loads(self._ask("POST", "/fapi/v1/listenKey", "", {"X-MBX-APIKEY": API_KEY}))
         return str(told["listenKey"])
 
     def weight_since(self, wall_sec: float) -> int:
         """The request weight that everybody has used since `wall_sec` (epoch)."""
-        told = self._ask("GET", f"/simulator/requests?since_ms={int(wall_sec * 1000)}", "")
+        told = json.loads(self._ask("GET", f"/simulator/requests?since_ms={int(wall_sec * 1000)}", ""))
         return sum(record["weight"] for record in told["records"])
 
-    def _ask(
-        self, method: str, path: str, body: str, headers: dict[str, str] | None = None
-    ) -> dict[str, Any]:
+    def positions_text(self) -> bytes:
+        """What a read of all positions answers, as it comes over the wire."""
+        return self._ask("GET", f"/fapi/v2/positionRisk?{signed_query({})}", "", {"X-MBX-APIKEY": API_KEY})
+
+    def _ask(self, method: str, path: str, body: str, headers: dict[str, str] | None = None) -> bytes:
         try:
             self._http.request(method, path, body, headers or {})
             answer = self._http.getresponse()
@@ -96,17 +115,26 @@ class Exchange:
         content = answer.read()
         if answer.status != http.HTTPStatus.OK:
             raise ConnectionError(f"{path}: {answer.status} {content.decode(errors='replace')}")
-        told: dict[str, Any] = json.loads(content)
-        return told
+        return content
+
+
+def signed_query(params: dict[str, str]) -> str:
+    """The query of a signed request that is sent now."""
+    query = urlencode({**params, "timestamp": int(time.time() * 1000), "recvWindow": 5000})
+    return f"{query}&signature={hmac.new(API_SECRET.encode(), query.encode(), sha256).hexdigest()}"
+
+
+class NoSnapshotError(Exception):
+    """A symbol that the account lists has no snapshot in Redis."""
 
 
 def oldest_snapshot_sec(redis: BlockingRedis, held: Sequence[Holding]) -> float:
-    """The age of the oldest snapshot, by this host's clock. Raises KeyError where one is missing."""
+    """The age of the oldest snapshot, by this host's clock. Raises NoSnapshotError."""
     stamps = redis.pipeline(
         [("HGET", f"quantum:position:snapshot:{holding.symbol}", "ts_epoch_ms") for holding in held]
     )
     now_sec = time.time()
     missing = [holding.symbol for holding, stamp in zip(held, stamps, strict=True) if stamp is None]
     if missing:
-        raise KeyError(f"no snapshot of {missing[:5]} ({len(missing)} in all)")
+        raise NoSnapshotError(f"no snapshot of {missing[:5]} ({len(missing)} in all)")
     return max(now_sec - int(stamp) / 1000 for stamp in stamps)

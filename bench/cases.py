@@ -3,20 +3,140 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from bench import ledger_cases, plan_cases, snapshot_cases
+from bench import (
+    crash_cases,
+    event_cases,
+    gate_cases,
+    ledger_cases,
+    plan_cases,
+    refresh_cases,
+    snapshot_cases,
+)
 from bench.contenders import Session
-from bench.figures import Figure
+from bench.figures import BRIDGE, CONTENDERS, DAEMON, FLOOR, Figure
 
-CASES: Mapping[str, Callable[[Session], list[Figure]]] = {
-    "cold-start": snapshot_cases.cold_start,
-    "idle": snapshot_cases.idle,
-    "one-at-a-time": plan_cases.one_at_a_time,
-    "open-loop": plan_cases.open_loops,
-    "throughput-5": plan_cases.throughput_few,
-    "throughput-569": plan_cases.throughput_all,
-    "fill-to-ledger": ledger_cases.fill_to_ledger,
-    "results": ledger_cases.results_throughput,
-    "event-to-snapshot": snapshot_cases.event_to_snapshot,
-    "memory": snapshot_cases.memory_after,
+_WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
+_WITHOUT_BRIDGE = (FLOOR, DAEMON)
+
+_PLAN_FLOOR = (
+    "floor: one blocking socket, XREADGROUP → SET + XACK, no checks; bridge: the same through trio-asyncio "
+    "and redis-py, one crossing a batch"
+)
+_RESULT_FLOOR = "floors: XREADGROUP → HSET + XACK, no checks, nothing remembered"
+_EVENT_FLOOR = "floor: a blocking WebSocket, one JSON decode, one HSET an event"
+
+
+class Case(NamedTuple):
+    """What a case measures, of whom, and beside what. `opened`: of the daemon that has an opening."""
+
+    run: Callable[[Session], list[Figure]]
+    who: tuple[str, ...]
+    measures: str
+    floor: str
+    opened: bool = False
+
+
+CASES: Mapping[str, Case] = {
+    "cold-start": Case(
+        snapshot_cases.cold_start,
+        CONTENDERS,
+        "from the start of the process to the permit of a plan that was waiting, exchange at its latency",
+        "the floors' own start",
+    ),
+    "idle": Case(
+        snapshot_cases.idle,
+        _WITHOUT_PREDECESSOR,
+        "nothing happens but mark prices and proofs of freshness: CPU, memory, request weight, the age of "
+        "the oldest of all snapshots",
+        "floors: a blocked read; they keep no snapshots",
+    ),
+    "one-at-a-time": Case(
+        plan_cases.one_at_a_time,
+        CONTENDERS,
+        "from publishing a plan to hearing of its permit, the next published after that",
+        _PLAN_FLOOR,
+    ),
+    "open-loop": Case(
+        plan_cases.open_loops,
+        _WITHOUT_PREDECESSOR,
+        "the same at fixed rates, counted from when a plan was due to be published (coordinated omission)",
+        _PLAN_FLOOR,
+    ),
+    "throughput-5": Case(
+        plan_cases.throughput_few,
+        CONTENDERS,
+        "plans over five symbols published at once, until all are acknowledged; every answer is checked",
+        _PLAN_FLOOR,
+    ),
+    "throughput-all": Case(
+        plan_cases.throughput_all,
+        CONTENDERS,
+        "the same over all symbols; the predecessor denies what it does not keep fresh",
+        _PLAN_FLOOR,
+    ),
+    "gate-wake-up": Case(
+        gate_cases.wake_up,
+        _WITHOUT_BRIDGE,
+        "from writing a permit to the executor's going on with it, consumed; one executor, waiting",
+        "floor: GET with client tracking, a push, GET, DEL + SET; no checks",
+    ),
+    "bulk-refresh": Case(
+        refresh_cases.bulk_refresh,
+        _WITHOUT_BRIDGE,
+        "the bytes of a read of all positions: decode, merge, write; medians",
+        "floor: decoded without types, nothing merged, one HSET a symbol in one pipeline",
+    ),
+    "fill-to-ledger": Case(
+        ledger_cases.fill_to_ledger,
+        _WITHOUT_PREDECESSOR,
+        "from publishing a result to hearing of its ledger, the next published after that",
+        _RESULT_FLOOR,
+    ),
+    "results": Case(
+        ledger_cases.results_throughput,
+        _WITHOUT_PREDECESSOR,
+        "results over all symbols published at once, until all are acknowledged",
+        _RESULT_FLOOR,
+    ),
+    "event-to-snapshot": Case(
+        event_cases.event_to_snapshot,
+        _WITHOUT_BRIDGE,
+        "from an event's leaving for the contender to hearing of the snapshot in Redis, one trade at a time",
+        _EVENT_FLOOR,
+    ),
+    "events": Case(
+        event_cases.events_throughput,
+        _WITHOUT_BRIDGE,
+        "an event for each of up to 500 symbols sent at once, until all are in Redis; again and again",
+        _EVENT_FLOOR,
+    ),
+    "memory": Case(
+        snapshot_cases.memory_after,
+        _WITHOUT_PREDECESSOR,
+        "memory after all of the above",
+        "the floors remember nothing",
+    ),
+    "event-to-view": Case(
+        event_cases.event_to_view,
+        _WITHOUT_BRIDGE,
+        "from an event's leaving for the contender to the moment from which a decision rests on it",
+        "floor: a blocking WebSocket, the moment after one JSON decode",
+        opened=True,
+    ),
+    "evaluator-crash": Case(
+        crash_cases.evaluator,
+        _WITHOUT_PREDECESSOR,
+        "the evaluator fails; a plan published at that moment has its permit",
+        "floors: killed and started again as a whole",
+        opened=True,
+    ),
+    "ledger-writer-crash": Case(
+        crash_cases.ledger_writer,
+        _WITHOUT_PREDECESSOR,
+        "the ledger writer fails; a result published at that moment is booked",
+        "floors: killed and started again as a whole",
+        opened=True,
+    ),
 }

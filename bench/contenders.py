@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,14 @@ from typing import NamedTuple
 import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
+from bench.door import daemon_path
 from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child, free_port
 from bench.redis_socket import BlockingRedis
 from bench.sizes import Sizes
+from bench.stream_relay import StreamRelay
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
@@ -41,24 +43,30 @@ class Stage(NamedTuple):
     folder: Path
     redis_url: str
     exchange: Exchange
-    addresses: Addresses
+    rest_url: str
+    relay: StreamRelay
     held: Sequence[Holding]
     sizes: Sizes
+    exchange_latency_ms: float
 
 
 class Session(NamedTuple):
-    """One contender at work. `cold_start_sec`: from the start of its process to its first permit."""
+    """One contender at work. `cold_start_sec`: from the start of its process to its first permit.
+
+    `process` answers plans; `working` has the processes by stream.
+    """
 
     stage: Stage
     contender: str
     redis: BlockingRedis
     process: Child
+    working: Mapping[str, Child]
     cold_start_sec: float
 
 
 @contextmanager
-def session(stage: Stage, contender: str) -> Iterator[Session]:
-    """A contender that has given its first permit, and is ready.
+def session(stage: Stage, contender: str, *, opened: bool = False) -> Iterator[Session]:
+    """A contender that has given its first permit, and is ready; `opened`: the daemon with an opening.
 
     A plan is published before the process starts, as it is when a service restarts. Raises ChildFailedError.
     """
@@ -72,16 +80,17 @@ def session(stage: Stage, contender: str) -> Iterator[Session]:
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
         begun_sec = time.perf_counter()
-        process, http_address = _started(running, stage, contender)
+        process, http_address = _started(running, stage, contender, opened=opened)
         process.wait_until(
             lambda: b"permit" if "cold" in watch.changed_within(0.01) else b"", "gave no permit"
         )
         cold_start_sec = time.perf_counter() - begun_sec
         if http_address is not None:
             process.wait_until(lambda: _is_ready(http_address), "is not ready")
+        working = {PLANS: process}
         if contender in _MODULES:
-            running.enter_context(_floor(stage, contender, RESULTS))
-        yield Session(stage, contender, redis, process, cold_start_sec)
+            working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
+        yield Session(stage, contender, redis, process, working, cold_start_sec)
 
 
 def wait_until_answered(session: Session, stream: str) -> None:
@@ -93,30 +102,36 @@ def wait_until_answered(session: Session, stream: str) -> None:
         time.sleep(_LOOK_SEC)
 
 
-def _started(running: ExitStack, stage: Stage, contender: str) -> tuple[Child, str | None]:
+def floor(stage: Stage, contender: str, stream: str, name: str = "") -> AbstractContextManager[Child]:
+    """A floor's process for one stream."""
+    log = f"{contender}-{stream.rpartition(':')[2]}{name}"
+    return child(log, stage.folder, _MODULES[contender], stage.redis_url, stream)
+
+
+def _started(running: ExitStack, stage: Stage, contender: str, *, opened: bool) -> tuple[Child, str | None]:
     """The contender's process, and where its HTTP side is if it has one."""
     if contender == DAEMON:
         port = free_port()
         settings = _settings(stage, port)
-        process = child(contender, stage.folder, "commands", "run", settings=settings)
+        arguments = ["commands", "run"]
+        if opened:
+            opening = daemon_path(stage.folder)
+            Path(opening).unlink(missing_ok=True)
+            arguments = ["bench.opened_daemon", opening]
+        process = child(contender, stage.folder, *arguments, settings=settings)
         return running.enter_context(process), f"127.0.0.1:{port}"
     if contender == PREDECESSOR:
         candidates = [holding.symbol for holding in stage.held[:CANDIDATES]]
-        arguments = ("bench.predecessor", stage.redis_url, stage.addresses.rest_url, *candidates)
+        arguments = ["bench.predecessor", stage.redis_url, stage.rest_url, *candidates]
         return running.enter_context(child(contender, stage.folder, *arguments)), None
-    return running.enter_context(_floor(stage, contender, PLANS)), None
-
-
-def _floor(stage: Stage, contender: str, stream: str) -> AbstractContextManager[Child]:
-    name = f"{contender}-{stream.rpartition(':')[2]}"
-    return child(name, stage.folder, _MODULES[contender], stage.redis_url, stream)
+    return running.enter_context(floor(stage, contender, PLANS)), None
 
 
 def _settings(stage: Stage, port: int) -> dict[str, str]:
     return {
         "REDIS_URL": stage.redis_url,
-        "BINANCE_REST_URL": stage.addresses.rest_url,
-        "BINANCE_WS_URL": stage.addresses.ws_url,
+        "BINANCE_REST_URL": stage.rest_url,
+        "BINANCE_WS_URL": stage.relay.url,
         "BINANCE_API_KEY": API_KEY,
         "BINANCE_API_SECRET": API_SECRET,
         "P33_ALLOWLIST_SOURCE": "env",
@@ -140,8 +155,7 @@ def _is_ready(address: str) -> bytes:
 
 
 @contextmanager
-def exchange_process(folder: Path, latency_ms: float) -> Iterator[Addresses]:
+def exchange_process(folder: Path, latency_ms: float, symbols: int) -> Iterator[Addresses]:
     """The simulated exchange, its REST answers so late. Raises ChildFailedError."""
-    arguments = ("commands", "simulate-exchange", "--latency-ms", f"{latency_ms:g}")
-    with child("exchange", folder, *arguments) as running:
+    with child("exchange", folder, "bench.exchange", f"{latency_ms:g}", str(symbols)) as running:
         yield msgspec.json.decode(running.first_line(), type=Addresses)

@@ -1,6 +1,7 @@
 """The floor of a pushed position: a blocking WebSocket, one JSON decode, one HSET, no checks.
 
-`python -m bench.event_floor REDIS_URL WS_URL LISTEN_KEY`, until SIGTERM; prints a line once connected.
+`python -m bench.event_floor REDIS_URL WS_URL LISTEN_KEY [DOOR]`, until SIGTERM; prints a line once connected.
+With DOOR, the path of a datagram socket, nothing is written: the moment of having decoded an event is told.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType, WSConnection
@@ -16,9 +18,10 @@ from wsproto.events import AcceptConnection, BytesMessage, Ping, Request, TextMe
 from bench.redis_socket import BlockingRedis, Command
 
 
-def serve(redis_url: str, ws_url: str, listen_key: str) -> None:
-    """Write the positions that the private stream tells until the process is stopped."""
+def serve(redis_url: str, ws_url: str, listen_key: str, door: str | None = None) -> None:
+    """Write (or tell of) the positions that the private stream tells until the process is stopped."""
     redis = BlockingRedis(redis_url, timeout_sec=None)
+    telling = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     host = urlsplit(ws_url).netloc
     name, _, port = host.partition(":")
     stream = socket.create_connection((name, int(port)))
@@ -36,8 +39,12 @@ def serve(redis_url: str, ws_url: str, listen_key: str) -> None:
                 case TextMessage(data=data) | BytesMessage(data=data):
                     text += data if isinstance(data, str) else data.decode()
                     if event.message_finished:
-                        redis.pipeline(_writes(json.loads(text)))
+                        writes = _writes(json.loads(text))
                         text = ""
+                        if writes and door is not None:
+                            telling.sendto(b'{"at_sec":%f}' % time.perf_counter(), door)
+                        elif writes:
+                            redis.pipeline(writes)
 
 
 def _writes(event: dict[str, object]) -> list[Command]:
@@ -53,4 +60,4 @@ def _writes(event: dict[str, object]) -> list[Command]:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:4])
+    serve(*sys.argv[1:5])

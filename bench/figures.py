@@ -29,19 +29,31 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def latency_figures(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
-    """The percentiles that so many latencies can tell: p99 from a hundred on, p99.9 from a thousand on."""
+    """What so many latencies can tell: p99 from a hundred on, p99.9 from a thousand on; else the slowest."""
     found = spread(latencies_sec)
     figures = [Figure(case, "p50", "ms", found.p50)]
     if found.count >= _FOR_P99:
         figures.append(Figure(case, "p99", "ms", found.p99))
+    else:
+        figures.append(Figure(case, "slowest", "ms", found.maximum))
     if found.count >= _FOR_P999:
         figures.append(Figure(case, "p99.9", "ms", found.p999))
     return figures
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One measure of one case, by contender: medians over the rounds."""
+class Failure(msgspec.Struct, frozen=True):
+    """A case that could not be measured for one contender, and why."""
 
+    symbols: int
+    case: str
+    contender: str
+    why: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One measure of one case, by contender: medians over the rounds. `symbols`: of the account."""
+
+    symbols: int
     case: str
     measure: str
     unit: str
@@ -53,7 +65,7 @@ class Row(msgspec.Struct, frozen=True):
         return ours / theirs if ours is not None and theirs else None
 
 
-def rows(figures: Sequence[tuple[str, Figure]]) -> list[Row]:
+def rows(symbols: int, figures: Sequence[tuple[str, Figure]]) -> list[Row]:
     """The table of (contender, figure) pairs: cases, and in each its measures, as they were first met."""
     gathered: dict[str, dict[tuple[str, str], dict[str, list[float]]]] = {}
     for contender, figure in figures:
@@ -61,7 +73,7 @@ def rows(figures: Sequence[tuple[str, Figure]]) -> list[Row]:
         by_contender = measures.setdefault((figure.measure, figure.unit), {})
         by_contender.setdefault(contender, []).append(figure.value)
     return [
-        Row(case, measure, unit, {name: median(values) for name, values in by_contender.items()})
+        Row(symbols, case, measure, unit, {name: median(values) for name, values in by_contender.items()})
         for case, measures in gathered.items()
         for (measure, unit), by_contender in measures.items()
     ]

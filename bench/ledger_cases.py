@@ -9,7 +9,7 @@ import msgspec
 
 from bench.account import Holding
 from bench.contenders import RESULTS, Session, wait_until_answered
-from bench.figures import PREDECESSOR, Figure, latency_figures
+from bench.figures import Figure, latency_figures
 from bench.key_watch import KeyWatch
 
 LEDGER_PREFIX = "quantum:position:ledger:"
@@ -23,14 +23,12 @@ _orders = count(700_000_001)
 
 def fill_to_ledger(session: Session) -> list[Figure]:
     """Each result published after the one before was booked."""
-    if session.contender == PREDECESSOR:
-        return []
     latencies_sec: list[float] = []
     held = session.stage.held
     with KeyWatch(session.stage.redis_url, LEDGER_PREFIX) as watch:
         for number in range(session.stage.sizes.results):
             holding = held[number % len(held)]
-            fields = _result(holding, "BUY" if number // len(held) % 2 else "SELL")
+            fields = result_fields(holding, "BUY" if number // len(held) % 2 else "SELL")
             order_id = fields[fields.index("order_id") + 1]
             last_order = ("HGET", LEDGER_PREFIX + holding.symbol, "last_order_id")
             begun_sec = time.perf_counter()
@@ -46,11 +44,9 @@ def fill_to_ledger(session: Session) -> list[Figure]:
 
 def results_throughput(session: Session) -> list[Figure]:
     """A burst of results over all symbols."""
-    if session.contender == PREDECESSOR:
-        return []
     held, redis = session.stage.held, session.redis
     results = [
-        _result(held[number % len(held)], "BUY" if number // len(held) % 2 else "SELL")
+        result_fields(held[number % len(held)], "BUY" if number // len(held) % 2 else "SELL")
         for number in range(session.stage.sizes.results_burst)
     ]
     redis.command("EVAL", _BURST, 1, RESULTS, msgspec.msgpack.encode(results))
@@ -59,7 +55,8 @@ def results_throughput(session: Session) -> list[Figure]:
     return [Figure("results", "booked", "/s", len(results) / (time.perf_counter() - begun_sec))]
 
 
-def _result(holding: Holding, side: str) -> list[str]:
+def result_fields(holding: Holding, side: str) -> list[str]:
+    """A new order, filled by one step: flat names and values of its result."""
     order_id = str(next(_orders))
     return [
         "plan_id", f"filled-{order_id}", "symbol", holding.symbol, "action", "ENTRY_PROPOSED",

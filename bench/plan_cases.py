@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from itertools import count
 
 from bench.account import Holding
-from bench.contenders import Session, wait_until_answered
+from bench.contenders import CANDIDATES, Session, wait_until_answered
 from bench.figures import DAEMON, PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.latency import intended_sec, open_loop_latencies
 from bench.plans import PERMIT_PREFIX, PLANS, check_answers, publish_burst, series
+from bench.predecessor import POLL_SEC
 from bench.redis_socket import BlockingRedis
 
 _FEW_SYMBOLS = 5
 _GIVE_UP_SEC = 10.0
 _LEAD_SEC = 0.05
+#: So many times as many plans where it is not held up by reading.
+_FAST_PREDECESSOR = 100
 _ROUND_TRIPS = ("xreadgroup", "evalsha", "eval")
 
 _numbers = count()
@@ -27,8 +30,6 @@ def one_at_a_time(session: Session) -> list[Figure]:
     plans = session.stage.sizes.one_at_a_time
     if session.contender == PREDECESSOR:
         plans = session.stage.sizes.predecessor_plans
-    if not plans:
-        return []
     _settle(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     latencies_sec: list[float] = []
@@ -42,20 +43,19 @@ def one_at_a_time(session: Session) -> list[Figure]:
     calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
     case = "plan → permit, one at a time"
-    return [
-        *latency_figures(case, latencies_sec),
-        Figure(case, "reads and scripts a plan", "", calls / len(published)),
-    ]
+    figures = latency_figures(case, latencies_sec)
+    if session.contender != PREDECESSOR:
+        figures.append(Figure(case, "reads and scripts a plan", "", calls / len(published)))
+    return figures
 
 
 def open_loops(session: Session) -> list[Figure]:
     """Plans at fixed rates, whoever answers how fast; corrected for coordinated omission."""
     figures: list[Figure] = []
-    if session.contender == PREDECESSOR:
-        return figures
     for rate in session.stage.sizes.rates:
         _settle(session, session.stage.held)
-        plans = max(round(rate * session.stage.sizes.open_loop_sec), _FEW_SYMBOLS)
+        sizes = session.stage.sizes
+        plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
         published = series(_name("open"), session.stage.held, plans)
         with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
             latencies_sec = _open_loop(watch, published, rate)
@@ -66,12 +66,12 @@ def open_loops(session: Session) -> list[Figure]:
 
 def throughput_few(session: Session) -> list[Figure]:
     """A burst over five symbols."""
-    return _throughput(session, session.stage.held[:_FEW_SYMBOLS])
+    return _throughput(session, session.stage.held[:_FEW_SYMBOLS], "throughput, five symbols")
 
 
 def throughput_all(session: Session) -> list[Figure]:
     """A burst over all symbols."""
-    return [] if session.contender == PREDECESSOR else _throughput(session, session.stage.held)
+    return _throughput(session, session.stage.held, "throughput, all symbols")
 
 
 def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
@@ -97,11 +97,9 @@ def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: fl
     return open_loop_latencies(begin_sec, rate, answered_sec, sent, now_sec)
 
 
-def _throughput(session: Session, held: Sequence[Holding]) -> list[Figure]:
+def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Figure]:
     sizes = session.stage.sizes
-    plans = sizes.predecessor_burst if session.contender == PREDECESSOR else sizes.burst
-    if not plans:
-        return []
+    plans = _predecessor_burst(session) if session.contender == PREDECESSOR else sizes.burst
     _settle(session, held)
     redis, name = session.redis, _name("burst")
     redis.command("CONFIG", "RESETSTAT")
@@ -115,16 +113,24 @@ def _throughput(session: Session, held: Sequence[Holding]) -> list[Figure]:
     process_sec = session.process.cpu_sec() - process_before_sec
     server_sec = _server_cpu_sec(redis) - server_before_sec
     _check(session, [f"{name}{number}" for number in range(plans)])
-    case = f"throughput, {len(held)} symbols"
     figures = [
         Figure(case, "plans answered", "/s", plans / took_sec),
         Figure(case, "its CPU a plan", "µs", process_sec / plans * 1e6),
         Figure(case, "Redis's CPU a plan", "µs", server_sec / plans * 1e6),
-        Figure(case, "reads and scripts a plan", "", calls / plans),
     ]
+    if session.contender != PREDECESSOR:
+        # It asks with plain commands, a handful a plan.
+        figures.append(Figure(case, "reads and scripts a plan", "", calls / plans))
     if session.contender == DAEMON:
         figures.append(Figure(case, "scripts' time a plan", "µs", script_sec / plans * 1e6))
     return figures
+
+
+def _predecessor_burst(session: Session) -> int:
+    """As many plans as end within a minute: ten a cycle where reading takes longer than a poll, or many."""
+    sizes = session.stage.sizes
+    slow = session.stage.exchange_latency_ms / 1000 * CANDIDATES >= POLL_SEC
+    return sizes.predecessor_burst * (1 if slow else _FAST_PREDECESSOR)
 
 
 def _settle(session: Session, held: Sequence[Holding]) -> None:

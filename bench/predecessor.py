@@ -8,22 +8,19 @@ REST_URL SYMBOL…`, until SIGTERM.
 
 from __future__ import annotations
 
-import hmac
 import json
 import sys
 import time
-from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 import redis
 
-from bench.account import API_KEY, API_SECRET
+from bench.account import API_KEY, signed_query
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS
 
 _PLANS_A_READ = 10
-_POLL_SEC = 5.0
+POLL_SEC = 5.0
 _STALE_SEC = 10
 _PERMIT_TTL_SEC = 60
 
@@ -38,9 +35,9 @@ class Predecessor:
 
     def serve(self) -> None:
         """Cycle until the process is stopped."""
-        refreshed_sec = -_POLL_SEC
+        refreshed_sec = -POLL_SEC
         while True:
-            if time.monotonic() - refreshed_sec >= _POLL_SEC:
+            if time.monotonic() - refreshed_sec >= POLL_SEC:
                 refreshed_sec = time.monotonic()
                 for symbol in self._candidates:
                     self._refresh(symbol)
@@ -49,9 +46,7 @@ class Predecessor:
                 self._redis.xack(PLANS, GROUP, entry_id)
 
     def _refresh(self, symbol: str) -> None:
-        query = urlencode({"symbol": symbol, "timestamp": int(time.time() * 1000), "recvWindow": 5000})
-        signature = hmac.new(API_SECRET.encode(), query.encode(), sha256).hexdigest()
-        answer = self._rest.get(f"/fapi/v2/positionRisk?{query}&signature={signature}")
+        answer = self._rest.get(f"/fapi/v2/positionRisk?{signed_query({'symbol': symbol})}")
         position = answer.raise_for_status().json()[0]
         snapshot: Any = {
             "position_amt": position["positionAmt"],

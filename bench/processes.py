@@ -30,6 +30,7 @@ class Child:
         self._name = name
         self._process = process
         self._log_path = log_path
+        self._killed = False
 
     def cpu_sec(self) -> float:
         """Processor time used so far, user and system."""
@@ -61,6 +62,17 @@ class Child:
         """`what` went wrong, and the end of the log."""
         end = b"\n".join(self._log_path.read_bytes().splitlines()[-15:]).decode(errors="replace")
         return ChildFailedError(f"{self._name} {what}\n{end}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return not self._killed and self._process.poll() is not None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self._killed = True
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for one that does not comply."""

@@ -12,7 +12,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Row
+from bench.bounds import verdicts
+from bench.cases import CASES
+from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Failure, Row
 
 _MANY = 1000
 _TENS = 10
@@ -20,7 +22,10 @@ _TENTH = 0.1
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """Under what the figures were measured. `load` is the machine's one-minute load when the run began."""
+    """Under what the figures were measured. `load` is the machine's one-minute load when the run began.
+
+    `symbols`: what the account lists; beside the first, the others show how the daemon grows.
+    """
 
     redis: str
     python: str
@@ -29,9 +34,21 @@ class Circumstances(msgspec.Struct, frozen=True):
     rounds: int
     quick: bool
     exchange_latency_ms: float
+    symbols: Sequence[int]
 
 
-def circumstances(redis: str, *, rounds: int, quick: bool, exchange_latency_ms: float) -> Circumstances:
+class Report(msgspec.Struct, frozen=True):
+    """All that a run has found."""
+
+    told: Circumstances
+    rows: Sequence[Row]
+    failures: Sequence[Failure]
+    names: Sequence[str]
+
+
+def circumstances(
+    redis: str, *, rounds: int, quick: bool, exchange_latency_ms: float, symbols: Sequence[int]
+) -> Circumstances:
     """Those of this run, on this machine."""
     return Circumstances(
         redis=redis,
@@ -41,39 +58,87 @@ def circumstances(redis: str, *, rounds: int, quick: bool, exchange_latency_ms: 
         rounds=rounds,
         quick=quick,
         exchange_latency_ms=exchange_latency_ms,
+        symbols=symbols,
     )
 
 
-def as_json(told: Circumstances, table: Sequence[Row]) -> bytes:
-    """Circumstances and rows, with the ratios."""
-    document: dict[str, Any] = {"circumstances": told, "rows": [_row(row) for row in table]}
+def as_json(report: Report) -> bytes:
+    """Circumstances, what each case measures, rows with their ratios, bounds, and what failed."""
+    document: dict[str, Any] = {
+        "circumstances": report.told,
+        "cases": {
+            name: {"measures": CASES[name].measures, "floor": CASES[name].floor} for name in report.names
+        },
+        "rows": [_row(row) for row in report.rows],
+        "bounds": verdicts(_first(report), DAEMON),
+        "failures": report.failures,
+    }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def print_table(console: Console, told: Circumstances, table: Sequence[Row]) -> None:
-    """Print the table."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column("", no_wrap=True)
-    for heading in ("daemon", FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    case = ""
-    for row in table:
-        if row.case != case:
-            case = row.case
-            shown.add_row(f"[bold]{case}")
-        values = (_number(row.values.get(name)) for name in (DAEMON, FLOOR, BRIDGE, PREDECESSOR))
-        ratios = (_number(row.ratio_to(name)) for name in (FLOOR, BRIDGE))
-        shown.add_row(f"  {row.measure}{row.unit and f', {row.unit}'}", *values, *ratios)
+def print_report(console: Console, report: Report) -> None:
+    """Print the table, what stands in it, what the bounds say, and what failed."""
+    told = report.told
     console.print(
         f"redis {told.redis}, Python {told.python}, {told.processors} processors, load {told.load:g}, "
         f"{told.rounds} round(s), exchange at {told.exchange_latency_ms:g} ms"
     )
-    console.print(shown)
+    console.print(_table(report))
+    for line in _legend(report.names):
+        console.print(line, markup=False)
+    console.print()
+    for verdict in verdicts(_first(report), DAEMON):
+        if verdict.measured is not None:
+            word = "kept    " if verdict.kept else "NOT kept"
+            console.print(f"{word}  {verdict.bound}: {_number(verdict.measured)}", markup=False)
+    for failure in report.failures:
+        console.print(
+            f"\nFAILED  {failure.case}, {failure.contender}, {failure.symbols} symbols: {failure.why}",
+            markup=False,
+        )
+
+
+def _table(report: Report) -> Table:
+    first, *others = report.told.symbols
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    shown.add_column(f"{first:,} symbols", no_wrap=True)
+    headings = ["daemon", FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
+    for heading in headings + [f"daemon, {count:,}" for count in others]:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    grown = {(row.symbols, row.case, row.measure): row.values.get(DAEMON) for row in report.rows}
+    case = ""
+    for row in _first(report):
+        if row.case != case:
+            case = row.case
+            shown.add_row(f"[bold]{case}")
+        values = [row.values.get(name) for name in (DAEMON, FLOOR, BRIDGE, PREDECESSOR)]
+        ratios = [row.ratio_to(name) for name in (FLOOR, BRIDGE)]
+        growth = [grown.get((count, row.case, row.measure)) for count in others]
+        shown.add_row(
+            f"  {row.measure}{row.unit and f', {row.unit}'}", *map(_number, values + ratios + growth)
+        )
+    for failure in report.failures:
+        shown.add_row(f"[bold red]FAILED: {failure.case}, {failure.contender}, {failure.symbols:,} symbols")
+    return shown
+
+
+def _legend(names: Sequence[str]) -> list[str]:
+    """What each case measures, and the floors, each with the cases that share it."""
+    sharing: dict[str, list[str]] = {}
+    for name in names:
+        sharing.setdefault(CASES[name].floor, []).append(name)
+    measured = [f"{name}: {CASES[name].measures}." for name in names]
+    return [*measured, "", *(f"{', '.join(cases)}: {floor}." for floor, cases in sharing.items())]
+
+
+def _first(report: Report) -> list[Row]:
+    return [row for row in report.rows if row.symbols == report.told.symbols[0]]
 
 
 def _row(row: Row) -> Mapping[str, Any]:
     ratios = {name: row.ratio_to(name) for name in (FLOOR, BRIDGE, PREDECESSOR)}
     return {
+        "symbols": row.symbols,
         "case": row.case,
         "measure": row.measure,
         "unit": row.unit,

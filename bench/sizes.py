@@ -1,4 +1,4 @@
-"""How much each case does: in full, or as a short look."""
+"""How much each case does: in full, for growth, or as a short look."""
 
 from __future__ import annotations
 
@@ -6,41 +6,63 @@ import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """Counts of plans, results and events; seconds of open loops and of idling."""
+    """Counts of plans, results, events, permits and refreshes; seconds of open loops and of idling.
+
+    An open loop lasts longer where it would have fewer than `open_loop_plans`.
+    """
 
     one_at_a_time: int
     rates: tuple[int, ...]
     open_loop_sec: float
+    open_loop_plans: int
     burst: int
     results: int
     results_burst: int
     events: int
+    events_burst: int
+    gate_permits: int
+    refreshes: int
     idle_sec: float
     predecessor_plans: int
     predecessor_burst: int
 
 
+#: What the exchange lists today, and how many symbols are looked at besides.
+SYMBOLS = 569
+GROWN_TO = (100, 2_000, 5_000)
+
 FULL = Sizes(
     one_at_a_time=3_000,
     rates=(100, 1_000, 3_000),
     open_loop_sec=4.0,
+    open_loop_plans=1_000,
     burst=50_000,
     results=500,
     results_burst=5_000,
     events=200,
-    idle_sec=10.0,
-    predecessor_plans=3,
+    events_burst=10_000,
+    gate_permits=200,
+    refreshes=30,
+    # Request weight is counted by the minute.
+    idle_sec=60.0,
+    predecessor_plans=5,
     predecessor_burst=20,
 )
 
+GROWN = msgspec.structs.replace(FULL, idle_sec=16.0)
+
 QUICK = Sizes(
-    one_at_a_time=500,
+    one_at_a_time=1_000,
     rates=(100, 1_000, 3_000),
-    open_loop_sec=0.7,
+    open_loop_sec=1.0,
+    open_loop_plans=100,
     burst=3_000,
     results=100,
     results_burst=500,
-    events=50,
+    events=100,
+    events_burst=2_000,
+    gate_permits=50,
+    refreshes=5,
     idle_sec=2.0,
     predecessor_plans=0,
     predecessor_burst=0,

@@ -4,19 +4,27 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench.figures import BRIDGE, DAEMON, FLOOR, Figure, Row, latency_figures, rows
-from bench.report import Circumstances, as_json, print_table
+from bench.bounds import verdicts
+from bench.figures import BRIDGE, DAEMON, FLOOR, Failure, Figure, Row, latency_figures, rows
+from bench.report import Circumstances, Report, as_json, print_report
 
-_TOLD = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0)
+_TOLD = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0, [569, 5000])
 
 
 def _figure(value: float, case: str = "latency", measure: str = "p50") -> Figure:
     return Figure(case, measure, "ms", value)
 
 
+def _printed(report: Report) -> str:
+    console = Console(width=150)
+    with console.capture() as captured:
+        print_report(console, report)
+    return captured.get()
+
+
 def test_a_row_holds_the_medians_of_the_rounds() -> None:
     told = [(DAEMON, _figure(value)) for value in (3.0, 90.0, 2.0)] + [(FLOOR, _figure(1.0))]
-    (row,) = rows(told)
+    (row,) = rows(569, told)
     assert row.values == {DAEMON: 3.0, FLOOR: 1.0}
 
 
@@ -27,7 +35,7 @@ def test_what_only_the_daemon_has_stands_with_its_case() -> None:
         (DAEMON, _figure(1.0)),
         (DAEMON, _figure(1.0, measure="only here")),
     ]
-    assert [(row.case, row.measure) for row in rows(told)] == [
+    assert [(row.case, row.measure) for row in rows(569, told)] == [
         ("latency", "p50"),
         ("latency", "only here"),
         ("throughput", "p50"),
@@ -35,7 +43,7 @@ def test_what_only_the_daemon_has_stands_with_its_case() -> None:
 
 
 def test_a_ratio_is_the_daemon_over_the_other() -> None:
-    row = Row("latency", "p50", "ms", {DAEMON: 3.0, FLOOR: 2.0, BRIDGE: 0.0})
+    row = Row(569, "latency", "p50", "ms", {DAEMON: 3.0, FLOOR: 2.0, BRIDGE: 0.0})
     assert row.ratio_to(FLOOR) == 1.5
     assert row.ratio_to(BRIDGE) is None
     assert row.ratio_to("nobody") is None
@@ -43,14 +51,17 @@ def test_a_ratio_is_the_daemon_over_the_other() -> None:
 
 def test_few_latencies_do_not_pretend_to_know_their_tail() -> None:
     shown = [[figure.measure for figure in latency_figures("", [0.001] * count)] for count in (99, 100, 1000)]
-    assert shown == [["p50"], ["p50", "p99"], ["p50", "p99", "p99.9"]]
+    assert shown == [["p50", "slowest"], ["p50", "p99"], ["p50", "p99", "p99.9"]]
 
 
-def test_the_json_holds_values_and_ratios() -> None:
-    document = msgspec.json.decode(as_json(_TOLD, [Row("a", "b", "ms", {DAEMON: 3.0, FLOOR: 2.0})]))
+def test_the_json_holds_values_ratios_what_was_measured_and_what_failed() -> None:
+    failure = Failure(569, "idle", DAEMON, "it ended")
+    row = Row(569, "a", "b", "ms", {DAEMON: 3.0, FLOOR: 2.0})
+    document = msgspec.json.decode(as_json(Report(_TOLD, [row], [failure], ["idle"])))
     assert document["circumstances"]["exchange_latency_ms"] == 300
     assert document["rows"] == [
         {
+            "symbols": 569,
             "case": "a",
             "measure": "b",
             "unit": "ms",
@@ -58,13 +69,41 @@ def test_the_json_holds_values_and_ratios() -> None:
             "daemon_over": {"floor": 1.5},
         }
     ]
+    assert document["cases"]["idle"].keys() == {"measures", "floor"}
+    assert document["failures"] == [
+        {"symbols": 569, "case": "idle", "contender": "daemon", "why": "it ended"}
+    ]
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.0123, "0.0123")]
 )
 def test_numbers_have_the_digits_that_mean_something(value: float, shown: str) -> None:
-    console = Console(width=110)
-    with console.capture() as captured:
-        print_table(console, _TOLD, [Row("a", "b", "ms", {DAEMON: value})])
-    assert f" {shown} " in captured.get()
+    assert f" {shown} " in _printed(Report(_TOLD, [Row(569, "a", "b", "ms", {DAEMON: value})], [], []))
+
+
+def test_the_daemon_at_other_sizes_stands_in_the_same_row() -> None:
+    table = [Row(569, "a", "b", "ms", {DAEMON: 1.5, FLOOR: 1.25}), Row(5000, "a", "b", "ms", {DAEMON: 7.75})]
+    (line,) = [line for line in _printed(Report(_TOLD, table, [], [])).splitlines() if "b, ms" in line]
+    assert line.split() == ["b,", "ms", "1.50", "1.25", "1.20", "7.75"]
+
+
+def test_a_failure_is_shown_with_its_reason() -> None:
+    shown = _printed(Report(_TOLD, [], [Failure(5000, "idle", DAEMON, "it ended")], ["idle"]))
+    assert "FAILED: idle, daemon, 5,000 symbols" in shown
+    assert "it ended" in shown
+
+
+def test_a_bound_is_of_the_value_or_of_the_ratio_and_is_not_kept_by_what_was_not_measured() -> None:
+    table = [
+        Row(569, "plan → permit, one at a time", "p50", "ms", {DAEMON: 1.5, FLOOR: 1.0, BRIDGE: 1.0}),
+        Row(569, "throughput, five symbols", "plans answered", "/s", {DAEMON: 9500.0, BRIDGE: 20000.0}),
+        Row(569, "idle", "CPU", "% of a core", {DAEMON: 3.5}),
+    ]
+    kept = {verdict.bound: verdict.kept for verdict in verdicts(table, DAEMON)}
+    assert kept["plan → permit, one at a time, p50 ≤ 2 × floor"]
+    assert not kept["plan → permit, one at a time, p50 ≤ 1.2 × bridge"]
+    assert kept["throughput, five symbols, plans answered ≥ 9000 /s"]
+    assert not kept["throughput, five symbols, plans answered ≥ 0.6 × bridge"]
+    assert not kept["idle, CPU ≤ 3 % of a core"]
+    assert not kept["cold start → first permit, took ≤ 2.5 s"]

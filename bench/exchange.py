@@ -1,0 +1,55 @@
+"""The simulated exchange with any number of symbols, the account's positions in place before anybody asks.
+
+`python -m bench.exchange LATENCY_MS SYMBOLS`, until SIGTERM; the first line printed is the base addresses.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+
+import msgspec
+import trio
+
+from bench.account import holdings, symbols
+from simulator import SimulatedExchange, outside, serve
+from simulator.account import host_epoch_ms
+
+_LONG_AGO_MS = 600_000
+
+
+class _Clock:
+    """This host's wall clock, but for the time in which the positions were built up."""
+
+    def __init__(self) -> None:
+        self.past_ms: int | None = host_epoch_ms() - _LONG_AGO_MS
+
+    def __call__(self) -> int:
+        return host_epoch_ms() if self.past_ms is None else self.past_ms
+
+
+def exchange_with(count: int) -> SimulatedExchange:
+    """An exchange of `count` symbols, on which the account has held for minutes what `holdings` says."""
+    clock = _Clock()
+    exchange = SimulatedExchange(symbols=symbols(count), host_ms=clock)
+    for holding in holdings(count):
+        if holding.amount:
+            outside.move_position(exchange, holding.symbol, target=holding.amount)
+    clock.past_ms = None
+    return exchange
+
+
+async def serve_until_signalled(latency_ms: float, count: int) -> None:
+    """Serve on free loopback ports."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            serving = partial(serve, exchange_with(count), latency_ms=latency_ms)
+            addresses = await nursery.start(serving)
+            print(msgspec.json.encode(addresses).decode(), flush=True)
+            await anext(aiter(signals))
+            nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(serve_until_signalled, float(sys.argv[1]), int(sys.argv[2]))

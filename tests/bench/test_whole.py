@@ -1,0 +1,103 @@
+"""The bench as a whole, as small as it gets: every case runs, and what fails is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import __main__ as command
+from bench import sitting, snapshot_cases
+from bench.bounds import BOUNDS
+from bench.cases import CASES
+from bench.contenders import Session
+from bench.figures import DAEMON, FLOOR, Figure
+from bench.plans import WrongAnswersError
+from bench.sizes import QUICK
+
+_TINY = msgspec.structs.replace(
+    QUICK,
+    one_at_a_time=100,
+    rates=(50,),
+    open_loop_sec=0.2,
+    open_loop_plans=10,
+    burst=100,
+    results=100,
+    results_burst=50,
+    events=100,
+    events_burst=100,
+    gate_permits=5,
+    refreshes=2,
+    idle_sec=1.0,
+)
+_SMALL = ["--quick", "--symbols", "20", "--exchange-latency-ms", "20"]
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "QUICK", _TINY)
+    monkeypatch.setattr(snapshot_cases, "_FOR_WEIGHT_SEC", 0.5)
+
+
+def test_every_case_runs_and_measures_what_has_a_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bench.json"
+    code = command.main([*_SMALL, "--json", str(file)])
+    shown, found = capsys.readouterr().out, json.loads(file.read_text())
+    assert (code, found["failures"]) == (0, [])
+    assert all(name in shown for name in CASES)
+    measured = {(row["case"], row["measure"]): row["values"].keys() for row in found["rows"]}
+    for bound in BOUNDS:
+        assert measured[bound.case, bound.measure] >= {DAEMON, *([bound.over] if bound.over else [])}
+
+
+def test_a_case_that_fails_is_said_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(_: Session) -> list[Figure]:
+        raise WrongAnswersError("of 3 plans: {'unanswered': 3}")
+
+    broken = {**CASES, "one-at-a-time": CASES["one-at-a-time"]._replace(run=wrong)}
+    monkeypatch.setattr(sitting, "CASES", broken)
+    file = tmp_path / "bench.json"
+    only = [
+        "--contender",
+        FLOOR,
+        "--only",
+        "cold-start",
+        "--only",
+        "one-at-a-time",
+        "--only",
+        "fill-to-ledger",
+    ]
+    code = command.main([*_SMALL, *only, "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert code == 1
+    assert [(failure["case"], failure["contender"]) for failure in found["failures"]] == [
+        ("one-at-a-time", FLOOR)
+    ]
+    assert {row["case"] for row in found["rows"]} == {
+        "cold start → first permit",
+        "fill → ledger, one at a time",
+    }
+    assert "WrongAnswersError: of 3 plans: {'unanswered': 3}" in capsys.readouterr().out
+
+
+def test_a_contender_that_ends_fails_all_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ending(session: Session) -> list[Figure]:
+        session.process.stop()
+        return [Figure("cold start → first permit", "took", "s", 1.0)]
+
+    broken = {**CASES, "cold-start": CASES["cold-start"]._replace(run=ending)}
+    monkeypatch.setattr(sitting, "CASES", broken)
+    file = tmp_path / "bench.json"
+    only = ["--contender", FLOOR, "--only", "cold-start", "--only", "throughput-5", "--only", "results"]
+    assert command.main([*_SMALL, *only, "--json", str(file)]) == 1
+    found = json.loads(file.read_text())
+    assert [failure["case"] for failure in found["failures"]] == ["throughput-5", "results"]
+    assert all("has ended" in failure["why"] for failure in found["failures"])
