@@ -13,6 +13,8 @@ from store.errors import FencedError, GroupLostError
 #: What ends work on an entry for a reason outside of it: the actor is stopped, a dependency is away, the
 #: lease or the group is lost.
 _INTERRUPTIONS = (trio.Cancelled, *REDIS_TROUBLE, FencedError, GroupLostError)
+#: Many times what is ever in hand at once.
+_MOST_REMEMBERED = 10_000
 
 
 class Attempts:
@@ -63,7 +65,11 @@ class Failures:
 
     def of(self, entry_id: str, deliveries: int) -> int:
         """The failures of an entry that is now delivered for the `deliveries`-th time (1: new)."""
-        return self._failed.setdefault(entry_id, deliveries - 1)
+        failed = self._failed.setdefault(entry_id, deliveries - 1)
+        if len(self._failed) > _MOST_REMEMBERED:
+            # What Redis lost, or answered to nobody, is never done.
+            del self._failed[next(iter(self._failed))]
+        return failed
 
     @contextmanager
     def blamed_on(self, entry_ids: Sequence[str]) -> Iterator[None]:

@@ -178,3 +178,11 @@ async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
         await trio.sleep(0.1)
         assert rig.pending() == 0
         assert rig.failures._failed == {}
+
+
+def test_what_is_never_done_is_forgotten_in_the_end() -> None:
+    failures = Failures()
+    assert failures.of("0-1", deliveries=3) == 2
+    for number in range(1, 10_001):
+        failures.of(f"{number}-0", deliveries=1)
+    assert failures.of("0-1", deliveries=1) == 0
