@@ -5,9 +5,9 @@ from __future__ import annotations
 import trio
 
 from actors.heartbeat import Heartbeat
+from actors.redis_trouble import REDIS_TROUBLE, told
 from channels import LatestValue
 from exchange.weight_budget import WeightBudget
-from store.errors import StoreUnavailableError
 from store.protocol import BanStore
 
 _PAUSE_SEC = 0.2
@@ -38,8 +38,8 @@ class BanKeeper:
         while self._recalled.value is None:
             try:
                 remembered = await self._store.remembered_ban()
-            except StoreUnavailableError:
-                with heartbeat.waiting_for(self._redis):
+            except REDIS_TROUBLE as trouble:
+                with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_PAUSE_SEC)
             else:
                 if remembered is not None:
@@ -53,8 +53,8 @@ class BanKeeper:
                 continue
             try:
                 await self._store.remember_ban(until_wall_ms)
-            except StoreUnavailableError:
-                with heartbeat.waiting_for(self._redis):
+            except REDIS_TROUBLE as trouble:
+                with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_PAUSE_SEC)
             else:
                 remembered = until_wall_ms

@@ -6,10 +6,11 @@ import trio
 
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
+from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
 from brain.position import VerifiedBy
 from channels import LatestValue, Lease, SnapshotBook
-from store.errors import FencedError, StoreUnavailableError
+from store.errors import FencedError
 from store.protocol import SnapshotStore
 from store.records import SnapshotWrite
 
@@ -74,8 +75,8 @@ class SnapshotWriter:
                 self._changed.update(dict.fromkeys(self._written))
             try:
                 await self._write_what_is_marked(fence, heartbeat)
-            except (FencedError, StoreUnavailableError):
-                with heartbeat.waiting_for(self._redis):
+            except (FencedError, *REDIS_TROUBLE) as trouble:
+                with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -128,7 +129,7 @@ class SnapshotWriter:
             try:
                 missing = await self._store.prove_snapshots(
                     fence,
-                    proven,
+                    {symbol: self._written.get(symbol, 0) for symbol in proven},
                     times=snapshot_times(as_of_ms),
                     verified_by=VerifiedBy.STREAM.value,
                     ttl_sec=SNAPSHOT_TTL_SEC,

@@ -19,6 +19,10 @@ class StoreRefusedError(StoreError):
     """Redis answered and refused (wrong type, script error): waiting will not mend it."""
 
 
+class WrongTypeError(StoreRefusedError):
+    """A key holds something of another type than agreed. It goes on once somebody has mended that."""
+
+
 class GroupLostError(StoreError):
     """The consumer group or its stream is gone (`NOGROUP`, `UNBLOCKED`): create it again."""
 

@@ -35,6 +35,10 @@ class Keys:
     def permit(self, plan_id: str) -> str:
         return f"{self.prefix}:permit:p33:{plan_id}"
 
+    def permit_consumer(self, plan_id: str) -> str:
+        """Who consumed a permit: `permit_gate`'s own key, see docs/permits.md."""
+        return f"{self.prefix}:permit_gate:consumed:{plan_id}"
+
     def hold(self, symbol: str) -> str:
         return f"{self.prefix}:reconcile:hold:{symbol}"
 

@@ -9,7 +9,7 @@ import trio
 
 from store.errors import StoreUnavailableError
 from store.keys import GROUP, Keys
-from store.memory import reads
+from store.memory import onlooking, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.entries import acknowledge, recover
@@ -28,7 +28,9 @@ from store.records import (
     Entry,
     LeaseReply,
     MarkWrite,
+    PermitTraces,
     RedisRun,
+    Restraints,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
@@ -64,7 +66,8 @@ class MemoryStore:
 
     async def create_plan_group(self, *, lost: bool) -> None:
         def create() -> None:
-            self._create_group(self._keys.plans, "0" if lost else "$")
+            was_here = self._keyspace.kind(self._keys.redis_run) != "none"
+            self._create_group(self._keys.plans, "0" if lost or was_here else "$")
 
         await self._call("create_plan_group", create)
 
@@ -87,8 +90,8 @@ class MemoryStore:
         return await self._read_new("new_results", self._keys.results, count, block_ms)
 
     async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
-        await self._crossing()
         run_id = self._redis.run_id
+        await self._crossing()
         delivered: list[Entry] = []
         with trio.move_on_after(min(block_ms, LONGEST_BLOCK_MS) / 1000):
             while True:
@@ -190,7 +193,7 @@ class MemoryStore:
     async def prove_snapshots(
         self,
         fence: str,
-        symbols: Sequence[str],
+        written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
         verified_by: str,
@@ -198,7 +201,7 @@ class MemoryStore:
     ) -> list[str]:
         def prove() -> list[str]:
             return prove_snapshots(
-                self._keyspace, self._keys, fence, symbols,
+                self._keyspace, self._keys, fence, written_ms,
                 times=times, verified_by=verified_by, ttl_sec=ttl_sec,
             )  # fmt: skip
 
@@ -233,9 +236,22 @@ class MemoryStore:
     async def remembered_ban(self) -> int | None:
         return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
 
+    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+        return await self._call(
+            "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
+        )
+
+    async def append_only(self) -> bool:
+        return await self._call("append_only", lambda: self._redis.append_only)
+
+    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+        return await self._call(
+            "permit_traces", lambda: onlooking.permit_traces(self._keyspace, self._keys, plan_id, symbol)
+        )
+
     async def _call(self, method: str, effect: Callable[[], T]) -> T:
-        await self._crossing()
         run_id = self._redis.run_id
+        await self._crossing()
         self._reach(method, run_id)
         answer = effect()
         await self._crossing()

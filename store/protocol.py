@@ -17,7 +17,9 @@ from store.records import (
     Entry,
     LeaseReply,
     MarkWrite,
+    PermitTraces,
     RedisRun,
+    Restraints,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
@@ -31,7 +33,10 @@ class PlanStore(Protocol):
     """The permit evaluator's side."""
 
     async def create_plan_group(self, *, lost: bool) -> None:
-        """Make sure the plan stream's consumer group exists: from now on, or if `lost` from the start."""
+        """Make sure the plan stream's consumer group exists.
+
+        A new one begins now; one that is `lost`, or that this Redis had before, at the start of the stream.
+        """
         ...
 
     async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
@@ -124,13 +129,17 @@ class SnapshotStore(Protocol):
     async def prove_snapshots(
         self,
         fence: str,
-        symbols: Sequence[str],
+        written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
     ) -> list[str]:
-        """Set the `ts_…` fields, given as `times`, of existing snapshots; the symbols that have none."""
+        """Set the `ts_…` fields, given as `times`, of snapshots that are as they were last written.
+
+        `written_ms`: by symbol, the `ts_epoch_ms` that its hash has then. Answers the symbols that have no
+        such hash: Redis may have lost the newest of it, and what it holds instead is not what is proven.
+        """
         ...
 
     async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
@@ -182,7 +191,25 @@ class BanStore(Protocol):
         ...
 
 
-class Store(PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, Protocol):
+class OnlookerStore(Protocol):
+    """The page's side: what nobody in the process keeps, read while somebody looks."""
+
+    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+        """The holds (strings alone) and cooldown keys of `symbols`, the last order times of `booked`."""
+        ...
+
+    async def append_only(self) -> bool:
+        """Whether Redis keeps an append-only file: that a plan is allowed at most once rests on it."""
+        ...
+
+    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+        """What has become of a plan's permit."""
+        ...
+
+
+class Store(
+    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, OnlookerStore, Protocol
+):
     """All of it."""
 
     @property
@@ -195,6 +222,7 @@ __all__ = [
     "LONGEST_BLOCK_MS",
     "BanStore",
     "LeaseStore",
+    "OnlookerStore",
     "PlanStore",
     "ResultStore",
     "SnapshotStore",

@@ -65,6 +65,8 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     `assumed` is None for an answer that rests on the plan alone. `deadline_ms` is the last moment at which
     it may be written (0: any). `reservation` is empty or `leg|kind|order_side|quantity`; it lives for
     `reservation_life_ms`. `dead_fields`, flat names and values, go to the dead-letter stream if not empty.
+    `proposal` sets this commit apart from every other about the same entry: where an entry is decided anew,
+    nothing that rests on the new reservation may be committed on top of the old one.
     """
 
     entry_id: str
@@ -80,6 +82,12 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     reservation_life_ms: int
     audit_fields: tuple[str, ...]
     dead_fields: tuple[str, ...] = ()
+    proposal: str = ""
+
+    @property
+    def permits_version(self) -> str:
+        """The version of the symbol's open permits once its reservation is among them."""
+        return f"d{self.entry_id}{self.proposal}"
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -194,7 +202,7 @@ class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RedisRun(msgspec.Struct, frozen=True):
-    """Which run of Redis answers (`run_id` of INFO), and when this service first met it.
+    """Which run of Redis answers (`run_id` of INFO), and when this service first met it or found it emptied.
 
     `changed_ms` is 0 when no other run was known before: the first start on a new Redis.
     """
@@ -218,3 +226,40 @@ class LeaseReply(msgspec.Struct, frozen=True):
     held: bool
     fence: str
     holder: str
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A reconcile hold that is on. `expires_in_ms` is None for one that never ends by itself."""
+
+    symbol: str
+    expires_in_ms: int | None
+
+
+class LastExecution(msgspec.Struct, frozen=True):
+    """What a symbol's cooldown counts from: the cooldown key, and the ledger's order time, as stored."""
+
+    symbol: str
+    cooldown: str | None
+    last_order_time_epoch: str | None
+
+
+class Restraints(msgspec.Struct, frozen=True):
+    """What keeps symbols from being traded for a while, and Redis's clock when it was read."""
+
+    now_ms: int
+    holds: tuple[Hold, ...]
+    executions: tuple[LastExecution, ...]
+
+
+class PermitTraces(msgspec.Struct, frozen=True):
+    """What has become of a plan's permit, and Redis's clock when it was read.
+
+    `permit` is its text while it is there, `ttl_ms` None where it never expires; `consumed_by` is the
+    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position.
+    """
+
+    now_ms: int
+    permit: bytes | None
+    ttl_ms: int | None
+    consumed_by: str | None
+    reservation: str | None

@@ -11,6 +11,7 @@ import trio
 import trio_asyncio
 
 from brain.ledger import StoredLedger
+from store import onlooking
 from store.errors import StoreRefusedError
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
@@ -22,12 +23,14 @@ from store.records import (
     Entry,
     LeaseReply,
     MarkWrite,
+    PermitTraces,
     RedisRun,
+    Restraints,
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
 )
-from store.redis_link import RedisLink
+from store.redis_link import RedisLink, naming
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
 from store.stored_values import read_group_start, read_moment, read_run, read_text
@@ -59,15 +62,18 @@ class RedisStore:
             await link.close()
 
     async def create_plan_group(self, *, lost: bool) -> None:
-        await self._create_group(self._keys.plans, "0" if lost else "$")
+        was_here = bool(await self._writes.command("EXISTS", self._keys.redis_run))
+        await self._create_group(self._keys.plans, "0" if lost or was_here else "$")
 
     async def create_result_group(self, *, lost: bool) -> None:
-        last = await self._writes.command("GET", self._keys.last_result_id)
+        with naming(self._keys.last_result_id):
+            last = await self._writes.command("GET", self._keys.last_result_id)
         await self._create_group(self._keys.results, read_group_start(last, lost=lost))
 
     async def _create_group(self, stream: str, start: str) -> None:
         try:
-            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
+            with naming(stream):
+                await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
         except StoreRefusedError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -81,9 +87,10 @@ class RedisStore:
     async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
         # BLOCK 0 would wait for ever.
         block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
-        answer = await link.command(
-            "XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *block, "STREAMS", stream, ">"
-        )
+        with naming(stream):
+            answer = await link.command(
+                "XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *block, "STREAMS", stream, ">"
+            )
         return read_entries(answer)
 
     async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
@@ -93,9 +100,10 @@ class RedisStore:
         return await self._recover(fence, self._keys.results, after, idle_ms)
 
     async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
-        answer = await self._scripts.run(
-            "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
-        )
+        with naming(stream):
+            answer = await self._scripts.run(
+                "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+            )
         if not answer:
             return None
         entry_id, deliveries, flat = answer
@@ -128,7 +136,8 @@ class RedisStore:
         info = await self._writes.command("INFO", "server")
         run_id = str(info["run_id"])
         now_ms = await self.redis_now_ms()
-        stored = await self._writes.command("GET", self._keys.redis_run)
+        with naming(self._keys.redis_run):
+            stored = await self._writes.command("GET", self._keys.redis_run)
         run, remember = read_run(stored, known_run_id, run_id=run_id, now_ms=now_ms)
         if remember is not None:
             await self._writes.command("SET", self._keys.redis_run, remember)
@@ -194,7 +203,7 @@ class RedisStore:
     async def prove_snapshots(
         self,
         fence: str,
-        symbols: Sequence[str],
+        written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
         verified_by: str,
@@ -209,7 +218,7 @@ class RedisStore:
             times["ts_epoch_ms"],
             times["ts_iso"],
             verified_by,
-            *symbols,
+            *(argument for pair in written_ms.items() for argument in pair),
         )
         return [symbol.decode() for symbol in answer]
 
@@ -237,7 +246,10 @@ class RedisStore:
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 
     async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-        held, lease = await self._scripts.run("hold_lease", self._keys.prefix, instance, fence or "", ttl_ms)
+        with naming(f"{self._keys.lease} or {self._keys.fence}"):
+            held, lease = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, fence or "", ttl_ms
+            )
         text = lease.decode(errors="backslashreplace")
         return LeaseReply(bool(held), text, text.partition(":")[2])
 
@@ -248,7 +260,18 @@ class RedisStore:
         await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
 
     async def remembered_ban(self) -> int | None:
-        return read_moment(await self._writes.command("GET", self._keys.ban))
+        with naming(self._keys.ban):
+            return read_moment(await self._writes.command("GET", self._keys.ban))
+
+    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+        return await onlooking.restraints(self._writes, self._keys, symbols, booked)
+
+    async def append_only(self) -> bool:
+        info = await self._writes.command("INFO", "persistence")
+        return bool(info["aof_enabled"])
+
+    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+        return await onlooking.permit_traces(self._writes, self._keys, plan_id, symbol)
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ Other people's hands reach these keys, so every reading has an answer for bytes 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from store.records import RedisRun
+from store.records import LastExecution, RedisRun
 
 #: Stands for a value that is there and that nobody can read; no reader takes it for a number.
 UNREADABLE = "!unreadable"
@@ -48,14 +49,14 @@ def read_run(
 ) -> tuple[RedisRun, str | None]:
     """Compare Redis's run with the remembered one; also what to remember now, None if nothing new.
 
-    A memory that cannot be read is another run's: better to recover once too often.
+    A run that was met before and remembers nothing of it was emptied, which is as good as another one. So is
+    a memory that cannot be read: better to recover once too often.
     """
-    remembered, changed_ms = known_run_id, 0
-    if stored is not None:
+    if stored is None:
+        changed_ms = 0 if known_run_id is None else now_ms
+    else:
         read = _RUN.fullmatch(stored)
-        remembered, changed_ms = (read[1].decode(), int(read[2])) if read else (UNREADABLE, 0)
-    if remembered != run_id:
-        changed_ms = now_ms if remembered else 0
+        changed_ms = int(read[2]) if read and read[1].decode() == run_id else now_ms
     text = f"{run_id}|{changed_ms}"
     return RedisRun(run_id, changed_ms, now_ms), None if stored == text.encode() else text
 
@@ -63,3 +64,15 @@ def read_run(
 def read_moment(stored: bytes | None) -> int | None:
     """Epoch ms as stored; None when missing or no such number."""
     return int(stored) if stored is not None and _MOMENT.fullmatch(stored) else None
+
+
+def last_executions(
+    cooldowns: Mapping[str, str | None], order_times: Mapping[str, str | None]
+) -> tuple[LastExecution, ...]:
+    """One record for each symbol of which either time is stored."""
+    symbols = dict.fromkeys((*cooldowns, *order_times))
+    return tuple(
+        LastExecution(symbol, cooldowns.get(symbol), order_times.get(symbol))
+        for symbol in symbols
+        if cooldowns.get(symbol) is not None or order_times.get(symbol) is not None
+    )

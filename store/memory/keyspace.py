@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from store.errors import StoreRefusedError
+from store.errors import WrongTypeError
 from store.memory.streams import Stream, format_id
 
 
@@ -24,10 +24,6 @@ class SortedSet(dict[bytes, float]):
 
 Value: TypeAlias = bytes | Hash | SortedSet | Stream
 _KINDS = {bytes: "string", Hash: "hash", SortedSet: "zset", Stream: "stream"}
-
-
-class WrongTypeError(StoreRefusedError):
-    """`WRONGTYPE`: the key holds something else."""
 
 
 def encoded(text: str | bytes) -> bytes:

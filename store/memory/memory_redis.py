@@ -26,6 +26,7 @@ class MemoryRedis:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self.now_ms = now_ms
         self.runs = 1
+        self.append_only = True
         self.faults = Faults(self.wake_readers)
         self.keyspace = Keyspace(now_ms, self._stir)
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brain.ledger import StoredLedger
-from store.errors import StoreRefusedError
+from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
-from store.memory.keyspace import Keyspace, WrongTypeError
+from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id
 from store.records import BookingState, Entry, UniverseKeys
 from store.stored_values import UNREADABLE, read_text

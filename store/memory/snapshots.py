@@ -24,18 +24,18 @@ def prove_snapshots(
     redis: Keyspace,
     keys: Keys,
     fence: str,
-    symbols: Sequence[str],
+    written_ms: Mapping[str, int],
     *,
     times: Mapping[str, str],
     verified_by: str,
     ttl_sec: int,
 ) -> list[str]:
-    """Move the time of existing snapshots; the symbols that have none."""
+    """Move the time of the snapshots that are as last written; the symbols that have none such."""
     check_fence(redis, keys, fence)
     missing: list[str] = []
-    for symbol in symbols:
+    for symbol, was_ms in written_ms.items():
         key = keys.snapshot(symbol)
-        if _exists(redis, key):
+        if _exists(redis, key) and redis.hash(key).get(b"ts_epoch_ms") == str(was_ms).encode():
             for name in ("ts_epoch", "ts_epoch_ms", "ts_iso"):
                 redis.hset(key, (name, times[name]))
             redis.hset(key, ("verified_by", verified_by))

@@ -1,14 +1,15 @@
 -- Moves the time of existing snapshots. ARGV: prefix, fence, ttl s, ts_epoch, ts_epoch_ms, ts_iso,
--- verified_by, symbols... Answers the symbols that have no snapshot to prove.
+-- verified_by, then for each snapshot its symbol and the ts_epoch_ms that it must have. Answers the symbols
+-- that have no such snapshot: one that Redis lost the newest of is not to be proven.
 local prefix, fence, ttl, sec, ms, iso, by = unpack(ARGV, 1, 7)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local missing = {}
-for i = 8, #ARGV do
+for i = 8, #ARGV, 2 do
   local key = prefix .. ':position:snapshot:' .. ARGV[i]
-  local found = redis.pcall('HEXISTS', key, 'position_amt')
-  if found == 1 then
+  local found = redis.pcall('HMGET', key, 'position_amt', 'ts_epoch_ms')
+  if not found.err and found[1] and found[2] == ARGV[i + 1] then
     redis.call('HSET', key, 'ts_epoch', sec, 'ts_epoch_ms', ms, 'ts_iso', iso, 'verified_by', by)
     redis.call('EXPIRE', key, ttl)
   else

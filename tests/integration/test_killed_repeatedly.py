@@ -15,8 +15,12 @@ from tests.integration.trading_load import SETTINGS, TradingLoad
 
 KILLS = 10
 SEED = 1
-#: Several times as many are allowed; with next to none the rest would prove nothing.
-FEWEST_ALLOWED = 100
+#: In the first life; with next to none the rest would prove nothing. Later ones may have a backlog to answer.
+ALLOWED_AT_FIRST = 50
+PATIENCE_SEC = 60.0
+PLANS_PER_SEC, RESULTS_PER_SEC = 200, 100
+#: Of the rates; the last tick may have been a long one.
+ACHIEVED = 0.9
 
 
 async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
@@ -24,22 +28,27 @@ async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the
 ) -> None:
     random = Random(SEED)  # noqa: S311 - the same moments in every run
     environ = environment(redis_server, simulator, SETTINGS)
-    load = TradingLoad(pipeline, simulator, SEED, plans_per_sec=200, results_per_sec=100)
+    load = TradingLoad(
+        pipeline, simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
+    )
     async with trio.open_nursery() as nursery:
         for life in range(KILLS):
             async with daemon_process(environ) as daemon:
                 if life == 0:
                     await daemon.ready()
                     nursery.start_soon(load.run)
+                    await load.more_is_allowed(ALLOWED_AT_FIRST, PATIENCE_SEC)
                 if life % 4 == 3:
                     await trio.sleep(random.uniform(0.0, 1.0))  # it may not have decided anything
                 else:
-                    await load.more_is_decided()
+                    await load.more_is_decided(PATIENCE_SEC)
                     await trio.sleep(random.uniform(0.1, 1.3))
                 assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
         async with daemon_process(environ) as daemon:
-            await load.more_is_decided()
+            await load.more_is_decided(PATIENCE_SEC)
             await load.settled()
             assert "Actor failed" not in daemon.output
     load.assert_exactly_once()
-    assert sum(decided.allow for decided in load.decided) >= FEWEST_ALLOWED
+    plans_per_sec, results_per_sec = load.rates()
+    assert plans_per_sec > PLANS_PER_SEC * ACHIEVED
+    assert results_per_sec > RESULTS_PER_SEC * ACHIEVED

@@ -12,13 +12,17 @@ from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import PLANS, Pipeline
 from tests.integration.surroundings import environment, is_unready
 from tests.integration.trading_load import SETTINGS, TradingLoad
-from tests.integration.waiting import until
+from tests.integration.waiting import until, until_async
 
-#: A busy machine may be late once, not twice.
 TAKEOVER_SEC = 3.0
-LONGEST_TAKEOVER_SEC = 10.0
+#: How long this test waits for what it then measures by Redis's clock.
+PATIENCE_SEC = 10.0
 SEED = 2
 LEASE = "quantum:p33:lease"
+
+
+#: What a standby that has just started does not know yet, in the words of `/readyz`.
+COLD = ("exchangeInfo", "position mode", "allowlist", "snapshot")
 
 
 def lease(pipeline: Pipeline) -> tuple[int, str]:
@@ -34,12 +38,25 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
     leases: list[tuple[int, str]] = []
     takeovers_sec: list[float] = []
 
+    def redis_ms() -> int:
+        sec, microseconds = pipeline.redis.time()
+        return int(sec) * 1000 + int(microseconds) // 1000
+
     async def deciding(instance: str) -> None:
-        began_sec = trio.current_time()
-        await load.decided_by(instance, LONGEST_TAKEOVER_SEC)
-        if leases:  # the first had nothing to take over
-            takeovers_sec.append(trio.current_time() - began_sec)
+        await load.decided_by(instance, PATIENCE_SEC)
         leases.append(lease(pipeline))
+
+    async def takes_over(instance: str, lost: DaemonProcess, number: signal.Signals) -> None:
+        """From the moment of the signal to the other's first decision."""
+        struck_ms = redis_ms()
+        lost.process.send_signal(number)
+        await deciding(instance)
+        first_ms = next(
+            decided.at_ms
+            for decided in load.decided
+            if decided.instance == instance and decided.at_ms > struck_ms
+        )
+        takeovers_sec.append((first_ms - struck_ms) / 1000)
 
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
 
@@ -48,7 +65,14 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
             return await processes.enter_async_context(daemon_process(environ))
 
         async def stands_by(daemon: DaemonProcess, behind: str) -> None:
-            await is_unready(await daemon.url(), "standing by", behind, within_sec=15)
+            """Its stream connected and its book warm, as it is after a while."""
+            url = await daemon.url()
+
+            async def warm() -> bool:
+                told = await is_unready(url, "standing by", behind, within_sec=PATIENCE_SEC)
+                return not any(what in reason for reason in told.reasons for what in COLD)
+
+            await until_async(warm, "a warm standby", PATIENCE_SEC)
 
         first = await started("first")
         await first.ready()
@@ -58,14 +82,12 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         await deciding("first")
         await load.more_is_decided()
 
-        await first.stop(signal.SIGKILL)
-        await deciding("second")
+        await takes_over("second", first, signal.SIGKILL)
         first = await started("first")
         await stands_by(first, "second")
 
         # Stopped in the middle of its work, with plans and results in hand.
-        second.process.send_signal(signal.SIGSTOP)
-        await deciding("first")
+        await takes_over("first", second, signal.SIGSTOP)
         # With the holder stopped as well, nothing but the token keeps the other from answering.
         first.process.send_signal(signal.SIGSTOP)
         pipeline.redis.pexpire(LEASE, 30_000)
@@ -77,14 +99,13 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         await until(lambda: pipeline.redis.pttl(LEASE) <= 2_000, "the lease is renewed")
         assert load.issuers() == ["first", "second", "first"]
 
-        await first.stop(signal.SIGKILL)
-        await deciding("second")
+        await takes_over("second", first, signal.SIGKILL)
         await load.settled()
         assert "Actor failed" not in first.output + second.output
 
     assert load.issuers() == ["first", "second", "first", "second"]
     assert len(takeovers_sec) == 3
-    assert sorted(takeovers_sec)[-2] < TAKEOVER_SEC, takeovers_sec
+    assert max(takeovers_sec) < TAKEOVER_SEC, takeovers_sec
     assert [holder for _, holder in leases] == load.issuers()
     tokens = [token for token, _ in leases]
     assert tokens == sorted(set(tokens))

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import redis
 import trio
 
 from simulator import MarketOrder, Order, RunningSimulator
@@ -26,6 +27,8 @@ SETTINGS = {"P33_PERMIT_TTL": "3", "P33_EXECUTION_GRACE_SEC": "12", "P33_WEIGHT_
 _TICK_SEC = 0.02
 _MOST_A_TICK = 40
 _AGAIN_SHARE = 0.1
+_ASKED_AGAIN = 2_000
+_AHEAD, _AHEAD_SEC = 200, 60.0
 
 
 class _Record(msgspec.Struct):
@@ -33,8 +36,9 @@ class _Record(msgspec.Struct):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """An entry of the audit stream, in its order."""
+    """An entry of the audit stream, in its order. `at_ms` is Redis's clock."""
 
+    at_ms: int
     plan_id: str
     allow: bool
     reason: str
@@ -52,17 +56,26 @@ class TradingLoad:
         *,
         plans_per_sec: int,
         results_per_sec: int,
+        redis_goes_away: bool = False,
     ) -> None:
+        """`redis_goes_away`: a call that Redis fails is made again, as publishers do; else it is an error."""
         self._pipeline = pipeline
         self._redis = pipeline.redis
         self._exchange = simulator.exchange
         self._random = Random(seed)  # noqa: S311 - the same load for the same seed
         self._plans_per_sec = plans_per_sec
         self._results_per_sec = results_per_sec
+        self._redis_goes_away = redis_goes_away
         self._outbox: list[tuple[str, Fields]] = []
         self._told_sent = 0
         self._audited = "0"
         self._ended = False
+        self._over = trio.Event()
+        self._talking = trio.Lock()
+        self._plan_ids: list[str] = []
+        self._lost = 0
+        self._ran_sec = 0.0
+        self._plans = self._results = 0
         self.published: dict[str, Fields] = {}
         self.skipped: set[str] = set()
         self.taken: Counter[str] = Counter()
@@ -72,23 +85,64 @@ class TradingLoad:
     async def run(self) -> None:
         """Publish and consume until `settled`; a permit is taken as soon as the audit tells of it."""
         began_sec = trio.current_time()
-        plans = results = 0
         while not self._ended:
-            elapsed_sec = trio.current_time() - began_sec
-            for _ in range(min(int(elapsed_sec * self._plans_per_sec) - plans, _MOST_A_TICK)):
-                plans += 1
+            self._ran_sec = trio.current_time() - began_sec
+            for _ in range(min(int(self._ran_sec * self._plans_per_sec) - self._plans, _MOST_A_TICK)):
+                self._plans += 1
                 self._queue_plan()
-            for _ in range(min(int(elapsed_sec * self._results_per_sec) - results, _MOST_A_TICK)):
-                results += 1
+            for _ in range(min(int(self._ran_sec * self._results_per_sec) - self._results, _MOST_A_TICK)):
+                self._results += 1
                 self._queue_result()
-            self._send()
-            self.take_permits()
+            await self._talk()
             await trio.sleep(_TICK_SEC)
+        self._over.set()
+
+    async def trades_ahead(self, orders: int) -> None:
+        """So many orders of nobody's plans, bought and sold by turns and booked, before `run` is begun."""
+        for number in range(orders):
+            name = UNPLANNED[number // 2 % len(UNPLANNED)]
+            quantity = self._exchange.symbol(name).step_size * 100
+            order = self._exchange.place_market_order(
+                MarketOrder(symbol=name, side="SELL" if number % 2 else "BUY", quantity=quantity)
+            )
+            self.told.append(self._told(order, f"ahead-{number}"))
+            self._tell(self.told[-1])
+            if len(self._outbox) == _AHEAD or number == orders - 1:
+                self._send()
+                await self._pipeline.nothing_pends(RESULTS, within_sec=_AHEAD_SEC)
+        self._told_sent = len(self.told)
+
+    def rates(self) -> tuple[float, float]:
+        """Plans and results published a second, repeated ones among them, while it ran."""
+        return self._plans / self._ran_sec, self._results / self._ran_sec
+
+    async def _talk(self) -> None:
+        """Publish what waits and take what is allowed; in a thread, since Redis may let it wait."""
+        async with self._talking:
+            try:
+                permits = await trio.to_thread.run_sync(self._send_and_take)
+            except redis.RedisError:
+                if not self._redis_goes_away:
+                    raise
+                return
+        self._act_on(permits)
+
+    async def loses_everything(self) -> None:
+        """Empty Redis. Plans from before are gone with all that was known of them: nobody asks again."""
+        async with self._talking:
+            self._outbox = [(stream, fields) for stream, fields in self._outbox if stream != PLANS]
+            self._lost = len(self._plan_ids)
+            self._redis.flushall()
+
+    def _send_and_take(self) -> list[str]:
+        self._send()
+        return self._newly_allowed()
 
     def _queue_plan(self) -> None:
         random = self._random
-        if self.published and random.random() < _AGAIN_SHARE:
-            plan_id = random.choice(list(self.published)[-2_000:])
+        newest = self._plan_ids[max(self._lost, len(self._plan_ids) - _ASKED_AGAIN) :]
+        if newest and random.random() < _AGAIN_SHARE:
+            plan_id = random.choice(newest)
             self._outbox.append((PLANS, {"plan_id": plan_id, **self.published[plan_id]}))
             return
         plan_id = f"plan-{len(self.published)}"
@@ -104,6 +158,7 @@ class TradingLoad:
             fields["decision"] = random.choice(("SKIP", "HOLD", "BLOCKED"))
             self.skipped.add(plan_id)
         self.published[plan_id] = fields
+        self._plan_ids.append(plan_id)
         self._outbox.append((PLANS, {"plan_id": plan_id, **fields}))
 
     def _quantity(self, name: str) -> Decimal:
@@ -153,26 +208,35 @@ class TradingLoad:
         pipe = self._redis.pipeline(transaction=False)
         for stream, fields in self._outbox:
             pipe.xadd(stream, fields)
-        self._outbox.clear()
         pipe.execute()
+        self._outbox.clear()
 
-    def take_permits(self) -> None:
+    async def take_permits(self) -> None:
         """See what was decided since, and act on what was allowed."""
+        async with self._talking:
+            permits = self._newly_allowed()
+        self._act_on(permits)
+
+    def _newly_allowed(self) -> list[str]:
+        """The permits of what was decided since, consumed."""
         entries: list[tuple[str, dict[str, str]]] = self._redis.xrange(AUDIT, min=f"({self._audited}")
         if not entries:
-            return
+            return []
         self._audited = entries[-1][0]
         pipe = self._redis.pipeline(transaction=False)
-        for _, fields in entries:
+        for entry_id, fields in entries:
+            at_ms = int(entry_id.partition("-")[0])
             instance = msgspec.json.decode(fields["record"], type=_Record).issued_by.split()[-1]
             allow = fields["allow"] == "true"
-            self.decided.append(Decided(fields["plan_id"], allow, fields["reason"], instance))
+            self.decided.append(Decided(at_ms, fields["plan_id"], allow, fields["reason"], instance))
             abandoned = fields["reason"] == "sanity_checks_passed" and self._random.random() < 0.03
             if allow and not abandoned:
                 pipe.getdel(f"quantum:permit:p33:{fields['plan_id']}")
-        for text in pipe.execute():
-            if text is not None:
-                self._act(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+        return [text for text in pipe.execute() if text is not None]
+
+    def _act_on(self, permits: list[str]) -> None:
+        for text in permits:
+            self._act(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
     def _act(self, permit: dict[str, Any]) -> None:
         plan_id, symbol = permit["plan_id"], permit["symbol"]
@@ -193,6 +257,11 @@ class TradingLoad:
         before = len(self.decided)
         await until(lambda: len(self.decided) > before, "it decides", within_sec)
 
+    async def more_is_allowed(self, count: int, within_sec: float = 20.0) -> None:
+        """Wait until so many permits are consumed that were not yet when this was asked."""
+        before = self.taken.total()
+        await until(lambda: self.taken.total() >= before + count, f"{count} permits", within_sec)
+
     async def decided_by(self, instance: str, within_sec: float) -> None:
         """Wait until the newest decision is that instance's."""
         await until(lambda: self.issuers()[-1:] == [instance], f"{instance} decides", within_sec)
@@ -201,28 +270,51 @@ class TradingLoad:
         """The instances that decided, in the order in which they took over from each other."""
         return [name for name, _ in groupby(decided.instance for decided in self.decided)]
 
-    async def settled(self, within_sec: float = 30.0) -> None:
+    async def settled(self, within_sec: float = 60.0) -> None:
         """Publish no more plans but all results that are left, and wait until all is acknowledged."""
         self._ended = True
+        await self._over.wait()
         self._send()
         await self._pipeline.nothing_pends(PLANS, within_sec=within_sec)
-        self.take_permits()
+        await self.take_permits()
         for told in self.told[self._told_sent :]:
             self._tell(told)
         self._told_sent = len(self.told)
         self._send()
         await self._pipeline.nothing_pends(PLANS, RESULTS, within_sec=within_sec)
-        self.take_permits()
+        await self.take_permits()
 
     def assert_exactly_once(self) -> None:
         """One decision and one audit record a plan, no permit twice, and the ledger the sum of the fills."""
-        counted = Counter(decided.plan_id for decided in self.decided)
-        assert counted.keys() == self.published.keys() - self.skipped
-        assert [plan_id for plan_id, times in counted.items() if times > 1] == []
-        assert [plan_id for plan_id, times in self.taken.items() if times > 1] == []
+        self.assert_decided_once()
         expected = sums(self.told)
         assert set(expected) <= set(SYMBOLS) and len(expected) > len(UNPLANNED)
         for symbol, amount in expected.items():
             assert amount == self._exchange.position(symbol).amount, symbol
-            assert self._pipeline.ledger_amount(symbol) == plain(amount), symbol
-        assert self._pipeline.dead_letters(RESULTS) == []
+        self.assert_ledgers_follow_positions()
+
+    def assert_decided_once(self) -> None:
+        """No plan and no permit twice, and a decision for every plan that was not lost with all the rest."""
+        counted = Counter(decided.plan_id for decided in self.decided)
+        asked = {plan_id for plan_id in self.published if plan_id not in self.skipped}
+        kept = {plan_id for plan_id in self._plan_ids[self._lost :] if plan_id in asked}
+        undecided, unasked = kept - counted.keys(), counted.keys() - asked
+        assert not undecided and not unasked, (undecided, unasked)
+        for seen in (counted, self.taken):
+            twice = [plan_id for plan_id, times in seen.items() if times > 1]
+            assert not twice, twice
+
+    def assert_ledgers_follow_positions(self) -> None:
+        """All positions come from fills that were told, so the ledgers must equal them."""
+        mismatches = self.mismatches()
+        assert not mismatches, mismatches
+        dead = self._pipeline.dead_letters(RESULTS)
+        assert not dead, dead
+
+    def mismatches(self) -> dict[str, tuple[str | None, str]]:
+        """Ledger and position of the symbols whose two differ."""
+        pairs = {
+            symbol: (self._pipeline.ledger_amount(symbol), plain(self._exchange.position(symbol).amount))
+            for symbol in SYMBOLS
+        }
+        return {symbol: (ledger, held) for symbol, (ledger, held) in pairs.items() if ledger != held}

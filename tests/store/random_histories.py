@@ -9,7 +9,6 @@ from random import Random
 import msgspec
 
 from store.errors import FencedError, GroupLostError, StoreRefusedError
-from store.memory.keyspace import WrongTypeError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import Backend, everything
 from tests.store.commits import assumed, booking, decision
@@ -21,6 +20,7 @@ _RUN = re.compile(r"[0-9a-f]{40}")
 _TIME = re.compile(r"\d{13}")
 _SYMBOLS = ("A", "B")
 _PLANS = ("p1", "p2", "p3", "p4")
+_WRITTEN_MS = (1000, 1_760_000_002_345)
 _AMOUNTS = (b"0", b"0.5", b"-1e3", b"nan", b"", b"\xff", b"0x1")
 
 
@@ -50,8 +50,7 @@ class History:
         try:
             outcome = await act()
         except (FencedError, GroupLostError, StoreRefusedError) as error:
-            kind = StoreRefusedError if isinstance(error, WrongTypeError) else type(error)
-            outcome = kind.__name__
+            outcome = type(error).__name__
         return self._anonymous(f"{act.__name__}: {outcome!r}")
 
     def state(self) -> str:
@@ -177,7 +176,11 @@ class History:
         elif roll < 0.6:
             await self._store.write_marks(self._fence, [MarkWrite(symbol, "1", "2", "3")])
         return await self._store.prove_snapshots(
-            self._fence, _SYMBOLS, times=TIMES, verified_by="stream", ttl_sec=600
+            self._fence,
+            dict.fromkeys(_SYMBOLS, self._random.choice(_WRITTEN_MS)),
+            times=TIMES,
+            verified_by="stream",
+            ttl_sec=600,
         )
 
     async def _interfere(self) -> object:

@@ -40,7 +40,7 @@ class RedisServer:
     """A server of our own on a socket, which can be killed and started again with the same files."""
 
     def __init__(self, program: Path, folder: Path, *, append_only: bool) -> None:
-        self._program = program
+        self.program = program
         self._append_only = append_only
         self._folder = folder
         self._socket = folder / "redis.sock"
@@ -52,7 +52,7 @@ class RedisServer:
         self._socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own choice of program
             [
-                str(self._program),
+                str(self.program),
                 *("--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)),
                 *(
                     "--save",

@@ -162,6 +162,18 @@ async def test_a_decision_of_a_batch_sees_the_reservation_of_the_one_before(
     assert outside.xlen(keys.audit) == 3
 
 
+async def test_what_rests_on_an_entry_decided_anew_is_not_committed_on_top_of_its_first_decision(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    first, anew = decision("plan-1", "1-0", proposal=".1"), decision("plan-1", "1-0", proposal=".2")
+    assert (first.permits_version, anew.permits_version) == ("d1-0.1", "d1-0.2")
+    await commit(store, fence, first)
+    assert outside.hgetall(keys.open_permits(SYMBOL))[b"v"] == b"d1-0.1"
+    on_top = assumed(permits_version=anew.permits_version, live_permits=1)
+    verdicts = await commit(store, fence, anew, decision("plan-2", "2-0", assumed=on_top))
+    assert [type(verdict) for verdict in verdicts] == [AlreadyDecided, Changed]
+
+
 async def test_an_expired_reservation_is_not_told_and_is_removed_by_the_next_decision(
     backend: Backend, store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:

@@ -154,7 +154,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
         fence, [SnapshotWrite(SYMBOL, 60, ("position_amt", "1"))]
     ),
     "prove_snapshots": lambda store, fence: store.prove_snapshots(
-        fence, ["ETHUSDT"], times=TIMES, verified_by="stream", ttl_sec=60
+        fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60
     ),
     "write_marks": lambda store, fence: store.write_marks(fence, [MarkWrite("ETHUSDT", "1", "2", "3")]),
 }
@@ -173,7 +173,7 @@ async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing
     await deliver_plans(store, outside, keys, "plan-1")
     await deliver_results(store, outside, keys)
     outside.hset(keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1"})
+    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
     await store.release_lease(fence)
     if holder != "nobody":
         await store.hold_lease("second" if holder == "another" else "first", None, TTL_MS)

@@ -100,6 +100,18 @@ async def test_a_new_group_begins_now_and_a_lost_one_from_the_start(side: Side, 
     assert len(await side.new()) == 2
 
 
+async def test_a_plan_group_that_vanished_while_nobody_ran_begins_at_the_start(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    publish(outside, keys.plans, "from before our time")
+    await store.create_plan_group(lost=False)
+    await store.redis_run(None)  # as whoever decides does when it begins
+    outside.xgroup_destroy(keys.plans, GROUP)
+    (missed,) = publish(outside, keys.plans, "missed")
+    await store.create_plan_group(lost=False)
+    assert missed in [entry.id for entry in await store.new_plans(count=10, block_ms=0)]
+
+
 async def test_a_group_that_exists_stays_as_it_is(side: Side, outside: Outside) -> None:
     await side.create()
     publish(outside, side.stream, "a")

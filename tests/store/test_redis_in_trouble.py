@@ -37,7 +37,7 @@ async def prepared(real: RedisBackend) -> str:
     await deliver_plans(real.store, real.outside, real.keys, "plan-1")
     await deliver_results(real.store, real.outside, real.keys)
     real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1"})
+    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
     return (await real.store.hold_lease("first", None, 60_000)).fence
 
 
@@ -56,7 +56,7 @@ async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None
 
     await real.store.write_snapshots(fence, [snapshot(SYMBOL, "1"), snapshot("ETHUSDT", "2")])
     for symbol in (SYMBOL, "ETHUSDT"):
-        assert len(real.outside.hgetall(real.keys.snapshot(symbol))) == 3
+        assert len(real.outside.hgetall(real.keys.snapshot(symbol))) == 4
     assert (await real.store.hold_lease("first", fence, 60_000)).held
 
     real.plain.call("CONFIG", "SET", "maxmemory", 0)

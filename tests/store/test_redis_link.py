@@ -9,7 +9,14 @@ import redis.exceptions as redis_errors
 import trio
 import trio_asyncio
 
-from store.errors import FencedError, GroupLostError, StoreError, StoreRefusedError, StoreUnavailableError
+from store.errors import (
+    FencedError,
+    GroupLostError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    WrongTypeError,
+)
 from store.keys import Keys
 from store.redis_link import RedisLink, translate
 from store.redis_store import RedisStore, open_redis_store
@@ -53,9 +60,9 @@ async def linked(url: str, timeout_sec: float = TIMEOUT_SEC) -> AsyncIterator[Re
         (redis_errors.ResponseError("NOGROUP No such key 'OOM '"), GroupLostError),
         (redis_errors.ResponseError(WRAPPED + "NOGROUP No such", status_code="ERR"), GroupLostError),
         (redis_errors.ResponseError("UNBLOCKED the stream key no longer exists"), GroupLostError),
-        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:FENCED x is a hash"), StoreRefusedError),
-        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:OOM  is a hash"), StoreRefusedError),
-        (redis_errors.ResponseError(WRAPPED + "WRONGTYPE Operation", status_code="ERR"), StoreRefusedError),
+        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:FENCED x is a hash"), WrongTypeError),
+        (redis_errors.ResponseError("WRONGTYPE q:p33:plan:OOM  is a hash"), WrongTypeError),
+        (redis_errors.ResponseError(WRAPPED + "WRONGTYPE Operation", status_code="ERR"), WrongTypeError),
         (redis_errors.ResponseError("unknown command 'OOM ', with", status_code="ERR"), StoreRefusedError),
         (redis_errors.NoPermissionError("this user has no", status_code="NOPERM"), StoreRefusedError),
         (redis_errors.NoScriptError("No matching script", status_code="NOSCRIPT"), StoreRefusedError),

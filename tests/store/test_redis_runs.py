@@ -37,13 +37,23 @@ async def test_a_redis_that_remembers_nothing_is_compared_with_what_the_caller_k
     assert run.changed_ms == run.now_ms
 
 
-async def test_a_memory_lost_on_the_same_run_is_written_again(
+async def test_a_run_that_was_emptied_has_changed_now_and_stays_changed(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     first = await store.redis_run(None)
-    outside.delete(keys.redis_run)
-    assert (await store.redis_run(first.run_id)).changed_ms == 0
-    assert outside.get(keys.redis_run) == f"{first.run_id}|0".encode()
+    outside.flushall()
+    emptied = await store.redis_run(first.run_id)
+    assert emptied.changed_ms == emptied.now_ms
+    assert outside.get(keys.redis_run) == f"{first.run_id}|{emptied.changed_ms}".encode()
+    assert (await store.redis_run(first.run_id)).changed_ms == emptied.changed_ms
+
+
+async def test_who_has_never_met_a_run_cannot_tell_that_it_was_emptied(
+    store: Store, outside: Outside
+) -> None:
+    await store.redis_run(None)
+    outside.flushall()
+    assert (await store.redis_run(None)).changed_ms == 0
 
 
 @pytest.mark.parametrize("junk", [b"", b"\xff|5", b"|", b"x|soon", b"0123abcd"])

@@ -1,0 +1,83 @@
+"""The service's own keys overwritten: it waits, says which, and goes on once somebody has removed them."""
+
+from __future__ import annotations
+
+from simulator import RunningSimulator
+from tests.integration.daemon_process import daemon_process
+from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, executed
+from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, trade
+from tests.integration.under_fire import restarts
+from tests.integration.waiting import until_async
+
+#: What is overwritten while the service runs.
+SHARED_KEYS = (
+    PLANS, RESULTS, AUDIT, EVENTS, f"{PLANS}.dead", f"{RESULTS}.dead",
+    "quantum:p33:lease", "quantum:p33:last_result_id",
+)  # fmt: skip
+#: What it reads before it does anything.
+READ_AT_START = (
+    PLANS,
+    RESULTS,
+    "quantum:p33:fence",
+    "quantum:p33:redis_run",
+    "quantum:p33:exchange_ban_until_ms",
+)
+#: Plans stay young until the key is mended.
+PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60"}
+
+
+def overwrite(pipeline: Pipeline, key: str) -> None:
+    """A string where a stream belongs, and a list where a string does."""
+    pipeline.redis.delete(key)
+    if ":p33:" in key:
+        pipeline.redis.rpush(key, "x")
+    else:
+        pipeline.redis.set(key, "x")
+
+
+async def test_a_key_that_is_overwritten_is_waited_for_and_what_came_meanwhile_is_answered(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
+        url = await daemon.ready()
+        for key, symbol in zip(SHARED_KEYS, SYMBOLS, strict=False):
+            overwrite(pipeline, key)
+            if key != PLANS:
+                pipeline.publish_plan(key, entry(symbol, "20"))
+            if key != RESULTS:
+                order = trade(simulator.exchange, symbol, "BUY", "20")
+                pipeline.publish_result(executed(key, symbol, order.order_id, "BUY", order.executed))
+            await is_unready(url, "Redis", key)
+            pipeline.redis.delete(key)
+            await is_ready(lambda: url)
+            if key != PLANS:
+                await pipeline.permit(key)
+            if key != RESULTS:
+                await pipeline.ledger_reaches(symbol, "20")
+        await pipeline.ask("after", entry(SYMBOLS[-1], "20"))
+        await pipeline.nothing_pends(PLANS, RESULTS)
+        assert pipeline.dead_letters(PLANS) == pipeline.dead_letters(RESULTS) == []
+        assert await restarts(url) == {}
+
+
+async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_mended(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    left = set(READ_AT_START)
+    for key in left:
+        overwrite(pipeline, key)
+    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
+        url = await daemon.url()
+
+        async def named() -> set[str]:
+            told = await is_unready(url)
+            return {key for key in left if any("Redis" in why and key in why for why in told.reasons)}
+
+        while left:
+            found = await until_async(named, f"one of {left} is named")
+            pipeline.redis.delete(*found)
+            left -= found
+        await is_ready(lambda: url)
+        answer = await pipeline.ask("after", entry(SYMBOLS[0], "20"))
+        assert answer["reason"] == "open_permit_granted"
+        assert await restarts(url) == {}

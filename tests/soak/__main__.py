@@ -1,0 +1,192 @@
+"""`python -m tests.soak`: load and faults for as long as asked for, then a table. Exit code 1: it broke."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import cycle
+
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from simulator import SimulatedExchange, running
+from tests.integration.pipeline import PLANS, RESULTS
+from tests.integration.surroundings import is_ready
+from tests.integration.under_fire import Fire, restarts, under_fire
+from tests.soak.faults import FAULTS
+from tests.soak.gauges import memory_of, oldest_snapshot_sec, resident_mb
+from tests.soak.report import SoakReport
+
+_WIDTH = 110
+_INTERRUPTED = 130
+_SAMPLE_SEC = 0.5
+_BETWEEN_FAULTS_SEC = 15.0
+#: So long after a recovery, ages are again what they are while nothing is wrong.
+_CALM_AFTER_SEC = 3.0
+_PATIENCE_SEC = 120.0
+_REST_LATENCY_MS = 100.0
+#: The daemon remembers the fills of so many orders: from then on it has no reason to grow.
+_FILLS_REMEMBERED = 10_000
+_LONGEST_TOLD = 400
+_LATEST = 100
+
+
+class Soak:
+    """One run: what strikes, and what is measured meanwhile."""
+
+    def __init__(self, fire: Fire, lasts_sec: float) -> None:
+        self._fire = fire
+        self._lasts_sec = lasts_sec
+        self._symbols = list(fire.simulator.exchange.listing.symbols)
+        self._calm_from_sec = trio.current_time() + _CALM_AFTER_SEC
+        self.memory_mb: list[float] = []
+        self.oldest_sec = 0.0
+        self.slowest_recovery_sec = 0.0
+        self.faults = 0
+
+    async def run(self, progress: Progress, task: TaskID) -> None:
+        """Until the time is over."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._strike)
+            began_sec = trio.current_time()
+            while (elapsed_sec := trio.current_time() - began_sec) < self._lasts_sec:
+                await self._sample()
+                decided, memory_mb = len(self._fire.load.decided), self.memory_mb[-1]
+                told = f"{decided} decisions  {self.faults} faults  {memory_mb:.1f} MB"
+                progress.update(task, completed=elapsed_sec, description=told)
+                await trio.sleep(_SAMPLE_SEC)
+            nursery.cancel_scope.cancel()
+
+    async def _sample(self) -> None:
+        fire = self._fire
+        self.memory_mb.append(resident_mb(fire.daemon.process.pid))
+        if trio.current_time() >= self._calm_from_sec:
+            oldest_sec = await trio.to_thread.run_sync(oldest_snapshot_sec, fire.pipeline, self._symbols)
+            if trio.current_time() >= self._calm_from_sec:
+                self.oldest_sec = max(self.oldest_sec, oldest_sec)
+
+    async def _strike(self) -> None:
+        for strike in cycle(FAULTS):
+            await trio.sleep(_BETWEEN_FAULTS_SEC)
+            self._calm_from_sec = float("inf")
+            # What was begun is ended: the last of them, too, has to be recovered from.
+            with trio.CancelScope(shield=True):
+                await strike(self._fire)
+                await self._recovered()
+            self.faults += 1
+            self._calm_from_sec = trio.current_time() + _CALM_AFTER_SEC
+
+    async def _recovered(self) -> None:
+        began_sec = trio.current_time()
+        await is_ready(lambda: self._fire.url, _PATIENCE_SEC)
+        await self._fire.load.more_is_allowed(1, _PATIENCE_SEC)
+        self.slowest_recovery_sec = max(self.slowest_recovery_sec, trio.current_time() - began_sec)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0; 1 when something is broken, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    try:
+        report = trio.run(_soak, options, console)
+    except* KeyboardInterrupt:
+        code = _INTERRUPTED
+    except* AssertionError as group:
+        for broken in _leaves(group):
+            console.print(f"BROKEN: {str(broken)[:_LONGEST_TOLD]}", markup=False)
+        code = 1
+    else:
+        report.print_to(console)
+        code = 1 if report.failures() else 0
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[AssertionError]) -> Iterator[AssertionError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="default: 10")
+    parser.add_argument("--plans", type=int, default=60, metavar="N", help="a second (default: 60)")
+    parser.add_argument("--results", type=int, default=30, metavar="N", help="a second (default: 30)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the load (default: 1)")
+    return parser
+
+
+async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
+    lasts_sec = options.minutes * 60
+    console.print(f"First {_FILLS_REMEMBERED} orders, until the daemon's memory of fills is full …")
+    async with (
+        running(SimulatedExchange(), latency_ms=_REST_LATENCY_MS) as simulator,
+        under_fire(
+            simulator,
+            options.seed,
+            plans_per_sec=options.plans,
+            results_per_sec=options.results,
+            orders_ahead=_FILLS_REMEMBERED,
+        ) as fire,
+    ):
+        soak = Soak(fire, lasts_sec)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        ) as progress:
+            try:
+                await soak.run(progress, progress.add_task("", total=lasts_sec))
+            except* AssertionError:
+                _say_where_it_stands(fire, console)
+                raise
+        load = fire.load
+        return SoakReport(
+            broken=tuple([told async for told in _broken(fire)]),
+            lasted_sec=lasts_sec,
+            plans=len(load.published),
+            results=len(load.told),
+            decisions=len(load.decided),
+            allowed=sum(decided.allow for decided in load.decided),
+            faults=soak.faults,
+            restarts=round(sum((await restarts(fire.url)).values())),
+            mismatches=len(load.mismatches()),
+            oldest_snapshot_sec=soak.oldest_sec,
+            slowest_recovery_sec=soak.slowest_recovery_sec,
+            memory=memory_of(soak.memory_mb),
+        )
+
+
+def _say_where_it_stands(fire: Fire, console: Console) -> None:
+    """What whoever looks for the cause asks first."""
+    unread = {stream: fire.pipeline.unread(stream) for stream in (PLANS, RESULTS)}
+    reasons = Counter(decided.reason for decided in fire.load.decided[-_LATEST:])
+    console.print(f"unread: {unread}; latest decisions: {dict(reasons)}", markup=False)
+    console.print(*fire.daemon.output.splitlines()[-_LATEST // 4 :], sep="\n", markup=False)
+
+
+async def _broken(fire: Fire) -> AsyncIterator[str]:
+    """Settle what is under way; the invariants that do not hold then."""
+
+    async def decided_once() -> None:
+        fire.load.assert_decided_once()
+
+    async def ledgers_follow_positions() -> None:
+        fire.load.assert_ledgers_follow_positions()
+
+    for check in (fire.load.settled, fire.nothing_was_harmed, decided_once, ledgers_follow_positions):
+        try:
+            await check()
+        except AssertionError as broken:
+            yield f"{check.__name__}: {str(broken)[:_LONGEST_TOLD]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

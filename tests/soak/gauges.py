@@ -1,0 +1,58 @@
+"""What is measured while the service runs: its memory, and the age of what it says of positions."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from tests.integration.pipeline import Pipeline
+
+#: Of the run, at its beginning: caches fill, and everything has happened once.
+WARM_UP_SHARE = 0.2
+_WINDOW_SHARE = 0.1
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Resident memory (10^6 bytes): medians of a tenth of the run, after the warm-up, amid, at the end."""
+
+    start: float
+    middle: float
+    end: float
+
+    @property
+    def growth(self) -> float:
+        """From the middle to the end: by the middle, all that fills up once has done so."""
+        return self.end - self.middle
+
+
+def memory_of(samples: Sequence[float]) -> Memory:
+    """From samples taken at even intervals over the run. At least one of them."""
+    window = max(round(len(samples) * _WINDOW_SHARE), 1)
+
+    def median_from(share: float) -> float:
+        begin = min(round(len(samples) * share), len(samples) - window)
+        return median(samples[begin : begin + window])
+
+    return Memory(
+        median_from(WARM_UP_SHARE), median_from(0.5 - _WINDOW_SHARE / 2), median_from(1 - _WINDOW_SHARE)
+    )
+
+
+def resident_mb(pid: int) -> float:
+    """A process's resident memory now, in 10^6 bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def oldest_snapshot_sec(pipeline: Pipeline, symbols: Sequence[str]) -> float:
+    """The age of the oldest of their snapshots, by this host's clock; a missing one is endlessly old."""
+    pipe = pipeline.redis.pipeline(transaction=False)
+    for symbol in symbols:
+        pipe.hget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms")
+    now_sec = time.time()
+    return max(now_sec - float(text) / 1000 if text else float("inf") for text in pipe.execute())

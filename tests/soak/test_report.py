@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from tests.soak.gauges import Memory, memory_of
+from tests.soak.report import SoakReport
+
+FINE = SoakReport(
+    lasted_sec=600, plans=36_000, results=18_000, decisions=34_000, allowed=9_000, faults=36, restarts=0,
+    mismatches=0, oldest_snapshot_sec=1.4, slowest_recovery_sec=0.9, memory=Memory(70.0, 72.0, 72.5),
+    broken=(),
+)  # fmt: skip
+
+BROKEN: dict[str, tuple[str, Any]] = {
+    "nothing was allowed": ("allowed", 0),
+    "actors were restarted 2 times": ("restarts", 2),
+    "1 ledgers differ": ("mismatches", 1),
+    "11.0 s old": ("oldest_snapshot_sec", 11.0),
+    "31.0 s to allow": ("slowest_recovery_sec", 31.0),
+    "+7.2 MB": ("memory", Memory(70.0, 72.0, 79.2)),
+    "plan-7 was decided twice": ("broken", ("plan-7 was decided twice",)),
+}
+
+
+def test_memory_is_told_after_the_warm_up_amid_and_at_the_end() -> None:
+    samples = [10.0] * 20 + [50.0] * 20 + [60.0] * 40 + [61.0] * 19 + [500.0]
+    assert memory_of(samples) == Memory(50.0, 60.0, 61.0)
+    assert memory_of(samples).growth == 1.0
+
+
+@pytest.mark.parametrize("count", range(1, 15))
+def test_a_short_run_has_figures_too(count: int) -> None:
+    assert memory_of([70.0] * count) == Memory(70.0, 70.0, 70.0)
+
+
+def test_a_run_in_which_all_held_is_fine() -> None:
+    assert FINE.failures() == []
+    assert "OK:" in printed(FINE)
+
+
+@pytest.mark.parametrize("told", BROKEN)
+def test_what_did_not_hold_is_told(told: str) -> None:
+    name, value = BROKEN[told]
+    report = msgspec.structs.replace(FINE, **{name: value})
+    (failure,) = report.failures()
+    assert told in failure
+    assert f"BROKEN: {failure}" in printed(report)
+    assert "OK:" not in printed(report)
+
+
+def printed(report: SoakReport) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    report.print_to(console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()

@@ -1,0 +1,158 @@
+"""Nothing of the store is left out: each method by example, on the twin and on every redis-server alike.
+
+What each does in detail is in the other files; here it is counted that there is none without an example, and
+no script that the examples do not run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from inspect import iscoroutinefunction
+
+import pytest
+
+from store.keys import Keys
+from store.protocol import Store
+from store.records import Adoption, MarkWrite
+from store.script_runner import ScriptRunner
+from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
+from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
+from tests.store.conftest import SERVERS
+from tests.store.test_lease import TIMES, TTL_MS
+from tests.store.test_snapshots import snapshot
+
+#: What differs from run to run and from server to server: ids, times, runs.
+_OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
+_LIFE_MARGIN_MS = 10_000
+
+Example = Callable[[Store, str], Awaitable[object]]
+
+#: By method: what is asked, of a Redis that `furnished` has filled.
+EXAMPLES: dict[str, Example] = {
+    "create_plan_group": lambda store, _: store.create_plan_group(lost=True),
+    "new_plans": lambda store, _: store.new_plans(count=10, block_ms=20),
+    "recover_plan": lambda store, fence: store.recover_plan(fence=fence, after="0", idle_ms=0),
+    "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
+    "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
+    "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
+    "redis_now_ms": lambda store, _: store.redis_now_ms(),
+    "redis_run": lambda store, _: store.redis_run("another run"),
+    "create_result_group": lambda store, _: store.create_result_group(lost=True),
+    "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
+    "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
+    "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
+    "ledger_amounts": lambda store, _: store.ledger_amounts([SYMBOL, "ETHUSDT"]),
+    "adopt_ledgers": lambda store, fence: store.adopt_ledgers(
+        fence, [Adoption(name, ("last_known_amt", "2"), ("symbol", name)) for name in (SYMBOL, "ETHUSDT")],
+        TTL_MS,
+    ),
+    "emit_event": lambda store, fence: store.emit_event(fence, ("event", "LEDGER_DIVERGED")),
+    "renew_ledgers": lambda store, fence: store.renew_ledgers(fence, [SYMBOL, "ETHUSDT"], TTL_MS),
+    "write_snapshots": lambda store, fence: store.write_snapshots(fence, [snapshot(SYMBOL, "1")]),
+    "prove_snapshots": lambda store, fence: store.prove_snapshots(
+        fence, {SYMBOL: 1000, "ETHUSDT": 1000}, times=TIMES, verified_by="stream", ttl_sec=60
+    ),
+    "write_marks": lambda store, fence: store.write_marks(
+        fence, [MarkWrite(name, "1", "2", "3") for name in (SYMBOL, "ETHUSDT")]
+    ),
+    "universe": lambda store, _: store.universe(),
+    "recent_intents": lambda store, _: store.recent_intents(0, 10),
+    "hold_lease": lambda store, fence: store.hold_lease("first", fence, TTL_MS),
+    "release_lease": lambda store, fence: store.release_lease(fence),
+    "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),
+    "remembered_ban": lambda store, _: store.remembered_ban(),
+    "restraints": lambda store, _: store.restraints([SYMBOL], ["ETHUSDT"]),
+    "append_only": lambda store, _: store.append_only(),
+    "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
+}  # fmt: skip
+
+
+async def furnished(store: Store, outside: Outside, keys: Keys) -> str:
+    """Something for every method to find; the lease's fence."""
+    await deliver_plans(store, outside, keys, "plan-1", "plan-2")
+    await deliver_results(store, outside, keys, 2)
+    outside.xadd(keys.plans, {"plan_id": "plan-3"})
+    outside.xadd(keys.results, {"plan_id": "plan-3"})
+    outside.xadd(keys.intents, {"symbol": SYMBOL})
+    outside.hset(
+        keys.ledger("ETHUSDT"),
+        {"last_known_amt": "1.5", "version": "3", "last_order_time_epoch": "1760000000"},
+    )
+    outside.hset(keys.order_memory("ETHUSDT"), {"1001": "0.5|1760000000000"})
+    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1000"})
+    outside.set(keys.hold("SOLUSDT"), "drift", ttl_ms=TTL_MS)
+    outside.set(keys.cooldown(SYMBOL), "1760000000000")
+    outside.set(keys.universe_active, '{"symbols": ["BTCUSDT"]}')
+    outside.hset(keys.universe_meta, {"stale": "0", "count": "1"})
+    outside.set(keys.ban, "9999999999999")
+    return (await store.hold_lease("first", None, TTL_MS)).fence
+
+
+async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tuple[str, str, dict[str, int]]:
+    """The answer, all that is stored then, and how long it lives."""
+    outside = backend.outside
+    fence = await furnished(backend.store, outside, backend.keys)
+    answer = await example(backend.store, fence)
+    kept = everything(outside)
+    lives_ms = {key: outside.pttl(key) for key in kept}
+    return _OWN.sub("#", repr(answer)), _OWN.sub("#", repr(sorted(kept.items()))), lives_ms
+
+
+def methods() -> set[str]:
+    """What actors can ask of the store."""
+    return {
+        name for role in Store.__mro__ for name, member in vars(role).items() if iscoroutinefunction(member)
+    }
+
+
+def scripts() -> set[str]:
+    folder = resources.files("store.scripts")
+    return {file.name.removesuffix(".lua") for file in folder.iterdir() if file.name.endswith(".lua")}
+
+
+def test_there_is_an_example_of_every_method() -> None:
+    assert set(EXAMPLES) == methods()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_the_twin_answers_and_keeps_what_each_redis_does(real: RedisBackend, name: str) -> None:
+    example, twin = EXAMPLES[name], MemoryBackend()
+    await twin.pass_ms(await real.store.redis_now_ms() - await twin.store.redis_now_ms())
+    answer, stored, lives_ms = await outcome(twin, example)
+    real_answer, real_stored, real_lives_ms = await outcome(real, example)
+    assert real_answer == answer
+    assert real_stored == stored
+    assert real_lives_ms.keys() == lives_ms.keys()
+    apart = {
+        key: (lives_ms[key], life_ms)
+        for key, life_ms in real_lives_ms.items()
+        if abs(life_ms - lives_ms[key]) > _LIFE_MARGIN_MS
+    }
+    assert apart == {}
+
+
+async def test_the_examples_run_every_script(real: RedisBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: set[str] = set()
+    run = ScriptRunner.run
+
+    async def noted(self: ScriptRunner, name: str, *arguments: bytes | str | int) -> object:
+        ran.add(name)
+        return await run(self, name, *arguments)
+
+    monkeypatch.setattr(ScriptRunner, "run", noted)
+    for example in EXAMPLES.values():
+        real.outside.flushall()
+        await example(real.store, await furnished(real.store, real.outside, real.keys))
+    assert ran == scripts()
+
+
+async def test_the_servers_are_the_oldest_that_is_supported_and_what_the_system_has(
+    real: RedisBackend,
+) -> None:
+    """6.2 comes with the embedded one; its scripts and streams differ from those of 7 and later."""
+    version = tuple(int(part) for part in real.plain.client.info("server")["redis_version"].split(".")[:2])
+    bundled = real.server.program == SERVERS.get("bundled-redis")
+    assert version == (6, 2) if bundled else version >= (6, 2)
