@@ -22,8 +22,11 @@ FILL_WITHOUT_UPDATE_SEC = 1.0
 UNDATED_POSITION_SEC = 0.5
 _FIRST_RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 2.0
+#: A float overflows at 1024 of them.
+_MOST_DOUBLINGS = 10
 
 
 def retry_sec(failures: int, cadence: Cadence) -> float:
     """The pause after so many (at least one) failures in a row."""
-    return min(_FIRST_RETRY_SEC * 2.0 ** (failures - 1), _LONGEST_RETRY_SEC, cadence.poll_sec)
+    doublings = min(failures - 1, _MOST_DOUBLINGS)
+    return min(_FIRST_RETRY_SEC * 2.0**doublings, _LONGEST_RETRY_SEC, cadence.poll_sec)

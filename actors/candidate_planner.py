@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 
 import msgspec
 import trio
@@ -132,12 +133,14 @@ class CandidatePlanner:
         `dependency` names what the service is not ready without; where it is None, old values will do.
         """
         failures = 0
+        # Redis answers soon or fails; what asks the exchange, or waits for what others learn, may take long.
+        soon_over = refresh in (self._refresh_allowlist, self._refresh_candidates)
         with heartbeat.strand() as strand:
             while True:
                 problem: Exception | None = None
                 pause_sec = every_sec
                 try:
-                    with strand.idle():
+                    with nullcontext() if soon_over else strand.idle():
                         await refresh()
                 except AskLater as error:
                     problem = error

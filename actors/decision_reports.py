@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from structlog.typing import FilteringBoundLogger
 
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
+from actors.log_lines import LogLines
+from actors.recent_decisions import RecentDecisions
 from brain.numbers import plain
 from brain.permit import Kind
 from brain.plan import Plan, SkippedPlan
@@ -33,48 +36,58 @@ class DecisionReports:
         metrics: DropOldest[MetricEvent],
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         gates: GateDistribution,
+        recent: RecentDecisions,
         log: FilteringBoundLogger,
     ) -> None:
         self._metrics = metrics
         self._gates = gates
+        self._recent = recent
         self._symbol_rules = symbol_rules
         self._log = log
 
-    def decided(self, answer: Answer, latency_ms: int) -> None:
-        """`answer` was committed, `latency_ms` after its plan was published (Redis's clock)."""
-        decision, case = answer.decision, answer.case
-        self._gates.decided(decision)
-        plan = answer.plan_id[:_PLAN_ID_SHOWN]
-        symbol = answer.symbol or "-"
-        amount = "unknown"
-        if case is not None and case.snapshot is not None:
-            legs = (row.amount for row in case.snapshot.legs if row.leg is decision.leg)
-            amount = next((plain(leg) for leg in legs), "unknown")
-        if not decision.allow:
-            context = ",".join(f"{name}={_shown(value)}" for name, value in decision.details.items())
-            self._log.info(f"{symbol}: P3.3 DENY plan {plan} reason={decision.reason} context={context}")
-        elif decision.kind in (Kind.OPEN, Kind.ADD):
-            self._log.info(f"{symbol}: P3.3 ALLOW OPEN plan {plan} (exchange_amt={amount}, reduceOnly=false)")
-        else:
-            self._log.info(
-                f"{symbol}: P3.3 ALLOW plan {plan} "
-                f"(safe_qty={plain(decision.quantity)}, exchange_amt={amount})"
-            )
-        for warning in decision.warnings:
-            self._log.warning(f"{symbol}: {warning}", plan_id=answer.plan_id)
-        label = symbol_label(answer.symbol, self._symbol_rules.value)
-        send = self._metrics.send
-        send(Count("p33_permit_total", (label, "allow" if decision.allow else "deny")))
-        if decision.allow:
-            send(Count("p33_permit_allow_total", (label,)))
-        else:
-            send(Count("p33_permit_deny_total", (label, decision.reason)))
-        send(Observe("p33_decision_latency_seconds", max(latency_ms, 0) / 1000))
+    def decided(self, decided: Sequence[tuple[Answer, int]]) -> None:
+        """Answers that were committed together, each with how long after its plan was published that was
+        (ms, Redis's clock)."""
+        self._gates.decided([answer.decision for answer, _ in decided])
+        self._recent.decided(decided)
+        lines: list[str] = []
+        for answer, _ in decided:
+            lines.append(_line(answer))
+            if answer.decision.warnings:
+                self._write(lines)
+                for warning in answer.decision.warnings:
+                    self._log.warning(f"{answer.symbol or '-'}: {warning}", plan_id=answer.plan_id)
+        self._write(lines)
+        self._count(decided)
 
     def evaluated(self, plans: int, seconds: float) -> None:
         """`plans` decisions were made, in memory, within `seconds` in all."""
-        for _ in range(plans):
-            self._metrics.send(Observe("p33_evaluation_duration_seconds", seconds / plans))
+        self._metrics.send(Observe("p33_evaluation_duration_seconds", seconds / plans, plans))
+
+    def _write(self, lines: list[str]) -> None:
+        if lines:
+            self._log.info(LogLines(lines))
+            lines.clear()
+
+    def _count(self, decided: Sequence[tuple[Answer, int]]) -> None:
+        """One event for all that move one series."""
+        counts: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+        latencies_ms: dict[int, int] = defaultdict(int)
+        rules = self._symbol_rules.value
+        for answer, latency_ms in decided:
+            label = symbol_label(answer.symbol, rules)
+            if answer.decision.allow:
+                counts["p33_permit_total", (label, "allow")] += 1
+                counts["p33_permit_allow_total", (label,)] += 1
+            else:
+                counts["p33_permit_total", (label, "deny")] += 1
+                counts["p33_permit_deny_total", (label, answer.decision.reason)] += 1
+            latencies_ms[max(latency_ms, 0)] += 1
+        send = self._metrics.send
+        for (name, labels), count in counts.items():
+            send(Count(name, labels, count))
+        for latency_ms, times in latencies_ms.items():
+            send(Observe("p33_decision_latency_seconds", latency_ms / 1000, times))
 
     def skipped(self, plan: SkippedPlan) -> None:
         """A plan asked for no permit."""
@@ -100,6 +113,28 @@ class DecisionReports:
             self._log.info(f"{plan.symbol}: On-demand snapshot (missing during permit check)")
         else:
             self._log.warning(f"{plan.symbol}: on-demand read failed", error=why_not)
+
+    def no_ledger(self, plan: Plan) -> None:
+        """A decision found no ledger, and none could be adopted in time."""
+        self._log.warning(f"{plan.symbol}: no ledger, and none was adopted in time", plan_id=plan.plan_id)
+
+
+def _line(answer: Answer) -> str:
+    """What operators read of a decision."""
+    decision, case = answer.decision, answer.case
+    plan, symbol = answer.plan_id[:_PLAN_ID_SHOWN], answer.symbol or "-"
+    if not decision.allow:
+        context = ",".join([f"{name}={_shown(value)}" for name, value in decision.details.items()])
+        return f"{symbol}: P3.3 DENY plan {plan} reason={decision.reason} context={context}"
+    amount = "unknown"
+    if case is not None and case.snapshot is not None:
+        for row in case.snapshot.legs:
+            if row.leg is decision.leg:
+                amount = plain(row.amount)
+                break
+    if decision.kind in (Kind.OPEN, Kind.ADD):
+        return f"{symbol}: P3.3 ALLOW OPEN plan {plan} (exchange_amt={amount}, reduceOnly=false)"
+    return f"{symbol}: P3.3 ALLOW plan {plan} (safe_qty={plain(decision.quantity)}, exchange_amt={amount})"
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.case import Case, Rules
-from brain.numbers import plain
+from brain.facts import Facts
+from brain.numbers import ZERO, plain
 from brain.permit import Decision, Kind, OpenPermit
 from brain.permit_text import audit_record, permit_json, with_signature
 from brain.plan import PlanDecision
@@ -17,6 +18,7 @@ from brain.published import cut_text, published_fields
 from settings import Secret
 from store.records import Assumed, DecisionCommit
 
+_NO_KIND, _RECONCILE_CLOSE = Kind.NONE, PlanDecision.RECONCILE_CLOSE
 _LONGEST_DEAD_VALUE = 1024
 _MOST_DEAD_FIELDS = 64
 
@@ -56,8 +58,13 @@ class DecisionWriter:
         deadline_ms: int,
         created_at_sec: float,
         dead_fields: tuple[str, ...] = (),
+        proposal: str = "",
+        facts: Facts | None = None,
     ) -> DecisionCommit:
-        """All that is written for `answer`, ready for the store."""
+        """All that is written for `answer`, ready for the store; see there for `proposal`.
+
+        `facts`: what deciding the answer's case has worked out.
+        """
         decision, case = answer.decision, answer.case
         permit = permit_json(
             decision,
@@ -66,6 +73,7 @@ class DecisionWriter:
             symbol=answer.symbol,
             created_at_sec=created_at_sec,
             issued_by=self._issued_by,
+            facts=facts,
         )
         record = audit_record(
             decision,
@@ -80,7 +88,7 @@ class DecisionWriter:
             leg=decision.leg,
             kind=decision.kind,
             order_side=decision.order_side,
-            reconcile_close=case is not None and case.plan.decision is PlanDecision.RECONCILE_CLOSE,
+            reconcile_close=case is not None and case.plan.decision is _RECONCILE_CLOSE,
         )
         return DecisionCommit(
             entry_id=answer.entry_id,
@@ -103,12 +111,13 @@ class DecisionWriter:
                 "record", record.decode(),
             ),
             dead_fields=dead_fields,
+            proposal=proposal,
         )  # fmt: skip
 
     def reserved(self, answer: Answer, now_ms: int) -> OpenPermit | None:
         """The open permit that committing `answer` at `now_ms` (Redis's clock) leaves behind."""
         decision = answer.decision
-        if not _reservation(decision):
+        if not _reserves(decision):
             return None
         return OpenPermit(
             answer.plan_id,
@@ -139,7 +148,11 @@ def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> 
     return tuple(text for pair in letter.items() for text in pair)
 
 
+def _reserves(decision: Decision) -> bool:
+    return decision.allow and decision.kind is not _NO_KIND and decision.reserve > ZERO
+
+
 def _reservation(decision: Decision) -> str:
-    if not decision.allow or decision.kind is Kind.NONE or decision.reserve <= 0:
+    if not _reserves(decision):
         return ""
     return "|".join((decision.leg, decision.kind, decision.order_side or "", plain(decision.reserve)))

@@ -28,6 +28,8 @@ class Declared(msgspec.Struct, frozen=True):
 
 #: Refused metric events, by why; an addition to the contract.
 REFUSED_EVENTS = "p33_metric_events_refused_total"
+#: Crashed, stalled, returned, or gave up (a group); an addition to the contract.
+ACTOR_FAILURES = "p33_actor_failures_total"
 
 CATALOGUE = (
     Declared("counter", "p33_snapshot_total", "Positions read from the exchange", ("symbol", "status")),
@@ -39,6 +41,7 @@ CATALOGUE = (
     Declared("counter", "p33_plans_skipped_total", "Plans that asked for no permit", ("decision",)),
     Declared("counter", "p33_dead_letters_total", "Entries set aside", ("stream",)),
     Declared("counter", "p33_actor_restarts_total", "Actors started again", ("actor",)),
+    Declared("counter", ACTOR_FAILURES, "Failures of actors and their groups, by kind", ("actor", "kind")),
     Declared("counter", "p33_stream_events_total", "Events of the private stream", ("event",)),
     Declared("counter", "p33_stream_divergence_total", "Reads that contradicted the private stream"),
     Declared("counter", "p33_rest_requests_total", "Requests to the exchange", ("endpoint", "status")),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import trio
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from actors.live_metrics import ChannelMetrics, SnapshotMetrics
+from actors.duration_histogram import DurationHistogram
+from actors.live_metrics import ChannelMetrics, LiveGauge, SnapshotMetrics
 from actors.metric_catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from actors.symbol_metrics import SymbolFamily
 from channels import Channel, Count, MetricEvent, Observe, SetGauge, SnapshotBook
@@ -19,23 +20,22 @@ from clock import Clock
 _MOST_SERIES = 1000
 _MOST_REFUSALS_LOGGED = 100
 
-_KIND_OF_EVENT = {Count: "counter", SetGauge: "gauge", Observe: "histogram"}
+_KIND_OF_EVENT = {Count: "counter", SetGauge: "gauge"}
+_INFINITY = float("inf")
 
 
 class _LibraryFamily:
-    """A metric without a `symbol` label, kept by the library."""
+    """A counter or gauge without a `symbol` label, kept by the library."""
 
     def __init__(self, declared: Declared, registry: CollectorRegistry) -> None:
         self.declared = declared
-        self.series: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
+        self.series: dict[tuple[str, ...], Counter | Gauge] = {}
         name, meaning, labels = declared.name, declared.meaning, declared.labels
-        self._metric: Counter | Gauge | Histogram
+        self._metric: Counter | Gauge
         if declared.kind == "counter":
             self._metric = Counter(name, meaning, labels, registry=registry)
-        elif declared.kind == "gauge":
-            self._metric = Gauge(name, meaning, labels, registry=registry)
         else:
-            self._metric = Histogram(name, meaning, labels, registry=registry, buckets=declared.buckets)
+            self._metric = Gauge(name, meaning, labels, registry=registry)
 
     def move(self, labels: tuple[str, ...], value: float) -> bool:
         """Let the event's value act. False when there is no room for one more series."""
@@ -46,10 +46,8 @@ class _LibraryFamily:
             series = self.series[labels] = self._metric.labels(*labels) if labels else self._metric
         if isinstance(series, Counter):
             series.inc(value)
-        elif isinstance(series, Gauge):
-            series.set(value)
         else:
-            series.observe(value)
+            series.set(value)
         return True
 
 
@@ -88,13 +86,22 @@ class MetricRegistry:
         self._plain = {
             each.name: _LibraryFamily(each, self._library)
             for each in CATALOGUE
-            if each.name not in self._by_symbol
+            if each.name not in self._by_symbol and each.kind != "histogram"
         }
+        self._durations = {
+            each.name: DurationHistogram(each) for each in CATALOGUE if each.kind == "histogram"
+        }
+        for durations in self._durations.values():
+            self._library.register(durations)
         build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
         build.labels(build_tag).set(1)
         self._library.register(ChannelMetrics(channels))
         self._expositions = [family.exposition for family in self._by_symbol.values()]
         self._expositions.append(SnapshotMetrics(clock, book).exposition)
+
+    def show(self, gauge: LiveGauge) -> None:
+        """Expose a view of live state. Raises ValueError for a name that is taken."""
+        Gauge(gauge.name, gauge.meaning, registry=self._library).set_function(gauge.read)
 
     def apply(self, event: MetricEvent) -> None:
         """Let the event move its metric. Never raises."""
@@ -106,6 +113,10 @@ class MetricRegistry:
         """The value of a gauge without labels; None before the first event for it."""
         return self._library.get_sample_value(name) if self._plain[name].series else None
 
+    def symbol_values(self, name: str) -> dict[str, float]:
+        """The values of a metric whose only label is `symbol`."""
+        return self._by_symbol[name].by_symbol()
+
     async def exposition(self) -> bytes:
         """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
         parts = [generate_latest(_WithoutCreated(self._library))]
@@ -116,23 +127,31 @@ class MetricRegistry:
 
     def _move(self, event: MetricEvent) -> str | None:
         """Why the event was refused, if it was."""
+        if isinstance(event, Observe):
+            durations = self._durations.get(event.name)
+            if durations is None:
+                return self._no_such(event)
+            # A sum that once was no number would be none for good; and so with a counter, below.
+            if not 0 <= event.seconds < _INFINITY or event.times < 0:
+                return "wrong_value"
+            durations.observe(event.seconds, event.times)
+            return None
         family = self._by_symbol.get(event.name) or self._plain.get(event.name)
-        if family is None:
-            return "unknown_metric"
-        declared = family.declared
-        if _KIND_OF_EVENT[type(event)] != declared.kind:
-            return "wrong_kind"
-        match event:
-            case Count(labels=labels, amount=value) | SetGauge(labels=labels, value=value):
-                pass
-            case Observe(seconds=value):
-                labels = ()
-        if len(labels) != len(declared.labels):
+        if family is None or _KIND_OF_EVENT[type(event)] != family.declared.kind:
+            return self._no_such(event)
+        if len(event.labels) != len(family.declared.labels):
             return "wrong_labels"
-        # A counter or a sum that once was no number would be none for good.
-        if declared.kind != "gauge" and not 0 <= value < float("inf"):
-            return "wrong_value"
-        return None if family.move(labels, value) else "too_many_series"
+        if isinstance(event, SetGauge):
+            value = event.value
+        else:
+            value = event.amount
+            if not 0 <= value < _INFINITY:
+                return "wrong_value"
+        return None if family.move(event.labels, value) else "too_many_series"
+
+    def _no_such(self, event: MetricEvent) -> str:
+        known = event.name in self._by_symbol or event.name in self._plain or event.name in self._durations
+        return "wrong_kind" if known else "unknown_metric"
 
     def _refuse(self, name: str, why: str) -> None:
         self._move(Count(REFUSED_EVENTS, (why,)))

@@ -218,32 +218,37 @@ class PlanSettler:
         again: list[Work] = []
         undecidable: list[Refusal] = []
         decided: list[tuple[Answer, int]] = []
-        for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
-            symbol = work.plan.symbol
-            work.attempts += 1
-            match verdict:
-                case Committed():
-                    self._failures.done(work.entry.id)
-                    if answer.decision.reason in _WANTS_A_READ:
-                        attempted = Need.POSITION in work.tried
-                        self._reports.missed_snapshot(work.plan, enabled=self._on_demand, attempted=attempted)
-                    decided.append((answer, reply.now_ms - work.entry.published_ms))
-                case AlreadyDecided():
-                    self._failures.done(work.entry.id)
-                    self._beliefs.forget(symbol)
-                case Changed(state):
-                    work.settled = state.settled
-                    with self._failures.blamed_on((work.entry.id,)):
-                        self._beliefs.told(symbol, state)
-                    again.append(work)
-                case TooLate():
-                    self._beliefs.forget(symbol)
-                    again.append(work)
-                case Broken(error):
-                    # A key of our own holds what we never wrote: nothing can be decided on it.
-                    self._beliefs.forget(symbol)
-                    decision = evaluation_failed(work.attempts)
-                    undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
-        if decided:
-            self._reports.decided(decided)
+        try:
+            for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
+                symbol = work.plan.symbol
+                work.attempts += 1
+                match verdict:
+                    case Committed():
+                        self._failures.done(work.entry.id)
+                        if answer.decision.reason in _WANTS_A_READ:
+                            attempted = Need.POSITION in work.tried
+                            self._reports.missed_snapshot(
+                                work.plan, enabled=self._on_demand, attempted=attempted
+                            )
+                        decided.append((answer, reply.now_ms - work.entry.published_ms))
+                    case AlreadyDecided():
+                        self._failures.done(work.entry.id)
+                        self._beliefs.forget(symbol)
+                    case Changed(state):
+                        work.settled = state.settled
+                        with self._failures.blamed_on((work.entry.id,)):
+                            self._beliefs.told(symbol, state)
+                        again.append(work)
+                    case TooLate():
+                        self._beliefs.forget(symbol)
+                        again.append(work)
+                    case Broken(error):
+                        # A key of our own holds what we never wrote: nothing can be decided on it.
+                        self._beliefs.forget(symbol)
+                        decision = evaluation_failed(work.attempts)
+                        undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
+        finally:
+            # What was written is told, whatever comes of the rest.
+            if decided:
+                self._reports.decided(decided)
         return again, undecidable

@@ -12,15 +12,24 @@ _MOST_SYMBOLS = 5_000
 
 
 class Belief(msgspec.Struct):
-    """A symbol's state as last seen, and as our own decisions since have changed it."""
+    """A symbol's state as last seen, and as our own decisions since have changed it.
+
+    `told`: Redis said so, at some time; else it is only assumed that nothing is stored.
+    """
 
     state: SymbolState
     permits: dict[str, OpenPermit]
     version: str | None
+    told: bool = False
+
+    @property
+    def has_no_ledger(self) -> bool:
+        """Whether Redis said that the symbol has no ledger."""
+        return self.told and self.state.ledger.last_known_amt is None
 
     def live_permits(self, now_ms: int) -> tuple[OpenPermit, ...]:
         """The open permits that have not expired by `now_ms` (Redis's clock)."""
-        return tuple(permit for permit in self.permits.values() if permit.expires_ms > now_ms)
+        return tuple([permit for permit in self.permits.values() if permit.expires_ms > now_ms])
 
     def assumed(self, live_permits: int, *, settled: bool) -> Assumed:
         """What a decision that counted `live_permits` open permits rests on; `settled` is the plan's."""
@@ -37,6 +46,10 @@ class Belief(msgspec.Struct):
             live_permits,
             settled,
         )
+
+    def question(self, *, settled: bool) -> Assumed:
+        """What no stored state is like: a commit resting on it writes nothing, and tells what is stored."""
+        return self.assumed(-1, settled=settled)
 
 
 class SymbolBeliefs:
@@ -60,13 +73,13 @@ class SymbolBeliefs:
     def told(self, symbol: str, state: SymbolState) -> None:
         """Redis said what it holds of `symbol`. Raises UnreadableRecordError."""
         permits = {plan_id: decode_open_permit(plan_id, text) for plan_id, text in state.permits}
-        self._beliefs[symbol] = Belief(state, permits, state.permits_version)
+        self._beliefs[symbol] = Belief(state, permits, state.permits_version, told=True)
 
-    def reserved(self, permit: OpenPermit, symbol: str, entry_id: str) -> None:
-        """Our decision on `entry_id` adds `permit` to the symbol's open permits, if its commit succeeds."""
+    def reserved(self, permit: OpenPermit, symbol: str, version: str) -> None:
+        """Our decision makes `permit` one of the open permits, then of `version`, if its commit succeeds."""
         belief = self.of(symbol)
         belief.permits[permit.plan_id] = permit
-        belief.version = f"d{entry_id}"
+        belief.version = version
 
     def forget(self, symbol: str) -> None:
         """Nothing is known of `symbol` any more."""

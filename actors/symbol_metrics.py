@@ -43,6 +43,10 @@ class SymbolFamily:
         series.value = series.value + value if self._adds else value
         return True
 
+    def by_symbol(self) -> dict[str, float]:
+        """The value of each series by its symbol, for a family without other labels."""
+        return {labels[0]: series.value for labels, series in self._series.items()}
+
     def exposition(self) -> str:
         """The family as text."""
         lines = [f"{series.head}{series.value!r}\n" for series in self._series.values()]

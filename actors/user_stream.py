@@ -58,6 +58,8 @@ _RETRY_KEEP_ALIVE_SEC = 30.0
 _RETRY_ROTATION_SEC = 60.0
 _SHORTEST_BACKOFF_SEC = 0.1
 _LONGEST_BACKOFF_SEC = 20.0
+#: A float overflows at 1024 of them.
+_MOST_DOUBLINGS = 10
 
 
 class UserStream:
@@ -131,7 +133,7 @@ class UserStream:
         return refusal
 
     def _pause_sec(self, failures: int, refusal: ExchangeError | None) -> float:
-        pause_sec = min(_LONGEST_BACKOFF_SEC, _SHORTEST_BACKOFF_SEC * 2.0**failures)
+        pause_sec = min(_LONGEST_BACKOFF_SEC, _SHORTEST_BACKOFF_SEC * 2.0 ** min(failures, _MOST_DOUBLINGS))
         if isinstance(refusal, AskLater):
             pause_sec = max(pause_sec, refusal.until.monotonic_sec - self._clock.now().monotonic_sec)
             return pause_sec + self._rng.uniform(0.0, 1.0)

@@ -20,11 +20,13 @@ from store.stored_values import read_text
 
 
 def read_entries(reply: Any) -> list[Entry]:
-    """The entries of one stream, from XREADGROUP's answer under RESP3."""
+    """The entries of one stream, from XREADGROUP's answer under RESP3: by stream, ids and flat fields."""
     if not reply:
         return []
-    ((groups),) = reply.values()
-    return [Entry(entry_id.decode(), fields) for group in groups for entry_id, fields in group]
+    (entries,) = reply.values()
+    return [
+        Entry(entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries
+    ]
 
 
 def read_commit_reply(reply: list[Any]) -> CommitReply:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from brain.ledger import StoredLedger
+from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.entries import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
-from store.memory.keyspace import Keyspace, WrongTypeError, paired
+from store.memory.keyspace import Keyspace, paired
 from store.memory.reads import text_at
 from store.records import (
     AlreadyDecided,
@@ -80,7 +81,7 @@ def _decide(redis: Keyspace, keys: Keys, decision: DecisionCommit, now_ms: int) 
     if decision.reservation:
         expires_ms = now_ms + decision.reservation_life_ms
         reserved = f"{decision.reservation}|{expires_ms}"
-        redis.hset(open_key, ("v", f"d{decision.entry_id}", f"p:{decision.plan_id}", reserved))
+        redis.hset(open_key, ("v", decision.permits_version, f"p:{decision.plan_id}", reserved))
         redis.hdel(open_key, expired)
         redis.expire(open_key, max(redis.ttl_ms(open_key), decision.reservation_life_ms + _HASH_MARGIN_MS))
     redis.set(mark_key, decision.mark, ttl_ms=decision.mark_ttl_ms)

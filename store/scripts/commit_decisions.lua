@@ -104,7 +104,7 @@ local function decide(d)
   local expires = 0
   if reservation ~= '' then
     expires = now + d[11]
-    redis.call('HSET', open, 'v', 'd' .. entry_id, 'p:' .. plan_id,
+    redis.call('HSET', open, 'v', 'd' .. entry_id .. d[14], 'p:' .. plan_id,
       reservation .. '|' .. string.format('%.0f', expires))
     if #state.expired > 0 then redis.call('HDEL', open, unpack(state.expired)) end
     redis.call('PEXPIRE', open, math.max(redis.call('PTTL', open), d[11] + 60000))

@@ -109,6 +109,8 @@ async def test_counters_add_gauges_replace_and_histograms_count() -> None:
         SetGauge("p33_ledger_amt", -0.25, ("BTCUSDT",)),
         Observe("p33_decision_latency_seconds", 0.004),
         Observe("p33_decision_latency_seconds", 99),
+        Observe("p33_evaluation_duration_seconds", 0.0001, 3),
+        Observe("p33_evaluation_duration_seconds", 0.00010001, 2),
     ):
         rig.registry.apply(event)
     seen = await values(rig)
@@ -118,6 +120,11 @@ async def test_counters_add_gauges_replace_and_histograms_count() -> None:
     assert seen["p33_decision_latency_seconds_bucket", "0.002"] == 0
     assert seen["p33_decision_latency_seconds_count",] == 2
     assert seen["p33_decision_latency_seconds_sum",] == pytest.approx(99.004)
+    assert seen["p33_decision_latency_seconds_bucket", "+Inf"] == 2
+    assert seen["p33_evaluation_duration_seconds_bucket", "0.0001"] == 3, "a bound belongs to its bucket"
+    assert seen["p33_evaluation_duration_seconds_bucket", "0.0002"] == 5
+    assert seen["p33_evaluation_duration_seconds_count",] == 5
+    assert seen["p33_evaluation_duration_seconds_sum",] == pytest.approx(0.00050002)
 
 
 REFUSED: list[tuple[MetricEvent, str]] = [
@@ -129,6 +136,9 @@ REFUSED: list[tuple[MetricEvent, str]] = [
     (Count("p33_stream_divergence_total", (), -1), "wrong_value"),
     (Count("p33_stream_divergence_total", (), float("inf")), "wrong_value"),
     (Observe("p33_push_latency_seconds", float("nan")), "wrong_value"),
+    (Observe("p33_push_latency_seconds", 0.1, -1), "wrong_value"),
+    (Observe("p33_nobody_knows_seconds", 1), "unknown_metric"),
+    (Count("p33_push_latency_seconds"), "wrong_kind"),
 ]
 
 

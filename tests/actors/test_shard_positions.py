@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
-from channels import PositionObserved, StreamConnected, StreamProven
+from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionsRead
 from tests.actors.fetcher_rig import FetcherRig
 
@@ -113,3 +113,54 @@ async def test_a_position_that_was_read_before_the_connection_gives_no_trust(
     shard.prove(600)
     assert shard.known.stream_proven
     assert shard.claim("BTCUSDT") == ("0.5", 600)
+
+
+async def test_what_was_proven_stays_proven_when_another_shard_ends_the_trust(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.set("BTCUSDT", "0.5", -9_000)
+    shard.connect(100)
+    shard.read("BTCUSDT", sent_ms=200, received_ms=300)
+    shard.prove(900)
+    assert shard.claim("BTCUSDT") == ("0.5", 900)
+    shard.rig.book.lose_trust(shard.at(950))
+    shard.prove(1_200)
+    assert shard.claim("BTCUSDT") == ("0.5", 900)
+    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+
+
+async def test_a_stretch_that_began_before_another_shard_ended_the_trust_proves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    """The shard learns of loss, connection and proof at once, when the trust was lost once more since."""
+    shard = Shard()
+    shard.set("BTCUSDT", "0.5", -9_000)
+    shard.connect(100)
+    shard.read("BTCUSDT", sent_ms=1_200, received_ms=1_300)
+    shard.rig.book.lose_trust(shard.at(1_400))
+    shard.known.take_in(
+        [
+            StreamLost(1, shard.at(1_000), "closed"),
+            StreamConnected(2, shard.at(1_100)),
+            StreamProven(2, shard.at(1_600)),
+        ]
+    )
+    assert not shard.known.stream_proven
+    assert shard.claim("BTCUSDT") == ("0.5", 1_200)
+    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+
+
+async def test_a_push_tells_how_far_the_exchanges_clock_is_ahead_and_later_ones_are_dated_by_it(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        shard.set(symbol, "1", -9_000)
+        shard.read(symbol, sent_ms=0, received_ms=100)
+    shard.set("BTCUSDT", "2", 540)
+    shard.push("BTCUSDT", 500)
+    assert shard.claim("BTCUSDT") == ("2", 500)
+    shard.set("ETHUSDT", "2", 1_000)
+    shard.push("ETHUSDT", 1_100)
+    assert shard.claim("ETHUSDT") == ("2", 960)

@@ -248,6 +248,21 @@ async def test_without_an_audit_the_stream_is_believed_for_a_limited_time(
         assert rig.age_sec("BTCUSDT") > 10
 
 
+async def test_an_exchange_that_is_away_for_half_a_day_is_asked_on_and_read_when_it_is_back(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        await trio.sleep(12 * 3600)
+        assert len(rig.exchange.reads) > 10_000
+        rig.exchange.set("BTCUSDT", "1.5")
+        rig.exchange.failure = None
+        await trio.sleep(3)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("1.5")
+
+
 async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(
     rig: FetcherRig, autojump_clock: MockClock
 ) -> None:

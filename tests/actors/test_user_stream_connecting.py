@@ -42,9 +42,21 @@ async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
         assert len(pauses) == 14
         assert pauses[0] < 0.5
         assert all(10 <= pause <= 20.1 for pause in pauses[-4:])
+        assert len({round(pause, 2) for pause in pauses[-4:]}) == 4, "no two the same"
         assert not rig.all_told(StreamLost)
         await rig.tells(StreamProven)
         assert rig.heartbeat.waits() == []
+
+
+async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on(
+    autojump_clock: MockClock, binance: FakeBinance, clock: SleepyClock
+) -> None:
+    rig = StreamRig(binance, binance, clock, within_sec=24 * 3600.0)
+    binance.refusals = [ExchangeUnavailable("503")] * 2_500
+    async with rig.running():
+        line = await binance.connected()
+        assert line.opened_sec > 8 * 3600
+        assert len(binance.attempts_sec) == 2_501
 
 
 async def test_no_request_is_made_before_a_ban_ends(

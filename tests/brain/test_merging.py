@@ -77,9 +77,16 @@ def test_a_row_that_changed_after_the_read_was_sent_claims_nothing_until_somethi
 
 
 def test_a_row_whose_change_may_have_been_after_the_sending_counts_as_changed_after_it() -> None:
-    fresh = {"leverage": Decimal(10), "mark_price": Decimal(101), "sent": at(1000), "received": at(1300)}
     for ahead_ms, claimed in [(0, (at(1000), VerifiedBy.REST)), (-101, None), (None, None)]:
-        state, _ = apply_rest(EMPTY, [row("1", 900)], **fresh, exchange_ahead_ms=ahead_ms)
+        state, _ = apply_rest(
+            EMPTY,
+            [row("1", 900)],
+            leverage=Decimal(10),
+            mark_price=Decimal(101),
+            sent=at(1000),
+            received=at(1300),
+            exchange_ahead_ms=ahead_ms,
+        )
         assert claim(state) == claimed
 
 
@@ -210,6 +217,13 @@ def test_legs_that_were_never_known_together_are_no_snapshot() -> None:
     assert claim(pushed) is None
     assert claim(pushed, StreamProof(at(900), at(1400))) is None
     assert claim(pushed, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
+
+
+def test_a_push_says_nothing_of_a_leg_that_may_have_changed_before_the_stream_began() -> None:
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1001))
+    assert claim(pushed) is None
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1000))
+    assert claim(pushed) == (at(1500), VerifiedBy.STREAM)
 
 
 def test_one_answer_shows_both_legs_at_one_moment() -> None:

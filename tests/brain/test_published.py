@@ -38,3 +38,24 @@ def test_any_bytes_become_text_that_survives_json(fields: dict[bytes, bytes]) ->
     told = published_fields(fields)
     assert msgspec.json.decode(msgspec.json.encode(told), type=dict[str, str]) == told
     assert sum(map(len, told)) + sum(map(len, told.values())) < 9000
+
+
+@given(st.dictionaries(st.binary(max_size=70), st.binary(max_size=520), max_size=20))
+def test_what_is_decoded_in_one_go_is_what_each_field_is_by_itself(fields: dict[bytes, bytes]) -> None:
+    told = {cut_text(name, 64): cut_text(value, 512) for name, value in fields.items()}
+    if sum(map(len, told)) + sum(map(len, told.values())) <= 8000:
+        assert published_fields(fields) == told
+
+
+def test_a_zero_byte_stays_where_it_is() -> None:
+    fields = {b"a\0b": b"c", b"d": b"\0", b"e": b""}
+    assert published_fields(fields) == {"a\0b": "c", "d": "\0", "e": ""}
+
+
+def test_a_long_name_is_cut_though_all_else_is_short() -> None:
+    (name,) = published_fields({b"n" * 65: b"1"})
+    assert name == cut_text(b"n" * 65, 64)
+
+
+def test_a_long_value_is_cut_though_all_else_is_short() -> None:
+    assert published_fields({b"n": b"v" * 513}) == {"n": cut_text(b"v" * 513, 512)}

@@ -105,7 +105,9 @@ def test_messages_logged_together_obey_the_level() -> None:
 
 def test_a_letter_that_only_passes_for_one_hides_no_signature() -> None:
     out = io.StringIO()
-    log_to(out).info("GET /order?\u017fignature=abc&SIGNATURE=def")
+    log = log_to(out)
+    log.info("GET /order?\u017fignature=abc")
+    log.info("GET /order?SIGNATURE=def")
     assert "abc" not in out.getvalue()
     assert "def" not in out.getvalue()
 

@@ -1,0 +1,84 @@
+"""What Redis remembers of the exchange's bans, with a Redis that is away at times. Virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from trio.testing import MockClock
+
+from actors.ban_keeper import BanKeeper
+from channels import LatestValue
+from clock import TrioClock
+from exchange.weight_budget import WeightBudget
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory_store import MemoryStore
+from supervision import Heartbeat
+from tests.actors.dictated_exchange import EPOCH_MS
+
+
+class Process:
+    """A process's ban keeper and budget; `redis` outlives it."""
+
+    def __init__(self, redis: MemoryRedis | None = None) -> None:
+        self.clock = TrioClock(EPOCH_MS)
+        self.redis = redis or MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.store = MemoryStore(self.redis, keys=Keys("quantum"), consumer="me")
+        self.bans: LatestValue[int] = LatestValue("bans")
+        self.recalled: LatestValue[bool] = LatestValue("ban_recalled")
+        self.budget = WeightBudget(self.clock, 1200, on_ban=self.bans.send)
+        self.heartbeat = Heartbeat()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        keeper = BanKeeper(self.store, self.budget, self.bans, self.recalled, redis_address="memory")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run, self.heartbeat)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_ban_outlives_the_process_that_met_it(autojump_clock: MockClock) -> None:
+    first = Process()
+    async with first.running():
+        await first.recalled.get()
+        assert first.budget.banned_until is None
+        first.budget.ban(60)
+        await trio.sleep(10)
+    second = Process(first.redis)
+    async with second.running():
+        await second.recalled.get()
+        assert 49 < second.budget.banned_for_sec <= 50
+
+
+async def test_nobody_is_told_that_there_is_no_ban_before_redis_was_asked(autojump_clock: MockClock) -> None:
+    first = Process()
+    async with first.running():
+        first.budget.ban(60)
+        await trio.sleep(1)
+    second = Process(first.redis)
+    second.store.faults.begin_outage()
+    async with second.running():
+        await trio.sleep(5)
+        assert second.recalled.value is None
+        assert "Redis at memory" in second.heartbeat.waits()[0].what
+        second.store.faults.end_outage()
+        await second.recalled.get()
+        assert second.budget.banned_for_sec > 50
+
+
+async def test_a_ban_that_begins_while_redis_is_away_is_remembered_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    first = Process()
+    async with first.running():
+        await first.recalled.get()
+        with first.store.faults.outage():
+            first.budget.ban(30)
+            await trio.sleep(1)
+            first.budget.ban(60)
+            await trio.sleep(5)
+        await trio.sleep(1)
+        assert await first.store.remembered_ban() == EPOCH_MS + 61_000
