@@ -1,4 +1,4 @@
-"""Remembers the exchange's bans in Redis, so that a restarted service does not walk into one."""
+"""Shares the exchange's bans through Redis: neither a restarted service nor a standby walks into one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from exchange.weight_budget import WeightBudget
 from store.protocol import BanStore
 
 _PAUSE_SEC = 0.2
+#: How soon an instance heeds a ban that another one on the same address has met.
+_LOOK_SEC = 1.0
 
 
 class BanKeeper:
-    """Recalls a remembered ban before anybody asks the exchange anything, and remembers new ones."""
+    """Recalls a remembered ban before anybody asks the exchange anything; remembers new ones, and heeds those
+    that other instances meet."""
 
     def __init__(
         self,
@@ -33,28 +36,25 @@ class BanKeeper:
         self._redis = f"Redis at {redis_address}"
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Recall, then remember until cancelled."""
-        remembered: int | None = None
-        while self._recalled.value is None:
-            try:
-                remembered = await self._store.remembered_ban()
-            except REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
-                    await trio.sleep(_PAUSE_SEC)
-            else:
-                if remembered is not None:
-                    self._budget.recall_ban(remembered)
-                self._recalled.send(True)
+        """Recall, then remember and look for what others have met, until cancelled."""
         while True:
-            until_wall_ms = self._bans.value
-            if until_wall_ms is None or until_wall_ms == remembered:
-                with heartbeat.idle():
-                    await self._bans.changed()
-                continue
             try:
-                await self._store.remember_ban(until_wall_ms)
+                await self._share()
             except REDIS_TROUBLE as trouble:
                 with heartbeat.waiting_for(told(self._redis, trouble)):
                     await trio.sleep(_PAUSE_SEC)
             else:
-                remembered = until_wall_ms
+                if self._recalled.value is None:
+                    self._recalled.send(True)
+                with heartbeat.idle(), trio.move_on_after(_LOOK_SEC):
+                    await self._bans.changed()
+
+    async def _share(self) -> None:
+        """Heed the ban that Redis knows; tell it of ours where that ends later."""
+        remembered = await self._store.remembered_ban()
+        if remembered is not None:
+            self._budget.recall_ban(remembered)
+        ours = self._bans.value
+        over = self._budget.banned_until is None
+        if ours is not None and not over and (remembered is None or remembered < ours):
+            await self._store.remember_ban(ours)

@@ -82,3 +82,25 @@ async def test_a_ban_that_begins_while_redis_is_away_is_remembered_when_it_is_ba
             await trio.sleep(5)
         await trio.sleep(1)
         assert await first.store.remembered_ban() == EPOCH_MS + 61_000
+
+
+async def test_a_ban_that_another_instance_meets_stops_this_one_too(autojump_clock: MockClock) -> None:
+    first = Process()
+    second = Process(first.redis)
+    async with first.running(), second.running():
+        await second.recalled.get()
+        first.budget.ban(60)
+        await trio.sleep(1.1)
+        assert 58 < second.budget.banned_for_sec <= 59
+        second.budget.ban(10)
+        await trio.sleep(1.1)
+        assert await first.store.remembered_ban() == EPOCH_MS + 60_000, "the later end stays"
+        assert second.budget.banned_for_sec > 57
+
+
+async def test_a_ban_that_is_over_is_not_told_again(autojump_clock: MockClock) -> None:
+    first = Process()
+    async with first.running():
+        first.budget.ban(5)
+        await trio.sleep(20)
+        assert await first.store.remembered_ban() is None
