@@ -97,7 +97,7 @@ def apply_push(
     known = state.leg(row.leg)
     if known is not None and row.update_time_ms < known.row.update_time_ms:
         return state
-    since = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
+    since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
     told = LegState(row, since, since, VerifiedBy.STREAM, received, received, pushed=row)
     if known is not None and _same(known.row, row):
         kept = msgspec.structs.replace(known, learnt=received, grounded=received, pushed=row)
@@ -136,9 +136,9 @@ def apply_rest(
     legs: list[LegState] = []
     disagreements: list[Disagreement] = []
     for row in rows:
-        since = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
-        read = LegState(row, since, sent, verified_by, sent, sent)
         known = state.leg(row.leg)
+        since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
+        read = LegState(row, since, sent, verified_by, sent, sent)
         if known is None:
             legs.append(read)
         elif _same(known.row, row) or _confirms(row, sent, known):
@@ -204,6 +204,11 @@ def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | N
     if exchange_ahead_ms is None:
         return received
     return received.earlier_by(max(0, received.wall_ms + exchange_ahead_ms - exchange_ms) / 1000)
+
+
+def _since(row: LegPosition, known: LegState | None, dated: Moment) -> Moment:
+    """When the row became true at the latest: not while another one was still known to be."""
+    return dated if known is None or _same(known.row, row) else max(dated, known.until)
 
 
 def _same(known: LegPosition, row: LegPosition) -> bool:

@@ -250,3 +250,13 @@ def test_mark_prices_go_by_their_own_time() -> None:
     assert apply_mark(state, Decimal(104), 1199) == state
     assert read(state, row("1", 100), sent=1100, received=1900).mark_price == 105
     assert read(state, row("1", 100), sent=1300, received=1900).mark_price == 101
+
+
+def test_a_row_begins_no_earlier_than_the_one_before_it_was_last_known_to_be_true() -> None:
+    """The exchange's clock is known better by now than when the first push was dated."""
+    first = apply_push(HELD, row("2", 1500), at(1560), exchange_ahead_ms=-40)
+    assert claim(first) == (at(1540), VerifiedBy.STREAM)
+    second = apply_push(first, row("3", 1510), at(1570), exchange_ahead_ms=-5)
+    assert amounts(second) == ["3"] and claim(second) == (at(1540), VerifiedBy.STREAM)
+    assert claim(read(first, row("3", 1510), sent=1530, received=1600)) is None
+    assert claim(read(first, row("3", 1510), sent=1545, received=1600)) == (at(1545), VerifiedBy.REST)
