@@ -1,0 +1,109 @@
+"""`python -m tests.simulation`: search for a seed that breaks a guarantee, or run one again.
+
+python -m tests.simulation --hours 100              # in parallel on all cores, with a progress bar
+python -m tests.simulation --seed 7 --story 80      # one seed, and the last lines of its story
+python -m tests.simulation --seed 7 --faults 3,5    # the same seed with these of its faults
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+import msgspec
+
+from tests.simulation.faults import draw_faults
+from tests.simulation.search import rerun_command, search
+from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
+
+
+def main() -> int:
+    """The exit code: 0 when every guarantee held."""
+    asked = _arguments()
+    if asked.seed is not None:
+        return _one(asked.seed, asked.rounds, asked.faults, asked.story, asked.log)
+    began_sec = time.monotonic()
+    found = search(
+        asked.first,
+        asked.hours,
+        workers=asked.workers,
+        stop_at_first=not asked.keep_going,
+        shrinks=not asked.json,
+        quiet=asked.quiet,
+    )
+    if asked.json:
+        print(msgspec.json.encode(_told(found.outcomes)).decode())
+        return 1 if found.failures else 0
+    wall_min = (time.monotonic() - began_sec) / 60
+    hours = sum(outcome.hours for outcome in found.outcomes)
+    cpu_sec = sum(outcome.cpu_sec for outcome in found.outcomes)
+    print(
+        f"{hours:.1f} virtual hours over {len(found.outcomes)} seeds in {wall_min:.1f} min: "
+        f"{hours / wall_min:.1f} virtual hours per minute, {cpu_sec / max(hours, 1e-9):.2f} s of CPU for each"
+    )
+    _print_counts(found.outcomes)
+    for outcome in found.failures:
+        print(f"\nseed {outcome.seed} at {outcome.at_sec:.1f} s: ({outcome.invariant}) {outcome.violation}")
+        print(f"  again: {rerun_command(outcome, found.needless.get(outcome.seed, ()))}")
+    return 1 if found.failures else 0
+
+
+def _one(seed: str, rounds: int, wanted: str, story: int, log: bool) -> int:
+    faults = draw_faults(seed, rounds)
+    numbers = range(len(faults)) if wanted == "all" else _numbers(wanted)
+    kept = [faults[number] for number in numbers]
+    outcome = simulate(seed, rounds, kept, log_to_trace=log, story_lines=story)
+    for number, fault in enumerate(faults):
+        if number in numbers and fault.at_sec < outcome.at_sec:
+            print(f"fault {number}: {fault.kind} at {fault.at_sec} s for {fault.for_sec} s")
+    print("\n".join(outcome.story))
+    print(
+        f"seed {seed}: {outcome.hours:.2f} virtual hours, {outcome.steps} steps, "
+        f"{outcome.cpu_sec:.1f} s of CPU, trace {outcome.digest}"
+    )
+    _print_counts([outcome])
+    if outcome.violation is not None:
+        print(f"({outcome.invariant}) {outcome.violation}")
+    return 0 if outcome.violation is None else 1
+
+
+def _told(outcomes: list[Outcome]) -> dict[str, object]:
+    failing = next((outcome for outcome in outcomes if outcome.violation is not None), None)
+    told: dict[str, object] = {"hours": sum(outcome.hours for outcome in outcomes), "seeds": len(outcomes)}
+    if failing is not None:
+        told |= {"invariant": failing.invariant, "violation": failing.violation, "seed": failing.seed}
+    return told
+
+
+def _print_counts(outcomes: list[Outcome]) -> None:
+    total: dict[str, int] = {}
+    for outcome in outcomes:
+        for name, count in outcome.counts.items():
+            total[name] = total.get(name, 0) + count
+    print("; ".join(f"{name} {count}" for name, count in total.items()))
+
+
+def _numbers(text: str) -> list[int]:
+    return [] if text == "none" else sorted({int(part) for part in text.split(",")})
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--hours", type=float, default=20.0, help="virtual hours to run")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep-going", action="store_true", help="do not end at the first failing seed")
+    parser.add_argument("--seed", help="run this seed alone")
+    parser.add_argument("--rounds", type=int, default=ROUNDS_PER_HOUR, help="rounds of half a virtual hour")
+    parser.add_argument("--faults", default="all", help="numbers of its faults, `all` or `none`")
+    parser.add_argument("--story", type=int, default=60, help="how many of the last lines to tell")
+    parser.add_argument("--log", action="store_true", help="tell the service's log lines, too")
+    parser.add_argument("--json", action="store_true", help="say what was found in JSON, and shrink nothing")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""What the pipeline did and was granted: the side of the story that the service cannot see.
+
+Kept by the neighbours, read by the invariants. What Redis may lose is kept apart, so that it can be put back
+to an earlier moment together with Redis.
+"""
+
+from __future__ import annotations
+
+import copy
+from decimal import Decimal
+
+import msgspec
+
+from simulator.history import PositionSide
+from tests.simulation.venue import ZERO, Leg
+
+
+class Published(msgspec.Struct):
+    """A plan as its publisher meant it. `wants`: whether it asks for a permit at all."""
+
+    plan_id: str
+    symbol: str
+    fields: dict[str, str]
+    wants: bool
+    expired: bool
+    malformed: bool
+    entry_ids: list[str]
+
+
+class Grant(msgspec.Struct):
+    """An ALLOW. `left` is what may still be executed for it: contracts."""
+
+    plan_id: str
+    symbol: str
+    leg: PositionSide
+    kind: str
+    order_side: str
+    quantity: Decimal
+    left: Decimal
+    reconcile: bool
+    taken: bool = False
+    over: bool = False
+
+
+class OwnOrder(msgspec.Struct):
+    """An order that the pipeline sent."""
+
+    order_id: str
+    symbol: str
+    leg: PositionSide
+    side: str
+    plan_id: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A result that was published: so much of an order was filled by then."""
+
+    order_id: str
+    plan_id: str
+    cumulative: Decimal
+    final: bool
+
+
+class Kept(msgspec.Struct):
+    """What follows from what Redis holds, and goes back in time with it.
+
+    `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
+    ledger. `ledger`: what each leg's ledger must be. `told`: results by entry id; `settled`: plans whose
+    result was taken in. `dead`: entries that were set aside.
+    """
+
+    decided: dict[str, bool] = {}
+    booked: dict[str, Decimal] = {}
+    ledger: dict[Leg, Decimal] = {}
+    told: dict[str, Told] = {}
+    settled: set[str] = set()
+    dead: set[str] = set()
+
+
+class Books:
+    """The pipeline's memory."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, Published] = {}
+        self.plan_of_entry: dict[str, str] = {}
+        self.grants: dict[str, Grant] = {}
+        self.orders: dict[str, OwnOrder] = {}
+        self.ever_allowed: set[str] = set()
+        self.bad_results: set[str] = set()
+        #: Plans whose decision Redis has lost: nothing there speaks of their orders any more.
+        self.lost: set[str] = set()
+        #: By entry id: the plan that the holder of its permit has given up.
+        self.given_up: dict[str, str] = {}
+        self.kept = Kept()
+        self.reasons: dict[str, int] = {}
+
+    def copy_kept(self) -> Kept:
+        """What to go back to."""
+        return copy.deepcopy(self.kept)
+
+    def speaks_of(self, order_id: str) -> bool:
+        """Whether the order is ours, and Redis still knows what it was granted."""
+        order = self.orders.get(order_id)
+        return order is not None and order.plan_id not in self.lost
+
+    def live_closes(self, symbol: str, leg: PositionSide) -> list[Grant]:
+        """The closes of a leg that may still be executed."""
+        return [
+            grant
+            for grant in self.grants.values()
+            if grant.symbol == symbol
+            and grant.leg == leg
+            and grant.kind == "close"
+            and not grant.over
+            and grant.left > ZERO
+        ]

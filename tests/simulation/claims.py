@@ -1,0 +1,113 @@
+"""Invariant (a): a snapshot that is written was true at its `ts_epoch_ms`, by the exchange's own history.
+
+A claim names whole milliseconds of the writing host's wall clock. It is mapped to true time by every offset
+that this clock had lately, and holds if by one of them the position was that within a millisecond. Where the
+exchange told a change later than any proof reaches back, or never, the claim may lag behind it: by as long as
+the telling took, or by the audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from simulator.history import PositionSide
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
+from tests.simulation.streams import PrivateStreams
+from tests.simulation.venue import Venue
+from tests.simulation.verdicts import ViolationError, require
+
+#: Whole milliseconds on both sides: each may be rounded.
+ROUNDING_MS = 1
+#: A step of the host's clock is remembered for so long in what is written: in reads and proofs.
+_STEP_REMEMBERED_MS = 75_000
+#: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again.
+_COMPARED_MS = 31 * 60_000
+_AMOUNTS: dict[PositionSide, bytes] = {"BOTH": b"position_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
+
+
+class Claims:
+    """Looks at every snapshot in the moment in which it is written."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        streams: PrivateStreams,
+        redis: MemoryRedis,
+        keys: Keys,
+        clock_of: Callable[[str], SteppedClock],
+        audit_ms: Callable[[], int],
+    ) -> None:
+        """`clock_of` gives a writer's clock; `audit_ms`, how long a lost event may live as of now."""
+        self.count = 0
+        self._venue = venue
+        self._streams = streams
+        self._redis = redis
+        self._keys = keys
+        self._clock_of = clock_of
+        self._audit_ms = audit_ms
+        self._latest_ms: dict[str, tuple[str, int]] = {}
+
+    def written(self, writer: str, fence: str, symbols: Iterable[str]) -> None:
+        """The snapshots of `symbols` have been written."""
+        clock = self._clock_of(writer)
+        for symbol in symbols:
+            self.count += 1
+            stored = self._redis.hgetall(self._keys.snapshot(symbol))
+            shown_ms = int(stored[b"ts_epoch_ms"])
+            for leg in self._venue.legs_of(symbol):
+                amount = Decimal(stored[_AMOUNTS[leg]].decode())
+                self.check(clock, symbol, leg, amount, shown_ms, stored[b"verified_by"].decode())
+            whose = f"{fence} {clock.offset_ms}"
+            before = self._latest_ms.get(symbol)
+            if before is not None and before[0] == whose and not self._stepped_lately(clock):
+                # A faster push may show that the one before it was dated a little late.
+                latest_ms = shown_ms + self._streams.delay_most_ms(true_ms() - _STEP_REMEMBERED_MS)
+                require(before[1] <= latest_ms, "a", f"{symbol}: written as of {shown_ms} after {before[1]}")
+            self._latest_ms[symbol] = whose, shown_ms
+
+    def check(
+        self, clock: SteppedClock, symbol: str, leg: PositionSide, amount: Decimal, shown_ms: int, by: str
+    ) -> None:
+        """Raises ViolationError if the leg was not `amount` at `shown_ms` of that clock."""
+        now_ms = true_ms()
+        wrong: list[str] = []
+        for offset_ms in clock.offsets_since(now_ms - _STEP_REMEMBERED_MS):
+            at_ms = shown_ms - offset_ms
+            if at_ms > now_ms + ROUNDING_MS:
+                wrong.append(f"{at_ms - now_ms} ms in the future")
+                continue
+            # Nearly always it was just that; only otherwise does it matter what may excuse it.
+            if amount in self._venue.amounts_between(symbol, leg, at_ms - ROUNDING_MS, at_ms + ROUNDING_MS):
+                return
+            held = self._possible(symbol, leg, at_ms)
+            if amount in held:
+                return
+            wrong.append(f"{sorted(held)} at {at_ms - EPOCH_MS} ms, {now_ms - at_ms} ms ago")
+        last = [
+            f"{change.at_ms - EPOCH_MS}: {change.amount} (T {change.transaction_ms - EPOCH_MS})"
+            for change in self._venue.changes[symbol, leg][-6:]
+        ]
+        raise ViolationError("a", f"{symbol} {leg} claimed {amount} by {by}, was {wrong}; changes {last}")
+
+    def _possible(self, symbol: str, leg: PositionSide, at_ms: int) -> set[Decimal]:
+        misled_ms = ROUNDING_MS + self._clock_lag_ms(at_ms)
+        # The exchange's clock is known by its pushes: what one tells is dated late by their delay at most.
+        lag_ms = misled_ms + self._streams.delay_most_ms(at_ms - _STEP_REMEMBERED_MS)
+        for start_ms, end_ms in self._venue.untold[symbol]:
+            until_ms = start_ms + self._audit_ms() if end_ms < 0 else end_ms
+            if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:
+                lag_ms = max(lag_ms, at_ms - start_ms + 2 * ROUNDING_MS)
+        ahead_ms = misled_ms + self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
+        return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + ahead_ms)
+
+    def _stepped_lately(self, clock: SteppedClock) -> bool:
+        now_ms = true_ms()
+        return bool(self._clock_lag_ms(now_ms)) or len(clock.offsets_since(now_ms - _STEP_REMEMBERED_MS)) > 1
+
+    def _clock_lag_ms(self, at_ms: int) -> int:
+        """How far a step of the exchange's clock may have misled who dates its transactions."""
+        offsets = self._venue.clock.offsets_since(at_ms - _COMPARED_MS)
+        return max(offsets) - min(offsets)

@@ -1,0 +1,187 @@
+"""Invariants (b), (c) and (e): what is decided, how often, and whether it was right in that very moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from brain.case import Case
+from brain.permit import Reason
+from brain.permit_text import read_audit, recorded_decision
+from settings import Settings
+from simulator.history import PositionSide
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.records import Committed, DecisionCommit
+from tests.simulation.books import Books, Grant
+from tests.simulation.claims import ROUNDING_MS, Claims
+from tests.simulation.clocks import SteppedClock, true_ms
+from tests.simulation.venue import ZERO, Change, Venue
+from tests.simulation.verdicts import require
+
+_OPENS = ("open", "add")
+_NEAR_MS = 5
+
+
+class Decisions:
+    """Looks at every decision in the moment in which it is committed."""
+
+    def __init__(
+        self,
+        books: Books,
+        venue: Venue,
+        redis: MemoryRedis,
+        keys: Keys,
+        settings: Settings,
+        claims: Claims,
+        clock_of: Callable[[str], SteppedClock],
+        may_open: Callable[[str], bool],
+        on_grant: Callable[[Grant], None],
+        on_decided: Callable[[str], None],
+    ) -> None:
+        """`may_open`: whether the symbol was allowed to be opened lately."""
+        self.count = 0
+        self.allowed = 0
+        #: Redis's clock when it last came up as another run; 0: never.
+        self.redis_changed_ms = 0
+        self._books = books
+        self._venue = venue
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._claims = claims
+        self._clock_of = clock_of
+        self._may_open = may_open
+        self._on_grant = on_grant
+        self._on_decided = on_decided
+
+    def committed(self, writer: str, commit: DecisionCommit, verdict: object) -> None:
+        """A decision was offered to Redis, which gave that verdict."""
+        if not isinstance(verdict, Committed):
+            return
+        self.count += 1
+        plan_id = commit.plan_id
+        kept = self._books.kept
+        audit = dict(zip(commit.audit_fields[::2], commit.audit_fields[1::2], strict=True))
+        allow, reason = audit["allow"] == "true", audit["reason"]
+        self._books.reasons[reason] = self._books.reasons.get(reason, 0) + 1
+        require(plan_id not in kept.decided, "b", f"{plan_id} was decided twice, now {reason}")
+        kept.decided[plan_id] = allow
+        if allow:
+            # One that Redis has lost, plan and all, is new to it when it is published again.
+            again = plan_id in self._books.ever_allowed and plan_id not in self._books.lost
+            require(not again, "b", f"{plan_id} was allowed twice")
+            self._books.ever_allowed.add(plan_id)
+            self.allowed += 1
+            self._judge_allow(writer, commit, reason, audit["record"].encode())
+        self._on_decided(plan_id)
+
+    def _judge_allow(self, writer: str, commit: DecisionCommit, reason: str, record: bytes) -> None:
+        plan_id, symbol = commit.plan_id, commit.symbol
+        audit = read_audit(record)
+        decision, case = recorded_decision(audit), audit.case
+        require(case is not None and case.snapshot is not None, "e", f"{plan_id} allowed without a snapshot")
+        assert case is not None and case.snapshot is not None
+        hold = self._redis.kind(self._keys.hold(symbol)) != "none"
+        bypass = reason == Reason.RECONCILE_CLOSE_BYPASS
+        require(hold is bypass, "e", f"{plan_id} on {symbol}: {reason} while hold is {hold}")
+        self._judge_age(commit, reason)
+        published = self._books.published[plan_id]
+        require(
+            published.wants and not published.expired and not published.malformed,
+            "e",
+            f"{plan_id} allowed as {reason}: {published.fields}",
+        )
+        require(plan_id not in self._books.kept.settled, "e", f"{plan_id} allowed after its result")
+        if decision.kind in _OPENS:
+            require(self._may_open(symbol), "e", f"{plan_id} opens {symbol} outside the allowlist")
+        leg: PositionSide = decision.leg.value
+        amount = sum((row.amount for row in case.snapshot.legs if row.leg is decision.leg), ZERO)
+        seen_ms = self._judge_snapshot(writer, symbol, leg, amount, case, plan_id)
+        if reason == Reason.NO_QUANTITY_CHANGE:
+            require(decision.quantity == ZERO, "e", f"{plan_id} changes no quantity, and allows some")
+            return
+        grant = Grant(
+            plan_id,
+            symbol,
+            leg,
+            decision.kind.value,
+            decision.order_side or "",
+            decision.quantity if decision.kind == "close" else case.plan.quantity or ZERO,
+            ZERO,
+            bypass,
+        )
+        grant.left = grant.quantity
+        self._books.grants[plan_id] = grant
+        if grant.kind == "close":
+            self._judge_close(grant, amount, seen_ms)
+        self._on_grant(grant)
+
+    def _judge_age(self, commit: DecisionCommit, reason: str) -> None:
+        now_ms, entry_ms = self._redis.now_ms(), int(commit.entry_id.partition("-")[0])
+        age_ms = now_ms - entry_ms
+        limit_ms = self._settings.plan_max_age_sec * 1000
+        require(age_ms <= limit_ms, "e", f"{commit.plan_id} allowed {age_ms} ms after it was published")
+        changed_ms = self.redis_changed_ms
+        require(entry_ms >= changed_ms, "e", f"{commit.plan_id} allowed, and older than the run of Redis")
+        if reason == Reason.OPEN_PERMIT_GRANTED and changed_ms:
+            since_ms = now_ms - changed_ms
+            require(
+                since_ms >= self._settings.permit_ttl_sec * 1000,
+                "e",
+                f"{commit.plan_id} opens {since_ms} ms after Redis came up as another run",
+            )
+
+    def _judge_snapshot(
+        self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, case: Case, plan_id: str
+    ) -> list[int]:
+        """What it rests on was true when it says, and that was not long ago; when that may be (true ms)."""
+        assert case.snapshot is not None
+        clock, now_ms = self._clock_of(writer), true_ms()
+        shown_ms = case.snapshot.ts_epoch_ms
+        self._claims.check(clock, symbol, leg, amount, shown_ms, f"the book, for {plan_id}")
+        seen_ms = [shown_ms - offset for offset in clock.offsets_since(now_ms - 75_000)]
+        age_ms = now_ms - max(seen_ms)
+        limit_ms = self._settings.stale_threshold_sec * 1000 + ROUNDING_MS
+        require(age_ms <= limit_ms, "e", f"{plan_id} rests on a snapshot {age_ms} ms old")
+        return seen_ms
+
+    def _judge_close(self, grant: Grant, granted_against: Decimal, seen_ms: list[int]) -> None:
+        """All that may still be closed is no more than the position that it was granted against.
+
+        Less what our own orders have closed of that since; what others did to it is no fault of the grant.
+        """
+        side = "SELL" if granted_against > 0 else "BUY"
+        require(grant.order_side == side, "c", f"{grant} would open against {granted_against}")
+        step = self._venue.symbol(grant.symbol).step_size
+        require(grant.quantity > 0 and grant.quantity % step == 0, "c", f"{grant}: no multiple of {step}")
+        most = max(self._closable(grant, granted_against, each_ms) for each_ms in seen_ms)
+        tolerance = abs(granted_against) * self._settings.qty_tolerance_pct / 100
+        live = self._books.live_closes(grant.symbol, grant.leg)
+        alive = [each for each in live if self._may_still_execute(each)]
+        total = sum((each.left for each in alive), ZERO)
+        require(
+            total <= most + tolerance,
+            "c",
+            f"{grant.symbol} {grant.leg}: {total} may be closed of {most}, granted against {granted_against}:"
+            f" {[(each.plan_id, str(each.left), each.taken) for each in alive]}",
+        )
+
+    def _closable(self, grant: Grant, granted_against: Decimal, seen_ms: int) -> Decimal:
+        """What our own orders have left since then of a position that was `granted_against`."""
+        changes = self._venue.changes_since(grant.symbol, grant.leg, seen_ms - _NEAR_MS)
+        ours = [(change.at_ms, change.delta) for change in changes if self._is_known(change)]
+        # Near the moment of the snapshot a change may be on either side of it.
+        near = [delta for at_ms, delta in ours if at_ms <= seen_ms + _NEAR_MS]
+        left = granted_against + sum((delta for at_ms, delta in ours if at_ms > seen_ms + _NEAR_MS), ZERO)
+        most = abs(left)
+        for delta in reversed(near):
+            left += delta
+            most = max(most, abs(left))
+        return most
+
+    def _is_known(self, change: Change) -> bool:
+        return change.own and self._books.speaks_of(str(change.order_id))
+
+    def _may_still_execute(self, grant: Grant) -> bool:
+        return grant.taken or self._redis.get(self._keys.permit(grant.plan_id)) is not None

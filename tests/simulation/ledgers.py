@@ -1,0 +1,130 @@
+"""Invariant (d): a ledger is what was adopted, and every distinct fill of ours that was reported, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from brain.adoption import decode_adopted
+from brain.booking import decode_memory
+from brain.position import Leg
+from simulator.history import PositionSide
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.records import Adoption, ResultCommit
+from tests.simulation.books import Books
+from tests.simulation.venue import ZERO, Venue
+from tests.simulation.verdicts import require
+
+_FIELDS: dict[PositionSide, bytes] = {"BOTH": b"last_known_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
+
+
+class Ledgers:
+    """Looks at every ledger in the moment in which it is written."""
+
+    def __init__(self, books: Books, venue: Venue, redis: MemoryRedis, keys: Keys) -> None:
+        self.count = 0
+        self.buried: list[str] = []
+        self._books = books
+        self._venue = venue
+        self._redis = redis
+        self._keys = keys
+
+    def amount(self, symbol: str, leg: PositionSide) -> Decimal | None:
+        """What the ledger says; None without one."""
+        text = self._redis.hgetall(self._keys.ledger(symbol)).get(_FIELDS[leg])
+        return None if text is None else Decimal(text.decode())
+
+    def adopted(self, adoptions: Sequence[Adoption], created: Sequence[str]) -> None:
+        """Ledgers have been created."""
+        for adoption in adoptions:
+            if adoption.symbol in created:
+                for leg in self._venue.legs_of(adoption.symbol):
+                    amount = self.amount(adoption.symbol, leg)
+                    require(amount is not None, "d", f"{adoption.symbol} {leg}: adopted without an amount")
+                    self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
+
+    def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
+        """A result's booking was offered to Redis."""
+        if booked_ms is None:
+            return
+        self.count += 1
+        kept = self._books.kept
+        kept.settled.add(commit.plan_id)
+        if commit.dead_fields:
+            kept.dead.add(commit.entry_id)
+            if commit.entry_id not in self._books.bad_results and commit.plan_id not in self._books.lost:
+                fields = dict(zip(commit.dead_fields[::2], commit.dead_fields[1::2], strict=True))
+                self.buried.append(f"{commit.entry_id}: {fields.get('error')}")
+        for write in commit.orders:
+            order = self._books.orders.get(write.order_id)
+            if order is None:
+                continue
+            told = kept.told.get(commit.entry_id)
+            require(told is not None, "d", f"{commit.entry_id} books what was never published")
+            assert told is not None
+            cumulative = max(told.cumulative, kept.booked.get(write.order_id, ZERO))
+            remembered = decode_memory(write.after).cumulative
+            require(
+                remembered == cumulative,
+                "d",
+                f"order {write.order_id}: {remembered} remembered of {cumulative}",
+            )
+            growth = cumulative - max(
+                kept.booked.get(write.order_id, ZERO),
+                self._contained(order.symbol, order.leg, write.order_id),
+            )
+            kept.booked[write.order_id] = cumulative
+            grant = self._books.grants.get(order.plan_id)
+            removes = grant is not None and grant.reconcile and order.plan_id not in self._books.lost
+            if growth > 0 and not removes:
+                signed = growth if order.side == "BUY" else -growth
+                kept.ledger[order.symbol, order.leg] = (
+                    kept.ledger.get((order.symbol, order.leg), ZERO) + signed
+                )
+        if commit.symbol:
+            self.compare(commit.symbol)
+            self._judge_open_permit(commit)
+
+    def _judge_open_permit(self, commit: ResultCommit) -> None:
+        """It ends with its order, and before that covers what may still be executed."""
+        stored = self._redis.hgetall(self._keys.open_permits(commit.symbol)).get(
+            f"p:{commit.plan_id}".encode()
+        )
+        told = self._books.kept.told.get(commit.entry_id)
+        ended = told.final if told is not None else commit.entry_id in self._books.given_up
+        if ended and commit.entry_id not in self._books.kept.dead:
+            require(stored is None, "c", f"{commit.plan_id} is over, and still reserved: {stored!r}")
+
+    def compare(self, symbol: str) -> None:
+        """Raises ViolationError unless the symbol's ledger is what it must be."""
+        for leg in self._venue.legs_of(symbol) if symbol in self._venue.untold else ():
+            expected, amount = self._books.kept.ledger.get((symbol, leg)), self.amount(symbol, leg)
+            if expected is not None and amount is not None:
+                require(amount == expected, "d", f"{symbol} {leg}: the ledger is {amount}, not {expected}")
+
+    def all_is_booked(self) -> None:
+        """Raises ViolationError unless every published result has been taken in."""
+        most: dict[str, Decimal] = {}
+        for entry_id, told in self._books.kept.told.items():
+            if entry_id not in self._books.kept.dead:
+                most[told.order_id] = max(most.get(told.order_id, ZERO), told.cumulative)
+        for order_id, cumulative in most.items():
+            booked = self._books.kept.booked.get(order_id, ZERO)
+            require(booked == cumulative, "d", f"order {order_id}: {booked} of {cumulative} is booked")
+
+    def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
+        """How much of an order an adopted ledger holds already."""
+        text = self._redis.hgetall(self._keys.ledger(symbol)).get(b"adopted_exchange_ms")
+        adopted = decode_adopted(None if text is None else text.decode())
+        if adopted is None:
+            return ZERO
+        until_ms = adopted.changed_ms_of(Leg(leg))
+        return sum(
+            (
+                abs(change.delta)
+                for change in self._venue.changes[symbol, leg]
+                if str(change.order_id) == order_id and change.transaction_ms <= until_ms
+            ),
+            ZERO,
+        )

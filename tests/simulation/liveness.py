@@ -1,0 +1,111 @@
+"""Invariants (f) and (g): once nothing is broken all is fresh, ready and deciding; and nothing has leaked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.simulation.clocks import true_ms
+from tests.simulation.verdicts import ViolationError, require
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+_DECIDED_WITHIN_SEC = 1.2
+_FEWEST_TASKS_SPARE = 40
+
+
+class Liveness:
+    """Asked at moments when everything has had its time to come right."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._most_tasks = 0
+
+    async def all_is_well(self) -> None:
+        """Raises ViolationError unless one process is ready, every snapshot fresh, and plans are decided."""
+        world = self._world
+        told = {name: await process.readiness() for name, process in world.processes.items()}
+        holders = [name for name, why_not in told.items() if not why_not]
+        require(len(holders) == 1, "f", f"ready: {holders}; {told}")
+        holder = world.processes[holders[0]]
+        for symbol in world.scene.symbols:
+            self._judge_snapshot(symbol, holder)
+        await self._judge_deciding()
+
+    def _judge_snapshot(self, symbol: str, holder: Process) -> None:
+        world = self._world
+        stored = world.redis.hgetall(world.keys.snapshot(symbol))
+        require(stored, "f", f"{symbol} has no snapshot")
+        age_sec = (true_ms() - (int(stored[b"ts_epoch_ms"]) - holder.clock.offset_ms)) / 1000
+        limit_sec = world.settings.stale_threshold_sec
+        require(age_sec <= limit_sec, "f", f"{symbol}: the snapshot is {age_sec:.1f} s old")
+
+    async def _judge_deciding(self) -> None:
+        """A stop-loss update of every symbol: it reserves nothing, and is answered all the same."""
+        world, neighbours = self._world, self._world.neighbours
+        plans = []
+        for symbol in world.scene.symbols:
+            fields = neighbours.stop_loss_update(symbol)
+            plan = neighbours.new_plan(symbol, fields)
+            neighbours.publish(plan)
+            plans.append(plan)
+        await trio.sleep(_DECIDED_WITHIN_SEC)
+        late = [plan.plan_id for plan in plans if plan.plan_id not in world.books.kept.decided]
+        require(not late, "f", f"not decided within {_DECIDED_WITHIN_SEC} s: {late}")
+
+    def all_is_settled(self) -> None:
+        """Raises ViolationError unless all that was published was answered or booked, with nothing left."""
+        world = self._world
+        require(not (pending := world.pending()), "f", f"still pending: {pending[:5]}")
+        undecided = self._undecided()
+        require(not undecided, "b", f"no decision: {undecided[:5]}")
+        world.ledgers.all_is_booked()
+        for symbol in world.scene.symbols:
+            world.ledgers.compare(symbol)
+        require(not world.ledgers.buried, "d", f"good results were set aside: {world.ledgers.buried[:3]}")
+        self._judge_leaks()
+
+    def _undecided(self) -> list[str]:
+        world = self._world
+        stream = world.redis.keyspace.stream(world.keys.plans)
+        if stream is None:
+            raise ViolationError("b", "the stream of plans is gone")
+        decided = world.books.kept.decided
+        return [
+            f"{plan_id} ({entry_id})"
+            for entry_id, plan_id in world.books.plan_of_entry.items()
+            if plan_id not in decided
+            and world.books.published[plan_id].wants
+            and world.in_stream(world.keys.plans, entry_id)
+        ]
+
+    def _judge_leaks(self) -> None:
+        world = self._world
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        if not self._most_tasks:
+            self._most_tasks = tasks + _FEWEST_TASKS_SPARE
+        require(tasks <= self._most_tasks, "g", f"{tasks} tasks, {self._most_tasks} at most expected")
+        for process in world.processes.values():
+            # A standby books nothing, so what it was told of fills waits, in a channel of bounded size.
+            if process.flows is None or not _holds_lease(process):
+                continue
+            for channel in process.flows.all():
+                if channel.name.startswith(("shard_", "on_demand_", "changes", "fills", "metrics")):
+                    require(
+                        channel.depth <= 64, "g", f"{process.name}: {channel.depth} wait in {channel.name}"
+                    )
+        now_ms = world.redis.now_ms()
+        for symbol in world.scene.symbols:
+            for name, value in world.redis.hgetall(world.keys.open_permits(symbol)).items():
+                if name.startswith(b"p:"):
+                    plan_id, expires_ms = name[2:].decode(), int(value.rpartition(b"|")[2])
+                    overdue = expires_ms < now_ms - 3_600_000
+                    require(not overdue, "g", f"{plan_id}: its open permit expired an hour ago")
+
+
+def _holds_lease(process: Process) -> bool:
+    lease = process.flows.lease.value if process.flows is not None else None
+    return lease is not None and lease.fence is not None

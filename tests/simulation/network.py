@@ -1,0 +1,155 @@
+"""What lies between one process and the exchange: requests, streams, and everything that befalls them.
+
+Production code speaks over it unchanged: `BinanceRest` over an httpx transport that asks `RestApi`, the
+streams' connections over a WebSocket of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import cast
+
+import httpx
+import trio
+from trio_websocket import ConnectionClosed
+
+from clock import Clock
+from exchange.errors import ExchangeUnavailable
+from exchange.market_stream import MarketStreamConnection
+from exchange.user_stream_connection import UserStreamConnection
+from exchange.websocket import OpenWebSocket
+from simulator import RestApi, RestRequest
+from simulator.faults import FaultDice
+from simulator.market_answers import mark_price_frames
+from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
+from tests.simulation.venue import Venue
+
+_NOT_JSON = b"<html><body>Bad Gateway</body></html>"
+_TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
+
+
+class Reach:
+    """Whether a process reaches anybody. While it is cut off, what it sends waits, and so do the answers."""
+
+    def __init__(self) -> None:
+        self._back = trio.Event()
+        self._back.set()
+        self.cut_off = False
+
+    def cut(self) -> None:
+        """From now on nothing passes."""
+        self.cut_off = True
+        self._back = trio.Event()
+
+    def mend(self) -> None:
+        """What waited goes on."""
+        self.cut_off = False
+        self._back.set()
+
+    async def __call__(self) -> None:
+        if self.cut_off:
+            await self._back.wait()
+
+
+class RestNetwork(httpx.AsyncBaseTransport):
+    """Carries one process's requests to the exchange and the answers back."""
+
+    def __init__(self, venue: Venue, reach: Reach, rng: Random) -> None:
+        self._venue = venue
+        self._api = RestApi(venue)
+        self._reach = reach
+        self._dice = FaultDice(venue.faults, rng)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait, fail where it was told to, else answer."""
+        path = request.url.path
+        fault = self._dice.rest_fault(path)
+        before_ms, after_ms = self._dice.rest_latency_ms()
+        await self._reach()
+        await trio.sleep(before_ms / 1000)
+        if fault in _TRANSPORT_FAULTS and self._venue.faults.fail_before_effect:
+            raise httpx.ReadError("the connection was reset")
+        answer = self._api.answer(
+            RestRequest(
+                method=request.method,
+                path=path,
+                query=request.url.query.decode(),
+                api_key=request.headers.get("x-mbx-apikey"),
+            ),
+            fault,
+        )
+        await trio.sleep(after_ms / 1000)
+        await self._reach()
+        if fault == "hang":
+            await trio.sleep_forever()
+        if fault in ("reset", "truncated"):
+            raise httpx.RemoteProtocolError("the answer broke off")
+        body = _NOT_JSON if fault == "not_json" else answer.body
+        return httpx.Response(answer.status, headers=answer.headers, content=body)
+
+
+class _Opened:
+    """A WebSocket of memory in the place of `OpenWebSocket`."""
+
+    def __init__(self, name: str, websocket: object, hang_up: Callable[[], None]) -> None:
+        self.websocket = websocket
+        self._name = name
+        self._hang_up = hang_up
+
+    async def aclose(self) -> None:
+        self._hang_up()
+        await trio.lowlevel.checkpoint()
+
+    def closed(self, closed: ConnectionClosed) -> ExchangeUnavailable:
+        return ExchangeUnavailable(f"{self._name}: closed")
+
+
+class PrivateConnector:
+    """The `StreamConnector` of one process."""
+
+    def __init__(self, streams: PrivateStreams, reach: Reach, clock: Clock) -> None:
+        self._streams = streams
+        self._reach = reach
+        self._clock = clock
+
+    async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
+        """A connection that stands; see `exchange.protocol.StreamConnector`."""
+        try:
+            with trio.fail_after(5):
+                await self._reach()
+                websocket: WebSocket = await nursery.start(self._streams.serve, listen_key, self._reach)
+        except trio.TooSlowError:
+            raise ExchangeUnavailable("private stream: no connection within 5 s") from None
+        except StreamRefusedError:
+            raise ExchangeUnavailable("private stream: refused") from None
+        opened = _Opened("private stream", websocket, websocket.hang_up)
+        return UserStreamConnection(cast("OpenWebSocket", opened), self._clock)
+
+
+class _MarkFrames:
+    """What a WebSocket of mark prices would say, at long intervals: nothing here hangs on them."""
+
+    def __init__(self, venue: Venue, interval_sec: float) -> None:
+        self._venue = venue
+        self._interval_sec = interval_sec
+
+    async def get_message(self) -> bytes:
+        await trio.sleep(self._interval_sec)
+        return mark_price_frames(self._venue)[0]
+
+
+class MarkConnector:
+    """The `MarkPriceConnector` of one process."""
+
+    def __init__(self, venue: Venue, interval_sec: float, clock: Clock) -> None:
+        self._venue = venue
+        self._interval_sec = interval_sec
+        self._clock = clock
+
+    async def connect(self, nursery: trio.Nursery) -> MarketStreamConnection:
+        """A connection that stands."""
+        await trio.lowlevel.checkpoint()
+        frames = _MarkFrames(self._venue, self._interval_sec)
+        opened = _Opened("market stream", frames, lambda: None)
+        return MarketStreamConnection(cast("OpenWebSocket", opened), self._clock)

@@ -1,0 +1,280 @@
+"""One process of the service: the production wiring over a world of memory, its life, death and rebirth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from random import Random
+from typing import ClassVar
+from unittest.mock import patch
+
+import httpx
+import msgspec
+import trio
+from starlette.types import ASGIApp
+from structlog.typing import FilteringBoundLogger
+
+import supervisor
+from actors.service_log import report_supervision
+from channels import DropOldest, Flows, MetricEvent
+from exchange.rest import BinanceRest
+from exchange.server_time import ServerTime
+from exchange.weight_budget import WeightBudget
+from settings import Loaded
+from store.errors import StoreError
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from supervision import (
+    ChildCrashed,
+    ChildSpec,
+    ChildStarted,
+    Heartbeat,
+    RestartIntensityExceeded,
+    SupervisionEvent,
+    SupervisorSpec,
+    Tree,
+)
+from tests.simulation.clocks import HostClock
+from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
+from tests.simulation.store import Judge, SabotageError, WatchedStore
+from tests.simulation.streams import PrivateStreams
+from tests.simulation.venue import Venue
+
+#: From the end of a process to its next start, as systemd has it here.
+_RESTART_SEC = 1.0
+_STOP_SEC = 4.5
+#: What is done again and again, whether or not there is anything to do, costs most of a quiet hour: so it is
+#: done less often here. No guarantee hangs on how often.
+_UNHURRIED_SEC = {
+    "actors.lease_holder.RENEWAL_SEC": 0.9,
+    "actors.lease_holder.STANDBY_LOOK_SEC": 0.5,
+    "actors.permit_evaluator._SWEEP_SEC": 4.0,
+    "actors.permit_evaluator._BLOCK_MS": 6_000,
+    "actors.ledger_writer._SWEEP_SEC": 4.0,
+    "actors.ledger_writer._BLOCK_MS": 6_000,
+    "actors.fill_watch._SWEEP_SEC": 4.0,
+    "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
+    "store.memory_store.LONGEST_BLOCK_MS": 6_000,
+}
+
+
+class _NoSockets:
+    """In the place of the HTTP server: keeps the application, so that it can be asked in process."""
+
+    served: ClassVar[list[tuple[object, ASGIApp]]] = []
+
+    def __init__(self, app: ASGIApp, *, logger: object) -> None:
+        self._entry = logger, app
+
+    async def serve(self, _: object) -> None:
+        self.served.append(self._entry)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.served.remove(self._entry)
+
+
+async def _no_listeners(_bind: str, _port: int) -> list[trio.SocketListener]:
+    await trio.lowlevel.checkpoint()
+    return []
+
+
+@contextmanager
+def without_sockets() -> Iterator[None]:
+    """The metrics actor as it is, except that nobody can connect to it; and less haste."""
+    with ExitStack() as stack:
+        stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
+        stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
+        stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
+        for name, seconds in _UNHURRIED_SEC.items():
+            stack.enter_context(patch(name, seconds))
+        yield
+
+
+class Sabotage:
+    """Raises inside the running incarnation of an actor, at whatever it awaits."""
+
+    def __init__(self) -> None:
+        self._triggers: dict[str, trio.Event] = {}
+
+    def actors(self) -> list[str]:
+        """Those that run, or have run, in the order of their first start."""
+        return list(self._triggers)
+
+    def strike(self, name: str) -> None:
+        """Let the actor fail now."""
+        if name in self._triggers:
+            self._triggers[name].set()
+
+    def rigged(self, spec: SupervisorSpec) -> SupervisorSpec:
+        """The same tree, each of its actors beside a trigger."""
+        children = tuple(
+            self.rigged(child) if isinstance(child, SupervisorSpec) else self._rigged_child(child)
+            for child in spec.children
+        )
+        return msgspec.structs.replace(spec, children=children)
+
+    def _rigged_child(self, child: ChildSpec) -> ChildSpec:
+        async def start(heartbeat: Heartbeat) -> None:
+            trigger = self._triggers[child.name] = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_raise_when, trigger)
+                await child.start(heartbeat)
+                nursery.cancel_scope.cancel()
+
+        return msgspec.structs.replace(child, start=start)
+
+
+async def _raise_when(trigger: trio.Event) -> None:
+    await trigger.wait()
+    raise SabotageError("struck")
+
+
+class Process:
+    """One instance on a host of its own. `life` runs it again whenever it ends, as systemd does."""
+
+    def __init__(
+        self,
+        name: str,
+        loaded: Loaded,
+        *,
+        seed: str,
+        venue: Venue,
+        streams: PrivateStreams,
+        redis: MemoryRedis,
+        keys: Keys,
+        judge: Judge,
+        mark_interval_sec: float | None,
+        log: FilteringBoundLogger,
+        note: Callable[[str], None],
+        on_failure: Callable[[str, Exception], None],
+    ) -> None:
+        """`on_failure` is told of every failure of an actor."""
+        self.name = name
+        self.clock = HostClock()
+        self.reach = Reach()
+        self.starts = 0
+        self.escalations = 0
+        self.flows: Flows | None = None
+        self.store: WatchedStore | None = None
+        self.sabotage = Sabotage()
+        self.tree: Tree | None = None
+        self._loaded = loaded
+        self._seed = seed
+        self._venue = venue
+        self._streams = streams
+        self._redis = redis
+        self._keys = keys
+        self._judge = judge
+        self._mark_interval_sec = mark_interval_sec
+        self._log = log
+        self._note = note
+        self._on_failure = on_failure
+        self._scope = trio.CancelScope()
+        self._down_sec = _RESTART_SEC
+
+    async def life(self) -> None:
+        """Start, and start again after every end, until cancelled."""
+        while True:
+            self.starts += 1
+            self._note(f"{self.name} starts")
+            self._down_sec = _RESTART_SEC
+            try:
+                with trio.CancelScope() as self._scope:
+                    await self._run()
+            except* RestartIntensityExceeded:
+                self.escalations += 1
+            self.flows = self.store = self.tree = None
+            self._note(f"{self.name} ended")
+            await trio.sleep(self._down_sec)
+
+    def kill(self, down_sec: float) -> None:
+        """SIGKILL: everything stops where it is."""
+        self._down_sec = down_sec
+        self._scope.cancel()
+
+    def terminate(self, down_sec: float) -> None:
+        """SIGTERM."""
+        self._down_sec = down_sec
+        if self.tree is not None:
+            self.tree.stop()
+            self._scope.deadline = trio.current_time() + _STOP_SEC
+
+    async def readiness(self) -> str:
+        """What `/readyz` says now: empty when ready, else why not."""
+        app = next((app for logger, app in _NoSockets.served if logger is self._log), None)
+        if app is None:
+            return "not running"
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            response = await client.get("http://in.process/readyz")
+        return "" if response.status_code == 200 else response.text
+
+    async def _run(self) -> None:
+        rng = Random(f"{self._seed}:{self.name}:{self.starts}")
+        settings = self._loaded.settings
+        credentials = settings.require_credentials()
+        flows = Flows(settings.shards)
+        server_time = ServerTime()
+        budget = WeightBudget(
+            self.clock,
+            settings.weight_budget_per_min,
+            exchange_ms=server_time.exchange_ms,
+            on_ban=flows.bans.send,
+        )
+        self.store = WatchedStore(
+            self._redis, self._keys, self.name, judge=self._judge, reach=self.reach, rng=Random(rng.random())
+        )
+        async with BinanceRest(
+            settings.binance_rest_url,
+            credentials.api_key.reveal(),
+            credentials.api_secret.reveal(),
+            clock=self.clock,
+            budget=budget,
+            server_time=server_time,
+            metrics=flows.metrics,
+            rng=Random(rng.random()),
+            network=RestNetwork(self._venue, self.reach, Random(rng.random())),
+        ) as rest:
+            service = supervisor.Service(
+                self._loaded,
+                flows,
+                store=self.store,
+                exchange=rest,
+                orders=rest,
+                connector=PrivateConnector(self._streams, self.reach, self.clock),
+                mark_prices=None
+                if self._mark_interval_sec is None
+                else MarkConnector(self._venue, self._mark_interval_sec, self.clock),
+                budget=budget,
+                clock=self.clock,
+                rng=Random(rng.random()),
+                log=self._log,
+            )
+            self.sabotage = Sabotage()
+            service.tree = Tree(
+                self.sabotage.rigged(service.spec),
+                rng=Random(rng.random()),
+                on_event=partial(self._told, flows.metrics),
+            )
+            self.flows, self.tree = flows, service.tree
+            await service.tree.run()
+            await self._release_lease(flows, self.store)
+
+    def _told(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
+        report_supervision(metrics, self._log, event)
+        match event:
+            case ChildCrashed():
+                self._note(f"{self.name} {event.name} failed: {event.exception_type}")
+                self._on_failure(f"{self.name}: {event.name}", event.failure)
+            case ChildStarted(restart_number=number) if number:
+                self._note(f"{self.name} {event.name} restarted")
+
+    async def _release_lease(self, flows: Flows, store: WatchedStore) -> None:
+        lease = flows.lease.value
+        if lease is not None and lease.fence is not None:
+            with trio.move_on_after(0.5):
+                try:
+                    await store.release_lease(lease.fence)
+                except (StoreError, SabotageError):
+                    self._note(f"{self.name}: the lease was not released")

@@ -1,0 +1,58 @@
+"""What a seed makes of the world before anything happens in it."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+import settings
+from settings import Loaded
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """One seed's account, settings and distances. Milliseconds for the exchange, seconds elsewhere."""
+
+    seed: str
+    symbols: tuple[str, ...]
+    hedge_mode: bool
+    standby: bool
+    rest_ms: float
+    rest_jitter_ms: float
+    push_sec: float
+    mark_interval_sec: float | None
+    environment: dict[str, str]
+
+    def loaded(self, instance: str) -> Loaded:
+        """The settings of one process."""
+        return settings.load({**self.environment, "P33_INSTANCE": instance})
+
+
+def scene_of(seed: str) -> Scene:
+    """Drawn from the seed alone."""
+    rng = Random(f"{seed}:scene")
+    symbols = tuple(rng.sample(SYMBOLS, rng.choice((3, 4, 5))))
+    return Scene(
+        seed=seed,
+        symbols=symbols,
+        hedge_mode=rng.random() < 0.3,
+        standby=rng.random() < 0.35,
+        rest_ms=rng.choice((20.0, 100.0, 300.0)),
+        rest_jitter_ms=rng.choice((0.0, 15.0)),
+        push_sec=rng.choice((0.001, 0.01, 0.04)),
+        mark_interval_sec=rng.choice((None, 15.0, 30.0)),
+        environment={
+            "BINANCE_API_KEY": "simulator-api-key",
+            "BINANCE_API_SECRET": "simulator-api-secret",
+            "BINANCE_REST_URL": "http://127.0.0.1:1",
+            "BINANCE_WS_URL": "ws://127.0.0.1:1",
+            "P33_SHARDS": str(rng.choice((1, 1, 2))),
+            "P33_STREAM_PROOF_SEC": rng.choice(("2", "3")),
+            "P33_COOLDOWN_SEC": rng.choice(("0", "0.5", "3", "15")),
+            "P33_PERMIT_TTL": rng.choice(("8", "20", "60")),
+            "P33_ALLOWLIST_REFRESH_S": "15",
+            "P33_ONDEMAND_SNAPSHOT": rng.choice(("true", "true", "false")),
+        },
+    )

@@ -1,0 +1,109 @@
+"""Many seeds at once, and what is left of a failing one's faults when the needless are taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tests.simulation.faults import ROUND_SEC, draw_faults
+from tests.simulation.simulation import Outcome, simulate
+
+_MOST_TRIES = 24
+
+
+@dataclass
+class Found:
+    """What a search came to. `needless`: by failing seed, the faults without which it fails all the same."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: list[Outcome] = field(default_factory=list)
+    needless: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def search(
+    first: int,
+    hours: float,
+    *,
+    workers: int,
+    stop_at_first: bool = True,
+    shrinks: bool = True,
+    quiet: bool = False,
+) -> Found:
+    """Run seeds from `first` on until so many virtual hours have passed, or one fails."""
+    found = Found()
+    seeds = iter(range(first, first + max(1, round(hours))))
+    with (
+        _bar(quiet) as progress,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=25) as pool,
+    ):
+        task = progress.add_task("simulating", total=hours)
+        running: dict[Future[Outcome], int] = {}
+        for seed in _first(seeds, workers):
+            running[pool.submit(simulate, str(seed))] = seed
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                del running[future]
+                outcome = future.result()
+                found.outcomes.append(outcome)
+                progress.advance(task, outcome.hours)
+                if outcome.violation is not None:
+                    found.failures.append(outcome)
+            if not (found.failures and stop_at_first):
+                for seed in _first(seeds, workers - len(running)):
+                    running[pool.submit(simulate, str(seed))] = seed
+    if shrinks:
+        for outcome in found.failures[:1]:
+            found.needless[outcome.seed] = tuple(shrink(outcome))
+    return found
+
+
+def shrink(failing: Outcome) -> list[int]:
+    """The numbers of the faults that need not be there for the same invariant to break. Bounded."""
+    rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
+    faults = draw_faults(failing.seed, failing.rounds)
+    kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
+    tries, size = 0, max(1, len(kept) // 2)
+    while size and tries < _MOST_TRIES:
+        for start in range(0, len(kept), size):
+            tries += 1
+            fewer = kept[:start] + kept[start + size :]
+            again = simulate(failing.seed, rounds, [faults[number] for number in fewer])
+            if again.invariant == failing.invariant:
+                kept = fewer
+                break
+            if tries >= _MOST_TRIES:
+                break
+        else:
+            size //= 2
+    return [number for number in range(len(faults)) if number not in kept]
+
+
+def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
+    """What to type to see it again."""
+    command = f"python -m tests.simulation --seed {outcome.seed} --rounds {outcome.rounds}"
+    if not needless:
+        return command
+    needed = [number for number in range(outcome.faults) if number not in needless]
+    return f"{command} --faults {','.join(map(str, needed)) or 'none'}"
+
+
+def _first(seeds: Iterator[int], count: int) -> list[int]:
+    return [seed for _, seed in zip(range(count), seeds, strict=False)]
+
+
+def _bar(quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f} of {task.total:.0f} virtual hours"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )

@@ -1,0 +1,153 @@
+"""One seed, from its first second to its last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+import trio
+
+from simulator import outside
+from tests.simulation import deterministic_trio
+from tests.simulation.faults import (
+    CALM_SEC,
+    FAULTY_SEC,
+    FIRST_ROUND_SEC,
+    ROUND_SEC,
+    SETTLED_SEC,
+    Fault,
+    draw_faults,
+)
+from tests.simulation.liveness import Liveness
+from tests.simulation.process import without_sockets
+from tests.simulation.scene import scene_of
+from tests.simulation.striking import Striker
+from tests.simulation.trace import Trace
+from tests.simulation.verdicts import ViolationError
+from tests.simulation.world import World
+
+_STORY_LINES = 160
+ROUNDS_PER_HOUR = 2
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a run. `violation` is None when everything held."""
+
+    seed: str
+    rounds: int
+    hours: float
+    cpu_sec: float
+    steps: int
+    digest: str
+    faults: int
+    invariant: str | None = None
+    violation: str | None = None
+    at_sec: float = 0.0
+    story: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+
+
+def simulate(
+    seed: str,
+    rounds: int = ROUNDS_PER_HOUR,
+    faults: Sequence[Fault] | None = None,
+    *,
+    log_to_trace: bool = False,
+    story_lines: int = _STORY_LINES,
+) -> Outcome:
+    """Run a seed for so many rounds of half a virtual hour, with its own faults unless others are given."""
+    faults = draw_faults(seed, rounds) if faults is None else list(faults)
+    trace = Trace()
+    run = _Run(seed, rounds, list(faults), trace, log_to_trace)
+    began_sec = time.process_time()
+    violation: ViolationError | None = None
+    with without_sockets():
+        try:
+            deterministic_trio.run(run.main, seed)
+        except BaseException as error:
+            violation = _violation_in(error)
+            if violation is None:
+                raise
+    return Outcome(
+        seed=seed,
+        rounds=rounds,
+        hours=run.ended_sec / 3600,
+        cpu_sec=time.process_time() - began_sec,
+        steps=trace.steps,
+        digest=trace.digest(),
+        faults=len(faults),
+        invariant=violation.invariant if violation else None,
+        violation=violation.what if violation else None,
+        at_sec=run.ended_sec,
+        story=tuple(trace.last(story_lines)) if violation else (),
+        counts=run.counts,
+    )
+
+
+class _Run:
+    def __init__(self, seed: str, rounds: int, faults: list[Fault], trace: Trace, log_to_trace: bool) -> None:
+        self.ended_sec = 0.0
+        self.counts: dict[str, int] = {}
+        self._seed = seed
+        self._rounds = rounds
+        self._faults = faults
+        self._trace = trace
+        self._log_to_trace = log_to_trace
+
+    async def main(self) -> None:
+        """The whole run. Raises ViolationError, perhaps in a group."""
+        world = World(scene_of(self._seed), self._trace, log_to_trace=self._log_to_trace)
+        liveness = Liveness(world)
+        rng = Random(f"{self._seed}:run")
+        for symbol in world.scene.symbols:
+            if rng.random() < 0.5:
+                leg = world.venue.legs_of(symbol)[0]
+                steps = rng.randint(20, 90)
+                outside.move_position(
+                    world.venue, symbol, delta=steps * world.venue.symbol(symbol).step_size, position_side=leg
+                )
+        striker = Striker(world, self._faults)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(world.streams.run)
+                await world.neighbours.live(nursery)
+                for process in world.processes.values():
+                    nursery.start_soon(process.life)
+                nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
+                nursery.start_soon(striker.strike)
+                nursery.start_soon(_end_when_violated, world)
+                await trio.sleep_until(FIRST_ROUND_SEC)
+                for number in range(self._rounds):
+                    begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
+                    world.neighbours.set_trading(True)
+                    await trio.sleep_until(begin_sec + FAULTY_SEC)
+                    world.neighbours.set_trading(False)
+                    self._trace.note("calm")
+                    await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
+                    await liveness.all_is_well()
+                    await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + SETTLED_SEC)
+                    liveness.all_is_settled()
+                    world.tidy()
+                    deterministic_trio.collect()
+                    await trio.sleep_until(begin_sec + ROUND_SEC)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.ended_sec = trio.current_time()
+            self.counts = world.counts()
+
+
+async def _end_when_violated(world: World) -> None:
+    await world.violated.wait()
+    assert world.violation is not None
+    raise world.violation
+
+
+def _violation_in(error: BaseException) -> ViolationError | None:
+    if isinstance(error, ViolationError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = (_violation_in(each) for each in error.exceptions)
+        return next((violation for violation in found if violation is not None), None)
+    return None

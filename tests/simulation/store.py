@@ -1,0 +1,199 @@
+"""The store of one process: the twin, behind a way that takes time, fails, hangs, and is watched.
+
+Every effect is a step: whoever judges is told of it in the very moment in which Redis holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Protocol, TypeVar
+
+import trio
+
+from store.keys import Keys
+from store.memory.commit_decisions import commit_decisions
+from store.memory.commit_result import commit_result
+from store.memory.ledgers import adopt_ledgers
+from store.memory.memory_redis import MemoryRedis
+from store.memory.snapshots import prove_snapshots, write_snapshots
+from store.memory_store import MemoryStore
+from store.records import (
+    Adoption,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    MarkWrite,
+    ResultCommit,
+    SnapshotWrite,
+)
+from tests.simulation.network import Reach
+
+T = TypeVar("T")
+
+#: Their first argument is a fence, and without the lease they must have no effect.
+FENCED = frozenset(
+    {
+        "recover_plan", "recover_result", "commit_decisions", "acknowledge_plans", "bury_plan",
+        "commit_result", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
+        "prove_snapshots", "write_marks",
+    }
+)  # fmt: skip
+
+
+#: The share of answers that come back without anybody else having his turn.
+_AT_ONCE = 0.7
+
+
+class SabotageError(Exception):
+    """What is raised inside an actor on purpose."""
+
+
+class Judge(Protocol):
+    """Who is told of every effect on Redis, as it happens. Raises AssertionError."""
+
+    def stepped(self, writer: str, method: str, fence: str | None) -> None: ...
+
+    def decided(self, writer: str, decisions: Sequence[DecisionCommit], reply: CommitReply) -> None: ...
+
+    def booked(self, writer: str, commit: ResultCommit, booked_ms: int | None) -> None: ...
+
+    def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None: ...
+
+    def claimed(self, writer: str, fence: str, symbols: Sequence[str]) -> None: ...
+
+
+class WatchedStore(MemoryStore):
+    """The twin as one process sees it."""
+
+    def __init__(
+        self, redis: MemoryRedis, keys: Keys, consumer: str, *, judge: Judge, reach: Reach, rng: Random
+    ) -> None:
+        super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
+        self._judge = judge
+        self._way = reach
+        self._rng = rng
+        self._name = consumer
+        self._fence: str | None = None
+        self._returning = False
+        #: Crossings until one of them raises inside the actor that is on it; 0: none does.
+        self.crash_in = 0
+        #: Crossings until one of them hangs, and for how long; 0: none does.
+        self.hang_in = 0
+        self.hang_sec = 0.0
+        self.slow_sec = 0.0
+
+    async def _cross(self) -> None:
+        await self._way()
+        if self.crash_in:
+            self.crash_in -= 1
+            if not self.crash_in:
+                raise SabotageError("a call of the store")
+        if self.hang_in:
+            self.hang_in -= 1
+            if not self.hang_in:
+                await trio.sleep(self.hang_sec)
+        draw = self._rng.random()
+        returning, self._returning = self._returning, False
+        if returning and draw < _AT_ONCE and not self.slow_sec:
+            return
+        if self.slow_sec:
+            await trio.sleep(draw * self.slow_sec)
+        elif draw < 0.85:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.sleep(0.0005 + (draw - 0.85) * (0.005 if draw < 0.97 else 0.2))
+
+    async def _call(self, method: str, effect: Callable[[], T]) -> T:
+        # Set by the call that brings us here, with nothing awaited in between.
+        fence, self._fence = self._fence, None
+
+        def watched() -> T:
+            answer = effect()
+            self._returning = True
+            self._judge.stepped(self._name, method, fence)
+            return answer
+
+        return await super()._call(method, watched)
+
+    async def _fenced(self, method: str, fence: str, effect: Callable[[], T]) -> T:
+        self._fence = fence
+        return await self._call(method, effect)
+
+    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        self._fence = fence
+        return await super().recover_plan(fence=fence, after=after, idle_ms=idle_ms)
+
+    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+        self._fence = fence
+        return await super().recover_result(fence=fence, after=after, idle_ms=idle_ms)
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        self._fence = fence
+        await super().acknowledge_plans(fence, entry_ids)
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        self._fence = fence
+        await super().bury_plan(fence, entry_id, fields)
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        self._fence = fence
+        await super().renew_ledgers(fence, symbols, ttl_ms)
+
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        self._fence = fence
+        await super().emit_event(fence, fields)
+
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        self._fence = fence
+        await super().write_marks(fence, marks)
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        def commit() -> CommitReply:
+            reply = commit_decisions(self._keyspace, self._keys, fence, decisions)
+            self._judge.decided(self._name, decisions, reply)
+            return reply
+
+        return await self._fenced("commit_decisions", fence, commit)
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        def book() -> int | None:
+            booked_ms = commit_result(self._keyspace, self._keys, fence, commit)
+            self._judge.booked(self._name, commit, booked_ms)
+            return booked_ms
+
+        return await self._fenced("commit_result", fence, book)
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        def adopt() -> list[str]:
+            created = adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
+            self._judge.adopted(self._name, adoptions, created)
+            return created
+
+        return await self._fenced("adopt_ledgers", fence, adopt)
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        def write() -> None:
+            write_snapshots(self._keyspace, self._keys, fence, snapshots)
+            self._judge.claimed(self._name, fence, [snapshot.symbol for snapshot in snapshots])
+
+        await self._fenced("write_snapshots", fence, write)
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        written_ms: Mapping[str, int],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        def prove() -> list[str]:
+            missing = prove_snapshots(
+                self._keyspace, self._keys, fence, written_ms,
+                times=times, verified_by=verified_by, ttl_sec=ttl_sec,
+            )  # fmt: skip
+            self._judge.claimed(self._name, fence, [symbol for symbol in written_ms if symbol not in missing])
+            return missing
+
+        return await self._fenced("prove_snapshots", fence, prove)

@@ -1,0 +1,222 @@
+"""The exchange's private streams: its events on their way to every connection, and how they get lost.
+
+Two stretches of way: from the matching engine to the gateway (`delay`, where events may be late, lost, held
+back or doubled, while the gateway answers pings all the same), and from there over one connection, in order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+from trio_websocket import ConnectionClosed
+
+from simulator.events import UserEvent
+from tests.simulation.clocks import true_ms
+from tests.simulation.venue import Venue
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Reach
+
+#: What a proof reaches back by at the least; what is told later than that may be claimed wrongly meanwhile.
+_ALLOWED_DELAY_SEC = 0.25
+
+
+class StreamRefusedError(Exception):
+    """The exchange does not want this connection."""
+
+
+class WebSocket:
+    """The client's end: what `UserStreamConnection` needs of a WebSocket."""
+
+    def __init__(self, listen_key: str, reach: Reach, one_way_sec: float) -> None:
+        self.listen_key = listen_key
+        self.frozen = False
+        self.open = True
+        self._reach = reach
+        self._one_way_sec = one_way_sec
+        self._on_the_way: deque[tuple[float, bytes | trio.Event]] = deque()
+        # A channel, as in the real one: a receiver whose wait is cancelled has found nothing.
+        self._arriving, self._arrived = trio.open_memory_channel[bytes](math.inf)
+        self._stirred = trio.lowlevel.ParkingLot()
+
+    async def get_message(self) -> bytes:
+        """The next frame. Raises ConnectionClosed."""
+        try:
+            return await self._arrived.receive()
+        except trio.EndOfChannel:
+            raise ConnectionClosed(None) from None
+
+    async def ping(self) -> None:
+        """Return when the pong has come, behind every frame that was sent before it."""
+        await trio.sleep(self._one_way_sec)
+        if not self.open:
+            raise ConnectionClosed(None)
+        answered = trio.Event()
+        self.send(answered)
+        await answered.wait()
+        if not self.open:
+            raise ConnectionClosed(None)
+
+    def send(self, item: bytes | trio.Event) -> None:
+        """Put a frame, or a pong, on its way to the client."""
+        self._on_the_way.append((trio.current_time() + self._one_way_sec, item))
+        self._stirred.unpark_all()
+
+    def thaw(self) -> None:
+        """Let what waited go on."""
+        self.frozen = False
+        self._stirred.unpark_all()
+
+    def hang_up(self) -> None:
+        """The connection ends, for both; what is on its way is lost."""
+        self.open = False
+        for _, item in self._on_the_way:
+            if isinstance(item, trio.Event):
+                item.set()
+        self._on_the_way.clear()
+        self._stirred.unpark_all()
+        self._arriving.close()
+
+    async def carry(self) -> None:
+        """Bring things to the client when they are due, until the end of the connection."""
+        while self.open:
+            if not self._on_the_way or self.frozen:
+                await self._stirred.park()
+                continue
+            due_sec, item = self._on_the_way[0]
+            if due_sec > trio.current_time():
+                await trio.sleep_until(due_sec)
+                continue
+            if self._reach.cut_off:
+                await self._reach()
+                continue
+            self._on_the_way.popleft()
+            if isinstance(item, trio.Event):
+                item.set()
+            else:
+                self._arriving.send_nowait(item)
+
+
+class PrivateStreams:
+    """All connections to the account's stream; an `EventSink` of the exchange."""
+
+    def __init__(self, venue: Venue, rng: Random, one_way_sec: float) -> None:
+        self.refusing = False
+        self.delay_sec = 0.0
+        self.jitter_sec = 0.0
+        self.lose_next = 0
+        self.hold_share = 0.0
+        self.double_share = 0.0
+        self._venue = venue
+        self._rng = rng
+        self._one_way_sec = one_way_sec
+        self._connections: dict[WebSocket, None] = {}
+        self._due: deque[tuple[float, UserEvent]] = deque()
+        self._held: list[tuple[float, UserEvent]] = []
+        self._last_due_sec = 0.0
+        self._delays: deque[tuple[int, float]] = deque()
+        self._stirred = trio.lowlevel.ParkingLot()
+        venue.sinks.append(self)
+
+    def deliver(self, event: UserEvent) -> None:
+        """Take an event from the matching engine."""
+        live = self._venue.listen_keys.live
+        if self.lose_next:
+            self.lose_next -= 1
+            self._untold(None)
+            return
+        if any(connection.listen_key != live for connection in self._connections):
+            # Its key is gone, perhaps without a word: nothing more will come, and its pings are answered.
+            self._untold(None)
+        now_sec = trio.current_time()
+        delay_sec = (
+            self.delay_sec + self._rng.uniform(0, self.jitter_sec) if self.jitter_sec else self.delay_sec
+        )
+        # Changes of one millisecond are dated one after the other, and none is told before its time.
+        ahead_sec = (self._venue.event_ms() - self._venue.exchange_ms()) / 1000
+        due_sec = self._last_due_sec = max(now_sec + delay_sec + ahead_sec, self._last_due_sec)
+        if self.hold_share and self._rng.random() < self.hold_share:
+            due_sec += self._rng.uniform(0.005, 0.08)
+            self._held.append((due_sec, event))
+            self._stirred.unpark_all()
+        elif due_sec <= now_sec and not self._due:
+            self._hand_on(event)
+        else:
+            self._due.append((due_sec, event))
+            self._stirred.unpark_all()
+        if self.double_share and self._rng.random() < self.double_share:
+            self._due.append((due_sec, event))
+            self._stirred.unpark_all()
+        if due_sec > now_sec:
+            self._delays.append((true_ms(), due_sec - now_sec))
+        if due_sec - now_sec + self._one_way_sec > _ALLOWED_DELAY_SEC:
+            self._untold(due_sec - now_sec + self._one_way_sec)
+
+    def listen_key_closed(self, listen_key: str) -> None:
+        """Those who listen with it are sent away."""
+        for connection in list(self._connections):
+            if connection.listen_key == listen_key:
+                connection.hang_up()
+
+    def untold(self, symbol: str) -> None:
+        """A change of the symbol happens now that will never be told."""
+        self._venue.untold[symbol].append((true_ms(), -1))
+
+    def _untold(self, late_sec: float | None) -> None:
+        """What is changing is told `late_sec` after it happened; None: never."""
+        names = [self._venue.filling] if self._venue.filling else list(self._venue.untold)
+        until_ms = -1 if late_sec is None else true_ms() + round(late_sec * 1000)
+        for name in names:
+            self._venue.untold[name].append((true_ms(), until_ms))
+
+    def delay_most_ms(self, since_ms: int) -> int:
+        """The longest way from the matching engine to a client since then (ms), all symbols together."""
+        while self._delays and self._delays[0][0] < since_ms - 200_000:
+            self._delays.popleft()
+        longest = max((delay for at_ms, delay in self._delays if at_ms >= since_ms), default=0.0)
+        return round((longest + self._one_way_sec) * 1000)
+
+    def connections(self) -> list[WebSocket]:
+        """Those that stand, oldest first."""
+        return list(self._connections)
+
+    async def serve(self, listen_key: str, reach: Reach, *, task_status: trio.TaskStatus[WebSocket]) -> None:
+        """One connection, to its end. Raises StreamRefusedError."""
+        await trio.sleep(2 * self._one_way_sec)
+        await reach()
+        self._venue.expire_listen_key()
+        if self.refusing or not self._venue.listen_keys.is_live(listen_key):
+            raise StreamRefusedError
+        connection = WebSocket(listen_key, reach, self._one_way_sec)
+        self._connections[connection] = None
+        try:
+            task_status.started(connection)
+            await connection.carry()
+        finally:
+            self._connections.pop(connection, None)
+            connection.hang_up()
+
+    async def run(self) -> None:
+        """Hand on late events when they are due, until cancelled."""
+        while True:
+            now_sec = trio.current_time()
+            for due_sec, event in sorted(self._held, key=lambda held: held[0]):
+                if due_sec <= now_sec:
+                    self._held.remove((due_sec, event))
+                    self._hand_on(event)
+            while self._due and self._due[0][0] <= now_sec:
+                self._hand_on(self._due.popleft()[1])
+            waiting = [self._due[0][0]] if self._due else []
+            waiting += [due_sec for due_sec, _ in self._held]
+            with trio.move_on_at(min(waiting, default=float("inf"))):
+                await self._stirred.park()
+
+    def _hand_on(self, event: UserEvent) -> None:
+        listen_key = event.listen_key or self._venue.listen_keys.live
+        for connection in list(self._connections):
+            if connection.open and connection.listen_key == listen_key:
+                connection.send(event.frame)

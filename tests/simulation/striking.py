@@ -1,0 +1,249 @@
+"""How each fault is brought about."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+import trio.lowlevel
+
+from tests.simulation.faults import Fault
+from tests.simulation.process import Process
+from tests.simulation.verdicts import require
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_STORE_METHODS = (
+    None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
+    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result",
+)  # fmt: skip
+#: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
+_BETWEEN_CRASHES_SEC = 4.0
+_SOON_SEC = 3.0
+
+
+class Striker:
+    """Brings the faults of a run about, each in its time."""
+
+    def __init__(self, world: World, faults: list[Fault]) -> None:
+        self._world = world
+        self._faults = faults
+        self._crashed_sec = -_BETWEEN_CRASHES_SEC
+        self._redis_stepped_sec = -1000.0
+        self._exchange_stepped_sec = -1000.0
+        self._busy: set[str] = set()
+        self._strikes: dict[str, Callable[[Fault], Awaitable[None]]] = {
+            name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
+        }
+        require({fault.kind for fault in faults} <= set(self._strikes), "faults", f"unknown kind in {faults}")
+
+    async def strike(self) -> None:
+        """Until all have had their turn."""
+        async with trio.open_nursery() as nursery:
+            for fault in self._faults:
+                await trio.sleep_until(fault.at_sec)
+                # Of switches there is one each: a second of its kind would be ended by the first.
+                if fault.kind in self._busy:
+                    continue
+                self._world.trace.note(f"fault {fault.kind} {fault.for_sec} {fault.size:.3f} {fault.which}")
+                nursery.start_soon(self._bring_about, fault)
+
+    async def _bring_about(self, fault: Fault) -> None:
+        self._busy.add(fault.kind)
+        try:
+            await self._strikes[fault.kind](fault)
+        finally:
+            self._busy.discard(fault.kind)
+
+    def _process(self, fault: Fault) -> Process:
+        processes = list(self._world.processes.values())
+        return processes[fault.which % len(processes)]
+
+    def _may_crash(self) -> bool:
+        now_sec = trio.current_time()
+        if now_sec - self._crashed_sec < _BETWEEN_CRASHES_SEC:
+            return False
+        self._crashed_sec = now_sec
+        return True
+
+    # Actors and processes.
+
+    async def _do_actor_crash(self, fault: Fault) -> None:
+        sabotage = self._process(fault).sabotage
+        if (names := sabotage.actors()) and self._may_crash():
+            sabotage.strike(names[fault.which % len(names)])
+
+    async def _do_call_crash(self, fault: Fault) -> None:
+        store = self._process(fault).store
+        if store is not None and self._may_crash():
+            store.crash_in = 1 + int(fault.size * 12)
+            await trio.sleep(_SOON_SEC)
+            store.crash_in = 0
+
+    async def _do_stall(self, fault: Fault) -> None:
+        store = self._process(fault).store
+        if store is not None and self._may_crash():
+            store.hang_sec, store.hang_in = fault.for_sec, 1 + int(fault.size * 12)
+            await trio.sleep(_SOON_SEC)
+            store.hang_in = 0
+
+    async def _do_kill(self, fault: Fault) -> None:
+        if self._may_crash():
+            self._process(fault).kill(fault.for_sec)
+
+    async def _do_terminate(self, fault: Fault) -> None:
+        if self._may_crash():
+            self._process(fault).terminate(fault.for_sec)
+
+    async def _do_cut_off(self, fault: Fault) -> None:
+        reach = self._process(fault).reach
+        reach.cut()
+        await trio.sleep(fault.for_sec)
+        reach.mend()
+
+    # The exchange.
+
+    async def _do_slow_rest(self, fault: Fault) -> None:
+        faults, scene = self._world.venue.faults, self._world.scene
+        faults.rest_latency_ms, faults.rest_jitter_ms = 200 + fault.size * 1800, fault.size * 300
+        await trio.sleep(fault.for_sec)
+        faults.rest_latency_ms, faults.rest_jitter_ms = scene.rest_ms, scene.rest_jitter_ms
+
+    async def _do_failing_rest(self, fault: Fault) -> None:
+        faults = self._world.venue.faults
+        share = 0.1 + 0.2 * fault.size
+        faults.fail_before_effect = fault.which % 2 == 0
+        faults.rest_fault_rates = {"5xx": share, "truncated": share, "reset": share, "not_json": share}
+        await self._without_reads(fault.for_sec)
+        faults.rest_fault_rates = {}
+
+    async def _do_hanging_rest(self, fault: Fault) -> None:
+        faults = self._world.venue.faults
+        faults.rest_faults_next = ["hang"] * (1 + fault.which % 4)
+        await self._without_reads(fault.for_sec + 10)
+        faults.rest_faults_next = []
+
+    async def _do_too_many_requests(self, fault: Fault) -> None:
+        faults = self._world.venue.faults
+        faults.retry_after_sec = max(1, int(fault.for_sec))
+        faults.rest_faults_next = ["429"]
+        await self._without_reads(fault.for_sec)
+
+    async def _do_ban(self, fault: Fault) -> None:
+        weights, host_ms = self._world.venue.weights, self._world.venue.host_ms
+        weights.ban(host_ms(), round(fault.for_sec * 1000))
+        await self._without_reads(fault.for_sec)
+
+    async def _without_reads(self, for_sec: float) -> None:
+        """While reads may fail, a lost event may live as long as the stream alone is believed."""
+        world = self._world
+        world.no_reads_until_sec = max(world.no_reads_until_sec, trio.current_time() + for_sec + 20)
+        await trio.sleep(for_sec)
+
+    async def _do_exchange_clock(self, fault: Fault) -> None:
+        now_sec = trio.current_time()
+        if now_sec - self._exchange_stepped_sec > 100:
+            self._exchange_stepped_sec = now_sec
+            self._world.venue.step_clock(round((fault.size - 0.5) * 3000))
+
+    async def _do_silent_move(self, fault: Fault) -> None:
+        world = self._world
+        symbol = world.scene.symbols[fault.which % len(world.scene.symbols)]
+        world.streams.untold(symbol)
+        world.neighbours.move(symbol, announced=False)
+
+    # Its streams.
+
+    async def _do_stream_close(self, fault: Fault) -> None:
+        for connection in self._world.streams.connections()[:: 1 + fault.which % 2]:
+            connection.hang_up()
+
+    async def _do_stream_freeze(self, fault: Fault) -> None:
+        frozen = self._world.streams.connections()
+        for connection in frozen:
+            connection.frozen = True
+        await trio.sleep(fault.for_sec)
+        for connection in frozen:
+            connection.thaw()
+
+    async def _do_stream_refused(self, fault: Fault) -> None:
+        streams = self._world.streams
+        streams.refusing = True
+        for connection in streams.connections():
+            connection.hang_up()
+        await trio.sleep(fault.for_sec)
+        streams.refusing = False
+
+    async def _do_late_events(self, fault: Fault) -> None:
+        streams = self._world.streams
+        streams.delay_sec, streams.jitter_sec = fault.size**3 * 2.0, fault.size * 0.1
+        await trio.sleep(fault.for_sec)
+        streams.delay_sec = streams.jitter_sec = 0.0
+
+    async def _do_lost_events(self, fault: Fault) -> None:
+        self._world.streams.lose_next += 1 + fault.which % 4
+        await trio.lowlevel.checkpoint()
+
+    async def _do_reordered_events(self, fault: Fault) -> None:
+        self._world.streams.hold_share = 0.1 + 0.4 * fault.size
+        await trio.sleep(fault.for_sec)
+        self._world.streams.hold_share = 0.0
+
+    async def _do_doubled_events(self, fault: Fault) -> None:
+        self._world.streams.double_share = 0.1 + 0.9 * fault.size
+        await trio.sleep(fault.for_sec)
+        self._world.streams.double_share = 0.0
+
+    async def _do_listen_key_expiry(self, fault: Fault) -> None:
+        self._world.venue.expire_listen_key(now=True)
+
+    # Redis.
+
+    async def _do_slow_store(self, fault: Fault) -> None:
+        store = self._process(fault).store
+        if store is not None:
+            store.slow_sec = 0.01 + 0.4 * fault.size**2
+            await trio.sleep(fault.for_sec)
+            store.slow_sec = 0.0
+
+    async def _do_lost_request(self, fault: Fault) -> None:
+        self._fail_next(fault, before=True)
+
+    async def _do_lost_answer(self, fault: Fault) -> None:
+        self._fail_next(fault, before=False)
+
+    def _fail_next(self, fault: Fault, *, before: bool) -> None:
+        store = self._process(fault).store
+        if store is not None:
+            method = _STORE_METHODS[fault.which % len(_STORE_METHODS)]
+            count = 1 + int(fault.size * 3)
+            store.faults.fail_next("before" if before else "after", method=method, count=count)
+
+    async def _do_redis_outage(self, fault: Fault) -> None:
+        with self._world.redis.faults.outage("before"):
+            await trio.sleep(fault.for_sec)
+
+    async def _do_redis_answers_lost(self, fault: Fault) -> None:
+        with self._world.redis.faults.outage("after"):
+            await trio.sleep(fault.for_sec)
+
+    async def _do_redis_restart(self, fault: Fault) -> None:
+        self._world.restart_redis(None, None)
+
+    async def _do_redis_loses_a_second(self, fault: Fault) -> None:
+        world = self._world
+        before, kept = world.redis.copy(), world.books.copy_kept()
+        await trio.sleep(fault.for_sec)
+        world.restart_redis(kept, before)
+
+    async def _do_redis_clock(self, fault: Fault) -> None:
+        # So seldom and so little that no reservation ends before its order: see docs/guarantees.md.
+        now_sec = trio.current_time()
+        if now_sec - self._redis_stepped_sec > 120:
+            self._redis_stepped_sec = now_sec
+            self._world.redis_clock.step(round((fault.size - 0.5) * 16_000))
+
+    async def _do_host_clock(self, fault: Fault) -> None:
+        self._process(fault).clock.step(round((fault.size - 0.5) * 10_000))

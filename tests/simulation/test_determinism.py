@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+from trio._core import _io_epoll, _run
+
+from tests.simulation import deterministic_trio
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds() -> None:
+    """Two processes at once, so that neither finds what the other has warmed up."""
+    script = "from tests.simulation.simulation import simulate; print(simulate('8', 1).digest)"
+    running = [
+        subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", script],
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for hash_seed in ("1", "4242")
+    ]
+    first, second = (process.communicate()[0].strip() for process in running)
+    assert len(first) == 64
+    assert first == second
+
+
+def test_trio_still_has_what_its_scheduling_is_made_deterministic_by() -> None:
+    assert isinstance(_run._ALLOW_DETERMINISTIC_SCHEDULING, bool)
+    assert hasattr(_run._r, "shuffle")
+    assert hasattr(_io_epoll.EpollIOManager, "get_events")
+
+
+async def _order_of_ten_tasks() -> list[int]:
+    order: list[int] = []
+
+    async def note(number: int) -> None:
+        for _ in range(3):
+            await trio.sleep(1)
+            order.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(note, number)
+    assert trio.current_time() == 3
+    return order
+
+
+def test_the_order_of_tasks_is_the_seed_s() -> None:
+    one, again, other = (deterministic_trio.run(_order_of_ten_tasks, seed) for seed in ("1", "1", "2"))
+    assert one == again
+    assert one != other
+
+
+def test_a_clock_that_nobody_waits_for_does_not_stand_still_for_ever() -> None:
+    clock = deterministic_trio.JumpingClock()
+    with pytest.raises(RuntimeError, match="none for the clock"):  # noqa: PT012 - it may take some patience
+        for _ in range(1000):
+            clock.deadline_to_sleep_time(math.inf)
+    assert clock.deadline_to_sleep_time(5.0) == 0
+    assert clock.current_time() == 5

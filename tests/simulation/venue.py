@@ -1,0 +1,120 @@
+"""The exchange of a simulation: the simulator's account, told of every change as it happens.
+
+It adds to `SimulatedExchange` only what a judge needs: when, by true time, each position changed, whether by
+an order of the pipeline's, and when a change was told late or never.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from simulator import SimulatedExchange
+from simulator.history import PositionSide
+from simulator.orders import Order
+from simulator.symbols import load_symbols
+from tests.simulation.clocks import SteppedClock, true_ms
+
+#: Client order ids of the pipeline's orders begin so.
+OWN = "own-"
+ZERO = Decimal(0)
+Leg = tuple[str, PositionSide]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What one fill did to a leg. `position_ms` is the exchange's transaction time."""
+
+    at_ms: int
+    transaction_ms: int
+    delta: Decimal
+    amount: Decimal
+    order_id: int
+    own: bool
+
+
+class Venue(SimulatedExchange):
+    """One account. Its own clock is true; what it says the time is, is ahead by `clock_skew_ms`."""
+
+    def __init__(self, *, seed: str, symbols: tuple[str, ...], hedge_mode: bool) -> None:
+        listed = load_symbols()
+        super().__init__(
+            symbols={name: listed[name] for name in symbols},
+            seed=sum(seed.encode()),
+            host_ms=true_ms,
+            hedge_mode=hedge_mode,
+        )
+        self.clock = SteppedClock()
+        self.changes: dict[Leg, list[Change]] = {
+            (name, leg): [] for name in symbols for leg in (("LONG", "SHORT") if hedge_mode else ("BOTH",))
+        }
+        self._at_ms: dict[Leg, list[int]] = {leg: [] for leg in self.changes}
+        #: Spans of true time (ms) in which a symbol's stream was behind what its pings proved.
+        self.untold: dict[str, list[tuple[int, int]]] = {name: [] for name in symbols}
+        #: When changes of one millisecond were dated ahead of the clock, and by how much (ms).
+        self._ahead: deque[tuple[int, int]] = deque()
+        self.filling: str | None = None
+        self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
+
+    def fill(
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        execution_type: str = "TRADE",
+        announced: bool = True,
+    ) -> None:
+        """Execute part of an order, as the simulator does, and note when."""
+        name, side = order.symbol.name, order.position_side
+        self.filling = name
+        super().fill(order, quantity, price, execution_type=execution_type, announced=announced)
+        self.filling = None
+        last = self.history.changes(name, side)[-1]
+        change = Change(
+            true_ms(),
+            last.transaction_time_ms,
+            last.delta,
+            last.amount,
+            order.order_id,
+            order.client_order_id.startswith(OWN),
+        )
+        ahead_ms = change.transaction_ms - self.clock.offset_ms - change.at_ms
+        if ahead_ms > 0:
+            self._ahead.append((change.at_ms, ahead_ms))
+        self.changes[name, side].append(change)
+        self._at_ms[name, side].append(change.at_ms)
+        self.on_change(name, side, change)
+
+    def step_clock(self, by_ms: int) -> None:
+        """Set the exchange's clock. Its transaction times grow all the same."""
+        self.clock.step(by_ms)
+        self.faults.clock_skew_ms = self.clock.offset_ms
+
+    def amount(self, symbol: str, leg: PositionSide) -> Decimal:
+        """The signed position now."""
+        changes = self.changes[symbol, leg]
+        return changes[-1].amount if changes else ZERO
+
+    def amounts_between(self, symbol: str, leg: PositionSide, first_ms: int, last_ms: int) -> set[Decimal]:
+        """Every amount that the leg had at some moment of that span of true time, both ends included."""
+        times, changes = self._at_ms[symbol, leg], self.changes[symbol, leg]
+        first, last = bisect_left(times, first_ms), bisect_right(times, last_ms)
+        return {changes[index - 1].amount if index else ZERO for index in range(first, last + 1)}
+
+    def dated_ahead_ms(self, since_ms: int) -> int:
+        """By how much transaction times have run ahead of the exchange's clock since then, at most."""
+        while self._ahead and self._ahead[0][0] < since_ms - 60_000:
+            self._ahead.popleft()
+        return max((ahead_ms for at_ms, ahead_ms in self._ahead if at_ms >= since_ms), default=0)
+
+    def changes_since(self, symbol: str, leg: PositionSide, since_ms: int) -> list[Change]:
+        """What changed the leg at or after `since_ms`, oldest first."""
+        return self.changes[symbol, leg][bisect_left(self._at_ms[symbol, leg], since_ms) :]
+
+    def legs_of(self, symbol: str) -> list[PositionSide]:
+        """The legs that the account's mode has."""
+        return [leg for name, leg in self.changes if name == symbol]

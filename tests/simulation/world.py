@@ -1,0 +1,230 @@
+"""A whole world for one seed: exchange, Redis, the service's processes, everybody around, and the judges."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import structlog
+import trio
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from store.keys import GROUP, Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory.streams import parse_id
+from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
+from supervision import RestartIntensityExceeded, Stalled
+from tests.simulation.books import Books, Grant, Kept
+from tests.simulation.claims import Claims
+from tests.simulation.clocks import SteppedClock, true_ms
+from tests.simulation.decisions import Decisions
+from tests.simulation.ledgers import Ledgers
+from tests.simulation.neighbours import Neighbours
+from tests.simulation.process import Process
+from tests.simulation.scene import Scene
+from tests.simulation.store import FENCED, SabotageError
+from tests.simulation.streams import PrivateStreams
+from tests.simulation.trace import Trace
+from tests.simulation.venue import ZERO, Venue
+from tests.simulation.verdicts import ViolationError, require
+
+#: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
+#: flight, the pause before the next attempt.
+_AUDIT_SLACK_SEC = 6.0
+_MADE_TO_FAIL = (SabotageError, Stalled, RestartIntensityExceeded)
+
+
+class World:
+    """All that there is. Made inside the trio run."""
+
+    def __init__(self, scene: Scene, trace: Trace, *, log_to_trace: bool = False) -> None:
+        rng = Random(f"{scene.seed}:world")
+        self.scene = scene
+        self.trace = trace
+        self.violation: ViolationError | None = None
+        self.violated = trio.Event()
+        self.keys = Keys("quantum")
+        self.redis_clock = SteppedClock()
+        self.redis = MemoryRedis(self.redis_clock.now_ms)
+        self.venue = Venue(seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode)
+        self.venue.faults.rest_latency_ms = scene.rest_ms
+        self.venue.faults.rest_jitter_ms = scene.rest_jitter_ms
+        self.streams = PrivateStreams(self.venue, Random(rng.random()), scene.push_sec)
+        self.books = Books()
+        self.neighbours = Neighbours(
+            self.books,
+            self.venue,
+            self.redis,
+            self.redis_clock,
+            self.keys,
+            Random(rng.random()),
+            trace,
+        )
+        self.settings = scene.loaded("first").settings
+        #: Until then (trio's clock) reads may fail, so that a lost event lives longer.
+        self.no_reads_until_sec = 0.0
+        names = ("first", "second") if scene.standby else ("first",)
+        self.processes = {name: self._process(name, log_to_trace) for name in names}
+        self.claims = Claims(self.venue, self.streams, self.redis, self.keys, self._clock_of, self._audit_ms)
+        self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
+        self.decisions = Decisions(
+            self.books,
+            self.venue,
+            self.redis,
+            self.keys,
+            self.settings,
+            self.claims,
+            self._clock_of,
+            self.neighbours.may_open,
+            self._granted,
+            self.neighbours.on_decided,
+        )
+
+    def _process(self, name: str, log_to_trace: bool) -> Process:
+        return Process(
+            name,
+            self.scene.loaded(name),
+            seed=self.scene.seed,
+            venue=self.venue,
+            streams=self.streams,
+            redis=self.redis,
+            keys=self.keys,
+            judge=self,
+            mark_interval_sec=self.scene.mark_interval_sec,
+            log=_logger(name, self.trace, log_to_trace),
+            note=self.trace.note,
+            on_failure=self._failed,
+        )
+
+    def _failed(self, who: str, failure: Exception) -> None:
+        """An actor failed. It may be made to; it must not fail by itself."""
+        leaves = list(_leaves(failure))
+        for leaf in leaves:
+            if isinstance(leaf, ViolationError):
+                self.fail(leaf)
+        if not all(isinstance(leaf, _MADE_TO_FAIL) for leaf in leaves):
+            where = traceback.format_exception(failure)
+            self.fail(ViolationError("f", f"{who} failed by itself: {failure!r}\n{''.join(where)}"))
+
+    def fail(self, violation: ViolationError) -> None:
+        """The first violation ends the run."""
+        if self.violation is None:
+            self.violation = violation
+            self.violated.set()
+
+    def _clock_of(self, writer: str) -> SteppedClock:
+        return self.processes[writer].clock
+
+    def _audit_ms(self) -> int:
+        settings = self.settings
+        reading = trio.current_time() > self.no_reads_until_sec
+        bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
+        return round((bound_sec + _AUDIT_SLACK_SEC) * 1000)
+
+    def _granted(self, grant: Grant) -> None:
+        self.trace.note(f"granted {grant.plan_id} {grant.symbol} {grant.leg} {grant.kind} {grant.quantity}")
+
+    # What the store tells: every effect on Redis, as it happens.
+
+    def stepped(self, writer: str, method: str, fence: str | None) -> None:
+        """A call took effect."""
+        self.trace.note(f"{writer} {method}")
+        if fence is None:
+            assert method not in FENCED, method
+            return
+        lease = self.redis.get(self.keys.lease)
+        require(
+            lease == fence.encode(),
+            "one writer",
+            f"{writer} wrote by {method} under {fence}; it is {lease!r}",
+        )
+
+    def decided(self, writer: str, decisions: Sequence[DecisionCommit], reply: CommitReply) -> None:
+        """Decisions were offered."""
+        for commit, verdict in zip(decisions, reply.verdicts, strict=True):
+            self.trace.note(f"{commit.plan_id} {type(verdict).__name__} {commit.audit_fields[7]}")
+            self.decisions.committed(writer, commit, verdict)
+
+    def booked(self, writer: str, commit: ResultCommit, booked_ms: int | None) -> None:
+        """A booking was offered."""
+        self.ledgers.booked(commit, booked_ms)
+
+    def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None:
+        """Ledgers were offered."""
+        self.ledgers.adopted(adoptions, created)
+
+    def claimed(self, writer: str, fence: str, symbols: Sequence[str]) -> None:
+        """Snapshots were written."""
+        self.claims.written(writer, fence, symbols)
+
+    # What Redis loses.
+
+    def restart_redis(self, kept: Kept | None, before: MemoryRedis | None) -> None:
+        """Another run answers from now on; with `before`, it holds what that copy holds."""
+        self.redis.restart(with_keys_of=before)
+        self.decisions.redis_changed_ms = self.redis.now_ms()
+        self.trace.note("redis restarted")
+        if kept is not None:
+            self.books.lost.update(plan for plan in self.books.kept.decided if plan not in kept.decided)
+            self.books.kept = kept
+            for grant in self.books.grants.values():
+                # Nothing in Redis speaks for them any more: where the guarantee ends.
+                if grant.plan_id not in kept.decided:
+                    grant.over, grant.left = True, ZERO
+
+    def tidy(self) -> None:
+        """Forget what can matter no more: the judges' memory is bounded too."""
+        self.books.grants = {name: grant for name, grant in self.books.grants.items() if not grant.over}
+        since_ms = true_ms() - 300_000
+        for name, spans in self.venue.untold.items():
+            self.venue.untold[name] = [span for span in spans if span[0] > since_ms]
+
+    def counts(self) -> dict[str, int]:
+        """How much happened."""
+        return {
+            "claims": self.claims.count,
+            "decisions": self.decisions.count,
+            "allowed": self.decisions.allowed,
+            "bookings": self.ledgers.count,
+            "fills": sum(len(changes) for changes in self.venue.changes.values()),
+            "starts": sum(process.starts for process in self.processes.values()),
+            "escalations": sum(process.escalations for process in self.processes.values()),
+            **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
+        }
+
+    def in_stream(self, key: str, entry_id: str) -> bool:
+        """Whether Redis still has the entry."""
+        stream = self.redis.keyspace.stream(key)
+        return stream is not None and stream.get(parse_id(entry_id)) is not None
+
+    def pending(self) -> list[str]:
+        """Entries of both streams that are delivered and not acknowledged."""
+        return [
+            f"{key.rpartition('.')[2]} {entry_id} {state}"
+            for key in (self.keys.plans, self.keys.results)
+            for entry_id, state in self.redis.xpending(key, GROUP).items()
+        ]
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        for each in failure.exceptions:
+            yield from _leaves(each)
+    else:
+        yield failure
+
+
+def _logger(name: str, trace: Trace, log_to_trace: bool) -> FilteringBoundLogger:
+    level = logging.INFO if log_to_trace else logging.CRITICAL
+
+    def to_trace(_logger: object, _method: str, event: EventDict) -> str:
+        event.pop("exc_info", None)
+        trace.say(f"        {name}: {event.pop('event')} {event or ''}")
+        raise structlog.DropEvent
+
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        None, processors=[to_trace], wrapper_class=structlog.make_filtering_bound_logger(level)
+    )
+    return logger
