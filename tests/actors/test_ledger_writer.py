@@ -302,7 +302,12 @@ async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig, autojump_clock:
 
 @pytest.mark.parametrize(
     ("client_order_id", "cause", "after_sec"),
-    [("autoclose-1", "liquidation", 2), ("adl_autoclose", "adl", 2), ("web_manual", "order", 33)],
+    [
+        ("autoclose-1", "liquidation", 2),
+        ("adl_autoclose", "adl", 2),
+        ("settlement_autoclose-7", "settlement", 2),
+        ("web_manual", "order", 33),
+    ],
 )
 async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
     rig: LedgerRig, autojump_clock: MockClock, client_order_id: str, cause: str, after_sec: float

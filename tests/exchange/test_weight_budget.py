@@ -74,6 +74,15 @@ def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(
     budget.reserve(1, VITAL)
 
 
+def test_what_we_sent_since_the_exchange_counted_is_added_to_its_count(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200)
+    budget.used_by_address(2140)
+    spend(budget, 20)
+    assert budget.address_used == 2160
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(1, VITAL)
+
+
 def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
     budget.used_by_address(2390)
@@ -116,6 +125,15 @@ def test_a_remembered_ban_holds_in_a_new_process_and_a_finished_one_does_not(clo
     clock.turn(60)
     budget.reserve(1, VITAL)
     WeightBudget(clock, 1200, banned_until_wall_ms=clock.wall_ms - 1).reserve(1, VITAL)
+
+
+def test_a_remembered_ban_never_shortens_a_standing_one_and_may_lengthen_it(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200)
+    until = budget.ban(60)
+    budget.recall_ban(clock.wall_ms + 5_000)
+    assert budget.banned_until == until
+    budget.recall_ban(clock.wall_ms + 90_000)
+    assert budget.banned_for_sec == 90
 
 
 def test_a_remembered_ban_of_a_senseless_length_ends_after_three_days(clock: HandClock) -> None:
