@@ -69,11 +69,13 @@ class PlanSettler:
         What Redis holds otherwise than believed is decided again on what it holds.
         """
         wanting: list[Work] = []
+        place = {work.entry.id: number for number, work in enumerate(works)}
         while works:
             begun_sec = self._clock.now().monotonic_sec
             proposals: list[tuple[Work, Answer]] = []
             commits: list[DecisionCommit] = []
-            waiting_symbols = {work.plan.symbol for work in wanting}
+            # What is decided again came before whatever waits of its symbol, and does not wait for it.
+            waiting_symbols: set[str] = set()
             for work in works:
                 answer_and_commit = None
                 if work.plan.symbol not in waiting_symbols:
@@ -94,7 +96,7 @@ class PlanSettler:
             works, undecidable = self._learn(reply, proposals)
             if undecidable:
                 await self.refuse(undecidable, fence)
-        return wanting
+        return sorted(wanting, key=lambda work: place[work.entry.id])
 
     async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
         """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""

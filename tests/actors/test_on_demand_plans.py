@@ -65,6 +65,26 @@ async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig, autojump_
         nursery.cancel_scope.cancel()
 
 
+async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    """The first answer needs no position, but rests on a cooldown that the evaluator does not know yet."""
+    rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"ETHUSDT"}), None, None))
+    rig.ledger("BTCUSDT", "1")
+    rig.redis.set(rig.keys.cooldown("BTCUSDT"), "1")
+    async with running_evaluator(rig), trio.open_nursery() as nursery:
+        nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "the exchange does not answer")
+        rig.publish_entry("first")
+        rig.publish("second")
+        await trio.sleep(1)
+        assert [rig.reason(plan) for plan in ("first", "second")] == [
+            "symbol_not_in_allowlist",
+            "no_exchange_snapshot",
+        ]
+        assert rig.audited() == ["first", "second"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
