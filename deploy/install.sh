@@ -257,11 +257,15 @@ verify_unit() {
   fi
 }
 
+is_given() { # name
+  [[ -f $credentials/$1 ]] || grep -qsE "^$1(_FILE)?=." "$env_file"
+}
+
+# Without its secret a key is a setting that is not allowed.
 has_keys() {
-  local name
-  for name in BINANCE_API_KEY BINANCE_TESTNET_API_KEY; do
-    [[ ! -f $credentials/$name ]] || return 0
-    ! grep -qsE "^${name}(_FILE)?=." "$env_file" || return 0
+  local pair
+  for pair in BINANCE_API BINANCE_TESTNET_API; do
+    ! is_given "${pair}_KEY" || ! is_given "${pair}_SECRET" || return 0
   done
   return 1
 }
@@ -275,7 +279,7 @@ start() {
   [[ $enable ]] || return 0
   act systemctl enable --quiet "$UNIT"
   if ! has_keys; then
-    say 'not started' 'there is no API key yet'
+    say 'not started' 'there is no API key with its secret yet'
   elif [[ $changed ]] || ! systemctl is-active --quiet "$UNIT"; then
     act systemctl reset-failed "$UNIT" || true
     act systemctl restart "$UNIT"

@@ -21,6 +21,8 @@ from permit_gate.trio_gate import TrioPermitGate
 
 _REPEATED_SHARE = 1 / 3
 _COOLDOWN_MARGIN_SEC = 0.25
+#: How long a plan may take to its decision on a busy machine.
+_DECIDED_WITHIN_SEC = 1.0
 
 
 class Desk:
@@ -63,7 +65,8 @@ class Trader:
         self._in_universe = in_universe
         self._listed = listed
         self._cooldown_sec = cooldown_sec
-        self._executed_sec = float("-inf")
+        # The last execution was between these two.
+        self._ordered_sec = self._booked_sec = float("-inf")
 
     async def run(self, tickets: trio.MemoryReceiveChannel[None]) -> None:
         """Try something with the symbol for every ticket, until there are no more."""
@@ -90,10 +93,10 @@ class Trader:
             await self._is_booked()
 
     def _state(self) -> SymbolState:
-        ago_sec = trio.current_time() - self._executed_sec
-        if ago_sec > self._cooldown_sec + _COOLDOWN_MARGIN_SEC:
+        now_sec = trio.current_time()
+        if now_sec > self._booked_sec + self._cooldown_sec + _COOLDOWN_MARGIN_SEC:
             cooling = Cooling.NO
-        elif ago_sec < self._cooldown_sec - _COOLDOWN_MARGIN_SEC:
+        elif now_sec + _DECIDED_WITHIN_SEC < self._ordered_sec + self._cooldown_sec:
             cooling = Cooling.YES
         else:
             cooling = Cooling.UNSURE
@@ -128,6 +131,7 @@ class Trader:
             return
         side = terms.order_side or fields["side"]
         quantity = terms.order_quantity(Decimal(fields.get("qty") or 0))
+        self._ordered_sec = trio.current_time()
         try:
             order = await self._desk.exchange.market_order(
                 self.symbol.name,
@@ -176,5 +180,5 @@ class Trader:
             )
         except NotSettledError as error:
             self._desk.tally.surprise(f"not within 3 s: {error}")
-        self._executed_sec = trio.current_time()
-        self._desk.tally.booking_ms.append((self._executed_sec - published_sec) * 1000)
+        self._booked_sec = trio.current_time()
+        self._desk.tally.booking_ms.append((self._booked_sec - published_sec) * 1000)

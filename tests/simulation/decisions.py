@@ -113,9 +113,18 @@ class Decisions:
         )
         grant.left = grant.quantity
         self._books.grants[plan_id] = grant
+        self._judge_open_permits(symbol)
         if grant.kind == "close":
             self._judge_close(grant, amount, seen_ms)
         self._on_grant(grant)
+
+    def _judge_open_permits(self, symbol: str) -> None:
+        """A reservation is written together with the removal of those that are over."""
+        now_ms = self._redis.now_ms()
+        for name, value in self._redis.hgetall(self._keys.open_permits(symbol)).items():
+            if name.startswith(b"p:"):
+                expires_ms = int(value.rpartition(b"|")[2])
+                require(expires_ms > now_ms, "g", f"{name.decode()[2:]}: its open permit outlives its time")
 
     def _judge_age(self, commit: DecisionCommit, reason: str) -> None:
         now_ms, entry_ms = self._redis.now_ms(), int(commit.entry_id.partition("-")[0])

@@ -42,6 +42,8 @@ class Ledgers:
                 for leg in self._venue.legs_of(adoption.symbol):
                     amount = self.amount(adoption.symbol, leg)
                     require(amount is not None, "d", f"{adoption.symbol} {leg}: adopted without an amount")
+                    was = self._amount_until(adoption.symbol, leg)
+                    require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
@@ -115,11 +117,9 @@ class Ledgers:
 
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
         """How much of an order an adopted ledger holds already."""
-        text = self._redis.hgetall(self._keys.ledger(symbol)).get(b"adopted_exchange_ms")
-        adopted = decode_adopted(None if text is None else text.decode())
-        if adopted is None:
+        until_ms = self._adopted_until_ms(symbol, leg)
+        if until_ms is None:
             return ZERO
-        until_ms = adopted.changed_ms_of(Leg(leg))
         return sum(
             (
                 abs(change.delta)
@@ -128,3 +128,14 @@ class Ledgers:
             ),
             ZERO,
         )
+
+    def _amount_until(self, symbol: str, leg: PositionSide) -> Decimal:
+        """The position after the last change that the adopted ledger says to contain."""
+        until_ms = self._adopted_until_ms(symbol, leg) or 0
+        changes = self._venue.changes[symbol, leg]
+        return next((each.amount for each in reversed(changes) if each.transaction_ms <= until_ms), ZERO)
+
+    def _adopted_until_ms(self, symbol: str, leg: PositionSide) -> int | None:
+        text = self._redis.hgetall(self._keys.ledger(symbol)).get(b"adopted_exchange_ms")
+        adopted = decode_adopted(None if text is None else text.decode())
+        return None if adopted is None else adopted.changed_ms_of(Leg(leg))

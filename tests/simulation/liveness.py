@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.recent_decisions import RecentDecisions
 from tests.simulation.clocks import true_ms
+from tests.simulation.memory import remembered
 from tests.simulation.verdicts import ViolationError, require
 
 if TYPE_CHECKING:
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 
 _DECIDED_WITHIN_SEC = 1.2
 _FEWEST_TASKS_SPARE = 40
+_MOST_PLANS = 64
+_MOST_ORDERS = 200
+_EXPIRING = "quantum:p33:"
+_LASTING = ("quantum:p33:fence", "quantum:p33:redis_run", "quantum:p33:last_result_id")
 
 
 class Liveness:
@@ -97,13 +104,34 @@ class Liveness:
                     require(
                         channel.depth <= 64, "g", f"{process.name}: {channel.depth} wait in {channel.name}"
                     )
-        now_ms = world.redis.now_ms()
-        for symbol in world.scene.symbols:
-            for name, value in world.redis.hgetall(world.keys.open_permits(symbol)).items():
-                if name.startswith(b"p:"):
-                    plan_id, expires_ms = name[2:].decode(), int(value.rpartition(b"|")[2])
-                    overdue = expires_ms < now_ms - 3_600_000
-                    require(not overdue, "g", f"{plan_id}: its open permit expired an hour ago")
+        self._judge_memory()
+        keys = world.redis.keys()
+        lasting = [
+            key
+            for key in keys
+            if key.startswith(_EXPIRING) and world.redis.pttl(key) < 0 and not key.startswith(_LASTING)
+        ]
+        require(not lasting, "g", f"keys that never expire: {lasting[:5]}")
+
+    def _judge_memory(self) -> None:
+        """At rest, processes remember few plans and orders. The list of the newest decisions is meant to."""
+        world = self._world
+        gc.collect()
+        lists = [each for each in gc.get_objects() if isinstance(each, RecentDecisions)]
+        around = (
+            world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
+            world.neighbours, world.claims, world.ledgers, world.decisions, self,
+        )  # fmt: skip
+        running = [
+            (process.flows, process.tree, process.store)
+            for process in world.processes.values()
+            if process.tree
+        ]
+        plans, orders = remembered(running, (*around, *lists), world.books.orders.keys())
+        require(plans <= _MOST_PLANS, "g", f"{plans} plans are remembered, {_MOST_PLANS} at most expected")
+        require(
+            orders <= _MOST_ORDERS, "g", f"{orders} orders are remembered, {_MOST_ORDERS} at most expected"
+        )
 
 
 def _holds_lease(process: Process) -> bool:

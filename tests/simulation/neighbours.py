@@ -24,6 +24,7 @@ from tests.simulation.venue import OWN, ZERO, Change, Leg, Venue
 #: From taking a permit to the order's last fill, at most: well within the grace for executions.
 EXECUTION_SEC = 4.0
 _UNIVERSE_SEC = 60.0
+_UNLISTED_SEC = 180.0
 _REPAIR_SEC = 10.0
 _MOST_CONSUMERS = 60
 _CAUSES: tuple[outside.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
@@ -71,7 +72,7 @@ class Neighbours:
             waiting.set()
 
     def may_open(self, symbol: str) -> bool:
-        """Whether the symbol was in the universe at some moment of the last two refreshes."""
+        """Whether the symbol was in the universe at some moment of the last three readings of it."""
         since_ms = true_ms() - 45_000
         first = max((i for i, (at_ms, _) in enumerate(self.listed) if at_ms <= since_ms), default=0)
         return any(symbol in symbols for _, symbols in self.listed[first:])
@@ -122,7 +123,9 @@ class Neighbours:
         elif draw < 0.98:
             self._redis.set(self._keys.cooldown(symbol), str(self._redis_clock.now_ms()))
         else:
-            self.publish_universe(frozenset(rng.sample(self.symbols, len(self.symbols) - 1)))
+            # The same one for a while, so that it stays out for longer than lists are read.
+            out = self.symbols[int(trio.current_time() // _UNLISTED_SEC) % len(self.symbols)]
+            self.publish_universe(frozenset(self.symbols) - {out})
 
     def move(self, symbol: str, *, announced: bool = True) -> None:
         """Somebody else trades: a person, a stop order, a liquidation."""
@@ -358,6 +361,9 @@ class Neighbours:
 
     async def _keep_universe(self) -> None:
         while True:
+            for _ in range(round(_UNLISTED_SEC / _UNIVERSE_SEC) - 1):
+                await trio.sleep(_UNIVERSE_SEC)
+                self.publish_universe(self.listed[-1][1])
             await trio.sleep(_UNIVERSE_SEC)
             self.publish_universe(frozenset(self.symbols))
 

@@ -69,6 +69,8 @@ def simulate(
         except BaseException as error:
             violation = _violation_in(error)
             if violation is None:
+                # Nothing that a guarantee speaks of, and to be repeated all the same.
+                error.add_note(f"again: python -m tests.simulation --seed {seed} --rounds {rounds}")
                 raise
     return Outcome(
         seed=seed,

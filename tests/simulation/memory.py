@@ -1,0 +1,42 @@
+"""Invariant (g), in the processes themselves: which plans and orders they still remember."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Iterable, Set
+from types import BuiltinFunctionType, FunctionType, ModuleType
+
+_PLAN_ID = re.compile(r"plan-\d+")
+_ORDER_ID = re.compile(r"\d{5,}")
+_SHARED = (type, ModuleType, BuiltinFunctionType)
+
+
+def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[str]) -> tuple[int, int]:
+    """How many plans, and how many of these orders, can be reached from `roots`, tasks' variables included.
+
+    Not through `others`: what belongs to the world around, and what may remember.
+    """
+    seen = {id(each) for each in others}
+    todo = list(roots)
+    plans_found: set[str] = set()
+    orders_found: set[str] = set()
+    while todo:
+        each = todo.pop()
+        if id(each) in seen or isinstance(each, _SHARED):
+            continue
+        seen.add(id(each))
+        if isinstance(each, int):
+            orders_found.update(orders & {str(each)})
+            continue
+        if isinstance(each, bytes):
+            each = each.decode(errors="replace")
+        if isinstance(each, str):
+            plans_found.update(_PLAN_ID.findall(each))
+            orders_found.update(orders & set(_ORDER_ID.findall(each)))
+        elif isinstance(each, FunctionType):
+            # What it closes over; not its module.
+            todo.extend(each.__closure__ or ())
+        else:
+            todo.extend(gc.get_referents(each))
+    return len(plans_found), len(orders_found)
