@@ -52,9 +52,10 @@ class BanKeeper:
     async def _share(self) -> None:
         """Heed the ban that Redis knows; tell it of ours where that ends later."""
         remembered = await self._store.remembered_ban()
-        if remembered is not None:
-            self._budget.recall_ban(remembered)
         ours = self._bans.value
+        # Our own is known by the monotonic clock: a wall clock set back must not prolong it.
+        if remembered is not None and remembered != ours:
+            self._budget.recall_ban(remembered)
         over = self._budget.banned_until is None
         if ours is not None and not over and (remembered is None or remembered < ours):
             await self._store.remember_ban(ours)

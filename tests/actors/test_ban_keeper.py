@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
+from brain.moment import Moment
 from channels import LatestValue
 from clock import TrioClock
 from exchange.weight_budget import WeightBudget
@@ -104,3 +106,19 @@ async def test_a_ban_that_is_over_is_not_told_again(autojump_clock: MockClock) -
         first.budget.ban(5)
         await trio.sleep(20)
         assert await first.store.remembered_ban() is None
+
+
+async def test_a_wall_clock_that_is_set_back_does_not_prolong_our_own_ban(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process()
+    async with process.running():
+        await process.recalled.get()
+        process.budget.ban(60)
+        await trio.sleep(2)
+        told = process.clock.now
+        monkeypatch.setattr(
+            process.clock, "now", lambda: Moment(told().monotonic_sec, told().wall_ms - 30_000)
+        )
+        await trio.sleep(5)
+        assert process.budget.banned_for_sec <= 53
