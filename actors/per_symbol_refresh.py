@@ -81,7 +81,9 @@ class PerSymbolRefresh:
             while True:
                 last = max((m for m in (asked, self._known.last_read(symbol)) if m is not None), default=None)
                 # A read that could not date the position gives its turn back, once: or it would hog them all.
-                counted = before if before is not None and self._known.undated_since(symbol) == last else last
+                counted = (
+                    before if before is not None and self._known.read_to_repeat(symbol) == last else last
+                )
                 # Whoever waits for a candidate's first snapshot is not let down by a change of plan.
                 if last is not None and not self._is_wanted(symbol):
                     break
@@ -126,7 +128,7 @@ class PerSymbolRefresh:
         if wanted_after is not None and last < wanted_after:
             return last.monotonic_sec
         due_sec = last.monotonic_sec + self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        told, undated = self._known.unmatched_fills.oldest(symbol), self._known.undated_since(symbol)
+        told, undated = self._known.unmatched_fills.oldest(symbol), self._known.read_to_repeat(symbol)
         if told is not None:
             due_sec = min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
         if undated is not None:

@@ -88,6 +88,7 @@ class ShardPositions:
         self._read_sent: dict[str, Moment] = {}
         self._leverages: dict[str, LeverageObserved] = {}
         self._undated: dict[str, Moment] = {}
+        self._to_repeat: dict[str, Moment] = {}
         self._lead = lead
         self._epoch = 0
         self._stream_since: Moment | None = None
@@ -103,14 +104,25 @@ class ShardPositions:
         """When the latest read of the symbol was sent."""
         return self._read_sent.get(symbol)
 
-    def undated_since(self, symbol: str | None = None) -> Moment | None:
-        """When the read was sent that showed a position (the symbol's, or any) and not when it was so.
+    def undated_since(self, symbol: str) -> Moment | None:
+        """When the read was sent that showed the symbol's position and not when it was so.
 
         It changed while the read was under way, and only another read, or the stream, can tell.
         """
+        return self._undated.get(symbol)
+
+    def read_to_repeat(self, symbol: str | None = None) -> Moment | None:
+        """When the read (of the symbol, or any) was sent that wants another one soon.
+
+        The first that dated nothing: where the next one does not either, there is no haste that would help.
+        """
         if symbol is not None:
-            return self._undated.get(symbol)
-        return min(self._undated.values(), default=None)
+            return self._to_repeat.get(symbol)
+        return min(self._to_repeat.values(), default=None)
+
+    def repeated(self, sent: Moment) -> None:
+        """All symbols were read again, those that the exchange no longer shows included."""
+        self._to_repeat = {symbol: at for symbol, at in self._to_repeat.items() if at >= sent}
 
     async def stirred(self) -> None:
         """Wait until something happens that may call for an earlier read."""
@@ -166,7 +178,12 @@ class ShardPositions:
             self.unmatched_fills.read(symbol, read.sent)
         undated = self._publish(rows)
         if undated:
-            self._undated.update(dict.fromkeys(undated, read.sent))
+            for symbol in undated:
+                if symbol in self._undated:
+                    self._to_repeat.pop(symbol, None)
+                else:
+                    self._to_repeat[symbol] = read.sent
+                self._undated[symbol] = read.sent
             self._stirred.unpark_all()
 
     async def judge_disagreements(self) -> None:
@@ -297,6 +314,7 @@ class ShardPositions:
                 withheld.append(symbol)
                 continue
             self._undated.pop(symbol, None)
+            self._to_repeat.pop(symbol, None)
             vouched = audited and (since is None or self._read_since(symbol, since))
             self._published.publish(snapshot, state.grounded if vouched else None, pushed=pushed)
         return withheld

@@ -93,10 +93,10 @@ async def test_no_read_is_asked_for_again_and_again_because_of_a_symbol_that_rea
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.push("BTCUSDT", 10)
-    assert shard.known.undated_since() is None
+    assert shard.known.read_to_repeat() is None
     shard.set("ETHUSDT", "2", 40)
     shard.read("ETHUSDT", sent_ms=20, received_ms=60)
-    assert shard.known.undated_since() == shard.known.undated_since("ETHUSDT") == shard.at(20)
+    assert shard.known.read_to_repeat() == shard.known.undated_since("ETHUSDT") == shard.at(20)
 
 
 async def test_a_position_that_was_read_before_the_connection_gives_no_trust(

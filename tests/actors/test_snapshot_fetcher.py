@@ -623,3 +623,33 @@ async def test_a_proof_publishes_what_changed_while_it_was_read(
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
         assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.STREAM
         assert rig.snapshot("BTCUSDT").verified_at > changed
+
+
+async def test_a_position_that_no_read_can_date_is_not_read_in_haste_again_and_again(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    """It changes during every read: the second one, half a second later, shows that haste is of no use."""
+
+    async def change() -> None:
+        for number in range(1, 1000):
+            rig.exchange.set("BTCUSDT", f"0.{number}")
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        await trio.sleep(0.05)
+        async with running_fetcher(rig):
+            await trio.sleep(21)
+            assert rig.book.get("BTCUSDT") is None
+            assert len(rig.exchange.reads) == 6, "two at first, then one every five seconds"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_symbol_that_is_gone_is_not_read_in_haste(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=rig.exchange.now_ms() + 3_600_000)
+    async with running_fetcher(rig):
+        await trio.sleep(0.4)
+        del rig.exchange.rows["BTCUSDT"]
+        await trio.sleep(20)
+        assert len(rig.exchange.reads) <= 6
