@@ -16,14 +16,17 @@ from tests.simulation.venue import ZERO, Leg
 
 
 class Published(msgspec.Struct):
-    """A plan as its publisher meant it. `wants`: whether it asks for a permit at all."""
+    """A plan as its publisher meant it.
+
+    `wants`: whether it asks for a permit at all. `unsound`: nothing that may be the case makes it right.
+    """
 
     plan_id: str
     symbol: str
     fields: dict[str, str]
     wants: bool
     expired: bool
-    malformed: bool
+    unsound: bool
     entry_ids: list[str]
 
 

@@ -88,7 +88,7 @@ class Decisions:
         self._judge_age(commit, reason)
         published = self._books.published[plan_id]
         require(
-            published.wants and not published.expired and not published.malformed,
+            published.wants and not published.expired and not published.unsound,
             "e",
             f"{plan_id} allowed as {reason}: {published.fields}",
         )

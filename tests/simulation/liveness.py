@@ -55,9 +55,9 @@ class Liveness:
         world, neighbours = self._world, self._world.neighbours
         plans = []
         for symbol in world.scene.symbols:
-            fields = neighbours.stop_loss_update(symbol)
-            plan = neighbours.new_plan(symbol, fields)
-            neighbours.publish(plan)
+            fields = neighbours.plans.stop_loss_update(symbol)
+            plan = neighbours.publisher.new_plan(symbol, fields)
+            neighbours.publisher.publish(plan)
             plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         late = [plan.plan_id for plan in plans if plan.plan_id not in world.books.kept.decided]

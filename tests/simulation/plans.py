@@ -8,15 +8,13 @@ from random import Random
 
 from simulator.history import PositionSide
 from tests.simulation.clocks import true_ms
-from tests.simulation.venue import ZERO, Venue
+from tests.simulation.fields import Fields, plain
+from tests.simulation.venue import Venue
 
-Fields = dict[str, str]
 _OLD_SEC = 2 * 3600
-
-
-def plain(value: Decimal) -> str:
-    """A decimal as publishers write it."""
-    return f"{value:f}"
+_ACTIONS = (
+    "FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50", "CLOSE_FULL", "CLOSE_PARTIAL_75", "CLOSE_PARTIAL_50",
+)  # fmt: skip
 
 
 class PlanMaker:
@@ -35,7 +33,7 @@ class PlanMaker:
         return quantity
 
     def any(self, symbol: str) -> tuple[Fields, str]:
-        """A plan without its id, and what is special about it: `skip`, `expired`, `malformed` or nothing."""
+        """A plan without its id, and what is special about it: `skip`, `expired`, `unsound` or nothing."""
         rng = self._rng
         leg = rng.choice(self._venue.legs_of(symbol))
         amount = self._venue.amount(symbol, leg)
@@ -45,9 +43,9 @@ class PlanMaker:
         if draw < 0.06:
             old = f"{true_ms() / 1000 - _OLD_SEC:.0f}"
             return self._exit(symbol, leg) | {"timestamp": old}, "expired"
-        if draw < 0.09:
-            return self._malformed(symbol, leg), "malformed"
-        if draw < 0.12:
+        if draw < 0.11:
+            return self._unsound(symbol, leg), "unsound"
+        if draw < 0.14:
             return self.stop_loss_update(symbol), ""
         if not amount:
             side = {"LONG": "BUY", "SHORT": "SELL"}.get(leg) or rng.choice(("BUY", "SELL"))
@@ -60,6 +58,8 @@ class PlanMaker:
             return self._entry(symbol, leg, against, self._part(symbol, amount)), ""
         if draw < 0.46:
             return self._exit(symbol, leg) | {"side": "BUY" if amount > 0 else "SELL"}, ""
+        if draw < 0.54:
+            return self._exit_without_a_name(symbol, leg, amount), ""
         plan = self._exit(symbol, leg)
         if rng.random() < 0.3:
             plan["close_qty"] = plain(self._part(symbol, amount))
@@ -79,9 +79,18 @@ class PlanMaker:
             "timestamp": f"{true_ms() / 1000:.3f}",
         }
 
-    def full_close(self, symbol: str, leg: PositionSide) -> Fields:
-        """A harvest exit of everything."""
-        return self._exit(symbol, leg) | {"action": "FULL_CLOSE_PROPOSED", "side": "CLOSE"}
+    def broken_reconcile_close(self, symbol: str, leg: PositionSide, surplus: Decimal) -> Fields:
+        """One that lacks what guards it."""
+        wrong = self._rng.choice(
+            ({"reduceOnly": "false"}, {"type": "LIMIT"}, {"reason": "somebody said so"}, {"qty": "0"})
+        )
+        return self.reconcile_close(symbol, leg, surplus) | wrong
+
+    def of_delisted(self, delisted: str, like: str) -> tuple[Fields, str]:
+        """A plan of a symbol that is on the list, and not on the exchange."""
+        leg = self._venue.legs_of(like)[0]
+        plan = self._entry(like, leg, "BUY", self.quantity(like)) if self._rng.random() < 0.5 else None
+        return (plan or self._exit(like, leg)) | {"symbol": delisted}, "unsound"
 
     def stop_loss_update(self, symbol: str) -> Fields:
         """Nothing may be executed for it."""
@@ -105,39 +114,57 @@ class PlanMaker:
             "reduceOnly": rng.choice(("false", "False", "0")),
             "source": "intent_bridge",
             "leverage": rng.choice(("5", "10.0")),
+            # EXIT fits only what turns out to be a close.
+            "eval_type": rng.choice(("", "", "", "ENTRY", "EXIT")),
             "timestamp": f"{true_ms() / 1000:.3f}",
         }
 
     def _exit(self, symbol: str, leg: PositionSide) -> Fields:
         rng = self._rng
-        actions = (
-            "FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50", "CLOSE_FULL", "CLOSE_PARTIAL_75",
-            "CLOSE_PARTIAL_50",
-        )  # fmt: skip
-        action = rng.choice(actions)
-        return self._leg(leg) | {
+        action = rng.choice(_ACTIONS)
+        plan = self._leg(leg) | {
             "symbol": symbol,
             "decision": "EXECUTE",
             "action": action,
             "side": "CLOSE",
             "close_qty": rng.choice(("0", "0.0", "")),
-            "reduceOnly": rng.choice(("true", "True", "1")),
+            "reduceOnly": rng.choice(("true", "True", "1", "1", "")),
             "source": rng.choice(("", "harvest_brain")),
             "steps": json.dumps([{"step": action, "type": "market_reduce_only", "side": "close"}]),
             "timestamp": f"{true_ms() / 1000:.0f}",
         }
+        return plan | ({"eval_type": "EXIT"} if rng.random() < 0.2 else {})
 
-    def _malformed(self, symbol: str, leg: PositionSide) -> Fields:
-        entry = self._entry(symbol, leg, "BUY", self.quantity(symbol))
-        wrong = self._rng.choice(
-            ({"qty": "NaN"}, {"qty": "-1"}, {"side": "HODL"}, {"reduceOnly": "maybe"}, {"qty": ""})
-        )
-        return entry | {"action": "ENTRY_PROPOSED"} | wrong
+    def _exit_without_a_name(self, symbol: str, leg: PositionSide, amount: Decimal) -> Fields:
+        """A close whose action says nothing: so its quantity has to."""
+        against = "SELL" if amount > 0 else "BUY"
+        return self._exit(symbol, leg) | {
+            "action": self._rng.choice(("", "TRAILING_STOP_HIT")),
+            "side": self._rng.choice(("CLOSE", against)),
+            "close_qty": plain(self._part(symbol, amount)),
+            "reduceOnly": "true",
+        }
+
+    def _unsound(self, symbol: str, leg: PositionSide) -> Fields:
+        """What no position makes right."""
+        rng = self._rng
+        entry = self._entry(symbol, leg, "BUY", self.quantity(symbol)) | {"action": "ENTRY_PROPOSED"}
+        leaving = self._exit(symbol, leg)
+        unsound = [
+            entry | {"qty": rng.choice(("NaN", "-1", ""))},
+            entry | {"side": "HODL"},
+            entry | {"reduceOnly": rng.choice(("maybe", "", "true"))},
+            entry | {"close_qty": "0.123"},
+            entry | {"leverage": "-3"},
+            leaving | {"reduceOnly": "false"},
+            leaving | {"eval_type": "ENTRY"},
+            leaving | {"action": rng.choice(("", "PANIC")), "reduceOnly": "true", "close_qty": "0"},
+            leaving | {"action": "PANIC", "reduceOnly": rng.choice(("false", "")), "close_qty": "1"},
+            self.reconcile_close(symbol, leg, Decimal(1)) | {"reason": "because"},
+        ]
+        if leg != "BOTH":
+            unsound.append({name: value for name, value in leaving.items() if name != "positionSide"})
+        return rng.choice(unsound)
 
     def _leg(self, leg: PositionSide) -> Fields:
         return {} if leg == "BOTH" else {"positionSide": leg}
-
-
-def signed(side: str, quantity: Decimal) -> Decimal:
-    """The quantity with the sign of its side."""
-    return quantity if side == "BUY" else ZERO - quantity

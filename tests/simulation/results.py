@@ -8,8 +8,7 @@ from random import Random
 
 from simulator.orders import Order
 from tests.simulation.clocks import true_ms
-
-Fields = dict[str, str]
+from tests.simulation.fields import Fields, plain
 
 
 def executed(
@@ -17,7 +16,7 @@ def executed(
 ) -> Fields:
     """A result of an order that has filled `cumulative` by then."""
     head = {"plan_id": plan_id, "symbol": order.symbol.name, "timestamp": f"{true_ms() / 1000:.3f}"}
-    quantity = f"{cumulative:f}"
+    quantity = plain(cumulative)
     dialect = rng.randrange(3)
     if dialect == 0:
         step = {

@@ -77,9 +77,9 @@ class World:
             self.settings,
             self.claims,
             self._clock_of,
-            self.neighbours.may_open,
+            self.neighbours.publisher.may_open,
             self._granted,
-            self.neighbours.on_decided,
+            self.neighbours.consumers.on_decided,
         )
 
     def _process(self, name: str, log_to_trace: bool) -> Process:

@@ -1,0 +1,100 @@
+"""Who publishes: plans with ids of their own, the list of symbols, and intents."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import trio
+
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from tests.simulation.books import Books, Published
+from tests.simulation.clocks import true_ms
+from tests.simulation.fields import Fields, as_entry
+from tests.simulation.trace import Trace
+from tests.simulation.venue import Venue
+
+_UNIVERSE_SEC = 60.0
+_UNLISTED_SEC = 180.0
+#: The universe names it, and the exchange has stopped trading it.
+DELISTED = "LUNAUSDT"
+
+
+class Publisher:
+    """The publishing side of one seed's pipeline."""
+
+    def __init__(
+        self, books: Books, venue: Venue, redis: MemoryRedis, keys: Keys, rng: Random, trace: Trace
+    ) -> None:
+        self.listed: list[tuple[int, frozenset[str]]] = []
+        self._symbols = frozenset(venue.untold) | {DELISTED}
+        self._books = books
+        self._redis = redis
+        self._keys = keys
+        self._rng = rng
+        self._trace = trace
+        self._plans = 0
+
+    def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
+        """A plan with an id of its own."""
+        self._plans += 1
+        plan = Published(
+            f"plan-{self._plans}",
+            symbol,
+            fields,
+            wants=special != "skip",
+            expired=special == "expired",
+            unsound=special == "unsound",
+            entry_ids=[],
+        )
+        self._books.published[plan.plan_id] = plan
+        return plan
+
+    def publish(self, plan: Published) -> str:
+        """Put it on the stream; the entry's id."""
+        entry_id = self._redis.xadd(self._keys.plans, as_entry({"plan_id": plan.plan_id} | plan.fields))
+        plan.entry_ids.append(entry_id)
+        self._books.plan_of_entry[entry_id] = plan.plan_id
+        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
+        return entry_id
+
+    def intend(self, symbol: str) -> None:
+        """An intent, in one of the dialects; now and then none that anybody could read."""
+        inside = json.dumps({"symbol": symbol, "side": "BUY"})
+        fields = self._rng.choice(({"symbol": symbol}, {"payload": inside}, {"data": inside}, {"data": "{"}))
+        self._redis.xadd(self._keys.intents, as_entry(fields))
+
+    # The list of symbols that may be opened.
+
+    def publish_universe(self, *, without: str | None = None) -> None:
+        """The universe service's word: every symbol, or all but one."""
+        symbols = self._symbols - {without}
+        asof = true_ms() // 1000
+        text = json.dumps({"asof_epoch": asof, "symbols": sorted(symbols)})
+        self._redis.set(self._keys.universe_active, text)
+        self._redis.set(self._keys.universe_last_ok, text)
+        meta = {"stale": "0", "count": str(len(symbols)), "asof_epoch": str(asof), "error": ""}
+        self._redis.hset(self._keys.universe_meta, as_entry(meta))
+        self.listed.append((true_ms(), symbols))
+
+    def unlist_one(self) -> None:
+        """Leave one symbol out: the same one for a while, longer than between two readings of the list."""
+        symbols = sorted(self._symbols - {DELISTED})
+        self.publish_universe(without=symbols[int(trio.current_time() // _UNLISTED_SEC) % len(symbols)])
+
+    async def keep_universe(self) -> None:
+        """Publish it again and again; whole, every few minutes. Until cancelled."""
+        while True:
+            for _ in range(round(_UNLISTED_SEC / _UNIVERSE_SEC) - 1):
+                await trio.sleep(_UNIVERSE_SEC)
+                missing = sorted(self._symbols - self.listed[-1][1])
+                self.publish_universe(without=missing[0] if missing else None)
+            await trio.sleep(_UNIVERSE_SEC)
+            self.publish_universe()
+
+    def may_open(self, symbol: str) -> bool:
+        """Whether the symbol was in the universe at some moment of the last three readings of it."""
+        since_ms = true_ms() - 45_000
+        first = max((i for i, (at_ms, _) in enumerate(self.listed) if at_ms <= since_ms), default=0)
+        return any(symbol in symbols for _, symbols in self.listed[first:])
