@@ -23,6 +23,7 @@ from simulator import RestApi, RestRequest
 from simulator.faults import FaultDice
 from simulator.market_answers import mark_price_frames
 from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
+from tests.simulation.tripwire import Tripwire
 from tests.simulation.venue import Venue
 
 _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
@@ -55,8 +56,9 @@ class Reach:
 class RestNetwork(httpx.AsyncBaseTransport):
     """Carries one process's requests to the exchange and the answers back."""
 
-    def __init__(self, venue: Venue, reach: Reach, rng: Random) -> None:
+    def __init__(self, venue: Venue, reach: Reach, tripwire: Tripwire, rng: Random) -> None:
         self._venue = venue
+        self._tripwire = tripwire
         self._api = RestApi(venue)
         self._reach = reach
         self._dice = FaultDice(venue.faults, rng)
@@ -67,6 +69,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
         fault = self._dice.rest_fault(path)
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
+        self._tripwire.cross()
         await trio.sleep(before_ms / 1000)
         if fault in _TRANSPORT_FAULTS and self._venue.faults.fail_before_effect:
             raise httpx.ReadError("the connection was reset")
@@ -81,6 +84,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
         )
         await trio.sleep(after_ms / 1000)
         await self._reach()
+        self._tripwire.cross()
         if fault == "hang":
             await trio.sleep_forever()
         if fault in ("reset", "truncated"):
@@ -108,9 +112,10 @@ class _Opened:
 class PrivateConnector:
     """The `StreamConnector` of one process."""
 
-    def __init__(self, streams: PrivateStreams, reach: Reach, clock: Clock) -> None:
+    def __init__(self, streams: PrivateStreams, reach: Reach, tripwire: Tripwire, clock: Clock) -> None:
         self._streams = streams
         self._reach = reach
+        self._tripwire = tripwire
         self._clock = clock
 
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
@@ -118,7 +123,10 @@ class PrivateConnector:
         try:
             with trio.fail_after(5):
                 await self._reach()
-                websocket: WebSocket = await nursery.start(self._streams.serve, listen_key, self._reach)
+                self._tripwire.cross()
+                websocket: WebSocket = await nursery.start(
+                    self._streams.serve, listen_key, self._reach, self._tripwire
+                )
         except trio.TooSlowError:
             raise ExchangeUnavailable("private stream: no connection within 5 s") from None
         except StreamRefusedError:

@@ -37,8 +37,9 @@ from supervision import (
 )
 from tests.simulation.clocks import HostClock
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
-from tests.simulation.store import Judge, SabotageError, WatchedStore
+from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
+from tests.simulation.tripwire import SabotageError, Tripwire
 from tests.simulation.venue import Venue
 
 #: From the end of a process to its next start, as systemd has it here.
@@ -48,13 +49,14 @@ _STOP_SEC = 4.5
 #: done less often here. No guarantee hangs on how often.
 _UNHURRIED_SEC = {
     "actors.lease_holder.RENEWAL_SEC": 0.9,
-    "actors.lease_holder.STANDBY_LOOK_SEC": 0.5,
+    "actors.lease_holder.STANDBY_LOOK_SEC": 0.9,
     "actors.permit_evaluator._SWEEP_SEC": 4.0,
     "actors.permit_evaluator._BLOCK_MS": 6_000,
     "actors.ledger_writer._SWEEP_SEC": 4.0,
     "actors.ledger_writer._BLOCK_MS": 6_000,
     "actors.fill_watch._SWEEP_SEC": 4.0,
     "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
+    "actors.ban_keeper._LOOK_SEC": 5.0,
     "store.memory_store.LONGEST_BLOCK_MS": 6_000,
 }
 
@@ -159,6 +161,7 @@ class Process:
         self.flows: Flows | None = None
         self.store: WatchedStore | None = None
         self.sabotage = Sabotage()
+        self.tripwires = {way: Tripwire(way) for way in ("store", "rest", "stream")}
         self.tree: Tree | None = None
         self._loaded = loaded
         self._seed = seed
@@ -223,7 +226,13 @@ class Process:
             on_ban=flows.bans.send,
         )
         self.store = WatchedStore(
-            self._redis, self._keys, self.name, judge=self._judge, reach=self.reach, rng=Random(rng.random())
+            self._redis,
+            self._keys,
+            self.name,
+            judge=self._judge,
+            reach=self.reach,
+            tripwire=self.tripwires["store"],
+            rng=Random(rng.random()),
         )
         async with BinanceRest(
             settings.binance_rest_url,
@@ -234,7 +243,7 @@ class Process:
             server_time=server_time,
             metrics=flows.metrics,
             rng=Random(rng.random()),
-            network=RestNetwork(self._venue, self.reach, Random(rng.random())),
+            network=RestNetwork(self._venue, self.reach, self.tripwires["rest"], Random(rng.random())),
         ) as rest:
             service = supervisor.Service(
                 self._loaded,
@@ -242,7 +251,7 @@ class Process:
                 store=self.store,
                 exchange=rest,
                 orders=rest,
-                connector=PrivateConnector(self._streams, self.reach, self.clock),
+                connector=PrivateConnector(self._streams, self.reach, self.tripwires["stream"], self.clock),
                 mark_prices=None
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock),

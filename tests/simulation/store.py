@@ -28,6 +28,7 @@ from store.records import (
     SnapshotWrite,
 )
 from tests.simulation.network import Reach
+from tests.simulation.tripwire import Tripwire
 
 T = TypeVar("T")
 
@@ -43,10 +44,6 @@ FENCED = frozenset(
 
 #: The share of answers that come back without anybody else having his turn.
 _AT_ONCE = 0.7
-
-
-class SabotageError(Exception):
-    """What is raised inside an actor on purpose."""
 
 
 class Judge(Protocol):
@@ -67,17 +64,24 @@ class WatchedStore(MemoryStore):
     """The twin as one process sees it."""
 
     def __init__(
-        self, redis: MemoryRedis, keys: Keys, consumer: str, *, judge: Judge, reach: Reach, rng: Random
+        self,
+        redis: MemoryRedis,
+        keys: Keys,
+        consumer: str,
+        *,
+        judge: Judge,
+        reach: Reach,
+        tripwire: Tripwire,
+        rng: Random,
     ) -> None:
         super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
         self._judge = judge
         self._way = reach
+        self._tripwire = tripwire
         self._rng = rng
         self._name = consumer
         self._fence: str | None = None
         self._returning = False
-        #: Crossings until one of them raises inside the actor that is on it; 0: none does.
-        self.crash_in = 0
         #: Crossings until one of them hangs, and for how long; 0: none does.
         self.hang_in = 0
         self.hang_sec = 0.0
@@ -85,10 +89,7 @@ class WatchedStore(MemoryStore):
 
     async def _cross(self) -> None:
         await self._way()
-        if self.crash_in:
-            self.crash_in -= 1
-            if not self.crash_in:
-                raise SabotageError("a call of the store")
+        self._tripwire.cross()
         if self.hang_in:
             self.hang_in -= 1
             if not self.hang_in:

@@ -16,6 +16,7 @@ from trio_websocket import ConnectionClosed
 
 from simulator.events import UserEvent
 from tests.simulation.clocks import true_ms
+from tests.simulation.tripwire import Tripwire
 from tests.simulation.venue import Venue
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ class StreamRefusedError(Exception):
 class WebSocket:
     """The client's end: what `UserStreamConnection` needs of a WebSocket."""
 
-    def __init__(self, listen_key: str, reach: Reach, one_way_sec: float) -> None:
+    def __init__(self, listen_key: str, reach: Reach, tripwire: Tripwire, one_way_sec: float) -> None:
         self.listen_key = listen_key
         self.frozen = False
         self.open = True
         self._reach = reach
+        self._tripwire = tripwire
         self._one_way_sec = one_way_sec
         self._on_the_way: deque[tuple[float, bytes | trio.Event]] = deque()
         # A channel, as in the real one: a receiver whose wait is cancelled has found nothing.
@@ -46,9 +48,11 @@ class WebSocket:
     async def get_message(self) -> bytes:
         """The next frame. Raises ConnectionClosed."""
         try:
-            return await self._arrived.receive()
+            frame = await self._arrived.receive()
         except trio.EndOfChannel:
             raise ConnectionClosed(None) from None
+        self._tripwire.cross()
+        return frame
 
     async def ping(self) -> None:
         """Return when the pong has come, behind every frame that was sent before it."""
@@ -58,6 +62,7 @@ class WebSocket:
         answered = trio.Event()
         self.send(answered)
         await answered.wait()
+        self._tripwire.cross()
         if not self.open:
             raise ConnectionClosed(None)
 
@@ -184,14 +189,16 @@ class PrivateStreams:
         """Those that stand, oldest first."""
         return list(self._connections)
 
-    async def serve(self, listen_key: str, reach: Reach, *, task_status: trio.TaskStatus[WebSocket]) -> None:
+    async def serve(
+        self, listen_key: str, reach: Reach, tripwire: Tripwire, *, task_status: trio.TaskStatus[WebSocket]
+    ) -> None:
         """One connection, to its end. Raises StreamRefusedError."""
         await trio.sleep(2 * self._one_way_sec)
         await reach()
         self._venue.expire_listen_key()
         if self.refusing or not self._venue.listen_keys.is_live(listen_key):
             raise StreamRefusedError
-        connection = WebSocket(listen_key, reach, self._one_way_sec)
+        connection = WebSocket(listen_key, reach, tripwire, self._one_way_sec)
         self._connections[connection] = None
         try:
             task_status.started(connection)

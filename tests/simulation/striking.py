@@ -19,6 +19,7 @@ _STORE_METHODS = (
     None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
     "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result",
 )  # fmt: skip
+_CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
 _SOON_SEC = 3.0
@@ -76,11 +77,12 @@ class Striker:
             sabotage.strike(names[fault.which % len(names)])
 
     async def _do_call_crash(self, fault: Fault) -> None:
-        store = self._process(fault).store
-        if store is not None and self._may_crash():
-            store.crash_in = 1 + int(fault.size * 12)
+        tripwires = self._process(fault).tripwires
+        if self._may_crash():
+            tripwire = tripwires[_CRASHING_WAYS[fault.which // 2 % len(_CRASHING_WAYS)]]
+            tripwire.lay(1 + int(fault.size * 12))
             await trio.sleep(_SOON_SEC)
-            store.crash_in = 0
+            tripwire.lay(0)
 
     async def _do_stall(self, fault: Fault) -> None:
         store = self._process(fault).store

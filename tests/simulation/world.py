@@ -24,9 +24,10 @@ from tests.simulation.ledgers import Ledgers
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
 from tests.simulation.scene import Scene
-from tests.simulation.store import FENCED, SabotageError
+from tests.simulation.store import FENCED
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.trace import Trace
+from tests.simulation.tripwire import SabotageError
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import ViolationError, require
 
