@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import trio
 from rich.console import Console
 
 from bench.cases import CASES
-from bench.figures import CONTENDERS, PREDECESSOR, Failure, rows
+from bench.figures import CONTENDERS, PREDECESSOR, rows
+from bench.markdown import markdown
 from bench.processes import ChildFailedError
 from bench.redis_socket import BlockingRedis
-from bench.report import Report, as_json, circumstances, print_report
+from bench.report import Circumstances, Report, as_json, circumstances, print_report
 from bench.sitting import Sitting
 from bench.sizes import FULL, GROWN, GROWN_TO, QUICK, SYMBOLS
+from bench.stopping import StoppedError, signals_restored, stoppable
 from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
 
 _EXCHANGE_LATENCY_MS = 300.0
@@ -26,19 +30,24 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for; 0; 1 when a case failed or nothing could be measured, 130 after Ctrl-C."""
+    """Measure what is asked for; 0; 1 when a case failed or nothing could be measured.
+
+    130 after Ctrl-C and 143 after SIGTERM, which end a run as the end of its time does: with a report.
+    """
     options = _parser().parse_args(arguments)
+    if options.markdown:
+        sys.stdout.write(markdown(options.markdown.read_bytes()))
+        return 0
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     try:
-        failed = trio.run(_on_a_private_redis, options, console)
+        with signals_restored():
+            code = trio.run(_on_a_private_redis, options, console)
     except* (ChildFailedError, OSError, RedisServerNotFoundError, RedisServerFailedError) as group:
         for error in group.exceptions:
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"bench: {error}", markup=False)
         code = _FAILED
     except* KeyboardInterrupt:
         code = _INTERRUPTED
-    else:
-        code = _FAILED if failed else 0
     return code
 
 
@@ -59,61 +68,90 @@ def _parser() -> argparse.ArgumentParser:
         help=f"may be repeated; the first is compared, the others show growth (default: {SYMBOLS}, then "
         f"{', '.join(map(str, GROWN_TO))})",
     )  # fmt: skip
-    add("--rounds", type=int, default=1, metavar="N", help="medians of so many (default: 1)")
+    add(
+        "--rounds", type=int, default=1, metavar="N",
+        help="medians of so many where contenders are compared (default: 1)",
+    )  # fmt: skip
+    add(
+        "--growth-rounds", type=int, default=1, metavar="N",
+        help="medians of so many at every other number of symbols (default: 1)",
+    )  # fmt: skip
+    add("--minutes", type=float, metavar="N", help="end then, and report what there is (default: no limit)")
     add(
         "--exchange-latency-ms", type=float, default=_EXCHANGE_LATENCY_MS, metavar="MS",
         help=f"of the exchange's REST answers (default: {_EXCHANGE_LATENCY_MS:g})",
     )  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="the figures as JSON, too")
+    add(
+        "--markdown", type=Path, metavar="FILE",
+        help="measure nothing: print the JSON of a run as tables in Markdown",
+    )  # fmt: skip
     return parser
 
 
-async def _on_a_private_redis(options: argparse.Namespace, console: Console) -> bool:
+async def _on_a_private_redis(options: argparse.Namespace, console: Console) -> int:
     async with private_redis() as url:
         # Blocks the loop on purpose: nothing else is to run on it while something is measured.
         return _measure(url, options, console)
 
 
-def _measure(redis_url: str, options: argparse.Namespace, console: Console) -> bool:
-    """Measure, print and write; whether something failed."""
+def _measure(redis_url: str, options: argparse.Namespace, console: Console) -> int:
+    """Measure, print and write, whatever ends it; what the command ends with."""
+    begun_sec = time.monotonic()
     symbols: list[int] = options.symbols or [SYMBOLS, *(() if options.quick else GROWN_TO)]
     sizes = [QUICK] * len(symbols) if options.quick else [FULL] + [GROWN] * (len(symbols) - 1)
     names = [name for name in CASES if name in (options.only or CASES)]
-    wanted = options.contender or CONTENDERS
-    with BlockingRedis(redis_url) as redis:
-        told = circumstances(
-            _version(redis),
-            rounds=options.rounds,
-            quick=options.quick,
-            exchange_latency_ms=options.exchange_latency_ms,
-            symbols=symbols,
-        )
+    told = _circumstances(redis_url, options, symbols)
+    ended_early, code = "something went wrong", 0
     with console.status("…") as status:
         sittings = [
             Sitting(count, size, names, status.update) for count, size in zip(symbols, sizes, strict=True)
         ]
-        for _ in range(options.rounds):
-            for sitting in sittings:
-                # The predecessor keeps twenty symbols, whatever the account lists.
-                grown = [who for who in wanted if who != PREDECESSOR]
-                sitting.measure(
-                    redis_url, options.exchange_latency_ms, wanted if sitting is sittings[0] else grown
-                )
-    table = [
-        row for count, sitting in zip(symbols, sittings, strict=True) for row in rows(count, sitting.figures)
-    ]
-    failures: list[Failure] = [failure for sitting in sittings for failure in sitting.failures]
-    report = Report(told, table, failures, names)
-    print_report(console, report)
-    if options.json:
-        options.json.write_bytes(as_json(report))
-    return bool(failures)
+        try:
+            with stoppable(options.minutes):
+                _sit(sittings, redis_url, options)
+            ended_early = ""
+        except StoppedError as error:
+            ended_early, code = str(error), error.code or 0
+        finally:
+            status.stop()
+            took_min = (time.monotonic() - begun_sec) / 60
+            told = msgspec.structs.replace(told, took_min=round(took_min, 1), ended_early=ended_early)
+            table = [row for sitting in sittings for row in rows(sitting.symbols, sitting.figures)]
+            failures = [failure for sitting in sittings for failure in sitting.failures]
+            report = Report(told, table, failures, names)
+            print_report(console, report)
+            if options.json:
+                options.json.write_bytes(as_json(report))
+    return code or (_FAILED if any(sitting.failures for sitting in sittings) else 0)
 
 
-def _version(redis: BlockingRedis) -> str:
-    text = redis.command("INFO", "server")
+def _sit(sittings: Sequence[Sitting], redis_url: str, options: argparse.Namespace) -> None:
+    """All rounds in which contenders are compared, then those that show growth."""
+    wanted = options.contender or CONTENDERS
+    # The predecessor keeps twenty symbols, whatever the account lists.
+    grown = [who for who in wanted if who != PREDECESSOR]
+    first, *others = sittings
+    for _ in range(options.rounds):
+        first.measure(redis_url, options.exchange_latency_ms, wanted)
+    for _ in range(options.growth_rounds):
+        for sitting in others:
+            sitting.measure(redis_url, options.exchange_latency_ms, grown)
+
+
+def _circumstances(redis_url: str, options: argparse.Namespace, symbols: Sequence[int]) -> Circumstances:
+    with BlockingRedis(redis_url) as redis:
+        text = redis.command("INFO", "server")
     lines = (text if isinstance(text, str) else text.decode()).splitlines()
-    return next(line.partition(":")[2] for line in lines if line.startswith("redis_version:"))
+    version = next(line.partition(":")[2] for line in lines if line.startswith("redis_version:"))
+    return circumstances(
+        version,
+        rounds=options.rounds,
+        growth_rounds=options.growth_rounds,
+        quick=options.quick,
+        exchange_latency_ms=options.exchange_latency_ms,
+        symbols=symbols,
+    )
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ CASES: Mapping[str, Case] = {
     ),
     "idle": Case(
         snapshot_cases.idle,
-        _WITHOUT_PREDECESSOR,
+        CONTENDERS,
         "nothing happens but mark prices and proofs of freshness: CPU, memory, request weight, the age of "
         "the oldest of all snapshots",
-        "floors: a blocked read; they keep no snapshots",
+        "floors: a blocked read, no snapshots kept; the predecessor keeps those of its candidates",
     ),
     "one-at-a-time": Case(
         plan_cases.one_at_a_time,
@@ -114,7 +114,7 @@ CASES: Mapping[str, Case] = {
     ),
     "memory": Case(
         snapshot_cases.memory_after,
-        _WITHOUT_PREDECESSOR,
+        CONTENDERS,
         "memory after all of the above",
         "the floors remember nothing",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -17,6 +17,7 @@ from bench.door import Door
 from bench.figures import FLOOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.processes import child
+from bench.redis_socket import BlockingRedis
 
 SNAPSHOT_PREFIX = "quantum:position:snapshot:"
 
@@ -25,6 +26,8 @@ _LOOK_SEC = 0.005
 _APART_SEC = 0.02
 #: So many events a burst at most: what takes longer than the answer to a ping may take would look dead.
 _AT_ONCE = 500
+#: How a snapshot is verified that was read and not pushed.
+_READS = (b"rest", b"ondemand")
 
 
 def event_to_snapshot(session: Session) -> list[Figure]:
@@ -36,7 +39,7 @@ def event_to_snapshot(session: Session) -> list[Figure]:
                 watch.wait_for(holding.symbol)
                 at_sec = time.perf_counter()
                 # Proofs of freshness touch snapshots, too.
-                if not _unwritten(session, {holding.symbol: amount}):
+                if not unwritten(session.redis, {holding.symbol: amount}):
                     return at_sec
 
         latencies_sec = _latencies(session, lambda _, __: None, seen_sec)
@@ -57,23 +60,37 @@ def event_to_view(session: Session) -> list[Figure]:
 
 def events_throughput(session: Session) -> list[Figure]:
     """Bursts of one event a symbol, each sent when all of the one before are in Redis."""
-    stage = session.stage
-    held = stage.held[:_AT_ONCE]
-    took_sec, there_and_back = 0.0, max(stage.sizes.events_burst // len(held) // 2, 1)
+    held = session.stage.held[:_AT_ONCE]
+    took_sec, events = 0.0, 0
     with _reader(session):
-        for steps in (1, 0) * there_and_back:
-            # Events are dated by the millisecond, and each burst's are later than the last's.
-            time.sleep(_APART_SEC)
-            amounts = {holding.symbol: holding.amount + holding.step * steps for holding in held}
-            begun_sec = stage.relay.inject(list(_events(amounts)))
-            give_up_sec = begun_sec + _BURST_SEC
-            while amounts := _unwritten(session, amounts):
-                if time.perf_counter() > give_up_sec:
-                    raise session.process.failure(f"wrote no snapshot of {list(amounts)[:5]}")
-                time.sleep(_LOOK_SEC)
-            took_sec += time.perf_counter() - begun_sec
-    rate = len(held) * there_and_back * 2 / took_sec
-    return [Figure("events, one a symbol at once", "in Redis", "/s", rate)]
+        for _ in range(max(session.stage.sizes.events_burst // len(held) // 2, 1)):
+            there_sec, back_sec = (_burst_sec(session, held, steps) for steps in (1, 0))
+            if there_sec is not None and back_sec is not None:
+                took_sec += there_sec + back_sec
+                events += len(held) * 2
+    if not events:
+        raise session.process.failure("read the exchange in each burst of events")
+    return [Figure("events, one a symbol at once", "in Redis", "/s", events / took_sec)]
+
+
+def _burst_sec(session: Session, held: Sequence[Holding], steps: int) -> float | None:
+    """Until all snapshots show so many steps more than the exchange does; None where a read came between.
+
+    The exchange knows nothing of events that the relay adds: a read that was sent after them takes them back.
+    """
+    # Events are dated by the millisecond, and each burst's are later than the last's.
+    time.sleep(_APART_SEC)
+    amounts = {holding.symbol: holding.amount + holding.step * steps for holding in held}
+    now_ms = int(time.time() * 1000)
+    begun_sec = session.stage.relay.inject(list(_events(amounts, now_ms)))
+    give_up_sec = begun_sec + _BURST_SEC
+    while amounts := unwritten(session.redis, amounts):
+        if read_since(session.redis, amounts, now_ms):
+            return None
+        if time.perf_counter() > give_up_sec:
+            raise session.process.failure(f"wrote no snapshot of {list(amounts)[:5]}")
+        time.sleep(_LOOK_SEC)
+    return time.perf_counter() - begun_sec
 
 
 def _latencies(
@@ -97,11 +114,9 @@ def _latencies(
     return latencies_sec
 
 
-def _unwritten(session: Session, amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+def unwritten(redis: BlockingRedis, amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Those whose snapshot shows another amount."""
-    stored = session.redis.pipeline(
-        [("HGET", SNAPSHOT_PREFIX + symbol, "position_amt") for symbol in amounts]
-    )
+    stored = redis.pipeline([("HGET", SNAPSHOT_PREFIX + symbol, "position_amt") for symbol in amounts])
     return {
         symbol: amount
         for (symbol, amount), text in zip(amounts.items(), stored, strict=True)
@@ -109,9 +124,16 @@ def _unwritten(session: Session, amounts: Mapping[str, Decimal]) -> dict[str, De
     }
 
 
-def _events(amounts: Mapping[str, Decimal]) -> Iterator[bytes]:
-    """Events that tell these amounts, as of now."""
-    now_ms = int(time.time() * 1000)
+def read_since(redis: BlockingRedis, symbols: Iterable[str], epoch_ms: int) -> bool:
+    """Whether a snapshot of these rests on a read of the exchange that was sent after `epoch_ms`."""
+    told = redis.pipeline(
+        [("HMGET", SNAPSHOT_PREFIX + symbol, "verified_by", "ts_epoch_ms") for symbol in symbols]
+    )
+    return any(by in _READS and int(at_ms) > epoch_ms for by, at_ms in told)
+
+
+def _events(amounts: Mapping[str, Decimal], now_ms: int) -> Iterator[bytes]:
+    """Events that tell these amounts, as of then."""
     for symbol, amount in amounts.items():
         position = {
             "s": symbol, "pa": f"{amount:f}", "ep": "101.25", "bep": "101.25", "cr": "0", "up": "0",

@@ -59,6 +59,8 @@ def open_loops(session: Session) -> list[Figure]:
         published = series(_name("open"), session.stage.held, plans)
         with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
             latencies_sec = _open_loop(watch, published, rate)
+        # Who fell behind has counted as late, and may catch up.
+        wait_until_answered(session, PLANS)
         _check(session, [plan_id for plan_id, _ in published])
         figures += latency_figures(f"plan → permit, open loop, {rate} /s", latencies_sec)
     return figures

@@ -48,11 +48,13 @@ class Predecessor:
     def _refresh(self, symbol: str) -> None:
         answer = self._rest.get(f"/fapi/v2/positionRisk?{signed_query({'symbol': symbol})}")
         position = answer.raise_for_status().json()[0]
+        now_sec = time.time()
         snapshot: Any = {
             "position_amt": position["positionAmt"],
             "entry_price": position["entryPrice"],
             "mark_price": position["markPrice"],
-            "ts_epoch": int(time.time()),
+            "ts_epoch": int(now_sec),
+            "ts_epoch_ms": int(now_sec * 1000),
         }
         self._redis.hset(f"quantum:position:snapshot:{symbol}", mapping=snapshot)
 

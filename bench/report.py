@@ -24,7 +24,8 @@ _TENTH = 0.1
 class Circumstances(msgspec.Struct, frozen=True):
     """Under what the figures were measured. `load` is the machine's one-minute load when the run began.
 
-    `symbols`: what the account lists; beside the first, the others show how the daemon grows.
+    `symbols`: what the account lists. The first number is compared in `rounds`; the others show how the
+    daemon grows, in `growth_rounds`. `ended_early`: why not all was measured, empty if it was.
     """
 
     redis: str
@@ -35,6 +36,23 @@ class Circumstances(msgspec.Struct, frozen=True):
     quick: bool
     exchange_latency_ms: float
     symbols: Sequence[int]
+    growth_rounds: int = 1
+    took_min: float = 0.0
+    ended_early: str = ""
+
+    def in_words(self) -> str:
+        """All that a reader of the figures needs."""
+        rounds = f"{self.rounds} round(s)"
+        if len(self.symbols) > 1:
+            rounds += f", {self.growth_rounds} of growth"
+        words = (
+            f"redis {self.redis}, Python {self.python}, {self.processors} processors, "
+            f"load {self.load:g} at the beginning, exchange at {self.exchange_latency_ms:g} ms, {rounds}, "
+            f"{self.took_min:.0f} min"
+        )
+        return (
+            f"{words}; ended early ({self.ended_early}): of some, fewer rounds" if self.ended_early else words
+        )
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -47,7 +65,13 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def circumstances(
-    redis: str, *, rounds: int, quick: bool, exchange_latency_ms: float, symbols: Sequence[int]
+    redis: str,
+    *,
+    rounds: int,
+    growth_rounds: int,
+    quick: bool,
+    exchange_latency_ms: float,
+    symbols: Sequence[int],
 ) -> Circumstances:
     """Those of this run, on this machine."""
     return Circumstances(
@@ -56,6 +80,7 @@ def circumstances(
         processors=os.cpu_count() or 1,
         load=round(os.getloadavg()[0], 2),
         rounds=rounds,
+        growth_rounds=growth_rounds,
         quick=quick,
         exchange_latency_ms=exchange_latency_ms,
         symbols=symbols,
@@ -78,11 +103,7 @@ def as_json(report: Report) -> bytes:
 
 def print_report(console: Console, report: Report) -> None:
     """Print the table, what stands in it, what the bounds say, and what failed."""
-    told = report.told
-    console.print(
-        f"redis {told.redis}, Python {told.python}, {told.processors} processors, load {told.load:g}, "
-        f"{told.rounds} round(s), exchange at {told.exchange_latency_ms:g} ms"
-    )
+    console.print(report.told.in_words(), markup=False)
     console.print(_table(report))
     for line in _legend(report.names):
         console.print(line, markup=False)
@@ -90,7 +111,7 @@ def print_report(console: Console, report: Report) -> None:
     for verdict in verdicts(_first(report), DAEMON):
         if verdict.measured is not None:
             word = "kept    " if verdict.kept else "NOT kept"
-            console.print(f"{word}  {verdict.bound}: {_number(verdict.measured)}", markup=False)
+            console.print(f"{word}  {verdict.bound}: {number(verdict.measured)}", markup=False)
     for failure in report.failures:
         console.print(
             f"\nFAILED  {failure.case}, {failure.contender}, {failure.symbols} symbols: {failure.why}",
@@ -115,7 +136,7 @@ def _table(report: Report) -> Table:
         ratios = [row.ratio_to(name) for name in (FLOOR, BRIDGE)]
         growth = [grown.get((count, row.case, row.measure)) for count in others]
         shown.add_row(
-            f"  {row.measure}{row.unit and f', {row.unit}'}", *map(_number, values + ratios + growth)
+            f"  {row.measure}{row.unit and f', {row.unit}'}", *map(number, values + ratios + growth)
         )
     for failure in report.failures:
         shown.add_row(f"[bold red]FAILED: {failure.case}, {failure.contender}, {failure.symbols:,} symbols")
@@ -147,7 +168,8 @@ def _row(row: Row) -> Mapping[str, Any]:
     }
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """With the digits that mean something; empty for None."""
     if value is None:
         return ""
     if value >= _MANY:

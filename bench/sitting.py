@@ -36,9 +36,9 @@ class Sitting:
 
     def __init__(self, symbols: int, sizes: Sizes, names: Sequence[str], say: Callable[[str], None]) -> None:
         """`names` of cases. `say` is told what is being measured."""
+        self.symbols = symbols
         self.figures: list[tuple[str, Figure]] = []
         self.failures: list[Failure] = []
-        self._symbols = symbols
         self._sizes = sizes
         self._names = names
         self._say = say
@@ -58,7 +58,7 @@ class Sitting:
     def _stage(self, redis_url: str, exchange_latency_ms: float) -> Iterator[Stage]:
         with (
             tempfile.TemporaryDirectory(prefix="position-state-brain-bench-") as name,
-            exchange_process(Path(name), exchange_latency_ms, self._symbols) as addresses,
+            exchange_process(Path(name), exchange_latency_ms, self.symbols) as addresses,
             StreamRelay(addresses.ws_url) as relay,
         ):
             yield Stage(
@@ -67,7 +67,7 @@ class Sitting:
                 exchange=Exchange(addresses.rest_url),
                 rest_url=addresses.rest_url,
                 relay=relay,
-                held=holdings(self._symbols),
+                held=holdings(self.symbols),
                 sizes=self._sizes,
                 exchange_latency_ms=exchange_latency_ms,
             )
@@ -88,7 +88,7 @@ class Sitting:
                 self._fail(contender, name, error)
 
     def _case(self, running: Session, name: str) -> None:
-        self._say(f"{self._symbols} symbols, {running.contender}: {name}")
+        self._say(f"{self.symbols} symbols, {running.contender}: {name}")
         try:
             figures = CASES[name].run(running)
         except _FAILURES as error:
@@ -98,7 +98,7 @@ class Sitting:
 
     def _fail(self, contender: str, name: str, error: Exception) -> None:
         why = f"{type(error).__name__}: {error}"[:_LONGEST_WHY]
-        self.failures.append(Failure(self._symbols, name, contender, why))
+        self.failures.append(Failure(self.symbols, name, contender, why))
 
 
 def _has_time(stage: Stage) -> bool:

@@ -49,7 +49,18 @@ FULL = Sizes(
     predecessor_burst=20,
 )
 
-GROWN = msgspec.structs.replace(FULL, idle_sec=16.0)
+#: Enough to see what grows.
+GROWN = msgspec.structs.replace(
+    FULL,
+    one_at_a_time=1_000,
+    open_loop_sec=2.0,
+    open_loop_plans=400,
+    burst=20_000,
+    results_burst=2_000,
+    events_burst=5_000,
+    refreshes=10,
+    idle_sec=16.0,
+)
 
 QUICK = Sizes(
     one_at_a_time=1_000,

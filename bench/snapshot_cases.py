@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 from bench.account import oldest_snapshot_sec
-from bench.contenders import Session
-from bench.figures import DAEMON, Figure
+from bench.contenders import CANDIDATES, Session
+from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Figure
 
 _SETTLE_SEC = 1.5
 _LOOK_SEC = 0.1
-_FLOORS_IDLE_SEC = 5.0
+#: Where less than what the daemon is watched for shows as much.
+_LONGEST_SEC = {FLOOR: 5.0, BRIDGE: 5.0, PREDECESSOR: 30.0}
 #: Twice what lies between two reads of all positions: in less, chance decides.
 _FOR_WEIGHT_SEC = 16.0
 
@@ -19,14 +20,14 @@ def idle(session: Session) -> list[Figure]:
     """Nothing happens: processor time, memory, request weight, and the age of the oldest snapshot."""
     stage = session.stage
     time.sleep(_SETTLE_SEC)
-    keeps_snapshots = session.contender == DAEMON
-    idle_sec = stage.sizes.idle_sec if keeps_snapshots else min(stage.sizes.idle_sec, _FLOORS_IDLE_SEC)
+    kept = {DAEMON: stage.held, PREDECESSOR: stage.held[:CANDIDATES]}.get(session.contender)
+    idle_sec = min(stage.sizes.idle_sec, _LONGEST_SEC.get(session.contender, stage.sizes.idle_sec))
     begun_sec, began_at_sec, cpu_sec = time.perf_counter(), time.time(), session.process.cpu_sec()
     oldest_sec = 0.0
     while time.perf_counter() - begun_sec < idle_sec:
         time.sleep(_LOOK_SEC)
-        if keeps_snapshots:
-            oldest_sec = max(oldest_sec, oldest_snapshot_sec(session.redis, stage.held))
+        if kept is not None:
+            oldest_sec = max(oldest_sec, oldest_snapshot_sec(session.redis, kept))
     took_sec = time.perf_counter() - begun_sec
     case = "idle"
     cpu_share = (session.process.cpu_sec() - cpu_sec) / took_sec
@@ -34,9 +35,9 @@ def idle(session: Session) -> list[Figure]:
         Figure(case, "CPU", "% of a core", cpu_share * 100),
         Figure(case, "resident memory", "MB", session.process.resident_mb()),
     ]
-    if keeps_snapshots:
+    if kept is not None:
         figures.append(Figure(case, "oldest snapshot at any look", "s", oldest_sec))
-    if keeps_snapshots and took_sec >= _FOR_WEIGHT_SEC:
+    if kept is not None and took_sec >= _FOR_WEIGHT_SEC:
         weight = stage.exchange.weight_since(began_at_sec) / took_sec * 60
         figures.append(Figure(case, "request weight", "/min", weight))
     return figures
