@@ -1,0 +1,75 @@
+"""The daemon with an actor that SIGUSR1 makes fail, then and whenever it is started again.
+
+`python -m tests.integration.hopeless_daemon ACTOR`, settings as for `run`. The tree is the real one, limits
+included; only the waits before restarts are shorter, or reaching the limits would take half a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from functools import partial
+from random import Random
+from typing import Any
+
+import msgspec
+import trio
+
+import supervisor
+from actors.service_log import report_supervision
+from commands.run import run
+from supervision import Backoff, ChildSpec, Heartbeat, Tree
+from tests.integration.service_in_process import SabotageError, rigged
+
+_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=0.05)
+
+
+class Hopeless:
+    """Makes one actor fail for good."""
+
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
+        self._struck = False
+
+    def rigged(self, child: ChildSpec) -> ChildSpec:
+        """The actor so that it can be struck; any other as it is."""
+        if child.name != self._actor:
+            return child
+        return msgspec.structs.replace(child, start=partial(self._run, child))
+
+    async def _run(self, child: ChildSpec, heartbeat: Heartbeat) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fail)
+            await child.start(heartbeat)
+            nursery.cancel_scope.cancel()
+
+    async def _fail(self) -> None:
+        if not self._struck:
+            with trio.open_signal_receiver(signal.SIGUSR1) as signals:
+                await anext(signals)
+            self._struck = True
+        raise SabotageError
+
+
+class HopelessService(supervisor.Service):
+    """The service with such an actor."""
+
+    actor = ""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.spec = rigged(self.spec, Hopeless(self.actor).rigged, _BACKOFF, None)
+        on_event = partial(report_supervision, self.flows.metrics, named["log"])
+        self.tree = Tree(self.spec, rng=Random(1), on_event=on_event)  # noqa: S311 - jitter
+
+
+def main(actor: str) -> int:
+    """Run the daemon with an actor that can be struck."""
+    HopelessService.actor = actor
+    supervisor.Service = HopelessService  # type: ignore[misc]
+    return run(os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
