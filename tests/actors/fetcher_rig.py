@@ -216,3 +216,19 @@ async def running_fetcher(
         nursery.start_soon((fetcher or rig.fetcher()).run, Heartbeat())
         yield rig
         nursery.cancel_scope.cancel()
+
+
+async def trusted(rig: FetcherRig) -> None:
+    """Connected, read once, and proven."""
+    rig.connect()
+    await trio.sleep(1)
+    rig.prove()
+    await trio.sleep(0.01)
+
+
+async def diverged(rig: FetcherRig) -> None:
+    """The stream is proven on, until an audit has found what it did not tell."""
+    with trio.fail_after(15):
+        while rig.book.trust_lost_at is None:
+            rig.prove()
+            await trio.sleep(0.05)

@@ -124,17 +124,6 @@ async def test_an_operators_correction_is_where_the_next_booking_starts(
         assert rig.amount("BTCUSDT") == "6"
 
 
-async def test_a_correction_is_brought_to_the_fields_that_p34_reads(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
-    async with running_writer(rig):
-        await settled(rig)
-        rig.redis.hset(rig.keys.ledger("ETHUSDT"), {"last_known_amt": "3"})
-        await trio.sleep(35)
-        assert rig.ledger("ETHUSDT")["ledger_amt"] == "3"
-        assert rig.ledger("ETHUSDT")["ledger_side"] == "LONG"
-
-
 async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:

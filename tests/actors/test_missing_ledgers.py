@@ -207,5 +207,6 @@ async def test_a_correction_is_seen_in_gauge_and_hash_within_seconds(
         await ledgers.metrics.receive_all()
         ledgers.redis.hset(ledgers.keys.ledger("ETHUSDT"), {"last_known_amt": "3"})
         await trio.sleep(6.1)
-        assert ledgers.ledger("ETHUSDT")["ledger_amt"] == "3"
+        corrected = ledgers.ledger("ETHUSDT")
+        assert (corrected["ledger_amt"], corrected["ledger_side"]) == ("3", "LONG")
         assert SetGauge("p33_ledger_amt", 3.0, ("ETHUSDT",)) in await ledgers.metrics.receive_all()

@@ -1,0 +1,247 @@
+"""What ends the belief in the stream, and what may be believed until it is proven again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from channels import (
+    Conflating,
+    Count,
+    SetGauge,
+    ShardMessage,
+    StreamConnected,
+    StreamProven,
+)
+from exchange.errors import ExchangeUnavailable
+from supervision import Heartbeat
+from tests.actors.fetcher_rig import FetcherRig, diverged, running_fetcher, trusted
+
+
+@pytest.fixture
+def rig() -> FetcherRig:
+    return FetcherRig()
+
+
+async def test_after_a_loss_only_a_read_sent_later_is_believed(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.lose()
+        await trio.sleep(0.01)
+        assert not rig.book.believed(rig.snapshot("BTCUSDT"))
+        rig.exchange.set("BTCUSDT", "0.2")
+        await trio.sleep(5.4)
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.2")
+
+
+async def test_a_change_while_disconnected_is_found_when_connected_again(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.lose()
+        rig.exchange.set("BTCUSDT", "0.2")
+        await trio.sleep(0.1)
+        rig.connect()
+        await trio.sleep(0.4)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.2")
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+
+
+async def test_an_event_lost_silently_is_found_by_the_audit_and_costs_the_trust(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.set("BTCUSDT", "0.1")  # and no push
+        for _ in range(10):
+            await rig.prove_for(1)
+            if rig.snapshot("BTCUSDT").amount == Decimal("0.1"):
+                break
+        else:
+            pytest.fail("not found within the stale threshold")
+        await trio.sleep(1.1)
+        assert Count("p33_stream_divergence_total") in await rig.metrics.receive_all()
+        assert rig.book.trust_lost_at is not None
+        await rig.prove_for(2)
+        assert rig.age_sec("BTCUSDT") < 1.5, "trusted again, after another read"
+
+
+async def test_a_read_that_shows_what_a_push_tells_a_moment_later_is_no_divergence(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(6)
+        position = rig.exchange.set("BTCUSDT", "0.1")
+        await trio.sleep(1.5)  # the audit has shown it
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.1")
+        rig.push("BTCUSDT", position)
+        await rig.prove_for(3)
+        assert Count("p33_stream_divergence_total") not in await rig.metrics.receive_all()
+
+
+async def test_without_an_audit_the_stream_is_believed_for_a_limited_time(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        await rig.prove_for(55)
+        assert rig.age_sec("BTCUSDT") < 2
+        await rig.prove_for(20)
+        assert rig.age_sec("BTCUSDT") > 10
+
+
+async def test_what_was_proven_stays_proven_when_a_slow_answer_comes_after_the_loss(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.latency_sec = 2.0
+        await rig.prove_for(8)
+        proven = rig.snapshot("BTCUSDT").verified_at
+        assert len(rig.exchange.reads) == 2, "an audit is on its way, sent before that proof"
+        rig.lose()
+        await trio.sleep(0.01)
+        assert rig.snapshot("BTCUSDT").verified_at >= proven
+        await trio.sleep(1.5)
+        assert rig.snapshot("BTCUSDT").verified_at >= proven
+        times = rig.store.times["BTCUSDT"]
+        assert times == sorted(times)
+
+
+async def test_a_read_that_the_lost_stream_can_no_longer_explain_is_no_divergence(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(6.6)
+        rig.exchange.set("BTCUSDT", "0.1")
+        await trio.sleep(0.8)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.1"), "the audit has shown it"
+        rig.lose()
+        await trio.sleep(5)
+        assert Count("p33_stream_divergence_total") not in await rig.metrics.receive_all()
+
+
+async def test_a_divergence_in_one_shard_ends_the_belief_in_all_until_they_are_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    inboxes: dict[str, Conflating[ShardMessage]] = {}
+    async with trio.open_nursery() as nursery:
+        for shard, symbol in enumerate(("AUSDT", "BUSDT")):
+            rig.exchange.set(symbol, "1")
+            inboxes[symbol] = Conflating(symbol, id)
+            fetcher = rig.fetcher(shard=shard, is_mine=symbol.__eq__, inbox=inboxes[symbol])
+            nursery.start_soon(fetcher.run, Heartbeat())
+        await trio.sleep(1)
+        for inbox in inboxes.values():
+            inbox.send(StreamConnected(1, rig.clock.now()))
+        await trio.sleep(1)
+
+        async def prove() -> None:
+            for inbox in inboxes.values():
+                inbox.send(StreamProven(1, rig.clock.now().earlier_by(0.25)))
+            await trio.sleep(0.05)
+
+        for _ in range(60):
+            await prove()
+        rig.exchange.set("AUSDT", "2")  # and no push
+        with trio.fail_after(15):
+            while rig.book.trust_lost_at is None:
+                await prove()
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        for _ in range(100):
+            await prove()
+            for symbol in inboxes:
+                assert not rig.book.believed(rig.snapshot(symbol)), symbol
+        rig.exchange.failure = None
+        for _ in range(80):
+            await prove()
+        for symbol in inboxes:
+            assert rig.book.believed(rig.snapshot(symbol)), symbol
+            assert rig.age_sec(symbol) < 1.5
+            times = rig.store.times[symbol]
+            assert times == sorted(times)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_stream_counts_as_trusted_again_once_it_is_proven_on_a_new_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    async def told() -> list[float]:
+        events = await rig.metrics.receive_all()
+        return [e.value for e in events if isinstance(e, SetGauge) and e.name == "p33_stream_trusted"]
+
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await told()
+        rig.exchange.set("BTCUSDT", "0.1")  # and no push
+        await diverged(rig)
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        await rig.prove_for(3)
+        assert (await told())[-1] == 0
+        rig.exchange.failure = None
+        await rig.prove_for(4)
+        assert (await told())[-1] == 1
+
+
+@pytest.mark.parametrize("loss", ["connection", "divergence"])
+async def test_after_a_loss_a_push_is_believed_only_with_a_read_that_was_sent_later(
+    rig: FetcherRig, autojump_clock: MockClock, loss: str
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await rig.prove_for(3)
+        if loss == "divergence":
+            rig.exchange.set("BTCUSDT", "0.6")  # and no push
+            await diverged(rig)
+            rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        else:
+            rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+            rig.lose()
+            await trio.sleep(0.5)
+            rig.connect()
+        await trio.sleep(0.5)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.7"))
+        for _ in range(5):
+            await rig.prove_for(1)
+            assert not rig.book.believed(rig.snapshot("BTCUSDT"))
+        rig.exchange.failure = None
+        await rig.prove_for(4)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+        assert rig.age_sec("BTCUSDT") < 1.5
+    times = rig.store.times["BTCUSDT"]
+    assert times == sorted(times)
+
+
+async def test_a_push_from_before_the_first_read_of_a_connection_is_not_vouched_for(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+        rig.connect()
+        await trio.sleep(0.1)
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.7"))
+        await rig.prove_for(5)
+        assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
+        assert rig.age_sec("BTCUSDT") == pytest.approx(5, abs=0.01)
