@@ -8,7 +8,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -17,12 +18,13 @@ import msgspec
 import pytest
 import trio
 
+from commands.private_redis import private_redis
 from simulator import RunningSimulator, outside, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close
 from tests.integration.service_in_process import running_service
 from tests.integration.snapshot_claims import Claim, SnapshotClaims, watched_claims
-from tests.integration.surroundings import SYMBOLS, environment
+from tests.integration.surroundings import SYMBOLS, environment, small_exchange
 from tests.integration.waiting import until
 
 POSITION_RISK = "/fapi/v2/positionRisk"
@@ -136,46 +138,70 @@ class Conditions(msgspec.Struct, frozen=True):
     hedge: bool = False
 
 
-@pytest.mark.parametrize(
-    "conditions",
-    [
-        Conditions(1),
-        Conditions(2, clock_skew_ms=-2_500),
-        Conditions(3, clock_skew_ms=1_700),
-        Conditions(4, hedge=True),
-        Conditions(5),
-    ],
-    ids=lambda conditions: f"seed {conditions.seed}",
+CONDITIONS = (
+    Conditions(1),
+    Conditions(2, clock_skew_ms=-2_500),
+    Conditions(3, clock_skew_ms=1_700),
+    Conditions(4, hedge=True),
+    Conditions(5),
 )
-async def test_every_snapshot_ever_written_was_the_position_at_its_time(
-    redis_server: str, simulator: RunningSimulator, conditions: Conditions
-) -> None:
+
+
+class WatchedDaemon(msgspec.Struct, frozen=True):
+    """A daemon under such conditions, and what it tells; its pushes are dated to `pushed_ms`."""
+
+    conditions: Conditions
+    simulator: RunningSimulator
+    daemon: DaemonProcess
+    told: SnapshotClaims
+    pushed_ms: int
+
+
+@asynccontextmanager
+async def watched_daemon(conditions: Conditions) -> AsyncIterator[WatchedDaemon]:
     hurried = {"P33_STREAM_PROOF_SEC": "0.1", "P33_POLL_SEC": "0.3", "P33_AUDIT_SEC": "0.7"}
-    seed, exchange = conditions.seed, simulator.exchange
-    exchange.faults.clock_skew_ms = conditions.clock_skew_ms
-    if conditions.hedge:
-        exchange.set_hedge_mode(True)
-    async with (
-        watched_claims(redis_server) as told,
-        daemon_process(environment(redis_server, simulator, hurried)) as daemon,
-    ):
-        await daemon.ready()
-        pushed_ms = await calibrated(simulator, told)
+    async with private_redis() as redis_url, running(small_exchange()) as simulator:
+        simulator.exchange.faults.clock_skew_ms = conditions.clock_skew_ms
+        if conditions.hedge:
+            simulator.exchange.set_hedge_mode(True)
+        async with (
+            watched_claims(redis_url) as told,
+            daemon_process(environment(redis_url, simulator, hurried)) as daemon,
+        ):
+            await daemon.ready()
+            yield WatchedDaemon(conditions, simulator, daemon, told, await calibrated(simulator, told))
+
+
+async def test_every_snapshot_ever_written_was_the_position_at_its_time() -> None:
+    async with AsyncExitStack() as stack:
+        # They start one after the other: how exactly pushes are dated is found out while nobody is busy.
+        watched = [await stack.enter_async_context(watched_daemon(each)) for each in CONDITIONS]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trade_at_random, simulator, Random(f"{seed}:fills"))  # noqa: S311
-            nursery.start_soon(break_at_random, simulator, Random(f"{seed}:faults"))  # noqa: S311
-            await trio.sleep(6)
-            # A busy machine writes less in that time; the faults go on until there is enough to judge.
-            await until(lambda: len(told.claims) > 400, "enough claims to judge", within_sec=15)
-            nursery.cancel_scope.cancel()
-        simulator.streams.thaw()
-        restore(simulator)
-        await agrees_with(simulator, told)
-        assert "diverged" not in daemon.output
-    assert len(told.claims) > 400
-    assert {claim.verified_by for claim in told.claims} == {"rest", "stream"}
-    assert [claim for claim in told.claims if not honest(simulator, claim, pushed_ms)] == []
-    assert list(told.steps_back()) == []
+            for each in watched:
+                nursery.start_soon(trade_through_breakdowns, each)
+    for each in watched:
+        simulator, told = each.simulator, each.told
+        assert len(told.claims) > 400
+        assert {claim.verified_by for claim in told.claims} == {"rest", "stream"}, each.conditions
+        dishonest = [claim for claim in told.claims if not honest(simulator, claim, each.pushed_ms)]
+        assert dishonest == [], each.conditions
+        assert list(told.steps_back()) == [], each.conditions
+
+
+async def trade_through_breakdowns(watched: WatchedDaemon) -> None:
+    """Until there is enough to judge, and the daemon knows the positions in which that ended."""
+    simulator, told, conditions = watched.simulator, watched.told, watched.conditions
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trade_at_random, simulator, Random(f"{conditions.seed}:fills"))  # noqa: S311
+        nursery.start_soon(break_at_random, simulator, Random(f"{conditions.seed}:faults"))  # noqa: S311
+        await trio.sleep(6)
+        # A busy machine writes less in that time; the faults go on until there is enough to judge.
+        await until(lambda: len(told.claims) > 400, f"enough claims to judge {conditions}", within_sec=30)
+        nursery.cancel_scope.cancel()
+    simulator.streams.thaw()
+    restore(simulator)
+    await agrees_with(simulator, told)
+    assert "diverged" not in watched.daemon.output, conditions
 
 
 def restore(simulator: RunningSimulator) -> None:
