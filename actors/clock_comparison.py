@@ -10,12 +10,13 @@ from exchange.protocol import Exchange
 
 #: A push that seems slower than this may only show that the exchange's clock is misjudged.
 DOUBTFUL_DELAY_SEC = 1.0
-_EVERY_SEC = 30 * 60.0
-_AT_MOST_EVERY_SEC = 60.0
+#: However small a step of the exchange's clock is, it misleads for no longer. Each comparison has weight 1.
+_EVERY_SEC = 60.0
+_AT_MOST_EVERY_SEC = 10.0
 
 
 class ClockComparison:
-    """Compares clocks at once, every half hour, and when a push looks too slow (at most once a minute)."""
+    """Compares clocks at once, every minute, and when a push looks too slow or a comparison failed (10 s after it)."""
 
     def __init__(self, exchange: Exchange, logger: FilteringBoundLogger) -> None:
         self._exchange = exchange
@@ -35,6 +36,7 @@ class ClockComparison:
                 await self._exchange.synchronise_clock()
             except ExchangeError as error:
                 self._logger.warning("exchange clock: not compared", error=str(error))
+                self._doubt.set()
             await trio.sleep(_AT_MOST_EVERY_SEC)
-            with trio.move_on_after(_EVERY_SEC):
+            with trio.move_on_after(_EVERY_SEC - _AT_MOST_EVERY_SEC):
                 await self._doubt.wait()

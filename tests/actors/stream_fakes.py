@@ -90,6 +90,7 @@ class FakeBinance:
         self.kept_alive: list[tuple[float, str]] = []
         self.skew_ms = 0
         self.believed_skew_ms = 0
+        self.clock_refusals: list[ExchangeError] = []
         self.refusals: list[ExchangeError] = []
         self.keep_alive_refusals: list[ExchangeError] = []
         self.on_connect: Callable[[FakeConnection], None] = lambda _connection: None
@@ -129,6 +130,8 @@ class FakeBinance:
 
     async def synchronise_clock(self) -> None:
         await trio.sleep(0.05)
+        if self.clock_refusals:
+            raise self.clock_refusals.pop(0)
         self.believed_skew_ms = self.skew_ms
 
     def exchange_ms(self, at: Moment) -> int:

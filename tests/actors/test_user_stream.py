@@ -19,6 +19,7 @@ from channels import (
     StreamLost,
     StreamProven,
 )
+from exchange.errors import ExchangeUnavailable
 from tests.actors.stream_fakes import FakeBinance, SleepyClock, account_update, order_fill
 from tests.actors.stream_rig import SHARDS, StreamRig, shard_of
 
@@ -300,7 +301,7 @@ async def test_a_clock_that_stepped_is_found_out_by_the_first_push(
 ) -> None:
     async with rig.running():
         line = await binance.connected()
-        await trio.sleep(300)
+        await trio.sleep(320)
         binance.skew_ms = -90_000
         line.tell(account_update("BTCUSDT", "1", binance.true_ms()))
         await trio.sleep(3)
@@ -308,6 +309,28 @@ async def test_a_clock_that_stepped_is_found_out_by_the_first_push(
         assert status is not None
         assert status.allowance_sec == 0.25
         assert not rig.all_told(StreamLost)
+
+
+async def test_a_small_step_of_the_exchange_s_clock_is_found_out_within_a_minute(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    async with rig.running():
+        await binance.connected()
+        await trio.sleep(320)
+        binance.skew_ms = -200
+        await trio.sleep(61)
+        assert binance.believed_skew_ms == -200
+
+
+async def test_a_comparison_that_failed_is_made_up_for_soon(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+) -> None:
+    binance.skew_ms = -200
+    binance.clock_refusals = [ExchangeUnavailable("status 502")]
+    async with rig.running():
+        await binance.connected()
+        await trio.sleep(11)
+        assert binance.believed_skew_ms == -200
 
 
 @pytest.mark.parametrize(("in_order", "level"), [(True, "info"), (False, "warning")])
