@@ -17,7 +17,7 @@ from store.records import SnapshotWrite
 _PAUSE_SEC = 0.1
 #: A burst of fills is written once: the position in the middle of it was true for no longer than its time is
 #: known exactly.
-_BURST_SEC = 0.003
+_BURST_SEC = 0.001
 SNAPSHOT_TTL_SEC = 3600
 
 
