@@ -1,9 +1,10 @@
 """Invariant (a): a snapshot that is written was true at its `ts_epoch_ms`, by the exchange's own history.
 
 A claim names whole milliseconds of the writing host's wall clock. It is mapped to true time by every offset
-that this clock had lately, and holds if by one of them the position was that within a millisecond. Where the
-exchange told a change later than any proof reaches back, or never, the claim may lag behind it: by as long as
-the telling took, or by the audit.
+that this clock had lately, and holds if by one of them the position was that within a millisecond. A claim
+by the stream may be late by what the host cannot know of the exchange's clock; and where the exchange told a
+change later than any proof reaches back, or never, the claim may lag behind it: by as long as the telling
+took, or by the audit.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from tests.simulation.verdicts import ViolationError, require
 ROUNDING_MS = 1
 #: A step of the host's clock is remembered for so long in what is written: in reads and proofs.
 _STEP_REMEMBERED_MS = 75_000
-#: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again.
-_COMPARED_MS = 31 * 60_000
+_BY_READ = ("rest", "ondemand")
+#: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again:
+#: every minute, where the exchange answers.
+_COMPARED_MS = 4 * 60_000
 _AMOUNTS: dict[PositionSide, bytes] = {"BOTH": b"position_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
 
 
@@ -38,15 +41,18 @@ class Claims:
         redis: MemoryRedis,
         keys: Keys,
         clock_of: Callable[[str], SteppedClock],
+        unsure_ms: Callable[[str, int], int],
         audit_ms: Callable[[], int],
     ) -> None:
-        """`clock_of` gives a writer's clock; `audit_ms`, how long a lost event may live as of now."""
+        """`clock_of` gives a writer's clock; `unsure_ms`, how far its idea of the exchange's clock may have
+        been off since a moment, by server time; `audit_ms`, how long a lost event may live as of now."""
         self.count = 0
         self._venue = venue
         self._streams = streams
         self._redis = redis
         self._keys = keys
         self._clock_of = clock_of
+        self._unsure_ms = unsure_ms
         self._audit_ms = audit_ms
         self._latest_ms: dict[str, tuple[str, int]] = {}
 
@@ -59,7 +65,7 @@ class Claims:
             shown_ms = int(stored[b"ts_epoch_ms"])
             for leg in self._venue.legs_of(symbol):
                 amount = Decimal(stored[_AMOUNTS[leg]].decode())
-                self.check(clock, symbol, leg, amount, shown_ms, stored[b"verified_by"].decode())
+                self.check(writer, symbol, leg, amount, shown_ms, stored[b"verified_by"].decode())
             whose = f"{fence} {clock.offset_ms}"
             before = self._latest_ms.get(symbol)
             if before is not None and before[0] == whose and not self._stepped_lately(clock):
@@ -69,9 +75,10 @@ class Claims:
             self._latest_ms[symbol] = whose, shown_ms
 
     def check(
-        self, clock: SteppedClock, symbol: str, leg: PositionSide, amount: Decimal, shown_ms: int, by: str
+        self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, shown_ms: int, by: str
     ) -> None:
-        """Raises ViolationError if the leg was not `amount` at `shown_ms` of that clock."""
+        """Raises ViolationError if the leg was not `amount` at `shown_ms` of the writer's clock."""
+        clock = self._clock_of(writer)
         now_ms = true_ms()
         wrong: list[str] = []
         for offset_ms in clock.offsets_since(now_ms - _STEP_REMEMBERED_MS):
@@ -82,7 +89,7 @@ class Claims:
             # Nearly always it was just that; only otherwise does it matter what may excuse it.
             if amount in self._venue.amounts_between(symbol, leg, at_ms - ROUNDING_MS, at_ms + ROUNDING_MS):
                 return
-            held = self._possible(symbol, leg, at_ms)
+            held = self._possible(writer, symbol, leg, at_ms, by)
             if amount in held:
                 return
             wrong.append(f"{sorted(held)} at {at_ms - EPOCH_MS} ms, {now_ms - at_ms} ms ago")
@@ -92,16 +99,21 @@ class Claims:
         ]
         raise ViolationError("a", f"{symbol} {leg} claimed {amount} by {by}, was {wrong}; changes {last}")
 
-    def _possible(self, symbol: str, leg: PositionSide, at_ms: int) -> set[Decimal]:
+    def _possible(self, writer: str, symbol: str, leg: PositionSide, at_ms: int, by: str) -> set[Decimal]:
         misled_ms = ROUNDING_MS + self._clock_lag_ms(at_ms)
-        # The exchange's clock is known by its pushes: what one tells is dated late by their delay at most.
-        lag_ms = misled_ms + self._streams.delay_most_ms(at_ms - _STEP_REMEMBERED_MS)
+        # The exchange itself dates changes of one millisecond one after the other.
+        misled_ms += self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
+        if by in _BY_READ:
+            # It is dated by when it was sent, and no clock but the host's own has a part in that.
+            return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
+        # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
+        since_ms = at_ms - _STEP_REMEMBERED_MS
+        lag_ms = misled_ms + min(self._streams.delay_most_ms(since_ms), self._unsure_ms(writer, since_ms))
         for start_ms, end_ms in self._venue.untold[symbol]:
             until_ms = start_ms + self._audit_ms() if end_ms < 0 else end_ms
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:
                 lag_ms = max(lag_ms, at_ms - start_ms + 2 * ROUNDING_MS)
-        ahead_ms = misled_ms + self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
-        return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + ahead_ms)
+        return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + misled_ms)
 
     def _stepped_lately(self, clock: SteppedClock) -> bool:
         now_ms = true_ms()

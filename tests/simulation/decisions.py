@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 
-from brain.case import Case
+from brain.case import SnapshotView
 from brain.permit import Reason
-from brain.permit_text import read_audit, recorded_decision
+from brain.permit_text import RecordedDecision, read_audit, recorded_decision
 from settings import Settings
 from simulator.history import PositionSide
 from store.keys import Keys
@@ -92,12 +93,13 @@ class Decisions:
             "e",
             f"{plan_id} allowed as {reason}: {published.fields}",
         )
+        self._judge_permit(commit, decision)
         require(plan_id not in self._books.kept.settled, "e", f"{plan_id} allowed after its result")
         if decision.kind in _OPENS:
             require(self._may_open(symbol), "e", f"{plan_id} opens {symbol} outside the allowlist")
         leg: PositionSide = decision.leg.value
         amount = sum((row.amount for row in case.snapshot.legs if row.leg is decision.leg), ZERO)
-        seen_ms = self._judge_snapshot(writer, symbol, leg, amount, case, plan_id)
+        seen_ms = self._judge_snapshot(writer, symbol, leg, amount, case.snapshot)
         if reason == Reason.NO_QUANTITY_CHANGE:
             require(decision.quantity == ZERO, "e", f"{plan_id} changes no quantity, and allows some")
             return
@@ -117,6 +119,13 @@ class Decisions:
         if grant.kind == "close":
             self._judge_close(grant, amount, seen_ms)
         self._on_grant(grant)
+
+    def _judge_permit(self, commit: DecisionCommit, decision: RecordedDecision) -> None:
+        """Whoever takes the permit reads in it what was decided."""
+        permit = json.loads(commit.permit, parse_float=Decimal, parse_int=Decimal)
+        told = [permit[name] for name in ("plan_id", "symbol", "allow", "order_side", "safe_close_qty")]
+        decided = [commit.plan_id, commit.symbol, True, decision.order_side, decision.quantity]
+        require(told == decided, "e", f"the permit says {told}, decided was {decided}")
 
     def _judge_open_permits(self, symbol: str) -> None:
         """A reservation is written together with the removal of those that are over."""
@@ -142,17 +151,16 @@ class Decisions:
             )
 
     def _judge_snapshot(
-        self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, case: Case, plan_id: str
+        self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, snapshot: SnapshotView
     ) -> list[int]:
         """What it rests on was true when it says, and that was not long ago; when that may be (true ms)."""
-        assert case.snapshot is not None
         clock, now_ms = self._clock_of(writer), true_ms()
-        shown_ms = case.snapshot.ts_epoch_ms
-        self._claims.check(clock, symbol, leg, amount, shown_ms, f"the book, for {plan_id}")
+        shown_ms = snapshot.ts_epoch_ms
+        self._claims.check(writer, symbol, leg, amount, shown_ms, "the book")
         seen_ms = [shown_ms - offset for offset in clock.offsets_since(now_ms - 75_000)]
         age_ms = now_ms - max(seen_ms)
         limit_ms = self._settings.stale_threshold_sec * 1000 + ROUNDING_MS
-        require(age_ms <= limit_ms, "e", f"{plan_id} rests on a snapshot {age_ms} ms old")
+        require(age_ms <= limit_ms, "e", f"{symbol}: allowed on a snapshot {age_ms} ms old")
         return seen_ms
 
     def _judge_close(self, grant: Grant, granted_against: Decimal, seen_ms: list[int]) -> None:

@@ -66,11 +66,14 @@ MUTATIONS = (
         "ts_epoch set at write time",
         (
             Edit(
-                "store/memory/snapshots.py",
-                "        redis.hset(key, snapshot.fields)\n",
-                "        redis.hset(key, snapshot.fields)\n"
-                '        redis.hset(key, ("ts_epoch_ms", str(redis.now_ms())))\n',
+                "actors/snapshot_writer.py",
+                "            on_demand = snapshot.verified_by",
+                "            old_sec = trio.current_time() - snapshot.verified_at.monotonic_sec\n"
+                "            now = snapshot.verified_at.earlier_by(-old_sec)\n"
+                "            snapshot = msgspec.structs.replace(snapshot, verified_at=now)\n"
+                "            on_demand = snapshot.verified_by",
             ),
+            Edit("actors/snapshot_writer.py", "import trio\n", "import msgspec\nimport trio\n"),
         ),
     ),
     Mutation(
@@ -139,6 +142,30 @@ MUTATIONS = (
                 "        if int(permit[1]) > now_ms:\n",
                 "        held = redis.kind(keys.permit(plan[1].decode()))\n"
                 '        if int(permit[1]) > now_ms and held != "none":\n',
+            ),
+        ),
+    ),
+    Mutation(
+        "open permits that are over stay in their hash",
+        (Edit("store/memory/commit_decisions.py", "        redis.hdel(open_key, expired)\n", ""),),
+    ),
+    Mutation(
+        "the allowlist is not asked",
+        (
+            Edit(
+                "brain/checks.py",
+                '    Check("allowlist", all_plans, entry_checks.allowlist),\n',
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "an adopted ledger is taken to contain nothing",
+        (
+            Edit(
+                "brain/adoption.py",
+                "        return self.changed_ms.get(leg, -1)\n",
+                "        return -1\n",
             ),
         ),
     ),

@@ -15,6 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from clock import Clock
+from exchange.endpoints import SERVER_TIME
 from exchange.errors import ExchangeUnavailable
 from exchange.market_stream import MarketStreamConnection
 from exchange.user_stream_connection import UserStreamConnection
@@ -56,7 +57,16 @@ class Reach:
 class RestNetwork(httpx.AsyncBaseTransport):
     """Carries one process's requests to the exchange and the answers back."""
 
-    def __init__(self, venue: Venue, reach: Reach, tripwire: Tripwire, rng: Random) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        reach: Reach,
+        tripwire: Tripwire,
+        rng: Random,
+        on_server_time: Callable[[float], None],
+    ) -> None:
+        """`on_server_time`: told how long (seconds) the exchange's clock took to be asked."""
+        self._on_server_time = on_server_time
         self._venue = venue
         self._tripwire = tripwire
         self._api = RestApi(venue)
@@ -65,6 +75,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait, fail where it was told to, else answer."""
+        began_sec = trio.current_time()
         path = request.url.path
         fault = self._dice.rest_fault(path)
         before_ms, after_ms = self._dice.rest_latency_ms()
@@ -89,6 +100,8 @@ class RestNetwork(httpx.AsyncBaseTransport):
             await trio.sleep_forever()
         if fault in ("reset", "truncated"):
             raise httpx.RemoteProtocolError("the answer broke off")
+        if path == SERVER_TIME.path:
+            self._on_server_time(trio.current_time() - began_sec)
         body = _NOT_JSON if fault == "not_json" else answer.body
         return httpx.Response(answer.status, headers=answer.headers, content=body)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -35,7 +36,7 @@ from supervision import (
     SupervisorSpec,
     Tree,
 )
-from tests.simulation.clocks import HostClock
+from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
@@ -45,6 +46,9 @@ from tests.simulation.venue import Venue
 #: From the end of a process to its next start, as systemd has it here.
 _RESTART_SEC = 1.0
 _STOP_SEC = 4.5
+_NO_IDEA_MS = 60_000
+#: What the service allows for clocks that run at different speeds.
+_DRIFT = 100e-6
 #: What is done again and again, whether or not there is anything to do, costs most of a quiet hour: so it is
 #: done less often here. No guarantee hangs on how often.
 _UNHURRIED_SEC = {
@@ -176,6 +180,26 @@ class Process:
         self._on_failure = on_failure
         self._scope = trio.CancelScope()
         self._down_sec = _RESTART_SEC
+        #: When the exchange's clock was asked for (true ms), and how far off the answer left it (ms).
+        self._unsure: list[tuple[int, int]] = []
+
+    def unsure_ms(self, since_ms: int) -> int:
+        """How far its idea of the exchange's clock may have been off since then, by server time alone.
+
+        Clocks drift, or may: what was learnt is worth less as time goes by.
+        """
+        ends_ms = [at_ms for at_ms, _ in self._unsure[1:]] + [true_ms()]
+        return max(
+            (
+                unsure_ms + math.ceil((end_ms - at_ms) * _DRIFT)
+                for (at_ms, unsure_ms), end_ms in zip(self._unsure, ends_ms, strict=False)
+                if end_ms >= since_ms
+            ),
+            default=_NO_IDEA_MS,
+        )
+
+    def _compared(self, round_trip_sec: float) -> None:
+        self._unsure.append((true_ms(), math.ceil(round_trip_sec * 500)))
 
     async def life(self) -> None:
         """Start, and start again after every end, until cancelled."""
@@ -243,7 +267,9 @@ class Process:
             server_time=server_time,
             metrics=flows.metrics,
             rng=Random(rng.random()),
-            network=RestNetwork(self._venue, self.reach, self.tripwires["rest"], Random(rng.random())),
+            network=RestNetwork(
+                self._venue, self.reach, self.tripwires["rest"], Random(rng.random()), self._compared
+            ),
         ) as rest:
             service = supervisor.Service(
                 self._loaded,

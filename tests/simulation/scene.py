@@ -49,6 +49,7 @@ def scene_of(seed: str) -> Scene:
             "BINANCE_REST_URL": "http://127.0.0.1:1",
             "BINANCE_WS_URL": "ws://127.0.0.1:1",
             "P33_SHARDS": str(rng.choice((1, 1, 2))),
+            "P33_FETCH_MODE": rng.choice(("auto", "auto", "auto", "bulk", "per_symbol")),
             "P33_STREAM_PROOF_SEC": rng.choice(("2", "3")),
             "P33_COOLDOWN_SEC": rng.choice(("0", "0.5", "3", "15")),
             "P33_PERMIT_TTL": rng.choice(("8", "20", "60")),

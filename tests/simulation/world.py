@@ -33,7 +33,7 @@ from tests.simulation.verdicts import ViolationError, require
 
 #: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
 #: flight, the pause before the next attempt.
-_AUDIT_SLACK_SEC = 6.0
+_AUDIT_SLACK_SEC = 4.0
 _MADE_TO_FAIL = (SabotageError, Stalled, RestartIntensityExceeded)
 
 
@@ -68,7 +68,15 @@ class World:
         self.no_reads_until_sec = 0.0
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, log_to_trace) for name in names}
-        self.claims = Claims(self.venue, self.streams, self.redis, self.keys, self._clock_of, self._audit_ms)
+        self.claims = Claims(
+            self.venue,
+            self.streams,
+            self.redis,
+            self.keys,
+            self._clock_of,
+            lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
+            self._audit_ms,
+        )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
             self.books,
