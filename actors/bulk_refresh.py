@@ -62,7 +62,7 @@ class BulkRefresh:
     def _take(self, read: PositionsRead) -> None:
         self._last_read = read.sent
         self._known.apply_read(read)
-        self._known.repeated(read.sent)
+        self._known.undated_reads.repeated(read.sent)
         # Those of symbols that the exchange no longer shows, too.
         for symbol in self._known.unmatched_fills.symbols():
             self._known.unmatched_fills.read(symbol, read.sent)
@@ -88,7 +88,7 @@ class BulkRefresh:
             return now.monotonic_sec, wanted_after
         interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
         due = _after(last, interval_sec)
-        told, undated = self._known.unmatched_fills.oldest(), self._known.read_to_repeat()
+        told, undated = self._known.unmatched_fills.oldest(), self._known.undated_reads.to_repeat()
         if told is not None:
             due = min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))
         if undated is not None:

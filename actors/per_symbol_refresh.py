@@ -65,7 +65,7 @@ class PerSymbolRefresh:
         while True:
             candidates = self._candidates.value
             mine = [s for s in candidates.symbols if self._known.is_mine(s)] if candidates else []
-            self._wanted = self._known.audited_symbols = frozenset(mine)
+            self._wanted = self._known.last_reads.audited_symbols = frozenset(mine)
             for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills.symbols())):
                 if symbol not in self._tasks:
                     self._tasks.add(symbol)
@@ -77,13 +77,12 @@ class PerSymbolRefresh:
         failures = 0
         asked: Moment | None = None
         before: Moment | None = None
+        reads, undated_reads = self._known.last_reads, self._known.undated_reads
         with heartbeat.strand() as strand:
             while True:
-                last = max((m for m in (asked, self._known.last_read(symbol)) if m is not None), default=None)
+                last = max((m for m in (asked, reads.sent(symbol)) if m is not None), default=None)
                 # A read that could not date the position gives its turn back, once: or it would hog them all.
-                counted = (
-                    before if before is not None and self._known.read_to_repeat(symbol) == last else last
-                )
+                counted = before if before is not None and undated_reads.to_repeat(symbol) == last else last
                 # Whoever waits for a candidate's first snapshot is not let down by a change of plan.
                 if last is not None and not self._is_wanted(symbol):
                     break
@@ -128,7 +127,8 @@ class PerSymbolRefresh:
         if wanted_after is not None and last < wanted_after:
             return last.monotonic_sec
         due_sec = last.monotonic_sec + self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        told, undated = self._known.unmatched_fills.oldest(symbol), self._known.read_to_repeat(symbol)
+        told = self._known.unmatched_fills.oldest(symbol)
+        undated = self._known.undated_reads.to_repeat(symbol)
         if told is not None:
             due_sec = min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
         if undated is not None:

@@ -6,16 +6,18 @@ everything, and when which symbol was read last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.exchange_lead import ExchangeLead
+from actors.last_reads import LastReads
 from actors.published_snapshots import PublishedSnapshots
 from actors.snapshot_writer import SnapshotWriter
 from actors.stream_doubts import StreamDoubts
+from actors.undated_reads import UndatedReads
 from actors.unmatched_fills import UnmatchedFills
 from brain.merging import (
     Disagreement,
@@ -70,14 +72,13 @@ class ShardPositions:
         """`lead` is shared with the other shards: it is one exchange. `audit_max_age_sec`: how long after a
         symbol's last read the stream alone vouches for it."""
         self.is_mine = is_mine
-        #: The symbols that are read again and again, so that the stream may vouch for them meanwhile.
-        self.audited_symbols: Container[str] | None = None
         #: What was read before tells nothing of the present stretch of the stream.
         self.read_wanted_after: Moment | None = None
         self.stream_proven = False
+        self.last_reads = LastReads(audit_max_age_sec)
         self.unmatched_fills = UnmatchedFills()
+        self.undated_reads = UndatedReads()
         self._shard = shard
-        self._audit_max_age_sec = audit_max_age_sec
         self._book = book
         self._published = PublishedSnapshots(shard, book, changes, writer)
         self._writer = writer
@@ -85,10 +86,7 @@ class ShardPositions:
         self._clock = clock
         self._log = log
         self._states: dict[str, SymbolState] = {}
-        self._read_sent: dict[str, Moment] = {}
         self._leverages: dict[str, LeverageObserved] = {}
-        self._undated: dict[str, Moment] = {}
-        self._to_repeat: dict[str, Moment] = {}
         self._lead = lead
         self._epoch = 0
         self._stream_since: Moment | None = None
@@ -99,30 +97,6 @@ class ShardPositions:
     def knows(self, symbol: str) -> bool:
         """Whether anything was ever told or read of the symbol."""
         return symbol in self._states
-
-    def last_read(self, symbol: str) -> Moment | None:
-        """When the latest read of the symbol was sent."""
-        return self._read_sent.get(symbol)
-
-    def undated_since(self, symbol: str) -> Moment | None:
-        """When the read was sent that showed the symbol's position and not when it was so.
-
-        It changed while the read was under way, and only another read, or the stream, can tell.
-        """
-        return self._undated.get(symbol)
-
-    def read_to_repeat(self, symbol: str | None = None) -> Moment | None:
-        """When the read (of the symbol, or any) was sent that wants another one soon.
-
-        The first that dated nothing: where the next one does not either, there is no haste that would help.
-        """
-        if symbol is not None:
-            return self._to_repeat.get(symbol)
-        return min(self._to_repeat.values(), default=None)
-
-    def repeated(self, sent: Moment) -> None:
-        """All symbols were read again, those that the exchange no longer shows included."""
-        self._to_repeat = {symbol: at for symbol, at in self._to_repeat.items() if at >= sent}
 
     async def stirred(self) -> None:
         """Wait until something happens that may call for an earlier read."""
@@ -174,16 +148,12 @@ class ShardPositions:
             leverage = self._leverages.get(symbol)
             if leverage is not None and leverage.received >= read.sent:
                 self._apply_leverage(leverage)
-            self._read_sent[symbol] = max(read.sent, self._read_sent.get(symbol, read.sent))
+            self.last_reads.read(symbol, read.sent)
             self.unmatched_fills.read(symbol, read.sent)
-        undated = self._publish(rows)
-        if undated:
-            for symbol in undated:
-                if symbol in self._undated:
-                    self._to_repeat.pop(symbol, None)
-                else:
-                    self._to_repeat[symbol] = read.sent
-                self._undated[symbol] = read.sent
+        withheld = self._publish(rows)
+        if withheld:
+            for symbol in withheld:
+                self.undated_reads.withheld(symbol, read.sent)
             self._stirred.unpark_all()
 
     async def judge_disagreements(self) -> None:
@@ -237,16 +207,17 @@ class ShardPositions:
         since, lost_at = self._stream_since, self._book.trust_lost_at
         if since is None or as_of < since or (lost_at is not None and since < lost_at):
             return
-        oldest = self._clock.now().earlier_by(self._audit_max_age_sec)
+        reads = self.last_reads
         proven: list[str] = []
+        oldest = reads.oldest_audit(self._clock.now())
         for symbol, grounded in self._published.vouched():
             if grounded < since:
                 continue
-            if self._audited_since(symbol, oldest):
+            if reads.audited_since(symbol, oldest):
                 proven.append(symbol)
             else:
                 self._published.stop_vouching(symbol)
-        undated = [symbol for symbol in self._undated if self._read_since(symbol, since)]
+        undated = [symbol for symbol in self.undated_reads.symbols() if reads.read_since(symbol, since)]
         if proven or undated:
             if not self.stream_proven:
                 self._metrics.send(SetGauge("p33_stream_trusted", 1))
@@ -272,24 +243,13 @@ class ShardPositions:
 
     def _begin_stretch(self, since: Moment) -> None:
         self._stream_since, self.stream_proven = since, False
-        self._want_read_after(since)
-
-    def _read_since(self, symbol: str, moment: Moment) -> bool:
-        sent = self._read_sent.get(symbol)
-        return sent is not None and sent >= moment
+        self.read_wanted_after = since
+        self._stirred.unpark_all()
 
     def _proof_of(self, symbol: str) -> StreamProof | None:
         """The proof, where it continues a read: what was only pushed may have been pushed by half."""
         proof = self._proof
-        return proof if proof is not None and self._read_since(symbol, proof.since) else None
-
-    def _audited_since(self, symbol: str, oldest: Moment) -> bool:
-        if self.audited_symbols is not None and symbol not in self.audited_symbols:
-            return False
-        sent = self._read_sent.get(symbol)
-        return (
-            sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
-        )
+        return proof if proof is not None and self.last_reads.read_since(symbol, proof.since) else None
 
     def _apply_marks(self, marks: MarkPrices) -> None:
         marked: list[SymbolState] = []
@@ -303,19 +263,18 @@ class ShardPositions:
     def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> list[str]:
         """Those that could not be published: nobody may be told yet when their position was so."""
         withheld: list[str] = []
-        oldest, since = self._clock.now().earlier_by(self._audit_max_age_sec), self._stream_since
+        oldest, since = self.last_reads.oldest_audit(self._clock.now()), self._stream_since
         for symbol in symbols:
             state = self._states[symbol]
-            audited = self._audited_since(symbol, oldest)
+            audited = self.last_reads.audited_since(symbol, oldest)
             snapshot = to_snapshot(state, self._proof_of(symbol) if audited else None)
             if snapshot is None or self._lacks_a_read(snapshot):
                 # What was published is no longer so: it may not become fresher.
                 self._published.stop_vouching(symbol)
                 withheld.append(symbol)
                 continue
-            self._undated.pop(symbol, None)
-            self._to_repeat.pop(symbol, None)
-            vouched = audited and (since is None or self._read_since(symbol, since))
+            self.undated_reads.published(symbol)
+            vouched = audited and (since is None or self.last_reads.read_since(symbol, since))
             self._published.publish(snapshot, state.grounded if vouched else None, pushed=pushed)
         return withheld
 
@@ -324,12 +283,8 @@ class ShardPositions:
 
         It is then kept back until that read: it cannot be dated before the loss, when it was not yet true.
         """
-        lost_at, sent = self._book.trust_lost_at, self._read_sent.get(snapshot.symbol)
+        lost_at, sent = self._book.trust_lost_at, self.last_reads.sent(snapshot.symbol)
         return lost_at is not None and self._book.believed(snapshot) and (sent is None or sent <= lost_at)
-
-    def _want_read_after(self, moment: Moment) -> None:
-        self.read_wanted_after = moment
-        self._stirred.unpark_all()
 
     def _distrust_stream(self, disagreement: Disagreement) -> None:
         now = self._clock.now()

@@ -82,7 +82,7 @@ class SnapshotFetcher:
             # What changed while it was read is read once more: then it is known when it was so.
             for _ in range(2):
                 why_not = await self._read_now(request.symbol)
-                if why_not is not None or self._known.undated_since(request.symbol) is None:
+                if why_not is not None or self._known.undated_reads.since(request.symbol) is None:
                     break
                 why_not = "it changed each time while it was read"
         if scope.cancelled_caught:

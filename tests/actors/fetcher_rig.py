@@ -17,6 +17,7 @@ from actors.exchange_lead import ExchangeLead
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
+from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot
 from channels import (
     Conflating,
@@ -36,6 +37,7 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
+from exchange.protocol import PositionsRead
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError
 from store.records import MarkWrite, SnapshotWrite
@@ -43,6 +45,7 @@ from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 
 CADENCE = Cadence(poll_sec=5, audit_sec=8)
+_MOST_ANSWERS_AT_ONCE = 100
 
 
 class KeptSnapshots:
@@ -97,6 +100,20 @@ class KeptSnapshots:
             raise StoreUnavailableError("away")
 
 
+class BoundedRead(SharedRead):
+    """Raises AssertionError for who takes answers without end: where no time passes, nothing else would."""
+
+    _moment: Moment | None = None
+    _answers = 0
+
+    async def read(self, sent_after: Moment | None = None) -> PositionsRead:
+        answer = await super().read(sent_after)
+        before, self._moment = self._moment, self._clock.now()
+        self._answers = self._answers + 1 if self._moment == before else 1
+        assert self._answers <= _MOST_ANSWERS_AT_ONCE, "the same answer is taken again and again"
+        return answer
+
+
 class FetcherRig:
     """One fetcher for all symbols, and every channel it has."""
 
@@ -111,7 +128,7 @@ class FetcherRig:
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.lease.send(Lease("1:me", "me"))
-        self.positions = SharedRead(partial(self.exchange.positions), self.clock)
+        self.positions = BoundedRead(partial(self.exchange.positions), self.clock)
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.epoch = 0
 

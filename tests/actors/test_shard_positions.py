@@ -93,10 +93,24 @@ async def test_no_read_is_asked_for_again_and_again_because_of_a_symbol_that_rea
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.push("BTCUSDT", 10)
-    assert shard.known.read_to_repeat() is None
+    assert shard.known.undated_reads.to_repeat() is None
     shard.set("ETHUSDT", "2", 40)
     shard.read("ETHUSDT", sent_ms=20, received_ms=60)
-    assert shard.known.read_to_repeat() == shard.known.undated_since("ETHUSDT") == shard.at(20)
+    assert shard.known.undated_reads.to_repeat() == shard.known.undated_reads.since("ETHUSDT") == shard.at(20)
+
+
+async def test_a_position_that_could_be_dated_in_between_is_read_in_haste_once_more(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    for sent_ms in (100, 600):
+        shard.set("BTCUSDT", str(sent_ms), sent_ms + 20)
+        shard.read("BTCUSDT", sent_ms=sent_ms, received_ms=sent_ms + 50)
+        assert shard.known.undated_reads.to_repeat("BTCUSDT") == shard.at(sent_ms)
+        shard.read("BTCUSDT", sent_ms=sent_ms + 250, received_ms=sent_ms + 300)
+        assert shard.known.undated_reads.to_repeat() is None
+        assert shard.known.undated_reads.symbols() == []
+        assert shard.claim("BTCUSDT") == (str(sent_ms), sent_ms + 250)
 
 
 async def test_a_position_that_was_read_before_the_connection_gives_no_trust(

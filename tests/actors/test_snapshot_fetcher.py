@@ -231,7 +231,7 @@ async def test_a_burst_of_fills_is_in_redis_once_and_in_the_book_at_once(
         written = len(rig.store.times["BTCUSDT"])
         for step in range(1, 6):
             rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step), rig.exchange.now_ms() + step))
-            await trio.sleep(0.0004)
+            await trio.sleep(0.0002)
             assert rig.snapshot("BTCUSDT").amount == step
         await trio.sleep(0.01)
         assert len(rig.store.times["BTCUSDT"]) == written + 1

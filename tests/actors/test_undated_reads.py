@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.undated_reads import UndatedReads
+from brain.moment import Moment
 from brain.position import VerifiedBy
-from channels import (
-    StreamProven,
-)
+from channels import StreamProven
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
 from tests.integration.waiting import until
 
@@ -19,6 +19,56 @@ from tests.integration.waiting import until
 @pytest.fixture
 def rig() -> FetcherRig:
     return FetcherRig()
+
+
+def at(second: float) -> Moment:
+    return Moment(second, round(second * 1000))
+
+
+def withheld(*reads: tuple[str, float]) -> UndatedReads:
+    """What was read of each symbol, sent at that second, is kept back."""
+    undated = UndatedReads()
+    for symbol, second in reads:
+        undated.withheld(symbol, at(second))
+    return undated
+
+
+def test_the_first_read_that_is_kept_back_wants_to_be_repeated_and_the_second_one_does_not() -> None:
+    undated = withheld(("BTCUSDT", 10))
+    assert undated.since("BTCUSDT") == undated.to_repeat("BTCUSDT") == undated.to_repeat() == at(10)
+    undated.withheld("BTCUSDT", at(11))
+    assert undated.since("BTCUSDT") == at(11)
+    assert undated.to_repeat("BTCUSDT") is undated.to_repeat() is None
+    undated.withheld("BTCUSDT", at(12))
+    assert undated.to_repeat() is None
+
+
+def test_a_published_symbol_is_forgotten_and_the_next_read_that_is_kept_back_is_a_first_one() -> None:
+    undated = withheld(("BTCUSDT", 10), ("ETHUSDT", 10), ("BTCUSDT", 11))
+    undated.published("BTCUSDT")
+    assert undated.since("BTCUSDT") is None
+    assert undated.symbols() == ["ETHUSDT"]
+    undated.withheld("BTCUSDT", at(12))
+    assert undated.to_repeat("BTCUSDT") == at(12)
+    undated.published("BTCUSDT")
+    undated.published("ETHUSDT")
+    assert undated.to_repeat() is None
+
+
+def test_of_all_symbols_the_oldest_read_is_the_one_to_repeat() -> None:
+    undated = withheld(("ETHUSDT", 11), ("BTCUSDT", 10), ("SOLUSDT", 12))
+    assert undated.to_repeat() == at(10)
+    assert undated.to_repeat("SOLUSDT") == at(12)
+    assert undated.to_repeat("XRPUSDT") is None
+
+
+def test_a_read_of_everything_ends_the_haste_for_what_the_exchange_no_longer_shows() -> None:
+    undated = withheld(("BTCUSDT", 10), ("ETHUSDT", 11))
+    undated.repeated(at(11))
+    assert undated.to_repeat() == at(11), "that read itself wants to be repeated"
+    undated.repeated(at(12))
+    assert undated.to_repeat() is None
+    assert undated.symbols() == ["BTCUSDT", "ETHUSDT"], "still nobody can be told when it was so"
 
 
 @pytest.mark.parametrize("before", [None, "0.5"])
