@@ -29,12 +29,21 @@ class Attempts:
         self._begun[entry_id] = failed + 1
         return failed
 
-    @contextmanager
-    def waiting(self, entry_id: str) -> Iterator[None]:
-        """While work on an entry waits for the exchange, an end of the actor is no failure of the entry."""
+    def has_failed(self, entry_id: str) -> bool:
+        """Whether an attempt at an entry that is not in hand has failed before."""
+        return entry_id in self._begun
+
+    def put_off(self, entry_id: str) -> None:
+        """What was begun is not tried now after all."""
         begun = self._begun.pop(entry_id)
         if begun > 1:
             self._begun[entry_id] = begun - 1
+
+    @contextmanager
+    def waiting(self, entry_id: str) -> Iterator[None]:
+        """While work on an entry waits for the exchange, an end of the actor is no failure of the entry."""
+        begun = self._begun[entry_id]
+        self.put_off(entry_id)
         try:
             yield
         except trio.Cancelled:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 
 import trio
@@ -11,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.attempts import Attempts
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
+from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
@@ -32,7 +34,7 @@ from channels import (
 from clock import Clock
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
-from store.records import BookingState, Entry, ResultCommit
+from store.records import BookingState, Entry
 
 _BATCH = 256
 _BLOCK_MS = 2_000
@@ -41,8 +43,6 @@ _STRANDED_AFTER_MS = 1_500
 _SWEEP_SEC = 1.0
 _UPKEEP_SEC = 5.0
 _PAUSE_SEC = 0.1
-#: A result that comes so long after an adoption reports a fill that came after it, too.
-_ADOPTION_SETTLES_MS = 60_000
 
 
 class LedgerWriter:
@@ -72,13 +72,21 @@ class LedgerWriter:
         self._adoption = adoption
         self._fill_watch = fill_watch
         self._attempts = attempts
-        self._in_hand = False
+        #: Entries that one of the strands is at work on: an answer that tarried can give one to both.
+        self._in_hand: set[str] = set()
         self._hedge_mode = hedge_mode
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
         self._metrics = metrics
         self._clock = clock
         self._mark_ttl_ms = round(mark_ttl_sec * 1000)
+        self._together = JointBooking(
+            store,
+            attempts,
+            hedge_mode=lambda: bool(hedge_mode.value),
+            now_sec=self._now_sec,
+            mark_ttl_ms=self._mark_ttl_ms,
+        )
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._reading = trio.CancelScope()
@@ -119,11 +127,8 @@ class LedgerWriter:
                 entries: list[Entry] = []
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
-                self._in_hand = bool(entries)
-                for entry in entries:
-                    await self._settle(entry, fence, heartbeat)
-                    heartbeat.beat()
-                self._in_hand = False
+                with self._taken_in_hand(entries) as mine:
+                    await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()
 
     async def _watch_for_stop(self, heartbeat: Heartbeat) -> None:
@@ -155,8 +160,36 @@ class LedgerWriter:
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
         while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
-            await self._settle(entry, fence, heartbeat)
+            with self._taken_in_hand([entry]) as mine:
+                for each in mine:
+                    await self._settle(each, fence, heartbeat)
             heartbeat.beat()
+
+    @contextmanager
+    def _taken_in_hand(self, entries: list[Entry]) -> Iterator[list[Entry]]:
+        """Those of the entries that nobody has in hand already."""
+        mine = [entry for entry in entries if entry.id not in self._in_hand]
+        self._in_hand.update(entry.id for entry in mine)
+        try:
+            yield mine
+        finally:
+            self._in_hand.difference_update(entry.id for entry in mine)
+
+    async def _settle_all(self, entries: list[Entry], fence: str, heartbeat: Heartbeat) -> None:
+        """Book what goes together, and each of the others alone, in the order in which they came."""
+        while entries:
+            alone, taken = entries, 1
+            if len(entries) > 1:
+                joint = await self._together.book(entries[:MOST_TOGETHER], fence)
+                for booked in joint.booked:
+                    if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
+                        self._report(booked.plan, booked.result, booked.booked_ms - booked.entry.published_ms)
+                alone, taken = joint.alone, joint.taken
+                heartbeat.beat()
+            for entry in alone:
+                await self._settle(entry, fence, heartbeat)
+                heartbeat.beat()
+            entries = entries[taken:]
 
     async def _settle(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
         """Book one entry, or set it aside where that has failed too often."""
@@ -225,7 +258,7 @@ class LedgerWriter:
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
                     if booked_ms is not None:
-                        self._report(planned, result, commit, (booked_ms - entry.published_ms) / 1000)
+                        self._report(planned, result, booked_ms - entry.published_ms)
                         return
 
     async def _contained(
@@ -237,9 +270,7 @@ class LedgerWriter:
         report more of an order than was booked.
         """
         adopted = decode_adopted(state.adopted_exchange_ms)
-        if adopted is None or state.adopted_at_ms is None or not state.adopted_at_ms.isdigit():
-            return {}
-        if entry.published_ms > int(state.adopted_at_ms) + _ADOPTION_SETTLES_MS:
+        if adopted is None or not may_be_contained(entry, state):
             return {}
         contained: dict[str, Decimal] = {}
         mark = decode_mark(state.plan_mark)
@@ -267,10 +298,8 @@ class LedgerWriter:
     def _now_sec(self) -> Decimal:
         return Decimal(self._clock.now().wall_ms).scaleb(-3)
 
-    def _report(
-        self, planned: BookingPlan, result: ExecutedResult, commit: ResultCommit, lag_sec: float
-    ) -> None:
-        lag_sec = max(lag_sec, 0.0)
+    def _report(self, planned: BookingPlan, result: ExecutedResult, lag_ms: int) -> None:
+        commit, lag_sec = planned.commit, max(lag_ms, 0) / 1000
         for order_id in planned.order_ids:
             self._fill_watch.booked(result.symbol, order_id)
         self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class StoreError(Exception):
     """Base of all errors of the store."""
@@ -29,3 +35,11 @@ class GroupLostError(StoreError):
 
 class FencedError(StoreError):
     """The lease is somebody else's by now: whoever asked must not write any more."""
+
+
+def unless_refused(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+    """What `call` returns; None where it raises StoreRefusedError."""
+    try:
+        return call(*arguments, **named)
+    except StoreRefusedError:
+        return None

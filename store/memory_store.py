@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import trio
 
-from store.errors import StoreUnavailableError
+from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import onlooking, reads
 from store.memory.commit_decisions import commit_decisions
@@ -22,6 +22,7 @@ from store.memory.streams import Group, format_id, parse_id
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
+    BookingKeys,
     BookingState,
     CommitReply,
     DecisionCommit,
@@ -162,10 +163,22 @@ class MemoryStore:
             lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
         )
 
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        def read() -> list[BookingState | None]:
+            return [unless_refused(reads.booking_state, self._keyspace, self._keys, *keys) for keys in wanted]
+
+        return await self._call("booking_states", read)
+
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
         return await self._call(
             "commit_result", lambda: commit_result(self._keyspace, self._keys, fence, commit)
         )
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        def book() -> list[int | None]:
+            return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
+
+        return await self._call("commit_results", book)
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         return await self._call(

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from store.records import (
     Adoption,
+    BookingKeys,
     BookingState,
     CommitReply,
     DecisionCommit,
@@ -94,8 +95,19 @@ class ResultStore(Protocol):
         """What the booking of a result rests on."""
         ...
 
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        """Several at once; None where `booking_state` is refused."""
+        ...
+
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
         """Book a result whole; Redis's clock then. None: what it rests on has changed, nothing is written."""
+        ...
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        """One after the other, each whole or not at all; None where `commit_result` is refused, too.
+
+        When it raises, those at the beginning may have been booked.
+        """
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:

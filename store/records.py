@@ -7,6 +7,7 @@ bytes are written as text with escapes first.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -124,6 +125,14 @@ class CommitReply(msgspec.Struct, frozen=True):
 
     now_ms: int
     verdicts: tuple[Verdict, ...]
+
+
+class BookingKeys(NamedTuple):
+    """What the booking of a result is about."""
+
+    symbol: str
+    plan_id: str
+    order_ids: tuple[str, ...]
 
 
 class BookingState(msgspec.Struct, frozen=True):

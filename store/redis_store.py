@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,11 +14,12 @@ import trio_asyncio
 
 from brain.ledger import StoredLedger
 from store import onlooking
-from store.errors import StoreRefusedError
+from store.errors import StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
+    BookingKeys,
     BookingState,
     CommitReply,
     DecisionCommit,
@@ -144,6 +147,19 @@ class RedisStore:
         return run
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
+        return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
+
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        reads = [self._booking_reads(keys) for keys in wanted]
+        answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
+        return [
+            unless_refused(_booking_state, keys, list(islice(answers, len(commands))))
+            for keys, commands in zip(wanted, reads, strict=True)
+        ]
+
+    def _booking_reads(self, wanted: BookingKeys) -> list[tuple[bytes | str | int | float, ...]]:
+        symbol, plan_id, order_ids = wanted
         commands: list[tuple[bytes | str | int | float, ...]] = [
             (
                 "HMGET", self._keys.ledger(symbol),
@@ -154,28 +170,16 @@ class RedisStore:
             ("GET", self._keys.plan_mark(plan_id)),
         ]  # fmt: skip
         commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
-        ledger, permit, mark, *memories = await self._writes.pipeline(commands)
-        if isinstance(ledger, Exception):
-            raise StoreRefusedError(f"ledger of {symbol}: {ledger}")
-        stored = [read_text(value) for value in ledger]
-        remembered = {
-            order: text
-            for order, memory in zip(order_ids, memories, strict=True)
-            if (text := read_text(memory)) is not None
-        }
-        return BookingState(
-            ledger=StoredLedger(*stored[:5]),
-            version=stored[5],
-            orders=remembered,
-            permit=read_text(permit),
-            plan_mark=read_text(mark),
-            adopted_exchange_ms=stored[6],
-            adopted_at_ms=stored[7],
-        )
+        return commands
 
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
         answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
         return int(answer) if answer is not None else None
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
+        answers = await self._scripts.run_each("commit_result", calls)
+        return [answer if isinstance(answer, int) else None for answer in answers]
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         answers = await self._writes.pipeline(
@@ -289,3 +293,25 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
+    """What the answers to `_booking_reads` say. Raises StoreRefusedError."""
+    ledger, permit, mark, *memories = answers
+    if isinstance(ledger, Exception):
+        raise StoreRefusedError(f"ledger of {wanted.symbol}: {ledger}")
+    stored = [read_text(value) for value in ledger]
+    remembered = {
+        order: text
+        for order, memory in zip(wanted.order_ids, memories, strict=True)
+        if (text := read_text(memory)) is not None
+    }
+    return BookingState(
+        ledger=StoredLedger(*stored[:5]),
+        version=stored[5],
+        orders=remembered,
+        permit=read_text(permit),
+        plan_mark=read_text(mark),
+        adopted_exchange_ms=stored[6],
+        adopted_at_ms=stored[7],
+    )

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors import ledger_writer
+from actors import joint_booking, ledger_writer
 from actors.result_booking import plan_booking
 from brain.result import ExecutedResult
 from brain.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
-from store.records import Entry
+from store.records import Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 
@@ -382,7 +382,8 @@ async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not
             raise ZeroDivisionError
         return plan_booking(entry, result, *args, **kwargs)
 
-    monkeypatch.setattr(ledger_writer, "plan_booking", explode)
+    for module in (ledger_writer, joint_booking):
+        monkeypatch.setattr(module, "plan_booking", explode)
     async with running_writer(rig):
         await settled(rig)
     await trio.sleep(61)
@@ -445,6 +446,41 @@ async def test_results_pending_from_before_a_crash_are_booked_first(
         await trio.sleep(70)
         assert rig.amount("BTCUSDT") == "1"
         assert rig.pending() == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The sweep finds what was delivered and is not here yet; it waits for the exchange when that comes."""
+    new_results = rig.store.new_results
+
+    async def tarrying(*, count: int, block_ms: int) -> list[Entry]:
+        entries = await new_results(count=count, block_ms=block_ms)
+        await trio.sleep(4 if entries else 0)
+        return entries
+
+    commit_result = rig.store.commit_result
+
+    async def slow_commit(fence: str, commit: ResultCommit) -> int | None:
+        await trio.sleep(1)
+        return await commit_result(fence, commit)
+
+    async with running_writer(rig):
+        await settled(rig)
+        monkeypatch.setattr(rig.store, "new_results", tarrying)
+        monkeypatch.setattr(rig.store, "commit_result", slow_commit)
+        await trio.sleep(3)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        for number in range(1, count + 1):
+            rig.exchange.fill("ETHUSDT", str(number), "BUY", "0.5")
+            rig.publish_result("ETHUSDT", str(number), "BUY", "0.5")
+        await trio.sleep(8)
+        rig.exchange.failure = None
+        await trio.sleep(20)
+        assert rig.amount("ETHUSDT") == str(Decimal("-2") + count * Decimal("0.5"))
+        assert rig.pending() == 0
+        assert rig.dead() == []
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

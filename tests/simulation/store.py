@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from store.errors import StoreUnavailableError, unless_refused
 from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
@@ -36,12 +37,14 @@ T = TypeVar("T")
 FENCED = frozenset(
     {
         "recover_plan", "recover_result", "commit_decisions", "acknowledge_plans", "bury_plan",
-        "commit_result", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
+        "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks",
     }
 )  # fmt: skip
 
 
+#: The share of journeys of several commands that end on their way.
+_CUT_OFF = 0.03
 #: The share of answers that come back without anybody else having his turn.
 _AT_ONCE = 0.7
 
@@ -164,6 +167,23 @@ class WatchedStore(MemoryStore):
             return booked_ms
 
         return await self._fenced("commit_result", fence, book)
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        # They go one after the other, and the way may end between two of them.
+        cut = self._rng.randrange(len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
+
+        def book() -> list[int | None]:
+            times = []
+            for commit in commits[:cut]:
+                booked_ms = unless_refused(commit_result, self._keyspace, self._keys, fence, commit)
+                self._judge.booked(self._name, commit, booked_ms)
+                times.append(booked_ms)
+            return times
+
+        times = await self._fenced("commit_results", fence, book)
+        if len(times) < len(commits):
+            raise StoreUnavailableError(f"commit_results: cut off after {cut}")
+        return times
 
     async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
         def adopt() -> list[str]:

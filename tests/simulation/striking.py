@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _STORE_METHODS = (
     None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
-    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result",
+    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result", "commit_results",
+    "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.

@@ -8,7 +8,7 @@ from brain.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store
-from store.records import BookingState, OrderWrite
+from store.records import BookingKeys, BookingState, OrderWrite
 from store.stored_values import UNREADABLE
 from tests.store.backends import Outside, everything
 from tests.store.commits import BURIAL, SYMBOL, booking, deliver_results, pending_ids
@@ -173,6 +173,48 @@ async def test_other_keys_of_wrong_types_cannot_be_read(store: Store, outside: O
     assert await store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
         StoredLedger(), None, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE
     )
+
+
+async def test_several_states_are_read_as_each_alone(store: Store, outside: Outside, keys: Keys) -> None:
+    outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
+    outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
+    outside.set(keys.ledger("BADUSDT"), "no hash")
+    wanted = [
+        BookingKeys(SYMBOL, "plan-1", ("1001", "1002")),
+        BookingKeys("BADUSDT", "plan-1", ()),
+        BookingKeys("ETHUSDT", "plan-2", ()),
+        BookingKeys(SYMBOL, "plan-2", ("1003",)),
+    ]
+    states = await store.booking_states(wanted)
+    assert states[1] is None
+    for keys_of, state in zip(wanted, states, strict=True):
+        if state is not None:
+            assert state == await store.booking_state(*keys_of)
+    assert await store.booking_states([]) == []
+
+
+async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
+    store: Store, outside: Outside, keys: Keys, fence: str
+) -> None:
+    entry_ids = await deliver_results(store, outside, keys, count=4)
+    first = booking(entry_ids[0])
+    rests_on_first = booking(
+        entry_ids[1],
+        plan_id="plan-2",
+        before_amounts=("0.5", None, None),
+        before_version="1",
+        ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "2"),
+        orders=(OrderWrite("1002", None, "0.2|1760000000000"),),
+    )
+    changed = booking(entry_ids[2], plan_id="plan-3", orders=())
+    outside.hset(keys.plan_mark("plan-4"), {"a": "b"})
+    refused = booking(entry_ids[3], plan_id="plan-4")
+    times = await store.commit_results(fence, [first, rests_on_first, changed, refused])
+    assert [time is None for time in times] == [False, False, True, True]
+    assert outside.hgetall(keys.ledger(SYMBOL))[b"last_known_amt"] == b"0.7"
+    assert pending_ids(outside, keys.results) == entry_ids[2:]
+    assert await store.commit_results(fence, []) == []
 
 
 WRONG_TYPES = (

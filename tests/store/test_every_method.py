@@ -15,7 +15,7 @@ import pytest
 
 from store.keys import Keys
 from store.protocol import Store
-from store.records import Adoption, MarkWrite
+from store.records import Adoption, BookingKeys, MarkWrite
 from store.script_runner import ScriptRunner
 from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
 from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
@@ -42,7 +42,9 @@ EXAMPLES: dict[str, Example] = {
     "create_result_group": lambda store, _: store.create_result_group(lost=True),
     "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
     "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", "plan-1", ("1001",))]),
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
+    "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "ledger_amounts": lambda store, _: store.ledger_amounts([SYMBOL, "ETHUSDT"]),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(

@@ -1,0 +1,154 @@
+"""Books what came together with two journeys to Redis instead of two a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from actors.attempts import Attempts
+from actors.booking_chain import BookingChain
+from actors.result_booking import BookingPlan, plan_booking, plan_release
+from brain.adoption import decode_adopted
+from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
+from store.protocol import ResultStore
+from store.records import BookingKeys, BookingState, Entry, ResultCommit
+
+#: While Redis books them, it serves nobody else: some milliseconds.
+MOST_TOGETHER = 64
+#: A result that comes so long after an adoption reports a fill that came after it, too.
+_ADOPTION_SETTLES_MS = 60_000
+
+
+class Booked(msgspec.Struct, frozen=True):
+    """A result that was booked at `booked_ms` (Redis's clock). `plan` is None for a refusal."""
+
+    entry: Entry
+    result: ExecutedResult | RefusedResult
+    plan: BookingPlan | None
+    booked_ms: int
+
+
+class JointlyBooked(msgspec.Struct, frozen=True):
+    """The first `taken` of the entries were looked at; `alone` are those of them that were not booked."""
+
+    booked: list[Booked]
+    alone: list[Entry]
+    taken: int
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    entry: Entry
+    result: ExecutedResult | RefusedResult
+    plan: BookingPlan | None
+    commit: ResultCommit
+
+
+class JointBooking:
+    """Books the entries at the beginning of a batch that need nothing but Redis."""
+
+    def __init__(
+        self,
+        store: ResultStore,
+        attempts: Attempts,
+        *,
+        hedge_mode: Callable[[], bool],
+        now_sec: Callable[[], Decimal],
+        mark_ttl_ms: int,
+    ) -> None:
+        """`now_sec`: this host's wall clock."""
+        self._store = store
+        self._attempts = attempts
+        self._hedge_mode = hedge_mode
+        self._now_sec = now_sec
+        self._mark_ttl_ms = mark_ttl_ms
+
+    async def book(self, entries: Sequence[Entry], fence: str) -> JointlyBooked:
+        """Book as many as go together, in their order.
+
+        It ends before the first entry that wants more: to be set aside, a ledger to be adopted, the word of
+        the exchange, or to be tried alone because it was in hand in a failure; that one is the last of
+        `alone`, behind those that could not be booked as planned. Raises what the store raises, except its
+        refusals.
+        """
+        readable = self._readable(entries)
+        for entry, _ in readable:
+            self._attempts.begin(entry.id)
+        planned = await self._plan(readable)
+        commits = [each.commit for each in planned]
+        times = await self._store.commit_results(fence, commits) if commits else []
+        booked: list[Booked] = []
+        alone: list[Entry] = []
+        for each, booked_ms in zip(planned, times, strict=True):
+            if booked_ms is None:
+                alone.append(each.entry)
+                self._attempts.put_off(each.entry.id)
+            else:
+                booked.append(Booked(each.entry, each.result, each.plan, booked_ms))
+                self._attempts.done(each.entry.id)
+        for entry, _ in readable[len(planned) :]:
+            self._attempts.put_off(entry.id)
+        alone += entries[len(planned) : len(planned) + 1]
+        return JointlyBooked(booked, alone, min(len(planned) + 1, len(entries)))
+
+    def _readable(self, entries: Sequence[Entry]) -> list[tuple[Entry, ExecutedResult | RefusedResult]]:
+        readable: list[tuple[Entry, ExecutedResult | RefusedResult]] = []
+        for entry in entries:
+            if entry.fields is None or self._attempts.has_failed(entry.id):
+                break
+            result = read_result(entry.fields)
+            if isinstance(result, DeadResult):
+                break
+            readable.append((entry, result))
+        return readable
+
+    async def _plan(self, readable: list[tuple[Entry, ExecutedResult | RefusedResult]]) -> list[_Planned]:
+        """The commits of the longest beginning for which Redis's state suffices."""
+        if not readable:
+            return []
+        states = await self._store.booking_states([_keys_of(result) for _, result in readable])
+        chain, planned = BookingChain(), []
+        for (entry, result), read in zip(readable, states, strict=True):
+            if read is None:
+                break
+            state = chain.state(result.symbol or "", result.plan_id, read)
+            plan: BookingPlan | None = None
+            if isinstance(result, RefusedResult):
+                commit = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
+            else:
+                outcome = None if may_be_contained(entry, state) else self._booking(entry, result, state)
+                if not isinstance(outcome, BookingPlan):
+                    break
+                plan, commit = outcome, outcome.commit
+            chain.add(commit, state)
+            planned.append(_Planned(entry, result, plan, commit))
+        return planned
+
+    def _booking(self, entry: Entry, result: ExecutedResult, state: BookingState) -> object:
+        return plan_booking(
+            entry,
+            result,
+            state,
+            hedge_mode=self._hedge_mode(),
+            contained={},
+            now_sec=self._now_sec(),
+            mark_ttl_ms=self._mark_ttl_ms,
+        )
+
+
+def may_be_contained(entry: Entry, state: BookingState) -> bool:
+    """Whether the ledger was adopted so lately that it may contain what the entry reports."""
+    if decode_adopted(state.adopted_exchange_ms) is None:
+        return False
+    adopted_at = state.adopted_at_ms
+    if adopted_at is None or not adopted_at.isdigit():
+        return False
+    return entry.published_ms <= int(adopted_at) + _ADOPTION_SETTLES_MS
+
+
+def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:
+    if isinstance(result, RefusedResult):
+        return BookingKeys(result.symbol or "", result.plan_id, ())
+    order_ids = tuple(dict.fromkeys(order.order_id for order in result.orders))
+    return BookingKeys(result.symbol, result.plan_id, order_ids)

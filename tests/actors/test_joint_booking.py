@@ -1,0 +1,203 @@
+"""Results that come together are booked together, and as if they had come one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors.joint_booking import MOST_TOGETHER
+from store.records import BookingKeys, BookingState, ResultCommit
+from tests.actors.ledger_rig import LedgerRig, running_writer
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+#: Results that report fills from before the adoption are over by then.
+_SETTLED_SEC = 61
+
+
+@pytest.fixture
+async def rig() -> LedgerRig:
+    return _rig()
+
+
+def _rig() -> LedgerRig:
+    rig = LedgerRig()
+    for symbol in SYMBOLS:
+        rig.exchange.set(symbol, "0", update_time_ms=0)
+    return rig
+
+
+async def _settled(rig: LedgerRig) -> None:
+    for symbol in SYMBOLS:
+        rig.observe(symbol)
+    await trio.sleep(_SETTLED_SEC)
+    assert rig.ledgers_adopted.value
+
+
+class Journeys:
+    """Counts what the writer asks of its store for bookings."""
+
+    def __init__(self, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self._states, self._commits = rig.store.booking_states, rig.store.commit_results
+        self._alone, self._one = rig.store.booking_state, rig.store.commit_result
+        for name in ("booking_states", "commit_results", "booking_state", "commit_result"):
+            monkeypatch.setattr(rig.store, name, getattr(self, name))
+
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        self.asked.append("states")
+        return await self._states(wanted)
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        self.asked.append("commits")
+        return await self._commits(fence, commits)
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        self.asked.append("state")
+        return await self._alone(symbol, plan_id, order_ids)
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        self.asked.append("commit")
+        return await self._one(fence, commit)
+
+
+async def test_what_comes_together_takes_two_journeys(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_writer(rig):
+        await _settled(rig)
+        journeys = Journeys(rig, monkeypatch)
+        for number in range(MOST_TOGETHER):
+            rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1", plan_id=f"plan-{number % 5}")
+        await trio.sleep(1)
+        assert journeys.asked == ["states", "commits"]
+        assert rig.amount("BTCUSDT") == rig.amount("ETHUSDT") == f"{Decimal('0.1') * MOST_TOGETHER / 2}"
+        assert rig.ledger("BTCUSDT")["version"] == str(MOST_TOGETHER // 2 + 1)
+        assert rig.pending() == 0
+
+
+async def test_a_result_that_comes_alone_is_booked_alone(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_writer(rig):
+        await _settled(rig)
+        journeys = Journeys(rig, monkeypatch)
+        rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
+        await trio.sleep(1)
+        assert journeys.asked == ["state", "commit"]
+
+
+async def test_what_needs_more_than_redis_is_booked_in_its_place(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    """The second has no ledger to be booked in, and the third cannot be read."""
+    async with running_writer(rig):
+        await _settled(rig)
+        rig.exchange.set("SOLUSDT", "0", update_time_ms=0)
+        rig.exchange.fill("SOLUSDT", "2", "BUY", "5")
+        rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
+        rig.publish_result("SOLUSDT", "2", "BUY", "5")
+        rig.publish_result("BTCUSDT", "3", "BUY", "many")
+        rig.publish_result("BTCUSDT", "4", "BUY", "0.2")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "0.3"
+        assert rig.amount("SOLUSDT") == "5"
+        assert len(rig.dead()) == 1
+        assert rig.pending() == 0
+
+
+async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts_on_top(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_writer(rig):
+        await _settled(rig)
+        commit_results = rig.store.commit_results
+
+        async def corrected_first(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+            if rig.amount("BTCUSDT") == "0":
+                rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "100"})
+            return await commit_results(fence, commits)
+
+        monkeypatch.setattr(rig.store, "commit_results", corrected_first)
+        for number in range(4):
+            rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
+        rig.publish_result("ETHUSDT", "9", "SELL", "2")
+        await trio.sleep(2)
+        assert rig.amount("BTCUSDT") == "104"
+        assert rig.amount("ETHUSDT") == "-2"
+        assert rig.pending() == 0
+
+
+_RESULTS = st.lists(
+    st.tuples(
+        st.sampled_from(SYMBOLS),
+        st.integers(1, 4),
+        st.sampled_from(["0.1", "0.2", "0.3"]),
+        st.sampled_from(["FILLED", "PARTIALLY_FILLED", "refused", "no permit"]),
+    ),
+    min_size=2,
+    max_size=20,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(results=_RESULTS, lost=st.booleans())
+async def test_together_or_one_after_the_other_what_is_stored_is_the_same(
+    autojump_clock: MockClock, results: list[tuple[str, int, str, str]], lost: bool
+) -> None:
+    """Order, plan and side of an order follow from its number; even ones have an open permit."""
+    stored = []
+    for together in (True, False):
+        rig = _rig()
+        async with running_writer(rig):
+            await _settled(rig)
+            for symbol in SYMBOLS:
+                for order in (2, 4):
+                    life = f"{rig.clock.now().wall_ms + 600_000}"
+                    permit = f"BOTH|close|SELL|0.3|{life}"
+                    rig.redis.hset(rig.keys.open_permits(symbol), {f"p:plan-{symbol}-{order}": permit})
+            if lost and together:
+                rig.store.faults.fail_next("after", method="commit_results")
+            for symbol, order, quantity, status in results:
+                _publish(rig, symbol, order, quantity, status)
+                if not together:
+                    await trio.sleep(0.2)
+            await trio.sleep(5)
+            assert rig.pending() == 0
+            stored.append(_what_is_stored(rig))
+    assert stored[0] == stored[1]
+
+
+def _publish(rig: LedgerRig, symbol: str, order: int, quantity: str, status: str) -> None:
+    plan_id, side = f"plan-{symbol}-{order}", "SELL" if order % 2 == 0 else "BUY"
+    if status in ("FILLED", "PARTIALLY_FILLED"):
+        order_id = f"{symbol}-{order}"
+        rig.publish_result(symbol, order_id, side, quantity, plan_id=plan_id, status=status)
+    else:
+        why = "order rejected" if status == "refused" else "permit_timeout (missing: P3.3)"
+        rig.redis.xadd(
+            rig.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": why}
+        )
+
+
+def _what_is_stored(rig: LedgerRig) -> dict[str, object]:
+    """Without times, which differ."""
+    stored: dict[str, object] = {"dead": len(rig.dead())}
+    for symbol in SYMBOLS:
+        ledger = rig.ledger(symbol)
+        stored[symbol] = {name: ledger[name] for name in ("last_known_amt", "ledger_amt", "version")}
+        memory = rig.redis.hgetall(rig.keys.order_memory(symbol))
+        stored[f"orders {symbol}"] = {order: text.split(b"|")[0] for order, text in memory.items()}
+        permits = rig.redis.hgetall(rig.keys.open_permits(symbol))
+        stored[f"permits {symbol}"] = {
+            plan: text.rpartition(b"|")[0] for plan, text in permits.items() if plan != b"v"
+        }
+        stored[f"marks {symbol}"] = [
+            rig.redis.get(rig.keys.plan_mark(f"plan-{symbol}-{order}")) for order in range(1, 5)
+        ]
+    return stored
