@@ -66,7 +66,7 @@ class PerSymbolRefresh:
             candidates = self._candidates.value
             mine = [s for s in candidates.symbols if self._known.is_mine(s)] if candidates else []
             self._wanted = self._known.last_reads.audited_symbols = frozenset(mine)
-            for symbol in dict.fromkeys((*mine, *self._known.unmatched_fills.symbols())):
+            for symbol in dict.fromkeys((*mine, *sorted(self._known.withheld), *self._unmatched())):
                 if symbol not in self._tasks:
                     self._tasks.add(symbol)
                     nursery.start_soon(self._keep_read, symbol, heartbeat)
@@ -111,7 +111,14 @@ class PerSymbolRefresh:
         self._tasks.discard(symbol)
 
     def _is_wanted(self, symbol: str) -> bool:
-        return symbol in self._wanted or self._known.unmatched_fills.oldest(symbol) is not None
+        return (
+            symbol in self._wanted
+            or symbol in self._known.withheld
+            or self._known.unmatched_fills.oldest(symbol) is not None
+        )
+
+    def _unmatched(self) -> list[str]:
+        return sorted(self._known.unmatched_fills.symbols())
 
     def _take(self, symbol: str, read: PositionsRead, last: Moment | None) -> None:
         took_ms = self._latency.observe(read)

@@ -78,6 +78,8 @@ class ShardPositions:
         self.last_reads = LastReads(audit_max_age_sec)
         self.unmatched_fills = UnmatchedFills()
         self.undated_reads = UndatedReads()
+        #: Symbols whose position has changed, to what nobody may be told before they are read again.
+        self.withheld: set[str] = set()
         self._shard = shard
         self._book = book
         self._published = PublishedSnapshots(shard, book, changes, writer)
@@ -121,7 +123,8 @@ class ShardPositions:
                     touched[message.symbol] = None
                 case _:
                     self._follow_stream(message)
-        self._publish(touched, pushed=True)
+        if self._publish(touched, pushed=True):
+            self._stirred.unpark_all()
 
     def apply_read(self, read: PositionsRead, verified_by: VerifiedBy = VerifiedBy.REST) -> None:
         """Merge a read of all symbols, or of one, and publish."""
@@ -271,8 +274,10 @@ class ShardPositions:
             if snapshot is None or self._lacks_a_read(snapshot):
                 # What was published is no longer so: it may not become fresher.
                 self._published.stop_vouching(symbol)
+                self.withheld.add(symbol)
                 withheld.append(symbol)
                 continue
+            self.withheld.discard(symbol)
             self.undated_reads.published(symbol)
             vouched = audited and (since is None or self.last_reads.read_since(symbol, since))
             self._published.publish(snapshot, state.grounded if vouched else None, pushed=pushed)

@@ -220,6 +220,28 @@ async def test_open_positions_and_intents_are_kept_warm_before_the_largest(
         assert rig.snapshot("S180USDT").amount == 3
 
 
+async def test_a_position_that_came_up_where_trust_was_lost_is_read_though_it_was_no_candidate(
+    rig: PerSymbolRig, autojump_clock: MockClock
+) -> None:
+    """Nobody may be told of what was pushed before it is read: so it makes no candidate of the symbol."""
+    async with rig.running():
+        rig.connect()
+        await trio.sleep(10)
+        symbol = "S180USDT"
+        rig.push(symbol, rig.exchange.set(symbol, "1"))
+        await trio.sleep(7)
+        rig.push(symbol, rig.exchange.set(symbol, "0"))
+        await trio.sleep(7)
+        assert symbol not in rig.warm()
+        rig.lose()
+        rig.connect()
+        rig.push(symbol, rig.exchange.set(symbol, "-24"))
+        await until(lambda: rig.snapshot(symbol).amount == -24, "the position", within_sec=STALE_SEC)
+        await trio.sleep(7)
+        assert symbol in rig.warm()
+        assert rig.age_sec(symbol) <= STALE_SEC
+
+
 async def test_the_stream_keeps_candidates_fresh_between_their_audits(
     rig: PerSymbolRig, autojump_clock: MockClock
 ) -> None:
