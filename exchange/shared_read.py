@@ -46,6 +46,7 @@ class SharedRead:
         wanted = self._clock.now() if sent_after is None else sent_after
         while True:
             if self._latest is not None and self._latest.sent >= wanted:
+                await trio.lowlevel.checkpoint()
                 return self._latest
             usable = next((flight for flight in self._flights if flight.started >= wanted), None)
             if usable is None and len(self._flights) < _MOST_IN_FLIGHT:
