@@ -108,7 +108,11 @@ class Claims:
             return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
         since_ms = at_ms - _STEP_REMEMBERED_MS
-        lag_ms = misled_ms + min(self._streams.delay_most_ms(since_ms), self._unsure_ms(writer, since_ms))
+        late_ms = self._streams.delay_most_ms(since_ms)
+        if len(self._venue.legs_of(symbol)) == 1:
+            late_ms = min(late_ms, self._unsure_ms(writer, since_ms))
+        # Two legs have one time: where events overtake each other, the leg that was not told of lags behind.
+        lag_ms = misled_ms + late_ms
         for start_ms, end_ms in self._venue.untold[symbol]:
             until_ms = start_ms + self._audit_ms() if end_ms < 0 else end_ms
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:

@@ -39,8 +39,18 @@ class Liveness:
         require(len(holders) == 1, "f", f"ready: {holders}; {told}")
         holder = world.processes[holders[0]]
         for symbol in world.scene.symbols:
-            self._judge_snapshot(symbol, holder)
+            if self._is_kept_fresh(symbol):
+                self._judge_snapshot(symbol, holder)
         await self._judge_deciding()
+
+    def _is_kept_fresh(self, symbol: str) -> bool:
+        """Where symbols are read one by one: those that are held, or may be opened."""
+        world = self._world
+        if world.settings.fetch_mode != "per_symbol":
+            return True
+        legs = world.venue.legs_of(symbol)
+        held = any(world.venue.amount(symbol, leg) for leg in legs)
+        return held or symbol in world.neighbours.publisher.listed[-1][1]
 
     def _judge_snapshot(self, symbol: str, holder: Process) -> None:
         world = self._world
