@@ -16,7 +16,7 @@ _AT_MOST_EVERY_SEC = 10.0
 
 
 class ClockComparison:
-    """Compares clocks at once, every minute, and when a push looks too slow or a comparison failed (10 s after it)."""
+    """Compares clocks every minute, and soon after one that failed or when a push looks too slow."""
 
     def __init__(self, exchange: Exchange, logger: FilteringBoundLogger) -> None:
         self._exchange = exchange
