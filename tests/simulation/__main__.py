@@ -14,7 +14,7 @@ import time
 
 import msgspec
 
-from tests.simulation.faults import draw_faults
+from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
@@ -41,7 +41,8 @@ def main() -> int:
     cpu_sec = sum(outcome.cpu_sec for outcome in found.outcomes)
     print(
         f"{hours:.1f} virtual hours over {len(found.outcomes)} seeds in {wall_min:.1f} min: "
-        f"{hours / wall_min:.1f} virtual hours per minute, {cpu_sec / max(hours, 1e-9):.2f} s of CPU for each"
+        f"{hours / wall_min:.1f} virtual hours per minute, {cpu_sec / max(hours, 1e-9):.2f} s of CPU each, "
+        f"with trade and faults for {hours * FAULTY_SEC / ROUND_SEC:.1f} of them"
     )
     _print_counts(found.outcomes)
     for outcome in found.failures:

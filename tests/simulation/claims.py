@@ -27,7 +27,7 @@ _STEP_REMEMBERED_MS = 75_000
 _BY_READ = ("rest", "ondemand")
 #: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again:
 #: every minute, where the exchange answers.
-_COMPARED_MS = 4 * 60_000
+_COMPARED_MS = 90_000
 _AMOUNTS: dict[PositionSide, bytes] = {"BOTH": b"position_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
 
 
@@ -100,12 +100,12 @@ class Claims:
         raise ViolationError("a", f"{symbol} {leg} claimed {amount} by {by}, was {wrong}; changes {last}")
 
     def _possible(self, writer: str, symbol: str, leg: PositionSide, at_ms: int, by: str) -> set[Decimal]:
-        misled_ms = ROUNDING_MS + self._clock_lag_ms(at_ms)
         # The exchange itself dates changes of one millisecond one after the other.
-        misled_ms += self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
+        misled_ms = ROUNDING_MS + self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
         if by in _BY_READ:
             # It is dated by when it was sent, and no clock but the host's own has a part in that.
             return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
+        misled_ms += self._clock_lag_ms(at_ms)
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
         since_ms = at_ms - _STEP_REMEMBERED_MS
         late_ms = self._streams.delay_most_ms(since_ms)

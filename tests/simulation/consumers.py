@@ -198,6 +198,13 @@ class Consumers:
         self._books.kept.told[entry_id] = Told(str(order.order_id), plan.plan_id, cumulative, final)
         self._trace.note(f"told {plan.plan_id} {order.order_id} {cumulative} {status}")
 
+    def give_up(self, plan: Published) -> None:
+        """Whoever got the permit will not use it, and says so."""
+        grant = self._books.grants.get(plan.plan_id)
+        if grant is not None:
+            grant.left, grant.over = ZERO, True
+        self._give_up(plan.plan_id, plan.symbol)
+
     def _give_up(self, plan_id: str, symbol: str) -> None:
         for _ in range(self._rng.choice((1, 1, 2))):
             fields = results.not_executed(plan_id, symbol, "order rejected", self._rng)

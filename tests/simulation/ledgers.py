@@ -78,7 +78,9 @@ class Ledgers:
             )
             kept.booked[write.order_id] = cumulative
             grant = self._books.grants.get(order.plan_id)
-            removes = grant is not None and grant.reconcile and order.plan_id not in self._books.lost
+            # What it was published as stands in its decision: in the lost one, or in the one made anew.
+            told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
+            removes = grant is not None and grant.reconcile and told_apart
             if growth > 0 and not removes:
                 signed = growth if order.side == "BUY" else -growth
                 kept.ledger[order.symbol, order.leg] = (

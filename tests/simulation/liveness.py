@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.recent_decisions import RecentDecisions
+from brain.fill_memory import FillMemory
 from tests.simulation.clocks import true_ms
 from tests.simulation.memory import remembered
 from tests.simulation.verdicts import ViolationError, require
@@ -42,6 +43,26 @@ class Liveness:
             if self._is_kept_fresh(symbol):
                 self._judge_snapshot(symbol, holder)
         await self._judge_deciding()
+
+    async def opens_are_allowed(self) -> None:
+        """Raises ViolationError unless an open or add of every symbol is allowed, in a quiet moment.
+
+        An operator brings the ledgers into line before; whoever gets the permits gives them up.
+        """
+        world, neighbours = self._world, self._world.neighbours
+        plans = []
+        for symbol in world.scene.symbols:
+            if symbol in neighbours.publisher.listed[-1][1]:
+                neighbours.repairs.correct(symbol)
+                plan = neighbours.publisher.new_plan(symbol, neighbours.plans.entry_along(symbol))
+                neighbours.publisher.publish(plan)
+                plans.append(plan)
+        await trio.sleep(_DECIDED_WITHIN_SEC)
+        decided = world.books.kept.decided
+        refused = [plan.plan_id for plan in plans if not decided.get(plan.plan_id)]
+        require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
+        for plan in plans:
+            neighbours.consumers.give_up(plan)
 
     def _is_kept_fresh(self, symbol: str) -> bool:
         """Where symbols are read one by one: those that are held, or may be opened."""
@@ -124,10 +145,10 @@ class Liveness:
         require(not lasting, "g", f"keys that never expire: {lasting[:5]}")
 
     def _judge_memory(self) -> None:
-        """At rest, processes remember few plans and orders. The list of the newest decisions is meant to."""
+        """At rest, processes remember few plans and orders. Two are meant to, up to their bounds."""
         world = self._world
         gc.collect()
-        lists = [each for each in gc.get_objects() if isinstance(each, RecentDecisions)]
+        lists = [each for each in gc.get_objects() if isinstance(each, RecentDecisions | FillMemory)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, self,

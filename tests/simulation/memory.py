@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Set
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
-_PLAN_ID = re.compile(r"plan-\d+")
+#: A plan's own id, or that of an entry on a stream.
+_PLAN_ID = re.compile(r"plan-\d+|\d{13}-\d+")
 _ORDER_ID = re.compile(r"\d{5,}")
 _SHARED = (type, ModuleType, BuiltinFunctionType)
 
@@ -37,6 +38,10 @@ def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[st
         elif isinstance(each, FunctionType):
             # What it closes over; not its module.
             todo.extend(each.__closure__ or ())
+        elif isinstance(each, dict):
+            # Of a dict with nothing but text for keys, CPython's collector names the values only.
+            todo.extend(each)
+            todo.extend(each.values())
         else:
             todo.extend(gc.get_referents(each))
     return len(plans_found), len(orders_found)

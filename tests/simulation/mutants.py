@@ -49,8 +49,9 @@ def main() -> int:
         if asked.only and asked.only not in mutation.name:
             continue
         caught = search_mutant(mutation, asked.hours, asked.workers)
-        survivors += caught.invariant is None
-        by = f"({caught.invariant})" if caught.invariant else "NOTHING"
+        seen = mutation.is_seen_in(caught.invariant, caught.violation)
+        survivors += not seen
+        by = f"({caught.invariant})" if seen else "NOTHING" if caught.invariant is None else "SOMETHING ELSE"
         after = f"{caught.hours:.1f} h, seed {caught.seed}" if caught.seed else f"{caught.hours:.1f} h"
         table.add_row(mutation.name, by, after, (caught.violation or "").partition("\n")[0][:90])
         console.print(f"{mutation.name}: {by} after {after}", highlight=False)
@@ -72,7 +73,8 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
     try:
         return msgspec.json.decode(done.stdout, type=Caught)
     except msgspec.DecodeError:
-        raise RuntimeError(f"{mutation.name}: {done.stderr.decode()[-2000:]}") from None
+        # Not what was asked for, whatever it is.
+        return Caught(0.0, 0, "crash", done.stderr.decode()[-2000:])
 
 
 def _copy(tree: Path) -> None:

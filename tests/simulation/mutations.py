@@ -6,6 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+#: What a judge says of an actor that nobody made fail.
+FAILED_BY_ITSELF = "failed by itself"
+
 
 class StaleMutationError(Exception):
     """The text that a mutation replaces is not there, or more than once: the code has moved on."""
@@ -20,10 +23,20 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Mutation(msgspec.Struct, frozen=True):
-    """A bug that somebody might write."""
+    """A bug that somebody might write.
+
+    `breaks`: the guarantees of which one may be seen broken first. `by_itself`: what is seen is an actor that
+    fails; of all others, that would only show that the mutation no longer fits.
+    """
 
     name: str
+    breaks: tuple[str, ...]
     edits: tuple[Edit, ...]
+    by_itself: bool = False
+
+    def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
+        """Whether a search that ended so has seen this bug, and not something else."""
+        return invariant in self.breaks and (FAILED_BY_ITSELF in (violation or "")) is self.by_itself
 
     def apply_to(self, tree: Path) -> None:
         """Write it into a copy of the tree. Raises StaleMutationError."""
@@ -40,6 +53,7 @@ class Mutation(msgspec.Struct, frozen=True):
 MUTATIONS = (
     Mutation(
         "acknowledging before committing",
+        ("b",),
         (
             Edit(
                 "actors/permit_evaluator.py",
@@ -53,6 +67,7 @@ MUTATIONS = (
     ),
     Mutation(
         "REST overwrites newer events",
+        ("a",),
         (
             Edit(
                 "brain/merging.py",
@@ -64,6 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ts_epoch set at write time",
+        ("a",),
         (
             Edit(
                 "actors/snapshot_writer.py",
@@ -78,10 +94,12 @@ MUTATIONS = (
     ),
     Mutation(
         "no open permit is released",
+        ("c",),
         (Edit("store/memory/commit_result.py", "redis.hdel(open_key, [plan_field.encode()])", "pass"),),
     ),
     Mutation(
         "a partial fill's cumulative quantity counts twice",
+        ("d",),
         (
             Edit(
                 "brain/booking.py",
@@ -92,6 +110,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the commit does not check the hold",
+        ("e",),
         (
             Edit(
                 "store/memory/commit_decisions.py",
@@ -103,6 +122,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pending entries are not read again after a restart",
+        ("f", "b"),
         (
             Edit(
                 "store/memory/entries.py",
@@ -113,6 +133,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a stream without a pong is trusted",
+        ("a",),
         (
             Edit(
                 "actors/stream_line.py",
@@ -126,6 +147,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the fencing token is not checked",
+        ("one writer",),
         (
             Edit(
                 "store/memory/fencing.py",
@@ -136,6 +158,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a consumed permit reserves nothing any more",
+        ("c",),
         (
             Edit(
                 "store/memory/commit_decisions.py",
@@ -147,10 +170,12 @@ MUTATIONS = (
     ),
     Mutation(
         "open permits that are over stay in their hash",
+        ("g",),
         (Edit("store/memory/commit_decisions.py", "        redis.hdel(open_key, expired)\n", ""),),
     ),
     Mutation(
         "the allowlist is not asked",
+        ("e",),
         (
             Edit(
                 "brain/checks.py",
@@ -161,6 +186,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an adopted ledger is taken to contain nothing",
+        ("d",),
         (
             Edit(
                 "brain/adoption.py",
@@ -168,5 +194,39 @@ MUTATIONS = (
                 "        return -1\n",
             ),
         ),
+    ),
+    Mutation(
+        "what is done with is remembered for ever",
+        ("g",),
+        (
+            Edit(
+                "actors/attempts.py",
+                "        self._failed.pop(entry_id, None)\n",
+                "        self._failed.get(entry_id)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "after a restart of Redis nothing is opened any more",
+        ("f",),
+        (
+            Edit(
+                "brain/position_checks.py",
+                "case.redis_changed_ms > 0 and since_sec < case.rules.permit_ttl_sec",
+                "case.redis_changed_ms > 0",
+            ),
+        ),
+    ),
+    Mutation(
+        "waiting for a dependency counts as work",
+        ("f",),
+        (
+            Edit(
+                "supervision/heartbeat.py",
+                "        return Phase(self, False, what)\n",
+                "        return Phase(self, True, what)\n",
+            ),
+        ),
+        by_itself=True,
     ),
 )

@@ -40,7 +40,7 @@ class Neighbours:
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
         self.plans = PlanMaker(venue, rng)
-        self._repairs = Repairs(books, venue, redis, keys, rng, trace, self.plans, self._propose_repair)
+        self.repairs = Repairs(books, venue, redis, keys, rng, trace, self.plans, self._propose_repair)
         self._books = books
         self._venue = venue
         self._redis = redis
@@ -54,7 +54,7 @@ class Neighbours:
         """Start everybody."""
         self.publisher.publish_universe()
         nursery.start_soon(self.publisher.keep_universe)
-        nursery.start_soon(self._repairs.repair, lambda: self.trading)
+        nursery.start_soon(self.repairs.repair, lambda: self.trading)
 
     def set_trading(self, on: bool) -> None:
         """Let publishers and market be busy, or at rest."""

@@ -97,6 +97,12 @@ class PlanMaker:
         leg = self._venue.legs_of(symbol)[0]
         return self._exit(symbol, leg) | {"action": "UPDATE_SL", "close_qty": "0"}
 
+    def entry_along(self, symbol: str) -> Fields:
+        """An open, or an add to what there is."""
+        leg = self._venue.legs_of(symbol)[0]
+        side = "SELL" if self._venue.amount(symbol, leg) < 0 else "BUY"
+        return self._entry(symbol, leg, side, self.quantity(symbol)) | {"eval_type": "ENTRY"}
+
     def _part(self, symbol: str, amount: Decimal) -> Decimal:
         step = self._venue.symbol(symbol).step_size
         share = Decimal(self._rng.choice((20, 50, 100, 130))) / 100

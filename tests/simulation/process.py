@@ -53,7 +53,7 @@ _DRIFT = 100e-6
 #: done less often here. No guarantee hangs on how often.
 _UNHURRIED_SEC = {
     "actors.lease_holder.RENEWAL_SEC": 0.9,
-    "actors.lease_holder.STANDBY_LOOK_SEC": 0.9,
+    "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
     "actors.permit_evaluator._SWEEP_SEC": 4.0,
     "actors.permit_evaluator._BLOCK_MS": 6_000,
     "actors.ledger_writer._SWEEP_SEC": 4.0,
@@ -103,15 +103,16 @@ class Sabotage:
 
     def __init__(self) -> None:
         self._triggers: dict[str, trio.Event] = {}
+        self._nurseries: dict[str, trio.Nursery] = {}
 
     def actors(self) -> list[str]:
         """Those that run, or have run, in the order of their first start."""
         return list(self._triggers)
 
-    def strike(self, name: str) -> None:
-        """Let the actor fail now."""
-        if name in self._triggers:
-            self._triggers[name].set()
+    def strike(self, name: str, *, after_steps: int) -> None:
+        """Let the actor fail after so many steps of its tasks."""
+        trigger = self._triggers[name]
+        trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
 
     def rigged(self, spec: SupervisorSpec) -> SupervisorSpec:
         """The same tree, each of its actors beside a trigger."""
@@ -125,11 +126,33 @@ class Sabotage:
         async def start(heartbeat: Heartbeat) -> None:
             trigger = self._triggers[child.name] = trio.Event()
             async with trio.open_nursery() as nursery:
+                self._nurseries[child.name] = nursery
                 nursery.start_soon(_raise_when, trigger)
                 await child.start(heartbeat)
                 nursery.cancel_scope.cancel()
 
         return msgspec.structs.replace(child, start=start)
+
+
+class _Countdown(trio.abc.Instrument):
+    """Calls `struck` once the tasks of a nursery, and those below them, have had so many steps."""
+
+    def __init__(self, nursery: trio.Nursery, steps: int, struck: Callable[[], None]) -> None:
+        self._nursery = nursery
+        self._left = steps
+        self._struck = struck
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count it."""
+        nursery = task.parent_nursery
+        while nursery is not None and nursery is not self._nursery:
+            nursery = nursery.parent_task.parent_nursery
+        if nursery is None:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            trio.lowlevel.remove_instrument(self)
+            self._struck()
 
 
 async def _raise_when(trigger: trio.Event) -> None:

@@ -73,7 +73,7 @@ class Repairs:
                 self._propose(symbol, self._plans.broken_reconcile_close(symbol, leg, drift), "unsound")
             self._propose(symbol, self._plans.reconcile_close(symbol, leg, drift), "")
         else:
-            self._correct(symbol)
+            self.correct(symbol)
         return True
 
     def _in_hand(self, symbol: str) -> bool:
@@ -81,7 +81,7 @@ class Repairs:
             grant.taken and not grant.over and grant.symbol == symbol for grant in self._books.grants.values()
         )
 
-    def _correct(self, symbol: str) -> None:
+    def correct(self, symbol: str) -> None:
         """An operator sets the ledger to what the exchange shows."""
         legs = self._venue.legs_of(symbol)
         amounts = {leg: self._venue.amount(symbol, leg) for leg in legs}

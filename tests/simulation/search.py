@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.simulation.faults import ROUND_SEC, draw_faults
-from tests.simulation.simulation import Outcome, simulate
+from tests.simulation.simulation import PYTHON, Outcome, simulate
 
 _MOST_TRIES = 24
 
@@ -86,7 +86,7 @@ def shrink(failing: Outcome) -> list[int]:
 
 def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
     """What to type to see it again."""
-    command = f"python -m tests.simulation --seed {outcome.seed} --rounds {outcome.rounds}"
+    command = f"{PYTHON} -m tests.simulation --seed {outcome.seed} --rounds {outcome.rounds}"
     if not needless:
         return command
     needed = [number for number in range(outcome.faults) if number not in needless]

@@ -29,7 +29,11 @@ from tests.simulation.verdicts import ViolationError
 from tests.simulation.world import World
 
 _STORY_LINES = 160
+#: As the Makefile has it.
+PYTHON = ".venv/bin/python"
 ROUNDS_PER_HOUR = 2
+#: Before the next round begins, what the last question left behind is over.
+_AT_REST_SEC = 60.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ def simulate(
             violation = _violation_in(error)
             if violation is None:
                 # Nothing that a guarantee speaks of, and to be repeated all the same.
-                error.add_note(f"again: python -m tests.simulation --seed {seed} --rounds {rounds}")
+                error.add_note(f"again: {PYTHON} -m tests.simulation --seed {seed} --rounds {rounds}")
                 raise
     return Outcome(
         seed=seed,
@@ -133,6 +137,8 @@ class _Run:
                     liveness.all_is_settled()
                     world.tidy()
                     deterministic_trio.collect()
+                    await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
+                    await liveness.opens_are_allowed()
                     await trio.sleep_until(begin_sec + ROUND_SEC)
                 nursery.cancel_scope.cancel()
         finally:

@@ -88,6 +88,8 @@ class WatchedStore(MemoryStore):
         #: Crossings until one of them hangs, and for how long; 0: none does.
         self.hang_in = 0
         self.hang_sec = 0.0
+        #: Until then (trio's clock) somebody hangs because he is made to.
+        self.hung_until_sec = 0.0
         self.slow_sec = 0.0
 
     async def _cross(self) -> None:
@@ -96,6 +98,7 @@ class WatchedStore(MemoryStore):
         if self.hang_in:
             self.hang_in -= 1
             if not self.hang_in:
+                self.hung_until_sec = trio.current_time() + self.hang_sec
                 await trio.sleep(self.hang_sec)
         draw = self._rng.random()
         returning, self._returning = self._returning, False

@@ -49,6 +49,7 @@ class Striker:
                 # Of switches there is one each: a second of its kind would be ended by the first.
                 if fault.kind in self._busy:
                     continue
+                self._world.struck[fault.kind] = self._world.struck.get(fault.kind, 0) + 1
                 self._world.trace.note(f"fault {fault.kind} {fault.for_sec} {fault.size:.3f} {fault.which}")
                 nursery.start_soon(self._bring_about, fault)
 
@@ -75,7 +76,8 @@ class Striker:
     async def _do_actor_crash(self, fault: Fault) -> None:
         sabotage = self._process(fault).sabotage
         if (names := sabotage.actors()) and self._may_crash():
-            sabotage.strike(names[fault.which % len(names)])
+            # At any of its steps, so that the shortest waits have their turn, too.
+            sabotage.strike(names[fault.which % len(names)], after_steps=int(fault.size * 60))
 
     async def _do_call_crash(self, fault: Fault) -> None:
         tripwires = self._process(fault).tripwires

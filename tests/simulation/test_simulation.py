@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from store.memory.keyspace import Keyspace
-from tests.simulation.faults import draw_faults
+from tests.simulation.__main__ import main
+from tests.simulation.faults import KINDS, draw_faults
+from tests.simulation.memory import remembered
 from tests.simulation.mutations import MUTATIONS, Edit, Mutation, StaleMutationError
 from tests.simulation.search import rerun_command, search, shrink
 from tests.simulation.simulation import simulate
@@ -42,7 +44,11 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["allowed"] > 20 * _HOURS
     assert total["fills"] > 50 * _HOURS
     assert total["starts"] > 2 * _HOURS
-    assert len([name for name in total if name.startswith("reason ")]) >= 18
+    assert len([name for name in total if name.startswith("reason ")]) >= 20
+    assert total["failure SabotageError"] > 2 * _HOURS
+    assert total["failure Stalled"] > 0
+    assert total["takeovers"] > 0
+    assert {f"fault {kind}" for kind in KINDS} <= total.keys()
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
@@ -56,10 +62,38 @@ def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
     # It takes no fault at all to see this one.
     needless = shrink(failing)
     assert needless == list(range(len(draw_faults("3", 1))))
-    command = "python -m tests.simulation --seed 3 --rounds 1"
+    command = ".venv/bin/python -m tests.simulation --seed 3 --rounds 1"
     assert rerun_command(failing) == command
     assert rerun_command(failing, needless) == f"{command} --faults none"
     assert rerun_command(failing, needless[2:]) == f"{command} --faults 0,1"
+
+
+def test_the_command_that_is_printed_shows_the_same_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Keyspace, "hdel", lambda _self, _key, _fields: None)
+    failing = simulate("3", 1)
+    _, _, arguments = rerun_command(failing).partition("-m tests.simulation ")
+    monkeypatch.setattr("sys.argv", ["tests.simulation", *arguments.split()])
+    assert main() == 1
+    told = capsys.readouterr().out
+    assert f"({failing.invariant}) {failing.violation}" in told
+    assert failing.digest in told
+
+
+def test_plans_that_somebody_keeps_are_found_wherever_they_are() -> None:
+    """As keys, as values, in closures, by their ids or by those of their entries."""
+    kept = {"plan-1": 1}
+    entries = [{b"1760000000001-0": object()}]
+
+    def closed_over() -> object:
+        return kept
+
+    assert remembered([kept], [], set()) == (1, 0)
+    assert remembered([closed_over], [], set()) == (1, 0)
+    assert remembered([entries, ("plan-2",)], [], set()) == (2, 0)
+    assert remembered([{"8886001": 1}, [8886002], "8886003"], [], {"8886001", "8886002"}) == (0, 2)
+    assert remembered([entries], [entries], set()) == (0, 0)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -78,4 +112,4 @@ def test_every_mutation_still_fits_the_code(mutation: Mutation, tmp_path: Path) 
 def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("one = 1\n")
     with pytest.raises(StaleMutationError, match=r"code\.py has 0"):
-        Mutation("none", (Edit("code.py", "two = 2", "two = 3"),)).apply_to(tmp_path)
+        Mutation("none", ("a",), (Edit("code.py", "two = 2", "two = 3"),)).apply_to(tmp_path)

@@ -21,6 +21,7 @@ from tests.simulation.claims import Claims
 from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.ledgers import Ledgers
+from tests.simulation.mutations import FAILED_BY_ITSELF
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
 from tests.simulation.scene import Scene
@@ -34,7 +35,8 @@ from tests.simulation.verdicts import ViolationError, require
 #: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
 #: flight, the pause before the next attempt.
 _AUDIT_SLACK_SEC = 4.0
-_MADE_TO_FAIL = (SabotageError, Stalled, RestartIntensityExceeded)
+#: A stall is noticed within its limit and a look.
+_NOTICED_SEC = 2.0
 
 
 class World:
@@ -46,6 +48,11 @@ class World:
         self.trace = trace
         self.violation: ViolationError | None = None
         self.violated = trio.Event()
+        #: How often what was brought about, and what actors failed by.
+        self.struck: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
+        self.takeovers = 0
+        self._last_writer = ""
         self.keys = Keys("quantum")
         self.redis_clock = SteppedClock()
         self.redis = MemoryRedis(self.redis_clock.now_ms)
@@ -113,9 +120,16 @@ class World:
         for leaf in leaves:
             if isinstance(leaf, ViolationError):
                 self.fail(leaf)
-        if not all(isinstance(leaf, _MADE_TO_FAIL) for leaf in leaves):
+            self.failures[type(leaf).__name__] = self.failures.get(type(leaf).__name__, 0) + 1
+        if not all(self._was_made_to(leaf, who) for leaf in leaves):
             where = traceback.format_exception(failure)
-            self.fail(ViolationError("f", f"{who} failed by itself: {failure!r}\n{''.join(where)}"))
+            self.fail(ViolationError("f", f"{who} {FAILED_BY_ITSELF}: {failure!r}\n{''.join(where)}"))
+
+    def _was_made_to(self, failure: BaseException, who: str) -> bool:
+        if isinstance(failure, Stalled):
+            store = self.processes[who.partition(":")[0]].store
+            return store is not None and trio.current_time() <= store.hung_until_sec + _NOTICED_SEC
+        return isinstance(failure, SabotageError | RestartIntensityExceeded)
 
     def fail(self, violation: ViolationError) -> None:
         """The first violation ends the run."""
@@ -143,6 +157,8 @@ class World:
         if fence is None:
             assert method not in FENCED, method
             return
+        self.takeovers += writer != self._last_writer != ""
+        self._last_writer = writer
         lease = self.redis.get(self.keys.lease)
         require(
             lease == fence.encode(),
@@ -199,7 +215,10 @@ class World:
             "bookings": self.ledgers.count,
             "fills": sum(len(changes) for changes in self.venue.changes.values()),
             "starts": sum(process.starts for process in self.processes.values()),
+            "takeovers": self.takeovers,
             "escalations": sum(process.escalations for process in self.processes.values()),
+            **{f"failure {name}": count for name, count in sorted(self.failures.items())},
+            **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
         }
 
