@@ -6,6 +6,7 @@ no script that the examples do not run.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable
 from importlib import resources
@@ -149,6 +150,12 @@ async def test_the_examples_run_every_script(real: RedisBackend, monkeypatch: py
         real.outside.flushall()
         await example(real.store, await furnished(real.store, real.outside, real.keys))
     assert ran == scripts()
+
+
+def test_both_servers_are_here_where_they_are_wanted() -> None:
+    """Or the suite would silently hold the twin to one of them only."""
+    wanted = {"bundled-redis", "installed-redis"} if os.environ.get("P33_TESTS_NEED_TWO_REDIS") else set()
+    assert wanted <= set(SERVERS)
 
 
 async def test_the_servers_are_the_oldest_that_is_supported_and_what_the_system_has(
