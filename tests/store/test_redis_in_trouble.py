@@ -65,6 +65,16 @@ async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None
     assert await real.store.commit_result(fence, booking(entry_id, plan_id="plan-2")) is not None
 
 
+async def test_results_that_find_their_script_forgotten_are_booked_all_the_same(real: RedisBackend) -> None:
+    fence = await prepared(real)
+    (entry_id,) = pending_ids(real.outside, real.keys.results)
+    real.plain.call("SCRIPT", "FLUSH")
+    changed = booking("1-0", plan_id="plan-3")
+    times = await real.store.commit_results(fence, [booking(entry_id, plan_id="plan-2"), changed])
+    assert [time is None for time in times] == [False, True]
+    assert pending_ids(real.outside, real.keys.results) == []
+
+
 async def test_a_batch_whose_first_plan_was_decided_is_whole_on_a_full_redis(real: RedisBackend) -> None:
     fence = await prepared(real)
     await commit(real.store, fence, DECISION)
