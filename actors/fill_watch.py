@@ -14,11 +14,13 @@ from channels import DropOldest, FillObserved
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
+from store.records import BookingKeys
 
 _PUSH_WITHIN_SEC = 1.0
 _LOOKUP_PAUSE_SEC = 0.5
 _MOST_LOOKUPS = 3
 _SWEEP_SEC = 1.0
+_MOST_AT_ONCE = 64
 
 
 class FillWatch:
@@ -131,10 +133,18 @@ class FillWatch:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                for fill in self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec):
-                    state = await self._store.booking_state(fill.symbol, "", (fill.order_id,))
-                    if fill.order_id not in state.orders:
-                        await self._report(fill, state.ledger.last_known_amt, fence)
+                await self._report_some(fence, strand)
+
+    async def _report_some(self, fence: str, heartbeat: Heartbeat) -> None:
+        fills = self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec)[:_MOST_AT_ONCE]
+        if not fills:
+            return
+        wanted = [BookingKeys(fill.symbol, "", (fill.order_id,)) for fill in fills]
+        for fill, state in zip(fills, await self._store.booking_states(wanted), strict=True):
+            if state is None or fill.order_id not in state.orders:
+                await self._report(fill, None if state is None else state.ledger.last_known_amt, fence)
+            self._memory.reported(fill)
+            heartbeat.beat()
 
     async def _report(self, fill: ToldFill, ledger_amount: str | None, fence: str) -> None:
         self._log.warning(

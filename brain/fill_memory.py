@@ -142,16 +142,18 @@ class FillMemory:
     def unexplained(self, now_sec: float, *, grace_sec: float) -> list[ToldFill]:
         """Fills for which no result has come: at once for the exchange's own orders, else after the grace.
 
-        Each is given once, unless the order fills further.
+        Each is given until it is `reported`; and again, once the order fills further.
         """
-        due = [
+        return [
             fill
             for fill in self._unbooked.values()
             if fill.cause is not Cause.ORDER or now_sec - fill.told_sec >= grace_sec
         ]
-        for fill in due:
-            del self._unbooked[(fill.symbol, fill.order_id)]
-        return due
+
+    def reported(self, fill: ToldFill) -> None:
+        """Somebody was told that no result has come for it, or it was booked before."""
+        if self._unbooked.get((fill.symbol, fill.order_id)) is fill:
+            del self._unbooked[fill.symbol, fill.order_id]
 
 
 def _keep_latest(by_order: OrderedDict[K, V], most_orders: int) -> None:

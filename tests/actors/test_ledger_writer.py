@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -310,6 +311,44 @@ async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
         assert (event["cause"], event["order_id"], event["cumulative_qty"]) == (cause, "99", "2")
         assert event["client_order_id"] == client_order_id
         assert rig.amount("ETHUSDT") == "-2", "never booked silently"
+
+
+async def test_many_unexplained_fills_over_a_slow_redis_are_no_stall(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit_event, oldest_sec = rig.store.emit_event, 0.0
+
+    async def slowly(fence: str, fields: Sequence[str]) -> None:
+        nonlocal oldest_sec
+        await trio.sleep(1)
+        await emit_event(fence, fields)
+        assert rig.heartbeat is not None
+        beat_sec = rig.heartbeat.oldest_beat_at_work_sec()
+        oldest_sec = max(oldest_sec, 0.0 if beat_sec is None else trio.current_time() - beat_sec)
+
+    async with running_writer(rig):
+        await settled(rig)
+        monkeypatch.setattr(rig.store, "emit_event", slowly)
+        for number in range(100, 130):
+            rig.exchange.fill("ETHUSDT", str(number), "BUY", "1")
+            rig.push_fill("ETHUSDT", str(number), "BUY", client_order_id=f"autoclose-{number}")
+        await trio.sleep(60)
+        assert len([event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]) == 30
+        assert 1 <= oldest_sec < 2
+
+
+async def test_what_redis_does_not_take_of_unexplained_fills_is_reported_when_it_is_back(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.store.faults.fail_next("before", method="emit_event", count=2)
+        for number in ("101", "102", "103"):
+            rig.exchange.fill("ETHUSDT", number, "BUY", "1")
+            rig.push_fill("ETHUSDT", number, "BUY", client_order_id="autoclose-1")
+        await trio.sleep(20)
+        reported = [event["order_id"] for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]
+        assert sorted(reported) == ["101", "102", "103"]
 
 
 async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock: MockClock) -> None:

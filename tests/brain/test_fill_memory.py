@@ -93,12 +93,24 @@ def test_a_fill_with_a_result_is_explained() -> None:
     assert memory.unexplained(1000, grace_sec=30) == []
 
 
-def test_a_fill_without_a_result_is_unexplained_after_the_grace_and_once() -> None:
+def test_a_fill_without_a_result_is_unexplained_after_the_grace_until_it_is_reported() -> None:
     memory = FillMemory()
     memory.told(fill("1", 10, told=5))
     assert memory.unexplained(34.9, grace_sec=30) == []
-    assert [each.order_id for each in memory.unexplained(35, grace_sec=30)] == ["1"]
+    for _ in range(2):
+        (due,) = memory.unexplained(35, grace_sec=30)
+        assert due.order_id == "1"
+    memory.reported(due)
     assert memory.unexplained(99, grace_sec=30) == []
+
+
+def test_what_fills_further_while_it_is_reported_is_reported_again() -> None:
+    memory = FillMemory()
+    memory.told(fill("0.3", 10, told=0))
+    (due,) = memory.unexplained(30, grace_sec=30)
+    memory.told(fill("1", 20, told=31))
+    memory.reported(due)
+    assert [each.cumulative for each in memory.unexplained(99, grace_sec=30)] == [Decimal(1)]
 
 
 def test_a_liquidation_is_unexplained_at_once() -> None:

@@ -102,10 +102,10 @@ class Claims:
     def _possible(self, writer: str, symbol: str, leg: PositionSide, at_ms: int, by: str) -> set[Decimal]:
         # The exchange itself dates changes of one millisecond one after the other.
         misled_ms = ROUNDING_MS + self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
-        if by in _BY_READ:
-            # It is dated by when it was sent, and no clock but the host's own has a part in that.
-            return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
+        # A step of the exchange's clock makes what changed after a read look older than it, or the reverse.
         misled_ms += self._clock_lag_ms(at_ms)
+        if by in _BY_READ:
+            return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
         since_ms = at_ms - _STEP_REMEMBERED_MS
         late_ms = self._streams.delay_most_ms(since_ms)

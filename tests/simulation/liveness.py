@@ -65,13 +65,10 @@ class Liveness:
             neighbours.consumers.give_up(plan)
 
     def _is_kept_fresh(self, symbol: str) -> bool:
-        """Where symbols are read one by one: those that are held, or may be opened."""
+        """Where symbols are read one by one: those that may be opened, at least."""
         world = self._world
-        if world.settings.fetch_mode != "per_symbol":
-            return True
-        legs = world.venue.legs_of(symbol)
-        held = any(world.venue.amount(symbol, leg) for leg in legs)
-        return held or symbol in world.neighbours.publisher.listed[-1][1]
+        listed = world.neighbours.publisher.listed[-1][1]
+        return world.settings.fetch_mode != "per_symbol" or symbol in listed
 
     def _judge_snapshot(self, symbol: str, holder: Process) -> None:
         world = self._world
