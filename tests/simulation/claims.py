@@ -103,7 +103,7 @@ class Claims:
         # The exchange itself dates changes of one millisecond one after the other.
         misled_ms = ROUNDING_MS + self._venue.dated_ahead_ms(at_ms - _STEP_REMEMBERED_MS)
         # A step of the exchange's clock makes what changed after a read look older than it, or the reverse.
-        misled_ms += self._clock_lag_ms(at_ms)
+        misled_ms += self.clock_lag_ms(at_ms)
         if by in _BY_READ:
             return self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
@@ -121,9 +121,9 @@ class Claims:
 
     def _stepped_lately(self, clock: SteppedClock) -> bool:
         now_ms = true_ms()
-        return bool(self._clock_lag_ms(now_ms)) or len(clock.offsets_since(now_ms - _STEP_REMEMBERED_MS)) > 1
+        return bool(self.clock_lag_ms(now_ms)) or len(clock.offsets_since(now_ms - _STEP_REMEMBERED_MS)) > 1
 
-    def _clock_lag_ms(self, at_ms: int) -> int:
+    def clock_lag_ms(self, at_ms: int) -> int:
         """How far a step of the exchange's clock may have misled who dates its transactions."""
         offsets = self._venue.clock.offsets_since(at_ms - _COMPARED_MS)
         return max(offsets) - min(offsets)

@@ -186,11 +186,12 @@ class Decisions:
 
     def _closable(self, grant: Grant, granted_against: Decimal, seen_ms: int) -> Decimal:
         """What our own orders have left since then of a position that was `granted_against`."""
-        changes = self._venue.changes_since(grant.symbol, grant.leg, seen_ms - _NEAR_MS)
+        near_ms = _NEAR_MS + self._claims.clock_lag_ms(seen_ms)
+        changes = self._venue.changes_since(grant.symbol, grant.leg, seen_ms - near_ms)
         ours = [(change.at_ms, change.delta) for change in changes if self._is_known(change)]
         # Near the moment of the snapshot a change may be on either side of it.
-        near = [delta for at_ms, delta in ours if at_ms <= seen_ms + _NEAR_MS]
-        left = granted_against + sum((delta for at_ms, delta in ours if at_ms > seen_ms + _NEAR_MS), ZERO)
+        near = [delta for at_ms, delta in ours if at_ms <= seen_ms + near_ms]
+        left = granted_against + sum((delta for at_ms, delta in ours if at_ms > seen_ms + near_ms), ZERO)
         most = abs(left)
         for delta in reversed(near):
             left += delta
