@@ -52,7 +52,7 @@ class Liveness:
         world, neighbours = self._world, self._world.neighbours
         plans = []
         for symbol in world.scene.symbols:
-            if symbol in neighbours.publisher.listed[-1][1]:
+            if neighbours.publisher.is_listed(symbol):
                 neighbours.repairs.correct(symbol)
                 plan = neighbours.publisher.new_plan(symbol, neighbours.plans.entry_along(symbol))
                 neighbours.publisher.publish(plan)
@@ -67,8 +67,7 @@ class Liveness:
     def _is_kept_fresh(self, symbol: str) -> bool:
         """Where symbols are read one by one: those that may be opened, at least."""
         world = self._world
-        listed = world.neighbours.publisher.listed[-1][1]
-        return world.settings.fetch_mode != "per_symbol" or symbol in listed
+        return world.settings.fetch_mode != "per_symbol" or world.neighbours.publisher.is_listed(symbol)
 
     def _judge_snapshot(self, symbol: str, holder: Process) -> None:
         world = self._world

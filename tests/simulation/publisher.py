@@ -95,6 +95,13 @@ class Publisher:
 
     def may_open(self, symbol: str) -> bool:
         """Whether the symbol was in the universe at some moment of the last three readings of it."""
+        return any(symbol in symbols for symbols in self._lately())
+
+    def is_listed(self, symbol: str) -> bool:
+        """Whether it was there all that time."""
+        return all(symbol in symbols for symbols in self._lately())
+
+    def _lately(self) -> list[frozenset[str]]:
         since_ms = true_ms() - 45_000
         first = max((i for i, (at_ms, _) in enumerate(self.listed) if at_ms <= since_ms), default=0)
-        return any(symbol in symbols for _, symbols in self.listed[first:])
+        return [symbols for _, symbols in self.listed[first:]]
