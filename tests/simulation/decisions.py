@@ -173,6 +173,8 @@ class Decisions:
         step = self._venue.symbol(grant.symbol).step_size
         require(grant.quantity > 0 and grant.quantity % step == 0, "c", f"{grant}: no multiple of {step}")
         most = max(self._closable(grant, granted_against, each_ms) for each_ms in seen_ms)
+        if self._may_look_alike(grant):
+            most = abs(granted_against)
         tolerance = abs(granted_against) * self._settings.qty_tolerance_pct / 100
         live = self._books.live_closes(grant.symbol, grant.leg)
         alive = [each for each in live if self._may_still_execute(each)]
@@ -183,6 +185,13 @@ class Decisions:
             f"{grant.symbol} {grant.leg}: {total} may be closed of {most}, granted against {granted_against}:"
             f" {[(each.plan_id, str(each.left), each.taken) for each in alive]}",
         )
+
+    def _may_look_alike(self, grant: Grant) -> bool:
+        """Whether others may have made an older snapshot agree with a newer ledger: where (c) ends."""
+        settings = self._settings
+        since_ms = true_ms() - 3 * settings.stale_threshold_sec * 1000
+        changes = self._venue.changes_since(grant.symbol, grant.leg, round(since_ms))
+        return settings.cooldown_sec < settings.stale_threshold_sec and any(not each.own for each in changes)
 
     def _closable(self, grant: Grant, granted_against: Decimal, seen_ms: int) -> Decimal:
         """What our own orders have left since then of a position that was `granted_against`."""
