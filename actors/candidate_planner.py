@@ -37,6 +37,8 @@ _CANDIDATES_REFRESH_SEC = 5.0
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 60.0
+#: Redis is asked again soon, however long it was away: decisions rest on the list of symbols.
+_LONGEST_REDIS_RETRY_SEC = 2.0
 _MOST_DOUBLINGS = 7
 #: An answer may take so many times the average without a snapshot growing stale.
 _ANSWER_MARGIN = 2.0
@@ -135,6 +137,7 @@ class CandidatePlanner:
         failures = 0
         # Redis answers soon or fails; what asks the exchange, or waits for what others learn, may take long.
         soon_over = refresh in (self._refresh_allowlist, self._refresh_candidates)
+        longest_retry_sec = _LONGEST_REDIS_RETRY_SEC if soon_over else _LONGEST_RETRY_SEC
         with heartbeat.strand() as strand:
             while True:
                 problem: Exception | None = None
@@ -147,7 +150,7 @@ class CandidatePlanner:
                     pause_sec = max(error.until.monotonic_sec - trio.current_time(), _RETRY_SEC)
                 except (ExchangeError, StoreError) as error:
                     problem = error
-                    pause_sec = min(_RETRY_SEC * 2**failures, _LONGEST_RETRY_SEC)
+                    pause_sec = min(_RETRY_SEC * 2**failures, longest_retry_sec)
                 if problem is None:
                     failures = 0
                 else:

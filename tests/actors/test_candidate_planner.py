@@ -167,6 +167,19 @@ async def test_the_allowlist_goes_down_its_tiers_and_says_so(
     assert said[-1] == "P3.3 allowlist source=env stale=1 count=1 asof_epoch=none age_s=none"
 
 
+async def test_after_a_long_outage_of_redis_the_list_is_read_again_within_seconds(
+    rig: PlannerRig, autojump_clock: MockClock
+) -> None:
+    rig.universe("AAAUSDT", "BBBUSDT")
+    async with rig.running():
+        await trio.sleep(1)
+        with rig.redis.faults.outage("before"):
+            await trio.sleep(200)
+        rig.universe("AAAUSDT")
+        await trio.sleep(2.1)
+        assert rig.allowed() == {"AAAUSDT"}
+
+
 async def test_without_any_list_nothing_may_be_opened(autojump_clock: MockClock) -> None:
     rig = PlannerRig()
     with capture_logs() as logs:
