@@ -15,7 +15,7 @@ from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 
-#: While Redis books them, it serves nobody else: some milliseconds.
+#: All of them were in hand where something fails, and are tried alone after that.
 MOST_TOGETHER = 64
 #: A result that comes so long after an adoption reports a fill that came after it, too.
 _ADOPTION_SETTLES_MS = 60_000
