@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -109,10 +109,7 @@ class RedisLink:
 
     async def pipeline(self, commands: list[tuple[bytes | str | int | float, ...]]) -> list[Any]:
         """Send commands in one go (no transaction); an answer or a redis error object for each."""
-        pipe = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command(*command)
-        answers: list[Any] = await self._across(pipe.execute, False)
+        answers: list[Any] = await self._across(self._execute_all, commands)
         for answer in answers:
             if isinstance(answer, redis_errors.RedisError):
                 error = translate(answer)
@@ -121,23 +118,37 @@ class RedisLink:
         return answers
 
     async def _execute(self, *arguments: bytes | str | int | float) -> Any:
-        """The client's `execute_command` without its retries and statistics, and packed by hiredis."""
+        answer = (await self._execute_all([arguments]))[0]
+        if isinstance(answer, redis_errors.ResponseError):
+            raise answer
+        return answer
+
+    async def _execute_all(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> list[Any]:
+        """The client's pipeline without its retries and statistics, and packed by hiredis."""
+        if not commands:
+            return []
         pool: Any = self._client.connection_pool
-        packed: bytes = _pack(arguments)
+        packed = b"".join(map(_pack, commands))
+        answers: list[Any] = []
         connection = await pool.get_connection()
         try:
             await connection.send_packed_command(packed)
-            answer = await connection.read_response()
-        except redis_errors.ResponseError:
-            raise
+            for command in commands:
+                try:
+                    answer = await connection.read_response()
+                except redis_errors.ResponseError as error:
+                    answer = error
+                else:
+                    read = self._readers.get(command[0])
+                    answer = answer if read is None else read(answer)
+                answers.append(answer)
         except BaseException:
-            # Its answer may still come: nobody else is to take it for theirs.
+            # Its answers may still come: nobody else is to take them for theirs.
             await connection.disconnect(nowait=True)
             raise
         finally:
             await pool.release(connection)
-        read = self._readers.get(arguments[0])
-        return answer if read is None else read(answer)
+        return answers
 
     async def close(self) -> None:
         """Close the connections."""
