@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import msgspec
+from collections.abc import Mapping
 
 from actors.snapshot_writer import SnapshotWriter
-from brain.merging import SymbolState
 from brain.moment import Moment
-from brain.position import Snapshot
-from channels import BookEntry, Conflating, SnapshotBook, SnapshotChanged
+from brain.position import Snapshot, VerifiedBy
+from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotChanged
 
 
 class PublishedSnapshots:
@@ -40,9 +37,14 @@ class PublishedSnapshots:
 
     def publish(self, snapshot: Snapshot, grounded: Moment | None, *, pushed: bool) -> None:
         """Put it into the book, have it written, and tell of it if the position is another one."""
-        before = self._book.get(snapshot.symbol)
+        entry = self._entries.get(snapshot.symbol)
+        before = entry.snapshot if entry is not None else self._book.get(snapshot.symbol)
         self.put(snapshot, grounded)
-        self._writer.changed(snapshot.symbol, pushed=pushed)
+        if entry is not None and _is_confirmed(entry.snapshot, snapshot):
+            self._writer.proven((snapshot.symbol,))
+            self._writer.marked((snapshot.symbol,))
+        else:
+            self._writer.changed(snapshot.symbol, pushed=pushed)
         if before is None or before.legs != snapshot.legs:
             self._changes.send(SnapshotChanged(snapshot))
 
@@ -52,16 +54,17 @@ class PublishedSnapshots:
         if entry is not None and entry.grounded is not None and snapshot is not None:
             self.put(snapshot, None)
 
-    def mark(self, states: Iterable[SymbolState]) -> None:
-        """The symbols have these mark prices by now."""
-        marked: list[str] = []
-        for state in states:
-            entry = self._entries.get(state.symbol)
-            if entry is None or state.mark_price is None:
-                continue
-            snapshot = msgspec.structs.replace(
-                entry.snapshot, mark_price=state.mark_price, mark_ts_ms=state.mark_ts_ms
-            )
-            self.put(snapshot, entry.grounded)
-            marked.append(state.symbol)
-        self._writer.marked(marked)
+    def mark(self, prices: Mapping[str, MarkPrice]) -> None:
+        """These are the mark prices by now, of symbols of this shard and of others."""
+        mine = {symbol: prices[symbol] for symbol in self._entries if symbol in prices}
+        self._book.mark(mine)
+        self._writer.marked(mine)
+
+
+def _is_confirmed(written: Snapshot, read: Snapshot) -> bool:
+    """Whether nothing but times and the mark price is new. What was read on demand is kept for less long."""
+    return (
+        written.legs == read.legs
+        and written.leverage == read.leverage
+        and VerifiedBy.ONDEMAND not in (written.verified_by, read.verified_by)
+    )

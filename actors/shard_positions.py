@@ -23,7 +23,6 @@ from brain.merging import (
     Disagreement,
     StreamProof,
     SymbolState,
-    apply_mark,
     apply_push,
     apply_rest,
     to_snapshot,
@@ -117,7 +116,7 @@ class ShardPositions:
                 case FillObserved():
                     self._expect_update_for(message)
                 case MarkPrices():
-                    self._apply_marks(message)
+                    self._published.mark(message.by_symbol)
                 case LeverageObserved():
                     self._apply_leverage(message)
                     touched[message.symbol] = None
@@ -253,15 +252,6 @@ class ShardPositions:
         """The proof, where it continues a read: what was only pushed may have been pushed by half."""
         proof = self._proof
         return proof if proof is not None and self.last_reads.read_since(symbol, proof.since) else None
-
-    def _apply_marks(self, marks: MarkPrices) -> None:
-        marked: list[SymbolState] = []
-        for symbol, state in self._states.items():
-            mark = marks.by_symbol.get(symbol)
-            if mark is not None:
-                self._states[symbol] = state = apply_mark(state, mark.price, mark.ts_ms)
-                marked.append(state)
-        self._published.mark(marked)
 
     def _publish(self, symbols: Iterable[str], *, pushed: bool = False) -> list[str]:
         """Those that could not be published: nobody may be told yet when their position was so."""

@@ -1,6 +1,9 @@
-"""Writes one shard's snapshots to Redis, whatever came since the last time in one go."""
+"""Writes one shard's snapshots to Redis: what the stream told first, and the rest some at a time."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
 
 import trio
 
@@ -8,6 +11,7 @@ from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
+from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
@@ -15,10 +19,11 @@ from store.protocol import SnapshotStore
 from store.records import SnapshotWrite
 
 _PAUSE_SEC = 0.1
-#: A burst of fills is written once: the position in the middle of it was true for no longer than its time is
-#: known exactly.
-_BURST_SEC = 0.001
+#: So many take this process and Redis up to 1 ms each; then others have a turn, and what was pushed.
+_WHOLE_AT_A_TIME = 50
+_AT_A_TIME = 200
 SNAPSHOT_TTL_SEC = 3600
+_NEVER = Moment(float("-inf"), 0)
 
 
 class SnapshotWriter:
@@ -36,32 +41,37 @@ class SnapshotWriter:
         source: str,
         ondemand_ttl_sec: int,
         redis_address: str,
+        turns: trio.Lock,
     ) -> None:
+        """`turns` is shared with the other shards: what may wait is written by one of them at a time."""
         self._store = store
         self._book = book
         self._lease = lease
         self._source = source
         self._ondemand_ttl_sec = ondemand_ttl_sec
         self._redis = f"Redis at {redis_address}"
+        self._pushed: dict[str, None] = {}
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
         self._marked: dict[str, None] = {}
-        self._written: dict[str, int] = {}
-        self._in_burst = False
+        self._written: dict[str, Moment] = {}
         self._wanted = trio.lowlevel.ParkingLot()
+        self._turns = turns
+        self._in_line = trio.CancelScope()
 
     def changed(self, symbol: str, *, pushed: bool = False) -> None:
-        """The symbol's snapshot has to be written whole. `pushed`: as an event told, so more may follow."""
-        self._changed[symbol] = None
-        self._in_burst |= pushed
+        """The symbol's snapshot has to be written whole. `pushed`: as an event told, before all else."""
+        (self._pushed if pushed else self._changed)[symbol] = None
+        if pushed:
+            self._in_line.cancel()
         self._wanted.unpark()
 
-    def proven(self, symbols: list[str]) -> None:
+    def proven(self, symbols: Iterable[str]) -> None:
         """The snapshots are what they were, and are known to be so as of a later moment."""
         self._proven.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
-    def marked(self, symbols: list[str]) -> None:
+    def marked(self, symbols: Iterable[str]) -> None:
         """The snapshots have newer mark prices, and are otherwise what they were."""
         self._marked.update(dict.fromkeys(symbols))
         self._wanted.unpark()
@@ -81,26 +91,39 @@ class SnapshotWriter:
 
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
-            if self._changed:
-                if self._in_burst:
-                    self._in_burst = False
-                    await trio.sleep(_BURST_SEC)
-                await self._write_whole(fence)
-            elif self._proven:
-                await self._write_proofs(fence)
-            elif self._marked:
-                await self._write_marks(fence)
+            if self._pushed:
+                await self._write_whole(self._pushed, fence)
+            elif self._changed or self._proven or self._marked:
+                await self._write_in_turn(fence, heartbeat)
             else:
                 with heartbeat.idle():
                     await self._wanted.park()
             heartbeat.beat()
 
-    async def _write_whole(self, fence: str) -> None:
-        symbols = list(self._changed)
-        self._changed.clear()
+    async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
+        """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
+        my_turn = False
+        with heartbeat.idle(), trio.CancelScope() as self._in_line:
+            await self._turns.acquire()
+            my_turn = True
+        if not my_turn:
+            return
+        try:
+            if self._changed:
+                await self._write_whole(self._changed, fence)
+            elif self._proven:
+                await self._write_proofs(fence)
+            else:
+                await self._write_marks(fence)
+        finally:
+            self._turns.release()
+
+    async def _write_whole(self, marks: dict[str, None], fence: str) -> None:
+        symbols = _take(marks, _WHOLE_AT_A_TIME)
         writes: list[SnapshotWrite] = []
-        times: dict[str, int] = {}
+        times: dict[str, Moment] = {}
         for symbol in symbols:
+            self._changed.pop(symbol, None)
             self._proven.pop(symbol, None)
             self._marked.pop(symbol, None)
             snapshot = self._book.get(symbol)
@@ -109,7 +132,7 @@ class SnapshotWriter:
             on_demand = snapshot.verified_by is VerifiedBy.ONDEMAND
             ttl_sec = self._ondemand_ttl_sec if on_demand else SNAPSHOT_TTL_SEC
             writes.append(SnapshotWrite(symbol, ttl_sec, snapshot_fields(snapshot, self._source)))
-            times[symbol] = snapshot.verified_at.wall_ms
+            times[symbol] = snapshot.verified_at
         try:
             await self._store.write_snapshots(fence, writes)
         except BaseException:
@@ -118,36 +141,41 @@ class SnapshotWriter:
         self._written.update(times)
 
     async def _write_proofs(self, fence: str) -> None:
-        symbols = list(self._proven)
-        self._proven.clear()
-        by_time: dict[int, list[str]] = {}
+        symbols = _take(self._proven, _AT_A_TIME)
+        alike: dict[tuple[Moment, VerifiedBy], dict[str, int]] = {}
         for symbol in symbols:
-            snapshot = self._book.get(symbol)
-            if snapshot is not None and snapshot.verified_at.wall_ms > self._written.get(symbol, 0):
-                by_time.setdefault(snapshot.verified_at.wall_ms, []).append(symbol)
-        for as_of_ms, proven in by_time.items():
+            snapshot, written = self._book.get(symbol), self._written.get(symbol, _NEVER)
+            if snapshot is not None and snapshot.verified_at > written:
+                alike.setdefault((snapshot.verified_at, snapshot.verified_by), {})[symbol] = written.wall_ms
+        for (as_of, verified_by), written_ms in alike.items():
             try:
                 missing = await self._store.prove_snapshots(
                     fence,
-                    {symbol: self._written.get(symbol, 0) for symbol in proven},
-                    times=snapshot_times(as_of_ms),
-                    verified_by=VerifiedBy.STREAM.value,
+                    written_ms,
+                    times=snapshot_times(as_of.wall_ms),
+                    verified_by=verified_by.value,
                     ttl_sec=SNAPSHOT_TTL_SEC,
                 )
             except BaseException:
                 self._proven.update(dict.fromkeys(symbols))
                 raise
-            self._written.update(dict.fromkeys(proven, as_of_ms))
+            self._written.update(dict.fromkeys(written_ms, as_of))
             self._changed.update(dict.fromkeys(missing))
 
     async def _write_marks(self, fence: str) -> None:
         """Only where nothing else is to be written: position and profit always fit each other."""
-        symbols = list(self._marked)
-        self._marked.clear()
         marks = [
             mark_write(snapshot)
-            for symbol in symbols
+            for symbol in _take(self._marked, _AT_A_TIME)
             if symbol in self._written and (snapshot := self._book.get(symbol)) is not None
         ]
         if marks:
             await self._store.write_marks(fence, marks)
+
+
+def _take(marks: dict[str, None], most: int) -> list[str]:
+    """The symbols that were marked first, no longer marked."""
+    symbols = list(islice(marks, most))
+    for symbol in symbols:
+        del marks[symbol]
+    return symbols

@@ -64,7 +64,7 @@ class _Shards:
         flows = Flows(_SHARDS)
         self._book = flows.book
         # One clock for both.
-        lead = ExchangeLead(lambda at: at.wall_ms)
+        lead, turns = ExchangeLead(lambda at: at.wall_ms), trio.Lock()
         log = structlog.get_logger()
         self._shards = [
             ShardPositions(
@@ -81,6 +81,7 @@ class _Shards:
                     source="simulator",
                     ondemand_ttl_sec=SNAPSHOT_TTL_SEC,
                     redis_address=store.address,
+                    turns=turns,
                 ),
                 metrics=flows.metrics,
                 clock=self._clock,
@@ -121,7 +122,8 @@ async def refresh_as_the_daemon(redis_url: str, body: bytes, rounds: int) -> lis
             await trio.sleep(0.01)
             refresh, sent = Refresh(), shards.now()
             with refresh.timed("decode_ms"):
-                rows = wire.position_rows(wire.POSITION_RISK.decode(body), sent.wall_ms)
+                raw = wire.POSITION_RISK.decode(body)
+                rows = wire.tradable_rows(wire.position_rows(raw, sent.wall_ms))
             with refresh.timed("merge_ms"):
                 shards.merge(PositionsRead(rows, sent, shards.now()))
             with refresh.timed("write_ms"):

@@ -88,7 +88,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def unrealized_pnl(self) -> Decimal:
         """(mark - entry) x amount, summed over the legs; in quote currency."""
-        return sum(((self.mark_price - leg.entry_price) * leg.amount for leg in self.legs), ZERO)
+        mark_price, profit = self.mark_price, ZERO
+        for leg in self.legs:
+            if leg.amount:
+                profit += (mark_price - leg.entry_price) * leg.amount
+        return profit
 
     @property
     def hedged(self) -> bool:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import trio
 
 from brain.merging import StreamProof
 from brain.moment import Moment
 from brain.position import Snapshot, VerifiedBy
+from channels.messages import MarkPrice
+
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_STREAM = VerifiedBy.STREAM
 
 
 class BookEntry(msgspec.Struct, frozen=True):
@@ -34,6 +40,7 @@ class SnapshotBook:
         self._entries: dict[str, BookEntry] = {}
         self._proofs: dict[int, StreamProof] = {}
         self._shard_of: dict[str, int] = {}
+        self._marks: dict[str, MarkPrice] = {}
         self._readers = trio.lowlevel.ParkingLot()
 
     @property
@@ -51,6 +58,15 @@ class SnapshotBook:
         """The entries of `shard` grounded in the stretch that `proof` covers were true at its end."""
         self._proofs[shard] = proof
 
+    def mark(self, prices: Mapping[str, MarkPrice]) -> None:
+        """The symbols have these mark prices by now; one that is older than its symbol's changes nothing."""
+        marks = self._marks
+        for symbol, told in prices.items():
+            known = marks.get(symbol)
+            if known is None or told.ts_ms >= known.ts_ms:
+                marks[symbol] = told
+        self._readers.unpark_all()
+
     def lose_trust(self, at: Moment) -> None:
         """Entries verified before `at` are no longer believed, whatever their age."""
         if self.trust_lost_at is None or self.trust_lost_at < at:
@@ -62,17 +78,22 @@ class SnapshotBook:
         return list(self._entries)
 
     def get(self, symbol: str) -> Snapshot | None:
-        """The newest snapshot of `symbol`, verified as of its latest proof."""
+        """The newest snapshot of `symbol`, verified as of its latest proof, at its latest mark price."""
         entry = self._entries.get(symbol)
         if entry is None:
             return None
-        snapshot = entry.snapshot
+        known = entry.snapshot
+        price, ts_ms = known.mark_price, known.mark_ts_ms
+        mark = self._marks.get(symbol)
+        if mark is not None and mark.ts_ms >= ts_ms:
+            price, ts_ms = mark.price, mark.ts_ms
+        verified_at, verified_by = known.verified_at, known.verified_by
         proof = self._proofs.get(self._shard_of[symbol])
-        if proof is None or entry.grounded is None or entry.grounded < proof.since:
-            return snapshot
-        if proof.as_of <= snapshot.verified_at:
-            return snapshot
-        return msgspec.structs.replace(snapshot, verified_at=proof.as_of, verified_by=VerifiedBy.STREAM)
+        if proof is not None and entry.grounded is not None and entry.grounded >= proof.since:
+            as_of = proof.as_of
+            if as_of > verified_at:
+                verified_at, verified_by = as_of, _STREAM
+        return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
 
     def believed(self, snapshot: Snapshot) -> bool:
         """Whether nothing since its verification has made silence mean nothing."""

@@ -7,6 +7,7 @@ come from something that stands before the exchange, and asking again may give t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -20,6 +21,9 @@ from exchange.exact import finite
 from exchange.protocol import PositionRow
 
 T = TypeVar("T")
+
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_BOTH = Leg.BOTH
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -113,7 +117,9 @@ class Body(msgspec.Struct, frozen=True):
             raise ExchangeUnavailable(f"unreadable answer: {error}") from None
 
 
-POSITION_RISK = msgspec.json.Decoder(tuple[PositionRiskRow, ...])
+#: The rows as they came, for `position_rows`: to read thousands takes longer than others are to wait.
+POSITION_RISK = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
+_POSITION_RISK_ROW = msgspec.json.Decoder(PositionRiskRow)
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)
 DAY_TICKERS = msgspec.json.Decoder(tuple[DayTicker, ...])
 POSITION_MODE = msgspec.json.Decoder(PositionModeBody)
@@ -123,31 +129,39 @@ USER_TRADES = msgspec.json.Decoder(tuple[UserTrade, ...])
 ERROR = msgspec.json.Decoder(ErrorBody)
 
 
-def position_rows(rows: tuple[PositionRiskRow, ...], mark_ts_ms: int) -> tuple[PositionRow, ...]:
-    """The rows of `positionRisk`, all numbers finite.
-
-    Where an account in hedge mode also gets the BOTH row that it cannot trade, that flat row is left out.
-    """
-    hedged = {row.symbol for row in rows if row.position_side is not Leg.BOTH}
+def position_rows(rows: Iterable[msgspec.Raw], mark_ts_ms: int) -> list[PositionRow]:
+    """Some rows of `positionRisk`, all numbers finite."""
     try:
-        return tuple(
-            PositionRow(
-                symbol=row.symbol,
-                position=LegPosition(
-                    row.position_side,
-                    finite(row.position_amt),
-                    finite(row.entry_price),
-                    row.update_time,
-                ),
-                leverage=finite(row.leverage),
-                mark_price=finite(row.mark_price),
-                mark_ts_ms=mark_ts_ms,
-            )
-            for row in rows
-            if row.position_side is not Leg.BOTH or row.symbol not in hedged or row.position_amt != 0
-        )
-    except ValueError as error:
+        return [_position_row(_POSITION_RISK_ROW.decode(row), mark_ts_ms) for row in rows]
+    except (msgspec.DecodeError, ValueError) as error:
         raise ExchangeUnavailable(f"unreadable answer: positionRisk: {error}") from None
+
+
+def _position_row(row: PositionRiskRow, mark_ts_ms: int) -> PositionRow:
+    return PositionRow(
+        symbol=row.symbol,
+        position=LegPosition(
+            row.position_side,
+            finite(row.position_amt),
+            finite(row.entry_price),
+            row.update_time,
+        ),
+        leverage=finite(row.leverage),
+        mark_price=finite(row.mark_price),
+        mark_ts_ms=mark_ts_ms,
+    )
+
+
+def tradable_rows(rows: Sequence[PositionRow]) -> tuple[PositionRow, ...]:
+    """All rows of an answer, less the flat BOTH rows that an account in hedge mode gets and cannot trade."""
+    hedged = {row.symbol for row in rows if row.position.leg is not _BOTH}
+    if not hedged:
+        return tuple(rows)
+    return tuple(
+        row
+        for row in rows
+        if row.position.leg is not _BOTH or row.symbol not in hedged or row.position.amount != 0
+    )
 
 
 def rules_of(info: SymbolInfo) -> SymbolRules | None:

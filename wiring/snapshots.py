@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.auto_refresh import AutoRefresh
@@ -49,6 +50,7 @@ class SnapshotMaking:
             exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clock, log=log
         )
         self._lead = ExchangeLead(exchange.exchange_ms_at_least)
+        self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings))
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec)
 
@@ -62,6 +64,7 @@ class SnapshotMaking:
             source=self._settings.snapshot_source,
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
             redis_address=self._store.address,
+            turns=self._turns,
         )
         known = ShardPositions(
             shard,

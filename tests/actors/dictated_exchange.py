@@ -23,6 +23,7 @@ class DictatedExchange:
         self.clock = clock
         self.rows: dict[str, tuple[Decimal, int]] = {}
         self.latency_sec = 0.3
+        self.mark_price = Decimal(101)
         self.reads: list[str | None] = []
         self.failure: ExchangeError | None = None
 
@@ -36,7 +37,7 @@ class DictatedExchange:
     def row(self, symbol: str) -> PositionRow:
         amount, update_time_ms = self.rows[symbol]
         position = LegPosition(Leg.BOTH, amount, Decimal(100), update_time_ms)
-        return PositionRow(symbol, position, Decimal(10), Decimal(101), self.now_ms())
+        return PositionRow(symbol, position, Decimal(10), self.mark_price, self.now_ms())
 
     def symbols(self) -> list[str]:
         return list(self.rows)

@@ -49,16 +49,19 @@ _MOST_ANSWERS_AT_ONCE = 100
 
 
 class KeptSnapshots:
-    """A snapshot store that keeps every write, and can be away."""
+    """A snapshot store that keeps every write, and can be away. `written`: the symbols of whole writes."""
 
     def __init__(self) -> None:
         self.hashes: dict[str, dict[str, str]] = {}
         self.times: dict[str, list[int]] = {}
+        self.written: list[list[str]] = []
         self.away = False
+        self.takes_sec = 0.0
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_sec)
         self._check()
+        self.written.append([write.symbol for write in snapshots])
         for write in snapshots:
             fields = dict(zip(write.fields[::2], write.fields[1::2], strict=True))
             self.hashes[write.symbol] = fields
@@ -73,7 +76,7 @@ class KeptSnapshots:
         verified_by: str,
         ttl_sec: int,
     ) -> list[str]:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_sec)
         self._check()
         missing: list[str] = []
         for symbol, was_ms in written_ms.items():
@@ -85,7 +88,7 @@ class KeptSnapshots:
         return missing
 
     async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_sec)
         self._check()
         for mark in marks:
             if mark.symbol in self.hashes:
@@ -130,6 +133,7 @@ class FetcherRig:
         self.lease.send(Lease("1:me", "me"))
         self.positions = BoundedRead(partial(self.exchange.positions), self.clock)
         self.log: FilteringBoundLogger = structlog.get_logger()
+        self.turns = trio.Lock()
         self.epoch = 0
 
     def fetcher(
@@ -173,7 +177,13 @@ class FetcherRig:
     ) -> tuple[ShardPositions, SnapshotWriter]:
         """What a fetcher knows, and what writes it."""
         writer = SnapshotWriter(
-            self.store, self.book, self.lease, source="simulator", ondemand_ttl_sec=300, redis_address="test"
+            self.store,
+            self.book,
+            self.lease,
+            source="simulator",
+            ondemand_ttl_sec=300,
+            redis_address="test",
+            turns=self.turns,
         )
         known = ShardPositions(
             shard,

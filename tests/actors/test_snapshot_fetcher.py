@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -222,20 +223,86 @@ async def test_leverage_is_what_was_told_last(rig: FetcherRig, autojump_clock: M
         assert rig.store.hashes["BTCUSDT"]["leverage"] == "3"
 
 
-async def test_a_burst_of_fills_is_in_redis_once_and_in_the_book_at_once(
+async def test_of_a_burst_of_fills_the_first_is_written_at_once_and_the_others_together(
     rig: FetcherRig, autojump_clock: MockClock
 ) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
         await trusted(rig)
-        written = len(rig.store.times["BTCUSDT"])
+        await trio.sleep(0.1)
+        written = len(rig.store.written)
+        rig.store.takes_sec = 0.001
         for step in range(1, 6):
             rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step), rig.exchange.now_ms() + step))
-            await trio.sleep(0.0002)
+            await trio.sleep(0.0001)
             assert rig.snapshot("BTCUSDT").amount == step
+        await trio.sleep(0.0007)
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "1"
         await trio.sleep(0.01)
-        assert len(rig.store.times["BTCUSDT"]) == written + 1
+        assert len(rig.store.written) == written + 2
         assert rig.store.hashes["BTCUSDT"]["position_amt"] == "5"
+
+
+async def test_a_read_that_confirms_what_is_written_moves_its_time_and_mark_price_alone(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trio.sleep(1)
+        written, before = len(rig.store.written), dict(rig.store.hashes["BTCUSDT"])
+        rig.exchange.mark_price = Decimal(99)
+        await trio.sleep(5)
+        after = rig.store.hashes["BTCUSDT"]
+        assert len(rig.store.written) == written
+        assert int(after["ts_epoch_ms"]) == int(before["ts_epoch_ms"]) + 5000
+        assert (after["mark_price"], after["unrealized_pnl"]) == ("99", "-0.5")
+        assert after["mark_ts_epoch_ms"] == after["ts_epoch_ms"]
+        assert after["verified_by"] == "rest"
+
+
+async def test_what_was_pushed_is_written_before_the_rest_of_a_long_read(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    symbols = [f"S{number}USDT" for number in range(1000)]
+    for symbol in symbols:
+        rig.exchange.set(symbol, "1", update_time_ms=5)
+    rig.store.takes_sec = 0.001
+    async with running_fetcher(rig):
+        # The read takes 0.3 s, and each write of 50 symbols a millisecond.
+        await trio.sleep(0.3025)
+        assert rig.store.written
+        pushed = symbols[-1]
+        assert pushed not in rig.store.hashes
+        rig.push(pushed, rig.exchange.set(pushed, "2"))
+        await trio.sleep(0.0022)
+        assert rig.store.hashes[pushed]["position_amt"] == "2"
+        assert len(rig.store.hashes) < 300
+        await trio.sleep(1)
+        assert set(rig.store.hashes) == set(symbols)
+        assert max(map(len, rig.store.written)) <= 50
+
+
+class BookSizes(trio.abc.Instrument):
+    """How many symbols the book has in each round of trio's loop."""
+
+    def __init__(self, rig: FetcherRig) -> None:
+        self.seen: list[int] = []
+        self._rig = rig
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.seen.append(self._rig.book.depth)
+
+
+async def test_a_long_read_leaves_others_their_turns(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    for number in range(1000):
+        rig.exchange.set(f"S{number}USDT", "1", update_time_ms=5)
+    sizes = BookSizes(rig)
+    trio.lowlevel.add_instrument(sizes)
+    async with running_fetcher(rig):
+        await trio.sleep(0.5)
+    trio.lowlevel.remove_instrument(sizes)
+    assert sizes.seen[-1] == 1000
+    assert max(later - earlier for earlier, later in itertools.pairwise(sizes.seen)) <= 16
 
 
 async def test_of_two_fills_the_one_whose_update_is_lost_makes_positions_be_read(

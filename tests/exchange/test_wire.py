@@ -26,8 +26,9 @@ def risk(symbol: str, leg: str, amount: str, **changes: str | int) -> dict[str, 
 
 
 def rows_of(*rows: dict[str, str | int]) -> list[tuple[str, Leg, Decimal]]:
-    decoded = wire.Body(msgspec.json.encode(rows)).read(wire.POSITION_RISK)
-    return [(row.symbol, row.position.leg, row.position.amount) for row in wire.position_rows(decoded, 1)]
+    raw = wire.Body(msgspec.json.encode(rows)).read(wire.POSITION_RISK)
+    read = wire.tradable_rows(wire.position_rows(raw, 1))
+    return [(row.symbol, row.position.leg, row.position.amount) for row in read]
 
 
 def info(*filters: dict[str, str], status: str = "TRADING") -> wire.SymbolInfo:
