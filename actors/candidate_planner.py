@@ -207,7 +207,7 @@ class CandidatePlanner:
         allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         tradable = self._symbol_rules.value or {}
         candidates = choose_candidates(
-            open_positions=(*(s for s in self._book.symbols() if self._holds(s)), *self._with_ledger),
+            open_positions=(*(s for s in self._book.symbols() if self._book.holds(s)), *self._with_ledger),
             intents=[
                 symbol
                 for symbol in newest_first(intents, now_ms=now_ms, window_sec=self._rules.intent_window_sec)
@@ -229,10 +229,6 @@ class CandidatePlanner:
         self._candidates.send(candidates)
         self._metrics.send(SetGauge("p33_snapshot_candidates", len(candidates.symbols)))
         self._metrics.send(SetGauge("p33_ewma_latency_ms", self._latency.ewma_ms))
-
-    def _holds(self, symbol: str) -> bool:
-        snapshot = self._book.get(symbol)
-        return snapshot is not None and any(row.amount for row in snapshot.legs)
 
     async def _say_where_we_are(self) -> None:
         while not self._latency.cycle_ms:

@@ -127,7 +127,9 @@ class LedgerAdoption:
         now_sec = self._clock.now().monotonic_sec
         if now_sec >= self._renewal_due_sec:
             self._renewal_due_sec = now_sec + _RENEWAL_SEC
-            held = [symbol for symbol in symbols if stored.get(symbol, "0") != "0" or self._holds(symbol)]
+            held = [
+                symbol for symbol in symbols if stored.get(symbol, "0") != "0" or self._book.holds(symbol)
+            ]
         if renewed := list(dict.fromkeys((*corrected, *held))):
             await self._store.renew_ledgers(fence, renewed, LEDGER_TTL_MS)
         missing = [symbol for symbol in symbols if symbol not in stored]
@@ -182,10 +184,6 @@ class LedgerAdoption:
     def _may_hold(self, symbol: str) -> bool:
         """Whether it is worth a read: any text can stand as a symbol in a result."""
         return self._symbol_rules.value is None or self.label(symbol) == symbol
-
-    def _holds(self, symbol: str) -> bool:
-        snapshot = self._book.get(symbol)
-        return snapshot is not None and any(row.amount for row in snapshot.legs)
 
     def _note(self, stored: Mapping[str, str]) -> None:
         for symbol, text in stored.items():

@@ -19,6 +19,8 @@ from exchange.protocol import MarkPriceConnector, MarkPriceUpdate
 
 #: Frames come every second: so long a silence is a dead connection.
 SILENCE_SEC = 10.0
+#: To look at so many takes less than 1 ms; then others have a turn.
+_PRICES_AT_A_TIME = 1000
 _SHORTEST_BACKOFF_SEC = 0.5
 _LONGEST_BACKOFF_SEC = 60.0
 _BACKOFF_DOUBLINGS = 8
@@ -65,7 +67,7 @@ class MarkPriceFeed:
                         with trio.fail_after(SILENCE_SEC):
                             updates, received = await stream.receive()
                         self._failures = 0
-                        self._hand_on(updates, received)
+                        await self._hand_on(updates, received)
                 finally:
                     await stream.aclose()
             except ExchangeError as error:
@@ -75,10 +77,12 @@ class MarkPriceFeed:
             sockets.cancel_scope.cancel()
         return ended
 
-    def _hand_on(self, updates: Sequence[MarkPriceUpdate], received: Moment) -> None:
-        ahead_ms = self._exchange_ms(received) - received.wall_ms
-        prices = {
-            update.s: MarkPrice(update.p, min(update.E - ahead_ms, received.wall_ms)) for update in updates
-        }
+    async def _hand_on(self, updates: Sequence[MarkPriceUpdate], received: Moment) -> None:
+        ahead_ms, latest_ms = self._exchange_ms(received) - received.wall_ms, received.wall_ms
+        prices: dict[str, MarkPrice] = {}
+        for begin in range(0, len(updates), _PRICES_AT_A_TIME):
+            for update in updates[begin : begin + _PRICES_AT_A_TIME]:
+                prices[update.s] = MarkPrice(update.p, min(update.E - ahead_ms, latest_ms))
+            await trio.lowlevel.checkpoint()
         for shard in self._shards:
             shard.send(MarkPrices(prices))

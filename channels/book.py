@@ -77,6 +77,11 @@ class SnapshotBook:
         """All symbols in the book, in the order in which they came."""
         return list(self._entries)
 
+    def holds(self, symbol: str) -> bool:
+        """Whether the newest snapshot of `symbol` shows a position."""
+        entry = self._entries.get(symbol)
+        return entry is not None and any(leg.amount for leg in entry.snapshot.legs)
+
     def get(self, symbol: str) -> Snapshot | None:
         """The newest snapshot of `symbol`, verified as of its latest proof, at its latest mark price."""
         entry = self._entries.get(symbol)

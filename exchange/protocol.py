@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import IntEnum
 from typing import Protocol
@@ -169,7 +170,7 @@ class MarkPriceUpdate(msgspec.Struct, frozen=True):
 class MarkPriceStream(Protocol):
     """One connection to the market stream. One task receives."""
 
-    async def receive(self) -> tuple[tuple[MarkPriceUpdate, ...], Moment]:
+    async def receive(self) -> tuple[Sequence[MarkPriceUpdate], Moment]:
         """The next frame, and when it came.
 
         Raises ExchangeUnavailable once the connection is closed, and UnreadableEvent for a frame that is

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from brain.merging import StreamProof
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from channels import BookEntry, SnapshotBook
+from channels import BookEntry, MarkPrice, SnapshotBook
 
 
 def at(second: float) -> Moment:
@@ -107,3 +107,37 @@ async def test_whoever_waits_is_woken_by_a_publication(book: SnapshotBook, autoj
         nursery.start_soon(book.changed)
         await wait_all_tasks_blocked()
         book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+
+
+def test_a_mark_price_is_shown_with_the_snapshot_and_makes_nothing_fresher(book: SnapshotBook) -> None:
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
+    book.mark({"BTCUSDT": MarkPrice(Decimal(99), 6), "ETHUSDT": MarkPrice(Decimal(1), 6)})
+    found = book.get("BTCUSDT")
+    assert found is not None
+    assert found.mark_price == 99 and found.mark_ts_ms == 6
+    assert found.verified_at == at(10) and found.amount == 1
+    assert book.get("ETHUSDT") is None
+    book.prove(0, StreamProof(since=at(9), as_of=at(20)))
+    assert verified(book, "BTCUSDT") == (20, VerifiedBy.STREAM)
+
+
+@pytest.mark.parametrize("later", [MarkPrice(Decimal(98), 5), MarkPrice(Decimal(98), 4)])
+def test_an_older_mark_price_changes_nothing(book: SnapshotBook, later: MarkPrice) -> None:
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+    book.mark({"BTCUSDT": MarkPrice(Decimal(99), 6)})
+    book.mark({"BTCUSDT": later})
+    found = book.get("BTCUSDT")
+    assert found is not None and found.mark_price == 99
+
+
+def test_a_mark_price_from_before_the_snapshot_s_own_is_not_shown(book: SnapshotBook) -> None:
+    book.mark({"BTCUSDT": MarkPrice(Decimal(99), 4)})
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+    found = book.get("BTCUSDT")
+    assert found is not None and found.mark_price == 101 and found.mark_ts_ms == 5
+
+
+def test_it_tells_which_symbols_have_a_position(book: SnapshotBook) -> None:
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+    book.publish(0, BookEntry(snapshot("ETHUSDT", 10, "0"), grounded=None))
+    assert [s for s in ("BTCUSDT", "ETHUSDT", "XRPUSDT") if book.holds(s)] == ["BTCUSDT"]
