@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 
 import pytest
 import trio
 import trio_asyncio
 
+from commands.private_redis import find_redis_server
 from store.bridge import open_bridge
+from store.redis_link import RedisLink
+from tests.store.redis_servers import running
 
 
 class Rounds(trio.abc.Instrument):
@@ -104,3 +108,23 @@ async def test_a_cancelled_call_is_cancelled_on_asyncios_side() -> None:
             await trio_asyncio.aio_as_trio(wait)()
     assert scope.cancelled_caught
     assert ended == ["cancelled"]
+
+
+async def test_a_command_and_a_pipeline_take_four_rounds_each() -> None:
+    """To send, to receive, to resume asyncio's task and ours. By itself trio-asyncio takes six."""
+    rounds = Rounds()
+    with running(find_redis_server()) as server, trio.fail_after(20):
+        async with open_bridge():
+            link = RedisLink(server.url, timeout_sec=5)
+            await link.command("PING")
+            counts: list[int] = []
+            trio.lowlevel.add_instrument(rounds)
+            for _ in range(20):
+                for ask in (link.command("PING"), link.pipeline([("PING",)] * 5)):
+                    rounds.count = 0
+                    await ask
+                    counts.append(rounds.count)
+            trio.lowlevel.remove_instrument(rounds)
+            await link.close()
+    # An answer that comes in two parts takes more.
+    assert statistics.median(counts) == 4
