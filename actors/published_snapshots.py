@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from actors.snapshot_writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import Snapshot, VerifiedBy
+from brain.position import LegPosition, Snapshot
 from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotChanged
 
 
@@ -25,6 +25,7 @@ class PublishedSnapshots:
         self._changes = changes
         self._writer = writer
         self._entries: dict[str, BookEntry] = {}
+        self._told: dict[str, tuple[LegPosition, ...]] = {}
 
     def vouched(self) -> list[tuple[str, Moment]]:
         """The symbols that proofs freshen, and since when a stream would have told what changed."""
@@ -37,15 +38,11 @@ class PublishedSnapshots:
 
     def publish(self, snapshot: Snapshot, grounded: Moment | None, *, pushed: bool) -> None:
         """Put it into the book, have it written, and tell of it if the position is another one."""
-        entry = self._entries.get(snapshot.symbol)
-        before = entry.snapshot if entry is not None else self._book.get(snapshot.symbol)
+        before = self._told.get(snapshot.symbol)
         self.put(snapshot, grounded)
-        if entry is not None and _is_confirmed(entry.snapshot, snapshot):
-            self._writer.proven((snapshot.symbol,))
-            self._writer.marked((snapshot.symbol,))
-        else:
-            self._writer.changed(snapshot.symbol, pushed=pushed)
-        if before is None or before.legs != snapshot.legs:
+        self._writer.published(snapshot.symbol, pushed=pushed)
+        if before is None or before != snapshot.legs:
+            self._told[snapshot.symbol] = snapshot.legs
             self._changes.send(SnapshotChanged(snapshot))
 
     def stop_vouching(self, symbol: str) -> None:
@@ -59,12 +56,3 @@ class PublishedSnapshots:
         mine = {symbol: prices[symbol] for symbol in self._entries if symbol in prices}
         self._book.mark(mine)
         self._writer.marked(mine)
-
-
-def _is_confirmed(written: Snapshot, read: Snapshot) -> bool:
-    """Whether nothing but times and the mark price is new. What was read on demand is kept for less long."""
-    return (
-        written.legs == read.legs
-        and written.leverage == read.leverage
-        and VerifiedBy.ONDEMAND not in (written.verified_by, read.verified_by)
-    )

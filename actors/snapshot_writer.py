@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from typing import TypeGuard
 
 import trio
 
@@ -12,18 +15,22 @@ from actors.lease import lease_fence
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
 from brain.moment import Moment
-from brain.position import VerifiedBy
+from brain.position import Snapshot, VerifiedBy
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
 from store.protocol import SnapshotStore
-from store.records import SnapshotWrite
+from store.records import MarkWrite, SnapshotWrite
 
 _PAUSE_SEC = 0.1
 #: So many take this process and Redis up to 1 ms each; then others have a turn, and what was pushed.
 _WHOLE_AT_A_TIME = 50
 _AT_A_TIME = 200
+#: So many journeys a turn at most.
+_MOST_MOMENTS = 2
+#: However often something is pushed: the rest gives way to it for no longer.
+_LONGEST_WAIT_SEC = 0.25
+_LARGEST_ROUNDING_MS = 1000
 SNAPSHOT_TTL_SEC = 3600
-_NEVER = Moment(float("-inf"), 0)
 
 
 class SnapshotWriter:
@@ -54,25 +61,31 @@ class SnapshotWriter:
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
         self._marked: dict[str, None] = {}
-        self._written: dict[str, Moment] = {}
+        #: What Redis holds, mark prices aside.
+        self._written: dict[str, Snapshot] = {}
         self._wanted = trio.lowlevel.ParkingLot()
         self._turns = turns
         self._in_line = trio.CancelScope()
+        self._rest_since_sec = math.inf
 
-    def changed(self, symbol: str, *, pushed: bool = False) -> None:
-        """The symbol's snapshot has to be written whole. `pushed`: as an event told, before all else."""
-        (self._pushed if pushed else self._changed)[symbol] = None
+    def published(self, symbol: str, *, pushed: bool = False) -> None:
+        """The book has another snapshot of the symbol. `pushed`: as an event told; to be written first."""
         if pushed:
-            self._in_line.cancel()
-        self._wanted.unpark()
+            self._pushed[symbol] = None
+            if not self._rest_has_waited:
+                self._in_line.cancel()
+            self._wanted.unpark()
+        else:
+            self.proven((symbol,))
+            self.marked((symbol,))
 
     def proven(self, symbols: Iterable[str]) -> None:
-        """The snapshots are what they were, and are known to be so as of a later moment."""
+        """The snapshots are known to be so as of a later moment."""
         self._proven.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
     def marked(self, symbols: Iterable[str]) -> None:
-        """The snapshots have newer mark prices, and are otherwise what they were."""
+        """The snapshots have newer mark prices."""
         self._marked.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
@@ -91,14 +104,23 @@ class SnapshotWriter:
 
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
-            if self._pushed:
+            rest = bool(self._changed or self._proven or self._marked)
+            if not rest:
+                self._rest_since_sec = math.inf
+            elif self._rest_since_sec == math.inf:
+                self._rest_since_sec = trio.current_time()
+            if self._pushed and not self._rest_has_waited:
                 await self._write_whole(self._pushed, fence)
-            elif self._changed or self._proven or self._marked:
+            elif rest:
                 await self._write_in_turn(fence, heartbeat)
             else:
                 with heartbeat.idle():
                     await self._wanted.park()
             heartbeat.beat()
+
+    @property
+    def _rest_has_waited(self) -> bool:
+        return trio.current_time() - self._rest_since_sec > _LONGEST_WAIT_SEC
 
     async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
         """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
@@ -108,12 +130,13 @@ class SnapshotWriter:
             my_turn = True
         if not my_turn:
             return
+        self._rest_since_sec = math.inf
         try:
+            if self._proven and not self._changed:
+                await self._write_proofs(fence)
             if self._changed:
                 await self._write_whole(self._changed, fence)
-            elif self._proven:
-                await self._write_proofs(fence)
-            else:
+            elif not self._proven:
                 await self._write_marks(fence)
         finally:
             self._turns.release()
@@ -121,7 +144,7 @@ class SnapshotWriter:
     async def _write_whole(self, marks: dict[str, None], fence: str) -> None:
         symbols = _take(marks, _WHOLE_AT_A_TIME)
         writes: list[SnapshotWrite] = []
-        times: dict[str, Moment] = {}
+        written: dict[str, Snapshot] = {}
         for symbol in symbols:
             self._changed.pop(symbol, None)
             self._proven.pop(symbol, None)
@@ -132,45 +155,73 @@ class SnapshotWriter:
             on_demand = snapshot.verified_by is VerifiedBy.ONDEMAND
             ttl_sec = self._ondemand_ttl_sec if on_demand else SNAPSHOT_TTL_SEC
             writes.append(SnapshotWrite(symbol, ttl_sec, snapshot_fields(snapshot, self._source)))
-            times[symbol] = snapshot.verified_at
-        try:
+            written[symbol] = snapshot
+        with _marked_again_if_it_fails(marks, symbols):
             await self._store.write_snapshots(fence, writes)
-        except BaseException:
-            self._changed.update(dict.fromkeys(symbols))
-            raise
-        self._written.update(times)
+        self._written.update(written)
 
     async def _write_proofs(self, fence: str) -> None:
         symbols = _take(self._proven, _AT_A_TIME)
-        alike: dict[tuple[Moment, VerifiedBy], dict[str, int]] = {}
+        alike: dict[tuple[Moment, VerifiedBy], dict[str, Snapshot]] = {}
         for symbol in symbols:
-            snapshot, written = self._book.get(symbol), self._written.get(symbol, _NEVER)
-            if snapshot is not None and snapshot.verified_at > written:
-                alike.setdefault((snapshot.verified_at, snapshot.verified_by), {})[symbol] = written.wall_ms
-        for (as_of, verified_by), written_ms in alike.items():
-            try:
+            snapshot, written = self._book.get(symbol), self._written.get(symbol)
+            if snapshot is None:
+                continue
+            if not _is_still(written, snapshot) or snapshot.verified_by is VerifiedBy.ONDEMAND:
+                self._changed[symbol] = None
+            elif _is_later(snapshot.verified_at, written.verified_at):
+                alike.setdefault((snapshot.verified_at, snapshot.verified_by), {})[symbol] = snapshot
+        if len(alike) > _MOST_MOMENTS:
+            # One journey is enough for many symbols, but not for many moments.
+            self._changed.update(dict.fromkeys(symbol for proven in alike.values() for symbol in proven))
+            return
+        with _marked_again_if_it_fails(self._proven, symbols):
+            for (as_of, verified_by), proven in alike.items():
                 missing = await self._store.prove_snapshots(
                     fence,
-                    written_ms,
+                    {symbol: self._written[symbol].verified_at.wall_ms for symbol in proven},
                     times=snapshot_times(as_of.wall_ms),
                     verified_by=verified_by.value,
                     ttl_sec=SNAPSHOT_TTL_SEC,
                 )
-            except BaseException:
-                self._proven.update(dict.fromkeys(symbols))
-                raise
-            self._written.update(dict.fromkeys(written_ms, as_of))
-            self._changed.update(dict.fromkeys(missing))
+                self._written.update(proven)
+                self._changed.update(dict.fromkeys(missing))
 
     async def _write_marks(self, fence: str) -> None:
-        """Only where nothing else is to be written: position and profit always fit each other."""
-        marks = [
-            mark_write(snapshot)
-            for symbol in _take(self._marked, _AT_A_TIME)
-            if symbol in self._written and (snapshot := self._book.get(symbol)) is not None
-        ]
+        symbols = _take(self._marked, _AT_A_TIME)
+        marks: list[MarkWrite] = []
+        for symbol in symbols:
+            snapshot, written = self._book.get(symbol), self._written.get(symbol)
+            if snapshot is None:
+                continue
+            if _is_still(written, snapshot):
+                marks.append(mark_write(snapshot))
+            else:
+                # Position and profit always fit each other.
+                self._changed[symbol] = None
         if marks:
-            await self._store.write_marks(fence, marks)
+            with _marked_again_if_it_fails(self._marked, symbols):
+                await self._store.write_marks(fence, marks)
+
+
+def _is_still(written: Snapshot | None, snapshot: Snapshot) -> TypeGuard[Snapshot]:
+    """Whether what was written shows the same position."""
+    return written is not None and written.legs == snapshot.legs and written.leverage == snapshot.leverage
+
+
+def _is_later(moment: Moment, written: Moment) -> bool:
+    """Whether it is another time than was written: later, or on a clock that was set back."""
+    later_ms = moment.wall_ms - written.wall_ms
+    return moment > written and (later_ms > 0 or later_ms < -_LARGEST_ROUNDING_MS)
+
+
+@contextmanager
+def _marked_again_if_it_fails(marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        marks.update(dict.fromkeys(symbols))
+        raise
 
 
 def _take(marks: dict[str, None], most: int) -> list[str]:

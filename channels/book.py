@@ -59,12 +59,8 @@ class SnapshotBook:
         self._proofs[shard] = proof
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
-        """The symbols have these mark prices by now; one that is older than its symbol's changes nothing."""
-        marks = self._marks
-        for symbol, told in prices.items():
-            known = marks.get(symbol)
-            if known is None or told.ts_ms >= known.ts_ms:
-                marks[symbol] = told
+        """The symbols have these mark prices by now; one that is older than its snapshot's is not shown."""
+        self._marks.update(prices)
         self._readers.unpark_all()
 
     def lose_trust(self, at: Moment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from types import TracebackType
@@ -89,13 +90,25 @@ class BinanceRest:
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
         params = {} if symbol is None else {"symbol": symbol}
-        rows, sent, received = await self._ask(endpoints.POSITION_RISK, wire.POSITION_RISK, params, priority)
-        mark_ts_ms = self.exchange_ms(sent)
+        for may_ask_again in (True, False):
+            rows, sent, received = await self._ask(
+                endpoints.POSITION_RISK, wire.POSITION_RISK, params, priority
+            )
+            try:
+                read = await self._position_rows(rows, self.exchange_ms(sent))
+            except ExchangeUnavailable:
+                if not may_ask_again:
+                    raise
+            else:
+                return PositionsRead(read, sent, received)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _position_rows(self, rows: Sequence[msgspec.Raw], mark_ts_ms: int) -> tuple[PositionRow, ...]:
         read: list[PositionRow] = []
         for begin in range(0, len(rows), _ROWS_AT_A_TIME):
             read += wire.position_rows(rows[begin : begin + _ROWS_AT_A_TIME], mark_ts_ms)
             await trio.lowlevel.checkpoint()
-        return PositionsRead(wire.tradable_rows(read), sent, received)
+        return wire.tradable_rows(read)
 
     async def symbol_rules(self) -> dict[str, SymbolRules]:
         info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, wire.EXCHANGE_INFO)

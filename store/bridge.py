@@ -31,6 +31,8 @@ async def open_bridge() -> AsyncIterator[None]:
                     await run_one(no_wait=True)
                 except trio.WouldBlock:
                     return
+            # Timers that are due come without one.
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
         # There is no public way to say so; the loop itself empties its queue like this at its end.
         loop._main_loop_one = run_all

@@ -55,14 +55,19 @@ class KeptSnapshots:
         self.hashes: dict[str, dict[str, str]] = {}
         self.times: dict[str, list[int]] = {}
         self.written: list[list[str]] = []
+        self.ttls_sec: dict[str, int] = {}
         self.away = False
+        self.refuses_whole = False
         self.takes_sec = 0.0
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
         await trio.sleep(self.takes_sec)
         self._check()
+        if self.refuses_whole:
+            raise StoreUnavailableError("no whole ones")
         self.written.append([write.symbol for write in snapshots])
         for write in snapshots:
+            self.ttls_sec[write.symbol] = write.ttl_sec
             fields = dict(zip(write.fields[::2], write.fields[1::2], strict=True))
             self.hashes[write.symbol] = fields
             self.times.setdefault(write.symbol, []).append(int(fields["ts_epoch_ms"]))
@@ -83,6 +88,7 @@ class KeptSnapshots:
             if self.hashes.get(symbol, {}).get("ts_epoch_ms") == str(was_ms):
                 self.hashes[symbol] |= {**times, "verified_by": verified_by}
                 self.times[symbol].append(int(times["ts_epoch_ms"]))
+                self.ttls_sec[symbol] = ttl_sec
             else:
                 missing.append(symbol)
         return missing

@@ -218,6 +218,7 @@ async def test_leverage_is_what_was_told_last(rig: FetcherRig, autojump_clock: M
         assert rig.store.hashes["BTCUSDT"]["leverage"] == "25"
         await trio.sleep(6)
         assert rig.snapshot("BTCUSDT").leverage == 10
+        assert rig.store.hashes["BTCUSDT"]["leverage"] == "10"
         rig.inbox.send(LeverageObserved("BTCUSDT", Decimal(3), rig.clock.now()))
         await trio.sleep(0.01)
         assert rig.store.hashes["BTCUSDT"]["leverage"] == "3"
@@ -250,6 +251,7 @@ async def test_a_read_that_confirms_what_is_written_moves_its_time_and_mark_pric
     async with running_fetcher(rig):
         await trio.sleep(1)
         written, before = len(rig.store.written), dict(rig.store.hashes["BTCUSDT"])
+        await rig.changes.receive_all()
         rig.exchange.mark_price = Decimal(99)
         await trio.sleep(5)
         after = rig.store.hashes["BTCUSDT"]
@@ -258,6 +260,7 @@ async def test_a_read_that_confirms_what_is_written_moves_its_time_and_mark_pric
         assert (after["mark_price"], after["unrealized_pnl"]) == ("99", "-0.5")
         assert after["mark_ts_epoch_ms"] == after["ts_epoch_ms"]
         assert after["verified_by"] == "rest"
+        assert rig.changes.depth == 0
 
 
 async def test_what_was_pushed_is_written_before_the_rest_of_a_long_read(
@@ -291,6 +294,36 @@ class BookSizes(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self.seen.append(self._rig.book.depth)
+
+
+async def test_a_position_told_as_the_stream_was_lost_is_written_and_told_on(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        await trio.sleep(0.1)
+        await rig.changes.receive_all()
+        rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "2"))
+        rig.lose()
+        await trio.sleep(0.01)
+        assert rig.snapshot("BTCUSDT").amount == 2
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "2"
+        assert [change.snapshot.amount for change in await rig.changes.receive_all()] == [2]
+        await trio.sleep(20)
+        assert rig.store.hashes["BTCUSDT"]["position_amt"] == "2"
+
+
+async def test_a_leverage_told_as_the_stream_was_lost_is_written(
+    rig: FetcherRig, autojump_clock: MockClock
+) -> None:
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.inbox.send(LeverageObserved("BTCUSDT", Decimal(3), rig.clock.now()))
+        rig.lose()
+        await trio.sleep(0.01)
+        assert rig.store.hashes["BTCUSDT"]["leverage"] == "3"
 
 
 async def test_a_long_read_leaves_others_their_turns(rig: FetcherRig, autojump_clock: MockClock) -> None:

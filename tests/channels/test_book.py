@@ -121,15 +121,6 @@ def test_a_mark_price_is_shown_with_the_snapshot_and_makes_nothing_fresher(book:
     assert verified(book, "BTCUSDT") == (20, VerifiedBy.STREAM)
 
 
-@pytest.mark.parametrize("later", [MarkPrice(Decimal(98), 5), MarkPrice(Decimal(98), 4)])
-def test_an_older_mark_price_changes_nothing(book: SnapshotBook, later: MarkPrice) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
-    book.mark({"BTCUSDT": MarkPrice(Decimal(99), 6)})
-    book.mark({"BTCUSDT": later})
-    found = book.get("BTCUSDT")
-    assert found is not None and found.mark_price == 99
-
-
 def test_a_mark_price_from_before_the_snapshot_s_own_is_not_shown(book: SnapshotBook) -> None:
     book.mark({"BTCUSDT": MarkPrice(Decimal(99), 4)})
     book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import httpx
+
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import HostClock
@@ -39,7 +41,9 @@ class Parts:
         timeout_sec: float = 0.5,
         share_per_min: int = 1200,
         banned_until_wall_ms: int | None = None,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """`network`: what carries requests instead of sockets."""
         self.clock = HostClock()
         self.bans: list[int] = []
         self.server_time = ServerTime()
@@ -61,6 +65,7 @@ class Parts:
             metrics=self.metrics,
             rng=Random(1),  # noqa: S311 - jitter
             timeout_sec=timeout_sec,
+            network=network,
         )
 
 

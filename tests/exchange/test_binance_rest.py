@@ -6,6 +6,8 @@ import logging
 import time
 from decimal import Decimal
 
+import httpx
+import msgspec
 import pytest
 import trio
 
@@ -239,3 +241,50 @@ async def test_nothing_secret_reaches_logs_or_errors(
     written = caplog.text + " ".join(texts)
     for secret in ("signature=", key, simulator.exchange.api_key, simulator.exchange.api_secret):
         assert secret not in written
+
+
+class Dictated(httpx.AsyncBaseTransport):
+    """Answers reads of positions with these bodies, one after the other, and tells the time."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self.bodies = list(bodies)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == POSITION_RISK:
+            return httpx.Response(200, content=self.bodies.pop(0))
+        return httpx.Response(200, json={"serverTime": int(time.time() * 1000)})
+
+
+def risk_row(symbol: str, leg: str = "BOTH", amount: str = "0") -> dict[str, str | int]:
+    return {
+        "symbol": symbol,
+        "positionAmt": amount,
+        "entryPrice": "0.0",
+        "markPrice": "21123.05",
+        "leverage": "4",
+        "positionSide": leg,
+        "updateTime": 0,
+    }
+
+
+async def test_rows_of_a_wrong_shape_are_asked_for_once_more(simulator: RunningSimulator) -> None:
+    right, wrong = msgspec.json.encode([risk_row("BTCUSDT")]), b'[{"symbol": "BTCUSDT"}]'
+    network = Dictated(wrong, right)
+    async with Parts(simulator, network=network).rest as rest:
+        assert [row.symbol for row in (await rest.positions()).rows] == ["BTCUSDT"]
+    network = Dictated(wrong, wrong, right)
+    async with Parts(simulator, network=network).rest as rest:
+        with pytest.raises(ExchangeUnavailable):
+            await rest.positions()
+    assert network.bodies == [right]
+
+
+async def test_the_untradable_row_of_hedge_mode_is_left_out_wherever_its_legs_stand(
+    simulator: RunningSimulator,
+) -> None:
+    others = [risk_row(f"S{number}USDT", "LONG") for number in range(250)]
+    rows = [risk_row("BTCUSDT"), *others, risk_row("BTCUSDT", "LONG"), risk_row("BTCUSDT", "SHORT")]
+    async with Parts(simulator, network=Dictated(msgspec.json.encode(rows))).rest as rest:
+        read = await rest.positions()
+    assert [row.position.leg for row in read.rows if row.symbol == "BTCUSDT"] == [Leg.LONG, Leg.SHORT]
+    assert len(read.rows) == 252

@@ -75,6 +75,24 @@ async def test_callbacks_without_end_leave_trios_tasks_their_turns() -> None:
         running = False
 
 
+async def test_timers_without_end_leave_trios_tasks_their_turns() -> None:
+    most = 100_000
+    async with open_bridge():
+        loop = trio_asyncio.current_loop.get()
+
+        def for_ever() -> None:
+            nonlocal most
+            most -= 1
+            if most > 0:
+                loop.call_later(0, for_ever)
+
+        loop.call_later(0, for_ever)
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        assert most > 0
+        most = 0
+
+
 async def test_timers_run_when_they_are_due() -> None:
     async with open_bridge():
         begun_sec = trio.current_time()

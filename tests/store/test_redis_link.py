@@ -9,6 +9,7 @@ import redis.exceptions as redis_errors
 import trio
 import trio_asyncio
 
+from commands.private_redis import find_redis_server
 from store.errors import (
     FencedError,
     GroupLostError,
@@ -20,6 +21,7 @@ from store.errors import (
 from store.keys import Keys
 from store.redis_link import RedisLink, translate
 from store.redis_store import RedisStore, open_redis_store
+from tests.store.redis_servers import running
 
 TIMEOUT_SEC = 0.3
 WRAPPED = "Error running script (call to f_3c44c64e0fdd37d4efb28cc3d5a0ba0dd1d4c3c2): @user_script:9: "
@@ -155,3 +157,27 @@ async def test_a_store_opens_and_closes_without_a_redis(tmp_path: Path) -> None:
     async with open_redis_store(f"unix://{tmp_path}/none.sock", prefix="q", consumer="first") as store:
         with pytest.raises(StoreUnavailableError):
             await store.redis_now_ms()
+
+
+async def test_who_comes_after_a_cancelled_pipeline_gets_an_answer_of_its_own() -> None:
+    with running(find_redis_server()) as server:
+        async with linked(server.url, 5) as link:
+            with trio.move_on_after(0.1) as scope:
+                await link.pipeline([("ECHO", "first"), ("BLPOP", "nothing", 1), ("ECHO", "last")])
+            assert scope.cancelled_caught
+            with trio.fail_after(0.5):
+                assert await link.command("ECHO", "mine") == b"mine"
+            await trio.sleep(1.1)
+            assert await link.command("ECHO", "mine, too") == b"mine, too"
+
+
+async def test_a_refusal_within_a_pipeline_is_the_answer_to_its_command_alone() -> None:
+    with running(find_redis_server()) as server:
+        async with linked(server.url, 5) as link:
+            told = await link.pipeline([("SET", "k", "v"), ("LPUSH", "k", "1"), ("GET", "k")])
+            assert [type(each) for each in told[:2]] == [bool, redis_errors.ResponseError]
+            assert told[2] == b"v"
+            assert await link.pipeline([]) == []
+            with pytest.raises(WrongTypeError):
+                await link.command("LPUSH", "k", "1")
+            assert await link.command("GET", "k") == b"v"
