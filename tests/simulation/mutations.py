@@ -229,4 +229,15 @@ MUTATIONS = (
         ),
         by_itself=True,
     ),
+    Mutation(
+        "a proof is written whatever position was written before",
+        ("a",),
+        (
+            Edit(
+                "actors/snapshot_writer.py",
+                "written.legs == snapshot.legs and written.leverage == snapshot.leverage\n",
+                "written.leverage == snapshot.leverage\n",
+            ),
+        ),
+    ),
 )

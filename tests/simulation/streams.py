@@ -76,8 +76,12 @@ class WebSocket:
         self.frozen = False
         self._stirred.unpark_all()
 
-    def hang_up(self) -> None:
-        """The connection ends, for both; what is on its way is lost."""
+    def hang_up(self, *, last_words: bool = False) -> None:
+        """The connection ends, for both; what is on its way is lost, or (`last_words`) comes just before."""
+        if last_words and self.open and not self.frozen and not self._reach.cut_off:
+            for _, item in self._on_the_way:
+                if isinstance(item, bytes):
+                    self._arriving.send_nowait(item)
         self.open = False
         for _, item in self._on_the_way:
             if isinstance(item, trio.Event):

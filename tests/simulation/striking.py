@@ -24,6 +24,8 @@ _CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
 _SOON_SEC = 3.0
+#: So many connections end right behind an event that they still told.
+_LAST_WORDS = 0.5
 
 
 class Striker:
@@ -162,8 +164,11 @@ class Striker:
     # Its streams.
 
     async def _do_stream_close(self, fault: Fault) -> None:
-        for connection in self._world.streams.connections()[:: 1 + fault.which % 2]:
-            connection.hang_up()
+        world, last_words = self._world, fault.size < _LAST_WORDS
+        if last_words:
+            world.neighbours.move(world.scene.symbols[fault.which % len(world.scene.symbols)])
+        for connection in world.streams.connections()[:: 1 + fault.which % 2]:
+            connection.hang_up(last_words=last_words)
 
     async def _do_stream_freeze(self, fault: Fault) -> None:
         frozen = self._world.streams.connections()
