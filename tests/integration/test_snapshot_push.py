@@ -29,6 +29,9 @@ async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_a
     exchange = simulator.exchange
     async with daemon_process(environment(redis_server, simulator, QUIET)) as daemon:
         await daemon.ready()
+        # What a start asks for goes on until the stream vouches, and clocks were compared beside it.
+        await until(lambda: pipeline.snapshot("BTCUSDT").get("verified_by") == "stream", "a proof")
+        await until(lambda: len(exchange.requests.records(path="/fapi/v1/time")) == 2, "both comparisons")
         asked = exchange.requests.total
         took_ms = []
         for number in range(1, TRIES + 1):
