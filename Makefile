@@ -21,7 +21,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test system-tools check bench simulate mutants soak screenshots clean
+.PHONY: demo test system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -35,13 +35,24 @@ system-tools:
 	  command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; done; \
 	  test -z "$$lacking" || { echo "make check lacks tools of the system; Debian's packages:$$lacking"; exit 1; }
 
-check: system-tools $(CHECKED)
+# Each looks at something else; `make --jobs 2 check` lets them share two processors.
+check: style types imports documents audit
+
+style: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo
 	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh
+
+types: $(CHECKED)
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(CHECKED)
+	@$(BIN)/lint-imports --no-logo
+
+documents: system-tools $(CHECKED)
 	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet tests/deploy tests/docs tests/scripts
+
+audit: $(CHECKED)
 	@$(BIN)/python scripts/audit_dependencies.py
 
 bench: $(INSTALLED)
