@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import TypeGuard
 
@@ -57,6 +57,7 @@ class SnapshotWriter:
         self._source = source
         self._ondemand_ttl_sec = ondemand_ttl_sec
         self._redis = f"Redis at {redis_address}"
+        self._trouble = ""
         self._pushed: dict[str, None] = {}
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
@@ -99,7 +100,8 @@ class SnapshotWriter:
             try:
                 await self._write_what_is_marked(fence, heartbeat)
             except (FencedError, *REDIS_TROUBLE) as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble = told(self._redis, trouble)
+                with heartbeat.waiting_for(self._trouble):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -109,10 +111,13 @@ class SnapshotWriter:
                 self._rest_since_sec = math.inf
             elif self._rest_since_sec == math.inf:
                 self._rest_since_sec = trio.current_time()
-            if self._pushed and not self._rest_has_waited:
-                await self._write_whole(self._pushed, fence)
-            elif rest:
-                await self._write_in_turn(fence, heartbeat)
+            if self._pushed or rest:
+                # Waiting until one succeeds: an attempt at a silent Redis takes longer than the pause before it.
+                with heartbeat.waiting_for(self._trouble) if self._trouble else nullcontext():
+                    if self._pushed and not self._rest_has_waited:
+                        await self._write_whole(self._pushed, fence)
+                    else:
+                        await self._write_in_turn(fence, heartbeat)
             else:
                 with heartbeat.idle():
                     await self._wanted.park()
@@ -125,7 +130,8 @@ class SnapshotWriter:
     async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
         """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
         my_turn = False
-        with heartbeat.idle(), trio.CancelScope() as self._in_line:
+        waiting = heartbeat.waiting_for(self._trouble) if self._trouble else heartbeat.idle()
+        with waiting, trio.CancelScope() as self._in_line:
             await self._turns.acquire()
             my_turn = True
         if not my_turn:
@@ -156,7 +162,7 @@ class SnapshotWriter:
             ttl_sec = self._ondemand_ttl_sec if on_demand else SNAPSHOT_TTL_SEC
             writes.append(SnapshotWrite(symbol, ttl_sec, snapshot_fields(snapshot, self._source)))
             written[symbol] = snapshot
-        with _marked_again_if_it_fails(marks, symbols):
+        with self._journey(marks, symbols):
             await self._store.write_snapshots(fence, writes)
         self._written.update(written)
 
@@ -175,7 +181,7 @@ class SnapshotWriter:
             # One journey is enough for many symbols, but not for many moments.
             self._changed.update(dict.fromkeys(symbol for proven in alike.values() for symbol in proven))
             return
-        with _marked_again_if_it_fails(self._proven, symbols):
+        with self._journey(self._proven, symbols):
             for (as_of, verified_by), proven in alike.items():
                 missing = await self._store.prove_snapshots(
                     fence,
@@ -200,8 +206,18 @@ class SnapshotWriter:
                 # Position and profit always fit each other.
                 self._changed[symbol] = None
         if marks:
-            with _marked_again_if_it_fails(self._marked, symbols):
+            with self._journey(self._marked, symbols):
                 await self._store.write_marks(fence, marks)
+
+    @contextmanager
+    def _journey(self, marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:
+        """To Redis: when it fails, the symbols are marked again."""
+        try:
+            yield
+        except BaseException:
+            marks.update(dict.fromkeys(symbols))
+            raise
+        self._trouble = ""
 
 
 def _is_still(written: Snapshot | None, snapshot: Snapshot) -> TypeGuard[Snapshot]:
@@ -213,15 +229,6 @@ def _is_later(moment: Moment, written: Moment) -> bool:
     """Whether it is another time than was written: later, or on a clock that was set back."""
     later_ms = moment.wall_ms - written.wall_ms
     return moment > written and (later_ms > 0 or later_ms < -_LARGEST_ROUNDING_MS)
-
-
-@contextmanager
-def _marked_again_if_it_fails(marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        marks.update(dict.fromkeys(symbols))
-        raise
 
 
 def _take(marks: dict[str, None], most: int) -> list[str]:

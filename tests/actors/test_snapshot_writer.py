@@ -268,3 +268,24 @@ async def test_what_was_read_on_demand_is_kept_for_less_long_and_what_confirms_i
     async with running(writers.one):
         told = [VerifiedBy.REST, VerifiedBy.ONDEMAND, VerifiedBy.STREAM, VerifiedBy.ONDEMAND, VerifiedBy.REST]
         assert [await kept_for_sec(verified_by) for verified_by in told] == [3600, 300, 3600, 300, 3600]
+
+
+async def test_from_the_first_failure_to_the_next_success_redis_is_waited_for(
+    writers: Writers, autojump_clock: MockClock
+) -> None:
+    """In the line, too, and while an attempt is under way."""
+    rig, heartbeats = writers.rig, [Heartbeat(), Heartbeat()]
+    rig.store.away = True
+    writers.change(writers.one, "BTCUSDT")
+    writers.change(writers.other, "ETHUSDT")
+    async with trio.open_nursery() as nursery:
+        for writer, heartbeat in zip((writers.one, writers.other), heartbeats, strict=True):
+            nursery.start_soon(writer.run, heartbeat)
+        await trio.sleep(0.0305)
+        for _ in range(500):
+            assert all(heartbeat.waits() for heartbeat in heartbeats)
+            await trio.sleep(0.001)
+        rig.store.away = False
+        await trio.sleep(0.2)
+        assert not any(heartbeat.waits() for heartbeat in heartbeats)
+        nursery.cancel_scope.cancel()
