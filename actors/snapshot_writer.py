@@ -112,7 +112,7 @@ class SnapshotWriter:
             elif self._rest_since_sec == math.inf:
                 self._rest_since_sec = trio.current_time()
             if self._pushed or rest:
-                # Waiting until one succeeds: an attempt at a silent Redis takes longer than the pause before it.
+                # Until one succeeds: an attempt at a silent Redis takes longer than the pause before it.
                 with heartbeat.waiting_for(self._trouble) if self._trouble else nullcontext():
                     if self._pushed and not self._rest_has_waited:
                         await self._write_whole(self._pushed, fence)

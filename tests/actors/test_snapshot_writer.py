@@ -275,17 +275,17 @@ async def test_from_the_first_failure_to_the_next_success_redis_is_waited_for(
 ) -> None:
     """In the line, too, and while an attempt is under way."""
     rig, heartbeats = writers.rig, [Heartbeat(), Heartbeat()]
-    rig.store.away = True
+    rig.store.away, rig.store.takes_sec = True, 0.2
     writers.change(writers.one, "BTCUSDT")
     writers.change(writers.other, "ETHUSDT")
     async with trio.open_nursery() as nursery:
         for writer, heartbeat in zip((writers.one, writers.other), heartbeats, strict=True):
             nursery.start_soon(writer.run, heartbeat)
-        await trio.sleep(0.0305)
-        for _ in range(500):
+        await trio.sleep(0.405)
+        for _ in range(1000):
             assert all(heartbeat.waits() for heartbeat in heartbeats)
             await trio.sleep(0.001)
         rig.store.away = False
-        await trio.sleep(0.2)
+        await trio.sleep(1)
         assert not any(heartbeat.waits() for heartbeat in heartbeats)
         nursery.cancel_scope.cancel()
