@@ -29,6 +29,8 @@ _AT_A_TIME = 200
 _MOST_MOMENTS = 2
 #: However often something is pushed: the rest gives way to it for no longer.
 _LONGEST_WAIT_SEC = 0.25
+#: Turns are a courtesy: one shard that hangs in its own keeps no other from writing.
+_LONGEST_IN_LINE_SEC = 0.05
 _LARGEST_ROUNDING_MS = 1000
 SNAPSHOT_TTL_SEC = 3600
 
@@ -50,7 +52,7 @@ class SnapshotWriter:
         redis_address: str,
         turns: trio.Lock,
     ) -> None:
-        """`turns` is shared with the other shards: what may wait is written by one of them at a time."""
+        """`turns` is shared with the other shards: they take turns with what may wait, as far as they can."""
         self._store = store
         self._book = book
         self._lease = lease
@@ -131,10 +133,10 @@ class SnapshotWriter:
         """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
         my_turn = False
         waiting = heartbeat.waiting_for(self._trouble) if self._trouble else heartbeat.idle()
-        with waiting, trio.CancelScope() as self._in_line:
+        with waiting, trio.move_on_after(_LONGEST_IN_LINE_SEC) as self._in_line:
             await self._turns.acquire()
             my_turn = True
-        if not my_turn:
+        if not my_turn and self._pushed and not self._rest_has_waited:
             return
         self._rest_since_sec = math.inf
         try:
@@ -145,7 +147,8 @@ class SnapshotWriter:
             elif not self._proven:
                 await self._write_marks(fence)
         finally:
-            self._turns.release()
+            if my_turn:
+                self._turns.release()
 
     async def _write_whole(self, marks: dict[str, None], fence: str) -> None:
         symbols = _take(marks, _WHOLE_AT_A_TIME)

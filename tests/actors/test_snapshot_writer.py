@@ -289,3 +289,16 @@ async def test_from_the_first_failure_to_the_next_success_redis_is_waited_for(
         await trio.sleep(1)
         assert not any(heartbeat.waits() for heartbeat in heartbeats)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_shard_that_hangs_in_its_turn_keeps_no_other_from_writing(
+    writers: Writers, autojump_clock: MockClock
+) -> None:
+    await writers.rig.turns.acquire()
+    writers.change(writers.other, "BTCUSDT")
+    async with running(writers.one, writers.other):
+        await trio.sleep(0.1)
+        assert set(writers.rig.store.hashes) == {"BTCUSDT"}
+        writers.change(writers.other, "ETHUSDT")
+        await trio.sleep(0.1)
+        assert set(writers.rig.store.hashes) == {"BTCUSDT", "ETHUSDT"}
