@@ -169,7 +169,7 @@ class CandidatePlanner:
         self._hedge_mode.send(mode)
 
     async def _refresh_rules(self) -> None:
-        self._symbol_rules.send(await self._exchange.symbol_rules())
+        self._symbol_rules.send((await self._exchange.symbol_rules()).rules)
         await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:

@@ -49,7 +49,7 @@ class LedgerComparison:
                 apart.append((-apart_sec, _row(snapshot.symbol, amount, ledger, difference, apart_sec)))
             else:
                 row = _row(snapshot.symbol, amount, ledger, None, None)
-                agreeing.append((-abs(amount) * snapshot.mark_price, row))
+                agreeing.append((-abs(amount) * (snapshot.mark_price or ZERO), row))
         self._looked_at = now
         apart.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
         agreeing.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))

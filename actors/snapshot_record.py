@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from brain.numbers import plain
 from brain.position import Leg, Snapshot, side_of
@@ -20,21 +21,25 @@ def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
 
 
 def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
-    """The flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent."""
+    """The flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent.
+
+    Leaves out the prices, profit and leverage that are not known.
+    """
     amount = snapshot.amount
-    fields = {
+    known = {
         "symbol": snapshot.symbol,
         "position_amt": plain(amount),
         "side": side_of(amount).value,
-        "entry_price": plain(snapshot.entry_price),
-        "mark_price": plain(snapshot.mark_price),
-        "leverage": plain(snapshot.leverage),
-        "unrealized_pnl": plain(snapshot.unrealized_pnl),
-        "mark_ts_epoch_ms": str(snapshot.mark_ts_ms),
+        "entry_price": _text(snapshot.entry_price),
+        "mark_price": _text(snapshot.mark_price),
+        "leverage": _text(snapshot.leverage),
+        "unrealized_pnl": _text(snapshot.unrealized_pnl),
+        "mark_ts_epoch_ms": "" if snapshot.mark_price is None else str(snapshot.mark_ts_ms),
         **snapshot_times(snapshot.verified_at.wall_ms),
         "source": source,
         "verified_by": snapshot.verified_by.value,
     }
+    fields = {name: text for name, text in known.items() if text}
     if snapshot.hedged:
         fields["long_amt"] = plain(snapshot.amount_of(Leg.LONG))
         fields["short_amt"] = plain(snapshot.amount_of(Leg.SHORT))
@@ -45,7 +50,11 @@ def mark_write(snapshot: Snapshot) -> MarkWrite:
     """The fields that follow the mark price."""
     return MarkWrite(
         snapshot.symbol,
-        plain(snapshot.mark_price),
-        plain(snapshot.unrealized_pnl),
+        _text(snapshot.mark_price),
+        _text(snapshot.unrealized_pnl),
         str(snapshot.mark_ts_ms),
     )
+
+
+def _text(number: Decimal | None) -> str:
+    return "" if number is None else plain(number)

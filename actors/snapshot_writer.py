@@ -203,6 +203,8 @@ class SnapshotWriter:
             snapshot, written = self._book.get(symbol), self._written.get(symbol)
             if snapshot is None:
                 continue
+            if snapshot.mark_price is None:
+                continue
             if _is_still(written, snapshot):
                 marks.append(mark_write(snapshot))
             else:

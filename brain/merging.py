@@ -39,13 +39,17 @@ class LegState(msgspec.Struct, frozen=True):
 
 
 class SymbolState(msgspec.Struct, frozen=True):
-    """All that is known of a symbol's position. `leverage` and mark price are None until they are known."""
+    """All that is known of a symbol's position. `leverage` and mark price are None until they are known.
+
+    `read`: a REST read has shown all of its legs; pushes alone may have told it by half.
+    """
 
     symbol: str
     legs: tuple[LegState, ...] = ()
     leverage: Decimal | None = None
     mark_price: Decimal | None = None
     mark_ts_ms: int = 0
+    read: bool = False
 
     def leg(self, leg: Leg) -> LegState | None:
         """What is known of one leg; None where nothing is."""
@@ -115,8 +119,8 @@ def apply_rest(
     state: SymbolState,
     rows: Iterable[LegPosition],
     *,
-    leverage: Decimal,
-    mark_price: Decimal,
+    leverage: Decimal | None,
+    mark_price: Decimal | None,
     sent: Moment,
     received: Moment,
     verified_by: VerifiedBy = VerifiedBy.REST,
@@ -151,8 +155,12 @@ def apply_rest(
                 disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
         else:
             legs.append(known)
-    merged = apply_mark(_with_legs(state, legs), mark_price, sent.wall_ms)
-    return msgspec.structs.replace(merged, leverage=leverage), tuple(disagreements)
+    merged = msgspec.structs.replace(_with_legs(state, legs), read=True)
+    if mark_price is not None:
+        merged = apply_mark(merged, mark_price, sent.wall_ms)
+    if leverage is not None:
+        merged = msgspec.structs.replace(merged, leverage=leverage)
+    return merged, tuple(disagreements)
 
 
 def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
@@ -178,7 +186,7 @@ def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | Non
     that were read or told within the stretch that it covers.
     """
     legs = state.legs
-    if state.leverage is None or state.mark_price is None or {each.row.leg for each in legs} not in _WHOLE:
+    if not state.read or {each.row.leg for each in legs} not in _WHOLE:
         return None
     if proof is not None:
         legs = tuple(

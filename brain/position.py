@@ -51,11 +51,12 @@ class LegPosition(msgspec.Struct, frozen=True):
 
     `amount` is signed (a SHORT leg is negative, as Binance sends it). `update_time_ms` is the exchange's
     clock: the transaction time `T` of the event, or the row's `updateTime`; 0 when never traded.
+    `entry_price` is None where the exchange sent none that can be read; no decision rests on it.
     """
 
     leg: Leg
     amount: Decimal
-    entry_price: Decimal
+    entry_price: Decimal | None
     update_time_ms: int
 
 
@@ -64,13 +65,14 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the honest
     claim: the moment of sending for a REST read, of proof for the stream. `mark_ts_ms` is a time of the
-    mark price's own, on this host's wall clock too.
+    mark price's own, on this host's wall clock too. `leverage`, mark price and entry prices are decoration:
+    None where they are not known, which keeps nothing from being decided.
     """
 
     symbol: str
     legs: tuple[LegPosition, ...]
-    leverage: Decimal
-    mark_price: Decimal
+    leverage: Decimal | None
+    mark_price: Decimal | None
     mark_ts_ms: int
     verified_at: Moment
     verified_by: VerifiedBy
@@ -81,16 +83,18 @@ class Snapshot(msgspec.Struct, frozen=True):
         return sum((leg.amount for leg in self.legs), ZERO)
 
     @property
-    def entry_price(self) -> Decimal:
-        """The entry price of the leg that is not flat (the larger one in hedge mode), else 0."""
+    def entry_price(self) -> Decimal | None:
+        """The entry price of the leg that is not flat (the larger in hedge mode), else 0; None: unknown."""
         return max(self.legs, key=lambda leg: abs(leg.amount)).entry_price if self.legs else ZERO
 
     @property
-    def unrealized_pnl(self) -> Decimal:
-        """(mark - entry) x amount, summed over the legs; in quote currency."""
+    def unrealized_pnl(self) -> Decimal | None:
+        """(mark - entry) x amount, summed over the legs; in quote currency. None where a price is unknown."""
         mark_price, profit = self.mark_price, ZERO
         for leg in self.legs:
             if leg.amount:
+                if mark_price is None or leg.entry_price is None:
+                    return None
                 profit += (mark_price - leg.entry_price) * leg.amount
         return profit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import IntEnum
 from typing import Protocol
@@ -27,12 +27,14 @@ class PositionRow(msgspec.Struct, frozen=True):
     """One row of `positionRisk`: a leg of a symbol, flat ones too.
 
     `mark_ts_ms` is the exchange's clock when the request was sent: the mark price is at least that new.
+    `leverage` and `mark_price` are None where the exchange sent none that can be read (a mark price of 0 is
+    none).
     """
 
     symbol: str
     position: LegPosition
-    leverage: Decimal
-    mark_price: Decimal
+    leverage: Decimal | None
+    mark_price: Decimal | None
     mark_ts_ms: int
 
 
@@ -41,11 +43,21 @@ class PositionsRead(msgspec.Struct, frozen=True):
 
     The rows were true at some moment between `sent` and `received`; `sent` belongs to the attempt that was
     answered, not to earlier ones that failed. A symbol without a row is one the account cannot hold.
+    `unreadable` names the symbols of which a row could not be read, and why: nothing is known of them by this
+    read, and none of their rows is in `rows`.
     """
 
     rows: tuple[PositionRow, ...]
     sent: Moment
     received: Moment
+    unreadable: Mapping[str, str] = {}
+
+
+class SymbolsRead(msgspec.Struct, frozen=True):
+    """What `exchangeInfo` says of the symbols; `unreadable` names those left out as unreadable, and why."""
+
+    rules: Mapping[str, SymbolRules]
+    unreadable: Mapping[str, str] = {}
 
 
 class Exchange(Protocol):
@@ -61,7 +73,7 @@ class Exchange(Protocol):
         """All positions in one request, or one symbol's (both weight 5). `GET /fapi/v2/positionRisk`."""
         ...
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    async def symbol_rules(self) -> SymbolsRead:
         """Step sizes and trading status of every symbol (weight 1). `GET /fapi/v1/exchangeInfo`."""
         ...
 
@@ -86,6 +98,10 @@ class Exchange(Protocol):
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         """What the exchange's clock surely showed `at` that moment (epoch ms); None: never synchronised."""
+        ...
+
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        """What the exchange's clock showed `at` that moment at most (epoch ms); None: never synchronised."""
         ...
 
     async def create_listen_key(self) -> str:

@@ -13,7 +13,6 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
 from exchange import account, endpoints, wire
@@ -21,7 +20,7 @@ from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
 from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
-from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority
+from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.transport import Transport
@@ -110,12 +109,12 @@ class BinanceRest:
             await trio.lowlevel.checkpoint()
         return wire.tradable_rows(read)
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    async def symbol_rules(self) -> SymbolsRead:
         info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, wire.EXCHANGE_INFO)
         if info.weight_per_min is not None:
             self._budget.address_limit_per_min = info.weight_per_min
         rules = (wire.rules_of(symbol) for symbol in info.symbols)
-        return {entry.symbol: entry for entry in rules if entry is not None}
+        return SymbolsRead({entry.symbol: entry for entry in rules if entry is not None})
 
     async def hedge_mode(self) -> bool:
         mode, _, _ = await self._ask(endpoints.POSITION_MODE, wire.POSITION_MODE)
@@ -158,6 +157,9 @@ class BinanceRest:
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         return self._server_time.exchange_ms_at_least(at)
+
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        return self._server_time.exchange_ms_at_most(at)
 
     async def create_listen_key(self) -> str:
         body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)

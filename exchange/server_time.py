@@ -34,6 +34,14 @@ class ServerTime:
             return at.wall_ms
         return round(self._exchange_ms + (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000)
 
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        """What the exchange's clock (epoch ms) showed then at most; None while nothing was learnt."""
+        if self.learnt_at is None:
+            return None
+        since_ms = (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000
+        drift_ms = abs(since_ms) * _DRIFT
+        return math.ceil(self._exchange_ms + since_ms + self._half_round_trip_ms + drift_ms)
+
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         """What the exchange's clock (epoch ms) surely showed then; None while nothing was learnt."""
         if self.learnt_at is None:

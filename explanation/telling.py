@@ -124,7 +124,7 @@ def _facts(case: Case) -> Iterator[Row]:
         yield "exchange", "no snapshot"
     else:
         for row in snapshot.legs:
-            entered = f" at {plain(row.entry_price)}" if row.amount else ""
+            entered = f" at {plain(row.entry_price)}" if row.amount and row.entry_price is not None else ""
             yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
         doubt = "" if snapshot.believed else ", not believed since trust in the stream was lost"
         yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{doubt}"

@@ -202,7 +202,7 @@ class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
-    """The fields of a snapshot hash that follow the mark price, as text."""
+    """The fields of a snapshot hash that follow the mark price, as text; an empty profit is unknown."""
 
     symbol: str
     mark_price: str

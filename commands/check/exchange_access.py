@@ -100,7 +100,7 @@ async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) 
 async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
     name = "exchangeInfo"
     try:
-        rules = await rest.symbol_rules()
+        rules = (await rest.symbol_rules()).rules
     except ExchangeError as error:
         return failed(
             name, str(error), "without it no plan is decided: try again, and look at Binance's status page"

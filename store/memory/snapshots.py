@@ -51,8 +51,11 @@ def write_marks(redis: Keyspace, keys: Keys, fence: str, marks: Sequence[MarkWri
     for mark in marks:
         key = keys.snapshot(mark.symbol)
         if _exists(redis, key):
-            for name in ("mark_price", "unrealized_pnl", "mark_ts_epoch_ms"):
-                redis.hset(key, (name, getattr(mark, name)))
+            redis.hset(key, ("mark_price", mark.mark_price, "mark_ts_epoch_ms", mark.mark_ts_epoch_ms))
+            if mark.unrealized_pnl:
+                redis.hset(key, ("unrealized_pnl", mark.unrealized_pnl))
+            else:
+                redis.hdel(key, (b"unrealized_pnl",))
 
 
 def _exists(redis: Keyspace, key: str) -> bool:

@@ -6,7 +6,12 @@ end
 for _, m in ipairs(cmsgpack.unpack(ARGV[3])) do
   local key = prefix .. ':position:snapshot:' .. m[1]
   if redis.pcall('HEXISTS', key, 'position_amt') == 1 then
-    redis.call('HSET', key, 'mark_price', m[2], 'unrealized_pnl', m[3], 'mark_ts_epoch_ms', m[4])
+    redis.call('HSET', key, 'mark_price', m[2], 'mark_ts_epoch_ms', m[4])
+    if m[3] == '' then
+      redis.call('HDEL', key, 'unrealized_pnl')
+    else
+      redis.call('HSET', key, 'unrealized_pnl', m[3])
+    end
   end
 end
 return 1

@@ -8,10 +8,9 @@ import trio
 
 from brain.moment import Moment
 from brain.position import Leg, LegPosition
-from brain.symbol_rules import SymbolRules
 from clock import Clock
 from exchange.errors import ExchangeError
-from exchange.protocol import PositionRow, PositionsRead, Priority
+from exchange.protocol import PositionRow, PositionsRead, Priority, SymbolsRead
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -63,7 +62,10 @@ class DictatedExchange:
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         return at.wall_ms
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        return at.wall_ms
+
+    async def symbol_rules(self) -> SymbolsRead:
         raise NotImplementedError
 
     async def hedge_mode(self) -> bool:

@@ -10,10 +10,9 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
 from clock import TrioClock
 from exchange.errors import ExchangeError, ExchangeUnavailable
-from exchange.protocol import Frame, Pong, PositionsRead, Priority
+from exchange.protocol import Frame, Pong, PositionsRead, Priority, SymbolsRead
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -140,6 +139,9 @@ class FakeBinance:
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         return self.exchange_ms(at)
 
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        return self.exchange_ms(at)
+
     def true_ms(self) -> int:
         """The exchange's own clock now."""
         return self.clock.now().wall_ms + self.skew_ms
@@ -149,7 +151,7 @@ class FakeBinance:
     ) -> PositionsRead:
         raise AssertionError("the stream reads no positions")
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    async def symbol_rules(self) -> SymbolsRead:
         raise AssertionError("the stream needs no rules")
 
     async def hedge_mode(self) -> bool:

@@ -20,6 +20,7 @@ from brain.candidates import Candidates
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
 from clock import TrioClock
+from exchange.protocol import SymbolsRead
 from exchange.read_latency import ReadLatency
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -36,10 +37,10 @@ class TradedExchange(DictatedExchange):
 
     trading: tuple[str, ...] = SYMBOLS
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    async def symbol_rules(self) -> SymbolsRead:
         await trio.sleep(self.latency_sec)
         one = Decimal(1)
-        return {symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.trading}
+        return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.trading})
 
     async def hedge_mode(self) -> bool:
         await trio.sleep(self.latency_sec)

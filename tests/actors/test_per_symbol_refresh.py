@@ -23,7 +23,7 @@ from brain.position import LegPosition, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import Count, LatestValue
 from exchange.errors import ExchangeUnavailable, RateLimited
-from exchange.protocol import PositionsRead, Priority
+from exchange.protocol import PositionsRead, Priority, SymbolsRead
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer, pace_within
 from exchange.weight_budget import WeightBudget, periodic_weight_per_min
@@ -52,11 +52,11 @@ class WeighedExchange(DictatedExchange):
         self.most_used = max(self.most_used, self.budget.own_used)
         return await super().positions(symbol, priority=priority)
 
-    async def symbol_rules(self) -> dict[str, SymbolRules]:
+    async def symbol_rules(self) -> SymbolsRead:
         self.budget.reserve(1, Priority.PERIODIC)
         await trio.sleep(self.latency_sec)
         one = Decimal(1)
-        return {symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.rows}
+        return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.rows})
 
     async def hedge_mode(self) -> bool:
         self.budget.reserve(30, Priority.PERIODIC)

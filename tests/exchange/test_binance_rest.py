@@ -46,7 +46,7 @@ async def test_one_read_returns_every_symbol_and_its_sending_lies_before_its_tru
     assert (btc.position.leg, btc.position.amount) == (Leg.BOTH, Decimal("-0.25"))
     assert btc.position.update_time_ms == truth.update_time_ms
     assert btc.leverage == 20
-    assert btc.mark_price > 0
+    assert btc.mark_price is not None and btc.mark_price > 0
     assert rows["ETHUSDT"].position.amount == 0
     assert before <= read.sent <= read.received <= parts.clock.now()
     assert requests_to(simulator, POSITION_RISK) == 1
@@ -81,7 +81,7 @@ async def test_an_orders_fills_come_with_their_quantities_and_times(
 
 async def test_rules_and_volumes_of_all_symbols(simulator: RunningSimulator, parts: Parts) -> None:
     simulator.exchange.listing.set_status("ETHUSDT", "SETTLING")
-    rules = await parts.rest.symbol_rules()
+    rules = (await parts.rest.symbol_rules()).rules
     assert set(rules) == set(simulator.exchange.listing.symbols)
     assert rules["BTCUSDT"].trading
     assert not rules["ETHUSDT"].trading
