@@ -78,6 +78,7 @@ class CandidatePlanner:
         latency: ReadLatency,
         *,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        unreadable_rules: LatestValue[Mapping[str, str]],
         hedge_mode: LatestValue[bool],
         allowlist: LatestValue[Allowlist],
         candidates: LatestValue[Candidates],
@@ -92,6 +93,7 @@ class CandidatePlanner:
         self._book = book
         self._latency = latency
         self._symbol_rules = symbol_rules
+        self._unreadable_rules = unreadable_rules
         self._hedge_mode = hedge_mode
         self._allowlist = allowlist
         self._candidates = candidates
@@ -169,7 +171,9 @@ class CandidatePlanner:
         self._hedge_mode.send(mode)
 
     async def _refresh_rules(self) -> None:
-        self._symbol_rules.send((await self._exchange.symbol_rules()).rules)
+        read = await self._exchange.symbol_rules()
+        self._unreadable_rules.send(read.unreadable)
+        self._symbol_rules.send(read.rules)
         await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:

@@ -42,6 +42,8 @@ class SnapshotBook:
         self._shard_of: dict[str, int] = {}
         self._marks: dict[str, MarkPrice] = {}
         self._readers = trio.lowlevel.ParkingLot()
+        self._trust_lost = trio.lowlevel.ParkingLot()
+        self._unreadable: dict[str, str] = {}
 
     @property
     def depth(self) -> int:
@@ -68,6 +70,23 @@ class SnapshotBook:
         if self.trust_lost_at is None or self.trust_lost_at < at:
             self.trust_lost_at = at
         self._proofs.clear()
+        self._trust_lost.unpark_all()
+
+    async def trust_lost(self) -> None:
+        """Wait until trust in the stream is lost, whoever finds that out."""
+        await self._trust_lost.park()
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """The symbols whose position the exchange last sent in a form that cannot be read, and why."""
+        return self._unreadable
+
+    def set_unreadable(self, symbol: str, why: str | None) -> None:
+        """The latest read of `symbol` could not be read, because of `why`; None: it could."""
+        if why is None:
+            self._unreadable.pop(symbol, None)
+        else:
+            self._unreadable[symbol] = why
 
     def symbols(self) -> list[str]:
         """All symbols in the book, in the order in which they came."""

@@ -47,6 +47,8 @@ class Flows:
         self.fills = DropOldest[FillObserved]("fills", 10_000)
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        #: Symbols that exchangeInfo lists in a form that cannot be read, and why.
+        self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.candidates = LatestValue[Candidates]("candidates")
@@ -61,9 +63,9 @@ class Flows:
         """Every channel, for `/metrics` and `/status`."""
         return [
             self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
-            self.metrics, self.symbol_rules, self.hedge_mode, self.allowlist, self.candidates,
-            self.ledgers_adopted, self.lease, self.stream_status, self.bans, self.ban_recalled,
-            self.http_address,
+            self.metrics, self.symbol_rules, self.unreadable_rules, self.hedge_mode, self.allowlist,
+            self.candidates, self.ledgers_adopted, self.lease, self.stream_status, self.bans,
+            self.ban_recalled, self.http_address,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

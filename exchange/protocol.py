@@ -73,6 +73,10 @@ class Exchange(Protocol):
         """All positions in one request, or one symbol's (both weight 5). `GET /fapi/v2/positionRisk`."""
         ...
 
+    def trouble(self) -> str | None:
+        """What the exchange refuses at present and why, in words for an operator; None: nothing."""
+        ...
+
     async def symbol_rules(self) -> SymbolsRead:
         """Step sizes and trading status of every symbol (weight 1). `GET /fapi/v1/exchangeInfo`."""
         ...

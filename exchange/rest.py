@@ -102,6 +102,10 @@ class BinanceRest:
                 return PositionsRead(read, sent, received)
         raise AssertionError("the last attempt returns or raises")
 
+    def trouble(self) -> str | None:
+        until = self._budget.banned_until
+        return None if until is None else "the exchange allows no requests for now"
+
     async def _position_rows(self, rows: Sequence[msgspec.Raw], mark_ts_ms: int) -> tuple[PositionRow, ...]:
         read: list[PositionRow] = []
         for begin in range(0, len(rows), _ROWS_AT_A_TIME):

@@ -127,6 +127,7 @@ class ServiceActors:
             self._flows.book,
             self._snapshots.latency,
             symbol_rules=self._flows.symbol_rules,
+            unreadable_rules=self._flows.unreadable_rules,
             hedge_mode=self._flows.hedge_mode,
             allowlist=self._flows.allowlist,
             candidates=self._flows.candidates,

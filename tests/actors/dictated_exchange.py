@@ -65,6 +65,9 @@ class DictatedExchange:
     def exchange_ms_at_most(self, at: Moment) -> int | None:
         return at.wall_ms
 
+    def trouble(self) -> str | None:
+        return None
+
     async def symbol_rules(self) -> SymbolsRead:
         raise NotImplementedError
 

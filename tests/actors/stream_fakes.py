@@ -151,6 +151,9 @@ class FakeBinance:
     ) -> PositionsRead:
         raise AssertionError("the stream reads no positions")
 
+    def trouble(self) -> str | None:
+        return None
+
     async def symbol_rules(self) -> SymbolsRead:
         raise AssertionError("the stream needs no rules")
 

@@ -89,6 +89,7 @@ class PlannerRig:
             SnapshotBook("book"),
             self.latency,
             symbol_rules=self.symbol_rules,
+            unreadable_rules=LatestValue("unreadable_rules"),
             hedge_mode=LatestValue("hedge_mode"),
             allowlist=self.allowlist,
             candidates=self.candidates,

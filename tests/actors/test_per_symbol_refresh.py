@@ -111,6 +111,7 @@ class PerSymbolRig(FetcherRig):
             self.book,
             self.latency,
             symbol_rules=LatestValue("symbol_rules"),
+            unreadable_rules=LatestValue("unreadable_rules"),
             hedge_mode=LatestValue("hedge_mode"),
             allowlist=LatestValue[Allowlist]("allowlist"),
             candidates=self.candidates,
