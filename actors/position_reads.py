@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from structlog.typing import FilteringBoundLogger
 
 from actors.book_read import BookRead
+from actors.on_demand_reads import OnDemandReads
 from brain.moment import Moment
 from brain.position import LegPosition
 from channels import LatestValue
@@ -48,6 +49,7 @@ class PositionReads:
             self._bulk_refused.send(True)
         #: Reads of all positions: in per_symbol mode of all that is kept warm, by way of the book.
         self.all = SharedRead(self._read_all, clock)
+        self.on_demand = OnDemandReads(exchange, self.all, lambda: self.one_by_one, clock)
 
     @property
     def one_by_one(self) -> bool:
@@ -72,11 +74,11 @@ class PositionReads:
             return _by_symbol(read).get(symbol, ())
         return (await self.legs_since(moment)).get(symbol, ())
 
-    async def _read_all(self) -> PositionsRead:
+    async def _read_all(self, *, priority: Priority) -> PositionsRead:
         if self.one_by_one:
             return await self._book_read.read()
         try:
-            read = await self._exchange.positions()
+            read = await self._exchange.positions(priority=priority)
         except ExchangeRejected as refusal:
             if self._may_change and refusal.code in _WANTS_A_SYMBOL:
                 self._log.warning("Positions can be read symbol by symbol only", refusal=str(refusal))

@@ -84,7 +84,7 @@ class SnapshotMaking:
             writer,
             inbox=flows.shards[shard],
             on_demand=flows.on_demand[shard],
-            exchange=self._exchange,
+            on_demand_reads=self.positions.on_demand,
             metrics=flows.metrics,
             log=self._log,
         )
