@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -72,7 +73,7 @@ class Desk:
             log=structlog.get_logger(),
         )
         self.shards = loaded.settings.shards
-        self.rng = Random(5)
+        self.rng = Random(5)  # noqa: S311
         self.asking: dict[str, trio.Event] = {}
         self.decided = self.denied = self.looks = self.unready = 0
         self.slowest_sec = 0.0
@@ -148,6 +149,11 @@ class Desk:
             self.lose()
             await trio.sleep(back_after_sec)
 
+    def use_up(self, priority: Priority) -> None:
+        with suppress(BudgetExhausted):
+            while True:
+                self.budget.reserve(5, priority)
+
     async def start(self, nursery: trio.Nursery) -> None:
         for shard in range(self.shards):
             nursery.start_soon(self.making.fetcher(shard).run, Heartbeat())
@@ -211,9 +217,7 @@ async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read
 ) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
-        with pytest.raises(BudgetExhausted):
-            while True:
-                desk.budget.reserve(5, Priority.ON_DEMAND)
+        desk.use_up(Priority.ON_DEMAND)
         answers: list[str | None] = []
 
         async def ask(symbol: str) -> None:
@@ -256,12 +260,8 @@ async def test_a_refresh_that_waits_for_weight_is_sent_at_once_when_trust_is_los
 ) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
-        with pytest.raises(BudgetExhausted):
-            while True:
-                desk.budget.reserve(5, Priority.PERIODIC)
-        with pytest.raises(BudgetExhausted):
-            while True:
-                desk.budget.reserve(5, Priority.ON_DEMAND)
+        desk.use_up(Priority.PERIODIC)
+        desk.use_up(Priority.ON_DEMAND)
         await trio.sleep(6)  # the poll is refused
         assert desk.exchange.refused
         desk.lose()
