@@ -100,6 +100,7 @@ class OnDemandReads:
 
 
 def _rows_of(symbol: str, read: PositionsRead) -> PositionsRead:
-    unreadable = {name: why for name, why in read.unreadable.items() if name == symbol}
+    # A row without a readable name may be any symbol's.
+    unreadable = {name: why for name, why in read.unreadable.items() if name in (symbol, "")}
     rows = tuple(row for row in read.rows if row.symbol == symbol)
     return msgspec.structs.replace(read, rows=rows, unreadable=unreadable)

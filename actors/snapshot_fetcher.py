@@ -107,10 +107,10 @@ class SnapshotFetcher:
         except ExchangeError as error:
             return str(error)
         self._known.apply_read(read, VerifiedBy.REST if of_all else VerifiedBy.ONDEMAND)
-        if (unreadable := read.unreadable.get(symbol)) is not None:
-            return unreadable
         if not any(row.symbol == symbol for row in read.rows):
-            return "the exchange shows no position for this symbol"
+            self._known.apply_absence((), read, symbol)
+            unreadable = read.unreadable.get(symbol, read.unreadable.get(""))
+            return unreadable or "the exchange shows no position for this symbol"
         return None
 
 
