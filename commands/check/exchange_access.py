@@ -21,8 +21,7 @@ from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
 from settings import Settings, SettingsError
-from settings.hosts import is_loopback
-from settings.variables import PRODUCTION_REST_URL
+from settings.hosts import PRODUCTION, is_loopback, venue_of
 
 _BINANCE, _KEY, _WEIGHT = "binance", "api key", "request weight"
 _WALLET_URL = "https://api.binance.com"
@@ -153,7 +152,7 @@ async def _config(rest: BinanceRest) -> AccountConfig:
 async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIterator[Finding]:
     name = "key permissions"
     url = settings.binance_rest_url
-    if url.rstrip("/") == PRODUCTION_REST_URL:
+    if venue_of(url) is PRODUCTION:
         url = _WALLET_URL
     elif not is_loopback(url):
         yield skipped(name, f"{url} does not tell them; the key can read")
