@@ -25,6 +25,7 @@ from actors.recent_decisions import RecentDecisions
 from actors.rules_from_settings import shown_settings
 from actors.service_log import build_tag, report_supervision, say_how_we_start
 from actors.status_source import StatusSource
+from actors.unreadable_symbols import UnreadableSymbols
 from channels import Flows, LatestValue, Lease
 from clock import Clock, HostClock
 from exchange.market_stream import MarketStreamConnector
@@ -157,6 +158,7 @@ class Service:
         gates = GateDistribution(clock)
         recent = RecentDecisions()
         comparison = LedgerComparison(settings.qty_tolerance_pct)
+        unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
         self.status = StatusSource(
             clock=clock,
             build_tag=build_tag(),
@@ -178,11 +180,14 @@ class Service:
             gates=gates,
             budget=budget,
             comparison=comparison,
+            exchange_trouble=exchange.trouble,
+            unreadable=unreadable,
         )
         for gauge in service_gauges(
             ready=lambda: self.status.readiness().ready,
             lease=flows.lease,
             ban_sec=lambda: budget.banned_for_sec,
+            unreadable=lambda: unreadable.count,
             started=clock.now(),
         ):
             registry.show(gauge)
@@ -215,6 +220,7 @@ class Service:
             gates=gates,
             recent=recent,
             page=LivePage(page_source, clock),
+            unreadable=unreadable,
         )
         self.spec = service_tree(settings, actors, mark_prices)
         self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
