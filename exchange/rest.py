@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from random import Random
 from types import TracebackType
@@ -18,8 +18,9 @@ from clock import Clock
 from exchange import account, endpoints, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
-from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
+from exchange.errors import ClockSkewed, ExchangeRejected, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
+from exchange.key_refusal import KEY_REFUSED, KeyWatch
 from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
@@ -53,14 +54,16 @@ class BinanceRest:
         metrics: DropOldest[MetricEvent],
         rng: Random,
         timeout_sec: float = 5.0,
+        ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
         network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network`: see
-        `Transport`."""
+        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `ask_wallet` reads
+        the key's permissions when the key is refused. `network`: see `Transport`."""
         self._clock = clock
         self._server_time = server_time
         self._rng = rng
         self._synchronising = trio.Lock()
+        self._key = KeyWatch(ask_wallet, clock)
         self._transport = Transport(
             base_url,
             Signer(api_key, api_secret),
@@ -104,7 +107,7 @@ class BinanceRest:
 
     def trouble(self) -> str | None:
         until = self._budget.banned_until
-        return None if until is None else "the exchange allows no requests for now"
+        return self._key.trouble if until is None else "the exchange allows no requests for now"
 
     async def _position_rows(self, rows: Sequence[msgspec.Raw], mark_ts_ms: int) -> tuple[PositionRow, ...]:
         read: list[PositionRow] = []
@@ -205,7 +208,13 @@ class BinanceRest:
         for backoff_sec in (*_BACKOFFS_SEC, None):
             try:
                 answer = await self._transport.send(endpoint, params, priority)
+                if endpoint.signed:
+                    self._key.accepted()
                 return answer.body.read(decoder), answer.sent, answer.received
+            except ExchangeRejected as error:
+                if error.code == KEY_REFUSED:
+                    await self._key.refused()
+                raise
             except ExchangeUnavailable:
                 if backoff_sec is None:
                     raise

@@ -12,21 +12,31 @@ _URL_TEXT = re.compile(r"[!-~]{1,1024}")
 
 
 class Venue(NamedTuple):
-    """One of Binance's USDⓈ-M exchanges, each with accounts and positions of its own."""
+    """One of Binance's USDⓈ-M exchanges, each with accounts and positions of its own.
+
+    `wallet_url`: the host that answers for the wallet; only the real exchange has one.
+    """
 
     name: str
     rest_url: str
     ws_url: str
-    real_money: bool
+    wallet_url: str | None
+
+    @property
+    def real_money(self) -> bool:
+        """Trading there costs money."""
+        return self is PRODUCTION
 
 
 #: Sources: USDⓈ-M Futures, "General Info" and "WebSocket Streams"; the old testnet is no longer documented.
-PRODUCTION: Final = Venue("the real exchange", "https://fapi.binance.com", "wss://fstream.binance.com", True)
+PRODUCTION: Final = Venue(
+    "the real exchange", "https://fapi.binance.com", "wss://fstream.binance.com", "https://api.binance.com"
+)
 DEMO: Final = Venue(
-    "the demo exchange", "https://demo-fapi.binance.com", "wss://demo-fstream.binance.com", False
+    "the demo exchange", "https://demo-fapi.binance.com", "wss://demo-fstream.binance.com", None
 )
 OLD_TESTNET: Final = Venue(
-    "the old testnet", "https://testnet.binancefuture.com", "wss://fstream.binancefuture.com", False
+    "the old testnet", "https://testnet.binancefuture.com", "wss://fstream.binancefuture.com", None
 )
 _VENUE_OF_HOST: Final = {
     urlsplit(url).hostname: venue

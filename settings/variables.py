@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from settings import kinds
 from settings.error import SettingsError
-from settings.hosts import DEMO, PRODUCTION, Venue, is_loopback
+from settings.hosts import DEMO, PRODUCTION, Venue, is_loopback, venue_of
 from settings.redis_address import MAX_DB, RedisAddress, redis_at
 from settings.secret import Secret
 from settings.variable import Variable, derived, optional, setting
@@ -242,6 +242,14 @@ class Settings:
         if is_loopback(self.binance_rest_url):
             return "simulator"
         return "binance_testnet" if self.binance_testnet else "binance"
+
+    @property
+    def wallet_url(self) -> str | None:
+        """The host that tells what the API key may do, where there is one. A simulator is its own wallet."""
+        venue = venue_of(self.binance_rest_url)
+        if venue is not None:
+            return venue.wallet_url
+        return self.binance_rest_url if is_loopback(self.binance_rest_url) else None
 
     def require_credentials(self) -> Credentials:
         """The key pair that applies. Raises SettingsError when there is none, or half of one.

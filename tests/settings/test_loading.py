@@ -256,6 +256,22 @@ def test_rest_and_stream_must_belong_to_one_exchange(testnet: bool, rest: str, s
 
 
 @pytest.mark.parametrize(
+    ("testnet", "rest", "wallet"),
+    [
+        (False, "real", "https://api.binance.com"),
+        (True, "demo", None),
+        (False, "proxy", None),
+        (True, "loopback", "http://127.0.0.1:9000"),
+    ],
+)
+def test_only_the_real_exchange_and_a_simulator_have_a_wallet(
+    testnet: bool, rest: str, wallet: str | None
+) -> None:
+    environ = {"BINANCE_TESTNET": str(testnet), "BINANCE_REST_URL": REST[rest]}
+    assert load(environ).settings.wallet_url == wallet
+
+
+@pytest.mark.parametrize(
     ("environ", "message"),
     [
         (
