@@ -56,6 +56,10 @@ BELOW: Final = (
     ),
 )
 
+#: Binance ends a connection that sends more than 10 messages in a second, and bans an address that goes on so
+#: ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
+_SHORTEST_PROOF_SEC = 0.2
+
 
 def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
     """Raises SettingsError for the first broken rule, in the order in which the variables are declared.
@@ -65,6 +69,7 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
     broken = [
         *_wrong_exchange(settings),
         *_two_exchanges(settings, origins),
+        *_too_many_pings(settings),
         *_not_below(settings, origins),
     ]
     if broken:
@@ -125,6 +130,15 @@ def _two_exchanges(settings: Settings, origins: Mapping[str, str]) -> Iterator[t
         blamed, other, of, right = other, blamed, stream, stream.rest_url
     told = f"{other}={shown(settings, other)} ({origins[other]})"
     yield blamed, f"{right}, because {told} belongs to {of.name} and each exchange has accounts of its own"
+
+
+def _too_many_pings(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.stream_proof_sec < _SHORTEST_PROOF_SEC and not is_loopback(settings.binance_ws_url):
+        yield (
+            "P33_STREAM_PROOF_SEC",
+            f"at least {_SHORTEST_PROOF_SEC} unless BINANCE_WS_URL is on this machine, because Binance ends "
+            "connections that send more than 10 messages a second",
+        )
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:
