@@ -15,14 +15,10 @@ DEEP = [b"[" * 1_000, b"[" * 100_000, b'{"a":' * 20_000, b'{"symbol":' * 5_000]
 
 
 @pytest.mark.parametrize("text", [*DEEP, b"\xff", b'"\xff"', b"", b"<html>", b"1" * 5_000])
-@pytest.mark.parametrize("decoded", [str, int, msgspec.Raw, list[int], dict[str, int]])
+@pytest.mark.parametrize("decoded", [str, int, list[int], dict[str, int]])
 def test_text_that_cannot_be_read_raises_one_kind_of_error(text: bytes, decoded: type[object]) -> None:
-    decoder = msgspec.json.Decoder(decoded)
-    if decoded is msgspec.Raw and text in (b"1" * 5_000,):
-        assert read_json(decoder, text)
-        return
     with pytest.raises(msgspec.DecodeError):
-        read_json(decoder, text)
+        read_json(msgspec.json.Decoder(decoded), text)
 
 
 @pytest.mark.parametrize("text", DEEP)
