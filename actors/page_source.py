@@ -15,6 +15,7 @@ from actors.restraint_reading import RestraintReading
 from actors.status_document import StatusDocument
 from actors.status_source import StatusSource
 from brain.booking import UnreadableRecordError, decode_open_permit
+from brain.json_text import read_json
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.permit_text import audit_record
@@ -199,8 +200,8 @@ def _as_issued(permit: bytes | None) -> bytes:
     unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
     text = unsigned + b"}" if signature else unsigned
     try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        read_json(_ANY_JSON, text)
+    except msgspec.DecodeError:
         return b"null"
     return text
 
@@ -261,3 +262,6 @@ def _allowlist(status: StatusDocument) -> str:
         return "not known yet"
     age = "" if told.age_sec is None else f", {duration(told.age_sec)} old"
     return f"{told.count} symbols from {told.source}{age}{', stale' if told.stale else ''}"
+
+
+_ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

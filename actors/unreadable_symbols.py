@@ -36,7 +36,8 @@ class UnreadableSymbols:
         reasons: dict[str, str] = {}
         for symbol in sorted(rules.keys() | positions.keys()):
             reason = f"exchangeInfo: {rules[symbol]}" if symbol in rules else f"position: {positions[symbol]}"
-            reasons[symbol] = reason[:_MOST_CHARACTERS]
+            # Of a row without a readable symbol the exchange module names "".
+            reasons[symbol or "?"] = reason[:_MOST_CHARACTERS]
         return reasons
 
     def log_changes(self, log: FilteringBoundLogger) -> None:

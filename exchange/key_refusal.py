@@ -20,7 +20,7 @@ KEY_REFUSED: Final = -2015
 _BETWEEN_QUESTIONS_SEC = 600.0
 #: The request that was refused waits for the wallet's answer at most so long.
 _PATIENCE_SEC = 3.0
-_REFUSED = "the exchange refuses the API key (-2015)"
+_REFUSED = "the API key is refused (-2015)"
 
 
 class KeyRefusal(NamedTuple):
@@ -55,11 +55,8 @@ def key_refusal(permissions: KeyPermissions | None) -> KeyRefusal:
     )
 
 
-class KeyWatch:
-    """Remembers whether the key is refused at present, and asks the wallet for the cause.
-
-    The wallet is asked at the first refusal, and again after 10 minutes at the earliest.
-    """
+class KeyInquiry:
+    """Asks the wallet for the cause of -2015: at the first refusal, and at most once in 10 minutes."""
 
     def __init__(self, ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None, clock: Clock) -> None:
         """`ask_wallet` may raise ExchangeError; None where there is no wallet that could be asked."""
@@ -67,20 +64,14 @@ class KeyWatch:
         self._clock = clock
         self._asked_at_sec = float("-inf")
         self._permissions: KeyPermissions | None = None
-        self._refused = False
 
     @property
-    def trouble(self) -> str | None:
-        """The cause for which the key is refused at present; None: it is not."""
-        return key_refusal(self._permissions).cause if self._refused else None
+    def refusal(self) -> KeyRefusal:
+        """The cause as far as it is known."""
+        return key_refusal(self._permissions)
 
-    def accepted(self) -> None:
-        """Note that a signed request was answered."""
-        self._refused = False
-
-    async def refused(self) -> None:
-        """Note that a signed request was refused with -2015. Asks the wallet if that is due."""
-        self._refused = True
+    async def ask_if_due(self) -> None:
+        """Ask the wallet unless it was asked within 10 minutes; takes at most 3 s and raises nothing."""
         now_sec = self._clock.now().monotonic_sec
         if self._ask_wallet is None or now_sec - self._asked_at_sec < _BETWEEN_QUESTIONS_SEC:
             return

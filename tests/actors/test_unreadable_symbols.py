@@ -125,3 +125,9 @@ def test_what_is_missing_for_one_cause_is_one_sentence() -> None:
         "the allowlist is not known yet",
     ]
     assert unready(msgspec.structs.replace(READY, exchange_trouble="the key is refused")) == []
+
+
+async def test_a_row_without_a_readable_symbol_is_shown_with_a_question_mark() -> None:
+    rig = StatusRig()
+    rig.book.set_unreadable("", "symbol: Expected `str`, got `null`")
+    assert rig.unreadable.now() == {"?": "position: symbol: Expected `str`, got `null`"}

@@ -32,6 +32,17 @@ class HandClock:
         self.wall_ms += round(seconds * 1000)
 
 
+class AdvancedClock:
+    """This host's clocks, both as far ahead as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead_sec = 0.0
+        self._host = HostClock()
+
+    def now(self) -> Moment:
+        return self._host.now().earlier_by(-self.ahead_sec)
+
+
 class Parts:
     """A REST client of `simulator` and what it is made of."""
 
@@ -47,7 +58,7 @@ class Parts:
         ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
     ) -> None:
         """`network`: what carries requests instead of sockets."""
-        self.clock = HostClock()
+        self.clock = AdvancedClock()
         self.bans: list[int] = []
         self.server_time = ServerTime()
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 1000)

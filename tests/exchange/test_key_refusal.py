@@ -6,7 +6,7 @@ import trio.testing
 
 from exchange.account import KeyPermissions
 from exchange.errors import ExchangeRejected, ExchangeUnavailable
-from exchange.key_refusal import KeyWatch, key_refusal
+from exchange.key_refusal import KeyInquiry, key_refusal
 from simulator import RunningSimulator
 from tests.exchange.parts import HandClock, Parts
 
@@ -24,7 +24,7 @@ def test_the_cause_of_a_refused_key_is_what_the_wallet_says(
     permissions: KeyPermissions | None, cause: str
 ) -> None:
     refusal = key_refusal(permissions)
-    assert refusal.cause.startswith("the exchange refuses the API key (-2015)")
+    assert refusal.cause.startswith("the API key is refused (-2015)")
     assert cause in refusal.cause
     assert refusal.fix
 
@@ -37,18 +37,16 @@ async def test_the_wallet_is_asked_once_in_ten_minutes() -> None:
         asked += 1
         return KeyPermissions(enable_portfolio_margin_trading=True)
 
-    watch = KeyWatch(wallet, clock)
-    assert watch.trouble is None
+    inquiry = KeyInquiry(wallet, clock)
+    assert inquiry.refusal == key_refusal(None)
     for _ in range(5):
-        await watch.refused()
+        await inquiry.ask_if_due()
         clock.turn(119.0)
-        assert watch.trouble == key_refusal(KeyPermissions(enable_portfolio_margin_trading=True)).cause
+        assert inquiry.refusal == key_refusal(KeyPermissions(enable_portfolio_margin_trading=True))
     assert asked == 1
     clock.turn(6.0)
-    await watch.refused()
+    await inquiry.ask_if_due()
     assert asked == 2
-    watch.accepted()
-    assert watch.trouble is None
 
 
 @pytest.mark.parametrize("fails", ["error", "silence"])
@@ -60,11 +58,11 @@ async def test_a_wallet_that_does_not_answer_leaves_all_causes_open(
             await trio.sleep_forever()
         raise ExchangeUnavailable("no connection")
 
-    watch = KeyWatch(wallet, HandClock())
+    inquiry = KeyInquiry(wallet, HandClock())
     begun_sec = trio.current_time()
-    await watch.refused()
+    await inquiry.ask_if_due()
     assert trio.current_time() - begun_sec <= 3.0
-    assert watch.trouble == key_refusal(None).cause
+    assert inquiry.refusal == key_refusal(None)
 
 
 async def test_a_portfolio_margin_account_is_named_until_a_signed_request_is_answered(

@@ -53,7 +53,7 @@ async def test_readyz_names_a_portfolio_margin_account_as_the_cause(
         url = await daemon.url()
         told = await is_unready(
             url,
-            "there is no snapshot yet, because the exchange refuses the API key (-2015)",
+            "there is no snapshot yet, because the API key is refused (-2015)",
             "portfolio margin",
         )
         # exchangeInfo needs no key.
