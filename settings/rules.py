@@ -128,8 +128,8 @@ def _two_exchanges(settings: Settings, origins: Mapping[str, str]) -> Iterator[t
     blamed, other, of, right = "BINANCE_WS_URL", "BINANCE_REST_URL", rest, rest.ws_url
     if origins[blamed] == "default" and origins[other] != "default":
         blamed, other, of, right = other, blamed, stream, stream.rest_url
-    told = f"{other}={shown(settings, other)} ({origins[other]})"
-    yield blamed, f"{right}, because {told} belongs to {of.name} and each exchange has accounts of its own"
+    setting = f"{other}={shown(settings, other)} ({origins[other]})"
+    yield blamed, f"{right}, because {setting} belongs to {of.name} and each exchange has accounts of its own"
 
 
 def _too_many_pings(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -248,7 +248,7 @@ class Settings:
 
     @property
     def wallet_url(self) -> str | None:
-        """The host that tells what the API key may do, where there is one. A simulator is its own wallet."""
+        """The host that answers for the API key's permissions, if any. A simulator is its own wallet."""
         venue = venue_of(self.binance_rest_url)
         if venue is not None:
             return venue.wallet_url

@@ -228,7 +228,7 @@ def test_a_fill_in_flight_is_no_mismatch() -> None:
     assert "5, all as the exchange has it 2 with a fill in flight" in words(drawn(status))
 
 
-def test_a_symbol_that_cannot_be_read_and_a_refusal_of_the_exchange_are_told() -> None:
+def test_a_symbol_that_cannot_be_read_and_a_refusal_of_the_exchange_are_shown() -> None:
     symbols = [{"symbol": f"S{number}\x1b[2J", "why": "position: no updateTime"} for number in range(50)]
     exchange = {"trouble": "the key is refused", "unreadable": {"count": 60, "symbols": symbols}}
     lines = drawn(document(ready=True, reasons=[], exchange=exchange))

@@ -51,13 +51,13 @@ async def test_readyz_names_a_portfolio_margin_account_as_the_cause(
     rights.enable_portfolio_margin_trading = True
     async with daemon_process(environment(redis_server, simulator, {})) as daemon:
         url = await daemon.url()
-        told = await is_unready(
+        answer = await is_unready(
             url,
             "there is no snapshot yet, because the API key is refused (-2015)",
             "portfolio margin",
         )
         # exchangeInfo needs no key.
-        assert not any("exchangeInfo" in reason for reason in told.reasons)
+        assert not any("exchangeInfo" in reason for reason in answer.reasons)
         rights.enable_portfolio_margin_trading = False
         await is_ready(lambda: url, within_sec=30)
         assert "Actor failed" not in daemon.output
