@@ -81,8 +81,8 @@ async def test_frames_are_counted_whatever_the_pieces_that_their_bytes_come_in(
     counted = IncomingMessages(simulator.exchange.faults, lambda: floods.append(True))
     ping = b"\x89\x80" + b"mask"
     text = b"\x81\xfe" + (300).to_bytes(2, "big") + b"mask" + b"x" * 300
-    close = b"\x88\x80" + b"mask"
-    data = (ping + text) * 5 + close
+    pong, close = b"\x8a\x80" + b"mask", b"\x88\x80" + b"mask"
+    data = (ping + text + pong) * 5 + close
     for start in range(0, len(data), piece):
         counted.count(data[start : start + piece])
     assert floods == []

@@ -158,10 +158,11 @@ async def test_after_its_expiry_event_a_stream_is_silent_but_open(
 
 async def test_an_expired_hour_is_noticed_without_a_request() -> None:
     exchange = SimulatedExchange()
-    exchange.listen_keys.validity_ms = 20
     async with running(exchange) as simulator:
         key = exchange.listen_keys.create_or_extend(exchange.host_ms())
         async with open_websocket_url(private(simulator, key)) as websocket:
+            exchange.listen_keys.validity_ms = 20
+            exchange.listen_keys.extend(exchange.host_ms())
             with trio.fail_after(2):
                 assert (await next_event(websocket))["e"] == "listenKeyExpired"
 
