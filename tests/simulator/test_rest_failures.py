@@ -77,6 +77,7 @@ async def test_the_firewall_and_maintenance_answer_with_a_web_page(
     assert (response.status_code, executed) == (status, False)
     assert response.headers["Content-Type"].startswith("text/html")
     assert response.text.startswith("<html>")
+    assert "X-MBX-USED-WEIGHT-1M" not in response.headers
 
 
 async def test_maintenance_may_answer_a_code_as_a_name_and_with_any_status(
