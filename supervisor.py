@@ -28,6 +28,7 @@ from actors.status_source import StatusSource
 from channels import Flows, LatestValue, Lease
 from clock import Clock, HostClock
 from exchange.market_stream import MarketStreamConnector
+from exchange.names import open_names
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
@@ -242,6 +243,7 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
         open_redis_store(
             settings.redis.url(), prefix=settings.key_prefix, consumer=settings.instance
         ) as store,
+        open_names() as names,
         BinanceRest(
             settings.binance_rest_url,
             credentials.api_key.reveal(),
@@ -251,6 +253,8 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             server_time=server_time,
             metrics=flows.metrics,
             rng=rng,
+            names=names,
+            notice=log.warning,
         ) as exchange,
     ):
         service = Service(
@@ -259,9 +263,9 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             store=store,
             exchange=exchange,
             orders=exchange,
-            connector=UserStreamConnector(settings.binance_ws_url, clock=clock),
+            connector=UserStreamConnector(settings.binance_ws_url, clock=clock, names=names),
             mark_prices=(
-                MarketStreamConnector(settings.binance_ws_url, clock=clock)
+                MarketStreamConnector(settings.binance_ws_url, clock=clock, names=names)
                 if settings.mark_price_stream
                 else None
             ),

@@ -63,10 +63,8 @@ class BinanceRest:
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network` and
-        `names`: see `Transport`. `notice` is given what an operator should know, once.
-
-        Raises UnusableKeyError for an `api_secret` in PEM that cannot sign.
-        """
+        `names`: see `Transport`. `notice` is given what an operator should know, once. `api_secret`: see
+        `Signer`."""
         self._clock = clock
         self._server_time = server_time
         self._rng = rng
