@@ -35,6 +35,7 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    Unreadable,
     Weight,
 )
 from page.words import duration
@@ -100,6 +101,7 @@ class PageSource:
             overall=overall(Looked(status, tree, holdings, restraints, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
+            unreadable=_unreadable(status),
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
@@ -232,6 +234,12 @@ def _weight(status: StatusDocument) -> Weight:
         address_limit=told.address_limit,
         ban_left_sec=told.ban_left_sec,
     )
+
+
+def _unreadable(status: StatusDocument) -> Unreadable:
+    shown = status.exchange.unreadable
+    symbols = tuple((each.symbol, each.why) for each in shown.symbols)
+    return Unreadable(symbols, shown.count - len(symbols))
 
 
 def _stream(status: StatusDocument) -> Stream:

@@ -248,11 +248,6 @@ class UserStream:
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
         """Learn from a push how long pushes take; have the clocks compared where its date looks odd."""
-        at_most_ms = self._exchange.exchange_ms_at_most(frame.received)
-        if at_most_ms is not None and transaction_ms > at_most_ms:
-            # Dated later than the exchange's clock can be: no delay follows from that.
-            self._clocks.saw_odd_date()
-            return
         delay_sec = self._push_delay.observe(transaction_ms, frame.received)
         if abs(delay_sec) > _ODD_DELAY_SEC:
             self._clocks.saw_odd_date()

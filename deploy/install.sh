@@ -292,7 +292,7 @@ start() {
 next_steps() {
   echo
   has_keys || cat <<TEXT
-Next: give it its API key (of the testnet, unless BINANCE_TESTNET=false stands in the settings):
+Next: give it its API key (of demo.binance.com, unless BINANCE_TESTNET=false stands in the settings):
   $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_KEY
   $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_SECRET
 TEXT
@@ -322,7 +322,8 @@ set_secret() {
     read -rsp "$secret: " value
     echo
   else
-    read -r value || true
+    # All of it: a private key in PEM has many lines.
+    value=$(cat)
   fi
   if [[ $value ]]; then
     act mkdir -p -m 700 "$credentials"

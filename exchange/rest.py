@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
 from random import Random
@@ -20,8 +20,16 @@ from clock import Clock
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
-from exchange.errors import ClockSkewed, EndpointGone, ExchangeError, ExchangeUnavailable, ListenKeyUnknown
+from exchange.errors import (
+    ClockSkewed,
+    EndpointGone,
+    ExchangeError,
+    ExchangeRejected,
+    ExchangeUnavailable,
+    ListenKeyUnknown,
+)
 from exchange.exact import finite
+from exchange.key_refusal import KEY_REFUSED, KeyInquiry
 from exchange.names import NameResolver
 from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 from exchange.server_time import ServerTime
@@ -58,20 +66,22 @@ class BinanceRest:
         metrics: DropOldest[MetricEvent],
         rng: Random,
         timeout_sec: float = 5.0,
+        ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
         network: httpx.AsyncBaseTransport | None = None,
         names: NameResolver | None = None,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network` and
         `names`: see `Transport`. `notice` is given what an operator should know, once. `api_secret`: see
-        `Signer`."""
+        `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self._server_time = server_time
         self._rng = rng
         self._synchronising = trio.Lock()
         self._notice = notice
         self._names = names
-        self._troubles = Troubles()
+        self._key = KeyInquiry(ask_wallet, clock)
+        self._troubles = Troubles(self._key)
         self._uses_v3 = False
         self._leverages = positions_v3.Leverages()
         self._listed: tuple[str, ...] | None = None
@@ -281,6 +291,8 @@ class BinanceRest:
                     raise
             except ExchangeError as error:
                 self._troubles.failed(endpoint, error)
+                if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
+                    await self._key.ask_if_due()
                 raise
             else:
                 self._troubles.answered(endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import httpx
@@ -9,6 +10,7 @@ import httpx
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import HostClock
+from exchange.account import KeyPermissions
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -53,6 +55,7 @@ class Parts:
         share_per_min: int = 1200,
         banned_until_wall_ms: int | None = None,
         network: httpx.AsyncBaseTransport | None = None,
+        ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
     ) -> None:
         """`network`: what carries requests instead of sockets."""
         self.clock = AdvancedClock()
@@ -77,6 +80,7 @@ class Parts:
             rng=Random(1),  # noqa: S311 - jitter
             timeout_sec=timeout_sec,
             network=network,
+            ask_wallet=ask_wallet,
         )
 
 
