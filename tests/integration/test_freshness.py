@@ -295,6 +295,7 @@ async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
         await trio.sleep(random.uniform(0.1, 0.8))
         streams.thaw()
 
+    limited = False
     while True:
         await trio.sleep(random.uniform(0.1, 0.6))
         match random.choice(BREAKDOWNS):
@@ -304,8 +305,9 @@ async def break_at_random(simulator: RunningSimulator, random: Random) -> None:
                 faults.rest_latency_ms, faults.rest_jitter_ms = random.uniform(0, 400), random.uniform(0, 200)
             case "failing":
                 faults.rest_fault_rates = {"5xx": 0.2, "truncated": 0.1, "reset": 0.1, "not_json": 0.1}
-            case "limited":
-                faults.rest_faults_next = ["429"]
+            case "limited" if not limited:
+                # Once: each further one in a row makes the pause three times longer, 5 s, 15 s, 45 s.
+                faults.rest_faults_next, limited = ["429"], True
             case "hanging":
                 faults.rest_faults_next = ["hang"]
             case "twice":
