@@ -9,6 +9,7 @@ from brain.permit import OpenPermit
 from store.records import Assumed, SymbolState
 
 _MOST_SYMBOLS = 5_000
+_NO_SUCH_STATE = -1
 
 
 class Belief(msgspec.Struct):
@@ -49,7 +50,12 @@ class Belief(msgspec.Struct):
 
     def question(self, *, settled: bool) -> Assumed:
         """What no stored state is like: a commit resting on it writes nothing, and tells what is stored."""
-        return self.assumed(-1, settled=settled)
+        return self.assumed(_NO_SUCH_STATE, settled=settled)
+
+
+def is_question(assumed: Assumed | None) -> bool:
+    """Whether a commit that rests on `assumed` asks, and decides nothing."""
+    return assumed is not None and assumed.live_permits == _NO_SUCH_STATE
 
 
 class SymbolBeliefs:

@@ -122,6 +122,15 @@ class LedgerWanted(msgspec.Struct, frozen=True):
     reply: trio.MemorySendChannel[bool]
 
 
+class RulesWanted(msgspec.Struct, frozen=True):
+    """exchangeInfo should be read before its next turn: a plan or a result does not fit what is known of it.
+
+    `why` is for people to read.
+    """
+
+    why: str
+
+
 class Lease(msgspec.Struct, frozen=True):
     """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise."""
 

@@ -17,8 +17,9 @@ from trio.testing import MockClock
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
+from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from channels import Conflating, DropOldest, LatestValue, MetricEvent, RulesWanted, SetGauge, SnapshotBook
 from clock import TrioClock
 from exchange.protocol import SymbolsRead
 from exchange.read_latency import ReadLatency
@@ -75,6 +76,8 @@ class PlannerRig:
         self.store = CountedStore(self.redis, keys=self.keys, consumer="me")
         self.exchange = TradedExchange(self.clock)
         self.latency = ReadLatency()
+        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
+        self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
         self.candidates: LatestValue[Candidates] = LatestValue("candidates")
@@ -90,6 +93,8 @@ class PlannerRig:
             self.latency,
             symbol_rules=self.symbol_rules,
             unreadable_rules=LatestValue("unreadable_rules"),
+            rules_wanted=self.rules_wanted,
+            rules_asked_at=self.rules_asked_at,
             hedge_mode=LatestValue("hedge_mode"),
             allowlist=self.allowlist,
             candidates=self.candidates,
