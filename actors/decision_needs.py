@@ -97,22 +97,13 @@ class DecisionNeeds:
         if self._on_demand is not None:
             follows = self._known.book.follows_stream(symbol)
             patience_sec = min(patience_sec, _PUSHED_WITHIN_SEC if follows else 0)
+
+        def shown() -> bool:
+            snapshot = self._known.book.get(symbol)
+            return snapshot is not None and self._known.results.all_in(snapshot)
+
         with trio.move_on_after(patience_sec):
-            while True:
-                snapshot = self._known.book.get(symbol)
-                if snapshot is not None and self._known.results.all_in(snapshot):
-                    return
-                await self._book_or_results_changed()
-
-    async def _book_or_results_changed(self) -> None:
-        async with trio.open_nursery() as nursery:
-
-            async def first(changed: Callable[[], Awaitable[None]]) -> None:
-                await changed()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(first, self._known.book.changed)
-            nursery.start_soon(first, self._known.results.changed)
+            await _until(shown, self._known.book.changed, self._known.results.changed)
 
     async def _await_result(self, work: Work) -> None:
         """Wait until results from before the plan are delivered, and those of its symbol booked."""
@@ -140,3 +131,19 @@ class DecisionNeeds:
         """How long ago the plan was published."""
         now_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec)
         return max(now_ms - work.entry.published_ms, 0) / 1000
+
+
+async def _until(true: Callable[[], bool], *changes: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `true`, which is looked at after each change.
+
+    Each change has a task that looks and parks without a pause between, so that no change is missed.
+    """
+
+    async def follow(changed: Callable[[], Awaitable[None]]) -> None:
+        while not true():
+            await changed()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for changed in changes:
+            nursery.start_soon(follow, changed)

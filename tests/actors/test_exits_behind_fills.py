@@ -128,7 +128,7 @@ class FillsAndExits:
 
 
 @pytest.mark.parametrize("gap_sec", [0, 0.001, 0.003, 0.005])
-@pytest.mark.parametrize("push_after_sec", [0.003, 0.080])
+@pytest.mark.parametrize("push_after_sec", [0, 0.001, 0.003, 0.080])
 async def test_an_exit_right_behind_its_fills_result_waits_for_the_push(
     autojump_clock: MockClock, gap_sec: float, push_after_sec: float
 ) -> None:
