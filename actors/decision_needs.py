@@ -76,7 +76,13 @@ class DecisionNeeds:
         why_not: str | None = f"no answer within {patience_sec:.1f} s"
         with trio.move_on_after(patience_sec):
             await self._on_demand(work.plan.symbol).send(
-                OnDemandRead(work.plan.symbol, work.plan.plan_id, deadline_sec, reply)
+                OnDemandRead(
+                    work.plan.symbol,
+                    work.plan.plan_id,
+                    deadline_sec,
+                    reply,
+                    self._known.results.latest(work.plan.symbol),
+                )
             )
             why_not = await answer.receive()
         self._reports.read_on_demand(work.plan, why_not)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
+import msgspec
+
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment
@@ -60,6 +62,8 @@ class Flows:
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.candidates = LatestValue[Candidates]("candidates")
+        #: Symbols that trade and of which no position was read yet, where they are read one by one.
+        self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream_status = LatestValue[StreamStatus]("stream_status")
@@ -72,8 +76,8 @@ class Flows:
         return [
             self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
             self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
-            self.unreadable_rules, self.hedge_mode, self.allowlist,
-            self.candidates, self.ledgers_adopted, self.lease, self.stream_status, self.bans,
+            self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
+            self.ledgers_adopted, self.lease, self.stream_status, self.bans,
             self.ban_recalled, self.http_address,
         ]  # fmt: skip
 
@@ -97,11 +101,16 @@ def shard_key(message: ShardMessage) -> object:
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
     """Positions are ordered by the exchange's time, the rest by arrival.
 
+    A position that arrives later and is dated earlier, with another amount, is kept beside the other one.
     Mark prices add up, since a round of them may come in several frames, each with symbols of its own.
     """
     if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
-        older = arriving.position.update_time_ms < waiting.position.update_time_ms
-        return waiting if older else arriving
+        before, after = waiting.position, arriving.position
+        if after.update_time_ms >= before.update_time_ms:
+            return msgspec.structs.replace(arriving, out_of_order=waiting.out_of_order)
+        if after.amount == before.amount:
+            return waiting
+        return msgspec.structs.replace(waiting, out_of_order=arriving)
     if isinstance(waiting, MarkPrices) and isinstance(arriving, MarkPrices):
         return MarkPrices({**waiting.by_symbol, **arriving.by_symbol})
     return arriving

@@ -14,11 +14,16 @@ from brain.position import Leg, LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):
-    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`)."""
+    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`).
+
+    `out_of_order` is one of another amount and an earlier date that arrived behind it, before either was
+    taken in: the dates contradict the order of arrival.
+    """
 
     symbol: str
     position: LegPosition
     received: Moment
+    out_of_order: PositionObserved | None = None
 
 
 class FillObserved(msgspec.Struct, frozen=True):
@@ -103,13 +108,15 @@ ShardMessage = (
 class OnDemandRead(msgspec.Struct, frozen=True):
     """A decision waits for one symbol's position, until `deadline_sec` (trio's clock).
 
-    The fetcher sends None through `reply` once the book holds what it read, or an error's text.
+    The fetcher sends None through `reply` once the book holds what it read, or an error's text. A read that
+    was sent before `sent_after` does not serve it.
     """
 
     symbol: str
     plan_id: str
     deadline_sec: float
     reply: trio.MemorySendChannel[str | None]
+    sent_after: Moment | None = None
 
 
 class LedgerWanted(msgspec.Struct, frozen=True):

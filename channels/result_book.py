@@ -111,6 +111,14 @@ class ResultBook:
             return False
         return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
 
+    def latest(self, symbol: str) -> Moment | None:
+        """The moment from which on a read of `symbol` contains all that is known of; None: any read does."""
+        moments = [self.taken_over_at, self._not_before]
+        if (results := self._symbols.get(symbol)) is not None:
+            moments += [results.not_before, *results.in_hand.values()]
+            moments += [fill.arrived for fill in results.fills.values()]
+        return max((moment for moment in moments if moment is not None), default=None)
+
     def unsettled(self, symbol: str, now: Moment, within_sec: float) -> bool:
         """Whether a result of `symbol` that arrived within the last `within_sec` is not settled yet."""
         results = self._symbols.get(symbol)

@@ -93,6 +93,19 @@ def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> Non
     assert book.taken_over_at == at(300)
 
 
+def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
+    book = ResultBook("results")
+    assert book.latest("BTCUSDT") is None
+    book.begin("fence", at(5))
+    assert book.latest("BTCUSDT") == at(5)
+    booked(book, "a", 100)
+    assert book.latest("BTCUSDT") == at(100)
+    book.arrive("BTCUSDT", "2-0", at(120))
+    assert book.latest("BTCUSDT") == at(120)
+    assert book.all_in(shown(120, 0))
+    assert book.latest("ETHUSDT") == at(5)
+
+
 def test_a_result_is_waited_for_only_a_while() -> None:
     book = ResultBook("results")
     book.arrive("BTCUSDT", "1-0", at(100))
