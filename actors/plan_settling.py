@@ -204,8 +204,9 @@ class PlanSettler:
             assumed_or_none = belief.question(settled=work.settled)
         else:
             work.need = self._need(work, decision, belief, case)
-            if work.need is Need.RESULT and not work.attempts and decision.reason in _RESTS_ON_REDIS:
-                # What is stored may have changed long ago: asking costs less than waiting.
+            outdated = belief.results_settled != known.results.settled(plan.symbol)
+            if work.need is Need.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
+                # A commit would find that Redis holds something else: asking costs less than waiting.
                 work.need, assumed_or_none = None, belief.question(settled=work.settled)
             if work.need is not None:
                 return None
@@ -242,6 +243,8 @@ class PlanSettler:
     def _result_may_come(self, work: Work, now_ms: int) -> bool:
         """Whether a result from before the plan is being booked, or may not have been delivered yet."""
         results, published_ms = self._known.results, work.entry.published_ms
+        if results.taken_over_at is None:
+            return False  # No result is read yet.
         if results.unsettled(work.plan.symbol, self._clock.now(), BOOKED_WITHIN_SEC):
             return True
         return now_ms - published_ms < DELIVERED_WITHIN_MS and results.read_until_ms <= published_ms
@@ -282,7 +285,7 @@ class PlanSettler:
                     case Changed(state):
                         work.settled = state.settled
                         with self._failures.blamed_on((work.entry.id,)):
-                            self._beliefs.told(symbol, state)
+                            self._beliefs.told(symbol, state, self._known.results.settled(symbol))
                         again.append(work)
                     case TooLate():
                         self._beliefs.forget(symbol)

@@ -19,11 +19,12 @@ _MOST_SYMBOLS = 5_000
 class _SymbolResults(msgspec.Struct):
     """`in_hand`: arrival of the entries that are not settled yet, by id. `fills`: by order id.
 
-    `not_before`: the arrival of the newest result of which no more than that is known.
+    `not_before`: the arrival of the newest result of which no more than that is known. `settled`: how many.
     """
 
     in_hand: dict[str, Moment]
     fills: dict[str, ReportedFill]
+    settled: int = 0
     not_before: Moment | None = None
 
 
@@ -80,6 +81,7 @@ class ResultBook:
         arrived = None if results is None else results.in_hand.pop(entry_id, None)
         if results is None or arrived is None:
             return
+        results.settled += 1
         for order_id, cumulative in fills:
             results.fills.pop(order_id, None)
             results.fills[order_id] = ReportedFill(order_id, cumulative, arrived)
@@ -110,6 +112,11 @@ class ResultBook:
         if any(verified_at < arrived for arrived in results.in_hand.values()):
             return False
         return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
+
+    def settled(self, symbol: str) -> int:
+        """How many results of `symbol` were settled: what Redis holds of it has changed since it was less."""
+        results = self._symbols.get(symbol)
+        return 0 if results is None else results.settled
 
     def latest(self, symbol: str) -> Moment | None:
         """The moment from which on a read of `symbol` contains all that is known of; None: any read does."""
