@@ -16,8 +16,10 @@ from clock import Clock
 _PUSHED_WITHIN_SEC = 0.1
 #: A result that takes longer to be booked waits for the exchange, or fails (seconds).
 BOOKED_WITHIN_SEC = 2.0
-#: A result that was published before a plan is delivered at most so long after that plan's publication.
-DELIVERED_WITHIN_MS = 10
+#: A result that was published before a plan is delivered so soon after that plan's publication (ms), and
+#: so soon where results before it are being booked.
+DELIVERED_WITHIN_MS = 3
+READ_AGAIN_WITHIN_MS = 100
 
 #: Of the 1.2 s that an executor waits, so many may pass before its plan is answered (seconds).
 _PATIENCE_SEC = 0.9
@@ -114,11 +116,21 @@ class DecisionNeeds:
     async def _await_result(self, work: Work) -> None:
         """Wait until results from before the plan are delivered, and those of its symbol booked."""
         results, symbol = self._known.results, work.plan.symbol
-        waited_sec = self._waited_sec(work)
-        with trio.move_on_after(max(DELIVERED_WITHIN_MS / 1000 - waited_sec, 0)):
-            while not results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
-                if results.read_until_ms > work.entry.published_ms:
-                    break
+
+        def delivered() -> bool:
+            return (
+                results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC)
+                or results.read_until_ms > work.entry.published_ms
+            )
+
+        wait_ms = DELIVERED_WITHIN_MS - self._waited_sec(work) * 1000
+        if results.busy(self._clock.now(), BOOKED_WITHIN_SEC):
+            with trio.move_on_after(max(READ_AGAIN_WITHIN_MS / 1000 - self._waited_sec(work), 0)):
+                while results.busy_since is not None and not delivered():
+                    await results.changed()
+            wait_ms = DELIVERED_WITHIN_MS
+        with trio.move_on_after(max(wait_ms, 0) / 1000):
+            while not delivered():
                 await results.changed()
         with trio.move_on_after(max(_PATIENCE_SEC - self._waited_sec(work), 0)):
             while results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):

@@ -140,10 +140,11 @@ class LedgerWriter:
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
+                self._results.read(busy_since=None)
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
-                if entries:
-                    self._results.read_until_ms = entries[-1].published_ms
+                until_ms = entries[-1].published_ms if entries else 0
+                self._results.read(busy_since=self._clock.now(), until_ms=until_ms)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from actors.attempts import Failures
-from actors.decision_needs import BOOKED_WITHIN_SEC, DELIVERED_WITHIN_MS
+from actors.decision_needs import BOOKED_WITHIN_SEC, DELIVERED_WITHIN_MS, READ_AGAIN_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
@@ -247,7 +247,9 @@ class PlanSettler:
             return False  # No result is read yet.
         if results.unsettled(work.plan.symbol, self._clock.now(), BOOKED_WITHIN_SEC):
             return True
-        return now_ms - published_ms < DELIVERED_WITHIN_MS and results.read_until_ms <= published_ms
+        busy = results.busy(self._clock.now(), BOOKED_WITHIN_SEC)
+        within_ms = READ_AGAIN_WITHIN_MS if busy else DELIVERED_WITHIN_MS
+        return now_ms - published_ms < within_ms and results.read_until_ms <= published_ms
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""

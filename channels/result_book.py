@@ -41,6 +41,8 @@ class ResultBook:
         self.taken_over_at: Moment | None = None
         #: All results published before this moment of Redis's clock (epoch ms) have arrived.
         self.read_until_ms = 0
+        #: Since when no result is read, because others are being booked; None while the next are waited for.
+        self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
         self._not_before: Moment | None = None
         self._fence: str | None = None
@@ -59,6 +61,12 @@ class ResultBook:
             if results.in_hand:
                 results.not_before = _later(results.not_before, max(results.in_hand.values()))
                 results.in_hand.clear()
+        self._readers.unpark_all()
+
+    def read(self, *, busy_since: Moment | None, until_ms: int = 0) -> None:
+        """Reading begins, or has ended: with results up to `until_ms` of Redis's clock (epoch ms), if any."""
+        self.busy_since = busy_since
+        self.read_until_ms = max(self.read_until_ms, until_ms)
         self._readers.unpark_all()
 
     def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
@@ -112,6 +120,10 @@ class ResultBook:
         if any(verified_at < arrived for arrived in results.in_hand.values()):
             return False
         return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
+
+    def busy(self, now: Moment, within_sec: float) -> bool:
+        """Whether results are being booked, since no longer than `within_sec`, before the next are read."""
+        return self.busy_since is not None and self.busy_since.age_sec(now) <= within_sec
 
     def settled(self, symbol: str) -> int:
         """How many results of `symbol` were settled: what Redis holds of it has changed since it was less."""

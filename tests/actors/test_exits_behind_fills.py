@@ -312,3 +312,22 @@ async def test_what_another_process_booked_last_is_not_decided_on_an_older_snaps
         await world.answered("exit")
         assert world.permits.reason("exit") == "sanity_checks_passed"
         assert world.reads == 1
+
+
+async def test_an_exit_waits_for_results_that_lie_unread_behind_another_booking(
+    autojump_clock: MockClock,
+) -> None:
+    world = FillsAndExits()
+    async with world.running():
+        world.permits.publish_entry("entry", qty="3")
+        await world.answered("entry")
+        world.store.booking_sec = 0.05
+        world.ledgers.publish_result("ETHUSDT", "7", "BUY", "0.5", plan_id="another")
+        await trio.sleep(0.01)
+        filled = world.clock.now()
+        world.exchange.fill("BTCUSDT", "1", "BUY", "3")
+        world.ledgers.publish_result("BTCUSDT", "1", "BUY", "3", plan_id="entry")
+        await world.push("1", "BUY", filled, 0)
+        world.permits.publish("exit")
+        assert 0.08 < await world.answered("exit") < 0.12
+        assert world.permits.reason("exit") == "sanity_checks_passed"
