@@ -15,7 +15,7 @@ from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
 from brain.case import Case, Rules, SnapshotView
 from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
-from brain.permit import Decision, Reason
+from brain.permit import Decision, Kind, Reason
 from clock import Clock
 from store.protocol import PlanStore
 from store.records import (
@@ -234,11 +234,21 @@ class PlanSettler:
                 needs.append(Need.POSITION)
         elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
             needs.append(Need.LEDGER)
-        elif decision.reason in _A_RESULT_MAY_TURN and self._result_may_come(work, case.now_ms):
+        elif self._may_turn(decision) and self._result_may_come(work, case.now_ms):
             needs.append(Need.RESULT)
         elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
             needs += [Need.RULES] if self._known.rules_due(self._clock.now()) else []
         return next((need for need in needs if need not in work.tried), None)
+
+    def _may_turn(self, decision: Decision) -> bool:
+        """Whether a result from just before the plan may turn the deny.
+
+        An open or add behind the permit of another one is the same answer either way: what that one opened
+        is no reason to open more at once, and it is not worth the wait.
+        """
+        entering = decision.kind in (Kind.OPEN, Kind.ADD)
+        waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
+        return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
 
     def _result_may_come(self, work: Work, now_ms: int) -> bool:
         """Whether a result from before the plan is being booked, or may not have been delivered yet."""
