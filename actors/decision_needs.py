@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -11,15 +12,19 @@ from actors.plan_work import Need, WhatIsKnown, Work
 from actors.redis_clock import RedisClock
 from channels import LedgerWanted, OnDemandRead, PushBack, RulesWanted
 from clock import Clock
+from store.errors import StoreRefusedError
+from store.protocol import PlanStore
+from store.records import id_order
 
 #: A push comes a few milliseconds after its fill's result, if at all; then the position is read (seconds).
 _PUSHED_WITHIN_SEC = 0.1
 #: A result that takes longer to be booked waits for the exchange, or fails (seconds).
 BOOKED_WITHIN_SEC = 2.0
-#: A result that was published before a plan is delivered so soon after that plan's publication (ms), on a
-#: busy machine too, and so soon where results before it are being booked.
-DELIVERED_WITHIN_MS = 10
-READ_AGAIN_WITHIN_MS = 100
+#: A result that was published before a plan is read so soon after that plan's publication, or its reader
+#: hangs (ms).
+READ_WITHIN_MS = 300
+#: Results that are older than a plan by this much were read, or do not concern it (ms).
+_LOOK_BACK_MS = 1_000
 
 #: Of the 1.2 s that an executor waits, so many may pass before its plan is answered (seconds).
 _PATIENCE_SEC = 0.9
@@ -31,6 +36,7 @@ class DecisionNeeds:
 
     def __init__(
         self,
+        store: PlanStore,
         known: WhatIsKnown,
         on_demand: Callable[[str], PushBack[OnDemandRead]] | None,
         ledgers_wanted: PushBack[LedgerWanted],
@@ -40,6 +46,7 @@ class DecisionNeeds:
         reports: DecisionReports,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off."""
+        self._store = store
         self._known = known
         self._on_demand = on_demand
         self._ledgers_wanted = ledgers_wanted
@@ -116,22 +123,15 @@ class DecisionNeeds:
     async def _await_result(self, work: Work) -> None:
         """Wait until results from before the plan are delivered, and those of its symbol booked."""
         results, symbol = self._known.results, work.plan.symbol
-
-        def delivered() -> bool:
-            return (
-                results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC)
-                or results.read_until_ms > work.entry.published_ms
-            )
-
-        wait_ms = DELIVERED_WITHIN_MS - self._waited_sec(work) * 1000
-        if results.busy(self._clock.now(), BOOKED_WITHIN_SEC):
-            with trio.move_on_after(max(READ_AGAIN_WITHIN_MS / 1000 - self._waited_sec(work), 0)):
-                while results.busy_since is not None and not delivered():
+        if not results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
+            published_ms = work.entry.published_ms
+            after = max(id_order(results.read_until), (published_ms - _LOOK_BACK_MS, 0))
+            with trio.move_on_after(max(READ_WITHIN_MS / 1000 - self._waited_sec(work), 0)):
+                unread = None
+                with suppress(StoreRefusedError):  # the ledger writer reports a stream of another type
+                    unread = await self._store.unread_result(f"{after[0]}-{after[1]}", published_ms)
+                while unread is not None and id_order(results.read_until) < id_order(unread):
                     await results.changed()
-            wait_ms = DELIVERED_WITHIN_MS
-        with trio.move_on_after(max(wait_ms, 0) / 1000):
-            while not delivered():
-                await results.changed()
         with trio.move_on_after(max(_PATIENCE_SEC - self._waited_sec(work), 0)):
             while results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
                 await results.changed()

@@ -143,8 +143,8 @@ class LedgerWriter:
                 self._results.read(busy_since=None)
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
-                until_ms = entries[-1].published_ms if entries else 0
-                self._results.read(busy_since=self._clock.now(), until_ms=until_ms)
+                until = entries[-1].id if entries else None
+                self._results.read(busy_since=self._clock.now(), until=until)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from actors.attempts import Failures
-from actors.decision_needs import BOOKED_WITHIN_SEC, DELIVERED_WITHIN_MS, READ_AGAIN_WITHIN_MS
+from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
@@ -26,6 +26,7 @@ from store.records import (
     Committed,
     DecisionCommit,
     TooLate,
+    id_order,
 )
 
 _MOST_ATTEMPTS = 5
@@ -253,13 +254,14 @@ class PlanSettler:
     def _result_may_come(self, work: Work, now_ms: int) -> bool:
         """Whether a result from before the plan is being booked, or may not have been delivered yet."""
         results, published_ms = self._known.results, work.entry.published_ms
+        results_until_ms = id_order(results.read_until)[0]
         if results.taken_over_at is None:
             return False  # No result is read yet.
-        if results.unsettled(work.plan.symbol, self._clock.now(), BOOKED_WITHIN_SEC):
+        now = self._clock.now()
+        if results.unsettled(work.plan.symbol, now, BOOKED_WITHIN_SEC):
             return True
-        busy = results.busy(self._clock.now(), BOOKED_WITHIN_SEC)
-        within_ms = READ_AGAIN_WITHIN_MS if busy else DELIVERED_WITHIN_MS
-        return now_ms - published_ms < within_ms and results.read_until_ms <= published_ms
+        hangs = results.hangs(now, BOOKED_WITHIN_SEC)
+        return now_ms - published_ms < READ_WITHIN_MS and results_until_ms <= published_ms and not hangs
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""

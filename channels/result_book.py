@@ -39,8 +39,8 @@ class ResultBook:
         self.name = name
         #: When this process began to book under its present lease; None before.
         self.taken_over_at: Moment | None = None
-        #: All results published before this moment of Redis's clock (epoch ms) have arrived.
-        self.read_until_ms = 0
+        #: The id of the newest result that was read.
+        self.read_until = "0-0"
         #: Since when no result is read, because others are being booked; None while the next are waited for.
         self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
@@ -63,10 +63,10 @@ class ResultBook:
                 results.in_hand.clear()
         self._readers.unpark_all()
 
-    def read(self, *, busy_since: Moment | None, until_ms: int = 0) -> None:
-        """Reading begins, or has ended: with results up to `until_ms` of Redis's clock (epoch ms), if any."""
+    def read(self, *, busy_since: Moment | None, until: str | None = None) -> None:
+        """Reading begins, or has ended: with results up to the id `until`, if any."""
         self.busy_since = busy_since
-        self.read_until_ms = max(self.read_until_ms, until_ms)
+        self.read_until = until or self.read_until
         self._readers.unpark_all()
 
     def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
@@ -121,9 +121,9 @@ class ResultBook:
             return False
         return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
 
-    def busy(self, now: Moment, within_sec: float) -> bool:
-        """Whether results are being booked, since no longer than `within_sec`, before the next are read."""
-        return self.busy_since is not None and self.busy_since.age_sec(now) <= within_sec
+    def hangs(self, now: Moment, after_sec: float) -> bool:
+        """Whether results have been booked for longer than `after_sec` without the next being read."""
+        return self.busy_since is not None and self.busy_since.age_sec(now) > after_sec
 
     def settled(self, symbol: str) -> int:
         """How many results of `symbol` were settled: what Redis holds of it has changed since it was less."""
