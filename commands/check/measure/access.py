@@ -13,7 +13,7 @@ from clock import HostClock
 from commands.check.measure.pace import Pace
 from exchange import endpoints, wire
 from exchange.endpoints import Endpoint
-from exchange.errors import BudgetExhausted, ExchangeUnavailable
+from exchange.errors import BudgetExhausted, ExchangeUnavailable, TemporarilyRefused
 from exchange.market_stream import MarketStreamConnector
 from exchange.protocol import Priority
 from exchange.server_time import ServerTime
@@ -36,7 +36,8 @@ class ExchangeAccess:
     def __init__(self, settings: Settings, pace: Pace, *, banned_until_ms: int | None) -> None:
         """`banned_until_ms` (wall clock): a ban that Redis remembers.
 
-        Raises SettingsError, UnusableKeyError.
+        To be made where trio runs: its clock is another one in each run. Raises SettingsError,
+        UnusableKeyError.
         """
         credentials = settings.require_credentials()
         self.clock = HostClock()
@@ -53,11 +54,6 @@ class ExchangeAccess:
             banned_until_wall_ms=banned_until_ms,
         )
         self._transport: Transport | None = None
-
-    @property
-    def key_kind(self) -> str:
-        """HMAC, RSA or Ed25519."""
-        return self._signer.kind
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -91,11 +87,18 @@ class ExchangeAccess:
         for left in reversed(range(_TRIES)):
             try:
                 return (await self.send(endpoint, params)).body.raw
-            except ExchangeUnavailable:
+            except (ExchangeUnavailable, TemporarilyRefused) as error:
                 if not left:
                     raise
-                await trio.sleep(self._retry_after_sec)
+                await self.pause_after(error)
         raise AssertionError("the last try returns or raises")
+
+    async def pause_after(self, error: ExchangeUnavailable | TemporarilyRefused) -> None:
+        """Wait before a request is repeated that failed so."""
+        if isinstance(error, TemporarilyRefused):
+            await trio.sleep_until(error.until.monotonic_sec)
+        else:
+            await trio.sleep(self._retry_after_sec)
 
     async def own_listen_key(self) -> str:
         """Return the account's listen key, which this extends, or makes where there is none."""

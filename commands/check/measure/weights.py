@@ -21,10 +21,16 @@ from commands.check.measure.rows import (
 )
 from exchange import endpoints
 from exchange.endpoints import Endpoint
-from exchange.errors import EndpointGone, ExchangeError, ExchangeUnavailable, RateLimited
+from exchange.errors import (
+    EndpointGone,
+    ExchangeError,
+    ExchangeUnavailable,
+    RateLimited,
+    TemporarilyRefused,
+)
 from exchange.transport import Answer
 
-_ROUNDS = 4
+_ROUNDS = 3
 _TWO_WEIGHTS = Documents(
     Certainty.CONTRADICT, "5 by its page, 10 by the announcement of 2024-09-03; to be removed, no date"
 )
@@ -87,14 +93,15 @@ async def measure_weight(access: ExchangeAccess, question: WeightQuestion, symbo
 
 async def _growths(access: ExchangeAccess, endpoint: Endpoint, params: dict[str, str]) -> tuple[int, int]:
     """Return two growths within one minute of the exchange's clock. Raises ExchangeError."""
-    failure = ExchangeUnavailable("the minute changed in each round")
+    failure: ExchangeError = ExchangeUnavailable("the minute changed in each round")
     for _ in range(_ROUNDS):
         try:
             first = await access.send(endpoints.SERVER_TIME)
             second = await access.send(endpoint, params)
             third = await access.send(endpoint, params)
-        except ExchangeUnavailable as error:
+        except (ExchangeUnavailable, TemporarilyRefused) as error:
             failure = error
+            await access.pause_after(error)
             continue
         before, between, after = (_used(answer) for answer in (first, second, third))
         same_minute = _minute(access, first, sent=True) == _minute(access, third, sent=False)
