@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         help="how long to look for another writer of the ledger (default: 2)",
     )
     check.add_argument(
-        "--measure", action="store_true", help="measure at Binance what its documents leave open (3 minutes)"
+        "--measure", action="store_true", help="measure at Binance what its documents leave open (2 minutes)"
     )
     check.add_argument(
         "--order",

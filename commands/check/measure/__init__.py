@@ -1,4 +1,4 @@
-"""`check --measure`: measures at the exchange what its documents leave open, in about three minutes.
+"""`check --measure`: measures at the exchange what its documents leave open, in about two minutes.
 
 It reads, listens and pings. It deletes the listen key and sends an order only when asked to.
 """
@@ -35,6 +35,7 @@ _ORDER = "an order of the least size and its close"
 #: Measured with where no symbol is named: every exchange of Binance's has it.
 _USUAL_SYMBOL = "BTCUSDT"
 _INTERRUPTED = 130
+_NO = "the answer to the question was no"
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -104,7 +105,8 @@ class _Session:
             with patience(f"measuring at {own.binance_rest_url}", Console(stderr=True), pace.lasts_sec):
                 await self._take(steps)
         if not deletes and not self.is_interrupted:
-            self.table.add(skipped(DELETION, "not asked for: a terminal asks, elsewhere --delete-key"))
+            why = "no terminal to ask at, and no --delete-key" if self._ask is None else _NO
+            self.table.add(skipped(DELETION, why))
 
     async def _planned(self, access: ExchangeAccess) -> OrderPlan | None:
         """Plan the order that was asked for, if there is one and a person agrees to it."""
@@ -121,7 +123,7 @@ class _Session:
             return None
         if may_order(self._ask, self._settings, plan):
             return plan
-        self.table.add(skipped(_ORDER, "the answer to the question was no"))
+        self.table.add(skipped(_ORDER, _NO))
         return None
 
     async def _take(self, steps: list[Step]) -> None:

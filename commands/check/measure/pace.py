@@ -1,4 +1,4 @@
-"""Durations of the measurements: about three minutes in all."""
+"""Durations of the measurements: about two minutes in all."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     def lasts_sec(self) -> float:
         """The expected time of all measurements."""
         ping_count = self.pings + self.unknown_key_pings
-        return ping_count * self.ping_every_sec + self.mark_prices_sec + self.after_delete_sec + 40.0
+        return ping_count * self.ping_every_sec + self.mark_prices_sec + self.after_delete_sec + 15.0

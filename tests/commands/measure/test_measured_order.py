@@ -181,6 +181,8 @@ async def test_an_interrupt_at_any_moment_leaves_no_position(
         assert scope.cancelled_caught
     assert is_flat(measured)
     assert "side=SELL" in measured.orders()[-1].query
+    looked_up = [each for each in measured.exchange.requests.records() if "origClientOrderId" in each.query]
+    assert moment is not is_sent or not looked_up, "the answer is waited for"
     assert found_in(table, "position in BTCUSDT afterwards") == "none"
 
 
