@@ -38,6 +38,8 @@ from clock import Clock
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
+#: Names shown of a list that may be long.
+_MOST_NAMES = 20
 _MOST_UNREADABLE = 50
 
 
@@ -57,6 +59,7 @@ class StatusSource:
         book: SnapshotBook,
         stale_threshold_sec: float,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        never_read: LatestValue[tuple[str, ...]],
         allowlist: LatestValue[Allowlist],
         hedge_mode: LatestValue[bool],
         ledgers_adopted: LatestValue[bool],
@@ -83,6 +86,7 @@ class StatusSource:
         self._book = book
         self._stale_threshold_sec = stale_threshold_sec
         self._symbol_rules = symbol_rules
+        self._never_read = never_read
         self._allowlist = allowlist
         self._hedge_mode = hedge_mode
         self._ledgers_adopted = ledgers_adopted
@@ -170,6 +174,7 @@ class StatusSource:
             known and age_sec <= self._stale_threshold_sec
             for known, age_sec in zip(believed, ages_sec, strict=True)
         )
+        never_read = self._never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
@@ -177,6 +182,8 @@ class StatusSource:
             oldest_age_sec=max(ages_sec, default=None),
             median_age_sec=median(ages_sec) if ages_sec else None,
             stale_threshold_sec=self._stale_threshold_sec,
+            never_read=None if never_read is None else len(never_read),
+            never_read_symbols=(never_read or ())[:_MOST_NAMES],
         )
 
     def _exchange_shown(self) -> ExchangeShown:
