@@ -28,8 +28,8 @@ from commands.check.redis_server import remembered_ban
 from commands.progress import patience
 from commands.redis_reading import reading
 from exchange.errors import ExchangeError
-from exchange.signing import Signer, UnusableKeyError
-from settings import Settings, SettingsError
+from exchange.signing import Signer
+from settings import Settings
 
 _ORDER = "an order of the least size and its close"
 #: Measured with where no symbol is named: every exchange of Binance's has it.
@@ -57,10 +57,7 @@ def measure(
     """
     own = settings.load(environ).settings
     credentials = own.require_credentials()
-    try:
-        key_kind = Signer(credentials.api_key.reveal(), credentials.api_secret.reveal()).kind
-    except UnusableKeyError as error:
-        raise SettingsError("BINANCE_API_SECRET", f": {error}") from None
+    key_kind = Signer(credentials.api_key.reveal(), credentials.api_secret.reveal()).kind
     with reading(environ) as redis:
         banned_until_ms = remembered_ban(redis)
     session = _Session(own, options, ask, pace or Pace(), banned_until_ms)

@@ -36,8 +36,7 @@ class ExchangeAccess:
     def __init__(self, settings: Settings, pace: Pace, *, banned_until_ms: int | None) -> None:
         """`banned_until_ms` (wall clock): a ban that Redis remembers.
 
-        To be made where trio runs: its clock is another one in each run. Raises SettingsError,
-        UnusableKeyError.
+        To be made where trio runs: its clock is another one in each run. Raises SettingsError.
         """
         credentials = settings.require_credentials()
         self.clock = HostClock()

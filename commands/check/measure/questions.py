@@ -40,7 +40,7 @@ def may_delete_key(ask: Ask | None, settings: Settings, *, by_option: bool) -> b
         return by_option
     question = (
         f"Delete the account's listen key at {exchange_name(settings)}? It is shared by every process of "
-        "this account:\ntheir private streams go silent until they make a new key. [y/N]"
+        "this account:\ntheir private streams go silent until they have a new one. [y/N]"
     )
     return ask(question).lower() in _YES
 
