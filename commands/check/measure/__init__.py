@@ -52,7 +52,7 @@ def measure(
 ) -> int:
     """Measure and print the table. Raises SettingsError.
 
-    `ask` puts a question to a person; None: nobody can be asked. Exit code 1: a measurement could not be
+    `ask` puts a question to a person; None: there is none to ask. Exit code 1: a measurement could not be
     made, which the table names. 130: interrupted; the table has what was measured until then.
     """
     own = settings.load(environ).settings

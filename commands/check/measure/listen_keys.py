@@ -47,7 +47,7 @@ async def measure_pings(access: ExchangeAccess, pace: Pace) -> list[Row]:
 
 
 async def measure_unknown_key(access: ExchangeAccess, pace: Pace) -> list[Row]:
-    """Connect with a listen key that nobody was given."""
+    """Connect with a listen key that the exchange never issued."""
     asked = "handshake on `/private` with a made-up listen key"
     letters = string.ascii_letters + string.digits
     made_up = "".join(secrets.choice(letters) for _ in range(_KEY_LENGTH))
