@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, UNDATED_POSITION_SEC, Cadence, retry_sec
+from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
 from actors.heartbeat import Heartbeat
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
@@ -78,6 +78,7 @@ class BulkRefresh:
                 self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
             heartbeat.beat()
             await trio.lowlevel.checkpoint()
+        self._known.apply_absence(rows.keys(), read)
         self._known.undated_reads.repeated(read.sent)
         # Those of symbols that the exchange no longer shows, too.
         for symbol in self._known.unmatched_fills.symbols():
@@ -106,7 +107,7 @@ class BulkRefresh:
         if told is not None:
             due = min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))
         if undated is not None:
-            due = min(due, _after(undated, UNDATED_POSITION_SEC))
+            due = min(due, (undated.due_sec, undated.sent_after))
         return due
 
 

@@ -18,8 +18,6 @@ class Cadence(msgspec.Struct, frozen=True):
 
 #: How long the account update of a fill may be missing before positions are read instead.
 FILL_WITHOUT_UPDATE_SEC = 1.0
-#: How soon after a read that showed a position, and not when it was so, the next one is sent.
-UNDATED_POSITION_SEC = 0.5
 _FIRST_RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 2.0
 #: A float overflows at 1024 of them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -20,13 +21,14 @@ from brain.position import LegPosition
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
 from clock import Clock
-from exchange.errors import AskLater, ExchangeError
+from exchange.errors import AskLater, ExchangeError, UnreadablePosition
 from store.protocol import ResultStore
 from store.records import Adoption
 
 T = TypeVar("T")
 
 _EXCHANGE_PAUSE_SEC = 0.5
+_MOST_READS = 3
 _RENEWAL_SEC = 30.0
 
 
@@ -109,12 +111,20 @@ class LedgerAdoption:
         """Create the ledger that a result misses, from a read that is sent after the result came.
 
         True: that read's amount was adopted, and what the result reports is in it. A symbol that the
-        exchange does not show begins flat, and the result moves it.
+        exchange does not show begins flat, and the result moves it. Raises UnreadablePosition where a few
+        reads in a row do not show it readably: other results do not wait for that.
         """
         legs: tuple[LegPosition, ...] = ()
-        if self._may_hold(symbol):
+        for tries_left in reversed(range(_MOST_READS if self._may_hold(symbol) else 0)):
             begun = self._clock.now()
-            legs = await self._ask(lambda: self._positions.legs_of(symbol, begun), heartbeat)
+            try:
+                legs = await self._ask(partial(self._positions.legs_of, symbol, begun), heartbeat)
+                break
+            except UnreadablePosition as error:
+                if not tries_left:
+                    raise
+                with heartbeat.waiting_for(f"the exchange: {error}"):
+                    await trio.sleep(_EXCHANGE_PAUSE_SEC)
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
@@ -156,6 +166,8 @@ class LedgerAdoption:
             except AskLater as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep_until(error.until.monotonic_sec)
+            except UnreadablePosition:
+                raise
             except ExchangeError as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)

@@ -32,6 +32,7 @@ from channels import (
     SnapshotChanged,
 )
 from clock import Clock
+from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
 from store.records import BookingState, Entry
@@ -250,8 +251,12 @@ class LedgerWriter:
             )
             match planned:
                 case NeedsAdoption():
-                    with self._attempts.waiting(entry.id):
-                        contains_it = await self._adoption.adopt_for(result.symbol, fence, heartbeat)
+                    try:
+                        with self._attempts.waiting(entry.id):
+                            contains_it = await self._adoption.adopt_for(result.symbol, fence, heartbeat)
+                    except UnreadablePosition as error:
+                        await self._bury(entry, f"no ledger could be adopted: {error}", fence)
+                        return
                 case Unbookable(why, unjoined):
                     await self._bury(entry, why, fence, unjoined=unjoined)
                     return

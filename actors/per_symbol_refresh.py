@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, UNDATED_POSITION_SEC, Cadence, retry_sec
+from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
 from actors.heartbeat import Heartbeat
 from actors.shard_positions import ShardPositions
 from brain.candidates import Candidates
@@ -82,7 +82,9 @@ class PerSymbolRefresh:
             while True:
                 last = max((m for m in (asked, reads.sent(symbol)) if m is not None), default=None)
                 # A read that could not date the position gives its turn back, once: or it would hog them all.
-                counted = before if before is not None and undated_reads.to_repeat(symbol) == last else last
+                repeat = undated_reads.to_repeat(symbol)
+                gives_back = before is not None and repeat is not None and repeat.cause == last
+                counted = before if gives_back else last
                 # Whoever waits for a candidate's first snapshot is not let down by a change of plan.
                 if last is not None and not self._is_wanted(symbol):
                     break
@@ -125,6 +127,8 @@ class PerSymbolRefresh:
         between_ms = 0.0 if last is None else (read.sent.monotonic_sec - last.monotonic_sec) * 1000
         self._latency.cycle_ms = max(took_ms, between_ms)
         self._known.apply_read(read)
+        if not any(row.symbol == symbol for row in read.rows):
+            self._known.apply_absence((), read, symbol)
         self._known.unmatched_fills.read(symbol, read.sent)
         self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
 
@@ -139,5 +143,5 @@ class PerSymbolRefresh:
         if told is not None:
             due_sec = min(due_sec, told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC)
         if undated is not None:
-            due_sec = min(due_sec, undated.monotonic_sec + UNDATED_POSITION_SEC)
+            due_sec = min(due_sec, undated.due_sec)
         return due_sec

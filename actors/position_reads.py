@@ -11,7 +11,7 @@ from brain.moment import Moment
 from brain.position import LegPosition
 from channels import LatestValue
 from clock import Clock
-from exchange.errors import ExchangeRejected
+from exchange.errors import ExchangeRejected, UnreadablePosition
 from exchange.protocol import Exchange, PositionsRead, Priority
 from exchange.read_latency import ReadLatency
 from exchange.shared_read import SharedRead
@@ -63,14 +63,18 @@ class PositionReads:
         return _by_symbol(await self.all.read(moment))
 
     async def legs_of(self, symbol: str, moment: Moment) -> tuple[LegPosition, ...]:
-        """One symbol's position, in the same way; none if the exchange shows none.
+        """One symbol's position, in the same way; none if the exchange shows none. Raises UnreadablePosition.
 
         In bulk mode it is everybody's request, which costs no more.
         """
         if self.one_by_one:
             read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)
-            return _by_symbol(read).get(symbol, ())
-        return (await self.legs_since(moment)).get(symbol, ())
+        else:
+            read = await self.all.read(moment)
+        legs = _by_symbol(read).get(symbol, ())
+        if not legs and (why := read.unreadable.get(symbol, read.unreadable.get(""))) is not None:
+            raise UnreadablePosition(f"{symbol}: the exchange's row cannot be read: {why}")
+        return legs
 
     async def _read_all(self) -> PositionsRead:
         if self.one_by_one:

@@ -31,9 +31,9 @@ class PublishedSnapshots:
         """The symbols that proofs freshen, and since when a stream would have told what changed."""
         return [(s, entry.grounded) for s, entry in self._entries.items() if entry.grounded is not None]
 
-    def put(self, snapshot: Snapshot, grounded: Moment | None) -> None:
-        """Put it into the book alone. `grounded`: as in `BookEntry`."""
-        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, grounded)
+    def put(self, snapshot: Snapshot, grounded: Moment | None, *, disputed: bool = False) -> None:
+        """Put it into the book alone. `grounded`, `disputed`: as in `BookEntry`."""
+        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, grounded, disputed)
         self._book.publish(self._shard, entry)
 
     def publish(self, snapshot: Snapshot, grounded: Moment | None, *, pushed: bool) -> None:
@@ -49,7 +49,13 @@ class PublishedSnapshots:
         """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""
         entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
         if entry is not None and entry.grounded is not None and snapshot is not None:
-            self.put(snapshot, None)
+            self.put(snapshot, None, disputed=entry.disputed)
+
+    def dispute(self, symbol: str) -> None:
+        """Leave the snapshot in the book, not to be believed until another one is published."""
+        entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
+        if entry is not None and not entry.disputed and snapshot is not None:
+            self.put(snapshot, None, disputed=True)
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
         """These are the mark prices by now, of symbols of this shard and of others."""

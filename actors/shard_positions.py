@@ -6,7 +6,7 @@ everything, and when which symbol was read last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import msgspec
 import trio
@@ -25,6 +25,7 @@ from brain.merging import (
     SymbolState,
     apply_push,
     apply_rest,
+    not_shown,
     to_snapshot,
 )
 from brain.moment import Moment
@@ -92,12 +93,16 @@ class ShardPositions:
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._proof: StreamProof | None = None
-        self._doubts = StreamDoubts(self._states.__getitem__, self._distrust_stream, clock)
+        self._doubts = StreamDoubts(self.state_of, self._distrust_stream, clock)
         self._stirred = trio.lowlevel.ParkingLot()
 
     def knows(self, symbol: str) -> bool:
         """Whether anything was ever told or read of the symbol."""
         return symbol in self._states
+
+    def state_of(self, symbol: str) -> SymbolState:
+        """All that is known of the symbol's position; an empty state where nothing is."""
+        return self._states.get(symbol) or SymbolState(symbol)
 
     async def stirred(self) -> None:
         """Wait until something happens that may call for an earlier read."""
@@ -112,6 +117,8 @@ class ShardPositions:
             match message:
                 case PositionObserved():
                     self._apply_push(message)
+                    if message.out_of_order is not None:
+                        self._apply_push(message.out_of_order)
                     touched[message.symbol] = None
                 case FillObserved():
                     self._expect_update_for(message)
@@ -134,9 +141,10 @@ class ShardPositions:
                 rows.setdefault(row.symbol, []).append(row)
         trusted_since = self._stream_since if self.stream_proven else None
         ahead_ms = self._lead.at_least_ms(read.received)
+        latest_ms = self._lead.latest_date_ms(read.received)
         for symbol, symbol_rows in rows.items():
             self._states[symbol], disagreements = apply_rest(
-                self._states.get(symbol, SymbolState(symbol)),
+                self.state_of(symbol),
                 [row.position for row in symbol_rows],
                 leverage=symbol_rows[0].leverage,
                 mark_price=symbol_rows[0].mark_price,
@@ -145,7 +153,10 @@ class ShardPositions:
                 verified_by=verified_by,
                 stream_since=trusted_since,
                 exchange_ahead_ms=ahead_ms,
+                not_after_ms=latest_ms,
             )
+            self._book.set_unreadable(symbol, None)
+            self.undated_reads.read(symbol, read.sent)
             self._doubts.raise_all(disagreements)
             leverage = self._leverages.get(symbol)
             if leverage is not None and leverage.received >= read.sent:
@@ -155,8 +166,25 @@ class ShardPositions:
         withheld = self._publish(rows)
         if withheld:
             for symbol in withheld:
-                self.undated_reads.withheld(symbol, read.sent)
+                if self._states[symbol].disputed_at is None:
+                    self.undated_reads.withheld(symbol, read.sent)
             self._stirred.unpark_all()
+
+    def apply_absence(self, shown: Container[str], read: PositionsRead, asked: str | None = None) -> None:
+        """Merge what a read lacks: known symbols, or the one that was asked for, that are not among `shown`.
+
+        Their rows were missing or unreadable: they are disputed until a read shows them (rule 8).
+        """
+        unnamed = read.unreadable.get("")
+        for symbol in dict.fromkeys((*self._states, *read.unreadable)) if asked is None else (asked,):
+            if not symbol or symbol in shown or not self.is_mine(symbol):
+                continue
+            self._book.set_unreadable(symbol, read.unreadable.get(symbol, unnamed))
+            known = self._states.get(symbol)
+            if known is not None:
+                self._states[symbol] = not_shown(known, read.sent)
+                if self._states[symbol].disputed_at is not None:
+                    self._published.dispute(symbol)
 
     async def judge_disagreements(self) -> None:
         """Stop believing a stream that leaves a read unexplained. Until cancelled."""
@@ -164,20 +192,25 @@ class ShardPositions:
 
     def _apply_push(self, told: PositionObserved) -> None:
         symbol, position, received = told.symbol, told.position, told.received
-        self._lead.observe(position.update_time_ms, received)
+        latest_ms = self._lead.latest_date_ms(received)
+        possible = latest_ms is None or position.update_time_ms <= latest_ms
+        if possible:
+            self._lead.observe(position.update_time_ms, received)
         self._states[symbol] = apply_push(
-            self._states.get(symbol, SymbolState(symbol)),
+            self.state_of(symbol),
             position,
             received,
             stream_since=self._stream_since,
             exchange_ahead_ms=self._lead.at_least_ms(received),
+            not_after_ms=latest_ms,
         )
-        self.unmatched_fills.updated(symbol, position.leg, position.update_time_ms)
+        if possible:
+            self.unmatched_fills.updated(symbol, position.leg, position.update_time_ms)
 
     def _apply_leverage(self, told: LeverageObserved) -> None:
         """A read that was sent before this was told does not undo it."""
         self._leverages[told.symbol] = told
-        state = self._states.get(told.symbol, SymbolState(told.symbol))
+        state = self.state_of(told.symbol)
         self._states[told.symbol] = msgspec.structs.replace(state, leverage=told.leverage)
 
     def _expect_update_for(self, fill: FillObserved) -> None:
@@ -262,6 +295,10 @@ class ShardPositions:
             audited = self.last_reads.audited_since(symbol, oldest)
             snapshot = to_snapshot(state, self._proof_of(symbol) if audited else None)
             if snapshot is None or self._lacks_a_read(snapshot):
+                if state.disputed_at is not None:
+                    self._published.dispute(symbol)
+                    self.undated_reads.disputed(symbol, state.disputed_at)
+                    self._stirred.unpark_all()
                 # What was published is no longer so: it may not become fresher.
                 self._published.stop_vouching(symbol)
                 self.withheld.add(symbol)

@@ -102,9 +102,10 @@ class SnapshotFetcher:
             read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)
         except ExchangeError as error:
             return str(error)
-        if not any(row.symbol == symbol for row in read.rows):
-            return "the exchange shows no position for this symbol"
         self._known.apply_read(read, VerifiedBy.ONDEMAND)
+        if not any(row.symbol == symbol for row in read.rows):
+            self._known.apply_absence((), read, symbol)
+            return read.unreadable.get(symbol, "the exchange shows no position for this symbol")
         return None
 
 

@@ -158,7 +158,7 @@ class SnapshotWriter:
             self._changed.pop(symbol, None)
             self._proven.pop(symbol, None)
             self._marked.pop(symbol, None)
-            snapshot = self._book.get(symbol)
+            snapshot = self._undisputed(symbol)
             if snapshot is None:
                 continue
             on_demand = snapshot.verified_by is VerifiedBy.ONDEMAND
@@ -173,7 +173,7 @@ class SnapshotWriter:
         symbols = _take(self._proven, _AT_A_TIME)
         alike: dict[tuple[Moment, VerifiedBy], dict[str, Snapshot]] = {}
         for symbol in symbols:
-            snapshot, written = self._book.get(symbol), self._written.get(symbol)
+            snapshot, written = self._undisputed(symbol), self._written.get(symbol)
             if snapshot is None:
                 continue
             if not _is_still(written, snapshot) or snapshot.verified_by is VerifiedBy.ONDEMAND:
@@ -213,6 +213,10 @@ class SnapshotWriter:
         if marks:
             with self._journey(self._marked, symbols):
                 await self._store.write_marks(fence, marks)
+
+    def _undisputed(self, symbol: str) -> Snapshot | None:
+        """The snapshot to write; None where it is disputed: Redis gets no claim that is known to be wrong."""
+        return None if self._book.is_disputed(symbol) else self._book.get(symbol)
 
     @contextmanager
     def _journey(self, marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from brain.merging import Disagreement, SymbolState, explained
+from brain.merging import EVENT_IN_FLIGHT_SEC, Disagreement, SymbolState, explained
 from clock import Clock
-
-#: How long an event may be on its way after a read has shown what it will tell.
-EVENT_IN_FLIGHT_SEC = 1.0
 
 
 class StreamDoubts:

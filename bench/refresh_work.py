@@ -64,7 +64,7 @@ class _Shards:
         flows = Flows(_SHARDS)
         self._book = flows.book
         # One clock for both.
-        lead, turns = ExchangeLead(lambda at: at.wall_ms), trio.Lock()
+        lead, turns = ExchangeLead(lambda at: at.wall_ms, lambda at: at.wall_ms), trio.Lock()
         log = structlog.get_logger()
         self._shards = [
             ShardPositions(

@@ -1,32 +1,107 @@
-"""How REST reads and pushed events of one symbol become one position, and when it is known to be that.
+"""Rules of freshness: a row believed, a snapshot dated, a stream proven, trust lost and regained.
 
-Rows are ordered by the exchange's time of change alone; when something was asked for, or came, never makes
-an older row win. For each leg two moments are kept, both on this host's clocks: `since`, when the row
-became true (at the latest), and `until`, the latest moment at which it is known to have been true still. A
-snapshot claims a moment that lies within that span for every leg, and where there is none, there is no
-snapshot.
+Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the exchange's time of change.
+ 1. *First*: a leg of which nothing is known takes the row of a read or a push.
+ 2. *Newer*: a row dated later replaces the known one. At equal dates and other amounts a push replaces it
+    (pushes arrive in order), and a read does if it was sent after the known row was learnt.
+ 3. *Same*: a row of the same amount confirms the known one: a push of the same date, a read of the same
+    date, or a read of an earlier date that was sent after the known row was learnt (rows and events may be
+    dated differently). A repeated push of an earlier date and the same amount changes nothing.
+ 4. *Race*: a read of another amount, dated earlier and sent before the known row arrived or within
+    `EVENT_IN_FLIGHT_SEC` after that, may be older than the known row; so may a read of an equal date sent
+    before the known row was learnt, and a push, dated later than the last push and earlier than a row that a
+    read brought within that time. They change nothing and prove nothing.
+ 5. *Out of order*: any other push of another amount that is dated earlier than the known row, and any push
+    dated ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent
+    after it.
+ 6. *Discrepancy*: a read of another amount, dated earlier, sent more than `EVENT_IN_FLIGHT_SEC` after the
+    known row arrived, is the exchange's present answer against the known row: the leg is disputed.
+ 7. *Second witness*: a read as in 6 is believed, whatever its date, if the leg is disputed by a read sent
+    more than `EVENT_IN_FLIGHT_SEC` before it, or by a push of this very row.
+ 8. *Not shown*: a symbol whose row is missing from a read of all symbols, or cannot be read, is disputed
+    until a later read shows it.
+ 9. *Flat BOTH*: a flat BOTH row of a symbol with LONG and SHORT legs is of a leg that the account cannot
+    trade: it changes nothing.
+
+Dates.
+10. A date ahead of the exchange clock's upper bound orders nothing: a read's row takes the known row's
+    date.
+11. A row has a span: `since`, when it became true at the latest, `until`, when it is known to have been
+    true still. A read's row is true until the read's sending; a push's is true at its own date. A snapshot
+    claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
+    there is no snapshot.
+12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not believed.
+    A read sent after the dispute arose ends it, by rule 2, 3 or 7; a newer push ends a dispute of rule 6,
+    too.
+
+Stream and trust.
+13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
+    proves that everything until its sending, less the push delay, has arrived (`actors/user_stream.py`).
+14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
+    and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/shard_positions.py`).
+15. A read that shows an amount which a trusted stream has not pushed (rules 2, 6 and 7) must be explained
+    by a push within `EVENT_IN_FLIGHT_SEC`; else trust is lost and the connection is ended
+    (`actors/stream_doubts.py`).
+16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
+    or rule 15. From then on nothing verified earlier is believed; a read sent after the loss makes a symbol
+    fresh again, and proofs count again after such a read within a new session.
+
+All times are `Moment`s of this host; exchange times are only compared with each other and with the bounds
+of the exchange's clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from enum import IntEnum
 
 import msgspec
 
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 
+#: How long an event may be on its way after the exchange has answered a read by it (seconds).
+EVENT_IN_FLIGHT_SEC = 1.0
+
 #: The legs that make up a position, in one-way and in hedge mode.
 _WHOLE = (frozenset({Leg.BOTH}), frozenset({Leg.LONG, Leg.SHORT}))
 
 
-class LegState(msgspec.Struct, frozen=True):
-    """A leg's newest row and what is known of it.
+class Rule(IntEnum):
+    """The rule above that answered a row."""
 
-    `learnt` is when it came to be known (arrival of the push, sending of the read). `grounded` is the latest
-    moment from which an unbroken stream tells the whole truth of the leg. `pushed` is the newest row that the
-    stream has told.
+    FIRST = 1
+    NEWER = 2
+    SAME = 3
+    RACE = 4
+    OUT_OF_ORDER = 5
+    DISCREPANCY = 6
+    SECOND_WITNESS = 7
+    NOT_SHOWN = 8
+    FLAT_BOTH = 9
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """A row that speaks against a leg's known one: of a push (rule 5) or of a read (rule 6).
+
+    `at` is when the push arrived or the read was sent; `received` when either arrived. `pushed` is the latest
+    row pushed out of order, which a read can confirm (rule 7).
+    """
+
+    by_read: bool
+    at: Moment
+    received: Moment
+    pushed: LegPosition | None = None
+
+
+class LegState(msgspec.Struct, frozen=True):
+    """A leg's known row and the span in which it is known to be true.
+
+    `learnt` is the earliest moment at which it can have been true (arrival of the push, sending of the read),
+    `arrived` when the push or the read's answer came. `grounded` is the latest moment from which an unbroken
+    stream pushes every change of the leg. `pushed` is the newest row merged from the stream, `pushed_at` its
+    arrival. `rule` answered the latest row.
     """
 
     row: LegPosition
@@ -34,14 +109,20 @@ class LegState(msgspec.Struct, frozen=True):
     until: Moment
     verified_by: VerifiedBy
     learnt: Moment
+    arrived: Moment
     grounded: Moment
     pushed: LegPosition | None = None
+    pushed_at: Moment | None = None
+    dispute: Dispute | None = None
+    rule: Rule = Rule.FIRST
 
 
 class SymbolState(msgspec.Struct, frozen=True):
     """All that is known of a symbol's position. `leverage` and mark price are None until they are known.
 
-    `read`: a REST read has shown all of its legs; pushes alone may have told it by half.
+    `read`: a REST read has shown all of its legs; pushes alone may have shown half of it. `not_shown_at` is
+    when the latest read was sent that should have shown the symbol and did not (rule 8), None after one that
+    did.
     """
 
     symbol: str
@@ -50,31 +131,42 @@ class SymbolState(msgspec.Struct, frozen=True):
     mark_price: Decimal | None = None
     mark_ts_ms: int = 0
     read: bool = False
+    not_shown_at: Moment | None = None
 
     def leg(self, leg: Leg) -> LegState | None:
         """What is known of one leg; None where nothing is."""
         return next((known for known in self.legs if known.row.leg is leg), None)
 
+    @property
+    def disputed_at(self) -> Moment | None:
+        """When the latest dispute of the symbol arose; None without one (rule 12)."""
+        at = self.not_shown_at
+        for known in self.legs:
+            dispute = known.dispute
+            if dispute is not None and (at is None or dispute.at > at):
+                at = dispute.at
+        return at
+
     def grounded_since(self, since: Moment) -> bool:
-        """Whether a stream that missed nothing since then has told, or built on, each leg's whole truth."""
+        """Whether an unbroken stream since then has pushed, or built on, every leg."""
         grounded = self.grounded
         return grounded is not None and grounded >= since
 
     @property
     def grounded(self) -> Moment | None:
-        """The latest moment since which a stream that missed nothing has told each leg's whole truth."""
+        """The latest moment from which an unbroken stream pushes every change of every leg."""
         return min((known.grounded for known in self.legs), default=None)
 
 
 class StreamProof(msgspec.Struct, frozen=True):
-    """The stream has missed nothing since `since`, and all it had to tell until `as_of` has been applied."""
+    """The stream has missed nothing since `since`; all that it had to push until `as_of` has been applied."""
 
     since: Moment
     as_of: Moment
 
 
 class Disagreement(msgspec.Struct, frozen=True):
-    """A read showed of a leg what a trusted stream had not told. Explained if the stream tells it yet."""
+    """A read showed an amount of a leg that a trusted stream had not pushed (rule 15)."""
 
     symbol: str
     held: LegPosition
@@ -90,29 +182,51 @@ def apply_push(
     *,
     stream_since: Moment | None = None,
     exchange_ahead_ms: int | None = 0,
+    not_after_ms: int | None = None,
 ) -> SymbolState:
-    """Merge one entry of `ACCOUNT_UPDATE`; a row older than the known one changes nothing.
+    """Merge one entry of `ACCOUNT_UPDATE` by the rules for pushes.
 
     Account updates come in the order in which they happened: so one that comes over a stream that missed
-    nothing since `stream_since` says of the other legs that they did not change before it. (Apply all
-    that came together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead, at
-    least; None where nothing is known of it.
+    nothing since `stream_since` shows that the other legs did not change before it. (Apply all that came
+    together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead, at least; None
+    where nothing is known of it. `not_after_ms` is that clock's upper bound at `received`, if known.
     """
     known = state.leg(row.leg)
+    rule = _push_rule(state, known, row, received, not_after_ms)
+    if rule is Rule.FLAT_BOTH:
+        return state
+    if known is None and rule is Rule.OUT_OF_ORDER:
+        return msgspec.structs.replace(state, not_shown_at=received)
+    if known is not None and rule is Rule.RACE:
+        return _with_legs(state, (msgspec.structs.replace(known, rule=rule), *_others(state, row.leg)))
+    if known is not None and rule is Rule.OUT_OF_ORDER:
+        dispute = Dispute(False, received, received, row)
+        if known.dispute is not None and known.dispute.by_read:
+            dispute = msgspec.structs.replace(known.dispute, pushed=row)
+        disputed = msgspec.structs.replace(known, dispute=dispute, rule=rule)
+        return _with_legs(state, (disputed, *_others(state, row.leg)))
     if known is not None and row.update_time_ms < known.row.update_time_ms:
         return state
     since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
-    told = LegState(row, since, since, VerifiedBy.STREAM, received, received, pushed=row)
-    if known is not None and _same(known.row, row):
-        kept = msgspec.structs.replace(known, learnt=received, grounded=received, pushed=row)
-        told = _true_until(kept, since, VerifiedBy.STREAM)
-    others = (other for other in state.legs if other.row.leg is not row.leg)
+    pushed = LegState(
+        row, since, since, VerifiedBy.STREAM, received, received, received,
+        pushed=row, pushed_at=received, rule=rule,
+    )  # fmt: skip
+    if known is not None and rule is Rule.SAME:
+        kept = msgspec.structs.replace(
+            known, row=_priced(known.row, row), learnt=received, arrived=received, grounded=received,
+            pushed=row, pushed_at=received, rule=rule,
+        )  # fmt: skip
+        pushed = _true_until(kept, since, VerifiedBy.STREAM)
+    elif known is not None and known.dispute is not None and not known.dispute.by_read:
+        pushed = msgspec.structs.replace(pushed, dispute=known.dispute)
+    others = _others(state, row.leg)
     if stream_since is not None:
-        others = (
+        others = tuple(
             _true_until(other, since, VerifiedBy.STREAM) if other.grounded >= stream_since else other
             for other in others
         )
-    return _with_legs(state, (told, *others))
+    return _with_legs(state, (pushed, *others))
 
 
 def apply_rest(
@@ -126,41 +240,79 @@ def apply_rest(
     verified_by: VerifiedBy = VerifiedBy.REST,
     stream_since: Moment | None = None,
     exchange_ahead_ms: int | None = 0,
+    not_after_ms: int | None = None,
 ) -> tuple[SymbolState, tuple[Disagreement, ...]]:
-    """Merge a read of the symbol: `rows` are all of its legs; others are gone (the account's mode changed).
+    """Merge a read of the symbol by the rules for reads.
 
-    A row older than the known one never replaces it, and proves nothing, unless it shows the same amount and
-    was asked for after that was learnt (rows and events may be dated differently). At equal times and
-    different amounts the read wins only if it was sent after the known row was learnt. Accepted rows were
-    true when the read was sent, unless they may have changed between sending and answer: those were true when
-    the exchange answered, which nobody here knows, so that they claim nothing until something confirms them.
-    With `stream_since`, the beginning of a trusted stream's tale, an amount that it has not told is a
-    disagreement.
+    `rows` are all of its legs; others are gone (the account's mode changed). With `stream_since`, the
+    beginning of a trusted stream's session, an amount that it has not pushed is a disagreement.
+    `exchange_ahead_ms` and `not_after_ms`: as for `apply_push`.
     """
     legs: list[LegState] = []
     disagreements: list[Disagreement] = []
-    for row in rows:
-        known = state.leg(row.leg)
-        since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
-        read = LegState(row, since, sent, verified_by, sent, sent)
+    for shown in rows:
+        known = state.leg(shown.leg)
+        row = shown
+        if not_after_ms is not None and row.update_time_ms > not_after_ms:
+            orders_nothing = 0 if known is None else known.row.update_time_ms
+            row = msgspec.structs.replace(row, update_time_ms=orders_nothing)
+        dated = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
         if known is None:
-            legs.append(read)
-        elif _same(known.row, row) or _confirms(row, sent, known):
-            grounded = msgspec.structs.replace(known, grounded=max(known.grounded, sent))
-            legs.append(_true_until(grounded, sent, verified_by))
-        elif _wins(row, sent, known):
-            legs.append(msgspec.structs.replace(read, pushed=known.pushed))
-            untold = stream_since is not None and known.grounded >= stream_since
-            if untold and row.amount != known.row.amount:
-                disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
+            legs.append(LegState(row, dated, sent, verified_by, sent, received, sent))
+            continue
+        rule = _read_rule(known, row, sent)
+        if rule is Rule.SAME:
+            legs.append(_confirmed(known, row, sent, verified_by))
+            continue
+        if rule is Rule.RACE:
+            legs.append(msgspec.structs.replace(known, rule=rule))
+            continue
+        if rule is Rule.DISCREPANCY:
+            pushed = None if known.dispute is None else known.dispute.pushed
+            dispute = Dispute(True, sent, received, pushed)
+            if known.dispute is not None and known.dispute.by_read:
+                # The second witness has to be later than the first one, not than the latest.
+                dispute = known.dispute
+            legs.append(msgspec.structs.replace(known, dispute=dispute, rule=rule))
         else:
-            legs.append(known)
-    merged = msgspec.structs.replace(_with_legs(state, legs), read=True)
+            since = _since(row, known, dated)
+            if rule is Rule.SECOND_WITNESS and known.dispute is not None:
+                # The known row's own claims were wrong: they set no bound.
+                since = max(dated, known.dispute.received) if known.dispute.by_read else dated
+            standing = known.dispute is not None and sent <= known.dispute.at
+            legs.append(
+                LegState(
+                    row, since, sent, verified_by, sent, received, sent, pushed=known.pushed,
+                    pushed_at=known.pushed_at, dispute=known.dispute if standing else None, rule=rule,
+                )
+            )  # fmt: skip
+        untold = stream_since is not None and known.grounded >= stream_since
+        pushed_itself = (
+            known.dispute is not None
+            and known.dispute.pushed is not None
+            and _same(known.dispute.pushed, row)
+        )
+        if untold and not pushed_itself and row.amount != known.row.amount:
+            disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
+    shown_again = state.not_shown_at is None or sent > state.not_shown_at
+    merged = msgspec.structs.replace(
+        _with_legs(state, legs), read=True, not_shown_at=None if shown_again else state.not_shown_at
+    )
     if mark_price is not None:
         merged = apply_mark(merged, mark_price, sent.wall_ms)
     if leverage is not None:
         merged = msgspec.structs.replace(merged, leverage=leverage)
     return merged, tuple(disagreements)
+
+
+def not_shown(state: SymbolState, sent: Moment) -> SymbolState:
+    """Merge a read, sent then, that should have shown the symbol and did not, or not readably (rule 8)."""
+    if state.not_shown_at is not None and state.not_shown_at >= sent:
+        return state
+    if any(known.learnt > sent for known in state.legs):
+        # Learnt after the read was sent: the symbol may be new on the exchange.
+        return state
+    return msgspec.structs.replace(state, not_shown_at=sent)
 
 
 def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
@@ -171,22 +323,25 @@ def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
 
 
 def explained(state: SymbolState, disagreement: Disagreement) -> bool:
-    """Whether the stream has told by now what a read had shown before it: the event was in flight."""
+    """Compare with the pushes since: True where the event was in flight when a read showed it (rule 15)."""
     known = state.leg(disagreement.read.leg)
-    if known is None or known.pushed is None:
+    if known is None or known.pushed is None or known.pushed_at is None:
         return False
-    newer = known.pushed.update_time_ms > disagreement.read.update_time_ms
-    return newer or _same(known.pushed, disagreement.read)
+    if known.pushed_at < disagreement.sent:
+        return False
+    read, pushed = disagreement.read, known.pushed
+    newest_ms = max(read.update_time_ms, disagreement.held.update_time_ms)
+    return pushed.update_time_ms > newest_ms or _same(pushed, read)
 
 
 def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | None:
     """The symbol's position and the latest moment at which all of its legs are known to have been that.
 
-    None while a part of it was never read, or while no such moment is known. A proof freshens the legs
-    that were read or told within the stretch that it covers.
+    None while a part of it was never read, while no such moment is known (rule 11), or while it is disputed
+    (rule 12). A proof freshens the legs that were shown within the stretch that it covers (rule 14).
     """
     legs = state.legs
-    if not state.read or {each.row.leg for each in legs} not in _WHOLE:
+    if not state.read or {each.row.leg for each in legs} not in _WHOLE or state.disputed_at is not None:
         return None
     if proof is not None:
         legs = tuple(
@@ -207,6 +362,66 @@ def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | Non
     )
 
 
+def _push_rule(
+    state: SymbolState,
+    known: LegState | None,
+    row: LegPosition,
+    received: Moment,
+    not_after_ms: int | None,
+) -> Rule:
+    if row.leg is Leg.BOTH and not row.amount and any(each.row.leg is not Leg.BOTH for each in state.legs):
+        return Rule.FLAT_BOTH
+    if not_after_ms is not None and row.update_time_ms > not_after_ms:
+        return Rule.OUT_OF_ORDER
+    if known is None:
+        return Rule.FIRST
+    if row.update_time_ms >= known.row.update_time_ms:
+        return Rule.SAME if _same(known.row, row) else Rule.NEWER
+    if row.amount == known.row.amount:
+        return Rule.SAME
+    in_order = known.pushed is None or row.update_time_ms > known.pushed.update_time_ms
+    raced = in_order and not _well_after(received, known.arrived)
+    return Rule.RACE if raced else Rule.OUT_OF_ORDER
+
+
+def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:
+    if row.update_time_ms > known.row.update_time_ms:
+        return Rule.NEWER
+    same_date, asked_after = row.update_time_ms == known.row.update_time_ms, sent > known.learnt
+    if row.amount == known.row.amount:
+        return Rule.SAME if same_date or asked_after else Rule.RACE
+    if same_date:
+        return Rule.NEWER if asked_after else Rule.RACE
+    if not _well_after(sent, known.arrived):
+        return Rule.RACE
+    dispute = known.dispute
+    if dispute is None:
+        return Rule.DISCREPANCY
+    if dispute.pushed is not None and _same(dispute.pushed, row):
+        return Rule.SECOND_WITNESS
+    seconded = dispute.by_read and _well_after(sent, dispute.at)
+    return Rule.SECOND_WITNESS if seconded else Rule.DISCREPANCY
+
+
+def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: VerifiedBy) -> LegState:
+    dispute = known.dispute
+    if dispute is not None and sent > dispute.at:
+        dispute = None
+    kept = msgspec.structs.replace(
+        known,
+        row=_priced(known.row, row),
+        grounded=max(known.grounded, sent),
+        dispute=dispute,
+        rule=Rule.SAME,
+    )
+    return _true_until(kept, sent, verified_by)
+
+
+def _well_after(later: Moment, earlier: Moment) -> bool:
+    """Whether `later` is after `earlier` by more than an event can be in flight, by the monotonic clock."""
+    return later.monotonic_sec - earlier.monotonic_sec > EVENT_IN_FLIGHT_SEC
+
+
 def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | None) -> Moment:
     """When an exchange time was, at the latest, on this host's clocks: never after its message came."""
     if exchange_ahead_ms is None:
@@ -223,21 +438,21 @@ def _same(known: LegPosition, row: LegPosition) -> bool:
     return known.update_time_ms == row.update_time_ms and known.amount == row.amount
 
 
-def _confirms(row: LegPosition, sent: Moment, known: LegState) -> bool:
-    older = row.update_time_ms < known.row.update_time_ms
-    return older and row.amount == known.row.amount and sent > known.learnt
-
-
-def _wins(row: LegPosition, sent: Moment, known: LegState) -> bool:
-    if row.update_time_ms != known.row.update_time_ms:
-        return row.update_time_ms > known.row.update_time_ms
-    return sent > known.learnt
+def _priced(known: LegPosition, row: LegPosition) -> LegPosition:
+    """The known row, with the entry price of the same one where it had none."""
+    if known.entry_price is not None or row.entry_price is None:
+        return known
+    return msgspec.structs.replace(known, entry_price=row.entry_price)
 
 
 def _true_until(known: LegState, moment: Moment, verified_by: VerifiedBy) -> LegState:
     if moment <= known.until:
         return known
     return msgspec.structs.replace(known, until=moment, verified_by=verified_by)
+
+
+def _others(state: SymbolState, leg: Leg) -> tuple[LegState, ...]:
+    return tuple(other for other in state.legs if other.row.leg is not leg)
 
 
 def _with_legs(state: SymbolState, legs: Iterable[LegState]) -> SymbolState:

@@ -20,11 +20,13 @@ class BookEntry(msgspec.Struct, frozen=True):
     """A snapshot, and since when an unbroken stream would have told every change of it.
 
     `grounded` is None, or the latest moment at which a REST read or a push gave the whole truth; a proof of
-    a stream that has missed nothing since before that freshens the entry.
+    a stream that has missed nothing since before that freshens the entry. `disputed`: the exchange has shown
+    something else since, which no later read has settled; the snapshot is not believed.
     """
 
     snapshot: Snapshot
     grounded: Moment | None
+    disputed: bool = False
 
 
 class SnapshotBook:
@@ -115,8 +117,15 @@ class SnapshotBook:
                 verified_at, verified_by = as_of, _STREAM
         return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
 
+    def is_disputed(self, symbol: str) -> bool:
+        """Say if the exchange has shown something else than the symbol's snapshot, and no read settled it."""
+        entry = self._entries.get(symbol)
+        return entry is not None and entry.disputed
+
     def believed(self, snapshot: Snapshot) -> bool:
-        """Whether nothing since its verification has made silence mean nothing."""
+        """Say if it may be relied on: verified since trust was last lost, and of a symbol without dispute."""
+        if self.is_disputed(snapshot.symbol):
+            return False
         return self.trust_lost_at is None or snapshot.verified_at > self.trust_lost_at
 
     async def changed(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
+import msgspec
+
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.symbol_rules import SymbolRules
@@ -88,11 +90,16 @@ def shard_key(message: ShardMessage) -> object:
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
     """Positions are ordered by the exchange's time, the rest by arrival.
 
+    A position that arrives later and is dated earlier, with another amount, is kept beside the other one.
     Mark prices add up, since a round of them may come in several frames, each with symbols of its own.
     """
     if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
-        older = arriving.position.update_time_ms < waiting.position.update_time_ms
-        return waiting if older else arriving
+        before, after = waiting.position, arriving.position
+        if after.update_time_ms >= before.update_time_ms:
+            return msgspec.structs.replace(arriving, out_of_order=waiting.out_of_order)
+        if after.amount == before.amount:
+            return waiting
+        return msgspec.structs.replace(waiting, out_of_order=arriving)
     if isinstance(waiting, MarkPrices) and isinstance(arriving, MarkPrices):
         return MarkPrices({**waiting.by_symbol, **arriving.by_symbol})
     return arriving

@@ -14,11 +14,16 @@ from brain.position import Leg, LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):
-    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`)."""
+    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`).
+
+    `out_of_order` is one of another amount and an earlier date that arrived behind it, before either was
+    taken in: the dates contradict the order of arrival.
+    """
 
     symbol: str
     position: LegPosition
     received: Moment
+    out_of_order: PositionObserved | None = None
 
 
 class FillObserved(msgspec.Struct, frozen=True):

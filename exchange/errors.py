@@ -31,6 +31,10 @@ class ExchangeRejected(ExchangeError):  # noqa: N818 - reads as what happened
         self.message = message
 
 
+class UnreadablePosition(ExchangeError):  # noqa: N818 - reads as what happened
+    """The exchange's row of a symbol cannot be read; the other rows of the answer can."""
+
+
 class ClockSkewed(ExchangeRejected):
     """-1021: the timestamp lies outside the exchange's receive window, even after resynchronising."""
 

@@ -49,7 +49,7 @@ class SnapshotMaking:
         self.positions = PositionReads(
             exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clock, log=log
         )
-        self._lead = ExchangeLead(exchange.exchange_ms_at_least)
+        self._lead = ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings))
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec)

@@ -194,7 +194,7 @@ class FetcherRig:
         known = ShardPositions(
             shard,
             is_mine,
-            lead=ExchangeLead(self.exchange.exchange_ms_at_least),
+            lead=ExchangeLead(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
             audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,

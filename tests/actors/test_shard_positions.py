@@ -41,6 +41,11 @@ class Shard:
     def prove(self, as_of_ms: int) -> None:
         self.known.take_in([StreamProven(1, self.at(as_of_ms))])
 
+    def cause(self, symbol: str | None = None) -> Moment | None:
+        """What makes a read wanted soon: the sending of an earlier one, or the arrival of a push."""
+        repeat = self.known.undated_reads.to_repeat(symbol)
+        return None if repeat is None else repeat.cause
+
     def claim(self, symbol: str) -> tuple[str, int]:
         """The amount, and the milliseconds after the beginning at which it was so."""
         snapshot = self.rig.snapshot(symbol)
@@ -96,7 +101,7 @@ async def test_no_read_is_asked_for_again_and_again_because_of_a_symbol_that_rea
     assert shard.known.undated_reads.to_repeat() is None
     shard.set("ETHUSDT", "2", 40)
     shard.read("ETHUSDT", sent_ms=20, received_ms=60)
-    assert shard.known.undated_reads.to_repeat() == shard.known.undated_reads.since("ETHUSDT") == shard.at(20)
+    assert shard.cause() == shard.known.undated_reads.since("ETHUSDT") == shard.at(20)
 
 
 async def test_a_position_that_could_be_dated_in_between_is_read_in_haste_once_more(
@@ -106,7 +111,7 @@ async def test_a_position_that_could_be_dated_in_between_is_read_in_haste_once_m
     for sent_ms in (100, 600):
         shard.set("BTCUSDT", str(sent_ms), sent_ms + 20)
         shard.read("BTCUSDT", sent_ms=sent_ms, received_ms=sent_ms + 50)
-        assert shard.known.undated_reads.to_repeat("BTCUSDT") == shard.at(sent_ms)
+        assert shard.cause("BTCUSDT") == shard.at(sent_ms)
         shard.read("BTCUSDT", sent_ms=sent_ms + 250, received_ms=sent_ms + 300)
         assert shard.known.undated_reads.to_repeat() is None
         assert shard.known.undated_reads.symbols() == []

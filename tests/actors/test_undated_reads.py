@@ -33,9 +33,35 @@ def withheld(*reads: tuple[str, float]) -> UndatedReads:
     return undated
 
 
+def cause(undated: UndatedReads, symbol: str | None = None) -> Moment | None:
+    """The sending of the read to repeat."""
+    repeat = undated.to_repeat(symbol)
+    return None if repeat is None else repeat.cause
+
+
+def test_each_dispute_wants_one_read_sent_more_than_a_second_after_it() -> None:
+    undated = UndatedReads()
+    undated.disputed("BTCUSDT", at(10))
+    repeat = undated.to_repeat("BTCUSDT")
+    assert repeat is not None and repeat.due_sec == repeat.sent_after.monotonic_sec > 11
+    undated.read("BTCUSDT", at(11))
+    assert undated.to_repeat() == repeat, "sent too early to settle it"
+    undated.read("BTCUSDT", at(11.01))
+    assert undated.to_repeat() is None
+    undated.disputed("BTCUSDT", at(10))
+    assert undated.to_repeat() is None, "the same dispute again"
+    undated.disputed("BTCUSDT", at(12))
+    assert cause(undated) == at(12)
+    undated.published("BTCUSDT")
+    assert undated.to_repeat() is None
+
+
 def test_the_first_read_that_is_kept_back_wants_to_be_repeated_and_the_second_one_does_not() -> None:
     undated = withheld(("BTCUSDT", 10))
-    assert undated.since("BTCUSDT") == undated.to_repeat("BTCUSDT") == undated.to_repeat() == at(10)
+    assert undated.since("BTCUSDT") == cause(undated, "BTCUSDT") == cause(undated) == at(10)
+    undated.read("BTCUSDT", at(10.24))
+    assert cause(undated) == at(10)
+    undated.read("BTCUSDT", at(11))
     undated.withheld("BTCUSDT", at(11))
     assert undated.since("BTCUSDT") == at(11)
     assert undated.to_repeat("BTCUSDT") is undated.to_repeat() is None
@@ -49,7 +75,7 @@ def test_a_published_symbol_is_forgotten_and_the_next_read_that_is_kept_back_is_
     assert undated.since("BTCUSDT") is None
     assert undated.symbols() == ["ETHUSDT"]
     undated.withheld("BTCUSDT", at(12))
-    assert undated.to_repeat("BTCUSDT") == at(12)
+    assert cause(undated, "BTCUSDT") == at(12)
     undated.published("BTCUSDT")
     undated.published("ETHUSDT")
     assert undated.to_repeat() is None
@@ -57,15 +83,15 @@ def test_a_published_symbol_is_forgotten_and_the_next_read_that_is_kept_back_is_
 
 def test_of_all_symbols_the_oldest_read_is_the_one_to_repeat() -> None:
     undated = withheld(("ETHUSDT", 11), ("BTCUSDT", 10), ("SOLUSDT", 12))
-    assert undated.to_repeat() == at(10)
-    assert undated.to_repeat("SOLUSDT") == at(12)
+    assert cause(undated) == at(10)
+    assert cause(undated, "SOLUSDT") == at(12)
     assert undated.to_repeat("XRPUSDT") is None
 
 
 def test_a_read_of_everything_ends_the_haste_for_what_the_exchange_no_longer_shows() -> None:
     undated = withheld(("BTCUSDT", 10), ("ETHUSDT", 11))
     undated.repeated(at(11))
-    assert undated.to_repeat() == at(11), "that read itself wants to be repeated"
+    assert cause(undated) == at(11), "that read itself wants to be repeated"
     undated.repeated(at(12))
     assert undated.to_repeat() is None
     assert undated.symbols() == ["BTCUSDT", "ETHUSDT"], "still nobody can be told when it was so"

@@ -51,12 +51,32 @@ def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
         (row("2", 1500), 1001),
         (row("1", 1500), 900),
         (row("1", 100), 900),
-        (row("2", 50), 900),
     ],
-    ids=["untrusted", "not yet grounded", "same amount", "same row", "older row"],
+    ids=["untrusted", "not yet grounded", "same amount", "same row"],
 )
 def test_what_a_stream_need_not_have_told_is_none(told: LegPosition, since: int | None) -> None:
     assert read(HELD, told, since=since)[1] == ()
+
+
+def test_an_older_date_makes_another_amount_no_less_a_disagreement() -> None:
+    (found,) = read(HELD, row("2", 50), since=900, sent=2301)[1]
+    assert found == Disagreement("BTCUSDT", row("1", 100), row("2", 50), at(2301), at(2601))
+    assert read(HELD, row("2", 50), since=900, sent=2300)[1] == ()
+
+
+def test_only_a_push_that_came_after_the_read_was_sent_explains_it() -> None:
+    pushed = apply_push(HELD, row("3", 1500), at(1540))
+    state, (found,) = read(pushed, row("0", 0), since=900, sent=2600)
+    assert not explained(state, found)
+    assert not explained(apply_push(state, row("3", 1500), at(2700)), found)
+    assert explained(apply_push(state, row("0", 2650), at(2700)), found)
+
+
+def test_what_a_push_out_of_order_showed_is_no_disagreement_of_the_stream() -> None:
+    pushed = apply_push(HELD, row("3", 1500), at(1540))
+    disputed = apply_push(pushed, row("2", 1400), at(4000))
+    state, found = read(disputed, row("2", 1400), since=900, sent=4100)
+    assert found == () and [str(known.row.amount) for known in state.legs] == ["2"]
 
 
 def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:

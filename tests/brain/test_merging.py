@@ -12,6 +12,7 @@ from brain.merging import (
     apply_mark,
     apply_push,
     apply_rest,
+    not_shown,
     to_snapshot,
 )
 from brain.moment import Moment
@@ -111,10 +112,43 @@ def test_a_late_rest_answer_never_overwrites_a_newer_push() -> None:
     assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
 
 
-def test_an_older_row_does_not_win_by_being_asked_for_later() -> None:
+def test_an_older_row_asked_for_while_the_newer_one_may_be_in_flight_changes_nothing() -> None:
     pushed = apply_push(HELD, row("2", 1500), at(1540))
-    state = read(pushed, row("1", 100), sent=5000, received=5300)
+    state = read(pushed, row("1", 100), sent=2540, received=5300)
     assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_claimed() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    state = read(pushed, row("1", 100), sent=2541, received=2800)
+    assert amounts(state) == ["2"] and claim(state) is None
+    assert claim(state, StreamProof(at(900), at(9000))) is None
+
+
+@pytest.mark.parametrize("date_ms", [0, 100, 1499])
+def test_a_second_read_of_another_amount_is_believed_whatever_its_date(date_ms: int) -> None:
+    """The account was wiped, or the exchange's clock set back."""
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    once = read(pushed, row("0", date_ms), sent=3000, received=3300)
+    assert claim(read(once, row("0", date_ms), sent=4000, received=4300)) is None
+    twice = read(once, row("0", date_ms), sent=4001, received=4300)
+    assert amounts(twice) == ["0"] and claim(twice) == (at(4001), VerifiedBy.REST)
+    pushed_later = apply_push(twice, row("5", date_ms + 1), at(5000))
+    assert amounts(pushed_later) == ["5"]
+
+
+def test_two_reads_apart_that_come_after_a_third_one_settle_nothing_before_it() -> None:
+    """A slow answer that was asked for before the dispute arose does not end it."""
+    once = read(HELD, row("0", 0), sent=3000, received=3300)
+    assert claim(read(once, row("1", 100), sent=2900, received=4300)) is None
+    assert claim(read(once, row("7", 2950), sent=2940, received=4300)) is None
+    assert claim(read(once, row("1", 100), sent=3001, received=4300)) == (at(3001), VerifiedBy.REST)
+
+
+def test_a_newer_push_ends_what_a_read_disputed() -> None:
+    once = read(HELD, row("0", 0), sent=3000, received=3300)
+    state = apply_push(once, row("0", 3100), at(3350))
+    assert amounts(state) == ["0"] and claim(state) == (at(3100), VerifiedBy.STREAM)
 
 
 def test_the_same_amount_under_an_older_date_confirms_when_it_was_asked_for_later() -> None:
@@ -123,9 +157,80 @@ def test_the_same_amount_under_an_older_date_confirms_when_it_was_asked_for_late
     assert claim(read(pushed, row("2", 1499), sent=1530, received=5300)) == (at(1500), VerifiedBy.STREAM)
 
 
-def test_an_older_push_changes_nothing() -> None:
+def test_a_repeated_older_push_of_the_known_amount_changes_nothing() -> None:
     state = apply_push(HELD, row("2", 1500), at(1540))
-    assert apply_push(state, row("3", 1400), at(1600)) == state
+    assert apply_push(state, row("2", 1400), at(1600)) == state
+
+
+def test_an_older_push_behind_a_read_that_was_faster_changes_nothing() -> None:
+    state = read(HELD, row("3", 1500), sent=1510, received=1530)
+    raced = apply_push(state, row("2", 1450), at(2530))
+    assert amounts(raced) == ["3"] and claim(raced) == claim(state)
+
+
+def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    disputed = apply_push(state, row("3", 1400), at(1600))
+    assert amounts(disputed) == ["2"] and claim(disputed, StreamProof(at(900), at(9000))) is None
+    assert claim(read(disputed, row("2", 1500), sent=1600, received=1900)) is None
+    assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
+
+
+def test_a_read_that_shows_what_a_push_out_of_order_showed_is_believed_at_once() -> None:
+    """The exchange's clock was set back: event and read agree against the known row."""
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    disputed = apply_push(state, row("3", 1400), at(4000))
+    assert claim(read(disputed, row("3", 1399), sent=4001, received=4300)) is None
+    believed = read(disputed, row("3", 1400), sent=4001, received=4300)
+    assert amounts(believed) == ["3"] and claim(believed) == (at(4001), VerifiedBy.REST)
+
+
+@pytest.mark.parametrize("ahead_ms", [1, 5_000, 3_600_000, 1_700_000_000_000_000])
+def test_a_push_dated_ahead_of_the_exchanges_clock_is_not_merged(ahead_ms: int) -> None:
+    disputed = apply_push(HELD, row("0", 2000 + ahead_ms), at(1950), not_after_ms=2000)
+    assert amounts(disputed) == ["1"] and claim(disputed) is None
+    merged = apply_push(disputed, row("0", 2010), at(2020), not_after_ms=2070)
+    assert amounts(merged) == ["0"] and claim(merged) is None
+    assert claim(read(merged, row("0", 2010), sent=2021, received=2300)) == (at(2021), VerifiedBy.REST)
+
+
+def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
+    def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
+        return apply_rest(
+            state,
+            [row(amount, 9_999_999)],
+            leverage=None,
+            mark_price=None,
+            sent=at(sent),
+            received=at(sent + 300),
+            not_after_ms=sent + 400,
+        )[0]
+
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert amounts(dated_ahead(pushed, "3", 1540)) == ["2"]
+    state = dated_ahead(pushed, "3", 1541)
+    assert amounts(state) == ["3"] and claim(state) == (at(1541), VerifiedBy.REST)
+    assert amounts(apply_push(state, row("4", 1600), at(1900))) == ["4"]
+    assert claim(dated_ahead(EMPTY, "3", 1541)) == (at(1541), VerifiedBy.REST)
+
+
+def test_a_flat_both_row_of_a_symbol_with_legs_changes_nothing() -> None:
+    assert apply_push(HEDGED, row("0", 1500), at(1540)) == HEDGED
+    assert claim(apply_push(HEDGED, row("1", 1500), at(1540))) is None
+
+
+def test_a_symbol_that_a_read_does_not_show_claims_nothing_until_one_does() -> None:
+    gone = not_shown(HELD, at(2000))
+    assert claim(gone, StreamProof(at(900), at(9000))) is None
+    assert claim(read(gone, row("1", 100), sent=1999, received=2500)) is None
+    assert claim(read(gone, row("1", 100), sent=2001, received=2500)) == (at(2001), VerifiedBy.REST)
+    assert not_shown(HELD, at(999)) == HELD
+
+
+def test_an_entry_price_that_becomes_readable_is_taken_into_the_known_row() -> None:
+    unpriced = LegPosition(Leg.BOTH, Decimal(1), None, 100)
+    state = read(read(EMPTY, unpriced, sent=1000, received=1300), row("1", 100), sent=2000, received=2300)
+    assert [known.row.entry_price for known in state.legs] == [Decimal(100)]
 
 
 def test_the_same_row_by_both_ways_keeps_the_later_proof() -> None:
@@ -240,8 +345,16 @@ def test_a_leg_that_changed_while_it_was_read_makes_the_whole_position_undated()
 
 def test_a_leg_whose_row_was_rejected_keeps_its_own_verification() -> None:
     pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(900))
-    state = read(pushed, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=4000, received=4300)
+    state = read(pushed, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=2000, received=4300)
     assert claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_a_dispute_of_one_leg_is_not_ended_by_news_of_the_other() -> None:
+    both = read(HEDGED, row("0", 0, Leg.LONG), row("0", 0, Leg.SHORT), sent=4000, received=4300)
+    half = apply_push(both, row("0", 4100, Leg.LONG), at(4350))
+    assert claim(half) is None
+    whole = read(half, row("0", 4100, Leg.LONG), row("0", 0, Leg.SHORT), sent=5500, received=5800)
+    assert amounts(whole) == ["0", "0"] and claim(whole) == (at(5500), VerifiedBy.REST)
 
 
 def test_mark_prices_go_by_their_own_time() -> None:
