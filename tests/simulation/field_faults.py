@@ -232,6 +232,9 @@ class FieldFaults:
         decoration = fault.size < 0.4
         changes = _of(_ODD_DECORATIONS if decoration else _ODD_POSITIONS, fault)
         world.venue.odd_rows[symbol] = changes
+        # While the stream stands, it alone is believed for a minute: so that a read is needed.
+        for connection in world.streams.connections():
+            connection.hang_up()
         await trio.sleep(fault.for_sec)
         # What only decorates a position is unknown, and costs it nothing.
         await self._liveness.all_is_well(but=() if decoration else (symbol,))
