@@ -168,6 +168,7 @@ class Service:
             book=flows.book,
             stale_threshold_sec=settings.stale_threshold_sec,
             symbol_rules=flows.symbol_rules,
+            never_read=flows.never_read,
             allowlist=flows.allowlist,
             hedge_mode=flows.hedge_mode,
             ledgers_adopted=flows.ledgers_adopted,

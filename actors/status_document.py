@@ -40,7 +40,11 @@ class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost."""
+    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
+
+    `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
+    them by name. Null where all positions are read in one request.
+    """
 
     count: int
     stale: int
@@ -48,6 +52,8 @@ class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
     oldest_age_sec: float | None
     median_age_sec: float | None
     stale_threshold_sec: float
+    never_read: int | None = None
+    never_read_symbols: tuple[str, ...] = ()
 
 
 class AllowlistShown(msgspec.Struct, frozen=True):

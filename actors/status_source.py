@@ -33,6 +33,9 @@ from clock import Clock
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
+#: Names shown of a list that may be long.
+_MOST_NAMES = 20
+
 
 class StatusSource:
     """Made once by the wiring, inside the trio run; what it reads are channels, and the tree when asked."""
@@ -50,6 +53,7 @@ class StatusSource:
         book: SnapshotBook,
         stale_threshold_sec: float,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        never_read: LatestValue[tuple[str, ...]],
         allowlist: LatestValue[Allowlist],
         hedge_mode: LatestValue[bool],
         ledgers_adopted: LatestValue[bool],
@@ -72,6 +76,7 @@ class StatusSource:
         self._book = book
         self._stale_threshold_sec = stale_threshold_sec
         self._symbol_rules = symbol_rules
+        self._never_read = never_read
         self._allowlist = allowlist
         self._hedge_mode = hedge_mode
         self._ledgers_adopted = ledgers_adopted
@@ -155,6 +160,7 @@ class StatusSource:
             known and age_sec <= self._stale_threshold_sec
             for known, age_sec in zip(believed, ages_sec, strict=True)
         )
+        never_read = self._never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
@@ -162,6 +168,8 @@ class StatusSource:
             oldest_age_sec=max(ages_sec, default=None),
             median_age_sec=median(ages_sec) if ages_sec else None,
             stale_threshold_sec=self._stale_threshold_sec,
+            never_read=None if never_read is None else len(never_read),
+            never_read_symbols=(never_read or ())[:_MOST_NAMES],
         )
 
     def _stream_shown(self, now: Moment) -> StreamShown:

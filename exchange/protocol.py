@@ -16,11 +16,17 @@ from brain.symbol_rules import SymbolRules
 
 
 class Priority(IntEnum):
-    """Who may use the last part of the request-weight budget: the higher, the more of it."""
+    """Rank of a request in the request-weight budget: the higher, the more of it may be used.
 
-    PERIODIC = 0
-    ON_DEMAND = 1
-    VITAL = 2
+    PACED: reads symbol by symbol, paced to fit within what PERIODIC may use. RECOVERY: the read of all
+    positions after a start, a lost stream or a new connection, without which no snapshot is believed.
+    """
+
+    PACED = 0
+    PERIODIC = 1
+    ON_DEMAND = 2
+    RECOVERY = 3
+    VITAL = 4
 
 
 class PositionRow(msgspec.Struct, frozen=True):

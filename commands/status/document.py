@@ -43,6 +43,7 @@ class Snapshots(msgspec.Struct, frozen=True):
     oldest_age_sec: float | None = None
     median_age_sec: float | None = None
     stale_threshold_sec: float | None = None
+    never_read: int | None = None
 
 
 class Allowlist(msgspec.Struct, frozen=True):

@@ -134,6 +134,8 @@ def _snapshots(status: Status) -> tuple[str, Text, str]:
     value = Text(f"{seen.count}", "" if seen.count else "red")
     if seen.stale:
         value.append(f", {seen.stale} stale", "bold red")
+    if seen.never_read:
+        value.append(f", {seen.never_read} symbols never read", "yellow")
     if seen.oldest_age_sec is None:
         return "snapshots", value, ""
     value.append(f", oldest {duration(seen.oldest_age_sec)}")

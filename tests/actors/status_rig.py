@@ -81,6 +81,7 @@ class StatusRig:
         self.book = SnapshotBook("snapshots")
         self.events = DropOldest[MetricEvent]("metric_events", 100)
         self.rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
@@ -107,6 +108,7 @@ class StatusRig:
             book=self.book,
             stale_threshold_sec=STALE_SEC,
             symbol_rules=self.rules,
+            never_read=self.never_read,
             allowlist=self.allowlist,
             hedge_mode=self.hedge_mode,
             ledgers_adopted=self.ledgers_adopted,
