@@ -144,7 +144,7 @@ class RestApi:
                 status=failed.status,
                 body=failed.body,
                 weight=weight,
-                headers=headers | failed.headers,
+                headers=failed.headers if failed.by_gateway else headers | failed.headers,
                 padding=failed.padding,
             )
         if status in (418, 429):
