@@ -92,7 +92,8 @@ KINDS_ALONE: dict[str, Alone] = {
     "odd_symbols": Alone(2, 20.0, 30.0, 5.0),
     "odd_marks": Alone(2, 70.0, 90.0, 5.0),
     "ban_without_header": Alone(2, 61.0, 70.0, 140.0),
-    "forbidden": Alone(2, 61.0, 70.0, 140.0),
+    # The service stays away for five minutes: so it strikes as the round begins, and leaves no room beside it.
+    "forbidden": Alone(1, 10.0, 12.0, 300.0),
 }
 _ROUNDS_WITH_ONE_ALONE = 0.7
 _PAUSE_SEC = 7.0
@@ -139,7 +140,8 @@ def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[
     alone = KINDS_ALONE[kind]
     for_sec = rng.uniform(alone.shortest_sec, alone.longest_sec)
     latest_sec = FAULTY_SEC - for_sec - alone.after_sec - 1
-    at_sec = begin_sec + rng.uniform(BEFORE_SEC, max(BEFORE_SEC, latest_sec))
+    span_sec = (BEFORE_SEC, latest_sec) if latest_sec > BEFORE_SEC else (1.0, 4.0)
+    at_sec = begin_sec + rng.uniform(*span_sec)
     over_sec = at_sec + for_sec + alone.after_sec
     kept = [
         fault
