@@ -92,7 +92,7 @@ KINDS_ALONE: dict[str, Alone] = {
     "odd_symbols": Alone(2, 20.0, 30.0, 5.0),
     "odd_marks": Alone(2, 70.0, 90.0, 5.0),
     "ban_without_header": Alone(2, 61.0, 70.0, 140.0),
-    # The service stays away for five minutes: so it strikes as the round begins, and leaves no room beside it.
+    # The service stays away for five minutes: so it strikes as the round begins, and fills it.
     "forbidden": Alone(1, 10.0, 12.0, 300.0),
 }
 _ROUNDS_WITH_ONE_ALONE = 0.7

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.simulation.clocks import true_ms
+from tests.simulation.reads import Reads
 from tests.simulation.streams import WebSocket
 from tests.simulation.verdicts import ViolationError, require
 
@@ -36,6 +37,7 @@ class Requests:
     def __init__(self, world: World, name: str) -> None:
         self._world = world
         self._name = name
+        self.reads = Reads()
         self._refused = False
         self._while_banned: deque[float] = deque()
         self._single_reads = 0
@@ -45,6 +47,7 @@ class Requests:
         """Another incarnation counts its connections anew."""
         self._connections.clear()
         self._single_reads = 0
+        self.reads.clear()
 
     @contextmanager
     def under_way(self, path: str, *, of_one_symbol: bool) -> Iterator[None]:

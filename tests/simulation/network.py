@@ -23,12 +23,16 @@ from exchange.websocket import OpenWebSocket
 from simulator import RestApi, RestRequest
 from simulator.faults import FaultDice
 from simulator.market_answers import mark_price_frames
+from tests.simulation.clocks import true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.reads import Read
 from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
 from tests.simulation.tripwire import Tripwire
 from tests.simulation.venue import Venue
 
 _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
+_OK = 200
+_POSITIONS = "/positionRisk"
 _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
@@ -82,7 +86,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
             return await self._handle(request)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
-        began_sec = trio.current_time()
+        began_sec, sent_ms = trio.current_time(), true_ms()
         path = request.url.path
         fault = self._dice.rest_fault(path)
         before_ms, after_ms = self._dice.rest_latency_ms()
@@ -100,6 +104,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
             ),
             fault,
         )
+        answered_ms = true_ms()
         await trio.sleep(after_ms / 1000)
         await self._reach()
         self._tripwire.cross()
@@ -110,12 +115,15 @@ class RestNetwork(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError("the answer broke off")
         if path == SERVER_TIME.path:
             self._on_server_time(trio.current_time() - began_sec)
+        if fault is None and answer.status == _OK and path.endswith(_POSITIONS):
+            symbol = request.url.params.get("symbol")
+            self._requests.reads.arrived(Read(symbol, sent_ms, answered_ms, true_ms()))
         body = _NOT_JSON if fault == "not_json" else answer.body
         return httpx.Response(answer.status, headers=answer.headers, content=body)
 
 
 def _is_of_one_symbol(request: httpx.Request) -> bool:
-    return request.url.path.endswith("/positionRisk") and b"symbol=" in request.url.query
+    return request.url.path.endswith(_POSITIONS) and b"symbol=" in request.url.query
 
 
 class _Opened:

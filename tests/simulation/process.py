@@ -201,7 +201,7 @@ class Process:
         self._redis = redis
         self._keys = keys
         self._judge = judge
-        self._requests = requests
+        self.requests = requests
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -270,7 +270,7 @@ class Process:
 
     async def _run(self) -> None:
         rng = Random(f"{self._seed}:{self.name}:{self.starts}")
-        self._requests.started()
+        self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
         flows = Flows(settings.shards)
@@ -305,7 +305,7 @@ class Process:
                 self.tripwires["rest"],
                 Random(rng.random()),
                 self._compared,
-                self._requests,
+                self.requests,
             ),
         ) as rest:
             service = supervisor.Service(
@@ -315,7 +315,7 @@ class Process:
                 exchange=rest,
                 orders=rest,
                 connector=PrivateConnector(
-                    self._streams, self.reach, self.tripwires["stream"], self.clock, self._requests.connected
+                    self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),
                 mark_prices=None
                 if self._mark_interval_sec is None

@@ -18,7 +18,7 @@ from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
-from tests.simulation.clocks import SteppedClock, true_ms
+from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.field_watch import Requests
 from tests.simulation.ledgers import Ledgers
@@ -36,6 +36,10 @@ from tests.simulation.verdicts import ViolationError, require
 #: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
 #: flight, the pause before the next attempt.
 _AUDIT_SLACK_SEC = 4.0
+#: Nothing else went wrong since so long before a change, so that no event of before it is still on its way.
+_UNDISTURBED_MS = 12_000
+#: A read that is sent so soon after another one arrived, or a push, may be older than that.
+_APART_MS = 1_100
 #: A stall is noticed within its limit and a look.
 _NOTICED_SEC = 2.0
 
@@ -87,6 +91,7 @@ class World:
             self.keys,
             self._clock_of,
             lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
+            self._shown_ms,
             self.audit_ms,
         )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
@@ -153,6 +158,13 @@ class World:
         reading = trio.current_time() > self.no_reads_until_sec
         bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
         return round((bound_sec + _AUDIT_SLACK_SEC) * 1000)
+
+    def _shown_ms(self, writer: str, symbol: str, changed_ms: int) -> int | None:
+        """When a read showed the writer that its row of before `changed_ms` is wrong; None: not known to."""
+        quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
+        if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
+            return None
+        return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS)
 
     async def without_reads(self, for_sec: float) -> None:
         """Wait for so long: meanwhile reads may fail, so that a change without an event may go unnoticed for
