@@ -91,7 +91,8 @@ KINDS_ALONE: dict[str, Alone] = {
     "odd_positions": Alone(3, 20.0, 30.0, 5.0),
     "odd_symbols": Alone(2, 20.0, 30.0, 5.0),
     "odd_marks": Alone(2, 70.0, 90.0, 5.0),
-    "ban_without_header": Alone(2, 61.0, 70.0, 140.0),
+    # A second 418 keeps the service away for three minutes.
+    "ban_without_header": Alone(2, 61.0, 70.0, 180.0),
     # The service stays away for five minutes: so it strikes as the round begins, and fills it.
     "forbidden": Alone(1, 10.0, 12.0, 300.0),
 }
