@@ -384,10 +384,10 @@ MUTATIONS = (
         (
             Edit(
                 "exchange/rest.py",
-                "        return SymbolsRead({s: r for s, r in rules.items() if s not in unreadable}, unreadable)",
+                "        self._listed = (*rules,",
                 "        if unreadable:\n"
                 '            raise ExchangeUnavailable("unreadable answer")\n'
-                "        return SymbolsRead({s: r for s, r in rules.items() if s not in unreadable}, unreadable)",
+                "        self._listed = (*rules,",
             ),
         ),
     ),
