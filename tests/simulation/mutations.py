@@ -284,17 +284,6 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "of two rows that wait the one of the later date is kept alone",
-        ("a", "e"),
-        (
-            Edit(
-                "channels/flows.py",
-                "        return msgspec.structs.replace(waiting, out_of_order=arriving)\n",
-                "        return waiting\n",
-            ),
-        ),
-    ),
-    Mutation(
         "the flat row of BOTH is merged beside the legs",
         ("h", "f"),
         (
@@ -322,8 +311,8 @@ MUTATIONS = (
         (
             Edit(
                 "actors/user_stream.py",
-                "lost_at is not None and lost_at > line.since:",
-                "lost_at is not None and lost_at < line.since:",
+                'self._lose("diverged from the exchange")',
+                "pass",
             ),
         ),
     ),

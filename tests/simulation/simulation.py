@@ -138,6 +138,8 @@ class _Run:
                     await liveness.flat_rows_change_nothing()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + SETTLED_SEC)
                     liveness.all_is_settled()
+                    # While nothing happens, only the key's own proof can show that it is dead.
+                    world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
