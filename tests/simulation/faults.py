@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "accept_and_close": (3, 5.0, 60.0),
     "maintenance": (2, 2.0, 20.0),
     "v2_removed": (1, 0.0, 0.0),
-    "exchange_clock": (2, 0.0, 0.0),
+    "exchange_clock": (4, 0.0, 0.0),
     "redis_clock": (2, 0.0, 0.0),
     "host_clock": (2, 0.0, 0.0),
 }

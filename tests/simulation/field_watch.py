@@ -27,8 +27,8 @@ _MOST_CONNECTIONS = 60
 _BAN_WINDOW_SEC = 60.0
 _MOST_REQUESTS_WHILE_BANNED = 3
 _REFUSALS = (403, 418, 429)
-#: Where all can be read at once, more than these are a waste: one for each shard, and one that is late.
-_MOST_SINGLE_READS = 3
+#: Where all can be read at once, more than these are a waste: one, and one that hangs.
+_MOST_SINGLE_READS = 2
 
 
 class Requests:

@@ -399,7 +399,7 @@ MUTATIONS = (
             Edit(
                 "exchange/rest.py",
                 "                self._uses_v3 = True\n",
-                "                self._uses_v3 = False\n",
+                "                raise\n",
             ),
         ),
     ),
