@@ -403,15 +403,4 @@ MUTATIONS = (
             ),
         ),
     ),
-    Mutation(
-        "each symbol that waits is read alone",
-        ("h",),
-        (
-            Edit(
-                "actors/on_demand_reads.py",
-                "(under_way or len(self._waiting) > 1)",
-                "under_way",
-            ),
-        ),
-    ),
 )
