@@ -72,6 +72,10 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "host_clock": (2, 0.0, 0.0),
 }
 
+#: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
+#: (seconds): there must be so much of the faulty part left.
+_AFTERMATH_SEC = {"ban": 190.0}
+
 
 class Alone(msgspec.Struct, frozen=True):
     """A kind whose judge needs the field for itself: nothing else strikes from `BEFORE_SEC` before it begins
@@ -124,7 +128,7 @@ def draw_faults(
             _, shortest_sec, longest_sec = kinds[kind]
             for_sec = rng.uniform(shortest_sec, longest_sec)
             left_sec = begin_sec + FAULTY_SEC - at_sec
-            if for_sec < left_sec:
+            if for_sec + _AFTERMATH_SEC.get(kind, 0.0) < left_sec:
                 faults.append(
                     Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
                 )
