@@ -106,6 +106,27 @@ class LedgersShown(msgspec.Struct, frozen=True):
     mismatches: list[MismatchShown]
 
 
+class UnreadableSymbol(msgspec.Struct, frozen=True):
+    """A symbol whose plans are denied, because what the exchange sent of it cannot be read."""
+
+    symbol: str
+    why: str
+
+
+class UnreadableShown(msgspec.Struct, frozen=True):
+    """`count` symbols cannot be read; `symbols` are the first 50 of them by name."""
+
+    count: int
+    symbols: list[UnreadableSymbol]
+
+
+class ExchangeShown(msgspec.Struct, frozen=True):
+    """What the exchange refuses at present and why (null: nothing), and what of its answers is unreadable."""
+
+    trouble: str | None
+    unreadable: UnreadableShown
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -133,6 +154,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
     tree: NodeStatus
     lease: LeaseShown
+    exchange: ExchangeShown
     stream: StreamShown
     snapshots: SnapshotsShown
     allowlist: AllowlistShown | None

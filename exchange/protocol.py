@@ -50,7 +50,8 @@ class PositionsRead(msgspec.Struct, frozen=True):
     The rows were true at some moment between `sent` and `received`; `sent` belongs to the attempt that was
     answered, not to earlier ones that failed. A symbol without a row is one the account cannot hold.
     `unreadable` names the symbols of which a row could not be read, and why: nothing is known of them by this
-    read, and none of their rows is in `rows`.
+    read, and none of their rows is in `rows`. The symbol "" stands for a row whose symbol could not be read:
+    then a symbol without a row is unreadable as well, since that row may be its own.
     """
 
     rows: tuple[PositionRow, ...]

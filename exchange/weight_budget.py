@@ -11,11 +11,14 @@ from collections.abc import Callable
 
 from brain.moment import Moment
 from clock import Clock
+from exchange.endpoints import Endpoint
 from exchange.errors import BudgetExhausted, RateLimited
+from exchange.learnt_weights import LearntWeights
 from exchange.protocol import Priority
+from exchange.refusals import LONGEST_BAN_SEC, Ban
+from exchange.request_gate import RequestGate
 
 _WINDOW_SEC = 60.0
-_LONGEST_BAN_SEC = 3 * 86_400.0
 
 #: How much of a limit each priority may fill. What periodic reads leave free is there for decisions, what
 #: those leave is for the refresh after lost trust, and the rest for the listen key, without which there is
@@ -74,18 +77,24 @@ class WeightBudget:
         self._paced_at_sec: float | None = None
         self._address_used = 0
         self._address_minute = 0
-        self._banned_until: Moment | None = None
+        self._gate = RequestGate()
+        self.weights = LearntWeights(exchange_ms)
         if banned_until_wall_ms is not None:
             self.recall_ban(banned_until_wall_ms)
 
     @property
     def banned_until(self) -> Moment | None:
         """The end of the ban that is on, or None."""
-        until = self._banned_until
+        until = self._gate.until
         # The monotonic clock alone: a wall clock set forward must not end a ban.
-        if until is not None and until.monotonic_sec <= self._clock.now().monotonic_sec:
-            self._banned_until = until = None
+        if until is None or until.monotonic_sec <= self._clock.now().monotonic_sec:
+            return None
         return until
+
+    @property
+    def banned_why(self) -> str:
+        """What the exchange answered that the latest ban followed from."""
+        return self._gate.why
 
     @property
     def banned_for_sec(self) -> float:
@@ -107,9 +116,9 @@ class WeightBudget:
 
     def reserve(self, weight: int, priority: Priority) -> None:
         """Take `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted."""
-        if (banned_until := self.banned_until) is not None:
-            raise RateLimited(banned_until, "the exchange allows no requests for now")
         now = self._clock.now()
+        if (closed_until := self._gate.closed_until(now)) is not None:
+            raise RateLimited(closed_until, f"{self._gate.why}: no requests for now")
         self._forget(now)
         part = _MAY_FILL[priority]
         if priority is Priority.PACED:
@@ -123,6 +132,7 @@ class WeightBudget:
             raise BudgetExhausted(
                 _later(now, self._minute_ends_in_sec(now)), "the address's request weight is used up"
             )
+        self._gate.sending(now)
         self._sent.append((now.monotonic_sec, weight, priority))
         self._own_used += weight
         self._periodic_used += weight if priority in _PERIODIC else 0
@@ -134,25 +144,49 @@ class WeightBudget:
         # Never below what is known already: an answer that was overtaken carries an older count.
         self._address_used = max(self._address_used, used)
 
-    def ban(self, seconds: float) -> Moment:
-        """The exchange answered 429 or 418: nobody asks anything for so long. Returns the end of the ban."""
-        until = _later(self._clock.now(), min(seconds, _LONGEST_BAN_SEC))
-        standing = self.banned_until
-        if standing is not None and standing >= until:
-            return standing
-        self._banned_until = until
-        self._on_ban(until.wall_ms)
-        return until
+    def cost(self, endpoint: Endpoint) -> int:
+        """The weight of a request to `endpoint`, as far as known."""
+        return self.weights.of(endpoint)
+
+    def ban(self, seconds: float, why: str = "the exchange answered 429 or 418") -> Moment:
+        """No requests for so long (seconds). Returns the end of the ban that stands."""
+        until = _later(self._clock.now(), min(seconds, LONGEST_BAN_SEC))
+        return self._closed(lambda: self._gate.close(until, why))
+
+    def refused(self, ban: Ban, sent: Moment) -> Moment:
+        """The request sent at `sent` met a ban. Returns the end of the ban that stands.
+
+        It lasts as long as the exchange asked for, and not shorter than the growing pause of its kind. After
+        it, one request at a time until one is answered.
+        """
+        now = self._clock.now()
+        return self._closed(lambda: self._gate.refused(sent, now, ban.why, ban.pauses, ban.asked_sec))
+
+    def answered(self, sent: Moment) -> None:
+        """The exchange answered the request sent at `sent`: a ban that had ended by then is over."""
+        self._gate.answered(sent)
+
+    def unanswered(self, sent: Moment) -> None:
+        """The request sent at `sent` had no answer that shows whether a ban is over."""
+        self._gate.unanswered(sent)
 
     def recall_ban(self, until_wall_ms: int) -> None:
         """A ban that an earlier process met; ignored if over, or shorter than the standing one."""
         now = self._clock.now()
-        seconds = min((until_wall_ms - now.wall_ms) / 1000, _LONGEST_BAN_SEC)
-        if seconds <= 0:
-            return
-        until, standing = _later(now, seconds), self.banned_until
-        if standing is None or standing < until:
-            self._banned_until = until
+        seconds = min((until_wall_ms - now.wall_ms) / 1000, LONGEST_BAN_SEC)
+        if seconds > 0:
+            self._gate.close(_later(now, seconds), "the exchange refused this address before")
+
+    def _closed(self, close: Callable[[], object]) -> Moment:
+        """Apply `close` to the gate, report a new end to `on_ban`, and return the end."""
+        before = self.banned_until
+        close()
+        until = self._gate.until
+        if until is None:
+            raise AssertionError("the gate was just closed")
+        if until != before:
+            self._on_ban(until.wall_ms)
+        return until
 
     def _forget(self, now: Moment) -> None:
         while self._sent and self._sent[0][0] <= now.monotonic_sec - _WINDOW_SEC:
