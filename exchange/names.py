@@ -106,7 +106,7 @@ class NameResolver:
             lookup.done.set()
 
     def _learn(self, host: str, found: Collection[str]) -> None:
-        """Keep the order of addresses that were known, so that those which failed are not tried first again."""
+        """Keep the order of known addresses, so that those which failed are not tried first again."""
         known = [address for address in self._addresses.get(host, ()) if address in found]
         self._addresses[host] = (*known, *(address for address in found if address not in known))
 
