@@ -2,9 +2,9 @@
 
 A *period* is unbroken listening: it begins when a connection and its listen key are proven, counts from when
 that connection stood, and ends when anything might have been missed. Within a period the connection is
-replaced once a day, old and new overlapping, so that the same events come twice for a while. Those
-repetitions are harmless downstream: positions are ordered by the exchange's transaction time, and a fill
-carries its order's cumulative quantity, of which only the growth counts.
+replaced once a day, old and new overlapping, so that the same events come twice for a while. A repeated
+account update is left out: behind a newer one of the other connection it would look out of order. A repeated
+fill is harmless: it carries its order's cumulative quantity, of which only the growth counts.
 
 Source: Binance USDⓈ-M Futures, "User Data Streams": a listen key lives 60 min, a connection 24 h;
 POST returns the account's live key, or makes one.
@@ -57,6 +57,8 @@ _RETRY_ROTATION_SEC = 60.0
 _SERVED_SEC = 5.0
 _PAUSE_AFTER_SERVICE_SEC = 3.0
 _BACKOFF = Backoff(initial_sec=0.1, maximum_sec=20.0, jitter=0.5, healthy_after_sec=30.0)
+#: More account updates than one connection can be behind the other.
+_REMEMBERED_UPDATES = 1_000
 #: A push that seems to come so much later, or earlier, than it happened rather shows a misjudged clock.
 _ODD_DELAY_SEC = 1.0
 
@@ -104,6 +106,7 @@ class UserStream:
         self._begun_sec = 0.0
         self._served_sec = 0.0
         self._period = trio.CancelScope()
+        self._updates: dict[str | bytes, None] = {}
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Listen, and after each loss listen again, until cancelled. The listen key is left alive."""
@@ -241,6 +244,8 @@ class UserStream:
             raise
         self._metrics.send(Count("p33_stream_events_total", (event_type,)))
         match event:
+            case AccountUpdate() if self._is_repeated(frame):
+                pass
             case AccountUpdate():
                 self._time_push(event.transaction_ms, frame)
                 for position in event.positions:
@@ -253,6 +258,15 @@ class UserStream:
                 self._shards[self._shard_of(event.change.symbol)].send(event.change)
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
+
+    def _is_repeated(self, frame: Frame) -> bool:
+        """Say if this account update was received before, from the other connection of an overlap."""
+        if frame.raw in self._updates:
+            return True
+        self._updates[frame.raw] = None
+        if len(self._updates) > _REMEMBERED_UPDATES:
+            del self._updates[next(iter(self._updates))]
+        return False
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
         """Learn from a push how long pushes take; have the clocks compared where its date looks odd."""

@@ -165,6 +165,25 @@ async def test_rotation_overlaps_and_neither_trust_nor_any_event_is_lost(
         await patient_rig.tells(StreamLost)
 
 
+async def test_the_repetitions_of_a_slower_connection_do_not_come_behind_newer_positions(
+    autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance
+) -> None:
+    shard = shard_of("BTCUSDT")
+    async with patient_rig.running():
+        old = await binance.connected()
+        new = await binance.connected(2)
+        await trio.sleep(1)
+        events = [account_update("BTCUSDT", str(n), binance.true_ms() + n) for n in (1, 2, 3)]
+        for event in events:
+            new.tell(event)
+        await trio.sleep(0.05)
+        for event in events:
+            old.tell(event)
+        await trio.sleep(0.05)
+        amounts = [each.position.amount for each in patient_rig.all_told(PositionObserved, shard)]
+        assert amounts == sorted(set(amounts))
+
+
 async def test_an_old_connection_that_breaks_before_the_handover_loses_trust(
     autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance
 ) -> None:
