@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulator import errors, events
 from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
 from simulator.fill_announcement import announce_fill
-from simulator.history import PositionChange, PositionHistory, PositionSide
+from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
 from simulator.listen_keys import ListenKeys
 from simulator.listing import TRADING, Listing
@@ -25,14 +25,16 @@ from simulator.order_rules import accepted_quantity
 from simulator.orders import Fill, MarketOrder, Order, OrderBook
 from simulator.positions import Position
 from simulator.request_log import RequestLog
-from simulator.symbols import Symbol, load_symbols
+from simulator.symbols import Symbol, load_symbols, new_symbol
+from simulator.transaction_times import TransactionTimes
 from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
-#: Fills of one millisecond are given growing transaction times, and nothing is told before its time. More
-#: than this is no burst, but a clock that was set back.
-_LONGEST_BURST_MS = 50
 DEFAULT_LEVERAGE = 20
+
+
+def _as_it_is(time_ms: int) -> int:
+    return time_ms
 
 
 def host_epoch_ms() -> int:
@@ -45,14 +47,20 @@ class EventSink(Protocol):
 
     def deliver(self, event: UserEvent) -> None: ...
 
-    def listen_key_closed(self, listen_key: str) -> None: ...
-
 
 class SimulatedExchange:
     """One Binance USDⓈ-M account and its market, deterministic for a seed and a clock.
 
     ``host_ms`` is the host's wall clock in epoch milliseconds; the exchange's own time is that plus
     ``faults.clock_skew_ms``. Nothing here is shared between instances.
+
+    Signed requests are checked with ``api_secret`` (HMAC), or with ``public_key_pem`` where that is set (RSA
+    or Ed25519, a PEM text; ``ValueError`` at the first request if it is no such key).
+
+    ``odd_rows``, ``odd_symbols`` and ``odd_marks`` change what is *shown* of a symbol in ``positionRisk``
+    (v2 and v3, every row of the symbol), ``exchangeInfo`` and ``!markPrice@arr``; see ``odd_rows.odd_row``.
+    With ``portfolio_margin`` every signed request to ``/fapi`` is refused (-2015) and ``apiRestrictions``
+    says so.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class SimulatedExchange:
         hedge_mode: bool = False,
         api_key: str = "simulator-api-key",
         api_secret: str = "simulator-api-secret",  # noqa: S107 - opens nothing but this simulator
+        public_key_pem: str | None = None,
         faults: Faults | None = None,
         wallet_balance: Decimal = Decimal(1_000_000),
     ) -> None:
@@ -73,10 +82,15 @@ class SimulatedExchange:
         self.host_ms = host_ms
         self.api_key = api_key
         self.api_secret = api_secret
+        self.public_key_pem = public_key_pem
+        self.portfolio_margin = False
+        self.odd_rows: dict[str, dict[str, Any]] = {}
+        self.odd_symbols: dict[str, dict[str, Any]] = {}
+        self.odd_marks: dict[str, dict[str, Any]] = {}
         self.key_rights = KeyRights()
         self.can_trade = True
         self.faults = Faults() if faults is None else faults
-        self.wallet_balance = wallet_balance
+        self.wallet_balance = self._first_wallet_balance = wallet_balance
         self.mark_prices = MarkPrices(dict(self.listing.symbols), seed)
         self.orders = OrderBook()
         self.history = PositionHistory()
@@ -89,7 +103,7 @@ class SimulatedExchange:
         self.emits_trade_lite = True
         self._hedge_mode = hedge_mode
         self._positions: dict[tuple[str, PositionSide], Position] = {}
-        self._last_transaction_ms = 0
+        self._times = TransactionTimes()
         self._last_trade_id = 0
 
     def exchange_ms(self) -> int:
@@ -98,8 +112,8 @@ class SimulatedExchange:
 
     def untold_sec(self) -> float:
         """How long until the latest change may be told: in a burst its transaction time is yet to come."""
-        ahead_ms = self._last_transaction_ms - self.exchange_ms()
-        return min(max(ahead_ms, 0), _LONGEST_BURST_MS) / 1000
+        follow = self.faults.transaction_times_follow_clock
+        return self._times.ahead_ms(self.exchange_ms(), follow_clock=follow) / 1000
 
     def symbol(self, name: str) -> Symbol:
         """``ApiError`` -1121 for a symbol the exchange does not list."""
@@ -232,7 +246,12 @@ class SimulatedExchange:
         delta = quantity if order.side == "BUY" else -quantity
         host_ms = self.host_ms()
         transaction_ms = self.next_transaction_ms(host_ms)
+        shown_ms = self.faults.shown_time() if announced else _as_it_is
         realized = position.apply_fill(delta, price, transaction_ms)
+        if self.faults.dated_ahead_rows:
+            position.update_time_ms = shown_ms(transaction_ms)
+        elif self.faults.flat_rows_lose_update_time and not position.amount:
+            position.update_time_ms = 0
         commission = quantity * price * TAKER_COMMISSION
         self.wallet_balance += realized - commission
         self._last_trade_id += 1
@@ -262,16 +281,83 @@ class SimulatedExchange:
             )
         )
         if announced:
-            announce_fill(self, order, position, executed)
+            announce_fill(self, order, position, executed, shown_ms)
 
     def next_transaction_ms(self, host_ms: int) -> int:
-        """The transaction time of what happens to positions at ``host_ms``: later than of all before."""
-        self._last_transaction_ms = max(host_ms + self.faults.clock_skew_ms, self._last_transaction_ms + 1)
-        return self._last_transaction_ms
+        """The transaction time of what happens to positions at ``host_ms``; see ``TransactionTimes``."""
+        now_ms = host_ms + self.faults.clock_skew_ms
+        return self._times.next_ms(now_ms, follow_clock=self.faults.transaction_times_follow_clock)
 
     def event_ms(self) -> int:
         """The time for an event that changes no position: now, but not before the last change."""
-        return max(self.exchange_ms(), self._last_transaction_ms)
+        follow = self.faults.transaction_times_follow_clock
+        return self._times.event_ms(self.exchange_ms(), follow_clock=follow)
+
+    def rewind_position(
+        self, symbol: str, position_side: PositionSide, amount: Decimal, update_time_ms: int
+    ) -> None:
+        """Put a leg to another amount, dated ``update_time_ms``, without order or event.
+
+        A matching engine that was restored from an older state does so; ``update_time_ms`` is the exchange's
+        clock. ``ApiError`` -1121 for an unknown symbol, ``ValueError`` for a leg that the position mode
+        does not have.
+        """
+        if position_side not in self.legs:
+            raise ValueError(f"positionSide {position_side} does not exist in this position mode")
+        position = self.position(symbol, position_side)
+        delta, price = amount - position.amount, self.mark_price(symbol)
+        position.set(amount, price, update_time_ms)
+        self.version += 1
+        self.history.append(
+            PositionChange(
+                symbol=symbol,
+                position_side=position_side,
+                transaction_time_ms=update_time_ms,
+                wall_time_ms=self.host_ms(),
+                amount=amount,
+                delta=delta,
+                price=price,
+                client_order_id="",
+                order_id=0,
+                announced=False,
+            )
+        )
+
+    def wipe_account(self) -> None:
+        """Empty the account without an event, as the monthly reset of the testnet does.
+
+        Every leg is flat with ``updateTime`` 0, unfinished orders are gone, the wallet is as at the start.
+        """
+        for position in list(self._positions.values()):
+            if position.amount:
+                self.rewind_position(position.symbol.name, position.position_side, FLAT, 0)
+            position.update_time_ms = 0
+        self.orders.forget_open()
+        self.wallet_balance = self._first_wallet_balance
+        self.version += 1
+
+    def list_symbol(
+        self,
+        name: str,
+        *,
+        step_size: Decimal,
+        tick_size: Decimal,
+        first_price: Decimal,
+        status: str = TRADING,
+    ) -> None:
+        """List another perpetual contract while running. ``ValueError`` if that name is listed."""
+        symbol = new_symbol(name, step_size=step_size, tick_size=tick_size, first_price=first_price)
+        self.listing.add(symbol, status)
+        self.mark_prices.add(symbol)
+        self.version += 1
+
+    def change_step_size(self, name: str, step_size: Decimal) -> None:
+        """Change a listed symbol's step size (and least quantity); amounts are shown in the new one."""
+        changed = self.listing.change_step_size(name, step_size)
+        for (symbol, _), position in self._positions.items():
+            if symbol == name:
+                position.symbol = changed
+        self.version += 1
 
     def announce(self, payload: events.Payload, *, listen_key: str | None = None) -> None:
         self.announce_event(user_event(payload, listen_key=listen_key))
@@ -281,19 +367,30 @@ class SimulatedExchange:
             sink.deliver(event)
 
     def expire_listen_key(self, *, now: bool = False) -> None:
-        """Expire the listen key if its hour is over, or ``now``; its streams are told, and fall silent."""
-        expired = self.listen_keys.close() if now else self.listen_keys.expire_due(self.host_ms())
-        if expired is not None:
-            payload = events.listen_key_expired(
-                expired,
-                event_time_ms=self.exchange_ms(),
-                time_as_text=self.faults.listen_key_expired_time_as_text,
-            )
-            self.announce(payload, listen_key=expired)
+        """Expire the listen key if its hour is over, or ``now``; its streams get the event, then nothing."""
+        self._end_listen_key(self.listen_keys.close() if now else self.listen_keys.expire_due(self.host_ms()))
 
-    def close_listen_key(self) -> None:
-        """Invalidate the listen key as DELETE does: its streams are closed without an event."""
-        closed = self.listen_keys.close()
-        if closed is not None:
-            for sink in self.sinks:
-                sink.listen_key_closed(closed)
+    def delete_listen_key(self, *, silently: bool = False) -> None:
+        """Delete the listen key as DELETE does: its streams get ``listenKeyExpired``, stay open and are mute.
+
+        A PUT is -1125 from then on, until a POST makes another key. ``silently``: without the event.
+        """
+        self._end_listen_key(self.listen_keys.close(), silently=silently)
+
+    def replace_listen_key(self, *, silently: bool = True) -> str:
+        """Delete the listen key and create another, as a second process of the account does; returns it.
+
+        A PUT answers with the other key from then on; the streams of the old one stay open and are mute.
+        """
+        self.delete_listen_key(silently=silently)
+        return self.listen_keys.create_or_extend(self.host_ms())
+
+    def _end_listen_key(self, ended: str | None, *, silently: bool = False) -> None:
+        if ended is None or silently:
+            return
+        payload = events.listen_key_expired(
+            ended,
+            event_time_ms=self.exchange_ms(),
+            time_as_text=self.faults.listen_key_expired_time_as_text,
+        )
+        self.announce(payload, listen_key=ended)

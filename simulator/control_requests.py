@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -57,6 +57,35 @@ class SendFrame(_Body, frozen=True):
     event_type: str = ""
 
 
+class ActOnListenKey(_Body, frozen=True):
+    action: Literal["delete", "replace", "expire"]
+    silently: bool | None = None
+
+
+class ShowOddly(_Body, frozen=True):
+    where: Literal["positionRisk", "exchangeInfo", "markPrice"]
+    symbol: str
+    changes: dict[str, Any] | None
+
+
+class RewindPosition(_Body, frozen=True):
+    symbol: str
+    amount: Decimal
+    update_time_ms: int
+    position_side: PositionSide | None = None
+
+
+class ChangeListing(_Body, frozen=True):
+    symbol: str
+    step_size: Decimal
+    tick_size: Decimal = Decimal("0.01")
+    first_price: Decimal = Decimal(100)
+
+
+class SetPortfolioMargin(_Body, frozen=True):
+    portfolio_margin: bool
+
+
 class Ban(_Body, frozen=True):
     seconds: float
 
@@ -64,6 +93,7 @@ class Ban(_Body, frozen=True):
 class SetWeight(_Body, frozen=True):
     used: int | None = None
     limit_per_minute: int | None = None
+    overrides: dict[str, int] | None = None
 
 
 class ActOnStreams(_Body, frozen=True):

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import msgspec
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +20,8 @@ from simulator import control_requests as asked
 from simulator import outside
 from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
-from simulator.stream_server import StreamServer
+from simulator.stream_server import CONNECTIONS_WINDOW_SEC, StreamServer
+from simulator.stream_target import FACES
 
 Body = TypeVar("Body")
 Handler = Callable[[Request], Awaitable[Any]]
@@ -44,7 +46,14 @@ def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[R
         ("POST", "/frame", control.send_frame),
         ("POST", "/ban", control.ban),
         ("POST", "/weight", control.set_weight),
+        ("GET", "/streams", control.streams),
         ("POST", "/streams", control.act_on_streams),
+        ("POST", "/listen-key", control.act_on_listen_key),
+        ("POST", "/odd", control.show_oddly),
+        ("POST", "/wipe", control.wipe_account),
+        ("POST", "/rewind", control.rewind_position),
+        ("POST", "/listing", control.change_listing),
+        ("POST", "/portfolio-margin", control.set_portfolio_margin),
         ("POST", "/first-fill-share", control.set_first_fill_share),
         ("POST", "/order", control.finish_order),
     ]
@@ -182,13 +191,87 @@ class _Control:
         return {"banned_until_ms": weights.banned_until_ms}
 
     async def set_weight(self, request: Request) -> Any:
-        """Pretend that so much weight was used in this minute; optionally change the limit."""
+        """Pretend that so much weight was used in this minute; change the limit, or the weights of paths."""
         change = await _read(request, asked.SetWeight)
         if change.used is not None:
             self._exchange.weights.set_used(self._exchange.host_ms(), change.used)
         if change.limit_per_minute is not None:
             self._exchange.weights.limit_per_minute = change.limit_per_minute
+        if change.overrides is not None:
+            self._exchange.weights.overrides = change.overrides
         return {"used": self._exchange.weights.used(self._exchange.host_ms())}
+
+    async def streams(self, _: Request) -> Any:
+        """Connections per face: open now, handshakes since the start and in the last five minutes."""
+        streams = self._streams
+        recent_sec = trio.current_time() - CONNECTIONS_WINDOW_SEC
+        return {
+            "open": {face: streams.connection_count(face) for face in FACES},
+            "opened": {face: streams.connections_opened(face) for face in FACES},
+            "opened_in_5_min": {face: streams.connections_opened(face, recent_sec) for face in FACES},
+        }
+
+    async def act_on_listen_key(self, request: Request) -> Any:
+        """Delete, replace (another process makes its own) or expire the listen key.
+
+        ``silently`` false sends ``listenKeyExpired`` to the old key's streams. It is false unless given for
+        delete and true for replace; an expiry always sends it. Answers the live key.
+        """
+        act = await _read(request, asked.ActOnListenKey)
+        match act.action:
+            case "delete":
+                self._exchange.delete_listen_key(silently=bool(act.silently))
+            case "replace":
+                self._exchange.replace_listen_key(silently=act.silently is not False)
+            case "expire":
+                self._exchange.expire_listen_key(now=True)
+        return {"listen_key": self._exchange.listen_keys.live}
+
+    async def show_oddly(self, request: Request) -> Any:
+        """Change what is shown of a symbol; ``changes`` null shows it as it is. See ``odd_rows``."""
+        odd = await _read(request, asked.ShowOddly)
+        rows = {
+            "positionRisk": self._exchange.odd_rows,
+            "exchangeInfo": self._exchange.odd_symbols,
+            "markPrice": self._exchange.odd_marks,
+        }[odd.where]
+        if odd.changes is None:
+            rows.pop(odd.symbol, None)
+        else:
+            rows[odd.symbol] = odd.changes
+        return {}
+
+    async def wipe_account(self, _: Request) -> Any:
+        """Every position flat with ``updateTime`` 0, no events: the testnet's monthly reset."""
+        self._exchange.wipe_account()
+        return {}
+
+    async def rewind_position(self, request: Request) -> Any:
+        """Put a leg to another amount with the ``updateTime`` given, without an event."""
+        to = await _read(request, asked.RewindPosition)
+        leg = to.position_side or self._exchange.legs[0]
+        self._exchange.rewind_position(to.symbol, leg, to.amount, to.update_time_ms)
+        return {}
+
+    async def change_listing(self, request: Request) -> Any:
+        """Change the step size of a listed symbol, or list a new one (whose tick size and price count)."""
+        change = await _read(request, asked.ChangeListing)
+        if change.symbol in self._exchange.listing.symbols:
+            self._exchange.change_step_size(change.symbol, change.step_size)
+        else:
+            self._exchange.list_symbol(
+                change.symbol,
+                step_size=change.step_size,
+                tick_size=change.tick_size,
+                first_price=change.first_price,
+            )
+        return {}
+
+    async def set_portfolio_margin(self, request: Request) -> Any:
+        """Make the account one of portfolio margin, or an ordinary one again."""
+        change = await _read(request, asked.SetPortfolioMargin)
+        self._exchange.portfolio_margin = change.portfolio_margin
+        return {}
 
     async def act_on_streams(self, request: Request) -> Any:
         """Freeze, thaw, disconnect or reset the connections, or expire the listen key."""

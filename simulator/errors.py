@@ -135,11 +135,12 @@ def too_many_requests(limit: int) -> ApiError:
     )
 
 
-def banned(until_ms: int) -> ApiError:
+def banned(until: str | None) -> ApiError:
+    """``until`` is epoch milliseconds, as a rule; without it the sentence names no moment."""
+    moment = "" if until is None else f" until {until}"
     return ApiError(
         -1003,
-        f"Way too many requests; IP banned until {until_ms}. "
-        "Please use the websocket for live updates to avoid bans.",
+        f"Way too many requests; IP banned{moment}. Please use the websocket for live updates to avoid bans.",
         418,
     )
 

@@ -22,6 +22,8 @@ class FaultySocket(trio.abc.HalfCloseableStream):
         self._thawed.set()
         self._body_bytes_left: int | None = None
         self._head_sent = False
+        #: Called with the bytes that were read, from when it is set.
+        self.on_read: Callable[[bytes], None] | None = None
         try:
             self.peer: tuple[str, int] | None = stream.socket.getpeername()[:2]
         except OSError:
@@ -83,6 +85,8 @@ class FaultySocket(trio.abc.HalfCloseableStream):
         await self._thawed.wait()
         data = await self._stream.receive_some(max_bytes)
         await self._thawed.wait()
+        if self.on_read is not None:
+            self.on_read(bytes(data))
         return data
 
     async def send_eof(self) -> None:

@@ -20,7 +20,10 @@ FLAT = Decimal(0)
 
 
 class PositionChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One fill's effect: ``amount`` is the signed position after it, ``delta`` what it added."""
+    """One fill's effect: ``amount`` is the signed position after it, ``delta`` what it added.
+
+    A wipe or a restored older state is a change as well: unannounced, with ``order_id`` 0.
+    """
 
     symbol: str
     position_side: PositionSide
@@ -43,16 +46,21 @@ class PositionHistory:
         self._wall_times_ms: dict[tuple[str, PositionSide], list[int]] = {}
 
     def append(self, change: PositionChange) -> None:
-        """Add the newest change of its leg. ``ValueError`` unless its transaction time is later than all."""
+        """Add the newest change of its leg.
+
+        Where a clock was set back, or the account wiped or restored, its times may be earlier than those
+        before; questions about those times are then answered as if it had happened at the latest of them.
+        """
         leg = (change.symbol, change.position_side)
         transaction_times_ms = self._transaction_times_ms.setdefault(leg, [])
         wall_times_ms = self._wall_times_ms.setdefault(leg, [])
-        if transaction_times_ms and change.transaction_time_ms <= transaction_times_ms[-1]:
-            raise ValueError(f"{leg}: transaction time {change.transaction_time_ms} is not new")
         self._changes.setdefault(leg, []).append(change)
-        transaction_times_ms.append(change.transaction_time_ms)
-        # A host clock that was set back must not unsort what is searched by bisection.
-        wall_times_ms.append(max(change.wall_time_ms, wall_times_ms[-1] if wall_times_ms else 0))
+        # A clock that was set back must not unsort what is searched by bisection.
+        for times_ms, time_ms in (
+            (transaction_times_ms, change.transaction_time_ms),
+            (wall_times_ms, change.wall_time_ms),
+        ):
+            times_ms.append(max(time_ms, times_ms[-1] if times_ms else 0))
 
     def changes(self, symbol: str, position_side: PositionSide = "BOTH") -> list[PositionChange]:
         return list(self._changes.get((symbol, position_side), ()))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
 
 from simulator import errors
 from simulator.symbols import Symbol
@@ -35,6 +38,22 @@ class Listing:
         self.symbol(name)
         self._statuses[name] = status
         self.version += 1
+
+    def add(self, symbol: Symbol, status: str) -> None:
+        """List another symbol. ``ValueError`` if one of that name is listed."""
+        if symbol.name in self.symbols:
+            raise ValueError(f"{symbol.name} is listed")
+        self.symbols[symbol.name] = symbol
+        self.quote_volumes[symbol.name] = symbol.quote_volume
+        self._statuses[symbol.name] = status
+        self.version += 1
+
+    def change_step_size(self, name: str, step_size: Decimal) -> Symbol:
+        """Give a symbol another step size, which is its least quantity, too; returns what it is now."""
+        changed = msgspec.structs.replace(self.symbol(name), step_size=step_size, min_qty=step_size)
+        self.symbols[name] = changed
+        self.version += 1
+        return changed
 
     def remove(self, name: str) -> None:
         """Take the symbol out of every answer, as after a finished delisting. Its history stays."""

@@ -21,12 +21,22 @@ class MarkPrices:
 
     def __init__(self, symbols: Mapping[str, Symbol], seed: int) -> None:
         self.generation = 0
-        self._symbols = symbols
-        self._ticks = {name: int(s.first_price / s.tick_size) for name, s in symbols.items()}
-        self._seeds = {name: crc32(name.encode()) ^ (seed << 32) for name in symbols}
+        self._seed = seed
+        self._symbols: dict[str, Symbol] = {}
+        self._ticks: dict[str, int] = {}
+        self._seeds: dict[str, int] = {}
+        for symbol in symbols.values():
+            self.add(symbol)
         self._held: set[str] = set()
         self._first_second: int | None = None
         self._steps_taken = 0
+
+    def add(self, symbol: Symbol) -> None:
+        """Start a walk at the symbol's first price."""
+        self._symbols[symbol.name] = symbol
+        self._ticks[symbol.name] = int(symbol.first_price / symbol.tick_size)
+        self._seeds[symbol.name] = crc32(symbol.name.encode()) ^ (self._seed << 32)
+        self.generation += 1
 
     def price(self, symbol: str) -> Decimal:
         return self._ticks[symbol] * self._symbols[symbol].tick_size

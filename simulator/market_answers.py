@@ -6,12 +6,14 @@ Source: USDⓈ-M Futures, "Exchange Information", "Mark Price", "24hr Ticker Pri
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from simulator.account import SimulatedExchange
+from simulator.odd_rows import odd_row
 from simulator.symbols import Symbol, plain
 
 _FUNDING_INTERVAL_MS = 8 * 3600 * 1000
@@ -19,6 +21,13 @@ _DAY_MS = 24 * 3600 * 1000
 _NEVER_MS = 4_133_404_800_000
 _ONBOARD_MS = 1_569_398_400_000
 _MAX_PRICE_IN_TICKS = 10_000_000
+#: ``st`` of a mark price: the market that the contract belongs to.
+_USD_M, _COIN_M = 1, 2
+_COIN_M_CONTRACTS = (
+    ("BTCUSD_PERP", "BTCUSDT", "65000"),
+    ("ETHUSD_PERP", "ETHUSDT", "3200"),
+    ("BTCUSD_261225", "BTCUSDT", "65000"),
+)
 _encode = msgspec.json.encode
 
 
@@ -31,12 +40,7 @@ class ExchangeInfo:
 
     def answer(self) -> bytes:
         exchange = self._exchange
-        if self._kept is None or self._kept[0] != exchange.listing.version:
-            symbols = [
-                _listed_symbol(symbol, exchange.listing.status(symbol.name))
-                for symbol in exchange.listing.symbols.values()
-            ]
-            self._kept = (exchange.listing.version, _encode(symbols))
+        symbols = self._odd_symbols() if exchange.odd_symbols else self._symbols()
         head = _encode(
             {
                 "timezone": "UTC",
@@ -46,7 +50,22 @@ class ExchangeInfo:
                 "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
             }
         )
-        return head[:-1] + b',"symbols":' + self._kept[1] + b"}"
+        return head[:-1] + b',"symbols":' + symbols + b"}"
+
+    def _symbols(self) -> bytes:
+        version = self._exchange.listing.version
+        if self._kept is None or self._kept[0] != version:
+            self._kept = (version, _encode([row for _, row in self._rows()]))
+        return self._kept[1]
+
+    def _odd_symbols(self) -> bytes:
+        odd = self._exchange.odd_symbols
+        return _encode([odd_row(row, odd[name]) if name in odd else row for name, row in self._rows()])
+
+    def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        listing = self._exchange.listing
+        for name, symbol in listing.symbols.items():
+            yield name, _listed_symbol(symbol, listing.status(name))
 
 
 def _rate_limits(weight_limit: int) -> list[dict[str, Any]]:
@@ -145,15 +164,30 @@ def mark_price_frames(exchange: SimulatedExchange) -> list[bytes]:
     """One round of ``!markPrice@arr@1s``: an array with every symbol, or several that share them out."""
     now_ms = exchange.exchange_ms()
     funding_ms = _next_funding_ms(now_ms)
-    updates = [_mark_price_update(exchange, name, now_ms, funding_ms) for name in exchange.listing.symbols]
+    updates: list[Any] = []
+    for name in exchange.listing.symbols:
+        update = _mark_price_update(name, exchange.mark_price(name), now_ms, funding_ms)
+        changes = exchange.odd_marks.get(name)
+        updates.append(update if changes is None else odd_row(update, changes))
+    if exchange.faults.coin_m_mark_prices:
+        updates += [
+            _mark_price_update(name, price, now_ms, funding_ms, market=_COIN_M)
+            for name, price in _coin_m_prices(exchange)
+        ]
     frames = exchange.faults.mark_price_frames
     return [_encode(updates[first::frames]) for first in range(frames)]
 
 
+def _coin_m_prices(exchange: SimulatedExchange) -> Iterator[tuple[str, Decimal]]:
+    """Contracts of the other market with the price of their USDⓈ-M sister, or a price of their own."""
+    for name, sister, price in _COIN_M_CONTRACTS:
+        yield name, exchange.mark_price(sister) if sister in exchange.listing.symbols else Decimal(price)
+
+
 def _mark_price_update(
-    exchange: SimulatedExchange, name: str, now_ms: int, funding_ms: int
+    name: str, mark_price: Decimal, now_ms: int, funding_ms: int, *, market: int = _USD_M
 ) -> dict[str, Any]:
-    price = plain(exchange.mark_price(name), 8)
+    price = plain(mark_price, 8)
     return {
         "e": "markPriceUpdate",
         "E": now_ms,
@@ -164,6 +198,7 @@ def _mark_price_update(
         "i": price,
         "r": "0.00010000",
         "T": funding_ms,
+        "st": market,
     }
 
 

@@ -119,6 +119,18 @@ class OrderBook:
             raise errors.order_does_not_exist()
         return order
 
+    def open_legs(self) -> set[tuple[str, PositionSide]]:
+        """The legs with an order that has not ended."""
+        return {
+            (order.symbol.name, order.position_side) for order in self._by_id.values() if not order.is_final
+        }
+
+    def forget_open(self) -> None:
+        """Drop every order that has not ended, as if it had never been."""
+        for order in [order for order in self._by_id.values() if not order.is_final]:
+            del self._by_id[order.order_id]
+            self._by_client_id.pop(order.client_order_id, None)
+
     def of(self, symbol: str) -> list[Order]:
         """The symbol's orders, oldest first."""
         return [order for order in self._by_id.values() if order.symbol.name == symbol]

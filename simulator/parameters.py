@@ -1,24 +1,26 @@
 """Request parameters: read, checked, signed.
 
-Source: USDⓈ-M Futures, "General Info", "Endpoint Security Type": HMAC-SHA256 over query string and body as
-sent, without the signature itself; ``timestamp`` within ``recvWindow`` (5000 ms unless given).
+Source: USDⓈ-M Futures, "General Info", "Endpoint Security Type": the signature is over query string and body
+as sent, without the signature itself (see ``signatures``); ``timestamp`` within ``recvWindow`` (5000 ms
+unless given).
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from simulator import errors
 
 Parameters = Mapping[str, str]
+#: Says whether a signature belongs to a payload.
+Genuine = Callable[[str, str], bool]
 
 _DEFAULT_RECV_WINDOW_MS = 5000
 _LONGEST_RECV_WINDOW_MS = 60_000
 _ALLOWED_LEAD_MS = 1000
+_SIGNATURE = "signature="
 
 
 def parse(query: str, body: str) -> dict[str, str]:
@@ -28,17 +30,16 @@ def parse(query: str, body: str) -> dict[str, str]:
 
 def unsigned(text: str) -> str:
     """A query string or form body without its ``signature``."""
-    return "&".join(part for part in text.split("&") if not part.startswith("signature="))
+    return "&".join(part for part in text.split("&") if not part.startswith(_SIGNATURE))
 
 
-def signature(secret: str, query: str, body: str = "") -> str:
-    """The signature that belongs to a request: lowercase hex."""
-    payload = unsigned(query) + unsigned(body)
-    return hmac.new(secret.encode(), payload.encode(), sha256).hexdigest()
+def check_signed(
+    parameters: Parameters, query: str, body: str, *, is_genuine: Genuine, exchange_ms: int
+) -> None:
+    """``ApiError`` -1102, -1021 or -1022 unless the request is signed, in time and genuine.
 
-
-def check_signed(parameters: Parameters, query: str, body: str, *, secret: str, exchange_ms: int) -> None:
-    """``ApiError`` -1102, -1021 or -1022 unless the request is signed, in time and genuine."""
+    The signature must be the last parameter of the text that it is in.
+    """
     timestamp_ms = integer(parameters, "timestamp")
     given = required(parameters, "signature")
     window_ms = _DEFAULT_RECV_WINDOW_MS
@@ -48,7 +49,8 @@ def check_signed(parameters: Parameters, query: str, body: str, *, secret: str, 
         raise errors.timestamp_ahead()
     if exchange_ms - timestamp_ms > window_ms:
         raise errors.timestamp_outside_window()
-    if not hmac.compare_digest(given.lower().encode(), signature(secret, query, body).encode()):
+    is_last = (body or query).rpartition("&")[2].startswith(_SIGNATURE)
+    if not is_last or not is_genuine(given, unsigned(query) + unsigned(body)):
         raise errors.bad_signature()
 
 

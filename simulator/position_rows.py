@@ -6,17 +6,21 @@ Source: USDⓈ-M Futures, "Position Information V2" and "Position Information V3
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from simulator.account import SimulatedExchange
 from simulator.history import PositionSide
+from simulator.odd_rows import odd_row
 from simulator.positions import Position
 from simulator.symbols import plain
 
 MAX_NOTIONAL_VALUE = "20000000"
 _MAINTENANCE_MARGIN_RATE = Decimal("0.004")
+_FLAT_MARK_PRICE = Decimal(0)
 _encode = msgspec.json.Encoder().encode
+_Version = tuple[int, Decimal, Decimal, int, Decimal]
 
 
 class RowV2(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -66,8 +70,8 @@ class PositionRows:
 
     def __init__(self, exchange: SimulatedExchange) -> None:
         self._exchange = exchange
-        self._rows: dict[tuple[str, PositionSide], tuple[tuple[int, Decimal, int], bytes]] = {}
-        self._all: tuple[tuple[int, int, int], bytes] | None = None
+        self._rows: dict[tuple[str, PositionSide], tuple[_Version, bytes]] = {}
+        self._all: tuple[tuple[int, int, int, bool], bytes] | None = None
 
     def v2(self, symbol: str | None = None) -> bytes:
         """Every leg of the symbol, or of all symbols, flat and untouched ones included."""
@@ -76,22 +80,40 @@ class PositionRows:
             exchange.symbol(symbol)
             return self._legs([symbol])
         exchange.mark_prices.advance_to(exchange.host_ms())
-        version = (exchange.version, exchange.listing.version, exchange.mark_prices.generation)
+        if exchange.odd_rows:
+            return self._legs(list(exchange.listing.symbols))
+        version = (
+            exchange.version,
+            exchange.listing.version,
+            exchange.mark_prices.generation,
+            exchange.faults.flat_rows_have_mark_price,
+        )
         if self._all is None or self._all[0] != version:
             self._all = (version, self._legs(list(exchange.listing.symbols)))
         return self._all[1]
 
     def v3(self, symbol: str | None = None) -> bytes:
-        """The legs that are not flat."""
+        """The legs that are not flat or have an open order."""
+        exchange = self._exchange
         if symbol is not None:
-            self._exchange.symbol(symbol)
+            exchange.symbol(symbol)
+        held = [(position.symbol.name, position.position_side) for position in exchange.open_positions()]
+        ordered = sorted(exchange.orders.open_legs() - set(held))
         rows = [
-            self._row_v3(position)
-            for position in self._exchange.open_positions()
-            if symbol in (None, position.symbol.name)
-            and position.symbol.name in self._exchange.listing.symbols
+            self._shown(self._row_v3(exchange.position(name, leg)), name)
+            for name, leg in (*held, *ordered)
+            if symbol in (None, name) and name in exchange.listing.symbols
         ]
         return _encode(rows)
+
+    def _shown(self, row: RowV2 | RowV3, symbol: str) -> Any:
+        changes = self._exchange.odd_rows.get(symbol)
+        return row if changes is None else odd_row(msgspec.to_builtins(row), changes)
+
+    def _mark_price(self, position: Position) -> Decimal:
+        if not position.amount and not self._exchange.faults.flat_rows_have_mark_price:
+            return _FLAT_MARK_PRICE
+        return self._exchange.mark_price(position.symbol.name)
 
     def _legs(self, symbols: list[str]) -> bytes:
         rows = [self._row_v2(symbol, leg) for symbol in symbols for leg in self._exchange.legs]
@@ -99,36 +121,38 @@ class PositionRows:
 
     def _row_v2(self, symbol: str, leg: PositionSide) -> bytes:
         exchange = self._exchange
-        position, mark_price = exchange.position(symbol, leg), exchange.mark_price(symbol)
-        leverage = exchange.leverage(symbol)
-        version = (position.update_time_ms, mark_price, leverage)
+        position = exchange.position(symbol, leg)
+        mark_price, leverage = self._mark_price(position), exchange.leverage(symbol)
+        step_size = position.symbol.step_size
+        version = (position.update_time_ms, position.amount, mark_price, leverage, step_size)
         kept = self._rows.get((symbol, leg))
-        if kept is not None and kept[0] == version:
+        if kept is not None and kept[0] == version and symbol not in exchange.odd_rows:
             return kept[1]
         entry_price = plain(position.entry_price) if position.amount else "0.0"
-        row = _encode(
-            RowV2(
-                symbol=symbol,
-                position_amt=position.symbol.quantity_text(position.amount),
-                entry_price=entry_price,
-                break_even_price=entry_price,
-                mark_price=plain(mark_price, 8),
-                un_realized_profit=plain(position.unrealized_profit(mark_price), 8),
-                leverage=str(leverage),
-                position_side=leg,
-                notional=plain(position.amount * mark_price, 8) if position.amount else "0",
-                update_time=position.update_time_ms,
-            )
+        row = RowV2(
+            symbol=symbol,
+            position_amt=position.symbol.quantity_text(position.amount),
+            entry_price=entry_price,
+            break_even_price=entry_price,
+            mark_price=plain(mark_price, 8),
+            un_realized_profit=plain(position.unrealized_profit(mark_price), 8),
+            leverage=str(leverage),
+            position_side=leg,
+            notional=plain(position.amount * mark_price, 8) if position.amount else "0",
+            update_time=position.update_time_ms,
         )
-        self._rows[symbol, leg] = (version, row)
-        return row
+        if symbol in exchange.odd_rows:
+            return _encode(self._shown(row, symbol))
+        encoded = _encode(row)
+        self._rows[symbol, leg] = (version, encoded)
+        return encoded
 
     def _row_v3(self, position: Position) -> RowV3:
         exchange, symbol = self._exchange, position.symbol
-        mark_price = exchange.mark_price(symbol.name)
+        mark_price = self._mark_price(position)
         notional = position.amount * mark_price
         initial_margin = plain(abs(notional) / exchange.leverage(symbol.name), 8)
-        entry_price = plain(position.entry_price)
+        entry_price = plain(position.entry_price) if position.amount else "0.0"
         return RowV3(
             symbol=symbol.name,
             position_side=position.position_side,

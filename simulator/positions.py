@@ -13,7 +13,7 @@ _ENTRY_PRICE_QUANTUM = Decimal("1e-8")
 
 @dataclass(slots=True)
 class Position:
-    """A leg as the exchange books it. ``update_time_ms`` is 0 until the first change."""
+    """A leg as the exchange books it. ``update_time_ms`` is 0 until the first change, and after a wipe."""
 
     symbol: Symbol
     position_side: PositionSide
@@ -42,6 +42,15 @@ class Position:
         self.realized_profit += realized
         self.update_time_ms = transaction_time_ms
         return realized
+
+    def set(self, amount: Decimal, price: Decimal, update_time_ms: int) -> None:
+        """Put the leg there without a fill; ``price`` is its entry price unless it has one or is flat."""
+        if not amount:
+            self.entry_price = FLAT
+        elif not self.entry_price or amount * self.amount < 0:
+            self.entry_price = price
+        self.amount = amount
+        self.update_time_ms = update_time_ms
 
     def unrealized_profit(self, mark_price: Decimal) -> Decimal:
         return (mark_price - self.entry_price) * self.amount

@@ -7,6 +7,7 @@ simulation in process calls ``RestApi.answer`` directly.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -19,9 +20,19 @@ from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
 from simulator.outside import set_leverage
 from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
 from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
+from simulator.rest_failures import (
+    AFTER_EFFECT,
+    Failure,
+    banned_until,
+    failure,
+    removed,
+    retry_after_header,
+)
+from simulator.signatures import hmac_is_genuine, key_is_genuine
 
 Security = Literal["none", "api_key", "signed"]
 _HIGHEST_LEVERAGE = 125
+_POSITION_RISK_V2 = "/fapi/v2/positionRisk"
 _encode = msgspec.json.encode
 
 
@@ -36,10 +47,13 @@ class RestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``padding`` bytes of white space belong behind the body."""
+
     status: int
     body: bytes
     weight: int = 0
     headers: dict[str, str] = {}
+    padding: int = 0
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -64,16 +78,17 @@ class RestApi:
             ("GET", "/fapi/v1/ticker/24hr"): Endpoint(
                 "none", _weighs(1, without_symbol=40), lambda p: ticker_24hr(exchange, _symbol(p))
             ),
-            ("GET", "/fapi/v2/positionRisk"): Endpoint(
+            ("GET", _POSITION_RISK_V2): Endpoint(
                 "signed", _weighs(5), lambda p: rows.v2(self._positions_of(p))
             ),
             ("GET", "/fapi/v3/positionRisk"): Endpoint(
                 "signed", _weighs(5), lambda p: rows.v3(self._positions_of(p))
             ),
+            ("GET", "/fapi/v1/symbolConfig"): Endpoint("signed", _weighs(5), self._symbol_config),
             ("GET", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(30), self._position_mode),
             ("GET", "/fapi/v1/accountConfig"): Endpoint("signed", _weighs(5), self._account_config),
             ("GET", "/sapi/v1/account/apiRestrictions"): Endpoint(
-                "signed", _weighs(1), lambda _: _encode(exchange.key_rights)
+                "signed", _weighs(1), self._api_restrictions
             ),
             ("POST", "/fapi/v1/positionSide/dual"): Endpoint("signed", _weighs(1), self._set_position_mode),
             ("POST", "/fapi/v1/leverage"): Endpoint("signed", _weighs(1), self._set_leverage),
@@ -94,41 +109,71 @@ class RestApi:
     def answer(self, request: RestRequest, fault: RestFault | None = None) -> RestResponse:
         """Charge the request's weight and answer it; refusals are answers too, nothing is raised.
 
-        ``fault`` 429, 418 or 5xx makes the exchange refuse it; the other faults are the transport's business.
+        ``fault`` is what the exchange or its gateways answer instead; ``hang``, ``truncated``, ``not_json``
+        and ``reset`` are the transport's business. A real ban comes before everything else.
         """
         exchange = self._exchange
         now_ms = exchange.host_ms()
         weight = 0
+        failed: Failure | None = None
         try:
             endpoint = self._endpoints.get((request.method, request.path))
             if endpoint is None:
                 raise errors.unknown_path(request.method, request.path)
             parameters = parse(request.query, request.body)
-            weight = endpoint.weight(parameters)
+            weight = exchange.weights.overrides.get(request.path, endpoint.weight(parameters))
             exchange.weights.charge(now_ms, weight)
-            self._refuse_on_fault(fault, now_ms)
-            self._check_security(endpoint.security, request, parameters)
-            body, status = endpoint.answer(parameters), 200
+            failed = self._failed(fault, request.path, parameters)
+            if failed is None or (fault in AFTER_EFFECT and not exchange.faults.fail_before_effect):
+                self._refuse_on_fault(fault, now_ms)
+                self._check_security(endpoint.security, request, parameters)
+                body, status = endpoint.answer(parameters), 200
         except ApiError as refusal:
             body = _encode({"code": refusal.code, "msg": refusal.message})
             status = refusal.http_status
+            if status in (418, 429):
+                failed = None
+            if status == 418:
+                until = banned_until(
+                    exchange.faults.banned_until_text, exchange.weights.banned_until_ms, now_ms
+                )
+                body = _encode({"code": refusal.code, "msg": errors.banned(until).message})
         headers = {"X-MBX-USED-WEIGHT-1M": str(exchange.weights.used(now_ms))}
+        if failed is not None:
+            return RestResponse(
+                status=failed.status,
+                body=failed.body,
+                weight=weight,
+                headers=headers | failed.headers,
+                padding=failed.padding,
+            )
         if status in (418, 429):
-            waits = (
+            waits_sec = (
                 exchange.faults.retry_after_sec
-                if fault == "429"
+                if fault == "429" and status == 429
                 else exchange.weights.retry_after_sec(now_ms)
             )
-            headers["Retry-After"] = str(waits)
+            headers |= retry_after_header(
+                exchange.faults.retry_after_header, waits_sec, exchange.exchange_ms()
+            )
         return RestResponse(status=status, body=body, weight=weight, headers=headers)
+
+    def _failed(self, fault: RestFault | None, path: str, parameters: Parameters) -> Failure | None:
+        """The answer of a fault or of an endpoint that was taken away, if that is what this request gets."""
+        faults = self._exchange.faults
+        if path == _POSITION_RISK_V2 and faults.v2_position_risk != "served":
+            return removed(faults.v2_position_risk, path)
+        if fault == "-1008" and _reduces(parameters):
+            return None  # overload spares what closes and reduces
+        return failure(fault, faults)
 
     def _refuse_on_fault(self, fault: RestFault | None, now_ms: int) -> None:
         exchange = self._exchange
         if fault == "429":
-            raise errors.too_many_requests(exchange.weights.limit_per_minute)
+            exchange.weights.refuse(now_ms)
         if fault == "418":
             exchange.weights.ban(now_ms, exchange.faults.ban_sec * 1000)
-            raise errors.banned(exchange.weights.banned_until_ms)
+            exchange.weights.refuse(now_ms)
         if fault == "5xx":
             raise errors.service_unavailable(exchange.faults.server_error_status)
 
@@ -141,6 +186,8 @@ class RestApi:
         if request.api_key != exchange.api_key:
             raise errors.unknown_api_key()
         if security == "signed":
+            if exchange.portfolio_margin and request.path.startswith("/fapi/"):
+                raise errors.unknown_api_key()
             rights = exchange.key_rights
             if not (rights.enable_futures if request.method == "POST" else rights.enable_reading):
                 raise errors.unknown_api_key()
@@ -148,7 +195,9 @@ class RestApi:
                 parameters,
                 request.query,
                 request.body,
-                secret=exchange.api_secret,
+                is_genuine=partial(key_is_genuine, exchange.public_key_pem)
+                if exchange.public_key_pem
+                else partial(hmac_is_genuine, exchange.api_secret),
                 exchange_ms=exchange.exchange_ms(),
             )
 
@@ -159,6 +208,28 @@ class RestApi:
         if self._exchange.faults.refuse_bulk_positions and _symbol(parameters) is None:
             raise errors.mandatory_parameter("symbol")
         return _symbol(parameters)
+
+    def _api_restrictions(self, _: Parameters) -> bytes:
+        rights = msgspec.to_builtins(self._exchange.key_rights)
+        if self._exchange.portfolio_margin:
+            rights["enablePortfolioMarginTrading"] = True
+        return _encode(rights)
+
+    def _symbol_config(self, parameters: Parameters) -> bytes:
+        exchange, named = self._exchange, _symbol(parameters)
+        names = list(exchange.listing.symbols) if named is None else [exchange.symbol(named).name]
+        return _encode(
+            [
+                {
+                    "symbol": name,
+                    "marginType": "CROSSED",
+                    "isAutoAddMargin": False,
+                    "leverage": exchange.leverage(name),
+                    "maxNotionalValue": MAX_NOTIONAL_VALUE,
+                }
+                for name in names
+            ]
+        )
 
     def _position_mode(self, _: Parameters) -> bytes:
         return _encode({"dualSidePosition": self._exchange.hedge_mode})
@@ -200,7 +271,7 @@ class RestApi:
 
     def _close_listen_key(self, parameters: Parameters) -> bytes:
         self._expect_live_listen_key(parameters)
-        self._exchange.close_listen_key()
+        self._exchange.delete_listen_key()
         return b"{}"
 
     def _expect_live_listen_key(self, parameters: Parameters) -> None:
@@ -209,6 +280,14 @@ class RestApi:
         named = parameters.get("listenKey")
         if named and not self._exchange.listen_keys.is_live(named):
             raise errors.unknown_listen_key()
+
+
+def _reduces(parameters: Parameters) -> bool:
+    closes_leg = (parameters.get("positionSide"), parameters.get("side")) in (
+        ("LONG", "SELL"),
+        ("SHORT", "BUY"),
+    )
+    return closes_leg or parameters.get("reduceOnly") == "true"
 
 
 def _weighs(weight: int, *, without_symbol: int | None = None) -> Callable[[Parameters], int]:

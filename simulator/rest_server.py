@@ -6,6 +6,7 @@ reset or a truncated body is the socket's doing. Hence ``TCPServer``, its per-co
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from random import Random
 
 import trio
@@ -16,7 +17,7 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -27,12 +28,19 @@ from simulator.faulty_sockets import FaultyListener, FaultySocket
 from simulator.parameters import unsigned
 from simulator.request_log import RequestRecord
 from simulator.rest_api import RestApi, RestRequest, RestResponse
+from simulator.rest_failures import TRANSPORT_FAULTS, gzip_bomb
 from simulator.stream_server import StreamServer
 
-_TRANSPORT_FAULTS: tuple[RestFault, ...] = ("hang", "truncated", "not_json", "reset")
 _NOT_JSON = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _NO_EFFECT = RestResponse(status=502, body=b'{"code":-1001,"msg":"Internal error; unable to process."}')
 _KEEP_ALIVE_SEC = 75.0
+_PADDING_PIECE = 100_000
+
+
+async def _padded(response: RestResponse) -> AsyncIterator[bytes]:
+    yield response.body
+    for _ in range(0, response.padding, _PADDING_PIECE):
+        yield b" " * _PADDING_PIECE
 
 
 class FuturesRest:
@@ -59,7 +67,9 @@ class FuturesRest:
         fault = self._dice.rest_fault(request.path)
         before_ms, after_ms = self._dice.rest_latency_ms()
         await trio.sleep(before_ms / 1000)
-        if fault in _TRANSPORT_FAULTS and self._exchange.faults.fail_before_effect:
+        if fault == "gzip_bomb":  # made in a thread the first time: seconds of work
+            await trio.to_thread.run_sync(gzip_bomb, self._exchange.faults.huge_body_mb)
+        if fault in TRANSPORT_FAULTS and self._exchange.faults.fail_before_effect:
             response = _NO_EFFECT
         else:
             response = self._api.answer(request, fault)
@@ -93,7 +103,11 @@ class FuturesRest:
             body = _NOT_JSON
         record.status = response.status
         media_type = "text/html" if fault == "not_json" else "application/json"
-        answer = Response(body, response.status, response.headers, media_type)
+        answer: Response = (
+            StreamingResponse(_padded(response), response.status, response.headers, media_type)
+            if response.padding
+            else Response(body, response.status, response.headers, media_type)
+        )
         await answer(scope, receive, send)
 
     def _socket_of(self, scope: Scope) -> FaultySocket | None:

@@ -15,6 +15,7 @@ from simulator.stream_target import StreamTarget
 _OUTBOX_FRAMES = 50_000
 _CLOSE_HANDSHAKE_SEC = 0.5
 _GOING_AWAY = 1001
+_POLICY_VIOLATION = 1008
 _encode = msgspec.json.encode
 
 
@@ -33,7 +34,9 @@ class StreamConnection:
         socket: FaultySocket,
         target: StreamTarget,
         accepts: Callable[[str], bool],
+        flooded: trio.Event,
     ) -> None:
+        """``flooded``, once set, ends the connection for too many incoming messages."""
         self.socket = socket
         self.target = target
         self.streams = set(target.streams)
@@ -41,13 +44,19 @@ class StreamConnection:
         self._accepts = accepts
         self._cancel_scope = trio.CancelScope()
         self._closed: trio.Event | None = None
+        self._flooded = flooded
         self._outbox, self._to_send = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
 
-    async def run(self, ping_interval_sec: float, pong_timeout_sec: float) -> None:
-        """Send, read and ping until the client goes or the connection is dropped."""
+    async def run(
+        self, ping_interval_sec: float, pong_timeout_sec: float, close_after_sec: float | None = None
+    ) -> None:
+        """Send, read and ping until the client goes, the connection is dropped or its time is over."""
         with self._cancel_scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_frames)
+                nursery.start_soon(self._refuse_flood)
+                if close_after_sec is not None:
+                    nursery.start_soon(self._close_after, close_after_sec)
                 nursery.start_soon(self._ping, ping_interval_sec, pong_timeout_sec)
                 await self._read_commands()
                 nursery.cancel_scope.cancel()
@@ -65,11 +74,19 @@ class StreamConnection:
         """End the connection without a closing handshake."""
         self._cancel_scope.cancel()
 
-    async def close(self) -> None:
+    async def _refuse_flood(self) -> None:
+        await self._flooded.wait()
+        await self.close(_POLICY_VIOLATION)
+
+    async def _close_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        await self.close()
+
+    async def close(self, code: int = _GOING_AWAY) -> None:
         """End the connection with a closing handshake if the client answers it within half a second."""
         self._closed = trio.Event()
         with trio.move_on_after(_CLOSE_HANDSHAKE_SEC):
-            await self._websocket.aclose(_GOING_AWAY)
+            await self._websocket.aclose(code)
         self._closed.set()
         self.drop()
 

@@ -1,11 +1,15 @@
 """The WebSocket streams on loopback: private account events and mark prices.
 
 Source: USDⓈ-M Futures, "User Data Streams" and "WebSocket Market Streams": the server pings every 3 minutes
-and waits 10 for the pong; a connection lives for 24 hours.
+and waits 10 for the pong; a connection lives for 24 hours. At most 10 incoming messages a second a connection
+and 300 connections per five minutes an address. Measured on the demo exchange on 2026-10-03: a handshake with
+a dead listen key, a wrong route or an unknown stream succeeds, and the socket stays silent.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -17,15 +21,19 @@ from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
 from simulator.faults import FaultDice
 from simulator.faulty_sockets import FaultyListener, FaultySocket
+from simulator.incoming_messages import IncomingMessages
 from simulator.market_answers import mark_price_frames
 from simulator.stream_connection import StreamConnection
 from simulator.stream_delivery import EventDelivery
-from simulator.stream_target import Face, StreamTarget, parse_target
+from simulator.stream_target import NOWHERE, Face, StreamTarget, parse_target
 
 MARK_PRICES_EVERY_SECOND = "!markPrice@arr@1s"
 MARK_PRICES = "!markPrice@arr"
 _HANDSHAKE_SEC = 10
 _LISTEN_KEY_CHECK_SEC = 0.1
+#: The span that the limit of connections of an address is about.
+CONNECTIONS_WINDOW_SEC = 300
+_SWITCH_CHECK_SEC = 0.05
 
 
 class StreamServer:
@@ -47,20 +55,23 @@ class StreamServer:
         self._longest_connection_sec = longest_connection_sec
         self._connections: set[StreamConnection] = set()
         self._sockets: set[FaultySocket] = set()
+        self._handshakes: list[tuple[float, Face | None]] = []
         dice = FaultDice(exchange.faults, Random(f"{exchange.seed}:streams"))  # noqa: S311 - reproducible
         self._delivery = EventDelivery(exchange.faults, dice, self._hand_on, exchange.untold_sec)
 
     def deliver(self, event: UserEvent) -> None:
         self._delivery.deliver(event)
 
-    def listen_key_closed(self, listen_key: str) -> None:
-        for connection in self._on_face("private"):
-            if listen_key in connection.streams:
-                connection.drop()
-
     def connection_count(self, face: Face | None = None) -> int:
         """How many clients have completed their handshake, on one face or on all."""
         return len(self._on_face(face))
+
+    def connections_opened(self, face: Face | None = None, since_sec: float = -math.inf) -> int:
+        """How many handshakes arrived (accepted or not) at or after ``since_sec`` on trio's clock.
+
+        Of one face or of all; with all, those that named no face or were reset before count as well.
+        """
+        return sum(at_sec >= since_sec and face in (None, of_face) for at_sec, of_face in self._handshakes)
 
     def freeze(self, face: Face | None = None) -> None:
         """Stall the open connections: nothing in, nothing out, no FIN. What is sent meanwhile waits."""
@@ -97,6 +108,7 @@ class StreamServer:
                 nursery.start_soon(self._delivery.run)
                 nursery.start_soon(self._publish_mark_prices)
                 nursery.start_soon(self._expire_listen_keys)
+                nursery.start_soon(self._drop_private_regularly)
                 await nursery.start(partial(trio.serve_listeners, self._serve_socket, [listener]))
                 task_status.started()
         finally:
@@ -104,6 +116,7 @@ class StreamServer:
 
     async def _serve_socket(self, socket: FaultySocket) -> None:
         if self._exchange.faults.reset_new_streams:
+            self._count_handshake(None)
             await socket.reset()
             return
         if self._exchange.faults.freeze_new_streams:
@@ -127,29 +140,63 @@ class StreamServer:
             pass
 
     async def _serve_request(self, request: WebSocketRequest, socket: FaultySocket) -> None:
-        if self._exchange.faults.refuse_streams:
+        faults = self._exchange.faults
+        target = parse_target(request.path)
+        self._count_handshake(None if target is None else target.face)
+        if self._exchange.weights.is_banned(self._exchange.host_ms()):
+            await request.reject(418)
+            return
+        if faults.refuse_streams:
             await request.reject(503)
             return
-        target = parse_target(request.path)
-        if target is None:
+        if faults.refuse_unknown_streams and target is None:
             await request.reject(404)
             return
-        if not self._may_connect(target):
+        target = NOWHERE if target is None else target
+        self._exchange.expire_listen_key()
+        if faults.refuse_unknown_streams and not self._may_connect(target):
             await request.reject(400, body=b'{"code":-1125,"msg":"This listenKey does not exist."}')
             return
-        accepts = self._exchange.listen_keys.is_live if target.face == "private" else bool
-        connection = StreamConnection(await request.accept(), socket, target, accepts)
+        flooded = trio.Event()
+        socket.on_read = IncomingMessages(faults, flooded.set).count  # all bytes from now on are frames
+        websocket = await request.accept()
+        connection = StreamConnection(websocket, socket, target, self._subscribable(target), flooded)
         self._connections.add(connection)
         try:
+            if faults.expire_key_on_connect and self._is_subscribed(connection):
+                self._exchange.expire_listen_key(now=True)
             with trio.move_on_after(self._longest_connection_sec):
-                await connection.run(self._ping_interval_sec, self._pong_timeout_sec)
+                await connection.run(
+                    self._ping_interval_sec, self._pong_timeout_sec, faults.close_streams_after_sec
+                )
         finally:
             self._connections.discard(connection)
+
+    def _count_handshake(self, face: Face | None) -> None:
+        now_sec = trio.current_time()
+        self._handshakes.append((now_sec, face))
+        limit = self._exchange.faults.connections_per_5_min
+        if limit is None or self.connections_opened(None, now_sec - CONNECTIONS_WINDOW_SEC) <= limit:
+            return
+        now_ms = self._exchange.host_ms()
+        if not self._exchange.weights.is_banned(now_ms):
+            self._exchange.weights.ban_longer(now_ms)
+
+    def _subscribable(self, target: StreamTarget) -> Callable[[str], bool]:
+        """Which names a SUBSCRIBE may have; an unknown one is accepted and silent unless refused."""
+
+        def accepts(name: str) -> bool:
+            known = target.face != "private" or self._exchange.listen_keys.is_live(name)
+            return known or not self._exchange.faults.refuse_unknown_streams
+
+        return accepts
+
+    def _is_subscribed(self, connection: StreamConnection) -> bool:
+        return connection.target.face == "private" and self._exchange.listen_keys.live in connection.streams
 
     def _may_connect(self, target: StreamTarget) -> bool:
         if target.face != "private":
             return True
-        self._exchange.expire_listen_key()
         if not target.streams:
             return target.combined  # it may still name its listen key with SUBSCRIBE
         return all(self._exchange.listen_keys.is_live(key) for key in target.streams)
@@ -184,6 +231,20 @@ class StreamServer:
                 for connection, stream in subscribed:
                     for frame in frames:
                         connection.queue(stream, frame)
+
+    async def _drop_private_regularly(self) -> None:
+        """Break the private connections every ``drop_streams_every_sec``, from when that was set."""
+        every_sec, due_sec = None, math.inf
+        while True:
+            await trio.sleep(_SWITCH_CHECK_SEC)
+            now_sec = trio.current_time()
+            if self._exchange.faults.drop_streams_every_sec != every_sec:
+                every_sec = self._exchange.faults.drop_streams_every_sec
+                due_sec = math.inf if every_sec is None else now_sec + every_sec
+            if every_sec is not None and now_sec >= due_sec:
+                due_sec += every_sec
+                for connection in self._on_face("private"):
+                    connection.drop()
 
     async def _expire_listen_keys(self) -> None:
         while True:

@@ -1,17 +1,19 @@
 """What a WebSocket client asked for in its URL.
 
-Source: USDⓈ-M Futures, "Important WebSocket Change Notice": ``/private/ws?listenKey=…&events=A/B``,
-``/market/ws/<stream>/<stream>``, and ``/<face>/stream?…`` whose frames name their stream.
+Source: USDⓈ-M Futures, "Important WebSocket Change Notice": ``/private/ws?listenKey=…&events=A/B``
+(also ``/private/ws/<listen key>``), ``/market/ws/<stream>/<stream>``, and ``/<face>/stream?…`` whose frames
+name their stream.
 """
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 Face = Literal["private", "market", "public"]
+FACES: tuple[Face, ...] = ("private", "market", "public")
 
 
 class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,18 +25,24 @@ class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     event_types: frozenset[str] = frozenset()
 
 
+#: What is behind a path that is no stream's: nothing that this simulator sends.
+NOWHERE = StreamTarget(face="public", combined=False, streams=[])
+
+
 def parse_target(url: str) -> StreamTarget | None:
-    """The target of a request path with its query; nothing when there is no such path."""
+    """The target of a request path with its query; nothing when there is no such path.
+
+    A path without a face carries public data only, of which there is none here.
+    """
     split = urlsplit(url)
     face, _, rest = split.path.lstrip("/").partition("/")
     mode, _, names = rest.partition("/")
-    if face not in ("private", "market", "public") or mode not in ("ws", "stream"):
+    if face not in FACES or mode not in ("ws", "stream"):
         return None
     query = parse_qs(split.query)
-    public_streams = [unquote(names), *query.get("streams", [])]
-    streams = query.get("listenKey", []) if face == "private" else public_streams
+    streams = [unquote(names), *query.get("listenKey" if face == "private" else "streams", [])]
     return StreamTarget(
-        face=cast("Face", face),
+        face=face,
         combined=mode == "stream",
         streams=[name for joined in streams for name in joined.split("/") if name],
         event_types=frozenset(name for joined in query.get("events", []) for name in joined.split("/")),

@@ -17,6 +17,7 @@ MIN_NOTIONAL = Decimal(5)
 _MAX_MARKET_NOTIONAL = Decimal(5_000_000)
 _LOT_SIZE_TO_MARKET_LOT_SIZE = 10
 _FAMILIAR_PRICES = {"BTCUSDT": "65000", "ETHUSDT": "3200", "BNBUSDT": "600", "SOLUSDT": "150"}
+_LEAST_QUOTE_VOLUME = Decimal(1_000_000)
 _QUOTE_ASSETS = ("USDT", "USDC", "BUSD", "BTC")
 
 
@@ -62,11 +63,16 @@ def load_symbols() -> dict[str, Symbol]:
     return {row["symbol"]: _symbol(row, volumes) for row in rows}
 
 
-def _symbol(row: Mapping[str, str], quote_volumes: Mapping[str, Decimal]) -> Symbol:
-    name = row["symbol"]
-    step_size, tick_size = Decimal(row["step_size"]), Decimal(row["tick_size"])
+def new_symbol(
+    name: str,
+    *,
+    step_size: Decimal,
+    tick_size: Decimal,
+    first_price: Decimal,
+    quote_volume: Decimal = _LEAST_QUOTE_VOLUME,
+) -> Symbol:
+    """A contract with the limits that follow from its sizes and price."""
     quote_asset = next((asset for asset in _QUOTE_ASSETS if name.endswith(asset)), "USDT")
-    first_price = _first_price(name, tick_size)
     affordable = (_MAX_MARKET_NOTIONAL / first_price).quantize(step_size, rounding=ROUND_DOWN)
     market_max_qty = max(affordable, 1000 * step_size)
     return Symbol(
@@ -80,6 +86,17 @@ def _symbol(row: Mapping[str, str], quote_volumes: Mapping[str, Decimal]) -> Sym
         market_max_qty=market_max_qty,
         min_notional=MIN_NOTIONAL,
         first_price=first_price,
+        quote_volume=quote_volume,
+    )
+
+
+def _symbol(row: Mapping[str, str], quote_volumes: Mapping[str, Decimal]) -> Symbol:
+    name, tick_size = row["symbol"], Decimal(row["tick_size"])
+    return new_symbol(
+        name,
+        step_size=Decimal(row["step_size"]),
+        tick_size=tick_size,
+        first_price=_first_price(name, tick_size),
         quote_volume=quote_volumes[name],
     )
 

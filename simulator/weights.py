@@ -6,20 +6,30 @@ grows with repetition for whoever keeps sending after a 429.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from simulator import errors
 
 LIMIT_PER_MINUTE = 2400
 _MINUTE_MS = 60_000
 _REFUSALS_BEFORE_BAN = 10
 _FIRST_BAN_MS = 120_000
+_POSITION_RISK = "/fapi/v2/positionRisk"
+_POSITION_RISK_WEIGHT = 5
 _LONGEST_BAN_MS = 3 * 24 * 3600 * 1000
 
 
 class RequestWeights:
-    """Counts weight in windows of a clock minute. Times are this host's wall clock, epoch milliseconds."""
+    """Counts weight in windows of a clock minute. Times are this host's wall clock, epoch milliseconds.
+
+    ``overrides`` gives a path another weight than its page says, from the next request on. More than ten
+    requests sent into a 429's minute, or into a ban, start a ban from then on that is twice as long as the
+    one before (two minutes to three days).
+    """
 
     def __init__(self, *, limit_per_minute: int = LIMIT_PER_MINUTE) -> None:
         self.limit_per_minute = limit_per_minute
+        self.overrides: dict[str, int] = {}
         self.banned_until_ms = 0
         self._window = 0
         self._used = 0
@@ -38,18 +48,37 @@ class RequestWeights:
 
     def charge(self, now_ms: int, weight: int) -> None:
         """Count a request; ``ApiError`` 429 beyond the limit, 418 while banned (uncounted)."""
-        if now_ms < self.banned_until_ms:
-            raise errors.banned(self.banned_until_ms)
+        if self.is_banned(now_ms):
+            self.refuse(now_ms)
         self._turn_window(now_ms)
         self._used += weight
-        if self._used <= self.limit_per_minute:
-            return
-        self._refusals += 1
-        if self._refusals > _REFUSALS_BEFORE_BAN:
-            self.ban(now_ms, self._next_ban_ms)
-            self._next_ban_ms = min(2 * self._next_ban_ms, _LONGEST_BAN_MS)
-            raise errors.banned(self.banned_until_ms)
+        if self._used > self.limit_per_minute:
+            self.refuse(now_ms)
+
+    def refuse(self, now_ms: int) -> NoReturn:
+        """``ApiError`` 429, or 418 where the address goes on all the same."""
+        self._turn_window(now_ms)
+        self._count_refusal(now_ms)
+        if self.is_banned(now_ms):
+            raise errors.banned(str(self.banned_until_ms))
         raise errors.too_many_requests(self.limit_per_minute)
+
+    def is_banned(self, now_ms: int) -> bool:
+        return now_ms < self.banned_until_ms
+
+    def ban_longer(self, now_ms: int) -> None:
+        """Ban the address for twice as long as the last time."""
+        self.ban(now_ms, max(self._next_ban_ms, self.banned_until_ms - now_ms))
+        self._next_ban_ms = min(2 * self._next_ban_ms, _LONGEST_BAN_MS)
+
+    @property
+    def position_risk_weight(self) -> int:
+        """The weight of ``/fapi/v2/positionRisk``: 5 by its page, 10 by an announcement. Can be set."""
+        return self.overrides.get(_POSITION_RISK, _POSITION_RISK_WEIGHT)
+
+    @position_risk_weight.setter
+    def position_risk_weight(self, weight: int) -> None:
+        self.overrides[_POSITION_RISK] = weight
 
     def ban(self, now_ms: int, duration_ms: int) -> None:
         self.banned_until_ms = now_ms + duration_ms
@@ -62,6 +91,11 @@ class RequestWeights:
         """Whole seconds until a request may succeed again: the end of the ban, else of the minute."""
         until_ms = self.banned_until_ms if now_ms < self.banned_until_ms else (self._window + 1) * _MINUTE_MS
         return max(1, -(-(until_ms - now_ms) // 1000))
+
+    def _count_refusal(self, now_ms: int) -> None:
+        self._refusals += 1
+        if self._refusals > _REFUSALS_BEFORE_BAN:
+            self.ban_longer(now_ms)
 
     def _turn_window(self, now_ms: int) -> None:
         window = now_ms // _MINUTE_MS

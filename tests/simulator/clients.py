@@ -12,7 +12,7 @@ import msgspec
 from trio_websocket import WebSocketConnection
 
 from simulator import MarketOrder, RestApi, RestRequest, RestResponse, SimulatedExchange, UserEvent
-from simulator.parameters import signature
+from simulator.signatures import signature
 
 
 class HandClock:
@@ -30,14 +30,10 @@ class Recorder:
 
     def __init__(self, exchange: SimulatedExchange) -> None:
         self.events: list[UserEvent] = []
-        self.closed_keys: list[str] = []
         exchange.sinks.append(self)
 
     def deliver(self, event: UserEvent) -> None:
         self.events.append(event)
-
-    def listen_key_closed(self, listen_key: str) -> None:
-        self.closed_keys.append(listen_key)
 
     def payloads(self, event_type: str | None = None) -> list[dict[str, Any]]:
         return [

@@ -8,7 +8,7 @@ import pytest
 
 from simulator import RestApi, RestRequest, RestResponse, SimulatedExchange
 from simulator.outside import move_position, set_leverage
-from simulator.parameters import signature
+from simulator.signatures import signature
 from tests.simulator.clients import HandClock, Recorder, ask, ask_again, error_code, market, signed_query
 
 POSITIONS = "/fapi/v2/positionRisk"

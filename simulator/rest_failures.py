@@ -1,0 +1,151 @@
+"""Answers of a REST interface in trouble: gateways, overload, maintenance, bodies made to hurt a reader.
+
+Source: USDⓈ-M Futures, "General Info" ("HTTP Return Codes": 403, 408, 503) and "Error Codes" (-1007, -1008,
+-1016, -1109). 408 and "Unknown error" mean that nothing is known of the request's execution, so they strike
+after it; the other refusals strike before. The codes beside the sentences of 503 are not documented.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from email.utils import formatdate
+from functools import lru_cache
+
+import msgspec
+
+from simulator.faults import Faults, PositionRiskV2, RestFault
+
+#: Those that leave the answer's making alone and break its way to the client.
+TRANSPORT_FAULTS: tuple[RestFault, ...] = ("hang", "truncated", "not_json", "reset")
+#: Those that hide an answer whose request had its effect.
+AFTER_EFFECT: tuple[RestFault, ...] = (
+    *TRANSPORT_FAULTS,
+    "408",
+    "-1007",
+    "503_unknown",
+    "deep_json",
+    "huge",
+    "gzip_bomb",
+)
+_MB = 1_000_000
+_PAST_SEC = 60
+_GONE = b"<html><head><title>Not here</title></head><body>Nothing is served here.</body></html>"
+_FIREWALL = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
+_MAINTENANCE = b"<html><head><title>System upgrade</title></head><body>Under maintenance.</body></html>"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. ``padding`` bytes of white space follow the body, made while they are sent."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = {}
+    padding: int = 0
+
+
+def failure(fault: RestFault | None, faults: Faults) -> Failure | None:
+    """The answer of that fault; nothing for 429, 418 and 5xx, for the transport's faults, and for none."""
+    coded = _coded(faults).get(fault or "")
+    if coded is not None:
+        return coded
+    match fault:
+        case "403":
+            return _html(403, _FIREWALL)
+        case "html_maintenance":
+            return _html(faults.maintenance_status, _MAINTENANCE)
+        case "408":
+            return Failure(status=408, body=b"")
+        case "239999":
+            return Failure(
+                status=faults.maintenance_status, body=b'{"239999":"System is under maintenance."}'
+            )
+        case "deep_json":
+            return Failure(status=faults.odd_body_status, body=b"[" * faults.deep_json_bytes)
+        case "huge":
+            return Failure(status=faults.odd_body_status, body=b"[]", padding=faults.huge_body_mb * _MB)
+        case "gzip_bomb":
+            body = gzip_bomb(faults.huge_body_mb)
+            return Failure(status=faults.odd_body_status, body=body, headers={"Content-Encoding": "gzip"})
+        case _:
+            return None
+
+
+def removed(how: PositionRiskV2, path: str) -> Failure:
+    """The answer to a path that the exchange serves no more."""
+    if how == "-5000":
+        return _code(404, -5000, f"Path {path}, Method GET is invalid")
+    return _html(int(how), _GONE)
+
+
+def retry_after_header(mode: str, waits_sec: int, now_ms: int) -> dict[str, str]:
+    """The header for a wait of so many seconds from ``now_ms``; see ``Faults.retry_after_header``."""
+    match mode:
+        case "missing":
+            return {}
+        case "real":
+            return {"Retry-After": str(waits_sec)}
+        case "http_date":
+            return {"Retry-After": formatdate(now_ms / 1000 + waits_sec, usegmt=True)}
+        case "past_http_date":
+            return {"Retry-After": formatdate(now_ms / 1000 - _PAST_SEC, usegmt=True)}
+        case text:
+            return {"Retry-After": text}
+
+
+def banned_until(mode: str, until_ms: int, now_ms: int) -> str | None:
+    """The moment in the sentence of a ban; see ``Faults.banned_until_text``."""
+    match mode:
+        case "missing":
+            return None
+        case "real":
+            return str(until_ms)
+        case "past":
+            return str(now_ms - _PAST_SEC * 1000)
+        case text:
+            return text
+
+
+@lru_cache(maxsize=4)
+def gzip_bomb(megabytes: int) -> bytes:
+    """A gzip stream of ``[]`` and that many MB of white space, about a thousandth of it long."""
+    return b"".join(_compressed(megabytes))
+
+
+def _compressed(megabytes: int) -> Iterator[bytes]:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    yield compressor.compress(b"[]")
+    for _ in range(megabytes):
+        yield compressor.compress(b" " * _MB)
+    yield compressor.flush()
+
+
+def _coded(faults: Faults) -> dict[str, Failure]:
+    return {
+        "-1007": _code(
+            faults.gateway_timeout_status,
+            -1007,
+            "Timeout waiting for response from backend server. "
+            "Send status unknown; execution status unknown.",
+        ),
+        "503_unknown": _code(503, -1000, "Unknown error, please check your request or try again later."),
+        "503_unavailable": _code(503, -1001, "Service Unavailable."),
+        "503_internal": _code(
+            503, -1001, "Internal error; unable to process your request. Please try again."
+        ),
+        "-1008": _code(
+            503,
+            -1008,
+            "Server is currently overloaded with other requests. Please try again in a few minutes.",
+        ),
+        "-1016": _code(faults.maintenance_status, -1016, "This service is no longer available."),
+        "-1109": _code(400, -1109, "Invalid account."),
+    }
+
+
+def _code(status: int, code: int, message: str) -> Failure:
+    return Failure(status=status, body=msgspec.json.encode({"code": code, "msg": message}))
+
+
+def _html(status: int, body: bytes) -> Failure:
+    return Failure(status=status, body=body, headers={"Content-Type": "text/html"})
