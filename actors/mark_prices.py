@@ -14,16 +14,17 @@ from structlog.typing import FilteringBoundLogger
 from actors.heartbeat import Heartbeat
 from brain.moment import Moment
 from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
+from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable
-from exchange.protocol import MarkPriceConnector, MarkPriceUpdate
+from exchange.protocol import MarkPriceConnector, MarkPriceUpdate, Priority
+from supervision.backoff import Backoff, RestartDelays
 
 #: Frames come every second: so long a silence is a dead connection.
 SILENCE_SEC = 10.0
 #: To look at so many takes less than 1 ms; then others have a turn.
 _PRICES_AT_A_TIME = 1000
-_SHORTEST_BACKOFF_SEC = 0.5
-_LONGEST_BACKOFF_SEC = 60.0
-_BACKOFF_DOUBLINGS = 8
+#: Only a connection that brought frames for 30 s shortens the pauses again.
+_BACKOFF = Backoff(initial_sec=1.0, maximum_sec=60.0, jitter=0.5, healthy_after_sec=30.0)
 
 
 class MarkPriceFeed:
@@ -35,16 +36,17 @@ class MarkPriceFeed:
         shards: Sequence[Conflating[ShardMessage]],
         exchange_ms: Callable[[Moment], int],
         *,
+        limit: ConnectionLimit,
         rng: Random,
         log: FilteringBoundLogger,
     ) -> None:
-        """`exchange_ms` tells what the exchange's clock showed at a moment."""
+        """`exchange_ms` tells what the exchange's clock showed at a moment. `limit` outlives the actor."""
         self._connector = connector
         self._shards = shards
         self._exchange_ms = exchange_ms
-        self._rng = rng
+        self._limit = limit
+        self._delays = RestartDelays(_BACKOFF, rng)
         self._log = log
-        self._failures = 0
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Listen, and after each loss listen again, until cancelled."""
@@ -52,13 +54,13 @@ class MarkPriceFeed:
             while True:
                 error = await self._listen()
                 self._log.info("Mark prices: connection lost", why=str(error))
-                self._failures = min(self._failures + 1, _BACKOFF_DOUBLINGS)
-                pause_sec = min(_SHORTEST_BACKOFF_SEC * 2**self._failures, _LONGEST_BACKOFF_SEC)
-                await trio.sleep(pause_sec * self._rng.uniform(0.5, 1.0))
+                await trio.sleep(self._delays.next_sec())
 
     async def _listen(self) -> ExchangeError:
         """One connection, until it ends; why it did."""
         ended: ExchangeError = ExchangeUnavailable("market stream: silent")
+        first_frame_sec: float | None = None
+        await self._limit.turn(Priority.PERIODIC)
         async with trio.open_nursery() as sockets:
             try:
                 stream = await self._connector.connect(sockets)
@@ -66,7 +68,9 @@ class MarkPriceFeed:
                     while True:
                         with trio.fail_after(SILENCE_SEC):
                             updates, received = await stream.receive()
-                        self._failures = 0
+                        if first_frame_sec is None:
+                            first_frame_sec = trio.current_time()
+                        self._delays.ran(trio.current_time() - first_frame_sec)
                         await self._hand_on(updates, received)
                 finally:
                     await stream.aclose()

@@ -93,12 +93,16 @@ class ShardPositions:
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._proof: StreamProof | None = None
-        self._doubts = StreamDoubts(self._states.__getitem__, self._distrust_stream, clock)
+        self._doubts = StreamDoubts(self.state_of, self._distrust_stream, clock)
         self._stirred = trio.lowlevel.ParkingLot()
 
     def knows(self, symbol: str) -> bool:
         """Whether anything was ever told or read of the symbol."""
         return symbol in self._states
+
+    def state_of(self, symbol: str) -> SymbolState:
+        """All that is known of the symbol's position; an empty state where nothing is."""
+        return self._states.get(symbol) or SymbolState(symbol)
 
     async def stirred(self) -> None:
         """Wait until something happens that may call for an earlier read."""
@@ -140,7 +144,7 @@ class ShardPositions:
         latest_ms = self._lead.latest_date_ms(read.received)
         for symbol, symbol_rows in rows.items():
             self._states[symbol], disagreements = apply_rest(
-                self._states.get(symbol, SymbolState(symbol)),
+                self.state_of(symbol),
                 [row.position for row in symbol_rows],
                 leverage=symbol_rows[0].leverage,
                 mark_price=symbol_rows[0].mark_price,
@@ -193,7 +197,7 @@ class ShardPositions:
         if possible:
             self._lead.observe(position.update_time_ms, received)
         self._states[symbol] = apply_push(
-            self._states.get(symbol, SymbolState(symbol)),
+            self.state_of(symbol),
             position,
             received,
             stream_since=self._stream_since,
@@ -206,7 +210,7 @@ class ShardPositions:
     def _apply_leverage(self, told: LeverageObserved) -> None:
         """A read that was sent before this was told does not undo it."""
         self._leverages[told.symbol] = told
-        state = self._states.get(told.symbol, SymbolState(told.symbol))
+        state = self.state_of(told.symbol)
         self._states[told.symbol] = msgspec.structs.replace(state, leverage=told.leverage)
 
     def _expect_update_for(self, fill: FillObserved) -> None:

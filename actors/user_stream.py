@@ -1,11 +1,13 @@
 """The private stream: what the account does, pushed as it happens, and the proof that silence means quiet.
 
-A *period* is unbroken listening: it begins when a connection stands, and ends when anything might have been
-missed. Within a period the connection is replaced once a day, old and new overlapping, so that both tell the
-same things for a while. Those repetitions are harmless downstream: positions are ordered by the exchange's
-transaction time, and a fill carries its order's cumulative quantity, of which only the growth counts.
+A *period* is unbroken listening: it begins when a connection and its listen key are proven, counts from when
+that connection stood, and ends when anything might have been missed. Within a period the connection is
+replaced once a day, old and new overlapping, so that the same events come twice for a while. Those
+repetitions are harmless downstream: positions are ordered by the exchange's transaction time, and a fill
+carries its order's cumulative quantity, of which only the growth counts.
 
-Source: Binance USDⓈ-M Futures, "User Data Streams": a listen key lives 60 min, a connection 24 h.
+Source: Binance USDⓈ-M Futures, "User Data Streams": a listen key lives 60 min, a connection 24 h;
+POST returns the account's live key, or makes one.
 """
 
 from __future__ import annotations
@@ -38,28 +40,21 @@ from channels import (
     StreamStatus,
 )
 from clock import Clock
-from exchange.errors import (
-    AskLater,
-    ExchangeError,
-    ExchangeUnavailable,
-    UnreadableEvent,
-)
-from exchange.protocol import Exchange, Frame, StreamConnector
+from exchange.connection_limit import ConnectionLimit
+from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable, UnreadableEvent
+from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
 from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, read_event
+from supervision.backoff import Backoff, RestartDelays
 
-KEEP_ALIVE_SEC = 30 * 60.0
-#: A listen key lives 60 min; one that was not extended for so long may be gone before that is known.
-LISTEN_KEY_TRUSTED_SEC = 55 * 60.0
 ROTATE_AFTER_SEC = 23 * 3600.0
 #: How long old and new connection are heard together, beyond the push delay that was seen.
 OVERLAP_SEC = 5.0
-_RETRY_KEEP_ALIVE_SEC = 30.0
 _RETRY_ROTATION_SEC = 60.0
-_SHORTEST_BACKOFF_SEC = 0.1
-_LONGEST_BACKOFF_SEC = 20.0
-#: A float overflows at 1024 of them.
-_MOST_DOUBLINGS = 10
+#: Only a period that lasted 30 s shortens the pauses again: connections that end sooner are no progress.
+_BACKOFF = Backoff(initial_sec=0.1, maximum_sec=20.0, jitter=0.5, healthy_after_sec=30.0)
+#: A push that seems to come so much later, or earlier, than it happened rather shows a misjudged clock.
+_ODD_DELAY_SEC = 1.0
 
 
 class UserStream:
@@ -77,11 +72,13 @@ class UserStream:
         fills: DropOldest[FillObserved],
         metrics: DropOldest[MetricEvent],
         status: LatestValue[StreamStatus],
+        limit: ConnectionLimit,
         proof_sec: float,
         rng: Random,
         logger: FilteringBoundLogger,
     ) -> None:
-        """`status` outlives the actor: periods are counted on from there. `proof_sec`: between pings."""
+        """`status` and `limit` outlive the actor: periods and connections are counted on from there.
+        `proof_sec`: between pings."""
         self._exchange = exchange
         self._connector = connector
         self._clock = clock
@@ -92,25 +89,28 @@ class UserStream:
         self._metrics = metrics
         self._told = status
         self._status = status.value or StreamStatus()
+        self._limit = limit
         self._proof_sec = proof_sec
         self._rng = rng
         self._logger = logger
         self._push_delay = PushDelay(exchange.exchange_ms)
         self._clocks = ClockComparison(exchange, logger)
+        self._delays = RestartDelays(_BACKOFF, rng)
         self._current: StreamLine | None = None
+        self._begun_sec = 0.0
         self._period = trio.CancelScope()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Listen, and after each loss listen again, until cancelled. The listen key is left alive."""
-        failures = 0
-        while True:
-            refusal = await self._listen(heartbeat)
-            failures = 0 if refusal is None else failures + 1
-            with heartbeat.waiting_for("Binance's private stream"):
-                await trio.sleep(self._pause_sec(failures, refusal))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._clocks.run)
+            while True:
+                refusal = await self._listen(heartbeat)
+                with heartbeat.waiting_for("Binance's private stream"):
+                    await trio.sleep(self._pause_sec(refusal))
 
     async def _listen(self, heartbeat: Heartbeat) -> ExchangeError | None:
-        """One period, from connecting to its loss; or why none began."""
+        """One period, from connecting to its loss; or why there was no connection."""
         refusal: ExchangeError | None = None
         self._period = trio.CancelScope()
         try:
@@ -118,9 +118,9 @@ class UserStream:
                 async with trio.open_nursery() as nursery:
                     try:
                         with heartbeat.waiting_for("Binance's private stream"):
-                            await nursery.start(self._carry_line, heartbeat)
-                        nursery.start_soon(self._keep_alive)
-                        nursery.start_soon(self._clocks.run)
+                            line: StreamLine = await nursery.start(self._carry_line, heartbeat)
+                            await line.proven_since(line.since)
+                        nursery.start_soon(self._end_on_divergence)
                         nursery.start_soon(self._rotate, nursery, heartbeat)
                         with heartbeat.idle():
                             await trio.sleep_forever()
@@ -132,12 +132,12 @@ class UserStream:
             self._lose("the service is stopping" if stopping else "the actor was stopped", meant=stopping)
         return refusal
 
-    def _pause_sec(self, failures: int, refusal: ExchangeError | None) -> float:
-        pause_sec = min(_LONGEST_BACKOFF_SEC, _SHORTEST_BACKOFF_SEC * 2.0 ** min(failures, _MOST_DOUBLINGS))
+    def _pause_sec(self, refusal: ExchangeError | None) -> float:
+        pause_sec = self._delays.next_sec()
         if isinstance(refusal, AskLater):
             pause_sec = max(pause_sec, refusal.until.monotonic_sec - self._clock.now().monotonic_sec)
             return pause_sec + self._rng.uniform(0.0, 1.0)
-        return pause_sec * self._rng.uniform(0.5, 1.0)
+        return pause_sec
 
     async def _carry_line(
         self, heartbeat: Heartbeat, *, task_status: trio.TaskStatus[StreamLine] = trio.TASK_STATUS_IGNORED
@@ -147,6 +147,7 @@ class UserStream:
         async with trio.open_nursery() as sockets:
             try:
                 listen_key = await self._exchange.create_listen_key()
+                await self._limit.turn(Priority.VITAL)
                 connection = await self._connector.connect(sockets, listen_key)
             except ExchangeError as error:
                 refusal = error
@@ -157,40 +158,34 @@ class UserStream:
                     self._clock.now(),
                     clock=self._clock,
                     proof_sec=self._proof_sec,
+                    keep_alive=self._exchange.keep_alive_listen_key,
                     hear=self._hear,
                     answered=self._prove,
+                    rng=self._rng,
+                    log=self._logger,
                 )
                 try:
-                    if self._current is None:
-                        self._begin(line)
                     task_status.started(line)
                     with heartbeat.strand() as strand:
                         why = await line.run(strand)
                     if line is self._current:
                         self._lose(why)
+                    elif self._current is None:
+                        self._logger.warning("private stream: connection ended unproven", why=why)
+                        self._period.cancel()
                 finally:
                     await connection.aclose()
             sockets.cancel_scope.cancel()
         if refusal is not None:
             raise refusal
 
-    async def _keep_alive(self) -> None:
-        extended_sec = trio.current_time()
-        pause_sec = KEEP_ALIVE_SEC
-        while self._current is not None:
-            await trio.sleep(pause_sec)
-            asked_sec = trio.current_time()
-            try:
-                await self._exchange.keep_alive_listen_key(self._current.listen_key)
-                extended_sec = asked_sec
-                pause_sec = KEEP_ALIVE_SEC
-            except (ExchangeUnavailable, AskLater) as error:
-                self._logger.warning("private stream: listen key not extended", error=str(error))
-                if trio.current_time() - extended_sec >= LISTEN_KEY_TRUSTED_SEC:
-                    self._lose("the listen key could not be kept alive")
-                pause_sec = _RETRY_KEEP_ALIVE_SEC * self._rng.uniform(0.5, 1.0)
-            except ExchangeError as error:
-                self._lose(f"the listen key was not kept alive: {error}")
+    async def _end_on_divergence(self) -> None:
+        """End the period when a read shows a position that its connection should have pushed."""
+        while True:
+            lost_at, line = self._book.trust_lost_at, self._current
+            if line is not None and lost_at is not None and lost_at > line.since:
+                self._lose("diverged from the exchange")
+            await self._book.trust_lost()
 
     async def _rotate(self, nursery: trio.Nursery, heartbeat: Heartbeat) -> None:
         """Replace the connection before the exchange ends it, without missing anything."""
@@ -214,6 +209,11 @@ class UserStream:
         from before, and the new one tells everything since.
         """
         if not await joining.proven_since(joining.since):
+            return False
+        leaving = self._current
+        if leaving is not None and leaving.listen_key != joining.listen_key:
+            # The old key is dead, and the old connection was silent from then on.
+            self._lose("the account's listen key is another one by now")
             return False
         allowance_sec = self._push_delay.allowance_sec(self._clock.now())
         await trio.sleep(OVERLAP_SEC + allowance_sec)
@@ -247,20 +247,30 @@ class UserStream:
                 raise ExchangeUnavailable("the listen key expired")
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
+        """Learn from a push how long pushes take; have the clocks compared where its date looks odd."""
         delay_sec = self._push_delay.observe(transaction_ms, frame.received)
-        self._clocks.saw_delay(delay_sec)
+        if abs(delay_sec) > _ODD_DELAY_SEC:
+            self._clocks.saw_odd_date()
         self._metrics.send(Observe("p33_push_latency_seconds", max(0.0, delay_sec)))
 
     def _begin(self, line: StreamLine) -> None:
-        """A period begins with `line`."""
+        """A period begins with `line`, which is proven."""
         self._current = line
+        self._begun_sec = trio.current_time()
         epoch = self._status.epoch + 1
         self._tell(epoch=epoch, connected_since=line.since)
         self._to_all_shards(StreamConnected(epoch, line.since))
         self._logger.info("private stream: connected", epoch=epoch)
 
     def _prove(self, line: StreamLine, ping_sent: Moment) -> None:
-        """All that the exchange did until shortly before `ping_sent` has been told."""
+        """All that the exchange did until shortly before `ping_sent` has been told.
+
+        The first such proof begins the period, so that connections that come to nothing cost no reads.
+        """
+        if self._period.cancel_called:
+            return
+        if self._current is None:
+            self._begin(line)
         allowance_sec = self._push_delay.allowance_sec(ping_sent)
         as_of = ping_sent.earlier_by(allowance_sec)
         proven = self._status.proven_as_of
@@ -277,6 +287,7 @@ class UserStream:
         if self._current is None:
             return
         self._current = None
+        self._delays.ran(trio.current_time() - self._begun_sec)
         now = self._clock.now()
         self._book.lose_trust(now)
         self._to_all_shards(StreamLost(self._status.epoch, now, why))

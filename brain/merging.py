@@ -9,8 +9,8 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
     dated differently). A repeated push of an earlier date and the same amount changes nothing.
  4. *Race*: a read of another amount, dated earlier and sent before the known row arrived or within
     `EVENT_IN_FLIGHT_SEC` after that, may be older than the known row; so may a read of an equal date sent
-    before the known row was learnt, and a push, dated later than the last push and earlier than a row that a
-    read brought within that time. They change nothing and prove nothing.
+    before the known row was learnt, and a push, dated later than the last push and earlier than a row that
+    a read brought within that time. They change nothing and prove nothing.
  5. *Out of order*: any other push of another amount that is dated earlier than the known row, and any push
     dated ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent
     after it.
@@ -39,9 +39,9 @@ Stream and trust.
     proves that everything until its sending, less the push delay, has arrived (`actors/user_stream.py`).
 14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
     and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/shard_positions.py`).
-15. A read that shows an amount which a trusted stream has not pushed (rules 2, 6 and 7) must be explained
-    by a push within `EVENT_IN_FLIGHT_SEC`; else trust is lost and the connection is ended
-    (`actors/stream_doubts.py`).
+15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
+    7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`; else trust is lost and the connection is
+    ended (`actors/stream_doubts.py`).
 16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
     or rule 15. From then on nothing verified earlier is believed; a read sent after the loss makes a symbol
     fresh again, and proofs count again after such a read within a new session.
@@ -268,8 +268,8 @@ def apply_rest(
             legs.append(msgspec.structs.replace(known, rule=rule))
             continue
         if rule is Rule.DISCREPANCY:
-            pushed = None if known.dispute is None else known.dispute.pushed
-            dispute = Dispute(True, sent, received, pushed)
+            unmerged = None if known.dispute is None else known.dispute.pushed
+            dispute = Dispute(True, sent, received, unmerged)
             if known.dispute is not None and known.dispute.by_read:
                 # The second witness has to be later than the first one, not than the latest.
                 dispute = known.dispute
@@ -287,12 +287,9 @@ def apply_rest(
                 )
             )  # fmt: skip
         untold = stream_since is not None and known.grounded >= stream_since
-        pushed_itself = (
-            known.dispute is not None
-            and known.dispute.pushed is not None
-            and _same(known.dispute.pushed, row)
-        )
-        if untold and not pushed_itself and row.amount != known.row.amount:
+        unmerged = None if known.dispute is None else known.dispute.pushed
+        pushed = unmerged is not None and unmerged.amount == row.amount
+        if untold and not pushed and row.amount != known.row.amount:
             disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
     shown_again = state.not_shown_at is None or sent > state.not_shown_at
     merged = msgspec.structs.replace(

@@ -173,8 +173,10 @@ class BinanceRest:
 
     async def keep_alive_listen_key(self, listen_key: str) -> None:
         body, _, _ = await self._ask(endpoints.KEEP_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
-        # The request names no key: the account's is extended, whichever that is by now.
-        if body.listen_key and body.listen_key != listen_key:
+        # The request names no key: the account's is extended, whichever that is by now. An answer that does
+        # not name it either, as in earlier years, proves nothing; asked to make one, the exchange names it.
+        live = body.listen_key or await self.create_listen_key()
+        if live != listen_key:
             raise ListenKeyUnknown(-1125, "the account's listen key is another one by now")
 
     async def _ask(

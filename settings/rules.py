@@ -63,6 +63,10 @@ BELOW: Final = (
     ),
 )
 
+#: Binance ends a connection that sends more than 10 messages in a second, and bans an address that goes on so
+#: ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
+_SHORTEST_PROOF_SEC = 0.2
+
 _REAL_HOSTS = {urlsplit(url).hostname for url in (PRODUCTION_REST_URL, PRODUCTION_WS_URL)}
 _TESTNET_HOSTS = {urlsplit(url).hostname for url in (TESTNET_REST_URL, TESTNET_WS_URL)}
 
@@ -72,7 +76,7 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
 
     Of the two variables of a rule it blames the one that was set; the other one's default is nobody's doing.
     """
-    broken = [*_wrong_exchange(settings), *_not_below(settings, origins)]
+    broken = [*_wrong_exchange(settings), *_too_many_pings(settings), *_not_below(settings, origins)]
     if broken:
         declared = list(FIELD_OF)
         variable, allowed = min(broken, key=lambda rule: declared.index(rule[0]))
@@ -118,6 +122,15 @@ def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
     for variable, url in _exchange_urls(settings).items():
         if urlsplit(url).hostname in wrong_hosts:
             yield variable, f"an address of the {right}, because BINANCE_TESTNET={str(testnet).lower()}"
+
+
+def _too_many_pings(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.stream_proof_sec < _SHORTEST_PROOF_SEC and not is_loopback(settings.binance_ws_url):
+        yield (
+            "P33_STREAM_PROOF_SEC",
+            f"at least {_SHORTEST_PROOF_SEC} unless BINANCE_WS_URL is on this machine, because Binance ends "
+            "connections that send more than 10 messages a second",
+        )
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:

@@ -98,7 +98,10 @@ class Settings:
         "how long the stream alone is believed when no audit gets through",
     )
     stream_proof_sec: float = setting(
-        "P33_STREAM_PROOF_SEC", kinds.seconds(0.01, 3600), "1", "how often the stream proves that it lives"
+        "P33_STREAM_PROOF_SEC",
+        kinds.seconds(0.01, 3600),
+        "1",
+        "how often the stream proves that it lives; off this machine at least 0.2",
     )
     stale_threshold_sec: float = setting(
         "P33_STALE_THRESHOLD_SEC",

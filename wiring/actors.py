@@ -32,6 +32,7 @@ from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
 from clock import Clock
+from exchange.connection_limit import ConnectionLimit
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Settings
@@ -82,6 +83,7 @@ class ServiceActors:
         self._snapshots = SnapshotMaking(settings, flows, store, exchange, clock=clock, log=log)
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
         self._fill_memory = FillMemory()
+        self._connections = ConnectionLimit()
 
     async def metrics(self, heartbeat: Heartbeat) -> None:
         actor = Metrics(
@@ -151,6 +153,7 @@ class ServiceActors:
             fills=self._flows.fills,
             metrics=self._flows.metrics,
             status=self._flows.stream_status,
+            limit=self._connections,
             proof_sec=self._settings.stream_proof_sec,
             rng=self._rng,
             logger=self._log,
@@ -159,7 +162,12 @@ class ServiceActors:
 
     async def mark_prices(self, connector: MarkPriceConnector, heartbeat: Heartbeat) -> None:
         actor = MarkPriceFeed(
-            connector, self._flows.shards, self._exchange.exchange_ms, rng=self._rng, log=self._log
+            connector,
+            self._flows.shards,
+            self._exchange.exchange_ms,
+            limit=self._connections,
+            rng=self._rng,
+            log=self._log,
         )
         await actor.run(heartbeat)
 

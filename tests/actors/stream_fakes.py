@@ -11,7 +11,7 @@ import trio
 
 from brain.moment import Moment
 from clock import TrioClock
-from exchange.errors import ExchangeError, ExchangeUnavailable
+from exchange.errors import ExchangeError, ExchangeUnavailable, ListenKeyUnknown
 from exchange.protocol import Frame, Pong, PositionsRead, Priority, SymbolsRead
 
 EPOCH_MS = 1_700_000_000_000
@@ -78,7 +78,9 @@ class FakeConnection:
 class FakeBinance:
     """`Exchange` and `StreamConnector` at once, as far as the private stream asks.
 
-    `refusals` and `keep_alive_refusals` are taken from the front, one an attempt.
+    There is one listen key: POST returns the live one or makes one, PUT answers with the live one. A
+    connection with a dead key is accepted, answers pings and is silent. `refusals`, `connect_refusals` and
+    `keep_alive_refusals` are taken from the front, one an attempt.
     """
 
     def __init__(self, clock: TrioClock) -> None:
@@ -86,11 +88,15 @@ class FakeBinance:
         self.connections: list[FakeConnection] = []
         self.attempts_sec: list[float] = []
         self.keys_made = 0
+        self.live_key: str | None = None
         self.kept_alive: list[tuple[float, str]] = []
         self.skew_ms = 0
         self.believed_skew_ms = 0
+        self.comparisons = 0
         self.clock_refusals: list[ExchangeError] = []
         self.refusals: list[ExchangeError] = []
+        self.connect_refusals: list[ExchangeError] = []
+        self.connects_sec: list[float] = []
         self.keep_alive_refusals: list[ExchangeError] = []
         self.on_connect: Callable[[FakeConnection], None] = lambda _connection: None
         self._changed = trio.lowlevel.ParkingLot()
@@ -106,7 +112,28 @@ class FakeBinance:
             await self._changed.park()
         return self.connections[count - 1]
 
+    def delete_key(self, *, replaced: bool = False) -> None:
+        """Another process deletes the key, and with `replaced` makes another one; its streams stay silent."""
+        self.live_key = None
+        if replaced:
+            self._make_key()
+
+    def push(self, payload: dict[str, object]) -> None:
+        """Push an event on every open connection whose listen key is live."""
+        for connection in self.connections:
+            if connection.closed_sec is None and connection.listen_key == self.live_key:
+                connection.tell(payload)
+
+    def expire_key(self) -> None:
+        """End the key with `listenKeyExpired`, as at its hour's end or by DELETE."""
+        self.push({"e": "listenKeyExpired", "E": self.true_ms(), "listenKey": self.live_key})
+        self.live_key = None
+
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> FakeConnection:
+        self.connects_sec.append(trio.current_time())
+        if self.connect_refusals:
+            await trio.lowlevel.checkpoint()
+            raise self.connect_refusals.pop(0)
         connection = FakeConnection(self.clock, listen_key)
         self.connections.append(connection)
         self.on_connect(connection)
@@ -119,16 +146,24 @@ class FakeBinance:
         await trio.sleep(0.05)
         if self.refusals:
             raise self.refusals.pop(0)
-        self.keys_made += 1
-        return f"key-{self.keys_made}"
+        return self.live_key or self._make_key()
 
     async def keep_alive_listen_key(self, listen_key: str) -> None:
         self.kept_alive.append((trio.current_time(), listen_key))
+        await trio.sleep(0.05)
         if self.keep_alive_refusals:
             raise self.keep_alive_refusals.pop(0)
+        if self.live_key != listen_key:
+            raise ListenKeyUnknown(-1125, "there is no such key, or another one")
+
+    def _make_key(self) -> str:
+        self.keys_made += 1
+        self.live_key = f"key-{self.keys_made}"
+        return self.live_key
 
     async def synchronise_clock(self) -> None:
         await trio.sleep(0.05)
+        self.comparisons += 1
         if self.clock_refusals:
             raise self.clock_refusals.pop(0)
         self.believed_skew_ms = self.skew_ms

@@ -23,6 +23,7 @@ from channels import (
     StreamStatus,
 )
 from clock import Clock
+from exchange.connection_limit import ConnectionLimit
 from exchange.protocol import Exchange, StreamConnector
 from supervision import Heartbeat
 
@@ -58,6 +59,7 @@ class StreamRig:
         self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.status: LatestValue[StreamStatus] = LatestValue("stream status")
+        self.limit = ConnectionLimit()
         self.heartbeat: Heartbeat | None = None
         self._exchange = exchange
         self._connector = connector
@@ -80,6 +82,7 @@ class StreamRig:
             fills=self.fills,
             metrics=self.metrics,
             status=self.status,
+            limit=self.limit,
             proof_sec=self._proof_sec,
             rng=Random(self._seed),  # noqa: S311 - jitter
             logger=structlog.get_logger(),

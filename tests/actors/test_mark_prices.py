@@ -18,6 +18,7 @@ from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
 from clock import HostClock, TrioClock
+from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeUnavailable, UnreadableEvent
 from exchange.market_stream import MarketStreamConnection, MarketStreamConnector
 from exchange.protocol import MarkPriceUpdate
@@ -70,7 +71,13 @@ class ScriptedConnector:
 
 
 class FeedRig:
-    def __init__(self, *script: Answer, refusals: int = 0, ahead_ms: int = 0) -> None:
+    def __init__(
+        self,
+        *script: Answer,
+        refusals: int = 0,
+        ahead_ms: int = 0,
+        limit: ConnectionLimit | None = None,
+    ) -> None:
         self.clock = TrioClock(EPOCH_MS)
         self.connector = ScriptedConnector(self.clock, *script, refusals=refusals)
         self.inbox: Conflating[ShardMessage] = Conflating("inbox", type)
@@ -78,6 +85,7 @@ class FeedRig:
             self.connector,
             [self.inbox],
             lambda at: at.wall_ms + ahead_ms,
+            limit=limit or ConnectionLimit(),
             rng=Random(1),  # noqa: S311 - jitter
             log=structlog.get_logger(),
         )

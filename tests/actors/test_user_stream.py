@@ -193,7 +193,7 @@ async def test_an_unreadable_frame_or_an_expired_key_loses_trust_at_once(
 ) -> None:
     async with rig.running():
         line = await binance.connected()
-        await rig.tells(StreamProven)
+        await trio.sleep(31)
         await rig.metrics.receive_all()
         told_sec = trio.current_time()
         line.tell(payload)
@@ -201,8 +201,7 @@ async def test_an_unreadable_frame_or_an_expired_key_loses_trust_at_once(
         assert lost.at.monotonic_sec == told_sec
         assert Count("p33_stream_events_total", (counted,)) in await rig.metrics.receive_all()
         again = await binance.connected(2)
-        assert again.listen_key == "key-2"
-        assert again.opened_sec - told_sec < 1.0
+        assert 0.05 < again.opened_sec - told_sec < 0.2
 
 
 async def test_events_of_no_interest_are_counted_and_change_nothing(

@@ -8,9 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.user_stream import LISTEN_KEY_TRUSTED_SEC, ROTATE_AFTER_SEC
+from actors.stream_line import LISTEN_KEY_TRUSTED_SEC
+from actors.user_stream import ROTATE_AFTER_SEC
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
-from exchange.errors import ExchangeRejected, ExchangeUnavailable, ListenKeyUnknown
+from exchange.errors import ExchangeRejected, ExchangeUnavailable, ListenKeyUnknown, RateLimited
 from tests.actors.stream_fakes import FakeBinance, FakeConnection, SleepyClock, account_update
 from tests.actors.stream_rig import StreamRig, shard_of
 
@@ -33,30 +34,47 @@ def patient_rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
     return StreamRig(binance, binance, clock, proof_sec=20.0, within_sec=36 * HOUR_SEC)
 
 
-async def test_the_listen_key_is_kept_alive_and_one_failure_is_made_good(
+async def test_the_listen_key_is_kept_alive_each_minute_and_a_failure_is_made_good_soon(
     autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with patient_rig.running():
         line = await binance.connected()
+        await trio.sleep(1)
         binance.keep_alive_refusals = [ExchangeUnavailable("503"), ExchangeUnavailable("503")]
-        await trio.sleep(3 * HOUR_SEC)
+        await trio.sleep(HOUR_SEC)
         times_sec = [at_sec - line.opened_sec for at_sec, _key in binance.kept_alive]
-        assert times_sec[0] == pytest.approx(1800, abs=1)
-        assert times_sec[2] - times_sec[0] < 120
-        assert times_sec[3] - times_sec[2] == pytest.approx(1800, abs=1)
-        assert len(times_sec) == 7
+        assert times_sec[:2] == pytest.approx([0, 60], abs=0.2)
+        assert times_sec[3] - times_sec[1] < 5, "the two that failed are made good"
+        assert times_sec[4] - times_sec[3] == pytest.approx(60, abs=0.2)
+        assert len(times_sec) == 62
         assert not patient_rig.all_told(StreamLost)
 
 
-async def test_a_listen_key_that_cannot_be_extended_is_not_believed_to_its_end(
+async def test_a_listen_key_that_cannot_be_extended_is_relied_on_for_ten_minutes(
     autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with patient_rig.running():
         line = await binance.connected()
+        await trio.sleep(1)
         binance.keep_alive_refusals = [ExchangeUnavailable("503")] * 10_000
         lost = await patient_rig.tells(StreamLost)
-        assert LISTEN_KEY_TRUSTED_SEC <= lost.at.monotonic_sec - line.opened_sec < HOUR_SEC
-        assert "kept alive" in lost.why
+        assert lost.at.monotonic_sec - line.opened_sec == pytest.approx(LISTEN_KEY_TRUSTED_SEC, abs=0.1)
+        assert "not kept alive" in lost.why
+
+
+@pytest.mark.parametrize(("ban_sec", "survives"), [(300.0, True), (3600.0, False)])
+async def test_a_ban_of_minutes_costs_a_proven_stream_nothing(
+    autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance, ban_sec: float, survives: bool
+) -> None:
+    async with patient_rig.running():
+        await binance.connected()
+        await trio.sleep(1)
+        until = binance.clock.now().earlier_by(-ban_sec)
+        binance.keep_alive_refusals = [RateLimited(until, "418")]
+        await trio.sleep(LISTEN_KEY_TRUSTED_SEC + 30)
+        assert (not patient_rig.all_told(StreamLost)) == survives
+        asked_sec = [at_sec for at_sec, _key in binance.kept_alive]
+        assert not [at_sec for at_sec in asked_sec if 61 < at_sec < min(ban_sec, LISTEN_KEY_TRUSTED_SEC)]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +85,49 @@ async def test_a_rejected_keep_alive_loses_trust_at_once(
 ) -> None:
     async with patient_rig.running():
         line = await binance.connected()
+        await trio.sleep(1)
         binance.keep_alive_refusals = [refusal]
         lost = await patient_rig.tells(StreamLost)
-        assert lost.at.monotonic_sec - line.opened_sec == pytest.approx(1800, abs=1)
+        assert lost.at.monotonic_sec - line.opened_sec == pytest.approx(60, abs=0.5)
+        await binance.connected(2)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_key_that_another_process_deleted_is_found_within_a_minute(
+    autojump_clock: MockClock, patient_rig: StreamRig, binance: FakeBinance, replaced: bool
+) -> None:
+    async with patient_rig.running():
+        await binance.connected()
+        await trio.sleep(1000)
+        binance.delete_key(replaced=replaced)
+        deleted_sec = trio.current_time()
+        lost = await patient_rig.tells(StreamLost)
+        assert lost.at.monotonic_sec - deleted_sec < 60.5
+        again = await binance.connected(2)
+        assert again.listen_key == binance.live_key == "key-2"
+        assert again.opened_sec - lost.at.monotonic_sec < 0.5
+        await patient_rig.tells(StreamConnected, 2)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_rotating_to_a_connection_of_another_key_ends_the_period(
+    autojump_clock: MockClock,
+    patient_rig: StreamRig,
+    binance: FakeBinance,
+    monkeypatch: pytest.MonkeyPatch,
+    replaced: bool,
+) -> None:
+    monkeypatch.setattr("actors.user_stream.ROTATE_AFTER_SEC", 100.0)
+    async with patient_rig.running():
+        old = await binance.connected()
+        # Right after the keep-alive at 60 s; the rotation comes first.
+        await trio.sleep_until(old.opened_sec + 61)
+        binance.delete_key(replaced=replaced)
+        lost = await patient_rig.tells(StreamLost)
+        assert 97 < lost.at.monotonic_sec - old.opened_sec < 101
+        assert "another one" in lost.why
         assert (await binance.connected(2)).listen_key == "key-2"
+        await patient_rig.tells(StreamConnected, 2)
 
 
 async def test_rotation_overlaps_and_neither_trust_nor_any_event_is_lost(

@@ -260,8 +260,8 @@ async def test_a_limited_exchange_is_left_alone_until_it_may_be_asked(
         lost = await rig.tells(StreamLost)
         again = await trusted_again(rig)
         assert lost.at.age_sec(again.since) >= 1.0
-        # The refused one, and the one after the second that `Retry-After` named.
-        assert requests_for_a_key(simulator) == asked + 2
+        # The refused one, the one after the second that `Retry-After` named, and the keep-alive.
+        assert requests_for_a_key(simulator) == asked + 3
 
 
 async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) -> None:
@@ -269,4 +269,4 @@ async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) ->
         key = simulator.exchange.listen_keys.live
     assert simulator.exchange.listen_keys.live == key
     methods = {record.method for record in simulator.exchange.requests.records(path=LISTEN_KEY)}
-    assert methods == {"POST"}
+    assert methods == {"POST", "PUT"}

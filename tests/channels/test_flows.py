@@ -34,7 +34,7 @@ async def test_the_newest_position_of_each_leg_waits_in_whatever_order_they_came
 
 
 async def test_a_position_dated_before_the_one_that_waits_is_kept_beside_it() -> None:
-    """The exchange's clock was set back, or the waiting one is dated ahead: the order of arrival counts, too."""
+    """The clock was set back, or the waiting one is dated ahead: the order of arrival counts, too."""
     ahead, now = pushed("0", 9_000_000), pushed("1", 10)
     kept = msgspec.structs.replace(ahead, out_of_order=now)
     assert await taken(ahead, now) == [kept]

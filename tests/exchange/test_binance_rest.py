@@ -225,6 +225,25 @@ async def test_the_listen_key_is_created_kept_and_missed(simulator: RunningSimul
         await parts.rest.keep_alive_listen_key(key)
 
 
+@pytest.mark.parametrize("live", ["key-of-today", "key-of-another"])
+async def test_a_keep_alive_that_names_no_key_is_proven_by_asking_for_the_live_one(
+    simulator: RunningSimulator, live: str
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return httpx.Response(200, json={} if request.method == "PUT" else {"listenKey": live})
+
+    async with Parts(simulator, network=httpx.MockTransport(answer)).rest as rest:
+        if live == "key-of-today":
+            await rest.keep_alive_listen_key("key-of-today")
+        else:
+            with pytest.raises(ListenKeyUnknown):
+                await rest.keep_alive_listen_key("key-of-today")
+    assert asked == ["PUT", "POST"]
+
+
 async def test_nothing_secret_reaches_logs_or_errors(
     simulator: RunningSimulator, parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from exchange.connection_limit import MOST_CONNECTIONS
+from exchange.protocol import Priority
 from simulator import RunningSimulator, outside
+from supervision import Backoff
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import ServiceInProcess, running_service
 from tests.integration.surroundings import is_ready, trade
@@ -178,8 +181,15 @@ async def test_malformed_results_are_dead_letters_and_the_next_one_is_booked(
 
 @pytest.mark.parametrize("frames", [FRAMES, HARMLESS_FRAMES], ids=["unreadable", "harmless"])
 async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_again(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, frames: list[bytes]
+    redis_server: str,
+    pipeline: Pipeline,
+    simulator: RunningSimulator,
+    frames: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # So many losses within seconds would have to wait for each other.
+    monkeypatch.setattr("actors.user_stream._BACKOFF", Backoff(initial_sec=0.1, maximum_sec=0.1))
+    monkeypatch.setitem(MOST_CONNECTIONS, Priority.VITAL, 1000)
     exchange = simulator.exchange
     async with running_service(redis_server, simulator) as service:
         for frame in frames:

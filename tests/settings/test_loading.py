@@ -178,6 +178,21 @@ def test_a_broken_rule_between_variables_names_both_and_says_why(
     assert message.isprintable()
 
 
+@pytest.mark.parametrize("text", ["0.05", "0.1", "0.19"])
+def test_pings_faster_than_binance_bears_are_refused_off_this_machine(text: str) -> None:
+    message = refusal({"P33_STREAM_PROOF_SEC": text})
+    assert message.startswith(f"P33_STREAM_PROOF_SEC={text} (env) is not allowed: at least 0.2 unless")
+    assert "10 messages a second" in message
+    proxied = {"P33_STREAM_PROOF_SEC": text, "BINANCE_REST_URL": "http://127.0.0.1:9000"}
+    assert refusal(proxied).startswith("P33_STREAM_PROOF_SEC=")
+
+
+def test_pings_may_be_as_fast_as_a_simulator_on_this_machine_bears() -> None:
+    assert load({"P33_STREAM_PROOF_SEC": "0.2"}).settings.stream_proof_sec == 0.2
+    local = {"P33_STREAM_PROOF_SEC": "0.05", "BINANCE_WS_URL": "ws://127.0.0.1:9000"}
+    assert load(local).settings.stream_proof_sec == 0.05
+
+
 def test_of_several_broken_rules_the_first_in_the_order_of_declaration_is_named() -> None:
     both = {"P33_AUDIT_SEC": "12", "P33_STREAM_PROOF_SEC": "12"}
     assert refusal(both).startswith("P33_AUDIT_SEC=")

@@ -1,0 +1,43 @@
+"""A limit on new WebSocket connections, shared by all streams of this process.
+
+Source: Binance USDⓈ-M Futures, "WebSocket Market Streams": an address that makes more than 300 connections in
+5 minutes is banned. Other processes at this address count too, so this one stays at a fifth of that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import trio
+
+from exchange.protocol import Priority
+
+WINDOW_SEC: Final = 60.0
+#: Connections in any 60 s, and so at most 60 in any 5 minutes. Mark prices leave room for the private stream.
+MOST_CONNECTIONS: Final = {Priority.PERIODIC: 8, Priority.ON_DEMAND: 8, Priority.VITAL: 12}
+
+
+class ConnectionLimit:
+    """Counts connections on the monotonic clock; made once, so that restarted actors are counted on."""
+
+    def __init__(self) -> None:
+        self._opened_sec: deque[float] = deque()
+
+    async def turn(self, priority: Priority) -> None:
+        """Wait until one more connection is within the limit, and count it. Connect right after."""
+        while True:
+            wait_sec = self._wait_sec(MOST_CONNECTIONS[priority])
+            if wait_sec <= 0:
+                break
+            await trio.sleep(wait_sec)
+        self._opened_sec.append(trio.current_time())
+
+    def _wait_sec(self, most: int) -> float:
+        """Seconds until there are less than `most` connections within the window."""
+        now_sec = trio.current_time()
+        while self._opened_sec and self._opened_sec[0] <= now_sec - WINDOW_SEC:
+            self._opened_sec.popleft()
+        if len(self._opened_sec) < most:
+            return 0.0
+        return self._opened_sec[-most] + WINDOW_SEC - now_sec
