@@ -37,6 +37,7 @@ class Bounds:
 
     def __init__(self, stale_sec: float, audit_sec: float) -> None:
         self.stale_sec = stale_sec
+        self.audit_sec = audit_sec
         self.right_within_sec = 2 * audit_sec + LATENCY_MS / 1000 + SLACK_SEC
 
 
