@@ -25,8 +25,10 @@ from actors.recent_decisions import RecentDecisions
 from actors.rules_from_settings import shown_settings
 from actors.service_log import build_tag, report_supervision, say_how_we_start
 from actors.status_source import StatusSource
-from channels import Flows, LatestValue, Lease
+from actors.unreadable_symbols import UnreadableSymbols
+from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
+from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.rest import BinanceRest
@@ -157,6 +159,7 @@ class Service:
         gates = GateDistribution(clock)
         recent = RecentDecisions()
         comparison = LedgerComparison(settings.qty_tolerance_pct)
+        unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
         self.status = StatusSource(
             clock=clock,
             build_tag=build_tag(),
@@ -168,6 +171,7 @@ class Service:
             book=flows.book,
             stale_threshold_sec=settings.stale_threshold_sec,
             symbol_rules=flows.symbol_rules,
+            never_read=flows.never_read,
             allowlist=flows.allowlist,
             hedge_mode=flows.hedge_mode,
             ledgers_adopted=flows.ledgers_adopted,
@@ -178,11 +182,14 @@ class Service:
             gates=gates,
             budget=budget,
             comparison=comparison,
+            exchange_trouble=exchange.trouble,
+            unreadable=unreadable,
         )
         for gauge in service_gauges(
             ready=lambda: self.status.readiness().ready,
             lease=flows.lease,
             ban_sec=lambda: budget.banned_for_sec,
+            unreadable=lambda: unreadable.count,
             started=clock.now(),
         ):
             registry.show(gauge)
@@ -215,6 +222,7 @@ class Service:
             gates=gates,
             recent=recent,
             page=LivePage(page_source, clock),
+            unreadable=unreadable,
         )
         self.spec = service_tree(settings, actors, mark_prices)
         self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
@@ -251,6 +259,7 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             server_time=server_time,
             metrics=flows.metrics,
             rng=rng,
+            ask_wallet=_wallet(settings, clock, server_time, rng),
         ) as exchange,
     ):
         service = Service(
@@ -280,6 +289,30 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(0.5):
                 await release_lease(store, flows.lease)
+
+
+def _wallet(
+    settings: Settings, clock: Clock, server_time: ServerTime, rng: Random
+) -> Callable[[], Awaitable[KeyPermissions]] | None:
+    """Reads the key's permissions, with a client of its own; None where no wallet can be asked."""
+    url, credentials = settings.wallet_url, settings.require_credentials()
+    if url is None:
+        return None
+
+    async def ask() -> KeyPermissions:
+        async with BinanceRest(
+            url,
+            credentials.api_key.reveal(),
+            credentials.api_secret.reveal(),
+            clock=clock,
+            budget=WeightBudget(clock, settings.weight_budget_per_min),
+            server_time=server_time,
+            metrics=DropOldest[MetricEvent]("wallet", 1),
+            rng=rng,
+        ) as wallet:
+            return await wallet.key_permissions()
+
+    return ask
 
 
 async def release_lease(store: Store, lease: LatestValue[Lease]) -> None:

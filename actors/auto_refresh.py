@@ -12,10 +12,12 @@ from actors.snapshot_fetcher import Refresh
 class AutoRefresh:
     """Part of a snapshot fetcher: the one way of reading, then the other, as `PositionReads` finds out."""
 
-    def __init__(self, reads: PositionReads, *, bulk: Refresh, one_by_one: Refresh) -> None:
+    def __init__(self, reads: PositionReads, *, bulk: Refresh, one_by_one: Refresh, sweep: Refresh) -> None:
+        """`sweep` finds positions beside `one_by_one`, which reads the candidates only."""
         self._reads = reads
         self._bulk = bulk
         self._one_by_one = one_by_one
+        self._sweep = sweep
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep positions read until cancelled."""
@@ -24,4 +26,12 @@ class AutoRefresh:
                 nursery.start_soon(self._bulk.run, heartbeat)
                 await self._reads.refused()
                 nursery.cancel_scope.cancel()
-        await self._one_by_one.run(heartbeat)
+        with heartbeat.idle():
+            async with trio.open_nursery() as nursery:
+                for part in (self._one_by_one, self._sweep):
+                    nursery.start_soon(_on_a_strand, part, heartbeat)
+
+
+async def _on_a_strand(part: Refresh, heartbeat: Heartbeat) -> None:
+    with heartbeat.strand() as strand:
+        await part.run(strand)

@@ -7,12 +7,13 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
 from actors.heartbeat import Heartbeat
+from actors.last_reads import just_after
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
-from exchange.protocol import PositionRow, PositionsRead
+from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 
 #: All shards are at it at the same time: together, so many of each take 2 ms.
@@ -45,13 +46,19 @@ class BulkRefresh:
         failures = 0
         while True:
             sent_after = await self._until_read_is_due(heartbeat)
+            priority = self._priority()
             try:
                 with heartbeat.waiting_for("the exchange's positions"):
-                    read = await self._positions.read(sent_after)
+                    read = await self._positions.read(sent_after, priority)
             except AskLater as error:
                 self._metrics.send(Count("p33_snapshot_total", ("other", "postponed")))
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep_until(error.until.monotonic_sec)
+                with (
+                    heartbeat.waiting_for(f"the exchange: {error}"),
+                    trio.move_on_at(error.until.monotonic_sec),
+                ):
+                    # Trust may be lost meanwhile, and there is weight left for the read after that.
+                    while self._priority() <= priority:
+                        await self._known.stirred()
             except ExchangeError as error:
                 failures += 1
                 self._metrics.send(Count("p33_snapshot_total", ("other", "error")))
@@ -94,6 +101,14 @@ class BulkRefresh:
             with heartbeat.idle(), trio.move_on_at(due_sec):
                 await self._known.stirred()
 
+    def _priority(self) -> Priority:
+        """RECOVERY while nothing was read since trust was lost, or since the stream was connected."""
+        last, lost_at = self._last_read, self._known.trust_lost_at
+        wanted_after = self._known.read_wanted_after
+        if last is None or (wanted_after is not None and last < wanted_after):
+            return Priority.RECOVERY
+        return Priority.RECOVERY if lost_at is not None and last <= lost_at else Priority.PERIODIC
+
     def _next_read(self, now: Moment) -> tuple[float, Moment]:
         """When the next read is due (trio's clock), and after which moment it must be sent."""
         last, wanted_after = self._last_read, self._known.read_wanted_after
@@ -101,6 +116,10 @@ class BulkRefresh:
             return now.monotonic_sec, now
         if wanted_after is not None and last < wanted_after:
             return now.monotonic_sec, wanted_after
+        if (lost_at := self._known.trust_lost_at) is not None and last <= lost_at:
+            # Whether the stream comes back soon or not: until this read, no snapshot is believed.
+            wanted = just_after(lost_at)
+            return wanted.monotonic_sec, wanted
         interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
         due = _after(last, interval_sec)
         told, undated = self._known.unmatched_fills.oldest(), self._known.undated_reads.to_repeat()

@@ -6,6 +6,13 @@ from collections.abc import Container
 
 from brain.moment import Moment
 
+_INSTANT_SEC = 0.00001
+
+
+def just_after(moment: Moment) -> Moment:
+    """A read sent from then on was sent after `moment`, by a clock of whatever resolution."""
+    return Moment(moment.monotonic_sec + _INSTANT_SEC, moment.wall_ms)
+
 
 class LastReads:
     """The latest read of each symbol of one shard, by the moment it was sent."""

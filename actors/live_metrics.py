@@ -52,9 +52,14 @@ class LiveGauge(NamedTuple):
 
 
 def service_gauges(
-    *, ready: Callable[[], bool], lease: LatestValue[Lease], ban_sec: Callable[[], float], started: Moment
+    *,
+    ready: Callable[[], bool],
+    lease: LatestValue[Lease],
+    ban_sec: Callable[[], float],
+    unreadable: Callable[[], int],
+    started: Moment,
 ) -> tuple[LiveGauge, ...]:
-    """What alert rules need besides the contract's metrics; all of them are additions to it."""
+    """What alert rules need; all but `p33_unreadable_symbols` are additions to the contract."""
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -66,6 +71,9 @@ def service_gauges(
             lambda: float(lease.value is not None and lease.value.fence is not None),
         ),
         LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
+        LiveGauge(
+            "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+        ),
     )
 
 

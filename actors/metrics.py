@@ -14,6 +14,7 @@ from actors.live_page import LivePage
 from actors.metric_registry import MetricRegistry
 from actors.request_rates import RequestRate
 from actors.status_source import StatusSource
+from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, LatestValue, MetricEvent
 from clock import Clock
 
@@ -21,10 +22,14 @@ from clock import Clock
 _EVENTS_AT_A_TIME = 500
 #: What is not for scrapes and probes: somebody who looks at the page asks every two seconds.
 _REQUESTS_PER_SEC, _BURST = 40.0, 120
+_LOOK_SEC = 1.0
 
 
 class Metrics:
-    """Drains the metric events into the registry; serves the page, `/metrics`, `/status` and the probes."""
+    """Drains the metric events into the registry; serves the page, `/metrics`, `/status` and the probes.
+
+    Each second it logs the symbols that became unreadable or readable again.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Metrics:
         registry: MetricRegistry,
         status: StatusSource,
         page: LivePage,
+        unreadable: UnreadableSymbols,
         clock: Clock,
         address: LatestValue[str],
         bind: str,
@@ -45,6 +51,7 @@ class Metrics:
         self._registry = registry
         self._status = status
         self._page = page
+        self._unreadable = unreadable
         self._clock = clock
         self._address = address
         self._bind = bind
@@ -69,12 +76,20 @@ class Metrics:
             self._address.send(url)
             self._logger.info("HTTP", address=url)
             nursery.start_soon(self._drain, heartbeat)
+            nursery.start_soon(self._log_unreadable, heartbeat)
             try:
                 with heartbeat.strand() as strand, strand.idle():
                     await heartbeat.stopping.wait()
             finally:
                 self._address.withdraw()
             nursery.cancel_scope.cancel()
+
+    async def _log_unreadable(self, heartbeat: Heartbeat) -> None:
+        with heartbeat.strand() as strand:
+            while True:
+                self._unreadable.log_changes(self._logger)
+                with strand.idle():
+                    await trio.sleep(_LOOK_SEC)
 
     async def _drain(self, heartbeat: Heartbeat) -> None:
         while True:

@@ -15,6 +15,7 @@ from actors.restraint_reading import RestraintReading
 from actors.status_document import StatusDocument
 from actors.status_source import StatusSource
 from brain.booking import UnreadableRecordError, decode_open_permit
+from brain.json_text import read_json
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.permit_text import audit_record
@@ -34,6 +35,7 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    Unreadable,
     Weight,
 )
 from page.words import duration
@@ -99,6 +101,7 @@ class PageSource:
             overall=overall(Looked(status, tree, holdings, restraints, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
+            unreadable=_unreadable(status),
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
@@ -197,8 +200,8 @@ def _as_issued(permit: bytes | None) -> bytes:
     unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
     text = unsigned + b"}" if signature else unsigned
     try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        read_json(_ANY_JSON, text)
+    except msgspec.DecodeError:
         return b"null"
     return text
 
@@ -233,6 +236,12 @@ def _weight(status: StatusDocument) -> Weight:
     )
 
 
+def _unreadable(status: StatusDocument) -> Unreadable:
+    shown = status.exchange.unreadable
+    symbols = tuple((each.symbol, each.why) for each in shown.symbols)
+    return Unreadable(symbols, shown.count - len(symbols))
+
+
 def _stream(status: StatusDocument) -> Stream:
     told = status.stream
     return Stream(
@@ -253,3 +262,6 @@ def _allowlist(status: StatusDocument) -> str:
         return "not known yet"
     age = "" if told.age_sec is None else f", {duration(told.age_sec)} old"
     return f"{told.count} symbols from {told.source}{age}{', stale' if told.stale else ''}"
+
+
+_ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

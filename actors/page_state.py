@@ -57,6 +57,8 @@ def actor(node: NodeStatus) -> Actor:
 
 def _concerns(looked: Looked) -> Iterator[str]:
     status, weight = looked.status, looked.weight
+    if status.exchange.trouble is not None:
+        yield status.exchange.trouble
     if not status.stream.trusted:
         why = f": {status.stream.last_loss}" if status.stream.last_loss else ""
         yield f"the private stream is not trusted{why}"
@@ -64,9 +66,12 @@ def _concerns(looked: Looked) -> Iterator[str]:
         yield "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
     if status.snapshots.stale:
         yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
-    if weight.ban_left_sec is not None:
-        yield f"the exchange takes no requests for {duration(weight.ban_left_sec)}"
-    elif weight.own_used > weight.own_budget * _NEARLY:
+    unreadable = status.exchange.unreadable
+    if unreadable.count:
+        names = _some([each.symbol for each in unreadable.symbols], unreadable.count)
+        number = "a symbol" if unreadable.count == 1 else f"{unreadable.count} symbols"
+        yield f"{number} cannot be read, plans are denied for {names}"
+    if weight.own_used > weight.own_budget * _NEARLY:
         yield f"{weight.own_used} of {weight.own_budget} request weight is used"
     allowlist = status.allowlist
     if allowlist is not None and (allowlist.stale or allowlist.count == 0):
@@ -77,11 +82,16 @@ def _concerns(looked: Looked) -> Iterator[str]:
         if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
     ]
     if apart:
-        more = f" and {len(apart) - 3} more" if len(apart) > 3 else ""
-        yield f"ledger and exchange differ for {', '.join(apart[:3])}{more}"
+        yield f"ledger and exchange differ for {_some(apart, len(apart))}"
     yield from _restarts(looked.tree)
     if looked.restraints.unread is not None:
         yield f"holds and cooldowns could not be read: {looked.restraints.unread}"
+
+
+def _some(symbols: list[str], count: int) -> str:
+    """The first three of `count` symbols, and the number of the others."""
+    more = f" and {count - 3} more" if count > 3 else ""
+    return f"{', '.join(symbols[:3])}{more}"
 
 
 def _restarts(tree: Actor) -> Iterator[str]:

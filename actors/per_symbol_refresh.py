@@ -19,7 +19,7 @@ from brain.candidates import Candidates
 from brain.moment import Moment
 from channels import Count, DropOldest, LatestValue, MetricEvent
 from exchange.errors import AskLater, ExchangeError
-from exchange.protocol import Exchange, PositionsRead
+from exchange.protocol import Exchange, PositionsRead, Priority
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer
 
@@ -96,7 +96,7 @@ class PerSymbolRefresh:
                     await self._pacer.turn(-math.inf if counted is None else counted.monotonic_sec)
                 try:
                     with strand.waiting_for(f"the exchange's position of {symbol}"):
-                        read = await self._exchange.positions(symbol)
+                        read = await self._exchange.positions(symbol, priority=Priority.PACED)
                 except AskLater as error:
                     self._metrics.send(Count("p33_snapshot_total", (symbol, "postponed")))
                     with strand.waiting_for(f"the exchange: {error}"):

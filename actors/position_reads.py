@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from structlog.typing import FilteringBoundLogger
 
 from actors.book_read import BookRead
+from actors.on_demand_reads import OnDemandReads
 from brain.moment import Moment
 from brain.position import LegPosition
 from channels import LatestValue
@@ -23,9 +24,10 @@ _WANTS_A_SYMBOL = frozenset({-1102, -1105, -1128})
 class PositionReads:
     """Reads of positions for all that want them, shared where they ask at the same time.
 
-    `P33_FETCH_MODE`: `bulk` reads all in one request, `per_symbol` never does. `auto` is bulk until the
-    exchange, or a proxy before it, refuses a read that names no symbol; from then on it is per_symbol, for
-    the life of the process. Outlives the actors that use it.
+    `P33_FETCH_MODE`: `bulk` reads all in one request. `per_symbol` does so only to find positions that are
+    held outside the candidates, at the start and every ten minutes, until that is refused. `auto` is bulk
+    until the exchange, or a proxy before it, refuses a read that names no symbol; from then on no read of
+    all is sent for the life of the process. Outlives the actors that use it.
     """
 
     def __init__(
@@ -42,12 +44,15 @@ class PositionReads:
         self._book_read = book_read
         self._latency = latency
         self._may_change = fetch_mode == "auto"
+        self._survey: SharedRead | None = None
         self._log = log
         self._bulk_refused = LatestValue[bool]("bulk_refused")
         if fetch_mode == "per_symbol":
             self._bulk_refused.send(True)
+            self._survey = SharedRead(exchange.positions, clock)
         #: Reads of all positions: in per_symbol mode of all that is kept warm, by way of the book.
         self.all = SharedRead(self._read_all, clock)
+        self.on_demand = OnDemandReads(exchange, self.all, lambda: self.one_by_one, clock)
 
     @property
     def one_by_one(self) -> bool:
@@ -57,6 +62,22 @@ class PositionReads:
     async def refused(self) -> None:
         """Wait until positions can be read symbol by symbol only."""
         await self._bulk_refused.get()
+
+    async def survey(self, sent_after: Moment) -> PositionsRead | None:
+        """All positions by one read although symbols are read one by one; None: refused, now or before.
+
+        Raises as `Exchange` does.
+        """
+        if self._survey is None:
+            return None
+        try:
+            return await self._survey.read(sent_after)
+        except ExchangeRejected as refusal:
+            if refusal.code not in _WANTS_A_SYMBOL:
+                raise
+            self._log.info("No read of all positions: symbols are swept one by one", refusal=str(refusal))
+            self._survey = None
+            return None
 
     async def legs_since(self, moment: Moment) -> Mapping[str, tuple[LegPosition, ...]]:
         """All positions by symbol, by a read sent at `moment` or later. Raises as `Exchange` does."""
@@ -76,11 +97,11 @@ class PositionReads:
             raise UnreadablePosition(f"{symbol}: the exchange's row cannot be read: {why}")
         return legs
 
-    async def _read_all(self) -> PositionsRead:
+    async def _read_all(self, *, priority: Priority) -> PositionsRead:
         if self.one_by_one:
             return await self._book_read.read()
         try:
-            read = await self._exchange.positions()
+            read = await self._exchange.positions(priority=priority)
         except ExchangeRejected as refusal:
             if self._may_change and refusal.code in _WANTS_A_SYMBOL:
                 self._log.warning("Positions can be read symbol by symbol only", refusal=str(refusal))

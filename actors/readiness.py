@@ -16,8 +16,9 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """All that readiness rests on.
 
     `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
-    (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read. A snapshot
-    is fresh while it is believed and no older than `stale_threshold_sec`.
+    (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read.
+    `exchange_trouble`: what the exchange refuses at present and why. A snapshot is fresh while it is
+    believed and no older than `stale_threshold_sec`.
     """
 
     stopping: bool
@@ -31,6 +32,7 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: int
     snapshots_fresh: int
     stale_threshold_sec: float
+    exchange_trouble: str | None = None
 
 
 def unready(facts: ReadinessFacts) -> list[str]:
@@ -43,8 +45,8 @@ def unready(facts: ReadinessFacts) -> list[str]:
         *_actors(facts),
         *_waits(facts),
         *_lease(facts.lease),
-        *_knowledge(facts),
-        *_snapshots(facts),
+        *_exchange(facts),
+        *_own_state(facts),
     ]
 
 
@@ -74,7 +76,15 @@ def _lease(lease: Lease | None) -> list[str]:
     return []
 
 
-def _knowledge(facts: ReadinessFacts) -> list[str]:
+def _exchange(facts: ReadinessFacts) -> list[str]:
+    """Missing answers of the exchange: with a known cause they are one sentence that names it."""
+    missing = [*_account_and_symbols(facts), *_snapshots(facts)]
+    if not missing or facts.exchange_trouble is None:
+        return missing
+    return [f"{' and '.join(missing)}, because {facts.exchange_trouble}"]
+
+
+def _account_and_symbols(facts: ReadinessFacts) -> list[str]:
     reasons = []
     if facts.symbols_known is None:
         reasons.append("exchangeInfo was not read yet")
@@ -82,6 +92,11 @@ def _knowledge(facts: ReadinessFacts) -> list[str]:
         reasons.append("exchangeInfo lists no symbol")
     if not facts.hedge_mode_known:
         reasons.append("the account's position mode is not known yet")
+    return reasons
+
+
+def _own_state(facts: ReadinessFacts) -> list[str]:
+    reasons = []
     if not facts.allowlist_known:
         reasons.append("the allowlist is not known yet")
     if not facts.ledgers_adopted:

@@ -13,7 +13,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.exchange_lead import ExchangeLead
-from actors.last_reads import LastReads
+from actors.last_reads import LastReads, just_after
 from actors.published_snapshots import PublishedSnapshots
 from actors.snapshot_writer import SnapshotWriter
 from actors.stream_doubts import StreamDoubts
@@ -99,6 +99,20 @@ class ShardPositions:
     def knows(self, symbol: str) -> bool:
         """Whether anything was ever told or read of the symbol."""
         return symbol in self._states
+
+    @property
+    def trust_lost_at(self) -> Moment | None:
+        """When trust in the stream was lost last: no read sent until then is believed."""
+        return self._book.trust_lost_at
+
+    def read_needed_after(self, symbol: str) -> Moment | None:
+        """The moment after which a read must be sent to show more of the symbol than is known; None: any.
+
+        That is later than the latest read of it, and later than the latest loss of trust.
+        """
+        moments = (self.last_reads.sent(symbol), self.trust_lost_at)
+        latest = max((moment for moment in moments if moment is not None), default=None)
+        return None if latest is None else just_after(latest)
 
     def state_of(self, symbol: str) -> SymbolState:
         """All that is known of the symbol's position; an empty state where nothing is."""

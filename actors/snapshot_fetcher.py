@@ -9,12 +9,12 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_writer import SnapshotWriter
 from brain.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
 from exchange.errors import ExchangeError
-from exchange.protocol import Exchange, Priority
 
 
 class Refresh(Protocol):
@@ -40,17 +40,18 @@ class SnapshotFetcher:
         *,
         inbox: Conflating[ShardMessage],
         on_demand: PushBack[OnDemandRead],
-        exchange: Exchange,
+        on_demand_reads: OnDemandReads,
         metrics: DropOldest[MetricEvent],
         log: FilteringBoundLogger,
     ) -> None:
-        """`refresh` and `writer` are parts of this actor, as `known` is; nobody else has them."""
+        """`refresh` and `writer` are parts of this actor, as `known` is; nobody else has them.
+        `on_demand_reads` is shared with the other shards."""
         self._known = known
         self._refresh = refresh
         self._writer = writer
         self._inbox = inbox
         self._on_demand = on_demand
-        self._exchange = exchange
+        self._on_demand_reads = on_demand_reads
         self._metrics = metrics
         self._log = log
 
@@ -73,15 +74,15 @@ class SnapshotFetcher:
     async def _serve_on_demand(self) -> None:
         async with trio.open_nursery() as nursery:
             while True:
-                nursery.start_soon(self._read_one, await self._on_demand.receive())
+                nursery.start_soon(self._read_one, await self._on_demand.receive(), nursery)
 
-    async def _read_one(self, request: OnDemandRead) -> None:
+    async def _read_one(self, request: OnDemandRead, nursery: trio.Nursery) -> None:
         """Read one symbol for a decision that waits; what cannot be read is said, not retried."""
         why_not: str | None = None
         with trio.move_on_at(request.deadline_sec) as scope:
             # What changed while it was read is read once more: then it is known when it was so.
             for _ in range(2):
-                why_not = await self._read_now(request.symbol)
+                why_not = await self._read_now(request, nursery)
                 if why_not is not None or self._known.undated_reads.since(request.symbol) is None:
                     break
                 why_not = "it changed each time while it was read"
@@ -96,16 +97,20 @@ class SnapshotFetcher:
             except trio.BrokenResourceError:
                 self._log.debug("Nobody waits for the on-demand read any more", symbol=request.symbol)
 
-    async def _read_now(self, symbol: str) -> str | None:
+    async def _read_now(self, request: OnDemandRead, nursery: trio.Nursery) -> str | None:
         """Read one symbol; why that gave nothing, else None."""
+        symbol = request.symbol
         try:
-            read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)
+            read, of_all = await self._on_demand_reads.read(
+                symbol, self._known.read_needed_after(symbol), request.deadline_sec, nursery
+            )
         except ExchangeError as error:
             return str(error)
-        self._known.apply_read(read, VerifiedBy.ONDEMAND)
+        self._known.apply_read(read, VerifiedBy.REST if of_all else VerifiedBy.ONDEMAND)
         if not any(row.symbol == symbol for row in read.rows):
             self._known.apply_absence((), read, symbol)
-            return read.unreadable.get(symbol, "the exchange shows no position for this symbol")
+            unreadable = read.unreadable.get(symbol, read.unreadable.get(""))
+            return unreadable or "the exchange shows no position for this symbol"
         return None
 
 

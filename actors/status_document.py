@@ -40,7 +40,11 @@ class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost."""
+    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
+
+    `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
+    them by name. Null where all positions are read in one request.
+    """
 
     count: int
     stale: int
@@ -48,6 +52,8 @@ class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
     oldest_age_sec: float | None
     median_age_sec: float | None
     stale_threshold_sec: float
+    never_read: int | None = None
+    never_read_symbols: tuple[str, ...] = ()
 
 
 class AllowlistShown(msgspec.Struct, frozen=True):
@@ -100,6 +106,27 @@ class LedgersShown(msgspec.Struct, frozen=True):
     mismatches: list[MismatchShown]
 
 
+class UnreadableSymbol(msgspec.Struct, frozen=True):
+    """A symbol whose plans are denied, because what the exchange sent of it cannot be read."""
+
+    symbol: str
+    why: str
+
+
+class UnreadableShown(msgspec.Struct, frozen=True):
+    """`count` symbols cannot be read; `symbols` are the first 50 of them by name."""
+
+    count: int
+    symbols: list[UnreadableSymbol]
+
+
+class ExchangeShown(msgspec.Struct, frozen=True):
+    """What the exchange refuses at present and why (null: nothing), and what of its answers is unreadable."""
+
+    trouble: str | None
+    unreadable: UnreadableShown
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -127,6 +154,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
     tree: NodeStatus
     lease: LeaseShown
+    exchange: ExchangeShown
     stream: StreamShown
     snapshots: SnapshotsShown
     allowlist: AllowlistShown | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from statistics import median
 
 from actors.gate_distribution import GateDistribution
@@ -14,6 +15,7 @@ from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (
     AllowlistShown,
     ChannelShown,
+    ExchangeShown,
     GatesShown,
     LeaseShown,
     LedgersShown,
@@ -23,8 +25,11 @@ from actors.status_document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    UnreadableShown,
+    UnreadableSymbol,
     WeightShown,
 )
+from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
@@ -32,6 +37,10 @@ from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
 from clock import Clock
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
+
+#: Names shown of a list that may be long.
+_MOST_NAMES = 20
+_MOST_UNREADABLE = 50
 
 
 class StatusSource:
@@ -50,6 +59,7 @@ class StatusSource:
         book: SnapshotBook,
         stale_threshold_sec: float,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        never_read: LatestValue[tuple[str, ...]],
         allowlist: LatestValue[Allowlist],
         hedge_mode: LatestValue[bool],
         ledgers_adopted: LatestValue[bool],
@@ -60,8 +70,12 @@ class StatusSource:
         gates: GateDistribution,
         budget: WeightBudget,
         comparison: LedgerComparison,
+        exchange_trouble: Callable[[], str | None],
+        unreadable: UnreadableSymbols,
     ) -> None:
-        """`needed_actors`: names of children without which no plan is decided. Uptime counts from here."""
+        """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
+        `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
+        """
         self._clock = clock
         self._build_tag = build_tag
         self._instance = instance
@@ -72,6 +86,7 @@ class StatusSource:
         self._book = book
         self._stale_threshold_sec = stale_threshold_sec
         self._symbol_rules = symbol_rules
+        self._never_read = never_read
         self._allowlist = allowlist
         self._hedge_mode = hedge_mode
         self._ledgers_adopted = ledgers_adopted
@@ -82,6 +97,8 @@ class StatusSource:
         self._gate_distribution = gates
         self._budget = budget
         self._comparison = comparison
+        self._exchange_trouble = exchange_trouble
+        self._unreadable = unreadable
         self._started = clock.now()
 
     def readiness(self) -> Readiness:
@@ -109,6 +126,7 @@ class StatusSource:
             lease=LeaseShown(
                 lease is not None and lease.fence is not None, None if lease is None else lease.holder
             ),
+            exchange=self._exchange_shown(),
             stream=self._stream_shown(now),
             snapshots=snapshots,
             allowlist=self._allowlist_shown(now),
@@ -142,6 +160,7 @@ class StatusSource:
                 snapshots=snapshots.count,
                 snapshots_fresh=snapshots.count - snapshots.stale,
                 stale_threshold_sec=self._stale_threshold_sec,
+                exchange_trouble=self._exchange_trouble(),
             )
         )
 
@@ -155,6 +174,7 @@ class StatusSource:
             known and age_sec <= self._stale_threshold_sec
             for known, age_sec in zip(believed, ages_sec, strict=True)
         )
+        never_read = self._never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
@@ -162,7 +182,14 @@ class StatusSource:
             oldest_age_sec=max(ages_sec, default=None),
             median_age_sec=median(ages_sec) if ages_sec else None,
             stale_threshold_sec=self._stale_threshold_sec,
+            never_read=None if never_read is None else len(never_read),
+            never_read_symbols=(never_read or ())[:_MOST_NAMES],
         )
+
+    def _exchange_shown(self) -> ExchangeShown:
+        reasons = self._unreadable.now()
+        shown = [UnreadableSymbol(*each) for each in islice(reasons.items(), _MOST_UNREADABLE)]
+        return ExchangeShown(self._exchange_trouble(), UnreadableShown(len(reasons), shown))
 
     def _stream_shown(self, now: Moment) -> StreamShown:
         told = self._stream.value or StreamStatus()

@@ -26,7 +26,7 @@ from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
 from channels import Flows
 from clock import HostClock
-from exchange import wire
+from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite
 from store.redis_store import RedisStore, open_redis_store
@@ -122,8 +122,8 @@ async def refresh_as_the_daemon(redis_url: str, body: bytes, rounds: int) -> lis
             await trio.sleep(0.01)
             refresh, sent = Refresh(), shards.now()
             with refresh.timed("decode_ms"):
-                raw = wire.POSITION_RISK.decode(body)
-                rows = wire.tradable_rows(wire.position_rows(raw, sent.wall_ms))
+                raw = wire.ROWS.decode(body)
+                rows = positions_wire.tradable_rows(positions_wire.position_rows(raw, sent.wall_ms, {}))
             with refresh.timed("merge_ms"):
                 shards.merge(PositionsRead(rows, sent, shards.now()))
             with refresh.timed("write_ms"):

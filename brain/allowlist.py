@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from brain.identifiers import is_symbol
+from brain.json_text import read_json
 
 #: A list from further in the future than clocks differ (seconds) is not believed.
 _CLOCK_TOLERANCE_SEC = 60.0
@@ -55,6 +56,9 @@ class _UniverseList(msgspec.Struct):
 
     asof_epoch: float
     symbols: list[str]
+
+
+_UNIVERSE_LIST = msgspec.json.Decoder(_UniverseList, strict=False)
 
 
 class _UnusableError(ValueError):
@@ -112,8 +116,8 @@ def _from_universe(
     if len(raw) > _LONGEST_LIST:
         raise _UnusableError(f"{len(raw)} bytes")
     try:
-        told = msgspec.json.decode(raw, type=_UniverseList, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        told = read_json(_UNIVERSE_LIST, raw)
+    except msgspec.DecodeError as error:
         raise _UnusableError(f"unreadable: {error}") from None
     age_sec = now_sec - told.asof_epoch
     if not math.isfinite(age_sec) or age_sec < -_CLOCK_TOLERANCE_SEC:

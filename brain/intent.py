@@ -7,12 +7,16 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.identifiers import UnreadableFieldError, field_text, is_symbol
+from brain.json_text import read_json
 
 
 class _Intent(msgspec.Struct):
     """What the JSON dialects of `quantum:stream:trade.intent` hold for us."""
 
     symbol: str = ""
+
+
+_INTENT = msgspec.json.Decoder(_Intent)
 
 
 def read_intent_symbol(fields: Mapping[bytes, bytes]) -> str | None:
@@ -36,6 +40,6 @@ def _flat(fields: Mapping[bytes, bytes]) -> str | None:
 def _inside(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
     try:
         text = field_text(fields, name)
-        return None if text is None else msgspec.json.decode(text, type=_Intent).symbol.strip()
-    except (UnreadableFieldError, msgspec.MsgspecError, RecursionError):
+        return None if text is None else read_json(_INTENT, text).symbol.strip()
+    except (UnreadableFieldError, msgspec.DecodeError):
         return None

@@ -13,6 +13,7 @@ import msgspec
 
 from brain.case import Case
 from brain.facts import Facts
+from brain.json_text import read_json
 from brain.numbers import EXACT, plain
 from brain.permit import Decision, Kind, Reason
 from brain.position import Leg, PositionSide
@@ -177,16 +178,16 @@ def audit_record(
 def read_audit(record: bytes) -> AuditRecord:
     """The audit record in `record`. Raises NotReplayableError."""
     try:
-        return _AUDIT_RECORDS.decode(record)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return read_json(_AUDIT_RECORDS, record)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise NotReplayableError(f"not an audit record: {error}") from None
 
 
 def recorded_decision(audit: AuditRecord) -> RecordedDecision:
     """What was decided. Raises NotReplayableError."""
     try:
-        return _DECISIONS.decode(audit.decision)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return read_json(_DECISIONS, audit.decision)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise NotReplayableError(f"not a decision: {error}") from None
 
 

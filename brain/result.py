@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
+from brain.json_text import read_json
 from brain.numbers import ZERO, NotANumberError, parse_decimal
 
 _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
@@ -86,6 +87,11 @@ class _Details(msgspec.Struct):
     order_status: msgspec.Raw = msgspec.Raw()
 
 
+_STEPS = msgspec.json.Decoder(list[_Step])
+_DETAILS = msgspec.json.Decoder(_Details)
+_TEXT = msgspec.json.Decoder(str)
+
+
 class _Told(msgspec.Struct, frozen=True):
     """What any dialect tells of one order; None for what it does not."""
 
@@ -109,7 +115,7 @@ def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult
         return _read(fields)
     except (_UnbookableError, UnreadableFieldError, NotANumberError) as error:
         return DeadResult(str(error))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         return DeadResult(f"unreadable JSON: {error}")
 
 
@@ -136,11 +142,11 @@ def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
     """What the entry tells of its orders, whichever dialect it speaks."""
     steps = field_text(fields, b"steps_results")
     if steps is not None:
-        decoded = msgspec.json.decode(steps, type=list[_Step])
+        decoded = read_json(_STEPS, steps)
         return [_told_in_json(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
     details = field_text(fields, b"details")
     if details is not None:
-        order = msgspec.json.decode(details, type=_Details)
+        order = read_json(_DETAILS, details)
         return [_told_in_json(order.order_id, order.filled_qty, order.side, order.order_status)]
     names = (b"order_id", b"filled_qty", b"side", b"order_status")
     return [_Told(*(field_text(fields, name) for name in names))]
@@ -196,7 +202,7 @@ def _scalar(raw: msgspec.Raw) -> str | None:
     if not encoded:
         return None
     if encoded.startswith(b'"'):
-        return given(msgspec.json.decode(encoded, type=str))
+        return given(read_json(_TEXT, encoded))
     if encoded[:1] in b"-0123456789":
         return encoded.decode()
     if encoded == b"null":

@@ -54,6 +54,8 @@ class Flows:
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.candidates = LatestValue[Candidates]("candidates")
+        #: Symbols that trade and of which no position was read yet, where they are read one by one.
+        self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream_status = LatestValue[StreamStatus]("stream_status")
@@ -66,7 +68,7 @@ class Flows:
         return [
             self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
             self.metrics, self.symbol_rules, self.unreadable_rules, self.hedge_mode, self.allowlist,
-            self.candidates, self.ledgers_adopted, self.lease, self.stream_status, self.bans,
+            self.candidates, self.never_read, self.ledgers_adopted, self.lease, self.stream_status, self.bans,
             self.ban_recalled, self.http_address,
         ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from brain.json_text import read_json
 from commands.redis_reading import RedisReading
 
 
@@ -51,11 +52,11 @@ def from_file(path: Path) -> Iterator[RecordedEntry]:
             if not line.strip():
                 continue
             try:
-                read = _LINES.decode(line)
+                read = read_json(_LINES, line)
                 record = bytes(read.record)
                 if record.startswith(b'"'):
-                    record = msgspec.json.decode(record, type=str).encode()
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                    record = read_json(_TEXT, record).encode()
+            except (msgspec.DecodeError, UnicodeError) as error:
                 raise NotExportedError(f"{path}, line {number}: {error}") from None
             yield RecordedEntry(read.id, record)
 
@@ -70,8 +71,8 @@ def exported(entries: Iterable[RecordedEntry], file: BinaryIO) -> Iterator[Recor
 def _as_json(record: bytes) -> msgspec.Raw:
     """The record itself where it is a JSON object on one line, else its text."""
     try:
-        is_object = isinstance(msgspec.json.decode(record), dict)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        is_object = isinstance(read_json(_ANY_JSON, record), dict)
+    except msgspec.DecodeError:
         is_object = False
     if is_object and b"\n" not in record:
         return msgspec.Raw(record)
@@ -79,3 +80,5 @@ def _as_json(record: bytes) -> msgspec.Raw:
 
 
 _LINES = msgspec.json.Decoder(_Line)
+_TEXT = msgspec.json.Decoder(str)
+_ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

@@ -292,7 +292,7 @@ start() {
 next_steps() {
   echo
   has_keys || cat <<TEXT
-Next: give it its API key (of the testnet, unless BINANCE_TESTNET=false stands in the settings):
+Next: give it its API key (of demo.binance.com, unless BINANCE_TESTNET=false stands in the settings):
   $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_KEY
   $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_SECRET
 TEXT

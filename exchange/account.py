@@ -26,6 +26,7 @@ class KeyPermissions(msgspec.Struct, frozen=True, rename="camel"):
     enable_internal_transfer: bool | None = None
     permits_universal_transfer: bool | None = None
     enable_spot_and_margin_trading: bool | None = None
+    enable_portfolio_margin_trading: bool | None = None
 
 
 ACCOUNT_CONFIG = msgspec.json.Decoder(AccountConfig)

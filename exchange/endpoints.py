@@ -14,8 +14,16 @@ class Endpoint(msgspec.Struct, frozen=True):
     weight: int
     signed: bool
 
+    @property
+    def key(self) -> str:
+        """Names method and path."""
+        return f"{self.method} {self.path}"
+
 
 POSITION_RISK = Endpoint("positionRisk", "GET", "/fapi/v2/positionRisk", 5, signed=True)
+#: Only symbols with a position or open orders, and no leverage: that is in `SYMBOL_CONFIG`.
+POSITION_RISK_V3 = Endpoint("positionRisk", "GET", "/fapi/v3/positionRisk", 5, signed=True)
+SYMBOL_CONFIG = Endpoint("symbolConfig", "GET", "/fapi/v1/symbolConfig", 5, signed=True)
 POSITION_MODE = Endpoint("positionSide", "GET", "/fapi/v1/positionSide/dual", 30, signed=True)
 EXCHANGE_INFO = Endpoint("exchangeInfo", "GET", "/fapi/v1/exchangeInfo", 1, signed=False)
 DAY_TICKERS = Endpoint("ticker", "GET", "/fapi/v1/ticker/24hr", 40, signed=False)

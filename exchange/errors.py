@@ -43,6 +43,10 @@ class ListenKeyUnknown(ExchangeRejected):
     """-1125: the listen key does not exist (any more); a new one must be created."""
 
 
+class EndpointGone(ExchangeRejected):
+    """404, 410 or -5000: the exchange no longer has this endpoint."""
+
+
 class UnreadableEvent(ExchangeError):  # noqa: N818 - reads as what happened
     """The private stream said something that cannot be read, so what it told cannot be known."""
 
@@ -56,7 +60,11 @@ class AskLater(ExchangeError):  # noqa: N818 - reads as what happened
 
 
 class RateLimited(AskLater):
-    """The exchange answered 429 or 418: nobody at this address may ask anything before `until`."""
+    """The exchange answered 429 or 418, or its firewall 403: no request from this address before `until`."""
+
+
+class TemporarilyRefused(AskLater):
+    """Maintenance or overload: this endpoint is not asked again before `until`."""
 
 
 class BudgetExhausted(AskLater):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 _LARGEST_EXPONENT = 14
 _SMALLEST_EXPONENT = -18
@@ -21,3 +21,16 @@ def finite(number: Decimal) -> Decimal:
     if number.adjusted() > _LARGEST_EXPONENT or exponent < _SMALLEST_EXPONENT:
         raise ValueError(f"out of range: {number:.3e}")
     return number
+
+
+def finite_or_none(value: object) -> Decimal | None:
+    """The number that JSON text or number `value` is; None for anything else and for what `finite` refuses.
+
+    For prices and leverage, on which no decision rests.
+    """
+    if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
+        return None
+    try:
+        return finite(Decimal(value))
+    except (ValueError, InvalidOperation):
+        return None

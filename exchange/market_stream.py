@@ -12,10 +12,12 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed
 
+from brain.json_text import read_json
 from brain.moment import Moment
 from clock import Clock
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite
+from exchange.names import NameResolver
 from exchange.protocol import MarkPriceUpdate
 from exchange.websocket import OpenWebSocket, WebSocketHost
 
@@ -27,19 +29,36 @@ _FRAMES_WAITING = 2
 _ROWS_AT_A_TIME = 300
 
 _ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
-_UPDATE = msgspec.json.Decoder(MarkPriceUpdate)
+#: `st` since the merger of the matching engines: rows of COIN-M come in the same array.
+_USDT_MARGINED = 1
+
+
+class _Row(MarkPriceUpdate, frozen=True):
+    st: int = _USDT_MARGINED
+
+
+_ROW = msgspec.json.Decoder(_Row)
 
 
 class MarketStreamConnector:
     """Connects to the market stream at a base address such as `wss://fstream.binance.com`."""
 
-    def __init__(self, base_url: str, *, clock: Clock, connect_timeout_sec: float = 5.0) -> None:
-        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake."""
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        connect_timeout_sec: float = 5.0,
+        names: NameResolver | None = None,
+    ) -> None:
+        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake.
+        `names` looks up the host's addresses; None: each connection by itself."""
         self._host = WebSocketHost(
             base_url,
             name="market stream",
             frames_waiting=_FRAMES_WAITING,
             connect_timeout_sec=connect_timeout_sec,
+            names=names,
         )
         self._clock = clock
 
@@ -64,12 +83,12 @@ class MarketStreamConnection:
         received = self._clock.now()
         updates: list[MarkPriceUpdate] = []
         try:
-            rows = _ROWS.decode(raw)
-            for begin in range(0, len(rows), _ROWS_AT_A_TIME):
-                updates += map(_update, rows[begin : begin + _ROWS_AT_A_TIME])
-                await trio.lowlevel.checkpoint()
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            rows = read_json(_ROWS, raw)
+        except msgspec.DecodeError as error:
             raise UnreadableEvent(f"mark prices: {error}") from None
+        for begin in range(0, len(rows), _ROWS_AT_A_TIME):
+            updates += filter(None, map(_update, rows[begin : begin + _ROWS_AT_A_TIME]))
+            await trio.lowlevel.checkpoint()
         return updates, received
 
     async def aclose(self) -> None:
@@ -77,7 +96,10 @@ class MarketStreamConnection:
         await self._opened.aclose()
 
 
-def _update(row: msgspec.Raw) -> MarkPriceUpdate:
-    update = _UPDATE.decode(row)
-    finite(update.p)
-    return update
+def _update(raw: msgspec.Raw) -> MarkPriceUpdate | None:
+    """The row's price; None for an unreadable row, one of COIN-M, and a price of 0, which is none."""
+    try:
+        row = read_json(_ROW, raw)
+        return row if row.st == _USDT_MARGINED and finite(row.p) > 0 else None
+    except (msgspec.DecodeError, ValueError):
+        return None

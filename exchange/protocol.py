@@ -16,11 +16,17 @@ from brain.symbol_rules import SymbolRules
 
 
 class Priority(IntEnum):
-    """Who may use the last part of the request-weight budget: the higher, the more of it."""
+    """Rank of a request in the request-weight budget: the higher, the more of it may be used.
 
-    PERIODIC = 0
-    ON_DEMAND = 1
-    VITAL = 2
+    PACED: reads symbol by symbol, paced to fit within what PERIODIC may use. RECOVERY: the read of all
+    positions after a start, a lost stream or a new connection, without which no snapshot is believed.
+    """
+
+    PACED = 0
+    PERIODIC = 1
+    ON_DEMAND = 2
+    RECOVERY = 3
+    VITAL = 4
 
 
 class PositionRow(msgspec.Struct, frozen=True):
@@ -44,7 +50,8 @@ class PositionsRead(msgspec.Struct, frozen=True):
     The rows were true at some moment between `sent` and `received`; `sent` belongs to the attempt that was
     answered, not to earlier ones that failed. A symbol without a row is one the account cannot hold.
     `unreadable` names the symbols of which a row could not be read, and why: nothing is known of them by this
-    read, and none of their rows is in `rows`.
+    read, and none of their rows is in `rows`. The symbol "" stands for a row whose symbol could not be read:
+    then a symbol without a row is unreadable as well, since that row may be its own.
     """
 
     rows: tuple[PositionRow, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 from types import TracebackType
@@ -13,17 +14,28 @@ import msgspec
 import trio
 
 from brain.moment import Moment
+from brain.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
-from exchange import account, endpoints, wire
+from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
-from exchange.errors import ClockSkewed, ExchangeUnavailable, ListenKeyUnknown
+from exchange.errors import (
+    ClockSkewed,
+    EndpointGone,
+    ExchangeError,
+    ExchangeRejected,
+    ExchangeUnavailable,
+    ListenKeyUnknown,
+)
 from exchange.exact import finite
+from exchange.key_refusal import KEY_REFUSED, KeyInquiry
+from exchange.names import NameResolver
 from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.transport import Transport
+from exchange.trouble import Troubles, until_utc
 from exchange.weight_budget import WeightBudget
 
 T = TypeVar("T")
@@ -32,6 +44,7 @@ T = TypeVar("T")
 _BACKOFFS_SEC = (0.2, 0.4)
 #: To read so many takes about 1 ms; then others have a turn.
 _ROWS_AT_A_TIME = 100
+_SYMBOLS_AT_A_TIME = 50
 
 
 class BinanceRest:
@@ -53,23 +66,41 @@ class BinanceRest:
         metrics: DropOldest[MetricEvent],
         rng: Random,
         timeout_sec: float = 5.0,
+        ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
         network: httpx.AsyncBaseTransport | None = None,
+        names: NameResolver | None = None,
+        notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network`: see
-        `Transport`."""
+        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network` and
+        `names`: see `Transport`. `notice` is given what an operator should know, once. `ask_wallet`
+        reads the key's permissions when the key is refused.
+
+        Raises UnusableKeyError for an `api_secret` in PEM that cannot sign.
+        """
         self._clock = clock
         self._server_time = server_time
         self._rng = rng
         self._synchronising = trio.Lock()
+        self._notice = notice
+        self._names = names
+        self._key = KeyInquiry(ask_wallet, clock)
+        self._troubles = Troubles(self._key)
+        self._uses_v3 = False
+        self._leverages = positions_v3.Leverages()
+        self._listed: tuple[str, ...] | None = None
+        self._mode: bool | None = None
+        signer = Signer(api_key, api_secret)
+        self.key_kind = signer.kind
         self._transport = Transport(
             base_url,
-            Signer(api_key, api_secret),
+            signer,
             clock=clock,
             budget=budget,
             server_time=server_time,
             metrics=metrics,
             timeout_sec=timeout_sec,
             network=network,
+            names=names,
         )
         self._budget = budget
 
@@ -88,48 +119,97 @@ class BinanceRest:
     async def positions(
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
-        params = {} if symbol is None else {"symbol": symbol}
-        for may_ask_again in (True, False):
-            rows, sent, received = await self._ask(
-                endpoints.POSITION_RISK, wire.POSITION_RISK, params, priority
-            )
+        if not self._uses_v3:
             try:
-                read = await self._position_rows(rows, self.exchange_ms(sent))
-            except ExchangeUnavailable:
-                if not may_ask_again:
-                    raise
-            else:
-                return PositionsRead(read, sent, received)
-        raise AssertionError("the last attempt returns or raises")
+                return await self._positions(endpoints.POSITION_RISK, symbol, priority)
+            except EndpointGone:
+                self._uses_v3 = True
+                self._notice("The exchange has no positionRisk v2 any more: v3 is read from now on")
+        try:
+            read = await self._positions(endpoints.POSITION_RISK_V3, symbol, priority)
+        except EndpointGone:
+            # Neither is there: something before the exchange answers. The next read tries both again.
+            self._uses_v3 = False
+            raise
+        return await self._complete(read, symbol, priority)
+
+    async def _positions(self, endpoint: Endpoint, symbol: str | None, priority: Priority) -> PositionsRead:
+        params = {} if symbol is None else {"symbol": symbol}
+        raw, sent, received = await self._ask(endpoint, wire.ROWS, params, priority)
+        mark_ts_ms = self.exchange_ms(sent)
+        rows: list[PositionRow] = []
+        unreadable: dict[str, str] = {}
+        for begin in range(0, len(raw), _ROWS_AT_A_TIME):
+            some = raw[begin : begin + _ROWS_AT_A_TIME]
+            rows += positions_wire.position_rows(some, mark_ts_ms, unreadable)
+            await trio.lowlevel.checkpoint()
+        return PositionsRead(positions_wire.tradable_rows(rows, unreadable), sent, received, unreadable)
+
+    async def _complete(self, read: PositionsRead, symbol: str | None, priority: Priority) -> PositionsRead:
+        """A read by v3 with what v2 had besides: leverages, and a row for each symbol that is flat."""
+        shown = {row.symbol for row in read.rows}
+        if self._listed is None:
+            await self.symbol_rules()
+        listed = self._listed or ()
+        absent = [s for s in listed if s not in shown and s not in read.unreadable and symbol in (None, s)]
+        # Behind a row whose symbol cannot be read may be any of them.
+        flat: list[PositionRow] = []
+        if absent and "" not in read.unreadable:
+            mode = positions_v3.mode_shown(read.rows)
+            if mode is None:
+                mode = await self.hedge_mode() if self._mode is None else self._mode
+            flat = positions_v3.flat_rows(absent, mode, self.exchange_ms(read.sent))
+        await self._learn_leverages(shown, priority)
+        rows = (
+            positions_v3.with_leverage(row, self._leverages.of(row.symbol)) for row in (*read.rows, *flat)
+        )
+        return msgspec.structs.replace(read, rows=tuple(rows))
+
+    async def _learn_leverages(self, symbols: set[str], priority: Priority) -> None:
+        now = self._clock.now()
+        if not self._leverages.is_due(symbols, now):
+            return
+        self._leverages.asked(now)
+        # No decision rests on them: without them, they are unknown.
+        with suppress(ExchangeError):
+            rows, _, _ = await self._ask(endpoints.SYMBOL_CONFIG, wire.ROWS, {}, priority)
+            self._leverages.learn(rows)
 
     def trouble(self) -> str | None:
-        until = self._budget.banned_until
-        return None if until is None else "the exchange allows no requests for now"
-
-    async def _position_rows(self, rows: Sequence[msgspec.Raw], mark_ts_ms: int) -> tuple[PositionRow, ...]:
-        read: list[PositionRow] = []
-        for begin in range(0, len(rows), _ROWS_AT_A_TIME):
-            read += wire.position_rows(rows[begin : begin + _ROWS_AT_A_TIME], mark_ts_ms)
-            await trio.lowlevel.checkpoint()
-        return wire.tradable_rows(read)
+        words = []
+        banned_until = self._budget.banned_until
+        if banned_until is not None:
+            words.append(f"{self._budget.banned_why}: no requests {until_utc(banned_until)}")
+        if self._names is not None and (slow := self._names.trouble()) is not None:
+            words.append(slow)
+        words += self._troubles.words()
+        return "; ".join(words) or None
 
     async def symbol_rules(self) -> SymbolsRead:
-        info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, wire.EXCHANGE_INFO)
+        info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, symbols_wire.EXCHANGE_INFO)
         if info.weight_per_min is not None:
             self._budget.address_limit_per_min = info.weight_per_min
-        rules = (wire.rules_of(symbol) for symbol in info.symbols)
-        return SymbolsRead({entry.symbol: entry for entry in rules if entry is not None})
+        rules: dict[str, SymbolRules] = {}
+        unreadable: dict[str, str] = {}
+        for begin in range(0, len(info.symbols), _SYMBOLS_AT_A_TIME):
+            some = info.symbols[begin : begin + _SYMBOLS_AT_A_TIME]
+            rules |= symbols_wire.symbol_rules(some, unreadable)
+            await trio.lowlevel.checkpoint()
+        self._listed = (*rules, *(symbol for symbol in unreadable if symbol and symbol not in rules))
+        return SymbolsRead({s: r for s, r in rules.items() if s not in unreadable}, unreadable)
 
     async def hedge_mode(self) -> bool:
         mode, _, _ = await self._ask(endpoints.POSITION_MODE, wire.POSITION_MODE)
-        return mode.dual_side_position
+        self._mode = mode.dual_side_position
+        return self._mode
 
     async def quote_volumes(self) -> dict[str, Decimal]:
-        tickers, _, _ = await self._ask(endpoints.DAY_TICKERS, wire.DAY_TICKERS)
-        try:
-            return {ticker.symbol: finite(ticker.quote_volume) for ticker in tickers}
-        except ValueError as error:
-            raise ExchangeUnavailable(f"unreadable answer: ticker: {error}") from None
+        rows, _, _ = await self._ask(endpoints.DAY_TICKERS, wire.ROWS)
+        volumes: dict[str, Decimal] = {}
+        for begin in range(0, len(rows), _ROWS_AT_A_TIME):
+            volumes.update(wire.day_volumes(rows[begin : begin + _ROWS_AT_A_TIME]))
+            await trio.lowlevel.checkpoint()
+        return volumes
 
     async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
         params = {"symbol": symbol, "orderId": order_id, "limit": "1000"}
@@ -207,10 +287,19 @@ class BinanceRest:
         for backoff_sec in (*_BACKOFFS_SEC, None):
             try:
                 answer = await self._transport.send(endpoint, params, priority)
-                return answer.body.read(decoder), answer.sent, answer.received
-            except ExchangeUnavailable:
+                read = answer.body.read(decoder)
+            except ExchangeUnavailable as error:
                 if backoff_sec is None:
+                    self._troubles.failed(endpoint, error)
                     raise
+            except ExchangeError as error:
+                self._troubles.failed(endpoint, error)
+                if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
+                    await self._key.ask_if_due()
+                raise
+            else:
+                self._troubles.answered(endpoint)
+                return read, answer.sent, answer.received
             await trio.sleep(backoff_sec * self._rng.uniform(0.5, 1.0))
         raise AssertionError("the last attempt returns or raises")
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
 
 from brain.moment import Moment
 from clock import Clock
-from exchange.errors import ExchangeError
-from exchange.protocol import PositionsRead
+from exchange.errors import BudgetExhausted, ExchangeError
+from exchange.protocol import PositionsRead, Priority
 
 #: A hanging request must not keep those waiting who need one sent later; beyond two, they wait after all.
 _MOST_IN_FLIGHT = 2
 
 
+class ReadAll(Protocol):
+    """The request that is shared."""
+
+    async def __call__(self, *, priority: Priority) -> PositionsRead:
+        """Read all positions once. Raises as `Exchange` does."""
+        ...
+
+
 class _Flight:
     """One request under way. `error` is set before `landed` when it failed."""
 
-    def __init__(self, started: Moment) -> None:
+    def __init__(self, started: Moment, priority: Priority) -> None:
         self.started = started
+        self.priority = priority
         self.landed = trio.Event()
         self.error: ExchangeError | None = None
 
@@ -31,36 +40,59 @@ class SharedRead:
     caller is cancelled, one of those who waited for it sends the next request.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[PositionsRead]], clock: Clock) -> None:
+    def __init__(self, read: ReadAll, clock: Clock) -> None:
         self._read = read
         self._clock = clock
         self._flights: list[_Flight] = []
         self._latest: PositionsRead | None = None
+        self._landed = trio.lowlevel.ParkingLot()
 
-    async def read(self, sent_after: Moment | None = None) -> PositionsRead:
+    def has(self, sent_after: Moment) -> bool:
+        """Whether a read sent at or after that moment has been answered or is under way."""
+        return self._newest(sent_after) is not None or self._usable(sent_after) is not None
+
+    async def landed(self, sent_after: Moment) -> PositionsRead:
+        """Wait for a read that others send at or after that moment, and that succeeds; sends none."""
+        while (latest := self._newest(sent_after)) is None:
+            await self._landed.park()
+        return latest
+
+    async def read(
+        self, sent_after: Moment | None = None, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
         """A read that was sent at or after `sent_after` (default: now), perhaps by somebody else.
 
         Callers that give the same moment share one request, however far apart they come. Raises what the
-        request raised; a failure is shared like an answer.
+        request raised; a failure is shared like an answer, except that a caller of higher priority than the
+        one that was refused for lack of request weight sends a request of its own.
         """
         wanted = self._clock.now() if sent_after is None else sent_after
         while True:
-            if self._latest is not None and self._latest.sent >= wanted:
+            if (latest := self._newest(wanted)) is not None:
                 await trio.lowlevel.checkpoint()
-                return self._latest
-            usable = next((flight for flight in self._flights if flight.started >= wanted), None)
+                return latest
+            usable = self._usable(wanted)
             if usable is None and len(self._flights) < _MOST_IN_FLIGHT:
-                return await self._fly()
+                return await self._fly(priority)
             flight = usable or self._flights[0]
             await flight.landed.wait()
             if usable is not None and usable.error is not None:
+                if isinstance(usable.error, BudgetExhausted) and usable.priority < priority:
+                    continue
                 raise usable.error.with_traceback(None)
 
-    async def _fly(self) -> PositionsRead:
-        flight = _Flight(self._clock.now())
+    def _newest(self, sent_after: Moment) -> PositionsRead | None:
+        latest = self._latest
+        return latest if latest is not None and latest.sent >= sent_after else None
+
+    def _usable(self, sent_after: Moment) -> _Flight | None:
+        return next((flight for flight in self._flights if flight.started >= sent_after), None)
+
+    async def _fly(self, priority: Priority) -> PositionsRead:
+        flight = _Flight(self._clock.now(), priority)
         self._flights.append(flight)
         try:
-            answer = await self._read()
+            answer = await self._read(priority=priority)
         except ExchangeError as error:
             flight.error = error
             raise
@@ -69,4 +101,5 @@ class SharedRead:
             flight.landed.set()
         if self._latest is None or self._latest.sent < answer.sent:
             self._latest = answer
+            self._landed.unpark_all()
         return answer

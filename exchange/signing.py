@@ -1,24 +1,42 @@
-"""Signed requests: HMAC-SHA256 over the query string.
+"""Signed requests: HMAC-SHA256, RSA or Ed25519 over the query string exactly as it is sent.
 
-Source: Binance USDⓈ-M Futures, "General Info", SIGNED endpoints.
+Source: Binance USDⓈ-M Futures, "General Info", SIGNED endpoints. HMAC signatures are hexadecimal digits;
+those of RSA (PKCS#1 v1.5 with SHA-256) and Ed25519 are base64, percent-encoded in the query. The signature
+comes last.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
-from urllib.parse import urlencode
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 #: How old a request may be when the exchange looks at it, by the exchange's clock.
 RECEIVE_WINDOW_MS = 5000
 
+_PEM_BEGINS = "-----BEGIN "
+
+
+class UnusableKeyError(ValueError):
+    """The secret is a PEM text, but not an unencrypted private RSA or Ed25519 key."""
+
 
 class Signer:
-    """Holds the secret, and shows it to nobody."""
+    """Holds the secret, and shows it nowhere. `kind`: `HMAC`, `RSA` or `Ed25519`, by the secret's content."""
 
     def __init__(self, api_key: str, api_secret: str) -> None:
+        """`api_secret`: the text that Binance issued, or the private key in PEM. Raises UnusableKeyError."""
         self.headers = {"X-MBX-APIKEY": api_key}
-        self._secret = api_secret.encode()
+        self.kind, self._sign = _signature_by(api_secret)
 
     def __repr__(self) -> str:
         return "Signer(…)"
@@ -26,8 +44,26 @@ class Signer:
     def signed_query(self, params: dict[str, str], timestamp_ms: int) -> str:
         """The query string of a signed request: `params`, the time (the exchange's clock), the signature."""
         query = urlencode({**params, "recvWindow": str(RECEIVE_WINDOW_MS), "timestamp": str(timestamp_ms)})
-        return f"{query}&signature={self.signature(query)}"
+        return f"{query}&signature={quote(self.signature(query), safe='')}"
 
     def signature(self, payload: str) -> str:
-        """HMAC-SHA256 of `payload`, in hexadecimal digits."""
-        return hmac.new(self._secret, payload.encode(), hashlib.sha256).hexdigest()
+        """The signature of `payload`, before percent-encoding."""
+        return self._sign(payload.encode())
+
+
+def _signature_by(secret: str) -> tuple[str, Callable[[bytes], str]]:
+    if not secret.lstrip().startswith(_PEM_BEGINS):
+        key = secret.encode()
+        return "HMAC", lambda payload: hmac.new(key, payload, hashlib.sha256).hexdigest()
+    try:
+        private = load_pem_private_key(secret.encode(), password=None)
+    except TypeError:
+        raise UnusableKeyError("the PEM key is encrypted with a password") from None
+    except (ValueError, UnsupportedAlgorithm):
+        # Not chained: the library's text may quote the key.
+        raise UnusableKeyError("the PEM text is no readable private key") from None
+    if isinstance(private, Ed25519PrivateKey):
+        return "Ed25519", lambda payload: base64.b64encode(private.sign(payload)).decode()
+    if isinstance(private, RSAPrivateKey):
+        return "RSA", lambda payload: base64.b64encode(private.sign(payload, PKCS1v15(), SHA256())).decode()
+    raise UnusableKeyError("the PEM key is neither RSA nor Ed25519")

@@ -5,8 +5,6 @@ Nothing is retried here. No error raised here carries an address, a signature or
 
 from __future__ import annotations
 
-import re
-
 import httpx
 import msgspec
 import trio
@@ -15,32 +13,33 @@ from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent, SetGauge
 from clock import Clock
 from exchange import wire
+from exchange.bounded_body import (
+    ACCEPT_ENCODING,
+    LARGEST_ANSWER_BYTES,
+    LARGEST_ERROR_BYTES,
+    UnreadableBodyError,
+    read_body,
+)
 from exchange.endpoints import Endpoint
 from exchange.errors import (
-    ClockSkewed,
     ExchangeError,
     ExchangeRejected,
     ExchangeUnavailable,
-    ListenKeyUnknown,
     RateLimited,
+    TemporarilyRefused,
 )
+from exchange.names import NameResolver, ResolvingTransport
 from exchange.protocol import Priority
+from exchange.refusals import LATER_PAUSES, OK, read_ban, read_error, read_later
+from exchange.request_gate import RequestGate
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.weight_budget import WeightBudget
 from exchange.wire_logs import keep_addresses_out_of_logs
 
 _CONNECT_SEC = 3.0
+_ERROR_BODY_SEC = 1.0
 _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
-_TOO_MANY_REQUESTS, _BANNED = 429, 418
-_BAN_WITHOUT_RETRY_AFTER_SEC = {_TOO_MANY_REQUESTS: 60.0, _BANNED: 120.0}
-_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
-
-_INVALID_TIMESTAMP = -1021
-_INVALID_LISTEN_KEY = -1125
-#: Codes for "not now": unknown, disconnected, too many requests, unexpected answer, timeout, overloaded,
-#: shutting down.
-_PASSING_CODES = {-1000, -1001, -1003, -1006, -1007, -1008, -1016}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -65,9 +64,11 @@ class Transport:
         metrics: DropOldest[MetricEvent],
         timeout_sec: float,
         network: httpx.AsyncBaseTransport | None = None,
+        names: NameResolver | None = None,
     ) -> None:
         """`timeout_sec` bounds a whole request, from connecting to the last byte of the answer.
-        `network` carries requests where that is not to be sockets."""
+        `network` carries requests where that is not to be sockets; `names` looks up the host's addresses,
+        None: each connection by itself."""
         keep_addresses_out_of_logs()
         self._signer = signer
         self._clock = clock
@@ -75,9 +76,12 @@ class Transport:
         self._server_time = server_time
         self._metrics = metrics
         self._timeout_sec = timeout_sec
+        self._gates: dict[str, RequestGate] = {}
+        if network is None and names is not None:
+            network = ResolvingTransport(names)
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            headers=signer.headers,
+            headers={**signer.headers, "Accept-Encoding": ACCEPT_ENCODING},
             timeout=httpx.Timeout(timeout_sec, connect=min(_CONNECT_SEC, timeout_sec)),
             trust_env=False,
             transport=network,
@@ -89,24 +93,38 @@ class Transport:
 
     async def send(self, endpoint: Endpoint, params: dict[str, str], priority: Priority) -> Answer:
         """Send one request. Raises any ExchangeError but UnreadableEvent."""
-        self._budget.reserve(endpoint.weight, priority)
+        gate = self._gates.get(endpoint.key)
+        if gate is not None and (until := gate.closed_until(self._clock.now())) is not None:
+            raise TemporarilyRefused(until, gate.why)
+        self._budget.reserve(self._budget.cost(endpoint), priority)
         sent = self._clock.now()
-        status = "cancelled"
+        if gate is not None:
+            gate.sending(sent)
+        flight = self._budget.weights.sending()
+        status, used = "cancelled", None
         try:
             response = await self._exchange(endpoint, params, sent)
-            status = str(response.status_code)
+            status, used = str(response.status), response.used_weight
         except ExchangeUnavailable:
             status = "unreachable"
             raise
         finally:
+            self._budget.weights.done(endpoint, flight, self._clock.now(), used)
+            self._budget.unanswered(sent)
+            if gate is not None:
+                gate.unanswered(sent)
             self._metrics.send(Count("p33_rest_requests_total", (endpoint.name, status)))
         received = self._clock.now()
         self._follow_weight(response)
-        if response.status_code != httpx.codes.OK:
-            raise self._refusal(response, received)
-        return Answer(wire.Body(response.content), sent, received)
+        refusal = self._refusal(endpoint, response, sent, received)
+        if refusal is None or isinstance(refusal, ExchangeRejected):
+            self._budget.answered(sent)
+            self._gates.pop(endpoint.key, None)
+        if refusal is not None:
+            raise refusal
+        return Answer(wire.Body(response.body), sent, received)
 
-    async def _exchange(self, endpoint: Endpoint, params: dict[str, str], sent: Moment) -> httpx.Response:
+    async def _exchange(self, endpoint: Endpoint, params: dict[str, str], sent: Moment) -> _Response:
         if endpoint.signed:
             query = self._signer.signed_query(params, self._server_time.exchange_ms(sent))
         else:
@@ -114,38 +132,55 @@ class Transport:
         url = f"{endpoint.path}?{query}" if query else endpoint.path
         try:
             with trio.fail_after(self._timeout_sec):
-                return await self._client.request(endpoint.method, url)
+                async with self._client.stream(endpoint.method, url) as response:
+                    return _Response(response.status_code, response.headers, await _body(response))
         except (trio.TooSlowError, httpx.TimeoutException):
             raise ExchangeUnavailable(f"{endpoint.name}: no answer within {self._timeout_sec:g} s") from None
+        except UnreadableBodyError as error:
+            raise ExchangeUnavailable(f"{endpoint.name}: unreadable answer: {error}") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             # The library's own text may hold the address.
             raise ExchangeUnavailable(f"{endpoint.name}: {type(error).__name__}") from None
 
-    def _follow_weight(self, response: httpx.Response) -> None:
-        used = response.headers.get(_USED_WEIGHT, "")
-        if used.isdecimal():
-            self._budget.used_by_address(int(used))
+    def _follow_weight(self, response: _Response) -> None:
+        if response.used_weight is not None:
+            self._budget.used_by_address(response.used_weight)
         self._metrics.send(SetGauge("p33_request_weight_used", self._budget.own_used))
 
-    def _refusal(self, response: httpx.Response, received: Moment) -> ExchangeError:
-        status = response.status_code
-        if status in _BAN_WITHOUT_RETRY_AFTER_SEC:
-            until = self._budget.ban(self._ban_sec(response, received))
-            return RateLimited(until, f"the exchange answered {status}: no requests for now")
-        try:
-            body = wire.Body(response.content).read(wire.ERROR)
-        except ExchangeUnavailable:
-            return ExchangeUnavailable(f"status {status} without an error code")
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR or body.code in _PASSING_CODES:
-            return ExchangeUnavailable(f"status {status}, code {body.code}")
-        kind = {_INVALID_TIMESTAMP: ClockSkewed, _INVALID_LISTEN_KEY: ListenKeyUnknown}
-        return kind.get(body.code, ExchangeRejected)(body.code, body.msg[:200])
+    def _refusal(
+        self, endpoint: Endpoint, response: _Response, sent: Moment, received: Moment
+    ) -> ExchangeError | None:
+        """What to raise for the answer; None: it is what was asked for, as far as can be seen here."""
+        status, body = response.status, response.body
+        ban = read_ban(status, response.headers, body, self._server_time.exchange_ms(received))
+        if ban is not None:
+            return RateLimited(self._budget.refused(ban, sent), f"{ban.why}: no requests for now")
+        later = read_later(status, body)
+        if later is not None:
+            gate = self._gates.setdefault(endpoint.key, RequestGate())
+            return TemporarilyRefused(gate.refused(sent, received, later, LATER_PAUSES), later)
+        return None if status == OK else read_error(status, body)
 
-    def _ban_sec(self, response: httpx.Response, received: Moment) -> float:
-        """Seconds from now to the end of the ban: `Retry-After`, or what the message says, or a guess."""
-        retry_after = response.headers.get("Retry-After", "")
-        if retry_after.isdecimal():
-            return float(retry_after)
-        if until := _BANNED_UNTIL.search(response.text):
-            return (int(until[1]) - self._server_time.exchange_ms(received)) / 1000
-        return _BAN_WITHOUT_RETRY_AFTER_SEC[response.status_code]
+
+class _Response(msgspec.Struct, frozen=True):
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def used_weight(self) -> int | None:
+        """What this address has used in the exchange's current minute, if the answer says so."""
+        used = self.headers.get(_USED_WEIGHT, "")
+        return int(used) if used.isascii() and used.isdecimal() and len(used) < 10 else None
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """The body. Of an error, what comes within 1 s; its status counts even where the body is unreadable."""
+    if response.status_code == OK:
+        return await read_body(response, LARGEST_ANSWER_BYTES)
+    with trio.move_on_after(_ERROR_BODY_SEC):
+        try:
+            return await read_body(response, LARGEST_ERROR_BYTES)
+        except (UnreadableBodyError, httpx.HTTPError, httpx.StreamError):
+            pass
+    return b""

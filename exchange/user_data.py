@@ -11,11 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.position import Leg, LegPosition
 from channels import FillObserved, LeverageObserved, PositionObserved
 from exchange.errors import UnreadableEvent
-from exchange.exact import finite
+from exchange.exact import finite, finite_or_none
 from exchange.protocol import Frame
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 class _ChangedPosition(msgspec.Struct, frozen=True):
     s: str
     pa: Decimal
-    ep: Decimal = ZERO
+    ep: object = ZERO
     ps: Leg = Leg.BOTH
 
 
@@ -119,13 +120,14 @@ class _Leverage(msgspec.Struct, frozen=True):
 
 
 class _AccountConfigUpdate(msgspec.Struct, frozen=True):
-    ac: _Leverage | None = None
+    ac: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ACCOUNT_UPDATE = msgspec.json.Decoder(_AccountUpdate)
 _ORDER_TRADE_UPDATE = msgspec.json.Decoder(_OrderTradeUpdate)
 _ACCOUNT_CONFIG_UPDATE = msgspec.json.Decoder(_AccountConfigUpdate)
+_LEVERAGE = msgspec.json.Decoder(_Leverage)
 
 
 def read_event(frame: Frame) -> tuple[str, UserEvent]:
@@ -138,8 +140,7 @@ def read_event(frame: Frame) -> tuple[str, UserEvent]:
         case "ORDER_TRADE_UPDATE":
             return label, _order_update(_decode(_ORDER_TRADE_UPDATE, raw, event_type), frame)
         case "ACCOUNT_CONFIG_UPDATE":
-            change = _decode(_ACCOUNT_CONFIG_UPDATE, raw, event_type).ac
-            return label, OtherEvent() if change is None else _leverage_changed(change, frame)
+            return label, _config_update(_decode(_ACCOUNT_CONFIG_UPDATE, raw, event_type), frame)
         case "listenKeyExpired":
             return label, ListenKeyExpired()
         case _:
@@ -159,8 +160,8 @@ def _unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
 
 def _decode(decoder: msgspec.json.Decoder[T], raw: str | bytes | msgspec.Raw, what: str) -> T:
     try:
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return read_json(decoder, raw)
+    except msgspec.DecodeError as error:
         raise UnreadableEvent(f"{what}: {error}") from None
 
 
@@ -171,9 +172,13 @@ def _exact(number: Decimal, what: str) -> Decimal:
         raise UnreadableEvent(f"{what}: {error}") from None
 
 
-def _leverage_changed(change: _Leverage, frame: Frame) -> LeverageChanged:
-    leverage = _exact(change.l, "ACCOUNT_CONFIG_UPDATE")
-    return LeverageChanged(LeverageObserved(change.s, leverage, frame.received))
+def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageChanged | OtherEvent:
+    """A symbol's new leverage, or nothing where none can be read: no decision rests on it."""
+    try:
+        change = read_json(_LEVERAGE, event.ac)
+        return LeverageChanged(LeverageObserved(change.s, finite(change.l), frame.received))
+    except (msgspec.DecodeError, ValueError):
+        return OtherEvent()
 
 
 def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
@@ -191,7 +196,7 @@ def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
                 LegPosition(
                     change.ps,
                     _exact(change.pa, "ACCOUNT_UPDATE"),
-                    _exact(change.ep, "ACCOUNT_UPDATE"),
+                    finite_or_none(change.ep),
                     event.T,
                 ),
                 frame.received,

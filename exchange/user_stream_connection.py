@@ -13,6 +13,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from clock import Clock
+from exchange.names import NameResolver
 from exchange.protocol import Frame, Pong
 from exchange.websocket import OpenWebSocket, WebSocketHost
 
@@ -23,13 +24,22 @@ _FRAMES_WAITING = 65_536
 class UserStreamConnector:
     """Connects to the private stream at a base address such as `wss://fstream.binance.com`."""
 
-    def __init__(self, base_url: str, *, clock: Clock, connect_timeout_sec: float = 5.0) -> None:
-        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake."""
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        connect_timeout_sec: float = 5.0,
+        names: NameResolver | None = None,
+    ) -> None:
+        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake.
+        `names` looks up the host's addresses; None: each connection by itself."""
         self._host = WebSocketHost(
             base_url,
             name="private stream",
             frames_waiting=_FRAMES_WAITING,
             connect_timeout_sec=connect_timeout_sec,
+            names=names,
         )
         self._clock = clock
 

@@ -10,6 +10,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
 from exchange.errors import ExchangeUnavailable
+from exchange.names import NameResolver, open_socket
 from exchange.wire_logs import keep_addresses_out_of_logs
 
 _LARGEST_FRAME_BYTES = 4 * 1024 * 1024
@@ -45,11 +46,17 @@ class WebSocketHost:
     """Opens WebSockets at a base address such as `wss://fstream.binance.com`."""
 
     def __init__(
-        self, base_url: str, *, name: str, frames_waiting: int, connect_timeout_sec: float = 5.0
+        self,
+        base_url: str,
+        *,
+        name: str,
+        frames_waiting: int,
+        connect_timeout_sec: float = 5.0,
+        names: NameResolver | None = None,
     ) -> None:
         """`name` is what errors call it. `frames_waiting`: how many frames may lie unread; while they do, the
         library reads no more, pongs included. `connect_timeout_sec` bounds name resolution, TCP, TLS and
-        handshake together."""
+        handshake together. `names` looks up the host's addresses; None: each connection by itself."""
         keep_addresses_out_of_logs()
         base = urlsplit(base_url)
         self._tls = httpx.create_ssl_context() if base.scheme == "wss" else None
@@ -60,6 +67,7 @@ class WebSocketHost:
         self._name = name
         self._frames_waiting = frames_waiting
         self._connect_timeout_sec = connect_timeout_sec
+        self._names = names
 
     async def open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
         """One that stands, at path and query `target`. Raises ExchangeUnavailable.
@@ -111,8 +119,11 @@ class WebSocketHost:
         return OpenWebSocket(self._name, websocket, stream)
 
     async def _open_socket(self) -> _Socket:
+        if self._names is None:
+            stream = await trio.open_tcp_stream(self._host, self._port)
+        else:
+            stream = await open_socket(self._names, self._host, self._port)
         if self._tls is None:
-            return await trio.open_tcp_stream(self._host, self._port)
-        return await trio.open_ssl_over_tcp_stream(
-            self._host, self._port, ssl_context=self._tls, https_compatible=True
-        )
+            return stream
+        # The certificate is checked against the name, whatever the address.
+        return trio.SSLStream(stream, self._tls, server_hostname=self._host, https_compatible=True)

@@ -54,6 +54,13 @@ class Ages(msgspec.Struct, frozen=True):
     stale_threshold_sec: float
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """Symbols of which the exchange sent something unreadable, with the reason; `left_out` found no room."""
+
+    symbols: tuple[tuple[str, str], ...]
+    left_out: int
+
+
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """What the private stream is worth. `proof_sec`: how often it proves that it lives."""
 
@@ -172,6 +179,7 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     overall: Overall
     tree: Actor
     ages: Ages
+    unreadable: Unreadable
     stream: Stream
     gates: tuple[GateHistory, ...]
     decided: tuple[Decided, ...]

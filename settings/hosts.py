@@ -1,13 +1,53 @@
-"""Host names, IP addresses and base addresses of servers."""
+"""Host names, IP addresses and base addresses of servers, and the exchanges that Binance runs."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _URL_TEXT = re.compile(r"[!-~]{1,1024}")
+
+
+class Venue(NamedTuple):
+    """One of Binance's USDⓈ-M exchanges, each with accounts and positions of its own.
+
+    `wallet_url`: the host that answers for the wallet; only the real exchange has one.
+    """
+
+    name: str
+    rest_url: str
+    ws_url: str
+    wallet_url: str | None
+
+    @property
+    def real_money(self) -> bool:
+        """Trading there costs money."""
+        return self is PRODUCTION
+
+
+#: Sources: USDⓈ-M Futures, "General Info" and "WebSocket Streams"; the old testnet is no longer documented.
+PRODUCTION: Final = Venue(
+    "the real exchange", "https://fapi.binance.com", "wss://fstream.binance.com", "https://api.binance.com"
+)
+DEMO: Final = Venue(
+    "the demo exchange", "https://demo-fapi.binance.com", "wss://demo-fstream.binance.com", None
+)
+OLD_TESTNET: Final = Venue(
+    "the old testnet", "https://testnet.binancefuture.com", "wss://fstream.binancefuture.com", None
+)
+_VENUE_OF_HOST: Final = {
+    urlsplit(url).hostname: venue
+    for venue in (PRODUCTION, DEMO, OLD_TESTNET)
+    for url in (venue.rest_url, venue.ws_url)
+}
+
+
+def venue_of(url: str) -> Venue | None:
+    """The exchange that a base address leads to; None for loopback, proxies and everything else."""
+    return _VENUE_OF_HOST.get(urlsplit(url).hostname)
 
 
 def parse_host(text: str) -> str:

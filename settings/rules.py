@@ -7,16 +7,9 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from settings.error import SettingsError
-from settings.hosts import is_loopback
+from settings.hosts import is_loopback, venue_of
 from settings.show import shown
-from settings.variables import (
-    FIELD_OF,
-    PRODUCTION_REST_URL,
-    PRODUCTION_WS_URL,
-    TESTNET_REST_URL,
-    TESTNET_WS_URL,
-    Settings,
-)
+from settings.variables import FIELD_OF, Settings
 
 
 class Below(NamedTuple):
@@ -67,16 +60,18 @@ BELOW: Final = (
 #: ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
 _SHORTEST_PROOF_SEC = 0.2
 
-_REAL_HOSTS = {urlsplit(url).hostname for url in (PRODUCTION_REST_URL, PRODUCTION_WS_URL)}
-_TESTNET_HOSTS = {urlsplit(url).hostname for url in (TESTNET_REST_URL, TESTNET_WS_URL)}
-
 
 def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
     """Raises SettingsError for the first broken rule, in the order in which the variables are declared.
 
     Of the two variables of a rule it blames the one that was set; the other one's default is nobody's doing.
     """
-    broken = [*_wrong_exchange(settings), *_too_many_pings(settings), *_not_below(settings, origins)]
+    broken = [
+        *_wrong_exchange(settings),
+        *_two_exchanges(settings, origins),
+        *_too_many_pings(settings),
+        *_not_below(settings, origins),
+    ]
     if broken:
         declared = list(FIELD_OF)
         variable, allowed = min(broken, key=lambda rule: declared.index(rule[0]))
@@ -118,10 +113,23 @@ def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple
 
 def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
     testnet = settings.binance_testnet
-    wrong_hosts, right = (_REAL_HOSTS, "testnet") if testnet else (_TESTNET_HOSTS, "real exchange")
+    right = "testnet" if testnet else "real exchange"
     for variable, url in _exchange_urls(settings).items():
-        if urlsplit(url).hostname in wrong_hosts:
+        venue = venue_of(url)
+        if venue is not None and venue.real_money is testnet:
             yield variable, f"an address of the {right}, because BINANCE_TESTNET={str(testnet).lower()}"
+
+
+def _two_exchanges(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """REST and stream of two exchanges: positions of one account, events of another."""
+    rest, stream = venue_of(settings.binance_rest_url), venue_of(settings.binance_ws_url)
+    if rest is None or stream is None or rest is stream:
+        return
+    blamed, other, of, right = "BINANCE_WS_URL", "BINANCE_REST_URL", rest, rest.ws_url
+    if origins[blamed] == "default" and origins[other] != "default":
+        blamed, other, of, right = other, blamed, stream, stream.rest_url
+    setting = f"{other}={shown(settings, other)} ({origins[other]})"
+    yield blamed, f"{right}, because {setting} belongs to {of.name} and each exchange has accounts of its own"
 
 
 def _too_many_pings(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,15 +13,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from settings import kinds
 from settings.error import SettingsError
-from settings.hosts import is_loopback
+from settings.hosts import DEMO, PRODUCTION, Venue, is_loopback, venue_of
 from settings.redis_address import MAX_DB, RedisAddress, redis_at
 from settings.secret import Secret
 from settings.variable import Variable, derived, optional, setting
-
-PRODUCTION_REST_URL: Final = "https://fapi.binance.com"
-PRODUCTION_WS_URL: Final = "wss://fstream.binance.com"
-TESTNET_REST_URL: Final = "https://testnet.binancefuture.com"
-TESTNET_WS_URL: Final = "wss://fstream.binancefuture.com"
 
 _DAY_SEC = 86400
 
@@ -33,12 +28,16 @@ class Credentials(NamedTuple):
     api_secret: Secret
 
 
+def _venue(known: Mapping[str, Any]) -> Venue:
+    return DEMO if known.get("binance_testnet", True) else PRODUCTION
+
+
 def _rest_url(known: Mapping[str, Any]) -> str:
-    return TESTNET_REST_URL if known.get("binance_testnet", True) else PRODUCTION_REST_URL
+    return _venue(known).rest_url
 
 
 def _ws_url(known: Mapping[str, Any]) -> str:
-    return TESTNET_WS_URL if known.get("binance_testnet", True) else PRODUCTION_WS_URL
+    return _venue(known).ws_url
 
 
 def _instance(known: Mapping[str, Any]) -> str:
@@ -73,7 +72,10 @@ class Settings:
         "BINANCE_TESTNET_API_SECRET", kinds.credential(), "belongs to BINANCE_TESTNET_API_KEY"
     )
     binance_testnet: bool = setting(
-        "BINANCE_TESTNET", kinds.flag(), "true", "the testnet; false is the real exchange and real money"
+        "BINANCE_TESTNET",
+        kinds.flag(),
+        "true",
+        "the demo exchange or another testnet; false is the real exchange and real money",
     )
     binance_rest_url: str = derived(
         "BINANCE_REST_URL", kinds.base_url("https", "http"), _rest_url, "base address of the REST API"
@@ -243,6 +245,14 @@ class Settings:
         if is_loopback(self.binance_rest_url):
             return "simulator"
         return "binance_testnet" if self.binance_testnet else "binance"
+
+    @property
+    def wallet_url(self) -> str | None:
+        """The host that answers for the API key's permissions, if any. A simulator is its own wallet."""
+        venue = venue_of(self.binance_rest_url)
+        if venue is not None:
+            return venue.wallet_url
+        return self.binance_rest_url if is_loopback(self.binance_rest_url) else None
 
     def require_credentials(self) -> Credentials:
         """The key pair that applies. Raises SettingsError when there is none, or half of one.

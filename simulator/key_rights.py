@@ -1,7 +1,8 @@
 """What the API key may do.
 
 Source: Wallet, "Get API Key Permission". The real one has a host of its own; here it is the same as for
-futures. A key without the right for a request is refused like an unknown one (-2015).
+futures. A key without the right for a request is refused like an unknown one (-2015), and so is every signed
+futures request with ``enable_portfolio_margin_trading``, the mark of a portfolio margin account.
 """
 
 from __future__ import annotations

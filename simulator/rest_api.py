@@ -191,6 +191,8 @@ class RestApi:
             rights = exchange.key_rights
             if not (rights.enable_futures if request.method == "POST" else rights.enable_reading):
                 raise errors.unknown_api_key()
+            if rights.enable_portfolio_margin_trading and request.path.startswith("/fapi/"):
+                raise errors.unknown_api_key()
             check_signed(
                 parameters,
                 request.query,

@@ -28,6 +28,7 @@ from actors.recent_decisions import RecentDecisions
 from actors.rules_from_settings import decision_rules, planner_rules
 from actors.service_log import build_tag
 from actors.status_source import StatusSource
+from actors.unreadable_symbols import UnreadableSymbols
 from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
@@ -62,6 +63,7 @@ class ServiceActors:
         gates: GateDistribution,
         recent: RecentDecisions,
         page: LivePage,
+        unreadable: UnreadableSymbols,
     ) -> None:
         self._settings = settings
         self._flows = flows
@@ -78,6 +80,7 @@ class ServiceActors:
         self._gates = gates
         self._recent = recent
         self._page = page
+        self._unreadable = unreadable
         self._redis_address = store.address
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(settings, flows, store, exchange, clock=clock, log=log)
@@ -91,6 +94,7 @@ class ServiceActors:
             registry=self._registry,
             status=self._status,
             page=self._page,
+            unreadable=self._unreadable,
             clock=self._clock,
             address=self._flows.http_address,
             bind=self._settings.bind,

@@ -12,6 +12,7 @@ from actors.cadence import Cadence
 from actors.exchange_lead import ExchangeLead
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.position_reads import PositionReads
+from actors.position_sweep import PositionSweep, SweptSymbols
 from actors.rules_from_settings import read_pace
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import SnapshotFetcher
@@ -52,6 +53,7 @@ class SnapshotMaking:
         self._lead = ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings))
+        self._swept = SweptSymbols(flows.symbol_rules, flows.never_read)
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec)
 
     def fetcher(self, shard: int) -> SnapshotFetcher:
@@ -84,7 +86,7 @@ class SnapshotMaking:
             writer,
             inbox=flows.shards[shard],
             on_demand=flows.on_demand[shard],
-            exchange=self._exchange,
+            on_demand_reads=self.positions.on_demand,
             metrics=flows.metrics,
             log=self._log,
         )
@@ -102,4 +104,7 @@ class SnapshotMaking:
             log=log,
         )
         bulk = BulkRefresh(known, reads.all, self._cadence, metrics=metrics, clock=self._clock, log=log)
-        return AutoRefresh(reads, bulk=bulk, one_by_one=one_by_one)
+        sweep = PositionSweep(
+            known, reads, self._exchange, self._pacer, self._swept, clock=self._clock, log=log
+        )
+        return AutoRefresh(reads, bulk=bulk, one_by_one=one_by_one, sweep=sweep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import SystemRandom
 
@@ -14,26 +15,22 @@ from clock import HostClock
 from commands.check.key_permissions import permission_findings
 from commands.check.redis_server import skew_finding
 from commands.findings import Finding, failed, ok, skipped, warning
-from exchange.account import AccountConfig
+from exchange.account import AccountConfig, KeyPermissions
 from exchange.errors import AskLater, ClockSkewed, ExchangeError, ExchangeRejected
+from exchange.key_refusal import KEY_REFUSED, key_refusal
 from exchange.market_stream import MarketStreamConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
 from settings import Settings, SettingsError
-from settings.hosts import is_loopback
-from settings.variables import PRODUCTION_REST_URL
 
 _BINANCE, _KEY, _WEIGHT = "binance", "api key", "request weight"
-_WALLET_URL = "https://api.binance.com"
 _TIMEOUT_SEC = 5.0
 _FIRST_FRAME_SEC = 5.0
 _NO_SUCH_PATH = -5000
 _KEY_FIXES = {
     -1022: "the secret does not belong to the key: set the pair anew",
     -2014: "this is no API key: set it anew, without quotes or blanks",
-    -2015: "is it a key of this exchange (testnet or real, see BINANCE_TESTNET)? does it allow reading? "
-    "if it is bound to addresses, is this host's among them?",
 }
 
 
@@ -120,6 +117,14 @@ async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
 async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTime) -> AsyncIterator[Finding]:
     try:
         config = await _config(rest)
+    except ExchangeRejected as error:
+        if error.code != KEY_REFUSED:
+            yield failed(_KEY, str(error), _key_fix(error))
+            yield skipped("key permissions", "rest on the key, as does the position mode")
+            return
+        async for finding in _refused_key(settings, server_time, error):
+            yield finding
+        return
     except ExchangeError as error:
         yield failed(_KEY, str(error), _key_fix(error))
         yield skipped("key permissions", "rest on the key, as does the position mode")
@@ -131,6 +136,19 @@ async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTim
     async for finding in _permissions(settings, server_time):
         yield finding
     yield _position_mode(config)
+
+
+async def _refused_key(
+    settings: Settings, server_time: ServerTime, error: ExchangeRejected
+) -> AsyncIterator[Finding]:
+    """The wallet may know a key that the futures API refuses, and then says why."""
+    permissions: KeyPermissions | None = None
+    if url := settings.wallet_url:
+        with suppress(ExchangeError):
+            permissions = await _key_permissions(url, settings, server_time)
+    refusal = key_refusal(permissions)
+    yield failed(_KEY, str(error) if permissions is None else refusal.cause, refusal.fix)
+    yield skipped("key permissions", "rest on the key, as does the position mode")
 
 
 def _key_fix(error: ExchangeError) -> str:
@@ -152,20 +170,22 @@ async def _config(rest: BinanceRest) -> AccountConfig:
 
 async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIterator[Finding]:
     name = "key permissions"
-    url = settings.binance_rest_url
-    if url.rstrip("/") == PRODUCTION_REST_URL:
-        url = _WALLET_URL
-    elif not is_loopback(url):
-        yield skipped(name, f"{url} does not tell them; the key can read")
+    url = settings.wallet_url
+    if url is None:
+        yield skipped(name, f"{settings.binance_rest_url} does not tell them; the key can read")
         return
     try:
-        async with _Desk(url, settings, server_time, None).rest as wallet:
-            permissions = await wallet.key_permissions()
+        permissions = await _key_permissions(url, settings, server_time)
     except ExchangeError as error:
         yield warning(name, f"{url} did not tell: {error}", "look at Binance's API management page")
         return
     for finding in permission_findings(name, permissions):
         yield finding
+
+
+async def _key_permissions(url: str, settings: Settings, server_time: ServerTime) -> KeyPermissions:
+    async with _Desk(url, settings, server_time, None).rest as wallet:
+        return await wallet.key_permissions()
 
 
 def _position_mode(config: AccountConfig) -> Finding:

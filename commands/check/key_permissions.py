@@ -31,6 +31,7 @@ def _judged(name: str, permissions: KeyPermissions) -> Iterator[Finding]:
         for what, enabled in (
             ("trade futures", permissions.enable_futures),
             ("trade spot and margin", permissions.enable_spot_and_margin_trading),
+            ("trade portfolio margin", permissions.enable_portfolio_margin_trading),
             (
                 "transfer between accounts",
                 permissions.permits_universal_transfer or permissions.enable_internal_transfer,

@@ -9,11 +9,12 @@ from ipaddress import ip_address
 import settings
 from commands.findings import Finding, failed, ok, warning
 from settings import Loaded, SettingsError
+from settings.hosts import venue_of
 
 _SETTINGS = "settings"
 _EXCHANGES = {
     "binance": "the real exchange, with real money",
-    "binance_testnet": "the testnet",
+    "binance_testnet": "a testnet behind an address of your own",
     "simulator": "the simulator",
 }
 _ENV_FILE = "/etc/quantum/position-state-brain.env"
@@ -58,7 +59,8 @@ def _credentials(loaded: Loaded) -> Finding:
         return failed(name, str(error), "make a key with reading rights on Binance's API management page")
     testnet = used.api_key is loaded.settings.binance_testnet_api_key
     variable = "BINANCE_TESTNET_API_KEY" if testnet else "BINANCE_API_KEY"
-    where = _EXCHANGES[loaded.settings.snapshot_source]
+    venue = venue_of(loaded.settings.binance_rest_url)
+    where = venue.name if venue and not venue.real_money else _EXCHANGES[loaded.settings.snapshot_source]
     return ok(name, f"{variable} ({loaded.origins[variable]}), for {where}")
 
 

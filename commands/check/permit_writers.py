@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import NoPermissionError, ResponseError
 
+from brain.json_text import read_json
 from brain.plan_mark import PlanMark, decode_mark
 from commands.check.redis_server import not_allowed
 from commands.findings import Finding, failed, ok, skipped, warning
@@ -74,7 +75,7 @@ def permit_findings(redis: RedisReading, signing_key: Secret | None) -> Iterator
         if why:
             strange.setdefault(why, []).append(permit.plan_id)
         else:
-            issuers.add(_PERMIT.decode(permit.text).issued_by)
+            issuers.add(read_json(_PERMIT, permit.text).issued_by)
     for why, plans in strange.items():
         shown = ", ".join(plan[:40] for plan in plans[:_MOST_NAMED])
         yield failed(_PERMITS, f"{len(plans)} of {count} permits: {why} ({shown})", _ONE_ISSUER)
@@ -85,7 +86,7 @@ def permit_findings(redis: RedisReading, signing_key: Secret | None) -> Iterator
 
 def _why_strange(permit: StandingPermit, signing_key: Secret | None) -> str:
     try:
-        issued = _PERMIT.decode(permit.text)
+        issued = read_json(_PERMIT, permit.text)
     except msgspec.DecodeError:
         return "no permit of ours can be read there"
     if issued.plan_id != permit.plan_id:

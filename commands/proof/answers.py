@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import msgspec
 
+from brain.json_text import read_json
 from brain.permit_text import NotReplayableError
 from brain.replaying import decide_again
 from commands.check.permit_writers import permit_findings, standing_permits
@@ -80,7 +81,13 @@ def decisions_replay(redis: RedisReading) -> Finding:
 
 def _symbol(text: bytes) -> str:
     try:
-        permit = json.loads(text)
-    except ValueError:
+        return read_json(_NAMED, text).symbol
+    except msgspec.DecodeError:
         return ""
-    return str(permit.get("symbol", "")) if isinstance(permit, dict) else ""
+
+
+class _Named(msgspec.Struct, frozen=True):
+    symbol: str = ""
+
+
+_NAMED = msgspec.json.Decoder(_Named)

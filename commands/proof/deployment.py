@@ -6,6 +6,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.metric_catalogue import CATALOGUE
+from brain.json_text import read_json
 from commands.daemon_http import DaemonHttp, NoDaemonError
 from commands.findings import Finding, failed, ok, skipped
 from commands.status.document import STATUS, Status
@@ -24,12 +25,15 @@ class _Readiness(msgspec.Struct, frozen=True):
     reasons: list[str] = []
 
 
+_READINESS = msgspec.json.Decoder(_Readiness)
+
+
 def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
     """Whether it lives and is ready; and its status, where it tells one."""
     try:
         daemon.get("/healthz")
-        readiness = msgspec.json.decode(daemon.get("/readyz", also=(503,)).content, type=_Readiness)
-        status = STATUS.decode(daemon.get("/status").content)
+        readiness = read_json(_READINESS, daemon.get("/readyz", also=(503,)).content)
+        status = read_json(STATUS, daemon.get("/status").content)
     except NoDaemonError as error:
         return failed(SERVICE, str(error), f"start it, or name its address with --url; {_HOW_IT_IS}"), None
     except msgspec.DecodeError as error:

@@ -13,6 +13,7 @@ import trio
 from rich.console import Console
 from rich.live import Live
 
+from brain.json_text import read_json
 from commands.daemon_http import DaemonHttp, NoDaemonError, daemon_url
 from commands.status.document import STATUS, Status
 from commands.status.rate import DecisionRate
@@ -79,6 +80,6 @@ async def _follow(daemon: DaemonHttp, first: Status, live: Live) -> None:
 
 def _read(body: bytes, url: str) -> Status:
     try:
-        return STATUS.decode(body)
+        return read_json(STATUS, body)
     except msgspec.DecodeError as error:
         raise NoDaemonError(f"what answers at {url} is not this service: {error}") from None

@@ -43,6 +43,7 @@ class Snapshots(msgspec.Struct, frozen=True):
     oldest_age_sec: float | None = None
     median_age_sec: float | None = None
     stale_threshold_sec: float | None = None
+    never_read: int | None = None
 
 
 class Allowlist(msgspec.Struct, frozen=True):
@@ -98,6 +99,25 @@ class Weight(msgspec.Struct, frozen=True):
     ban_left_sec: float | None = None
 
 
+class UnreadableSymbol(msgspec.Struct, frozen=True):
+    symbol: str = "?"
+    why: str = ""
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """Symbols that cannot be read: their number, and the first of them."""
+
+    count: int = 0
+    symbols: list[UnreadableSymbol] = []
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What the exchange refuses, and what of its answers is unreadable."""
+
+    trouble: str | None = None
+    unreadable: Unreadable = Unreadable()
+
+
 class Setting(msgspec.Struct, frozen=True):
     name: str = "?"
     value: str = ""
@@ -113,6 +133,7 @@ class Status(msgspec.Struct, frozen=True):
     reasons: list[str] = []
     tree: Node = Node()
     lease: Lease = Lease()
+    exchange: Exchange = Exchange()
     stream: Stream = Stream()
     snapshots: Snapshots = Snapshots()
     allowlist: Allowlist | None = None

@@ -21,6 +21,7 @@ _WIDE = 110
 _NARROW = 60
 _MOST_MISMATCHES = 5
 _MOST_REASONS = 12
+_MOST_UNREADABLE = 3
 _BAR = 12
 
 
@@ -88,6 +89,8 @@ def _why(look: Look) -> Iterator[RenderableType]:
         yield Text(
             f"  {printable(look.lost)}, for {duration(look.lost_sec)}; below is what was last seen", "red"
         )
+    if look.status.exchange.trouble and look.status.ready:
+        yield Text(f"  {printable(look.status.exchange.trouble)}", "yellow")
     for reason in look.status.reasons:
         yield Text(f"  {printable(reason)}", "yellow" if look.status.ready else "red")
 
@@ -109,6 +112,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     """Name, value, and what is said more quietly."""
     status = look.status
     yield _snapshots(status)
+    yield from _unreadable(status)
     yield _stream(status)
     yield _decisions(look)
     yield from _ledgers(status)
@@ -134,6 +138,8 @@ def _snapshots(status: Status) -> tuple[str, Text, str]:
     value = Text(f"{seen.count}", "" if seen.count else "red")
     if seen.stale:
         value.append(f", {seen.stale} stale", "bold red")
+    if seen.never_read:
+        value.append(f", {seen.never_read} symbols never read", "yellow")
     if seen.oldest_age_sec is None:
         return "snapshots", value, ""
     value.append(f", oldest {duration(seen.oldest_age_sec)}")
@@ -142,6 +148,17 @@ def _snapshots(status: Status) -> tuple[str, Text, str]:
         value,
         f"median {duration(seen.median_age_sec)}, limit {duration(seen.stale_threshold_sec)}",
     )
+
+
+def _unreadable(status: Status) -> Iterator[tuple[str, Text, str]]:
+    unreadable = status.exchange.unreadable
+    if not unreadable.count:
+        return
+    yield "unreadable", Text(f"{unreadable.count}, plans denied", "bold yellow"), ""
+    for each in unreadable.symbols[:_MOST_UNREADABLE]:
+        yield "", Text(printable(f"{each.symbol}: {each.why}"), "yellow"), ""
+    if unreadable.count > _MOST_UNREADABLE:
+        yield "", Text(f"and {unreadable.count - _MOST_UNREADABLE} more", "yellow"), ""
 
 
 def _stream(status: Status) -> tuple[str, Text, str]:

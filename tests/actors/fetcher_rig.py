@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
 from actors.exchange_lead import ExchangeLead
+from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
@@ -37,7 +38,7 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
-from exchange.protocol import PositionsRead
+from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError
 from store.records import MarkWrite, SnapshotWrite
@@ -115,8 +116,10 @@ class BoundedRead(SharedRead):
     _moment: Moment | None = None
     _answers = 0
 
-    async def read(self, sent_after: Moment | None = None) -> PositionsRead:
-        answer = await super().read(sent_after)
+    async def read(
+        self, sent_after: Moment | None = None, priority: Priority = Priority.PERIODIC
+    ) -> PositionsRead:
+        answer = await super().read(sent_after, priority)
         before, self._moment = self._moment, self._clock.now()
         self._answers = self._answers + 1 if self._moment == before else 1
         assert self._answers <= _MOST_ANSWERS_AT_ONCE, "the same answer is taken again and again"
@@ -141,6 +144,7 @@ class FetcherRig:
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.turns = trio.Lock()
         self.epoch = 0
+        self.one_by_one = False
 
     def fetcher(
         self,
@@ -173,7 +177,7 @@ class FetcherRig:
             writer,
             inbox=self.inbox if inbox is None else inbox,
             on_demand=self.on_demand,
-            exchange=self.exchange,
+            on_demand_reads=OnDemandReads(self.exchange, self.positions, lambda: self.one_by_one, self.clock),
             metrics=self.metrics,
             log=self.log,
         )

@@ -20,6 +20,7 @@ from actors.page_source import PageSource
 from actors.recent_decisions import RecentDecisions
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
+from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Case
 from brain.decision import decide
@@ -81,6 +82,7 @@ class StatusRig:
         self.book = SnapshotBook("snapshots")
         self.events = DropOldest[MetricEvent]("metric_events", 100)
         self.rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
@@ -96,6 +98,9 @@ class StatusRig:
         self.gates = GateDistribution(self.clock)
         self.budget = WeightBudget(self.clock, 1200)
         self.comparison = LedgerComparison(Decimal("1.0"))
+        self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
+        self.unreadable = UnreadableSymbols(self.book, self.unreadable_rules)
+        self.exchange_trouble: str | None = None
         self.source = StatusSource(
             clock=self.clock,
             build_tag="1.2.3",
@@ -107,6 +112,7 @@ class StatusRig:
             book=self.book,
             stale_threshold_sec=STALE_SEC,
             symbol_rules=self.rules,
+            never_read=self.never_read,
             allowlist=self.allowlist,
             hedge_mode=self.hedge_mode,
             ledgers_adopted=self.ledgers_adopted,
@@ -117,6 +123,8 @@ class StatusRig:
             gates=self.gates,
             budget=self.budget,
             comparison=self.comparison,
+            exchange_trouble=lambda: self.exchange_trouble,
+            unreadable=self.unreadable,
         )
         self.recent = RecentDecisions()
         self.keys = Keys("quantum")
@@ -140,6 +148,7 @@ class StatusRig:
             registry=self.registry,
             status=self.source,
             page=self.page,
+            unreadable=self.unreadable,
             clock=self.clock,
             address=self.address,
             bind="127.0.0.1",

@@ -105,6 +105,7 @@ async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_
         registry=rig.registry,
         status=rig.source,
         page=rig.page,
+        unreadable=rig.unreadable,
         clock=rig.clock,
         address=rig.address,
         bind="127.0.0.1",

@@ -65,10 +65,6 @@ async def test_a_standby_is_in_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (
-            {"weight": msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)},
-            "the exchange takes no requests for 42 s",
-        ),
         ({"weight": msgspec.structs.replace(WEIGHT, own_used=961)}, "961 of 1200 request weight is used"),
         (
             {"holdings": Holdings((apart("BTCUSDT", 5.0), apart("ETHUSDT", 4.9)), 2, 0, "1")},
@@ -113,6 +109,18 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
     assert seen.reasons == (
         "the private stream is not trusted: no pong",
         "1 of 3 snapshots are stale or not believed",
+    )
+
+
+async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_at() -> None:
+    rig = trusted_rig()
+    rig.exchange_trouble = "the exchange refuses the API key (-2015)"
+    rig.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
+    seen = overall(looked(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but 2 things want looking at")
+    assert seen.reasons == (
+        "the exchange refuses the API key (-2015)",
+        "4 symbols cannot be read, plans are denied for AUSDT, BUSDT, CUSDT and 1 more",
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 import pytest
 import structlog
 import trio
@@ -12,9 +15,11 @@ from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.position_reads import PositionReads
+from actors.position_sweep import PositionSweep, SweptSymbols
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh
 from brain.candidates import Candidates
+from brain.symbol_rules import SymbolRules
 from channels import LatestValue
 from exchange.errors import ExchangeError, ExchangeRejected, ExchangeUnavailable
 from exchange.protocol import PositionsRead, Priority
@@ -54,6 +59,9 @@ class AutoRig(FetcherRig):
         self.candidates: LatestValue[Candidates] = LatestValue("candidates")
         self.candidates.send(Candidates(("BTCUSDT", "ETHUSDT")))
         self.latency = ReadLatency()
+        self.pacer = ReadPacer(pace_within(periodic_weight_per_min(1200), 10))
+        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+        self.never_read: LatestValue[tuple[str, ...]] = LatestValue("never_read")
         self.reads = PositionReads(
             self.exchange,
             BookRead(self.book, self.candidates, self.clock),
@@ -73,10 +81,19 @@ class AutoRig(FetcherRig):
                 known,
                 self.candidates,
                 self.exchange,
-                ReadPacer(pace_within(periodic_weight_per_min(1200), 10)),
+                self.pacer,
                 self.latency,
                 CADENCE,
                 metrics=self.metrics,
+                log=self.log,
+            ),
+            sweep=PositionSweep(
+                known,
+                self.reads,
+                self.exchange,
+                self.pacer,
+                SweptSymbols(self.symbol_rules, self.never_read),
+                clock=self.clock,
                 log=self.log,
             ),
         )
@@ -129,12 +146,94 @@ async def test_bulk_stays_bulk_whatever_is_refused(autojump_clock: MockClock) ->
         assert set(rig.exchange.reads) == {None}
 
 
-async def test_per_symbol_never_tries_the_bulk_read(autojump_clock: MockClock) -> None:
+def trade(rig: AutoRig, count: int) -> list[str]:
+    """So many flat symbols beside the three."""
+    symbols = [f"S{number:03}USDT" for number in range(count)]
+    one = Decimal(1)
+    for symbol in symbols:
+        rig.exchange.set(symbol, "0", update_time_ms=0)
+    rig.symbol_rules.send({s: SymbolRules(s, True, one, one, one) for s in rig.exchange.symbols()})
+    return symbols
+
+
+async def test_per_symbol_tries_one_read_of_all_and_remembers_its_refusal(autojump_clock: MockClock) -> None:
     rig = AutoRig(RefusesBulk, "per_symbol")
+    trade(rig, 60)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
-        await trio.sleep(30)
-        assert None not in rig.exchange.reads
+        await trio.sleep(3600)
+        assert rig.exchange.reads.count(None) == 1
         assert rig.age_sec("BTCUSDT") <= 10
+
+
+async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of_all(
+    autojump_clock: MockClock,
+) -> None:
+    rig = AutoRig(DictatedExchange, "per_symbol")
+    flat = trade(rig, 60)
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(1)
+        assert rig.snapshot("SOLUSDT").amount == 1
+        assert rig.book.holds("SOLUSDT")
+        assert rig.book.get(flat[0]) is None, "flat symbols that nobody reads again would only grow stale"
+        assert rig.never_read.value == ()
+        await trio.sleep(1800)
+        assert rig.exchange.reads.count(None) == 4
+        assert not set(flat) & set(rig.exchange.reads)
+        rig.exchange.set("SOLUSDT", "0")
+        await trio.sleep(600)
+        assert rig.snapshot("SOLUSDT").amount == 0, "a position that was closed is seen, too"
+
+
+@pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
+async def test_without_a_read_of_all_each_symbol_is_swept_once_and_the_rest_is_named_meanwhile(
+    autojump_clock: MockClock, fetch_mode: str
+) -> None:
+    rig = AutoRig(RefusesBulk, fetch_mode)
+    flat = trade(rig, 60)
+    rig.exchange.set(flat[-1], "-3")
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(5)
+        assert flat[-1] in (rig.never_read.value or ())
+        for _ in range(400):
+            await trio.sleep(1)
+            assert max(rig.age_sec("BTCUSDT"), rig.age_sec("ETHUSDT")) <= 10
+        assert rig.never_read.value == ()
+        assert rig.snapshot(flat[-1]).amount == -3
+        assert {rig.exchange.reads.count(symbol) for symbol in flat} == {1}
+
+
+async def test_the_sweep_goes_on_when_the_candidates_use_the_whole_pace(autojump_clock: MockClock) -> None:
+    rig = AutoRig(RefusesBulk, "per_symbol")
+    flat = trade(rig, 60)
+    rig.candidates.send(Candidates(tuple(flat[:40])))
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(600)
+        assert rig.never_read.value == ()
+        assert {rig.exchange.reads.count(symbol) for symbol in flat[40:]} == {1}
+
+
+async def test_a_symbol_that_cannot_be_swept_stays_named_and_is_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    class Moody(RefusesBulk):
+        moody = True
+
+        async def positions(
+            self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+        ) -> PositionsRead:
+            read = await super().positions(symbol, priority=priority)
+            if symbol == "S003USDT" and self.moody:
+                raise ExchangeUnavailable("HTTP 502")
+            return read
+
+    rig = AutoRig(Moody, "per_symbol")
+    trade(rig, 10)
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(120)
+        assert rig.never_read.value == ("S003USDT",)
+        rig.exchange.moody = False  # type: ignore[attr-defined]
+        await trio.sleep(120)
+        assert not rig.never_read.value
 
 
 @pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])

@@ -15,6 +15,7 @@ def rig() -> StatusRig:
         ready=lambda: made.source.readiness().ready,
         lease=made.lease,
         ban_sec=lambda: 12.5,
+        unreadable=lambda: made.unreadable.count,
         started=made.clock.now(),
     ):
         made.registry.show(gauge)
@@ -33,9 +34,22 @@ async def test_a_scrape_tells_what_is_true_at_that_moment(rig: StatusRig) -> Non
     assert seen["p33_lease_held",] == 0
 
 
+async def test_a_symbol_that_cannot_be_read_twice_over_counts_once(rig: StatusRig) -> None:
+    assert (await values(rig))["p33_unreadable_symbols",] == 0
+    rig.book.set_unreadable("ABCUSDT", "no updateTime")
+    rig.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no filters"})
+    seen = await values(rig)
+    assert seen["p33_unreadable_symbols",] == 2
+    assert seen["p33_ready",] == 1
+
+
 async def test_a_name_is_shown_once(rig: StatusRig) -> None:
     (first, *_) = service_gauges(
-        ready=lambda: True, lease=rig.lease, ban_sec=lambda: 0, started=rig.clock.now()
+        ready=lambda: True,
+        lease=rig.lease,
+        ban_sec=lambda: 0,
+        unreadable=lambda: 0,
+        started=rig.clock.now(),
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)

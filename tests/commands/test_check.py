@@ -204,6 +204,10 @@ def key_that_may_not_read(deployed: Deployment) -> None:
     deployed.simulator.exchange.key_rights.enable_reading = False
 
 
+def portfolio_margin_account(deployed: Deployment) -> None:
+    deployed.simulator.exchange.key_rights.enable_portfolio_margin_trading = True
+
+
 def key_that_may_withdraw(deployed: Deployment) -> None:
     deployed.simulator.exchange.key_rights.enable_withdrawals = True
 
@@ -298,6 +302,7 @@ WRONG = [
     (another_secret, "api key", "failed", "-1022", "set the pair anew"),
     (another_key, "api key", "failed", "-2015", "is it a key of this exchange"),
     (key_that_may_not_read, "api key", "failed", "-2015", "does it allow reading"),
+    (portfolio_margin_account, "api key", "failed", "a portfolio margin account", "without portfolio margin"),
     (key_that_may_withdraw, "key permissions", "failed", "may withdraw", "'Enable Withdrawals' off"),
     (key_that_may_trade, "key permissions", "warning", "may also trade futures", "reading alone"),
     (key_for_any_address, "key permissions", "warning", "from any address", "bind it to"),

@@ -226,3 +226,16 @@ def test_a_short_wait_for_the_exchange_is_no_trouble() -> None:
 def test_a_fill_in_flight_is_no_mismatch() -> None:
     status = document(ledgers={"count": 5, "in_flight": 2, "mismatches": []})
     assert "5, all as the exchange has it 2 with a fill in flight" in words(drawn(status))
+
+
+def test_a_symbol_that_cannot_be_read_and_a_refusal_of_the_exchange_are_shown() -> None:
+    symbols = [{"symbol": f"S{number}\x1b[2J", "why": "position: no updateTime"} for number in range(50)]
+    exchange = {"trouble": "the key is refused", "unreadable": {"count": 60, "symbols": symbols}}
+    lines = drawn(document(ready=True, reasons=[], exchange=exchange))
+    assert lines[2].strip() == "the key is refused"
+    text = words(lines)
+    assert "unreadable 60, plans denied S0\\x1b[2J: position: no updateTime S1" in text
+    assert "and 57 more" in text
+    # Where it is why nothing is decided, the reasons say so already.
+    assert "the key is refused" not in words(drawn(document(exchange=exchange)))
+    assert "unreadable" not in words(drawn(document()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import httpx
@@ -9,6 +10,7 @@ import httpx
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import HostClock
+from exchange.account import KeyPermissions
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -30,6 +32,17 @@ class HandClock:
         self.wall_ms += round(seconds * 1000)
 
 
+class AdvancedClock:
+    """This host's clocks, both as far ahead as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead_sec = 0.0
+        self._host = HostClock()
+
+    def now(self) -> Moment:
+        return self._host.now().earlier_by(-self.ahead_sec)
+
+
 class Parts:
     """A REST client of `simulator` and what it is made of."""
 
@@ -42,9 +55,10 @@ class Parts:
         share_per_min: int = 1200,
         banned_until_wall_ms: int | None = None,
         network: httpx.AsyncBaseTransport | None = None,
+        ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
     ) -> None:
         """`network`: what carries requests instead of sockets."""
-        self.clock = HostClock()
+        self.clock = AdvancedClock()
         self.bans: list[int] = []
         self.server_time = ServerTime()
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 1000)
@@ -66,6 +80,7 @@ class Parts:
             rng=Random(1),  # noqa: S311 - jitter
             timeout_sec=timeout_sec,
             network=network,
+            ask_wallet=ask_wallet,
         )
 
 

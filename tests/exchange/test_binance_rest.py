@@ -13,6 +13,7 @@ import trio
 
 from brain.position import Leg
 from exchange.errors import (
+    AskLater,
     BudgetExhausted,
     ClockSkewed,
     ExchangeRejected,
@@ -90,7 +91,7 @@ async def test_rules_and_volumes_of_all_symbols(simulator: RunningSimulator, par
     assert volumes["BTCUSDT"] == simulator.exchange.listing.quote_volumes["BTCUSDT"]
 
 
-@pytest.mark.parametrize("fault", ["5xx", "truncated", "not_json", "reset", "hang"])
+@pytest.mark.parametrize("fault", ["5xx", "truncated", "reset", "hang"])
 async def test_a_read_that_gave_nothing_usable_is_asked_again(
     simulator: RunningSimulator, parts: Parts, fault: RestFault
 ) -> None:
@@ -134,24 +135,32 @@ async def test_nobody_listening_is_unavailable(simulator: RunningSimulator) -> N
             await parts.rest.positions()
 
 
-@pytest.mark.parametrize("fault", ["429", "418"])
-async def test_a_limit_stops_everybody_until_retry_after_and_not_longer(
-    simulator: RunningSimulator, parts: Parts, fault: RestFault
+@pytest.mark.parametrize(
+    ("fault", "asked_sec", "lasts_sec"), [("429", 1, 5), ("429", 30, 30), ("418", 1, 60), ("418", 120, 120)]
+)
+async def test_a_limit_stops_all_callers_until_the_later_of_retry_after_and_the_shortest_pause(
+    simulator: RunningSimulator, parts: Parts, fault: RestFault, asked_sec: int, lasts_sec: int
 ) -> None:
     await parts.rest.synchronise_clock()
-    simulator.exchange.faults.retry_after_sec = 1
-    simulator.exchange.faults.ban_sec = 1
+    simulator.exchange.faults.retry_after_sec = asked_sec
+    simulator.exchange.faults.ban_sec = asked_sec
+    before = parts.clock.now()
     simulator.exchange.faults.rest_faults_next = [fault]
     with pytest.raises(RateLimited) as limited:
         await parts.rest.positions()
     assert parts.bans == [limited.value.until.wall_ms]
+    assert limited.value.until.monotonic_sec - before.monotonic_sec == pytest.approx(lasts_sec, abs=1.1)
     asked = requests_to(simulator)
     for call in (parts.rest.positions, parts.rest.create_listen_key, parts.rest.symbol_rules):
         with pytest.raises(RateLimited):
             await call()
     assert requests_to(simulator) == asked
-    await trio.sleep_until(limited.value.until.monotonic_sec)
-    assert (await parts.rest.positions("BTCUSDT")).rows
+    assert "no requests until" in str(parts.rest.trouble())
+    simulator.exchange.weights.ban(simulator.exchange.host_ms(), 0)
+    simulator.exchange.weights.banned_until_ms = 0
+    parts.clock.ahead_sec += lasts_sec + 1
+    assert (await parts.rest.symbol_rules()).rules
+    assert parts.rest.trouble() is None
 
 
 async def test_a_daemon_that_remembers_a_ban_asks_nothing(simulator: RunningSimulator) -> None:
@@ -254,8 +263,10 @@ async def test_nothing_secret_reaches_logs_or_errors(
     key = await parts.rest.create_listen_key()
     for fault in faults:
         simulator.exchange.faults.rest_fault_rates = {fault: 1.0}
-        with pytest.raises((ExchangeUnavailable, RateLimited)) as failed:
+        with pytest.raises((ExchangeUnavailable, AskLater)) as failed:
             await parts.rest.positions()
+        parts.clock.ahead_sec += 2
+        texts.append(str(parts.rest.trouble()))
         texts.append(f"{failed.value!r} {failed.value}")
     written = caplog.text + " ".join(texts)
     for secret in ("signature=", key, simulator.exchange.api_key, simulator.exchange.api_secret):
@@ -286,16 +297,19 @@ def risk_row(symbol: str, leg: str = "BOTH", amount: str = "0") -> dict[str, str
     }
 
 
-async def test_rows_of_a_wrong_shape_are_asked_for_once_more(simulator: RunningSimulator) -> None:
-    right, wrong = msgspec.json.encode([risk_row("BTCUSDT")]), b'[{"symbol": "BTCUSDT"}]'
-    network = Dictated(wrong, right)
-    async with Parts(simulator, network=network).rest as rest:
+async def test_an_answer_that_is_no_array_is_asked_for_once_more(simulator: RunningSimulator) -> None:
+    right, wrong = msgspec.json.encode([risk_row("BTCUSDT")]), b'{"symbol": "BTCUSDT"}'
+    async with Parts(simulator, network=Dictated(wrong, right)).rest as rest:
         assert [row.symbol for row in (await rest.positions()).rows] == ["BTCUSDT"]
-    network = Dictated(wrong, wrong, right)
-    async with Parts(simulator, network=network).rest as rest:
-        with pytest.raises(ExchangeUnavailable):
-            await rest.positions()
-    assert network.bodies == [right]
+
+
+async def test_one_unreadable_row_of_569_leaves_568_symbols(simulator: RunningSimulator) -> None:
+    rows: list[dict[str, object]] = [{**risk_row(f"S{number}USDT")} for number in range(569)]
+    rows[300]["updateTime"] = None
+    async with Parts(simulator, network=Dictated(msgspec.json.encode(rows))).rest as rest:
+        read = await rest.positions()
+    assert len(read.rows) == 568
+    assert list(read.unreadable) == ["S300USDT"]
 
 
 async def test_the_untradable_row_of_hedge_mode_is_left_out_wherever_its_legs_stand(

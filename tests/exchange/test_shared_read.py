@@ -7,7 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from brain.moment import Moment
 from clock import TrioClock
 from exchange.errors import ExchangeUnavailable
-from exchange.protocol import PositionsRead
+from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
 
 ANSWER_SEC = 0.3
@@ -21,7 +21,7 @@ class SlowExchange:
         self.asked: list[float] = []
         self.failing = False
 
-    async def positions(self) -> PositionsRead:
+    async def positions(self, *, priority: Priority) -> PositionsRead:
         sent = self.clock.now()
         self.asked.append(sent.monotonic_sec)
         await trio.sleep(ANSWER_SEC)

@@ -224,10 +224,11 @@ def test_unknown_events_are_counted_together(event_type: str) -> None:
         '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1e30"}]}}',
         '{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"X","pa":"1","ps":"UP"}]}}',
         '{"e":"ORDER_TRADE_UPDATE","T":1,"o":{"s":"X","x":"TRADE"}}',
-        '{"e":"ACCOUNT_CONFIG_UPDATE","T":1,"ac":{"s":"X"}}',
-        '{"e":"ACCOUNT_CONFIG_UPDATE","T":1,"ac":{"s":"X","l":"NaN"}}',
         b"\xff\xfe",
         b'{"e":"\xff"}',
+        "[" * 50_000,
+        '{"e":"ACCOUNT_UPDATE","T":1,"a":' + '{"a":' * 20_000,
+        '{"stream":"k","data":' + "[" * 50_000,
     ],
 )
 def test_what_cannot_be_read_says_so(raw: str | bytes) -> None:

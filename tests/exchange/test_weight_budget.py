@@ -7,7 +7,8 @@ from exchange.protocol import Priority
 from exchange.weight_budget import WeightBudget
 from tests.exchange.parts import HandClock
 
-PERIODIC, ON_DEMAND, VITAL = Priority.PERIODIC, Priority.ON_DEMAND, Priority.VITAL
+PACED, PERIODIC, ON_DEMAND = Priority.PACED, Priority.PERIODIC, Priority.ON_DEMAND
+RECOVERY, VITAL = Priority.RECOVERY, Priority.VITAL
 
 
 @pytest.fixture
@@ -27,13 +28,44 @@ def test_periodic_reads_leave_room_for_decisions_and_those_for_the_listen_key(cl
     spend(budget, 80, PERIODIC)
     with pytest.raises(BudgetExhausted):
         budget.reserve(5, PERIODIC)
-    spend(budget, 15, ON_DEMAND)
+    spend(budget, 10, ON_DEMAND)
     with pytest.raises(BudgetExhausted):
         budget.reserve(5, ON_DEMAND)
+    spend(budget, 5, RECOVERY)
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(5, RECOVERY)
     spend(budget, 5, VITAL)
     with pytest.raises(BudgetExhausted):
         budget.reserve(1, VITAL)
     assert budget.own_used == 100
+
+
+@pytest.mark.parametrize(("steady", "kept"), [(PERIODIC, 30), (PACED, 80)], ids=["bulk", "per symbol"])
+def test_decisions_never_use_what_polls_and_audits_need(
+    steady: Priority, kept: int, clock: HandClock
+) -> None:
+    budget = WeightBudget(clock, 100)
+    budget.reserve(5, steady)
+    spend(budget, 90 - kept, ON_DEMAND)
+    with pytest.raises(BudgetExhausted) as exhausted:
+        budget.reserve(5, ON_DEMAND)
+    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 60)
+    spend(budget, kept - 5, steady)
+    with pytest.raises(BudgetExhausted):
+        budget.reserve(5, steady)
+    spend(budget, 5, RECOVERY)
+    assert budget.own_used == 95
+
+
+def test_what_paced_reads_do_not_need_any_more_is_there_for_decisions_a_minute_later(
+    clock: HandClock,
+) -> None:
+    budget = WeightBudget(clock, 100)
+    spend(budget, 40, PACED)
+    spend(budget, 10, ON_DEMAND)
+    clock.turn(60)
+    spend(budget, 60, ON_DEMAND)
+    assert budget.own_used == 60
 
 
 def test_exhaustion_tells_when_there_is_room_again(clock: HandClock) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from brain.position import Leg
 from brain.symbol_rules import SymbolRules
-from exchange import wire
+from exchange import positions_wire, symbols_wire, wire
 from exchange.errors import ExchangeUnavailable
+from exchange.protocol import PositionRow
 
 
 def risk(symbol: str, leg: str, amount: str, **changes: str | int) -> dict[str, str | int]:
@@ -26,15 +27,38 @@ def risk(symbol: str, leg: str, amount: str, **changes: str | int) -> dict[str, 
 
 
 def rows_of(*rows: dict[str, str | int]) -> list[tuple[str, Leg, Decimal]]:
-    raw = wire.Body(msgspec.json.encode(rows)).read(wire.POSITION_RISK)
-    read = wire.tradable_rows(wire.position_rows(raw, 1))
+    read, unreadable = read_rows(msgspec.json.encode(rows))
+    assert not unreadable
     return [(row.symbol, row.position.leg, row.position.amount) for row in read]
 
 
-def info(*filters: dict[str, str], status: str = "TRADING") -> wire.SymbolInfo:
-    symbol = {"symbol": "BTCUSDT", "status": status, "contractType": "PERPETUAL", "filters": filters}
-    raw = msgspec.json.encode({"symbols": [symbol]})
-    return wire.Body(raw).read(wire.EXCHANGE_INFO).symbols[0]
+def read_rows(body: bytes) -> tuple[tuple[PositionRow, ...], dict[str, str]]:
+    unreadable: dict[str, str] = {}
+    raw = wire.Body(body).read(wire.ROWS)
+    rows = positions_wire.position_rows(raw, 1, unreadable)
+    return positions_wire.tradable_rows(rows, unreadable), unreadable
+
+
+def symbol_info(symbol: str = "BTCUSDT", /, **changes: object) -> dict[str, object]:
+    return {
+        "symbol": symbol,
+        "status": "TRADING",
+        "contractType": "PERPETUAL",
+        "filters": [LOT, MARKET],
+        **changes,
+    }
+
+
+def read_symbols(*symbols: object) -> tuple[dict[str, SymbolRules], dict[str, str]]:
+    body = wire.Body(msgspec.json.encode({"symbols": symbols})).read(symbols_wire.EXCHANGE_INFO)
+    unreadable: dict[str, str] = {}
+    return symbols_wire.symbol_rules(body.symbols, unreadable), unreadable
+
+
+def rules(*filters: dict[str, str], status: str = "TRADING") -> SymbolRules | None:
+    read, unreadable = read_symbols(symbol_info(status=status, filters=filters))
+    assert not unreadable
+    return read.get("BTCUSDT")
 
 
 LOT = {"filterType": "LOT_SIZE", "stepSize": "0.001", "minQty": "0.001", "maxQty": "1000"}
@@ -49,33 +73,154 @@ def test_a_flat_both_row_beside_legs_is_left_out_and_one_with_an_amount_is_not()
     assert rows_of(risk("ETHUSDT", "BOTH", "0"), *legs)[0][0] == "ETHUSDT"
 
 
-@pytest.mark.parametrize("field", ["positionAmt", "entryPrice", "markPrice", "leverage"])
-@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e15", "1e-19", "x", ""])
-def test_a_row_with_a_number_that_is_none_makes_the_whole_answer_unreadable(field: str, value: str) -> None:
+UNREADABLE_NUMBERS: list[object] = ["NaN", "-Infinity", "1e15", "1e-19", "x", "", None, [], True]
+
+
+@pytest.mark.parametrize("value", UNREADABLE_NUMBERS)
+def test_a_row_without_a_readable_amount_makes_its_symbol_unreadable_with_all_legs_and_no_other(
+    value: object,
+) -> None:
+    bad = {**risk("BTCUSDT", "LONG", "1"), "positionAmt": value}
+    rows = [risk("ETHUSDT", "BOTH", "1"), bad, risk("BTCUSDT", "SHORT", "-2")]
+    read, unreadable = read_rows(msgspec.json.encode(rows))
+    assert [row.symbol for row in read] == ["ETHUSDT"]
+    assert list(unreadable) == ["BTCUSDT"] and unreadable["BTCUSDT"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("positionSide", "SIDEWAYS"),
+        ("positionSide", None),
+        ("updateTime", None),
+        ("updateTime", "soon"),
+        ("updateTime", 1.5),
+        ("updateTime", "1" * 17),
+    ],
+)
+def test_a_row_without_a_readable_side_or_time_makes_its_symbol_unreadable(field: str, value: object) -> None:
+    rows = [{**risk("BTCUSDT", "BOTH", "1"), field: value}, risk("ETHUSDT", "BOTH", "1")]
+    read, unreadable = read_rows(msgspec.json.encode(rows))
+    assert ([row.symbol for row in read], list(unreadable)) == (["ETHUSDT"], ["BTCUSDT"])
+
+
+@pytest.mark.parametrize("field", ["symbol", "positionAmt", "positionSide", "updateTime"])
+def test_a_row_that_lacks_what_decides_makes_its_symbol_unreadable(field: str) -> None:
+    bad = risk("BTCUSDT", "BOTH", "1")
+    del bad[field]
+    read, unreadable = read_rows(msgspec.json.encode([bad, risk("ETHUSDT", "BOTH", "1")]))
+    assert [row.symbol for row in read] == ["ETHUSDT"]
+    assert list(unreadable) == ["" if field == "symbol" else "BTCUSDT"]
+
+
+def test_a_time_of_update_that_comes_as_text_is_read() -> None:
+    rows = [risk("BTCUSDT", "BOTH", "1", updateTime="1700000000000")]
+    (read,), unreadable = read_rows(msgspec.json.encode(rows))
+    assert (read.position.update_time_ms, unreadable) == (1_700_000_000_000, {})
+
+
+@pytest.mark.parametrize("field", ["entryPrice", "markPrice", "leverage"])
+@pytest.mark.parametrize("value", [*UNREADABLE_NUMBERS, "100.666666666666666666666667"])
+def test_an_unreadable_price_or_leverage_is_unknown_and_refuses_nothing(field: str, value: object) -> None:
+    rows = [{**risk("BTCUSDT", "BOTH", "1"), field: value}]
+    (read,), unreadable = read_rows(msgspec.json.encode(rows))
+    assert not unreadable
+    assert read.position.amount == 1
+    shown = {
+        "entryPrice": read.position.entry_price,
+        "markPrice": read.mark_price,
+        "leverage": read.leverage,
+    }
+    assert [name for name, number in shown.items() if number is None] == [field]
+
+
+@pytest.mark.parametrize("field", ["entryPrice", "markPrice", "leverage"])
+def test_a_missing_price_or_leverage_is_unknown(field: str) -> None:
+    row = risk("BTCUSDT", "BOTH", "1")
+    del row[field]
+    (read,), unreadable = read_rows(msgspec.json.encode([row]))
+    assert not unreadable
+    assert read.position.amount == 1
+
+
+def test_a_mark_price_of_zero_is_unknown() -> None:
+    (read,), _ = read_rows(msgspec.json.encode([risk("BTCUSDT", "BOTH", "0", markPrice="0.00000000")]))
+    assert read.mark_price is None
+
+
+@pytest.mark.parametrize("row", [b"17", b"null", b'"x"', b"[]", b"{}", b'{"symbol":"\xff"}'])
+def test_a_row_that_names_no_symbol_is_reported_without_a_name(row: bytes) -> None:
+    good = msgspec.json.encode(risk("ETHUSDT", "BOTH", "1"))
+    read, unreadable = read_rows(b"[" + row + b"," + good + b"]")
+    assert ([each.symbol for each in read], list(unreadable)) == (["ETHUSDT"], [""])
+
+
+@pytest.mark.parametrize("body", [b"[" * 1_000, b"[" * 100_000, b'{"a":' * 20_000, b"\xff", b"<html>"])
+@pytest.mark.parametrize("decoder", [wire.ROWS, wire.ERROR, wire.SERVER_TIME, symbols_wire.EXCHANGE_INFO])
+def test_deeply_nested_json_is_unreadable_like_any_other_text(
+    body: bytes, decoder: msgspec.json.Decoder[object]
+) -> None:
     with pytest.raises(ExchangeUnavailable):
-        rows_of(risk("ETHUSDT", "BOTH", "1"), risk("BTCUSDT", "BOTH", "1", **{field: value}))
+        wire.Body(body).read(decoder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": None},
+        {"filters": None},
+        {"filters": [{**LOT, "stepSize": ""}]},
+        {"filters": [{**LOT, "stepSize": None}]},
+        {"filters": [{**LOT, "maxQty": "1000000000000000"}]},
+        {"filters": [{**LOT, "minQty": "NaN"}]},
+    ],
+)
+def test_a_symbol_with_unreadable_rules_is_left_out_and_named(changes: dict[str, object]) -> None:
+    read, unreadable = read_symbols(symbol_info(**changes), symbol_info("ETHUSDT"))
+    assert (list(read), list(unreadable)) == (["ETHUSDT"], ["BTCUSDT"])
+
+
+@pytest.mark.parametrize("field", ["status", "filters", "symbol"])
+def test_a_symbol_without_rules_is_left_out_and_named(field: str) -> None:
+    bad = symbol_info()
+    del bad[field]
+    read, unreadable = read_symbols(bad, symbol_info("ETHUSDT"))
+    assert list(read) == ["ETHUSDT"]
+    assert list(unreadable) == ["" if field == "symbol" else "BTCUSDT"]
+
+
+def test_unreadable_rate_limits_leave_the_symbols_readable() -> None:
+    raw = msgspec.json.encode({"symbols": [symbol_info()], "rateLimits": [{"limit": "many"}]})
+    body = wire.Body(raw).read(symbols_wire.EXCHANGE_INFO)
+    assert (body.weight_per_min, len(body.symbols)) == (None, 1)
+
+
+def test_an_unreadable_volume_is_left_out() -> None:
+    rows = msgspec.json.encode(
+        [{"symbol": "BTCUSDT", "quoteVolume": ""}, {"symbol": "ETHUSDT", "quoteVolume": "5"}]
+    )
+    read = wire.Body(rows).read(wire.ROWS)
+    assert dict(wire.day_volumes(read)) == {"ETHUSDT": 5}
 
 
 def test_market_orders_follow_the_market_lot_size() -> None:
-    assert wire.rules_of(info(PRICE, LOT, MARKET)) == SymbolRules(
+    assert rules(PRICE, LOT, MARKET) == SymbolRules(
         "BTCUSDT", True, Decimal("0.01"), Decimal("0.02"), Decimal(120)
     )
 
 
 def test_a_market_step_of_zero_means_the_lot_size_step() -> None:
-    rules = wire.rules_of(info(LOT, {**MARKET, "stepSize": "0.000"}))
-    assert rules == SymbolRules("BTCUSDT", True, Decimal("0.001"), Decimal("0.02"), Decimal(120))
+    read = rules(LOT, {**MARKET, "stepSize": "0.000"})
+    assert read == SymbolRules("BTCUSDT", True, Decimal("0.001"), Decimal("0.02"), Decimal(120))
 
 
 def test_without_a_market_lot_size_the_lot_size_holds_and_without_either_there_are_no_rules() -> None:
-    assert wire.rules_of(info(LOT)) == SymbolRules(
-        "BTCUSDT", True, Decimal("0.001"), Decimal("0.001"), Decimal(1000)
-    )
-    assert wire.rules_of(info(PRICE)) is None
+    assert rules(LOT) == SymbolRules("BTCUSDT", True, Decimal("0.001"), Decimal("0.001"), Decimal(1000))
+    assert rules(PRICE) is None
 
 
 @pytest.mark.parametrize("status", ["SETTLING", "PENDING_TRADING", "CLOSE", "PRE_DELIVERING"])
 def test_only_the_status_trading_trades(status: str) -> None:
-    rules = wire.rules_of(info(LOT, MARKET, status=status))
-    assert rules is not None
-    assert not rules.trading
+    read = rules(LOT, MARKET, status=status)
+    assert read is not None
+    assert not read.trading

@@ -42,3 +42,22 @@ async def test_a_service_that_starts_without_the_exchange_denies_its_plans_withi
         await pipeline.decided_once([*asked, "later"])
         await pipeline.nothing_pends(PLANS)
         assert "Actor failed" not in daemon.output
+
+
+async def test_readyz_names_a_portfolio_margin_account_as_the_cause(
+    redis_server: str, simulator: RunningSimulator
+) -> None:
+    rights = simulator.exchange.key_rights
+    rights.enable_portfolio_margin_trading = True
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        url = await daemon.url()
+        answer = await is_unready(
+            url,
+            "there is no snapshot yet, because the API key is refused (-2015)",
+            "portfolio margin",
+        )
+        # exchangeInfo needs no key.
+        assert not any("exchangeInfo" in reason for reason in answer.reasons)
+        rights.enable_portfolio_margin_trading = False
+        await is_ready(lambda: url, within_sec=30)
+        assert "Actor failed" not in daemon.output

@@ -24,6 +24,7 @@ from page.content import (
     Stream,
     SymbolAge,
     Tone,
+    Unreadable,
     Weight,
 )
 
@@ -98,6 +99,7 @@ def content(**changes: Any) -> PageContent:
         overall=Overall(Tone.GOOD, "Deciding, and all is well", ()),
         tree=_actor("position-state-brain", _actor("decisions", _actor("permit_evaluator"))),
         ages=Ages((SymbolAge("BTCUSDT", 0.4, True, "0.038"),), 10.0),
+        unreadable=Unreadable((), 0),
         stream=Stream(
             trusted=True,
             proven_age_sec=0.4,
@@ -158,6 +160,7 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             ),
         ),
         ages=Ages(tuple(SymbolAge(text, 12.0, True, None) for text in texts), 10.0),
+        unreadable=Unreadable(tuple((text, text) for text in texts), 1),
         stream=msgspec.structs.replace(
             usual.stream, trusted=False, last_loss=texts[0], last_lost_at="2026-09-21T13:00:00.000Z"
         ),

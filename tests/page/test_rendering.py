@@ -8,7 +8,7 @@ import pytest
 
 from brain.decision import Outcome
 from explanation.telling import CheckTold, Told
-from page.content import Actor, Ages, Holdings, Overall, Restrained, Restraints, Tone
+from page.content import Actor, Ages, Holdings, Overall, Restrained, Restraints, Tone, Unreadable
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
 from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
 
@@ -90,6 +90,15 @@ def test_the_page_tells_what_it_was_given() -> None:
         "they agree",
     ):
         assert told in text, told
+
+
+def test_symbols_that_cannot_be_read_are_named_with_the_reason() -> None:
+    reading = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 0))
+    assert "! 1 unreadable plans for this symbol are denied ABCUSDT position: no updateTime" in reading.text
+    many = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 7))
+    assert "! 8 unreadable plans for these symbols are denied" in many.text
+    assert "and 7 more" in many.text
+    assert "unreadable" not in page_of().text
 
 
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:

@@ -23,8 +23,8 @@ def test_an_empty_environment_gives_the_contracts_defaults() -> None:
     settings = loaded.settings
     assert str(settings.redis) == settings.redis.url() == "redis://localhost:6379/0"
     assert settings.binance_testnet is True
-    assert settings.binance_rest_url == "https://testnet.binancefuture.com"
-    assert settings.binance_ws_url == "wss://fstream.binancefuture.com"
+    assert settings.binance_rest_url == "https://demo-fapi.binance.com"
+    assert settings.binance_ws_url == "wss://demo-fstream.binance.com"
     assert (settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec) == (5, 8, 60)
     assert (settings.stream_proof_sec, settings.stale_threshold_sec, settings.cooldown_sec) == (1, 10, 15)
     assert settings.qty_tolerance_pct == Decimal("1.0")
@@ -223,12 +223,95 @@ def test_the_default_addresses_follow_the_choice_of_exchange() -> None:
         ("true", "BINANCE_WS_URL", "wss://fstream.binance.com/"),
         ("false", "BINANCE_REST_URL", "https://testnet.binancefuture.com"),
         ("false", "BINANCE_WS_URL", "wss://FSTREAM.binancefuture.com"),
+        ("false", "BINANCE_REST_URL", "https://demo-fapi.binance.com:443"),
+        ("false", "BINANCE_WS_URL", "wss://demo-fstream.binance.com"),
     ],
 )
 def test_an_address_of_the_other_exchange_is_refused(testnet: str, variable: str, url: str) -> None:
     assert refusal({"BINANCE_TESTNET": testnet, variable: url}).startswith(
         f"{variable}={url.rstrip('/')} (env)"
     )
+
+
+REST = {
+    "real": "https://fapi.binance.com",
+    "demo": "https://demo-fapi.binance.com",
+    "old testnet": "https://testnet.binancefuture.com",
+    "loopback": "http://127.0.0.1:9000",
+    "proxy": "https://proxy.example/binance",
+}
+STREAM = {
+    "real": "wss://fstream.binance.com",
+    "demo": "wss://demo-fstream.binance.com",
+    "old testnet": "wss://fstream.binancefuture.com",
+    "loopback": "ws://127.0.0.1:9000",
+    "proxy": "wss://proxy.example/binance",
+}
+
+
+@pytest.mark.parametrize("testnet", [True, False])
+@pytest.mark.parametrize("rest", REST)
+@pytest.mark.parametrize("stream", STREAM)
+def test_rest_and_stream_must_belong_to_one_exchange(testnet: bool, rest: str, stream: str) -> None:
+    known = {"real": not testnet, "demo": testnet, "old testnet": testnet}
+    fit = rest not in known or stream not in known or rest == stream
+    environ = {
+        "BINANCE_TESTNET": str(testnet),
+        "BINANCE_REST_URL": REST[rest],
+        "BINANCE_WS_URL": STREAM[stream],
+    }
+    if fit and known.get(rest, True) and known.get(stream, True):
+        settings = load(environ).settings
+        source = "simulator" if rest == "loopback" else "binance_testnet" if testnet else "binance"
+        assert settings.snapshot_source == source
+    else:
+        message = refusal(environ)
+        assert message.isprintable()
+        assert message.startswith("BINANCE_")
+
+
+@pytest.mark.parametrize(
+    ("testnet", "rest", "wallet"),
+    [
+        (False, "real", "https://api.binance.com"),
+        (True, "demo", None),
+        (False, "proxy", None),
+        (True, "loopback", "http://127.0.0.1:9000"),
+    ],
+)
+def test_only_the_real_exchange_and_a_simulator_have_a_wallet(
+    testnet: bool, rest: str, wallet: str | None
+) -> None:
+    environ = {"BINANCE_TESTNET": str(testnet), "BINANCE_REST_URL": REST[rest]}
+    assert load(environ).settings.wallet_url == wallet
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"BINANCE_WS_URL": "wss://fstream.binancefuture.com"},
+            "BINANCE_WS_URL=wss://fstream.binancefuture.com (env) is not allowed: "
+            "wss://demo-fstream.binance.com, because BINANCE_REST_URL=https://demo-fapi.binance.com "
+            "(default) belongs to the demo exchange and each exchange has accounts of its own",
+        ),
+        (
+            {"BINANCE_REST_URL": "https://testnet.binancefuture.com"},
+            "BINANCE_REST_URL=https://testnet.binancefuture.com (env) is not allowed: "
+            "https://demo-fapi.binance.com, because BINANCE_WS_URL=wss://demo-fstream.binance.com (default) "
+            "belongs to the demo exchange and each exchange has accounts of its own",
+        ),
+        (
+            {"BINANCE_REST_URL": REST["demo"], "BINANCE_WS_URL": STREAM["real"]},
+            "BINANCE_WS_URL=wss://fstream.binance.com (env) is not allowed: an address of the testnet, "
+            "because BINANCE_TESTNET=true",
+        ),
+    ],
+)
+def test_two_exchanges_are_refused_with_the_address_that_would_fit(
+    environ: dict[str, str], message: str
+) -> None:
+    assert refusal(environ) == message
 
 
 @pytest.mark.parametrize(

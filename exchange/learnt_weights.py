@@ -1,0 +1,60 @@
+"""The request weight of each endpoint, as the growth of the used-weight header shows it.
+
+Documents contradict each other (positionRisk v2: 5 or 10), so the header decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from brain.moment import Moment
+from exchange.endpoints import Endpoint
+
+#: Requests of others at this address only ever make a growth too large: the smallest of the last few is
+#: nearest to the weight. An endpoint that becomes cheaper again is known to be so after as many requests.
+_REMEMBERED = 3
+#: A growth beyond so many times the documented weight is caused by other requests.
+_MOST_TIMES_DOCUMENTED = 4
+
+
+class _Used(msgspec.Struct, frozen=True):
+    minute: int
+    weight: int
+
+
+class LearntWeights:
+    """Compares the used-weight header before and after each request that was alone under way."""
+
+    def __init__(self, exchange_ms: Callable[[Moment], int]) -> None:
+        self._exchange_ms = exchange_ms
+        self._growths: dict[str, deque[int]] = {}
+        self._in_flight = 0
+        self._started = 0
+        self._used: _Used | None = None
+
+    def of(self, endpoint: Endpoint) -> int:
+        """What a request to `endpoint` costs: never less than documented."""
+        return max(endpoint.weight, min(self._growths.get(endpoint.path, ()), default=0))
+
+    def sending(self) -> int:
+        """A request is sent. Returns what `done` wants back."""
+        self._in_flight += 1
+        self._started += 1
+        return self._started if self._in_flight == 1 else 0
+
+    def done(self, endpoint: Endpoint, flight: int, received: Moment, used: int | None) -> None:
+        """The request ended; `used`: the header of its answer, None without one."""
+        self._in_flight -= 1
+        before, self._used = self._used, None
+        if used is None or flight != self._started:
+            return
+        now = _Used(self._exchange_ms(received) // 60_000, used)
+        self._used = now
+        if before is None or before.minute != now.minute:
+            return
+        growth = now.weight - before.weight
+        if 0 < growth <= endpoint.weight * _MOST_TIMES_DOCUMENTED:
+            self._growths.setdefault(endpoint.path, deque(maxlen=_REMEMBERED)).append(growth)

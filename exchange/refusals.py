@@ -1,0 +1,121 @@
+"""Reads what the exchange means by an answer that is none: a ban, maintenance, or an error of the request.
+
+Sources: Binance USDⓈ-M Futures, "General Info" (HTTP return codes, IP limits) and "Error Codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from brain.json_text import read_json
+from exchange.errors import (
+    ClockSkewed,
+    EndpointGone,
+    ExchangeError,
+    ExchangeRejected,
+    ExchangeUnavailable,
+    ListenKeyUnknown,
+)
+from exchange.request_gate import Pauses
+from exchange.wire import ERROR, ErrorBody
+
+OK = 200
+_SERVER_ERROR, _FORBIDDEN, _NOT_FOUND, _GONE, _BANNED, _TOO_MANY_REQUESTS = 500, 403, 404, 410, 418, 429
+
+#: The longest ban that Binance documents. What asks for more is no ban of Binance's.
+LONGEST_BAN_SEC = 3 * 86_400.0
+_PAUSES = {
+    _TOO_MANY_REQUESTS: Pauses(5.0, 120.0),
+    _BANNED: Pauses(60.0, 3600.0),
+    _FORBIDDEN: Pauses(300.0, 3600.0),
+}
+LATER_PAUSES = Pauses(1.0, 60.0, growth=2.0)
+
+_WORDS = {
+    _TOO_MANY_REQUESTS: "the exchange answered 429 (too many requests from this address)",
+    _BANNED: "the exchange answered 418 (this address is banned for too many requests)",
+    _FORBIDDEN: "the exchange's web firewall answered 403 (this address is blocked for some minutes)",
+}
+_BANNED_UNTIL = re.compile(rb"banned until (\d{13})(?!\d)")
+
+_INVALID_TIMESTAMP, _INVALID_LISTEN_KEY, _TOO_MANY, _NO_SUCH_PATH = -1021, -1125, -1003, -5000
+#: Codes for "not now": unknown, disconnected, execution unknown, timeout.
+_PASSING_CODES = {-1000, -1001, -1006, -1007}
+_LATER_CODES = {-1008: "overloaded", -1016: "in maintenance", -1109: "in maintenance"}
+_MAINTENANCE_MEMBER = b'"239999"'
+#: Longer bodies are no error bodies.
+_LONGEST_ERROR_BYTES = 65_536
+
+
+class Ban(msgspec.Struct, frozen=True):
+    """No request from this address for `asked_sec` (0: not said), and not for shorter than `pauses`."""
+
+    why: str
+    pauses: Pauses
+    asked_sec: float
+
+
+def read_ban(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: int) -> Ban | None:
+    """The ban that an answer is; None where it is none. `exchange_ms`: the exchange's clock now.
+
+    429, 418, -1003 with any error status, and 403 without an error code of the exchange's own. The end is the
+    latest of `Retry-After` and the text's "banned until"; moments that have passed, and spans longer than
+    any ban, count as not said.
+    """
+    if status == OK:
+        return None
+    error = _error(body)
+    if status not in (_TOO_MANY_REQUESTS, _BANNED):
+        if error is not None and error.code == _TOO_MANY:
+            status = _TOO_MANY_REQUESTS
+        elif status != _FORBIDDEN or error is not None:
+            return None
+    spans = [0.0]
+    retry_after = headers.get("Retry-After", "").strip()
+    if retry_after.isascii() and retry_after.isdecimal():
+        spans.append(float(retry_after[:20]))
+    if until := _BANNED_UNTIL.search(body):
+        spans.append((int(until[1]) - exchange_ms) / 1000)
+    return Ban(_WORDS[status], _PAUSES[status], max(span for span in spans if span <= LONGEST_BAN_SEC))
+
+
+def read_later(status: int, body: bytes) -> str | None:
+    """Why to ask this endpoint again later only; None where the answer does not say so.
+
+    -1008, -1016, -1109, `{"239999": …}`, and HTML in the place of an answer (200 or 5xx).
+    """
+    beginning = body[:256].lstrip()
+    if beginning.startswith(b"<"):
+        is_gateway = status == OK or status >= _SERVER_ERROR
+        return f"maintenance or a gateway: status {status}, HTML instead of an answer" if is_gateway else None
+    if not beginning.startswith(b"{") or len(body) > _LONGEST_ERROR_BYTES:
+        return None
+    if _MAINTENANCE_MEMBER in beginning:
+        return "the exchange is in maintenance (239999)"
+    error = _error(body)
+    if error is None or error.code not in _LATER_CODES:
+        return None
+    return f"the exchange is {_LATER_CODES[error.code]} ({error.code})"
+
+
+def read_error(status: int, body: bytes) -> ExchangeError:
+    """What to raise for an answer that is neither a ban nor maintenance."""
+    error = _error(body)
+    if status in (_NOT_FOUND, _GONE) or (error is not None and error.code == _NO_SUCH_PATH):
+        return EndpointGone(_NO_SUCH_PATH, f"no such endpoint (status {status})")
+    if error is None:
+        return ExchangeUnavailable(f"status {status} without an error code")
+    if status >= _SERVER_ERROR or error.code in _PASSING_CODES:
+        return ExchangeUnavailable(f"status {status}, code {error.code}")
+    kind = {_INVALID_TIMESTAMP: ClockSkewed, _INVALID_LISTEN_KEY: ListenKeyUnknown}
+    return kind.get(error.code, ExchangeRejected)(error.code, error.msg[:200])
+
+
+def _error(body: bytes) -> ErrorBody | None:
+    try:
+        return read_json(ERROR, body)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,105 @@
+"""The symbols of `exchangeInfo`: each is read by itself, so that an unreadable one is left out and named.
+
+Source: Binance USDⓈ-M Futures, "Exchange Information".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from brain.json_text import read_json
+from brain.numbers import ZERO
+from brain.symbol_rules import SymbolRules
+from exchange.exact import finite
+from exchange.positions_wire import row_symbol
+
+_LONGEST_REASON = 120
+
+
+class Filter(msgspec.Struct, frozen=True, rename="camel"):
+    filter_type: str
+    step_size: Decimal = ZERO
+    min_qty: Decimal = ZERO
+    max_qty: Decimal = ZERO
+
+
+class SymbolInfo(msgspec.Struct, frozen=True):
+    symbol: str
+    status: str
+    filters: tuple[Filter, ...]
+
+
+class RateLimitInfo(msgspec.Struct, frozen=True, rename="camel"):
+    rate_limit_type: str
+    interval: str
+    interval_num: int
+    limit: int
+
+
+class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
+    symbols: tuple[msgspec.Raw, ...]
+    rate_limits: msgspec.Raw = msgspec.Raw(b"[]")
+
+    @property
+    def weight_per_min(self) -> int | None:
+        """What one address may ask a minute (2400), if the answer says so readably."""
+        try:
+            limits = read_json(_RATE_LIMITS, self.rate_limits)
+        except msgspec.DecodeError:
+            return None
+        return next(
+            (
+                limit.limit
+                for limit in limits
+                if limit.rate_limit_type == "REQUEST_WEIGHT"
+                and limit.interval == "MINUTE"
+                and limit.interval_num == 1
+            ),
+            None,
+        )
+
+
+EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)
+_RATE_LIMITS = msgspec.json.Decoder(tuple[RateLimitInfo, ...])
+_SYMBOL = msgspec.json.Decoder(SymbolInfo)
+
+
+def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dict[str, SymbolRules]:
+    """The rules of some symbols, those left out that have no lot sizes and cannot be traded.
+
+    Unreadable symbols go into `unreadable`, with a reason; "" where the name itself is unreadable.
+    """
+    rules: dict[str, SymbolRules] = {}
+    for raw in rows:
+        try:
+            read = rules_of(read_json(_SYMBOL, raw))
+        except (msgspec.DecodeError, ValueError) as error:
+            unreadable.setdefault(row_symbol(raw), str(error)[:_LONGEST_REASON])
+        else:
+            if read is not None:
+                rules[read.symbol] = read
+    return rules
+
+
+def rules_of(info: SymbolInfo) -> SymbolRules | None:
+    """A symbol's market lot size; None for one without lot sizes, which cannot be traded.
+
+    MARKET_LOT_SIZE comes with a step of 0 for some symbols, which means that LOT_SIZE's step holds.
+    Raises ValueError for numbers that `finite` refuses.
+    """
+    filters = {entry.filter_type: entry for entry in info.filters}
+    lot, market = filters.get("LOT_SIZE"), filters.get("MARKET_LOT_SIZE")
+    if market is None:
+        market = lot
+    if market is None:
+        return None
+    step = market.step_size
+    if step == 0 and lot is not None:
+        step = lot.step_size
+    finite(step), finite(market.min_qty), finite(market.max_qty)
+    if step <= 0 or market.max_qty <= 0:
+        return None
+    return SymbolRules(info.symbol, info.status == "TRADING", step, market.min_qty, market.max_qty)
