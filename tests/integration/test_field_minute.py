@@ -1,0 +1,200 @@
+"""A minute of the exchange at its worst, many kinds of it side by side: connections, reads, bans, new rules."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from itertools import count
+from random import Random
+
+import trio
+
+from simulator import SimulatedExchange
+from simulator.faults import RestFault
+from simulator.symbols import load_symbols
+from tests.integration.pipeline import AUDIT, Pipeline, entry, executed
+from tests.integration.rigs import Case, Rig, side_by_side
+from tests.integration.surroundings import SYMBOLS, readiness, trade
+from tests.integration.test_field_freshness import connected_times, is_pushed
+from tests.integration.waiting import until
+from tests.soak.gauges import oldest_snapshot_sec
+
+MINUTE_SEC = 60.0
+LOOK_SEC = 0.5
+STALE_SEC = 10.0
+
+MOST_CONNECTIONS = 12
+MOST_REQUESTS_INTO_A_BAN = 3
+
+MANY_SYMBOLS = 300
+PLANS_PER_SEC = 200
+DROPS, DROP_EVERY_SEC = 9, 8.0
+READY_SHARE, STALE_SHARE, WEIGHT_PER_MIN = 0.9, 0.01, 600
+
+NEW_SYMBOL = "NEWCOINUSDT"
+
+
+async def test_a_minute_of_trouble_of_each_kind() -> None:
+    listed_later = {"P33_ALLOWLIST": ",".join((*SYMBOLS, NEW_SYMBOL))}
+    await side_by_side(
+        Case("drops under load", drops_under_load, exchange=many_symbols, latency_ms=300),
+        Case("closed at once", accepts_and_closes(closes_after_sec=0.0), latency_ms=50),
+        Case("closed within 2 s", accepts_and_closes(closes_after_sec=2.0), latency_ms=50),
+        Case("listen key expires at once", accepts_and_closes(closes_after_sec=None), latency_ms=50),
+        Case("418, header 0, text past", refuses("418", header="0", text="past"), latency_ms=50),
+        Case("418, neither", refuses("418", header="missing", text="missing"), latency_ms=50),
+        Case("429, header missing", refuses("429", header="missing", text="missing"), latency_ms=50),
+        Case("429, absurd header", refuses("429", header="99999999999", text="missing"), latency_ms=50),
+        Case("key deleted", finds_dead_key(lambda rig: rig.exchange.delete_listen_key(silently=True))),
+        Case("key replaced", finds_dead_key(lambda rig: rig.exchange.replace_listen_key(silently=True))),
+        Case("rules change", rules_change, listed_later),
+    )
+
+
+def many_symbols() -> SimulatedExchange:
+    listed = load_symbols()
+    return SimulatedExchange(symbols={name: listed[name] for name in list(listed)[:MANY_SYMBOLS]})
+
+
+async def drops_under_load(rig: Rig) -> None:
+    """The stream breaks every 8 s, nine times, under 200 plans a second on 300 symbols."""
+    await rig.trusts_the_stream()
+    began_ms = rig.exchange.host_ms()
+    rig.exchange.faults.drop_streams_every_sec = DROP_EVERY_SEC
+    looks: list[bool] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publishes_plans, rig)
+        nursery.start_soon(looks_at_readiness, rig, looks)
+        await trio.sleep(DROPS * DROP_EVERY_SEC + 1)
+        nursery.cancel_scope.cancel()
+    minutes = (rig.exchange.host_ms() - began_ms) / 60_000
+    weight = sum(record.weight for record in rig.exchange.requests.records(since_ms=began_ms)) / minutes
+    reasons = Counter(fields["reason"] for _, fields in rig.pipeline.entries(AUDIT))
+    stale = sum(reasons[reason] for reason in ("stale_exchange_state", "no_exchange_snapshot"))
+    assert rig.simulator.streams.connections_opened("private") > DROPS
+    assert reasons.total() > DROPS * DROP_EVERY_SEC * PLANS_PER_SEC * 0.8, reasons
+    figures = f"ready {sum(looks)} of {len(looks)}, stale {stale} of {reasons.total()}, weight {weight:.0f}"
+    assert sum(looks) >= READY_SHARE * len(looks), figures
+    assert stale <= STALE_SHARE * reasons.total(), figures
+    assert weight <= WEIGHT_PER_MIN, figures
+
+
+async def publishes_plans(rig: Rig) -> None:
+    symbols = list(rig.exchange.listing.symbols.values())
+    plans = {each.name: entry(each.name, str(each.min_qty)) for each in symbols}
+    began_sec, published = trio.current_time(), 0
+    for number in count():
+        name = symbols[number % len(symbols)].name
+        while published >= (trio.current_time() - began_sec) * PLANS_PER_SEC:
+            await trio.sleep(0.01)
+        rig.pipeline.publish_plan(f"plan-{number}", plans[name] | {"timestamp": f"{time.time():.3f}"})
+        published += 1
+
+
+async def looks_at_readiness(rig: Rig, looks: list[bool]) -> None:
+    while True:
+        status, _ = await readiness(rig.url)
+        looks.append(status == 200)
+        await trio.sleep(LOOK_SEC)
+
+
+def accepts_and_closes(*, closes_after_sec: float | None) -> Callable[[Rig], Awaitable[None]]:
+    """Close each connection within so many seconds, at random; None: expire the listen key instead."""
+
+    async def run(rig: Rig) -> None:
+        await rig.trusts_the_stream()
+        random = Random(1)  # noqa: S311 - the same each time
+        faults, streams = rig.exchange.faults, rig.simulator.streams
+        faults.expire_key_on_connect = closes_after_sec is None
+        began_sec = trio.current_time()
+        await streams.disconnect("private" if closes_after_sec is None else None)
+        symbols = list(rig.exchange.listing.symbols)
+        while trio.current_time() < began_sec + MINUTE_SEC:
+            if closes_after_sec is not None:
+                faults.close_streams_after_sec = random.uniform(0.0, closes_after_sec)
+            status, seen = await readiness(rig.url)
+            assert status == 200, seen.reasons
+            assert oldest_snapshot_sec(rig.pipeline, symbols) < STALE_SEC
+            await trio.sleep(LOOK_SEC)
+        opened = streams.connections_opened(None, began_sec)
+        assert 3 <= opened <= MOST_CONNECTIONS, opened
+
+    return run
+
+
+def refuses(fault: RestFault, *, header: str, text: str) -> Callable[[Rig], Awaitable[None]]:
+    """Answer everything with a ban whose end is not said, or said wrongly."""
+
+    async def run(rig: Rig) -> None:
+        await rig.trusts_the_stream()
+        exchange, faults = rig.exchange, rig.exchange.faults
+        faults.retry_after_header, faults.banned_until_text = header, text
+        faults.rest_fault_rates = {fault: 1.0}
+        began_ms = exchange.host_ms()
+        await trio.sleep(MINUTE_SEC)
+        asked = exchange.requests.records(since_ms=began_ms)
+        seconds = [round((record.wall_time_ms - began_ms) / 1000, 1) for record in asked]
+        assert 1 <= len(asked) <= MOST_REQUESTS_INTO_A_BAN, seconds
+
+    return run
+
+
+def finds_dead_key(strike: Callable[[Rig], object]) -> Callable[[Rig], Awaitable[None]]:
+    """Nothing moves, so that no read can show that the stream is silent."""
+
+    async def run(rig: Rig) -> None:
+        await rig.trusts_the_stream()
+        connected = connected_times(rig)
+        strike(rig)
+        await until(
+            lambda: connected_times(rig) > connected, "another connection", within_sec=MINUTE_SEC + 5.0
+        )
+        await rig.trusts_the_stream()
+        await trio.sleep(1.1)
+        await is_pushed(rig, "BTCUSDT", "0.007")
+        assert "stream diverged" not in rig.daemon.output
+
+    return run
+
+
+async def rules_change(rig: Rig) -> None:
+    """A new symbol is known as soon as a plan names it, another step size within a minute."""
+    exchange, pipeline = rig.exchange, rig.pipeline
+    exchange.list_symbol(
+        NEW_SYMBOL, step_size=Decimal("0.1"), tick_size=Decimal("0.01"), first_price=Decimal(100)
+    )
+    reasons = []
+    for number in range(3):
+        reasons.append((await pipeline.ask(f"new-{number}", entry(NEW_SYMBOL, "0.5")))["reason"])
+        if reasons[-1] == "open_permit_granted":
+            break
+        await trio.sleep(1)
+    assert reasons[-1] == "open_permit_granted", reasons
+
+    order = trade(exchange, "BTCUSDT", "BUY", "0.030")
+    pipeline.publish_result(executed("bought", "BTCUSDT", order.order_id, "BUY", order.executed))
+    await pipeline.ledger_reaches("BTCUSDT", "0.03")
+    assert await half_close(pipeline, "before") == Decimal("0.015")
+    exchange.change_step_size("BTCUSDT", Decimal("0.01"))
+    began_sec = trio.current_time()
+    for number in count():
+        if await half_close(pipeline, f"half-{number}") == Decimal("0.01"):
+            break
+        assert trio.current_time() < began_sec + MINUTE_SEC + 5.0
+        await trio.sleep(2)
+
+
+async def half_close(pipeline: Pipeline, plan_id: str) -> Decimal:
+    """What may be closed of half the position; the permit is given back."""
+    plan = {
+        "symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_50", "side": "CLOSE", "qty": "0",
+        "reduceOnly": "True", "timestamp": f"{time.time():.3f}",
+    }  # fmt: skip
+    answer = await pipeline.ask(plan_id, plan)
+    assert answer["allow"], answer
+    refused = {"plan_id": plan_id, "symbol": "BTCUSDT", "executed": "False", "error": "order rejected"}
+    pipeline.publish_result(refused)
+    await pipeline.nothing_pends("quantum:stream:apply.result")
+    return Decimal(answer["safe_close_qty"])
