@@ -16,7 +16,7 @@ from simulator.faults import RestFault
 from simulator.symbols import load_symbols
 from tests.integration.pipeline import AUDIT, Pipeline, entry, executed
 from tests.integration.rigs import Case, Rig, side_by_side
-from tests.integration.surroundings import SYMBOLS, readiness, trade
+from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.test_field_freshness import connected_times, is_pushed
 from tests.integration.waiting import until
 from tests.soak.gauges import oldest_snapshot_sec
@@ -24,6 +24,10 @@ from tests.soak.gauges import oldest_snapshot_sec
 MINUTE_SEC = 60.0
 LOOK_SEC = 0.5
 STALE_SEC = 10.0
+#: A read's round trip, with what a busy machine adds to it.
+READ_SEC = 1.0
+#: exchangeInfo is read no more often.
+RULES_AT_MOST_EVERY_SEC = 5.0
 
 MOST_CONNECTIONS = 12
 MOST_REQUESTS_INTO_A_BAN = 3
@@ -73,7 +77,7 @@ async def drops_under_load(rig: Rig) -> None:
     weight = sum(record.weight for record in rig.exchange.requests.records(since_ms=began_ms)) / minutes
     reasons = Counter(fields["reason"] for _, fields in rig.pipeline.entries(AUDIT))
     stale = sum(reasons[reason] for reason in ("stale_exchange_state", "no_exchange_snapshot"))
-    assert rig.simulator.streams.connections_opened("private") > DROPS
+    assert rig.simulator.streams.connections_opened("private") > DROPS / 2
     assert reasons.total() > DROPS * DROP_EVERY_SEC * PLANS_PER_SEC * 0.8, reasons
     figures = f"ready {sum(looks)} of {len(looks)}, stale {stale} of {reasons.total()}, weight {weight:.0f}"
     assert sum(looks) >= READY_SHARE * len(looks), figures
@@ -112,8 +116,8 @@ def accepts_and_closes(*, closes_after_sec: float | None) -> Callable[[Rig], Awa
         while trio.current_time() < began_sec + MINUTE_SEC:
             if closes_after_sec is not None:
                 faults.close_streams_after_sec = random.uniform(0.0, closes_after_sec)
-            status, seen = await readiness(rig.url)
-            assert status == 200, seen.reasons
+            # After a loss nothing older is relied on until a read is answered.
+            await is_ready(lambda: rig.url, within_sec=READ_SEC)
             assert oldest_snapshot_sec(rig.pipeline, symbols) < STALE_SEC
             await trio.sleep(LOOK_SEC)
         opened = streams.connections_opened(None, began_sec)
@@ -160,16 +164,12 @@ def finds_dead_key(strike: Callable[[Rig], object]) -> Callable[[Rig], Awaitable
 async def rules_change(rig: Rig) -> None:
     """A new symbol is known as soon as a plan names it, another step size within a minute."""
     exchange, pipeline = rig.exchange, rig.pipeline
+    await trio.sleep(RULES_AT_MOST_EVERY_SEC)
     exchange.list_symbol(
         NEW_SYMBOL, step_size=Decimal("0.1"), tick_size=Decimal("0.01"), first_price=Decimal(100)
     )
-    reasons = []
-    for number in range(3):
-        reasons.append((await pipeline.ask(f"new-{number}", entry(NEW_SYMBOL, "0.5")))["reason"])
-        if reasons[-1] == "open_permit_granted":
-            break
-        await trio.sleep(1)
-    assert reasons[-1] == "open_permit_granted", reasons
+    answer = await pipeline.ask("new", entry(NEW_SYMBOL, "0.5"))
+    assert answer["reason"] == "open_permit_granted", answer
 
     order = trade(exchange, "BTCUSDT", "BUY", "0.030")
     pipeline.publish_result(executed("bought", "BTCUSDT", order.order_id, "BUY", order.executed))
