@@ -160,6 +160,8 @@ async def test_auto_goes_on_symbol_by_symbol_where_a_read_without_one_is_refused
 
 #: The held one is the last by name and by volume, and outside of what is kept warm.
 SIXTY = 60
+#: The candidates leave some of the weight.
+UNHURRIED = SETTINGS | {"P33_POLL_SEC": "2", "P33_AUDIT_SEC": "3.5"}
 
 
 async def test_a_position_that_is_no_candidate_becomes_known_and_is_counted_until_then() -> None:
@@ -185,8 +187,8 @@ async def test_a_position_that_is_no_candidate_becomes_known_and_is_counted_unti
         assert bool(answered) is not refused
 
     await side_by_side(
-        Case("served", partial(run, False), SETTINGS, partial(sixty, refused=False), latency_ms=50),
-        Case("refused", partial(run, True), SETTINGS, partial(sixty, refused=True), latency_ms=50),
+        Case("served", partial(run, False), UNHURRIED, partial(sixty, refused=False), latency_ms=50),
+        Case("refused", partial(run, True), UNHURRIED, partial(sixty, refused=True), latency_ms=50),
     )
 
 
