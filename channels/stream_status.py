@@ -10,8 +10,9 @@ from brain.moment import Moment
 class StreamStatus(msgspec.Struct, frozen=True):
     """Told by the user stream: for `/status`, and for the actor itself when it is restarted.
 
-    `connected_since` is None while there is no period; `proven_as_of` until the period's first answered ping:
-    what was told until then is complete. `allowance_sec` is what was deducted for the exchange's push delay.
+    `connected_since` and `proven_as_of` are None while no connection is proven, by its listen key and an
+    answered ping; all that was pushed until `proven_as_of` has come. `allowance_sec` is what was deducted for
+    the exchange's push delay.
     """
 
     epoch: int = 0

@@ -345,7 +345,7 @@ class SimulatedExchange:
         first_price: Decimal,
         status: str = TRADING,
     ) -> None:
-        """List another perpetual contract while running. ``ValueError`` if that name is listed."""
+        """List another perpetual contract while running. ``ValueError`` if listed, or not above 0."""
         symbol = new_symbol(name, step_size=step_size, tick_size=tick_size, first_price=first_price)
         self.listing.add(symbol, status)
         self.mark_prices.add(symbol)

@@ -70,7 +70,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     its handshake (0: at once), ``expire_key_on_connect`` expires the listen key as soon as a private
     connection stands (its event is the first frame; PUT answers -1125, POST makes another key),
     ``drop_streams_every_sec`` breaks all private connections at that interval, counted from when it is set.
-    A connection with more than ``incoming_messages_per_sec`` messages (pings and pongs count) within one
+    A connection with more than ``incoming_messages_per_sec`` messages (pings count, pongs do not) within one
     second is closed; more than ``connections_per_5_min`` handshakes within five minutes ban the address:
     further handshakes and REST requests get 418. ``None`` switches either limit off.
 

@@ -1,6 +1,7 @@
-"""Counts the messages that a client sends: text, pings and pongs alike, straight from its bytes.
+"""Counts the messages that a client sends, pings included, straight from its bytes.
 
-The WebSocket library answers pings by itself and shows none of them. Source: RFC 6455, section 5.2.
+The WebSocket library answers pings by itself and shows none of them. Pongs and close frames are answers and
+do not count. Source: RFC 6455, section 5.2.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from simulator.faults import Faults
 _WINDOW_SEC = 1.0
 _MASK_BYTES = 4
 _EXTENDED = {126: 2, 127: 8}
-_CLOSE = 8
+_COUNTED = (1, 2, 9)  # text, binary, ping
 
 
 class IncomingMessages:
@@ -50,7 +51,7 @@ class IncomingMessages:
         masked = _MASK_BYTES if self._unread[1] & 0x80 else 0
         self._unread = self._unread[2 + extended :]
         self._to_skip = masked + length
-        if opcode != _CLOSE:
+        if opcode in _COUNTED:
             self._came()
         return True
 

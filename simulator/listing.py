@@ -49,7 +49,12 @@ class Listing:
         self.version += 1
 
     def change_step_size(self, name: str, step_size: Decimal) -> Symbol:
-        """Give a symbol another step size, which is its least quantity, too; returns what it is now."""
+        """Give a symbol another step size, which is its least quantity, too; returns what it is now.
+
+        ``ApiError`` -1121 for a symbol that is not listed, ``ValueError`` unless the size is above 0.
+        """
+        if step_size <= 0:
+            raise ValueError(f"a step size of {step_size}")
         changed = msgspec.structs.replace(self.symbol(name), step_size=step_size, min_qty=step_size)
         self.symbols[name] = changed
         self.version += 1

@@ -129,34 +129,33 @@ class RestApi:
                 self._check_security(endpoint.security, request, parameters)
                 body, status = endpoint.answer(parameters), 200
         except ApiError as refusal:
-            body = _encode({"code": refusal.code, "msg": refusal.message})
             status = refusal.http_status
+            message = self._ban_message(now_ms) if status == 418 else refusal.message
+            body = _encode({"code": refusal.code, "msg": message})
             if status in (418, 429):
                 failed = None
-            if status == 418:
-                until = banned_until(
-                    exchange.faults.banned_until_text, exchange.weights.banned_until_ms, now_ms
-                )
-                body = _encode({"code": refusal.code, "msg": errors.banned(until).message})
         headers = {"X-MBX-USED-WEIGHT-1M": str(exchange.weights.used(now_ms))}
         if failed is not None:
             return RestResponse(
                 status=failed.status,
                 body=failed.body,
                 weight=weight,
-                headers=headers | failed.headers,
+                headers=failed.headers if failed.by_gateway else headers | failed.headers,
                 padding=failed.padding,
             )
         if status in (418, 429):
-            waits_sec = (
-                exchange.faults.retry_after_sec
-                if fault == "429" and status == 429
-                else exchange.weights.retry_after_sec(now_ms)
-            )
-            headers |= retry_after_header(
-                exchange.faults.retry_after_header, waits_sec, exchange.exchange_ms()
-            )
+            headers |= self._retry_after(now_ms, by_fault=fault == "429" and status == 429)
         return RestResponse(status=status, body=body, weight=weight, headers=headers)
+
+    def _ban_message(self, now_ms: int) -> str:
+        exchange = self._exchange
+        until = banned_until(exchange.faults.banned_until_text, exchange.weights.banned_until_ms, now_ms)
+        return errors.banned(until).message
+
+    def _retry_after(self, now_ms: int, *, by_fault: bool) -> dict[str, str]:
+        faults, weights = self._exchange.faults, self._exchange.weights
+        waits_sec = faults.retry_after_sec if by_fault else weights.retry_after_sec(now_ms)
+        return retry_after_header(faults.retry_after_header, waits_sec, self._exchange.exchange_ms())
 
     def _failed(self, fault: RestFault | None, path: str, parameters: Parameters) -> Failure | None:
         """The answer of a fault or of an endpoint that was taken away, if that is what this request gets."""

@@ -36,12 +36,16 @@ _MAINTENANCE = b"<html><head><title>System upgrade</title></head><body>Under mai
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer. ``padding`` bytes of white space follow the body, made while they are sent."""
+    """One answer. ``padding`` bytes of white space follow the body, made while they are sent.
+
+    An answer ``by_gateway`` never reached the exchange and says nothing of the weight used.
+    """
 
     status: int
     body: bytes
     headers: dict[str, str] = {}
     padding: int = 0
+    by_gateway: bool = False
 
 
 def failure(fault: RestFault | None, faults: Faults) -> Failure | None:
@@ -148,4 +152,4 @@ def _code(status: int, code: int, message: str) -> Failure:
 
 
 def _html(status: int, body: bytes) -> Failure:
-    return Failure(status=status, body=body, headers={"Content-Type": "text/html"})
+    return Failure(status=status, body=body, headers={"Content-Type": "text/html"}, by_gateway=True)

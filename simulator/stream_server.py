@@ -30,10 +30,9 @@ from simulator.stream_target import NOWHERE, Face, StreamTarget, parse_target
 MARK_PRICES_EVERY_SECOND = "!markPrice@arr@1s"
 MARK_PRICES = "!markPrice@arr"
 _HANDSHAKE_SEC = 10
-_LISTEN_KEY_CHECK_SEC = 0.1
+_CHECK_SEC = 0.1
 #: The span that the limit of connections of an address is about.
 CONNECTIONS_WINDOW_SEC = 300
-_SWITCH_CHECK_SEC = 0.05
 
 
 class StreamServer:
@@ -107,8 +106,7 @@ class StreamServer:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._delivery.run)
                 nursery.start_soon(self._publish_mark_prices)
-                nursery.start_soon(self._expire_listen_keys)
-                nursery.start_soon(self._drop_private_regularly)
+                nursery.start_soon(self._keep_time)
                 await nursery.start(partial(trio.serve_listeners, self._serve_socket, [listener]))
                 task_status.started()
         finally:
@@ -232,21 +230,20 @@ class StreamServer:
                     for frame in frames:
                         connection.queue(stream, frame)
 
-    async def _drop_private_regularly(self) -> None:
-        """Break the private connections every ``drop_streams_every_sec``, from when that was set."""
+    async def _keep_time(self) -> None:
+        """Expire listen keys and, every ``drop_streams_every_sec`` from when that was set, drop connections.
+
+        One task for both: tests wait for moments in which nothing here is awake.
+        """
         every_sec, due_sec = None, math.inf
         while True:
-            await trio.sleep(_SWITCH_CHECK_SEC)
+            await trio.sleep(_CHECK_SEC)
+            self._exchange.expire_listen_key()
             now_sec = trio.current_time()
             if self._exchange.faults.drop_streams_every_sec != every_sec:
                 every_sec = self._exchange.faults.drop_streams_every_sec
                 due_sec = math.inf if every_sec is None else now_sec + every_sec
             if every_sec is not None and now_sec >= due_sec:
-                due_sec += every_sec
+                due_sec = max(due_sec + every_sec, now_sec)
                 for connection in self._on_face("private"):
                     connection.drop()
-
-    async def _expire_listen_keys(self) -> None:
-        while True:
-            await trio.sleep(_LISTEN_KEY_CHECK_SEC)
-            self._exchange.expire_listen_key()

@@ -71,7 +71,9 @@ def new_symbol(
     first_price: Decimal,
     quote_volume: Decimal = _LEAST_QUOTE_VOLUME,
 ) -> Symbol:
-    """A contract with the limits that follow from its sizes and price."""
+    """A contract with limits derived from its sizes and price. ``ValueError`` unless these are above 0."""
+    if min(step_size, tick_size, first_price) <= 0:
+        raise ValueError(f"{name}: step size, tick size and price must be above 0")
     quote_asset = next((asset for asset in _QUOTE_ASSETS if name.endswith(asset)), "USDT")
     affordable = (_MAX_MARKET_NOTIONAL / first_price).quantize(step_size, rounding=ROUND_DOWN)
     market_max_qty = max(affordable, 1000 * step_size)

@@ -48,6 +48,10 @@ class FakeConnection:
         self._tell.close()
         self._hang_up.set()
 
+    def pong(self) -> None:
+        """Answer a ping that is sent now, without any delay."""
+        self._tell.send_nowait((Pong(self._clock.now()), trio.Event()))
+
     async def receive(self) -> Frame | Pong:
         try:
             heard = await self._told.receive()

@@ -50,23 +50,30 @@ class WeighedExchange(DictatedExchange):
         assert symbol is not None, "a bulk read"
         self.budget.reserve(5, priority)
         self.most_used = max(self.most_used, self.budget.own_used)
-        return await super().positions(symbol, priority=priority)
+        read = await super().positions(symbol, priority=priority)
+        self.budget.answered(read.sent)
+        return read
 
     async def symbol_rules(self) -> SymbolsRead:
         self.budget.reserve(1, Priority.PERIODIC)
-        await trio.sleep(self.latency_sec)
+        await self._answer()
         one = Decimal(1)
         return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.rows})
 
     async def hedge_mode(self) -> bool:
         self.budget.reserve(30, Priority.PERIODIC)
-        await trio.sleep(self.latency_sec)
+        await self._answer()
         return False
 
     async def quote_volumes(self) -> dict[str, Decimal]:
         self.budget.reserve(40, Priority.PERIODIC)
-        await trio.sleep(self.latency_sec)
+        await self._answer()
         return {symbol: Decimal(1000 - number) for number, symbol in enumerate(self.rows)}
+
+    async def _answer(self) -> None:
+        sent = self.clock.now()
+        await trio.sleep(self.latency_sec)
+        self.budget.answered(sent)
 
 
 class DictatedUniverse:

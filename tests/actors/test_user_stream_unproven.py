@@ -100,6 +100,20 @@ async def test_a_divergence_ends_the_connection_and_only_a_new_one_is_trusted(
         assert len(rig.all_told(StreamLost)) == 1, "its own loss is no divergence"
 
 
+async def test_a_pong_that_comes_with_the_divergence_begins_nothing(
+    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+) -> None:
+    async with rig.running():
+        for number in range(1, 30):
+            await rig.tells(StreamConnected, number)
+            await trio.sleep(31.5)
+            rig.book.lose_trust(clock.now())
+            binance.line.pong()
+        await rig.tells(StreamConnected, 30)
+        begun = {message.since for message in rig.all_told(StreamConnected)}
+        assert len(begun) == len(rig.all_told(StreamConnected)) == len(binance.connections) == 30
+
+
 async def test_a_loss_of_trust_from_before_the_connection_ends_nothing(
     autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:

@@ -128,6 +128,7 @@ async def test_a_refused_connection_tells_no_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     connector = UserStreamConnector(simulator.addresses.ws_url, clock=HostClock())
+    simulator.exchange.faults.refuse_unknown_streams = True
     async with trio.open_nursery() as nursery:
         with pytest.raises(ExchangeUnavailable) as refused:
             await connector.connect(nursery, "no-such-listen-key")

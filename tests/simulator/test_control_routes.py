@@ -61,6 +61,12 @@ async def test_faults_are_patched_read_and_cleared(simulator: RunningSimulator, 
         ("/leverage", '{"symbol": "BTCUSDT", "leverage": 500}'),
         ("/ban", "not json"),
         ("/balance", '{"amount": "1", "reason": "FUNDING"}'),
+        ("/listen-key", '{"action": "steal"}'),
+        ("/odd", '{"where": "nowhere", "symbol": "BTCUSDT", "changes": null}'),
+        ("/rewind", '{"symbol": "NOSUCHUSDT", "amount": "1", "update_time_ms": 0}'),
+        ("/listing", '{"symbol": "BTCUSDT", "step_size": "0"}'),
+        ("/listing", '{"symbol": "NEWUSDT", "step_size": "1", "first_price": "-1"}'),
+        ("/faults", '{"drop_streams_every_sec": 0}'),
         ("/balance", '{"amount": "1", "symbol": "NOSUCHUSDT"}'),
     ],
 )
@@ -111,6 +117,51 @@ async def test_symbols_prices_and_modes_are_controlled(simulator: RunningSimulat
     assert exchange.leverage("BTCUSDT") == 4
     await control.post("/position-mode", hedge_mode=True)
     assert exchange.hedge_mode
+
+
+async def test_step_sizes_change_and_symbols_are_listed_while_running(
+    simulator: RunningSimulator, client: HttpClient, control: Control
+) -> None:
+    await control.post("/position", symbol="BTCUSDT", target="0.001")
+    await control.post("/listing", symbol="BTCUSDT", step_size="0.0001")
+    await control.post(
+        "/listing", symbol="币安人生USDT", step_size="1", tick_size="0.001", first_price="0.25"
+    )
+    listed = {
+        each["symbol"]: each for each in (await client.http.get("/fapi/v1/exchangeInfo")).json()["symbols"]
+    }
+    steps = [each["stepSize"] for each in listed["BTCUSDT"]["filters"] if "stepSize" in each]
+    assert steps == ["0.0001", "0.0001"]
+    assert listed["币安人生USDT"]["status"] == "TRADING"
+    await control.post("/position", symbol="BTCUSDT", delta="0.0001")
+    await control.post("/position", symbol="币安人生USDT", target="7")
+    rows = {row["symbol"]: row for row in (await client.signed("GET", "/fapi/v2/positionRisk")).json()}
+    assert rows["BTCUSDT"]["positionAmt"] == "0.0011"
+    assert (rows["币安人生USDT"]["positionAmt"], len(rows)) == ("7", 570)
+    assert "listed" not in await control.refusal("/listing", '{"symbol": "X"}')
+
+
+async def test_the_listen_key_is_controlled(client: HttpClient, control: Control) -> None:
+    key = await client.listen_key()
+    other = (await control.post("/listen-key", action="replace"))["listen_key"]
+    assert (await client.keyed("PUT", "/fapi/v1/listenKey")).json() == {"listenKey": other}
+    assert other != key
+    assert (await control.post("/listen-key", action="delete", silently=True))["listen_key"] is None
+    assert (await client.keyed("PUT", "/fapi/v1/listenKey")).status_code == 400
+    await client.listen_key()
+    assert (await control.post("/listen-key", action="expire"))["listen_key"] is None
+
+
+async def test_weights_of_paths_and_the_kind_of_account_are_controlled(
+    client: HttpClient, control: Control
+) -> None:
+    await control.post("/weight", overrides={"/fapi/v2/positionRisk": 10})
+    answer = await client.signed("GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+    assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "10"
+    await control.post("/portfolio-margin", portfolio_margin=True)
+    assert (await client.signed("GET", "/fapi/v2/positionRisk")).status_code == 401
+    await control.post("/portfolio-margin", portfolio_margin=False)
+    assert (await client.signed("GET", "/fapi/v2/positionRisk")).status_code == 200
 
 
 async def test_a_ban_and_weight_spent_elsewhere_are_controlled(client: HttpClient, control: Control) -> None:

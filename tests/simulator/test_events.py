@@ -96,6 +96,21 @@ def test_hedge_mode_can_show_all_legs_as_the_documentation_does(exchange: Simula
     ]
 
 
+def test_hedge_mode_can_send_an_update_with_nothing_but_the_flat_both_row(
+    exchange: SimulatedExchange,
+) -> None:
+    exchange.faults.account_update_shows_only_both = True
+    recorder = Recorder(exchange)
+    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_market_order(market("SELL", "0.038"))
+    exchange.set_hedge_mode(True)
+    exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
+    *one_way, leg, both = (event["a"]["P"] for event in recorder.payloads("ACCOUNT_UPDATE"))
+    assert len(one_way) == 2
+    assert [(position["ps"], position["pa"]) for position in leg] == [("SHORT", "-0.010")]
+    assert [(position["ps"], position["pa"]) for position in both] == [("BOTH", "0.000")]
+
+
 def test_events_of_one_type_are_in_order_of_transaction_time_even_in_a_burst(
     exchange: SimulatedExchange, clock: HandClock
 ) -> None:

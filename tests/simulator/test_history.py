@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,13 +35,16 @@ steps = st.lists(
 )
 
 
-def play(moves: list[Step]) -> tuple[SimulatedExchange, list[tuple[int, str, Decimal]]]:
+def play(
+    moves: list[Step], *, follow_clock: bool = True
+) -> tuple[SimulatedExchange, list[tuple[int, str, Decimal]]]:
     """Make the moves; also give (host time, symbol, position) after each, as a witness of its own.
 
     A change takes effect when it may be told: in a burst that is milliseconds later.
     """
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
+    exchange.faults.transaction_times_follow_clock = follow_clock
     seen: list[tuple[int, str, Decimal]] = []
     for move in moves:
         clock.now_ms += move.waits_ms
@@ -65,7 +67,7 @@ def test_the_sum_of_the_fills_is_the_position(moves: list[Step]) -> None:
 
 @given(steps)
 def test_transaction_times_grow_strictly_and_the_last_is_the_update_time(moves: list[Step]) -> None:
-    exchange, _ = play(moves)
+    exchange, _ = play(moves, follow_clock=False)
     all_times = sorted(
         change.transaction_time_ms for name in SYMBOLS for change in exchange.history.changes(name)
     )
@@ -88,7 +90,7 @@ def test_position_at_a_host_time_is_what_the_position_was_then(moves: list[Step]
 
 @given(steps)
 def test_position_at_an_exchange_time_is_the_change_with_that_time(moves: list[Step]) -> None:
-    exchange, _ = play(moves)
+    exchange, _ = play(moves, follow_clock=False)
     for name in SYMBOLS:
         before = Decimal(0)
         for change in exchange.history.changes(name):
@@ -132,12 +134,13 @@ def test_positions_between_names_every_value_of_the_interval_and_no_other() -> N
     assert history.positions_between("BTCUSDT", 0, 99) == {Decimal(n) for n in range(4)}
 
 
-def test_a_change_that_is_not_newer_is_refused() -> None:
+def test_a_change_with_an_older_date_counts_from_the_latest_date_before_it() -> None:
     history = PositionHistory()
-    history.append(change(10, "1"))
-    with pytest.raises(ValueError, match="not new"):
-        history.append(change(10, "2"))
-    assert len(history.changes("BTCUSDT")) == 1
+    history.append(change(10, "1", wall_ms=10))
+    history.append(change(3, "2", wall_ms=20))
+    assert history.position_at("BTCUSDT", 9, clock="exchange") == 0
+    assert history.position_at("BTCUSDT", 10, clock="exchange") == 2
+    assert [history.position_at("BTCUSDT", at_ms) for at_ms in (19, 20)] == [Decimal(1), Decimal(2)]
 
 
 def test_a_host_clock_set_back_does_not_unsort_the_history() -> None:
@@ -169,4 +172,6 @@ def test_what_happens_in_one_millisecond_is_told_one_by_one_as_its_times_come() 
     clock.now_ms += 2
     assert exchange.untold_sec() == 0
     exchange.faults.clock_skew_ms = -3_600_000
-    assert exchange.untold_sec() == 0.05, "a clock that was set back holds nothing up for long"
+    assert exchange.untold_sec() == 0, "a clock that was set back holds nothing up"
+    exchange.faults.transaction_times_follow_clock = False
+    assert exchange.untold_sec() == 0.05, "nor for long where times only ever grow"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from simulator import SimulatedExchange
@@ -63,9 +64,25 @@ def test_keeping_alive_somebody_elses_key_is_1125(exchange: SimulatedExchange) -
     assert ask(exchange, "PUT", PATH, listenKey=key).status == 200
 
 
-def test_deleting_a_key_closes_its_streams_without_an_event(exchange: SimulatedExchange) -> None:
+def test_deleting_a_key_sends_its_expiry_and_a_put_is_1125_from_then_on(exchange: SimulatedExchange) -> None:
     recorder = Recorder(exchange)
     key = create(exchange)
     assert ask(exchange, "DELETE", PATH).status == 200
-    assert (recorder.closed_keys, recorder.events) == ([key], [])
+    assert [(event.event_type, event.listen_key) for event in recorder.events] == [("listenKeyExpired", key)]
     assert not exchange.listen_keys.is_live(key)
+    refused = ask(exchange, "PUT", PATH)
+    assert (refused.status, error_code(refused)) == (400, -1125)
+    assert create(exchange) != key
+
+
+def test_a_key_can_be_deleted_and_replaced_without_an_event(exchange: SimulatedExchange) -> None:
+    recorder = Recorder(exchange)
+    key = create(exchange)
+    other = exchange.replace_listen_key()
+    assert other != key
+    assert msgspec.json.decode(ask(exchange, "PUT", PATH).body) == {"listenKey": other}
+    exchange.delete_listen_key(silently=True)
+    assert (exchange.listen_keys.live, recorder.events) == (None, [])
+    create(exchange)
+    exchange.replace_listen_key(silently=False)
+    assert [event.event_type for event in recorder.events] == ["listenKeyExpired"]

@@ -152,6 +152,16 @@ async def test_the_account_configuration_fills_every_field_of_the_model(
     assert (config.can_trade, config.dual_side_position) == (False, False)
 
 
+async def test_the_leverage_of_each_symbol_is_in_its_configuration(
+    simulator: RunningSimulator, rest: OfficialRest
+) -> None:
+    outside.set_leverage(simulator.exchange, "BTCUSDT", 7)
+    (configured,) = await rest.ask("symbol_configuration", symbol="BTCUSDT")
+    assert unexpected(configured) == set()
+    assert (configured.symbol, configured.leverage, configured.margin_type) == ("BTCUSDT", 7, "CROSSED")
+    assert len(await rest.ask("symbol_configuration")) == len(simulator.exchange.listing.symbols)
+
+
 async def test_the_listen_key_is_made_kept_alive_and_closed(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
@@ -286,9 +296,10 @@ async def test_mark_prices_come_for_every_symbol_and_move(
     simulator: RunningSimulator, streams: OfficialStreams
 ) -> None:
     first = await streams.mark_prices()
-    # Which of two exchanges a symbol belongs to is announced for a later time.
-    assert unexpected(first) == {"-st"}
-    assert {price.s for price in first} == set(simulator.exchange.listing.symbols)
+    assert unexpected(first) == set()
+    of_this_market = {price.s for price in first if price.st == 1}
+    assert of_this_market == set(simulator.exchange.listing.symbols)
+    assert {price.s for price in first if price.st == 2} == {"BTCUSD_PERP", "ETHUSD_PERP", "BTCUSD_261225"}
     simulator.exchange.mark_prices.set_price("BTCUSDT", Decimal("42000.5"), hold=True)
     while (await bitcoin_price(streams)) != Decimal("42000.5"):
         pass

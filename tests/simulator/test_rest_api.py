@@ -108,6 +108,7 @@ def test_v2_shows_each_change_at_once_in_spite_of_what_is_kept_encoded(
     set_leverage(exchange, "BTCUSDT", 3)
     assert bitcoin()["leverage"] == "3"
     mark_price = bitcoin()["markPrice"]
+    assert Decimal(mark_price) == exchange.mark_price("BTCUSDT")
     clock.now_ms += 5000
     assert bitcoin()["markPrice"] != mark_price
     exchange.listing.remove("ETHUSDT")
@@ -134,6 +135,51 @@ def test_v3_lists_open_positions_only(exchange: SimulatedExchange) -> None:
     assert [(row["symbol"], row["positionAmt"], row["marginAsset"]) for row in rows] == [
         ("ETHUSDT", "2.000", "USDT")
     ]
+
+
+def test_v3_lists_flat_symbols_with_an_open_order_and_no_leverage(exchange: SimulatedExchange) -> None:
+    exchange.first_fill_share = Decimal("0.5")
+    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_market_order(market("SELL", "0.5", reduce_only=True))
+    exchange.fill_remainder(exchange.orders.of("BTCUSDT")[1])
+    move_position(exchange, "BTCUSDT", target=Decimal(0))
+    (row,) = decoded(ask(exchange, "GET", "/fapi/v3/positionRisk"))
+    assert (row["symbol"], row["positionAmt"], row["markPrice"]) == ("BTCUSDT", "0.000", "0.00000000")
+    assert not {"leverage", "marginType"} & row.keys()
+    exchange.expire_remainder(exchange.orders.of("BTCUSDT")[0])
+    assert decoded(ask(exchange, "GET", "/fapi/v3/positionRisk")) == []
+
+
+def test_a_flat_row_has_no_mark_price_and_keeps_its_date_unless_switched(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    api = RestApi(exchange)
+
+    def bitcoin() -> dict[str, Any]:
+        rows = decoded(ask_again(api, exchange, "GET", POSITIONS))
+        row: dict[str, Any] = next(row for row in rows if row["symbol"] == "BTCUSDT")
+        return row
+
+    assert (bitcoin()["markPrice"], bitcoin()["entryPrice"]) == ("0.00000000", "0.0")
+    exchange.faults.flat_rows_have_mark_price = True
+    assert Decimal(bitcoin()["markPrice"]) == exchange.mark_price("BTCUSDT")
+    for lost in (False, True):
+        exchange.faults.flat_rows_lose_update_time = lost
+        move_position(exchange, "BTCUSDT", target=Decimal(1))
+        assert Decimal(bitcoin()["markPrice"]) == exchange.mark_price("BTCUSDT")
+        move_position(exchange, "BTCUSDT", target=Decimal(0))
+        assert bool(bitcoin()["updateTime"]) is not lost
+
+
+def test_a_portfolio_margin_account_is_refused_and_its_key_says_so(exchange: SimulatedExchange) -> None:
+    restrictions = "/sapi/v1/account/apiRestrictions"
+    assert decoded(ask(exchange, "GET", restrictions))["enablePortfolioMarginTrading"] is False
+    exchange.portfolio_margin = True
+    assert decoded(ask(exchange, "GET", restrictions))["enablePortfolioMarginTrading"] is True
+    for path in (POSITIONS, "/fapi/v1/accountConfig", "/fapi/v1/positionSide/dual"):
+        refused = ask(exchange, "GET", path)
+        assert (refused.status, error_code(refused)) == (401, -2015)
+    assert ask(exchange, "GET", "/fapi/v1/exchangeInfo").status == 200
 
 
 def test_exchange_info_carries_the_filters_and_follows_a_delisting(exchange: SimulatedExchange) -> None:
@@ -176,6 +222,7 @@ def test_premium_index_and_ticker_know_one_symbol_or_all(exchange: SimulatedExch
         ("GET", "/fapi/v1/ticker/24hr", "BTCUSDT", 1),
         ("GET", "/fapi/v1/positionSide/dual", None, 30),
         ("GET", "/fapi/v1/accountConfig", None, 5),
+        ("GET", "/fapi/v1/symbolConfig", None, 5),
         ("GET", "/sapi/v1/account/apiRestrictions", None, 1),
         ("POST", "/fapi/v1/order", "BTCUSDT", 0),
         ("GET", "/fapi/v1/order", "BTCUSDT", 1),

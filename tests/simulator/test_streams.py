@@ -19,6 +19,15 @@ def private(simulator: RunningSimulator, key: str, extra: str = "") -> str:
     return f"{simulator.addresses.ws_url}/private/ws?listenKey={key}{extra}"
 
 
+async def test_the_listen_key_may_be_part_of_the_path(
+    simulator: RunningSimulator, client: HttpClient
+) -> None:
+    url = f"{simulator.addresses.ws_url}/private/ws/{await client.listen_key()}"
+    async with open_websocket_url(url) as websocket:
+        move(simulator)
+        assert (await next_event(websocket, "ACCOUNT_UPDATE"))["a"]["P"][0]["pa"] == "0.010"
+
+
 def move(simulator: RunningSimulator, delta: Decimal = QUANTITY) -> None:
     move_position(simulator.exchange, "BTCUSDT", delta=delta)
 
@@ -39,8 +48,29 @@ async def test_a_fill_reaches_every_connection_of_the_listen_key(
             assert event["a"]["P"][0]["pa"] == "-0.010"
 
 
-@pytest.mark.parametrize("path", ["/private/ws?listenKey=nobodys", "/private/ws", "/ws/abc", "/market"])
-async def test_what_is_no_stream_is_refused(simulator: RunningSimulator, path: str) -> None:
+NO_STREAMS = ["/private/ws?listenKey=dead", "/private/ws/dead", "/private/ws", "/ws/abc", "/market"]
+
+
+@pytest.mark.parametrize("path", [*NO_STREAMS, "/market/ws/!noSuchStream@arr", "/ws/!markPrice@arr@1s"])
+async def test_what_is_no_stream_is_accepted_answers_pings_and_stays_silent(
+    simulator: RunningSimulator, client: HttpClient, path: str
+) -> None:
+    key = await client.listen_key()
+    async with (
+        open_websocket_url(simulator.addresses.ws_url + path) as nowhere,
+        open_websocket_url(private(simulator, key)) as live,
+    ):
+        move(simulator)
+        await next_event(live, "ACCOUNT_UPDATE")
+        await nowhere.ping()
+        with trio.move_on_after(0.05) as waited:
+            await nowhere.get_message()
+        assert waited.cancelled_caught
+
+
+@pytest.mark.parametrize("path", NO_STREAMS)
+async def test_what_is_no_stream_can_be_refused(simulator: RunningSimulator, path: str) -> None:
+    simulator.exchange.faults.refuse_unknown_streams = True
     with pytest.raises(ConnectionRejected):
         async with open_websocket_url(simulator.addresses.ws_url + path):
             pass
@@ -104,8 +134,8 @@ async def test_mark_prices_come_as_an_array_of_all_symbols(simulator: RunningSim
     url = f"{simulator.addresses.ws_url}/market/ws/!markPrice@arr@1s"
     async with open_websocket_url(url) as websocket:
         prices = msgspec.json.decode(await websocket.get_message())
-    assert len(prices) == 569
-    assert prices[0].keys() == {"e", "E", "s", "p", "ap", "P", "i", "r", "T"}
+    assert [price["st"] for price in prices] == [1] * 569 + [2] * 3
+    assert prices[0].keys() == {"e", "E", "s", "p", "ap", "P", "i", "r", "T", "st"}
     assert (prices[0]["e"], prices[0]["s"]) == ("markPriceUpdate", "BTCUSDT")
 
 
@@ -128,22 +158,33 @@ async def test_after_its_expiry_event_a_stream_is_silent_but_open(
 
 async def test_an_expired_hour_is_noticed_without_a_request() -> None:
     exchange = SimulatedExchange()
-    exchange.listen_keys.validity_ms = 20
     async with running(exchange) as simulator:
         key = exchange.listen_keys.create_or_extend(exchange.host_ms())
         async with open_websocket_url(private(simulator, key)) as websocket:
+            exchange.listen_keys.validity_ms = 20
+            exchange.listen_keys.extend(exchange.host_ms())
             with trio.fail_after(2):
                 assert (await next_event(websocket))["e"] == "listenKeyExpired"
 
 
-async def test_deleting_the_listen_key_ends_its_streams(
-    simulator: RunningSimulator, client: HttpClient
+@pytest.mark.parametrize("by", ["request", "method", "silently"])
+async def test_deleting_the_listen_key_mutes_its_streams_and_leaves_them_open(
+    simulator: RunningSimulator, client: HttpClient, by: str
 ) -> None:
     key = await client.listen_key()
     async with open_websocket_url(private(simulator, key)) as websocket:
-        await client.keyed("DELETE", "/fapi/v1/listenKey")
-        with pytest.raises(ConnectionClosed):
+        if by == "request":
+            await client.keyed("DELETE", "/fapi/v1/listenKey")
+        else:
+            simulator.exchange.delete_listen_key(silently=by == "silently")
+        if by != "silently":
+            assert (await next_event(websocket))["listenKey"] == key
+        await client.listen_key()
+        move(simulator)
+        await websocket.ping()
+        with trio.move_on_after(0.05) as waited:
             await websocket.get_message()
+        assert waited.cancelled_caught
 
 
 async def test_the_server_pings_and_drops_who_does_not_answer() -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from simulator import RestApi, RestRequest, SimulatedExchange
 from simulator.errors import ApiError
 from simulator.weights import RequestWeights
+from tests.simulator.clients import ask
 
 MINUTE = 60_000
 START = 28_000_000 * MINUTE
@@ -57,3 +59,39 @@ def test_weight_spent_by_others_on_the_address_counts() -> None:
     weights.set_used(START, 2399)
     weights.charge(START, 1)
     assert refused(weights, START) == 429
+
+
+def test_going_on_in_a_ban_makes_it_longer_each_time() -> None:
+    weights = RequestWeights()
+    weights.ban(START, 60_000)
+    assert [refused(weights, START + 1000) for _ in range(10)] == [418] * 10
+    assert weights.banned_until_ms == START + 60_000
+    refused(weights, START + 1000)
+    assert weights.banned_until_ms == START + 1000 + 120_000
+    for _ in range(11):
+        refused(weights, START + 2000)
+    assert weights.banned_until_ms == START + 2000 + 240_000
+
+
+def test_a_ban_is_never_made_shorter_by_going_on() -> None:
+    weights = RequestWeights()
+    weights.ban(START, 3_600_000)
+    for _ in range(11):
+        refused(weights, START + 1000)
+    assert weights.banned_until_ms == START + 3_600_000
+
+
+def test_refused_requests_lead_to_a_ban_whatever_refused_them(exchange: SimulatedExchange) -> None:
+    api = RestApi(exchange)
+    request = RestRequest(method="GET", path="/fapi/v1/time")
+    assert [api.answer(request, "429").status for _ in range(12)] == [429] * 10 + [418] * 2
+
+
+def test_the_weight_of_an_endpoint_can_be_changed(exchange: SimulatedExchange) -> None:
+    assert exchange.weights.position_risk_weight == 5
+    exchange.weights.position_risk_weight = 10
+    answer = ask(exchange, "GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+    assert (answer.weight, answer.headers["X-MBX-USED-WEIGHT-1M"]) == (10, "10")
+    exchange.weights.overrides = {"/fapi/v1/time": 3}
+    assert ask(exchange, "GET", "/fapi/v1/time").headers["X-MBX-USED-WEIGHT-1M"] == "13"
+    assert exchange.weights.position_risk_weight == 5
