@@ -24,8 +24,8 @@ from tests.soak.gauges import oldest_snapshot_sec
 MINUTE_SEC = 60.0
 LOOK_SEC = 0.5
 STALE_SEC = 10.0
-#: A read's round trip, with what a busy machine adds to it.
-READ_SEC = 1.0
+#: After a loss nothing older is relied on until a read is answered; a busy machine adds to its round trip.
+READ_SEC = 3.0
 #: exchangeInfo is read no more often.
 RULES_AT_MOST_EVERY_SEC = 5.0
 
@@ -113,14 +113,17 @@ def accepts_and_closes(*, closes_after_sec: float | None) -> Callable[[Rig], Awa
         began_sec = trio.current_time()
         await streams.disconnect("private" if closes_after_sec is None else None)
         symbols = list(rig.exchange.listing.symbols)
+        looks: list[bool] = []
         while trio.current_time() < began_sec + MINUTE_SEC:
             if closes_after_sec is not None:
                 faults.close_streams_after_sec = random.uniform(0.0, closes_after_sec)
-            # After a loss nothing older is relied on until a read is answered.
+            status, _ = await readiness(rig.url)
+            looks.append(status == 200)
             await is_ready(lambda: rig.url, within_sec=READ_SEC)
             assert oldest_snapshot_sec(rig.pipeline, symbols) < STALE_SEC
             await trio.sleep(LOOK_SEC)
         opened = streams.connections_opened(None, began_sec)
+        assert sum(looks) >= READY_SHARE * len(looks), f"ready {sum(looks)} of {len(looks)}"
         assert 3 <= opened <= MOST_CONNECTIONS, opened
 
     return run
