@@ -30,6 +30,7 @@ from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
+from exchange.names import open_names
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
@@ -250,6 +251,7 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
         open_redis_store(
             settings.redis.url(), prefix=settings.key_prefix, consumer=settings.instance
         ) as store,
+        open_names() as names,
         BinanceRest(
             settings.binance_rest_url,
             credentials.api_key.reveal(),
@@ -259,6 +261,8 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             server_time=server_time,
             metrics=flows.metrics,
             rng=rng,
+            names=names,
+            notice=log.warning,
             ask_wallet=_wallet(settings, clock, server_time, rng),
         ) as exchange,
     ):
@@ -268,9 +272,9 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             store=store,
             exchange=exchange,
             orders=exchange,
-            connector=UserStreamConnector(settings.binance_ws_url, clock=clock),
+            connector=UserStreamConnector(settings.binance_ws_url, clock=clock, names=names),
             mark_prices=(
-                MarketStreamConnector(settings.binance_ws_url, clock=clock)
+                MarketStreamConnector(settings.binance_ws_url, clock=clock, names=names)
                 if settings.mark_price_stream
                 else None
             ),

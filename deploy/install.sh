@@ -322,7 +322,8 @@ set_secret() {
     read -rsp "$secret: " value
     echo
   else
-    read -r value || true
+    # All of it: a private key in PEM has many lines.
+    value=$(cat)
   fi
   if [[ $value ]]; then
     act mkdir -p -m 700 "$credentials"

@@ -68,10 +68,14 @@ class RequestGate:
         return self.until
 
     def close(self, until: Moment, why: str) -> None:
-        """Nothing before `until`, unless the gate is closed for longer; then one request at a time."""
-        self._refusals = max(1, self._refusals)
+        """Nothing before `until`, unless the gate is closed for longer."""
         if self.until is None or self.until.monotonic_sec < until.monotonic_sec:
             self.until, self.why = until, why
+
+    def recall(self, until: Moment, why: str) -> None:
+        """As if the refusal that asked for `until` had been met here: then one request at a time."""
+        self._refusals = max(1, self._refusals)
+        self.close(until, why)
 
     def answered(self, sent: Moment) -> None:
         """A request was answered. If it was sent after the pause, the refusals are over."""

@@ -72,11 +72,8 @@ class BinanceRest:
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network` and
-        `names`: see `Transport`. `notice` is given what an operator should know, once. `ask_wallet`
-        reads the key's permissions when the key is refused.
-
-        Raises UnusableKeyError for an `api_secret` in PEM that cannot sign.
-        """
+        `names`: see `Transport`. `notice` is given what an operator should know, once. `api_secret`: see
+        `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self._server_time = server_time
         self._rng = rng

@@ -13,7 +13,6 @@ import hmac
 from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -26,15 +25,14 @@ RECEIVE_WINDOW_MS = 5000
 _PEM_BEGINS = "-----BEGIN "
 
 
-class UnusableKeyError(ValueError):
-    """The secret is a PEM text, but not an unencrypted private RSA or Ed25519 key."""
-
-
 class Signer:
     """Holds the secret, and shows it nowhere. `kind`: `HMAC`, `RSA` or `Ed25519`, by the secret's content."""
 
     def __init__(self, api_key: str, api_secret: str) -> None:
-        """`api_secret`: the text that Binance issued, or the private key in PEM. Raises UnusableKeyError."""
+        """`api_secret`: the text that Binance issued, or the private key in PEM.
+
+        Raises ValueError or TypeError for a PEM text that is no unencrypted RSA or Ed25519 key.
+        """
         self.headers = {"X-MBX-APIKEY": api_key}
         self.kind, self._sign = _signature_by(api_secret)
 
@@ -55,15 +53,9 @@ def _signature_by(secret: str) -> tuple[str, Callable[[bytes], str]]:
     if not secret.lstrip().startswith(_PEM_BEGINS):
         key = secret.encode()
         return "HMAC", lambda payload: hmac.new(key, payload, hashlib.sha256).hexdigest()
-    try:
-        private = load_pem_private_key(secret.encode(), password=None)
-    except TypeError:
-        raise UnusableKeyError("the PEM key is encrypted with a password") from None
-    except (ValueError, UnsupportedAlgorithm):
-        # Not chained: the library's text may quote the key.
-        raise UnusableKeyError("the PEM text is no readable private key") from None
+    private = load_pem_private_key(secret.encode(), password=None)
     if isinstance(private, Ed25519PrivateKey):
         return "Ed25519", lambda payload: base64.b64encode(private.sign(payload)).decode()
     if isinstance(private, RSAPrivateKey):
         return "RSA", lambda payload: base64.b64encode(private.sign(payload, PKCS1v15(), SHA256())).decode()
-    raise UnusableKeyError("the PEM key is neither RSA nor Ed25519")
+    raise ValueError("the PEM key is neither RSA nor Ed25519")

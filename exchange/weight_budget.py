@@ -175,7 +175,7 @@ class WeightBudget:
         now = self._clock.now()
         seconds = min((until_wall_ms - now.wall_ms) / 1000, LONGEST_BAN_SEC)
         if seconds > 0:
-            self._gate.close(_later(now, seconds), "the exchange refused this address before")
+            self._gate.recall(_later(now, seconds), "the exchange refused this address before")
 
     def _closed(self, close: Callable[[], object]) -> Moment:
         """Apply `close` to the gate, report a new end to `on_ban`, and return the end."""

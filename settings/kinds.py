@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from settings.error import quoted
 from settings.hosts import parse_base_url, parse_host
+from settings.private_key import ALLOWED_PEM, is_pem, parse_pem
 from settings.redis_address import ALLOWED as ALLOWED_REDIS_URL
 from settings.redis_address import RedisAddress, parse_redis_url
 from settings.secret import MASK, Secret
@@ -128,6 +129,16 @@ def credential() -> Kind[Secret]:
     return _secret(
         "1 to 512 printable ASCII characters without spaces", lambda text: text.isascii() and " " not in text
     )
+
+
+def api_secret() -> Kind[Secret]:
+    """What signs requests: a secret as Binance issues it, or a private key in PEM."""
+    issued = credential()
+
+    def parse(text: str) -> Secret:
+        return Secret(parse_pem(text)) if is_pem(text) else issued.parse(text)
+
+    return Kind(f"{issued.allowed}, or {ALLOWED_PEM}", parse, show_refused=_masked, is_secret=True)
 
 
 def password() -> Kind[Secret]:

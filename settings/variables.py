@@ -63,13 +63,15 @@ class Settings:
         "BINANCE_API_KEY", kinds.credential(), "API key, required to run"
     )
     binance_api_secret: Secret | None = optional(
-        "BINANCE_API_SECRET", kinds.credential(), "API secret, required to run"
+        "BINANCE_API_SECRET",
+        kinds.api_secret(),
+        "API secret, required to run; for an RSA or Ed25519 key its private key in PEM",
     )
     binance_testnet_api_key: Secret | None = optional(
         "BINANCE_TESTNET_API_KEY", kinds.credential(), "taken on the testnet when BINANCE_API_KEY is not set"
     )
     binance_testnet_api_secret: Secret | None = optional(
-        "BINANCE_TESTNET_API_SECRET", kinds.credential(), "belongs to BINANCE_TESTNET_API_KEY"
+        "BINANCE_TESTNET_API_SECRET", kinds.api_secret(), "belongs to BINANCE_TESTNET_API_KEY"
     )
     binance_testnet: bool = setting(
         "BINANCE_TESTNET",

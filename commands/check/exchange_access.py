@@ -132,7 +132,7 @@ async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTim
     if config.can_trade is False:
         yield warning(_KEY, "valid, but the account may not trade", "ask Binance why futures trading is off")
     else:
-        yield ok(_KEY, "valid")
+        yield ok(_KEY, f"valid; requests are signed with {rest.key_kind}")
     async for finding in _permissions(settings, server_time):
         yield finding
     yield _position_mode(config)

@@ -456,7 +456,7 @@ async def test_an_exchange_without_account_configuration_is_asked_for_the_positi
     deployed.simulator.exchange.set_hedge_mode(True)
     code, findings = await look(deployed, capsys)
     assert code == 0
-    assert of(findings, "api key")[0]["told"] == "valid"
+    assert of(findings, "api key")[0]["told"] == "valid; requests are signed with HMAC"
     assert of(findings, "position mode")[0]["told"].startswith("hedge")
 
 

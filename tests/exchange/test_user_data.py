@@ -242,3 +242,17 @@ def test_no_frame_whatever_raises_anything_else(raw: str | bytes) -> None:
         read_event(Frame(raw, ARRIVED))
     except UnreadableEvent:
         return
+
+
+@pytest.mark.parametrize("price", ["NaN", None, "", "100.666666666666666666666667", []])
+def test_an_unreadable_entry_price_is_unknown_and_the_amount_counts(price: object) -> None:
+    _, event = read(account_update({"s": "X", "pa": "2", "ep": price}))
+    assert isinstance(event, AccountUpdate)
+    (observed,) = event.positions
+    assert (observed.position.amount, observed.position.entry_price) == (Decimal(2), None)
+
+
+@pytest.mark.parametrize("change", [{"s": "X"}, {"s": "X", "l": "NaN"}, None, 5])
+def test_an_unreadable_leverage_changes_nothing(change: object) -> None:
+    _, event = read({"e": "ACCOUNT_CONFIG_UPDATE", "T": 1, "ac": change})
+    assert isinstance(event, OtherEvent)
