@@ -14,9 +14,8 @@ from commands.private_redis import private_redis
 from simulator import RunningSimulator, SimulatedExchange, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline
-from tests.integration.surroundings import environment, small_exchange
+from tests.integration.surroundings import environment, small_exchange, stream_is_trusted
 from tests.integration.under_fire import restarts
-from tests.integration.waiting import until_async
 
 #: The defaults' proportions, four times as fast.
 QUARTER = {
@@ -54,12 +53,7 @@ class Rig(msgspec.Struct, frozen=True):
 
     async def trusts_the_stream(self, within_sec: float = 10.0) -> None:
         """Wait until the private stream is proven."""
-
-        async def trusted() -> bool:
-            await trio.sleep(0.02)
-            return bool((await self.status())["stream"]["trusted"])
-
-        await until_async(trusted, "the private stream is trusted", within_sec)
+        await stream_is_trusted(self.url, within_sec)
 
     async def assert_nothing_restarted(self) -> None:
         """The same process, and all its actors as they were started."""

@@ -41,16 +41,11 @@ class Probes:
         async with httpx.AsyncClient(trust_env=False) as client:
             while True:
                 await trio.sleep(0.005)
-                waited_sec, began_sec = self._run_delay_sec(), trio.current_time()
+                waited_sec, began_sec = self._daemon.run_delay_sec(), trio.current_time()
                 await client.get(f"{self._url}/healthz", timeout=20)
-                took_sec = trio.current_time() - began_sec - (self._run_delay_sec() - waited_sec)
+                took_sec = trio.current_time() - began_sec - (self._daemon.run_delay_sec() - waited_sec)
                 self.longest_sec = max(self.longest_sec, took_sec)
                 self.count += 1
-
-    def _run_delay_sec(self) -> float:
-        """How long both were ready to run while others ran (Linux, /proc/<pid>/schedstat)."""
-        pids = ("self", self._daemon.process.pid)
-        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in pids) / 1e9
 
 
 @contextmanager
