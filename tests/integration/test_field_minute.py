@@ -6,19 +6,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from random import Random
 
 import trio
 
-from simulator import SimulatedExchange
+from simulator import SimulatedExchange, outside
 from simulator.faults import RestFault
 from simulator.symbols import load_symbols
-from tests.integration.pipeline import AUDIT, Pipeline, entry, executed
+from tests.integration.pipeline import AUDIT, Pipeline, entry, executed, full_close
 from tests.integration.rigs import Case, Rig, side_by_side
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
-from tests.integration.test_field_freshness import connected_times, is_pushed
-from tests.integration.waiting import until
+from tests.integration.test_field_freshness import (
+    DEFAULTS,
+    LATENCY_MS,
+    connected_times,
+    gone,
+    is_pushed,
+    wipe,
+)
+from tests.integration.waiting import until, until_async
 from tests.soak.gauges import oldest_snapshot_sec
 
 MINUTE_SEC = 60.0
@@ -39,6 +47,15 @@ READY_SHARE, STALE_SHARE, WEIGHT_PER_MIN = 0.9, 0.01, 600
 
 NEW_SYMBOL = "NEWCOINUSDT"
 
+#: The held one is the last by name and by volume, and outside of what is kept warm.
+SIXTY = 60
+ONE_BY_ONE = {
+    "P33_FETCH_MODE": "per_symbol",
+    "P33_TARGET_CYCLE_SEC": "0.1",
+    "P33_MIN_TOP_K": "6",
+    "P33_WEIGHT_BUDGET_PER_MIN": "2400",
+}
+
 
 async def test_a_minute_of_trouble_of_each_kind() -> None:
     listed_later = {"P33_ALLOWLIST": ",".join((*SYMBOLS, NEW_SYMBOL))}
@@ -53,6 +70,9 @@ async def test_a_minute_of_trouble_of_each_kind() -> None:
         Case("429, absurd header", refuses("429", header="99999999999", text="missing"), latency_ms=50),
         Case("key deleted", finds_dead_key(lambda rig: rig.exchange.delete_listen_key(silently=True))),
         Case("key replaced", finds_dead_key(lambda rig: rig.exchange.replace_listen_key(silently=True))),
+        Case("held outside", finds_the_position, ONE_BY_ONE, partial(sixty, refused=False), latency_ms=50),
+        Case("held, no bulk", finds_the_position, ONE_BY_ONE, partial(sixty, refused=True), latency_ms=50),
+        Case("defaults, wiped", gone({"wiped": wipe}, DEFAULTS, asking=False), latency_ms=LATENCY_MS),
         Case("rules change", rules_change, listed_later),
     )
 
@@ -199,3 +219,33 @@ async def half_close(pipeline: Pipeline, plan_id: str) -> Decimal:
     pipeline.publish_result(refused)
     await pipeline.nothing_pends("quantum:stream:apply.result")
     return Decimal(answer["safe_close_qty"])
+
+
+def sixty(*, refused: bool) -> SimulatedExchange:
+    """Sixty symbols, of which the last by name holds a position; reads of all may be refused."""
+    listed = load_symbols()
+    exchange = SimulatedExchange(symbols={name: listed[name] for name in sorted(listed)[:SIXTY]})
+    exchange.faults.refuse_bulk_positions = refused
+    outside.move_position(exchange, max(exchange.listing.symbols), target=Decimal(-300))
+    return exchange
+
+
+async def finds_the_position(rig: Rig) -> None:
+    """It is no candidate: by one read of all symbols, else one by one with the weight that is left."""
+    held = max(rig.exchange.listing.symbols)
+
+    async def known() -> bool:
+        await trio.sleep(0.05)
+        snapshots = (await rig.status())["snapshots"]
+        found = bool(rig.pipeline.snapshot(held))
+        assert found or snapshots["never_read"] > 0, "it is counted until it was read"
+        return found and snapshots["never_read"] == 0
+
+    await until_async(known, f"{held} is known", within_sec=60)
+    assert rig.pipeline.snapshot(held)["position_amt"] == "-300"
+    await rig.pipeline.ledger_reaches(held, "-300")
+    answer = await rig.pipeline.ask("close", full_close(held))
+    assert (answer["reason"], answer["safe_close_qty"]) == ("sanity_checks_passed", 300), answer
+    reads = rig.exchange.requests.records(path="/fapi/v2/positionRisk")
+    answered = [read for read in reads if "symbol=" not in read.query and read.status == 200]
+    assert bool(answered) is not rig.exchange.faults.refuse_bulk_positions

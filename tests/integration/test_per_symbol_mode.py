@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from functools import partial
 
 import trio
 
 import settings
 from actors.rules_from_settings import read_pace
-from simulator import RunningSimulator, SimulatedExchange, outside
-from simulator.symbols import load_symbols
+from simulator import RunningSimulator, outside
 from tests.integration.pipeline import EVENTS, Pipeline, entry, executed, full_close
-from tests.integration.rigs import Case, Rig, side_by_side
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import environment, trade
-from tests.integration.waiting import until, until_async
+from tests.integration.waiting import until
 
 POSITIONS = "/fapi/v2/positionRisk"
 WARM = 6
@@ -156,46 +153,3 @@ async def test_auto_goes_on_symbol_by_symbol_where_a_read_without_one_is_refused
         await until(lambda: trio.current_time() > begun_sec + 1, "a second has passed")
         assert bulk_reads() == refused
         assert service.restarts() == {}
-
-
-#: The held one is the last by name and by volume, and outside of what is kept warm.
-SIXTY = 60
-#: The candidates leave some of the weight.
-UNHURRIED = SETTINGS | {"P33_POLL_SEC": "2", "P33_AUDIT_SEC": "3.5"}
-
-
-async def test_a_position_that_is_no_candidate_becomes_known_and_is_counted_until_then() -> None:
-    """By one read of all symbols where that is served, else one by one with the weight that is left."""
-
-    async def run(refused: bool, rig: Rig) -> None:
-        held = max(rig.exchange.listing.symbols)
-
-        async def known() -> bool:
-            await trio.sleep(0.02)
-            snapshots = (await rig.status())["snapshots"]
-            found = bool(rig.pipeline.snapshot(held))
-            assert found or snapshots["never_read"] > 0
-            return found and snapshots["never_read"] == 0
-
-        await until_async(known, f"{held} is known", within_sec=45)
-        assert rig.pipeline.snapshot(held)["position_amt"] == "-300"
-        await rig.pipeline.ledger_reaches(held, "-300")
-        answer = await rig.pipeline.ask("close", full_close(held))
-        assert (answer["reason"], answer["safe_close_qty"]) == ("sanity_checks_passed", 300)
-        reads = rig.exchange.requests.records(path=POSITIONS)
-        answered = [read for read in reads if "symbol=" not in read.query and read.status == 200]
-        assert bool(answered) is not refused
-
-    await side_by_side(
-        Case("served", partial(run, False), UNHURRIED, partial(sixty, refused=False), latency_ms=50),
-        Case("refused", partial(run, True), UNHURRIED, partial(sixty, refused=True), latency_ms=50),
-    )
-
-
-def sixty(*, refused: bool) -> SimulatedExchange:
-    listed = load_symbols()
-    exchange = SimulatedExchange(symbols={name: listed[name] for name in sorted(listed)[:SIXTY]})
-    exchange.faults.refuse_bulk_positions = refused
-    held = max(exchange.listing.symbols)
-    outside.move_position(exchange, held, target=Decimal(-300))
-    return exchange
