@@ -95,7 +95,8 @@ class PositionSweep:
     async def _look(self, begun: Moment) -> float:
         """Read all symbols once; seconds until the next look."""
         try:
-            read = await self._reads.survey(begun.earlier_by(SWEEP_EVERY_SEC / 2))
+            recent = begun.earlier_by(SWEEP_EVERY_SEC / 2)
+            read = await self._reads.survey(max(recent, self._known.begun or begun))
         except AskLater as error:
             return max(error.until.monotonic_sec - trio.current_time(), 1.0)
         except ExchangeError:

@@ -72,6 +72,8 @@ class ShardPositions:
         """`lead` is shared with the other shards: it is one exchange. `audit_max_age_sec`: how long after a
         symbol's last read the stream alone vouches for it."""
         self.is_mine = is_mine
+        #: A read from before is older than what the book may hold of an earlier incarnation.
+        self.begun: Moment | None = None
         #: What was read before tells nothing of the present stretch of the stream.
         self.read_wanted_after: Moment | None = None
         self.stream_proven = False
@@ -105,12 +107,16 @@ class ShardPositions:
         """When trust in the stream was lost last: no read sent until then is believed."""
         return self._book.trust_lost_at
 
+    def begin(self) -> None:
+        """Reads that were sent before this moment are not taken in any more."""
+        self.begun = self._clock.now()
+
     def read_needed_after(self, symbol: str) -> Moment | None:
         """The moment after which a read must be sent to show more of the symbol than is known; None: any.
 
-        That is later than the latest read of it, and later than the latest loss of trust.
+        That is later than the latest read of it, the latest loss of trust, and the beginning of this shard.
         """
-        moments = (self.last_reads.sent(symbol), self.trust_lost_at)
+        moments = (self.begun, self.last_reads.sent(symbol), self.trust_lost_at)
         latest = max((moment for moment in moments if moment is not None), default=None)
         return None if latest is None else just_after(latest)
 

@@ -57,6 +57,7 @@ class SnapshotFetcher:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep the shard's snapshots until cancelled."""
+        self._known.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._observe, heartbeat)
             nursery.start_soon(self._known.judge_disagreements)

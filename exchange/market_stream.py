@@ -20,6 +20,7 @@ from exchange.exact import finite
 from exchange.names import NameResolver
 from exchange.protocol import MarkPriceUpdate
 from exchange.websocket import OpenWebSocket, WebSocketHost
+from exchange.wrong_numbers import read_exchange_json
 
 _TARGET = "/market/ws/!markPrice@arr@1s"
 #: A reader that lags is better served by a connection that waits than by prices of minutes ago.
@@ -83,7 +84,7 @@ class MarketStreamConnection:
         received = self._clock.now()
         updates: list[MarkPriceUpdate] = []
         try:
-            rows = read_json(_ROWS, raw)
+            rows = read_exchange_json(_ROWS, raw)
         except msgspec.DecodeError as error:
             raise UnreadableEvent(f"mark prices: {error}") from None
         for begin in range(0, len(rows), _ROWS_AT_A_TIME):

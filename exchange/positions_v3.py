@@ -68,13 +68,17 @@ class Leverages:
         return self._leverages.get(symbol)
 
 
-def flat_rows(symbols: Iterable[str], hedge_mode: bool, mark_ts_ms: int) -> list[PositionRow]:
-    """Rows as v2 had them for symbols without a position."""
+def flat_rows(
+    symbols: Iterable[str], shown: Iterable[PositionRow], hedge_mode: bool, mark_ts_ms: int
+) -> list[PositionRow]:
+    """Rows as v2 had them for the legs of `symbols` that are not among `shown`."""
     legs = (Leg.LONG, Leg.SHORT) if hedge_mode else (Leg.BOTH,)
+    held = {(row.symbol, row.position.leg) for row in shown}
     return [
         PositionRow(symbol, LegPosition(leg, ZERO, ZERO, 0), None, None, mark_ts_ms)
         for symbol in symbols
         for leg in legs
+        if (symbol, leg) not in held
     ]
 
 

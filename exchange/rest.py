@@ -143,20 +143,19 @@ class BinanceRest:
         return PositionsRead(positions_wire.tradable_rows(rows, unreadable), sent, received, unreadable)
 
     async def _complete(self, read: PositionsRead, symbol: str | None, priority: Priority) -> PositionsRead:
-        """A read by v3 with what v2 had besides: leverages, and a row for each symbol that is flat."""
-        shown = {row.symbol for row in read.rows}
+        """A read by v3 with what v2 had besides: leverages, and a row for each leg that is flat."""
         if self._listed is None:
             await self.symbol_rules()
         listed = self._listed or ()
-        absent = [s for s in listed if s not in shown and s not in read.unreadable and symbol in (None, s)]
+        asked = [s for s in listed if s not in read.unreadable and symbol in (None, s)]
         # Behind a row whose symbol cannot be read may be any of them.
         flat: list[PositionRow] = []
-        if absent and "" not in read.unreadable:
+        if asked and "" not in read.unreadable:
             mode = positions_v3.mode_shown(read.rows)
             if mode is None:
                 mode = await self.hedge_mode() if self._mode is None else self._mode
-            flat = positions_v3.flat_rows(absent, mode, self.exchange_ms(read.sent))
-        await self._learn_leverages(shown, priority)
+            flat = positions_v3.flat_rows(asked, read.rows, mode, self.exchange_ms(read.sent))
+        await self._learn_leverages({row.symbol for row in read.rows}, priority)
         rows = (
             positions_v3.with_leverage(row, self._leverages.of(row.symbol)) for row in (*read.rows, *flat)
         )

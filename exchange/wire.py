@@ -17,6 +17,7 @@ import msgspec
 from brain.json_text import read_json
 from exchange.errors import ExchangeUnavailable
 from exchange.exact import finite
+from exchange.wrong_numbers import read_exchange_json
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Body(msgspec.Struct, frozen=True):
     def read(self, decoder: msgspec.json.Decoder[T]) -> T:
         """What the body says, by `decoder`."""
         try:
-            return read_json(decoder, self.raw)
+            return read_exchange_json(decoder, self.raw)
         except msgspec.DecodeError as error:
             raise ExchangeUnavailable(f"unreadable answer: {error}") from None
 

@@ -91,6 +91,10 @@ async def test_flat_symbols_have_both_legs_in_hedge_mode_as_the_rows_or_else_the
     read = await scripted.rest.positions()
     assert [r.position.leg for r in read.rows if r.symbol == "ETHUSDT"] == [Leg.LONG, Leg.SHORT]
     assert not scripted.network.times(MODE)
+    scripted = without_v2([v3_row("BTCUSDT", "2", "LONG")])
+    read = await scripted.rest.positions()
+    legs = {r.position.leg: r.position.amount for r in read.rows if r.symbol == "BTCUSDT"}
+    assert legs == {Leg.LONG: Decimal(2), Leg.SHORT: Decimal(0)}, "a leg that v3 leaves out is flat"
     scripted = without_v2([])
     scripted.network.answers[MODE] = as_json({"dualSidePosition": True})
     for _ in range(2):

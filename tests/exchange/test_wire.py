@@ -203,6 +203,18 @@ def test_an_unreadable_volume_is_left_out() -> None:
     assert dict(wire.day_volumes(read)) == {"ETHUSDT": 5}
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("name", ["markPrice", "positionAmt"])
+def test_a_number_that_json_does_not_have_affects_its_row_only(number: str, name: str) -> None:
+    good = msgspec.json.encode(risk("BTCUSDT", "BOTH", "1"))
+    bad = msgspec.json.encode(risk("ETHUSDT", "BOTH", "2", **{name: "0"}))
+    bad = bad.replace(f'"{name}":"0"'.encode(), f'"{name}": {number} '.encode())
+    read, unreadable = read_rows(b"[" + bad + b"," + good + b"]")
+    decoration = name == "markPrice"
+    assert [row.symbol for row in read] == (["ETHUSDT", "BTCUSDT"] if decoration else ["BTCUSDT"])
+    assert list(unreadable) == ([] if decoration else ["ETHUSDT"])
+
+
 def test_market_orders_follow_the_market_lot_size() -> None:
     assert rules(PRICE, LOT, MARKET) == SymbolRules(
         "BTCUSDT", True, Decimal("0.01"), Decimal("0.02"), Decimal(120)
