@@ -93,27 +93,26 @@ async def running_rig(
 async def side_by_side(*cases: Case) -> None:
     """Run all cases at once, each to its end, and look at their daemons; AssertionError names those failed.
 
-    The daemons start one after the other, so that none is slow to start because of the others.
+    Two daemons start at a time, so that none is slow to start because of all the others.
     """
     failures: list[str] = []
+    starting = trio.CapacityLimiter(2)
 
-    async def run(case: Case, rig: Rig) -> None:
+    async def run(case: Case) -> None:
         try:
-            await case.run(rig)
-            await rig.assert_nothing_restarted()
+            async with AsyncExitStack() as stack:
+                async with starting:
+                    rig = await stack.enter_async_context(
+                        running_rig(case.settings, case.exchange(), latency_ms=case.latency_ms)
+                    )
+                await case.run(rig)
+                await rig.assert_nothing_restarted()
         except* (AssertionError, trio.TooSlowError) as group:
             failures.append(f"{case.name}: {_sentences(group)}")
 
-    async with AsyncExitStack() as stack:
-        rigs = [
-            await stack.enter_async_context(
-                running_rig(case.settings, case.exchange(), latency_ms=case.latency_ms)
-            )
-            for case in cases
-        ]
-        async with trio.open_nursery() as nursery:
-            for case, rig in zip(cases, rigs, strict=True):
-                nursery.start_soon(run, case, rig)
+    async with trio.open_nursery() as nursery:
+        for case in cases:
+            nursery.start_soon(run, case)
     assert not failures, "\n".join(failures)
 
 
