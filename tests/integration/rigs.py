@@ -93,26 +93,29 @@ async def running_rig(
 async def side_by_side(*cases: Case) -> None:
     """Run all cases at once, each to its end, and look at their daemons; AssertionError names those failed.
 
-    Two daemons start at a time, so that none is slow to start because of all the others.
+    Two daemons start at a time, in the order of the cases, so that none is slow because of all the others.
     """
     failures: list[str] = []
     starting = trio.CapacityLimiter(2)
 
-    async def run(case: Case) -> None:
+    async def run(number: int, case: Case) -> None:
         try:
             async with AsyncExitStack() as stack:
-                async with starting:
+                try:
                     rig = await stack.enter_async_context(
                         running_rig(case.settings, case.exchange(), latency_ms=case.latency_ms)
                     )
+                finally:
+                    starting.release_on_behalf_of(number)
                 await case.run(rig)
                 await rig.assert_nothing_restarted()
         except* (AssertionError, trio.TooSlowError) as group:
             failures.append(f"{case.name}: {_sentences(group)}")
 
     async with trio.open_nursery() as nursery:
-        for case in cases:
-            nursery.start_soon(run, case)
+        for number, case in enumerate(cases):
+            await starting.acquire_on_behalf_of(number)
+            nursery.start_soon(run, number, case)
     assert not failures, "\n".join(failures)
 
 

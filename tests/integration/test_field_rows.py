@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -93,7 +94,7 @@ async def bad_from_the_start(rig: Rig) -> None:
     await until_async(names(rig, bad), "the symbols named in /status", within_sec=5)
     page = await rig.get("/")
     for symbol in bad:
-        assert symbol in rig.daemon.output.partition("HTTP address")[2], f"{symbol} in the log"
+        await until(partial(logged, rig, symbol), f"{symbol} in the log")
         assert symbol in page, f"{symbol} on the page"
     await others_stay_fresh(rig, POSITIONS)
     for symbol in (*POSITIONS, *RULES):
@@ -134,6 +135,11 @@ async def one_after_the_other(rig: Rig) -> None:
     ]
     assert max(marks_sec) < WATCHED_SEC, "the marks of all others follow"
     assert (await rig.status())["stream"]["losses"] == 0
+
+
+def logged(rig: Rig, symbol: str) -> bool:
+    """Look for the symbol in the log, after the settings that list all of them."""
+    return symbol in rig.daemon.output.partition("HTTP address")[2]
 
 
 def plan(rig: Rig, symbol: str) -> dict[str, str]:
