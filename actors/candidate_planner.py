@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from typing import TypeVar
 
 import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from actors.plan_work import RULES_AT_MOST_EVERY_SEC
 from actors.recent_intents import RecentIntents
 from brain.allowlist import Allowlist, choose_allowlist
 from brain.candidates import (
@@ -21,8 +23,17 @@ from brain.candidates import (
     snapshot_line,
     top_k,
 )
+from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from channels import (
+    Conflating,
+    DropOldest,
+    LatestValue,
+    MetricEvent,
+    RulesWanted,
+    SetGauge,
+    SnapshotBook,
+)
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
@@ -31,7 +42,9 @@ from exchange.read_pacer import WEIGHT_PER_READ
 from store.errors import StoreError
 from store.protocol import UniverseStore
 
-_RULES_REFRESH_SEC = 600.0
+#: The position mode costs a weight of 30, exchangeInfo 1.
+_MODE_REFRESH_SEC = 600.0
+_RULES_REFRESH_SEC = 60.0
 _VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 _LINE_SEC = 60.0
@@ -43,6 +56,8 @@ _MOST_DOUBLINGS = 7
 #: An answer may take so many times the average without a snapshot growing stale.
 _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
+
+V = TypeVar("V")
 
 
 class PlannerRules(msgspec.Struct, frozen=True):
@@ -79,6 +94,8 @@ class CandidatePlanner:
         *,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         unreadable_rules: LatestValue[Mapping[str, str]],
+        rules_wanted: Conflating[RulesWanted],
+        rules_asked_at: LatestValue[Moment],
         hedge_mode: LatestValue[bool],
         allowlist: LatestValue[Allowlist],
         candidates: LatestValue[Candidates],
@@ -94,6 +111,8 @@ class CandidatePlanner:
         self._latency = latency
         self._symbol_rules = symbol_rules
         self._unreadable_rules = unreadable_rules
+        self._rules_wanted = rules_wanted
+        self._rules_asked_at = rules_asked_at
         self._hedge_mode = hedge_mode
         self._allowlist = allowlist
         self._candidates = candidates
@@ -115,7 +134,7 @@ class CandidatePlanner:
     async def _run_all(self, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as nursery:
             for refresh, every_sec, dependency in (
-                (self._refresh_mode, _RULES_REFRESH_SEC, "the account's position mode"),
+                (self._refresh_mode, _MODE_REFRESH_SEC, "the account's position mode"),
                 (self._refresh_rules, _RULES_REFRESH_SEC, "the exchange's exchangeInfo"),
                 (self._refresh_allowlist, self._rules.allowlist_refresh_sec, self._redis),
                 (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
@@ -161,7 +180,21 @@ class CandidatePlanner:
                     failures = min(failures + 1, _MOST_DOUBLINGS)
                 waits = problem is not None and dependency is not None
                 with strand.waiting_for(f"{dependency}: {problem}") if waits else strand.idle():
-                    await trio.sleep(pause_sec)
+                    await self._pause(pause_sec, refresh)
+
+    async def _pause(self, pause_sec: float, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Wait `pause_sec`; for exchangeInfo less where it is wanted, but 5 s at least.
+
+        So a flood of unknown symbols costs a weight of 12 a minute. A ban is kept by the exchange's client.
+        """
+        if refresh != self._refresh_rules:
+            await trio.sleep(pause_sec)
+            return
+        shortest_sec = min(pause_sec, RULES_AT_MOST_EVERY_SEC)
+        await trio.sleep(shortest_sec)
+        with trio.move_on_after(pause_sec - shortest_sec):
+            wishes = await self._rules_wanted.receive_all()
+            self._log.info("Reading exchangeInfo early", why=wishes[-1].why)
 
     async def _refresh_mode(self) -> None:
         """The account's position mode: it can be changed, but only while all positions are flat."""
@@ -171,9 +204,12 @@ class CandidatePlanner:
         self._hedge_mode.send(mode)
 
     async def _refresh_rules(self) -> None:
-        read = await self._exchange.symbol_rules()
-        self._unreadable_rules.send(read.unreadable)
-        self._symbol_rules.send(read.rules)
+        try:
+            read = await self._exchange.symbol_rules()
+            _send_if_new(self._unreadable_rules, read.unreadable)
+            _send_if_new(self._symbol_rules, read.rules)
+        finally:
+            self._rules_asked_at.send(self._clock.now())
         await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:
@@ -245,3 +281,9 @@ class CandidatePlanner:
                 ewma_ms=self._latency.ewma_ms,
             )
         )
+
+
+def _send_if_new(channel: LatestValue[Mapping[str, V]], value: Mapping[str, V]) -> None:
+    """Send what differs from the value sent before: whoever waits for a change is not woken for none."""
+    if value != channel.value:
+        channel.send(value)

@@ -1,26 +1,43 @@
-"""Has what a decision hangs on fetched, within what is left of its plan's patience."""
+"""Fetches the inputs that a decision lacks, or waits for them, before the plan's deadline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import trio
 
 from actors.decision_reports import DecisionReports
-from actors.plan_work import Need, Work
+from actors.plan_work import Need, WhatIsKnown, Work
 from actors.redis_clock import RedisClock
-from channels import LedgerWanted, OnDemandRead, PushBack
+from channels import LedgerWanted, OnDemandRead, PushBack, RulesWanted
 from clock import Clock
+from store.errors import StoreRefusedError
+from store.protocol import PlanStore
+from store.records import id_order
+
+#: A push comes a few milliseconds after its fill's result, if at all; then the position is read (seconds).
+_PUSHED_WITHIN_SEC = 0.1
+#: A result that takes longer to be booked waits for the exchange, or fails (seconds).
+BOOKED_WITHIN_SEC = 2.0
+#: A result that was published before a plan is read so soon after that plan's publication, or its reader
+#: hangs (ms).
+READ_WITHIN_MS = 300
+#: Results that are older than a plan by this much were read, or do not concern it (ms).
+_LOOK_BACK_MS = 1_000
 
 #: Of the 1.2 s that an executor waits, so many may pass before its plan is answered (seconds).
 _PATIENCE_SEC = 0.9
 
 
 class DecisionNeeds:
-    """Part of the permit evaluator: asks the fetchers for a position, and the ledger writer for a ledger."""
+    """Part of the permit evaluator: asks the fetchers for a position, the ledger writer for a ledger and the
+    planner for exchangeInfo; waits for pushes and results that are on their way."""
 
     def __init__(
         self,
+        store: PlanStore,
+        known: WhatIsKnown,
         on_demand: Callable[[str], PushBack[OnDemandRead]] | None,
         ledgers_wanted: PushBack[LedgerWanted],
         *,
@@ -29,6 +46,8 @@ class DecisionNeeds:
         reports: DecisionReports,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off."""
+        self._store = store
+        self._known = known
         self._on_demand = on_demand
         self._ledgers_wanted = ledgers_wanted
         self._clock = clock
@@ -45,10 +64,17 @@ class DecisionNeeds:
             return
         for each in lane:
             each.need, each.tried = None, each.tried | {need}
-        if need is Need.POSITION:
-            await self._read_position(work)
-        else:
-            await self._have_ledger_adopted(work)
+        match need:
+            case Need.POSITION:
+                await self._read_position(work)
+            case Need.LEDGER:
+                await self._have_ledger_adopted(work)
+            case Need.PUSH:
+                await self._await_push(work)
+            case Need.RESULT:
+                await self._await_result(work)
+            case Need.RULES:
+                await self._have_rules_read(work)
 
     async def _read_position(self, work: Work) -> None:
         if self._on_demand is None:
@@ -59,7 +85,13 @@ class DecisionNeeds:
         why_not: str | None = f"no answer within {patience_sec:.1f} s"
         with trio.move_on_after(patience_sec):
             await self._on_demand(work.plan.symbol).send(
-                OnDemandRead(work.plan.symbol, work.plan.plan_id, deadline_sec, reply)
+                OnDemandRead(
+                    work.plan.symbol,
+                    work.plan.plan_id,
+                    deadline_sec,
+                    reply,
+                    self._known.results.latest(work.plan.symbol),
+                )
             )
             why_not = await answer.receive()
         self._reports.read_on_demand(work.plan, why_not)
@@ -73,8 +105,63 @@ class DecisionNeeds:
         if not adopted:
             self._reports.no_ledger(work.plan)
 
+    async def _await_push(self, work: Work) -> None:
+        """Wait until the symbol's snapshot contains what results report: a moment where it can be read
+        otherwise, not at all where no push can be expected."""
+        patience_sec, symbol = max(_PATIENCE_SEC - self._waited_sec(work), 0), work.plan.symbol
+        if self._on_demand is not None:
+            follows = self._known.book.follows_stream(symbol)
+            patience_sec = min(patience_sec, _PUSHED_WITHIN_SEC if follows else 0)
+
+        def shown() -> bool:
+            snapshot = self._known.book.get(symbol)
+            return snapshot is not None and self._known.results.all_in(snapshot)
+
+        with trio.move_on_after(patience_sec):
+            await _until(shown, self._known.book.changed, self._known.results.changed)
+
+    async def _await_result(self, work: Work) -> None:
+        """Wait until results from before the plan are delivered, and those of its symbol booked."""
+        results, symbol = self._known.results, work.plan.symbol
+        if not results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
+            published_ms = work.entry.published_ms
+            after = max(id_order(results.read_until), (published_ms - _LOOK_BACK_MS, 0))
+            with trio.move_on_after(max(READ_WITHIN_MS / 1000 - self._waited_sec(work), 0)):
+                unread = None
+                with suppress(StoreRefusedError):  # the ledger writer reports a stream of another type
+                    unread = await self._store.unread_result(f"{after[0]}-{after[1]}", published_ms)
+                while unread is not None and id_order(results.read_until) < id_order(unread):
+                    await results.changed()
+        with trio.move_on_after(max(_PATIENCE_SEC - self._waited_sec(work), 0)):
+            while results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
+                await results.changed()
+
+    async def _have_rules_read(self, work: Work) -> None:
+        with trio.move_on_after(self._patience_sec(work)):
+            self._known.rules_wanted.send(RulesWanted(f"a plan names {work.plan.symbol}"))
+            await self._known.rules_asked_at.changed()
+
     def _patience_sec(self, work: Work) -> float:
         """What is left of it, or a last third."""
+        return max(_PATIENCE_SEC - self._waited_sec(work), _PATIENCE_SEC / 3)
+
+    def _waited_sec(self, work: Work) -> float:
+        """How long ago the plan was published."""
         now_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec)
-        waited_sec = max(now_ms - work.entry.published_ms, 0) / 1000
-        return max(_PATIENCE_SEC - waited_sec, _PATIENCE_SEC / 3)
+        return max(now_ms - work.entry.published_ms, 0) / 1000
+
+
+async def _until(true: Callable[[], bool], *changes: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `true`, which is looked at after each change.
+
+    Each change has a task that looks and parks without a pause between, so that no change is missed.
+    """
+
+    async def follow(changed: Callable[[], Awaitable[None]]) -> None:
+        while not true():
+            await changed()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for changed in changes:
+            nursery.start_soon(follow, changed)

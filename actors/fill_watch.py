@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.heartbeat import Heartbeat
 from brain.fill_memory import FillMemory, ToldFill
 from brain.numbers import plain
-from channels import DropOldest, FillObserved
+from channels import DropOldest, FillObserved, ResultBook
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
@@ -33,11 +33,13 @@ class FillWatch:
         store: ResultStore,
         memory: FillMemory,
         *,
+        results: ResultBook,
         grace_sec: float,
         log: FilteringBoundLogger,
     ) -> None:
         """`memory` outlives the ledger writer's incarnations. `grace_sec`: how long after a fill its result
         may come before somebody else is suspected."""
+        self._results = results
         self._fills = fills
         self._orders = orders
         self._store = store
@@ -67,11 +69,18 @@ class FillWatch:
                             fill.quantity,
                         )
                     )
+                    self._results.date(
+                        fill.symbol, fill.order_id, fill.leg, fill.cumulative, fill.transaction_ms
+                    )
                 self._told.unpark_all()
 
-    def booked(self, symbol: str, order_id: str) -> None:
-        """A result for the order was booked."""
+    def booked(self, symbol: str, order_id: str, cumulative: Decimal) -> None:
+        """A result for the order was booked, which reported `cumulative` of it (contracts)."""
         self._memory.booked(symbol, order_id)
+        reached = self._memory.reached(symbol, order_id, cumulative)
+        if reached is not None:
+            leg, filled_ms = reached
+            self._results.date(symbol, order_id, leg, cumulative, filled_ms)
 
     async def filled_until(
         self,

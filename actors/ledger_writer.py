@@ -20,7 +20,14 @@ from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_bu
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
-from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
+from brain.result import (
+    DeadResult,
+    ExecutedResult,
+    RefusedResult,
+    names_wrong_precision,
+    read_result,
+    symbol_of,
+)
 from channels import (
     Conflating,
     Count,
@@ -29,6 +36,8 @@ from channels import (
     Lease,
     MetricEvent,
     Observe,
+    ResultBook,
+    RulesWanted,
     SnapshotChanged,
 )
 from clock import Clock
@@ -57,6 +66,8 @@ class LedgerWriter:
         adoption: LedgerAdoption,
         fill_watch: FillWatch,
         attempts: Attempts,
+        results: ResultBook,
+        rules_wanted: Conflating[RulesWanted],
         hedge_mode: LatestValue[bool],
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
@@ -75,6 +86,8 @@ class LedgerWriter:
         self._attempts = attempts
         #: Entries that one of the strands is at work on: an answer that tarried can give one to both.
         self._in_hand: set[str] = set()
+        self._results = results
+        self._rules_wanted = rules_wanted
         self._hedge_mode = hedge_mode
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
@@ -114,6 +127,7 @@ class LedgerWriter:
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
+        self._results.begin(fence, self._clock.now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -126,8 +140,11 @@ class LedgerWriter:
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
+                self._results.read(busy_since=None)
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                until = entries[-1].id if entries else None
+                self._results.read(busy_since=self._clock.now(), until=until)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()
@@ -171,8 +188,14 @@ class LedgerWriter:
         """Those of the entries that nobody has in hand already."""
         mine = [entry for entry in entries if entry.id not in self._in_hand]
         self._in_hand.update(entry.id for entry in mine)
+        now = self._clock.now()
+        with_symbol = [(symbol, entry.id) for entry in mine if (symbol := symbol_of(entry.fields or {}))]
+        for symbol, entry_id in with_symbol:
+            self._results.arrive(symbol, entry_id, now)
         try:
             yield mine
+            for symbol, entry_id in with_symbol:
+                self._results.settle(symbol, entry_id)
         finally:
             self._in_hand.difference_update(entry.id for entry in mine)
 
@@ -184,7 +207,9 @@ class LedgerWriter:
                 joint = await self._together.book(entries[:MOST_TOGETHER], fence)
                 for booked in joint.booked:
                     if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
-                        self._report(booked.plan, booked.result, booked.booked_ms - booked.entry.published_ms)
+                        self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
+                    else:
+                        self._released(booked.entry)
                 alone, taken = joint.alone, joint.taken
                 heartbeat.beat()
             for entry in alone:
@@ -227,6 +252,7 @@ class LedgerWriter:
             state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
             release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             if await self._store.commit_result(fence, release) is not None:
+                self._released(entry)
                 return
 
     async def _book_result(
@@ -263,7 +289,7 @@ class LedgerWriter:
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
                     if booked_ms is not None:
-                        self._report(planned, result, booked_ms - entry.published_ms)
+                        self._report(entry, planned, result, booked_ms)
                         return
 
     async def _contained(
@@ -303,10 +329,24 @@ class LedgerWriter:
     def _now_sec(self) -> Decimal:
         return Decimal(self._clock.now().wall_ms).scaleb(-3)
 
-    def _report(self, planned: BookingPlan, result: ExecutedResult, lag_ms: int) -> None:
-        commit, lag_sec = planned.commit, max(lag_ms, 0) / 1000
-        for order_id in planned.order_ids:
-            self._fill_watch.booked(result.symbol, order_id)
+    def _released(self, entry: Entry) -> None:
+        """The refusal is written."""
+        fields = entry.fields or {}
+        self._results.settle(symbol_of(fields) or "", entry.id)
+        if names_wrong_precision(fields):
+            self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
+
+    def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
+        """The result was booked at `booked_ms` (Redis's clock)."""
+        commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
+        grown = {order.order_id for order in commit.orders}
+        self._results.settle(
+            result.symbol,
+            entry.id,
+            [(order.order_id, order.cumulative) for order in result.orders if order.order_id in grown],
+        )
+        for order in result.orders:
+            self._fill_watch.booked(result.symbol, order.order_id, order.cumulative)
         self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         if not commit.ledger_fields:
             return

@@ -94,7 +94,13 @@ class PermitEvaluator:
             failures=failures,
         )
         self._needs = DecisionNeeds(
-            on_demand, ledgers_wanted, clock=clock, redis_clock=self._redis_clock, reports=reports
+            store,
+            known,
+            on_demand,
+            ledgers_wanted,
+            clock=clock,
+            redis_clock=self._redis_clock,
+            reports=reports,
         )
         self._lanes: dict[str, deque[Work]] = {}
         self._turns = SymbolTurns()

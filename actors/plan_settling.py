@@ -6,15 +6,16 @@ import math
 from collections.abc import Sequence
 
 from actors.attempts import Failures
+from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
 from actors.redis_clock import RedisClock
-from actors.symbol_beliefs import Belief, SymbolBeliefs
+from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
 from brain.case import Case, Rules, SnapshotView
 from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
-from brain.permit import Decision, Reason
+from brain.permit import Decision, Kind, Reason
 from clock import Clock
 from store.protocol import PlanStore
 from store.records import (
@@ -25,11 +26,26 @@ from store.records import (
     Committed,
     DecisionCommit,
     TooLate,
+    id_order,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
+#: Denies that rest on what Redis holds: asking it comes before waiting for a result.
+_RESTS_ON_REDIS = frozenset(
+    {
+        Reason.RECONCILE_REQUIRED_SIDE_MISMATCH,
+        Reason.RECONCILE_REQUIRED_QTY_MISMATCH,
+        Reason.IN_FLIGHT_PERMIT,
+    }
+)
+#: A fill that is booked a moment later may turn each of these.
+_A_RESULT_MAY_TURN = _RESTS_ON_REDIS | {
+    Reason.NO_POSITION,
+    Reason.REDUCE_ONLY_SIDE_MISMATCH,
+    Reason.WOULD_FLIP_POSITION,
+}
 
 
 class PlanSettler:
@@ -76,7 +92,12 @@ class PlanSettler:
             commits: list[DecisionCommit] = []
             # What is decided again came before whatever waits of its symbol, and does not wait for it.
             waiting_symbols: set[str] = set()
+            asked_symbols: set[str] = set()
+            behind: list[Work] = []
             for work in works:
+                if work.plan.symbol in asked_symbols:
+                    behind.append(work)
+                    continue
                 answer_and_commit = None
                 if work.plan.symbol not in waiting_symbols:
                     with self._failures.blamed_on((work.entry.id,)):
@@ -87,13 +108,16 @@ class PlanSettler:
                 else:
                     proposals.append((work, answer_and_commit[0]))
                     commits.append(answer_and_commit[1])
+                    if is_question(answer_and_commit[1].assumed):
+                        asked_symbols.add(work.plan.symbol)
             if not commits:
                 break
             decided_sec = self._clock.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
             with self._failures.blamed_on([commit.entry_id for commit in commits]):
                 reply = await self._store.commit_decisions(fence, commits)
-            works, undecidable = self._learn(reply, proposals)
+            again, undecidable = self._learn(reply, proposals)
+            works = sorted([*again, *behind], key=lambda work: place[work.entry.id])
             if undecidable:
                 await self.refuse(undecidable, fence)
         return sorted(wanting, key=lambda work: place[work.entry.id])
@@ -141,6 +165,8 @@ class PlanSettler:
         open_permits = belief.live_permits(now_ms)
         known = self._known
         snapshot = known.book.get(plan.symbol)
+        ledger = belief.state.ledger
+        shows_results = snapshot is not None and known.shows_results(snapshot, ledger.last_order_time_epoch)
         allowlist = known.allowlist.value
         case = Case(
             plan=plan,
@@ -160,8 +186,9 @@ class PlanSettler:
                 # Whole milliseconds, and never younger: it is compared, and written into permits.
                 math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
                 known.book.believed(snapshot),
+                shows_results,
             ),
-            ledger=belief.state.ledger,
+            ledger=ledger,
             cooldown_text=belief.state.cooldown,
             open_permits=open_permits,
             rules=self._rules,
@@ -177,7 +204,11 @@ class PlanSettler:
             # Denied for a ledger of which nobody has said that it is missing.
             assumed_or_none = belief.question(settled=work.settled)
         else:
-            work.need = self._need(work, decision, belief)
+            work.need = self._need(work, decision, belief, case)
+            outdated = belief.results_settled != known.results.settled(plan.symbol)
+            if work.need is Need.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
+                # A commit would find that Redis holds something else: asking costs less than waiting.
+                work.need, assumed_or_none = None, belief.question(settled=work.settled)
             if work.need is not None:
                 return None
         answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case, entry.fields or {})
@@ -193,15 +224,44 @@ class PlanSettler:
             self._beliefs.reserved(reservation, plan.symbol, commit.permits_version)
         return answer, commit
 
-    def _need(self, work: Work, decision: Decision, belief: Belief) -> Need | None:
+    def _need(self, work: Work, decision: Decision, belief: Belief, case: Case) -> Need | None:
         """What might let a denied plan be decided otherwise, and was not asked for yet."""
-        need: Need | None = None
+        needs: list[Need] = []
         if decision.reason in _WANTS_A_READ:
+            if case.snapshot is not None and not case.snapshot.shows_results:
+                needs.append(Need.PUSH)
             # An exchange that has not even told its symbols is away.
-            need = Need.POSITION if self._on_demand and self._known.exchange_known else None
+            if self._on_demand and self._known.exchange_known:
+                needs.append(Need.POSITION)
         elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
-            need = Need.LEDGER
-        return None if need in work.tried else need
+            needs.append(Need.LEDGER)
+        elif self._may_turn(decision) and self._result_may_come(work, case.now_ms):
+            needs.append(Need.RESULT)
+        elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
+            needs += [Need.RULES] if self._known.rules_due(self._clock.now()) else []
+        return next((need for need in needs if need not in work.tried), None)
+
+    def _may_turn(self, decision: Decision) -> bool:
+        """Whether a result from just before the plan may turn the deny.
+
+        An open or add behind the permit of another one is the same answer either way: what that one opened
+        is no reason to open more at once, and it is not worth the wait.
+        """
+        entering = decision.kind in (Kind.OPEN, Kind.ADD)
+        waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
+        return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
+
+    def _result_may_come(self, work: Work, now_ms: int) -> bool:
+        """Whether a result from before the plan is being booked, or may not have been delivered yet."""
+        results, published_ms = self._known.results, work.entry.published_ms
+        results_until_ms = id_order(results.read_until)[0]
+        if results.taken_over_at is None:
+            return False  # No result is read yet.
+        now = self._clock.now()
+        if results.unsettled(work.plan.symbol, now, BOOKED_WITHIN_SEC):
+            return True
+        hangs = results.hangs(now, BOOKED_WITHIN_SEC)
+        return now_ms - published_ms < READ_WITHIN_MS and results_until_ms <= published_ms and not hangs
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""
@@ -239,7 +299,7 @@ class PlanSettler:
                     case Changed(state):
                         work.settled = state.settled
                         with self._failures.blamed_on((work.entry.id,)):
-                            self._beliefs.told(symbol, state)
+                            self._beliefs.told(symbol, state, self._known.results.settled(symbol))
                         again.append(work)
                     case TooLate():
                         self._beliefs.forget(symbol)

@@ -10,18 +10,30 @@ import msgspec
 from actors.heartbeat import Heartbeat
 from actors.lease import present
 from brain.allowlist import Allowlist
+from brain.moment import Moment
 from brain.permit import Decision
 from brain.plan import Plan
+from brain.position import Snapshot
+from brain.reported_fills import may_precede_takeover
 from brain.symbol_rules import SymbolRules
-from channels import LatestValue, Lease, SnapshotBook
+from channels import Conflating, LatestValue, Lease, ResultBook, RulesWanted, SnapshotBook
 from store.records import Entry
+
+#: exchangeInfo is asked for no more often than this, however many plans name unknown symbols (seconds).
+RULES_AT_MOST_EVERY_SEC = 5.0
 
 
 class Need(Enum):
-    """What a decision hangs on that somebody can be asked for."""
+    """An input that a decision lacks, and that can be waited or asked for.
+
+    PUSH: the stream's report of a fill whose result has arrived. RESULT: a result that is being booked.
+    """
 
     POSITION = auto()
     LEDGER = auto()
+    PUSH = auto()
+    RESULT = auto()
+    RULES = auto()
 
 
 class Work(msgspec.Struct, eq=False):
@@ -55,11 +67,31 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
     """The channels from which the evaluator learns what its decisions rest on."""
 
     book: SnapshotBook
+    results: ResultBook
     symbol_rules: LatestValue[Mapping[str, SymbolRules]]
+    rules_wanted: Conflating[RulesWanted]
+    rules_asked_at: LatestValue[Moment]
     allowlist: LatestValue[Allowlist]
     hedge_mode: LatestValue[bool]
     ledgers_adopted: LatestValue[bool]
     lease: LatestValue[Lease]
+
+    def shows_results(self, snapshot: Snapshot, last_order_time_epoch: str | None) -> bool:
+        """Whether the snapshot is proven to contain every fill whose result this process has, or another one
+        booked just before this one took over: `last_order_time_epoch`, of the ledger, says whether it did."""
+        taken_over_at = self.results.taken_over_at
+        if (
+            taken_over_at is not None
+            and snapshot.verified_at < taken_over_at
+            and may_precede_takeover(last_order_time_epoch, taken_over_at.wall_ms)
+        ):
+            return False
+        return self.results.all_in(snapshot)
+
+    def rules_due(self, now: Moment) -> bool:
+        """Whether exchangeInfo may be asked for again because a plan names an unknown symbol."""
+        asked_at = self.rules_asked_at.value
+        return asked_at is None or asked_at.age_sec(now) >= RULES_AT_MOST_EVERY_SEC
 
     @property
     def exchange_known(self) -> bool:

@@ -61,6 +61,7 @@ class ShardPositions:
         is_mine: Callable[[str], bool],
         *,
         lead: ExchangeLead,
+        push_delay_sec: Callable[[], float],
         audit_max_age_sec: float,
         book: SnapshotBook,
         changes: Conflating[SnapshotChanged],
@@ -69,8 +70,9 @@ class ShardPositions:
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
-        """`lead` is shared with the other shards: it is one exchange. `audit_max_age_sec`: how long after a
-        symbol's last read the stream alone vouches for it."""
+        """`lead` is shared with the other shards: it is one exchange. `push_delay_sec`: what is allowed for
+        the exchange's push delay at present. `audit_max_age_sec`: how long after a symbol's last read the
+        stream alone vouches for it."""
         self.is_mine = is_mine
         #: A read from before is older than what the book may hold of an earlier incarnation.
         self.begun: Moment | None = None
@@ -95,7 +97,7 @@ class ShardPositions:
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._proof: StreamProof | None = None
-        self._doubts = StreamDoubts(self.state_of, self._distrust_stream, clock)
+        self._doubts = StreamDoubts(self.state_of, self._distrust_stream, push_delay_sec, clock)
         self._stirred = trio.lowlevel.ParkingLot()
 
     def knows(self, symbol: str) -> bool:

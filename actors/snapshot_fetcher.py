@@ -12,6 +12,7 @@ from actors.heartbeat import Heartbeat
 from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_writer import SnapshotWriter
+from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
 from exchange.errors import ExchangeError
@@ -103,7 +104,10 @@ class SnapshotFetcher:
         symbol = request.symbol
         try:
             read, of_all = await self._on_demand_reads.read(
-                symbol, self._known.read_needed_after(symbol), request.deadline_sec, nursery
+                symbol,
+                _later(self._known.read_needed_after(symbol), request.sent_after),
+                request.deadline_sec,
+                nursery,
             )
         except ExchangeError as error:
             return str(error)
@@ -118,3 +122,7 @@ class SnapshotFetcher:
 async def _on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
     with heartbeat.strand() as strand:
         await part(strand)
+
+
+def _later(one: Moment | None, other: Moment | None) -> Moment | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)

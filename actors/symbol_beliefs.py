@@ -9,18 +9,21 @@ from brain.permit import OpenPermit
 from store.records import Assumed, SymbolState
 
 _MOST_SYMBOLS = 5_000
+_NO_SUCH_STATE = -1
 
 
 class Belief(msgspec.Struct):
     """A symbol's state as last seen, and as our own decisions since have changed it.
 
-    `told`: Redis said so, at some time; else it is only assumed that nothing is stored.
+    `told`: Redis said so, at some time; else it is only assumed that nothing is stored. `results_settled`:
+    how many results of the symbol this process had settled by then.
     """
 
     state: SymbolState
     permits: dict[str, OpenPermit]
     version: str | None
     told: bool = False
+    results_settled: int = 0
 
     @property
     def has_no_ledger(self) -> bool:
@@ -49,7 +52,12 @@ class Belief(msgspec.Struct):
 
     def question(self, *, settled: bool) -> Assumed:
         """What no stored state is like: a commit resting on it writes nothing, and tells what is stored."""
-        return self.assumed(-1, settled=settled)
+        return self.assumed(_NO_SUCH_STATE, settled=settled)
+
+
+def is_question(assumed: Assumed | None) -> bool:
+    """Whether a commit that rests on `assumed` asks, and decides nothing."""
+    return assumed is not None and assumed.live_permits == _NO_SUCH_STATE
 
 
 class SymbolBeliefs:
@@ -70,10 +78,13 @@ class SymbolBeliefs:
             belief = self._beliefs[symbol] = Belief(SymbolState(), {}, None)
         return belief
 
-    def told(self, symbol: str, state: SymbolState) -> None:
-        """Redis said what it holds of `symbol`. Raises UnreadableRecordError."""
+    def told(self, symbol: str, state: SymbolState, results_settled: int) -> None:
+        """Redis said what it holds of `symbol`, when so many of its results were settled.
+
+        Raises UnreadableRecordError.
+        """
         permits = {plan_id: decode_open_permit(plan_id, text) for plan_id, text in state.permits}
-        self._beliefs[symbol] = Belief(state, permits, state.permits_version, told=True)
+        self._beliefs[symbol] = Belief(state, permits, state.permits_version, True, results_settled)
 
     def reserved(self, permit: OpenPermit, symbol: str, version: str) -> None:
         """Our decision makes `permit` one of the open permits, then of `version`, if its commit succeeds."""

@@ -269,7 +269,10 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             store,
             WhatIsKnown(
                 book=flows.book,
+                results=flows.results,
                 symbol_rules=flows.symbol_rules,
+                rules_wanted=flows.rules_wanted,
+                rules_asked_at=flows.rules_asked_at,
                 allowlist=flows.allowlist,
                 hedge_mode=flows.hedge_mode,
                 ledgers_adopted=flows.ledgers_adopted,

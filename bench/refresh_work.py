@@ -71,6 +71,7 @@ class _Shards:
                 shard,
                 lambda symbol, shard=shard: flows.shard_of(symbol) == shard,  # type: ignore[misc]
                 lead=lead,
+                push_delay_sec=lambda: 0.0,
                 audit_max_age_sec=_AUDIT_MAX_AGE_SEC,
                 book=flows.book,
                 changes=flows.changes,

@@ -30,12 +30,14 @@ class SnapshotView(msgspec.Struct, frozen=True):
 
     `age_sec` is measured from `verified_at` to now. `believed` is False when the snapshot was verified
     before trust in the stream was lost: then only a REST read sent after the loss counts, whatever its age.
+    `shows_results` is False while it is not proven to contain the fills of all results that have arrived.
     """
 
     legs: tuple[LegPosition, ...]
     ts_epoch_ms: int
     age_sec: float
     believed: bool = True
+    shows_results: bool = True
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -103,12 +103,14 @@ def snapshot_present(facts: Facts) -> Judgement:
 
 
 def fresh(facts: Facts) -> Judgement:
-    """The snapshot is believed, and not older than the threshold."""
+    """The snapshot is believed, not older than the threshold, and not from before a reported fill."""
     snapshot = facts.case.snapshot
     age_sec = None if snapshot is None else snapshot.age_sec
     compared: Details = {"snapshot_age_sec": age_sec, "threshold_sec": facts.case.rules.stale_threshold_sec}
     if snapshot is not None and not snapshot.believed:
         compared["trust_lost"] = True
+    if snapshot is not None and not snapshot.shows_results:
+        compared["older_than_a_result"] = True
     return (None if _is_fresh(facts) else Reason.STALE_EXCHANGE_STATE), compared
 
 
@@ -142,6 +144,7 @@ def _is_fresh(facts: Facts) -> bool:
     return (
         snapshot is not None
         and snapshot.believed
+        and snapshot.shows_results
         and snapshot.age_sec <= facts.case.rules.stale_threshold_sec
     )
 

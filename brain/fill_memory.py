@@ -75,6 +75,7 @@ class _Part(msgspec.Struct, frozen=True):
     before: Decimal
     cumulative: Decimal
     at_ms: int
+    leg: Leg | None = None
 
 
 class FillMemory:
@@ -95,7 +96,8 @@ class FillMemory:
         told = self._told.setdefault(key, set())
         if fill.cumulative not in told:
             told.add(fill.cumulative)
-            self._learn(key, fill.cumulative - fill.quantity, fill.cumulative, fill.transaction_ms)
+            before = fill.cumulative - fill.quantity
+            self._learn(key, _Part(before, fill.cumulative, fill.transaction_ms, fill.leg))
             # The oldest telling of an unbooked order starts its clock.
             first = self._unbooked.get(key)
             told_sec = fill.told_sec if first is None else first.told_sec
@@ -107,7 +109,7 @@ class FillMemory:
         """The exchange listed the order's fills, oldest first: quantity (contracts) and time (ms) of each."""
         cumulative = ZERO
         for quantity, at_ms in trades:
-            self._learn((symbol, order_id), cumulative, cumulative + quantity, at_ms)
+            self._learn((symbol, order_id), _Part(cumulative, cumulative + quantity, at_ms))
             cumulative += quantity
 
     def known_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal:
@@ -131,8 +133,16 @@ class FillMemory:
             return known
         return None
 
-    def _learn(self, key: tuple[str, str], before: Decimal, cumulative: Decimal, at_ms: int) -> None:
-        self._parts.setdefault(key, {})[cumulative] = _Part(before, cumulative, at_ms)
+    def reached(self, symbol: str, order_id: str, cumulative: Decimal) -> tuple[Leg, int] | None:
+        """The leg of an order, and when (ms) it had filled `cumulative`; None where the stream has not shown
+        that."""
+        parts = self._parts.get((symbol, order_id), {}).values()
+        reached = [(part.leg, part.at_ms) for part in parts if part.cumulative >= cumulative]
+        leg, at_ms = min(reached, key=lambda each: each[1], default=(None, 0))
+        return None if leg is None else (leg, at_ms)
+
+    def _learn(self, key: tuple[str, str], part: _Part) -> None:
+        self._parts.setdefault(key, {})[part.cumulative] = part
         _keep_latest(self._parts, self._most_orders)
 
     def booked(self, symbol: str, order_id: str) -> None:

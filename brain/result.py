@@ -22,6 +22,7 @@ _EXECUTED = {"true": True, "1": True, "false": False, "0": False}
 #: `permit_timeout`, `missing: P3.3 permit`, `permit_already_consumed`: refusals of a gate, not of an order.
 _NO_PERMIT = b"permit"
 _WHY_REFUSED = (b"error", b"reason", b"details")
+_WRONG_PRECISION = b"-1111"
 _WHOLE_NUMBER = re.compile(r"[0-9]+")
 
 
@@ -119,6 +120,14 @@ def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult
         return DeadResult(f"unreadable JSON: {error}")
 
 
+def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether an order was refused for more digits than the symbol takes: its steps have changed.
+
+    Source: Binance USDⓈ-M Futures, "Error Codes", -1111 BAD_PRECISION.
+    """
+    return any(_WRONG_PRECISION in fields.get(name, b"") for name in _WHY_REFUSED)
+
+
 def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     executed = _EXECUTED.get((field_text(fields, b"executed") or "").lower())
     if executed is None:
@@ -128,7 +137,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
         raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
     if not executed:
         had_no_permit = any(_NO_PERMIT in fields.get(name, b"").lower() for name in _WHY_REFUSED)
-        return RefusedResult(plan_id, _symbol_if_readable(fields), had_no_permit)
+        return RefusedResult(plan_id, symbol_of(fields), had_no_permit)
     symbol = field_text(fields, b"symbol")
     if symbol is None or not is_symbol(symbol):
         raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")
@@ -227,7 +236,8 @@ def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
         return None
 
 
-def _symbol_if_readable(fields: Mapping[bytes, bytes]) -> str | None:
+def symbol_of(fields: Mapping[bytes, bytes]) -> str | None:
+    """The symbol of an entry of `apply.result`, whatever else it holds; None where it names none."""
     symbol = _lenient(fields, b"symbol")
     return symbol if symbol is not None and is_symbol(symbol) else None
 

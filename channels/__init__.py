@@ -22,6 +22,7 @@ from channels.messages import (
     Observe,
     OnDemandRead,
     PositionObserved,
+    RulesWanted,
     SetGauge,
     ShardMessage,
     SnapshotChanged,
@@ -30,6 +31,7 @@ from channels.messages import (
     StreamProven,
 )
 from channels.push_back import PushBack
+from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "OnDemandRead",
     "PositionObserved",
     "PushBack",
+    "ResultBook",
+    "RulesWanted",
     "SetGauge",
     "ShardMessage",
     "SnapshotBook",

@@ -117,6 +117,17 @@ class SnapshotBook:
                 verified_at, verified_by = as_of, _STREAM
         return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
 
+    def follows_stream(self, symbol: str) -> bool:
+        """Whether a proven stream reports each change of `symbol`, so that a push is worth waiting for."""
+        entry, shard = self._entries.get(symbol), self._shard_of.get(symbol)
+        proof = None if shard is None else self._proofs.get(shard)
+        return (
+            entry is not None
+            and proof is not None
+            and entry.grounded is not None
+            and entry.grounded >= proof.since
+        )
+
     def is_disputed(self, symbol: str) -> bool:
         """Say if the exchange has shown something else than the symbol's snapshot, and no read settled it."""
         entry = self._entries.get(symbol)

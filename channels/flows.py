@@ -9,6 +9,7 @@ import msgspec
 
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
+from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
 from channels.channel import Channel
@@ -24,10 +25,12 @@ from channels.messages import (
     MetricEvent,
     OnDemandRead,
     PositionObserved,
+    RulesWanted,
     ShardMessage,
     SnapshotChanged,
 )
 from channels.push_back import PushBack
+from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 
 
@@ -47,8 +50,13 @@ class Flows:
         self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[FillObserved]("fills", 10_000)
+        self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
+        #: One wish is as good as many.
+        self.rules_wanted = Conflating[RulesWanted]("rules_wanted", lambda _wish: None)
+        #: When exchangeInfo was last asked for, with or without an answer.
+        self.rules_asked_at = LatestValue[Moment]("rules_asked_at")
         #: Symbols that exchangeInfo lists in a form that cannot be read, and why.
         self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
         self.hedge_mode = LatestValue[bool]("hedge_mode")
@@ -67,8 +75,9 @@ class Flows:
         """Every channel, for `/metrics` and `/status`."""
         return [
             self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
-            self.metrics, self.symbol_rules, self.unreadable_rules, self.hedge_mode, self.allowlist,
-            self.candidates, self.never_read, self.ledgers_adopted, self.lease, self.stream_status, self.bans,
+            self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
+            self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
+            self.ledgers_adopted, self.lease, self.stream_status, self.bans,
             self.ban_recalled, self.http_address,
         ]  # fmt: skip
 

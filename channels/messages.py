@@ -108,13 +108,15 @@ ShardMessage = (
 class OnDemandRead(msgspec.Struct, frozen=True):
     """A decision waits for one symbol's position, until `deadline_sec` (trio's clock).
 
-    The fetcher sends None through `reply` once the book holds what it read, or an error's text.
+    The fetcher sends None through `reply` once the book holds what it read, or an error's text. A read that
+    was sent before `sent_after` does not serve it.
     """
 
     symbol: str
     plan_id: str
     deadline_sec: float
     reply: trio.MemorySendChannel[str | None]
+    sent_after: Moment | None = None
 
 
 class LedgerWanted(msgspec.Struct, frozen=True):
@@ -125,6 +127,15 @@ class LedgerWanted(msgspec.Struct, frozen=True):
 
     symbol: str
     reply: trio.MemorySendChannel[bool]
+
+
+class RulesWanted(msgspec.Struct, frozen=True):
+    """exchangeInfo should be read before its next turn: a plan or a result does not fit what is known of it.
+
+    `why` is for people to read.
+    """
+
+    why: str
 
 
 class Lease(msgspec.Struct, frozen=True):

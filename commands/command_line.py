@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from commands import help_texts
 
 SHELLS = ("bash", "zsh", "fish")
+#: As argparse ends a command line that it cannot read.
+_EXIT_USAGE = 2
 
 _Command = Callable[[argparse.Namespace], int]
 
@@ -47,6 +50,20 @@ def parser() -> argparse.ArgumentParser:
         default=2.0,
         metavar="SECONDS",
         help="how long to look for another writer of the ledger (default: 2)",
+    )
+    check.add_argument(
+        "--measure", action="store_true", help="measure at Binance what its documents leave open (2 minutes)"
+    )
+    check.add_argument(
+        "--order",
+        type=str.upper,
+        metavar="SYMBOL",
+        help="with --measure: one order and its close; asks first",
+    )
+    check.add_argument(
+        "--delete-key",
+        action="store_true",
+        help="with --measure, without a terminal: delete the account's listen key",
     )
     _json(check)
 
@@ -140,9 +157,22 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.measure:
+        return _measure(options)
+    if options.order or options.delete_key:
+        print("position-state-brain: --order and --delete-key belong to --measure", file=sys.stderr)
+        return _EXIT_USAGE
     from commands.check import check
 
     return check(os.environ, as_json=options.json, watch_sec=options.watch)
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from commands.check.measure import MeasureOptions, measure
+    from commands.check.measure.questions import ask_at_terminal
+
+    chosen = MeasureOptions(as_json=options.json, delete_key=options.delete_key, order_symbol=options.order)
+    return measure(os.environ, chosen, ask=ask_at_terminal())
 
 
 def _status(options: argparse.Namespace) -> int:

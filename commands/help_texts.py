@@ -65,10 +65,22 @@ something is odd; the daemon may be running.
   position-state-brain check --json |
     jq '.findings[] | select(.verdict == "failed")'
 
+--measure instead measures at Binance what its documents leave open, for about
+two minutes, and prints a Markdown table: weights by the header, pings, a
+made-up listen key, mark prices, rows of positions. It uses about 300 request
+weight. It reads, and extends or makes the account's listen key. Only after a
+question at the terminal does it delete that key (--delete-key agrees where
+there is no terminal), or, with --order, send one order of the least size and
+its close; with real money the symbol has to be typed. Use the demo exchange.
+
+  position-state-brain check --measure
+  position-state-brain check --measure --order BTCUSDT
+
 It cannot see a foreign writer that imitates this service in every field, nor
 one that left no trace.
 
-Exit code 1: something failed. Warnings do not count."""
+Exit code 1: something failed, or could not be measured. Warnings do not
+count."""
 
 STATUS = """\
 Shows how a running daemon is, once a second until Ctrl-C: ready or why not,

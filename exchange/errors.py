@@ -19,6 +19,10 @@ class ExchangeUnavailable(ExchangeError):  # noqa: N818 - reads as what happened
     """
 
 
+class HandshakeRefused(ExchangeUnavailable):
+    """The exchange answered the WebSocket handshake with an HTTP status other than 101."""
+
+
 class ExchangeRejected(ExchangeError):  # noqa: N818 - reads as what happened
     """The exchange answered with an error code of its own (-2015: key, address or permission is wrong).
 

@@ -77,11 +77,7 @@ class MarketStreamConnection:
 
     async def receive(self) -> tuple[Sequence[MarkPriceUpdate], Moment]:
         """The next frame; see `MarkPriceStream`."""
-        try:
-            raw = await self._opened.websocket.get_message()
-        except ConnectionClosed as closed:
-            raise self._opened.closed(closed) from None
-        received = self._clock.now()
+        raw, received = await self.receive_raw()
         updates: list[MarkPriceUpdate] = []
         try:
             rows = read_exchange_json(_ROWS, raw)
@@ -91,6 +87,14 @@ class MarketStreamConnection:
             updates += filter(None, map(_update, rows[begin : begin + _ROWS_AT_A_TIME]))
             await trio.lowlevel.checkpoint()
         return updates, received
+
+    async def receive_raw(self) -> tuple[str | bytes, Moment]:
+        """The next frame as it came, and when. Raises ExchangeUnavailable once the connection is closed."""
+        try:
+            raw = await self._opened.websocket.get_message()
+        except ConnectionClosed as closed:
+            raise self._opened.closed(closed) from None
+        return raw, self._clock.now()
 
     async def aclose(self) -> None:
         """Say goodbye, briefly, and close."""

@@ -11,8 +11,10 @@ from brain.moment import Moment
 
 _STRETCH_SEC = 60.0
 _REMEMBERED_STRETCHES = 10
-#: More is no delay but a time that means something else; and this much makes every snapshot stale anyway.
+#: More is no delay but a date that means something else: the clock was set, or the event is dated wrongly.
 _LONGEST_SEC = 60.0
+#: The exchange's clock moves by so much only when it is set; nobody's idea of it changes as far otherwise.
+_SET_MS = 1000
 
 
 class _Push(msgspec.Struct, frozen=True):
@@ -33,10 +35,14 @@ class PushDelay:
         self._exchange_ms = exchange_ms
         self._floor_sec = floor_sec
         self._slowest: deque[tuple[float, _Push]] = deque()
+        self._offset_ms: float | None = None
 
     def observe(self, transaction_ms: int, received: Moment) -> float:
         """An event of transaction time `T` came; its delay in seconds, negative where clocks disagree."""
+        self._forget_what_another_clock_dated(received)
         push = _Push(transaction_ms, received)
+        if self._delay_sec(push) > _LONGEST_SEC:
+            return self._delay_sec(push)
         stretch = received.monotonic_sec // _STRETCH_SEC
         if self._slowest and self._slowest[-1][0] == stretch:
             push = max(push, self._slowest.pop()[1], key=self._delay_sec)
@@ -45,11 +51,19 @@ class PushDelay:
 
     def allowance_sec(self, at: Moment) -> float:
         """What to deduct from the moment at which an answered ping was sent."""
+        self._forget_what_another_clock_dated(at)
         oldest = at.monotonic_sec // _STRETCH_SEC - _REMEMBERED_STRETCHES
         while self._slowest and self._slowest[0][0] <= oldest:
             self._slowest.popleft()
         longest_sec = max((self._delay_sec(push) for _stretch, push in self._slowest), default=0.0)
         return max(self._floor_sec, min(longest_sec, _LONGEST_SEC))
+
+    def _forget_what_another_clock_dated(self, at: Moment) -> None:
+        """Start anew when the exchange's clock was set: its earlier dates tell no delay by the new one."""
+        offset_ms = self._exchange_ms(at) - at.monotonic_sec * 1000
+        if self._offset_ms is not None and abs(offset_ms - self._offset_ms) > _SET_MS:
+            self._slowest.clear()
+        self._offset_ms = offset_ms
 
     def _delay_sec(self, push: _Push) -> float:
         return (self._exchange_ms(push.received) - push.transaction_ms) / 1000

@@ -43,11 +43,15 @@ _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer with status 200, and the moments between which the exchange made it."""
+    """An answer with status 200, and the moments between which the exchange made it.
+
+    `used_weight`: what the answer says this address has used in the exchange's minute; None: not said.
+    """
 
     body: wire.Body
     sent: Moment
     received: Moment
+    used_weight: int | None = None
 
 
 class Transport:
@@ -122,7 +126,7 @@ class Transport:
             self._gates.pop(endpoint.key, None)
         if refusal is not None:
             raise refusal
-        return Answer(wire.Body(response.body), sent, received)
+        return Answer(wire.Body(response.body), sent, received, response.used_weight)
 
     async def _exchange(self, endpoint: Endpoint, params: dict[str, str], sent: Moment) -> _Response:
         if endpoint.signed:

@@ -6,10 +6,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
 from wsproto.utilities import LocalProtocolError
 
-from exchange.errors import ExchangeUnavailable
+from exchange.errors import ExchangeUnavailable, HandshakeRefused
 from exchange.names import NameResolver, open_socket
 from exchange.wire_logs import keep_addresses_out_of_logs
 
@@ -93,6 +99,8 @@ class WebSocketHost:
             refusal = ExchangeUnavailable(
                 f"{self._name}: no connection within {self._connect_timeout_sec:g} s"
             )
+        except* ConnectionRejected as errors:
+            refusal = HandshakeRefused(f"{self._name}: ConnectionRejected{_status(errors)}")
         except* (HandshakeError, LocalProtocolError, OSError, trio.BrokenResourceError) as errors:
             # The library's reader answers a ping even while we say goodbye, and fails with a protocol error.
             # The library's own text may hold the address, and with it the listen key.
@@ -127,3 +135,10 @@ class WebSocketHost:
             return stream
         # The certificate is checked against the name, whatever the address.
         return trio.SSLStream(stream, self._tls, server_hostname=self._host, https_compatible=True)
+
+
+def _status(errors: BaseExceptionGroup[ConnectionRejected]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f" with status {error.status_code}" if isinstance(error, ConnectionRejected) else ""

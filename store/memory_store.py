@@ -226,6 +226,11 @@ class MemoryStore:
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
+    async def unread_result(self, after: str, until_ms: int) -> str | None:
+        return await self._call(
+            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after, until_ms)
+        )
+
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
         return await self._call(
             "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)

@@ -55,6 +55,10 @@ class PlanStore(Protocol):
         """Write each decision whole or not at all; one verdict each, in order."""
         ...
 
+    async def unread_result(self, after: str, until_ms: int) -> str | None:
+        """The id of the first entry of `apply.result` behind `after` that was published by `until_ms`."""
+        ...
+
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         """Be done with entries that ask for no permit."""
         ...

@@ -14,6 +14,12 @@ import msgspec
 from brain.ledger import StoredLedger
 
 
+def id_order(entry_id: str) -> tuple[int, int]:
+    """An entry id as what ids are ordered by: milliseconds, and a number within them."""
+    ms, _, number = entry_id.partition("-")
+    return int(ms), int(number)
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A stream entry as delivered for the `deliveries`-th time (1: new).
 

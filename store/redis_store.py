@@ -245,6 +245,12 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
+    async def unread_result(self, after: str, until_ms: int) -> str | None:
+        answer = await self._writes.command(
+            "XRANGE", self._keys.results, f"({after}", str(until_ms), "COUNT", 1
+        )
+        return answer[0][0].decode() if answer else None
+
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
         answer = await self._writes.command(
             "XREVRANGE", self._keys.intents, "+", str(since_ms), "COUNT", count

@@ -72,6 +72,7 @@ class SnapshotMaking:
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
             lead=self._lead,
+            push_delay_sec=self._push_delay_sec,
             audit_max_age_sec=self._settings.audit_max_age_sec,
             book=flows.book,
             changes=flows.changes,
@@ -90,6 +91,10 @@ class SnapshotMaking:
             metrics=flows.metrics,
             log=self._log,
         )
+
+    def _push_delay_sec(self) -> float:
+        status = self._flows.stream_status.value
+        return 0.0 if status is None else status.allowance_sec
 
     def _refresh(self, known: ShardPositions) -> AutoRefresh:
         metrics, log, reads = self._flows.metrics, self._log, self.positions

@@ -20,7 +20,7 @@ from commands.check.ledger_writers import (
 )
 from commands.check.own_settings import load, settings_findings
 from commands.check.permit_writers import access_finding, permit_findings
-from commands.check.redis_server import not_allowed, reach, server_findings
+from commands.check.redis_server import not_allowed, reach, remembered_ban, server_findings
 from commands.check.redis_streams import stream_findings
 from commands.findings import Finding, Verdict, failed, skipped
 from commands.findings_report import FindingsReport
@@ -63,7 +63,7 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
         _tell(report, "streams", lambda: stream_findings(redis, instance=own.instance))
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
-        banned_until_ms = _remembered_ban(redis)
+        banned_until_ms = remembered_ban(redis)
 
     async def ask_binance() -> None:
         async for finding in exchange_findings(own, banned_until_ms=banned_until_ms):
@@ -101,14 +101,6 @@ def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | No
         return see_ledgers(redis)
     except RedisError as error:
         report.add(_unanswered(LEDGER_WRITERS, error))
-        return None
-
-
-def _remembered_ban(redis: RedisReading) -> int | None:
-    try:
-        stored: bytes | None = redis.client.get(redis.keys.ban)  # type: ignore[assignment]
-        return None if stored is None or not stored.isdigit() else int(stored)
-    except RedisError:
         return None
 
 

@@ -210,7 +210,7 @@ async def _stream(settings: Settings, clock: HostClock) -> Finding:
                 symbols = len(updates)
                 nursery.cancel_scope.cancel()
     except* ExchangeError as group:
-        why = str(_first_of(group))
+        why = str(first_of(group))
     if not symbols:
         return failed(name, f"{url}: {why}", fix)
     return ok(name, f"{url}: mark prices of {symbols} symbols after {trio.current_time() - begun_sec:.1f} s")
@@ -246,8 +246,8 @@ def _clock_time(moment: Moment) -> str:
     return datetime.fromtimestamp(moment.wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _first_of(group: BaseExceptionGroup[ExchangeError]) -> BaseException:
-    """The first error in a group of groups that is none itself."""
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in a group of groups that is none itself."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -54,6 +54,15 @@ def reach(redis: RedisReading) -> Finding:
     return ok(name, f"{redis.address} answers in {took_ms:.1f} ms")
 
 
+def remembered_ban(redis: RedisReading) -> int | None:
+    """The end of a ban of this address by Binance (this host's wall clock, ms), if Redis has one."""
+    try:
+        stored: bytes | None = redis.client.get(redis.keys.ban)  # type: ignore[assignment]
+        return None if stored is None or not stored.isdigit() else int(stored)
+    except RedisError:
+        return None
+
+
 def server_findings(redis: RedisReading) -> Iterator[Finding]:
     """Version, role, append-only file, eviction policy, clock. Raises redis.exceptions.RedisError."""
     try:

@@ -8,7 +8,7 @@ from brain.ledger import StoredLedger
 from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
-from store.memory.streams import format_id
+from store.memory.streams import format_id, parse_id
 from store.records import BookingState, Entry, UniverseKeys
 from store.stored_values import UNREADABLE, read_text
 
@@ -64,6 +64,13 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
         dict(redis.hash(keys.universe_meta)) if redis.kind(keys.universe_meta) == "hash" else None,
         redis.text(last_ok) if redis.kind(last_ok) == "string" else None,
     )
+
+
+def unread_result(redis: Keyspace, keys: Keys, after: str, until_ms: int) -> str | None:
+    """The first result behind `after` that was published by `until_ms`."""
+    stream = redis.stream(keys.results)
+    behind = [] if stream is None else stream.behind(parse_id(after), 1)
+    return format_id(behind[0]) if behind and behind[0][0] <= until_ms else None
 
 
 def recent_intents(redis: Keyspace, keys: Keys, since_ms: int, count: int) -> list[Entry]:

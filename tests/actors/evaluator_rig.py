@@ -27,6 +27,7 @@ from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
+    Conflating,
     Count,
     DropOldest,
     LatestValue,
@@ -35,6 +36,8 @@ from channels import (
     MetricEvent,
     OnDemandRead,
     PushBack,
+    ResultBook,
+    RulesWanted,
     SnapshotBook,
 )
 from clock import Clock, TrioClock
@@ -95,6 +98,9 @@ class EvaluatorWorld:
         self.store: PlanAndLeaseStore = store
         self.keys = Keys("quantum")
         self.book = SnapshotBook("book")
+        self.results = ResultBook("results")
+        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
+        self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
         self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
         self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
         self.failures = Failures()
@@ -118,7 +124,10 @@ class EvaluatorWorld:
             self.store,
             WhatIsKnown(
                 book=self.book,
+                results=self.results,
                 symbol_rules=self.symbol_rules,
+                rules_wanted=self.rules_wanted,
+                rules_asked_at=self.rules_asked_at,
                 allowlist=self.allowlist,
                 hedge_mode=self.hedge_mode,
                 ledgers_adopted=self.ledgers_adopted,
@@ -257,6 +266,7 @@ class EvaluatorRig(EvaluatorWorld):
 async def running_evaluator(rig: EvaluatorWorld) -> AsyncIterator[EvaluatorWorld]:
     """The evaluator runs, holds the lease, and its consumer group exists."""
     await rig.take_lease()
+    rig.rules_asked_at.send(rig.clock.now())
     rig.heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.evaluator().run, rig.heartbeat)

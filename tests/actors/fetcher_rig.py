@@ -144,6 +144,7 @@ class FetcherRig:
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.turns = trio.Lock()
         self.epoch = 0
+        self.push_delay_sec = 0.25
         self.one_by_one = False
 
     def fetcher(
@@ -199,6 +200,7 @@ class FetcherRig:
             shard,
             is_mine,
             lead=ExchangeLead(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
+            push_delay_sec=lambda: self.push_delay_sec,
             audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,

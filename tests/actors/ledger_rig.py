@@ -32,6 +32,8 @@ from channels import (
     LedgerWanted,
     MetricEvent,
     PushBack,
+    ResultBook,
+    RulesWanted,
     SnapshotBook,
     SnapshotChanged,
 )
@@ -140,6 +142,8 @@ class LedgerWorld:
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
         self.fill_memory = FillMemory()
+        self.results = ResultBook("results")
+        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
         log = structlog.get_logger()
@@ -158,8 +162,16 @@ class LedgerWorld:
                 log=log,
             ),
             attempts=self.attempts,
+            results=self.results,
+            rules_wanted=self.rules_wanted,
             fill_watch=FillWatch(
-                self.fills, self.exchange, self.store, self.fill_memory, grace_sec=30, log=log
+                self.fills,
+                self.exchange,
+                self.store,
+                self.fill_memory,
+                results=self.results,
+                grace_sec=30,
+                log=log,
             ),
             hedge_mode=self.hedge_mode,
             lease=self.lease,

@@ -17,9 +17,11 @@ from trio.testing import MockClock
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
+from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import DropOldest, LatestValue, MetricEvent, SetGauge, SnapshotBook
+from channels import Conflating, DropOldest, LatestValue, MetricEvent, RulesWanted, SetGauge, SnapshotBook
 from clock import TrioClock
+from exchange.errors import ExchangeUnavailable
 from exchange.protocol import SymbolsRead
 from exchange.read_latency import ReadLatency
 from store.keys import Keys
@@ -36,9 +38,13 @@ class TradedExchange(DictatedExchange):
     """Trades `trading`, the first of them most."""
 
     trading: tuple[str, ...] = SYMBOLS
+    rules_reads = 0
 
     async def symbol_rules(self) -> SymbolsRead:
+        self.rules_reads += 1
         await trio.sleep(self.latency_sec)
+        if self.failure is not None:
+            raise self.failure
         one = Decimal(1)
         return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.trading})
 
@@ -75,6 +81,8 @@ class PlannerRig:
         self.store = CountedStore(self.redis, keys=self.keys, consumer="me")
         self.exchange = TradedExchange(self.clock)
         self.latency = ReadLatency()
+        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
+        self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
         self.candidates: LatestValue[Candidates] = LatestValue("candidates")
@@ -90,6 +98,8 @@ class PlannerRig:
             self.latency,
             symbol_rules=self.symbol_rules,
             unreadable_rules=LatestValue("unreadable_rules"),
+            rules_wanted=self.rules_wanted,
+            rules_asked_at=self.rules_asked_at,
             hedge_mode=LatestValue("hedge_mode"),
             allowlist=self.allowlist,
             candidates=self.candidates,
@@ -270,3 +280,58 @@ async def test_of_many_intents_none_is_forgotten_and_only_new_ones_are_read(
         assert rig.warm()[0] == "BBBUSDT"
         await trio.sleep(20)
         assert rig.warm() == ("DDDUSDT",), "their time has passed"
+
+
+async def test_a_listed_symbol_is_known_within_a_minute(rig: PlannerRig, autojump_clock: MockClock) -> None:
+    async with rig.running():
+        await trio.sleep(1)
+        rig.exchange.trading = (*SYMBOLS, "NEWUSDT")
+        await trio.sleep(61)
+        assert "NEWUSDT" in (rig.symbol_rules.value or {})
+        await trio.sleep(600)
+        assert 10 <= rig.exchange.rules_reads <= 12
+
+
+async def test_exchange_info_that_is_wanted_is_read_at_once(
+    rig: PlannerRig, autojump_clock: MockClock
+) -> None:
+    async with rig.running():
+        await trio.sleep(10)
+        rig.exchange.trading = (*SYMBOLS, "NEWUSDT")
+        rig.rules_wanted.send(RulesWanted("a plan names NEWUSDT"))
+        await trio.sleep(rig.exchange.latency_sec + 0.01)
+        assert "NEWUSDT" in (rig.symbol_rules.value or {})
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_flood_of_wishes_reads_exchange_info_every_five_seconds(
+    rig: PlannerRig, autojump_clock: MockClock, down: bool
+) -> None:
+    async with rig.running():
+        await trio.sleep(60.5)
+        if down:
+            rig.exchange.failure = ExchangeUnavailable("HTTP 502")
+            await trio.sleep(600)
+        before = rig.exchange.rules_reads
+        for _ in range(600):
+            rig.rules_wanted.send(RulesWanted("a plan names NOPEUSDT"))
+            await trio.sleep(0.1)
+        assert 10 <= rig.exchange.rules_reads - before <= 13
+
+
+async def test_equal_rules_wake_no_reader(rig: PlannerRig, autojump_clock: MockClock) -> None:
+    woken: list[float] = []
+
+    async def read() -> None:
+        while True:
+            await rig.symbol_rules.changed()
+            woken.append(trio.current_time())
+
+    async with rig.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.sleep(300)
+        assert len(woken) == 1
+        rig.exchange.trading = SYMBOLS[:2]
+        await trio.sleep(62)
+        assert len(woken) == 2
+        nursery.cancel_scope.cancel()

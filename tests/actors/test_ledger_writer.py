@@ -554,3 +554,22 @@ async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_f
         expected = sum((q if sides[order] == "BUY" else -q for order, q in filled.items()), Decimal(0))
         assert Decimal(rig.amount("BTCUSDT") or "nan") == expected
         assert rig.pending() == 0
+
+
+@pytest.mark.parametrize(("error", "wanted"), [("code=-1111 Precision is over the maximum", 1), ("-2019", 0)])
+async def test_an_order_refused_for_its_precision_has_exchange_info_read(
+    autojump_clock: MockClock, error: str, wanted: int
+) -> None:
+    rig = LedgerRig()
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    async with running_writer(rig):
+        rig.observe("BTCUSDT")
+        await trio.sleep(1)
+        for plan_id in ("a", "b"):
+            rig.redis.xadd(
+                rig.keys.results,
+                {"plan_id": plan_id, "symbol": "BTCUSDT", "executed": "False", "error": error},
+            )
+        await trio.sleep(1)
+        assert rig.rules_wanted.depth == wanted
+        assert rig.pending() == 0

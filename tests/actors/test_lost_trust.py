@@ -91,6 +91,28 @@ async def test_a_read_that_shows_what_a_push_tells_a_moment_later_is_no_divergen
         assert Count("p33_stream_divergence_total") not in await rig.metrics.receive_all()
 
 
+@pytest.mark.parametrize(("late_sec", "lost"), [(1.5, True), (3.2, False), (60.0, True)])
+async def test_pushes_that_are_late_these_days_are_waited_for_up_to_5_s(
+    rig: FetcherRig, autojump_clock: MockClock, late_sec: float, lost: bool
+) -> None:
+    """An exchange under load pushes late: that alone is no reason to give up its connection."""
+    rig.push_delay_sec = late_sec
+    rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
+    async with running_fetcher(rig):
+        await trusted(rig)
+        rig.exchange.reads.clear()
+        while not rig.exchange.reads:
+            rig.prove()
+            await trio.sleep(0.05)
+        position = rig.exchange.set("BTCUSDT", "0.1")
+        await rig.prove_for(3)
+        if late_sec > 5:
+            await rig.prove_for(3)
+        rig.push("BTCUSDT", position)
+        await rig.prove_for(1)
+        assert (rig.book.trust_lost_at is not None) is lost
+
+
 async def test_without_an_audit_the_stream_is_believed_for_a_limited_time(
     rig: FetcherRig, autojump_clock: MockClock
 ) -> None:

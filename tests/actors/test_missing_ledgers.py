@@ -106,7 +106,7 @@ async def test_a_ledger_that_is_there_costs_no_question(rig: EvaluatorRig, autoj
     rig.ledger("BTCUSDT", "5")
     async with running_evaluator(rig):
         rig.publish("p")
-        await trio.sleep(0.01)
+        await trio.sleep(0.02)
         assert rig.reason("p") == "reconcile_required_qty_mismatch"
         assert rig.ledgers_wanted.depth == 0
         assert rig.store.commits == 2, "one that learnt what is stored, and the deny"

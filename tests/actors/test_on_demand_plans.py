@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from brain.allowlist import Allowlist, AllowlistSource
+from brain.symbol_rules import SymbolRules
 from store.records import DecisionCommit
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 
@@ -230,3 +232,44 @@ async def test_plans_that_share_a_read_are_one_read_and_a_miss_each(autojump_clo
         f"P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan={plan_id} ondemand_enabled=true attempted=true"
         for plan_id in ("a", "b", "c")
     ]
+
+
+async def test_a_plan_of_an_unknown_symbol_waits_for_exchange_info_where_that_is_due(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    allowed = frozenset({"NEWUSDT", "NOPEUSDT"})
+    rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, allowed, None, None))
+    async with running_evaluator(rig):
+        await trio.sleep(6)
+        rig.position("NEWUSDT", "0")
+        rig.ledger("NEWUSDT", "0")
+        rig.publish_entry("listed", "NEWUSDT")
+        await trio.sleep(0.3)
+        assert rig.permit("listed") is None
+        assert rig.rules_wanted.depth == 1
+        step = Decimal("0.1")
+        listed = {"NEWUSDT": SymbolRules("NEWUSDT", True, step, step, Decimal(1000))}
+        rig.symbol_rules.send({**(rig.symbol_rules.value or {}), **listed})
+        rig.rules_asked_at.send(rig.clock.now())
+        await trio.sleep(0.01)
+        assert rig.reason("listed") == "open_permit_granted"
+        for number in range(50):
+            rig.publish_entry(f"nonsense-{number}", "NOPEUSDT")
+        await trio.sleep(0.05)
+        answers = {rig.reason(f"nonsense-{number}") for number in range(50)}
+        assert answers == {"symbol_not_on_exchange"}, "exchangeInfo was read a moment ago"
+
+
+async def test_a_plan_of_an_unknown_symbol_is_denied_in_time_where_exchange_info_does_not_come(
+    rig: EvaluatorRig, autojump_clock: MockClock
+) -> None:
+    rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"NOPEUSDT"}), None, None))
+    async with running_evaluator(rig):
+        await trio.sleep(6)
+        rig.publish_entry("unknown", "NOPEUSDT")
+        rig.holds("BTCUSDT", "1")
+        rig.publish("other")
+        await trio.sleep(0.01)
+        assert rig.permit("other") is not None, "other symbols are not held up"
+        await trio.sleep(0.95)
+        assert rig.reason("unknown") == "symbol_not_on_exchange"

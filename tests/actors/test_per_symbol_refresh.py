@@ -21,7 +21,7 @@ from brain.candidates import Candidates
 from brain.moment import Moment
 from brain.position import LegPosition, VerifiedBy
 from brain.symbol_rules import SymbolRules
-from channels import Count, LatestValue
+from channels import Conflating, Count, LatestValue
 from exchange.errors import ExchangeUnavailable, RateLimited
 from exchange.protocol import PositionsRead, Priority, SymbolsRead
 from exchange.read_latency import ReadLatency
@@ -119,6 +119,8 @@ class PerSymbolRig(FetcherRig):
             self.latency,
             symbol_rules=LatestValue("symbol_rules"),
             unreadable_rules=LatestValue("unreadable_rules"),
+            rules_wanted=Conflating("rules_wanted", lambda _wish: None),
+            rules_asked_at=LatestValue("rules_asked_at"),
             hedge_mode=LatestValue("hedge_mode"),
             allowlist=LatestValue[Allowlist]("allowlist"),
             candidates=self.candidates,

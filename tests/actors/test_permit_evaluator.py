@@ -41,7 +41,7 @@ async def test_an_open_is_granted_and_another_waits_for_it(
     async with running_evaluator(rig):
         rig.publish_entry("a")
         rig.publish_entry("b")
-        await trio.sleep(0.01)
+        await trio.sleep(0.02)
         assert rig.reason("a") == "open_permit_granted"
         assert rig.reason("b") == "in_flight_permit"
 
@@ -53,7 +53,7 @@ async def test_closes_share_the_position(rig: EvaluatorRig, autojump_clock: Mock
             rig.publish(plan_id, action="PARTIAL_50")
         rig.publish("all")
         rig.publish("none")
-        await trio.sleep(0.01)
+        await trio.sleep(0.02)
         quantities = [
             Decimal(str(permit["safe_close_qty"]))
             for plan_id in ("a", "b", "c", "all")
@@ -186,7 +186,7 @@ async def test_an_unmentioned_permit_ends_when_its_time_to_live_and_the_grace_ar
             await trio.sleep_until(begun_sec + at_sec)
             rig.position("BTCUSDT", "1")
             rig.publish(plan_id)
-            await trio.sleep(0.01)
+            await trio.sleep(0.02)
             assert rig.reason(plan_id) == reason, plan_id
             assert rig.redis.take(rig.keys.permit(plan_id)) is not None
 

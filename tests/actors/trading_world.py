@@ -70,7 +70,16 @@ class TradingWorld:
         self.store = Watched(self.redis, keys=self.keys, consumer="me", crossing=self._cross)
         self.ledgers.store = self.permits.store = self.store
         self._calm_store = MemoryStore(self.redis, keys=self.keys, consumer="me")
-        for name in ("clock", "redis", "book", "hedge_mode", "lease", "ledgers_adopted", "ledgers_wanted"):
+        for name in (
+            "clock",
+            "redis",
+            "book",
+            "hedge_mode",
+            "lease",
+            "ledgers_adopted",
+            "ledgers_wanted",
+            "results",
+        ):
             setattr(self.permits, name, getattr(self.ledgers, name))
         self.before = {symbol: Decimal(self.random.choice((0, 0, 1, -2))) for symbol in SYMBOLS}
         for symbol, amount in self.before.items():

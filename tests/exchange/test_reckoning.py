@@ -86,15 +86,31 @@ def test_a_delay_seen_by_a_misjudged_clock_is_forgotten_when_that_is_set_right()
     clock = HandClock()
     exchange_clock = ExchangeClock()
     delay = PushDelay(exchange_clock)
-    exchange_clock.lead_sec = 90.0
+    exchange_clock.lead_sec = 30.0
     push(delay, clock, 0.3)
-    assert delay.allowance_sec(clock.now()) == 60.0
+    assert delay.allowance_sec(clock.now()) == 30.3
     exchange_clock.lead_sec = 0.0
+    assert delay.allowance_sec(clock.now()) == 0.25
+
+
+def test_a_clock_that_was_set_forward_makes_no_earlier_push_late() -> None:
+    clock = HandClock()
+    exchange_clock = ExchangeClock()
+    delay = PushDelay(exchange_clock)
+    push(delay, clock, 0.3)
+    clock.turn(60)
+    exchange_clock.lead_sec = 45.0
+    assert delay.allowance_sec(clock.now()) == 0.25
+    exchange_clock.lead_sec = 45.9
+    push(delay, clock, 0.3 - 45.9)
     assert delay.allowance_sec(clock.now()) == 0.3
 
 
-def test_a_transaction_time_that_cannot_be_one_costs_a_minute_at_most() -> None:
+def test_a_transaction_time_of_long_ago_says_nothing_of_delays() -> None:
     clock = HandClock()
     delay = PushDelay(ExchangeClock())
     delay.observe(0, clock.now())
+    push(delay, clock, 61)
+    assert delay.allowance_sec(clock.now()) == 0.25
+    push(delay, clock, 60)
     assert delay.allowance_sec(clock.now()) == 60.0

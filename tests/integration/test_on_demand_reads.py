@@ -8,6 +8,7 @@ import httpx
 import trio
 from structlog.testing import capture_logs
 
+from clock import HostClock
 from simulator import RunningSimulator
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.service_in_process import ServiceInProcess, running_service
@@ -15,27 +16,33 @@ from tests.integration.surroundings import SYMBOLS
 from tests.integration.waiting import until
 
 POSITIONS = "/fapi/v2/positionRisk"
-#: No read comes by itself after the first.
+STALE_SEC = 0.6
+#: No read comes by itself after the first, and the one that follows the loss of the stream.
 SLOW = {
     "P33_POLL_SEC": "3600",
-    "P33_STALE_THRESHOLD_SEC": "0.6",
+    "P33_STALE_THRESHOLD_SEC": f"{STALE_SEC}",
     "P33_AUDIT_SEC": "0.5",
     "P33_AUDIT_MAX_AGE_SEC": "3600",
     "P33_STREAM_PROOF_SEC": "0.1",
 }
 
 
-async def grown_stale(service: ServiceInProcess, simulator: RunningSimulator) -> None:
-    """Refuse the stream, and wait until nothing in the book is believed any more."""
+async def grown_stale(
+    service: ServiceInProcess, simulator: RunningSimulator, *, stale_sec: float = STALE_SEC
+) -> None:
+    """Refuse the stream, and wait until everything that was read after its loss is stale."""
     simulator.exchange.faults.refuse_streams = True
     await simulator.streams.reset("private")
-    book = service.flows.book
+    book, clock = service.flows.book, HostClock()
+    await until(lambda: book.trust_lost_at is not None, "the stream is lost")
 
-    def believed(symbol: str) -> bool:
+    def stale(symbol: str) -> bool:
         snapshot = book.get(symbol)
-        return snapshot is not None and book.believed(snapshot)
+        if snapshot is None or not book.believed(snapshot):
+            return False
+        return snapshot.verified_at.age_sec(clock.now()) > stale_sec
 
-    await until(lambda: not any(map(believed, SYMBOLS)), "all snapshots are stale")
+    await until(lambda: all(map(stale, SYMBOLS)), "all snapshots are stale", within_sec=stale_sec + 5)
 
 
 def single_reads(simulator: RunningSimulator, symbol: str) -> int:
@@ -91,7 +98,7 @@ async def test_a_read_that_hangs_is_given_up_in_time_and_delays_no_other_symbol(
 ) -> None:
     exchange = simulator.exchange
     async with running_service(redis_server, simulator, **SLOW | {"P33_STALE_THRESHOLD_SEC": "3"}) as service:
-        await grown_stale(service, simulator)
+        await grown_stale(service, simulator, stale_sec=3)
         fresh = await pipeline.ask("fresh", entry("ETHUSDT", "0.01"))
         exchange.faults.rest_fault_paths = [POSITIONS]
         exchange.faults.rest_faults_next = ["hang"]

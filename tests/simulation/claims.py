@@ -28,6 +28,10 @@ _BY_READ = ("rest", "ondemand")
 #: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again:
 #: every minute, where the exchange answers.
 _COMPARED_MS = 90_000
+#: Of changes so close to one another a read may show either.
+_RACE_MS = 2_500
+#: A read is merged, and a proof that was under way is written, within this.
+_MERGED_MS = 100
 _AMOUNTS: dict[PositionSide, bytes] = {"BOTH": b"position_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
 
 
@@ -42,10 +46,12 @@ class Claims:
         keys: Keys,
         clock_of: Callable[[str], SteppedClock],
         unsure_ms: Callable[[str, int], int],
+        shown_ms: Callable[[str, str, int], int | None],
         audit_ms: Callable[[], int],
     ) -> None:
         """`clock_of` gives a writer's clock; `unsure_ms`, how far its idea of the exchange's clock may have
-        been off since a moment, by server time; `audit_ms`, how long a lost event may live as of now."""
+        been off since a moment, by server time; `shown_ms`, when a read showed a writer a symbol's change
+        of a moment; `audit_ms`, how long a lost event may live as of now."""
         self.count = 0
         self._venue = venue
         self._streams = streams
@@ -53,6 +59,7 @@ class Claims:
         self._keys = keys
         self._clock_of = clock_of
         self._unsure_ms = unsure_ms
+        self._shown_ms = shown_ms
         self._audit_ms = audit_ms
         self._latest_ms: dict[str, tuple[str, int]] = {}
 
@@ -114,10 +121,24 @@ class Claims:
         # Two legs have one time: where events overtake each other, the leg that was not told of lags behind.
         lag_ms = misled_ms + late_ms
         for start_ms, end_ms in self._venue.untold[symbol]:
-            until_ms = start_ms + self._audit_ms() if end_ms < 0 else end_ms
+            until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms)
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:
                 lag_ms = max(lag_ms, at_ms - start_ms + 2 * ROUNDING_MS)
         return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + misled_ms)
+
+    def _noticed_ms(self, writer: str, symbol: str, changed_ms: int) -> int:
+        """When what no event announces has to be noticed: by the first read that shows it."""
+        until_ms = changed_ms + self._audit_ms()
+        recent = [
+            change.at_ms
+            for leg in self._venue.legs_of(symbol)
+            for change in self._venue.changes_since(symbol, leg, changed_ms - _RACE_MS)
+        ]
+        if any(at_ms != changed_ms for at_ms in recent):
+            # What is known may be too new, or may race with another change's event.
+            return until_ms
+        shown_ms = self._shown_ms(writer, symbol, changed_ms)
+        return until_ms if shown_ms is None else min(until_ms, shown_ms + _MERGED_MS)
 
     def _stepped_lately(self, clock: SteppedClock) -> bool:
         now_ms = true_ms()

@@ -38,9 +38,11 @@ class Decisions:
         clock_of: Callable[[str], SteppedClock],
         may_open: Callable[[str], bool],
         on_grant: Callable[[Grant], None],
+        audit_ms: Callable[[], int],
         on_decided: Callable[[str], None],
     ) -> None:
-        """`may_open`: whether the symbol was allowed to be opened lately."""
+        """`may_open`: whether the symbol was allowed to be opened lately. `audit_ms`: how long a change that
+        no event announces may go unnoticed as of now."""
         self.count = 0
         self.allowed = 0
         #: Redis's clock when it last came up as another run; 0: never.
@@ -55,6 +57,7 @@ class Decisions:
         self._may_open = may_open
         self._on_grant = on_grant
         self._on_decided = on_decided
+        self._audit_ms = audit_ms
 
     def committed(self, writer: str, commit: DecisionCommit, verdict: object) -> None:
         """A decision was offered to Redis, which gave that verdict."""
@@ -161,7 +164,17 @@ class Decisions:
         age_ms = now_ms - max(seen_ms)
         limit_ms = self._settings.stale_threshold_sec * 1000 + ROUNDING_MS
         require(age_ms <= limit_ms, "e", f"{symbol}: allowed on a snapshot {age_ms} ms old")
+        self._judge_present(symbol, leg, amount, now_ms)
         return seen_ms
+
+    def _judge_present(self, symbol: str, leg: PositionSide, amount: Decimal, now_ms: int) -> None:
+        """By true time alone, whatever clocks and dates say: it was so within the stale threshold, or within
+        the time that it takes to notice what no event announces."""
+        longest_ms = max(round(self._settings.stale_threshold_sec * 1000), self._audit_ms())
+        held = self._venue.amounts_between(symbol, leg, now_ms - longest_ms, now_ms)
+        require(
+            amount in held, "e", f"{symbol} {leg}: allowed on {amount}, which it was not for {longest_ms} ms"
+        )
 
     def _judge_close(self, grant: Grant, granted_against: Decimal, seen_ms: list[int]) -> None:
         """All that may still be closed is no more than the position that it was granted against.

@@ -59,10 +59,48 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "kill": (4, 0.2, 8.0),
     "terminate": (2, 0.2, 3.0),
     "cut_off": (4, 2.2, 8.0),
-    "exchange_clock": (2, 0.0, 0.0),
+    "wiped_account": (2, 0.0, 0.0),
+    "restored_position": (2, 0.0, 0.0),
+    "event_dated_ahead": (3, 0.0, 0.0),
+    "flat_both_row": (2, 0.0, 0.0),
+    "deleted_key": (3, 0.0, 0.0),
+    "accept_and_close": (3, 5.0, 60.0),
+    "maintenance": (2, 2.0, 20.0),
+    "v2_removed": (1, 0.0, 0.0),
+    "exchange_clock": (4, 0.0, 0.0),
     "redis_clock": (2, 0.0, 0.0),
     "host_clock": (2, 0.0, 0.0),
 }
+
+#: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
+#: (seconds): there must be so much of the faulty part left.
+_AFTERMATH_SEC = {"ban": 190.0}
+
+
+class Alone(msgspec.Struct, frozen=True):
+    """A kind whose judge needs the field for itself: nothing else strikes from `BEFORE_SEC` before it begins
+    until `after_sec` after its end. Durations in seconds."""
+
+    weight: int
+    shortest_sec: float
+    longest_sec: float
+    after_sec: float
+
+
+#: What went wrong before is over by then.
+BEFORE_SEC = 25.0
+#: At most one of these in a round.
+KINDS_ALONE: dict[str, Alone] = {
+    "flapping": Alone(3, 40.0, 60.0, 5.0),
+    "odd_positions": Alone(3, 20.0, 30.0, 5.0),
+    "odd_symbols": Alone(2, 20.0, 30.0, 5.0),
+    "odd_marks": Alone(2, 70.0, 90.0, 5.0),
+    # A second 418 keeps the service away for three minutes.
+    "ban_without_header": Alone(2, 61.0, 70.0, 180.0),
+    # The service stays away for five minutes: so it strikes as the round begins, and fills it.
+    "forbidden": Alone(1, 10.0, 12.0, 300.0),
+}
+_ROUNDS_WITH_ONE_ALONE = 0.7
 _PAUSE_SEC = 7.0
 #: While the exchange's clock may have been stepped, claims are judged with an allowance: so in few seeds.
 _SEEDS_WITH_STEPPED_EXCHANGE = 0.2
@@ -73,6 +111,7 @@ def draw_faults(
 ) -> list[Fault]:
     """The faults of a run of so many rounds."""
     rng = Random(f"{seed}:faults")
+    with_alone = kinds is None
     kinds = dict(KINDS if kinds is None else kinds)
     if rng.random() > _SEEDS_WITH_STEPPED_EXCHANGE:
         kinds.pop("exchange_clock", None)
@@ -89,9 +128,30 @@ def draw_faults(
             _, shortest_sec, longest_sec = kinds[kind]
             for_sec = rng.uniform(shortest_sec, longest_sec)
             left_sec = begin_sec + FAULTY_SEC - at_sec
-            if for_sec < left_sec:
+            if for_sec + _AFTERMATH_SEC.get(kind, 0.0) < left_sec:
                 faults.append(
                     Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
                 )
             at_sec += rng.expovariate(1 / pause_sec)
+        if with_alone and rng.random() < _ROUNDS_WITH_ONE_ALONE:
+            faults = _with_one_alone(faults, begin_sec, rng)
     return faults
+
+
+def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[Fault]:
+    """The same faults with one of `KINDS_ALONE` in its round, and without those that would disturb it."""
+    names = list(KINDS_ALONE)
+    kind = rng.choices(names, [KINDS_ALONE[name].weight for name in names])[0]
+    alone = KINDS_ALONE[kind]
+    for_sec = rng.uniform(alone.shortest_sec, alone.longest_sec)
+    latest_sec = FAULTY_SEC - for_sec - alone.after_sec - 1
+    span_sec = (BEFORE_SEC, latest_sec) if latest_sec > BEFORE_SEC else (1.0, 4.0)
+    at_sec = begin_sec + rng.uniform(*span_sec)
+    over_sec = at_sec + for_sec + alone.after_sec
+    kept = [
+        fault
+        for fault in faults
+        if fault.at_sec + fault.for_sec < at_sec - BEFORE_SEC or fault.at_sec > over_sec
+    ]
+    one = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
+    return sorted([*kept, one], key=lambda fault: fault.at_sec)

@@ -135,6 +135,10 @@ class Ledgers:
         """The position after the last change that the adopted ledger says to contain."""
         until_ms = self._adopted_until_ms(symbol, leg) or 0
         changes = self._venue.changes[symbol, leg]
+        # Dates may go back: so the very change is looked for first.
+        exact = next((each for each in reversed(changes) if each.transaction_ms == until_ms), None)
+        if exact is not None:
+            return exact.amount
         return next((each.amount for each in reversed(changes) if each.transaction_ms <= until_ms), ZERO)
 
     def _adopted_until_ms(self, symbol: str, leg: PositionSide) -> int | None:

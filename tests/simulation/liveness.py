@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _DECIDED_WITHIN_SEC = 1.2
+#: A proof comes within this, and is written within that.
+_PROVEN_WITHIN_SEC = 10.0
+_WRITTEN_WITHIN_SEC = 0.4
 _FEWEST_TASKS_SPARE = 40
 _MOST_PLANS = 64
 _MOST_ORDERS = 200
@@ -32,17 +36,47 @@ class Liveness:
         self._world = world
         self._most_tasks = 0
 
-    async def all_is_well(self) -> None:
-        """Raises ViolationError unless one process is ready, every snapshot fresh, and plans are decided."""
+    async def all_is_well(self, but: Collection[str] = ()) -> None:
+        """Raises ViolationError unless one process is ready, every snapshot fresh, and plans are decided.
+
+        Snapshots of the symbols in `but` may be as they are.
+        """
         world = self._world
         told = {name: await process.readiness() for name, process in world.processes.items()}
         holders = [name for name, why_not in told.items() if not why_not]
         require(len(holders) == 1, "f", f"ready: {holders}; {told}")
         holder = world.processes[holders[0]]
         for symbol in world.scene.symbols:
-            if self._is_kept_fresh(symbol):
+            if self._is_kept_fresh(symbol) and symbol not in but:
                 self._judge_snapshot(symbol, holder)
         await self._judge_deciding()
+
+    async def flat_rows_change_nothing(self) -> None:
+        """Raises ViolationError if a snapshot stops being proven by an update that holds only the flat BOTH.
+
+        In hedge mode, where all symbols are read at once: what proves the others proves these.
+        """
+        world = self._world
+        venue, symbols = world.venue, world.scene.symbols
+        if not venue.hedge_mode or world.settings.fetch_mode == "per_symbol":
+            return
+        holder = next((each for each in world.processes.values() if _holds_lease(each)), None)
+        if holder is None:
+            return
+        for symbol in symbols[1:]:
+            venue.announce_flat_both(symbol)
+        event_ms = true_ms()
+        with trio.move_on_after(_PROVEN_WITHIN_SEC):
+            while self._shown_ms(symbols[0], holder) <= event_ms:  # noqa: ASYNC110 - Redis has no event
+                await trio.sleep(0.2)
+            await trio.sleep(_WRITTEN_WITHIN_SEC)
+            late = [symbol for symbol in symbols[1:] if self._shown_ms(symbol, holder) <= event_ms]
+            require(not late, "h", f"not proven after an update with the flat BOTH row alone: {late}")
+
+    def _shown_ms(self, symbol: str, holder: Process) -> int:
+        """The moment as of which the symbol's snapshot is, true ms."""
+        stored = self._world.redis.hgetall(self._world.keys.snapshot(symbol))
+        return int(stored.get(b"ts_epoch_ms", b"0")) - holder.clock.offset_ms
 
     async def opens_are_allowed(self) -> None:
         """Raises ViolationError unless an open or add of every symbol is allowed, in a quiet moment.

@@ -71,9 +71,8 @@ MUTATIONS = (
         (
             Edit(
                 "brain/merging.py",
-                "        return row.update_time_ms > known.row.update_time_ms\n"
-                "    return sent > known.learnt",
-                "        return True\n    return sent > known.learnt",
+                "    if not _well_after(sent, known.arrived):\n        return Rule.RACE\n    dispute",
+                "    if not _well_after(sent, known.arrived):\n        return Rule.NEWER\n    dispute",
             ),
         ),
     ),
@@ -237,6 +236,170 @@ MUTATIONS = (
                 "actors/snapshot_writer.py",
                 "written.legs == snapshot.legs and written.leverage == snapshot.leverage\n",
                 "written.leverage == snapshot.leverage\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "an older read is never believed",
+        ("f", "a", "e"),
+        (
+            Edit(
+                "brain/merging.py",
+                "seconded = dispute.by_read and _well_after(sent, dispute.at)",
+                "seconded = False",
+            ),
+        ),
+    ),
+    Mutation(
+        "an older read is taken for a late one, however late it was sent",
+        ("a", "e"),
+        (
+            Edit(
+                "brain/merging.py",
+                "    if dispute is None:\n        return Rule.DISCREPANCY\n",
+                "    if dispute is None:\n        return Rule.RACE\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "what is in dispute is proven all the same",
+        ("a", "e"),
+        (
+            Edit(
+                "brain/merging.py",
+                " not in _WHOLE or state.disputed_at is not None:",
+                " not in _WHOLE:",
+            ),
+        ),
+    ),
+    Mutation(
+        "dates ahead of the exchange's clock are merged",
+        ("a", "e", "f", "h"),
+        (
+            Edit(
+                "actors/exchange_lead.py",
+                "return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS",
+                "return None",
+            ),
+        ),
+    ),
+    Mutation(
+        "the flat row of BOTH is merged beside the legs",
+        ("h", "f"),
+        (
+            Edit(
+                "brain/merging.py",
+                "if row.leg is Leg.BOTH and not row.amount and any(",
+                "if row.leg is Leg.BOTH and row.amount and any(",
+            ),
+        ),
+    ),
+    Mutation(
+        "a listen key that was proven once stays proven",
+        ("h",),
+        (
+            Edit(
+                "actors/stream_line.py",
+                "await trio.sleep_until(asked_sec + KEEP_ALIVE_SEC)",
+                "await trio.sleep_until(asked_sec + 30 * KEEP_ALIVE_SEC)",
+            ),
+        ),
+    ),
+    Mutation(
+        "a divergence leaves the connection as it is",
+        ("h",),
+        (
+            Edit(
+                "actors/user_stream.py",
+                'self._lose("diverged from the exchange")',
+                "pass",
+            ),
+        ),
+    ),
+    Mutation(
+        "connections are made as fast as they end",
+        ("h",),
+        (
+            Edit(
+                "actors/user_stream.py",
+                "pause_sec = self._delays.next_sec()",
+                "pause_sec = 0.1",
+            ),
+            Edit(
+                "exchange/connection_limit.py",
+                "if len(self._opened_sec) < most:",
+                "if most:",
+            ),
+        ),
+    ),
+    Mutation(
+        "a refusal without a moment is asked again at once",
+        ("h",),
+        (
+            Edit(
+                "exchange/request_gate.py",
+                "max(asked_sec, pauses.after(max(1, self._refusals)))",
+                "max(asked_sec, 0.2)",
+            ),
+        ),
+    ),
+    Mutation(
+        "the firewall's 403 is an error like any other",
+        ("h",),
+        (
+            Edit(
+                "exchange/refusals.py",
+                "elif status != _FORBIDDEN or error is not None:",
+                "else:",
+            ),
+        ),
+    ),
+    Mutation(
+        "one unreadable row of positions fails the whole read",
+        ("f",),
+        (
+            Edit(
+                "exchange/rest.py",
+                "        return PositionsRead(positions_wire.tradable_rows(rows, unreadable),",
+                "        if unreadable:\n"
+                '            raise ExchangeUnavailable("unreadable answer")\n'
+                "        return PositionsRead(positions_wire.tradable_rows(rows, unreadable),",
+            ),
+        ),
+    ),
+    Mutation(
+        "one unreadable symbol of exchangeInfo fails the whole answer",
+        ("f",),
+        (
+            Edit(
+                "exchange/rest.py",
+                "        self._listed = (*rules,",
+                "        if unreadable:\n"
+                '            raise ExchangeUnavailable("unreadable answer")\n'
+                "        self._listed = (*rules,",
+            ),
+        ),
+    ),
+    Mutation(
+        "an unreadable mark price ends the connection",
+        ("h",),
+        (
+            Edit(
+                "exchange/market_stream.py",
+                "    except (msgspec.DecodeError, ValueError):\n        return None\n",
+                "    except (msgspec.DecodeError, ValueError):\n"
+                '        raise UnreadableEvent("mark prices") from None\n',
+            ),
+        ),
+    ),
+    Mutation(
+        "positions are asked for by a version that was removed",
+        ("f",),
+        (
+            Edit(
+                "exchange/rest.py",
+                "                self._uses_v3 = True\n",
+                "                raise\n",
             ),
         ),
     ),

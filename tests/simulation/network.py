@@ -23,11 +23,16 @@ from exchange.websocket import OpenWebSocket
 from simulator import RestApi, RestRequest
 from simulator.faults import FaultDice
 from simulator.market_answers import mark_price_frames
+from tests.simulation.clocks import true_ms
+from tests.simulation.field_watch import Requests
+from tests.simulation.reads import Read
 from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
 from tests.simulation.tripwire import Tripwire
 from tests.simulation.venue import Venue
 
 _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
+_OK = 200
+_POSITIONS = "/positionRisk"
 _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
@@ -64,9 +69,11 @@ class RestNetwork(httpx.AsyncBaseTransport):
         tripwire: Tripwire,
         rng: Random,
         on_server_time: Callable[[float], None],
+        requests: Requests,
     ) -> None:
         """`on_server_time`: told how long (seconds) the exchange's clock took to be asked."""
         self._on_server_time = on_server_time
+        self._requests = requests
         self._venue = venue
         self._tripwire = tripwire
         self._api = RestApi(venue)
@@ -75,7 +82,11 @@ class RestNetwork(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait, fail where it was told to, else answer."""
-        began_sec = trio.current_time()
+        with self._requests.under_way(request.url.path, of_one_symbol=_is_of_one_symbol(request)):
+            return await self._handle(request)
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
+        began_sec, sent_ms = trio.current_time(), true_ms()
         path = request.url.path
         fault = self._dice.rest_fault(path)
         before_ms, after_ms = self._dice.rest_latency_ms()
@@ -93,17 +104,26 @@ class RestNetwork(httpx.AsyncBaseTransport):
             ),
             fault,
         )
+        answered_ms = true_ms()
         await trio.sleep(after_ms / 1000)
         await self._reach()
         self._tripwire.cross()
+        self._requests.answered(answer.status)
         if fault == "hang":
             await trio.sleep_forever()
         if fault in ("reset", "truncated"):
             raise httpx.RemoteProtocolError("the answer broke off")
         if path == SERVER_TIME.path:
             self._on_server_time(trio.current_time() - began_sec)
+        if fault is None and answer.status == _OK and path.endswith(_POSITIONS):
+            symbol = request.url.params.get("symbol")
+            self._requests.reads.arrived(Read(symbol, sent_ms, answered_ms, true_ms()))
         body = _NOT_JSON if fault == "not_json" else answer.body
         return httpx.Response(answer.status, headers=answer.headers, content=body)
+
+
+def _is_of_one_symbol(request: httpx.Request) -> bool:
+    return request.url.path.endswith(_POSITIONS) and b"symbol=" in request.url.query
 
 
 class _Opened:
@@ -125,7 +145,16 @@ class _Opened:
 class PrivateConnector:
     """The `StreamConnector` of one process."""
 
-    def __init__(self, streams: PrivateStreams, reach: Reach, tripwire: Tripwire, clock: Clock) -> None:
+    def __init__(
+        self,
+        streams: PrivateStreams,
+        reach: Reach,
+        tripwire: Tripwire,
+        clock: Clock,
+        on_connect: Callable[[], None],
+    ) -> None:
+        """`on_connect` is called for every attempt."""
+        self._on_connect = on_connect
         self._streams = streams
         self._reach = reach
         self._tripwire = tripwire
@@ -133,6 +162,7 @@ class PrivateConnector:
 
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
         """A connection that stands; see `exchange.protocol.StreamConnector`."""
+        self._on_connect()
         try:
             with trio.fail_after(5):
                 await self._reach()
@@ -163,13 +193,18 @@ class _MarkFrames:
 class MarkConnector:
     """The `MarkPriceConnector` of one process."""
 
-    def __init__(self, venue: Venue, interval_sec: float, clock: Clock) -> None:
+    def __init__(
+        self, venue: Venue, interval_sec: float, clock: Clock, on_connect: Callable[[], None]
+    ) -> None:
+        """`on_connect` is called for every connection."""
         self._venue = venue
         self._interval_sec = interval_sec
         self._clock = clock
+        self._on_connect = on_connect
 
     async def connect(self, nursery: trio.Nursery) -> MarketStreamConnection:
         """A connection that stands."""
+        self._on_connect()
         await trio.lowlevel.checkpoint()
         frames = _MarkFrames(self._venue, self._interval_sec)
         opened = _Opened("market stream", frames, lambda: None)

@@ -37,6 +37,7 @@ from supervision import (
     Tree,
 )
 from tests.simulation.clocks import HostClock, true_ms
+from tests.simulation.field_watch import Requests
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
@@ -174,6 +175,7 @@ class Process:
         redis: MemoryRedis,
         keys: Keys,
         judge: Judge,
+        requests: Requests,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -184,6 +186,8 @@ class Process:
         self.clock = HostClock()
         self.reach = Reach()
         self.starts = 0
+        #: How often the stream of mark prices was connected.
+        self.mark_connections = 0
         self.escalations = 0
         self.flows: Flows | None = None
         self.store: WatchedStore | None = None
@@ -197,6 +201,7 @@ class Process:
         self._redis = redis
         self._keys = keys
         self._judge = judge
+        self.requests = requests
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -220,6 +225,9 @@ class Process:
             ),
             default=_NO_IDEA_MS,
         )
+
+    def _marks_connected(self) -> None:
+        self.mark_connections += 1
 
     def _compared(self, round_trip_sec: float) -> None:
         self._unsure.append((true_ms(), math.ceil(round_trip_sec * 500)))
@@ -262,6 +270,7 @@ class Process:
 
     async def _run(self) -> None:
         rng = Random(f"{self._seed}:{self.name}:{self.starts}")
+        self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
         flows = Flows(settings.shards)
@@ -291,7 +300,12 @@ class Process:
             metrics=flows.metrics,
             rng=Random(rng.random()),
             network=RestNetwork(
-                self._venue, self.reach, self.tripwires["rest"], Random(rng.random()), self._compared
+                self._venue,
+                self.reach,
+                self.tripwires["rest"],
+                Random(rng.random()),
+                self._compared,
+                self.requests,
             ),
         ) as rest:
             service = supervisor.Service(
@@ -300,10 +314,12 @@ class Process:
                 store=self.store,
                 exchange=rest,
                 orders=rest,
-                connector=PrivateConnector(self._streams, self.reach, self.tripwires["stream"], self.clock),
+                connector=PrivateConnector(
+                    self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
+                ),
                 mark_prices=None
                 if self._mark_interval_sec is None
-                else MarkConnector(self._venue, self._mark_interval_sec, self.clock),
+                else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
                 clock=self.clock,
                 rng=Random(rng.random()),

@@ -42,7 +42,7 @@ def scene_of(seed: str) -> Scene:
         rest_ms=rng.choice((20.0, 100.0, 300.0)),
         rest_jitter_ms=rng.choice((0.0, 15.0)),
         push_sec=rng.choice((0.001, 0.01, 0.04)),
-        mark_interval_sec=rng.choice((None, 15.0, 30.0)),
+        mark_interval_sec=rng.choice((None, 8.0, 9.0)),
         environment={
             "BINANCE_API_KEY": "simulator-api-key",
             "BINANCE_API_SECRET": "simulator-api-secret",

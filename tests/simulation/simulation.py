@@ -20,6 +20,7 @@ from tests.simulation.faults import (
     Fault,
     draw_faults,
 )
+from tests.simulation.field_watch import StreamWatch
 from tests.simulation.liveness import Liveness
 from tests.simulation.process import without_sockets
 from tests.simulation.scene import scene_of
@@ -114,7 +115,7 @@ class _Run:
                 outside.move_position(
                     world.venue, symbol, delta=steps * world.venue.symbol(symbol).step_size, position_side=leg
                 )
-        striker = Striker(world, self._faults)
+        striker = Striker(world, self._faults, liveness)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(world.streams.run)
@@ -123,6 +124,7 @@ class _Run:
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
                 nursery.start_soon(striker.strike)
+                nursery.start_soon(StreamWatch(world).watch)
                 nursery.start_soon(_end_when_violated, world)
                 await trio.sleep_until(FIRST_ROUND_SEC)
                 for number in range(self._rounds):
@@ -133,8 +135,11 @@ class _Run:
                     self._trace.note("calm")
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
+                    await liveness.flat_rows_change_nothing()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + SETTLED_SEC)
                     liveness.all_is_settled()
+                    # While nothing happens, only the key's own proof can show that it is dead.
+                    world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import trio
 from trio_websocket import ConnectionClosed
 
-from simulator.events import UserEvent
+from simulator.events import UserEvent, listen_key_expired, user_event
+from simulator.history import PositionSide
 from tests.simulation.clocks import true_ms
 from tests.simulation.tripwire import Tripwire
 from tests.simulation.venue import Venue
@@ -26,8 +29,21 @@ if TYPE_CHECKING:
 _ALLOWED_DELAY_SEC = 0.25
 
 
+#: At once, after up to two seconds, or by `listenKeyExpired`.
+Closing = Literal["at once", "soon", "expired"]
+
+
 class StreamRefusedError(Exception):
     """The exchange does not want this connection."""
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """A change of a leg that a connection was not sent: at true time (ms), and the amount before it."""
+
+    at_ms: int
+    symbol: str
+    leg: PositionSide
+    before: Decimal
 
 
 class WebSocket:
@@ -37,6 +53,10 @@ class WebSocket:
         self.listen_key = listen_key
         self.frozen = False
         self.open = True
+        #: The first change that its dead key kept from it: when (trio's clock), and the leg's amount before.
+        self.missed: Missed | None = None
+        #: When its key was first seen to be dead (trio's clock).
+        self.dead_since_sec: float | None = None
         self._reach = reach
         self._tripwire = tripwire
         self._one_way_sec = one_way_sec
@@ -120,6 +140,10 @@ class PrivateStreams:
         self.lose_next = 0
         self.hold_share = 0.0
         self.double_share = 0.0
+        #: How new connections end soon after they were accepted, if they do.
+        self.closing: Closing | None = None
+        #: Let another process delete the key while the next connection is made with it.
+        self.delete_key_at_handshake = False
         self._venue = venue
         self._rng = rng
         self._one_way_sec = one_way_sec
@@ -138,9 +162,13 @@ class PrivateStreams:
             self.lose_next -= 1
             self._untold(None)
             return
-        if any(connection.listen_key != live for connection in self._connections):
+        deaf = [connection for connection in self._connections if connection.listen_key != live]
+        if deaf:
             # Its key is gone, perhaps without a word: nothing more will come, and its pings are answered.
             self._untold(None)
+        for connection in deaf:
+            if connection.missed is None:
+                connection.missed = self._missed()
         now_sec = trio.current_time()
         delay_sec = (
             self.delay_sec + self._rng.uniform(0, self.jitter_sec) if self.jitter_sec else self.delay_sec
@@ -165,22 +193,23 @@ class PrivateStreams:
         if due_sec - now_sec + self._one_way_sec > _ALLOWED_DELAY_SEC:
             self._untold(due_sec - now_sec + self._one_way_sec)
 
-    def listen_key_closed(self, listen_key: str) -> None:
-        """Those who listen with it are sent away."""
-        for connection in list(self._connections):
-            if connection.listen_key == listen_key:
-                connection.hang_up()
-
     def untold(self, symbol: str) -> None:
         """A change of the symbol happens now that will never be told."""
         self._venue.untold[symbol].append((true_ms(), -1))
 
     def _untold(self, late_sec: float | None) -> None:
         """What is changing is told `late_sec` after it happened; None: never."""
-        names = [self._venue.filling] if self._venue.filling else list(self._venue.untold)
+        names = [self._venue.filling[0]] if self._venue.filling else list(self._venue.untold)
         until_ms = -1 if late_sec is None else true_ms() + round(late_sec * 1000)
         for name in names:
             self._venue.untold[name].append((true_ms(), until_ms))
+
+    def _missed(self) -> Missed | None:
+        """The change that is under way."""
+        if self._venue.filling is None:
+            return None
+        symbol, leg = self._venue.filling
+        return Missed(true_ms(), symbol, leg, self._venue.amount(symbol, leg))
 
     def delay_most_ms(self, since_ms: int) -> int:
         """The longest way from the matching engine to a client since then (ms), all symbols together."""
@@ -200,16 +229,35 @@ class PrivateStreams:
         await trio.sleep(2 * self._one_way_sec)
         await reach()
         self._venue.expire_listen_key()
-        if self.refusing or not self._venue.listen_keys.is_live(listen_key):
+        if self.refusing:
             raise StreamRefusedError
+        if self.delete_key_at_handshake:
+            self.delete_key_at_handshake = False
+            self._venue.delete_listen_key(silently=True)
+        # One whose key is dead is accepted like any other, and silent.
         connection = WebSocket(listen_key, reach, tripwire, self._one_way_sec)
         self._connections[connection] = None
         try:
             task_status.started(connection)
-            await connection.carry()
+            with trio.move_on_after(self._lasts_sec(connection)):
+                await connection.carry()
         finally:
             self._connections.pop(connection, None)
             connection.hang_up()
+
+    def _lasts_sec(self, connection: WebSocket) -> float:
+        """How long a new connection is let live."""
+        match self.closing:
+            case "at once":
+                return 0.0
+            case "soon":
+                return self._rng.uniform(0.0, 2.0)
+            case "expired":
+                payload = listen_key_expired(
+                    connection.listen_key, event_time_ms=self._venue.exchange_ms(), time_as_text=False
+                )
+                connection.send(user_event(payload).frame)
+        return math.inf
 
     async def run(self) -> None:
         """Hand on late events when they are due, until cancelled."""

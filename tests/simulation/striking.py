@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import trio
 import trio.lowlevel
 
+from simulator.faults import RestFault
 from tests.simulation.faults import Fault
+from tests.simulation.field_faults import FieldFaults
+from tests.simulation.liveness import Liveness
 from tests.simulation.process import Process
 from tests.simulation.verdicts import require
 
@@ -24,6 +27,13 @@ _CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
 _SOON_SEC = 3.0
+#: They change what there is to be noticed, and are over at once.
+_NOT_DISTURBING = frozenset(
+    {
+        "deleted_key", "wiped_account", "restored_position", "event_dated_ahead", "flat_both_row",
+        "silent_move", "lost_events", "doubled_events", "v2_removed",
+    }
+)  # fmt: skip
 #: So many connections end right behind an event that they still told.
 _LAST_WORDS = 0.5
 
@@ -31,16 +41,20 @@ _LAST_WORDS = 0.5
 class Striker:
     """Brings the faults of a run about, each in its time."""
 
-    def __init__(self, world: World, faults: list[Fault]) -> None:
+    def __init__(self, world: World, faults: list[Fault], liveness: Liveness) -> None:
         self._world = world
         self._faults = faults
         self._crashed_sec = -_BETWEEN_CRASHES_SEC
         self._redis_stepped_sec = -1000.0
-        self._exchange_stepped_sec = -1000.0
+        self._disturbed_sec = 0.0
         self._busy: set[str] = set()
         self._strikes: dict[str, Callable[[Fault], Awaitable[None]]] = {
-            name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
+            name.removeprefix("_").removeprefix("do_"): getattr(part, name)
+            for part in (self, FieldFaults(world, liveness))
+            for name in dir(part)
+            if name.startswith(("_do_", "do_"))
         }
+        world.disturbed_sec = self._last_disturbed_sec
         require({fault.kind for fault in faults} <= set(self._strikes), "faults", f"unknown kind in {faults}")
 
     async def strike(self) -> None:
@@ -60,7 +74,15 @@ class Striker:
         try:
             await self._strikes[fault.kind](fault)
         finally:
+            self._disturbed_sec = self._last_disturbed_sec()
             self._busy.discard(fault.kind)
+
+    def _last_disturbed_sec(self) -> float:
+        """When anything last went wrong that may keep a process from noticing something else."""
+        now_sec = trio.current_time()
+        if self._busy - _NOT_DISTURBING:
+            self._disturbed_sec = now_sec
+        return max(self._disturbed_sec, min(now_sec, self._world.no_reads_until_sec))
 
     def _process(self, fault: Fault) -> Process:
         processes = list(self._world.processes.values())
@@ -122,38 +144,28 @@ class Striker:
         faults = self._world.venue.faults
         share = 0.1 + 0.2 * fault.size
         faults.fail_before_effect = fault.which % 2 == 0
-        faults.rest_fault_rates = {"5xx": share, "truncated": share, "reset": share, "not_json": share}
-        await self._without_reads(fault.for_sec)
-        faults.rest_fault_rates = {}
+        rates: dict[RestFault, float] = dict.fromkeys(("5xx", "truncated", "reset", "not_json"), share)
+        faults.rest_fault_rates |= rates
+        await self._world.without_reads(fault.for_sec)
+        for name in rates:
+            faults.rest_fault_rates.pop(name, None)
 
     async def _do_hanging_rest(self, fault: Fault) -> None:
         faults = self._world.venue.faults
         faults.rest_faults_next = ["hang"] * (1 + fault.which % 4)
-        await self._without_reads(fault.for_sec + 10)
+        await self._world.without_reads(fault.for_sec + 10)
         faults.rest_faults_next = []
 
     async def _do_too_many_requests(self, fault: Fault) -> None:
         faults = self._world.venue.faults
         faults.retry_after_sec = max(1, int(fault.for_sec))
         faults.rest_faults_next = ["429"]
-        await self._without_reads(fault.for_sec)
+        await self._world.without_reads(fault.for_sec)
 
     async def _do_ban(self, fault: Fault) -> None:
         weights, host_ms = self._world.venue.weights, self._world.venue.host_ms
         weights.ban(host_ms(), round(fault.for_sec * 1000))
-        await self._without_reads(fault.for_sec)
-
-    async def _without_reads(self, for_sec: float) -> None:
-        """While reads may fail, a lost event may live as long as the stream alone is believed."""
-        world = self._world
-        world.no_reads_until_sec = max(world.no_reads_until_sec, trio.current_time() + for_sec + 20)
-        await trio.sleep(for_sec)
-
-    async def _do_exchange_clock(self, fault: Fault) -> None:
-        now_sec = trio.current_time()
-        if now_sec - self._exchange_stepped_sec > 100:
-            self._exchange_stepped_sec = now_sec
-            self._world.venue.step_clock(round((fault.size - 0.5) * 3000))
+        await self._world.without_reads(fault.for_sec)
 
     async def _do_silent_move(self, fault: Fault) -> None:
         world = self._world

@@ -9,7 +9,7 @@ import pytest
 
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
-from tests.simulation.faults import KINDS, draw_faults
+from tests.simulation.faults import KINDS, KINDS_ALONE, draw_faults
 from tests.simulation.memory import remembered
 from tests.simulation.mutations import MUTATIONS, Edit, Mutation, StaleMutationError
 from tests.simulation.search import rerun_command, search, shrink
@@ -48,7 +48,7 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    assert {f"fault {kind}" for kind in KINDS} <= total.keys()
+    assert {f"fault {kind}" for kind in (*KINDS, *KINDS_ALONE)} <= total.keys()
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(

@@ -13,15 +13,18 @@ from decimal import Decimal
 
 import msgspec
 
-from simulator import SimulatedExchange
+from simulator import SimulatedExchange, events
 from simulator.history import PositionSide
 from simulator.orders import Order
+from simulator.positions import Position
 from simulator.symbols import load_symbols
 from tests.simulation.clocks import SteppedClock, true_ms
 
 #: Client order ids of the pipeline's orders begin so.
 OWN = "own-"
 ZERO = Decimal(0)
+#: Fills of one millisecond are dated one after the other: by no more than this.
+_LONGEST_BURST_MS = 50
 Leg = tuple[str, PositionSide]
 
 
@@ -56,7 +59,8 @@ class Venue(SimulatedExchange):
         self.untold: dict[str, list[tuple[int, int]]] = {name: [] for name in symbols}
         #: When changes of one millisecond were dated ahead of the clock, and by how much (ms).
         self._ahead: deque[tuple[int, int]] = deque()
-        self.filling: str | None = None
+        #: The leg whose fill is being announced.
+        self.filling: Leg | None = None
         self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
 
     def fill(
@@ -70,7 +74,7 @@ class Venue(SimulatedExchange):
     ) -> None:
         """Execute part of an order, as the simulator does, and note when."""
         name, side = order.symbol.name, order.position_side
-        self.filling = name
+        self.filling = name, side
         super().fill(order, quantity, price, execution_type=execution_type, announced=announced)
         self.filling = None
         last = self.history.changes(name, side)[-1]
@@ -83,14 +87,56 @@ class Venue(SimulatedExchange):
             order.client_order_id.startswith(OWN),
         )
         ahead_ms = change.transaction_ms - self.clock.offset_ms - change.at_ms
-        if ahead_ms > 0:
+        # More than a burst makes of it is a fault, for which no claim has an excuse.
+        if 0 < ahead_ms <= _LONGEST_BURST_MS:
             self._ahead.append((change.at_ms, ahead_ms))
+        self._note(name, side, change)
+
+    def change_silently(self, change: Callable[[], object]) -> list[str]:
+        """Call `change`, which moves positions without fills, and note when. The symbols that it moved."""
+        before = {leg: self.position(*leg).amount for leg in self.changes}
+        change()
+        moved: dict[str, None] = {}
+        for (name, side), amount in before.items():
+            now = self.position(name, side)
+            if now.amount != amount:
+                moved[name] = None
+                self._note(
+                    name,
+                    side,
+                    Change(true_ms(), now.update_time_ms, now.amount - amount, now.amount, 0, own=False),
+                )
+        return list(moved)
+
+    def announce_flat_both(self, symbol: str) -> None:
+        """Send an account update that holds nothing but the symbol's flat row of BOTH."""
+        now_ms = self.event_ms()
+        row = Position(self.symbol(symbol), "BOTH"), self.mark_price(symbol)
+        self.announce(
+            events.account_update(
+                reason="ORDER",
+                event_time_ms=now_ms,
+                transaction_time_ms=now_ms,
+                wallet_balance=self.wallet_balance,
+                positions=[row],
+            )
+        )
+
+    def restore(self, symbol: str, *, back: int) -> None:
+        """Put the symbol's legs to what they were so many changes ago, without events."""
+        for leg in self.legs_of(symbol):
+            changes = self.changes[symbol, leg]
+            if len(changes) > back:
+                then = changes[-1 - back]
+                self.rewind_position(symbol, leg, then.amount, then.transaction_ms)
+
+    def _note(self, name: str, side: PositionSide, change: Change) -> None:
         self.changes[name, side].append(change)
         self._at_ms[name, side].append(change.at_ms)
         self.on_change(name, side, change)
 
     def step_clock(self, by_ms: int) -> None:
-        """Set the exchange's clock. Its transaction times grow all the same."""
+        """Set the exchange's clock. Its transaction times follow."""
         self.clock.step(by_ms)
         self.faults.clock_skew_ms = self.clock.offset_ms
 

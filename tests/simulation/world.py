@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 import structlog
@@ -18,8 +18,9 @@ from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
-from tests.simulation.clocks import SteppedClock, true_ms
+from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
+from tests.simulation.field_watch import Requests
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.mutations import FAILED_BY_ITSELF
 from tests.simulation.neighbours import Neighbours
@@ -35,6 +36,10 @@ from tests.simulation.verdicts import ViolationError, require
 #: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
 #: flight, the pause before the next attempt.
 _AUDIT_SLACK_SEC = 4.0
+#: Nothing else went wrong since so long before a change, so that no event of before it is still on its way.
+_UNDISTURBED_MS = 12_000
+#: A read that is sent so soon after another one arrived, or a push, may be older than that.
+_APART_MS = 1_100
 #: A stall is noticed within its limit and a look.
 _NOTICED_SEC = 2.0
 
@@ -52,6 +57,10 @@ class World:
         self.struck: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self.takeovers = 0
+        #: Whether the exchange refuses every request, with answers that mean a ban.
+        self.refusing_all = False
+        #: When anything was last made to go wrong that may keep a process from finding what is wrong.
+        self.disturbed_sec: Callable[[], float] = lambda: 0.0
         self._last_writer = ""
         self.keys = Keys("quantum")
         self.redis_clock = SteppedClock()
@@ -82,7 +91,8 @@ class World:
             self.keys,
             self._clock_of,
             lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
-            self._audit_ms,
+            self._shown_ms,
+            self.audit_ms,
         )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
@@ -95,6 +105,7 @@ class World:
             self._clock_of,
             self.neighbours.publisher.may_open,
             self._granted,
+            self.audit_ms,
             self.neighbours.consumers.on_decided,
         )
 
@@ -108,6 +119,7 @@ class World:
             redis=self.redis,
             keys=self.keys,
             judge=self,
+            requests=Requests(self, name),
             mark_interval_sec=self.scene.mark_interval_sec,
             log=_logger(name, self.trace, log_to_trace),
             note=self.trace.note,
@@ -140,11 +152,25 @@ class World:
     def _clock_of(self, writer: str) -> SteppedClock:
         return self.processes[writer].clock
 
-    def _audit_ms(self) -> int:
+    def audit_ms(self) -> int:
+        """How long a change that no event announces may go unnoticed, milliseconds."""
         settings = self.settings
         reading = trio.current_time() > self.no_reads_until_sec
         bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
         return round((bound_sec + _AUDIT_SLACK_SEC) * 1000)
+
+    def _shown_ms(self, writer: str, symbol: str, changed_ms: int) -> int | None:
+        """When a read showed the writer that its row of before `changed_ms` is wrong; None: not known to."""
+        quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
+        if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
+            return None
+        return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS)
+
+    async def without_reads(self, for_sec: float) -> None:
+        """Wait for so long: meanwhile reads may fail, so that a change without an event may go unnoticed for
+        as long as the stream alone is believed."""
+        self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
+        await trio.sleep(for_sec)
 
     def _granted(self, grant: Grant) -> None:
         self.trace.note(f"granted {grant.plan_id} {grant.symbol} {grant.leg} {grant.kind} {grant.quantity}")

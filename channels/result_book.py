@@ -1,0 +1,154 @@
+"""The newest execution results by symbol, for decisions that must not rest on a snapshot from before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+import trio
+
+from brain.moment import Moment
+from brain.position import Leg, Snapshot
+from brain.reported_fills import ReportedFill, snapshot_contains
+
+_MOST_FILLS = 16
+_MOST_SYMBOLS = 5_000
+
+
+class _SymbolResults(msgspec.Struct):
+    """`in_hand`: arrival of the entries that are not settled yet, by id. `fills`: by order id.
+
+    `not_before`: the arrival of the newest result of which no more than that is known. `settled`: how many.
+    """
+
+    in_hand: dict[str, Moment]
+    fills: dict[str, ReportedFill]
+    settled: int = 0
+    not_before: Moment | None = None
+
+
+class ResultBook:
+    """A conflating channel that keeps what it delivered: the ledger writer writes it, decisions read it.
+
+    Overflow rule: the oldest fills of a symbol shrink to the moment of their arrival, and so does everything
+    where there are too many symbols. That makes a snapshot wait longer to be believed, never shorter.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        #: When this process began to book under its present lease; None before.
+        self.taken_over_at: Moment | None = None
+        #: The id of the newest result that was read.
+        self.read_until = "0-0"
+        #: Since when no result is read, because others are being booked; None while the next are waited for.
+        self.busy_since: Moment | None = None
+        self._symbols: dict[str, _SymbolResults] = {}
+        self._not_before: Moment | None = None
+        self._fence: str | None = None
+        self._readers = trio.lowlevel.ParkingLot()
+
+    @property
+    def depth(self) -> int:
+        """Symbols with a result."""
+        return len(self._symbols)
+
+    def begin(self, fence: str, now: Moment) -> None:
+        """Booking begins, or begins again: what was in hand may have been booked, by us or by others."""
+        if fence != self._fence:
+            self._fence, self.taken_over_at = fence, now
+        for results in self._symbols.values():
+            if results.in_hand:
+                results.not_before = _later(results.not_before, max(results.in_hand.values()))
+                results.in_hand.clear()
+        self._readers.unpark_all()
+
+    def read(self, *, busy_since: Moment | None, until: str | None = None) -> None:
+        """Reading begins, or has ended: with results up to the id `until`, if any."""
+        self.busy_since = busy_since
+        self.read_until = until or self.read_until
+        self._readers.unpark_all()
+
+    def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
+        """A result of `symbol` has been read, and is not settled yet."""
+        results = self._symbols.get(symbol)
+        if results is None:
+            if len(self._symbols) >= _MOST_SYMBOLS:
+                self._symbols.clear()
+                self._not_before = now
+            results = self._symbols[symbol] = _SymbolResults({}, {})
+        results.in_hand.setdefault(entry_id, now)
+        self._readers.unpark_all()
+
+    def settle(self, symbol: str, entry_id: str, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
+        """The entry is booked or set aside; `fills`: each order of which it booked more, and how much in all.
+
+        Of an entry that did not arrive here, or is settled already, nothing changes.
+        """
+        results = self._symbols.get(symbol)
+        arrived = None if results is None else results.in_hand.pop(entry_id, None)
+        if results is None or arrived is None:
+            return
+        results.settled += 1
+        for order_id, cumulative in fills:
+            results.fills.pop(order_id, None)
+            results.fills[order_id] = ReportedFill(order_id, cumulative, arrived)
+        while len(results.fills) > _MOST_FILLS:
+            oldest = results.fills.pop(next(iter(results.fills)))
+            results.not_before = _later(results.not_before, oldest.arrived)
+        self._readers.unpark_all()
+
+    def date(self, symbol: str, order_id: str, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
+        """The stream has shown `cumulative` of an order filled on `leg` by `filled_ms` (exchange's clock)."""
+        results = self._symbols.get(symbol)
+        fill = None if results is None else results.fills.get(order_id)
+        if results is None or fill is None or fill.filled_ms is not None or cumulative < fill.cumulative:
+            return
+        results.fills[order_id] = msgspec.structs.replace(fill, leg=leg, filled_ms=filled_ms)
+        self._readers.unpark_all()
+
+    def all_in(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot is proven to contain the fills of every result of its symbol that arrived."""
+        verified_at, not_before = snapshot.verified_at, self._not_before
+        if not_before is not None and verified_at < not_before:
+            return False
+        results = self._symbols.get(snapshot.symbol)
+        if results is None:
+            return True
+        if results.not_before is not None and verified_at < results.not_before:
+            return False
+        if any(verified_at < arrived for arrived in results.in_hand.values()):
+            return False
+        return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
+
+    def hangs(self, now: Moment, after_sec: float) -> bool:
+        """Whether results have been booked for longer than `after_sec` without the next being read."""
+        return self.busy_since is not None and self.busy_since.age_sec(now) > after_sec
+
+    def settled(self, symbol: str) -> int:
+        """How many results of `symbol` were settled: what Redis holds of it has changed since it was less."""
+        results = self._symbols.get(symbol)
+        return 0 if results is None else results.settled
+
+    def latest(self, symbol: str) -> Moment | None:
+        """The moment from which on a read of `symbol` contains all that is known of; None: any read does."""
+        moments = [self.taken_over_at, self._not_before]
+        if (results := self._symbols.get(symbol)) is not None:
+            moments += [results.not_before, *results.in_hand.values()]
+            moments += [fill.arrived for fill in results.fills.values()]
+        return max((moment for moment in moments if moment is not None), default=None)
+
+    def unsettled(self, symbol: str, now: Moment, within_sec: float) -> bool:
+        """Whether a result of `symbol` that arrived within the last `within_sec` is not settled yet."""
+        results = self._symbols.get(symbol)
+        if results is None:
+            return False
+        return any(arrived.age_sec(now) <= within_sec for arrived in results.in_hand.values())
+
+    async def changed(self) -> None:
+        """Wait until a result arrives, is settled or is dated."""
+        await self._readers.park()
+
+
+def _later(known: Moment | None, other: Moment) -> Moment:
+    return other if known is None else max(known, other)

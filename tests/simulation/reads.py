@@ -1,0 +1,49 @@
+"""When each process has read positions, so that it can be said since when it could have known of a change."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+_KEPT = 64
+
+
+class Read(msgspec.Struct, frozen=True):
+    """An answer with positions: of one symbol, or of all (None). True milliseconds."""
+
+    symbol: str | None
+    sent_ms: int
+    answered_ms: int
+    arrived_ms: int
+
+
+class Reads:
+    """The last reads of one process that arrived whole."""
+
+    def __init__(self) -> None:
+        self._reads: deque[Read] = deque(maxlen=_KEPT)
+
+    def arrived(self, read: Read) -> None:
+        """Take note of a read."""
+        self._reads.append(read)
+
+    def clear(self) -> None:
+        """Another incarnation knows nothing of them."""
+        self._reads.clear()
+
+    def first_showing(self, symbol: str, changed_ms: int, apart_ms: int) -> int | None:
+        """When the first read arrived that must have made the process doubt its row of before `changed_ms`.
+
+        One that was sent within `apart_ms` after another arrived may be older than what that one showed.
+        """
+        mine = [read for read in self._reads if read.symbol in (None, symbol)]
+        for read in mine:
+            if read.answered_ms <= changed_ms:
+                continue
+            raced = any(0 <= read.sent_ms - each.arrived_ms <= apart_ms for each in mine) or any(
+                each.sent_ms < read.sent_ms < each.arrived_ms for each in mine
+            )
+            if not raced:
+                return read.arrived_ms
+        return None
