@@ -126,13 +126,14 @@ class PositionSweep:
         return True
 
     def _take(self, read: PositionsRead) -> None:
-        """Merge the symbols that hold a position, and those that were known to."""
+        """Merge the symbols that hold a position, and those that were known to or could not be read."""
         rows: dict[str, list[PositionRow]] = {}
         for row in read.rows:
             if self._known.is_mine(row.symbol):
                 rows.setdefault(row.symbol, []).append(row)
         for symbol, symbol_rows in rows.items():
-            if self._known.knows(symbol) or any(row.position.amount for row in symbol_rows):
+            wanted = self._known.knows(symbol) or self._known.is_unreadable(symbol)
+            if wanted or any(row.position.amount for row in symbol_rows):
                 self._known.apply_read(PositionsRead(tuple(symbol_rows), read.sent, read.received))
         for symbol in read.unreadable:
             if symbol:

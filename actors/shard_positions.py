@@ -104,6 +104,10 @@ class ShardPositions:
         """Whether anything was ever told or read of the symbol."""
         return symbol in self._states
 
+    def is_unreadable(self, symbol: str) -> bool:
+        """Say if the latest read of the symbol could not be read."""
+        return symbol in self._book.unreadable
+
     @property
     def trust_lost_at(self) -> Moment | None:
         """When trust in the stream was lost last: no read sent until then is believed."""
@@ -198,7 +202,8 @@ class ShardPositions:
         Their rows were missing or unreadable: they are disputed until a read shows them (rule 8).
         """
         unnamed = read.unreadable.get("")
-        for symbol in dict.fromkeys((*self._states, *read.unreadable)) if asked is None else (asked,):
+        known_or_named = dict.fromkeys((*self._states, *read.unreadable, *self._book.unreadable))
+        for symbol in known_or_named if asked is None else (asked,):
             if not symbol or symbol in shown or not self.is_mine(symbol):
                 continue
             self._book.set_unreadable(symbol, read.unreadable.get(symbol, unnamed))
@@ -338,7 +343,7 @@ class ShardPositions:
         It is then kept back until that read: it cannot be dated before the loss, when it was not yet true.
         """
         lost_at, sent = self._book.trust_lost_at, self.last_reads.sent(snapshot.symbol)
-        return lost_at is not None and self._book.believed(snapshot) and (sent is None or sent <= lost_at)
+        return lost_at is not None and snapshot.verified_at > lost_at and (sent is None or sent <= lost_at)
 
     def _distrust_stream(self, disagreement: Disagreement) -> None:
         now = self._clock.now()

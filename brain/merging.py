@@ -6,7 +6,8 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
     (pushes arrive in order), and a read does if it was sent after the known row was learnt.
  3. *Same*: a row of the same amount confirms the known one: a push of the same date, a read of the same
     date, or a read of an earlier date that was sent after the known row was learnt (rows and events may be
-    dated differently). A repeated push of an earlier date and the same amount changes nothing.
+    dated differently). A repeated push of an earlier date and the same amount changes nothing, except that
+    of a disputed leg it is out of order like any other (rule 5).
  4. *Race*: a read of another amount, dated earlier and sent before the known row arrived or within
     `EVENT_IN_FLIGHT_SEC` after that, may be older than the known row; so may a read of an equal date sent
     before the known row was learnt, and a push, dated later than the last push and earlier than a row that
@@ -31,8 +32,8 @@ Dates.
     claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
     there is no snapshot.
 12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not believed.
-    A read sent after the dispute arose ends it, by rule 2, 3 or 7; a newer push ends a dispute of rule 6,
-    too.
+    A read sent after the dispute arose, and after the latest push out of order arrived, ends it, by rule 2, 3
+    or 7; a newer push ends a dispute of rule 6, too.
 
 Stream and trust.
 13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
@@ -86,13 +87,19 @@ class Dispute(msgspec.Struct, frozen=True):
     """A row that speaks against a leg's known one: of a push (rule 5) or of a read (rule 6).
 
     `at` is when the push arrived or the read was sent; `received` when either arrived. `pushed` is the latest
-    row pushed out of order, which a read can confirm (rule 7).
+    row pushed out of order, which a read can confirm (rule 7), and `pushed_at` its arrival.
     """
 
     by_read: bool
     at: Moment
     received: Moment
     pushed: LegPosition | None = None
+    pushed_at: Moment | None = None
+
+    @property
+    def latest(self) -> Moment:
+        """The moment after which a read must be sent to end the dispute (rule 12)."""
+        return self.at if self.pushed_at is None else max(self.at, self.pushed_at)
 
 
 class LegState(msgspec.Struct, frozen=True):
@@ -143,8 +150,8 @@ class SymbolState(msgspec.Struct, frozen=True):
         at = self.not_shown_at
         for known in self.legs:
             dispute = known.dispute
-            if dispute is not None and (at is None or dispute.at > at):
-                at = dispute.at
+            if dispute is not None and (at is None or dispute.latest > at):
+                at = dispute.latest
         return at
 
     def grounded_since(self, since: Moment) -> bool:
@@ -200,9 +207,9 @@ def apply_push(
     if known is not None and rule is Rule.RACE:
         return _with_legs(state, (msgspec.structs.replace(known, rule=rule), *_others(state, row.leg)))
     if known is not None and rule is Rule.OUT_OF_ORDER:
-        dispute = Dispute(False, received, received, row)
+        dispute = Dispute(False, received, received, row, received)
         if known.dispute is not None and known.dispute.by_read:
-            dispute = msgspec.structs.replace(known.dispute, pushed=row)
+            dispute = msgspec.structs.replace(known.dispute, pushed=row, pushed_at=received)
         disputed = msgspec.structs.replace(known, dispute=dispute, rule=rule)
         return _with_legs(state, (disputed, *_others(state, row.leg)))
     if known is not None and row.update_time_ms < known.row.update_time_ms:
@@ -268,8 +275,11 @@ def apply_rest(
             legs.append(msgspec.structs.replace(known, rule=rule))
             continue
         if rule is Rule.DISCREPANCY:
-            unmerged = None if known.dispute is None else known.dispute.pushed
-            dispute = Dispute(True, sent, received, unmerged)
+            dispute = Dispute(True, sent, received)
+            if known.dispute is not None:
+                dispute = msgspec.structs.replace(
+                    dispute, pushed=known.dispute.pushed, pushed_at=known.dispute.pushed_at
+                )
             if known.dispute is not None and known.dispute.by_read:
                 # The second witness has to be later than the first one, not than the latest.
                 dispute = known.dispute
@@ -279,7 +289,7 @@ def apply_rest(
             if rule is Rule.SECOND_WITNESS and known.dispute is not None:
                 # The known row's own claims were wrong: they set no bound.
                 since = max(dated, known.dispute.received) if known.dispute.by_read else dated
-            standing = known.dispute is not None and sent <= known.dispute.at
+            standing = known.dispute is not None and sent <= known.dispute.latest
             legs.append(
                 LegState(
                     row, since, sent, verified_by, sent, received, sent, pushed=known.pushed,
@@ -322,7 +332,12 @@ def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
 def explained(state: SymbolState, disagreement: Disagreement) -> bool:
     """Compare with the pushes since: True where the event was in flight when a read showed it (rule 15)."""
     known = state.leg(disagreement.read.leg)
-    if known is None or known.pushed is None or known.pushed_at is None:
+    if known is None:
+        return False
+    unmerged = None if known.dispute is None else known.dispute.pushed
+    if unmerged is not None and unmerged.amount == disagreement.read.amount:
+        return True
+    if known.pushed is None or known.pushed_at is None:
         return False
     if known.pushed_at < disagreement.sent:
         return False
@@ -374,7 +389,7 @@ def _push_rule(
         return Rule.FIRST
     if row.update_time_ms >= known.row.update_time_ms:
         return Rule.SAME if _same(known.row, row) else Rule.NEWER
-    if row.amount == known.row.amount:
+    if row.amount == known.row.amount and known.dispute is None:
         return Rule.SAME
     in_order = known.pushed is None or row.update_time_ms > known.pushed.update_time_ms
     raced = in_order and not _well_after(received, known.arrived)
@@ -402,7 +417,7 @@ def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:
 
 def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: VerifiedBy) -> LegState:
     dispute = known.dispute
-    if dispute is not None and sent > dispute.at:
+    if dispute is not None and sent > dispute.latest:
         dispute = None
     kept = msgspec.structs.replace(
         known,

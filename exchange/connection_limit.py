@@ -15,7 +15,7 @@ from exchange.protocol import Priority
 
 WINDOW_SEC: Final = 60.0
 #: Connections in any 60 s, and so at most 60 in any 5 minutes. Mark prices leave room for the private stream.
-MOST_CONNECTIONS: Final = {Priority.PERIODIC: 8, Priority.ON_DEMAND: 8, Priority.VITAL: 12}
+MOST_CONNECTIONS: Final = {Priority.PERIODIC: 8, Priority.VITAL: 12}
 
 
 class ConnectionLimit:

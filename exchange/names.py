@@ -8,7 +8,7 @@ up to 10 s, and its answer is kept for the next request.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -94,7 +94,7 @@ class NameResolver:
         try:
             with trio.fail_after(_PATIENCE_SEC):
                 found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            self._addresses[host] = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+            self._learn(host, dict.fromkeys(str(entry[4][0]) for entry in found))
             self._learnt_sec[host] = trio.current_time()
             self._failed.pop(host, None)
         except trio.TooSlowError:
@@ -104,6 +104,11 @@ class NameResolver:
         finally:
             del self._under_way[host]
             lookup.done.set()
+
+    def _learn(self, host: str, found: Collection[str]) -> None:
+        """Keep the order of known addresses, so that those which failed are not tried first again."""
+        known = [address for address in self._addresses.get(host, ()) if address in found]
+        self._addresses[host] = (*known, *(address for address in found if address not in known))
 
     def _fail(self, host: str, lookup: _Lookup, error: OSError) -> None:
         lookup.error = error

@@ -114,8 +114,11 @@ class WeightBudget:
         self._forget(self._clock.now())
         return self._address_used
 
-    def reserve(self, weight: int, priority: Priority) -> None:
-        """Take `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted."""
+    def reserve(self, weight: int, priority: Priority) -> Moment:
+        """Take `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted.
+
+        Returns the moment of sending that `answered`, `refused` and `unanswered` want back.
+        """
         now = self._clock.now()
         if (closed_until := self._gate.closed_until(now)) is not None:
             raise RateLimited(closed_until, f"{self._gate.why}: no requests for now")
@@ -137,6 +140,7 @@ class WeightBudget:
         self._own_used += weight
         self._periodic_used += weight if priority in _PERIODIC else 0
         self._address_used += weight
+        return now
 
     def used_by_address(self, used: int) -> None:
         """The exchange said: so much was used in its current minute."""

@@ -266,3 +266,28 @@ async def test_a_result_of_a_symbol_without_ledger_and_snapshot_is_booked_on_one
         assert rig.amount("ETHUSDT") == "-1.5", "the position from before counts, and the fill once"
         assert rig.exchange.reads == ["ETHUSDT"]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_flat_symbol_that_a_sweep_could_not_read_and_the_next_one_can_is_no_longer_unreadable(
+    autojump_clock: MockClock,
+) -> None:
+    class Odd(DictatedExchange):
+        odd = True
+
+        async def positions(
+            self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
+        ) -> PositionsRead:
+            read = await super().positions(symbol, priority=priority)
+            if not self.odd:
+                return read
+            rows = tuple(row for row in read.rows if row.symbol != "S003USDT")
+            return PositionsRead(rows, read.sent, read.received, {"S003USDT": "no updateTime"})
+
+    rig = AutoRig(Odd, "per_symbol")
+    trade(rig, 10)
+    async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
+        await trio.sleep(5)
+        assert rig.book.unreadable == {"S003USDT": "no updateTime"}
+        rig.exchange.odd = False  # type: ignore[attr-defined]
+        await trio.sleep(600)
+        assert rig.book.unreadable == {}

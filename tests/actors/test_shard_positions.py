@@ -183,3 +183,32 @@ async def test_a_push_tells_how_far_the_exchanges_clock_is_ahead_and_later_ones_
     shard.set("ETHUSDT", "2", 1_000)
     shard.push("ETHUSDT", 1_100)
     assert shard.claim("ETHUSDT") == ("2", 960)
+
+
+async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbol_too(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.set("BTCUSDT", "3", -9_000)
+    shard.read("BTCUSDT", sent_ms=0, received_ms=100)
+    shard.set("BTCUSDT", "1", -60_000)
+    shard.read("BTCUSDT", sent_ms=2_000, received_ms=2_100)
+    assert shard.rig.book.is_disputed("BTCUSDT")
+    shard.rig.book.lose_trust(shard.at(2_200))
+    shard.connect(2_300)
+    shard.set("BTCUSDT", "2", 2_400)
+    shard.push("BTCUSDT", 2_410)
+    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    shard.read("BTCUSDT", sent_ms=2_500, received_ms=2_600)
+    assert shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    assert shard.claim("BTCUSDT") == ("2", 2_500)
+
+
+async def test_a_symbol_that_could_never_be_read_and_is_listed_no_more_is_not_unreadable(
+    autojump_clock: MockClock,
+) -> None:
+    shard = Shard()
+    shard.known.apply_absence((), PositionsRead((), shard.at(0), shard.at(1), {"NEWUSDT": "no updateTime"}))
+    assert shard.rig.book.unreadable == {"NEWUSDT": "no updateTime"}
+    shard.known.apply_absence((), PositionsRead((), shard.at(2), shard.at(3)))
+    assert shard.rig.book.unreadable == {}

@@ -100,3 +100,12 @@ def test_a_stream_that_told_something_else_explains_nothing() -> None:
     assert not explained(state, disagreement)
     again = apply_push(pushed, row("2", 1500), at(1550))
     assert not explained(again, disagreement)
+
+
+def test_a_push_of_the_very_amount_explains_a_read_though_it_is_dated_earlier_than_the_known_row() -> None:
+    """The exchange's clock was set back: read and push are dated before what was known."""
+    known = apply_push(HELD, row("3", 60_000), at(60_010))
+    state, (disagreement,) = read(known, row("2", 10_000), since=900, sent=70_000)
+    assert not explained(state, disagreement)
+    assert not explained(apply_push(state, row("4", 10_000), at(70_350)), disagreement)
+    assert explained(apply_push(state, row("2", 10_000), at(70_350)), disagreement)

@@ -373,3 +373,34 @@ def test_a_row_begins_no_earlier_than_the_one_before_it_was_last_known_to_be_tru
     assert amounts(second) == ["3"] and claim(second) == (at(1540), VerifiedBy.STREAM)
     assert claim(read(first, row("3", 1510), sent=1530, received=1600)) is None
     assert claim(read(first, row("3", 1510), sent=1545, received=1600)) == (at(1545), VerifiedBy.REST)
+
+
+SET_BACK = apply_push(HELD, row("3", 60_000), at(60_010))
+LATE_PROOF = StreamProof(at(900), at(75_000))
+
+
+@pytest.mark.parametrize(
+    ("shown", "pushed"),
+    [(row("5", 10_000), row("4", 11_400)), (row("3", 10_000), row("4", 11_400))],
+    ids=["second witness", "same amount"],
+)
+def test_a_push_out_of_order_that_came_while_a_read_was_under_way_keeps_the_leg_disputed(
+    shown: LegPosition, pushed: LegPosition
+) -> None:
+    """The read may be from before the push."""
+    state = read(SET_BACK, row("5", 9_000), sent=70_000, received=70_300)
+    state = apply_push(state, pushed, at(71_400))
+    state = read(state, shown, sent=71_300, received=71_600)
+    assert claim(state, LATE_PROOF) is None
+    assert state.disputed_at == at(71_400)
+    settled = read(state, pushed, sent=72_500, received=72_800)
+    assert (amounts(settled), claim(settled)) == (["4"], (at(72_500), VerifiedBy.REST))
+
+
+def test_a_push_back_to_the_known_amount_of_a_disputed_leg_outdates_the_read_that_is_under_way() -> None:
+    state = apply_push(SET_BACK, row("2", 10_000), at(70_000))
+    state = apply_push(state, row("3", 11_400), at(71_400))
+    state = read(state, row("2", 10_000), sent=71_300, received=71_600)
+    assert claim(state, LATE_PROOF) is None
+    settled = read(state, row("3", 11_400), sent=72_500, received=72_800)
+    assert (amounts(settled), claim(settled)) == (["3"], (at(72_500), VerifiedBy.REST))

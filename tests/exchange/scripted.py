@@ -9,7 +9,7 @@ import httpx
 import trio
 
 from channels import DropOldest, MetricEvent
-from clock import TrioClock
+from clock import Clock, TrioClock
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -40,9 +40,11 @@ class Answers(httpx.AsyncBaseTransport):
 class ScriptedRest:
     """A REST client on virtual time, and what it shares with others."""
 
-    def __init__(self, answers: Mapping[str, Callable[[], httpx.Response]]) -> None:
+    def __init__(
+        self, answers: Mapping[str, Callable[[], httpx.Response]], *, clock: Clock | None = None
+    ) -> None:
         self.network = Answers(answers)
-        self.clock = TrioClock(EPOCH_MS)
+        self.clock = clock or TrioClock(EPOCH_MS)
         self.bans: list[int] = []
         self.notices: list[str] = []
         server_time = ServerTime()

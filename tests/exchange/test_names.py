@@ -148,6 +148,20 @@ async def test_known_addresses_are_used_while_a_later_lookup_fails(
         assert await names.addresses(HOST) == ("127.0.0.2",)
 
 
+async def test_an_address_that_failed_is_not_tried_first_again_after_the_next_lookup(
+    lookups: Lookups, autojump_clock: MockClock
+) -> None:
+    async with open_names() as names:
+        lookups.addresses = ["127.0.0.9", "127.0.0.1"]
+        await names.addresses(HOST)
+        names.unreachable(HOST, "127.0.0.9")
+        lookups.addresses = ["127.0.0.2", "127.0.0.9", "127.0.0.1"]
+        await trio.sleep(61)
+        await names.addresses(HOST)
+        await trio.sleep(1)
+        assert await names.addresses(HOST) == ("127.0.0.1", "127.0.0.9", "127.0.0.2")
+
+
 async def test_a_lookup_is_given_up_after_ten_seconds(lookups: Lookups, autojump_clock: MockClock) -> None:
     lookups.delay_sec = 1000
     async with open_names() as names:

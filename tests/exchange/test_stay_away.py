@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from brain.moment import Moment
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected, RateLimited, TemporarilyRefused
 from exchange.refusals import read_ban, read_error, read_later
 from tests.exchange.scripted import EPOCH_MS, ScriptedRest
@@ -48,6 +49,18 @@ async def ask_for(scripted: ScriptedRest, seconds: float) -> None:
 
 def refusing(answer: Answer) -> ScriptedRest:
     return ScriptedRest(dict.fromkeys((POSITIONS, MODE, INFO, "/fapi/v1/listenKey", TIME), answer))
+
+
+class AdvancingClock:
+    """Shows a later moment each time, as clocks of real hosts do."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def now(self) -> Moment:
+        self._looks += 1
+        later_sec = self._looks * 1e-6
+        return Moment(trio.current_time() + later_sec, EPOCH_MS + round(trio.current_time() * 1000))
 
 
 REFUSALS = [
@@ -202,3 +215,17 @@ def test_no_body_of_an_error_breaks_its_reading(status: int, body: bytes) -> Non
     assert (read_ban(status, {}, body, EPOCH_MS) is not None) == (status in (403, 418, 429))
     assert read_later(status, body) is None
     assert isinstance(read_error(status, body), ExchangeError)
+
+
+async def test_a_request_that_is_cancelled_while_it_tries_lets_the_next_one_try(
+    autojump_clock: MockClock,
+) -> None:
+    scripted = ScriptedRest({INFO: always(429)}, clock=AdvancingClock())
+    with pytest.raises(RateLimited):
+        await scripted.rest.symbol_rules()
+    await trio.sleep(6)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await scripted.rest.symbol_rules()
+    scripted.network.answers[INFO] = always(200, b'{"symbols":[]}')
+    assert (await scripted.rest.symbol_rules()).rules == {}
