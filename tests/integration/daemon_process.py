@@ -42,6 +42,14 @@ class DaemonProcess:
     def alive(self) -> bool:
         return self.process.poll() is None
 
+    def run_delay_sec(self) -> float:
+        """How long the daemon and this process were ready to run while others ran (Linux).
+
+        On a busy machine the difference of two such times is no delay of the daemon's own making.
+        """
+        pids = ("self", self.process.pid)
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in pids) / 1e9
+
     async def url(self) -> str:
         """Where it listens, as its log says."""
         found = await until(

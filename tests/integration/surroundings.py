@@ -93,3 +93,15 @@ async def is_unready(url: str, *words: str, within_sec: float = 5.0) -> Readines
     told = await until_async(look, f"not ready because of {words}", within_sec)
     assert told is not None
     return told
+
+
+async def stream_is_trusted(url: str, within_sec: float = 10.0) -> None:
+    """Wait until `/status` says that the private stream is proven."""
+
+    async def look() -> bool:
+        await trio.sleep(_BETWEEN_PROBES_SEC)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.get(f"{url}/status", timeout=5)
+        return bool(msgspec.json.decode(response.content)["stream"]["trusted"])
+
+    await until_async(look, "the private stream is trusted", within_sec)

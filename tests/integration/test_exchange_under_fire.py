@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-import msgspec
 import trio
 
 from simulator import RunningSimulator, SimulatedExchange, SimulatorAddresses, StreamServer, serve
 from tests.integration.daemon_process import daemon_process
+from tests.integration.exchange_process import exchange_process
 from tests.integration.pipeline import PLANS, Pipeline, entry
-from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, small_exchange
+from tests.integration.surroundings import (
+    SYMBOLS,
+    environment,
+    is_ready,
+    is_unready,
+    small_exchange,
+    stream_is_trusted,
+)
 from tests.integration.under_fire import BACK_WITHIN_SEC, restarts, under_fire
 from tests.integration.waiting import until
 
 _AWAY_SEC = 1.5
-_SOURCES = Path(__file__).resolve().parents[2]
 
 
 class StoppableSimulator:
@@ -71,6 +70,8 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
         stoppable = StoppableSimulator(nursery)
         async with under_fire(await stoppable.start(), seed=31) as fire:
             for _ in range(2):
+                # Reads make it ready sooner, and what they show is relied on until it is stale.
+                await stream_is_trusted(fire.url, within_sec=30)
                 await stoppable.stop()
                 await is_unready(fire.url, "not believed")
                 await fire.load.take_permits()
@@ -87,56 +88,6 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
         await stoppable.stop()
 
 
-class ExchangeProcess:
-    """The stand-in as a process of its own: the same ports after every start, and each time a new account."""
-
-    def __init__(self, folder: Path) -> None:
-        self._output = folder / "exchange"
-        self._process: trio.Process | None = None
-        self.addresses = SimulatorAddresses("http://127.0.0.1:0", "ws://127.0.0.1:0")
-
-    async def start(self) -> None:
-        """Start it where it was before, and wait until it listens."""
-        rest_port, stream_port = (urlsplit(url).port for url in msgspec.structs.astuple(self.addresses))
-        with self._output.open("wb") as output:
-            self._process = await trio.lowlevel.open_process(
-                [
-                    *(sys.executable, "-m", "commands", "simulate-exchange"),
-                    *("--rest-port", str(rest_port), "--stream-port", str(stream_port)),
-                ],
-                cwd=_SOURCES,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-            )
-        await until(lambda: self._output.read_bytes().endswith(b"\n"), "its addresses", within_sec=60)
-        self.addresses = msgspec.json.decode(self._output.read_bytes(), type=SimulatorAddresses)
-
-    async def kill(self) -> None:
-        """SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-
-    async def moves(self, symbol: str, target: str) -> None:
-        """Somebody trades."""
-        body = {"symbol": symbol, "target": target}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.post(f"{self.addresses.rest_url}/simulator/position", json=body)
-        assert answer.status_code == 200, answer.text
-
-
-@asynccontextmanager
-async def exchange_process() -> AsyncIterator[ExchangeProcess]:
-    with tempfile.TemporaryDirectory() as name:
-        exchange = ExchangeProcess(Path(name))
-        try:
-            await exchange.start()
-            yield exchange
-        finally:
-            with trio.CancelScope(shield=True):
-                await exchange.kill()
-
-
 async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_server: str) -> None:
     """The listen key is gone with it, and nobody said goodbye to a connection."""
     pipeline = Pipeline(redis_server)
@@ -147,6 +98,7 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
             url = await daemon.ready()
             for number, symbol in enumerate(SYMBOLS[:3]):
                 if number > 0:
+                    await stream_is_trusted(url, within_sec=30)
                     await exchange.kill()
                     await is_unready(url, "not believed")
                     answer = await pipeline.ask(f"away-{number}", entry(symbol, "20"))
@@ -155,9 +107,9 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
                     await is_ready(lambda: url, BACK_WITHIN_SEC)
                 answer = await pipeline.ask(f"there-{number}", entry(symbol, "20"))
                 assert answer["reason"] == "open_permit_granted"
-                await exchange.moves(symbol, "0.5")
+                await exchange.control("position", {"symbol": symbol, "target": "0.5"})
                 await until(partial(shows, pipeline, symbol, "0.5"), f"{symbol} is followed")
-                assert pipeline.snapshot(symbol)["verified_by"] == "stream"
+                await until(partial(by_stream, pipeline, symbol), f"the stream proves {symbol}", 30)
             await pipeline.nothing_pends(PLANS)
             assert daemon.alive
             assert await restarts(url) == {}
@@ -166,3 +118,7 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
 def shows(pipeline: Pipeline, symbol: str, amount: str) -> bool:
     """Whether the snapshot has that position."""
     return pipeline.snapshot(symbol)["position_amt"] == amount
+
+
+def by_stream(pipeline: Pipeline, symbol: str) -> bool:
+    return pipeline.snapshot(symbol)["verified_by"] == "stream"

@@ -12,12 +12,14 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from brain.permit import Reason
 from simulator import SimulatedExchange, running
+from simulator.stream_server import CONNECTIONS_WINDOW_SEC
 from tests.integration.pipeline import PLANS, RESULTS
 from tests.integration.surroundings import is_ready
 from tests.integration.under_fire import Fire, restarts, under_fire
 from tests.soak.faults import FAULTS
-from tests.soak.gauges import memory_of, oldest_snapshot_sec, resident_mb
+from tests.soak.gauges import course_of, oldest_snapshot_sec, open_descriptors, resident_mb
 from tests.soak.report import SoakReport
 
 _WIDTH = 110
@@ -32,17 +34,23 @@ _REST_LATENCY_MS = 100.0
 _FILLS_REMEMBERED = 10_000
 _LONGEST_TOLD = 400
 _LATEST = 100
+_STALE = {Reason.STALE_EXCHANGE_STATE, Reason.NO_EXCHANGE_SNAPSHOT}
 
 
 class Soak:
     """One run: what strikes, and what is measured meanwhile."""
 
-    def __init__(self, fire: Fire, lasts_sec: float) -> None:
+    def __init__(self, fire: Fire, lasts_sec: float, drop_every_sec: float | None) -> None:
+        """With `drop_every_sec` the private stream breaks at that interval, in place of all other faults."""
         self._fire = fire
         self._lasts_sec = lasts_sec
+        self._drop_every_sec = drop_every_sec
+        self._began_sec = trio.current_time()
         self._symbols = list(fire.simulator.exchange.listing.symbols)
         self._calm_from_sec = trio.current_time() + _CALM_AFTER_SEC
         self.memory_mb: list[float] = []
+        self.descriptors: list[float] = []
+        self.most_connections = 0
         self.oldest_sec = 0.0
         self.slowest_recovery_sec = 0.0
         self.faults = 0
@@ -50,7 +58,7 @@ class Soak:
     async def run(self, progress: Progress, task: TaskID) -> None:
         """Until the time is over."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._strike)
+            nursery.start_soon(self._strike if self._drop_every_sec is None else self._drop)
             began_sec = trio.current_time()
             while (elapsed_sec := trio.current_time() - began_sec) < self._lasts_sec:
                 await self._sample()
@@ -63,6 +71,10 @@ class Soak:
     async def _sample(self) -> None:
         fire = self._fire
         self.memory_mb.append(resident_mb(fire.daemon.process.pid))
+        self.descriptors.append(open_descriptors(fire.daemon.process.pid))
+        since_sec = max(trio.current_time() - CONNECTIONS_WINDOW_SEC, self._began_sec)
+        opened = fire.simulator.streams.connections_opened(None, since_sec)
+        self.most_connections = max(self.most_connections, opened)
         if trio.current_time() >= self._calm_from_sec:
             oldest_sec = await trio.to_thread.run_sync(oldest_snapshot_sec, fire.pipeline, self._symbols)
             if trio.current_time() >= self._calm_from_sec:
@@ -78,6 +90,15 @@ class Soak:
                 await self._recovered()
             self.faults += 1
             self._calm_from_sec = trio.current_time() + _CALM_AFTER_SEC
+
+    async def _drop(self) -> None:
+        assert self._drop_every_sec is not None
+        streams = self._fire.simulator.streams
+        while True:
+            await trio.sleep(self._drop_every_sec)
+            if streams.connection_count("private"):
+                self.faults += 1
+            await streams.reset("private")
 
     async def _recovered(self) -> None:
         began_sec = trio.current_time()
@@ -117,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="default: 10")
     parser.add_argument("--plans", type=int, default=60, metavar="N", help="a second (default: 60)")
     parser.add_argument("--results", type=int, default=30, metavar="N", help="a second (default: 30)")
+    parser.add_argument(
+        "--drop-every",
+        type=float,
+        metavar="SEC",
+        help="break the private stream every SEC seconds, in place of all other faults",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the load (default: 1)")
     return parser
 
@@ -134,7 +161,7 @@ async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
             orders_ahead=_FILLS_REMEMBERED,
         ) as fire,
     ):
-        soak = Soak(fire, lasts_sec)
+        soak = Soak(fire, lasts_sec, options.drop_every)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -160,7 +187,11 @@ async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
             mismatches=len(load.mismatches()),
             oldest_snapshot_sec=soak.oldest_sec,
             slowest_recovery_sec=soak.slowest_recovery_sec,
-            memory=memory_of(soak.memory_mb),
+            memory=course_of(soak.memory_mb),
+            descriptors=course_of(soak.descriptors),
+            stale=sum(decided.reason in _STALE for decided in load.decided),
+            most_connections=soak.most_connections,
+            drops_alone=options.drop_every is not None,
         )
 
 

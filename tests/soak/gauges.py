@@ -1,4 +1,4 @@
-"""What is measured while the service runs: its memory, and the age of what it says of positions."""
+"""Measurements of the running service: memory, descriptors, and the age of its snapshots."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WARM_UP_SHARE = 0.2
 _WINDOW_SHARE = 0.1
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """Resident memory (10^6 bytes): medians of a tenth of the run, after the warm-up, amid, at the end."""
+class Course(msgspec.Struct, frozen=True):
+    """Samples over the run: medians of a tenth of it, after the warm-up, in the middle, at the end."""
 
     start: float
     middle: float
@@ -30,7 +30,7 @@ class Memory(msgspec.Struct, frozen=True):
         return self.end - self.middle
 
 
-def memory_of(samples: Sequence[float]) -> Memory:
+def course_of(samples: Sequence[float]) -> Course:
     """From samples taken at even intervals over the run. At least one of them."""
     window = max(round(len(samples) * _WINDOW_SHARE), 1)
 
@@ -38,7 +38,7 @@ def memory_of(samples: Sequence[float]) -> Memory:
         begin = min(round(len(samples) * share), len(samples) - window)
         return median(samples[begin : begin + window])
 
-    return Memory(
+    return Course(
         median_from(WARM_UP_SHARE), median_from(0.5 - _WINDOW_SHARE / 2), median_from(1 - _WINDOW_SHARE)
     )
 
@@ -47,6 +47,11 @@ def resident_mb(pid: int) -> float:
     """A process's resident memory now, in 10^6 bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def open_descriptors(pid: int) -> int:
+    """A process's open files and sockets now (Linux)."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def oldest_snapshot_sec(pipeline: Pipeline, symbols: Sequence[str]) -> float:
