@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -73,13 +74,20 @@ def read_ban(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: 
             status = _TOO_MANY_REQUESTS
         elif status != _FORBIDDEN or error is not None:
             return None
-    spans = [0.0]
-    retry_after = headers.get("Retry-After", "").strip()
-    if retry_after.isascii() and retry_after.isdecimal():
-        spans.append(float(retry_after[:20]))
+    spans = [0.0, _retry_after_sec(headers.get("Retry-After", "").strip(), exchange_ms)]
     if until := _BANNED_UNTIL.search(body):
         spans.append((int(until[1]) - exchange_ms) / 1000)
     return Ban(_WORDS[status], _PAUSES[status], max(span for span in spans if span <= LONGEST_BAN_SEC))
+
+
+def _retry_after_sec(text: str, exchange_ms: int) -> float:
+    """Seconds, or a date as HTTP allows (RFC 9110, "Retry-After"); 0 for what is neither."""
+    if text.isascii() and text.isdecimal():
+        return float(text[:20])
+    try:
+        return parsedate_to_datetime(text).timestamp() - exchange_ms / 1000
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def read_later(status: int, body: bytes) -> str | None:

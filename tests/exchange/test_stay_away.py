@@ -209,6 +209,23 @@ async def test_an_unknown_symbol_is_no_trouble_of_the_exchange(autojump_clock: M
     assert scripted.rest.trouble() is None
 
 
+@pytest.mark.parametrize(
+    ("header", "asked_sec"),
+    [
+        ("90", 90.0),
+        ("Tue, 14 Nov 2023 22:14:50 GMT", 90.0),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", 0.0),
+        ("Tue, 14 Nov 2093 22:13:19 GMT", 0.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_the_end_of_a_ban_is_read_in_seconds_or_as_a_date(header: str, asked_sec: float) -> None:
+    ban = read_ban(418, {"Retry-After": header}, b"", EPOCH_MS)
+    assert ban is not None and ban.asked_sec == asked_sec
+
+
 @pytest.mark.parametrize("status", [400, 403, 418, 429, 503, 200])
 @pytest.mark.parametrize("body", [b"[" * 60_000, b'{"a":' * 10_000, b"\xff\xfe", b""])
 def test_no_body_of_an_error_breaks_its_reading(status: int, body: bytes) -> None:
