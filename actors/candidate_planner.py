@@ -284,6 +284,6 @@ class CandidatePlanner:
 
 
 def _send_if_new(channel: LatestValue[Mapping[str, V]], value: Mapping[str, V]) -> None:
-    """Send what differs from the value sent before: whoever waits for a change is not woken for none."""
+    """Send what differs from the value sent before: a task that waits for a change is not woken for none."""
     if value != channel.value:
         channel.send(value)

@@ -146,7 +146,7 @@ class DecisionNeeds:
         return max(_PATIENCE_SEC - self._waited_sec(work), _PATIENCE_SEC / 3)
 
     def _waited_sec(self, work: Work) -> float:
-        """How long ago the plan was published."""
+        """Return the time since the plan was published (seconds, by Redis's clock)."""
         now_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec)
         return max(now_ms - work.entry.published_ms, 0) / 1000
 

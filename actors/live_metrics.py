@@ -59,7 +59,7 @@ def service_gauges(
     unreadable: Callable[[], int],
     started: Moment,
 ) -> tuple[LiveGauge, ...]:
-    """What alert rules need; all but `p33_unreadable_symbols` are additions to the contract."""
+    """Return the gauges for alert rules; all but `p33_unreadable_symbols` are additions to the contract."""
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000

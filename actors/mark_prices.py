@@ -40,7 +40,7 @@ class MarkPriceFeed:
         rng: Random,
         log: FilteringBoundLogger,
     ) -> None:
-        """`exchange_ms` tells what the exchange's clock showed at a moment. `limit` outlives the actor."""
+        """`exchange_ms` returns the exchange's clock at a moment (epoch ms). `limit` outlives the actor."""
         self._connector = connector
         self._shards = shards
         self._exchange_ms = exchange_ms

@@ -46,7 +46,7 @@ class OnDemandReads:
 
         A read of all is carried by `nursery`: it goes on when this caller is cancelled, since others wait
         for it. Where the request weight is used up, waits until `deadline_sec` (trio's clock) for a read
-        that somebody else sends. Raises as `Exchange.positions` does.
+        that another task sends. Raises as `Exchange.positions` does.
         """
         oldest = self._clock.now().earlier_by(_LONGEST_ANSWER_SEC)
         wanted = oldest if sent_after is None else max(oldest, sent_after)
@@ -86,7 +86,7 @@ class OnDemandReads:
         try:
             await self._everything.read(wanted, Priority.ON_DEMAND)
         except ExchangeError:
-            return  # whoever waits for this read gets the error
+            return  # each caller that waits for this read gets the error
 
     @contextmanager
     def _counted(self, symbol: str) -> Iterator[None]:

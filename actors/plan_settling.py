@@ -242,7 +242,7 @@ class PlanSettler:
         return next((need for need in needs if need not in work.tried), None)
 
     def _may_turn(self, decision: Decision) -> bool:
-        """Whether a result from just before the plan may turn the deny.
+        """Return True if a result from just before the plan may turn the deny.
 
         An open or add behind the permit of another one is the same answer either way: what that one opened
         is no reason to open more at once, and it is not worth the wait.
@@ -252,7 +252,7 @@ class PlanSettler:
         return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
 
     def _result_may_come(self, work: Work, now_ms: int) -> bool:
-        """Whether a result from before the plan is being booked, or may not have been delivered yet."""
+        """Return True if a result from before the plan is being booked or may not have been delivered yet."""
         results, published_ms = self._known.results, work.entry.published_ms
         results_until_ms = id_order(results.read_until)[0]
         if results.taken_over_at is None:

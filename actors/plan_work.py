@@ -77,8 +77,10 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
     lease: LatestValue[Lease]
 
     def shows_results(self, snapshot: Snapshot, last_order_time_epoch: str | None) -> bool:
-        """Whether the snapshot is proven to contain every fill whose result this process has, or another one
-        booked just before this one took over: `last_order_time_epoch`, of the ledger, says whether it did."""
+        """Return True if the snapshot is proven to contain every fill whose result this process has, or
+        another one booked just before this one took over: `last_order_time_epoch`, of the ledger, shows
+        whether it did.
+        """
         taken_over_at = self.results.taken_over_at
         if (
             taken_over_at is not None
@@ -89,7 +91,7 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
         return self.results.all_in(snapshot)
 
     def rules_due(self, now: Moment) -> bool:
-        """Whether exchangeInfo may be asked for again because a plan names an unknown symbol."""
+        """Return True if exchangeInfo may be asked for again because a plan names an unknown symbol."""
         asked_at = self.rules_asked_at.value
         return asked_at is None or asked_at.age_sec(now) >= RULES_AT_MOST_EVERY_SEC
 

@@ -72,7 +72,7 @@ class ShardPositions:
     ) -> None:
         """`lead` is shared with the other shards: it is one exchange. `push_delay_sec`: what is allowed for
         the exchange's push delay at present. `audit_max_age_sec`: how long after a symbol's last read the
-        stream alone vouches for it."""
+        stream alone keeps it fresh."""
         self.is_mine = is_mine
         #: A read from before is older than what the book may hold of an earlier incarnation.
         self.begun: Moment | None = None
@@ -110,7 +110,7 @@ class ShardPositions:
 
     @property
     def trust_lost_at(self) -> Moment | None:
-        """When trust in the stream was lost last: no read sent until then is believed."""
+        """Moment of the last loss of trust in the stream: no read sent until then is believed."""
         return self._book.trust_lost_at
 
     def begin(self) -> None:

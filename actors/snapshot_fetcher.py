@@ -45,7 +45,7 @@ class SnapshotFetcher:
         metrics: DropOldest[MetricEvent],
         log: FilteringBoundLogger,
     ) -> None:
-        """`refresh` and `writer` are parts of this actor, as `known` is; nobody else has them.
+        """`refresh` and `writer` are parts of this actor, as `known` is; no other actor has them.
         `on_demand_reads` is shared with the other shards."""
         self._known = known
         self._refresh = refresh

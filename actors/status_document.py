@@ -121,7 +121,7 @@ class UnreadableShown(msgspec.Struct, frozen=True):
 
 
 class ExchangeShown(msgspec.Struct, frozen=True):
-    """What the exchange refuses at present and why (null: nothing), and what of its answers is unreadable."""
+    """Refusals of the exchange at present, and why (null: none), and what of its answers is unreadable."""
 
     trouble: str | None
     unreadable: UnreadableShown

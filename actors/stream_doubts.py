@@ -62,5 +62,5 @@ class StreamDoubts:
 
     @property
     def _in_flight_sec(self) -> float:
-        """How long an event may be on its way (seconds): a busy exchange pushes later."""
+        """Longest time that an event may be on its way (seconds): a busy exchange pushes later."""
         return max(EVENT_IN_FLIGHT_SEC, min(self._push_delay_sec(), _LONGEST_IN_FLIGHT_SEC))

@@ -56,7 +56,7 @@ class Belief(msgspec.Struct):
 
 
 def is_question(assumed: Assumed | None) -> bool:
-    """Whether a commit that rests on `assumed` asks, and decides nothing."""
+    """Return True if a commit that rests on `assumed` asks, and decides nothing."""
     return assumed is not None and assumed.live_permits == _NO_SUCH_STATE
 
 

@@ -285,7 +285,7 @@ class UserStream:
         self._logger.info("private stream: connected", epoch=epoch)
 
     def _prove(self, line: StreamLine, ping_sent: Moment) -> None:
-        """All that the exchange did until shortly before `ping_sent` has been told.
+        """Record that all that the exchange did until shortly before `ping_sent` has been pushed.
 
         The first such proof begins the period, so that connections that come to nothing cost no reads.
         """

@@ -146,7 +146,7 @@ class SymbolState(msgspec.Struct, frozen=True):
 
     @property
     def disputed_at(self) -> Moment | None:
-        """When the latest dispute of the symbol arose; None without one (rule 12)."""
+        """Moment of the symbol's latest dispute; None without one (rule 12)."""
         at = self.not_shown_at
         for known in self.legs:
             dispute = known.dispute
@@ -155,7 +155,7 @@ class SymbolState(msgspec.Struct, frozen=True):
         return at
 
     def grounded_since(self, since: Moment) -> bool:
-        """Whether an unbroken stream since then has pushed, or built on, every leg."""
+        """Return True if an unbroken stream since then has pushed, or built on, every leg."""
         grounded = self.grounded
         return grounded is not None and grounded >= since
 
@@ -430,7 +430,7 @@ def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: Ver
 
 
 def _well_after(later: Moment, earlier: Moment) -> bool:
-    """Whether `later` is after `earlier` by more than an event can be in flight, by the monotonic clock."""
+    """Return True if `later` is after `earlier` by more than an event can be in flight (monotonic clock)."""
     return later.monotonic_sec - earlier.monotonic_sec > EVENT_IN_FLIGHT_SEC
 
 

@@ -33,7 +33,7 @@ class ReportedFill(msgspec.Struct, frozen=True):
 
 
 def snapshot_contains(snapshot: Snapshot, fill: ReportedFill) -> bool:
-    """Whether it is proven that the snapshot's position is one from after the fill."""
+    """Return True if the snapshot's position is proven to be one from after the fill."""
     if snapshot.verified_at >= fill.arrived:
         return True
     if fill.filled_ms is None:
@@ -42,7 +42,7 @@ def snapshot_contains(snapshot: Snapshot, fill: ReportedFill) -> bool:
 
 
 def may_precede_takeover(last_order_time_epoch: str | None, taken_over_ms: int) -> bool:
-    """Whether the ledger's last order may have been filled just before this process took over.
+    """Return True if the ledger's last order may have been filled just before this process took over.
 
     Both are wall clocks (epoch seconds as stored; ms), of two hosts perhaps, so the margin is wide. A time
     that cannot be read may be any.

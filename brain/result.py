@@ -121,7 +121,7 @@ def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult
 
 
 def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
-    """Whether an order was refused for more digits than the symbol takes: its steps have changed.
+    """Return True if an order was refused for more digits than the symbol takes: its steps have changed.
 
     Source: Binance USDⓈ-M Futures, "Error Codes", -1111 BAD_PRECISION.
     """

@@ -75,7 +75,7 @@ class SnapshotBook:
         self._trust_lost.unpark_all()
 
     async def trust_lost(self) -> None:
-        """Wait until trust in the stream is lost, whoever finds that out."""
+        """Wait until trust in the stream is lost, by the finding of any actor."""
         await self._trust_lost.park()
 
     @property
@@ -118,7 +118,7 @@ class SnapshotBook:
         return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
 
     def follows_stream(self, symbol: str) -> bool:
-        """Whether a proven stream reports each change of `symbol`, so that a push is worth waiting for."""
+        """Return True if a proven stream reports each change of `symbol`: a push is worth waiting for."""
         entry, shard = self._entries.get(symbol), self._shard_of.get(symbol)
         proof = None if shard is None else self._proofs.get(shard)
         return (

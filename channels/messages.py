@@ -14,7 +14,7 @@ from brain.position import Leg, LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):
-    """The private stream told a leg's new position (one entry of `ACCOUNT_UPDATE`'s `P`).
+    """A leg's new position, pushed by the private stream (one entry of `ACCOUNT_UPDATE`'s `P`).
 
     `out_of_order` is one of another amount and an earlier date that arrived behind it, before either was
     taken in: the dates contradict the order of arrival.

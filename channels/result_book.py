@@ -108,7 +108,7 @@ class ResultBook:
         self._readers.unpark_all()
 
     def all_in(self, snapshot: Snapshot) -> bool:
-        """Whether the snapshot is proven to contain the fills of every result of its symbol that arrived."""
+        """Return True if the snapshot is proven to contain the fills of all its symbol's arrived results."""
         verified_at, not_before = snapshot.verified_at, self._not_before
         if not_before is not None and verified_at < not_before:
             return False
@@ -122,11 +122,11 @@ class ResultBook:
         return all(snapshot_contains(snapshot, fill) for fill in results.fills.values())
 
     def hangs(self, now: Moment, after_sec: float) -> bool:
-        """Whether results have been booked for longer than `after_sec` without the next being read."""
+        """Return True if results have been booked for longer than `after_sec` without the next being read."""
         return self.busy_since is not None and self.busy_since.age_sec(now) > after_sec
 
     def settled(self, symbol: str) -> int:
-        """How many results of `symbol` were settled: what Redis holds of it has changed since it was less."""
+        """Count the settled results of `symbol`: what Redis holds of it has changed since it was less."""
         results = self._symbols.get(symbol)
         return 0 if results is None else results.settled
 
@@ -139,7 +139,7 @@ class ResultBook:
         return max((moment for moment in moments if moment is not None), default=None)
 
     def unsettled(self, symbol: str, now: Moment, within_sec: float) -> bool:
-        """Whether a result of `symbol` that arrived within the last `within_sec` is not settled yet."""
+        """Return True if a result of `symbol` that arrived in the last `within_sec` is not settled yet."""
         results = self._symbols.get(symbol)
         if results is None:
             return False

@@ -36,7 +36,7 @@ class LearntWeights:
         self._used: _Used | None = None
 
     def of(self, endpoint: Endpoint) -> int:
-        """What a request to `endpoint` costs: never less than documented."""
+        """Return the request weight of `endpoint`: never less than documented."""
         return max(endpoint.weight, min(self._growths.get(endpoint.path, ()), default=0))
 
     def sending(self) -> int:

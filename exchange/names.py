@@ -79,7 +79,7 @@ class NameResolver:
             self._addresses[host] = (*(other for other in known if other != address), address)
 
     def trouble(self) -> str | None:
-        """Which host has no address yet, because its lookup is slow or fails; None: none."""
+        """Return the host that has no address yet, because its lookup is slow or fails; None: none."""
         now_sec = trio.current_time()
         for host, lookup in self._under_way.items():
             took_sec = now_sec - lookup.began_sec

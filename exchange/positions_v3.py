@@ -40,7 +40,7 @@ class Leverages:
         self._asked_sec: float | None = None
 
     def is_due(self, symbols: Iterable[str], now: Moment) -> bool:
-        """Whether to read them (again), given what is wanted now."""
+        """Return True if they are to be read (again), given what is wanted now."""
         if self._asked_sec is None:
             return True
         age_sec = now.monotonic_sec - self._asked_sec
@@ -83,7 +83,7 @@ def flat_rows(
 
 
 def mode_shown(rows: Iterable[PositionRow]) -> bool | None:
-    """Whether the rows are of an account in hedge mode; None where they do not show it."""
+    """Return True for an account in hedge mode, None where the rows do not show it."""
     for row in rows:
         if row.position.leg is not Leg.BOTH:
             return True

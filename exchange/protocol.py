@@ -61,7 +61,7 @@ class PositionsRead(msgspec.Struct, frozen=True):
 
 
 class SymbolsRead(msgspec.Struct, frozen=True):
-    """What `exchangeInfo` says of the symbols; `unreadable` names those left out as unreadable, and why."""
+    """Trading rules out of `exchangeInfo`; `unreadable` names the symbols left out as unreadable, and why."""
 
     rules: Mapping[str, SymbolRules]
     unreadable: Mapping[str, str] = {}
@@ -81,7 +81,7 @@ class Exchange(Protocol):
         ...
 
     def trouble(self) -> str | None:
-        """What the exchange refuses at present and why, in words for an operator; None: nothing."""
+        """Return the exchange's refusal at present and its reason, in words for an operator; None: none."""
         ...
 
     async def symbol_rules(self) -> SymbolsRead:
@@ -112,7 +112,10 @@ class Exchange(Protocol):
         ...
 
     def exchange_ms_at_most(self, at: Moment) -> int | None:
-        """What the exchange's clock showed `at` that moment at most (epoch ms); None: never synchronised."""
+        """Return the latest time that the exchange's clock can have shown `at` that moment (epoch ms).
+
+        None: never synchronised.
+        """
         ...
 
     async def create_listen_key(self) -> str:

@@ -13,7 +13,7 @@ _STRETCH_SEC = 60.0
 _REMEMBERED_STRETCHES = 10
 #: More is no delay but a date that means something else: the clock was set, or the event is dated wrongly.
 _LONGEST_SEC = 60.0
-#: The exchange's clock moves by so much only when it is set; nobody's idea of it changes as far otherwise.
+#: The exchange's clock moves by so much only when it is set; no estimate of it changes as far otherwise.
 _SET_MS = 1000
 
 
@@ -59,7 +59,7 @@ class PushDelay:
         return max(self._floor_sec, min(longest_sec, _LONGEST_SEC))
 
     def _forget_what_another_clock_dated(self, at: Moment) -> None:
-        """Start anew when the exchange's clock was set: its earlier dates tell no delay by the new one."""
+        """Start anew when the exchange's clock was set: its earlier dates give no delay by the new one."""
         offset_ms = self._exchange_ms(at) - at.monotonic_sec * 1000
         if self._offset_ms is not None and abs(offset_ms - self._offset_ms) > _SET_MS:
             self._slowest.clear()

@@ -110,7 +110,7 @@ def read_later(status: int, body: bytes) -> str | None:
 
 
 def read_error(status: int, body: bytes) -> ExchangeError:
-    """What to raise for an answer that is neither a ban nor maintenance."""
+    """Return the error to raise for an answer that is neither a ban nor maintenance."""
     error = _error(body)
     if status in (_NOT_FOUND, _GONE) or (error is not None and error.code == _NO_SUCH_PATH):
         return EndpointGone(_NO_SUCH_PATH, f"no such endpoint (status {status})")

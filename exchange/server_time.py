@@ -35,7 +35,7 @@ class ServerTime:
         return round(self._exchange_ms + (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000)
 
     def exchange_ms_at_most(self, at: Moment) -> int | None:
-        """What the exchange's clock (epoch ms) showed then at most; None while nothing was learnt."""
+        """Return the latest time the exchange's clock can have shown then (epoch ms); None: none learnt."""
         if self.learnt_at is None:
             return None
         since_ms = (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000

@@ -48,7 +48,7 @@ class SharedRead:
         self._landed = trio.lowlevel.ParkingLot()
 
     def has(self, sent_after: Moment) -> bool:
-        """Whether a read sent at or after that moment has been answered or is under way."""
+        """Return True if a read sent at or after that moment has been answered or is under way."""
         return self._newest(sent_after) is not None or self._usable(sent_after) is not None
 
     async def landed(self, sent_after: Moment) -> PositionsRead:

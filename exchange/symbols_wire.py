@@ -45,7 +45,7 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def weight_per_min(self) -> int | None:
-        """What one address may ask a minute (2400), if the answer says so readably."""
+        """Request weight that one address may use a minute (2400); None: not readable in the answer."""
         try:
             limits = read_json(_RATE_LIMITS, self.rate_limits)
         except msgspec.DecodeError:

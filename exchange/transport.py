@@ -153,7 +153,7 @@ class Transport:
     def _refusal(
         self, endpoint: Endpoint, response: _Response, sent: Moment, received: Moment
     ) -> ExchangeError | None:
-        """What to raise for the answer; None: it is what was asked for, as far as can be seen here."""
+        """Return the error to raise for the answer; None: it is what was asked for, as far as seen here."""
         status, body = response.status, response.body
         ban = read_ban(status, response.headers, body, self._server_time.exchange_ms(received))
         if ban is not None:
@@ -172,7 +172,7 @@ class _Response(msgspec.Struct, frozen=True):
 
     @property
     def used_weight(self) -> int | None:
-        """What this address has used in the exchange's current minute, if the answer says so."""
+        """Request weight used by this address in the exchange's current minute, if the answer has it."""
         used = self.headers.get(_USED_WEIGHT, "")
         return int(used) if used.isascii() and used.isdecimal() and len(used) < 10 else None
 

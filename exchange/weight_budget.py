@@ -93,7 +93,7 @@ class WeightBudget:
 
     @property
     def banned_why(self) -> str:
-        """What the exchange answered that the latest ban followed from."""
+        """Answer of the exchange that led to the latest ban."""
         return self._gate.why
 
     @property
@@ -203,7 +203,7 @@ class WeightBudget:
             self._address_used = 0
 
     def _fits(self, weight: int, priority: Priority, own_used: int, periodic_used: int) -> bool:
-        """Whether a request stays within our share, if so much of it is used."""
+        """Return True if a request stays within our share, with so much of it used."""
         room = self.share_per_min * _MAY_FILL[priority] - own_used - weight
         kept = self._kept_for_periodic()
         if priority is Priority.ON_DEMAND:

@@ -132,7 +132,7 @@ def credential() -> Kind[Secret]:
 
 
 def api_secret() -> Kind[Secret]:
-    """What signs requests: a secret as Binance issues it, or a private key in PEM."""
+    """Return the kind of what signs requests: a secret as Binance issues it, or a private key in PEM."""
     issued = credential()
 
     def parse(text: str) -> Secret:

@@ -14,7 +14,7 @@ _BEGINS = "-----BEGIN "
 
 
 def is_pem(text: str) -> bool:
-    """Whether the text is meant to be a key in PEM rather than a secret."""
+    """Return True if the text is meant to be a key in PEM rather than a secret."""
     return text.lstrip().startswith(_BEGINS)
 
 

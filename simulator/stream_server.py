@@ -66,7 +66,7 @@ class StreamServer:
         return len(self._on_face(face))
 
     def connections_opened(self, face: Face | None = None, since_sec: float = -math.inf) -> int:
-        """How many handshakes arrived (accepted or not) at or after ``since_sec`` on trio's clock.
+        """Count the handshakes that arrived (accepted or not) at or after ``since_sec`` on trio's clock.
 
         Of one face or of all; with all, those that named no face or were reset before count as well.
         """
@@ -181,7 +181,7 @@ class StreamServer:
             self._exchange.weights.ban_longer(now_ms)
 
     def _subscribable(self, target: StreamTarget) -> Callable[[str], bool]:
-        """Which names a SUBSCRIBE may have; an unknown one is accepted and silent unless refused."""
+        """Return the test for a SUBSCRIBE's names; an unknown one is accepted and silent unless refused."""
 
         def accepts(name: str) -> bool:
             known = target.face != "private" or self._exchange.listen_keys.is_live(name)

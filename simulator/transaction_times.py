@@ -29,7 +29,7 @@ class TransactionTimes:
         return now_ms if follow_clock and self._set_back(now_ms) else max(now_ms, self._last_ms)
 
     def ahead_ms(self, now_ms: int, *, follow_clock: bool) -> int:
-        """How far the last change's time is ahead of the clock, at most 50 ms."""
+        """Return how far the last change's time is ahead of the clock (at most 50 ms)."""
         if follow_clock and self._set_back(now_ms):
             return 0
         return min(max(self._last_ms - now_ms, 0), LONGEST_BURST_MS)

@@ -172,7 +172,7 @@ async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIter
     name = "key permissions"
     url = settings.wallet_url
     if url is None:
-        yield skipped(name, f"{settings.binance_rest_url} does not tell them; the key can read")
+        yield skipped(name, f"{settings.binance_rest_url} does not report them; the key can read")
         return
     try:
         permissions = await _key_permissions(url, settings, server_time)

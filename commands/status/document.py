@@ -112,7 +112,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """What the exchange refuses, and what of its answers is unreadable."""
+    """Refusals of the exchange, and what of its answers is unreadable."""
 
     trouble: str | None = None
     unreadable: Unreadable = Unreadable()

@@ -21,7 +21,7 @@ def rig() -> FetcherRig:
 
 
 def believed_amount(rig: FetcherRig) -> Decimal | None:
-    """What a decision could rest on now; None: nothing."""
+    """Return the amount that a decision could rest on now; None: there is none."""
     snapshot = rig.book.get("BTCUSDT")
     if snapshot is None or not rig.book.believed(snapshot):
         return None

@@ -174,7 +174,7 @@ async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of
         await trio.sleep(1)
         assert rig.snapshot("SOLUSDT").amount == 1
         assert rig.book.holds("SOLUSDT")
-        assert rig.book.get(flat[0]) is None, "flat symbols that nobody reads again would only grow stale"
+        assert rig.book.get(flat[0]) is None, "flat symbols that are not read again would only grow stale"
         assert rig.never_read.value == ()
         await trio.sleep(1800)
         assert rig.exchange.reads.count(None) == 4

@@ -42,7 +42,7 @@ class Shard:
         self.known.take_in([StreamProven(1, self.at(as_of_ms))])
 
     def cause(self, symbol: str | None = None) -> Moment | None:
-        """What makes a read wanted soon: the sending of an earlier one, or the arrival of a push."""
+        """Return what makes a read wanted soon: the sending of an earlier one, or the arrival of a push."""
         repeat = self.known.undated_reads.to_repeat(symbol)
         return None if repeat is None else repeat.cause
 

@@ -21,7 +21,7 @@ class Answers(httpx.AsyncBaseTransport):
     """Gives each path its answer and notes what was asked, and when (trio's clock)."""
 
     def __init__(self, answers: Mapping[str, Callable[[], httpx.Response]]) -> None:
-        """`answers`: by path; the time is always told, unless the script has it."""
+        """`answers`: by path; the time is always answered, unless the script has it."""
         self.answers = dict(answers)
         self.asked: list[tuple[float, str]] = []
 

@@ -63,7 +63,7 @@ async def answering(head_bytes: bytes, chunk: bytes, times: int) -> AsyncIterato
 
 
 class LongestStall:
-    """How long other tasks waited for their turn at most (seconds of processor time of this process)."""
+    """Longest wait of other tasks for their turn (seconds of processor time of this process)."""
 
     def __init__(self) -> None:
         self.sec = 0.0

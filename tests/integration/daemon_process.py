@@ -43,7 +43,7 @@ class DaemonProcess:
         return self.process.poll() is None
 
     def run_delay_sec(self) -> float:
-        """How long the daemon and this process were ready to run while others ran (Linux).
+        """Return how long the daemon and this process were ready to run while others ran (Linux; seconds).
 
         On a busy machine the difference of two such times is no delay of the daemon's own making.
         """

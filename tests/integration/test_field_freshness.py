@@ -33,7 +33,7 @@ Strike = Callable[[Rig], None]
 
 
 class Bounds:
-    """What a daemon's settings make of the bounds."""
+    """Bounds that follow from a daemon's settings."""
 
     def __init__(self, stale_sec: float, audit_sec: float) -> None:
         self.stale_sec = stale_sec
@@ -262,7 +262,7 @@ def move(rig: Rig, symbol: str, amount: str) -> None:
 
 
 def connected_times(rig: Rig) -> int:
-    """How often a private stream was taken for one that works."""
+    """Count how often a private stream was taken for one that works."""
     return rig.daemon.output.count("private stream: connected")
 
 

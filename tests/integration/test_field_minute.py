@@ -208,7 +208,7 @@ async def rules_change(rig: Rig) -> None:
 
 
 async def half_close(pipeline: Pipeline, plan_id: str) -> Decimal:
-    """What may be closed of half the position; the permit is given back."""
+    """Return the quantity that may be closed of half the position; the permit is given back."""
     plan = {
         "symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_50", "side": "CLOSE", "qty": "0",
         "reduceOnly": "True", "timestamp": f"{time.time():.3f}",

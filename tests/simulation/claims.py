@@ -127,7 +127,7 @@ class Claims:
         return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + misled_ms)
 
     def _noticed_ms(self, writer: str, symbol: str, changed_ms: int) -> int:
-        """When what no event announces has to be noticed: by the first read that shows it."""
+        """Return the latest time to notice a change without an event: that of the first read to show it."""
         until_ms = changed_ms + self._audit_ms()
         recent = [
             change.at_ms

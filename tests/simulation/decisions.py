@@ -41,8 +41,8 @@ class Decisions:
         audit_ms: Callable[[], int],
         on_decided: Callable[[str], None],
     ) -> None:
-        """`may_open`: whether the symbol was allowed to be opened lately. `audit_ms`: how long a change that
-        no event announces may go unnoticed as of now."""
+        """`may_open`: whether the symbol was allowed to be opened recently. `audit_ms`: how long a change
+        that no event announces may go unnoticed as of now."""
         self.count = 0
         self.allowed = 0
         #: Redis's clock when it last came up as another run; 0: never.

@@ -1,4 +1,4 @@
-"""How faults of the exchange itself are brought about: what it forgets, misdates, refuses and garbles."""
+"""Faults of the exchange itself, brought about: what it forgets, misdates, refuses and garbles."""
 
 from __future__ import annotations
 

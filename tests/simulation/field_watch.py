@@ -32,7 +32,7 @@ _MOST_SINGLE_READS = 2
 
 
 class Requests:
-    """What one process asks of the exchange. Says so to `fail` when that is too much."""
+    """Requests of one process to the exchange. Calls `fail` when they are too many."""
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
@@ -140,7 +140,7 @@ class StreamWatch:
 
 
 def _count(moments: deque[float], now_sec: float, window_sec: float) -> int:
-    """How many there are within the window, with one of now."""
+    """Add one of now, and count those within the window."""
     moments.append(now_sec)
     while moments[0] <= now_sec - window_sec:
         moments.popleft()

@@ -1,4 +1,4 @@
-"""When each process has read positions, so that it can be said since when it could have known of a change."""
+"""Times of a process's position reads: they show since when it could have known of a change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reads:
         self._reads.clear()
 
     def first_showing(self, symbol: str, changed_ms: int, apart_ms: int) -> int | None:
-        """When the first read arrived that must have made the process doubt its row of before `changed_ms`.
+        """Return the arrival of the first read that must have shown the row of before `changed_ms` as wrong.
 
         One that was sent within `apart_ms` after another arrived may be older than what that one showed.
         """

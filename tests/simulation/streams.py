@@ -246,7 +246,7 @@ class PrivateStreams:
             connection.hang_up()
 
     def _lasts_sec(self, connection: WebSocket) -> float:
-        """How long a new connection is let live."""
+        """Return the time for which a new connection stays open."""
         match self.closing:
             case "at once":
                 return 0.0

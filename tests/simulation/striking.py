@@ -78,7 +78,7 @@ class Striker:
             self._busy.discard(fault.kind)
 
     def _last_disturbed_sec(self) -> float:
-        """When anything last went wrong that may keep a process from noticing something else."""
+        """Return the time of the last disturbance that may keep a process from noticing something else."""
         now_sec = trio.current_time()
         if self._busy - _NOT_DISTURBING:
             self._disturbed_sec = now_sec

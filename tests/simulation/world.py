@@ -153,14 +153,17 @@ class World:
         return self.processes[writer].clock
 
     def audit_ms(self) -> int:
-        """How long a change that no event announces may go unnoticed, milliseconds."""
+        """Return the longest time for which a change without an event may go unnoticed (milliseconds)."""
         settings = self.settings
         reading = trio.current_time() > self.no_reads_until_sec
         bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
         return round((bound_sec + _AUDIT_SLACK_SEC) * 1000)
 
     def _shown_ms(self, writer: str, symbol: str, changed_ms: int) -> int | None:
-        """When a read showed the writer that its row of before `changed_ms` is wrong; None: not known to."""
+        """Return the arrival of the read that showed that the writer's row of before `changed_ms` is wrong.
+
+        None: no such read is known.
+        """
         quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
         if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
             return None

@@ -40,7 +40,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class MeasureOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """Options of `check --measure`, as the command line gives them."""
 
     as_json: bool = False
     delete_key: bool = False

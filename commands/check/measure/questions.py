@@ -35,7 +35,7 @@ def exchange_name(settings: Settings) -> str:
 
 
 def may_delete_key(ask: Ask | None, settings: Settings, *, by_option: bool) -> bool:
-    """Whether the account's listen key may be deleted: asked at a terminal, else `--delete-key`."""
+    """Return True if the account's listen key may be deleted: asked at a terminal, else `--delete-key`."""
     if ask is None:
         return by_option
     question = (
@@ -46,7 +46,7 @@ def may_delete_key(ask: Ask | None, settings: Settings, *, by_option: bool) -> b
 
 
 def may_order(ask: Ask, settings: Settings, plan: OrderPlan) -> bool:
-    """Whether the order may be sent; where it costs real money, the symbol has to be typed."""
+    """Return True if the order may be sent; where it costs real money, the symbol has to be typed."""
     where = exchange_name(settings)
     if not costs_money(settings):
         question = f"Send a market order {plan} at {where}, and close it at once? Play money. [y/N]"
@@ -59,6 +59,6 @@ def may_order(ask: Ask, settings: Settings, plan: OrderPlan) -> bool:
 
 
 def costs_money(settings: Settings) -> bool:
-    """Whether orders there are for real money; an unknown address is taken for one."""
+    """Return True if orders there are for real money; an unknown address is taken for one."""
     venue = venue_of(settings.binance_rest_url)
     return venue.real_money if venue else settings.snapshot_source == "binance"
