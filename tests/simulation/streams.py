@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +45,15 @@ class Missed(msgspec.Struct, frozen=True):
     symbol: str
     leg: PositionSide
     before: Decimal
+
+
+class Late(msgspec.Struct, frozen=True):
+    """An event to hand on at `due_sec` (trio's clock); the changes of `symbols` in it are of `at_ms`."""
+
+    due_sec: float
+    event: UserEvent
+    at_ms: int
+    symbols: tuple[str, ...]
 
 
 class WebSocket:
@@ -148,8 +158,9 @@ class PrivateStreams:
         self._rng = rng
         self._one_way_sec = one_way_sec
         self._connections: dict[WebSocket, None] = {}
-        self._due: deque[tuple[float, UserEvent]] = deque()
-        self._held: list[tuple[float, UserEvent]] = []
+        self._due: deque[Late] = deque()
+        self._held: list[Late] = []
+        self._thawed_ms: int | None = None
         self._last_due_sec = 0.0
         self._delays: deque[tuple[int, float]] = deque()
         self._stirred = trio.lowlevel.ParkingLot()
@@ -178,15 +189,15 @@ class PrivateStreams:
         due_sec = self._last_due_sec = max(now_sec + delay_sec + ahead_sec, self._last_due_sec)
         if self.hold_share and self._rng.random() < self.hold_share:
             due_sec += self._rng.uniform(0.005, 0.08)
-            self._held.append((due_sec, event))
+            self._held.append(self._late(due_sec, event))
             self._stirred.unpark_all()
         elif due_sec <= now_sec and not self._due:
             self._hand_on(event)
         else:
-            self._due.append((due_sec, event))
+            self._due.append(self._late(due_sec, event))
             self._stirred.unpark_all()
         if self.double_share and self._rng.random() < self.double_share:
-            self._due.append((due_sec, event))
+            self._due.append(self._late(due_sec, event))
             self._stirred.unpark_all()
         if due_sec > now_sec:
             self._delays.append((true_ms(), due_sec - now_sec))
@@ -199,10 +210,26 @@ class PrivateStreams:
 
     def _untold(self, late_sec: float | None) -> None:
         """What is changing is told `late_sec` after it happened; None: never."""
-        names = [self._venue.filling[0]] if self._venue.filling else list(self._venue.untold)
         until_ms = -1 if late_sec is None else true_ms() + round(late_sec * 1000)
-        for name in names:
+        for name in self._changing():
             self._venue.untold[name].append((true_ms(), until_ms))
+
+    def _changing(self) -> tuple[str, ...]:
+        """Return the symbol that is changing; all of them where it is not known."""
+        return (self._venue.filling[0],) if self._venue.filling else tuple(self._venue.untold)
+
+    def _late(self, due_sec: float, event: UserEvent) -> Late:
+        return Late(due_sec, event, true_ms(), self._changing())
+
+    def thaw(self, connections: Iterable[WebSocket]) -> None:
+        """Let what waited in frozen connections go on."""
+        self._thawed_ms = true_ms()
+        for connection in connections:
+            connection.thaw()
+
+    def thawed_since(self, since_ms: int) -> bool:
+        """Return True if pushes have come out of a frozen connection since then: late, and all at once."""
+        return self._thawed_ms is not None and self._thawed_ms >= since_ms
 
     def _missed(self) -> Missed | None:
         """The change that is under way."""
@@ -263,16 +290,24 @@ class PrivateStreams:
         """Hand on late events when they are due, until cancelled."""
         while True:
             now_sec = trio.current_time()
-            for due_sec, event in sorted(self._held, key=lambda held: held[0]):
-                if due_sec <= now_sec:
-                    self._held.remove((due_sec, event))
-                    self._hand_on(event)
-            while self._due and self._due[0][0] <= now_sec:
-                self._hand_on(self._due.popleft()[1])
-            waiting = [self._due[0][0]] if self._due else []
-            waiting += [due_sec for due_sec, _ in self._held]
+            for late in sorted(self._held, key=lambda held: held.due_sec):
+                if late.due_sec <= now_sec:
+                    self._held.remove(late)
+                    self._hand_on_late(late)
+            while self._due and self._due[0].due_sec <= now_sec:
+                self._hand_on_late(self._due.popleft())
+            waiting = [self._due[0].due_sec] if self._due else []
+            waiting += [late.due_sec for late in self._held]
             with trio.move_on_at(min(waiting, default=float("inf"))):
                 await self._stirred.park()
+
+    def _hand_on_late(self, late: Late) -> None:
+        live = self._venue.listen_keys.live
+        if any(connection.open and connection.listen_key != live for connection in self._connections):
+            # The key died while the event was under way: it is lost to that connection.
+            for name in late.symbols:
+                self._venue.untold[name].append((late.at_ms, -1))
+        self._hand_on(late.event)
 
     def _hand_on(self, event: UserEvent) -> None:
         listen_key = event.listen_key or self._venue.listen_keys.live

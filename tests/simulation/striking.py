@@ -187,8 +187,7 @@ class Striker:
         for connection in frozen:
             connection.frozen = True
         await trio.sleep(fault.for_sec)
-        for connection in frozen:
-            connection.thaw()
+        self._world.streams.thaw(frozen)
 
     async def _do_stream_refused(self, fault: Fault) -> None:
         streams = self._world.streams
