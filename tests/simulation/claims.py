@@ -117,10 +117,10 @@ class Claims:
         since_ms = at_ms - _STEP_REMEMBERED_MS
         late_ms = self._streams.delay_most_ms(since_ms)
         if len(self._venue.legs_of(symbol)) == 1:
-            # Where pushes came out of a frozen connection, none of them shows how fast they are.
-            thawed = self._streams.thawed_since(since_ms)
+            # Where pushes came late and all at once, none of them shows how fast they are.
+            at_once = self._streams.came_at_once_since(since_ms)
             unsure_ms = self._unsure_ms(writer, since_ms)
-            late_ms = unsure_ms if thawed else min(late_ms, unsure_ms)
+            late_ms = unsure_ms if at_once else min(late_ms, unsure_ms)
         # Two legs have one time: where events overtake each other, the leg that was not told of lags behind.
         lag_ms = misled_ms + late_ms
         for start_ms, end_ms in self._venue.untold[symbol]:

@@ -160,7 +160,7 @@ class PrivateStreams:
         self._connections: dict[WebSocket, None] = {}
         self._due: deque[Late] = deque()
         self._held: list[Late] = []
-        self._thawed_ms: int | None = None
+        self._at_once_ms: int | None = None
         self._last_due_sec = 0.0
         self._delays: deque[tuple[int, float]] = deque()
         self._stirred = trio.lowlevel.ParkingLot()
@@ -223,13 +223,17 @@ class PrivateStreams:
 
     def thaw(self, connections: Iterable[WebSocket]) -> None:
         """Let what waited in frozen connections go on."""
-        self._thawed_ms = true_ms()
+        self.came_at_once()
         for connection in connections:
             connection.thaw()
 
-    def thawed_since(self, since_ms: int) -> bool:
-        """Return True if pushes have come out of a frozen connection since then: late, and all at once."""
-        return self._thawed_ms is not None and self._thawed_ms >= since_ms
+    def came_at_once(self) -> None:
+        """Note that pushes come late now, all at once: a connection was frozen, or a process cut off."""
+        self._at_once_ms = true_ms()
+
+    def came_at_once_since(self, since_ms: int) -> bool:
+        """Return True if pushes have come late and all at once since then."""
+        return self._at_once_ms is not None and self._at_once_ms >= since_ms
 
     def _missed(self) -> Missed | None:
         """The change that is under way."""

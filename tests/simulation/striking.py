@@ -130,6 +130,7 @@ class Striker:
         reach = self._process(fault).reach
         reach.cut()
         await trio.sleep(fault.for_sec)
+        self._world.streams.came_at_once()
         reach.mend()
 
     # The exchange.

@@ -93,6 +93,8 @@ class _Session:
         async with access.opened():
             # Nothing else runs meanwhile, and an interrupt ends the command at once.
             plan = await self._planned(access)
+            # A Ctrl-C that trio keeps for the next checkpoint must not wait behind a question.
+            await trio.lowlevel.checkpoint()
             deletes = may_delete_key(self._ask, own, by_option=self._options.delete_key)
             steps = reading_steps(access, self.table, pace, self._options.order_symbol or _USUAL_SYMBOL)
             if plan is not None:
@@ -118,6 +120,7 @@ class _Session:
         except (OrderImpossibleError, ExchangeError) as error:
             self.table.not_measured(_ORDER, str(error))
             return None
+        await trio.lowlevel.checkpoint()
         if may_order(self._ask, self._settings, plan):
             return plan
         self.table.add(skipped(_ORDER, _NO))
