@@ -38,7 +38,6 @@ from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
-from exchange.read_pacer import WEIGHT_PER_READ
 from store.errors import StoreError
 from store.protocol import UniverseStore
 
@@ -102,6 +101,7 @@ class CandidatePlanner:
         metrics: DropOldest[MetricEvent],
         clock: Clock,
         rules: PlannerRules,
+        weight_per_read: Callable[[], int],
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
@@ -119,6 +119,7 @@ class CandidatePlanner:
         self._metrics = metrics
         self._clock = clock
         self._rules = rules
+        self._weight_per_read = weight_per_read
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._intents = RecentIntents(store, rules.intent_window_sec)
@@ -261,7 +262,7 @@ class CandidatePlanner:
             ),
             cap=budget_cap(
                 self._rules.weight_per_min,
-                WEIGHT_PER_READ,
+                self._weight_per_read(),
                 self._rules.stale_threshold_sec,
                 answer_sec=_ANSWER_MARGIN * self._latency.ewma_ms / 1000,
             ),

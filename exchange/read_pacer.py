@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -49,8 +50,11 @@ class ReadPacer:
     time, whatever makes all of them want to be read at once.
     """
 
-    def __init__(self, pace: ReadPace) -> None:
+    def __init__(self, pace: ReadPace, weight_per_read: Callable[[], int] = lambda: WEIGHT_PER_READ) -> None:
+        """`weight_per_read`: what a read costs as far as is known by now; where that is more than documented,
+        turns are fewer."""
         self._pace = pace
+        self._weight_per_read = weight_per_read
         self._saved = float(pace.burst)
         self._saved_at_sec: float | None = None
         self._waiting: list[tuple[float, int, trio.lowlevel.ParkingLot]] = []
@@ -84,24 +88,32 @@ class ReadPacer:
         False where there was none for as long as 15 reads take: one may be sent outside the pace.
         """
         async with self._spare:
-            with trio.move_on_after(_READS_PER_SPARE / self._pace.per_sec):
+            with trio.move_on_after(_READS_PER_SPARE / self._per_sec):
                 while True:
-                    await trio.sleep(1 / self._pace.per_sec)
+                    await trio.sleep(1 / self._per_sec)
                     self._save()
-                    if not self._waiting and self._saved >= max(1.0, self._pace.burst / 2):
+                    if not self._waiting and self._saved >= max(1.0, self._burst / 2):
                         self._saved -= 1
                         return True
         return False
 
+    @property
+    def _per_sec(self) -> float:
+        return self._pace.per_sec * WEIGHT_PER_READ / max(WEIGHT_PER_READ, self._weight_per_read())
+
+    @property
+    def _burst(self) -> float:
+        return max(1.0, self._pace.burst * WEIGHT_PER_READ / max(WEIGHT_PER_READ, self._weight_per_read()))
+
     def _save(self) -> None:
         now_sec = trio.current_time()
         if self._saved_at_sec is not None:
-            gained = (now_sec - self._saved_at_sec) * self._pace.per_sec
-            self._saved = min(float(self._pace.burst), self._saved + gained)
+            gained = (now_sec - self._saved_at_sec) * self._per_sec
+            self._saved = min(self._burst, self._saved + gained)
         self._saved_at_sec = now_sec
 
     def _until_next_sec(self) -> float:
         self._save()
-        pause_sec = (1.0 - self._saved) / self._pace.per_sec
+        pause_sec = (1.0 - self._saved) / self._per_sec
         # A clock may be too coarse to pass a rounding error.
         return pause_sec if pause_sec > _NEGLIGIBLE_SEC else 0.0

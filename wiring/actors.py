@@ -34,6 +34,7 @@ from brain.fill_memory import FillMemory
 from channels import Flows
 from clock import Clock
 from exchange.connection_limit import ConnectionLimit
+from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Settings
@@ -83,10 +84,16 @@ class ServiceActors:
         self._unreadable = unreadable
         self._redis_address = store.address
         self._rules = decision_rules(settings)
-        self._snapshots = SnapshotMaking(settings, flows, store, exchange, clock=clock, log=log)
+        self._snapshots = SnapshotMaking(
+            settings, flows, store, exchange, weight_per_read=self._weight_per_read, clock=clock, log=log
+        )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
         self._fill_memory = FillMemory()
         self._connections = ConnectionLimit()
+
+    def _weight_per_read(self) -> int:
+        """Return what a read of positions costs as far as is known by now, by either version."""
+        return max(self._budget.cost(POSITION_RISK), self._budget.cost(POSITION_RISK_V3))
 
     async def metrics(self, heartbeat: Heartbeat) -> None:
         actor = Metrics(
@@ -142,6 +149,7 @@ class ServiceActors:
             metrics=self._flows.metrics,
             clock=self._clock,
             rules=planner_rules(self._settings),
+            weight_per_read=self._weight_per_read,
             redis_address=self._redis_address,
             log=self._log,
         )

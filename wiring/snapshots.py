@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from structlog.typing import FilteringBoundLogger
 
@@ -36,6 +38,7 @@ class SnapshotMaking:
         store: Store,
         exchange: Exchange,
         *,
+        weight_per_read: Callable[[], int],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -52,7 +55,7 @@ class SnapshotMaking:
         )
         self._lead = ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         self._turns = trio.Lock()
-        self._pacer = ReadPacer(read_pace(settings))
+        self._pacer = ReadPacer(read_pace(settings), weight_per_read)
         self._swept = SweptSymbols(flows.symbol_rules, flows.never_read)
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec)
 

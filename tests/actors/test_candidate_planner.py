@@ -24,6 +24,7 @@ from clock import TrioClock
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import SymbolsRead
 from exchange.read_latency import ReadLatency
+from exchange.read_pacer import WEIGHT_PER_READ
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory_store import MemoryStore
@@ -105,6 +106,7 @@ class PlannerRig:
             candidates=self.candidates,
             metrics=self.metrics,
             clock=self.clock,
+            weight_per_read=lambda: WEIGHT_PER_READ,
             rules=PlannerRules(
                 allowlist_source="universe",
                 allowlist=self.env,

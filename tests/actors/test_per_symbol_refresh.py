@@ -25,7 +25,7 @@ from channels import Conflating, Count, LatestValue
 from exchange.errors import ExchangeUnavailable, RateLimited
 from exchange.protocol import PositionsRead, Priority, SymbolsRead
 from exchange.read_latency import ReadLatency
-from exchange.read_pacer import ReadPacer, pace_within
+from exchange.read_pacer import WEIGHT_PER_READ, ReadPacer, pace_within
 from exchange.weight_budget import WeightBudget, periodic_weight_per_min
 from store.records import Entry, UniverseKeys
 from supervision import Heartbeat
@@ -126,6 +126,7 @@ class PerSymbolRig(FetcherRig):
             candidates=self.candidates,
             metrics=self.metrics,
             clock=self.clock,
+            weight_per_read=lambda: WEIGHT_PER_READ,
             rules=PlannerRules(
                 allowlist_source="env",
                 allowlist=tuple(UNIVERSE),

@@ -44,6 +44,24 @@ async def test_a_burst_is_let_through_and_then_the_steady_pace(autojump_clock: M
     assert trio.current_time() == pytest.approx(102.5)
 
 
+async def test_reads_that_cost_twice_the_documented_weight_have_half_the_turns(
+    autojump_clock: MockClock,
+) -> None:
+    weight = WEIGHT_PER_READ
+    pacer = ReadPacer(ReadPace(burst=4, per_sec=2.0), lambda: weight)
+    for _ in range(4):
+        await pacer.turn(-math.inf)
+    weight = 2 * WEIGHT_PER_READ
+    for expected_sec in (1.0, 2.0, 3.0):
+        await pacer.turn(-math.inf)
+        assert trio.current_time() == pytest.approx(expected_sec)
+    await trio.sleep(100)
+    began_sec = trio.current_time()
+    for _ in range(3):
+        await pacer.turn(-math.inf)
+    assert trio.current_time() - began_sec == pytest.approx(1.0), "a burst of two"
+
+
 async def test_the_longest_unread_has_the_next_turn(autojump_clock: MockClock) -> None:
     pacer = ReadPacer(ReadPace(burst=1, per_sec=1.0))
     await pacer.turn(0)
