@@ -15,6 +15,7 @@ from channels import Flows, Lease, OnDemandRead, StreamConnected, StreamLost, St
 from clock import TrioClock
 from exchange.errors import BudgetExhausted, ExchangeUnavailable
 from exchange.protocol import PositionsRead, Priority
+from exchange.read_pacer import WEIGHT_PER_READ
 from exchange.weight_budget import WeightBudget
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
@@ -69,6 +70,7 @@ class Desk:
             self.flows,
             NamedStore(),  # type: ignore[arg-type]
             self.exchange,
+            weight_per_read=lambda: WEIGHT_PER_READ,
             clock=self.clock,
             log=structlog.get_logger(),
         )
