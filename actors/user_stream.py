@@ -52,8 +52,8 @@ ROTATE_AFTER_SEC = 23 * 3600.0
 OVERLAP_SEC = 5.0
 _RETRY_ROTATION_SEC = 60.0
 #: Only a period that lasted 30 s shortens the pauses again: connections that end sooner are no progress.
-#: One that was proven for 5 s is followed by another within 0.5 s, all the same: without the stream, decisions
-#: rest on reads alone.
+#: One that was proven for 5 s is followed by another within 0.5 s, all the same: without the stream,
+#: decisions rest on reads alone.
 _SERVED_SEC = 5.0
 _PAUSE_AFTER_SERVICE_SEC = 0.5
 _BACKOFF = Backoff(initial_sec=0.1, maximum_sec=20.0, jitter=0.5, healthy_after_sec=30.0)
