@@ -122,11 +122,18 @@ class Ledgers:
         until_ms = self._adopted_until_ms(symbol, leg)
         if until_ms is None:
             return ZERO
+        changes = self._venue.changes[symbol, leg]
+        # Dates may go back: so the adopted change itself is looked for first, and what came before it counts.
+        exact = next(
+            (at for at in reversed(range(len(changes))) if changes[at].transaction_ms == until_ms), None
+        )
+        held = changes[: exact + 1] if exact is not None else changes
         return sum(
             (
                 abs(change.delta)
-                for change in self._venue.changes[symbol, leg]
-                if str(change.order_id) == order_id and change.transaction_ms <= until_ms
+                for change in held
+                if str(change.order_id) == order_id
+                and (exact is not None or change.transaction_ms <= until_ms)
             ),
             ZERO,
         )
