@@ -30,8 +30,8 @@ _SERVER_ERROR, _FORBIDDEN, _NOT_FOUND, _GONE, _BANNED, _TOO_MANY_REQUESTS = 500,
 LONGEST_BAN_SEC = 3 * 86_400.0
 _PAUSES = {
     _TOO_MANY_REQUESTS: Pauses(5.0, 120.0),
-    _BANNED: Pauses(60.0, 3600.0),
-    _FORBIDDEN: Pauses(300.0, 3600.0),
+    _BANNED: Pauses(60.0, 3600.0, growth=2.0),
+    _FORBIDDEN: Pauses(300.0, 3600.0, growth=2.0),
 }
 LATER_PAUSES = Pauses(1.0, 60.0, growth=2.0)
 

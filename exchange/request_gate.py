@@ -36,7 +36,8 @@ class RequestGate:
     def __init__(self) -> None:
         self.until: Moment | None = None
         self.why = ""
-        self._refusals = 0
+        self._refusals: dict[Pauses, int] = {}
+        self._asks_singly = False
         self._trial_sec: float | None = None
 
     def closed_until(self, now: Moment) -> Moment | None:
@@ -50,19 +51,20 @@ class RequestGate:
 
     def sending(self, now: Moment) -> None:
         """A request is sent: the only one for now, if there was a refusal."""
-        if self._refusals:
+        if self._asks_singly:
             self._trial_sec = now.monotonic_sec
 
     def refused(self, sent: Moment, now: Moment, why: str, pauses: Pauses, asked_sec: float = 0.0) -> Moment:
         """The request sent at `sent` was refused. Returns the end of the pause.
 
-        The pause is the longer of `asked_sec` and what `pauses` gives. Requests that were under way together
-        count as one refusal.
+        The pause is the longer of `asked_sec` and what `pauses` gives; each kind of refusal grows by itself.
+        Requests that were under way together count as one refusal.
         """
-        if self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
-            self._refusals += 1
-        self._trial_sec = None
-        until = now.earlier_by(-max(asked_sec, pauses.after(max(1, self._refusals))))
+        met_before = self._refusals.get(pauses, 0)
+        if not met_before or self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
+            self._refusals[pauses] = met_before + 1
+        self._asks_singly, self._trial_sec = True, None
+        until = now.earlier_by(-max(asked_sec, pauses.after(self._refusals[pauses])))
         if self.until is None or self.until.monotonic_sec < until.monotonic_sec:
             self.until, self.why = until, why
         return self.until
@@ -74,13 +76,14 @@ class RequestGate:
 
     def recall(self, until: Moment, why: str) -> None:
         """As if the refusal that asked for `until` had been met here: then one request at a time."""
-        self._refusals = max(1, self._refusals)
+        self._asks_singly = True
         self.close(until, why)
 
     def answered(self, sent: Moment) -> None:
         """A request was answered. If it was sent after the pause, the refusals are over."""
         if self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
-            self.until, self._refusals, self._trial_sec = None, 0, None
+            self.until, self._asks_singly, self._trial_sec = None, False, None
+            self._refusals.clear()
 
     def unanswered(self, sent: Moment) -> None:
         """A request ended without an answer that shows whether the exchange still refuses."""

@@ -35,6 +35,24 @@ def test_requests_that_were_under_way_together_count_as_one_refusal() -> None:
     assert closed(gate, 2) == 6
 
 
+def test_each_kind_of_refusal_grows_by_itself() -> None:
+    gate, banned = RequestGate(), Pauses(60.0, 3600.0, growth=2.0)
+    gate.refused(at(0), at(0), "429", PAUSES)
+    gate.refused(at(5), at(5), "429", PAUSES)
+    assert gate.refused(at(20), at(20), "418", banned).monotonic_sec == 80
+    assert gate.refused(at(80), at(80), "418", banned).monotonic_sec == 200
+    assert gate.refused(at(200), at(200), "429", PAUSES).monotonic_sec == 245
+
+
+def test_a_refusal_that_another_met_lets_one_request_try_and_makes_no_pause_longer() -> None:
+    gate = RequestGate()
+    gate.recall(at(5), "refused before")
+    assert closed(gate, 4) == 5
+    gate.sending(at(5))
+    assert closed(gate, 5.5) == 6.5
+    assert gate.refused(at(5), at(6), "refused", PAUSES).monotonic_sec == 11
+
+
 def test_an_answer_to_a_request_from_before_the_pause_does_not_end_it() -> None:
     gate = RequestGate()
     gate.refused(at(0), at(1), "refused", PAUSES)
