@@ -15,7 +15,7 @@ from actors.heartbeat import Heartbeat
 from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
@@ -101,7 +101,7 @@ class LedgerWriter:
             now_sec=self._now_sec,
             mark_ttl_ms=self._mark_ttl_ms,
         )
-        self._redis = f"Redis at {redis_address}"
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
         self._reading = trio.CancelScope()
 
@@ -123,7 +123,8 @@ class LedgerWriter:
                 group_lost = True
             except* REDIS_TROUBLE as trouble:
                 self._attempts.interrupted()
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -141,8 +142,11 @@ class LedgerWriter:
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
+                # While Redis is waited for, the first read ends that: it is not to wait for a result.
+                block_ms = 0 if self._trouble.text else _BLOCK_MS
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
-                    entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                    entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                self._trouble.over()
                 until = entries[-1].id if entries else None
                 self._results.read(busy_since=self._clock.now(), until=until)
                 with self._taken_in_hand(entries) as mine:

@@ -18,7 +18,7 @@ from actors.plan_batch import PlanBatch, sort_entries
 from actors.plan_settling import PlanSettler
 from actors.plan_work import WhatIsKnown, Work
 from actors.redis_clock import RedisClock
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
@@ -79,7 +79,7 @@ class PermitEvaluator:
         self._writer = writer
         self._reports = reports
         self._plan_stream = plan_stream
-        self._redis = f"Redis at {redis_address}"
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
         self._redis_clock = RedisClock()
         self._settler = PlanSettler(
@@ -128,7 +128,8 @@ class PermitEvaluator:
             except* GroupLostError:
                 self._log.warning("Consumer group lost", stream="apply.plan")
             except* REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
 
     async def _begin(self) -> None:
@@ -194,8 +195,11 @@ class PermitEvaluator:
                     if heartbeat.stopping.is_set():
                         return
                     entries: list[Entry] = []
+                    # While Redis is waited for, the first read ends that: it is not to wait for a plan.
+                    block_ms = 0 if self._trouble.text else _BLOCK_MS
                     with strand.idle(), trio.CancelScope() as self._reading:
-                        entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
+                        entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
+                    self._trouble.over()
                     if not entries:
                         continue
                     batch = await self._begin_batch(entries, heartbeat)

@@ -129,6 +129,7 @@ class ServiceActors:
             self._flows.bans,
             self._flows.ban_recalled,
             redis_address=self._redis_address,
+            log=self._log,
         )
         await actor.run(heartbeat)
 

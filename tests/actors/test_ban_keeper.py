@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -35,7 +36,14 @@ class Process:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        keeper = BanKeeper(self.store, self.budget, self.bans, self.recalled, redis_address="memory")
+        keeper = BanKeeper(
+            self.store,
+            self.budget,
+            self.bans,
+            self.recalled,
+            redis_address="memory",
+            log=structlog.get_logger(),
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.run, self.heartbeat)
             yield
