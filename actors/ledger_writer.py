@@ -109,7 +109,7 @@ class LedgerWriter:
         """Book results until asked to stop; what is in hand then is finished."""
         group_lost = False
         while not heartbeat.stopping.is_set():
-            fence = await lease_fence(self._lease, heartbeat)
+            fence = await lease_fence(self._lease, heartbeat, self._trouble)
             await present(self._hedge_mode, "the account's position mode", heartbeat)
             try:
                 await self._store.create_result_group(lost=group_lost)

@@ -119,7 +119,7 @@ class PermitEvaluator:
                 if not had_group:
                     self._log.info(f"Consumer group: p33 on {self._plan_stream}")
                 had_group = True
-                fence = await lease_fence(self._known.lease, heartbeat)
+                fence = await lease_fence(self._known.lease, heartbeat, self._trouble)
                 await self._begin()
                 await self._answer(fence, heartbeat)
             except* FencedError:

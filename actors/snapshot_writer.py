@@ -97,7 +97,7 @@ class SnapshotWriter:
         """Write until cancelled."""
         fence = None
         while True:
-            previous, fence = fence, await lease_fence(self._lease, heartbeat)
+            previous, fence = fence, await lease_fence(self._lease, heartbeat, self._trouble)
             if fence != previous:
                 self._changed.update(dict.fromkeys(self._written))
             try:
