@@ -146,6 +146,7 @@ class LedgerWorld:
         self.attempts = Attempts()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
+        self.reservation_life_sec = 90.0
         self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
@@ -181,7 +182,7 @@ class LedgerWorld:
             ledgers_adopted=self.ledgers_adopted,
             unknown_executions=self.unknown_executions,
             key_prefix="quantum",
-            reservation_life_sec=90,
+            reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,
             clock=self.clock,
             mark_ttl_sec=3660,
