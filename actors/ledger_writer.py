@@ -16,8 +16,9 @@ from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
-from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
+from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
 from actors.unknown_outcomes import UnknownOutcomes
+from actors.waiting_results import WaitingResults
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
@@ -42,6 +43,7 @@ from channels import (
     RulesWanted,
     SnapshotChanged,
     UnknownExecution,
+    WaitingResult,
 )
 from clock import Clock
 from exchange.errors import UnreadablePosition
@@ -75,6 +77,7 @@ class LedgerWriter:
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
         unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
         key_prefix: str,
         reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
@@ -120,6 +123,7 @@ class LedgerWriter:
             clock=clock,
             log=log,
         )
+        self._waiting = WaitingResults(waiting_results, log)
         fill_watch.on_events = self._unknown.event
         self._redis = f"Redis at {redis_address}"
         self._log = log
@@ -148,6 +152,7 @@ class LedgerWriter:
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
         self._results.begin(fence, self._clock.now())
+        self._waiting.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -198,7 +203,9 @@ class LedgerWriter:
 
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
-        while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
+        after = "0"
+        while entry := await self._store.recover_result(fence=fence, after=after, idle_ms=idle_ms):
+            after = entry.id  # one that waits for an operator is still pending
             with self._taken_in_hand([entry]) as mine:
                 for each in mine:
                     await self._settle(each, fence, heartbeat)
@@ -295,6 +302,7 @@ class LedgerWriter:
                 contained=contained,
                 now_sec=self._now_sec(),
                 mark_ttl_ms=self._mark_ttl_ms,
+                exchange=self._adoption.fresh_legs(result.symbol),
             )
             match planned:
                 case NeedsAdoption():
@@ -306,6 +314,9 @@ class LedgerWriter:
                         return
                 case Unbookable(why, unjoined):
                     await self._bury(entry, why, fence, unjoined=unjoined)
+                    return
+                case Waiting(why):
+                    self._waiting.wait(WaitingResult(entry.id, result.symbol, result.plan_id, why))
                     return
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
@@ -361,6 +372,7 @@ class LedgerWriter:
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
+        self._waiting.done(entry.id)
         commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
         grown = {order.order_id for order in commit.orders}
         self._results.settle(
@@ -382,5 +394,6 @@ class LedgerWriter:
     async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
         burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)
         await self._store.commit_result(fence, burial)
+        self._waiting.done(entry.id)
         self._metrics.send(Count("p33_dead_letters_total", ("apply.result",)))
         self._log.warning("Result entry set aside", entry_id=entry.id, error=error)

@@ -38,6 +38,7 @@ from channels import (
     SnapshotBook,
     SnapshotChanged,
     UnknownExecution,
+    WaitingResult,
 )
 from clock import Clock, TrioClock
 from exchange.protocol import OrderTrade, PositionRow
@@ -141,6 +142,7 @@ class LedgerWorld:
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
         self.unknown_executions: LatestValue[tuple[UnknownExecution, ...]] = LatestValue("unknown")
+        self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
@@ -181,6 +183,7 @@ class LedgerWorld:
             lease=self.lease,
             ledgers_adopted=self.ledgers_adopted,
             unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
             key_prefix="quantum",
             reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,

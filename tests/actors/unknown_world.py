@@ -135,9 +135,9 @@ class UnknownWorld:
 
     def report(self, symbol: str, plan_id: str, **fields: str) -> None:
         """Publish that a plan was not executed."""
-        self.redis.xadd(
-            self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", **fields}
-        )
+        told: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": symbol, "executed": "False"}
+        told.update(fields)
+        self.redis.xadd(self.keys.results, told)
 
     async def live_through(self, symbol: str, error: str, fate: Fate) -> Decimal | str:
         """Close 3 of 4 with that fate; what may be closed in the end."""
