@@ -185,6 +185,8 @@ class Service:
             comparison=comparison,
             exchange_trouble=exchange.trouble,
             unreadable=unreadable,
+            unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
         )
         for gauge in service_gauges(
             ready=lambda: self.status.readiness().ready,
@@ -192,6 +194,7 @@ class Service:
             ban_sec=lambda: budget.banned_for_sec,
             unreadable=lambda: unreadable.count,
             started=clock.now(),
+            unknown_executions=self.status.unknown_count,
         ):
             registry.show(gauge)
         page_source = PageSource(

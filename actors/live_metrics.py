@@ -58,6 +58,7 @@ def service_gauges(
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
     started: Moment,
+    unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules; all but `p33_unreadable_symbols` are additions to the contract."""
     return (
@@ -73,6 +74,9 @@ def service_gauges(
         LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+        ),
+        LiveGauge(
+            "p33_unknown_executions", "Plans whose order may or may not have been filled", unknown_executions
         ),
     )
 

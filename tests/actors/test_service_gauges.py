@@ -17,6 +17,7 @@ def rig() -> StatusRig:
         ban_sec=lambda: 12.5,
         unreadable=lambda: made.unreadable.count,
         started=made.clock.now(),
+        unknown_executions=made.source.unknown_count,
     ):
         made.registry.show(gauge)
     return made
@@ -50,6 +51,7 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
         ban_sec=lambda: 0,
         unreadable=lambda: 0,
         started=rig.clock.now(),
+        unknown_executions=lambda: 0,
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)
