@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -94,6 +95,7 @@ class EvaluatorWorld:
         self, store: PlanAndLeaseStore, redis: Outside, clock: Clock, *, on_demand: bool, rules: Rules
     ) -> None:
         self.clock = clock
+        self.clocks = Clocks(clock)
         self.redis: Outside = redis
         self.store: PlanAndLeaseStore = store
         self.keys = Keys("quantum")
@@ -136,7 +138,7 @@ class EvaluatorWorld:
             (lambda _symbol: self.reads) if self._on_demand else None,
             self.ledgers_wanted,
             failures=self.failures,
-            clock=self.clock,
+            clocks=self.clocks,
             rules=self._rules,
             writer=DecisionWriter(self._rules, issued_by="test"),
             reports=DecisionReports(
