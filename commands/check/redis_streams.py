@@ -64,9 +64,9 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
     if ahead_sec > _AHEAD_SEC:
         return warning(
             name,
-            f"new entries have ids {ahead_sec:.0f} s ahead of Redis's clock: it was set back, or an entry was "
-            "published under an explicit id",
-            "publish with XADD *; what lies unread at a start counts as expired until the clock has caught up",
+            f"new entries have ids {ahead_sec:.0f} s ahead of Redis's clock: it was set back, or an entry "
+            "has an explicit id",
+            "publish with XADD *; until the clock is there, what lies unread at a start counts as expired",
         )
     told = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
     waits_sec = (now_ms - _ms(_text(unread[0][0]))) / 1000 if unread else 0.0

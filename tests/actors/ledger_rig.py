@@ -243,6 +243,7 @@ class LedgerWorld:
         *,
         plan_id: str = "plan",
         status: str = "FILLED",
+        entry_id: str = "*",
     ) -> str:
         """A result in the flat dialect."""
         return self.redis.xadd(
@@ -256,6 +257,7 @@ class LedgerWorld:
                 "filled_qty": quantity,
                 "order_status": status,
             },
+            entry_id=entry_id,
         )
 
     def ledger(self, symbol: str) -> dict[str, str]:
@@ -286,7 +288,9 @@ class LedgerRig(LedgerWorld):
 
     def __init__(self, *, hedge_mode: bool = False, fetch_mode: str = "bulk") -> None:
         clock = TrioClock(EPOCH_MS)
-        redis = MemoryRedis(lambda: clock.now().wall_ms)
+        #: How far Redis's clock is ahead of the host's.
+        self.redis_off_ms = 0
+        redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
 
