@@ -200,8 +200,9 @@ async def test_a_commit_that_redis_dates_otherwise_than_its_decision_is_decided_
 ) -> None:
     async with running_evaluator(rig):
         await trio.sleep(0.1)
-        rig.publish("first", "ETHUSDT")
+        rig.publish("first", action="PARTIAL_50")
         await trio.sleep(0.1)
+        assert rig.reason("first") == "sanity_checks_passed", "what Redis holds of the symbol is known now"
 
         async def step(_decisions: object) -> None:
             rig.store.before_commit = None
@@ -251,20 +252,24 @@ async def test_a_result_that_is_itself_ahead_is_waited_for(autojump_clock: MockC
         assert world.permits.reason("exit") == "sanity_checks_passed"
 
 
+@pytest.mark.parametrize("unread_at_the_start", [True, False])
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 async def test_a_fill_that_the_adopted_ledger_contains_counts_once_whatever_the_ids(
-    autojump_clock: MockClock, ahead_ms: int
+    autojump_clock: MockClock, ahead_ms: int, unread_at_the_start: bool
 ) -> None:
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
     await rig.store.create_result_group(lost=False)
     rig.exchange.fill("ETHUSDT", "1", "BUY", "2")
     rig.observe("ETHUSDT")
+    entry_id = f"{rig.redis.now_ms() + ahead_ms}-0"
+    if unread_at_the_start:
+        rig.publish_result("ETHUSDT", "1", "BUY", "2", entry_id=entry_id)
     async with running_writer(rig):
         await trio.sleep(1)
         assert rig.amount("ETHUSDT") == "2"
-        entry_id = f"{rig.redis.now_ms() + ahead_ms}-0"
-        rig.publish_result("ETHUSDT", "1", "BUY", "2", entry_id=entry_id)
+        if not unread_at_the_start:
+            rig.publish_result("ETHUSDT", "1", "BUY", "2", entry_id=entry_id)
         await trio.sleep(10)
         assert rig.pending() == 0
         assert rig.amount("ETHUSDT") == "2"
