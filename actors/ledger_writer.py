@@ -10,6 +10,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
+from actors.clocks import Clocks
+from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
 from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
@@ -40,7 +42,6 @@ from channels import (
     RulesWanted,
     SnapshotChanged,
 )
-from clock import Clock
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
@@ -72,7 +73,7 @@ class LedgerWriter:
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         mark_ttl_sec: float,
         redis_address: str,
         log: FilteringBoundLogger,
@@ -92,7 +93,8 @@ class LedgerWriter:
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
+        self._times = EntryTimes(clocks, store, "apply.result")
         self._mark_ttl_ms = round(mark_ttl_sec * 1000)
         self._together = JointBooking(
             store,
@@ -119,6 +121,7 @@ class LedgerWriter:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* GroupLostError:
+                self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.result")
                 group_lost = True
             except* REDIS_TROUBLE as trouble:
@@ -127,7 +130,9 @@ class LedgerWriter:
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
-        self._results.begin(fence, self._clock.now())
+        await self._clocks.ask_redis(self._store)
+        self._times.begin()
+        self._results.begin(fence, self._clocks.now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -141,10 +146,12 @@ class LedgerWriter:
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
+                sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
-                    entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                    entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                 until = entries[-1].id if entries else None
-                self._results.read(busy_since=self._clock.now(), until=until)
+                self._results.read(busy_since=self._clocks.now(), until=until)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()
@@ -178,7 +185,7 @@ class LedgerWriter:
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
         while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
-            with self._taken_in_hand([entry]) as mine:
+            with self._taken_in_hand([await self._times.recovered(entry)]) as mine:
                 for each in mine:
                     await self._settle(each, fence, heartbeat)
             heartbeat.beat()
@@ -188,7 +195,7 @@ class LedgerWriter:
         """Those of the entries that nobody has in hand already."""
         mine = [entry for entry in entries if entry.id not in self._in_hand]
         self._in_hand.update(entry.id for entry in mine)
-        now = self._clock.now()
+        now = self._clocks.now()
         with_symbol = [(symbol, entry.id) for entry in mine if (symbol := symbol_of(entry.fields or {}))]
         for symbol, entry_id in with_symbol:
             self._results.arrive(symbol, entry_id, now)
@@ -315,7 +322,7 @@ class LedgerWriter:
             booked = state.orders.get(order.order_id)
             if booked is not None and decode_memory(booked).cumulative >= order.cumulative:
                 continue
-            waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
+            waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
             contained[order.order_id] = await watch.filled_until(
                 result.symbol,
                 order.order_id,
@@ -327,7 +334,8 @@ class LedgerWriter:
         return contained
 
     def _now_sec(self) -> Decimal:
-        return Decimal(self._clock.now().wall_ms).scaleb(-3)
+        """Redis's clock: cooldowns compare the ledger's order time with that."""
+        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)
 
     def _released(self, entry: Entry) -> None:
         """The refusal is written."""
@@ -338,7 +346,10 @@ class LedgerWriter:
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
-        commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
+        commit, lag_sec = planned.commit, None
+        if entry.published_ms is not None:
+            lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
+            self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         grown = {order.order_id for order in commit.orders}
         self._results.settle(
             result.symbol,
@@ -347,14 +358,14 @@ class LedgerWriter:
         )
         for order in result.orders:
             self._fill_watch.booked(result.symbol, order.order_id, order.cumulative)
-        self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         if not commit.ledger_fields:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
         self._adoption.booked(result.symbol, fields["last_known_amt"])
         self._metrics.send(Count("p33_ledger_update_total", (self._adoption.label(result.symbol),)))
         for order_id in planned.order_ids:
-            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag_sec:.3f}s")
+            lag = "unknown" if lag_sec is None else f"{lag_sec:.3f}s"
+            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag}")
 
     async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
         burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
 from brain.moment import Moment
@@ -57,9 +59,11 @@ def service_gauges(
     lease: LatestValue[Lease],
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
+    clocks: Clocks,
     started: Moment,
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules; all but `p33_unreadable_symbols` are additions to the contract."""
+    """Return the gauges for alert rules. Additions to the contract are all but `p33_unreadable_symbols` and
+    `p33_redis_clock_offset_seconds`."""
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -73,6 +77,16 @@ def service_gauges(
         LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+        ),
+        LiveGauge(
+            "p33_redis_clock_offset_seconds",
+            "How far Redis's clock is ahead of this host's (negative: behind); NaN until known",
+            lambda: math.nan if (offset := clocks.redis_offset()) is None else offset.middle_sec,
+        ),
+        LiveGauge(
+            "p33_stream_ids_ahead_seconds",
+            "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
+            lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
         ),
     )
 

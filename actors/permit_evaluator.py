@@ -9,20 +9,20 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter, dead_letter
+from actors.entry_times import EntryTimes
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
 from actors.plan_batch import PlanBatch, sort_entries
 from actors.plan_settling import PlanSettler
 from actors.plan_work import WhatIsKnown, Work
-from actors.redis_clock import RedisClock
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
-from clock import Clock
 from store.errors import FencedError, GroupLostError
 from store.protocol import PlanStore
 from store.records import Entry
@@ -60,7 +60,7 @@ class PermitEvaluator:
         ledgers_wanted: PushBack[LedgerWanted],
         *,
         failures: Failures,
-        clock: Clock,
+        clocks: Clocks,
         rules: Rules,
         writer: DecisionWriter,
         reports: DecisionReports,
@@ -73,7 +73,7 @@ class PermitEvaluator:
         self._store = store
         self._known = known
         self._failures = failures
-        self._clock = clock
+        self._clocks = clocks
         self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._writer = writer
@@ -81,12 +81,11 @@ class PermitEvaluator:
         self._plan_stream = plan_stream
         self._redis = f"Redis at {redis_address}"
         self._log = log
-        self._redis_clock = RedisClock()
+        self._times = EntryTimes(clocks, store, "apply.plan")
         self._settler = PlanSettler(
             store,
             known,
-            clock=clock,
-            redis_clock=self._redis_clock,
+            clocks=clocks,
             rules=rules,
             on_demand=on_demand is not None,
             writer=writer,
@@ -98,8 +97,7 @@ class PermitEvaluator:
             known,
             on_demand,
             ledgers_wanted,
-            clock=clock,
-            redis_clock=self._redis_clock,
+            clocks=clocks,
             reports=reports,
         )
         self._lanes: dict[str, deque[Work]] = {}
@@ -126,6 +124,7 @@ class PermitEvaluator:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
             except* GroupLostError:
+                self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.plan")
             except* REDIS_TROUBLE as trouble:
                 with heartbeat.waiting_for(told(self._redis, trouble)):
@@ -133,7 +132,11 @@ class PermitEvaluator:
 
     async def _begin(self) -> None:
         """Learn Redis's clock, and whether it is the Redis that we knew."""
+        sent = self._clocks.now()
         run = await self._store.redis_run(self._run_id)
+        self._clocks.redis.told(run.now_ms, sent, self._clocks.now())
+        if run.run_id != self._run_id:
+            self._times.forget()
         self._run_id = run.run_id
         recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
         if recently and run.changed_ms != self._settler.redis_changed_ms:
@@ -141,12 +144,12 @@ class PermitEvaluator:
                 "Redis is another run than before, or was emptied: opens wait for one permit TTL"
             )
         self._settler.redis_changed_ms = run.changed_ms
-        self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
         """Answer what was delivered before and not decided, then what comes; finish the lanes last."""
         self._lanes.clear()
         self._turns = SymbolTurns()
+        self._times.begin()
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
@@ -162,7 +165,7 @@ class PermitEvaluator:
         """One by one, because one of them may be poisonous, and must not take others with it each time."""
         after = "0"
         while entry := await self._store.recover_plan(fence=fence, after=after, idle_ms=0):
-            await self._take([entry], fence, lanes, heartbeat)
+            await self._take(await self._times.recovered(entry), fence, lanes, heartbeat)
             heartbeat.beat()
             after = entry.id
 
@@ -176,12 +179,13 @@ class PermitEvaluator:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
+                if await self._clocks.ask_redis(self._store) < self._settler.redis_changed_ms:
+                    await self._begin()  # Redis's clock was set back
                 if self._holding_back:
                     continue  # what lies idle is in hand
                 idle_ms = _STRANDED_AFTER_MS
                 while entry := await self._store.recover_plan(fence=fence, after="0", idle_ms=idle_ms):
-                    await self._take([entry], fence, lanes, heartbeat)
+                    await self._take(await self._times.recovered(entry), fence, lanes, heartbeat)
                     strand.beat()
 
     async def _read(self, reading: trio.Lock, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
@@ -194,8 +198,10 @@ class PermitEvaluator:
                     if heartbeat.stopping.is_set():
                         return
                     entries: list[Entry] = []
+                    sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
                     with strand.idle(), trio.CancelScope() as self._reading:
-                        entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
+                        entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
+                    entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                     if not entries:
                         continue
                     batch = await self._begin_batch(entries, heartbeat)
@@ -203,10 +209,8 @@ class PermitEvaluator:
                     reading.release()
                 await self._finish_batch(batch, fence, lanes, heartbeat)
 
-    async def _take(
-        self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
-    ) -> None:
-        batch = await self._begin_batch(entries, heartbeat)
+    async def _take(self, entry: Entry, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
+        batch = await self._begin_batch([entry], heartbeat)
         await self._finish_batch(batch, fence, lanes, heartbeat)
 
     async def _begin_batch(self, entries: Sequence[Entry], heartbeat: Heartbeat) -> PlanBatch:
@@ -244,7 +248,7 @@ class PermitEvaluator:
 
         Decided after that, they are denied for what is missing.
         """
-        age_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec) - first.published_ms
+        age_ms = self._clocks.redis_now_ms() - (first.published_ms or 0)
         self._holding_back = True
         try:
             with trio.move_on_after(max(self._patience_ms - age_ms, 0) / 1000):

@@ -118,6 +118,12 @@ class Exchange(msgspec.Struct, frozen=True):
     unreadable: Unreadable = Unreadable()
 
 
+class Clocks(msgspec.Struct, frozen=True):
+    """What is wrong with the clocks, a sentence each."""
+
+    troubles: list[str] = []
+
+
 class Setting(msgspec.Struct, frozen=True):
     name: str = "?"
     value: str = ""
@@ -143,6 +149,7 @@ class Status(msgspec.Struct, frozen=True):
     weight: Weight | None = None
     request_weight_used: int | None = None
     append_only: bool | None = None
+    clocks: Clocks = Clocks()
     settings: list[Setting] = []
 
     @property

@@ -16,6 +16,7 @@ def rig() -> StatusRig:
         lease=made.lease,
         ban_sec=lambda: 12.5,
         unreadable=lambda: made.unreadable.count,
+        clocks=made.clocks,
         started=made.clock.now(),
     ):
         made.registry.show(gauge)
@@ -49,6 +50,7 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
         lease=rig.lease,
         ban_sec=lambda: 0,
         unreadable=lambda: 0,
+        clocks=rig.clocks,
         started=rig.clock.now(),
     )
     with pytest.raises(ValueError, match=first.name):
