@@ -130,9 +130,12 @@ class Keyspace:
         if not stored:
             self._drop(key)
 
-    def xadd(self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None) -> str:
+    def xadd(
+        self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None, ahead_ms: int = 0
+    ) -> str:
         """Append a stream entry, keeping about `max_len`; its id."""
-        entry_id = self.make_stream(key).add(dict(fields), now_ms=self.now_ms(), max_len=max_len)
+        now_ms = self.now_ms() + ahead_ms
+        entry_id = self.make_stream(key).add(dict(fields), now_ms=now_ms, max_len=max_len)
         self._stirred(key)
         return format_id(entry_id)
 

@@ -49,6 +49,8 @@ class Consumers:
         self._decided: dict[str, trio.Event] = {}
         self._count = 0
         self._orders = 0
+        #: The share of orders of which their executors learn nothing.
+        self.unknown_share = 0.0
         self._sending: Grant | None = None
         venue.on_change = self._on_change
 
@@ -102,11 +104,14 @@ class Consumers:
         if rng.random() < 0.2:
             # Another consumer of the same plan comes too late, and says so.
             self.tell_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
-        await self._execute(plan, grant)
+        await self._execute(plan, grant, text.decode())
 
-    async def _execute(self, plan: Published, grant: Grant) -> None:
+    async def _execute(self, plan: Published, grant: Grant, permit: str) -> None:
         rng, venue = self._rng, self._venue
         until_sec = trio.current_time() + EXECUTION_SEC
+        if rng.random() < self.unknown_share:
+            await self._execute_blindly(plan, grant)
+            return
         fate = rng.random()
         await trio.sleep(rng.choice((0.0, 0.01, 0.1, 0.5, 1.5)))
         if fate < 0.08:
@@ -117,7 +122,7 @@ class Consumers:
             order = self._send(grant, partly=rng.random() < 0.35)
         if order is None:
             grant.left, grant.over = ZERO, True
-            self._give_up(plan.plan_id, plan.symbol)
+            self._give_up(plan.plan_id, plan.symbol, permit if rng.random() < 0.3 else None)
             return
         told: list[tuple[Decimal, str]] = []
         dies = rng.random() < 0.06
@@ -141,6 +146,39 @@ class Consumers:
         for each in (*told, *rng.choices(told, k=rng.choice((0, 0, 1, 2)))):
             self._tell(plan, order, *each)
             await trio.sleep(rng.choice((0.0, 0.01, 0.4)))
+
+    async def _execute_blindly(self, plan: Published, grant: Grant) -> None:
+        """Send an order, and learn nothing of it: it fills before that is said or later, partly, or never."""
+        rng, venue = self._rng, self._venue
+        late = rng.random() < 0.5
+        if late:
+            self._tell_unknown(plan)
+            await trio.sleep(rng.choice((0.0, 0.05, 0.5, 2.0)))
+        order = self._send(grant, partly=rng.random() < 0.5) if rng.random() < 0.7 else None
+        if not late:
+            await trio.sleep(rng.choice((0.0, 0.05, 1.0)))
+            self._tell_unknown(plan)
+        if order is None:
+            # It never reached the exchange, which nobody can know.
+            grant.left, grant.over = ZERO, True
+            return
+        while not order.is_final:
+            await trio.sleep(rng.uniform(0.1, 0.8))
+            if rng.random() < 0.4:
+                venue.expire_remainder(order)
+            else:
+                self._fill_more(order, closes=grant.kind == "close")
+        grant.left, grant.over = ZERO, True
+        if rng.random() < 0.5:
+            # Somebody has asked the exchange in the end.
+            await trio.sleep(rng.choice((0.0, 1.0, 6.0)))
+            self._tell(plan, order, order.executed, order.status)
+
+    def _tell_unknown(self, plan: Published) -> None:
+        for _ in range(self._rng.choice((1, 1, 2))):
+            fields = results.unknown(plan.plan_id, plan.symbol, self._rng)
+            self._redis.xadd(self._keys.results, as_entry(fields))
+            self._trace.note(f"told {plan.plan_id} unknown")
 
     def _fill_more(self, order: Order, *, closes: bool) -> None:
         """The order's rest, or half of it; a close no further than there is something to close."""
@@ -205,12 +243,12 @@ class Consumers:
             grant.left, grant.over = ZERO, True
         self._give_up(plan.plan_id, plan.symbol)
 
-    def _give_up(self, plan_id: str, symbol: str) -> None:
+    def _give_up(self, plan_id: str, symbol: str, permit: str | None = None) -> None:
         for _ in range(self._rng.choice((1, 1, 2))):
-            fields = results.not_executed(plan_id, symbol, "order rejected", self._rng)
+            fields = results.not_executed(plan_id, symbol, "order rejected", self._rng, permit)
             self._books.given_up[self._redis.xadd(self._keys.results, as_entry(fields))] = plan_id
 
-    def tell_refusal(self, plan_id: str, symbol: str, why: str) -> None:
-        """Say that the plan will not be executed."""
+    def tell_refusal(self, plan_id: str, symbol: str, why: str, *, ahead_ms: int = 0) -> None:
+        """Say that the plan will not be executed. With `ahead_ms`, an id so far ahead of Redis's clock."""
         fields = results.not_executed(plan_id, symbol, why, self._rng)
-        self._redis.xadd(self._keys.results, as_entry(fields))
+        self._redis.xadd(self._keys.results, as_entry(fields), ahead_ms=ahead_ms)

@@ -45,6 +45,7 @@ class Ledgers:
                     was = self._amount_until(adoption.symbol, leg)
                     require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
+                self._books.kept.booked_ms.pop(adoption.symbol, None)
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
         """A result's booking was offered to Redis."""
@@ -53,6 +54,8 @@ class Ledgers:
         self.count += 1
         kept = self._books.kept
         kept.settled.add(commit.plan_id)
+        if commit.ledger_fields:
+            kept.booked_ms[commit.symbol] = booked_ms
         if commit.dead_fields:
             kept.dead.add(commit.entry_id)
             if commit.entry_id not in self._books.bad_results and commit.plan_id not in self._books.lost:

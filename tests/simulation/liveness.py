@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,6 +11,7 @@ import trio
 from actors.recent_decisions import RecentDecisions
 from brain.fill_memory import FillMemory
 from tests.simulation.clocks import true_ms
+from tests.simulation.fields import Fields
 from tests.simulation.memory import remembered
 from tests.simulation.verdicts import ViolationError, require
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _DECIDED_WITHIN_SEC = 1.2
+_BOOKED_WITHIN_SEC = 1.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
@@ -78,22 +80,31 @@ class Liveness:
         stored = self._world.redis.hgetall(self._world.keys.snapshot(symbol))
         return int(stored.get(b"ts_epoch_ms", b"0")) - holder.clock.offset_ms
 
-    async def opens_are_allowed(self) -> None:
-        """Raises ViolationError unless an open or add of every symbol is allowed, in a quiet moment.
+    async def plans_are_allowed(self) -> None:
+        """Raises ViolationError unless opens or adds, and then closes, are allowed in a quiet moment.
 
         An operator brings the ledgers into line before; whoever gets the permits gives them up.
         """
+        world, plans = self._world, self._world.neighbours.plans
+        listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
+        fresh = [each for each in world.scene.symbols if self._is_kept_fresh(each)]
+        await self._are_allowed((symbol, plans.entry_along(symbol)) for symbol in listed)
+        await trio.sleep(_BOOKED_WITHIN_SEC)
+        held = [(name, leg) for name in fresh for leg in world.venue.legs_of(name)]
+        held = [(name, leg) for name, leg in held if world.venue.amount(name, leg)]
+        await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in held)
+
+    async def _are_allowed(self, proposals: Iterable[tuple[str, Fields]]) -> None:
         world, neighbours = self._world, self._world.neighbours
         plans = []
-        for symbol in world.scene.symbols:
-            if neighbours.publisher.is_listed(symbol):
-                neighbours.repairs.correct(symbol)
-                plan = neighbours.publisher.new_plan(symbol, neighbours.plans.entry_along(symbol))
-                neighbours.publisher.publish(plan)
-                plans.append(plan)
+        for symbol, fields in proposals:
+            neighbours.repairs.correct(symbol)
+            plan = neighbours.publisher.new_plan(symbol, fields)
+            neighbours.publisher.publish(plan)
+            plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         decided = world.books.kept.decided
-        refused = [plan.plan_id for plan in plans if not decided.get(plan.plan_id)]
+        refused = [f"{plan.plan_id} {plan.fields['side']}" for plan in plans if not decided.get(plan.plan_id)]
         require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
         for plan in plans:
             neighbours.consumers.give_up(plan)

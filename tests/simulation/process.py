@@ -38,6 +38,7 @@ from supervision import (
 )
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
@@ -173,6 +174,7 @@ class Process:
         venue: Venue,
         streams: PrivateStreams,
         redis: MemoryRedis,
+        servers: Servers,
         keys: Keys,
         judge: Judge,
         requests: Requests,
@@ -199,6 +201,7 @@ class Process:
         self._venue = venue
         self._streams = streams
         self._redis = redis
+        self._servers = servers
         self._keys = keys
         self._judge = judge
         self.requests = requests
@@ -285,6 +288,8 @@ class Process:
             self._redis,
             self._keys,
             self.name,
+            consumer=settings.instance,
+            servers=self._servers,
             judge=self._judge,
             reach=self.reach,
             tripwire=self.tripwires["store"],

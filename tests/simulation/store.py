@@ -28,6 +28,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
 )
+from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
 from tests.simulation.tripwire import Tripwire
 
@@ -70,19 +71,23 @@ class WatchedStore(MemoryStore):
         self,
         redis: MemoryRedis,
         keys: Keys,
-        consumer: str,
+        name: str,
         *,
+        consumer: str,
+        servers: Servers,
         judge: Judge,
         reach: Reach,
         tripwire: Tripwire,
         rng: Random,
     ) -> None:
+        """`name` is the process's for the judge; `consumer`, its instance's."""
         super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
+        self._links = Links(servers)
         self._judge = judge
         self._way = reach
         self._tripwire = tripwire
         self._rng = rng
-        self._name = consumer
+        self._name = name
         self._fence: str | None = None
         self._returning = False
         #: Crossings until one of them hangs, and for how long; 0: none does.
@@ -121,7 +126,16 @@ class WatchedStore(MemoryStore):
             self._judge.stepped(self._name, method, fence)
             return answer
 
-        return await super()._call(method, watched)
+        with self._links.connected(method):
+            return await super()._call(method, watched)
+
+    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+        with self._links.connected(method):
+            return await super()._read_new(method, key, count, block_ms)
+
+    def _reach(self, method: str, run_id: str) -> None:
+        self._links.reach(method)
+        super()._reach(method, run_id)
 
     async def _fenced(self, method: str, fence: str, effect: Callable[[], T]) -> T:
         self._fence = fence
