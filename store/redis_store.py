@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ import trio
 from brain.ledger import StoredLedger
 from store import onlooking
 from store.bridge import open_bridge
-from store.errors import StoreRefusedError, unless_refused
+from store.errors import GroupExistsError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -76,12 +76,8 @@ class RedisStore:
         await self._create_group(self._keys.results, read_group_start(last, lost=lost))
 
     async def _create_group(self, stream: str, start: str) -> None:
-        try:
-            with naming(stream):
-                await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
-        except StoreRefusedError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        with naming(stream), suppress(GroupExistsError):
+            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
 
     async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
         return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)

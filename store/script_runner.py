@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-import redis.exceptions as redis_errors
-
-from store.errors import StoreRefusedError
-from store.redis_link import RedisLink, translate
+from store.errors import StoreError, StoreRefusedError, UnknownScriptError, WrongRightsError
+from store.redis_link import RedisLink
 
 
 class ScriptRunner:
@@ -31,11 +29,12 @@ class ScriptRunner:
     async def run(self, name: str, *arguments: bytes | str | int) -> Any:
         """Run script `name`. A script that Redis has forgotten (restart, flush) is sent again."""
         try:
-            return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
-        except StoreRefusedError as error:
-            if not isinstance(error.__cause__, redis_errors.NoScriptError):
-                raise
-            return await self._link.command("EVAL", self._texts[name], 0, *arguments)
+            try:
+                return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
+            except UnknownScriptError:
+                return await self._link.command("EVAL", self._texts[name], 0, *arguments)
+        except WrongRightsError as error:
+            raise WrongRightsError(f"{error} (script {name})") from error
 
     async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
         """Run script `name` for each of the arguments, in order, in one go: answers, or refusals as objects.
@@ -44,13 +43,11 @@ class ScriptRunner:
         """
         answers = await self._link.pipeline([("EVALSHA", self._digests[name], 0, *call) for call in calls])
         for number, answer in enumerate(answers):
-            if isinstance(answer, redis_errors.NoScriptError):
+            if isinstance(answer, UnknownScriptError):
                 try:
                     answers[number] = await self.run(name, *calls[number])
                 except StoreRefusedError as refusal:
                     answers[number] = refusal
-            elif isinstance(answer, redis_errors.RedisError):
-                answers[number] = error = translate(answer)
-                if not isinstance(error, StoreRefusedError):
-                    raise error from answer
+            elif isinstance(answer, StoreError) and not isinstance(answer, StoreRefusedError):
+                raise answer
         return answers

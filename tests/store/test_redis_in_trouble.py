@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 import trio
 
-from store.errors import GroupLostError, StoreRefusedError, StoreUnavailableError
+from store.errors import GroupLostError, StoreRefusedError, StoreUnavailableError, WrongServerError
 from store.records import Adoption, Committed
 from tests.store.backends import RedisBackend, everything, pending
 from tests.store.commits import (
@@ -126,7 +126,7 @@ async def test_a_primary_that_becomes_a_replica_has_not_lost_its_groups(real: Re
         nursery.start_soon(read)
         await real.until_a_read_blocks()
         real.plain.call("REPLICAOF", "127.0.0.1", "1")
-    assert [type(error) for error in errors] == [StoreUnavailableError]
+    assert [type(error) for error in errors] == [WrongServerError]
 
 
 async def test_scripts_that_redis_forgot_are_sent_again(real: RedisBackend) -> None:
