@@ -47,8 +47,12 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending plan behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending plans behind entry `after` (`0`: any) that lay idle for `idle_ms`.
+
+        At most `count`, oldest first; empty when there is none. One that was delivered more than once before
+        comes alone: it may be what ends processes, and must not take others with it each time.
+        """
         ...
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
@@ -91,8 +95,8 @@ class ResultStore(Protocol):
         """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
         ...
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending result behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending results like `recover_plans`, however often they were delivered."""
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:

@@ -98,22 +98,26 @@ class RedisStore:
             )
         return read_entries(answer)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.plans, after, idle_ms)
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.results, after, idle_ms)
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
 
-    async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
+    async def _recover(
+        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
+    ) -> list[Entry]:
         with naming(stream):
             answer = await self._scripts.run(
-                "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+                "recover",
+                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
             )
-        if not answer:
-            return None
-        entry_id, deliveries, flat = answer
-        fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None
-        return Entry(entry_id.decode(), fields, deliveries)
+            for entry_id, deliveries, flat in answer
+        ]
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
