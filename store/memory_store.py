@@ -241,9 +241,11 @@ class MemoryStore:
             "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)
         )
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         return await self._call(
-            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, fence, ttl_ms)
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
         )
 
     async def release_lease(self, fence: str) -> None:

@@ -190,8 +190,15 @@ class UniverseStore(Protocol):
 class LeaseStore(Protocol):
     """The lease holder's side."""
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-        """Renew the lease named by `fence`, or take it if it is free or `instance`'s own."""
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        """Renew the lease named by `fence`, or take it if it is free or this process's own.
+
+        `process` names one process among all, and contains no colon. Without a `fence`, which is to say by a
+        process that has never held the lease, it is taken from any other process of `instance`, too: one that
+        restarts does not wait for the lease of its predecessor to expire.
+        """
         ...
 
     async def release_lease(self, fence: str) -> None:

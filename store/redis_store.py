@@ -261,13 +261,14 @@ class RedisStore:
         )
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
-            held, lease = await self._scripts.run(
-                "hold_lease", self._keys.prefix, instance, fence or "", ttl_ms
+            held, lease, replaced = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        text = lease.decode(errors="backslashreplace")
-        return LeaseReply(bool(held), text, text.partition(":")[2])
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced)
 
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)

@@ -154,7 +154,8 @@ class History:
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5
-        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000)
+        process = self._pick("", "a/1/0", "b/2/0")
+        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000, process=process)
         if reply.held:
             self._fence = reply.fence
         elif self._random.random() < 0.5:
