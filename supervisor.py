@@ -85,8 +85,8 @@ def service_tree(
         intensity=_PROCESS_INTENSITY,
         backoff=_BACKOFF,
         children=(
-            # Rest-for-one: only who has the port may hold the lease. The same instance started twice takes
-            # the lease from itself, again and again, unless the one without the port keeps its hands off.
+            # Rest-for-one: only who has the port may hold the lease. The same instance started twice would
+            # take the lease from itself once if the one without the port asked for it.
             _group(
                 "presence",
                 _actor("metrics", actors.metrics),

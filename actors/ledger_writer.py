@@ -198,11 +198,13 @@ class LedgerWriter:
 
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
-        while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
-            with self._taken_in_hand([entry]) as mine:
-                for each in mine:
-                    await self._settle(each, fence, heartbeat)
-            heartbeat.beat()
+        after = "0"
+        while entries := await self._store.recover_results(
+            fence=fence, after=after, idle_ms=idle_ms, count=MOST_TOGETHER
+        ):
+            with self._taken_in_hand(entries) as mine:
+                await self._settle_all(mine, fence, heartbeat)
+            after = entries[-1].id
 
     @contextmanager
     def _taken_in_hand(self, entries: list[Entry]) -> Iterator[list[Entry]]:
@@ -223,20 +225,17 @@ class LedgerWriter:
     async def _settle_all(self, entries: list[Entry], fence: str, heartbeat: Heartbeat) -> None:
         """Book what goes together, and each of the others alone, in the order in which they came."""
         while entries:
-            alone, taken = entries, 1
-            if len(entries) > 1:
-                joint = await self._together.book(entries[:MOST_TOGETHER], fence)
-                for booked in joint.booked:
-                    if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
-                        self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
-                    else:
-                        self._released(booked.entry)
-                alone, taken = joint.alone, joint.taken
+            joint = await self._together.book(entries, fence)
+            for booked in joint.booked:
+                if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
+                    self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
+                else:
+                    self._released(booked.entry)
+            heartbeat.beat()
+            if joint.alone is not None:
+                await self._settle(joint.alone, fence, heartbeat)
                 heartbeat.beat()
-            for entry in alone:
-                await self._settle(entry, fence, heartbeat)
-                heartbeat.beat()
-            entries = entries[taken:]
+            entries = joint.rest
 
     async def _settle(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
         """Book one entry, or set it aside where that has failed too often."""

@@ -31,7 +31,9 @@ def overall(looked: Looked) -> Overall:
     """Whether plans are decided, and what wants looking at even so."""
     status = looked.status
     if not status.ready:
-        if len(status.reasons) == 1 and status.lease.holder is not None and not status.lease.held:
+        lease = status.lease
+        standby = lease.holder is not None and not lease.held and lease.namesake is None
+        if len(status.reasons) == 1 and standby:
             return Overall(Tone.ASIDE, "Standing by", tuple(status.reasons))
         return Overall(Tone.BAD, "Not deciding", tuple(status.reasons))
     concerns = tuple(_concerns(looked))

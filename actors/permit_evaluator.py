@@ -159,12 +159,15 @@ class PermitEvaluator:
             watchers.cancel_scope.cancel()
 
     async def _recover(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
-        """One by one, because one of them may be poisonous, and must not take others with it each time."""
-        after = "0"
-        while entry := await self._store.recover_plan(fence=fence, after=after, idle_ms=0):
-            await self._take([entry], fence, lanes, heartbeat)
+        """Answer what was delivered before and not decided, oldest first.
+
+        One by one if any plan in hand has failed: the one that fails must not take others with it each time.
+        """
+        after, count = "0", 1 if self._failures.any else _BATCH
+        while entries := await self._store.recover_plans(fence=fence, after=after, idle_ms=0, count=count):
+            await self._take(entries, fence, lanes, heartbeat)
             heartbeat.beat()
-            after = entry.id
+            after = entries[-1].id
 
     async def _watch_for_stop(self, heartbeat: Heartbeat) -> None:
         await heartbeat.stopping.wait()
@@ -179,9 +182,10 @@ class PermitEvaluator:
                 self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
                 if self._holding_back:
                     continue  # what lies idle is in hand
-                idle_ms = _STRANDED_AFTER_MS
-                while entry := await self._store.recover_plan(fence=fence, after="0", idle_ms=idle_ms):
-                    await self._take([entry], fence, lanes, heartbeat)
+                while entries := await self._store.recover_plans(
+                    fence=fence, after="0", idle_ms=_STRANDED_AFTER_MS, count=_BATCH
+                ):
+                    await self._take(entries, fence, lanes, heartbeat)
                     strand.beat()
 
     async def _read(self, reading: trio.Lock, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:

@@ -19,10 +19,14 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
-    """Whether this instance may write, and who does."""
+    """Whether this instance may write, and who does.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     held: bool
     holder: str | None
+    namesake: str | None = None
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):

@@ -123,9 +123,9 @@ class StatusSource:
             ready=not reasons,
             reasons=reasons,
             tree=tree,
-            lease=LeaseShown(
-                lease is not None and lease.fence is not None, None if lease is None else lease.holder
-            ),
+            lease=LeaseShown(False, None)
+            if lease is None
+            else LeaseShown(lease.fence is not None, lease.holder, lease.namesake),
             exchange=self._exchange_shown(),
             stream=self._stream_shown(now),
             snapshots=snapshots,

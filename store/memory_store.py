@@ -108,20 +108,25 @@ class MemoryStore:
         self._return(method, run_id)
         return delivered
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_plan", self._keys.plans, fence, after, idle_ms)
-
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_result", self._keys.results, fence, after, idle_ms)
-
-    async def _recover(self, method: str, stream: str, fence: str, after: str, idle_ms: int) -> Entry | None:
-        def claim() -> Entry | None:
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
             return recover(
                 self._redis, self._keys, fence,
-                stream=stream, consumer=self._consumer, after=after, idle_ms=idle_ms,
+                stream=self._keys.plans, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=True,
             )  # fmt: skip
 
-        return await self._call(method, claim)
+        return await self._call("recover_plans", claim)
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=self._keys.results, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=False,
+            )  # fmt: skip
+
+        return await self._call("recover_results", claim)
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
@@ -242,9 +247,11 @@ class MemoryStore:
             "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)
         )
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         return await self._call(
-            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, fence, ttl_ms)
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
         )
 
     async def release_lease(self, fence: str) -> None:

@@ -48,8 +48,12 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending plan behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending plans behind entry `after` (`0`: any) that lay idle for `idle_ms`.
+
+        At most `count`, oldest first; empty when there is none. One that was delivered more than once before
+        comes alone: it may be what ends processes, and must not take others with it each time.
+        """
         ...
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
@@ -92,8 +96,8 @@ class ResultStore(Protocol):
         """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
         ...
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending result behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending results like `recover_plans`, however often they were delivered."""
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -191,8 +195,15 @@ class UniverseStore(Protocol):
 class LeaseStore(Protocol):
     """The lease holder's side."""
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-        """Renew the lease named by `fence`, or take it if it is free or `instance`'s own."""
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        """Renew the lease named by `fence`, or take it if it is free or this process's own.
+
+        `process` names one process among all, and contains no colon. Without a `fence`, which is to say by a
+        process that has never held the lease, it is taken from any other process of `instance`, too: one that
+        restarts does not wait for the lease of its predecessor to expire.
+        """
         ...
 
     async def release_lease(self, fence: str) -> None:

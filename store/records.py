@@ -248,11 +248,25 @@ class UniverseKeys(msgspec.Struct, frozen=True):
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
-    """Whether the lease is ours (then `fence` goes with every write), and whose it is."""
+    """Whether the lease is ours (then `fence` goes with every write), and whose it is.
+
+    `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the lease
+    that this call took over before it had expired, empty if there was none.
+    """
 
     held: bool
     fence: str
     holder: str
+    process: str = ""
+    replaced: str = ""
+
+    @classmethod
+    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"") -> LeaseReply:
+        """The reply about a lease as stored: `<token>@<process>:<instance>` or `<token>:<instance>`."""
+        fence = lease.decode(errors="backslashreplace")
+        owner, _, holder = fence.partition(":")
+        before = replaced.decode(errors="backslashreplace")
+        return cls(held, fence, holder, owner.partition("@")[2], before)
 
 
 class Hold(msgspec.Struct, frozen=True):

@@ -101,22 +101,26 @@ class RedisStore:
             )
         return read_entries(answer)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.plans, after, idle_ms)
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.results, after, idle_ms)
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
 
-    async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
+    async def _recover(
+        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
+    ) -> list[Entry]:
         with naming(stream):
             answer = await self._scripts.run(
-                "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+                "recover",
+                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
             )
-        if not answer:
-            return None
-        entry_id, deliveries, flat = answer
-        fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None
-        return Entry(entry_id.decode(), fields, deliveries)
+            for entry_id, deliveries, flat in answer
+        ]
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
@@ -265,13 +269,14 @@ class RedisStore:
         )
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
-            held, lease = await self._scripts.run(
-                "hold_lease", self._keys.prefix, instance, fence or "", ttl_ms
+            held, lease, replaced = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        text = lease.decode(errors="backslashreplace")
-        return LeaseReply(bool(held), text, text.partition(":")[2])
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced)
 
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)

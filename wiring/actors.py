@@ -15,7 +15,7 @@ from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
 from actors.lease import present
-from actors.lease_holder import LeaseHolder
+from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.live_page import LivePage
@@ -87,6 +87,14 @@ class ServiceActors:
         self._snapshots = SnapshotMaking(
             settings, flows, store, exchange, weight_per_read=self._weight_per_read, clock=clock, log=log
         )
+        self._lease_holder = LeaseHolder(
+            store,
+            flows.lease,
+            instance=settings.instance,
+            process=process_name(rng),
+            redis_address=store.address,
+            log=log,
+        )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
         self._fill_memory = FillMemory()
         self._connections = ConnectionLimit()
@@ -113,14 +121,7 @@ class ServiceActors:
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
         # A second start by mistake finds the port taken, and must not take the lease from the first.
         await present(self._flows.http_address, "the HTTP port", heartbeat)
-        actor = LeaseHolder(
-            self._store,
-            self._flows.lease,
-            instance=self._settings.instance,
-            redis_address=self._redis_address,
-            log=self._log,
-        )
-        await actor.run(heartbeat)
+        await self._lease_holder.run(heartbeat)
 
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(

@@ -62,6 +62,14 @@ async def test_a_standby_is_in_order() -> None:
     assert overall(looked(rig)).tone is Tone.BAD
 
 
+async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
+    rig = trusted_rig()
+    rig.lease.send(Lease(None, "here:8045", "trade-2/71/ab"))
+    seen = overall(looked(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    assert "trade-2/71/ab" in seen.reasons[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -37,7 +37,7 @@ T = TypeVar("T")
 #: Their first argument is a fence, and without the lease they must have no effect.
 FENCED = frozenset(
     {
-        "recover_plan", "recover_result", "commit_decisions", "acknowledge_plans", "bury_plan",
+        "recover_plans", "recover_results", "commit_decisions", "acknowledge_plans", "bury_plan",
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks",
     }
@@ -141,13 +141,13 @@ class WatchedStore(MemoryStore):
         self._fence = fence
         return await self._call(method, effect)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
         self._fence = fence
-        return await super().recover_plan(fence=fence, after=after, idle_ms=idle_ms)
+        return await super().recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
         self._fence = fence
-        return await super().recover_result(fence=fence, after=after, idle_ms=idle_ms)
+        return await super().recover_results(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         self._fence = fence

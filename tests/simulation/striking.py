@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STORE_METHODS = (
     None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
-    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result", "commit_results",
+    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plans", "recover_results", "commit_results",
     "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")

@@ -34,7 +34,7 @@ Example = Callable[[Store, str], Awaitable[object]]
 EXAMPLES: dict[str, Example] = {
     "create_plan_group": lambda store, _: store.create_plan_group(lost=True),
     "new_plans": lambda store, _: store.new_plans(count=10, block_ms=20),
-    "recover_plan": lambda store, fence: store.recover_plan(fence=fence, after="0", idle_ms=0),
+    "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
     "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
@@ -43,7 +43,9 @@ EXAMPLES: dict[str, Example] = {
     "redis_run": lambda store, _: store.redis_run("another run"),
     "create_result_group": lambda store, _: store.create_result_group(lost=True),
     "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
-    "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "recover_results": lambda store, fence: store.recover_results(
+        fence=fence, after="0", idle_ms=0, count=9
+    ),
     "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", "plan-1", ("1001",))]),
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
