@@ -100,6 +100,8 @@ class Books:
         self.unmarked: dict[str, int] = {}
         #: By entry id: the plan that the holder of its permit has given up.
         self.given_up: dict[str, str] = {}
+        #: Plans whose executors have said that they do not know what became of their orders.
+        self.unknown: set[str] = set()
         self.kept = Kept()
         self.reasons: dict[str, int] = {}
 

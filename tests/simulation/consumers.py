@@ -8,6 +8,7 @@ from random import Random
 
 import trio
 
+from brain.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder
 from simulator.errors import ApiError
 from simulator.history import PositionSide
@@ -151,13 +152,19 @@ class Consumers:
         """Send an order, and learn nothing of it: it fills before that is said or later, partly, or never."""
         rng, venue = self._rng, self._venue
         late = rng.random() < 0.5
+        # The exchange's events name the order: by the chain's id, or by one that the executor names or keeps.
+        chain_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        client_order_id = rng.choice((chain_id, None))
         if late:
-            self._tell_unknown(plan)
+            self._tell_unknown(plan, None)
             await trio.sleep(rng.choice((0.0, 0.05, 0.5, 2.0)))
-        order = self._send(grant, partly=rng.random() < 0.5) if rng.random() < 0.7 else None
+        order = None
+        if rng.random() < 0.7:
+            order = self._send(grant, partly=rng.random() < 0.5, client_order_id=client_order_id)
         if not late:
             await trio.sleep(rng.choice((0.0, 0.05, 1.0)))
-            self._tell_unknown(plan)
+            named = order.client_order_id if order is not None and rng.random() < 0.5 else None
+            self._tell_unknown(plan, named)
         if order is None:
             # It never reached the exchange, which nobody can know.
             grant.left, grant.over = ZERO, True
@@ -174,9 +181,22 @@ class Consumers:
             await trio.sleep(rng.choice((0.0, 1.0, 6.0)))
             self._tell(plan, order, order.executed, order.status)
 
-    def _tell_unknown(self, plan: Published) -> None:
+    def execute_unseen(self, plan: Published) -> bool:
+        """Execute a plan, and say that the outcome is unknown. Answers whether there was a permit and a fill."""
+        grant = self._books.grants[plan.plan_id]
+        if self._redis.take(self._keys.permit(plan.plan_id)) is None:
+            return False
+        grant.taken = True
+        client_order_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        order = self._send(grant, partly=False, client_order_id=client_order_id)
+        self._tell_unknown(plan, None)
+        grant.left, grant.over = ZERO, True
+        return order is not None
+
+    def _tell_unknown(self, plan: Published, client_order_id: str | None) -> None:
+        self._books.unknown.add(plan.plan_id)
         for _ in range(self._rng.choice((1, 1, 2))):
-            fields = results.unknown(plan.plan_id, plan.symbol, self._rng)
+            fields = results.unknown(plan.plan_id, plan.symbol, client_order_id, self._rng)
             self._redis.xadd(self._keys.results, as_entry(fields))
             self._trace.note(f"told {plan.plan_id} unknown")
 
@@ -193,7 +213,7 @@ class Consumers:
         else:
             venue.expire_remainder(order)
 
-    def _send(self, grant: Grant, *, partly: bool) -> Order | None:
+    def _send(self, grant: Grant, *, partly: bool, client_order_id: str | None = None) -> Order | None:
         venue = self._venue
         self._orders += 1
         venue.first_fill_share = Decimal("0.3") if partly else None
@@ -207,7 +227,7 @@ class Consumers:
                     quantity=grant.quantity,
                     position_side=grant.leg,
                     reduce_only=closes and not venue.hedge_mode,
-                    client_order_id=f"{OWN}{self._orders}",
+                    client_order_id=client_order_id or f"{OWN[0]}{self._orders}",
                 )
             )
         except ApiError as refusal:

@@ -11,8 +11,8 @@ from brain.position import Leg
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.records import Adoption, ResultCommit
-from tests.simulation.books import Books
+from store.records import Adoption, OrderWrite, ResultCommit
+from tests.simulation.books import Books, OwnOrder, Told
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import require
 
@@ -66,6 +66,8 @@ class Ledgers:
             if order is None:
                 continue
             told = kept.told.get(commit.entry_id)
+            if told is None and not commit.acknowledge:
+                told = self._shown_by_exchange(write, order)
             require(told is not None, "d", f"{commit.entry_id} books what was never published")
             assert told is not None
             cumulative = max(told.cumulative, kept.booked.get(write.order_id, ZERO))
@@ -92,6 +94,17 @@ class Ledgers:
         if commit.symbol:
             self.compare(commit.symbol)
             self._judge_open_permit(commit)
+
+    def _shown_by_exchange(self, write: OrderWrite, order: OwnOrder) -> Told | None:
+        """What an event of the exchange reported of an order whose executor did not know its outcome."""
+        cumulative = decode_memory(write.after).cumulative
+        filled = ZERO
+        for change in self._venue.changes[order.symbol, order.leg]:
+            if str(change.order_id) == write.order_id:
+                filled += abs(change.delta)
+                if filled == cumulative and order.plan_id in self._books.unknown:
+                    return Told(write.order_id, order.plan_id, cumulative, final=False)
+        return None
 
     def _judge_open_permit(self, commit: ResultCommit) -> None:
         """It ends with its order, and before that covers what may still be executed."""

@@ -1,23 +1,23 @@
 """Connections of one process to Redis: which server answers each, and with which error.
 
-The twin has no connections, so each purpose has a pool of them here, as in redis-py: a call takes the one
-that was put back last, or opens another. After a failover behind one address, connections to the former
-primary stay, and it answers them as a replica does. What an error means for the connection that got it, and
-for the idle ones beside it, is the service's decision (`store/redis_link.py`); it is only carried out here.
+The twin has no connections, so these stand in for redis-py's in the service's own `ConnectionPool`, one pool
+a purpose. After a failover behind one address, connections to the former primary stay, and it answers them as
+a replica does. What an error means, and whether connections are given up for it, is decided by the service's
+code; what `RedisLink` does with that, in a few lines, is done here, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import redis.exceptions as redis_errors
 import trio
 from redis._parsers.base import BaseParser
 
-from store.errors import StoreError, StoreUnavailableError
-from store.redis_link import translate
+from store.connection_pool import ConnectionPool
+from store.errors import StoreError, StoreUnavailableError, WrongServerError
+from store.redis_errors import translate
 
 #: The commands of each call, as Redis names them; of all others, a script.
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -37,6 +37,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "restraints": ("get", "pttl", "time"),
     "append_only": ("info",),
     "permit_traces": ("get", "pttl", "time"),
+    "unknown_outcomes": ("hgetall", "time"),
 }
 _SCRIPT = ("evalsha",)
 _POOL_OF = {"new_plans": "plans", "new_results": "results"}
@@ -45,6 +46,7 @@ _READING = frozenset(
     {
         "redis_now_ms", "redis_run", "booking_state", "booking_states", "ledger_amounts", "universe",
         "unread_result", "recent_intents", "remembered_ban", "restraints", "append_only", "permit_traces",
+        "unknown_outcomes",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."
@@ -97,11 +99,25 @@ class Servers:
         return said
 
 
-@dataclass
 class _Connection:
-    server: int
-    #: Whether its server has taken the call in: then it may be blocking there.
-    asked: bool = False
+    """A connection to whichever server the address led to when it was opened."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self.server = servers.primary
+        #: Whether its server has taken the call in: then it may be blocking there.
+        self.asked = False
+
+    async def connect(self) -> None:
+        """Lead to the server that is the primary now."""
+        self.server = self._servers.primary
+
+    async def can_read(self) -> bool:
+        """Answer whether something came without having been asked for: never."""
+        return False
+
+    async def disconnect(self, *, nowait: bool) -> None:
+        """Lead nowhere any more."""
 
 
 class Links:
@@ -109,17 +125,17 @@ class Links:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        #: By purpose: the servers to which idle connections lead, that of the newest last.
-        self._idle: dict[str, list[int]] = {}
+        self._pools: dict[str, ConnectionPool] = {}
         self._in_use: dict[trio.lowlevel.Task, _Connection] = {}
 
-    @contextmanager
-    def connected(self, method: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def connected(self, method: str) -> AsyncIterator[None]:
         """Take a connection for the length of a block. Raises our own errors in the place of redis-py's."""
-        idle = self._idle.setdefault(_POOL_OF.get(method, "commands"), [])
+        pool = self._pools.setdefault(_POOL_OF.get(method, "commands"), ConnectionPool(self._make))
         task = trio.lowlevel.current_task()
-        connection = _Connection(idle.pop() if idle else self._servers.primary)
-        self._in_use[task] = connection
+        pooled = await pool.take()
+        pooled.connection.asked = False
+        self._in_use[task] = pooled.connection
         keeps = False
         try:
             yield
@@ -128,14 +144,18 @@ class Links:
             keeps = not isinstance(error, StoreUnavailableError)
             raise
         except redis_errors.RedisError as error:
-            keeps = not _ends_connection(error)
-            if _ends_idle_ones(error):
-                idle.clear()
-            raise translate(error) from error
+            keeps = isinstance(error, redis_errors.ResponseError)
+            ours = translate(error, user="p33", doing=method)
+            if isinstance(ours, WrongServerError):
+                pool.renew()
+            raise ours from error
         finally:
             del self._in_use[task]
             if keeps:
-                idle.append(connection.server)
+                await pool.give_back(pooled)
+
+    def _make(self) -> _Connection:
+        return _Connection(self._servers)
 
     def reach(self, method: str) -> None:
         """Raises what the server at the other end answers, as redis-py does, unless it serves the call."""
@@ -147,11 +167,3 @@ class Links:
                 raise redis_errors.ConnectionError("Connection closed by server.")
             raise BaseParser.parse_error(said)  # type: ignore[no-untyped-call]
         connection.asked = True
-
-
-def _ends_connection(error: redis_errors.RedisError) -> bool:
-    return isinstance(error, redis_errors.ConnectionError)
-
-
-def _ends_idle_ones(error: redis_errors.RedisError) -> bool:
-    return False

@@ -83,6 +83,12 @@ class _NoSockets:
             self.served.remove(self._entry)
 
 
+class _VirtualTime:
+    """In the place of the `time` module."""
+
+    monotonic = staticmethod(trio.current_time)
+
+
 async def _no_listeners(_bind: str, _port: int) -> list[trio.SocketListener]:
     await trio.lowlevel.checkpoint()
     return []
@@ -94,6 +100,7 @@ def without_sockets() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
         stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
+        stack.enter_context(patch("store.connection_pool.time", _VirtualTime))
         stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
         for name, seconds in _UNHURRIED_SEC.items():
             stack.enter_context(patch(name, seconds))

@@ -76,9 +76,10 @@ def not_executed(plan_id: str, symbol: str, why: str, rng: Random, permit: str |
     return head | {"event_type": "apply.result", "executed": "false", "details": json.dumps({"error": why})}
 
 
-def unknown(plan_id: str, symbol: str, rng: Random) -> Fields:
-    """A result of an executor that does not know what has become of its order."""
-    name = rng.choice(("error", "error", "reason"))
-    fields = not_executed(plan_id, symbol, "", rng)
-    fields.pop("details", None)
-    return fields | {"error": "", name: rng.choice(UNKNOWN)}
+def unknown(plan_id: str, symbol: str, client_order_id: str | None, rng: Random) -> Fields:
+    """A result of an executor that does not know what has become of its order; it may name the order."""
+    why = rng.choice(UNKNOWN)
+    fields = not_executed(plan_id, symbol, why, rng)
+    if "error" in fields and rng.random() < 0.3:
+        fields["reason"] = fields.pop("error")
+    return fields | ({} if client_order_id is None else {"client_order_id": client_order_id})

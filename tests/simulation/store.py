@@ -126,11 +126,11 @@ class WatchedStore(MemoryStore):
             self._judge.stepped(self._name, method, fence)
             return answer
 
-        with self._links.connected(method):
+        async with self._links.connected(method):
             return await super()._call(method, watched)
 
     async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
-        with self._links.connected(method):
+        async with self._links.connected(method):
             return await super()._read_new(method, key, count, block_ms)
 
     def _reach(self, method: str, run_id: str) -> None:
