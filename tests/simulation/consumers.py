@@ -182,7 +182,7 @@ class Consumers:
             self._tell(plan, order, order.executed, order.status)
 
     def execute_unseen(self, plan: Published) -> bool:
-        """Execute a plan, and say that the outcome is unknown. Answers whether there was a permit and a fill."""
+        """Execute a plan, and say that the outcome is unknown. Answers whether an order was sent."""
         grant = self._books.grants[plan.plan_id]
         if self._redis.take(self._keys.permit(plan.plan_id)) is None:
             return False
