@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -48,6 +47,7 @@ from commands.logs import configure
 from commands.private_redis import private_redis
 from store.redis_link import RedisLink
 from store.redis_store import open_redis_store
+from store.script_runner import script_texts
 from supervision import Heartbeat
 
 #: A whole number of the evaluator's batches.
@@ -115,7 +115,7 @@ class _Crossings:
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
         self._writing = 0
-        script = resources.files("store.scripts").joinpath("commit_decisions.lua").read_bytes()
+        script = script_texts()["commit_decisions"]
         self._commit = hashlib.sha1(script, usedforsecurity=False).hexdigest()
 
     @contextmanager

@@ -10,18 +10,25 @@ from typing import Any
 from store.errors import StoreError, StoreRefusedError, UnknownScriptError, WrongRightsError
 from store.redis_link import RedisLink
 
+_RIGHTS = "_rights"
+
+
+def script_texts() -> dict[str, bytes]:
+    """Return the scripts of `store/scripts` by name, as they are sent."""
+    files = resources.files("store.scripts").iterdir()
+    texts = {
+        file.name.removesuffix(".lua"): file.read_bytes() for file in files if file.name.endswith(".lua")
+    }
+    rights = texts.pop(_RIGHTS)
+    return {name: rights + text if b" refused(" in text else text for name, text in texts.items()}
+
 
 class ScriptRunner:
     """The scripts of `store/scripts`, on one link."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
-        folder = resources.files("store.scripts")
-        self._texts = {
-            file.name.removesuffix(".lua"): file.read_bytes()
-            for file in folder.iterdir()
-            if file.name.endswith(".lua")
-        }
+        self._texts = script_texts()
         self._digests = {
             name: hashlib.sha1(text, usedforsecurity=False).hexdigest() for name, text in self._texts.items()
         }

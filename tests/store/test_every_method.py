@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from inspect import iscoroutinefunction
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption, BookingKeys, MarkWrite
-from store.script_runner import ScriptRunner
+from store.script_runner import ScriptRunner, script_texts
 from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
 from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
@@ -116,8 +115,7 @@ def methods() -> set[str]:
 
 
 def scripts() -> set[str]:
-    folder = resources.files("store.scripts")
-    return {file.name.removesuffix(".lua") for file in folder.iterdir() if file.name.endswith(".lua")}
+    return set(script_texts())
 
 
 def test_there_is_an_example_of_every_method() -> None:
