@@ -17,6 +17,7 @@ from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
+from actors.unknown_outcomes import UnknownOutcomes
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
@@ -25,6 +26,7 @@ from brain.result import (
     ExecutedResult,
     RefusedResult,
     names_wrong_precision,
+    outcome_is_unknown,
     read_result,
     symbol_of,
 )
@@ -39,6 +41,7 @@ from channels import (
     ResultBook,
     RulesWanted,
     SnapshotChanged,
+    UnknownExecution,
 )
 from clock import Clock
 from exchange.errors import UnreadablePosition
@@ -71,6 +74,9 @@ class LedgerWriter:
         hedge_mode: LatestValue[bool],
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        key_prefix: str,
+        reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
         clock: Clock,
         mark_ttl_sec: float,
@@ -78,7 +84,7 @@ class LedgerWriter:
         log: FilteringBoundLogger,
     ) -> None:
         """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
-        came before its decision."""
+        came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         self._store = store
         self._changes = changes
         self._adoption = adoption
@@ -101,6 +107,20 @@ class LedgerWriter:
             now_sec=self._now_sec,
             mark_ttl_ms=self._mark_ttl_ms,
         )
+        self._unknown = UnknownOutcomes(
+            store,
+            fill_watch.memory,
+            key_prefix=key_prefix,
+            shown=unknown_executions,
+            results=results,
+            hedge_mode=lambda: bool(hedge_mode.value),
+            reservation_life_sec=reservation_life_sec,
+            mark_ttl_ms=self._mark_ttl_ms,
+            report=self._report,
+            clock=clock,
+            log=log,
+        )
+        fill_watch.on_events = self._unknown.event
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._reading = trio.CancelScope()
@@ -138,6 +158,7 @@ class LedgerWriter:
             nursery.start_soon(self._follow_changes, fence, heartbeat)
             nursery.start_soon(self._adoption.serve, fence, heartbeat)
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
+            nursery.start_soon(self._unknown.follow, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
@@ -334,6 +355,8 @@ class LedgerWriter:
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
+        if outcome_is_unknown(fields):
+            self._unknown.reported()
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""

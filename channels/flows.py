@@ -24,10 +24,12 @@ from channels.messages import (
     MarkPrices,
     MetricEvent,
     OnDemandRead,
+    OrderObserved,
     PositionObserved,
     RulesWanted,
     ShardMessage,
     SnapshotChanged,
+    UnknownExecution,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -49,8 +51,10 @@ class Flows:
         self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
         self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
-        self.fills = DropOldest[FillObserved]("fills", 10_000)
+        self.fills = DropOldest[OrderObserved]("fills", 10_000)
         self.results = ResultBook("results")
+        #: The plans whose order may have been filled; None until they were read.
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
         #: One wish is as good as many.
@@ -78,7 +82,7 @@ class Flows:
             self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
             self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
             self.ledgers_adopted, self.lease, self.stream_status, self.bans,
-            self.ban_recalled, self.http_address,
+            self.ban_recalled, self.http_address, self.unknown_executions,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

@@ -35,6 +35,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
+    UnknownOutcomes,
 )
 from store.stored_values import read_group_start, read_moment, read_run
 
@@ -184,6 +185,11 @@ class MemoryStore:
             return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
 
         return await self._call("commit_results", book)
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        return await self._call(
+            "unknown_outcomes", lambda: reads.unknown_outcomes(self._keyspace, self._keys)
+        )
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         return await self._call(

@@ -24,6 +24,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
+    UnknownOutcomes,
 )
 
 #: No read waits longer, so that a server which went silent is noticed: ask again.
@@ -116,6 +117,10 @@ class ResultStore(Protocol):
 
         When it raises, those at the beginning may have been booked.
         """
+        ...
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        """The plans whose order may have been filled; those that have ended may still be among them."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:

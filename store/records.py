@@ -168,7 +168,10 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     alone, empty to end it. `revoke_permit` deletes the permit key too; with `only_if_unconsumed` the open
     permit ends only if that key was still there. `mark_after`, when not empty, is stored as the plan's mark.
     `compare` false books nothing and needs no comparison (dead letters); the mark is then stored only where
-    there is none.
+    there is none. `unknown_after`, when not empty, is stored as the plan's unknown outcome unless there is
+    one; empty ends that state, and so does the end of the open permit. With `acknowledge` false there is no
+    result entry behind the booking (`entry_id` only sets it apart from others): an event of the exchange is
+    booked.
     """
 
     entry_id: str
@@ -189,6 +192,15 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     dead_fields: tuple[str, ...] = ()
     event_fields: tuple[str, ...] = ()
     only_if_unconsumed: bool = False
+    unknown_after: str | None = None
+    acknowledge: bool = True
+
+
+class UnknownOutcomes(msgspec.Struct, frozen=True):
+    """The plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
+
+    now_ms: int
+    stored: tuple[tuple[str, str], ...]
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):
@@ -284,7 +296,8 @@ class PermitTraces(msgspec.Struct, frozen=True):
     """What has become of a plan's permit, and Redis's clock when it was read.
 
     `permit` is its text while it is there, `ttl_ms` None where it never expires; `consumed_by` is the
-    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position.
+    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position;
+    `unknown`, as stored, says since when the outcome of its order is unknown.
     """
 
     now_ms: int
@@ -292,3 +305,4 @@ class PermitTraces(msgspec.Struct, frozen=True):
     ttl_ms: int | None
     consumed_by: str | None
     reservation: str | None
+    unknown: str | None = None

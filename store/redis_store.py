@@ -32,11 +32,18 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     UniverseKeys,
+    UnknownOutcomes,
 )
 from store.redis_link import RedisLink, naming
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
-from store.stored_values import read_group_start, read_moment, read_run, read_text
+from store.stored_values import (
+    read_group_start,
+    read_moment,
+    read_run,
+    read_text,
+    read_unknown_outcomes,
+)
 
 _BLOCK_MARGIN_SEC = 2.0
 #: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
@@ -186,6 +193,11 @@ class RedisStore:
         calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
         answers = await self._scripts.run_each("commit_result", calls)
         return [answer if isinstance(answer, int) else None for answer in answers]
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        with naming(self._keys.unknown_outcomes):
+            stored = await self._writes.command("HGETALL", self._keys.unknown_outcomes)
+        return UnknownOutcomes(await self.redis_now_ms(), read_unknown_outcomes(stored))
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         amounts: dict[str, str] = {}

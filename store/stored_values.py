@@ -14,6 +14,7 @@ from store.records import LastExecution, RedisRun
 #: Stands for a value that is there and that nobody can read; no reader takes it for a number.
 UNREADABLE = "!unreadable"
 
+_LONGEST_UNKNOWN = 512
 _READABLE = re.compile(rb"[ -~]{0,256}")
 _ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
 _RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
@@ -31,6 +32,19 @@ def read_text(reply: Any) -> str | None:
     if not isinstance(reply, bytes) or not _READABLE.fullmatch(reply):
         return UNREADABLE
     return reply.decode("ascii")
+
+
+def read_unknown(reply: Any) -> str | None:
+    """A stored unknown outcome as text (its symbol need not be ASCII); None for anything else."""
+    if not isinstance(reply, bytes) or len(reply) > _LONGEST_UNKNOWN:
+        return None
+    return reply.decode(errors="replace")
+
+
+def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """By plan id, in its order; what no booking of ours has written is left out."""
+    read = {plan.decode("ascii", "replace"): read_unknown(value) for plan, value in stored.items()}
+    return tuple((plan, text) for plan, text in sorted(read.items()) if text is not None)
 
 
 def read_group_start(last_result_id: bytes | None, *, lost: bool) -> str:

@@ -9,8 +9,8 @@ from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
-from store.records import BookingState, Entry, UniverseKeys
-from store.stored_values import UNREADABLE, read_text
+from store.records import BookingState, Entry, UniverseKeys, UnknownOutcomes
+from store.stored_values import UNREADABLE, read_text, read_unknown_outcomes
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:
@@ -48,6 +48,11 @@ def booking_state(
         adopted_exchange_ms=field_at(redis, key, "adopted_exchange_ms"),
         adopted_at_ms=field_at(redis, key, "adopted_at_ms"),
     )
+
+
+def unknown_outcomes(redis: Keyspace, keys: Keys) -> UnknownOutcomes:
+    """The plans whose order may have been filled. Raises WrongTypeError."""
+    return UnknownOutcomes(redis.now_ms(), read_unknown_outcomes(redis.hash(keys.unknown_outcomes)))
 
 
 def ledger_amounts(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, str]:

@@ -141,6 +141,10 @@ class History:
             revoke_permit=self._random.random() < 0.3,
             event_fields=self._random.choice(((), ("event", "x"))),
             only_if_unconsumed=self._random.random() < 0.5,
+            unknown_after=self._random.choice(
+                (None, "", f"9999999999999|1|||{symbol}", f"1000|1|||{symbol}")
+            ),
+            acknowledge=self._random.random() < 0.8,
         )
         if self._random.random() < 0.2:
             commit = msgspec.structs.replace(commit, mark_before="D|BOTH|none||0")

@@ -50,6 +50,7 @@ EXAMPLES: dict[str, Example] = {
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
+    "unknown_outcomes": lambda store, _: store.unknown_outcomes(),
     "ledger_amounts": lambda store, _: store.ledger_amounts([SYMBOL, "ETHUSDT"]),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(
         fence, [Adoption(name, ("last_known_amt", "2"), ("symbol", name)) for name in (SYMBOL, "ETHUSDT")],
