@@ -110,12 +110,13 @@ class JointBooking:
         """The commits of the longest beginning for which Redis's state suffices."""
         if not readable:
             return []
-        states = await self._store.booking_states([_keys_of(result) for _, result in readable])
+        wanted = [_keys_of(result) for _, result in readable]
+        states = await self._store.booking_states(wanted)
         chain, planned = BookingChain(), []
-        for (entry, result), read in zip(readable, states, strict=True):
+        for (entry, result), keys, read in zip(readable, wanted, states, strict=True):
             if read is None:
                 break
-            state = chain.state(result.symbol or "", result.plan_id, read)
+            state = chain.state(keys, read)
             plan: BookingPlan | None = None
             if isinstance(result, RefusedResult):
                 commit = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)

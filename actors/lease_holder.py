@@ -100,7 +100,7 @@ class LeaseHolder:
             self._log.info("Lease", held=reply.held, holder=reply.holder, fence=reply.fence, **replaced)
             if namesake is not None:
                 self._log.warning(
-                    "Standing back: another process of the same P33_INSTANCE took the lease; give each its own",
+                    "Standing back: another process of this P33_INSTANCE took the lease; give each its own",
                     instance=self._instance,
                     process=self._process,
                     taken_by=namesake,

@@ -250,8 +250,8 @@ class UniverseKeys(msgspec.Struct, frozen=True):
 class LeaseReply(msgspec.Struct, frozen=True):
     """Whether the lease is ours (then `fence` goes with every write), and whose it is.
 
-    `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the lease
-    that this call took over before it had expired, empty if there was none.
+    `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the
+    lease that this call took over before it had expired, empty if there was none.
     """
 
     held: bool
