@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from brain.durability import Durability
 from store.records import (
     Adoption,
     BookingKeys,
@@ -72,7 +73,10 @@ class PlanStore(Protocol):
         ...
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`."""
+        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`.
+
+        And when the number of keys that it has evicted was last seen to have grown.
+        """
         ...
 
 
@@ -214,8 +218,8 @@ class OnlookerStore(Protocol):
         """The holds (strings alone) and cooldown keys of `symbols`, the last order times of `booked`."""
         ...
 
-    async def append_only(self) -> bool:
-        """Whether Redis keeps an append-only file: that a plan is allowed at most once rests on it."""
+    async def durability(self) -> Durability:
+        """Whether Redis keeps what it acknowledges: that a plan is allowed at most once rests on it."""
         ...
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:

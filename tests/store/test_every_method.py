@@ -69,7 +69,7 @@ EXAMPLES: dict[str, Example] = {
     "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),
     "remembered_ban": lambda store, _: store.remembered_ban(),
     "restraints": lambda store, _: store.restraints([SYMBOL], ["ETHUSDT"]),
-    "append_only": lambda store, _: store.append_only(),
+    "durability": lambda store, _: store.durability(),
     "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
 }  # fmt: skip
 
