@@ -107,6 +107,7 @@ class PermitEvaluator:
         self._holding_back = False
         self._reading = trio.CancelScope()
         self._run_id: str | None = None
+        self._fence: str | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Answer plans until asked to stop; what is in hand then is finished."""
@@ -121,6 +122,9 @@ class PermitEvaluator:
                 had_group = True
                 fence = await lease_fence(self._known.lease, heartbeat)
                 await self._begin()
+                if fence != self._fence:
+                    self._fence = fence
+                    self._settler.take_over(self._redis_clock.now_ms(self._clock.now().monotonic_sec))
                 await self._answer(fence, heartbeat)
             except* FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
@@ -132,7 +136,7 @@ class PermitEvaluator:
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
 
     async def _begin(self) -> None:
-        """Learn Redis's clock, and whether it is the Redis that we knew."""
+        """Learn Redis's clock, whether it is the Redis that we knew, and whether it has evicted keys."""
         run = await self._store.redis_run(self._run_id)
         self._run_id = run.run_id
         recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
@@ -141,6 +145,9 @@ class PermitEvaluator:
                 "Redis is another run than before, or was emptied: opens wait for one permit TTL"
             )
         self._settler.redis_changed_ms = run.changed_ms
+        if run.evicted_ms - self._settler.evicted_ms > self._permit_ttl_ms:
+            self._log.warning("Redis has evicted keys: opens wait for one permit TTL")
+        self._settler.evicted_ms = run.evicted_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -150,6 +157,7 @@ class PermitEvaluator:
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
+            self._settler.all_delivered_again()
             watchers.start_soon(self._sweep, fence, lanes, heartbeat)
             reading = trio.Lock()
             with heartbeat.idle():
@@ -176,7 +184,7 @@ class PermitEvaluator:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
+                await self._begin()
                 if self._holding_back:
                     continue  # what lies idle is in hand
                 idle_ms = _STRANDED_AFTER_MS
