@@ -108,6 +108,7 @@ class PermitEvaluator:
         self._reading = trio.CancelScope()
         self._run_id: str | None = None
         self._fence: str | None = None
+        self._taking_over = trio.Lock()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Answer plans until asked to stop; what is in hand then is finished."""
@@ -122,9 +123,6 @@ class PermitEvaluator:
                 had_group = True
                 fence = await lease_fence(self._known.lease, heartbeat)
                 await self._begin()
-                if fence != self._fence:
-                    self._fence = fence
-                    self._settler.take_over(self._redis_clock.now_ms(self._clock.now().monotonic_sec))
                 await self._answer(fence, heartbeat)
             except* FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
@@ -150,10 +148,27 @@ class PermitEvaluator:
         self._settler.evicted_ms = run.evicted_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
 
+    async def _take_over(self, fence: str) -> None:
+        """Learn the open permits, once under each lease, then whether keys were evicted before.
+
+        While the symbols of the exchange are not known, no order is allowed.
+        """
+        rules = self._known.symbol_rules.value
+        if rules is None or fence == self._fence:
+            return
+        async with self._taking_over:
+            if fence == self._fence:
+                return
+            stored = await self._store.open_permits(list(rules))
+            await self._begin()
+            self._settler.take_over(stored, self._redis_clock.now_ms(self._clock.now().monotonic_sec))
+            self._fence = fence
+
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
         """Answer what was delivered before and not decided, then what comes; finish the lanes last."""
         self._lanes.clear()
         self._turns = SymbolTurns()
+        await self._take_over(fence)
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
@@ -185,6 +200,7 @@ class PermitEvaluator:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
                 await self._begin()
+                await self._take_over(fence)
                 if self._holding_back:
                     continue  # what lies idle is in hand
                 idle_ms = _STRANDED_AFTER_MS
@@ -206,7 +222,7 @@ class PermitEvaluator:
                         entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
                     if not entries:
                         continue
-                    batch = await self._begin_batch(entries, heartbeat)
+                    batch = await self._begin_batch(entries, fence, heartbeat)
                 finally:
                     reading.release()
                 await self._finish_batch(batch, fence, lanes, heartbeat)
@@ -214,13 +230,14 @@ class PermitEvaluator:
     async def _take(
         self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
     ) -> None:
-        batch = await self._begin_batch(entries, heartbeat)
+        batch = await self._begin_batch(entries, fence, heartbeat)
         await self._finish_batch(batch, fence, lanes, heartbeat)
 
-    async def _begin_batch(self, entries: Sequence[Entry], heartbeat: Heartbeat) -> PlanBatch:
+    async def _begin_batch(self, entries: Sequence[Entry], fence: str, heartbeat: Heartbeat) -> PlanBatch:
         """Read the entries, and wait until it is their symbols' turn."""
         if not self._known.complete:
             await self._hold_back(entries[0], heartbeat)
+        await self._take_over(fence)
         batch = sort_entries(entries, self._failures, _MOST_FAILURES)
         await self._turns.take(batch.symbols)
         return batch

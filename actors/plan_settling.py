@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
 from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
@@ -25,6 +25,7 @@ from store.records import (
     CommitReply,
     Committed,
     DecisionCommit,
+    SymbolState,
     TooLate,
     id_order,
 )
@@ -82,14 +83,19 @@ class PlanSettler:
         self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
         #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
         self._allowed: dict[str, tuple[str, float]] = {}
-        self._taken_over_ms = 0
+        self._unsure_until_ms = 0
         self.redis_changed_ms = 0
         self.evicted_ms = 0
 
-    def take_over(self, now_ms: int) -> None:
-        """Nobody else decides from `now_ms` (Redis's clock) on; others may have until then."""
-        self._taken_over_ms = now_ms
-        self._beliefs.clear()
+    def take_over(self, stored: Mapping[str, SymbolState], now_ms: int) -> None:
+        """Begin with the open permits that Redis has, of which others may have made some.
+
+        Those that it evicted before are unknown, until the last that may be among them has ended.
+        """
+        self._beliefs.begin(stored)
+        life_ms = round((self._rules.permit_ttl_sec + self._rules.execution_grace_sec) * 1000)
+        unsure_until_ms = self.evicted_ms + life_ms if self.evicted_ms else 0
+        self._unsure_until_ms = unsure_until_ms if unsure_until_ms > now_ms else 0
 
     def all_delivered_again(self) -> None:
         """Whatever was not committed has been decided again."""
@@ -213,7 +219,7 @@ class PlanSettler:
             settled=work.settled,
             redis_changed_ms=self.redis_changed_ms,
             evicted_ms=self.evicted_ms,
-            taken_over_ms=self._taken_over_ms,
+            reservations_unsure_until_ms=self._unsure_until_ms,
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from brain.booking import decode_open_permit
+from brain.booking import UnreadableRecordError, decode_open_permit
 from brain.permit import OpenPermit
 from store.records import Assumed, SymbolState
 
@@ -137,6 +138,10 @@ class SymbolBeliefs:
         for belief in self._beliefs.values():
             belief.unanswered.clear()
 
-    def clear(self) -> None:
-        """Nothing is known any more: others may have decided and booked."""
+    def begin(self, stored: Mapping[str, SymbolState]) -> None:
+        """Know of the open permits that are `stored`, and of nothing else: others may have decided."""
         self._beliefs.clear()
+        for symbol, state in stored.items():
+            with suppress(UnreadableRecordError):  # every commit for the symbol finds that out
+                self.told(symbol, state, 0)
+                self._beliefs[symbol].told = False

@@ -80,12 +80,10 @@ def not_recovering(facts: Facts) -> Judgement:
             for since_sec in (since_change_sec, since_eviction_sec)
         )
         return (Reason.RECOVERING if recovering else None), compared
-    life_sec = ttl_sec + case.rules.execution_grace_sec
-    since_takeover_sec = (case.now_ms - case.taken_over_ms) / 1000
-    before_takeover_sec = (case.taken_over_ms - case.evicted_ms) / 1000
-    if not case.evicted_ms or since_takeover_sec >= life_sec or before_takeover_sec >= life_sec:
+    unsure_for_sec = (case.reservations_unsure_until_ms - case.now_ms) / 1000
+    if unsure_for_sec <= 0:
         return None, compared
-    return Reason.RECOVERING, compared | {"seconds_since_takeover": since_takeover_sec}
+    return Reason.RECOVERING, compared | {"reservations_unsure_for_sec": unsure_for_sec}
 
 
 def ledger_side(facts: Facts) -> Judgement:

@@ -35,6 +35,7 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
 )
 from store.stored_values import read_evictions, read_group_start, read_moment, read_run
@@ -126,6 +127,11 @@ class MemoryStore:
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
             "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
+        )
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        return await self._call(
+            "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
         )
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:

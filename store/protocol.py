@@ -24,6 +24,7 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
 )
 
@@ -54,6 +55,12 @@ class PlanStore(Protocol):
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         """Write each decision whole or not at all; one verdict each, in order."""
+        ...
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        """The open permits of those of `symbols` that have any, with their version; the rest of each state is
+        left empty. Permits that have expired may be among them. What cannot be read is left out.
+        """
         ...
 
     async def unread_result(self, after: str, until_ms: int) -> str | None:

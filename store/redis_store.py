@@ -33,12 +33,20 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
 )
 from store.redis_link import RedisLink, naming, translate
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
-from store.stored_values import read_evictions, read_group_start, read_moment, read_run, read_text
+from store.stored_values import (
+    read_evictions,
+    read_group_start,
+    read_moment,
+    read_open_permits,
+    read_run,
+    read_text,
+)
 
 _BLOCK_MARGIN_SEC = 2.0
 #: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
@@ -123,6 +131,19 @@ class RedisStore:
             "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
         )
         return read_commit_reply(answer)
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        found: dict[str, SymbolState] = {}
+        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
+            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
+            answers = await self._writes.pipeline(
+                [("HGETALL", self._keys.open_permits(symbol)) for symbol in some]
+            )
+            for symbol, stored in zip(some, answers, strict=True):
+                state = read_open_permits(stored) if isinstance(stored, Mapping) else None
+                if state is not None:
+                    found[symbol] = state
+        return found
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._acknowledge(fence, entry_ids, ())

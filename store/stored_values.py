@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from store.records import LastExecution, RedisRun
+from store.records import LastExecution, RedisRun, SymbolState
 
 #: Stands for a value that is there and that nobody can read; no reader takes it for a number.
 UNREADABLE = "!unreadable"
@@ -18,6 +18,7 @@ _READABLE = re.compile(rb"[ -~]{0,256}")
 _ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
 _RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
 _EVICTIONS = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})\|([0-9]{1,15})")
+_PERMIT_FIELD = re.compile(rb"p:([ -~]+)")
 _MOMENT = re.compile(rb"[0-9]{1,15}")
 
 
@@ -83,6 +84,18 @@ def read_evictions(
         evicted_ms = now_ms if evicted_keys > known else int(read[3])
     text = f"{run_id}|{evicted_keys}|{evicted_ms}"
     return evicted_ms, None if stored == text.encode() else text
+
+
+def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
+    """The version and the open permits of a hash; None where it is empty or no plan id can be read."""
+    permits = tuple(
+        (plan[1].decode(), read_text(value) or "")
+        for field, value in stored.items()
+        if (plan := _PERMIT_FIELD.fullmatch(field))
+    )
+    if not stored or len(permits) < len(stored) - (b"v" in stored):
+        return None
+    return SymbolState(permits_version=read_text(stored.get(b"v")), permits=permits)
 
 
 def read_moment(stored: bytes | None) -> int | None:
