@@ -108,6 +108,7 @@ def service_tree(
                 _actor("ledger_writer", actors.ledger_writer, grace_sec=1.5),
                 _actor("permit_evaluator", actors.permit_evaluator, grace_sec=1.5),
                 _actor("gate_reporter", actors.gate_reporter, grace_sec=0.5),
+                _actor("durability_watch", actors.durability_watch, grace_sec=0.5),
             ),
         ),
     )
@@ -178,6 +179,7 @@ class Service:
             ledgers_adopted=flows.ledgers_adopted,
             lease=flows.lease,
             stream=flows.stream_status,
+            durability=flows.durability,
             channels=flows.all(),
             registry=registry,
             gates=gates,
@@ -191,6 +193,7 @@ class Service:
             lease=flows.lease,
             ban_sec=lambda: budget.banned_for_sec,
             unreadable=lambda: unreadable.count,
+            durability=flows.durability,
             started=clock.now(),
         ):
             registry.show(gauge)

@@ -227,10 +227,10 @@ class LedgerWriter:
         while entries:
             joint = await self._together.book(entries, fence)
             for booked in joint.booked:
-                if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
+                if isinstance(booked.result, RefusedResult):
+                    self._released(booked.entry, booked.result)
+                elif booked.plan is not None:
                     self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
-                else:
-                    self._released(booked.entry)
             heartbeat.beat()
             if joint.alone is not None:
                 await self._settle(joint.alone, fence, heartbeat)
@@ -272,7 +272,7 @@ class LedgerWriter:
             state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
             release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             if await self._store.commit_result(fence, release) is not None:
-                self._released(entry)
+                self._released(entry, result)
                 return
 
     async def _book_result(
@@ -349,9 +349,11 @@ class LedgerWriter:
     def _now_sec(self) -> Decimal:
         return Decimal(self._clock.now().wall_ms).scaleb(-3)
 
-    def _released(self, entry: Entry) -> None:
+    def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
         fields = entry.fields or {}
+        if not result.had_no_permit:
+            self._results.end(result.plan_id)
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
@@ -362,6 +364,8 @@ class LedgerWriter:
         """The result was booked at `booked_ms` (Redis's clock)."""
         commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
         grown = {order.order_id for order in commit.orders}
+        if commit.permit_after == "" or any(order.final for order in result.orders):
+            self._results.end(result.plan_id)
         self._results.settle(
             result.symbol,
             entry.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
+from brain.durability import Durability
 from brain.moment import Moment
 from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
@@ -57,9 +59,17 @@ def service_gauges(
     lease: LatestValue[Lease],
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
+    durability: LatestValue[Durability],
     started: Moment,
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules; all but `p33_unreadable_symbols` are additions to the contract."""
+    """Return the gauges for alert rules.
+
+    All but `p33_unreadable_symbols` and `p33_redis_evicted_keys` are additions to the contract.
+    """
+
+    def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
+        return lambda: math.nan if durability.value is None else float(read(durability.value))
+
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -73,6 +83,21 @@ def service_gauges(
         LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+        ),
+        LiveGauge(
+            "p33_redis_evicted_keys",
+            "Keys that Redis has evicted since it was started (NaN: no answer)",
+            of_redis(lambda redis: redis.evicted_keys),
+        ),
+        LiveGauge(
+            "p33_redis_may_evict",
+            "1 while Redis's maxmemory-policy lets it evict keys (NaN: no answer)",
+            of_redis(lambda redis: redis.may_evict),
+        ),
+        LiveGauge(
+            "p33_redis_append_only",
+            "1 while Redis keeps an append-only file (NaN: no answer)",
+            of_redis(lambda redis: redis.append_only),
         ),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import trio
 
-from actors.durability import Durability
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
 from actors.metric_registry import MetricRegistry
@@ -77,7 +76,6 @@ class PageSource:
         self._store = store
         self._clock = clock
         self._issued_by = issued_by
-        self._durability = Durability(store, clock)
         self._restraints = RestraintReading(store, clock, cooldown_sec)
 
     async def content(self) -> PageContent:
@@ -118,7 +116,7 @@ class PageSource:
 
     async def status(self) -> StatusDocument:
         """What `/status` answers."""
-        return self._status.status(append_only=await self._durability.now())
+        return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
         """Why a plan was answered as it was; None for a plan that is not among the latest decisions.

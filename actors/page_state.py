@@ -66,6 +66,12 @@ def _concerns(looked: Looked) -> Iterator[str]:
         yield f"the private stream is not trusted{why}"
     if status.append_only is False:
         yield "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
+    eviction = status.eviction
+    if eviction is not None and eviction.may_evict:
+        yield (
+            f"Redis may evict keys of this service (maxmemory-policy {eviction.policy}): it has evicted "
+            f"{eviction.evicted_keys} keys so far"
+        )
     if status.snapshots.stale:
         yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
     unreadable = status.exchange.unreadable

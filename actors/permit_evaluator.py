@@ -107,6 +107,8 @@ class PermitEvaluator:
         self._holding_back = False
         self._reading = trio.CancelScope()
         self._run_id: str | None = None
+        self._fence: str | None = None
+        self._taking_over = trio.Lock()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Answer plans until asked to stop; what is in hand then is finished."""
@@ -132,7 +134,7 @@ class PermitEvaluator:
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
 
     async def _begin(self) -> None:
-        """Learn Redis's clock, and whether it is the Redis that we knew."""
+        """Learn Redis's clock, whether it is the Redis that we knew, and whether it has evicted keys."""
         run = await self._store.redis_run(self._run_id)
         self._run_id = run.run_id
         recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
@@ -141,15 +143,36 @@ class PermitEvaluator:
                 "Redis is another run than before, or was emptied: opens wait for one permit TTL"
             )
         self._settler.redis_changed_ms = run.changed_ms
+        if run.evicted_ms - self._settler.evicted_ms > self._permit_ttl_ms:
+            self._log.warning("Redis has evicted keys: opens wait for one permit TTL")
+        self._settler.evicted_ms = run.evicted_ms
         self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
+
+    async def _take_over(self, fence: str) -> None:
+        """Learn the open permits, once under each lease, then whether keys were evicted before.
+
+        While the symbols of the exchange are not known, no order is allowed.
+        """
+        rules = self._known.symbol_rules.value
+        if rules is None or fence == self._fence:
+            return
+        async with self._taking_over:
+            if fence == self._fence:
+                return
+            stored = await self._store.open_permits(list(rules))
+            await self._begin()
+            self._settler.take_over(stored, self._redis_clock.now_ms(self._clock.now().monotonic_sec))
+            self._fence = fence
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
         """Answer what was delivered before and not decided, then what comes; finish the lanes last."""
         self._lanes.clear()
         self._turns = SymbolTurns()
+        await self._take_over(fence)
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
+            self._settler.all_delivered_again()
             watchers.start_soon(self._sweep, fence, lanes, heartbeat)
             reading = trio.Lock()
             with heartbeat.idle():
@@ -179,7 +202,8 @@ class PermitEvaluator:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
+                await self._begin()
+                await self._take_over(fence)
                 if self._holding_back:
                     continue  # what lies idle is in hand
                 while entries := await self._store.recover_plans(
@@ -202,7 +226,7 @@ class PermitEvaluator:
                         entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
                     if not entries:
                         continue
-                    batch = await self._begin_batch(entries, heartbeat)
+                    batch = await self._begin_batch(entries, fence, heartbeat)
                 finally:
                     reading.release()
                 await self._finish_batch(batch, fence, lanes, heartbeat)
@@ -210,13 +234,14 @@ class PermitEvaluator:
     async def _take(
         self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
     ) -> None:
-        batch = await self._begin_batch(entries, heartbeat)
+        batch = await self._begin_batch(entries, fence, heartbeat)
         await self._finish_batch(batch, fence, lanes, heartbeat)
 
-    async def _begin_batch(self, entries: Sequence[Entry], heartbeat: Heartbeat) -> PlanBatch:
+    async def _begin_batch(self, entries: Sequence[Entry], fence: str, heartbeat: Heartbeat) -> PlanBatch:
         """Read the entries, and wait until it is their symbols' turn."""
         if not self._known.complete:
             await self._hold_back(entries[0], heartbeat)
+        await self._take_over(fence)
         batch = sort_entries(entries, self._failures, _MOST_FAILURES)
         await self._turns.take(batch.symbols)
         return batch

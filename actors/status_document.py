@@ -131,6 +131,14 @@ class ExchangeShown(msgspec.Struct, frozen=True):
     unreadable: UnreadableShown
 
 
+class EvictionShown(msgspec.Struct, frozen=True):
+    """Redis's `maxmemory-policy`, whether it lets Redis evict keys, and how many it has since its start."""
+
+    policy: str
+    may_evict: bool
+    evicted_keys: int
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -169,6 +177,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     weight: WeightShown
     ledgers: LedgersShown
     append_only: bool | None
+    eviction: EvictionShown | None
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]

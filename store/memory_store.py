@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import trio
 
+from brain.durability import Durability
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import onlooking, reads
@@ -34,10 +35,11 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
     UnknownOutcomes,
 )
-from store.stored_values import read_group_start, read_moment, read_run
+from store.stored_values import read_evictions, read_group_start, read_moment, read_run
 
 T = TypeVar("T")
 
@@ -133,6 +135,11 @@ class MemoryStore:
             "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
         )
 
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        return await self._call(
+            "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
+        )
+
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
 
@@ -151,14 +158,23 @@ class MemoryStore:
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         def compare() -> RedisRun:
-            run, remember = read_run(
-                self._keyspace.text(self._keys.redis_run),
-                known_run_id,
-                run_id=self._redis.run_id,
-                now_ms=self._redis.now_ms(),
+            stored_run = self._keyspace.text(self._keys.redis_run)
+            stored_evictions = self._keyspace.text(self._keys.evictions)
+            run_id, now_ms = self._redis.run_id, self._redis.now_ms()
+            evicted_ms, remember_evictions = read_evictions(
+                stored_evictions,
+                run_id=run_id,
+                evicted_keys=self._redis.evicted_keys,
+                policy=self._redis.maxmemory_policy,
+                now_ms=now_ms,
             )
-            if remember is not None:
-                self._keyspace.set(self._keys.redis_run, remember)
+            run, remember_run = read_run(
+                stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+            )
+            if remember_run is not None:
+                self._keyspace.set(self._keys.redis_run, remember_run)
+            if remember_evictions is not None:
+                self._keyspace.set(self._keys.evictions, remember_evictions)
             return run
 
         return await self._call("redis_run", compare)
@@ -272,8 +288,11 @@ class MemoryStore:
             "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
         )
 
-    async def append_only(self) -> bool:
-        return await self._call("append_only", lambda: self._redis.append_only)
+    async def durability(self) -> Durability:
+        redis = self._redis
+        return await self._call(
+            "durability", lambda: Durability(redis.append_only, redis.maxmemory_policy, redis.evicted_keys)
+        )
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await self._call(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from brain.durability import Durability
 from store.records import (
     Adoption,
     BookingKeys,
@@ -23,6 +24,7 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
     UnknownOutcomes,
 )
@@ -60,6 +62,12 @@ class PlanStore(Protocol):
         """Write each decision whole or not at all; one verdict each, in order."""
         ...
 
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        """The open permits of those of `symbols` that have any, with their version; the rest of each state is
+        left empty. Permits that have expired may be among them. What cannot be read is left out.
+        """
+        ...
+
     async def unread_result(self, after: str, until_ms: int) -> str | None:
         """The id of the first entry of `apply.result` behind `after` that was published by `until_ms`."""
         ...
@@ -77,7 +85,10 @@ class PlanStore(Protocol):
         ...
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`."""
+        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`.
+
+        And when the number of keys that it has evicted was last seen to have grown.
+        """
         ...
 
 
@@ -230,8 +241,8 @@ class OnlookerStore(Protocol):
         """The holds (strings alone) and cooldown keys of `symbols`, the last order times of `booked`."""
         ...
 
-    async def append_only(self) -> bool:
-        """Whether Redis keeps an append-only file: that a plan is allowed at most once rests on it."""
+    async def durability(self) -> Durability:
+        """Whether Redis keeps what it acknowledges: that a plan is allowed at most once rests on it."""
         ...
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:

@@ -231,12 +231,14 @@ class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
 class RedisRun(msgspec.Struct, frozen=True):
     """Which run of Redis answers (`run_id` of INFO), and when this service first met it or found it emptied.
 
-    `changed_ms` is 0 when no other run was known before: the first start on a new Redis.
+    `changed_ms` is 0 when no other run was known before: the first start on a new Redis. `evicted_ms` is when
+    its number of evicted keys was last seen to have grown, 0 if never.
     """
 
     run_id: str
     changed_ms: int
     now_ms: int
+    evicted_ms: int = 0
 
 
 class UniverseKeys(msgspec.Struct, frozen=True):

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 import trio
 
+from brain.durability import Durability
 from brain.ledger import StoredLedger
 from store import onlooking
 from store.bridge import open_bridge
-from store.errors import GroupExistsError, StoreRefusedError, unless_refused
+from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -31,6 +32,7 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
     UnknownOutcomes,
 )
@@ -38,8 +40,10 @@ from store.redis_link import RedisLink, naming
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
 from store.stored_values import (
+    read_evictions,
     read_group_start,
     read_moment,
+    read_open_permits,
     read_run,
     read_text,
     read_unknown_outcomes,
@@ -49,6 +53,7 @@ _BLOCK_MARGIN_SEC = 2.0
 #: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
+Command = tuple[bytes | str | int | float, ...]
 
 
 class RedisStore:
@@ -128,6 +133,19 @@ class RedisStore:
         )
         return read_commit_reply(answer)
 
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        found: dict[str, SymbolState] = {}
+        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
+            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
+            answers = await self._writes.pipeline(
+                [("HGETALL", self._keys.open_permits(symbol)) for symbol in some]
+            )
+            for symbol, stored in zip(some, answers, strict=True):
+                state = read_open_permits(stored) if isinstance(stored, Mapping) else None
+                if state is not None:
+                    found[symbol] = state
+        return found
+
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._acknowledge(fence, entry_ids, ())
 
@@ -145,14 +163,26 @@ class RedisStore:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        info = await self._writes.command("INFO", "server")
-        run_id = str(info["run_id"])
-        now_ms = await self.redis_now_ms()
-        with naming(self._keys.redis_run):
-            stored = await self._writes.command("GET", self._keys.redis_run)
-        run, remember = read_run(stored, known_run_id, run_id=run_id, now_ms=now_ms)
-        if remember is not None:
-            await self._writes.command("SET", self._keys.redis_run, remember)
+        keys = (self._keys.redis_run, self._keys.evictions)
+        names = ("INFO server", "INFO stats", "INFO memory", "TIME", *keys)
+        commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
+        commands += [("TIME",), *(("GET", key) for key in keys)]
+        answers = _unrefused(names, await self._writes.pipeline(commands))
+        server, stats, memory, (seconds, microseconds), stored_run, stored_evictions = answers
+        run_id, now_ms = str(server["run_id"]), int(seconds) * 1000 + int(microseconds) // 1000
+        evicted_ms, remember_evictions = read_evictions(
+            stored_evictions,
+            run_id=run_id,
+            evicted_keys=int(stats["evicted_keys"]),
+            policy=str(memory["maxmemory_policy"]),
+            now_ms=now_ms,
+        )
+        run, remember_run = read_run(
+            stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+        )
+        for key, text in zip(keys, (remember_run, remember_evictions), strict=True):
+            if text is not None:
+                await self._writes.command("SET", key, text)
         return run
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -291,9 +321,13 @@ class RedisStore:
     async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
         return await onlooking.restraints(self._writes, self._keys, symbols, booked)
 
-    async def append_only(self) -> bool:
-        info = await self._writes.command("INFO", "persistence")
-        return bool(info["aof_enabled"])
+    async def durability(self) -> Durability:
+        sections = ("persistence", "memory", "stats")
+        answers = await self._writes.pipeline([("INFO", section) for section in sections])
+        persistence, memory, stats = _unrefused([f"INFO {section}" for section in sections], answers)
+        return Durability(
+            bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
+        )
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await onlooking.permit_traces(self._writes, self._keys, plan_id, symbol)
@@ -314,6 +348,15 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
+    """The answers. Raises the first error among them, with the name of what was asked for."""
+    for name, answer in zip(names, answers, strict=True):
+        if isinstance(answer, StoreError):
+            with naming(name):
+                raise answer
+    return answers
 
 
 def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:

@@ -11,6 +11,7 @@ from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
+from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
@@ -262,6 +263,9 @@ class ServiceActors:
             log=self._log,
         )
         await actor.run(heartbeat)
+
+    async def durability_watch(self, heartbeat: Heartbeat) -> None:
+        await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
         await GateReporter(self._gates, self._log).run(heartbeat)

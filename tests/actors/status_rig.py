@@ -24,6 +24,7 @@ from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Case
 from brain.decision import decide
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -88,6 +89,7 @@ class StatusRig:
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream = LatestValue[StreamStatus]("stream_status")
+        self.durability = LatestValue[Durability]("durability")
         self.address = LatestValue[str]("http_address")
         self.waits: list[tuple[str, str]] = []
         self.tree = node("brain", node("permit_evaluator"), node("metrics"))
@@ -118,6 +120,7 @@ class StatusRig:
             ledgers_adopted=self.ledgers_adopted,
             lease=self.lease,
             stream=self.stream,
+            durability=self.durability,
             channels=channels,
             registry=self.registry,
             gates=self.gates,

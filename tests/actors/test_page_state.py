@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from actors.page_state import Looked, actor, overall
+from brain.durability import Durability
 from channels import Lease, StreamStatus
 from page.content import Holding, Holdings, Restraints, Tone, Weight
 from tests.actors.status_rig import StatusRig, node
@@ -134,8 +135,15 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
 
 async def test_a_redis_that_forgets_is_a_concern() -> None:
     rig = trusted_rig()
-    seen = overall(looked(rig, status=rig.source.status(append_only=False)))
+    rig.durability.send(Durability(False, "noeviction", 0))
+    seen = overall(looked(rig, status=rig.source.status()))
     assert seen.reasons == (
         "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
     )
-    assert overall(looked(rig, status=rig.source.status(append_only=True))).tone is Tone.GOOD
+    rig.durability.send(Durability(True, "allkeys-lru", 12))
+    seen = overall(looked(rig, status=rig.source.status()))
+    assert seen.reasons == (
+        "Redis may evict keys of this service (maxmemory-policy allkeys-lru): it has evicted 12 keys so far",
+    )
+    rig.durability.send(Durability(True, "noeviction", 12))
+    assert overall(looked(rig, status=rig.source.status())).tone is Tone.GOOD

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, Example] = {
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
     "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
+    "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
     "unread_result": lambda store, _: store.unread_result("0-0", 9_999_999_999_999),
     "redis_run": lambda store, _: store.redis_run("another run"),
     "create_result_group": lambda store, _: store.create_result_group(lost=True),
@@ -71,7 +72,7 @@ EXAMPLES: dict[str, Example] = {
     "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),
     "remembered_ban": lambda store, _: store.remembered_ban(),
     "restraints": lambda store, _: store.restraints([SYMBOL], ["ETHUSDT"]),
-    "append_only": lambda store, _: store.append_only(),
+    "durability": lambda store, _: store.durability(),
     "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
 }  # fmt: skip
 
@@ -89,6 +90,8 @@ async def furnished(store: Store, outside: Outside, keys: Keys) -> str:
     )
     outside.hset(keys.order_memory("ETHUSDT"), {"1001": "0.5|1760000000000"})
     outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1000"})
+    outside.hset(keys.open_permits("ETHUSDT"), {"v": "d1-0", "p:plan-9": "BOTH|close|SELL|1|1760000000000"})
+    outside.hset(keys.open_permits("SOLUSDT"), {"v": "d1-0", "junk": "1"})
     outside.set(keys.hold("SOLUSDT"), "drift", ttl_ms=TTL_MS)
     outside.set(keys.cooldown(SYMBOL), "1760000000000")
     outside.set(keys.universe_active, '{"symbols": ["BTCUSDT"]}')

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.durability import Durability
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Hold, LastExecution
@@ -88,14 +89,17 @@ async def test_onlookers_change_nothing(store: Store, outside: Outside, keys: Ke
     assert everything(outside) == before
 
 
-async def test_whether_there_is_an_append_only_file_is_told_as_it_is(backend: Backend) -> None:
+async def test_append_only_file_and_eviction_policy_are_read_as_they_are(backend: Backend) -> None:
     if isinstance(backend, RedisBackend):
-        backend.plain.call("CONFIG", "SET", "appendonly", "no")
-        assert await backend.store.append_only() is False
-        backend.plain.call("CONFIG", "SET", "appendonly", "yes")
-        assert await backend.store.append_only() is True
-        backend.plain.call("CONFIG", "SET", "appendonly", "no")
+        call, evicted = backend.plain.call, (await backend.store.durability()).evicted_keys
+        call("CONFIG", "SET", "appendonly", "no")
+        assert await backend.store.durability() == Durability(False, "noeviction", evicted)
+        call("CONFIG", "SET", "appendonly", "yes")
+        call("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+        assert await backend.store.durability() == Durability(True, "volatile-ttl", evicted)
+        call("CONFIG", "SET", "appendonly", "no")
+        call("CONFIG", "SET", "maxmemory-policy", "noeviction")
     elif isinstance(backend, MemoryBackend):
-        for kept in (False, True):
-            backend.redis.append_only = kept
-            assert await backend.store.append_only() is kept
+        assert await backend.store.durability() == Durability(True, "noeviction", 0)
+        backend.redis.append_only, backend.redis.maxmemory_policy = False, "allkeys-lru"
+        assert await backend.store.durability() == Durability(False, "allkeys-lru", 0)
