@@ -58,7 +58,8 @@ class Ledgers:
             kept.booked_ms[commit.symbol] = booked_ms
         if commit.dead_fields:
             kept.dead.add(commit.entry_id)
-            if commit.entry_id not in self._books.bad_results and commit.plan_id not in self._books.lost:
+            plan_id, books = commit.plan_id, self._books
+            if commit.entry_id not in books.bad_results and plan_id not in books.lost | books.unmarked.keys():
                 fields = dict(zip(commit.dead_fields[::2], commit.dead_fields[1::2], strict=True))
                 self.buried.append(f"{commit.entry_id}: {fields.get('error')}")
         for write in commit.orders:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.plan_settling import PlanSettler
 from actors.recent_decisions import RecentDecisions
 from brain.fill_memory import FillMemory
 from tests.simulation.books import Published
@@ -31,7 +32,12 @@ _FEWEST_TASKS_SPARE = 40
 _MOST_PLANS = 64
 _MOST_ORDERS = 200
 _EXPIRING = "quantum:p33:"
-_LASTING = ("quantum:p33:fence", "quantum:p33:redis_run", "quantum:p33:last_result_id")
+_LASTING = (
+    "quantum:p33:fence",
+    "quantum:p33:redis_run",
+    "quantum:p33:evictions",
+    "quantum:p33:last_result_id",
+)
 
 
 class Liveness:
@@ -218,10 +224,12 @@ class Liveness:
         require(not lasting, "g", f"keys that never expire: {lasting[:5]}")
 
     def _judge_memory(self) -> None:
-        """At rest, processes remember few plans and orders. Two are meant to, up to their bounds."""
+        """At rest, processes remember few plans and orders. Three are meant to, up to their bounds."""
         world = self._world
         gc.collect()
-        lists = [each for each in gc.get_objects() if isinstance(each, RecentDecisions | FillMemory)]
+        kept = gc.get_objects()
+        lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
+        lists += [each._allowed for each in kept if isinstance(each, PlanSettler)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, self,

@@ -248,6 +248,8 @@ class World:
 
     def evict(self, keys: Sequence[str]) -> None:
         """Redis has no memory left, and removes these."""
+        if not keys:
+            return
         self.redis.maxmemory_policy = "volatile-lru"
         for key in keys:
             self.redis.evict(key)
