@@ -14,6 +14,7 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.gate_distribution import GateDistribution
 from actors.heartbeat import Heartbeat
 from actors.ledger_comparison import LedgerComparison
@@ -97,6 +98,7 @@ def service_tree(
             _group(
                 "exchange",
                 _actor("ban_keeper", actors.ban_keeper),
+                _actor("clock_watch", actors.clock_watch),
                 _actor("candidate_planner", actors.candidate_planner),
                 _actor("user_stream", actors.user_stream),
                 *mark_price_feed,
@@ -155,15 +157,16 @@ class Service:
         log: FilteringBoundLogger,
     ) -> None:
         settings = loaded.settings
+        clocks = Clocks(clock, exchange)
         registry = MetricRegistry(
             build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
         )
         gates = GateDistribution(clock)
         recent = RecentDecisions()
-        comparison = LedgerComparison(settings.qty_tolerance_pct)
+        comparison = LedgerComparison(settings.qty_tolerance_pct, clocks.exchange_ms)
         unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
         self.status = StatusSource(
-            clock=clock,
+            clocks=clocks,
             build_tag=build_tag(),
             instance=settings.instance,
             settings=shown_settings(loaded),
@@ -194,6 +197,7 @@ class Service:
             ban_sec=lambda: budget.banned_for_sec,
             unreadable=lambda: unreadable.count,
             durability=flows.durability,
+            clocks=clocks,
             started=clock.now(),
         ):
             registry.show(gauge)
@@ -218,7 +222,7 @@ class Service:
             orders=orders,
             connector=connector,
             budget=budget,
-            clock=clock,
+            clocks=clocks,
             rng=rng,
             log=log,
             registry=registry,

@@ -57,7 +57,7 @@ class JointBooking:
         now_sec: Callable[[], Decimal],
         mark_ttl_ms: int,
     ) -> None:
-        """`now_sec`: this host's wall clock."""
+        """`now_sec`: Redis's clock, which ledgers are dated by."""
         self._store = store
         self._attempts = attempts
         self._hedge_mode = hedge_mode
@@ -148,7 +148,7 @@ def may_be_contained(entry: Entry, state: BookingState) -> bool:
     adopted_at = state.adopted_at_ms
     if adopted_at is None or not adopted_at.isdigit():
         return False
-    return entry.published_ms <= int(adopted_at) + _ADOPTION_SETTLES_MS
+    return entry.published_ms is None or entry.published_ms <= int(adopted_at) + _ADOPTION_SETTLES_MS
 
 
 def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:

@@ -10,6 +10,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
+from actors.clocks import Clocks
+from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
 from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
@@ -43,7 +45,6 @@ from channels import (
     SnapshotChanged,
     UnknownExecution,
 )
-from clock import Clock
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
@@ -78,7 +79,7 @@ class LedgerWriter:
         key_prefix: str,
         reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         mark_ttl_sec: float,
         redis_address: str,
         log: FilteringBoundLogger,
@@ -98,7 +99,8 @@ class LedgerWriter:
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
+        self._times = EntryTimes(clocks, store, "apply.result")
         self._mark_ttl_ms = round(mark_ttl_sec * 1000)
         self._together = JointBooking(
             store,
@@ -117,7 +119,7 @@ class LedgerWriter:
             reservation_life_sec=reservation_life_sec,
             mark_ttl_ms=self._mark_ttl_ms,
             report=self._report,
-            clock=clock,
+            clocks=clocks,
             log=log,
         )
         fill_watch.on_events = self._unknown.event
@@ -139,6 +141,7 @@ class LedgerWriter:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* GroupLostError:
+                self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.result")
                 group_lost = True
             except* REDIS_TROUBLE as trouble:
@@ -147,7 +150,9 @@ class LedgerWriter:
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
-        self._results.begin(fence, self._clock.now())
+        await self._clocks.ask_redis(self._store)
+        self._times.begin()
+        self._results.begin(fence, self._clocks.now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -162,10 +167,12 @@ class LedgerWriter:
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
+                sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
-                    entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                    entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                 until = entries[-1].id if entries else None
-                self._results.read(busy_since=self._clock.now(), until=until)
+                self._results.read(busy_since=self._clocks.now(), until=until)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()
@@ -202,16 +209,17 @@ class LedgerWriter:
         while entries := await self._store.recover_results(
             fence=fence, after=after, idle_ms=idle_ms, count=MOST_TOGETHER
         ):
+            after = entries[-1].id
+            entries = [await self._times.recovered(entry) for entry in entries]
             with self._taken_in_hand(entries) as mine:
                 await self._settle_all(mine, fence, heartbeat)
-            after = entries[-1].id
 
     @contextmanager
     def _taken_in_hand(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Those of the entries that nobody has in hand already."""
         mine = [entry for entry in entries if entry.id not in self._in_hand]
         self._in_hand.update(entry.id for entry in mine)
-        now = self._clock.now()
+        now = self._clocks.now()
         with_symbol = [(symbol, entry.id) for entry in mine if (symbol := symbol_of(entry.fields or {}))]
         for symbol, entry_id in with_symbol:
             self._results.arrive(symbol, entry_id, now)
@@ -335,7 +343,7 @@ class LedgerWriter:
             booked = state.orders.get(order.order_id)
             if booked is not None and decode_memory(booked).cumulative >= order.cumulative:
                 continue
-            waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
+            waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
             contained[order.order_id] = await watch.filled_until(
                 result.symbol,
                 order.order_id,
@@ -347,7 +355,8 @@ class LedgerWriter:
         return contained
 
     def _now_sec(self) -> Decimal:
-        return Decimal(self._clock.now().wall_ms).scaleb(-3)
+        """Redis's clock: cooldowns compare the ledger's order time with that."""
+        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)
 
     def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
@@ -362,7 +371,10 @@ class LedgerWriter:
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
-        commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
+        commit, lag_sec = planned.commit, None
+        if entry.published_ms is not None:
+            lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
+            self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         grown = {order.order_id for order in commit.orders}
         if commit.permit_after == "" or any(order.final for order in result.orders):
             self._results.end(result.plan_id)
@@ -373,14 +385,14 @@ class LedgerWriter:
         )
         for order in result.orders:
             self._fill_watch.booked(result.symbol, order.order_id, order.cumulative)
-        self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         if not commit.ledger_fields:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
         self._adoption.booked(result.symbol, fields["last_known_amt"])
         self._metrics.send(Count("p33_ledger_update_total", (self._adoption.label(result.symbol),)))
         for order_id in planned.order_ids:
-            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag_sec:.3f}s")
+            lag = "unknown" if lag_sec is None else f"{lag_sec:.3f}s"
+            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag}")
 
     async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
         burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)

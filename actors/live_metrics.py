@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
 from brain.durability import Durability
@@ -60,11 +61,13 @@ def service_gauges(
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
     durability: LatestValue[Durability],
+    clocks: Clocks,
     started: Moment,
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules.
 
-    All but `p33_unreadable_symbols` and `p33_redis_evicted_keys` are additions to the contract.
+    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
+    additions to the contract.
     """
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
@@ -98,6 +101,16 @@ def service_gauges(
             "p33_redis_append_only",
             "1 while Redis keeps an append-only file (NaN: no answer)",
             of_redis(lambda redis: redis.append_only),
+        ),
+        LiveGauge(
+            "p33_redis_clock_offset_seconds",
+            "How far Redis's clock is ahead of this host's (negative: behind); NaN until known",
+            lambda: math.nan if (offset := clocks.redis_offset()) is None else offset.middle_sec,
+        ),
+        LiveGauge(
+            "p33_stream_ids_ahead_seconds",
+            "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
+            lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
         ),
     )
 

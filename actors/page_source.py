@@ -103,7 +103,9 @@ class PageSource:
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
-            latencies_ms=tuple(seen.latency_ms for seen in self._recent.newest(_LATENCIES)),
+            latencies_ms=tuple(
+                seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
+            ),
             holdings=holdings,
             restraints=restraints,
             weight=weight,
@@ -219,7 +221,7 @@ def _row(seen: RecentDecision) -> Decided:
         kind=decision.kind.value if decision.allow else "",
         order=order,
         decided_ms=seen.decided_ms,
-        latency_ms=max(seen.latency_ms, 0),
+        latency_ms=seen.latency_ms,
     )
 
 

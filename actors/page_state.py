@@ -64,6 +64,7 @@ def _concerns(looked: Looked) -> Iterator[str]:
     if not status.stream.trusted:
         why = f": {status.stream.last_loss}" if status.stream.last_loss else ""
         yield f"the private stream is not trusted{why}"
+    yield from status.clocks.troubles
     if status.append_only is False:
         yield "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
     eviction = status.eviction

@@ -139,6 +139,20 @@ class EvictionShown(msgspec.Struct, frozen=True):
     evicted_keys: int
 
 
+class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks as this host knows them.
+
+    `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
+    `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id
+    is ahead of Redis's clock, where that is more than 1 s. `troubles`: what is wrong, a sentence each.
+    """
+
+    redis_offset_sec: float | None
+    redis_uncertainty_sec: float | None
+    ids_ahead_sec: dict[str, float]
+    troubles: list[str]
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -178,6 +192,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     ledgers: LedgersShown
     append_only: bool | None
     eviction: EvictionShown | None
+    clocks: ClocksShown
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 
+from actors.clocks import HARMFUL_SEC, Clocks
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import SETTLES_SEC, LedgerComparison
 from actors.live_metrics import dropped
@@ -15,6 +16,7 @@ from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (
     AllowlistShown,
     ChannelShown,
+    ClocksShown,
     EvictionShown,
     ExchangeShown,
     GatesShown,
@@ -36,7 +38,6 @@ from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
-from clock import Clock
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
@@ -51,7 +52,7 @@ class StatusSource:
     def __init__(
         self,
         *,
-        clock: Clock,
+        clocks: Clocks,
         build_tag: str,
         instance: str,
         settings: Sequence[SettingShown],
@@ -79,7 +80,7 @@ class StatusSource:
         """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
         `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
         """
-        self._clock = clock
+        self._clocks = clocks
         self._build_tag = build_tag
         self._instance = instance
         self._settings = tuple(settings)
@@ -103,17 +104,17 @@ class StatusSource:
         self._comparison = comparison
         self._exchange_trouble = exchange_trouble
         self._unreadable = unreadable
-        self._started = clock.now()
+        self._started = clocks.now()
 
     def readiness(self) -> Readiness:
         """Whether plans can be decided now."""
         tree = self._tree_status()
-        reasons = self._unready(tree, self._snapshots(self._clock.now()))
+        reasons = self._unready(tree, self._snapshots(self._clocks.now()))
         return Readiness(not reasons, reasons)
 
     def status(self) -> StatusDocument:
         """Everything, as of now."""
-        now = self._clock.now()
+        now = self._clocks.now()
         tree = self._tree_status()
         snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
@@ -145,6 +146,7 @@ class StatusSource:
             eviction=None
             if durability is None
             else EvictionShown(durability.maxmemory_policy, durability.may_evict, durability.evicted_keys),
+            clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
                 ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
@@ -169,7 +171,17 @@ class StatusSource:
                 snapshots_fresh=snapshots.count - snapshots.stale,
                 stale_threshold_sec=self._stale_threshold_sec,
                 exchange_trouble=self._exchange_trouble(),
+                clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),
             )
+        )
+
+    def _clocks_shown(self) -> ClocksShown:
+        offset = self._clocks.redis_offset()
+        return ClocksShown(
+            redis_offset_sec=None if offset is None else offset.middle_sec,
+            redis_uncertainty_sec=None if offset is None else (offset.most_sec - offset.least_sec) / 2,
+            ids_ahead_sec=self._clocks.ids_ahead_sec(),
+            troubles=list(self._clocks.troubles().values()),
         )
 
     def _snapshots(self, now: Moment) -> SnapshotsShown:
@@ -242,12 +254,13 @@ class StatusSource:
         allowlist = self._allowlist.value
         if allowlist is None:
             return None
-        asof = allowlist.asof_epoch
+        asof, redis = allowlist.asof_epoch, self._clocks.redis
+        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
         return AllowlistShown(
             allowlist.source.value,
             allowlist.stale,
             len(allowlist.symbols),
-            None if asof is None else max(now.wall_ms / 1000 - asof, 0.0),
+            None if asof is None else max(now_ms / 1000 - asof, 0.0),
             allowlist.notes,
         )
 

@@ -24,6 +24,7 @@ import structlog
 import trio
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -281,7 +282,7 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             None,
             flows.ledgers_wanted,
             failures=Failures(),
-            clock=clock,
+            clocks=Clocks(clock),
             rules=_RULES,
             writer=DecisionWriter(_RULES, "bench"),
             reports=DecisionReports(

@@ -106,7 +106,7 @@ def permit_json(
 ) -> bytes:
     """The permit as the contract has it; what is not known is `null`.
 
-    `created_at_sec` is this host's wall clock (epoch seconds), `issued_by` the build tag and the instance.
+    `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
     `facts`: what follows from `case`, where it was worked out already.
     """
     exchange_amount = ledger_amount = _NULL

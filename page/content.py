@@ -91,7 +91,10 @@ class GateHistory(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision as a row. `order` is what may be executed, such as `SELL 0.028`."""
+    """One decision as a row. `order` is what may be executed, such as `SELL 0.028`.
+
+    `latency_ms` is None where it is not known when the plan was published.
+    """
 
     plan_id: str
     symbol: str | None
@@ -100,7 +103,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     order: str
     decided_ms: int
-    latency_ms: int
+    latency_ms: int | None
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,8 @@ class MemoryStore:
     async def create_result_group(self, *, lost: bool) -> None:
         def create() -> None:
             last = self._keyspace.text(self._keys.last_result_id)
-            self._create_group(self._keys.results, read_group_start(last, lost=lost))
+            start = read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
+            self._create_group(self._keys.results, start)
 
         await self._call("create_result_group", create)
 
@@ -253,9 +254,9 @@ class MemoryStore:
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
+    async def unread_result(self, after: str) -> str | None:
         return await self._call(
-            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after, until_ms)
+            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )
 
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
@@ -273,10 +274,10 @@ class MemoryStore:
     async def release_lease(self, fence: str) -> None:
         await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
+    async def remember_ban(self, until_ms: int) -> None:
         def remember() -> None:
-            left_ms = until_wall_ms - self._redis.now_ms()
-            self._keyspace.set(self._keys.ban, str(until_wall_ms), ttl_ms=left_ms)
+            left_ms = until_ms - self._redis.now_ms()
+            self._keyspace.set(self._keys.ban, str(until_ms), ttl_ms=left_ms)
 
         await self._call("remember_ban", remember)
 

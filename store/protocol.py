@@ -68,8 +68,8 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        """The id of the first entry of `apply.result` behind `after` that was published by `until_ms`."""
+    async def unread_result(self, after: str) -> str | None:
+        """The id of the first entry of `apply.result` behind `after`; None where there is none yet."""
         ...
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
@@ -225,12 +225,16 @@ class LeaseStore(Protocol):
 class BanStore(Protocol):
     """Remembers a ban by the exchange, so that a restart does not walk into it."""
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        """Keep `until_wall_ms` (this host's clock) until it has passed."""
+    async def remember_ban(self, until_ms: int) -> None:
+        """Keep `until_ms` (Redis's clock) until it has passed."""
         ...
 
     async def remembered_ban(self) -> int | None:
-        """When the remembered ban ends, None if there is none."""
+        """When the remembered ban ends (Redis's clock, ms), None if there is none."""
+        ...
+
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
         ...
 
 

@@ -85,7 +85,8 @@ class RedisStore:
     async def create_result_group(self, *, lost: bool) -> None:
         with naming(self._keys.last_result_id):
             last = await self._writes.command("GET", self._keys.last_result_id)
-        await self._create_group(self._keys.results, read_group_start(last, lost=lost))
+        start = read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
+        await self._create_group(self._keys.results, start)
 
     async def _create_group(self, stream: str, start: str) -> None:
         with naming(stream), suppress(GroupExistsError):
@@ -287,10 +288,8 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        answer = await self._writes.command(
-            "XRANGE", self._keys.results, f"({after}", str(until_ms), "COUNT", 1
-        )
+    async def unread_result(self, after: str) -> str | None:
+        answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
         return answer[0][0].decode() if answer else None
 
     async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
@@ -311,8 +310,8 @@ class RedisStore:
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
+    async def remember_ban(self, until_ms: int) -> None:
+        await self._writes.command("SET", self._keys.ban, str(until_ms), "PXAT", until_ms)
 
     async def remembered_ban(self) -> int | None:
         with naming(self._keys.ban):

@@ -56,10 +56,9 @@ class MemoryRedis:
         other.keyspace.become(self.keyspace)
         return other
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, ahead_ms: int = 0) -> str:
-        """Publish; the entry's id. With `ahead_ms`, an id that is so far ahead of the clock."""
-        encoded_fields = {encoded(k): encoded(v) for k, v in fields.items()}
-        return self.keyspace.xadd(key, encoded_fields, ahead_ms=ahead_ms)
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+        """Publish; the entry's id. Raises ValueError for an `entry_id` that is not above the last."""
+        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()}, entry_id=entry_id)
 
     def xdel(self, key: str, entry_id: str) -> bool:
         """Delete an entry, pending or not."""

@@ -82,11 +82,11 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
     )
 
 
-def unread_result(redis: Keyspace, keys: Keys, after: str, until_ms: int) -> str | None:
-    """The first result behind `after` that was published by `until_ms`."""
+def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
+    """The first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)
-    return format_id(behind[0]) if behind and behind[0][0] <= until_ms else None
+    return format_id(behind[0]) if behind else None
 
 
 def recent_intents(redis: Keyspace, keys: Keys, since_ms: int, count: int) -> list[Entry]:

@@ -68,9 +68,22 @@ class Stream:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, fields: Mapping[bytes, bytes], *, now_ms: int, max_len: int | None = None) -> EntryId:
-        """Append an entry; its id is Redis's clock, and always above the last."""
-        entry_id = (now_ms, 0) if now_ms > self.last_id[0] else (self.last_id[0], self.last_id[1] + 1)
+    def add(
+        self,
+        fields: Mapping[bytes, bytes],
+        *,
+        now_ms: int,
+        max_len: int | None = None,
+        entry_id: EntryId | None = None,
+    ) -> EntryId:
+        """Append an entry; its id is Redis's clock unless it is given, and always above the last.
+
+        Raises ValueError for a given id that is not above the last.
+        """
+        if entry_id is None:
+            entry_id = (now_ms, 0) if now_ms > self.last_id[0] else (self.last_id[0], self.last_id[1] + 1)
+        elif entry_id <= self.last_id:
+            raise ValueError(f"{format_id(entry_id)} is not above the stream's last id")
         self.last_id = entry_id
         self._ids.append(entry_id)
         self._fields[entry_id] = fields

@@ -24,7 +24,9 @@ from tests.actors.ledger_rig import LedgerRig
 from tests.brain.cases import RULES
 
 NO_COOLDOWN = msgspec.structs.replace(RULES, cooldown_sec=0)
-_SHARED = ("clock", "redis", "book", "hedge_mode", "ledgers_adopted", "ledgers_wanted", "results")
+_SHARED = (
+    "clock", "clocks", "redis", "book", "hedge_mode", "ledgers_adopted", "ledgers_wanted", "results",
+)  # fmt: skip
 
 
 class SlowBookings(Watched):

@@ -20,6 +20,7 @@ def rig() -> StatusRig:
         ban_sec=lambda: 12.5,
         unreadable=lambda: made.unreadable.count,
         durability=made.durability,
+        clocks=made.clocks,
         started=made.clock.now(),
     ):
         made.registry.show(gauge)
@@ -68,6 +69,7 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
         ban_sec=lambda: 0,
         unreadable=lambda: 0,
         durability=rig.durability,
+        clocks=rig.clocks,
         started=rig.clock.now(),
     )
     with pytest.raises(ValueError, match=first.name):

@@ -72,6 +72,7 @@ class TradingWorld:
         self._calm_store = MemoryStore(self.redis, keys=self.keys, consumer="me")
         for name in (
             "clock",
+            "clocks",
             "redis",
             "book",
             "hedge_mode",

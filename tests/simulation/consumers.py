@@ -18,7 +18,7 @@ from store.memory.memory_redis import MemoryRedis
 from tests.simulation import results
 from tests.simulation.books import Books, Grant, OwnOrder, Published, Told
 from tests.simulation.clocks import SteppedClock
-from tests.simulation.fields import as_entry
+from tests.simulation.fields import as_entry, id_ahead
 from tests.simulation.trace import Trace
 from tests.simulation.venue import OWN, ZERO, Change, Venue
 
@@ -271,4 +271,4 @@ class Consumers:
     def tell_refusal(self, plan_id: str, symbol: str, why: str, *, ahead_ms: int = 0) -> None:
         """Say that the plan will not be executed. With `ahead_ms`, an id so far ahead of Redis's clock."""
         fields = results.not_executed(plan_id, symbol, why, self._rng)
-        self._redis.xadd(self._keys.results, as_entry(fields), ahead_ms=ahead_ms)
+        self._redis.xadd(self._keys.results, as_entry(fields), entry_id=id_ahead(self._redis, ahead_ms))

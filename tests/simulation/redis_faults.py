@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import trio
 import trio.lowlevel
 
+from store.memory.streams import parse_id
 from tests.simulation.faults import Fault
+from tests.simulation.fields import id_ahead
 from tests.simulation.links import DEMOTED
 from tests.simulation.verdicts import require
 
@@ -132,6 +134,11 @@ class RedisFaults:
         world, neighbours = self._world, self._world.neighbours
         ahead_ms = _AHEAD_MS[fault.which // 8 % len(_AHEAD_MS)]
         symbol = world.scene.symbols[fault.which % len(world.scene.symbols)]
+        key = (world.keys.plans, world.keys.plans, world.keys.results, world.keys.intents)[fault.which % 4]
+        stream = world.redis.keyspace.make_stream(key)
+        if stream.last_id >= parse_id(id_ahead(world.redis, ahead_ms)):
+            # Redis would refuse it.
+            return
         match fault.which % 4:
             case 0 | 1:
                 fields = neighbours.plans.stop_loss_update(symbol)
@@ -139,7 +146,9 @@ class RedisFaults:
             case 2:
                 neighbours.consumers.tell_refusal("nobody", symbol, "order rejected", ahead_ms=ahead_ms)
             case _:
-                world.redis.xadd(world.keys.intents, {"symbol": symbol}, ahead_ms=ahead_ms)
+                world.redis.xadd(
+                    world.keys.intents, {"symbol": symbol}, entry_id=id_ahead(world.redis, ahead_ms)
+                )
         await trio.lowlevel.checkpoint()
 
     async def do_unknown_outcomes(self, fault: Fault) -> None:

@@ -39,7 +39,7 @@ EXAMPLES: dict[str, Example] = {
     "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
     "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
-    "unread_result": lambda store, _: store.unread_result("0-0", 9_999_999_999_999),
+    "unread_result": lambda store, _: store.unread_result("0-0"),
     "redis_run": lambda store, _: store.redis_run("another run"),
     "create_result_group": lambda store, _: store.create_result_group(lost=True),
     "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
