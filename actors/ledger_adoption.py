@@ -187,7 +187,9 @@ class LedgerAdoption:
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
             for symbol in created:
                 if (before := self._vanished.pop(symbol, None)) is not None:
-                    self._log.warning(f"{symbol}: the ledger was gone from Redis, adopted anew", before=before)
+                    self._log.warning(
+                        f"{symbol}: the ledger was gone from Redis, adopted anew", before=before
+                    )
                 elif any(row.amount for row in legs[symbol]):
                     self._log.info(f"{symbol}: Ledger adopted from the exchange")
             stored = await self._store.ledger_amounts(list(legs))
