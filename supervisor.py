@@ -39,6 +39,7 @@ from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Loaded, Settings
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
 from supervision import Backoff, ChildSpec, Intensity, SupervisorSpec, Tree
@@ -212,6 +213,7 @@ class Service:
             clock=clock,
             issued_by=f"{build_tag()} {settings.instance}",
             cooldown_sec=settings.cooldown_sec,
+            keys=Keys(settings.key_prefix),
         )
         self.flows = flows
         actors = ServiceActors(

@@ -39,6 +39,7 @@ from page.content import (
 )
 from page.words import duration
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import OnlookerStore
 from store.records import PermitTraces
 
@@ -65,6 +66,7 @@ class PageSource:
         clock: Clock,
         issued_by: str,
         cooldown_sec: float,
+        keys: Keys,
     ) -> None:
         """`issued_by`: what permits say of who issued them."""
         self._status = status
@@ -76,7 +78,7 @@ class PageSource:
         self._store = store
         self._clock = clock
         self._issued_by = issued_by
-        self._restraints = RestraintReading(store, clock, cooldown_sec)
+        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
 
     async def content(self) -> PageContent:
         """Everything that the page shows, as of now."""

@@ -93,6 +93,7 @@ def _concerns(looked: Looked) -> Iterator[str]:
     if apart:
         yield f"ledger and exchange differ for {_some(apart, len(apart))}"
     yield from _restarts(looked.tree)
+    yield from looked.restraints.problems[:3]
     if looked.restraints.unread is not None:
         yield f"holds and cooldowns could not be read: {looked.restraints.unread}"
 

@@ -24,6 +24,7 @@ from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
 from store.errors import FencedError, GroupLostError
+from store.keys import Keys
 from store.protocol import PlanStore
 from store.records import Entry
 
@@ -64,12 +65,12 @@ class PermitEvaluator:
         rules: Rules,
         writer: DecisionWriter,
         reports: DecisionReports,
-        plan_stream: str,
+        keys: Keys,
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `failures` outlives this actor. `plan_stream` and `redis_address` are names for people to read."""
+        `failures` outlives this actor. `keys` and `redis_address` are names for people to read."""
         self._store = store
         self._known = known
         self._failures = failures
@@ -78,7 +79,7 @@ class PermitEvaluator:
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._writer = writer
         self._reports = reports
-        self._plan_stream = plan_stream
+        self._plan_stream = keys.plans
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._times = EntryTimes(clocks, store, "apply.plan")
@@ -91,6 +92,7 @@ class PermitEvaluator:
             writer=writer,
             reports=reports,
             failures=failures,
+            key_prefix=keys.prefix,
         )
         self._needs = DecisionNeeds(
             store,

@@ -65,6 +65,7 @@ class PlanSettler:
         writer: DecisionWriter,
         reports: DecisionReports,
         failures: Failures,
+        key_prefix: str,
     ) -> None:
         """`on_demand`: whether a plan may ask for its symbol's position to be read. `failures` outlives this
         actor."""
@@ -76,6 +77,7 @@ class PlanSettler:
         self._writer = writer
         self._reports = reports
         self._failures = failures
+        self._key_prefix = key_prefix
         self._beliefs = SymbolBeliefs()
         self._proposals = 0
         self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
@@ -227,6 +229,7 @@ class PlanSettler:
             redis_changed_ms=self.redis_changed_ms,
             evicted_ms=self.evicted_ms,
             reservations_unsure_until_ms=self._unsure_until_ms,
+            key_prefix=self._key_prefix,
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,

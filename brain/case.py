@@ -50,7 +50,7 @@ class Case(msgspec.Struct, frozen=True):
     run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
     `evicted_ms` is when Redis was last seen to have evicted keys, 0 if never. What this process has reserved
     it knows even then; `reservations_unsure_until_ms` is when the last reservation ends that another process
-    may have made and Redis have evicted, 0 if there is none.
+    may have made and Redis have evicted, 0 if there is none. `key_prefix` names the keys in `details`.
     `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False while the
     exchange has not told yet what it trades, or in which mode: then nothing is known of any symbol.
     """
@@ -72,3 +72,4 @@ class Case(msgspec.Struct, frozen=True):
     exchange_known: bool = True
     evicted_ms: int = 0
     reservations_unsure_until_ms: int = 0
+    key_prefix: str = "quantum"

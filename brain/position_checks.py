@@ -16,6 +16,7 @@ from brain.permit import Details, Kind, Reason
 from brain.plan import Side
 from brain.position import Leg, side_of
 
+_LONGEST_STORED = 40
 _FRACTION = {100: Decimal(1), 75: Decimal("0.75"), 50: Decimal("0.5")}
 
 
@@ -141,7 +142,13 @@ def cooldown(facts: Facts) -> Judgement:
         try:
             executed_ms = parse_decimal(case.cooldown_text)
         except NotANumberError:
-            return Reason.COOLDOWN_IN_FLIGHT, compared | {"cooldown": "unreadable"}
+            key = f"{case.key_prefix}:cooldown:last_exec_ts:{facts.plan.symbol}"
+            stored = ascii(case.cooldown_text[:_LONGEST_STORED])
+            return Reason.COOLDOWN_IN_FLIGHT, compared | {
+                "cooldown": "unreadable",
+                "key": key,
+                "stored": stored,
+            }
         ago_sec.append(("cooldown key", (case.now_ms - float(executed_ms)) / 1000))
     latest_sec = None
     for source, seconds in ago_sec:

@@ -242,7 +242,7 @@ class OnlookerStore(Protocol):
     """The page's side: what nobody in the process keeps, read while somebody looks."""
 
     async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-        """The holds (strings alone) and cooldown keys of `symbols`, the last order times of `booked`."""
+        """The holds and cooldown keys of `symbols`, the last order times of `booked`."""
         ...
 
     async def durability(self) -> Durability:

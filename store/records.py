@@ -291,11 +291,17 @@ class LastExecution(msgspec.Struct, frozen=True):
 
 
 class Restraints(msgspec.Struct, frozen=True):
-    """What keeps symbols from being traded for a while, and Redis's clock when it was read."""
+    """What keeps symbols from being traded for a while, and Redis's clock when it was read.
+
+    `hold_kinds` and `cooldown_kinds`: of keys of a wrong type, that type by symbol. They count as a hold, and
+    as a cooldown that cannot be read.
+    """
 
     now_ms: int
     holds: tuple[Hold, ...]
     executions: tuple[LastExecution, ...]
+    hold_kinds: Mapping[str, str] = {}
+    cooldown_kinds: Mapping[str, str] = {}
 
 
 class PermitTraces(msgspec.Struct, frozen=True):

@@ -264,7 +264,7 @@ class ServiceActors:
                 self._rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
             ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
-            plan_stream=Keys(settings.key_prefix).plans,
+            keys=Keys(settings.key_prefix),
             redis_address=self._redis_address,
             log=self._log,
         )

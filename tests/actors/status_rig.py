@@ -146,6 +146,7 @@ class StatusRig:
             clock=self.clock,
             issued_by="1.2.3 here:8045",
             cooldown_sec=15.0,
+            keys=self.keys,
         )
         self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(

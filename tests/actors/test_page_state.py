@@ -147,3 +147,11 @@ async def test_a_redis_that_forgets_is_a_concern() -> None:
     )
     rig.durability.send(Durability(True, "noeviction", 12))
     assert overall(looked(rig, status=rig.source.status())).tone is Tone.GOOD
+
+
+async def test_a_key_that_denies_for_good_is_a_concern() -> None:
+    rig = trusted_rig()
+    problem = "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string"
+    restraints = Restraints(holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4)
+    seen = overall(looked(rig, restraints=restraints))
+    assert (seen.tone, seen.reasons) == (Tone.WATCH, (problem,) * 3)

@@ -29,6 +29,7 @@ async def test_an_execution_is_told_by_the_cooldown_key_and_by_the_ledger(
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
     outside.hset(keys.ledger("SOLUSDT"), {"last_known_amt": "1"})
     told = await store.restraints(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
+    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {})
     assert told.executions == (
         LastExecution("BTCUSDT", "1790000000000", "1790000000.5"),
         LastExecution("ETHUSDT", UNREADABLE, None),
@@ -51,8 +52,13 @@ async def test_keys_of_other_types_are_no_crash(store: Store, outside: Outside, 
     outside.hset(keys.cooldown("BTCUSDT"), {"a": "b"})
     outside.set(keys.ledger("BTCUSDT"), "text")
     told = await store.restraints(SYMBOLS, ("BTCUSDT",))
-    assert told.holds == ()
-    assert told.executions == (LastExecution("BTCUSDT", None, UNREADABLE),)
+    assert told.holds == (Hold("BTCUSDT", None),)
+    assert told.executions == (LastExecution("BTCUSDT", UNREADABLE, UNREADABLE),)
+    assert (told.hold_kinds, told.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
+    outside.delete(keys.hold("BTCUSDT"))
+    outside.zadd(keys.cooldown("ETHUSDT"), {"a": 1})
+    told = await store.restraints(SYMBOLS, ())
+    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
 
 
 async def test_a_permit_is_told_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:
