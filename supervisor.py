@@ -39,6 +39,7 @@ from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Loaded, Settings
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
 from supervision import Backoff, ChildSpec, Intensity, SupervisorSpec, Tree
@@ -86,8 +87,8 @@ def service_tree(
         intensity=_PROCESS_INTENSITY,
         backoff=_BACKOFF,
         children=(
-            # Rest-for-one: only who has the port may hold the lease. The same instance started twice takes
-            # the lease from itself, again and again, unless the one without the port keeps its hands off.
+            # Rest-for-one: only who has the port may hold the lease. The same instance started twice would
+            # take the lease from itself once if the one without the port asked for it.
             _group(
                 "presence",
                 _actor("metrics", actors.metrics),
@@ -110,6 +111,7 @@ def service_tree(
                 _actor("ledger_writer", actors.ledger_writer, grace_sec=1.5),
                 _actor("permit_evaluator", actors.permit_evaluator, grace_sec=1.5),
                 _actor("gate_reporter", actors.gate_reporter, grace_sec=0.5),
+                _actor("durability_watch", actors.durability_watch, grace_sec=0.5),
             ),
         ),
     )
@@ -181,6 +183,7 @@ class Service:
             ledgers_adopted=flows.ledgers_adopted,
             lease=flows.lease,
             stream=flows.stream_status,
+            durability=flows.durability,
             channels=flows.all(),
             registry=registry,
             gates=gates,
@@ -194,6 +197,7 @@ class Service:
             lease=flows.lease,
             ban_sec=lambda: budget.banned_for_sec,
             unreadable=lambda: unreadable.count,
+            durability=flows.durability,
             clocks=clocks,
             started=clock.now(),
         ):
@@ -209,6 +213,7 @@ class Service:
             clock=clock,
             issued_by=f"{build_tag()} {settings.instance}",
             cooldown_sec=settings.cooldown_sec,
+            keys=Keys(settings.key_prefix),
         )
         self.flows = flows
         actors = ServiceActors(

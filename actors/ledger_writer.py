@@ -19,6 +19,7 @@ from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
+from actors.unknown_outcomes import UnknownOutcomes
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
@@ -27,6 +28,7 @@ from brain.result import (
     ExecutedResult,
     RefusedResult,
     names_wrong_precision,
+    outcome_is_unknown,
     read_result,
     symbol_of,
 )
@@ -41,6 +43,7 @@ from channels import (
     ResultBook,
     RulesWanted,
     SnapshotChanged,
+    UnknownExecution,
 )
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
@@ -72,6 +75,9 @@ class LedgerWriter:
         hedge_mode: LatestValue[bool],
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        key_prefix: str,
+        reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
         clocks: Clocks,
         mark_ttl_sec: float,
@@ -79,7 +85,7 @@ class LedgerWriter:
         log: FilteringBoundLogger,
     ) -> None:
         """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
-        came before its decision."""
+        came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         self._store = store
         self._changes = changes
         self._adoption = adoption
@@ -103,6 +109,20 @@ class LedgerWriter:
             now_sec=self._now_sec,
             mark_ttl_ms=self._mark_ttl_ms,
         )
+        self._unknown = UnknownOutcomes(
+            store,
+            fill_watch.memory,
+            key_prefix=key_prefix,
+            shown=unknown_executions,
+            results=results,
+            hedge_mode=lambda: bool(hedge_mode.value),
+            reservation_life_sec=reservation_life_sec,
+            mark_ttl_ms=self._mark_ttl_ms,
+            report=self._report,
+            clocks=clocks,
+            log=log,
+        )
+        fill_watch.on_events = self._unknown.event
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._reading = trio.CancelScope()
@@ -143,6 +163,7 @@ class LedgerWriter:
             nursery.start_soon(self._follow_changes, fence, heartbeat)
             nursery.start_soon(self._adoption.serve, fence, heartbeat)
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
+            nursery.start_soon(self._unknown.follow, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
@@ -184,11 +205,14 @@ class LedgerWriter:
 
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
-        while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
-            with self._taken_in_hand([await self._times.recovered(entry)]) as mine:
-                for each in mine:
-                    await self._settle(each, fence, heartbeat)
-            heartbeat.beat()
+        after = "0"
+        while entries := await self._store.recover_results(
+            fence=fence, after=after, idle_ms=idle_ms, count=MOST_TOGETHER
+        ):
+            after = entries[-1].id
+            entries = [await self._times.recovered(entry) for entry in entries]
+            with self._taken_in_hand(entries) as mine:
+                await self._settle_all(mine, fence, heartbeat)
 
     @contextmanager
     def _taken_in_hand(self, entries: list[Entry]) -> Iterator[list[Entry]]:
@@ -209,20 +233,17 @@ class LedgerWriter:
     async def _settle_all(self, entries: list[Entry], fence: str, heartbeat: Heartbeat) -> None:
         """Book what goes together, and each of the others alone, in the order in which they came."""
         while entries:
-            alone, taken = entries, 1
-            if len(entries) > 1:
-                joint = await self._together.book(entries[:MOST_TOGETHER], fence)
-                for booked in joint.booked:
-                    if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
-                        self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
-                    else:
-                        self._released(booked.entry)
-                alone, taken = joint.alone, joint.taken
+            joint = await self._together.book(entries, fence)
+            for booked in joint.booked:
+                if isinstance(booked.result, RefusedResult):
+                    self._released(booked.entry, booked.result)
+                elif booked.plan is not None:
+                    self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
+            heartbeat.beat()
+            if joint.alone is not None:
+                await self._settle(joint.alone, fence, heartbeat)
                 heartbeat.beat()
-            for entry in alone:
-                await self._settle(entry, fence, heartbeat)
-                heartbeat.beat()
-            entries = entries[taken:]
+            entries = joint.rest
 
     async def _settle(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
         """Book one entry, or set it aside where that has failed too often."""
@@ -259,7 +280,7 @@ class LedgerWriter:
             state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
             release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             if await self._store.commit_result(fence, release) is not None:
-                self._released(entry)
+                self._released(entry, result)
                 return
 
     async def _book_result(
@@ -337,12 +358,16 @@ class LedgerWriter:
         """Redis's clock: cooldowns compare the ledger's order time with that."""
         return Decimal(self._clocks.redis_now_ms()).scaleb(-3)
 
-    def _released(self, entry: Entry) -> None:
+    def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
         fields = entry.fields or {}
+        if not result.had_no_permit:
+            self._results.end(result.plan_id)
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
+        if outcome_is_unknown(fields):
+            self._unknown.reported()
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
@@ -351,6 +376,8 @@ class LedgerWriter:
             lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
             self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         grown = {order.order_id for order in commit.orders}
+        if commit.permit_after == "" or any(order.final for order in result.orders):
+            self._results.end(result.plan_id)
         self._results.settle(
             result.symbol,
             entry.id,

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
+from brain.durability import Durability
 from brain.moment import Moment
 from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
@@ -59,11 +60,19 @@ def service_gauges(
     lease: LatestValue[Lease],
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
+    durability: LatestValue[Durability],
     clocks: Clocks,
     started: Moment,
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules. Additions to the contract are all but `p33_unreadable_symbols` and
-    `p33_redis_clock_offset_seconds`."""
+    """Return the gauges for alert rules.
+
+    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
+    additions to the contract.
+    """
+
+    def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
+        return lambda: math.nan if durability.value is None else float(read(durability.value))
+
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -77,6 +86,21 @@ def service_gauges(
         LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+        ),
+        LiveGauge(
+            "p33_redis_evicted_keys",
+            "Keys that Redis has evicted since it was started (NaN: no answer)",
+            of_redis(lambda redis: redis.evicted_keys),
+        ),
+        LiveGauge(
+            "p33_redis_may_evict",
+            "1 while Redis's maxmemory-policy lets it evict keys (NaN: no answer)",
+            of_redis(lambda redis: redis.may_evict),
+        ),
+        LiveGauge(
+            "p33_redis_append_only",
+            "1 while Redis keeps an append-only file (NaN: no answer)",
+            of_redis(lambda redis: redis.append_only),
         ),
         LiveGauge(
             "p33_redis_clock_offset_seconds",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import trio
 
-from actors.durability import Durability
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
 from actors.metric_registry import MetricRegistry
@@ -40,6 +39,7 @@ from page.content import (
 )
 from page.words import duration
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import OnlookerStore
 from store.records import PermitTraces
 
@@ -66,6 +66,7 @@ class PageSource:
         clock: Clock,
         issued_by: str,
         cooldown_sec: float,
+        keys: Keys,
     ) -> None:
         """`issued_by`: what permits say of who issued them."""
         self._status = status
@@ -77,8 +78,7 @@ class PageSource:
         self._store = store
         self._clock = clock
         self._issued_by = issued_by
-        self._durability = Durability(store, clock)
-        self._restraints = RestraintReading(store, clock, cooldown_sec)
+        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
 
     async def content(self) -> PageContent:
         """Everything that the page shows, as of now."""
@@ -120,7 +120,7 @@ class PageSource:
 
     async def status(self) -> StatusDocument:
         """What `/status` answers."""
-        return self._status.status(append_only=await self._durability.now())
+        return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
         """Why a plan was answered as it was; None for a plan that is not among the latest decisions.

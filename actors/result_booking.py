@@ -13,6 +13,7 @@ from brain.booking import (
     LedgerUnreadable,
     NeedsAdoption,
     OrderMemory,
+    UnreadableRecordError,
     book,
     decode_memory,
     decode_open_permit,
@@ -25,6 +26,7 @@ from brain.permit import OpenPermit
 from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
 from brain.published import cut_text
 from brain.result import ExecutedResult, RefusedResult
+from brain.unknown_outcomes import UnknownOutcome, encode_unknown
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
 LEDGER_TTL_MS = 86_400_000
@@ -120,6 +122,8 @@ def plan_booking(
             mark_before=state.plan_mark,
             mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
             mark_ttl_ms=mark_ttl_ms,
+            # A result that reports the order knows its outcome, or its executor follows it.
+            unknown_after="",
         ),
         tuple(order.order_id for order in result.orders),
         growth,
@@ -131,8 +135,10 @@ def plan_release(
 ) -> ResultCommit:
     """What a refusal writes: the plan's permit is revoked, and nothing is booked.
 
-    One that comes from whoever got no permit ends the open permit only where nobody else has taken it.
+    One that comes from whoever got no permit ends the open permit only where nobody else has taken it. One
+    that does not know what became of its order leaves the open permit as it is, and marks it so.
     """
+    unknown = _unknown_outcome(entry, result, state)
     return ResultCommit(
         entry_id=entry.id,
         plan_id=result.plan_id,
@@ -144,12 +150,13 @@ def plan_release(
         ledger_ttl_ms=LEDGER_TTL_MS,
         orders=(),
         permit_before=state.permit,
-        permit_after=None if state.permit is None else "",
+        permit_after=None if state.permit is None or result.unknown is not None else "",
         revoke_permit=True,
         mark_before=state.plan_mark,
         mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
         mark_ttl_ms=mark_ttl_ms,
         only_if_unconsumed=result.had_no_permit,
+        unknown_after=None if unknown is None else encode_unknown(unknown),
     )
 
 
@@ -187,6 +194,19 @@ def plan_burial(entry: Entry, error: str, *, mark_ttl_ms: int, unjoined: bool = 
         mark_ttl_ms=mark_ttl_ms,
         dead_fields=dead_letter(fields, entry_id=entry.id, error=error),
         event_fields=event,
+    )
+
+
+def _unknown_outcome(entry: Entry, result: RefusedResult, state: BookingState) -> UnknownOutcome | None:
+    """The state to mark an open permit with; one that cannot be read blocks its symbol as it is."""
+    if result.unknown is None or result.symbol is None or state.permit is None:
+        return None
+    try:
+        permit = decode_open_permit(result.plan_id, state.permit)
+    except UnreadableRecordError:
+        return None
+    return UnknownOutcome(
+        result.plan_id, result.symbol, entry.published_ms or entry.id_ms, permit.expires_ms, result.unknown
     )
 
 

@@ -19,10 +19,14 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
-    """Whether this instance may write, and who does."""
+    """Whether this instance may write, and who does.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     held: bool
     holder: str | None
+    namesake: str | None = None
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +131,14 @@ class ExchangeShown(msgspec.Struct, frozen=True):
     unreadable: UnreadableShown
 
 
+class EvictionShown(msgspec.Struct, frozen=True):
+    """Redis's `maxmemory-policy`, whether it lets Redis evict keys, and how many it has since its start."""
+
+    policy: str
+    may_evict: bool
+    evicted_keys: int
+
+
 class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
     """The clocks as this host knows them.
 
@@ -179,6 +191,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     weight: WeightShown
     ledgers: LedgersShown
     append_only: bool | None
+    eviction: EvictionShown | None
     clocks: ClocksShown
     gates: GatesShown
     channels: list[ChannelShown]

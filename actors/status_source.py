@@ -17,6 +17,7 @@ from actors.status_document import (
     AllowlistShown,
     ChannelShown,
     ClocksShown,
+    EvictionShown,
     ExchangeShown,
     GatesShown,
     LeaseShown,
@@ -33,6 +34,7 @@ from actors.status_document import (
 )
 from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
@@ -66,6 +68,7 @@ class StatusSource:
         ledgers_adopted: LatestValue[bool],
         lease: LatestValue[Lease],
         stream: LatestValue[StreamStatus],
+        durability: LatestValue[Durability],
         channels: Sequence[Channel],
         registry: MetricRegistry,
         gates: GateDistribution,
@@ -93,6 +96,7 @@ class StatusSource:
         self._ledgers_adopted = ledgers_adopted
         self._lease = lease
         self._stream = stream
+        self._durability = durability
         self._channels = channels
         self._registry = registry
         self._gate_distribution = gates
@@ -108,14 +112,15 @@ class StatusSource:
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
         return Readiness(not reasons, reasons)
 
-    def status(self, *, append_only: bool | None = None) -> StatusDocument:
-        """Everything, as of now. `append_only`: whether Redis keeps an append-only file, None: unknown."""
+    def status(self) -> StatusDocument:
+        """Everything, as of now."""
         now = self._clocks.now()
         tree = self._tree_status()
         snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
         lease, rules = self._lease.value, self._symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
+        durability = self._durability.value
         return StatusDocument(
             build_tag=self._build_tag,
             instance=self._instance,
@@ -124,9 +129,9 @@ class StatusSource:
             ready=not reasons,
             reasons=reasons,
             tree=tree,
-            lease=LeaseShown(
-                lease is not None and lease.fence is not None, None if lease is None else lease.holder
-            ),
+            lease=LeaseShown(False, None)
+            if lease is None
+            else LeaseShown(lease.fence is not None, lease.holder, lease.namesake),
             exchange=self._exchange_shown(),
             stream=self._stream_shown(now),
             snapshots=snapshots,
@@ -137,7 +142,10 @@ class StatusSource:
             request_weight_used=None if weight is None else round(weight),
             weight=self._weight(now),
             ledgers=self._ledgers(now),
-            append_only=append_only,
+            append_only=None if durability is None else durability.append_only,
+            eviction=None
+            if durability is None
+            else EvictionShown(durability.maxmemory_policy, durability.may_evict, durability.evicted_keys),
             clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[

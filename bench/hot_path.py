@@ -46,6 +46,7 @@ from clock import HostClock
 from commands.collector import spare_the_collector
 from commands.logs import configure
 from commands.private_redis import private_redis
+from store.keys import Keys
 from store.redis_link import RedisLink
 from store.redis_store import open_redis_store
 from store.script_runner import script_texts
@@ -288,7 +289,7 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             reports=DecisionReports(
                 flows.metrics, flows.symbol_rules, GateDistribution(clock), RecentDecisions(), log
             ),
-            plan_stream=PLANS,
+            keys=Keys("quantum"),
             redis_address=store.address,
             log=log,
         )

@@ -21,6 +21,8 @@ from channels.messages import (
     MetricEvent,
     Observe,
     OnDemandRead,
+    OrderEndObserved,
+    OrderObserved,
     PositionObserved,
     RulesWanted,
     SetGauge,
@@ -29,6 +31,7 @@ from channels.messages import (
     StreamConnected,
     StreamLost,
     StreamProven,
+    UnknownExecution,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -51,6 +54,8 @@ __all__ = [
     "MetricEvent",
     "Observe",
     "OnDemandRead",
+    "OrderEndObserved",
+    "OrderObserved",
     "PositionObserved",
     "PushBack",
     "ResultBook",
@@ -63,4 +68,5 @@ __all__ = [
     "StreamLost",
     "StreamProven",
     "StreamStatus",
+    "UnknownExecution",
 ]

@@ -137,12 +137,16 @@ class Restrained(msgspec.Struct, frozen=True):
 
 
 class Restraints(msgspec.Struct, frozen=True, kw_only=True):
-    """Holds and cooldowns; `unread` says why there is nothing to be seen of them."""
+    """Holds and cooldowns; `unread` says why there is nothing to be seen of them.
+
+    `problems`: keys that deny plans until somebody corrects them, a sentence each.
+    """
 
     holds: tuple[Restrained, ...]
     cooldowns: tuple[Restrained, ...]
     left_out: int
     unread: str | None
+    problems: tuple[str, ...] = ()
 
 
 class Weight(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Case
 from brain.decision import decide
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -89,6 +90,7 @@ class StatusRig:
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream = LatestValue[StreamStatus]("stream_status")
+        self.durability = LatestValue[Durability]("durability")
         self.address = LatestValue[str]("http_address")
         self.waits: list[tuple[str, str]] = []
         self.tree = node("brain", node("permit_evaluator"), node("metrics"))
@@ -120,6 +122,7 @@ class StatusRig:
             ledgers_adopted=self.ledgers_adopted,
             lease=self.lease,
             stream=self.stream,
+            durability=self.durability,
             channels=channels,
             registry=self.registry,
             gates=self.gates,
@@ -143,6 +146,7 @@ class StatusRig:
             clock=self.clock,
             issued_by="1.2.3 here:8045",
             cooldown_sec=15.0,
+            keys=self.keys,
         )
         self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(

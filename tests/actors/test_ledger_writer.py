@@ -545,7 +545,7 @@ async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_f
         await trio.sleep(61)  # results of fills from before the adoption are over
         for number, (order, quantity, side) in enumerate(results):
             if number in losses:
-                rig.store.faults.fail_next("after", method="commit_result")
+                rig.store.faults.fail_next("after", method="commit_results")
             side = sides.setdefault(order, side)
             filled[order] = max(filled.get(order, Decimal(0)), Decimal(quantity))
             rig.publish_result("BTCUSDT", str(order), side, quantity)

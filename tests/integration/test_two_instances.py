@@ -28,7 +28,7 @@ COLD = ("exchangeInfo", "position mode", "allowlist", "snapshot")
 def lease(pipeline: Pipeline) -> tuple[int, str]:
     """The fencing token, and who holds it."""
     token, _, holder = str(pipeline.redis.get(LEASE)).partition(":")
-    return int(token), holder
+    return int(token.partition("@")[0]), holder
 
 
 async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder_ever_writes(
