@@ -9,16 +9,14 @@ import msgspec
 
 from actors.attempts import Attempts
 from actors.booking_chain import BookingChain
+from actors.contained_fills import ContainedFills
 from actors.result_booking import BookingPlan, plan_booking, plan_release
-from brain.adoption import decode_adopted
 from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 
 #: All of them were in hand where something fails, and are tried alone after that.
 MOST_TOGETHER = 64
-#: A result that comes so long after an adoption reports a fill that came after it, too.
-_ADOPTION_SETTLES_MS = 60_000
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -52,6 +50,7 @@ class JointBooking:
         self,
         store: ResultStore,
         attempts: Attempts,
+        contained: ContainedFills,
         *,
         hedge_mode: Callable[[], bool],
         now_sec: Callable[[], Decimal],
@@ -60,6 +59,7 @@ class JointBooking:
         """`now_sec`: Redis's clock, which ledgers are dated by."""
         self._store = store
         self._attempts = attempts
+        self._contained = contained
         self._hedge_mode = hedge_mode
         self._now_sec = now_sec
         self._mark_ttl_ms = mark_ttl_ms
@@ -121,7 +121,7 @@ class JointBooking:
             if isinstance(result, RefusedResult):
                 commit = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             else:
-                outcome = None if may_be_contained(entry, state) else self._booking(entry, result, state)
+                outcome = self._booking(entry, result, state)
                 if not isinstance(outcome, BookingPlan):
                     break
                 plan, commit = outcome, outcome.commit
@@ -130,25 +130,18 @@ class JointBooking:
         return planned
 
     def _booking(self, entry: Entry, result: ExecutedResult, state: BookingState) -> object:
+        contained = self._contained.known(entry, result, state)
+        if contained is None:
+            return None
         return plan_booking(
             entry,
             result,
             state,
             hedge_mode=self._hedge_mode(),
-            contained={},
+            contained=contained,
             now_sec=self._now_sec(),
             mark_ttl_ms=self._mark_ttl_ms,
         )
-
-
-def may_be_contained(entry: Entry, state: BookingState) -> bool:
-    """Whether the ledger was adopted so lately that it may contain what the entry reports."""
-    if decode_adopted(state.adopted_exchange_ms) is None:
-        return False
-    adopted_at = state.adopted_at_ms
-    if adopted_at is None or not adopted_at.isdigit():
-        return False
-    return entry.published_ms is None or entry.published_ms <= int(adopted_at) + _ADOPTION_SETTLES_MS
 
 
 def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:

@@ -11,19 +11,18 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
 from actors.clocks import Clocks
+from actors.contained_fills import ContainedFills
 from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
-from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
+from actors.joint_booking import MOST_TOGETHER, JointBooking
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
 from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
 from actors.unknown_outcomes import UnknownOutcomes
 from actors.waiting_results import WaitingResults
-from brain.adoption import decode_adopted
-from brain.booking import NeedsAdoption, decode_memory
-from brain.plan_mark import Joined, decode_mark, join
+from brain.booking import NeedsAdoption
 from brain.result import (
     DeadResult,
     ExecutedResult,
@@ -50,7 +49,7 @@ from channels import (
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
-from store.records import BookingState, Entry
+from store.records import Entry
 
 _BATCH = 256
 _BLOCK_MS = 2_000
@@ -105,9 +104,11 @@ class LedgerWriter:
         self._clocks = clocks
         self._times = EntryTimes(clocks, store, "apply.result")
         self._mark_ttl_ms = round(mark_ttl_sec * 1000)
+        self._contained = ContainedFills(store, fill_watch, clocks, hedge_mode=lambda: bool(hedge_mode.value))
         self._together = JointBooking(
             store,
             attempts,
+            self._contained,
             hedge_mode=lambda: bool(hedge_mode.value),
             now_sec=self._now_sec,
             mark_ttl_ms=self._mark_ttl_ms,
@@ -298,7 +299,7 @@ class LedgerWriter:
             contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
             if not contains_it:
                 with self._attempts.waiting(entry.id):
-                    contained = await self._contained(entry, result, state, heartbeat)
+                    contained = await self._contained.find(entry, result, state, heartbeat)
             planned = plan_booking(
                 entry,
                 result,
@@ -328,40 +329,6 @@ class LedgerWriter:
                     if booked_ms is not None:
                         self._report(entry, planned, result, booked_ms)
                         return
-
-    async def _contained(
-        self, entry: Entry, result: ExecutedResult, state: BookingState, heartbeat: Heartbeat
-    ) -> dict[str, Decimal]:
-        """How much of each order the ledger contains since its adoption, by when the order was filled.
-
-        Asked only while results of fills from before the adoption may still come, and only for results that
-        report more of an order than was booked.
-        """
-        adopted = decode_adopted(state.adopted_exchange_ms)
-        if adopted is None or not may_be_contained(entry, state):
-            return {}
-        contained: dict[str, Decimal] = {}
-        mark = decode_mark(state.plan_mark)
-        for order in result.orders:
-            joined = join(order, mark, hedge_mode=bool(self._hedge_mode.value))
-            if not isinstance(joined, Joined):
-                continue
-            watch, until_ms = self._fill_watch, adopted.changed_ms_of(joined.leg)
-            if until_ms <= 0:
-                continue  # Nothing was ever filled on this leg when it was adopted.
-            booked = state.orders.get(order.order_id)
-            if booked is not None and decode_memory(booked).cumulative >= order.cumulative:
-                continue
-            waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
-            contained[order.order_id] = await watch.filled_until(
-                result.symbol,
-                order.order_id,
-                until_ms,
-                heartbeat,
-                reported=order.cumulative,
-                waited_sec=waited_sec,
-            )
-        return contained
 
     def _now_sec(self) -> Decimal:
         """Redis's clock: cooldowns compare the ledger's order time with that."""

@@ -99,7 +99,7 @@ async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_cha
     reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
     with capture_logs() as logged:
         for stored in ("soon", "soon", "", "", "soon"):
-            reports.decided([(answer("p", case(cooldown_text=stored)), 1)])
+            reports.decided([decided(1, "p", case(cooldown_text=stored))])
     warnings = [line for line in logged if line["log_level"] == "warning"]
     assert [line["stored"] for line in warnings] == ["'soon'", "''", "'soon'"]
     assert {line["key"] for line in warnings} == {"quantum:cooldown:last_exec_ts:BTCUSDT"}

@@ -193,7 +193,7 @@ async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autoju
         await settled(rig)
         rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
         rig.push_fill("BTCUSDT", "1", "BUY")
-        rig.store.faults.fail_next("after", method="commit_result")
+        rig.store.faults.fail_next("after", method="commit_results")
         rig.publish_result("BTCUSDT", "1", "BUY", "1")
         await trio.sleep(3)
         assert rig.amount("BTCUSDT") == "1"
