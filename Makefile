@@ -76,20 +76,21 @@ mutants: $(INSTALLED)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf permit-gate/build permit-gate/dist permit-gate/src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build tools come first and from the same constraints, so that nothing unpinned is used to build either.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml permit-gate/pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  echo "Setting up $(VENV) with $(PYTHON)"; \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' \
 	    && $(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e '.[dev,embedded]'
+	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded]'
 	@touch $@
 
 $(CHECKED): $(INSTALLED)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e '.[dev,embedded,check]'
+	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded,check]'
 	@touch $@
