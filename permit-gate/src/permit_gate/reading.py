@@ -21,7 +21,7 @@ _MOST_DECIMALS = 18
 _LATEST_SEC = Decimal(10) ** 11
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unusable:
     """A permit that is no yes: the refusal, its reason in words, and what else the permit tells."""
 
@@ -30,7 +30,7 @@ class Unusable:
     details: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Yes:
     """A permit that says yes; `terms` for P33 alone."""
 

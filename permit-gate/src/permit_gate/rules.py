@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 REMEMBERED_SEC = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GateRules:
     """`max_age_sec`: an older P33 permit is refused, by its `created_at` and Redis's clock.
 

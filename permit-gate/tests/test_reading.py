@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate_testing.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
 from permit_gate import GOVERNOR, P33, Kind, PermitSource, Refusal
 from permit_gate.reading import Unusable, Yes, read_permit
-from tests.permit_gate.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
 
 _PLAN = "plan-1"
 
