@@ -11,6 +11,7 @@ from typing import Any
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
@@ -79,6 +80,7 @@ class AsyncioPermitGate:
 
     async def _converse(self, conversation: Conversation) -> Answer:
         connection: Any = await self._pool.get_connection(*GET_CONNECTION_ARGUMENTS)
+        may_be_dead = not self._idle.is_new(connection)
         try:
             if self._idle.taken(connection):
                 await connection.disconnect(nowait=True)
@@ -89,7 +91,15 @@ class AsyncioPermitGate:
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]
                 _raise_lost_cancellation()
-                reply = await _carry_out(step, connection)
+                try:
+                    reply = await _carry_out(step, connection)
+                except RedisConnectionError:
+                    if not may_be_dead:
+                        raise
+                    # It ended while it was idle, which redis-py 4.6 does not notice: look on a new one.
+                    await connection.disconnect(nowait=True)
+                    reply = await _carry_out(step, connection)
+                may_be_dead = False
         except BaseException:
             # In an unknown state, or of a server that refuses: connected anew when it is used again.
             await connection.disconnect(nowait=True)

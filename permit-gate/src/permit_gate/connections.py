@@ -64,6 +64,10 @@ class IdleConnections:
         """Note that Redis could not be reached, or refused a command."""
         self._failures += 1
 
+    def is_new(self, connection: object) -> bool:
+        """Whether `connection` was never taken before."""
+        return connection not in self._failures_when_taken
+
     def taken(self, connection: object) -> bool:
         """Note that `connection` leaves the pool; True if something failed since it left it before."""
         before = self._failures_when_taken.get(connection, self._failures)
