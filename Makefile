@@ -9,6 +9,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+GATE_PYTHON ?= $(BIN)/python
 CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
@@ -21,7 +22,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -29,6 +30,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
+test-gate-versions: $(INSTALLED)
+	@$(GATE_PYTHON) permit-gate/tests/each_redis_version.py
 
 system-tools:
 	@lacking=; for tool in $(TOOLS); do \
