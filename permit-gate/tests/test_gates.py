@@ -187,6 +187,20 @@ async def test_with_a_key_only_the_issuers_own_permits_open_the_gate(
         assert isinstance(await acquire("genuine"), Granted)
 
 
+async def test_a_signed_permit_that_was_copied_to_another_accounts_keys_is_refused(
+    open_gate: OpenGate, redis_server: str, store: redis.Redis
+) -> None:
+    _issue(store, "a", p33=signed(p33_permit("a")))
+    for key in ("permit:a", "permit:p33:a"):
+        store.copy(f"quantum:{key}", f"other:{key}")
+    async with open_gate(redis_server, GateRules(prefix="other", signing_key=KEY)) as other_account:
+        answer = await other_account("a")
+    assert str(answer) == ("signature_wrong (P3.3: the permit was signed for quantum, not for other)")
+    assert int(store.exists("other:permit:a", "other:permit:p33:a")) == 2
+    async with open_gate(redis_server, GateRules(signing_key=KEY)) as acquire:
+        assert isinstance(await acquire("a"), Granted)
+
+
 async def test_other_services_permits_count_by_their_key_pattern(
     acquire: Acquire, store: redis.Redis
 ) -> None:

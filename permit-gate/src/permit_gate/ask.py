@@ -160,7 +160,12 @@ class Ask:
             if text is None:
                 continue
             read = read_permit(
-                source, text, plan_id=self._plan_id, symbol=self._symbol, signing_key=self._rules.key_bytes
+                source,
+                text,
+                plan_id=self._plan_id,
+                symbol=self._symbol,
+                key_prefix=self._rules.prefix,
+                signing_key=self._rules.key_bytes,
             )
             if isinstance(read, Unusable):
                 return self._refused(
