@@ -262,7 +262,10 @@ class ServiceActors:
             clocks=self._clocks,
             rules=self._rules,
             writer=DecisionWriter(
-                self._rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
+                self._rules,
+                f"{build_tag()} {settings.instance}",
+                signing_key=settings.permit_signing_key,
+                key_prefix=settings.key_prefix,
             ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
             keys=Keys(settings.key_prefix),

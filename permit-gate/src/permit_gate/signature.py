@@ -2,7 +2,8 @@
 
 The signature is the last member of the permit's JSON object, `,"signature":"<64 lowercase hex digits>"`; what
 was signed is the text without it, byte for byte, closing brace included. So nothing has to be put into a
-canonical form, and nothing is parsed before it is known to be genuine.
+canonical form, and nothing is parsed before it is known to be genuine. The text names the key prefix of its
+account (`key_prefix`), so the signature binds it.
 """
 
 from __future__ import annotations

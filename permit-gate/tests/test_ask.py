@@ -5,23 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
+from gate_testing.permits import SYMBOL, governor_permit, p33_permit
 from permit_gate import GOVERNOR, P33, Ask, GateRules, Granted, PermitSource, Refusal, Refused
 from permit_gate.ask import LOOK_AGAIN_SEC, POLL_SEC, AwaitPush, Pause, Send
-from tests.permit_gate.permits import SYMBOL, governor_permit, p33_permit
 
 
 class Talk:
     """Carries a conversation on, and keeps what it asked for."""
 
     def __init__(
-        self, plan_id: str = "a", *, timeout_sec: float = 1.2, rules: GateRules | None = None
+        self,
+        plan_id: str = "a",
+        *,
+        timeout_sec: float = 1.2,
+        rules: GateRules | None = None,
+        pushes: bool = True,
     ) -> None:
         self.now_sec = 100.0
         self.answer: Granted | Refused | None = None
+        self.error: ResponseError | None = None
         ask = Ask(plan_id, SYMBOL, (GOVERNOR, P33), rules)
-        self._conversation = ask.conversation(lambda: self.now_sec, timeout_sec)
+        self._conversation = ask.conversation(lambda: self.now_sec, timeout_sec, pushes=pushes)
         self.step: Any = None
         self.reply(None)
 
@@ -30,6 +36,8 @@ class Talk:
             self.step = self._conversation.send(reply)
         except StopIteration as end:
             self.step, self.answer = None, end.value
+        except ResponseError as error:
+            self.step, self.error = None, error
 
     def asked(self) -> list[str]:
         """The names of the commands it wants sent."""
@@ -118,7 +126,32 @@ def test_permits_that_keep_changing_are_refused_in_the_end() -> None:
     assert _refusal(talk) is Refusal.PERMIT_TIMEOUT
 
 
-@pytest.mark.parametrize("reply", [[b"ok"], [], [b"consumed", b"twice"], ResponseError("OOM")])
+def test_a_connection_that_reads_no_pushes_is_looked_at_every_5_ms_and_never_asked_for_them() -> None:
+    talk = Talk(pushes=False)
+    assert talk.asked() == ["MGET"]
+    talk.reply([_NOTHING])
+    assert talk.step == Pause(POLL_SEC)
+    talk.reply(None)
+    talk.reply([[None, governor_permit(), p33_permit("a")]])
+    assert talk.asked() == ["EVAL"]
+    talk.reply([[b"consumed"]])
+    assert isinstance(talk.answer, Granted)
+
+
+@pytest.mark.parametrize(
+    "error", [ReadOnlyError("replica"), ResponseError("OOM"), ResponseError("MASTERDOWN")]
+)
+def test_a_server_that_refuses_ends_the_conversation_and_its_connection(error: ResponseError) -> None:
+    consuming = Talk()
+    consuming.reply([b"OK", [None, governor_permit(), p33_permit("a")]])
+    consuming.reply([error, b"OK"])
+    assert consuming.error is error
+    looking = Talk()
+    looking.reply([b"OK", error])
+    assert looking.error is error
+
+
+@pytest.mark.parametrize("reply", [[b"ok"], [], [b"consumed", b"twice"], [b"too_old"], [b"hold", b"x", b"y"]])
 def test_a_reply_of_the_script_that_is_no_consumption_is_no_grant(reply: object) -> None:
     talk = Talk()
     talk.reply([b"OK", [None, governor_permit(), p33_permit("a")]])

@@ -7,8 +7,9 @@
     else:
         log.warning("%s: %s", plan_id, answer)  # permit_timeout (missing: Governor)
 
-`PermitGate` blocks its thread; `permit_gate.trio_gate.open_trio_gate` is the same for trio. Neither raises
-for anything that Redis or a permit does: the answer is `Granted`, or `Refused` with its reason.
+`PermitGate` blocks its thread; `permit_gate.asyncio_gate.AsyncioPermitGate` is the same for asyncio and
+`permit_gate.trio_gate.open_trio_gate` for trio. None raises for anything that Redis or a permit does: the
+answer is `Granted`, or `Refused` with its reason.
 """
 
 from permit_gate.answers import Granted, Kind, Permit, Refusal, Refused, Terms

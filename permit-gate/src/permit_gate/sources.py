@@ -7,7 +7,7 @@ from dataclasses import dataclass
 _PLAN_ID = "{plan_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PermitSource:
     """A service whose permit a plan needs.
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate_testing.permits import KEY, signed
 from permit_gate.signature import SignatureMissingError, SignatureWrongError, sign, verified
-from tests.permit_gate.permits import KEY, signed
 
 _TEXT = b'{"plan_id":"a","allow":true,"safe_close_qty":0.028}'
 

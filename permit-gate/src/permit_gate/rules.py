@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 REMEMBERED_SEC = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GateRules:
     """`max_age_sec`: an older P33 permit is refused, by its `created_at` and Redis's clock.
 
     `consumer` is who consumes, for those who come too late and for people looking. `signing_key` is
-    `P33_PERMIT_SIGNING_KEY`; with one, P33 permits without its signature are refused. `prefix` is
-    `P33_KEY_PREFIX`. Raises ValueError for an age that is not within the hour for which a gate remembers.
+    `P33_PERMIT_SIGNING_KEY`; with one, P33 permits without its signature, or signed for another prefix,
+    are refused. `prefix` is `P33_KEY_PREFIX`. Raises ValueError for an age that is not within the hour for
+    which a gate remembers.
     """
 
     consumer: str = "permit_gate"

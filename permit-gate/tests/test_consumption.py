@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import redis
 
+from gate_testing.permits import SYMBOL, denied_permit, governor_permit, p33_permit
 from permit_gate import GOVERNOR, P33, Ask
 from permit_gate.ask import Command, Send
-from tests.permit_gate.permits import SYMBOL, denied_permit, governor_permit, p33_permit
 
 _KEYS = ("quantum:permit:a", "quantum:permit:p33:a")
 
 
 def _looked(store: redis.Redis) -> Command:
     """The consumption of plan `a`, about to be sent: both permits were there, and good."""
-    store.mset(dict(zip(_KEYS, (governor_permit(), p33_permit("a")), strict=True)))
+    store.mset(dict(zip(_KEYS, (governor_permit(), p33_permit("a")))))
     conversation = Ask("a", SYMBOL, (GOVERNOR, P33)).conversation(lambda: 0.0)
     first = conversation.send(None)
     assert isinstance(first, Send)

@@ -21,7 +21,7 @@ _MOST_DECIMALS = 18
 _LATEST_SEC = Decimal(10) ** 11
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unusable:
     """A permit that is no yes: the refusal, its reason in words, and what else the permit tells."""
 
@@ -30,7 +30,7 @@ class Unusable:
     details: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Yes:
     """A permit that says yes; `terms` for P33 alone."""
 
@@ -43,13 +43,25 @@ class _UnreadableError(ValueError):
 
 
 def read_permit(
-    source: PermitSource, text: bytes, *, plan_id: str, symbol: str, signing_key: bytes | None
+    source: PermitSource,
+    text: bytes,
+    *,
+    plan_id: str,
+    symbol: str,
+    key_prefix: str,
+    signing_key: bytes | None,
 ) -> Yes | Unusable:
-    """Read one permit, whatever its bytes. Never raises."""
+    """Read one permit, whatever its bytes. Never raises.
+
+    `key_prefix` is the prefix of the key at which the permit was found: a signed permit names the one that it
+    was signed for, so that a copy under the key of another account is refused.
+    """
     try:
         if source == P33 and signing_key is not None:
             text = verified(text, signing_key)
         members = _members(text)
+        if source == P33 and signing_key is not None:
+            _check_prefix(members, key_prefix)
         return _judge(source, members, plan_id, symbol)
     except SignatureMissingError as error:
         return Unusable(Refusal.SIGNATURE_MISSING, str(error), {})
@@ -57,6 +69,13 @@ def read_permit(
         return Unusable(Refusal.SIGNATURE_WRONG, str(error), {})
     except _UnreadableError as error:
         return Unusable(Refusal.PERMIT_UNREADABLE, str(error), {})
+
+
+def _check_prefix(members: Mapping[str, object], key_prefix: str) -> None:
+    named = members.get("key_prefix")
+    if named != key_prefix:
+        signed_for = "no key prefix" if named is None else str(named)[:80]
+        raise SignatureWrongError(f"the permit was signed for {signed_for}, not for {key_prefix}")
 
 
 def _judge(source: PermitSource, members: dict[str, object], plan_id: str, symbol: str) -> Yes | Unusable:

@@ -8,13 +8,14 @@ import pytest
 import redis
 import trio
 
+from gate_testing.flavours import Answer
+from gate_testing.permits import SYMBOL, governor_permit, p33_permit
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate, Refusal, Refused
 from permit_gate.trio_gate import open_trio_gate
-from tests.permit_gate.permits import SYMBOL, governor_permit, p33_permit
 
 PLANS = [str(number) for number in range(1000)]
 WAITERS = 4
-Answers = dict[str, Granted | Refused]
+Answers = dict[str, Answer]
 
 
 def issue(store: redis.Redis, plan_ids: list[str]) -> None:

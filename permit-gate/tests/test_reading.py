@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate_testing.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
 from permit_gate import GOVERNOR, P33, Kind, PermitSource, Refusal
 from permit_gate.reading import Unusable, Yes, read_permit
-from tests.permit_gate.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
 
 _PLAN = "plan-1"
 
 
 def _read(text: bytes, source: PermitSource = P33, key: bytes | None = None) -> Yes | Unusable:
-    return read_permit(source, text, plan_id=_PLAN, symbol=SYMBOL, signing_key=key)
+    return read_permit(source, text, plan_id=_PLAN, symbol=SYMBOL, key_prefix="quantum", signing_key=key)
 
 
 def _refusal(text: bytes, source: PermitSource = P33, key: bytes | None = None) -> Refusal | None:
@@ -186,3 +186,19 @@ def test_whatever_the_bytes_there_is_an_answer_and_only_a_true_allow_is_a_yes(te
     read = _read(text)
     if isinstance(read, Yes):
         assert json.loads(text)["allow"] is True
+
+
+@pytest.mark.parametrize("prefix", ["other", "", None, 7, ["quantum"]])
+def test_a_signed_permit_of_another_key_prefix_is_refused(prefix: object) -> None:
+    read = _read(signed(p33_permit(_PLAN, key_prefix=prefix)), key=KEY)
+    assert isinstance(read, Unusable) and read.refusal is Refusal.SIGNATURE_WRONG
+
+
+def test_a_signed_permit_that_names_no_key_prefix_is_refused() -> None:
+    read = _read(signed(p33_permit(_PLAN, leave_out=("key_prefix",))), key=KEY)
+    assert isinstance(read, Unusable) and read.refusal is Refusal.SIGNATURE_WRONG
+    assert read.because == "the permit was signed for no key prefix, not for quantum"
+
+
+def test_where_permits_are_not_signed_they_need_not_name_a_key_prefix() -> None:
+    assert _refusal(p33_permit(_PLAN, leave_out=("key_prefix",))) is None

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from redis import Redis
+from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
-from permit_gate.connection_options import connection_options
+from permit_gate.connections import (
+    GET_CONNECTION_ARGUMENTS,
+    READS_PUSHES,
+    IdleConnections,
+    connection_pool,
+)
 from permit_gate.rules import GateRules
 from permit_gate.sources import PermitSource
 
@@ -36,7 +41,8 @@ class PermitGate:
     ) -> None:
         self._rules = rules or GateRules()
         retry = Retry(NoBackoff(), 0)
-        self._client = Redis.from_url(redis_url, **connection_options(retry, command_timeout_sec, options))
+        self._pool = connection_pool(ConnectionPool, redis_url, retry, command_timeout_sec, options)
+        self._idle = IdleConnections()
 
     def acquire(
         self,
@@ -53,13 +59,14 @@ class PermitGate:
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
         try:
-            return self._converse(ask.conversation(time.monotonic, timeout_sec))
+            return self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
         except (RedisError, OSError) as error:
+            self._idle.failed()
             return ask.failed(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._pool.disconnect()
 
     def __enter__(self) -> PermitGate:
         return self
@@ -70,9 +77,10 @@ class PermitGate:
         self.close()
 
     def _converse(self, conversation: Conversation) -> Answer:
-        pool = self._client.connection_pool
-        connection: Any = pool.get_connection()
+        connection: Any = self._pool.get_connection(*GET_CONNECTION_ARGUMENTS)
         try:
+            if self._idle.taken(connection):
+                connection.disconnect()
             reply: Any = None
             while True:
                 try:
@@ -81,11 +89,11 @@ class PermitGate:
                     return end.value  # type: ignore[no-any-return]
                 reply = _carry_out(step, connection)
         except BaseException:
-            # In an unknown state, and nobody else's business.
+            # In an unknown state, or of a server that refuses: connected anew when it is used again.
             connection.disconnect()
             raise
         finally:
-            pool.release(connection)
+            self._pool.release(connection)
 
 
 def _reply(connection: Any) -> Any:
@@ -96,13 +104,11 @@ def _reply(connection: Any) -> Any:
 
 
 def _carry_out(step: Step, connection: Any) -> Any:
-    match step:
-        case Send(commands):
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [_reply(connection) for _ in commands]
-        case AwaitPush(timeout_sec):
-            if connection.can_read(timeout_sec):
-                connection.read_response(disable_decoding=True, push_request=True)
-        case Pause(duration_sec):
-            time.sleep(duration_sec)
+    if isinstance(step, Send):
+        connection.send_packed_command(connection.pack_commands(step.commands))
+        return [_reply(connection) for _ in step.commands]
+    if isinstance(step, AwaitPush) and connection.can_read(step.timeout_sec):
+        connection.read_response(disable_decoding=True, push_request=True)
+    if isinstance(step, Pause):
+        time.sleep(step.duration_sec)
     return None

@@ -30,6 +30,7 @@ def p33_permit(plan_id: str, /, *, leave_out: tuple[str, ...] = (), **members: A
         "exchange_position_amt": 0.038,
         "created_at": time.time(),
         "issued_by": "build instance",
+        "key_prefix": "quantum",
         "safe_close_qty": 0.028,
         "safe_qty": 0.028,
         **members,

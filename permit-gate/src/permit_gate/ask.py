@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any, Union
 
 from redis.exceptions import ResponseError
 
@@ -33,33 +33,33 @@ _WHILE_HELD = "reconcile_close_bypass"
 _TRACKING = ("CLIENT", "TRACKING")
 
 
-Command: TypeAlias = tuple[str | bytes | int, ...]
+Command = tuple[Union[str, bytes, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Send:
     """Send these commands in one go; the answer is a list of their replies, a ResponseError for a refusal."""
 
     commands: tuple[Command, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwaitPush:
     """Return when the server pushes something on this connection, or after `timeout_sec`."""
 
     timeout_sec: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pause:
     """Return after `duration_sec`."""
 
     duration_sec: float
 
 
-Answer: TypeAlias = Granted | Refused
-Step: TypeAlias = Send | AwaitPush | Pause
-Conversation: TypeAlias = Generator[Step, Any, Answer]
+Answer = Union[Granted, Refused]
+Step = Union[Send, AwaitPush, Pause]
+Conversation = Generator[Step, Any, Answer]
 
 
 class _Pushes:
@@ -68,8 +68,8 @@ class _Pushes:
     Off again before the connection is given back: whoever has it next shall not find pushes on it.
     """
 
-    def __init__(self) -> None:
-        self.to_be_had = True
+    def __init__(self, to_be_had: bool) -> None:
+        self.to_be_had = to_be_had
         self.are_on = False
 
     def on(self) -> tuple[Command, ...]:
@@ -106,10 +106,16 @@ class Ask:
         self._hold_key = f"{prefix}:reconcile:hold:{symbol}"
         self._permit_keys = tuple(source.key(prefix, plan_id) for source in sources)
 
-    def conversation(self, clock: Callable[[], float], timeout_sec: float = TIMEOUT_SEC) -> Conversation:
-        """What to do on one RESP3 connection, step by step, until there is an answer.
+    def conversation(
+        self, clock: Callable[[], float], timeout_sec: float = TIMEOUT_SEC, *, pushes: bool = True
+    ) -> Conversation:
+        """The steps to carry out on one connection until there is an answer.
 
-        `clock` is a monotonic clock in seconds. A connection that fails in between is `failed`'s business.
+        `clock` is a monotonic clock in seconds. With `pushes` the connection speaks RESP3, and what the
+        server pushes can be read from it. A connection that fails in between is `failed`'s business. Raises
+        the ResponseError by which the server refuses to read or to consume (READONLY, OOM, NOPERM): the
+        answer is `failed`'s then, and the connection is not to be used again, since a new one may lead to a
+        server that does not refuse.
         """
         if not _PLAN_ID.fullmatch(self._plan_id):
             # As `p33:<id>` it would make one service's permit pass for another's.
@@ -117,25 +123,25 @@ class Ask:
             return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
         deadline_sec = clock() + timeout_sec
         look = ("MGET", self._mark_key, *self._permit_keys)
-        pushes = _Pushes()
+        tracking = _Pushes(pushes)
         while True:
-            replies = yield Send((*pushes.on(), look))
-            pushes.note(replies)
+            replies = yield Send((*tracking.on(), look))
+            tracking.note(replies)
             values = replies[-1]
             found: list[Yes] | Answer | None = self._read(values)
             if isinstance(found, list) and len(found) == len(self._sources):
-                replies = yield Send((self._consumption(found, values[1:]), *pushes.off()))
+                replies = yield Send((self._consumption(found, values[1:]), *tracking.off()))
                 found = self._concluded(found, replies[0])
             left_sec = deadline_sec - clock()
-            if left_sec <= 0 and not isinstance(found, Granted | Refused):
+            if left_sec <= 0 and not isinstance(found, (Granted, Refused)):
                 found = self._timed_out(values[1:])
-            if isinstance(found, Granted | Refused):
-                if off := pushes.off():
+            if isinstance(found, (Granted, Refused)):
+                if off := tracking.off():
                     yield Send(off)
                 return found
-            if pushes.are_on:
+            if tracking.are_on:
                 yield AwaitPush(min(left_sec, LOOK_AGAIN_SEC))
-            elif not pushes.to_be_had:
+            elif not tracking.to_be_had:
                 yield Pause(min(left_sec, POLL_SEC))
 
     def failed(self, error: str) -> Refused:
@@ -145,16 +151,21 @@ class Ask:
     def _read(self, values: Sequence[bytes | None] | ResponseError) -> list[Yes] | Refused:
         """The permits that are there and say yes, or why it is no use to wait for the others."""
         if isinstance(values, ResponseError):
-            return self.failed(str(values))
+            raise values
         mark, *texts = values
         if mark is not None:
             return self._consumed_before(mark)
         granted: list[Yes] = []
-        for source, text in zip(self._sources, texts, strict=True):
+        for source, text in zip(self._sources, texts):
             if text is None:
                 continue
             read = read_permit(
-                source, text, plan_id=self._plan_id, symbol=self._symbol, signing_key=self._rules.key_bytes
+                source,
+                text,
+                plan_id=self._plan_id,
+                symbol=self._symbol,
+                key_prefix=self._rules.prefix,
+                signing_key=self._rules.key_bytes,
             )
             if isinstance(read, Unusable):
                 return self._refused(
@@ -173,36 +184,36 @@ class Ask:
             round(self._rules.max_age_sec * 1000),
             _CLOCK_TOLERANCE_MS,
         ]
-        for yes, text in zip(granted, texts, strict=True):
+        for yes, text in zip(granted, texts):
             arguments += [text or b"", "" if yes.terms is None else int(yes.terms.created_at_sec * 1000)]
         return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 
     def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes] | ResponseError) -> Answer | None:
         """What the script's reply means; None: a permit changed meanwhile, look again."""
         if isinstance(reply, ResponseError):
-            return self.failed(str(reply))
-        match [bytes(part) for part in reply]:
-            case [b"consumed"]:
-                terms = next((yes.terms for yes in granted if yes.terms is not None), None)
-                permits = tuple(yes.permit for yes in granted)
-                return Granted(self._plan_id, self._symbol, permits, terms)
-            case [b"changed"]:
-                return None
-            case [b"hold"]:
-                return self._refused(Refusal.RECONCILE_HOLD_ACTIVE, because=f"hold on {self._symbol}")
-            case [b"consumed_before", mark]:
-                return self._consumed_before(mark)
-            case [b"too_old", age_ms]:
-                age_sec = int(age_ms) / 1000
-                return self._refused(
-                    Refusal.PERMIT_TOO_OLD,
-                    denied_by=P33.name,
-                    because=f"{age_sec:.3f} s old, {self._rules.max_age_sec:g} s allowed",
-                    details={"age_sec": age_sec, "max_age_sec": self._rules.max_age_sec},
-                )
-            case [b"from_the_future", lead_ms]:
-                because = f"created {int(lead_ms) / 1000:.3f} s ahead of Redis's clock"
-                return self._refused(Refusal.PERMIT_FROM_THE_FUTURE, denied_by=P33.name, because=because)
+            raise reply
+        said = [bytes(part) for part in reply]
+        if said == [b"consumed"]:
+            terms = next((yes.terms for yes in granted if yes.terms is not None), None)
+            return Granted(self._plan_id, self._symbol, tuple(yes.permit for yes in granted), terms)
+        if said == [b"changed"]:
+            return None
+        if said == [b"hold"]:
+            return self._refused(Refusal.RECONCILE_HOLD_ACTIVE, because=f"hold on {self._symbol}")
+        word, value = said if len(said) == 2 else (b"", b"")
+        if word == b"consumed_before":
+            return self._consumed_before(value)
+        if word == b"too_old":
+            age_sec = int(value) / 1000
+            return self._refused(
+                Refusal.PERMIT_TOO_OLD,
+                denied_by=P33.name,
+                because=f"{age_sec:.3f} s old, {self._rules.max_age_sec:g} s allowed",
+                details={"age_sec": age_sec, "max_age_sec": self._rules.max_age_sec},
+            )
+        if word == b"from_the_future":
+            because = f"created {int(value) / 1000:.3f} s ahead of Redis's clock"
+            return self._refused(Refusal.PERMIT_FROM_THE_FUTURE, denied_by=P33.name, because=because)
         return self.failed(f"unexpected reply {reply!r}")
 
     def _consumed_before(self, mark: bytes) -> Refused:
@@ -210,9 +221,7 @@ class Ask:
         return self._refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {by}", details={"consumer": by})
 
     def _timed_out(self, texts: Sequence[bytes | None]) -> Refused:
-        missing = tuple(
-            source.name for source, text in zip(self._sources, texts, strict=True) if text is None
-        )
+        missing = tuple(source.name for source, text in zip(self._sources, texts) if text is None)
         return self._refused(Refusal.PERMIT_TIMEOUT, missing=missing)
 
     def _refused(self, reason: Refusal, **told: Any) -> Refused:

@@ -1,18 +1,21 @@
-"""Both flavours against a real redis-server."""
+"""Each flavour against a real redis-server."""
 
 from __future__ import annotations
 
+import sys
 import time
 from decimal import Decimal
 
+import pytest
 import redis
 import trio
 
-from commands.private_redis import private_redis_server
+from gate_testing.flavours import Acquire, OpenGate
+from gate_testing.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
+from gate_testing.redis_server import own_redis
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitSource, Refusal, Refused
+from permit_gate.connections import READS_PUSHES
 from permit_gate.trio_gate import open_trio_gate
-from tests.permit_gate.conftest import Acquire, OpenGate
-from tests.permit_gate.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
 
 _HOLD = f"quantum:reconcile:hold:{SYMBOL}"
 
@@ -27,8 +30,8 @@ def _left(store: redis.Redis, plan_id: str) -> int:
     return int(store.exists(f"quantum:permit:{plan_id}", f"quantum:permit:p33:{plan_id}"))
 
 
-async def _gate_listens(store: redis.Redis) -> None:
-    while int(store.info("clients")["tracking_clients"]) == 0:
+async def _gate_waits(store: redis.Redis) -> None:
+    while "cmdstat_mget" not in store.info("commandstats"):
         await trio.lowlevel.checkpoint()
 
 
@@ -71,6 +74,7 @@ async def test_a_permit_that_comes_500_ms_late_still_counts(acquire: Acquire, st
         assert isinstance(await acquire("a"), Granted)
 
 
+@pytest.mark.skipif(not READS_PUSHES, reason="without pushes it has to ask")
 async def test_a_waiting_gate_asks_redis_now_and_then_and_not_200_times_a_second(
     acquire: Acquire, store: redis.Redis
 ) -> None:
@@ -103,42 +107,10 @@ async def test_who_comes_too_late_learns_at_once_who_was_first(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
     _issue(store, "a")
-    async with (
-        open_gate(redis_server, GateRules(consumer="apply-layer")) as first,
-        open_gate(redis_server, GateRules(consumer="intent-executor")) as second,
-    ):
+    async with open_gate(redis_server, GateRules(consumer="apply-layer")) as first:
         assert isinstance(await first("a"), Granted)
+    async with open_gate(redis_server, GateRules(consumer="intent-executor")) as second:
         assert str(await second("a")) == "permit_already_consumed (by apply-layer)"
-
-
-async def test_of_two_gates_at_the_same_instant_each_plan_goes_to_one(
-    open_gate: OpenGate, redis_server: str, store: redis.Redis
-) -> None:
-    plans = [str(number) for number in range(1000)]
-    granted: list[str] = []
-    refused: list[Refusal] = []
-
-    async def consume(acquire: Acquire, share: list[str]) -> None:
-        for plan_id in share:
-            answer = await acquire(plan_id)
-            if isinstance(answer, Granted):
-                granted.append(plan_id)
-            else:
-                refused.append(answer.reason)
-
-    async with (
-        open_gate(redis_server) as one,
-        open_gate(redis_server) as other,
-        trio.open_nursery() as nursery,
-    ):
-        for offset in range(4):
-            nursery.start_soon(consume, one, plans[offset::4])
-            nursery.start_soon(consume, other, plans[offset::4])
-        for plan_id in plans:
-            _issue(store, plan_id)
-            await trio.lowlevel.checkpoint()
-    assert sorted(granted) == sorted(plans)
-    assert refused == [Refusal.PERMIT_ALREADY_CONSUMED] * 1000
 
 
 async def test_a_hold_that_came_since_refuses_and_consumes_nothing(
@@ -215,6 +187,20 @@ async def test_with_a_key_only_the_issuers_own_permits_open_the_gate(
         assert isinstance(await acquire("genuine"), Granted)
 
 
+async def test_a_signed_permit_that_was_copied_to_another_accounts_keys_is_refused(
+    open_gate: OpenGate, redis_server: str, store: redis.Redis
+) -> None:
+    _issue(store, "a", p33=signed(p33_permit("a")))
+    for key in ("permit:a", "permit:p33:a"):
+        store.copy(f"quantum:{key}", f"other:{key}")
+    async with open_gate(redis_server, GateRules(prefix="other", signing_key=KEY)) as other_account:
+        answer = await other_account("a")
+    assert str(answer) == ("signature_wrong (P3.3: the permit was signed for quantum, not for other)")
+    assert int(store.exists("other:permit:a", "other:permit:p33:a")) == 2
+    async with open_gate(redis_server, GateRules(signing_key=KEY)) as acquire:
+        assert isinstance(await acquire("a"), Granted)
+
+
 async def test_other_services_permits_count_by_their_key_pattern(
     acquire: Acquire, store: redis.Redis
 ) -> None:
@@ -239,32 +225,34 @@ async def test_another_prefix_is_another_account(
 async def test_a_redis_that_is_killed_while_the_gate_waits_is_a_refusal_and_its_return_is_noticed(
     open_gate: OpenGate,
 ) -> None:
-    async with private_redis_server(append_only=True) as server, open_gate(server.url) as acquire:
-        store = redis.Redis.from_url(server.url)
-        answers: list[Granted | Refused] = []
+    with own_redis("--appendonly", "yes") as server:
+        async with open_gate(server.url) as acquire:
+            store = redis.Redis.from_url(server.url)
+            answers: list[Granted | Refused] = []
 
-        async def wait() -> None:
-            answers.append(await acquire("a"))
+            async def wait() -> None:
+                answers.append(await acquire("a"))
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait)
-            await _gate_listens(store)
-            await server.kill()
-        assert [_reason(answer) for answer in answers] == [Refusal.REDIS_ERROR]
-        assert _reason(await acquire("a")) is Refusal.REDIS_ERROR
-        await server.start()
-        _issue(redis.Redis.from_url(server.url), "a")
-        assert isinstance(await acquire("a"), Granted)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await _gate_waits(store)
+                server.kill()
+            assert [_reason(answer) for answer in answers] == [Refusal.REDIS_ERROR]
+            assert _reason(await acquire("a")) is Refusal.REDIS_ERROR
+            await trio.to_thread.run_sync(server.start)  # the event loop goes on meanwhile
+            _issue(redis.Redis.from_url(server.url), "a")
+            assert isinstance(await acquire("a"), Granted)
 
 
 async def test_a_redis_that_was_restarted_between_two_plans_costs_no_permit(open_gate: OpenGate) -> None:
-    async with private_redis_server() as server, open_gate(server.url) as acquire:
-        _issue(redis.Redis.from_url(server.url), "a")
-        assert isinstance(await acquire("a"), Granted)
-        await server.kill()
-        await server.start()
-        _issue(redis.Redis.from_url(server.url), "b")
-        assert isinstance(await acquire("b"), Granted)
+    with own_redis() as server:
+        async with open_gate(server.url) as acquire:
+            _issue(redis.Redis.from_url(server.url), "a")
+            assert isinstance(await acquire("a"), Granted)
+            server.kill()
+            await trio.to_thread.run_sync(server.start)  # the event loop goes on meanwhile
+            _issue(redis.Redis.from_url(server.url), "b")
+            assert isinstance(await acquire("b"), Granted)
 
 
 async def test_a_full_redis_is_a_refusal_that_leaves_the_permits(
@@ -288,6 +276,7 @@ async def test_connections_are_given_back_without_pushes_on_them(
     assert store.info("stats")["total_connections_received"] <= 3
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="redis-py loses a cancellation while it connects")
 async def test_a_cancelled_wait_ends_at_once_and_disturbs_no_other(
     redis_server: str, store: redis.Redis
 ) -> None:

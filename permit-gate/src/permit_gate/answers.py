@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum
 
 from permit_gate.sources import PermitSource
 
 
-class Kind(StrEnum):
+class _Word(str, Enum):
+    """What StrEnum is from Python 3.11 on."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Kind(_Word):
     """What the Position State Brain found the plan to ask for."""
 
     OPEN = "open"
@@ -19,7 +26,7 @@ class Kind(StrEnum):
     NONE = "none"
 
 
-class Refusal(StrEnum):
+class Refusal(_Word):
     """Why the gate stays shut."""
 
     PERMIT_TIMEOUT = "permit_timeout"
@@ -37,7 +44,7 @@ class Refusal(StrEnum):
     REDIS_ERROR = "redis_error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Terms:
     """What the Position State Brain's permit allows.
 
@@ -69,7 +76,7 @@ class Terms:
         return plan_quantity if self.plan_quantity is None else min(plan_quantity, self.plan_quantity)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Permit:
     """One permit that said yes: all its members, numbers as Decimal."""
 
@@ -77,7 +84,7 @@ class Permit:
     members: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Granted:
     """All permits said yes and are consumed: nobody else will get them.
 
@@ -90,7 +97,7 @@ class Granted:
     terms: Terms | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Refused:
     """Nothing was consumed, or nothing is known to have been: do not execute.
 
