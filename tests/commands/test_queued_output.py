@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ class Pipe:
 
 def _readable(descriptor: int) -> bool:
     waiting = bytearray(4)
-    fcntl.ioctl(descriptor, 0x541B, waiting)  # FIONREAD
+    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
     return int.from_bytes(waiting, sys.byteorder) > 0
 
 
