@@ -24,6 +24,8 @@ from tests.integration.waiting import until
 SIGNING_KEY = "of-the-permits-and-nobody-else"
 PATIENCE_SEC = 30.0
 STOP_SEC = 5.0
+#: As an executor writes it that does not know whether its order was placed.
+UNKNOWN_OUTCOME = "APIError(code=-1007): Timeout waiting for response from backend server"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,7 @@ class Left(msgspec.Struct):
 
     sold: Order
     partly: Order
+    unknown: Order
     unread: Order
 
 
@@ -108,10 +111,14 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
     for plan_id, symbol in {"eth-close": "ETHUSDT", "sol-close": "SOLUSDT"}.items():
         permit = await pipeline.ask(plan_id, full_close(symbol) | {"action": "PARTIAL_75"})
         assert (permit["reason"], permit["signature"] is not None) == ("sanity_checks_passed", True)
-    for plan_id, fields in {"ltc-open": entry("LTCUSDT", "2"), "xrp-open": entry("XRPUSDT", "100")}.items():
+    for plan_id, fields in {
+        "ltc-open": entry("LTCUSDT", "2"),
+        "xrp-open": entry("XRPUSDT", "100"),
+        "dot-open": entry("DOTUSDT", "10"),
+    }.items():
         assert (await pipeline.ask(plan_id, fields))["reason"] == "open_permit_granted"
 
-    for plan_id in ("sol-close", "ltc-open"):
+    for plan_id in ("sol-close", "ltc-open", "dot-open"):
         assert pipeline.redis.delete(f"quantum:permit:p33:{plan_id}") == 1
     sold = trade(exchange, "SOLUSDT", "SELL", "3")
     exchange.first_fill_share = Decimal("0.3")
@@ -119,6 +126,11 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
     exchange.first_fill_share = None
     pipeline.publish_result(flat(told_of(partly, 0)) | {"plan_id": "ltc-open"})
     await pipeline.ledger_reaches("LTCUSDT", "0.6")
+    unknown = trade(exchange, "DOTUSDT", "BUY", "10")
+    pipeline.publish_result(
+        {"plan_id": "dot-open", "symbol": "DOTUSDT", "executed": "False", "error": UNKNOWN_OUTCOME}
+    )
+    await pipeline.nothing_pends(RESULTS)
 
     # Stopped, it is given entries which it does not answer.
     first.process.send_signal(signal.SIGSTOP)
@@ -129,7 +141,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
         await until(lambda s=stream: pipeline.redis.xpending(s, GROUP)["pending"] == 1, f"{stream} pends")  # type: ignore[misc]
     pipeline.publish_plan("ada-open", entry("ADAUSDT", "100"))
     pipeline.publish_plan("eth-close", full_close("ETHUSDT"))
-    return Left(sold, partly, unread)
+    return Left(sold, partly, unknown, unread)
 
 
 async def find_it_in_flight(pipeline: Pipeline) -> None:
@@ -150,6 +162,9 @@ async def find_it_in_flight(pipeline: Pipeline) -> None:
         "xrp-again": entry("XRPUSDT", "100"),
     }.items():
         assert (await pipeline.ask(plan_id, fields))["reason"] == "in_flight_permit", plan_id
+    # Denied for the permit that is still open; or, where the release that left it has freed it, because
+    # exchange and ledger differ.
+    assert (await pipeline.ask("dot-again", entry("DOTUSDT", "10")))["allow"] is False
 
 
 async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) -> None:
@@ -177,6 +192,11 @@ async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) ->
     assert (await pipeline.ask("xrp-third", entry("XRPUSDT", "100")))["reason"] == "open_permit_granted"
     for symbol, amount in {"BCHUSDT": "0.5", "SOLUSDT": "1"}.items():
         assert pipeline.ledger_amount(symbol) == amount
+
+    pipeline.publish_result(flat(told_of(left.unknown, 0)) | {"plan_id": "dot-open"})
+    await pipeline.ledger_reaches("DOTUSDT", "10")
+    whole = await pipeline.ask("dot-close", full_close("DOTUSDT"))
+    assert whole["safe_close_qty"] == Decimal(10)
 
 
 #: Which release decides next, as which instance, and how the one before it ends.
