@@ -119,6 +119,27 @@ def service_gauges(
     )
 
 
+class LiveTotal(NamedTuple):
+    """A counter without labels that is read at each scrape. A prometheus collector."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family, as of now."""
+        yield CounterMetricFamily(self.name, self.meaning, value=self.read())
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the family's name, so that a second one of that name is refused."""
+        yield CounterMetricFamily(self.name, self.meaning)
+
+
+def lines_dropped(read: Callable[[], int]) -> LiveTotal:
+    """Return the counter of log lines that were never written; an addition to the contract."""
+    return LiveTotal("p33_log_lines_dropped_total", "Log lines dropped, as nothing took them in time", read)
+
+
 class SnapshotMetrics:
     """The three gauges over the book of snapshots, written as `symbol_metrics` does."""
 

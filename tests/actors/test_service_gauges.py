@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from actors.live_metrics import service_gauges
+from actors.live_metrics import lines_dropped, service_gauges
 from brain.durability import Durability
 from channels import Lease
 from tests.actors.status_rig import NOON_MS, StatusRig
@@ -76,3 +76,14 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)
+
+
+async def test_lines_lost_by_the_log_are_a_counter_read_at_each_scrape(rig: StatusRig) -> None:
+    lost = [0]
+    total = lines_dropped(lambda: lost[0])
+    rig.registry.show_total(total)
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 0
+    lost[0] = 530
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 530
+    with pytest.raises(ValueError, match="p33_log_lines_dropped"):
+        rig.registry.show_total(total)
