@@ -135,7 +135,7 @@ class LedgerAdoption:
         snapshot = self._book.get(symbol)
         if snapshot is None or not self._book.believed(snapshot):
             return ()
-        fresh = snapshot.verified_at.age_sec(self._clock.now()) <= self._stale_threshold_sec
+        fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
         return snapshot.legs if fresh else ()
 
     async def upkeep(self, fence: str) -> None:

@@ -272,7 +272,7 @@ class StatusSource:
 
     def unknown_count(self) -> int:
         """How many plans there are whose order may have been filled."""
-        return len(self._unknown(self._clock.now()))
+        return len(self._unknown(self._clocks.now()))
 
     def _unknown(self, now: Moment) -> list[UnknownExecution]:
         """Without those whose open permit has ended since they were read."""
