@@ -220,7 +220,7 @@ def _unknown_outcome(entry: Entry, result: RefusedResult, state: BookingState) -
     except UnreadableRecordError:
         return None
     return UnknownOutcome(
-        result.plan_id, result.symbol, entry.published_ms, permit.expires_ms, result.unknown
+        result.plan_id, result.symbol, entry.published_ms or entry.id_ms, permit.expires_ms, result.unknown
     )
 
 

@@ -19,10 +19,14 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
-    """Whether this instance may write, and who does."""
+    """Whether this instance may write, and who does.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     held: bool
     holder: str | None
+    namesake: str | None = None
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +158,28 @@ class ExchangeShown(msgspec.Struct, frozen=True):
     unreadable: UnreadableShown
 
 
+class EvictionShown(msgspec.Struct, frozen=True):
+    """Redis's `maxmemory-policy`, whether it lets Redis evict keys, and how many it has since its start."""
+
+    policy: str
+    may_evict: bool
+    evicted_keys: int
+
+
+class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks as this host knows them.
+
+    `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
+    `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id
+    is ahead of Redis's clock, where that is more than 1 s. `troubles`: what is wrong, a sentence each.
+    """
+
+    redis_offset_sec: float | None
+    redis_uncertainty_sec: float | None
+    ids_ahead_sec: dict[str, float]
+    troubles: list[str]
+
+
 class ChannelShown(msgspec.Struct, frozen=True):
     """`dropped` is null for channels whose overflow rule loses nothing."""
 
@@ -192,6 +218,8 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     weight: WeightShown
     ledgers: LedgersShown
     append_only: bool | None
+    eviction: EvictionShown | None
+    clocks: ClocksShown
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]

@@ -10,6 +10,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
 from actors.result_booking import BookingPlan, plan_booking
 from brain.adoption import decode_adopted
@@ -20,7 +21,6 @@ from brain.order_events import OrderEvent
 from brain.result import ExecutedResult
 from brain.unknown_outcomes import UnknownOutcome, client_order_id_of, decode_unknown
 from channels import LatestValue, ResultBook, UnknownExecution
-from clock import Clock
 from store.errors import StoreRefusedError
 from store.protocol import ResultStore
 from store.records import BookingState, Entry, ResultCommit
@@ -51,7 +51,7 @@ class UnknownOutcomes:
         reservation_life_sec: float,
         mark_ttl_ms: int,
         report: Report,
-        clock: Clock,
+        clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         """`reservation_life_sec`: from a decision to the end of its open permit. `report` is called with
@@ -65,7 +65,7 @@ class UnknownOutcomes:
         self._reservation_life_sec = reservation_life_sec
         self._mark_ttl_ms = mark_ttl_ms
         self._report = report
-        self._clock = clock
+        self._clocks = clocks
         self._log = log
         self._numbers = count()
         self._known: dict[str, UnknownOutcome] = {}
@@ -111,7 +111,7 @@ class UnknownOutcomes:
                     ends_in_sec=round((outcome.expires_ms - read.now_ms) / 1000, 1),
                 )
         self._known = known
-        now_sec = self._clock.now().monotonic_sec
+        now_sec = self._clocks.now().monotonic_sec
         self._shown.send(
             tuple(
                 UnknownExecution(
@@ -146,7 +146,7 @@ class UnknownOutcomes:
         result = ExecutedResult(outcome.plan_id, outcome.symbol, (event.as_order(),), None, "")
         try:
             while (planned := await self._plan(entry, result, event)) is not None:
-                self._results.arrive(outcome.symbol, entry.id, self._clock.now())
+                self._results.arrive(outcome.symbol, entry.id, self._clocks.now())
                 booked_ms = await self._store.commit_result(fence, planned.commit)
                 if booked_ms is not None:
                     self._report(entry, planned, result, booked_ms)
@@ -179,7 +179,7 @@ class UnknownOutcomes:
                 state,
                 hedge_mode=self._hedge_mode(),
                 contained=contained,
-                now_sec=Decimal(self._clock.now().wall_ms).scaleb(-3),
+                now_sec=Decimal(self._clocks.redis_now_ms()).scaleb(-3),
                 mark_ttl_ms=self._mark_ttl_ms,
             )
         except (UnreadableRecordError, StoreRefusedError):

@@ -9,6 +9,7 @@ import msgspec
 
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
@@ -72,6 +73,7 @@ class Flows:
         self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
+        self.durability = LatestValue[Durability]("durability")
         self.stream_status = LatestValue[StreamStatus]("stream_status")
         self.bans = LatestValue[int]("bans")
         self.ban_recalled = LatestValue[bool]("ban_recalled")
@@ -84,8 +86,8 @@ class Flows:
             self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
             self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
             self.ledgers_adopted, self.lease, self.stream_status, self.bans,
-            self.ban_recalled, self.http_address, self.unknown_executions,
-            self.waiting_results,
+            self.ban_recalled, self.http_address, self.unknown_executions, self.waiting_results,
+            self.durability,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

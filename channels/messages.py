@@ -181,10 +181,14 @@ class RulesWanted(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise."""
+    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     fence: str | None
     holder: str
+    namesake: str | None = None
 
 
 class SnapshotChanged(msgspec.Struct, frozen=True):

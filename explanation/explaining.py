@@ -126,18 +126,19 @@ def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) ->
 
 def _unanswered(traces: PlanTraces, published: Published) -> Explanation:
     waited_sec = (traces.now_ms - _ms(published.entry_id)) / 1000
+    when = f"{waited_sec:.1f} s ago" if waited_sec >= 0 else "under an id that is ahead of Redis's clock"
     if published.progress == "unread":
         return _of(
             traces,
             State.WAITING,
-            f"The plan was published {waited_sec:.1f} s ago, and the service has not read it yet.",
+            f"The plan was published {when}, and the service has not read it yet.",
             _FAILED_ADVICE,
         )
     times = "once" if published.deliveries == 1 else f"{published.deliveries} times"
     return _of(
         traces,
         State.PENDING,
-        f"The plan was published {waited_sec:.1f} s ago and is in hand: delivered {times}, last "
+        f"The plan was published {when} and is in hand: delivered {times}, last "
         f"{published.idle_sec:.1f} s ago to {published.consumer}.",
         _FAILED_ADVICE,
     )
@@ -241,6 +242,8 @@ def _of(
     recorded, published = traces.recorded, traces.published
     entry_id = recorded.entry_id if recorded else published.entry_id if published else None
     published_ms = _ms(entry_id) if entry_id else None
+    if audit is not None and audit.case is not None:
+        published_ms = audit.case.entry_ms
     decided_ms = _ms(recorded.audit_id) if recorded else None
     return Explanation(
         plan_id=traces.plan_id,

@@ -23,6 +23,8 @@ class Keys:
         self.lease = f"{prefix}:p33:lease"
         self.fence = f"{prefix}:p33:fence"
         self.redis_run = f"{prefix}:p33:redis_run"
+        #: Which run of Redis had evicted how many keys, and when this service last saw their number grow.
+        self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
 

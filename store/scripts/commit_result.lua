@@ -31,6 +31,24 @@ for _, pair in ipairs(expected) do
   end
 end
 
+local needed = {
+  { 'SET', last, '' }, { 'SET', mark_key, '' }, { 'DEL', prefix .. ':permit:p33:' .. plan_id },
+  { 'XADD', dead, '*', 'f', '' }, { 'XADD', events, '*', 'f', '' }, { 'XACK', results, group, entry_id },
+}
+if compare then
+  for _, key in ipairs({ ledger, orders, open }) do
+    needed[#needed + 1] = { 'HSET', key, 'f', '' }
+  end
+  for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
+    { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
+    { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
+    { 'ZREM', order_times, 'f' } }) do
+    needed[#needed + 1] = command
+  end
+end
+local refusal = refused(needed)
+if refusal then return refusal end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 

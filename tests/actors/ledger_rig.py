@@ -13,6 +13,7 @@ import trio.testing
 
 from actors.attempts import Attempts
 from actors.book_read import BookRead
+from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
@@ -119,6 +120,7 @@ class LedgerWorld:
         fetch_mode: str = "bulk",
     ) -> None:
         self.clock = clock
+        self.clocks = Clocks(clock)
         self.exchange = ExchangeWithOrders(self.clock)
         self.redis: Outside = redis
         self.keys = Keys("quantum")
@@ -164,7 +166,7 @@ class LedgerWorld:
                 symbol_rules=self.symbol_rules,
                 stale_threshold_sec=10,
                 metrics=self.metrics,
-                clock=self.clock,
+                clocks=self.clocks,
                 log=log,
             ),
             attempts=self.attempts,
@@ -187,7 +189,7 @@ class LedgerWorld:
             key_prefix="quantum",
             reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,
-            clock=self.clock,
+            clocks=self.clocks,
             mark_ttl_sec=3660,
             redis_address="memory",
             log=log,
@@ -251,6 +253,7 @@ class LedgerWorld:
         *,
         plan_id: str = "plan",
         status: str = "FILLED",
+        entry_id: str = "*",
     ) -> str:
         """A result in the flat dialect."""
         return self.redis.xadd(
@@ -264,6 +267,7 @@ class LedgerWorld:
                 "filled_qty": quantity,
                 "order_status": status,
             },
+            entry_id=entry_id,
         )
 
     def ledger(self, symbol: str) -> dict[str, str]:
@@ -294,7 +298,9 @@ class LedgerRig(LedgerWorld):
 
     def __init__(self, *, hedge_mode: bool = False, fetch_mode: str = "bulk") -> None:
         clock = TrioClock(EPOCH_MS)
-        redis = MemoryRedis(lambda: clock.now().wall_ms)
+        #: How far Redis's clock is ahead of the host's.
+        self.redis_off_ms = 0
+        redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
 

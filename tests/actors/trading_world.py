@@ -42,7 +42,7 @@ _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
 _ADOPTION_SETTLES_SEC = 61.0
 _FAULTY_METHODS = (
-    None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state", "recover_plan",
+    None, "commit_decisions", "commit_results", "new_plans", "new_results", "booking_states", "recover_plans",
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ class TradingWorld:
         self._calm_store = MemoryStore(self.redis, keys=self.keys, consumer="me")
         for name in (
             "clock",
+            "clocks",
             "redis",
             "book",
             "hedge_mode",

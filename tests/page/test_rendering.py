@@ -200,8 +200,10 @@ def test_holds_cooldowns_and_what_could_not_be_read_are_told() -> None:
         cooldowns=(Restrained("SOLUSDT", 3.2),),
         left_out=0,
         unread=None,
+        problems=("quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string",),
     )
     text = page_of(restraints=restraints).text
+    assert "quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string" in text
     assert "BTCUSDT held by P3.4 4 min 50 s" in text
     assert "ETHUSDT held by P3.4 never" in text
     assert "SOLUSDT cooldown 3.2 s" in text

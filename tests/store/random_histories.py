@@ -90,8 +90,8 @@ class History:
     async def _recover(self) -> object:
         plans = self._random.random() < 0.5
         after = "0" if self._random.random() < 0.5 else self._entry("plans" if plans else "results")
-        recover = self._store.recover_plan if plans else self._store.recover_result
-        return await recover(fence=self._fence, after=after, idle_ms=0)
+        recover = self._store.recover_plans if plans else self._store.recover_results
+        return await recover(fence=self._fence, after=after, idle_ms=0, count=self._random.randint(1, 4))
 
     async def _decide(self) -> object:
         commits = []
@@ -158,7 +158,8 @@ class History:
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5
-        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000)
+        process = self._pick("", "a/1/0", "b/2/0")
+        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000, process=process)
         if reply.held:
             self._fence = reply.fence
         elif self._random.random() < 0.5:
