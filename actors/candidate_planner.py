@@ -10,6 +10,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
 from actors.plan_work import RULES_AT_MOST_EVERY_SEC
 from actors.recent_intents import RecentIntents
@@ -34,7 +35,6 @@ from channels import (
     SetGauge,
     SnapshotBook,
 )
-from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
@@ -99,7 +99,7 @@ class CandidatePlanner:
         allowlist: LatestValue[Allowlist],
         candidates: LatestValue[Candidates],
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         rules: PlannerRules,
         weight_per_read: Callable[[], int],
         redis_address: str,
@@ -117,7 +117,7 @@ class CandidatePlanner:
         self._allowlist = allowlist
         self._candidates = candidates
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
         self._rules = rules
         self._weight_per_read = weight_per_read
         self._redis = f"Redis at {redis_address}"
@@ -210,7 +210,7 @@ class CandidatePlanner:
             _send_if_new(self._unreadable_rules, read.unreadable)
             _send_if_new(self._symbol_rules, read.rules)
         finally:
-            self._rules_asked_at.send(self._clock.now())
+            self._rules_asked_at.send(self._clocks.now())
         await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:
@@ -221,7 +221,7 @@ class CandidatePlanner:
             active=keys.active,
             meta=keys.meta,
             last_ok=keys.last_ok,
-            now_sec=self._clock.now().wall_ms / 1000,
+            now_sec=await self._clocks.ask_redis(self._store) / 1000,
             max_age_sec=self._rules.universe_max_age_sec,
             last_ok_max_age_sec=self._rules.last_ok_max_age_sec,
         )
@@ -243,7 +243,7 @@ class CandidatePlanner:
 
     async def _refresh_candidates(self) -> None:
         """Open positions, recent intents, and the most traded of what may be opened."""
-        now_ms = await self._store.redis_now_ms()
+        now_ms = await self._clocks.ask_redis(self._store)
         intents = await self._intents.look(now_ms)
         allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         tradable = self._symbol_rules.value or {}

@@ -33,7 +33,7 @@ class RecentIntents:
         for entry in entries:
             symbol = read_intent_symbol(entry.fields or {})
             if symbol is not None:
-                self._newest_ms[symbol] = max(entry.published_ms, self._newest_ms.get(symbol, 0))
-        self._read_until_ms = entries[0].published_ms if entries else since_ms
+                self._newest_ms[symbol] = max(entry.id_ms, self._newest_ms.get(symbol, 0))
+        self._read_until_ms = entries[0].id_ms if entries else since_ms
         self._newest_ms = {s: at_ms for s, at_ms in self._newest_ms.items() if at_ms >= window_from_ms}
         return self._newest_ms

@@ -8,6 +8,7 @@ import trio
 
 from brain.case import Case
 from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.durability import Durability
 from brain.permit import Decision, Reason
 from brain.plan import MalformedPlan
 from brain.reason_texts import REASON_TEXTS
@@ -209,7 +210,7 @@ async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() 
     async with serving(rig) as client:
         first = (await client.get("/status")).json()
         rig.clock.advance(7)
-        rig.redis.append_only = False
+        rig.durability.send(Durability(False, "allkeys-lru", 3))
         later = (await client.get("/status")).json()
         rig.clock.advance(30)
         last = (await client.get("/status")).json()
@@ -220,4 +221,6 @@ async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() 
     mismatch = {"symbol": "BTCUSDT", "exchange": "-0.038", "ledger": "0.5", "apart_sec": 60.0}
     assert first["ledgers"] == {"count": 1, "in_flight": 0, "mismatches": [mismatch]}
     assert later["ledgers"]["mismatches"][0]["apart_sec"] == 67.0
-    assert (first["append_only"], last["append_only"]) == (True, False)
+    assert (first["append_only"], last["append_only"]) == (None, False)
+    assert first["eviction"] is None
+    assert last["eviction"] == {"policy": "allkeys-lru", "may_evict": True, "evicted_keys": 3}

@@ -28,7 +28,7 @@ COLD = ("exchangeInfo", "position mode", "allowlist", "snapshot")
 def lease(pipeline: Pipeline) -> tuple[int, str]:
     """The fencing token, and who holds it."""
     token, _, holder = str(pipeline.redis.get(LEASE)).partition(":")
-    return int(token), holder
+    return int(token.partition("@")[0]), holder
 
 
 async def is_warm_standby(daemon: DaemonProcess, behind: str, within_sec: float) -> None:
