@@ -191,6 +191,8 @@ class Service:
             comparison=comparison,
             exchange_trouble=exchange.trouble,
             unreadable=unreadable,
+            unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
         )
         for gauge in service_gauges(
             ready=lambda: self.status.readiness().ready,
@@ -200,6 +202,7 @@ class Service:
             durability=flows.durability,
             clocks=clocks,
             started=clock.now(),
+            unknown_executions=self.status.unknown_count,
         ):
             registry.show(gauge)
         page_source = PageSource(

@@ -130,6 +130,14 @@ class LedgerAdoption:
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
+    def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
+        """Positions of the symbol's legs as decisions would believe them now; empty where they would not."""
+        snapshot = self._book.get(symbol)
+        if snapshot is None or not self._book.believed(snapshot):
+            return ()
+        fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
+        return snapshot.legs if fresh else ()
+
     async def upkeep(self, fence: str) -> None:
         """Make up for lost and corrected ledgers; let them live while position or ledger are not flat."""
         symbols = self._book.symbols()

@@ -18,8 +18,9 @@ from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
 from actors.redis_trouble import REDIS_TROUBLE, told
-from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
+from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
 from actors.unknown_outcomes import UnknownOutcomes
+from actors.waiting_results import WaitingResults
 from brain.adoption import decode_adopted
 from brain.booking import NeedsAdoption, decode_memory
 from brain.plan_mark import Joined, decode_mark, join
@@ -44,6 +45,7 @@ from channels import (
     RulesWanted,
     SnapshotChanged,
     UnknownExecution,
+    WaitingResult,
 )
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
@@ -76,6 +78,7 @@ class LedgerWriter:
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
         unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
         key_prefix: str,
         reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
@@ -122,6 +125,7 @@ class LedgerWriter:
             clocks=clocks,
             log=log,
         )
+        self._waiting = WaitingResults(waiting_results, log)
         fill_watch.on_events = self._unknown.event
         self._redis = f"Redis at {redis_address}"
         self._log = log
@@ -153,6 +157,7 @@ class LedgerWriter:
         await self._clocks.ask_redis(self._store)
         self._times.begin()
         self._results.begin(fence, self._clocks.now())
+        self._waiting.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -302,6 +307,7 @@ class LedgerWriter:
                 contained=contained,
                 now_sec=self._now_sec(),
                 mark_ttl_ms=self._mark_ttl_ms,
+                exchange=self._adoption.fresh_legs(result.symbol),
             )
             match planned:
                 case NeedsAdoption():
@@ -313,6 +319,9 @@ class LedgerWriter:
                         return
                 case Unbookable(why, unjoined):
                     await self._bury(entry, why, fence, unjoined=unjoined)
+                    return
+                case Waiting(why):
+                    self._waiting.wait(WaitingResult(entry.id, result.symbol, result.plan_id, why))
                     return
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
@@ -371,6 +380,7 @@ class LedgerWriter:
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
+        self._waiting.done(entry.id)
         commit, lag_sec = planned.commit, None
         if entry.published_ms is not None:
             lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
@@ -397,5 +407,6 @@ class LedgerWriter:
     async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
         burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)
         await self._store.commit_result(fence, burial)
+        self._waiting.done(entry.id)
         self._metrics.send(Count("p33_dead_letters_total", ("apply.result",)))
         self._log.warning("Result entry set aside", entry_id=entry.id, error=error)

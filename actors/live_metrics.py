@@ -63,6 +63,7 @@ def service_gauges(
     durability: LatestValue[Durability],
     clocks: Clocks,
     started: Moment,
+    unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules.
 
@@ -111,6 +112,9 @@ def service_gauges(
             "p33_stream_ids_ahead_seconds",
             "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
             lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
+        ),
+        LiveGauge(
+            "p33_unknown_executions", "Plans whose order may or may not have been filled", unknown_executions
         ),
     )
 

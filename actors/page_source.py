@@ -20,6 +20,7 @@ from brain.numbers import plain
 from brain.permit_text import audit_record
 from brain.position import Snapshot
 from brain.published import published_fields
+from brain.unknown_outcomes import decode_unknown
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
@@ -34,6 +35,7 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    UnknownExecution,
     Unreadable,
     Weight,
 )
@@ -116,6 +118,10 @@ class PageSource:
             allowlist=_allowlist(status),
             queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
             settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            unknown_executions=tuple(
+                UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
+                for each in status.unknown_executions.executions
+            ),
         )
 
     async def status(self) -> StatusDocument:
@@ -153,6 +159,7 @@ class PageSource:
             permit=permit.permit,
             permit_ttl_ms=permit.ttl_ms,
             consumed_by=permit.consumed_by,
+            unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
         )
         reservation = None
         if permit.reservation is not None:

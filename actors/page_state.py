@@ -92,6 +92,11 @@ def _concerns(looked: Looked) -> Iterator[str]:
     ]
     if apart:
         yield f"ledger and exchange differ for {_some(apart, len(apart))}"
+    if unknown := status.unknown_executions.count:
+        names = _some([each.symbol for each in status.unknown_executions.executions], unknown)
+        yield f"unknown executions: {unknown} ({names})"
+    for waiting in status.ledgers.waiting_results:
+        yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
     yield from _restarts(looked.tree)
     yield from looked.restraints.problems[:3]
     if looked.restraints.unread is not None:

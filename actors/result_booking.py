@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -11,6 +11,7 @@ from actors.decision_writing import dead_letter
 from brain.booking import (
     Booking,
     LedgerUnreadable,
+    LegsUnknown,
     NeedsAdoption,
     OrderMemory,
     UnreadableRecordError,
@@ -22,8 +23,10 @@ from brain.booking import (
     next_version,
 )
 from brain.identifiers import plan_id_text
+from brain.ledger import SET_THE_LEGS
 from brain.permit import OpenPermit
 from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
+from brain.position import LegPosition
 from brain.published import cut_text
 from brain.result import ExecutedResult, RefusedResult
 from brain.unknown_outcomes import UnknownOutcome, encode_unknown
@@ -38,6 +41,12 @@ class Unbookable(msgspec.Struct, frozen=True):
 
     error: str
     unjoined: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The result stays pending, because of `why`: an operator has to set something first."""
+
+    why: str
 
 
 class BookingPlan(msgspec.Struct, frozen=True):
@@ -57,11 +66,13 @@ def plan_booking(
     contained: Mapping[str, Decimal],
     now_sec: Decimal,
     mark_ttl_ms: int,
-) -> BookingPlan | NeedsAdoption | Unbookable:
+    exchange: Sequence[LegPosition] = (),
+) -> BookingPlan | NeedsAdoption | Unbookable | Waiting:
     """What booking `result` on `state` writes.
 
     `contained`: by order id, how much of it the adopted ledger contains already (contracts): that is only
-    remembered, and what goes beyond it is booked. Raises UnreadableRecordError.
+    remembered, and what goes beyond it is booked. `exchange`: fresh positions of the symbol's legs, if known.
+    Raises UnreadableRecordError.
     """
     mark = decode_mark(state.plan_mark)
     permit = None if state.permit is None else decode_open_permit(result.plan_id, state.permit)
@@ -84,12 +95,15 @@ def plan_booking(
             memory=memory,
             permit=permit,
             now_sec=now_sec,
+            exchange=exchange,
         )
         match booking:
             case NeedsAdoption():
                 return booking
             case LedgerUnreadable(error):
                 return Unbookable(f"ledger of {result.symbol}: {error}")
+            case LegsUnknown():
+                return Waiting(f"the ledger of {result.symbol} does not tell its legs: {SET_THE_LEGS}")
             case Booking():
                 stored, permit = booking.ledger, booking.permit
                 growth += booking.growth

@@ -28,8 +28,11 @@ from actors.status_document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    UnknownExecutionShown,
+    UnknownExecutionsShown,
     UnreadableShown,
     UnreadableSymbol,
+    WaitingResultShown,
     WeightShown,
 )
 from actors.unreadable_symbols import UnreadableSymbols
@@ -37,7 +40,15 @@ from brain.allowlist import Allowlist
 from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
+from channels import (
+    Channel,
+    LatestValue,
+    Lease,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
@@ -76,6 +87,8 @@ class StatusSource:
         comparison: LedgerComparison,
         exchange_trouble: Callable[[], str | None],
         unreadable: UnreadableSymbols,
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
     ) -> None:
         """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
         `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
@@ -104,6 +117,8 @@ class StatusSource:
         self._comparison = comparison
         self._exchange_trouble = exchange_trouble
         self._unreadable = unreadable
+        self._unknown_executions = unknown_executions
+        self._waiting_results = waiting_results
         self._started = clocks.now()
 
     def readiness(self) -> Readiness:
@@ -152,6 +167,7 @@ class StatusSource:
                 ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
             ],
             settings=self._settings,
+            unknown_executions=self._unknown_shown(now),
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
@@ -248,7 +264,33 @@ class StatusSource:
             if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
         ]
         in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
-        return LedgersShown(len(known), in_flight, mismatches)
+        waiting = [
+            WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
+            for each in (self._waiting_results.value or ())[:_MOST_NAMES]
+        ]
+        return LedgersShown(len(known), in_flight, mismatches, waiting)
+
+    def unknown_count(self) -> int:
+        """How many plans there are whose order may have been filled."""
+        return len(self._unknown(self._clocks.now()))
+
+    def _unknown(self, now: Moment) -> list[UnknownExecution]:
+        """Without those whose open permit has ended since they were read."""
+        known = self._unknown_executions.value or ()
+        return [each for each in known if each.ends_at_sec > now.monotonic_sec]
+
+    def _unknown_shown(self, now: Moment) -> UnknownExecutionsShown:
+        unknown = self._unknown(now)
+        shown = [
+            UnknownExecutionShown(
+                each.plan_id,
+                each.symbol,
+                _iso_ms(each.since_ms),
+                round(each.ends_at_sec - now.monotonic_sec, 3),
+            )
+            for each in unknown[:_MOST_NAMES]
+        ]
+        return UnknownExecutionsShown(len(unknown), shown)
 
     def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
         allowlist = self._allowlist.value
@@ -284,7 +326,11 @@ def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
 
 
 def _iso(moment: Moment) -> str:
-    text = datetime.fromtimestamp(moment.wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return _iso_ms(moment.wall_ms)
+
+
+def _iso_ms(epoch_ms: int) -> str:
+    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 

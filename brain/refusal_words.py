@@ -50,20 +50,17 @@ class Proof(StrEnum):
     UNKNOWN = "unknown"
 
 
-def proof_of(own: Iterable[str], quoted: Iterable[str] = ()) -> Proof:
-    """Conclude from a refusal's `error` and `reason`, `own` of the result and `quoted` of its order.
+def proof_of(texts: Iterable[str]) -> Proof:
+    """Conclude from each `error` and `reason` of a refusal.
 
-    Only `own` can say that there was no permit. A text that says that the outcome is unknown outweighs the
-    others: to take an unknown outcome for a refusal frees a quantity that may be filled.
+    One that says that the outcome is unknown outweighs the others: to take an unknown outcome for a refusal
+    frees a quantity that may be filled.
     """
-    no_permit, unknown = False, False
-    for text in own:
-        if _begins(text, _NO_PERMIT):
-            no_permit = True
-        else:
-            unknown = unknown or _says_unknown(text)
-    if unknown or any(_says_unknown(text) for text in quoted):
-        return Proof.UNKNOWN
+    no_permit = False
+    for text in texts:
+        if _says_unknown(text):
+            return Proof.UNKNOWN
+        no_permit = no_permit or _begins(text, _NO_PERMIT)
     return Proof.NO_PERMIT if no_permit else Proof.REFUSED
 
 

@@ -147,7 +147,7 @@ def is_final(status: str) -> bool:
 
 def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
     """Return True if an order was refused for more digits than the symbol takes: its steps have changed."""
-    return says_wrong_precision([*_own_words(fields), *_quoted_words(_quoted(fields))])
+    return says_wrong_precision(_words(fields, _quoted(fields)))
 
 
 def outcome_is_unknown(fields: Mapping[bytes, bytes]) -> bool:
@@ -176,7 +176,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
 
 def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
     quoted = _quoted(fields)
-    proof = proof_of(_own_words(fields), _quoted_words(quoted))
+    proof = proof_of(_words(fields, quoted))
     unknown = None
     if proof is Proof.UNKNOWN:
         order_ids = [_lenient(fields, b"order_id"), *(_lenient_scalar(each.order_id) for each in quoted)]
@@ -189,13 +189,8 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
     return RefusedResult(plan_id, symbol_of(fields), proof is Proof.NO_PERMIT, unknown)
 
 
-def _own_words(fields: Mapping[bytes, bytes]) -> list[str]:
-    """The result's own `error` and `reason`."""
-    return [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
-
-
 def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
-    """The words of `details` and `steps_results`, where those are JSON that can be read."""
+    """The members of `details` and of each of `steps_results`, where those are JSON that can be read."""
     found: list[_Why] = []
     try:
         if (steps := _lenient(fields, b"steps_results")) is not None:
@@ -208,9 +203,11 @@ def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
     return found
 
 
-def _quoted_words(quoted: Iterable[_Why]) -> list[str]:
-    texts = [_lenient_scalar(raw) for each in quoted for raw in (each.error, each.reason)]
-    return [text[:LONGEST_READ] for text in texts if text is not None]
+def _words(fields: Mapping[bytes, bytes], quoted: Iterable[_Why]) -> list[str]:
+    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them."""
+    texts = [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
+    inside = [_lenient_scalar(raw) for each in quoted for raw in (each.error, each.reason)]
+    return texts + [text[:LONGEST_READ] for text in inside if text is not None]
 
 
 def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:

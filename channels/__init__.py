@@ -32,6 +32,7 @@ from channels.messages import (
     StreamLost,
     StreamProven,
     UnknownExecution,
+    WaitingResult,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -69,4 +70,5 @@ __all__ = [
     "StreamProven",
     "StreamStatus",
     "UnknownExecution",
+    "WaitingResult",
 ]

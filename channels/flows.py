@@ -31,6 +31,7 @@ from channels.messages import (
     ShardMessage,
     SnapshotChanged,
     UnknownExecution,
+    WaitingResult,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -56,6 +57,7 @@ class Flows:
         self.results = ResultBook("results")
         #: The plans whose order may have been filled; None until they were read.
         self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
         #: One wish is as good as many.
@@ -84,7 +86,7 @@ class Flows:
             self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
             self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
             self.ledgers_adopted, self.lease, self.stream_status, self.bans,
-            self.ban_recalled, self.http_address, self.unknown_executions, self.durability,
+            self.ban_recalled, self.http_address, self.unknown_executions, self.durability, self.waiting_results,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

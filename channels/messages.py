@@ -77,6 +77,15 @@ class UnknownExecution(msgspec.Struct, frozen=True):
     ends_at_sec: float
 
 
+class WaitingResult(msgspec.Struct, frozen=True):
+    """A result that stays pending, because of `why`, until an operator has set what it needs."""
+
+    entry_id: str
+    symbol: str
+    plan_id: str
+    why: str
+
+
 class LeverageObserved(msgspec.Struct, frozen=True):
     """The private stream told a symbol's new leverage (`ACCOUNT_CONFIG_UPDATE`)."""
 

@@ -149,6 +149,15 @@ class Restraints(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class UnknownExecution(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled, and when its open permit ends at the latest."""
+
+    plan_id: str
+    symbol: str
+    since: str
+    left_sec: float
+
+
 class Weight(msgspec.Struct, frozen=True, kw_only=True):
     """Request weight: ours of the last 60 s, and everybody's at this address in the exchange's minute."""
 
@@ -199,3 +208,4 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     allowlist: str
     queues: tuple[Queue, ...]
     settings: tuple[Setting, ...]
+    unknown_executions: tuple[UnknownExecution, ...] = ()

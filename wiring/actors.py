@@ -230,6 +230,7 @@ class ServiceActors:
             lease=flows.lease,
             ledgers_adopted=flows.ledgers_adopted,
             unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
             key_prefix=self._settings.key_prefix,
             reservation_life_sec=self._rules.permit_ttl_sec + self._rules.execution_grace_sec,
             metrics=flows.metrics,

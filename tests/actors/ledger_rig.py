@@ -39,6 +39,7 @@ from channels import (
     SnapshotBook,
     SnapshotChanged,
     UnknownExecution,
+    WaitingResult,
 )
 from clock import Clock, TrioClock
 from exchange.protocol import OrderTrade, PositionRow
@@ -143,11 +144,13 @@ class LedgerWorld:
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
         self.unknown_executions: LatestValue[tuple[UnknownExecution, ...]] = LatestValue("unknown")
+        self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
+        self.reservation_life_sec = 90.0
         self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
@@ -182,8 +185,9 @@ class LedgerWorld:
             lease=self.lease,
             ledgers_adopted=self.ledgers_adopted,
             unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
             key_prefix="quantum",
-            reservation_life_sec=90,
+            reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,
             clocks=self.clocks,
             mark_ttl_sec=3660,

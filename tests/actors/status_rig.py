@@ -30,7 +30,17 @@ from brain.moment import Moment
 from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
-from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook, StreamStatus
+from channels import (
+    BookEntry,
+    DropOldest,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
 from exchange.weight_budget import WeightBudget
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -103,6 +113,8 @@ class StatusRig:
         self.comparison = LedgerComparison(Decimal("1.0"))
         self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
         self.unreadable = UnreadableSymbols(self.book, self.unreadable_rules)
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.exchange_trouble: str | None = None
         self.clocks = Clocks(self.clock)
         self.source = StatusSource(
@@ -130,6 +142,8 @@ class StatusRig:
             comparison=self.comparison,
             exchange_trouble=lambda: self.exchange_trouble,
             unreadable=self.unreadable,
+            unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
         )
         self.recent = RecentDecisions()
         self.keys = Keys("quantum")

@@ -22,6 +22,7 @@ def rig() -> StatusRig:
         durability=made.durability,
         clocks=made.clocks,
         started=made.clock.now(),
+        unknown_executions=made.source.unknown_count,
     ):
         made.registry.show(gauge)
     return made
@@ -71,6 +72,7 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
         durability=rig.durability,
         clocks=rig.clocks,
         started=rig.clock.now(),
+        unknown_executions=lambda: 0,
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)

@@ -64,6 +64,7 @@ class TradingWorld:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
         self.ledgers = LedgerRig()
+        self.ledgers.reservation_life_sec = RULES.permit_ttl_sec + RULES.execution_grace_sec
         self.permits = EvaluatorRig(on_demand=False, rules=RULES)
         self.clock, self.redis, self.keys = self.ledgers.clock, self.ledgers.redis, self.ledgers.keys
         self.exchange = self.ledgers.exchange

@@ -52,7 +52,7 @@ def test_a_consumer_without_a_permit_is_known_by_how_its_text_begins(text: str, 
     [
         json.dumps({"permit": PERMIT, "order_status": "REJECTED"}),
         json.dumps(PERMIT),
-        json.dumps({"error": "permit_timeout"}),
+        json.dumps({"message": "permit_timeout", "permit": {"error": "permit_timeout"}}),
         "permit_timeout",
         "not JSON, and it names the permit and -1007 and a timeout",
         "[" * 2_000,
@@ -66,6 +66,7 @@ def test_a_permit_quoted_in_the_details_of_a_refused_order_decides_nothing(detai
 def test_the_error_of_the_details_dialect_stands_inside_its_details() -> None:
     text = json.dumps({"error": "APIError(code=-1007)", "order_id": 17, "client_order_id": "desk-1"})
     assert refusal(details=text).unknown == UnknownOrder("17", "desk-1")
+    assert refusal(details=json.dumps({"error": "permit_timeout (missing: Governor)"})).had_no_permit
 
 
 def test_a_step_whose_outcome_is_unknown_makes_the_whole_outcome_unknown() -> None:
