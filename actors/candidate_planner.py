@@ -10,6 +10,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
 from actors.plan_work import RULES_AT_MOST_EVERY_SEC
 from actors.recent_intents import RecentIntents
@@ -34,7 +35,6 @@ from channels import (
     SetGauge,
     SnapshotBook,
 )
-from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
@@ -101,7 +101,7 @@ class CandidatePlanner:
         allowlist: LatestValue[Allowlist],
         candidates: LatestValue[Candidates],
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         rules: PlannerRules,
         weight_per_read: Callable[[], int],
         redis_address: str,
@@ -119,7 +119,7 @@ class CandidatePlanner:
         self._allowlist = allowlist
         self._candidates = candidates
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
         self._rules = rules
         self._weight_per_read = weight_per_read
         self._redis = f"Redis at {redis_address}"
@@ -215,7 +215,7 @@ class CandidatePlanner:
             _send_if_new(self._unreadable_rules, read.unreadable)
             _send_if_new(self._symbol_rules, read.rules)
         finally:
-            self._rules_asked_at.send(self._clock.now())
+            self._rules_asked_at.send(self._clocks.now())
         await self._refresh_candidates()
 
     async def _refresh_allowlist(self) -> None:
@@ -226,7 +226,7 @@ class CandidatePlanner:
             active=keys.active,
             meta=keys.meta,
             last_ok=keys.last_ok,
-            now_sec=self._clock.now().wall_ms / 1000,
+            now_sec=await self._clocks.ask_redis(self._store) / 1000,
             max_age_sec=self._rules.universe_max_age_sec,
             last_ok_max_age_sec=self._rules.last_ok_max_age_sec,
         )
@@ -250,7 +250,7 @@ class CandidatePlanner:
         """Open positions, recent intents, and the most traded of what may be opened."""
         tradable = self._symbol_rules.value or {}
         async with self._reading_intents:
-            now_ms = await self._store.redis_now_ms()
+            now_ms = await self._clocks.ask_redis(self._store)
             if tradable:
                 await self._intents.look(now_ms, tradable)
         allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.log_lines import LogLines
-from actors.recent_decisions import RecentDecisions
+from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.numbers import plain
 from brain.permit import Details, Kind
 from brain.plan import Plan, SkippedPlan
@@ -48,13 +48,13 @@ class DecisionReports:
         #: By symbol: what of its cooldown key was reported.
         self._unreadable: dict[str, object] = {}
 
-    def decided(self, decided: Sequence[tuple[Answer, int]]) -> None:
-        """Answers that were committed together, each with how long after its plan was published that was
-        (ms, Redis's clock)."""
-        self._gates.decided([answer.decision for answer, _ in decided])
+    def decided(self, decided: Sequence[RecentDecision]) -> None:
+        """Report answers that were committed together."""
+        self._gates.decided([each.answer.decision for each in decided])
         self._recent.decided(decided)
         lines: list[str] = []
-        for answer, _ in decided:
+        for each in decided:
+            answer = each.answer
             lines.append(_line(answer))
             if "stored" in answer.decision.details:
                 self._warn_of_unreadable_key(answer.symbol or "-", answer.decision.details)
@@ -88,12 +88,13 @@ class DecisionReports:
             self._log.info(LogLines(lines))
             lines.clear()
 
-    def _count(self, decided: Sequence[tuple[Answer, int]]) -> None:
+    def _count(self, decided: Sequence[RecentDecision]) -> None:
         """One event for all that move one series."""
         counts: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
         latencies_ms: dict[int, int] = defaultdict(int)
         rules = self._symbol_rules.value
-        for answer, latency_ms in decided:
+        for each in decided:
+            answer, latency_ms = each.answer, each.latency_ms
             label = symbol_label(answer.symbol, rules)
             if answer.decision.allow:
                 counts["p33_permit_total", (label, "allow")] += 1
@@ -101,7 +102,8 @@ class DecisionReports:
             else:
                 counts["p33_permit_total", (label, "deny")] += 1
                 counts["p33_permit_deny_total", (label, answer.decision.reason)] += 1
-            latencies_ms[max(latency_ms, 0)] += 1
+            if latency_ms is not None:
+                latencies_ms[latency_ms] += 1
         send = self._metrics.send
         for (name, labels), count in counts.items():
             send(Count(name, labels, count))

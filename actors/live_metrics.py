@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
 from brain.durability import Durability
@@ -60,11 +61,14 @@ def service_gauges(
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
     durability: LatestValue[Durability],
+    clocks: Clocks,
     started: Moment,
+    unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules.
 
-    All but `p33_unreadable_symbols` and `p33_redis_evicted_keys` are additions to the contract.
+    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
+    additions to the contract.
     """
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
@@ -99,7 +103,41 @@ def service_gauges(
             "1 while Redis keeps an append-only file (NaN: no answer)",
             of_redis(lambda redis: redis.append_only),
         ),
+        LiveGauge(
+            "p33_redis_clock_offset_seconds",
+            "How far Redis's clock is ahead of this host's (negative: behind); NaN until known",
+            lambda: math.nan if (offset := clocks.redis_offset()) is None else offset.middle_sec,
+        ),
+        LiveGauge(
+            "p33_stream_ids_ahead_seconds",
+            "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
+            lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
+        ),
+        LiveGauge(
+            "p33_unknown_executions", "Plans whose order may or may not have been filled", unknown_executions
+        ),
     )
+
+
+class LiveTotal(NamedTuple):
+    """A counter without labels that is read at each scrape. A prometheus collector."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family, as of now."""
+        yield CounterMetricFamily(self.name, self.meaning, value=self.read())
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the family's name, so that a second one of that name is refused."""
+        yield CounterMetricFamily(self.name, self.meaning)
+
+
+def lines_dropped(read: Callable[[], int]) -> LiveTotal:
+    """Return the counter of log lines that were never written; an addition to the contract."""
+    return LiveTotal("p33_log_lines_dropped_total", "Log lines dropped, as nothing took them in time", read)
 
 
 class SnapshotMetrics:

@@ -20,6 +20,7 @@ from brain.numbers import plain
 from brain.permit_text import audit_record
 from brain.position import Snapshot
 from brain.published import published_fields
+from brain.unknown_outcomes import decode_unknown
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
@@ -34,6 +35,7 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    UnknownExecution,
     Unreadable,
     Weight,
 )
@@ -105,7 +107,9 @@ class PageSource:
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
-            latencies_ms=tuple(seen.latency_ms for seen in self._recent.newest(_LATENCIES)),
+            latencies_ms=tuple(
+                seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
+            ),
             holdings=holdings,
             restraints=restraints,
             weight=weight,
@@ -114,6 +118,10 @@ class PageSource:
             allowlist=_allowlist(status),
             queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
             settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            unknown_executions=tuple(
+                UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
+                for each in status.unknown_executions.executions
+            ),
         )
 
     async def status(self) -> StatusDocument:
@@ -151,6 +159,7 @@ class PageSource:
             permit=permit.permit,
             permit_ttl_ms=permit.ttl_ms,
             consumed_by=permit.consumed_by,
+            unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
         )
         reservation = None
         if permit.reservation is not None:
@@ -221,7 +230,7 @@ def _row(seen: RecentDecision) -> Decided:
         kind=decision.kind.value if decision.allow else "",
         order=order,
         decided_ms=seen.decided_ms,
-        latency_ms=max(seen.latency_ms, 0),
+        latency_ms=seen.latency_ms,
     )
 
 

@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
-from actors.redis_clock import RedisClock
+from actors.recent_decisions import RecentDecision
 from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
 from brain.case import Case, Rules, SnapshotView
 from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
 from brain.permit import Decision, Kind, Reason
-from clock import Clock
 from store.protocol import PlanStore
 from store.records import (
     AlreadyDecided,
@@ -59,8 +59,7 @@ class PlanSettler:
         store: PlanStore,
         known: WhatIsKnown,
         *,
-        clock: Clock,
-        redis_clock: RedisClock,
+        clocks: Clocks,
         rules: Rules,
         on_demand: bool,
         writer: DecisionWriter,
@@ -72,8 +71,7 @@ class PlanSettler:
         actor."""
         self._store = store
         self._known = known
-        self._clock = clock
-        self._redis_clock = redis_clock
+        self._clocks = clocks
         self._rules = rules
         self._on_demand = on_demand
         self._writer = writer
@@ -112,7 +110,7 @@ class PlanSettler:
         wanting: list[Work] = []
         place = {work.entry.id: number for number, work in enumerate(works)}
         while works:
-            begun_sec = self._clock.now().monotonic_sec
+            begun_sec = self._clocks.now().monotonic_sec
             proposals: list[tuple[Work, Answer]] = []
             commits: list[DecisionCommit] = []
             # What is decided again came before whatever waits of its symbol, and does not wait for it.
@@ -137,10 +135,10 @@ class PlanSettler:
                         asked_symbols.add(work.plan.symbol)
             if not commits:
                 break
-            decided_sec = self._clock.now().monotonic_sec
+            decided_sec = self._clocks.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
             with self._failures.blamed_on([commit.entry_id for commit in commits]):
-                reply = await self._store.commit_decisions(fence, commits)
+                reply = await self._commit(fence, commits)
             again, undecidable = self._learn(reply, proposals)
             works = sorted([*again, *behind], key=lambda work: place[work.entry.id])
             if undecidable:
@@ -164,11 +162,11 @@ class PlanSettler:
         known = self._allowed.get(work.plan.plan_id)
         if known is None or known[0] == work.entry.id:
             return False
-        return self._redis_clock.now_ms(self._clock.now().monotonic_sec) < known[1]
+        return self._clocks.redis_now_ms() < known[1]
 
     async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
         """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""
-        created_at_sec = self._clock.now().wall_ms / 1000
+        created_at_sec = self._clocks.redis_now_ms() / 1000
         answers: list[Answer] = []
         commits: list[DecisionCommit] = []
         for each in refusals:
@@ -187,10 +185,10 @@ class PlanSettler:
                     dead_fields=dead_fields,
                 )
             )
-        reply = await self._store.commit_decisions(fence, commits)
+        reply = await self._commit(fence, commits)
         for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
             if isinstance(verdict, Committed):
-                self._reports.decided([(answer, reply.now_ms - each.entry.published_ms)])
+                self._reports.decided([RecentDecision(answer, reply.now_ms, each.entry.published_ms)])
                 if each.error is not None:
                     self._reports.buried(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
@@ -199,12 +197,18 @@ class PlanSettler:
                 self._reports.buried(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 
+    async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
+        sent = self._clocks.now()
+        reply = await self._store.commit_decisions(fence, commits)
+        self._clocks.redis.told(reply.now_ms, sent, self._clocks.now())
+        return reply
+
     def _propose(self, work: Work) -> tuple[Answer, DecisionCommit] | None:
         """A decision on what is believed now; None when it hangs on something that was not asked for yet."""
         self._proposals += 1
-        now = self._clock.now()
+        now = self._clocks.now()
         plan, entry = work.plan, work.entry
-        now_ms = max(self._redis_clock.now_ms(now.monotonic_sec), entry.published_ms)
+        now_ms = self._clocks.redis.now_ms(now)
         self._beliefs.not_committed(plan.symbol, plan.plan_id, entry.id)
         belief = self._beliefs.of(plan.symbol)
         known = self._known
@@ -212,11 +216,14 @@ class PlanSettler:
         lost_permits = belief.lost_permits(now_ms, known.results.has_ended)
         snapshot = known.book.get(plan.symbol)
         ledger = belief.state.ledger
-        shows_results = snapshot is not None and known.shows_results(snapshot, ledger.last_order_time_epoch)
+        shows_results = snapshot is not None and known.shows_results(
+            snapshot, ledger.last_order_time_epoch, self._clocks.redis
+        )
         allowlist = known.allowlist.value
         case = Case(
             plan=plan,
-            entry_ms=entry.published_ms,
+            # Redis's clock as known may be a round trip behind.
+            entry_ms=None if entry.published_ms is None else min(entry.published_ms, now_ms),
             now_ms=now_ms,
             settled=work.settled,
             redis_changed_ms=self.redis_changed_ms,
@@ -265,8 +272,9 @@ class PlanSettler:
             answer,
             assumed=assumed_or_none,
             deadline_ms=self._deadline_ms(case) if decision.allow else 0,
-            created_at_sec=now.wall_ms / 1000,
+            created_at_sec=now_ms / 1000,
             proposal=f".{now_ms}.{self._proposals}",
+            not_before_ms=now_ms - _COMMIT_WITHIN_MS,
             facts=facts,
         )
         if reservation := self._writer.reserved(answer, now_ms):
@@ -284,10 +292,10 @@ class PlanSettler:
                 needs.append(Need.POSITION)
         elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
             needs.append(Need.LEDGER)
-        elif self._may_turn(decision) and self._result_may_come(work, case.now_ms):
+        elif self._may_turn(decision) and self._result_may_come(work, case):
             needs.append(Need.RESULT)
         elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
-            needs += [Need.RULES] if self._known.rules_due(self._clock.now()) else []
+            needs += [Need.RULES] if self._known.rules_due(self._clocks.now()) else []
         return next((need for need in needs if need not in work.tried), None)
 
     def _may_turn(self, decision: Decision) -> bool:
@@ -300,23 +308,27 @@ class PlanSettler:
         waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
         return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
 
-    def _result_may_come(self, work: Work, now_ms: int) -> bool:
+    def _result_may_come(self, work: Work, case: Case) -> bool:
         """Return True if a result from before the plan is being booked or may not have been delivered yet."""
-        results, published_ms = self._known.results, work.entry.published_ms
-        results_until_ms = id_order(results.read_until)[0]
+        results, published_ms = self._known.results, case.entry_ms
         if results.taken_over_at is None:
             return False  # No result is read yet.
-        now = self._clock.now()
+        now = self._clocks.now()
         if results.unsettled(work.plan.symbol, now, BOOKED_WITHIN_SEC):
             return True
-        hangs = results.hangs(now, BOOKED_WITHIN_SEC)
-        return now_ms - published_ms < READ_WITHIN_MS and results_until_ms <= published_ms and not hangs
+        if published_ms is None or case.now_ms - published_ms >= READ_WITHIN_MS:
+            return False
+        read_until_ms = id_order(results.read_until)[0]
+        # Ids of results that are ahead of Redis's clock do not show what came before the plan.
+        all_read = published_ms < read_until_ms <= self._clocks.redis.at_most_ms(now)
+        return not all_read and not results.hangs(now, BOOKED_WITHIN_SEC)
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""
         fresh_for_sec = self._rules.stale_threshold_sec - (case.snapshot.age_sec if case.snapshot else 0)
+        published_ms = case.now_ms if case.entry_ms is None else case.entry_ms
         return min(
-            case.entry_ms + round(self._rules.plan_max_age_sec * 1000),
+            published_ms + round(self._rules.plan_max_age_sec * 1000),
             case.now_ms + int(fresh_for_sec * 1000),
             case.now_ms + _COMMIT_WITHIN_MS,
         )
@@ -325,10 +337,9 @@ class PlanSettler:
         self, reply: CommitReply, proposals: Sequence[tuple[Work, Answer]]
     ) -> tuple[list[Work], list[Refusal]]:
         """Take in what the commit found: what has to be decided again, and what never can be."""
-        self._redis_clock.told(reply.now_ms, self._clock.now().monotonic_sec)
         again: list[Work] = []
         undecidable: list[Refusal] = []
-        decided: list[tuple[Answer, int]] = []
+        decided: list[RecentDecision] = []
         try:
             for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
                 symbol, plan_id = work.plan.symbol, work.plan.plan_id
@@ -347,7 +358,7 @@ class PlanSettler:
                             self._reports.missed_snapshot(
                                 work.plan, enabled=self._on_demand, attempted=attempted
                             )
-                        decided.append((answer, reply.now_ms - work.entry.published_ms))
+                        decided.append(RecentDecision(answer, reply.now_ms, work.entry.published_ms))
                     case AlreadyDecided():
                         self._failures.done(work.entry.id)
                     case Changed(state):

@@ -70,7 +70,7 @@ class RecentIntents:
                 symbol = read_intent_symbol(entry.fields or {})
                 if symbol is not None and symbol in known:
                     # An id may be ahead of the clock. Its age is not known then, and nothing is newer.
-                    at_ms = min(entry.published_ms, now_ms)
+                    at_ms = min(entry.id_ms, now_ms)
                     self._newest_ms[symbol] = max(at_ms, self._newest_ms.get(symbol, 0))
             if len(entries) == _PAGE:
                 gap.before = entries[-1].id

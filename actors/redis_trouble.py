@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from store.errors import StoreUnavailableError, WrongTypeError
+from store.errors import WAITED_OUT
 
 #: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
-REDIS_TROUBLE = (StoreUnavailableError, WrongTypeError)
+REDIS_TROUBLE = WAITED_OUT
 
 _LONGEST = 160
 

@@ -44,7 +44,8 @@ class Case(msgspec.Struct, frozen=True):
     """One plan and everything its decision rests on.
 
     Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
-    `entry_ms` (from the entry id), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
+    `entry_ms` (when the plan was published: its entry's id, or its arrival where ids are ahead of the clock;
+    None where that is unknown), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
     `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
     run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
     `evicted_ms` is when Redis was last seen to have evicted keys, 0 if never. What this process has reserved
@@ -55,7 +56,7 @@ class Case(msgspec.Struct, frozen=True):
     """
 
     plan: Plan
-    entry_ms: int
+    entry_ms: int | None
     now_ms: int
     settled: bool
     redis_changed_ms: int

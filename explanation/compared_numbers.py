@@ -63,6 +63,7 @@ _PHRASES = {
 }
 #: Told without a value when there is none.
 _NOTHING = {
+    "entry_age_sec": "of unknown age: its id is ahead of Redis's clock",
     "seconds_since_exec": "no execution known",
     "seconds_since_redis_changed": "Redis has not changed",
     "side": "no side",

@@ -173,6 +173,12 @@ def _permit(explained: Explanation) -> Iterator[Row]:
     if explained.reservation is not None:
         until = _time(explained.reservation.expires_ms)
         yield "in flight", f"still counts for {plain(explained.reservation.remaining)}, until {until} at most"
+        if explained.unknown_since is not None:
+            yield (
+                "outcome",
+                f"unknown since {explained.unknown_since}: the order may have been filled; ends by a later "
+                f"result, by the exchange's events of the order, or at {until} at latest",
+            )
 
 
 def _time(epoch_ms: int) -> str:

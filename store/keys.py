@@ -55,6 +55,11 @@ class Keys:
         """HASH: `v`, the version; `p:<plan_id>`, what that plan's permit still covers."""
         return f"{self.prefix}:p33:open:{symbol}"
 
+    @property
+    def unknown_outcomes(self) -> str:
+        """HASH: plan id, and since when the outcome of its order is unknown (brain/unknown_outcomes.py)."""
+        return f"{self.prefix}:p33:unknown"
+
     def order_memory(self, symbol: str) -> str:
         """HASH: order id, and what of it was already booked."""
         return f"{self.prefix}:p33:orders:{symbol}"

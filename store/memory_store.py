@@ -37,6 +37,7 @@ from store.records import (
     SnapshotWrite,
     SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
 from store.stored_values import read_evictions, read_group_start, read_moment, read_run
 
@@ -77,7 +78,8 @@ class MemoryStore:
     async def create_result_group(self, *, lost: bool) -> None:
         def create() -> None:
             last = self._keyspace.text(self._keys.last_result_id)
-            self._create_group(self._keys.results, read_group_start(last, lost=lost))
+            start = read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
+            self._create_group(self._keys.results, start)
 
         await self._call("create_result_group", create)
 
@@ -109,20 +111,25 @@ class MemoryStore:
         self._return(method, run_id)
         return delivered
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_plan", self._keys.plans, fence, after, idle_ms)
-
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_result", self._keys.results, fence, after, idle_ms)
-
-    async def _recover(self, method: str, stream: str, fence: str, after: str, idle_ms: int) -> Entry | None:
-        def claim() -> Entry | None:
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
             return recover(
                 self._redis, self._keys, fence,
-                stream=stream, consumer=self._consumer, after=after, idle_ms=idle_ms,
+                stream=self._keys.plans, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=True,
             )  # fmt: skip
 
-        return await self._call(method, claim)
+        return await self._call("recover_plans", claim)
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=self._keys.results, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=False,
+            )  # fmt: skip
+
+        return await self._call("recover_results", claim)
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
@@ -196,6 +203,11 @@ class MemoryStore:
 
         return await self._call("commit_results", book)
 
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        return await self._call(
+            "unknown_outcomes", lambda: reads.unknown_outcomes(self._keyspace, self._keys)
+        )
+
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         return await self._call(
             "ledger_amounts", lambda: reads.ledger_amounts(self._keyspace, self._keys, symbols)
@@ -242,9 +254,9 @@ class MemoryStore:
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
+    async def unread_result(self, after: str) -> str | None:
         return await self._call(
-            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after, until_ms)
+            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
@@ -253,18 +265,20 @@ class MemoryStore:
             lambda: reads.recent_intents(self._keyspace, self._keys, after, before, count),
         )
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         return await self._call(
-            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, fence, ttl_ms)
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
         )
 
     async def release_lease(self, fence: str) -> None:
         await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
+    async def remember_ban(self, until_ms: int) -> None:
         def remember() -> None:
-            left_ms = until_wall_ms - self._redis.now_ms()
-            self._keyspace.set(self._keys.ban, str(until_wall_ms), ttl_ms=left_ms)
+            left_ms = until_ms - self._redis.now_ms()
+            self._keyspace.set(self._keys.ban, str(until_ms), ttl_ms=left_ms)
 
         await self._call("remember_ban", remember)
 

@@ -9,7 +9,7 @@ from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.records import Hold, PermitTraces, Restraints
 from store.redis_link import RedisLink
-from store.stored_values import UNREADABLE, last_executions, read_text
+from store.stored_values import UNREADABLE, last_executions, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]
 
@@ -80,10 +80,11 @@ async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str |
         ("GET", permit_key),
         ("PTTL", permit_key),
         ("GET", keys.permit_consumer(plan_id)),
+        ("HGET", keys.unknown_outcomes, plan_id),
     ]
     if symbol is not None:
         commands.append(("HGET", keys.open_permits(symbol), f"p:{plan_id}"))
-    now, permit, life_ms, consumer, *reservation = _unrefused(await link.pipeline(commands), 1)
+    now, permit, life_ms, consumer, unknown, *reservation = _unrefused(await link.pipeline(commands), 1)
     there = isinstance(permit, bytes)
     return PermitTraces(
         _ms(now),
@@ -91,6 +92,7 @@ async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str |
         life_ms if there and isinstance(life_ms, int) and life_ms >= 0 else None,
         None if isinstance(consumer, Exception) else read_text(consumer),
         read_text(reservation[0]) if reservation and not isinstance(reservation[0], Exception) else None,
+        read_unknown(unknown),
     )
 
 

@@ -26,6 +26,7 @@ from store.records import (
     SnapshotWrite,
     SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
 
 #: No read waits longer, so that a server which went silent is noticed: ask again.
@@ -49,8 +50,12 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending plan behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending plans behind entry `after` (`0`: any) that lay idle for `idle_ms`.
+
+        At most `count`, oldest first; empty when there is none. One that was delivered more than once before
+        comes alone: it may be what ends processes, and must not take others with it each time.
+        """
         ...
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
@@ -63,8 +68,8 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        """The id of the first entry of `apply.result` behind `after` that was published by `until_ms`."""
+    async def unread_result(self, after: str) -> str | None:
+        """The id of the first entry of `apply.result` behind `after`; None where there is none yet."""
         ...
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
@@ -102,8 +107,8 @@ class ResultStore(Protocol):
         """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
         ...
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending result behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending results like `recover_plans`, however often they were delivered."""
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -123,6 +128,10 @@ class ResultStore(Protocol):
 
         When it raises, those at the beginning may have been booked.
         """
+        ...
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        """The plans whose order may have been filled; those that have ended may still be among them."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
@@ -197,8 +206,15 @@ class UniverseStore(Protocol):
 class LeaseStore(Protocol):
     """The lease holder's side."""
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-        """Renew the lease named by `fence`, or take it if it is free or `instance`'s own."""
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        """Renew the lease named by `fence`, or take it if it is free or this process's own.
+
+        `process` names one process among all, and contains no colon. Without a `fence`, which is to say by a
+        process that has never held the lease, it is taken from any other process of `instance`, too: one that
+        restarts does not wait for the lease of its predecessor to expire.
+        """
         ...
 
     async def release_lease(self, fence: str) -> None:
@@ -209,12 +225,16 @@ class LeaseStore(Protocol):
 class BanStore(Protocol):
     """Remembers a ban by the exchange, so that a restart does not walk into it."""
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        """Keep `until_wall_ms` (this host's clock) until it has passed."""
+    async def remember_ban(self, until_ms: int) -> None:
+        """Keep `until_ms` (Redis's clock) until it has passed."""
         ...
 
     async def remembered_ban(self) -> int | None:
-        """When the remembered ban ends, None if there is none."""
+        """When the remembered ban ends (Redis's clock, ms), None if there is none."""
+        ...
+
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
         ...
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import trio
-from redis.exceptions import RedisError
 
 from brain.durability import Durability
 from brain.ledger import StoredLedger
 from store import onlooking
 from store.bridge import open_bridge
-from store.errors import StoreRefusedError, unless_refused
+from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -35,8 +34,9 @@ from store.records import (
     SnapshotWrite,
     SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
-from store.redis_link import RedisLink, naming, translate
+from store.redis_link import RedisLink, naming
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
 from store.stored_values import (
@@ -46,6 +46,7 @@ from store.stored_values import (
     read_open_permits,
     read_run,
     read_text,
+    read_unknown_outcomes,
 )
 
 _BLOCK_MARGIN_SEC = 2.0
@@ -84,15 +85,12 @@ class RedisStore:
     async def create_result_group(self, *, lost: bool) -> None:
         with naming(self._keys.last_result_id):
             last = await self._writes.command("GET", self._keys.last_result_id)
-        await self._create_group(self._keys.results, read_group_start(last, lost=lost))
+        start = read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
+        await self._create_group(self._keys.results, start)
 
     async def _create_group(self, stream: str, start: str) -> None:
-        try:
-            with naming(stream):
-                await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
-        except StoreRefusedError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        with naming(stream), suppress(GroupExistsError):
+            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
 
     async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
         return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)
@@ -109,22 +107,26 @@ class RedisStore:
             )
         return read_entries(answer)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.plans, after, idle_ms)
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.results, after, idle_ms)
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
 
-    async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
+    async def _recover(
+        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
+    ) -> list[Entry]:
         with naming(stream):
             answer = await self._scripts.run(
-                "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+                "recover",
+                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
             )
-        if not answer:
-            return None
-        entry_id, deliveries, flat = answer
-        fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None
-        return Entry(entry_id.decode(), fields, deliveries)
+            for entry_id, deliveries, flat in answer
+        ]
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
@@ -219,6 +221,11 @@ class RedisStore:
         answers = await self._scripts.run_each("commit_result", calls)
         return [answer if isinstance(answer, int) else None for answer in answers]
 
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        with naming(self._keys.unknown_outcomes):
+            stored = await self._writes.command("HGETALL", self._keys.unknown_outcomes)
+        return UnknownOutcomes(await self.redis_now_ms(), read_unknown_outcomes(stored))
+
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         amounts: dict[str, str] = {}
         for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
@@ -281,10 +288,8 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        answer = await self._writes.command(
-            "XRANGE", self._keys.results, f"({after}", str(until_ms), "COUNT", 1
-        )
+    async def unread_result(self, after: str) -> str | None:
+        answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
         return answer[0][0].decode() if answer else None
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
@@ -294,19 +299,20 @@ class RedisStore:
         )
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
-            held, lease = await self._scripts.run(
-                "hold_lease", self._keys.prefix, instance, fence or "", ttl_ms
+            held, lease, replaced = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        text = lease.decode(errors="backslashreplace")
-        return LeaseReply(bool(held), text, text.partition(":")[2])
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced)
 
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
+    async def remember_ban(self, until_ms: int) -> None:
+        await self._writes.command("SET", self._keys.ban, str(until_ms), "PXAT", until_ms)
 
     async def remembered_ban(self) -> int | None:
         with naming(self._keys.ban):
@@ -347,9 +353,9 @@ def _without_credentials(url: str) -> str:
 def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
     """The answers. Raises the first error among them, with the name of what was asked for."""
     for name, answer in zip(names, answers, strict=True):
-        if isinstance(answer, RedisError):
+        if isinstance(answer, StoreError):
             with naming(name):
-                raise translate(answer)
+                raise answer
     return answers
 
 

@@ -14,6 +14,7 @@ from store.records import LastExecution, RedisRun, SymbolState
 #: Stands for a value that is there and that nobody can read; no reader takes it for a number.
 UNREADABLE = "!unreadable"
 
+_LONGEST_UNKNOWN = 512
 _READABLE = re.compile(rb"[ -~]{0,256}")
 _ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
 _RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
@@ -35,15 +36,31 @@ def read_text(reply: Any) -> str | None:
     return reply.decode("ascii")
 
 
-def read_group_start(last_result_id: bytes | None, *, lost: bool) -> str:
+def read_unknown(reply: Any) -> str | None:
+    """A stored unknown outcome as text (its symbol need not be ASCII); None for anything else."""
+    if not isinstance(reply, bytes) or len(reply) > _LONGEST_UNKNOWN:
+        return None
+    return reply.decode(errors="replace")
+
+
+def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """By plan id, in its order; what no booking of ours has written is left out."""
+    read = {plan.decode("ascii", "replace"): read_unknown(value) for plan, value in stored.items()}
+    return tuple((plan, text) for plan, text in sorted(read.items()) if text is not None)
+
+
+def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -> str:
     """Where the result stream's group begins: behind the last booked result.
 
     Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
-    read, since order memory makes a repeated result harmless and a skipped one is gone.
+    read, since order memory makes a repeated result harmless and a skipped one is gone. The same for an id
+    ahead of Redis's clock (`now_ms`): a stream that was made anew begins below it.
     """
     if last_result_id is None:
         return "0" if lost else "$"
-    return last_result_id.decode() if _ENTRY_ID.fullmatch(last_result_id) else "0"
+    if not _ENTRY_ID.fullmatch(last_result_id) or int(last_result_id.partition(b"-")[0]) > now_ms:
+        return "0"
+    return last_result_id.decode()
 
 
 def read_run(
@@ -60,7 +77,8 @@ def read_run(
         changed_ms = 0 if known_run_id is None or evicted else now_ms
     else:
         read = _RUN.fullmatch(stored)
-        changed_ms = int(read[2]) if read and read[1].decode() == run_id else now_ms
+        # A change in the future was dated before Redis's clock was set back: it counts from now on.
+        changed_ms = min(int(read[2]), now_ms) if read and read[1].decode() == run_id else now_ms
     text = f"{run_id}|{changed_ms}"
     return RedisRun(run_id, changed_ms, now_ms, evicted_ms), None if stored == text.encode() else text
 

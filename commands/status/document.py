@@ -126,6 +126,12 @@ class Eviction(msgspec.Struct, frozen=True):
     evicted_keys: int = 0
 
 
+class Clocks(msgspec.Struct, frozen=True):
+    """What is wrong with the clocks, a sentence each."""
+
+    troubles: list[str] = []
+
+
 class Setting(msgspec.Struct, frozen=True):
     name: str = "?"
     value: str = ""
@@ -152,6 +158,7 @@ class Status(msgspec.Struct, frozen=True):
     request_weight_used: int | None = None
     append_only: bool | None = None
     eviction: Eviction | None = None
+    clocks: Clocks = Clocks()
     settings: list[Setting] = []
 
     @property

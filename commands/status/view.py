@@ -91,6 +91,9 @@ def _why(look: Look) -> Iterator[RenderableType]:
         )
     if look.status.exchange.trouble and look.status.ready:
         yield Text(f"  {printable(look.status.exchange.trouble)}", "yellow")
+    if look.status.ready:
+        for trouble in look.status.clocks.troubles:
+            yield Text(f"  {printable(trouble)}", "yellow")
     for reason in look.status.reasons:
         yield Text(f"  {printable(reason)}", "yellow" if look.status.ready else "red")
 

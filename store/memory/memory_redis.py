@@ -56,9 +56,9 @@ class MemoryRedis:
         other.keyspace.become(self.keyspace)
         return other
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
-        """Publish; the entry's id."""
-        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()})
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+        """Publish; the entry's id. Raises ValueError for an `entry_id` that is not above the last."""
+        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()}, entry_id=entry_id)
 
     def xdel(self, key: str, entry_id: str) -> bool:
         """Delete an entry, pending or not."""

@@ -8,7 +8,7 @@ from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at, text_at
 from store.records import Hold, PermitTraces, Restraints
-from store.stored_values import last_executions, read_text
+from store.stored_values import last_executions, read_text, read_unknown
 
 
 def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
@@ -44,7 +44,13 @@ def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None)
         life_ms if permit is not None and life_ms >= 0 else None,
         read_text(_string(redis, keys.permit_consumer(plan_id))),
         reservation,
+        read_unknown(_fields(redis, keys.unknown_outcomes).get(plan_id.encode())),
     )
+
+
+def _fields(redis: Keyspace, key: str) -> Mapping[bytes, bytes]:
+    """A hash; empty also where the key is of another type."""
+    return redis.hash(key) if redis.kind(key) == "hash" else {}
 
 
 def _wrong(kinds: Mapping[str, str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
-from store.records import BookingState, Entry, SymbolState, UniverseKeys
-from store.stored_values import UNREADABLE, read_open_permits, read_text
+from store.records import BookingState, Entry, SymbolState, UniverseKeys, UnknownOutcomes
+from store.stored_values import UNREADABLE, read_open_permits, read_text, read_unknown_outcomes
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:
@@ -50,6 +50,11 @@ def booking_state(
     )
 
 
+def unknown_outcomes(redis: Keyspace, keys: Keys) -> UnknownOutcomes:
+    """The plans whose order may have been filled. Raises WrongTypeError."""
+    return UnknownOutcomes(redis.now_ms(), read_unknown_outcomes(redis.hash(keys.unknown_outcomes)))
+
+
 def ledger_amounts(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, str]:
     """`last_known_amt` of the ledgers that exist."""
     amounts = {symbol: field_at(redis, keys.ledger(symbol), "last_known_amt") for symbol in symbols}
@@ -77,11 +82,11 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
     )
 
 
-def unread_result(redis: Keyspace, keys: Keys, after: str, until_ms: int) -> str | None:
-    """The first result behind `after` that was published by `until_ms`."""
+def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
+    """The first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)
-    return format_id(behind[0]) if behind and behind[0][0] <= until_ms else None
+    return format_id(behind[0]) if behind else None
 
 
 def recent_intents(redis: Keyspace, keys: Keys, after: str, before: str | None, count: int) -> list[Entry]:

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
+from actors.clocks import Clocks
 from brain.moment import Moment
 from channels import LatestValue
 from clock import TrioClock
@@ -35,7 +36,14 @@ class Process:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        keeper = BanKeeper(self.store, self.budget, self.bans, self.recalled, redis_address="memory")
+        keeper = BanKeeper(
+            self.store,
+            self.budget,
+            self.bans,
+            self.recalled,
+            clocks=Clocks(self.clock),
+            redis_address="memory",
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.run, self.heartbeat)
             yield

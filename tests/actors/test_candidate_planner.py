@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.clocks import Clocks
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment
@@ -105,7 +106,7 @@ class PlannerRig:
             allowlist=self.allowlist,
             candidates=self.candidates,
             metrics=self.metrics,
-            clock=self.clock,
+            clocks=Clocks(self.clock),
             weight_per_read=lambda: WEIGHT_PER_READ,
             rules=PlannerRules(
                 allowlist_source="universe",

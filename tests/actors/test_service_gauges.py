@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from actors.live_metrics import service_gauges
+from actors.live_metrics import lines_dropped, service_gauges
 from brain.durability import Durability
 from channels import Lease
 from tests.actors.status_rig import NOON_MS, StatusRig
@@ -20,7 +20,9 @@ def rig() -> StatusRig:
         ban_sec=lambda: 12.5,
         unreadable=lambda: made.unreadable.count,
         durability=made.durability,
+        clocks=made.clocks,
         started=made.clock.now(),
+        unknown_executions=made.source.unknown_count,
     ):
         made.registry.show(gauge)
     return made
@@ -68,7 +70,20 @@ async def test_a_name_is_shown_once(rig: StatusRig) -> None:
         ban_sec=lambda: 0,
         unreadable=lambda: 0,
         durability=rig.durability,
+        clocks=rig.clocks,
         started=rig.clock.now(),
+        unknown_executions=lambda: 0,
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)
+
+
+async def test_lines_lost_by_the_log_are_a_counter_read_at_each_scrape(rig: StatusRig) -> None:
+    lost = [0]
+    total = lines_dropped(lambda: lost[0])
+    rig.registry.show_total(total)
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 0
+    lost[0] = 530
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 530
+    with pytest.raises(ValueError, match="p33_log_lines_dropped"):
+        rig.registry.show_total(total)

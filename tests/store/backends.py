@@ -25,7 +25,7 @@ PREFIX = "q"
 class Outside(Protocol):
     """What publishers, consumers, operators do: `MemoryRedis` has it, and `PlainRedis` on a real one."""
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str: ...
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str: ...
     def xdel(self, key: str, entry_id: str) -> bool: ...
     def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]: ...
     def xlen(self, key: str) -> int: ...
@@ -78,9 +78,9 @@ class PlainRedis:
     def call(self, *command: Any) -> Any:
         return self._execute(*command)
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
         flat = [text for pair in fields.items() for text in pair]
-        return str(self.call("XADD", key, "*", *flat).decode())
+        return str(self.call("XADD", key, entry_id, *flat).decode())
 
     def xdel(self, key: str, entry_id: str) -> bool:
         return bool(self.call("XDEL", key, entry_id))
