@@ -65,7 +65,7 @@ async def test_an_unknown_order_covers_its_quantity_until_evidence_a_result_or_t
             fates = (filled_and_shown, shown_first, told_later, never_filled, unlinked)
             for symbol, fate, text in zip(VALUABLE, fates, UNKNOWN[::7], strict=False):
                 nursery.start_soon(fate, rig, symbol, text)
-        await until(lambda: rig.pipeline.redis.hlen(UNKNOWN_KEY) == 0, "no execution is unknown", 5)
+        assert (await rig.status())["unknown_executions"]["count"] == 0
         assert rig.pipeline.dead_letters(RESULTS) == []
         await rig.assert_nothing_restarted()
 
