@@ -342,7 +342,7 @@ class LedgerWriter:
     def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
         fields = entry.fields or {}
-        if not result.had_no_permit:
+        if not result.had_no_permit and result.unknown is None:
             self._results.end(result.plan_id)
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):
