@@ -9,6 +9,8 @@ import trio
 from redis.exceptions import RedisError
 
 from commands.check.exchange_access import exchange_findings
+from commands.check.held_symbols import NAME as HELD_SYMBOLS
+from commands.check.held_symbols import held_symbol_findings
 from commands.check.ledger_writers import (
     NAME as LEDGER_WRITERS,
 )
@@ -62,6 +64,7 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     if there:
         _tell(redis, report, "redis", lambda: server_findings(redis))
         _tell(redis, report, "streams", lambda: stream_findings(redis, instance=own.instance))
+        _tell(redis, report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
         banned_until_ms = remembered_ban(redis)

@@ -48,7 +48,9 @@ def remembered_ban(redis: RedisReading) -> int | None:
     """The end of a ban of this address by Binance (this host's wall clock, ms), if Redis has one."""
     try:
         stored: bytes | None = redis.client.get(redis.keys.ban)  # type: ignore[assignment]
-        return None if stored is None or not stored.isdigit() else int(stored)
+        if stored is None or not stored.isdigit():
+            return None
+        return int(stored) - redis.now_ms() + time.time_ns() // 1_000_000
     except RedisError:
         return None
 

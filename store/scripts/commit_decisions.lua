@@ -108,7 +108,7 @@ local function decide(d)
     local settled = mark and true or false
     if not as_assumed(state, settled, assumed) then return changed(state, settled) end
   end
-  if deadline > 0 and now > deadline then return { 'late' } end
+  if deadline > 0 and (now > deadline or now < d[15]) then return { 'late' } end
 
   local expires = 0
   if reservation ~= '' then

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
+from actors.clocks import Clocks
 from brain.moment import Moment
 from channels import LatestValue
 from clock import TrioClock
@@ -41,6 +42,7 @@ class Process:
             self.budget,
             self.bans,
             self.recalled,
+            clocks=Clocks(self.clock),
             redis_address="memory",
             log=structlog.get_logger(),
         )
