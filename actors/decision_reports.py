@@ -13,12 +13,13 @@ from actors.gate_distribution import GateDistribution
 from actors.log_lines import LogLines
 from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.numbers import plain
-from brain.permit import Kind
+from brain.permit import Details, Kind
 from brain.plan import Plan, SkippedPlan
 from brain.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 
 _PLAN_ID_SHOWN = 8
+_MOST_WARNED = 1_000
 #: The decisions that publishers are known to send and that ask for nothing.
 _SKIPPING = frozenset({"SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"})
 
@@ -44,6 +45,8 @@ class DecisionReports:
         self._recent = recent
         self._symbol_rules = symbol_rules
         self._log = log
+        #: By symbol: what of its cooldown key was reported.
+        self._unreadable: dict[str, object] = {}
 
     def decided(self, decided: Sequence[RecentDecision]) -> None:
         """Report answers that were committed together."""
@@ -53,12 +56,28 @@ class DecisionReports:
         for each in decided:
             answer = each.answer
             lines.append(_line(answer))
+            if "stored" in answer.decision.details:
+                self._warn_of_unreadable_key(answer.symbol or "-", answer.decision.details)
             if answer.decision.warnings:
                 self._write(lines)
                 for warning in answer.decision.warnings:
                     self._log.warning(f"{answer.symbol or '-'}: {warning}", plan_id=answer.plan_id)
         self._write(lines)
         self._count(decided)
+
+    def _warn_of_unreadable_key(self, symbol: str, details: Details) -> None:
+        """Log once that plans of a symbol are denied until somebody corrects its cooldown key."""
+        stored = details["stored"]
+        if self._unreadable.get(symbol) == stored:
+            return
+        if len(self._unreadable) >= _MOST_WARNED:
+            self._unreadable.clear()
+        self._unreadable[symbol] = stored
+        self._log.warning(
+            f"{symbol}: plans are denied, the cooldown key cannot be read: delete it or set it to epoch ms",
+            key=details["key"],
+            stored=stored,
+        )
 
     def evaluated(self, plans: int, seconds: float) -> None:
         """`plans` decisions were made, in memory, within `seconds` in all."""

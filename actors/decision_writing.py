@@ -40,15 +40,24 @@ class Answer(msgspec.Struct, frozen=True):
 class DecisionWriter:
     """Knows the lifetimes, and who issues: `issued_by` is the build tag and the instance.
 
-    With a `signing_key`, permits end with their signature: HMAC-SHA256 over the exact text before it.
+    With a `signing_key`, permits end with their signature: HMAC-SHA256 over the exact text before it, which
+    names the account's `key_prefix`.
     """
 
-    def __init__(self, rules: Rules, issued_by: str, signing_key: Secret | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        issued_by: str,
+        signing_key: Secret | None = None,
+        *,
+        key_prefix: str = "quantum",
+    ) -> None:
         self._permit_ttl_ms = round(rules.permit_ttl_sec * 1000)
         self._reservation_life_ms = round((rules.permit_ttl_sec + rules.execution_grace_sec) * 1000)
         self._mark_ttl_ms = round((rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000)
         self._issued_by = issued_by
         self._signing_key = signing_key
+        self._key_prefix = key_prefix
 
     def commit(
         self,
@@ -75,6 +84,7 @@ class DecisionWriter:
             symbol=answer.symbol,
             created_at_sec=created_at_sec,
             issued_by=self._issued_by,
+            key_prefix=None if self._signing_key is None else self._key_prefix,
             facts=facts,
         )
         record = audit_record(

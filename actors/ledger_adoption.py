@@ -62,6 +62,8 @@ class LedgerAdoption:
         self._clocks = clocks
         self._log = log
         self._amounts: dict[str, str] = {}
+        #: What the ledgers that are gone from Redis held.
+        self._vanished: dict[str, str] = {}
         self._renewal_due_sec = -math.inf
 
     async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -99,7 +101,7 @@ class LedgerAdoption:
             while True:
                 with strand.idle():
                     wanted = await self._wanted.receive()
-                self._amounts.pop(wanted.symbol, None)
+                self._vanish(wanted.symbol)
                 await self.adopt_new((wanted.symbol,), fence)
                 with wanted.reply:
                     try:
@@ -128,6 +130,14 @@ class LedgerAdoption:
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
+    def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
+        """Positions of the symbol's legs as decisions would believe them now; empty where they would not."""
+        snapshot = self._book.get(symbol)
+        if snapshot is None or not self._book.believed(snapshot):
+            return ()
+        fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
+        return snapshot.legs if fresh else ()
+
     async def upkeep(self, fence: str) -> None:
         """Make up for lost and corrected ledgers; let them live while position or ledger are not flat."""
         symbols = self._book.symbols()
@@ -144,7 +154,7 @@ class LedgerAdoption:
             await self._store.renew_ledgers(fence, renewed, LEDGER_TTL_MS)
         missing = [symbol for symbol in symbols if symbol not in stored]
         for symbol in missing:
-            self._amounts.pop(symbol, None)
+            self._vanish(symbol)
         self._note(stored)
         await self.adopt_new(missing, fence)
 
@@ -184,7 +194,11 @@ class LedgerAdoption:
             adoptions = [_adoption(symbol, legs[symbol], now_ms) for symbol in missing]
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
             for symbol in created:
-                if any(row.amount for row in legs[symbol]):
+                if (before := self._vanished.pop(symbol, None)) is not None:
+                    self._log.warning(
+                        f"{symbol}: the ledger was gone from Redis, adopted anew", before=before
+                    )
+                elif any(row.amount for row in legs[symbol]):
                     self._log.info(f"{symbol}: Ledger adopted from the exchange")
             stored = await self._store.ledger_amounts(list(legs))
         self._note(stored)
@@ -193,6 +207,12 @@ class LedgerAdoption:
     def _may_hold(self, symbol: str) -> bool:
         """Whether it is worth a read: any text can stand as a symbol in a result."""
         return self._symbol_rules.value is None or self.label(symbol) == symbol
+
+    def _vanish(self, symbol: str) -> None:
+        """The ledger is gone from Redis: evicted, expired or deleted."""
+        amount = self._amounts.pop(symbol, None)
+        if amount is not None:
+            self._vanished[symbol] = amount
 
     def _note(self, stored: Mapping[str, str]) -> None:
         for symbol, text in stored.items():

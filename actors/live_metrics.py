@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
+from brain.durability import Durability
 from brain.moment import Moment
 from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
@@ -59,11 +60,20 @@ def service_gauges(
     lease: LatestValue[Lease],
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
+    durability: LatestValue[Durability],
     clocks: Clocks,
     started: Moment,
+    unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules. Additions to the contract are all but `p33_unreadable_symbols` and
-    `p33_redis_clock_offset_seconds`."""
+    """Return the gauges for alert rules.
+
+    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
+    additions to the contract.
+    """
+
+    def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
+        return lambda: math.nan if durability.value is None else float(read(durability.value))
+
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -79,6 +89,21 @@ def service_gauges(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
         ),
         LiveGauge(
+            "p33_redis_evicted_keys",
+            "Keys that Redis has evicted since it was started (NaN: no answer)",
+            of_redis(lambda redis: redis.evicted_keys),
+        ),
+        LiveGauge(
+            "p33_redis_may_evict",
+            "1 while Redis's maxmemory-policy lets it evict keys (NaN: no answer)",
+            of_redis(lambda redis: redis.may_evict),
+        ),
+        LiveGauge(
+            "p33_redis_append_only",
+            "1 while Redis keeps an append-only file (NaN: no answer)",
+            of_redis(lambda redis: redis.append_only),
+        ),
+        LiveGauge(
             "p33_redis_clock_offset_seconds",
             "How far Redis's clock is ahead of this host's (negative: behind); NaN until known",
             lambda: math.nan if (offset := clocks.redis_offset()) is None else offset.middle_sec,
@@ -88,7 +113,31 @@ def service_gauges(
             "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
             lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
         ),
+        LiveGauge(
+            "p33_unknown_executions", "Plans whose order may or may not have been filled", unknown_executions
+        ),
     )
+
+
+class LiveTotal(NamedTuple):
+    """A counter without labels that is read at each scrape. A prometheus collector."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family, as of now."""
+        yield CounterMetricFamily(self.name, self.meaning, value=self.read())
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the family's name, so that a second one of that name is refused."""
+        yield CounterMetricFamily(self.name, self.meaning)
+
+
+def lines_dropped(read: Callable[[], int]) -> LiveTotal:
+    """Return the counter of log lines that were never written; an addition to the contract."""
+    return LiveTotal("p33_log_lines_dropped_total", "Log lines dropped, as nothing took them in time", read)
 
 
 class SnapshotMetrics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
 from actors.clocks import Clocks
@@ -25,12 +25,15 @@ from store.records import (
     CommitReply,
     Committed,
     DecisionCommit,
+    SymbolState,
     TooLate,
     id_order,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
+#: More than are allowed within the life of a plan's mark, but in a flood.
+_MOST_ALLOWED = 20_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
 #: Denies that rest on what Redis holds: asking it comes before waiting for a result.
 _RESTS_ON_REDIS = frozenset(
@@ -62,6 +65,7 @@ class PlanSettler:
         writer: DecisionWriter,
         reports: DecisionReports,
         failures: Failures,
+        key_prefix: str,
     ) -> None:
         """`on_demand`: whether a plan may ask for its symbol's position to be read. `failures` outlives this
         actor."""
@@ -73,15 +77,36 @@ class PlanSettler:
         self._writer = writer
         self._reports = reports
         self._failures = failures
+        self._key_prefix = key_prefix
         self._beliefs = SymbolBeliefs()
         self._proposals = 0
+        self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
+        #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
+        self._allowed: dict[str, tuple[str, float]] = {}
+        self._unsure_until_ms = 0
         self.redis_changed_ms = 0
+        self.evicted_ms = 0
+
+    def take_over(self, stored: Mapping[str, SymbolState], now_ms: int) -> None:
+        """Begin with the open permits that Redis has, of which others may have made some.
+
+        Those that it evicted before are unknown, until the last that may be among them has ended.
+        """
+        self._beliefs.begin(stored)
+        life_ms = round((self._rules.permit_ttl_sec + self._rules.execution_grace_sec) * 1000)
+        unsure_until_ms = self.evicted_ms + life_ms if self.evicted_ms else 0
+        self._unsure_until_ms = unsure_until_ms if unsure_until_ms > now_ms else 0
+
+    def all_delivered_again(self) -> None:
+        """Whatever was not committed has been decided again."""
+        self._beliefs.all_answered()
 
     async def settle(self, works: Sequence[Work], fence: str) -> list[Work]:
         """Decide and commit; answers the works that need something fetched first, in order.
 
         What Redis holds otherwise than believed is decided again on what it holds.
         """
+        works = await self._without_repeated(works, fence)
         wanting: list[Work] = []
         place = {work.entry.id: number for number, work in enumerate(works)}
         while works:
@@ -119,6 +144,25 @@ class PlanSettler:
             if undecidable:
                 await self.refuse(undecidable, fence)
         return sorted(wanting, key=lambda work: place[work.entry.id])
+
+    async def _without_repeated(self, works: Sequence[Work], fence: str) -> Sequence[Work]:
+        """The works but for plans that this process allowed under another entry: those are acknowledged.
+
+        The plan's mark says the same, unless Redis has evicted it.
+        """
+        repeated = [work.entry.id for work in works if self._is_repeated(work)]
+        if not repeated:
+            return works
+        await self._store.acknowledge_plans(fence, repeated)
+        for entry_id in repeated:
+            self._failures.done(entry_id)
+        return [work for work in works if work.entry.id not in repeated]
+
+    def _is_repeated(self, work: Work) -> bool:
+        known = self._allowed.get(work.plan.plan_id)
+        if known is None or known[0] == work.entry.id:
+            return False
+        return self._clocks.redis_now_ms() < known[1]
 
     async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
         """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""
@@ -165,9 +209,11 @@ class PlanSettler:
         now = self._clocks.now()
         plan, entry = work.plan, work.entry
         now_ms = self._clocks.redis.now_ms(now)
+        self._beliefs.not_committed(plan.symbol, plan.plan_id, entry.id)
         belief = self._beliefs.of(plan.symbol)
-        open_permits = belief.live_permits(now_ms)
         known = self._known
+        open_permits = belief.live_permits(now_ms)
+        lost_permits = belief.lost_permits(now_ms, known.results.has_ended)
         snapshot = known.book.get(plan.symbol)
         ledger = belief.state.ledger
         shows_results = snapshot is not None and known.shows_results(
@@ -181,6 +227,9 @@ class PlanSettler:
             now_ms=now_ms,
             settled=work.settled,
             redis_changed_ms=self.redis_changed_ms,
+            evicted_ms=self.evicted_ms,
+            reservations_unsure_until_ms=self._unsure_until_ms,
+            key_prefix=self._key_prefix,
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,
@@ -197,7 +246,7 @@ class PlanSettler:
             ),
             ledger=ledger,
             cooldown_text=belief.state.cooldown,
-            open_permits=open_permits,
+            open_permits=open_permits + lost_permits,
             rules=self._rules,
             exchange_known=known.exchange_known,
         )
@@ -229,7 +278,7 @@ class PlanSettler:
             facts=facts,
         )
         if reservation := self._writer.reserved(answer, now_ms):
-            self._beliefs.reserved(reservation, plan.symbol, commit.permits_version)
+            self._beliefs.reserved(reservation, plan.symbol, entry.id, commit.permits_version)
         return answer, commit
 
     def _need(self, work: Work, decision: Decision, belief: Belief, case: Case) -> Need | None:
@@ -293,11 +342,17 @@ class PlanSettler:
         decided: list[RecentDecision] = []
         try:
             for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
-                symbol = work.plan.symbol
+                symbol, plan_id = work.plan.symbol, work.plan.plan_id
                 work.attempts += 1
+                if isinstance(verdict, Committed):
+                    self._beliefs.committed(symbol, plan_id)
+                else:
+                    self._beliefs.not_committed(symbol, plan_id, work.entry.id)
                 match verdict:
                     case Committed():
                         self._failures.done(work.entry.id)
+                        if answer.decision.allow:
+                            self._remember_allowed(plan_id, work.entry.id, reply.now_ms)
                         if answer.decision.reason in _WANTS_A_READ:
                             attempted = Need.POSITION in work.tried
                             self._reports.missed_snapshot(
@@ -306,22 +361,24 @@ class PlanSettler:
                         decided.append(RecentDecision(answer, reply.now_ms, work.entry.published_ms))
                     case AlreadyDecided():
                         self._failures.done(work.entry.id)
-                        self._beliefs.forget(symbol)
                     case Changed(state):
                         work.settled = state.settled
                         with self._failures.blamed_on((work.entry.id,)):
                             self._beliefs.told(symbol, state, self._known.results.settled(symbol))
                         again.append(work)
                     case TooLate():
-                        self._beliefs.forget(symbol)
                         again.append(work)
                     case Broken(error):
                         # A key of our own holds what we never wrote: nothing can be decided on it.
-                        self._beliefs.forget(symbol)
                         decision = evaluation_failed(work.attempts)
-                        undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
+                        undecidable.append(Refusal(work.entry, plan_id, symbol, decision, error))
         finally:
             # What was written is told, whatever comes of the rest.
             if decided:
                 self._reports.decided(decided)
         return again, undecidable
+
+    def _remember_allowed(self, plan_id: str, entry_id: str, now_ms: int) -> None:
+        self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
+        if len(self._allowed) > _MOST_ALLOWED:
+            del self._allowed[next(iter(self._allowed))]

@@ -74,6 +74,11 @@ def _waits(facts: ReadinessFacts) -> list[str]:
 def _lease(lease: Lease | None) -> list[str]:
     if lease is None:
         return ["it is not known who holds the lease"]
+    if lease.namesake is not None:
+        return [
+            f"standing by: the lease is held by {lease.holder}, by another process of the same P33_INSTANCE "
+            f"({lease.namesake}): give each its own"
+        ]
     if lease.fence is None:
         return [f"standing by: the lease is held by {lease.holder}"]
     return []

@@ -48,6 +48,9 @@ class Case(msgspec.Struct, frozen=True):
     None where that is unknown), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
     `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
     run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
+    `evicted_ms` is when Redis was last seen to have evicted keys, 0 if never. What this process has reserved
+    it knows even then; `reservations_unsure_until_ms` is when the last reservation ends that another process
+    may have made and Redis have evicted, 0 if there is none. `key_prefix` names the keys in `details`.
     `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False while the
     exchange has not told yet what it trades, or in which mode: then nothing is known of any symbol.
     """
@@ -67,3 +70,6 @@ class Case(msgspec.Struct, frozen=True):
     open_permits: tuple[OpenPermit, ...]
     rules: Rules
     exchange_known: bool = True
+    evicted_ms: int = 0
+    reservations_unsure_until_ms: int = 0
+    key_prefix: str = "quantum"

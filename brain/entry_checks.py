@@ -93,7 +93,10 @@ def on_exchange(facts: Facts) -> Judgement:
 def hold(facts: Facts) -> Judgement:
     """The reconcile engine does not hold the symbol."""
     held = facts.case.hold
-    return (Reason.RECONCILE_HOLD_ACTIVE if held else None), {"hold": held}
+    if not held:
+        return None, {"hold": held}
+    key = f"{facts.case.key_prefix}:reconcile:hold:{facts.plan.symbol}"
+    return Reason.RECONCILE_HOLD_ACTIVE, {"hold": held, "key": key}
 
 
 def snapshot_present(facts: Facts) -> Judgement:

@@ -30,7 +30,8 @@ class _Permit(msgspec.Struct):
 
     `side` is the position's, `order_side` that of the order which the permit is for (`BUY`, `SELL`), and
     the amounts are those of `leg`. `plan_qty`, on an allow, is the quantity that the plan named when it was
-    decided: what an open or add was granted for.
+    decided: what an open or add was granted for. `key_prefix`, where permits are signed, is the account's: a
+    signature over the text holds for no other account's keys.
     """
 
     plan_id: str
@@ -52,6 +53,7 @@ class _Permit(msgspec.Struct):
     safe_qty: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     plan_qty: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     details: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
+    key_prefix: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
@@ -102,11 +104,13 @@ def permit_json(
     symbol: str | None,
     created_at_sec: float,
     issued_by: str,
+    key_prefix: str | None = None,
     facts: Facts | None = None,
 ) -> bytes:
     """The permit as the contract has it; what is not known is `null`.
 
     `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
+    `key_prefix` is named by a permit that will be signed.
     `facts`: what follows from `case`, where it was worked out already.
     """
     exchange_amount = ledger_amount = _NULL
@@ -142,6 +146,8 @@ def permit_json(
         ts_epoch=int(created_at_sec),
         issued_by=issued_by,
     )
+    if key_prefix is not None:
+        permit.key_prefix = key_prefix
     if decision.allow:
         permit.safe_close_qty = permit.safe_qty = _number(decision.quantity)
         permit.plan_qty = _NULL if case is None else _number(case.plan.quantity)

@@ -10,11 +10,13 @@ from brain.permit import OpenPermit
 from brain.plan_fields import read_plan
 from brain.plan_mark import decode_mark
 from brain.published import published_fields
+from brain.unknown_outcomes import UnknownOutcome, decode_unknown
 from commands.redis_reading import Fields, RedisReading
-from explanation.traces import DeadLetter, PlanTraces, Published, Recorded
+from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
 
 _MOST_SIMILAR = 10
+_MOST_PENDING = 100
 
 
 def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
@@ -54,6 +56,8 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
         published=published,
         dead_letters=tuple(dead_letters),
         similar=tuple(similar),
+        unknown=_unknown(redis, plan_id),
+        waiting_result=_waiting_result(redis, wanted),
     )
 
 
@@ -67,6 +71,42 @@ def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit
         return None if text is None else decode_open_permit(plan_id, text.decode(errors="replace"))
     except (ResponseError, UnreadableRecordError):
         return None
+
+
+def _unknown(redis: RedisReading, plan_id: str) -> UnknownOutcome | None:
+    try:
+        text: bytes | None = redis.client.hget(redis.keys.unknown_outcomes, plan_id)  # type: ignore[assignment]
+    except ResponseError:
+        return None
+    return None if text is None else decode_unknown(plan_id, text.decode(errors="replace"))
+
+
+def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
+    """A pending result of the plan, among the oldest that are pending."""
+    stream = redis.keys.results
+    try:
+        pending = redis.client.xpending_range(stream, GROUP, "-", "+", _MOST_PENDING)
+    except ResponseError:
+        return None
+    for row in pending:
+        entry_id = _text(row["message_id"])
+        entries: list[tuple[bytes, Fields]] = redis.client.xrange(stream, entry_id, entry_id)  # type: ignore[assignment]
+        for _, fields in entries:
+            if fields.get(b"plan_id", b"") == wanted:
+                idle_sec = int(row["time_since_delivered"]) / 1000
+                return WaitingResult(entry_id, idle_sec, _legs_missing(redis, fields.get(b"symbol", b"")))
+    return None
+
+
+def _legs_missing(redis: RedisReading, symbol: bytes) -> bool:
+    """Return True for a ledger that is not flat and has not both legs."""
+    key = redis.keys.ledger(symbol.decode(errors="replace"))
+    try:
+        amounts = redis.client.hmget(key, ["last_known_amt", "long_amt", "short_amt"])
+    except ResponseError:
+        return False
+    amount, long_amount, short_amount = amounts
+    return amount not in (None, b"0") and not (long_amount and short_amount)
 
 
 def _note_similar(similar: dict[str, None], name: bytes, wanted: bytes) -> None:

@@ -11,7 +11,7 @@ readonly SECRETS=(REDIS_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET BINANCE_TEST
 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly SOURCE
 
-root='' action=install python='' wheel='' secret='' dry='' purge='' changed='' enable=yes
+root='' action=install python='' wheel='' gate_wheel='' secret='' dry='' purge='' changed='' enable=yes
 
 usage() {
   cat <<'TEXT'
@@ -24,7 +24,7 @@ install.sh --uninstall --purge   take settings, secrets and the user away as wel
   --dry-run        say what would be done, and do nothing
   --root DIR       install below DIR instead of /: no user is made, and nothing is started
   --python PATH    the interpreter, 3.11 or newer (default: the newest of python3.12, python3.11, python3)
-  --wheel FILE     install this wheel instead of building one from the checkout
+  --wheel FILE     install this wheel, and permit-gate's beside it, instead of building both from the checkout
   --no-enable      do not enable or start the service
 
 Secrets: REDIS_PASSWORD, BINANCE_API_KEY, BINANCE_API_SECRET, BINANCE_TESTNET_API_KEY,
@@ -73,6 +73,10 @@ parse() {
   done
   [[ -z $root || $root == /* ]] || fail '--root needs an absolute path' 2
   [[ -z $wheel || -f $wheel ]] || fail "there is no wheel $wheel" 2
+  if [[ $wheel ]]; then
+    gate_wheel=$(find "$(dirname "$wheel")" -maxdepth 1 -name 'permit_gate-*.whl')
+    [[ -f $gate_wheel ]] || fail "beside $wheel there has to be one wheel of permit-gate, permit_gate-*.whl" 2
+  fi
   [[ -z $purge || $action == uninstall ]] || fail '--purge goes with --uninstall' 2
   if [[ -z $root && -z $dry ]] && ((EUID != 0)); then
     fail 'run it as root, or with --root DIR or --dry-run'
@@ -140,14 +144,15 @@ make_user() {
 
 sources() { # NUL-separated, relative to the checkout
   find . \( -name '.?*' -o -name __pycache__ -o -name '*.egg-info' -o -path ./build -o -path ./dist \
-    -o -path ./tests -o -path ./bench \) -prune -o -type f -print0 | LC_ALL=C sort -z
+    -o -path ./tests -o -path ./bench -o -path ./permit-gate/build -o -path ./permit-gate/tests \) -prune \
+    -o -type f -print0 | LC_ALL=C sort -z
 }
 
 release_name() {
   local digest version
   version=$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
   if [[ $wheel ]]; then
-    digest=$(cat "$wheel" "$SOURCE/constraints.txt" | sha256sum)
+    digest=$(cat "$wheel" "$gate_wheel" "$SOURCE/constraints.txt" | sha256sum)
   else
     digest=$(cd "$SOURCE" && sources | xargs -0 sha256sum | sha256sum)
   fi
@@ -155,7 +160,7 @@ release_name() {
 }
 
 build_release() { # folder
-  local pip=("$1/bin/python" -m pip --quiet --disable-pip-version-check) what=("$wheel") copy
+  local pip=("$1/bin/python" -m pip --quiet --disable-pip-version-check) what=("$wheel" "$gate_wheel") copy
   rm -rf "$1"
   mkdir -p "$1"
   "$python" -m venv "$1"
@@ -166,7 +171,7 @@ build_release() { # folder
     trap "rm -rf '$copy'" EXIT
     (cd "$SOURCE" && sources | tar -c --null -T -) | tar -x -C "$copy"
     "${pip[@]}" install -c "$SOURCE/constraints.txt" setuptools
-    what=(--no-build-isolation "$copy")
+    what=(--no-build-isolation "$copy/permit-gate" "$copy")
   fi
   "${pip[@]}" install -c "$SOURCE/constraints.txt" "${what[@]}"
   mkdir "$1/doc"

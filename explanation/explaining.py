@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -10,6 +11,8 @@ import msgspec
 from brain.case import Case
 from brain.checks import CHECKS
 from brain.decision import CheckResult, Outcome, decide, trail
+from brain.facts import LEGS_DO_NOT_ADD_UP, LEGS_NOT_TOLD
+from brain.ledger import SET_THE_LEGS
 from brain.permit import OpenPermit, Reason
 from brain.permit_text import (
     AuditRecord,
@@ -21,6 +24,7 @@ from brain.permit_text import (
 )
 from brain.plan import SkippedPlan, UnanswerablePlan
 from brain.plan_mark import PlanMark
+from brain.position import Leg
 from brain.reason_texts import REASON_TEXTS
 from explanation.traces import PlanTraces, Published
 
@@ -72,6 +76,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     permit: msgspec.Raw = msgspec.Raw(b"null")
     permit_now: PermitNow
     reservation: OpenPermit | None = None
+    unknown_since: str | None = None
     dead_letters: list[str] = []
 
 
@@ -182,9 +187,23 @@ def _decided(
         decision=recorded,
         decided_by=deciding[0] if deciding and not recorded.allow else None,
         checks=checks,
-        notes=notes,
+        notes=[*notes, *_operator_notes(traces, recorded)],
         reservation=reservation,
     )
+
+
+def _operator_notes(traces: PlanTraces, recorded: RecordedDecision) -> Iterator[str]:
+    """Name the fields that an operator has to set."""
+    if recorded.details.get("ledger") in (LEGS_NOT_TOLD, LEGS_DO_NOT_ADD_UP):
+        yield f"Hedge mode: in the ledger, {SET_THE_LEGS}."
+    waiting = traces.waiting_result
+    if waiting is not None:
+        hedged = isinstance(traces.mark, PlanMark) and traces.mark.leg is not Leg.BOTH
+        why = ""
+        if hedged and waiting.legs_missing:
+            why = f": the ledger does not tell its legs: {SET_THE_LEGS}"
+        ago = f"{waiting.idle_sec:.1f} s ago"
+        yield f"A result of this plan, {waiting.entry_id}, was delivered {ago} and is not booked{why}."
 
 
 def _checks(audit: AuditRecord, recorded: RecordedDecision) -> tuple[list[CheckResult], list[str]]:
@@ -245,6 +264,9 @@ def _of(
         permit=audit.permit if audit else msgspec.Raw(b"null"),
         permit_now=_permit_now(traces, audit),
         reservation=reservation,
+        unknown_since=_iso(traces.unknown.since_ms)
+        if traces.unknown is not None and reservation is not None
+        else None,
         dead_letters=[letter.error for letter in traces.dead_letters],
     )
 

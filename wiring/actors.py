@@ -13,11 +13,12 @@ from actors.clock_watch import ClockWatch
 from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
+from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
 from actors.lease import present
-from actors.lease_holder import LeaseHolder
+from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.live_page import LivePage
@@ -88,6 +89,14 @@ class ServiceActors:
         self._snapshots = SnapshotMaking(
             settings, flows, store, exchange, weight_per_read=self._weight_per_read, clocks=clocks, log=log
         )
+        self._lease_holder = LeaseHolder(
+            store,
+            flows.lease,
+            instance=settings.instance,
+            process=process_name(rng),
+            redis_address=store.address,
+            log=log,
+        )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
         self._fill_memory = FillMemory()
         self._connections = ConnectionLimit()
@@ -114,14 +123,7 @@ class ServiceActors:
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
         # A second start by mistake finds the port taken, and must not take the lease from the first.
         await present(self._flows.http_address, "the HTTP port", heartbeat)
-        actor = LeaseHolder(
-            self._store,
-            self._flows.lease,
-            instance=self._settings.instance,
-            redis_address=self._redis_address,
-            log=self._log,
-        )
-        await actor.run(heartbeat)
+        await self._lease_holder.run(heartbeat)
 
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(
@@ -131,6 +133,7 @@ class ServiceActors:
             self._flows.ban_recalled,
             clocks=self._clocks,
             redis_address=self._redis_address,
+            log=self._log,
         )
         await actor.run(heartbeat)
 
@@ -227,6 +230,10 @@ class ServiceActors:
             hedge_mode=flows.hedge_mode,
             lease=flows.lease,
             ledgers_adopted=flows.ledgers_adopted,
+            unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
+            key_prefix=self._settings.key_prefix,
+            reservation_life_sec=self._rules.permit_ttl_sec + self._rules.execution_grace_sec,
             metrics=flows.metrics,
             clocks=self._clocks,
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
@@ -256,14 +263,20 @@ class ServiceActors:
             clocks=self._clocks,
             rules=self._rules,
             writer=DecisionWriter(
-                self._rules, f"{build_tag()} {settings.instance}", signing_key=settings.permit_signing_key
+                self._rules,
+                f"{build_tag()} {settings.instance}",
+                signing_key=settings.permit_signing_key,
+                key_prefix=settings.key_prefix,
             ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
-            plan_stream=Keys(settings.key_prefix).plans,
+            keys=Keys(settings.key_prefix),
             redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
+
+    async def durability_watch(self, heartbeat: Heartbeat) -> None:
+        await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
         await GateReporter(self._gates, self._log).run(heartbeat)

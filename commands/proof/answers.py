@@ -33,7 +33,14 @@ def permits_readable(redis: RedisReading, signing_key: Secret | None, status: St
     allowed = denied = 0
     for standing in standing_permits(redis):
         symbol = _symbol(standing.text)
-        read = read_permit(P33, standing.text, plan_id=standing.plan_id, symbol=symbol, signing_key=key)
+        read = read_permit(
+            P33,
+            standing.text,
+            plan_id=standing.plan_id,
+            symbol=symbol,
+            key_prefix=redis.keys.prefix,
+            signing_key=key,
+        )
         if isinstance(read, Unusable) and read.refusal is not Refusal.PERMIT_DENIED:
             return failed(
                 PERMITS,

@@ -118,6 +118,14 @@ class Exchange(msgspec.Struct, frozen=True):
     unreadable: Unreadable = Unreadable()
 
 
+class Eviction(msgspec.Struct, frozen=True):
+    """Redis's eviction policy, and how many keys it has evicted."""
+
+    policy: str = "?"
+    may_evict: bool = False
+    evicted_keys: int = 0
+
+
 class Clocks(msgspec.Struct, frozen=True):
     """What is wrong with the clocks, a sentence each."""
 
@@ -149,6 +157,7 @@ class Status(msgspec.Struct, frozen=True):
     weight: Weight | None = None
     request_weight_used: int | None = None
     append_only: bool | None = None
+    eviction: Eviction | None = None
     clocks: Clocks = Clocks()
     settings: list[Setting] = []
 

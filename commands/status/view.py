@@ -132,6 +132,13 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
         yield "allowlist", value, f"{allowlist.source}{age}{', stale' if allowlist.stale else ''}"
     mode = {True: "hedge", False: "one-way", None: "not known yet"}[status.hedge_mode]
     yield "position mode", Text(mode), ""
+    eviction = status.eviction
+    if eviction is not None and eviction.may_evict:
+        yield (
+            "Redis",
+            Text(f"may evict keys: {eviction.policy}, {eviction.evicted_keys} evicted", "bold red"),
+            "set maxmemory-policy noeviction",
+        )
     if status.append_only is False:
         yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check tells more"
 

@@ -148,7 +148,7 @@ class EvaluatorWorld:
                 RecentDecisions(),
                 structlog.get_logger(),
             ),
-            plan_stream=self.keys.plans,
+            keys=self.keys,
             redis_address="memory",
             log=structlog.get_logger(),
         )

@@ -32,11 +32,14 @@ from channels import (
     Lease,
     LedgerWanted,
     MetricEvent,
+    OrderObserved,
     PushBack,
     ResultBook,
     RulesWanted,
     SnapshotBook,
     SnapshotChanged,
+    UnknownExecution,
+    WaitingResult,
 )
 from clock import Clock, TrioClock
 from exchange.protocol import OrderTrade, PositionRow
@@ -134,17 +137,20 @@ class LedgerWorld:
         )
         self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
         self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
-        self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
+        self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
         self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
         self.hedge_mode.send(hedge_mode)
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
+        self.unknown_executions: LatestValue[tuple[UnknownExecution, ...]] = LatestValue("unknown")
+        self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
+        self.reservation_life_sec = 90.0
         self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
@@ -178,6 +184,10 @@ class LedgerWorld:
             hedge_mode=self.hedge_mode,
             lease=self.lease,
             ledgers_adopted=self.ledgers_adopted,
+            unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
+            key_prefix="quantum",
+            reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,
             clocks=self.clocks,
             mark_ttl_sec=3660,

@@ -25,11 +25,22 @@ from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Case
 from brain.decision import decide
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
-from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook, StreamStatus
+from channels import (
+    BookEntry,
+    DropOldest,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
 from exchange.weight_budget import WeightBudget
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -89,6 +100,7 @@ class StatusRig:
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream = LatestValue[StreamStatus]("stream_status")
+        self.durability = LatestValue[Durability]("durability")
         self.address = LatestValue[str]("http_address")
         self.waits: list[tuple[str, str]] = []
         self.tree = node("brain", node("permit_evaluator"), node("metrics"))
@@ -101,6 +113,8 @@ class StatusRig:
         self.comparison = LedgerComparison(Decimal("1.0"))
         self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
         self.unreadable = UnreadableSymbols(self.book, self.unreadable_rules)
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.exchange_trouble: str | None = None
         self.clocks = Clocks(self.clock)
         self.source = StatusSource(
@@ -120,6 +134,7 @@ class StatusRig:
             ledgers_adopted=self.ledgers_adopted,
             lease=self.lease,
             stream=self.stream,
+            durability=self.durability,
             channels=channels,
             registry=self.registry,
             gates=self.gates,
@@ -127,6 +142,8 @@ class StatusRig:
             comparison=self.comparison,
             exchange_trouble=lambda: self.exchange_trouble,
             unreadable=self.unreadable,
+            unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
         )
         self.recent = RecentDecisions()
         self.keys = Keys("quantum")
@@ -143,6 +160,7 @@ class StatusRig:
             clock=self.clock,
             issued_by="1.2.3 here:8045",
             cooldown_sec=15.0,
+            keys=self.keys,
         )
         self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(

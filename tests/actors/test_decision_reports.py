@@ -88,3 +88,19 @@ async def test_many_evaluations_are_one_event(autojump_clock: MockClock) -> None
     )
     reports.evaluated(4, 0.002)
     assert await metrics.receive_all() == [Observe("p33_evaluation_duration_seconds", 0.0005, 4)]
+
+
+async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes(
+    autojump_clock: MockClock,
+) -> None:
+    metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
+    rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+    gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
+    reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
+    with capture_logs() as logged:
+        for stored in ("soon", "soon", "", "", "soon"):
+            reports.decided([decided(1, "p", case(cooldown_text=stored))])
+    warnings = [line for line in logged if line["log_level"] == "warning"]
+    assert [line["stored"] for line in warnings] == ["'soon'", "''", "'soon'"]
+    assert {line["key"] for line in warnings} == {"quantum:cooldown:last_exec_ts:BTCUSDT"}
+    assert "cooldown key cannot be read" in warnings[0]["event"]

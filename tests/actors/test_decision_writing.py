@@ -29,16 +29,27 @@ FIELDS = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"k_heat": b"0.31", b"no
 
 
 def commit(
-    the_case: Case, *, key: str | None = KEY, fields: dict[bytes, bytes] | None = None
+    the_case: Case,
+    *,
+    key: str | None = KEY,
+    fields: dict[bytes, bytes] | None = None,
+    key_prefix: str = "quantum",
 ) -> DecisionCommit:
-    writer = DecisionWriter(RULES, "build-1 host:8045", Secret(key) if key else None)
+    writer = DecisionWriter(RULES, "build-1 host:8045", Secret(key) if key else None, key_prefix=key_prefix)
     answer = Answer("1-0", "plan-1", "BTCUSDT", decide(the_case), the_case, fields or FIELDS)
     return writer.commit(answer, assumed=None, deadline_ms=0, created_at_sec=time.time())
 
 
 def at_the_gate(permit: str, key: str | None = KEY, *, symbol: str = "BTCUSDT") -> Yes | Unusable:
     signing_key = key.encode() if key else None
-    return read_permit(P33, permit.encode(), plan_id="plan-1", symbol=symbol, signing_key=signing_key)
+    return read_permit(
+        P33,
+        permit.encode(),
+        plan_id="plan-1",
+        symbol=symbol,
+        key_prefix="quantum",
+        signing_key=signing_key,
+    )
 
 
 def audited(written: DecisionCommit) -> bytes:
@@ -49,6 +60,11 @@ def test_a_signed_permit_passes_the_gate_with_its_quantity() -> None:
     read = at_the_gate(commit(case()).permit)
     assert isinstance(read, Yes) and read.terms is not None
     assert read.terms.safe_quantity == Decimal("0.028")
+
+
+def test_a_permit_of_another_accounts_prefix_does_not_open_the_gate() -> None:
+    refused = at_the_gate(commit(case(), key_prefix="other").permit)
+    assert isinstance(refused, Unusable) and refused.refusal is Refusal.SIGNATURE_WRONG
 
 
 def test_without_a_key_permits_carry_no_signature() -> None:
@@ -76,6 +92,7 @@ def test_another_key_does_not_open_the_gate() -> None:
         ('"safe_close_qty":0.028,"safe_qty":0.028', '"safe_close_qty":0.038,"safe_qty":0.038'),
         ('"plan_qty":null', '"plan_qty":100'),
         ('"created_at":', '"created_at":1'),
+        ('"key_prefix":"quantum"', '"key_prefix":"quantum2"'),
     ],
 )
 def test_nothing_that_matters_can_be_changed_in_a_signed_permit(written: str, forged: str) -> None:

@@ -40,6 +40,11 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
     ),
     ({"lease": None}, "it is not known who holds the lease"),
     ({"lease": Lease(None, "there")}, "standing by: the lease is held by there"),
+    (
+        {"lease": Lease(None, "here", "trade-2/71/ab")},
+        "standing by: the lease is held by here, by another process of the same P33_INSTANCE "
+        "(trade-2/71/ab): give each its own",
+    ),
     ({"symbols_known": None}, "exchangeInfo was not read yet"),
     ({"symbols_known": 0}, "exchangeInfo lists no symbol"),
     ({"hedge_mode_known": False}, "the account's position mode is not known yet"),

@@ -179,6 +179,20 @@ def test_a_signature_is_the_last_member_and_leaves_the_rest_as_it_was() -> None:
     assert list(json.loads(signed))[-1] == "signature"
 
 
+def test_a_permit_that_will_be_signed_names_its_key_prefix_last() -> None:
+    decision = decide(case())
+    text = permit_json(
+        decision,
+        case(),
+        plan_id="plan-1",
+        symbol="BTCUSDT",
+        created_at_sec=CREATED_AT_SEC,
+        issued_by="v1 host:8045",
+        key_prefix="account-2",
+    )
+    assert text == text_of(decision, case())[:-1] + b',"key_prefix":"account-2"}'
+
+
 def test_an_allow_names_the_quantity_that_the_plan_asked_for() -> None:
     assert permit(case(entry(quantity="0.010"), "0"))["plan_qty"] == Decimal("0.01")
     assert permit(case(plan(quantity=Decimal("0.02"))))["plan_qty"] == Decimal("0.02")

@@ -65,7 +65,9 @@ def test_what_is_copied_is_what_is_installed_and_no_more() -> None:
     modules = {f"{name}.py" for name in project["py-modules"]}
     lines = (CONTAINER / "Dockerfile.dockerignore").read_text().splitlines()
     copied = {line[1:] for line in lines if line.startswith("!")}
-    assert copied == packages | modules | {"constraints.txt", "LICENSE", "pyproject.toml", "README.md"}
+    assert copied == packages | modules | {
+        *("constraints.txt", "LICENSE", "permit-gate", "pyproject.toml", "README.md")
+    }
     assert "*" in lines[:2]
 
 

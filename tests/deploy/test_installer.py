@@ -217,6 +217,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(host: Host) -> None:
         (["--unknown"], 2, "--unknown"),
         (["--python"], 2, "needs a value"),
         (["--wheel", "/nowhere.whl"], 2, "/nowhere.whl"),
+        (["--wheel", str(ROOT / "LICENSE")], 2, "permit_gate-*.whl"),
         (["--purge"], 2, "--uninstall"),
         (["--python", "/nowhere/python"], 1, "/nowhere/python"),
         (["--set-secret", "PASSWORD"], 2, "none of: REDIS_PASSWORD"),

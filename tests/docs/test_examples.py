@@ -15,6 +15,8 @@ import redis
 import trio
 
 from permit_gate import PermitGate, sign
+from permit_gate.asyncio_gate import AsyncioPermitGate
+from permit_gate.trio_gate import TrioPermitGate
 from simulator import MarketOrder, RunningSimulator
 from tests.deploy.conftest import system_redis as system_redis
 from tests.deploy.retrying import patiently
@@ -48,7 +50,8 @@ async def test_what_integrators_copy_works(
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server)
     # 1.2 s is for an executor, not for a machine that is busy with other tests.
-    monkeypatch.setattr(PermitGate.acquire, "__kwdefaults__", {"timeout_sec": WITHIN_SEC})
+    for flavour in (PermitGate, AsyncioPermitGate, TrioPermitGate):
+        monkeypatch.setattr(flavour.acquire, "__kwdefaults__", {"timeout_sec": WITHIN_SEC})
     names: dict[str, Any] = {"send_order": trader(simulator)}
     pipeline = Pipeline(redis_server)
     async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:

@@ -1,0 +1,228 @@
+"""One plan at the gate, without I/O: which keys, what their values mean, what the script's reply means.
+
+The flavours of the gate differ only in how they carry out what `conversation` asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Union
+
+from redis.exceptions import ResponseError
+
+from permit_gate.answers import Granted, Refusal, Refused
+from permit_gate.reading import Unusable, Yes, read_permit
+from permit_gate.rules import REMEMBERED_SEC, GateRules
+from permit_gate.sources import P33, PermitSource
+
+#: What the Apply Layer waits for its permits (seconds).
+TIMEOUT_SEC = 1.2
+#: Pushes tell when to look; a server or proxy that swallows one costs no more than this (seconds).
+LOOK_AGAIN_SEC = 0.05
+#: How often to look where there are no pushes (seconds).
+POLL_SEC = 0.005
+
+_SCRIPT = files("permit_gate").joinpath("consume.lua").read_text(encoding="utf-8")
+_PLAN_ID = re.compile(r"(?!p33:|p26:)[ -~]{1,256}")
+#: How far the issuer's clock may be ahead of Redis's (milliseconds).
+_CLOCK_TOLERANCE_MS = 5_000
+_WHILE_HELD = "reconcile_close_bypass"
+_TRACKING = ("CLIENT", "TRACKING")
+
+
+Command = tuple[Union[str, bytes, int], ...]
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send these commands in one go; the answer is a list of their replies, a ResponseError for a refusal."""
+
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True)
+class AwaitPush:
+    """Return when the server pushes something on this connection, or after `timeout_sec`."""
+
+    timeout_sec: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Return after `duration_sec`."""
+
+    duration_sec: float
+
+
+Answer = Union[Granted, Refused]
+Step = Union[Send, AwaitPush, Pause]
+Conversation = Generator[Step, Any, Answer]
+
+
+class _Pushes:
+    """Whether the server pushes a change of any key that MGET has read.
+
+    Off again before the connection is given back: whoever has it next shall not find pushes on it.
+    """
+
+    def __init__(self, to_be_had: bool) -> None:
+        self.to_be_had = to_be_had
+        self.are_on = False
+
+    def on(self) -> tuple[Command, ...]:
+        """What to send before the next look."""
+        return ((*_TRACKING, "ON", "NOLOOP"),) if self.to_be_had and not self.are_on else ()
+
+    def note(self, replies: Sequence[object]) -> None:
+        """What came of `on`, and of the look."""
+        if len(replies) > 1:
+            self.to_be_had = self.are_on = not isinstance(replies[0], ResponseError)
+
+    def off(self) -> tuple[Command, ...]:
+        """What to send when nothing is waited for any more."""
+        if not self.are_on:
+            return ()
+        self.are_on = False
+        return ((*_TRACKING, "OFF"),)
+
+
+class Ask:
+    """A plan and the permits it needs. Raises ValueError when it needs none, or one twice."""
+
+    def __init__(
+        self, plan_id: str, symbol: str, sources: Sequence[PermitSource], rules: GateRules | None = None
+    ) -> None:
+        if not sources or len(set(sources)) != len(sources):
+            raise ValueError("at least one permit source, and each of them once")
+        self._rules = rules or GateRules()
+        self._plan_id = plan_id
+        self._symbol = symbol
+        self._sources = tuple(sources)
+        prefix = self._rules.prefix
+        self._mark_key = f"{prefix}:permit_gate:consumed:{plan_id}"
+        self._hold_key = f"{prefix}:reconcile:hold:{symbol}"
+        self._permit_keys = tuple(source.key(prefix, plan_id) for source in sources)
+
+    def conversation(
+        self, clock: Callable[[], float], timeout_sec: float = TIMEOUT_SEC, *, pushes: bool = True
+    ) -> Conversation:
+        """The steps to carry out on one connection until there is an answer.
+
+        `clock` is a monotonic clock in seconds. With `pushes` the connection speaks RESP3, and what the
+        server pushes can be read from it. A connection that fails in between is `failed`'s business. Raises
+        the ResponseError by which the server refuses to read or to consume (READONLY, OOM, NOPERM): the
+        answer is `failed`'s then, and the connection is not to be used again, since a new one may lead to a
+        server that does not refuse.
+        """
+        if not _PLAN_ID.fullmatch(self._plan_id):
+            # As `p33:<id>` it would make one service's permit pass for another's.
+            because = "not 1 to 256 printable ASCII characters, or begins like another service's key"
+            return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
+        deadline_sec = clock() + timeout_sec
+        look = ("MGET", self._mark_key, *self._permit_keys)
+        tracking = _Pushes(pushes)
+        while True:
+            replies = yield Send((*tracking.on(), look))
+            tracking.note(replies)
+            values = replies[-1]
+            found: list[Yes] | Answer | None = self._read(values)
+            if isinstance(found, list) and len(found) == len(self._sources):
+                replies = yield Send((self._consumption(found, values[1:]), *tracking.off()))
+                found = self._concluded(found, replies[0])
+            left_sec = deadline_sec - clock()
+            if left_sec <= 0 and not isinstance(found, (Granted, Refused)):
+                found = self._timed_out(values[1:])
+            if isinstance(found, (Granted, Refused)):
+                if off := tracking.off():
+                    yield Send(off)
+                return found
+            if tracking.are_on:
+                yield AwaitPush(min(left_sec, LOOK_AGAIN_SEC))
+            elif not tracking.to_be_had:
+                yield Pause(min(left_sec, POLL_SEC))
+
+    def failed(self, error: str) -> Refused:
+        """The answer where Redis gave none."""
+        return self._refused(Refusal.REDIS_ERROR, because=error[:200])
+
+    def _read(self, values: Sequence[bytes | None] | ResponseError) -> list[Yes] | Refused:
+        """The permits that are there and say yes, or why it is no use to wait for the others."""
+        if isinstance(values, ResponseError):
+            raise values
+        mark, *texts = values
+        if mark is not None:
+            return self._consumed_before(mark)
+        granted: list[Yes] = []
+        for source, text in zip(self._sources, texts):
+            if text is None:
+                continue
+            read = read_permit(
+                source,
+                text,
+                plan_id=self._plan_id,
+                symbol=self._symbol,
+                key_prefix=self._rules.prefix,
+                signing_key=self._rules.key_bytes,
+            )
+            if isinstance(read, Unusable):
+                return self._refused(
+                    read.refusal, denied_by=source.name, because=read.because, details=read.details
+                )
+            granted.append(read)
+        return granted
+
+    def _consumption(self, granted: Sequence[Yes], texts: Sequence[bytes | None]) -> Command:
+        heeds_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
+        keys = (self._mark_key, self._hold_key, *self._permit_keys)
+        arguments: list[str | bytes | int] = [
+            self._rules.consumer,
+            REMEMBERED_SEC * 1000,
+            "1" if heeds_hold else "0",
+            round(self._rules.max_age_sec * 1000),
+            _CLOCK_TOLERANCE_MS,
+        ]
+        for yes, text in zip(granted, texts):
+            arguments += [text or b"", "" if yes.terms is None else int(yes.terms.created_at_sec * 1000)]
+        return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
+
+    def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes] | ResponseError) -> Answer | None:
+        """What the script's reply means; None: a permit changed meanwhile, look again."""
+        if isinstance(reply, ResponseError):
+            raise reply
+        said = [bytes(part) for part in reply]
+        if said == [b"consumed"]:
+            terms = next((yes.terms for yes in granted if yes.terms is not None), None)
+            return Granted(self._plan_id, self._symbol, tuple(yes.permit for yes in granted), terms)
+        if said == [b"changed"]:
+            return None
+        if said == [b"hold"]:
+            return self._refused(Refusal.RECONCILE_HOLD_ACTIVE, because=f"hold on {self._symbol}")
+        word, value = said if len(said) == 2 else (b"", b"")
+        if word == b"consumed_before":
+            return self._consumed_before(value)
+        if word == b"too_old":
+            age_sec = int(value) / 1000
+            return self._refused(
+                Refusal.PERMIT_TOO_OLD,
+                denied_by=P33.name,
+                because=f"{age_sec:.3f} s old, {self._rules.max_age_sec:g} s allowed",
+                details={"age_sec": age_sec, "max_age_sec": self._rules.max_age_sec},
+            )
+        if word == b"from_the_future":
+            because = f"created {int(value) / 1000:.3f} s ahead of Redis's clock"
+            return self._refused(Refusal.PERMIT_FROM_THE_FUTURE, denied_by=P33.name, because=because)
+        return self.failed(f"unexpected reply {reply!r}")
+
+    def _consumed_before(self, mark: bytes) -> Refused:
+        by = mark.decode(errors="replace")[:80]
+        return self._refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {by}", details={"consumer": by})
+
+    def _timed_out(self, texts: Sequence[bytes | None]) -> Refused:
+        missing = tuple(source.name for source, text in zip(self._sources, texts) if text is None)
+        return self._refused(Refusal.PERMIT_TIMEOUT, missing=missing)
+
+    def _refused(self, reason: Refusal, **told: Any) -> Refused:
+        return Refused(self._plan_id, self._symbol, reason, **told)

@@ -1,0 +1,136 @@
+"""The gate for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
+from permit_gate.connections import (
+    GET_CONNECTION_ARGUMENTS,
+    READS_PUSHES,
+    IdleConnections,
+    connection_pool,
+)
+from permit_gate.rules import GateRules
+from permit_gate.sources import PermitSource
+
+
+class AsyncioPermitGate:
+    """Waits for permits and consumes them. Any number of tasks of one event loop may share a gate.
+
+    Each waiting task has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
+    `client_name`). `command_timeout_sec`: how long Redis may take to answer one command; so much later than
+    its timeout may a call return. Async context manager; `aclose` at the end.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        rules: GateRules | None = None,
+        *,
+        command_timeout_sec: float = 0.5,
+        **options: Any,
+    ) -> None:
+        self._rules = rules or GateRules()
+        retry = Retry(NoBackoff(), 0)
+        self._pool = connection_pool(ConnectionPool, redis_url, retry, command_timeout_sec, options)
+        self._idle = IdleConnections()
+
+    async def acquire(
+        self,
+        plan_id: str,
+        symbol: str,
+        sources: Sequence[PermitSource],
+        *,
+        timeout_sec: float = TIMEOUT_SEC,
+    ) -> Answer:
+        """Wait for the permits of all `sources` for up to `timeout_sec`, and consume all of them or none.
+
+        One that says no, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
+        sources; whatever Redis does is an answer. A call that is cancelled may have consumed the permits.
+        """
+        ask = Ask(plan_id, symbol, sources, self._rules)
+        try:
+            return await self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
+        except (RedisError, OSError) as error:
+            self._idle.failed()
+            return ask.failed(f"{type(error).__name__}: {error}")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._pool.disconnect()
+
+    async def __aenter__(self) -> AsyncioPermitGate:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _converse(self, conversation: Conversation) -> Answer:
+        connection: Any = await self._pool.get_connection(*GET_CONNECTION_ARGUMENTS)
+        may_be_dead = not self._idle.is_new(connection)
+        try:
+            if self._idle.taken(connection):
+                await connection.disconnect(nowait=True)
+            reply: Any = None
+            while True:
+                try:
+                    step = conversation.send(reply)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                _raise_lost_cancellation()
+                try:
+                    reply = await _carry_out(step, connection)
+                except RedisConnectionError:
+                    if not may_be_dead:
+                        raise
+                    # It ended while it was idle, which redis-py 4.6 does not notice: look on a new one.
+                    await connection.disconnect(nowait=True)
+                    reply = await _carry_out(step, connection)
+                may_be_dead = False
+        except BaseException:
+            # In an unknown state, or of a server that refuses: connected anew when it is used again.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+
+
+async def _carry_out(step: Step, connection: Any) -> Any:
+    if isinstance(step, Send):
+        await connection.send_packed_command(connection.pack_commands(step.commands))
+        return [await _reply(connection) for _ in step.commands]
+    if isinstance(step, AwaitPush):
+        await connection.read_response(disable_decoding=True, timeout=step.timeout_sec, push_request=True)
+    if isinstance(step, Pause):
+        await asyncio.sleep(step.duration_sec)
+    return None
+
+
+def _raise_lost_cancellation() -> None:
+    """Raise CancelledError where redis-py lost it, while it set up a connection.
+
+    Before Python 3.11 a task does not know that it was cancelled: such a call ends with its answer.
+    """
+    task: Any = asyncio.current_task()
+    if getattr(task, "cancelling", int)():
+        raise asyncio.CancelledError

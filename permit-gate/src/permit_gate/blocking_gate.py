@@ -1,0 +1,114 @@
+"""The gate for threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
+from permit_gate.connections import (
+    GET_CONNECTION_ARGUMENTS,
+    READS_PUSHES,
+    IdleConnections,
+    connection_pool,
+)
+from permit_gate.rules import GateRules
+from permit_gate.sources import PermitSource
+
+
+class PermitGate:
+    """Waits for permits and consumes them, blocking its thread. Any number of threads may share a gate.
+
+    Each waiting thread has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
+    `client_name`). `command_timeout_sec`: how long Redis may take to answer one command; so much later than
+    its timeout may a call return. Context manager; `close` at the end.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        rules: GateRules | None = None,
+        *,
+        command_timeout_sec: float = 0.5,
+        **options: Any,
+    ) -> None:
+        self._rules = rules or GateRules()
+        retry = Retry(NoBackoff(), 0)
+        self._pool = connection_pool(ConnectionPool, redis_url, retry, command_timeout_sec, options)
+        self._idle = IdleConnections()
+
+    def acquire(
+        self,
+        plan_id: str,
+        symbol: str,
+        sources: Sequence[PermitSource],
+        *,
+        timeout_sec: float = TIMEOUT_SEC,
+    ) -> Answer:
+        """Wait for the permits of all `sources` for up to `timeout_sec`, and consume all of them or none.
+
+        One that says no, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
+        sources; whatever Redis does is an answer.
+        """
+        ask = Ask(plan_id, symbol, sources, self._rules)
+        try:
+            return self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
+        except (RedisError, OSError) as error:
+            self._idle.failed()
+            return ask.failed(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.disconnect()
+
+    def __enter__(self) -> PermitGate:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _converse(self, conversation: Conversation) -> Answer:
+        connection: Any = self._pool.get_connection(*GET_CONNECTION_ARGUMENTS)
+        try:
+            if self._idle.taken(connection):
+                connection.disconnect()
+            reply: Any = None
+            while True:
+                try:
+                    step = conversation.send(reply)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                reply = _carry_out(step, connection)
+        except BaseException:
+            # In an unknown state, or of a server that refuses: connected anew when it is used again.
+            connection.disconnect()
+            raise
+        finally:
+            self._pool.release(connection)
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+
+
+def _carry_out(step: Step, connection: Any) -> Any:
+    if isinstance(step, Send):
+        connection.send_packed_command(connection.pack_commands(step.commands))
+        return [_reply(connection) for _ in step.commands]
+    if isinstance(step, AwaitPush) and connection.can_read(step.timeout_sec):
+        connection.read_response(disable_decoding=True, push_request=True)
+    if isinstance(step, Pause):
+        time.sleep(step.duration_sec)
+    return None

@@ -1,0 +1,35 @@
+"""Who issues permits, under which key, and what in them says yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_PLAN_ID = "{plan_id}"
+
+
+@dataclass(frozen=True)
+class PermitSource:
+    """A service whose permit a plan needs.
+
+    `name` is what refusals call it. `key_pattern` is the permit's key, with `{prefix}` for the key prefix
+    and `{plan_id}`, which must occur in it. The permit is a JSON object in a STRING; its member `verdict`
+    is `true` for yes and `false` for no, and anything else is unreadable.
+    """
+
+    name: str
+    key_pattern: str
+    verdict: str
+
+    def __post_init__(self) -> None:
+        if _PLAN_ID not in self.key_pattern:
+            raise ValueError(f"{self.name}: the key pattern {self.key_pattern!r} names no {_PLAN_ID}")
+
+    def key(self, prefix: str, plan_id: str) -> str:
+        """The key of one plan's permit."""
+        return self.key_pattern.replace("{prefix}", prefix).replace(_PLAN_ID, plan_id)
+
+
+GOVERNOR = PermitSource("Governor", "{prefix}:permit:{plan_id}", "granted")
+
+#: The Position State Brain. Its permits have a signature where a key is configured, an age and a quantity.
+P33 = PermitSource("P3.3", "{prefix}:permit:p33:{plan_id}", "allow")

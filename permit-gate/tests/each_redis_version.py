@@ -1,0 +1,73 @@
+"""Runs the tests on each major version of redis-py that is supported: `make test-gate-versions`.
+
+Each version is installed into a folder of its own, which comes before the interpreter's own packages; the
+other dependencies of the tests are the interpreter's. Every other version runs without hiredis. Exit code 1
+if anything failed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+REQUIREMENTS = (
+    "redis==4.6.0",
+    "redis[hiredis]==5.0.8",
+    "redis==6.4.0",
+    "redis[hiredis]==7.0.0",  # the first with pushes, and the only 7 without maintenance notices on asyncio
+    "redis==8.1.0",
+)
+_VERSION = "import redis; print(redis.__version__)"
+
+
+def install(requirement: str, folder: Path) -> None:
+    """Install `requirement` into `folder`, and hide the interpreter's hiredis unless it is asked for."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    # pip warns of what the interpreter's own packages would rather have: they are not what is tested.
+    subprocess.run(
+        [*pip, "install", "--target", str(folder), requirement], check=True, stderr=subprocess.PIPE
+    )
+    if "[hiredis]" not in requirement:
+        (folder / "hiredis.py").write_text("raise ImportError('not installed')\n")
+
+
+def tested(requirement: str) -> bool:
+    """Whether all tests pass; a line says how many there were, and all is printed where one fails."""
+    begun_sec = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        install(requirement, Path(folder))
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        imported = subprocess.check_output([sys.executable, "-c", _VERSION], env=environment, text=True)
+        assert requirement.endswith(f"=={imported.strip()}"), imported
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS)),
+                # What does not depend on redis-py.
+                *(f"--ignore={TESTS / name}" for name in ("test_distribution.py", "test_reading.py")),
+            ],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    took_sec = time.monotonic() - begun_sec
+    lines = done.stdout.splitlines()
+    if done.returncode:
+        print(done.stdout)
+    said = lines[-1] if lines else "nothing"
+    print(
+        f"{requirement} on Python {platform.python_version()}: {said}; {took_sec:.0f} s with its installation"
+    )
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    verdicts = [tested(requirement) for requirement in REQUIREMENTS]
+    sys.exit(not all(verdicts))

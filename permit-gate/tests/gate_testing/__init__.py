@@ -1,0 +1,1 @@
+"""Permits, gates of each flavour and a redis-server, for the tests."""
