@@ -86,6 +86,7 @@ class Ledgers:
             grant = self._books.grants.get(order.plan_id)
             # What it was published as stands in its decision: in the lost one, or in the one made anew.
             told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
+            told_apart = told_apart and order.plan_id not in self._books.unmarked
             removes = grant is not None and grant.reconcile and told_apart
             if growth > 0 and not removes:
                 signed = growth if order.side == "BUY" else -growth
