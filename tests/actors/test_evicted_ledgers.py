@@ -91,7 +91,7 @@ async def test_an_evicted_result_stream_is_read_again_when_it_is_back(
     ],
 )
 async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
-    rig: LedgerRig, fields: Mapping[str, str], ended: bool, autojump_clock: MockClock
+    rig: LedgerRig, fields: dict[str | bytes, str | bytes], ended: bool, autojump_clock: MockClock
 ) -> None:
     async with running_writer(rig):
         await settled(rig)
