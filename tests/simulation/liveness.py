@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _DECIDED_WITHIN_SEC = 1.2
 _BOOKED_WITHIN_SEC = 1.0
-_EVIDENCE_WITHIN_SEC = 2.5
+_EVIDENCE_WITHIN_SEC = 3.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
