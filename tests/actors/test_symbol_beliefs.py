@@ -67,3 +67,24 @@ def test_a_flood_of_symbols_makes_no_reservation_forgotten() -> None:
         beliefs.of(f"S{number}")
     beliefs.told("A", GONE, 0)
     assert lost(beliefs) == {"p1"}
+
+
+def test_at_a_takeover_what_redis_has_counts_and_of_what_it_lacks_the_reservations_of_before() -> None:
+    beliefs = SymbolBeliefs()
+    reserved(beliefs, "p1")
+    beliefs.begin({"B": SymbolState(permits_version="d9-0", permits=(("p9", "BOTH|close|SELL|1|9"),))})
+    assert lost(beliefs) == {"p1"}
+    assert set(beliefs.of("B").permits) == {"p9"}
+    assert not beliefs.of("A").told and not beliefs.of("B").told
+    beliefs.begin({"A": SymbolState(permits_version="r1-0")})
+    assert lost(beliefs) == {"p1"}
+    assert beliefs.of("B").lost.keys() == {"p9"}
+
+
+def test_at_a_takeover_what_others_released_is_released() -> None:
+    beliefs = SymbolBeliefs()
+    reserved(beliefs, "p1")
+    beliefs.begin({"A": SymbolState(permits_version="r1-0")})
+    assert lost(beliefs) == set()
+    beliefs.begin({})
+    assert lost(beliefs) == set()
