@@ -96,12 +96,8 @@ async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
         rig.exchange.fill(SYMBOL, "1", "SELL", "1")
         rig.push_fill(SYMBOL, "1", "SELL")
         for plan_id in ("alone", "first", "second"):
-            result: dict[str | bytes, str | bytes] = {
-                "plan_id": plan_id,
-                "symbol": SYMBOL,
-                "side": "SELL",
-                **fields,
-            }
+            result: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": SYMBOL, "side": "SELL"}
+            result.update(fields)
             rig.redis.xadd(rig.keys.results, result)
             if plan_id == "alone":
                 await trio.sleep(2)
