@@ -14,10 +14,11 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.gate_distribution import GateDistribution
 from actors.heartbeat import Heartbeat
 from actors.ledger_comparison import LedgerComparison
-from actors.live_metrics import service_gauges
+from actors.live_metrics import lines_dropped, service_gauges
 from actors.live_page import LivePage
 from actors.metric_registry import MetricRegistry
 from actors.page_source import PageSource
@@ -38,6 +39,7 @@ from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
 from settings import Loaded, Settings
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
 from supervision import Backoff, ChildSpec, Intensity, SupervisorSpec, Tree
@@ -85,8 +87,8 @@ def service_tree(
         intensity=_PROCESS_INTENSITY,
         backoff=_BACKOFF,
         children=(
-            # Rest-for-one: only who has the port may hold the lease. The same instance started twice takes
-            # the lease from itself, again and again, unless the one without the port keeps its hands off.
+            # Rest-for-one: only who has the port may hold the lease. The same instance started twice would
+            # take the lease from itself once if the one without the port asked for it.
             _group(
                 "presence",
                 _actor("metrics", actors.metrics),
@@ -97,6 +99,7 @@ def service_tree(
             _group(
                 "exchange",
                 _actor("ban_keeper", actors.ban_keeper),
+                _actor("clock_watch", actors.clock_watch),
                 _actor("candidate_planner", actors.candidate_planner),
                 _actor("user_stream", actors.user_stream),
                 *mark_price_feed,
@@ -108,6 +111,7 @@ def service_tree(
                 _actor("ledger_writer", actors.ledger_writer, grace_sec=1.5),
                 _actor("permit_evaluator", actors.permit_evaluator, grace_sec=1.5),
                 _actor("gate_reporter", actors.gate_reporter, grace_sec=0.5),
+                _actor("durability_watch", actors.durability_watch, grace_sec=0.5),
             ),
         ),
     )
@@ -152,17 +156,19 @@ class Service:
         clock: Clock,
         rng: Random,
         log: FilteringBoundLogger,
+        log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         settings = loaded.settings
+        clocks = Clocks(clock, exchange)
         registry = MetricRegistry(
             build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
         )
         gates = GateDistribution(clock)
         recent = RecentDecisions()
-        comparison = LedgerComparison(settings.qty_tolerance_pct)
+        comparison = LedgerComparison(settings.qty_tolerance_pct, clocks.exchange_ms)
         unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
         self.status = StatusSource(
-            clock=clock,
+            clocks=clocks,
             build_tag=build_tag(),
             instance=settings.instance,
             settings=shown_settings(loaded),
@@ -178,6 +184,7 @@ class Service:
             ledgers_adopted=flows.ledgers_adopted,
             lease=flows.lease,
             stream=flows.stream_status,
+            durability=flows.durability,
             channels=flows.all(),
             registry=registry,
             gates=gates,
@@ -185,15 +192,21 @@ class Service:
             comparison=comparison,
             exchange_trouble=exchange.trouble,
             unreadable=unreadable,
+            unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
         )
         for gauge in service_gauges(
             ready=lambda: self.status.readiness().ready,
             lease=flows.lease,
             ban_sec=lambda: budget.banned_for_sec,
             unreadable=lambda: unreadable.count,
+            durability=flows.durability,
+            clocks=clocks,
             started=clock.now(),
+            unknown_executions=self.status.unknown_count,
         ):
             registry.show(gauge)
+        registry.show_total(lines_dropped(log_lines_dropped))
         page_source = PageSource(
             status=self.status,
             book=flows.book,
@@ -205,6 +218,7 @@ class Service:
             clock=clock,
             issued_by=f"{build_tag()} {settings.instance}",
             cooldown_sec=settings.cooldown_sec,
+            keys=Keys(settings.key_prefix),
         )
         self.flows = flows
         actors = ServiceActors(
@@ -215,7 +229,7 @@ class Service:
             orders=orders,
             connector=connector,
             budget=budget,
-            clock=clock,
+            clocks=clocks,
             rng=rng,
             log=log,
             registry=registry,
@@ -229,10 +243,15 @@ class Service:
         self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
 
 
-async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: NotifySocket | None = None) -> None:
-    """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 5 s.
+async def serve(
+    loaded: Loaded,
+    log: FilteringBoundLogger,
+    log_lines_dropped: Callable[[], int] = lambda: 0,
+    notify_socket: NotifySocket | None = None,
+) -> None:
+    """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 4.5 s.
 
-    `notify_socket`: where systemd listens, if it does.
+    `log_lines_dropped` counts what the log lost so far. `notify_socket`: where systemd listens, if it does.
     Raises RestartIntensityExceeded when restarting actors does not help.
     """
     settings = loaded.settings
@@ -282,6 +301,7 @@ async def serve(loaded: Loaded, log: FilteringBoundLogger, notify_socket: Notify
             clock=clock,
             rng=rng,
             log=log,
+            log_lines_dropped=log_lines_dropped,
         )
         reports = (
             None

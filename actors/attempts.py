@@ -80,6 +80,11 @@ class Failures:
             del self._failed[next(iter(self._failed))]
         return failed
 
+    @property
+    def any(self) -> bool:
+        """Whether work on an entry that is not dealt with has failed."""
+        return any(self._failed.values())
+
     @contextmanager
     def blamed_on(self, entry_ids: Sequence[str]) -> Iterator[None]:
         """An error out of the block is a failure of each of these entries; an interruption is of none."""

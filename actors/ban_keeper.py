@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import trio
+from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from channels import LatestValue
 from exchange.weight_budget import WeightBudget
 from store.protocol import BanStore
@@ -13,6 +15,8 @@ from store.protocol import BanStore
 _PAUSE_SEC = 0.2
 #: How soon an instance heeds a ban that another one on the same address has met.
 _LOOK_SEC = 1.0
+#: Two ends that differ by less are one, seen by clocks that are known to a round trip (ms).
+_SAME_END_MS = 1_000
 
 
 class BanKeeper:
@@ -26,14 +30,18 @@ class BanKeeper:
         bans: LatestValue[int],
         recalled: LatestValue[bool],
         *,
+        clocks: Clocks,
         redis_address: str,
+        log: FilteringBoundLogger,
     ) -> None:
-        """`bans`: the ends of new bans (this host's wall clock, ms). `recalled` is told once that is done."""
+        """`bans` says when a new ban has begun. `recalled` is sent once Redis has been asked."""
         self._store = store
         self._budget = budget
         self._bans = bans
         self._recalled = recalled
-        self._redis = f"Redis at {redis_address}"
+        self._clocks = clocks
+        self._written_ms: int | None = None
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Recall, then remember and look for what others have met, until cancelled."""
@@ -41,21 +49,30 @@ class BanKeeper:
             try:
                 await self._share()
             except REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
             else:
+                self._trouble.over()
                 if self._recalled.value is None:
                     self._recalled.send(True)
                 with heartbeat.idle(), trio.move_on_after(_LOOK_SEC):
                     await self._bans.changed()
 
     async def _share(self) -> None:
-        """Heed the ban that Redis knows; tell it of ours where that ends later."""
-        remembered = await self._store.remembered_ban()
-        ours = self._bans.value
-        # Our own is known by the monotonic clock: a wall clock set back must not prolong it.
-        if remembered is not None and remembered != ours:
-            self._budget.recall_ban(remembered)
-        over = self._budget.banned_until is None
-        if ours is not None and not over and (remembered is None or remembered < ours):
-            await self._store.remember_ban(ours)
+        """Observe the ban that Redis knows; write ours there where that ends later.
+
+        In Redis an end is by its clock, which all hosts share.
+        """
+        remembered_ms = await self._store.remembered_ban()
+        redis_ms = await self._clocks.ask_redis(self._store)
+        # Our own is known by the monotonic clock: a clock set back must not prolong it.
+        if remembered_ms is not None and remembered_ms != self._written_ms:
+            self._budget.recall_ban(self._clocks.now().wall_ms + remembered_ms - redis_ms)
+        until = self._budget.banned_until
+        if until is None:
+            return
+        ends_ms = self._clocks.redis.now_ms(until)
+        if remembered_ms is None or remembered_ms < ends_ms - _SAME_END_MS:
+            await self._store.remember_ban(ends_ms)
+            self._written_ms = ends_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from brain.ledger import StoredLedger
-from store.records import BookingState, ResultCommit
+from store.records import BookingKeys, BookingState, ResultCommit
 
 _LEDGER_FIELDS = frozenset(StoredLedger.__struct_fields__)
 
@@ -23,11 +23,14 @@ class BookingChain:
         self._permits: dict[tuple[str, str], str | None] = {}
         self._marks: dict[str, str] = {}
 
-    def state(self, symbol: str, plan_id: str, read: BookingState) -> BookingState:
+    def state(self, keys: BookingKeys, read: BookingState) -> BookingState:
         """`read`, which was read before any of the chain's bookings, as it will be after them."""
+        symbol, plan_id, order_ids = keys
         ledger, version = self._ledgers.get(symbol, (read.ledger, read.version))
         orders = dict(read.orders)
-        orders |= {order: memory for (of, order), memory in self._orders.items() if of == symbol}
+        for order_id in order_ids:
+            if (memory := self._orders.get((symbol, order_id))) is not None:
+                orders[order_id] = memory
         return msgspec.structs.replace(
             read,
             ledger=ledger,

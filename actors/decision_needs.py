@@ -7,11 +7,10 @@ from contextlib import suppress
 
 import trio
 
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.plan_work import Need, WhatIsKnown, Work
-from actors.redis_clock import RedisClock
 from channels import LedgerWanted, OnDemandRead, PushBack, RulesWanted
-from clock import Clock
 from store.errors import StoreRefusedError
 from store.protocol import PlanStore
 from store.records import id_order
@@ -41,8 +40,7 @@ class DecisionNeeds:
         on_demand: Callable[[str], PushBack[OnDemandRead]] | None,
         ledgers_wanted: PushBack[LedgerWanted],
         *,
-        clock: Clock,
-        redis_clock: RedisClock,
+        clocks: Clocks,
         reports: DecisionReports,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off."""
@@ -50,8 +48,7 @@ class DecisionNeeds:
         self._known = known
         self._on_demand = on_demand
         self._ledgers_wanted = ledgers_wanted
-        self._clock = clock
-        self._redis_clock = redis_clock
+        self._clocks = clocks
         self._reports = reports
 
     async def provide(self, lane: Sequence[Work]) -> None:
@@ -80,7 +77,7 @@ class DecisionNeeds:
         if self._on_demand is None:
             return
         patience_sec = self._patience_sec(work)
-        deadline_sec = self._clock.now().monotonic_sec + patience_sec
+        deadline_sec = self._clocks.now().monotonic_sec + patience_sec
         reply, answer = trio.open_memory_channel[str | None](1)
         why_not: str | None = f"no answer within {patience_sec:.1f} s"
         with trio.move_on_after(patience_sec):
@@ -121,19 +118,22 @@ class DecisionNeeds:
             await _until(shown, self._known.book.changed, self._known.results.changed)
 
     async def _await_result(self, work: Work) -> None:
-        """Wait until results from before the plan are delivered, and those of its symbol booked."""
+        """Wait until results from before the plan are delivered, and those of its symbol booked.
+
+        Ids of plans and results may be ahead of one another, so every result that is there by now counts.
+        """
         results, symbol = self._known.results, work.plan.symbol
-        if not results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
-            published_ms = work.entry.published_ms
-            after = max(id_order(results.read_until), (published_ms - _LOOK_BACK_MS, 0))
+        if not results.unsettled(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
+            look_back_ms = max(self._published_ms(work) - _LOOK_BACK_MS, 0)
+            after = max(id_order(results.read_until), (look_back_ms, 0))
             with trio.move_on_after(max(READ_WITHIN_MS / 1000 - self._waited_sec(work), 0)):
                 unread = None
                 with suppress(StoreRefusedError):  # the ledger writer reports a stream of another type
-                    unread = await self._store.unread_result(f"{after[0]}-{after[1]}", published_ms)
+                    unread = await self._store.unread_result(f"{after[0]}-{after[1]}")
                 while unread is not None and id_order(results.read_until) < id_order(unread):
                     await results.changed()
         with trio.move_on_after(max(_PATIENCE_SEC - self._waited_sec(work), 0)):
-            while results.unsettled(symbol, self._clock.now(), BOOKED_WITHIN_SEC):
+            while results.unsettled(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
                 await results.changed()
 
     async def _have_rules_read(self, work: Work) -> None:
@@ -147,8 +147,11 @@ class DecisionNeeds:
 
     def _waited_sec(self, work: Work) -> float:
         """Return the time since the plan was published (seconds, by Redis's clock)."""
-        now_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec)
-        return max(now_ms - work.entry.published_ms, 0) / 1000
+        return max(self._clocks.redis_now_ms() - self._published_ms(work), 0) / 1000
+
+    def _published_ms(self, work: Work) -> int:
+        """Return when the plan was published (Redis's clock); where that is unknown, long ago."""
+        return work.entry.published_ms or 0
 
 
 async def _until(true: Callable[[], bool], *changes: Callable[[], Awaitable[None]]) -> None:

@@ -11,14 +11,15 @@ from structlog.typing import FilteringBoundLogger
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.log_lines import LogLines
-from actors.recent_decisions import RecentDecisions
+from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.numbers import plain
-from brain.permit import Kind
+from brain.permit import Details, Kind
 from brain.plan import Plan, SkippedPlan
 from brain.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 
 _PLAN_ID_SHOWN = 8
+_MOST_WARNED = 1_000
 #: The decisions that publishers are known to send and that ask for nothing.
 _SKIPPING = frozenset({"SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"})
 
@@ -44,21 +45,39 @@ class DecisionReports:
         self._recent = recent
         self._symbol_rules = symbol_rules
         self._log = log
+        #: By symbol: what of its cooldown key was reported.
+        self._unreadable: dict[str, object] = {}
 
-    def decided(self, decided: Sequence[tuple[Answer, int]]) -> None:
-        """Answers that were committed together, each with how long after its plan was published that was
-        (ms, Redis's clock)."""
-        self._gates.decided([answer.decision for answer, _ in decided])
+    def decided(self, decided: Sequence[RecentDecision]) -> None:
+        """Report answers that were committed together."""
+        self._gates.decided([each.answer.decision for each in decided])
         self._recent.decided(decided)
         lines: list[str] = []
-        for answer, _ in decided:
+        for each in decided:
+            answer = each.answer
             lines.append(_line(answer))
+            if "stored" in answer.decision.details:
+                self._warn_of_unreadable_key(answer.symbol or "-", answer.decision.details)
             if answer.decision.warnings:
                 self._write(lines)
                 for warning in answer.decision.warnings:
                     self._log.warning(f"{answer.symbol or '-'}: {warning}", plan_id=answer.plan_id)
         self._write(lines)
         self._count(decided)
+
+    def _warn_of_unreadable_key(self, symbol: str, details: Details) -> None:
+        """Log once that plans of a symbol are denied until somebody corrects its cooldown key."""
+        stored = details["stored"]
+        if self._unreadable.get(symbol) == stored:
+            return
+        if len(self._unreadable) >= _MOST_WARNED:
+            self._unreadable.clear()
+        self._unreadable[symbol] = stored
+        self._log.warning(
+            f"{symbol}: plans are denied, the cooldown key cannot be read: delete it or set it to epoch ms",
+            key=details["key"],
+            stored=stored,
+        )
 
     def evaluated(self, plans: int, seconds: float) -> None:
         """`plans` decisions were made, in memory, within `seconds` in all."""
@@ -69,12 +88,13 @@ class DecisionReports:
             self._log.info(LogLines(lines))
             lines.clear()
 
-    def _count(self, decided: Sequence[tuple[Answer, int]]) -> None:
+    def _count(self, decided: Sequence[RecentDecision]) -> None:
         """One event for all that move one series."""
         counts: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
         latencies_ms: dict[int, int] = defaultdict(int)
         rules = self._symbol_rules.value
-        for answer, latency_ms in decided:
+        for each in decided:
+            answer, latency_ms = each.answer, each.latency_ms
             label = symbol_label(answer.symbol, rules)
             if answer.decision.allow:
                 counts["p33_permit_total", (label, "allow")] += 1
@@ -82,7 +102,8 @@ class DecisionReports:
             else:
                 counts["p33_permit_total", (label, "deny")] += 1
                 counts["p33_permit_deny_total", (label, answer.decision.reason)] += 1
-            latencies_ms[max(latency_ms, 0)] += 1
+            if latency_ms is not None:
+                latencies_ms[latency_ms] += 1
         send = self._metrics.send
         for (name, labels), count in counts.items():
             send(Count(name, labels, count))

@@ -68,10 +68,12 @@ class DecisionWriter:
         created_at_sec: float,
         dead_fields: tuple[str, ...] = (),
         proposal: str = "",
+        not_before_ms: int = 0,
         facts: Facts | None = None,
     ) -> DecisionCommit:
-        """All that is written for `answer`, ready for the store; see there for `proposal`.
+        """All that is written for `answer`, ready for the store; see there for `proposal`, `not_before_ms`.
 
+        `created_at_sec` is Redis's clock (epoch seconds), never ahead of it: gates compare with that.
         `facts`: what deciding the answer's case has worked out.
         """
         decision, case = answer.decision, answer.case
@@ -122,6 +124,7 @@ class DecisionWriter:
             ),
             dead_fields=dead_fields,
             proposal=proposal,
+            not_before_ms=not_before_ms,
         )  # fmt: skip
 
     def reserved(self, answer: Answer, now_ms: int) -> OpenPermit | None:

@@ -1,36 +1,60 @@
-"""Whether Redis keeps what it acknowledges: asked seldom, for those who look on."""
+"""Watches whether Redis keeps what it acknowledges: append-only file, eviction policy, evicted keys."""
 
 from __future__ import annotations
 
 import trio
+from structlog.typing import FilteringBoundLogger
 
-from clock import Clock
+from actors.heartbeat import Heartbeat
+from brain.durability import Durability
+from channels import LatestValue
 from store.errors import StoreError
 from store.protocol import OnlookerStore
 
-_PATIENCE_SEC = 0.5
-_EVERY_SEC = 30.0
-_AGAIN_SEC = 3.0
+_EVERY_SEC = 2.0
 
 
-class Durability:
-    """Remembers the last answer for half a minute, and for three seconds that there was none."""
+class DurabilityWatch:
+    """Reads Redis's durability every 2 s, publishes it, and logs what is wrong with it when it changes.
 
-    def __init__(self, store: OnlookerStore, clock: Clock) -> None:
+    While Redis does not answer nothing is published; others report that.
+    """
+
+    def __init__(
+        self, store: OnlookerStore, durability: LatestValue[Durability], *, log: FilteringBoundLogger
+    ) -> None:
         self._store = store
-        self._clock = clock
-        self._append_only: bool | None = None
-        self._asked_sec = float("-inf")
+        self._durability = durability
+        self._log = log
+        self._logged: Durability | None = None
 
-    async def now(self) -> bool | None:
-        """Whether there is an append-only file; None while Redis does not say."""
-        now_sec = self._clock.now().monotonic_sec
-        lasts_sec = _AGAIN_SEC if self._append_only is None else _EVERY_SEC
-        if now_sec - self._asked_sec >= lasts_sec:
-            self._append_only, self._asked_sec = None, now_sec
-            with trio.move_on_after(_PATIENCE_SEC):
-                try:
-                    self._append_only = await self._store.append_only()
-                except StoreError:
-                    return None
-        return self._append_only
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Watch until cancelled."""
+        while True:
+            try:
+                read = await self._store.durability()
+            except StoreError:
+                self._durability.withdraw()
+            else:
+                self._durability.send(read)
+                self._log_change(read)
+            with heartbeat.idle():
+                await trio.sleep(_EVERY_SEC)
+
+    def _log_change(self, read: Durability) -> None:
+        logged, self._logged = self._logged, read
+        if not read.append_only and (logged is None or logged.append_only):
+            self._log.warning(
+                "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
+            )
+        if read.may_evict and (logged is None or logged.maxmemory_policy != read.maxmemory_policy):
+            self._log.warning(
+                "Redis may evict keys of this service: set maxmemory-policy noeviction",
+                maxmemory_policy=read.maxmemory_policy,
+            )
+        if logged is not None and read.evicted_keys > logged.evicted_keys:
+            self._log.warning(
+                "Redis has evicted keys, perhaps of this service",
+                keys=read.evicted_keys - logged.evicted_keys,
+                maxmemory_policy=read.maxmemory_policy,
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import trio
@@ -10,7 +11,8 @@ from structlog.typing import FilteringBoundLogger
 from actors.heartbeat import Heartbeat
 from brain.fill_memory import FillMemory, ToldFill
 from brain.numbers import plain
-from channels import DropOldest, FillObserved, ResultBook
+from brain.order_events import OrderEvent
+from channels import DropOldest, OrderEndObserved, OrderObserved, ResultBook
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
@@ -28,7 +30,7 @@ class FillWatch:
 
     def __init__(
         self,
-        fills: DropOldest[FillObserved],
+        fills: DropOldest[OrderObserved],
         orders: OrderLookup,
         store: ResultStore,
         memory: FillMemory,
@@ -45,7 +47,9 @@ class FillWatch:
         self._store = store
         self._grace_sec = grace_sec
         self._log = log
-        self._memory = memory
+        self.memory = self._memory = memory
+        #: Called after each intake of events.
+        self.on_events: Callable[[], None] = lambda: None
         self._told = trio.lowlevel.ParkingLot()
 
     async def listen(self, heartbeat: Heartbeat) -> None:
@@ -55,6 +59,9 @@ class FillWatch:
                 with strand.idle():
                     fills = await self._fills.receive_all()
                 for fill in fills:
+                    if isinstance(fill, OrderEndObserved):
+                        self._ended(fill)
+                        continue
                     self._memory.told(
                         ToldFill(
                             fill.symbol,
@@ -73,6 +80,22 @@ class FillWatch:
                         fill.symbol, fill.order_id, fill.leg, fill.cumulative, fill.transaction_ms
                     )
                 self._told.unpark_all()
+                self.on_events()
+
+    def _ended(self, order: OrderEndObserved) -> None:
+        self._memory.orders.told(
+            OrderEvent(
+                order.symbol,
+                order.leg,
+                order.order_id,
+                order.client_order_id,
+                order.order_side,
+                order.cumulative,
+                order.status,
+                order.transaction_ms,
+                order.received.monotonic_sec,
+            )
+        )
 
     def booked(self, symbol: str, order_id: str, cumulative: Decimal) -> None:
         """A result for the order was booked, which reported `cumulative` of it (contracts)."""

@@ -1,4 +1,4 @@
-"""Books what came together with two journeys to Redis instead of two a result."""
+"""Books a batch of results in two Redis round trips, whatever their symbols."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import msgspec
 
 from actors.attempts import Attempts
 from actors.booking_chain import BookingChain
+from actors.contained_fills import ContainedFills
 from actors.result_booking import BookingPlan, plan_booking, plan_release
-from brain.adoption import decode_adopted
 from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 
 #: All of them were in hand where something fails, and are tried alone after that.
 MOST_TOGETHER = 64
-#: A result that comes so long after an adoption reports a fill that came after it, too.
-_ADOPTION_SETTLES_MS = 60_000
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -31,11 +29,11 @@ class Booked(msgspec.Struct, frozen=True):
 
 
 class JointlyBooked(msgspec.Struct, frozen=True):
-    """The first `taken` of the entries were looked at; `alone` are those of them that were not booked."""
+    """What was booked of a batch. `alone`, if any, is to be booked by itself next; `rest` comes after it."""
 
     booked: list[Booked]
-    alone: list[Entry]
-    taken: int
+    alone: Entry | None
+    rest: list[Entry]
 
 
 class _Planned(msgspec.Struct, frozen=True):
@@ -52,45 +50,50 @@ class JointBooking:
         self,
         store: ResultStore,
         attempts: Attempts,
+        contained: ContainedFills,
         *,
         hedge_mode: Callable[[], bool],
         now_sec: Callable[[], Decimal],
         mark_ttl_ms: int,
     ) -> None:
-        """`now_sec`: this host's wall clock."""
+        """`now_sec`: Redis's clock, which ledgers are dated by."""
         self._store = store
         self._attempts = attempts
+        self._contained = contained
         self._hedge_mode = hedge_mode
         self._now_sec = now_sec
         self._mark_ttl_ms = mark_ttl_ms
 
     async def book(self, entries: Sequence[Entry], fence: str) -> JointlyBooked:
-        """Book as many as go together, in their order.
+        """Book the first `MOST_TOGETHER` of the entries, in their order.
 
-        It ends before the first entry that wants more: to be set aside, a ledger to be adopted, the word of
-        the exchange, or to be tried alone because it was in hand in a failure; that one is the last of
-        `alone`, behind those that could not be booked as planned. Raises what the store raises, except its
+        Each is planned on the state that those before it will leave. One that Redis did not take as planned
+        is the next `alone`; those behind it that rested on it are planned again. Planning ends before the
+        first entry that wants more than Redis: a dead letter, a ledger to be adopted, the exchange's answer,
+        or to be tried alone because it was in hand in a failure. Raises what the store raises, except its
         refusals.
         """
-        readable = self._readable(entries)
+        batch = entries[:MOST_TOGETHER]
+        readable = self._readable(batch)
         for entry, _ in readable:
             self._attempts.begin(entry.id)
         planned = await self._plan(readable)
         commits = [each.commit for each in planned]
         times = await self._store.commit_results(fence, commits) if commits else []
         booked: list[Booked] = []
-        alone: list[Entry] = []
+        rest: list[Entry] = []
         for each, booked_ms in zip(planned, times, strict=True):
             if booked_ms is None:
-                alone.append(each.entry)
+                rest.append(each.entry)
                 self._attempts.put_off(each.entry.id)
             else:
                 booked.append(Booked(each.entry, each.result, each.plan, booked_ms))
                 self._attempts.done(each.entry.id)
         for entry, _ in readable[len(planned) :]:
             self._attempts.put_off(entry.id)
-        alone += entries[len(planned) : len(planned) + 1]
-        return JointlyBooked(booked, alone, min(len(planned) + 1, len(entries)))
+        stuck = bool(rest) or len(planned) < len(batch)
+        rest += entries[len(planned) :]
+        return JointlyBooked(booked, rest.pop(0) if stuck else None, rest)
 
     def _readable(self, entries: Sequence[Entry]) -> list[tuple[Entry, ExecutedResult | RefusedResult]]:
         readable: list[tuple[Entry, ExecutedResult | RefusedResult]] = []
@@ -107,17 +110,18 @@ class JointBooking:
         """The commits of the longest beginning for which Redis's state suffices."""
         if not readable:
             return []
-        states = await self._store.booking_states([_keys_of(result) for _, result in readable])
+        wanted = [_keys_of(result) for _, result in readable]
+        states = await self._store.booking_states(wanted)
         chain, planned = BookingChain(), []
-        for (entry, result), read in zip(readable, states, strict=True):
+        for (entry, result), keys, read in zip(readable, wanted, states, strict=True):
             if read is None:
                 break
-            state = chain.state(result.symbol or "", result.plan_id, read)
+            state = chain.state(keys, read)
             plan: BookingPlan | None = None
             if isinstance(result, RefusedResult):
                 commit = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             else:
-                outcome = None if may_be_contained(entry, state) else self._booking(entry, result, state)
+                outcome = self._booking(entry, result, state)
                 if not isinstance(outcome, BookingPlan):
                     break
                 plan, commit = outcome, outcome.commit
@@ -126,25 +130,18 @@ class JointBooking:
         return planned
 
     def _booking(self, entry: Entry, result: ExecutedResult, state: BookingState) -> object:
+        contained = self._contained.known(entry, result, state)
+        if contained is None:
+            return None
         return plan_booking(
             entry,
             result,
             state,
             hedge_mode=self._hedge_mode(),
-            contained={},
+            contained=contained,
             now_sec=self._now_sec(),
             mark_ttl_ms=self._mark_ttl_ms,
         )
-
-
-def may_be_contained(entry: Entry, state: BookingState) -> bool:
-    """Whether the ledger was adopted so lately that it may contain what the entry reports."""
-    if decode_adopted(state.adopted_exchange_ms) is None:
-        return False
-    adopted_at = state.adopted_at_ms
-    if adopted_at is None or not adopted_at.isdigit():
-        return False
-    return entry.published_ms <= int(adopted_at) + _ADOPTION_SETTLES_MS
 
 
 def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:

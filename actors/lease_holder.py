@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+from random import Random
+
 import trio
 from structlog.typing import FilteringBoundLogger
 
@@ -16,6 +21,13 @@ RENEWAL_SEC = 0.5
 #: Part of what a takeover takes, behind the TTL of a holder that has died.
 STANDBY_LOOK_SEC = 0.05
 _OUTAGE_PAUSE_SEC = 0.1
+_UNUSUAL = re.compile(r"[^A-Za-z0-9.-]")
+_UNNAMED = "of an older release"
+
+
+def process_name(rng: Random) -> str:
+    """Name this process among all: `host/pid/nonce`, without colons and spaces."""
+    return f"{_UNUSUAL.sub('-', socket.gethostname())}/{os.getpid()}/{rng.getrandbits(32):08x}"
 
 
 class LeaseHolder:
@@ -23,6 +35,12 @@ class LeaseHolder:
 
     The scripts check the fencing token on every write, so that a holder which was stopped and continued
     cannot write even before it learns here that it lost the lease.
+
+    A process takes the lease of another one of its own instance name only as long as it has never held it:
+    a restarted process does not wait for its predecessor's lease to expire. One that loses the lease to such
+    a process says so and stands back: it takes the lease only once it is free. So two processes that were
+    given one name by mistake change places once a start, and never fight. Keep the object across failures of
+    the actor, since it remembers that.
     """
 
     def __init__(
@@ -31,22 +49,26 @@ class LeaseHolder:
         lease: LatestValue[Lease],
         *,
         instance: str,
+        process: str,
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
+        """`process`: see `process_name`."""
         self._store = store
         self._lease = lease
         self._instance = instance
+        self._process = process
         self._redis = f"Redis at {redis_address}"
         self._log = log
+        #: Of the lease that was held last, which may be lost.
+        self._fence: str | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Hold the lease, or wait for it, until cancelled."""
-        fence = self._lease.value.fence if self._lease.value else None
         trouble = ""
         while True:
             try:
-                fence = await (self._hold_again(fence, trouble, heartbeat) if trouble else self._hold(fence))
+                held = await (self._hold_again(trouble, heartbeat) if trouble else self._hold())
             except StoreError as error:
                 if not trouble:
                     self._log.warning(f"{self._redis} is away", error=str(error))
@@ -56,18 +78,32 @@ class LeaseHolder:
                     self._log.info(f"{self._redis} is back")
                 trouble = ""
                 with heartbeat.idle():
-                    await trio.sleep(STANDBY_LOOK_SEC if fence is None else RENEWAL_SEC)
+                    await trio.sleep(RENEWAL_SEC if held else STANDBY_LOOK_SEC)
 
-    async def _hold_again(self, fence: str | None, trouble: str, heartbeat: Heartbeat) -> str | None:
+    async def _hold_again(self, trouble: str, heartbeat: Heartbeat) -> bool:
         # Waiting until it is answered: an attempt at a silent Redis takes longer than the pause before it.
         with heartbeat.waiting_for(trouble):
             await trio.sleep(_OUTAGE_PAUSE_SEC)
-            return await self._hold(fence)
+            return await self._hold()
 
-    async def _hold(self, fence: str | None) -> str | None:
-        reply = await self._store.hold_lease(self._instance, fence, round(LEASE_TTL_SEC * 1000))
-        lease = Lease(reply.fence if reply.held else None, reply.holder)
+    async def _hold(self) -> bool:
+        ttl_ms = round(LEASE_TTL_SEC * 1000)
+        reply = await self._store.hold_lease(self._instance, self._fence, ttl_ms, process=self._process)
+        namesake = None
+        if reply.held:
+            self._fence = reply.fence
+        elif reply.holder == self._instance:
+            namesake = reply.process or _UNNAMED
+        lease = Lease(reply.fence if reply.held else None, reply.holder, namesake)
         if lease != self._lease.value:
-            self._log.info("Lease", held=reply.held, holder=reply.holder, fence=reply.fence)
+            replaced = {"replaced": reply.replaced} if reply.replaced else {}
+            self._log.info("Lease", held=reply.held, holder=reply.holder, fence=reply.fence, **replaced)
+            if namesake is not None:
+                self._log.warning(
+                    "Standing back: another process of this P33_INSTANCE took the lease; give each its own",
+                    instance=self._instance,
+                    process=self._process,
+                    taken_by=namesake,
+                )
             self._lease.send(lease)
-        return lease.fence
+        return reply.held

@@ -11,6 +11,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
 from actors.position_reads import PositionReads
 from actors.result_booking import LEDGER_TTL_MS
@@ -20,7 +21,6 @@ from brain.numbers import NotANumberError, parse_decimal
 from brain.position import LegPosition
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
-from clock import Clock
 from exchange.errors import AskLater, ExchangeError, UnreadablePosition
 from store.protocol import ResultStore
 from store.records import Adoption
@@ -49,7 +49,7 @@ class LedgerAdoption:
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         stale_threshold_sec: float,
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
@@ -59,9 +59,11 @@ class LedgerAdoption:
         self._symbol_rules = symbol_rules
         self._stale_threshold_sec = stale_threshold_sec
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
         self._log = log
         self._amounts: dict[str, str] = {}
+        #: What the ledgers that are gone from Redis held.
+        self._vanished: dict[str, str] = {}
         self._renewal_due_sec = -math.inf
 
     async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -73,7 +75,7 @@ class LedgerAdoption:
         if tradable and all(self._book.get(symbol) is not None for symbol in tradable):
             await self.adopt_new(self._book.symbols(), fence)
             return
-        begun = self._clock.now()
+        begun = self._clocks.now()
         rows = await self._ask(lambda: self._positions.legs_since(begun), heartbeat)
         for symbol in rows:
             while self._book.get(symbol) is None:
@@ -83,7 +85,7 @@ class LedgerAdoption:
 
     async def adopt_new(self, symbols: Iterable[str], fence: str) -> None:
         """A ledger for those of `symbols` that are not known to have one, where the book is fresh."""
-        now = self._clock.now()
+        now = self._clocks.now()
         legs: dict[str, tuple[LegPosition, ...]] = {}
         for symbol in symbols:
             snapshot = None if symbol in self._amounts else self._book.get(symbol)
@@ -99,7 +101,7 @@ class LedgerAdoption:
             while True:
                 with strand.idle():
                     wanted = await self._wanted.receive()
-                self._amounts.pop(wanted.symbol, None)
+                self._vanish(wanted.symbol)
                 await self.adopt_new((wanted.symbol,), fence)
                 with wanted.reply:
                     try:
@@ -116,7 +118,7 @@ class LedgerAdoption:
         """
         legs: tuple[LegPosition, ...] = ()
         for tries_left in reversed(range(_MOST_READS if self._may_hold(symbol) else 0)):
-            begun = self._clock.now()
+            begun = self._clocks.now()
             try:
                 legs = await self._ask(partial(self._positions.legs_of, symbol, begun), heartbeat)
                 break
@@ -128,13 +130,21 @@ class LedgerAdoption:
         created = await self._create({symbol: legs}, fence)
         return bool(legs) and symbol in created
 
+    def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
+        """Positions of the symbol's legs as decisions would believe them now; empty where they would not."""
+        snapshot = self._book.get(symbol)
+        if snapshot is None or not self._book.believed(snapshot):
+            return ()
+        fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
+        return snapshot.legs if fresh else ()
+
     async def upkeep(self, fence: str) -> None:
         """Make up for lost and corrected ledgers; let them live while position or ledger are not flat."""
         symbols = self._book.symbols()
         stored = await self._store.ledger_amounts(symbols)
         corrected = [symbol for symbol, amount in stored.items() if self._amounts.get(symbol) != amount]
         held: list[str] = []
-        now_sec = self._clock.now().monotonic_sec
+        now_sec = self._clocks.now().monotonic_sec
         if now_sec >= self._renewal_due_sec:
             self._renewal_due_sec = now_sec + _RENEWAL_SEC
             held = [
@@ -144,7 +154,7 @@ class LedgerAdoption:
             await self._store.renew_ledgers(fence, renewed, LEDGER_TTL_MS)
         missing = [symbol for symbol in symbols if symbol not in stored]
         for symbol in missing:
-            self._amounts.pop(symbol, None)
+            self._vanish(symbol)
         self._note(stored)
         await self.adopt_new(missing, fence)
 
@@ -180,22 +190,29 @@ class LedgerAdoption:
         stored = await self._store.ledger_amounts(list(legs))
         missing = [symbol for symbol in legs if symbol not in stored]
         if missing:
-            now_ms = await self._store.redis_now_ms()
-            adoptions = [_adoption(symbol, legs[symbol], now_ms, self._now_sec()) for symbol in missing]
+            now_ms = await self._clocks.ask_redis(self._store)
+            adoptions = [_adoption(symbol, legs[symbol], now_ms) for symbol in missing]
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
             for symbol in created:
-                if any(row.amount for row in legs[symbol]):
+                if (before := self._vanished.pop(symbol, None)) is not None:
+                    self._log.warning(
+                        f"{symbol}: the ledger was gone from Redis, adopted anew", before=before
+                    )
+                elif any(row.amount for row in legs[symbol]):
                     self._log.info(f"{symbol}: Ledger adopted from the exchange")
             stored = await self._store.ledger_amounts(list(legs))
         self._note(stored)
         return created
 
-    def _now_sec(self) -> Decimal:
-        return Decimal(self._clock.now().wall_ms).scaleb(-3)
-
     def _may_hold(self, symbol: str) -> bool:
         """Whether it is worth a read: any text can stand as a symbol in a result."""
         return self._symbol_rules.value is None or self.label(symbol) == symbol
+
+    def _vanish(self, symbol: str) -> None:
+        """The ledger is gone from Redis: evicted, expired or deleted."""
+        amount = self._amounts.pop(symbol, None)
+        if amount is not None:
+            self._vanished[symbol] = amount
 
     def _note(self, stored: Mapping[str, str]) -> None:
         for symbol, text in stored.items():
@@ -211,8 +228,9 @@ class LedgerAdoption:
                     self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
 
 
-def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int, now_sec: Decimal) -> Adoption:
-    fields = adopt(legs, now_sec=now_sec) | {
+def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int) -> Adoption:
+    """`now_ms`: Redis's clock."""
+    fields = adopt(legs, now_sec=Decimal(now_ms).scaleb(-3)) | {
         "adopted_exchange_ms": encode_adopted(adopted_state(legs)),
         "adopted_at_ms": str(now_ms),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from brain.moment import Moment
@@ -20,9 +20,13 @@ _MOST_SHOWN = 100
 class LedgerComparison:
     """Remembers since when which symbols have been seen apart."""
 
-    def __init__(self, tolerance_pct: Decimal) -> None:
-        """`tolerance_pct`: how far the two may differ, of the exchange's amount (P33_QTY_TOLERANCE_PCT)."""
+    def __init__(
+        self, tolerance_pct: Decimal, exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms
+    ) -> None:
+        """`tolerance_pct`: how far the two may differ, of the exchange's amount (P33_QTY_TOLERANCE_PCT).
+        `exchange_ms`: the exchange's clock at a moment (epoch ms), by which positions are dated."""
         self._tolerance_pct = tolerance_pct
+        self._exchange_ms = exchange_ms
         self._apart_since: dict[str, Moment] = {}
         self._looked_at: Moment | None = None
 
@@ -70,7 +74,7 @@ class LedgerComparison:
         changed_ms = max((row.update_time_ms for row in snapshot.legs), default=0)
         if not changed_ms:
             return now
-        changed = now.earlier_by(max(now.wall_ms - changed_ms, 0) / 1000)
+        changed = now.earlier_by(max(self._exchange_ms(now) - changed_ms, 0) / 1000)
         return changed if looked_at is None else max(changed, looked_at)
 
     def _is_apart(self, amount: Decimal, difference: Decimal) -> bool:

@@ -10,21 +10,25 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
+from actors.clocks import Clocks
+from actors.contained_fills import ContainedFills
+from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
-from actors.joint_booking import MOST_TOGETHER, JointBooking, may_be_contained
+from actors.joint_booking import MOST_TOGETHER, JointBooking
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
-from actors.redis_trouble import REDIS_TROUBLE, told
-from actors.result_booking import BookingPlan, Unbookable, plan_booking, plan_burial, plan_release
-from brain.adoption import decode_adopted
-from brain.booking import NeedsAdoption, decode_memory
-from brain.plan_mark import Joined, decode_mark, join
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
+from actors.unknown_outcomes import UnknownOutcomes
+from actors.waiting_results import WaitingResults
+from brain.booking import NeedsAdoption
 from brain.result import (
     DeadResult,
     ExecutedResult,
     RefusedResult,
     names_wrong_precision,
+    outcome_is_unknown,
     read_result,
     symbol_of,
 )
@@ -39,12 +43,13 @@ from channels import (
     ResultBook,
     RulesWanted,
     SnapshotChanged,
+    UnknownExecution,
+    WaitingResult,
 )
-from clock import Clock
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.protocol import ResultStore
-from store.records import BookingState, Entry
+from store.records import Entry
 
 _BATCH = 256
 _BLOCK_MS = 2_000
@@ -71,14 +76,18 @@ class LedgerWriter:
         hedge_mode: LatestValue[bool],
         lease: LatestValue[Lease],
         ledgers_adopted: LatestValue[bool],
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
+        key_prefix: str,
+        reservation_life_sec: float,
         metrics: DropOldest[MetricEvent],
-        clock: Clock,
+        clocks: Clocks,
         mark_ttl_sec: float,
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
-        came before its decision."""
+        came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         self._store = store
         self._changes = changes
         self._adoption = adoption
@@ -92,16 +101,34 @@ class LedgerWriter:
         self._lease = lease
         self._ledgers_adopted = ledgers_adopted
         self._metrics = metrics
-        self._clock = clock
+        self._clocks = clocks
+        self._times = EntryTimes(clocks, store, "apply.result")
         self._mark_ttl_ms = round(mark_ttl_sec * 1000)
+        self._contained = ContainedFills(store, fill_watch, clocks, hedge_mode=lambda: bool(hedge_mode.value))
         self._together = JointBooking(
             store,
             attempts,
+            self._contained,
             hedge_mode=lambda: bool(hedge_mode.value),
             now_sec=self._now_sec,
             mark_ttl_ms=self._mark_ttl_ms,
         )
-        self._redis = f"Redis at {redis_address}"
+        self._unknown = UnknownOutcomes(
+            store,
+            fill_watch.memory,
+            key_prefix=key_prefix,
+            shown=unknown_executions,
+            results=results,
+            hedge_mode=lambda: bool(hedge_mode.value),
+            reservation_life_sec=reservation_life_sec,
+            mark_ttl_ms=self._mark_ttl_ms,
+            report=self._report,
+            clocks=clocks,
+            log=log,
+        )
+        self._waiting = WaitingResults(waiting_results, log)
+        fill_watch.on_events = self._unknown.event
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
         self._reading = trio.CancelScope()
 
@@ -109,7 +136,7 @@ class LedgerWriter:
         """Book results until asked to stop; what is in hand then is finished."""
         group_lost = False
         while not heartbeat.stopping.is_set():
-            fence = await lease_fence(self._lease, heartbeat)
+            fence = await lease_fence(self._lease, heartbeat, self._trouble)
             await present(self._hedge_mode, "the account's position mode", heartbeat)
             try:
                 await self._store.create_result_group(lost=group_lost)
@@ -119,15 +146,20 @@ class LedgerWriter:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* GroupLostError:
+                self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.result")
                 group_lost = True
             except* REDIS_TROUBLE as trouble:
                 self._attempts.interrupted()
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
-        self._results.begin(fence, self._clock.now())
+        await self._clocks.ask_redis(self._store)
+        self._times.begin()
+        self._results.begin(fence, self._clocks.now())
+        self._waiting.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
             nursery.start_soon(self._fill_watch.listen, heartbeat)
@@ -138,13 +170,20 @@ class LedgerWriter:
             nursery.start_soon(self._follow_changes, fence, heartbeat)
             nursery.start_soon(self._adoption.serve, fence, heartbeat)
             nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
+            nursery.start_soon(self._unknown.follow, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
+                # While Redis is waited for, the first read ends that: it is not to wait for a result.
+                sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
+                if self._trouble.text:
+                    block_ms = 0
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
-                    entries = await self._store.new_results(count=_BATCH, block_ms=_BLOCK_MS)
+                    entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                self._trouble.over()
+                entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                 until = entries[-1].id if entries else None
-                self._results.read(busy_since=self._clock.now(), until=until)
+                self._results.read(busy_since=self._clocks.now(), until=until)
                 with self._taken_in_hand(entries) as mine:
                     await self._settle_all(mine, fence, heartbeat)
             nursery.cancel_scope.cancel()
@@ -177,18 +216,21 @@ class LedgerWriter:
 
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
-        while entry := await self._store.recover_result(fence=fence, after="0", idle_ms=idle_ms):
-            with self._taken_in_hand([entry]) as mine:
-                for each in mine:
-                    await self._settle(each, fence, heartbeat)
-            heartbeat.beat()
+        after = "0"
+        while entries := await self._store.recover_results(
+            fence=fence, after=after, idle_ms=idle_ms, count=MOST_TOGETHER
+        ):
+            after = entries[-1].id  # one that waits for an operator is still pending
+            entries = [await self._times.recovered(entry) for entry in entries]
+            with self._taken_in_hand(entries) as mine:
+                await self._settle_all(mine, fence, heartbeat)
 
     @contextmanager
     def _taken_in_hand(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Those of the entries that nobody has in hand already."""
         mine = [entry for entry in entries if entry.id not in self._in_hand]
         self._in_hand.update(entry.id for entry in mine)
-        now = self._clock.now()
+        now = self._clocks.now()
         with_symbol = [(symbol, entry.id) for entry in mine if (symbol := symbol_of(entry.fields or {}))]
         for symbol, entry_id in with_symbol:
             self._results.arrive(symbol, entry_id, now)
@@ -202,20 +244,17 @@ class LedgerWriter:
     async def _settle_all(self, entries: list[Entry], fence: str, heartbeat: Heartbeat) -> None:
         """Book what goes together, and each of the others alone, in the order in which they came."""
         while entries:
-            alone, taken = entries, 1
-            if len(entries) > 1:
-                joint = await self._together.book(entries[:MOST_TOGETHER], fence)
-                for booked in joint.booked:
-                    if isinstance(booked.result, ExecutedResult) and booked.plan is not None:
-                        self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
-                    else:
-                        self._released(booked.entry)
-                alone, taken = joint.alone, joint.taken
+            joint = await self._together.book(entries, fence)
+            for booked in joint.booked:
+                if isinstance(booked.result, RefusedResult):
+                    self._released(booked.entry, booked.result)
+                elif booked.plan is not None:
+                    self._report(booked.entry, booked.plan, booked.result, booked.booked_ms)
+            heartbeat.beat()
+            if joint.alone is not None:
+                await self._settle(joint.alone, fence, heartbeat)
                 heartbeat.beat()
-            for entry in alone:
-                await self._settle(entry, fence, heartbeat)
-                heartbeat.beat()
-            entries = entries[taken:]
+            entries = joint.rest
 
     async def _settle(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
         """Book one entry, or set it aside where that has failed too often."""
@@ -252,7 +291,7 @@ class LedgerWriter:
             state = await self._store.booking_state(result.symbol or "", result.plan_id, ())
             release = plan_release(entry, result, state, mark_ttl_ms=self._mark_ttl_ms)
             if await self._store.commit_result(fence, release) is not None:
-                self._released(entry)
+                self._released(entry, result)
                 return
 
     async def _book_result(
@@ -265,7 +304,7 @@ class LedgerWriter:
             contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
             if not contains_it:
                 with self._attempts.waiting(entry.id):
-                    contained = await self._contained(entry, result, state, heartbeat)
+                    contained = await self._contained.find(entry, result, state, heartbeat)
             planned = plan_booking(
                 entry,
                 result,
@@ -274,6 +313,7 @@ class LedgerWriter:
                 contained=contained,
                 now_sec=self._now_sec(),
                 mark_ttl_ms=self._mark_ttl_ms,
+                exchange=self._adoption.fresh_legs(result.symbol),
             )
             match planned:
                 case NeedsAdoption():
@@ -286,60 +326,40 @@ class LedgerWriter:
                 case Unbookable(why, unjoined):
                     await self._bury(entry, why, fence, unjoined=unjoined)
                     return
+                case Waiting(why):
+                    self._waiting.wait(WaitingResult(entry.id, result.symbol, result.plan_id, why))
+                    return
                 case BookingPlan(commit):
                     booked_ms = await self._store.commit_result(fence, commit)
                     if booked_ms is not None:
                         self._report(entry, planned, result, booked_ms)
                         return
 
-    async def _contained(
-        self, entry: Entry, result: ExecutedResult, state: BookingState, heartbeat: Heartbeat
-    ) -> dict[str, Decimal]:
-        """How much of each order the ledger contains since its adoption, by when the order was filled.
-
-        Asked only while results of fills from before the adoption may still come, and only for results that
-        report more of an order than was booked.
-        """
-        adopted = decode_adopted(state.adopted_exchange_ms)
-        if adopted is None or not may_be_contained(entry, state):
-            return {}
-        contained: dict[str, Decimal] = {}
-        mark = decode_mark(state.plan_mark)
-        for order in result.orders:
-            joined = join(order, mark, hedge_mode=bool(self._hedge_mode.value))
-            if not isinstance(joined, Joined):
-                continue
-            watch, until_ms = self._fill_watch, adopted.changed_ms_of(joined.leg)
-            if until_ms <= 0:
-                continue  # Nothing was ever filled on this leg when it was adopted.
-            booked = state.orders.get(order.order_id)
-            if booked is not None and decode_memory(booked).cumulative >= order.cumulative:
-                continue
-            waited_sec = (await self._store.redis_now_ms() - entry.published_ms) / 1000
-            contained[order.order_id] = await watch.filled_until(
-                result.symbol,
-                order.order_id,
-                until_ms,
-                heartbeat,
-                reported=order.cumulative,
-                waited_sec=waited_sec,
-            )
-        return contained
-
     def _now_sec(self) -> Decimal:
-        return Decimal(self._clock.now().wall_ms).scaleb(-3)
+        """Redis's clock: cooldowns compare the ledger's order time with that."""
+        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)
 
-    def _released(self, entry: Entry) -> None:
+    def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
         fields = entry.fields or {}
+        if not result.had_no_permit and result.unknown is None:
+            self._results.end(result.plan_id)
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
+        if outcome_is_unknown(fields):
+            self._unknown.reported()
 
     def _report(self, entry: Entry, planned: BookingPlan, result: ExecutedResult, booked_ms: int) -> None:
         """The result was booked at `booked_ms` (Redis's clock)."""
-        commit, lag_sec = planned.commit, max(booked_ms - entry.published_ms, 0) / 1000
+        self._waiting.done(entry.id)
+        commit, lag_sec = planned.commit, None
+        if entry.published_ms is not None:
+            lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
+            self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         grown = {order.order_id for order in commit.orders}
+        if commit.permit_after == "" or any(order.final for order in result.orders):
+            self._results.end(result.plan_id)
         self._results.settle(
             result.symbol,
             entry.id,
@@ -347,17 +367,18 @@ class LedgerWriter:
         )
         for order in result.orders:
             self._fill_watch.booked(result.symbol, order.order_id, order.cumulative)
-        self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
         if not commit.ledger_fields:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
         self._adoption.booked(result.symbol, fields["last_known_amt"])
         self._metrics.send(Count("p33_ledger_update_total", (self._adoption.label(result.symbol),)))
         for order_id in planned.order_ids:
-            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag_sec:.3f}s")
+            lag = "unknown" if lag_sec is None else f"{lag_sec:.3f}s"
+            self._log.info(f"{result.symbol}: Ledger updated from order {order_id}, lag={lag}")
 
     async def _bury(self, entry: Entry, error: str, fence: str, *, unjoined: bool = False) -> None:
         burial = plan_burial(entry, error, mark_ttl_ms=self._mark_ttl_ms, unjoined=unjoined)
         await self._store.commit_result(fence, burial)
+        self._waiting.done(entry.id)
         self._metrics.send(Count("p33_dead_letters_total", ("apply.result",)))
         self._log.warning("Result entry set aside", entry_id=entry.id, error=error)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
+from brain.durability import Durability
 from brain.moment import Moment
 from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
@@ -57,9 +60,20 @@ def service_gauges(
     lease: LatestValue[Lease],
     ban_sec: Callable[[], float],
     unreadable: Callable[[], int],
+    durability: LatestValue[Durability],
+    clocks: Clocks,
     started: Moment,
+    unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules; all but `p33_unreadable_symbols` are additions to the contract."""
+    """Return the gauges for alert rules.
+
+    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
+    additions to the contract.
+    """
+
+    def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
+        return lambda: math.nan if durability.value is None else float(read(durability.value))
+
     return (
         LiveGauge(
             "p33_start_time_seconds", "When the service started (epoch)", lambda: started.wall_ms / 1000
@@ -74,7 +88,56 @@ def service_gauges(
         LiveGauge(
             "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
         ),
+        LiveGauge(
+            "p33_redis_evicted_keys",
+            "Keys that Redis has evicted since it was started (NaN: no answer)",
+            of_redis(lambda redis: redis.evicted_keys),
+        ),
+        LiveGauge(
+            "p33_redis_may_evict",
+            "1 while Redis's maxmemory-policy lets it evict keys (NaN: no answer)",
+            of_redis(lambda redis: redis.may_evict),
+        ),
+        LiveGauge(
+            "p33_redis_append_only",
+            "1 while Redis keeps an append-only file (NaN: no answer)",
+            of_redis(lambda redis: redis.append_only),
+        ),
+        LiveGauge(
+            "p33_redis_clock_offset_seconds",
+            "How far Redis's clock is ahead of this host's (negative: behind); NaN until known",
+            lambda: math.nan if (offset := clocks.redis_offset()) is None else offset.middle_sec,
+        ),
+        LiveGauge(
+            "p33_stream_ids_ahead_seconds",
+            "How far the newest id of a stream is ahead of Redis's clock, where that is more than 1 s",
+            lambda: max(clocks.ids_ahead_sec().values(), default=0.0),
+        ),
+        LiveGauge(
+            "p33_unknown_executions", "Plans whose order may or may not have been filled", unknown_executions
+        ),
     )
+
+
+class LiveTotal(NamedTuple):
+    """A counter without labels that is read at each scrape. A prometheus collector."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family, as of now."""
+        yield CounterMetricFamily(self.name, self.meaning, value=self.read())
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the family's name, so that a second one of that name is refused."""
+        yield CounterMetricFamily(self.name, self.meaning)
+
+
+def lines_dropped(read: Callable[[], int]) -> LiveTotal:
+    """Return the counter of log lines that were never written; an addition to the contract."""
+    return LiveTotal("p33_log_lines_dropped_total", "Log lines dropped, as nothing took them in time", read)
 
 
 class SnapshotMetrics:

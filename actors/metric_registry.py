@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
 from actors.duration_histogram import DurationHistogram
-from actors.live_metrics import ChannelMetrics, LiveGauge, SnapshotMetrics
+from actors.live_metrics import ChannelMetrics, LiveGauge, LiveTotal, SnapshotMetrics
 from actors.metric_catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from actors.symbol_metrics import SymbolFamily
 from channels import Channel, Count, MetricEvent, Observe, SetGauge, SnapshotBook
@@ -102,6 +102,10 @@ class MetricRegistry:
     def show(self, gauge: LiveGauge) -> None:
         """Expose a view of live state. Raises ValueError for a name that is taken."""
         Gauge(gauge.name, gauge.meaning, registry=self._library).set_function(gauge.read)
+
+    def show_total(self, total: LiveTotal) -> None:
+        """Expose a counter that is kept elsewhere. Raises ValueError for a name that is taken."""
+        self._library.register(total)
 
     def apply(self, event: MetricEvent) -> None:
         """Let the event move its metric. Never raises."""

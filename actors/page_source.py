@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import trio
 
-from actors.durability import Durability
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
 from actors.metric_registry import MetricRegistry
@@ -21,6 +20,7 @@ from brain.numbers import plain
 from brain.permit_text import audit_record
 from brain.position import Snapshot
 from brain.published import published_fields
+from brain.unknown_outcomes import decode_unknown
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
@@ -35,11 +35,13 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    UnknownExecution,
     Unreadable,
     Weight,
 )
 from page.words import duration
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import OnlookerStore
 from store.records import PermitTraces
 
@@ -66,6 +68,7 @@ class PageSource:
         clock: Clock,
         issued_by: str,
         cooldown_sec: float,
+        keys: Keys,
     ) -> None:
         """`issued_by`: what permits say of who issued them."""
         self._status = status
@@ -77,8 +80,7 @@ class PageSource:
         self._store = store
         self._clock = clock
         self._issued_by = issued_by
-        self._durability = Durability(store, clock)
-        self._restraints = RestraintReading(store, clock, cooldown_sec)
+        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
 
     async def content(self) -> PageContent:
         """Everything that the page shows, as of now."""
@@ -105,7 +107,9 @@ class PageSource:
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
-            latencies_ms=tuple(seen.latency_ms for seen in self._recent.newest(_LATENCIES)),
+            latencies_ms=tuple(
+                seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
+            ),
             holdings=holdings,
             restraints=restraints,
             weight=weight,
@@ -114,11 +118,15 @@ class PageSource:
             allowlist=_allowlist(status),
             queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
             settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            unknown_executions=tuple(
+                UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
+                for each in status.unknown_executions.executions
+            ),
         )
 
     async def status(self) -> StatusDocument:
         """What `/status` answers."""
-        return self._status.status(append_only=await self._durability.now())
+        return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
         """Why a plan was answered as it was; None for a plan that is not among the latest decisions.
@@ -151,6 +159,7 @@ class PageSource:
             permit=permit.permit,
             permit_ttl_ms=permit.ttl_ms,
             consumed_by=permit.consumed_by,
+            unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
         )
         reservation = None
         if permit.reservation is not None:
@@ -221,7 +230,7 @@ def _row(seen: RecentDecision) -> Decided:
         kind=decision.kind.value if decision.allow else "",
         order=order,
         decided_ms=seen.decided_ms,
-        latency_ms=max(seen.latency_ms, 0),
+        latency_ms=seen.latency_ms,
     )
 
 

@@ -31,7 +31,9 @@ def overall(looked: Looked) -> Overall:
     """Whether plans are decided, and what wants looking at even so."""
     status = looked.status
     if not status.ready:
-        if len(status.reasons) == 1 and status.lease.holder is not None and not status.lease.held:
+        lease = status.lease
+        standby = lease.holder is not None and not lease.held and lease.namesake is None
+        if len(status.reasons) == 1 and standby:
             return Overall(Tone.ASIDE, "Standing by", tuple(status.reasons))
         return Overall(Tone.BAD, "Not deciding", tuple(status.reasons))
     concerns = tuple(_concerns(looked))
@@ -62,8 +64,15 @@ def _concerns(looked: Looked) -> Iterator[str]:
     if not status.stream.trusted:
         why = f": {status.stream.last_loss}" if status.stream.last_loss else ""
         yield f"the private stream is not trusted{why}"
+    yield from status.clocks.troubles
     if status.append_only is False:
         yield "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
+    eviction = status.eviction
+    if eviction is not None and eviction.may_evict:
+        yield (
+            f"Redis may evict keys of this service (maxmemory-policy {eviction.policy}): it has evicted "
+            f"{eviction.evicted_keys} keys so far"
+        )
     if status.snapshots.stale:
         yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
     unreadable = status.exchange.unreadable
@@ -83,7 +92,13 @@ def _concerns(looked: Looked) -> Iterator[str]:
     ]
     if apart:
         yield f"ledger and exchange differ for {_some(apart, len(apart))}"
+    if unknown := status.unknown_executions.count:
+        names = _some([each.symbol for each in status.unknown_executions.executions], unknown)
+        yield f"unknown executions: {unknown} ({names})"
+    for waiting in status.ledgers.waiting_results:
+        yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
     yield from _restarts(looked.tree)
+    yield from looked.restraints.problems[:3]
     if looked.restraints.unread is not None:
         yield f"holds and cooldowns could not be read: {looked.restraints.unread}"
 

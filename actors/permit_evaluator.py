@@ -9,21 +9,22 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter, dead_letter
+from actors.entry_times import EntryTimes
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
 from actors.plan_batch import PlanBatch, sort_entries
 from actors.plan_settling import PlanSettler
 from actors.plan_work import WhatIsKnown, Work
-from actors.redis_clock import RedisClock
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
-from clock import Clock
 from store.errors import FencedError, GroupLostError
+from store.keys import Keys
 from store.protocol import PlanStore
 from store.records import Entry
 
@@ -60,46 +61,45 @@ class PermitEvaluator:
         ledgers_wanted: PushBack[LedgerWanted],
         *,
         failures: Failures,
-        clock: Clock,
+        clocks: Clocks,
         rules: Rules,
         writer: DecisionWriter,
         reports: DecisionReports,
-        plan_stream: str,
+        keys: Keys,
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `failures` outlives this actor. `plan_stream` and `redis_address` are names for people to read."""
+        `failures` outlives this actor. `keys` and `redis_address` are names for people to read."""
         self._store = store
         self._known = known
         self._failures = failures
-        self._clock = clock
+        self._clocks = clocks
         self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._writer = writer
         self._reports = reports
-        self._plan_stream = plan_stream
-        self._redis = f"Redis at {redis_address}"
+        self._plan_stream = keys.plans
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
-        self._redis_clock = RedisClock()
+        self._times = EntryTimes(clocks, store, "apply.plan")
         self._settler = PlanSettler(
             store,
             known,
-            clock=clock,
-            redis_clock=self._redis_clock,
+            clocks=clocks,
             rules=rules,
             on_demand=on_demand is not None,
             writer=writer,
             reports=reports,
             failures=failures,
+            key_prefix=keys.prefix,
         )
         self._needs = DecisionNeeds(
             store,
             known,
             on_demand,
             ledgers_wanted,
-            clock=clock,
-            redis_clock=self._redis_clock,
+            clocks=clocks,
             reports=reports,
         )
         self._lanes: dict[str, deque[Work]] = {}
@@ -107,6 +107,8 @@ class PermitEvaluator:
         self._holding_back = False
         self._reading = trio.CancelScope()
         self._run_id: str | None = None
+        self._fence: str | None = None
+        self._taking_over = trio.Lock()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Answer plans until asked to stop; what is in hand then is finished."""
@@ -119,21 +121,27 @@ class PermitEvaluator:
                 if not had_group:
                     self._log.info(f"Consumer group: p33 on {self._plan_stream}")
                 had_group = True
-                fence = await lease_fence(self._known.lease, heartbeat)
+                fence = await lease_fence(self._known.lease, heartbeat, self._trouble)
                 await self._begin()
                 await self._answer(fence, heartbeat)
             except* FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
             except* GroupLostError:
+                self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.plan")
             except* REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
 
     async def _begin(self) -> None:
-        """Learn Redis's clock, and whether it is the Redis that we knew."""
+        """Learn Redis's clock, whether it is the Redis that we knew, and whether it has evicted keys."""
+        sent = self._clocks.now()
         run = await self._store.redis_run(self._run_id)
+        self._clocks.redis.told(run.now_ms, sent, self._clocks.now())
+        if run.run_id != self._run_id:
+            self._times.forget()
         self._run_id = run.run_id
         recently = run.now_ms - run.changed_ms < self._permit_ttl_ms
         if recently and run.changed_ms != self._settler.redis_changed_ms:
@@ -141,15 +149,36 @@ class PermitEvaluator:
                 "Redis is another run than before, or was emptied: opens wait for one permit TTL"
             )
         self._settler.redis_changed_ms = run.changed_ms
-        self._redis_clock.told(run.now_ms, self._clock.now().monotonic_sec)
+        if run.evicted_ms - self._settler.evicted_ms > self._permit_ttl_ms:
+            self._log.warning("Redis has evicted keys: opens wait for one permit TTL")
+        self._settler.evicted_ms = run.evicted_ms
+
+    async def _take_over(self, fence: str) -> None:
+        """Learn the open permits, once under each lease, then whether keys were evicted before.
+
+        While the symbols of the exchange are not known, no order is allowed.
+        """
+        rules = self._known.symbol_rules.value
+        if rules is None or fence == self._fence:
+            return
+        async with self._taking_over:
+            if fence == self._fence:
+                return
+            stored = await self._store.open_permits(list(rules))
+            await self._begin()
+            self._settler.take_over(stored, self._clocks.redis_now_ms())
+            self._fence = fence
 
     async def _answer(self, fence: str, heartbeat: Heartbeat) -> None:
         """Answer what was delivered before and not decided, then what comes; finish the lanes last."""
         self._lanes.clear()
         self._turns = SymbolTurns()
+        await self._take_over(fence)
+        self._times.begin()
         async with trio.open_nursery() as lanes, trio.open_nursery() as watchers:
             watchers.start_soon(self._watch_for_stop, heartbeat)
             await self._recover(fence, lanes, heartbeat)
+            self._settler.all_delivered_again()
             watchers.start_soon(self._sweep, fence, lanes, heartbeat)
             reading = trio.Lock()
             with heartbeat.idle():
@@ -159,12 +188,16 @@ class PermitEvaluator:
             watchers.cancel_scope.cancel()
 
     async def _recover(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
-        """One by one, because one of them may be poisonous, and must not take others with it each time."""
-        after = "0"
-        while entry := await self._store.recover_plan(fence=fence, after=after, idle_ms=0):
-            await self._take([entry], fence, lanes, heartbeat)
+        """Answer what was delivered before and not decided, oldest first.
+
+        One by one if any plan in hand has failed: the one that fails must not take others with it each time.
+        """
+        after, count = "0", 1 if self._failures.any else _BATCH
+        while entries := await self._store.recover_plans(fence=fence, after=after, idle_ms=0, count=count):
+            dated = [await self._times.recovered(entry) for entry in entries]
+            await self._take(dated, fence, lanes, heartbeat)
             heartbeat.beat()
-            after = entry.id
+            after = entries[-1].id
 
     async def _watch_for_stop(self, heartbeat: Heartbeat) -> None:
         await heartbeat.stopping.wait()
@@ -176,12 +209,15 @@ class PermitEvaluator:
             while True:
                 with strand.idle():
                     await trio.sleep(_SWEEP_SEC)
-                self._redis_clock.told(await self._store.redis_now_ms(), self._clock.now().monotonic_sec)
+                await self._begin()
+                await self._take_over(fence)
                 if self._holding_back:
                     continue  # what lies idle is in hand
-                idle_ms = _STRANDED_AFTER_MS
-                while entry := await self._store.recover_plan(fence=fence, after="0", idle_ms=idle_ms):
-                    await self._take([entry], fence, lanes, heartbeat)
+                while entries := await self._store.recover_plans(
+                    fence=fence, after="0", idle_ms=_STRANDED_AFTER_MS, count=_BATCH
+                ):
+                    dated = [await self._times.recovered(entry) for entry in entries]
+                    await self._take(dated, fence, lanes, heartbeat)
                     strand.beat()
 
     async def _read(self, reading: trio.Lock, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
@@ -194,11 +230,17 @@ class PermitEvaluator:
                     if heartbeat.stopping.is_set():
                         return
                     entries: list[Entry] = []
+                    # While Redis is waited for, the first read ends that: it is not to wait for a plan.
+                    sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
+                    if self._trouble.text:
+                        block_ms = 0
                     with strand.idle(), trio.CancelScope() as self._reading:
-                        entries = await self._store.new_plans(count=_BATCH, block_ms=_BLOCK_MS)
+                        entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
+                    self._trouble.over()
+                    entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                     if not entries:
                         continue
-                    batch = await self._begin_batch(entries, heartbeat)
+                    batch = await self._begin_batch(entries, fence, heartbeat)
                 finally:
                     reading.release()
                 await self._finish_batch(batch, fence, lanes, heartbeat)
@@ -206,13 +248,14 @@ class PermitEvaluator:
     async def _take(
         self, entries: Sequence[Entry], fence: str, lanes: trio.Nursery, heartbeat: Heartbeat
     ) -> None:
-        batch = await self._begin_batch(entries, heartbeat)
+        batch = await self._begin_batch(entries, fence, heartbeat)
         await self._finish_batch(batch, fence, lanes, heartbeat)
 
-    async def _begin_batch(self, entries: Sequence[Entry], heartbeat: Heartbeat) -> PlanBatch:
+    async def _begin_batch(self, entries: Sequence[Entry], fence: str, heartbeat: Heartbeat) -> PlanBatch:
         """Read the entries, and wait until it is their symbols' turn."""
         if not self._known.complete:
             await self._hold_back(entries[0], heartbeat)
+        await self._take_over(fence)
         batch = sort_entries(entries, self._failures, _MOST_FAILURES)
         await self._turns.take(batch.symbols)
         return batch
@@ -244,7 +287,7 @@ class PermitEvaluator:
 
         Decided after that, they are denied for what is missing.
         """
-        age_ms = self._redis_clock.now_ms(self._clock.now().monotonic_sec) - first.published_ms
+        age_ms = self._clocks.redis_now_ms() - (first.published_ms or 0)
         self._holding_back = True
         try:
             with trio.move_on_after(max(self._patience_ms - age_ms, 0) / 1000):

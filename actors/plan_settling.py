@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
-from actors.redis_clock import RedisClock
+from actors.recent_decisions import RecentDecision
 from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
 from brain.case import Case, Rules, SnapshotView
 from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
 from brain.permit import Decision, Kind, Reason
-from clock import Clock
 from store.protocol import PlanStore
 from store.records import (
     AlreadyDecided,
@@ -25,12 +25,15 @@ from store.records import (
     CommitReply,
     Committed,
     DecisionCommit,
+    SymbolState,
     TooLate,
     id_order,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
+#: More than are allowed within the life of a plan's mark, but in a flood.
+_MOST_ALLOWED = 20_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
 #: Denies that rest on what Redis holds: asking it comes before waiting for a result.
 _RESTS_ON_REDIS = frozenset(
@@ -56,38 +59,58 @@ class PlanSettler:
         store: PlanStore,
         known: WhatIsKnown,
         *,
-        clock: Clock,
-        redis_clock: RedisClock,
+        clocks: Clocks,
         rules: Rules,
         on_demand: bool,
         writer: DecisionWriter,
         reports: DecisionReports,
         failures: Failures,
+        key_prefix: str,
     ) -> None:
         """`on_demand`: whether a plan may ask for its symbol's position to be read. `failures` outlives this
         actor."""
         self._store = store
         self._known = known
-        self._clock = clock
-        self._redis_clock = redis_clock
+        self._clocks = clocks
         self._rules = rules
         self._on_demand = on_demand
         self._writer = writer
         self._reports = reports
         self._failures = failures
+        self._key_prefix = key_prefix
         self._beliefs = SymbolBeliefs()
         self._proposals = 0
+        self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
+        #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
+        self._allowed: dict[str, tuple[str, float]] = {}
+        self._unsure_until_ms = 0
         self.redis_changed_ms = 0
+        self.evicted_ms = 0
+
+    def take_over(self, stored: Mapping[str, SymbolState], now_ms: int) -> None:
+        """Begin with the open permits that Redis has, of which others may have made some.
+
+        Those that it evicted before are unknown, until the last that may be among them has ended.
+        """
+        self._beliefs.begin(stored)
+        life_ms = round((self._rules.permit_ttl_sec + self._rules.execution_grace_sec) * 1000)
+        unsure_until_ms = self.evicted_ms + life_ms if self.evicted_ms else 0
+        self._unsure_until_ms = unsure_until_ms if unsure_until_ms > now_ms else 0
+
+    def all_delivered_again(self) -> None:
+        """Whatever was not committed has been decided again."""
+        self._beliefs.all_answered()
 
     async def settle(self, works: Sequence[Work], fence: str) -> list[Work]:
         """Decide and commit; answers the works that need something fetched first, in order.
 
         What Redis holds otherwise than believed is decided again on what it holds.
         """
+        works = await self._without_repeated(works, fence)
         wanting: list[Work] = []
         place = {work.entry.id: number for number, work in enumerate(works)}
         while works:
-            begun_sec = self._clock.now().monotonic_sec
+            begun_sec = self._clocks.now().monotonic_sec
             proposals: list[tuple[Work, Answer]] = []
             commits: list[DecisionCommit] = []
             # What is decided again came before whatever waits of its symbol, and does not wait for it.
@@ -112,19 +135,38 @@ class PlanSettler:
                         asked_symbols.add(work.plan.symbol)
             if not commits:
                 break
-            decided_sec = self._clock.now().monotonic_sec
+            decided_sec = self._clocks.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
             with self._failures.blamed_on([commit.entry_id for commit in commits]):
-                reply = await self._store.commit_decisions(fence, commits)
+                reply = await self._commit(fence, commits)
             again, undecidable = self._learn(reply, proposals)
             works = sorted([*again, *behind], key=lambda work: place[work.entry.id])
             if undecidable:
                 await self.refuse(undecidable, fence)
         return sorted(wanting, key=lambda work: place[work.entry.id])
 
+    async def _without_repeated(self, works: Sequence[Work], fence: str) -> Sequence[Work]:
+        """The works but for plans that this process allowed under another entry: those are acknowledged.
+
+        The plan's mark says the same, unless Redis has evicted it.
+        """
+        repeated = [work.entry.id for work in works if self._is_repeated(work)]
+        if not repeated:
+            return works
+        await self._store.acknowledge_plans(fence, repeated)
+        for entry_id in repeated:
+            self._failures.done(entry_id)
+        return [work for work in works if work.entry.id not in repeated]
+
+    def _is_repeated(self, work: Work) -> bool:
+        known = self._allowed.get(work.plan.plan_id)
+        if known is None or known[0] == work.entry.id:
+            return False
+        return self._clocks.redis_now_ms() < known[1]
+
     async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
         """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""
-        created_at_sec = self._clock.now().wall_ms / 1000
+        created_at_sec = self._clocks.redis_now_ms() / 1000
         answers: list[Answer] = []
         commits: list[DecisionCommit] = []
         for each in refusals:
@@ -143,10 +185,10 @@ class PlanSettler:
                     dead_fields=dead_fields,
                 )
             )
-        reply = await self._store.commit_decisions(fence, commits)
+        reply = await self._commit(fence, commits)
         for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
             if isinstance(verdict, Committed):
-                self._reports.decided([(answer, reply.now_ms - each.entry.published_ms)])
+                self._reports.decided([RecentDecision(answer, reply.now_ms, each.entry.published_ms)])
                 if each.error is not None:
                     self._reports.buried(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
@@ -155,25 +197,39 @@ class PlanSettler:
                 self._reports.buried(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 
+    async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
+        sent = self._clocks.now()
+        reply = await self._store.commit_decisions(fence, commits)
+        self._clocks.redis.told(reply.now_ms, sent, self._clocks.now())
+        return reply
+
     def _propose(self, work: Work) -> tuple[Answer, DecisionCommit] | None:
         """A decision on what is believed now; None when it hangs on something that was not asked for yet."""
         self._proposals += 1
-        now = self._clock.now()
+        now = self._clocks.now()
         plan, entry = work.plan, work.entry
-        now_ms = max(self._redis_clock.now_ms(now.monotonic_sec), entry.published_ms)
+        now_ms = self._clocks.redis.now_ms(now)
+        self._beliefs.not_committed(plan.symbol, plan.plan_id, entry.id)
         belief = self._beliefs.of(plan.symbol)
-        open_permits = belief.live_permits(now_ms)
         known = self._known
+        open_permits = belief.live_permits(now_ms)
+        lost_permits = belief.lost_permits(now_ms, known.results.has_ended)
         snapshot = known.book.get(plan.symbol)
         ledger = belief.state.ledger
-        shows_results = snapshot is not None and known.shows_results(snapshot, ledger.last_order_time_epoch)
+        shows_results = snapshot is not None and known.shows_results(
+            snapshot, ledger.last_order_time_epoch, self._clocks.redis
+        )
         allowlist = known.allowlist.value
         case = Case(
             plan=plan,
-            entry_ms=entry.published_ms,
+            # Redis's clock as known may be a round trip behind.
+            entry_ms=None if entry.published_ms is None else min(entry.published_ms, now_ms),
             now_ms=now_ms,
             settled=work.settled,
             redis_changed_ms=self.redis_changed_ms,
+            evicted_ms=self.evicted_ms,
+            reservations_unsure_until_ms=self._unsure_until_ms,
+            key_prefix=self._key_prefix,
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,
@@ -190,7 +246,7 @@ class PlanSettler:
             ),
             ledger=ledger,
             cooldown_text=belief.state.cooldown,
-            open_permits=open_permits,
+            open_permits=open_permits + lost_permits,
             rules=self._rules,
             exchange_known=known.exchange_known,
         )
@@ -216,12 +272,13 @@ class PlanSettler:
             answer,
             assumed=assumed_or_none,
             deadline_ms=self._deadline_ms(case) if decision.allow else 0,
-            created_at_sec=now.wall_ms / 1000,
+            created_at_sec=now_ms / 1000,
             proposal=f".{now_ms}.{self._proposals}",
+            not_before_ms=now_ms - _COMMIT_WITHIN_MS,
             facts=facts,
         )
         if reservation := self._writer.reserved(answer, now_ms):
-            self._beliefs.reserved(reservation, plan.symbol, commit.permits_version)
+            self._beliefs.reserved(reservation, plan.symbol, entry.id, commit.permits_version)
         return answer, commit
 
     def _need(self, work: Work, decision: Decision, belief: Belief, case: Case) -> Need | None:
@@ -235,10 +292,10 @@ class PlanSettler:
                 needs.append(Need.POSITION)
         elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
             needs.append(Need.LEDGER)
-        elif self._may_turn(decision) and self._result_may_come(work, case.now_ms):
+        elif self._may_turn(decision) and self._result_may_come(work, case):
             needs.append(Need.RESULT)
         elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
-            needs += [Need.RULES] if self._known.rules_due(self._clock.now()) else []
+            needs += [Need.RULES] if self._known.rules_due(self._clocks.now()) else []
         return next((need for need in needs if need not in work.tried), None)
 
     def _may_turn(self, decision: Decision) -> bool:
@@ -251,23 +308,27 @@ class PlanSettler:
         waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
         return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
 
-    def _result_may_come(self, work: Work, now_ms: int) -> bool:
+    def _result_may_come(self, work: Work, case: Case) -> bool:
         """Return True if a result from before the plan is being booked or may not have been delivered yet."""
-        results, published_ms = self._known.results, work.entry.published_ms
-        results_until_ms = id_order(results.read_until)[0]
+        results, published_ms = self._known.results, case.entry_ms
         if results.taken_over_at is None:
             return False  # No result is read yet.
-        now = self._clock.now()
+        now = self._clocks.now()
         if results.unsettled(work.plan.symbol, now, BOOKED_WITHIN_SEC):
             return True
-        hangs = results.hangs(now, BOOKED_WITHIN_SEC)
-        return now_ms - published_ms < READ_WITHIN_MS and results_until_ms <= published_ms and not hangs
+        if published_ms is None or case.now_ms - published_ms >= READ_WITHIN_MS:
+            return False
+        read_until_ms = id_order(results.read_until)[0]
+        # Ids of results that are ahead of Redis's clock do not show what came before the plan.
+        all_read = published_ms < read_until_ms <= self._clocks.redis.at_most_ms(now)
+        return not all_read and not results.hangs(now, BOOKED_WITHIN_SEC)
 
     def _deadline_ms(self, case: Case) -> int:
         """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""
         fresh_for_sec = self._rules.stale_threshold_sec - (case.snapshot.age_sec if case.snapshot else 0)
+        published_ms = case.now_ms if case.entry_ms is None else case.entry_ms
         return min(
-            case.entry_ms + round(self._rules.plan_max_age_sec * 1000),
+            published_ms + round(self._rules.plan_max_age_sec * 1000),
             case.now_ms + int(fresh_for_sec * 1000),
             case.now_ms + _COMMIT_WITHIN_MS,
         )
@@ -276,41 +337,48 @@ class PlanSettler:
         self, reply: CommitReply, proposals: Sequence[tuple[Work, Answer]]
     ) -> tuple[list[Work], list[Refusal]]:
         """Take in what the commit found: what has to be decided again, and what never can be."""
-        self._redis_clock.told(reply.now_ms, self._clock.now().monotonic_sec)
         again: list[Work] = []
         undecidable: list[Refusal] = []
-        decided: list[tuple[Answer, int]] = []
+        decided: list[RecentDecision] = []
         try:
             for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
-                symbol = work.plan.symbol
+                symbol, plan_id = work.plan.symbol, work.plan.plan_id
                 work.attempts += 1
+                if isinstance(verdict, Committed):
+                    self._beliefs.committed(symbol, plan_id)
+                else:
+                    self._beliefs.not_committed(symbol, plan_id, work.entry.id)
                 match verdict:
                     case Committed():
                         self._failures.done(work.entry.id)
+                        if answer.decision.allow:
+                            self._remember_allowed(plan_id, work.entry.id, reply.now_ms)
                         if answer.decision.reason in _WANTS_A_READ:
                             attempted = Need.POSITION in work.tried
                             self._reports.missed_snapshot(
                                 work.plan, enabled=self._on_demand, attempted=attempted
                             )
-                        decided.append((answer, reply.now_ms - work.entry.published_ms))
+                        decided.append(RecentDecision(answer, reply.now_ms, work.entry.published_ms))
                     case AlreadyDecided():
                         self._failures.done(work.entry.id)
-                        self._beliefs.forget(symbol)
                     case Changed(state):
                         work.settled = state.settled
                         with self._failures.blamed_on((work.entry.id,)):
                             self._beliefs.told(symbol, state, self._known.results.settled(symbol))
                         again.append(work)
                     case TooLate():
-                        self._beliefs.forget(symbol)
                         again.append(work)
                     case Broken(error):
                         # A key of our own holds what we never wrote: nothing can be decided on it.
-                        self._beliefs.forget(symbol)
                         decision = evaluation_failed(work.attempts)
-                        undecidable.append(Refusal(work.entry, work.plan.plan_id, symbol, decision, error))
+                        undecidable.append(Refusal(work.entry, plan_id, symbol, decision, error))
         finally:
             # What was written is told, whatever comes of the rest.
             if decided:
                 self._reports.decided(decided)
         return again, undecidable
+
+    def _remember_allowed(self, plan_id: str, entry_id: str, now_ms: int) -> None:
+        self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
+        if len(self._allowed) > _MOST_ALLOWED:
+            del self._allowed[next(iter(self._allowed))]

@@ -9,6 +9,7 @@ import msgspec
 
 from actors.heartbeat import Heartbeat
 from actors.lease import present
+from actors.redis_clock import RedisClock
 from brain.allowlist import Allowlist
 from brain.moment import Moment
 from brain.permit import Decision
@@ -76,16 +77,18 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
     ledgers_adopted: LatestValue[bool]
     lease: LatestValue[Lease]
 
-    def shows_results(self, snapshot: Snapshot, last_order_time_epoch: str | None) -> bool:
+    def shows_results(
+        self, snapshot: Snapshot, last_order_time_epoch: str | None, redis_clock: RedisClock
+    ) -> bool:
         """Return True if the snapshot is proven to contain every fill whose result this process has, or
         another one booked just before this one took over: `last_order_time_epoch`, of the ledger, shows
-        whether it did.
+        whether it did (Redis's clock).
         """
         taken_over_at = self.results.taken_over_at
         if (
             taken_over_at is not None
             and snapshot.verified_at < taken_over_at
-            and may_precede_takeover(last_order_time_epoch, taken_over_at.wall_ms)
+            and may_precede_takeover(last_order_time_epoch, redis_clock.now_ms(taken_over_at))
         ):
             return False
         return self.results.all_in(snapshot)

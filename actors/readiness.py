@@ -17,8 +17,9 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
     (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read.
-    `exchange_trouble`: what the exchange refuses at present and why. A snapshot is fresh while it is
-    believed and no older than `stale_threshold_sec`.
+    `exchange_trouble`: what the exchange refuses at present and why. `clocks_apart`: how far this host's
+    clock and Redis's are apart, where that is too much. A snapshot is fresh while it is believed and no older
+    than `stale_threshold_sec`.
     """
 
     stopping: bool
@@ -33,6 +34,7 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
     snapshots_fresh: int
     stale_threshold_sec: float
     exchange_trouble: str | None = None
+    clocks_apart: str | None = None
 
 
 def unready(facts: ReadinessFacts) -> list[str]:
@@ -47,6 +49,7 @@ def unready(facts: ReadinessFacts) -> list[str]:
         *_lease(facts.lease),
         *_exchange(facts),
         *_own_state(facts),
+        *([] if facts.clocks_apart is None else [facts.clocks_apart]),
     ]
 
 
@@ -71,6 +74,11 @@ def _waits(facts: ReadinessFacts) -> list[str]:
 def _lease(lease: Lease | None) -> list[str]:
     if lease is None:
         return ["it is not known who holds the lease"]
+    if lease.namesake is not None:
+        return [
+            f"standing by: the lease is held by {lease.holder}, by another process of the same P33_INSTANCE "
+            f"({lease.namesake}): give each its own"
+        ]
     if lease.fence is None:
         return [f"standing by: the lease is held by {lease.holder}"]
     return []

@@ -16,20 +16,16 @@ _MOST = 500
 
 
 class RecentDecision(msgspec.Struct, frozen=True):
-    """An answer, and how long after its plan was published it was committed (Redis's clock)."""
+    """An answer, when it was committed, and when its plan was published (Redis's clock; None: unknown)."""
 
     answer: Answer
-    latency_ms: int
+    decided_ms: int
+    published_ms: int | None
 
     @property
-    def published_ms(self) -> int:
-        """When the plan was published (Redis's clock)."""
-        return int(self.answer.entry_id.partition("-")[0])
-
-    @property
-    def decided_ms(self) -> int:
-        """When the answer was committed (Redis's clock)."""
-        return self.published_ms + self.latency_ms
+    def latency_ms(self) -> int | None:
+        """How long the plan waited for its answer; None where it is not known when it was published."""
+        return None if self.published_ms is None else max(self.decided_ms - self.published_ms, 0)
 
 
 class RecentDecisions:
@@ -41,9 +37,9 @@ class RecentDecisions:
     def __init__(self) -> None:
         self._decided: deque[RecentDecision] = deque(maxlen=_MOST)
 
-    def decided(self, decided: Iterable[tuple[Answer, int]]) -> None:
-        """Answers that were committed, each with how long after its plan was published (ms)."""
-        self._decided.extend(itertools.starmap(RecentDecision, decided))
+    def decided(self, decided: Iterable[RecentDecision]) -> None:
+        """Remember answers that were committed."""
+        self._decided.extend(decided)
 
     def newest(self, count: int) -> list[RecentDecision]:
         """The latest `count`, the newest first."""

@@ -1,31 +1,58 @@
-"""What Redis's clock shows, without asking it each time."""
+"""Redis's clock between two bounds, without asking it each time."""
 
 from __future__ import annotations
 
+import math
+
+from brain.moment import Moment
+
+#: Two clocks drift apart by no more than this: what a time daemon slews at most, and a margin.
+_DRIFT = 500e-6
+
 
 class RedisClock:
-    """Redis's clock, carried on by this host's monotonic clock from the last time Redis told it.
+    """Redis's clock, carried on by this host's monotonic clock from answers that showed it.
 
-    Every estimate is at most one round trip behind the truth. Where being behind matters (a plan's age, a
-    permit's expiry), the commit script checks again with the clock itself.
+    Such an answer was made between its request and its arrival, which bounds the clock from both sides; what
+    several answers agree on counts. Where one contradicts those before it (the clock was set, another server
+    answers), it alone counts. A step of this host's wall clock changes nothing. Before the first answer, the
+    clock is not `known`, and asking for it is a LookupError.
     """
 
     def __init__(self) -> None:
-        self._told_ms: int | None = None
-        self._told_at_sec = 0.0
+        #: How far Redis's clock is ahead of the monotonic clock at least and at most (ms), at `_at_sec`.
+        self._ahead_ms: tuple[float, float] | None = None
+        self._at_sec = 0.0
 
     @property
     def known(self) -> bool:
-        """Whether Redis has told its time at all."""
-        return self._told_ms is not None
+        """Whether an answer has shown the clock at all."""
+        return self._ahead_ms is not None
 
-    def told(self, redis_ms: int, monotonic_sec: float) -> None:
-        """Redis showed `redis_ms` in an answer received at `monotonic_sec`."""
-        self._told_ms = redis_ms
-        self._told_at_sec = monotonic_sec
+    def told(self, redis_ms: int, sent: Moment, received: Moment) -> None:
+        """Take in an answer that showed `redis_ms`, to a request sent at `sent`."""
+        # The clock is shown in whole milliseconds.
+        least_ms = redis_ms - received.monotonic_sec * 1000
+        most_ms = redis_ms + 1 - sent.monotonic_sec * 1000
+        if self._ahead_ms is not None:
+            drift_ms = (received.monotonic_sec - self._at_sec) * 1000 * _DRIFT
+            known_least_ms, known_most_ms = self._ahead_ms[0] - drift_ms, self._ahead_ms[1] + drift_ms
+            if known_least_ms <= most_ms and least_ms <= known_most_ms:
+                least_ms, most_ms = max(least_ms, known_least_ms), min(most_ms, known_most_ms)
+        self._ahead_ms = least_ms, most_ms
+        self._at_sec = received.monotonic_sec
 
-    def now_ms(self, monotonic_sec: float) -> int:
-        """Redis's epoch milliseconds at `monotonic_sec`. Only once it is `known`."""
-        if self._told_ms is None:
-            raise LookupError("Redis has not told its time yet")
-        return self._told_ms + int((monotonic_sec - self._told_at_sec) * 1000)
+    def now_ms(self, at: Moment) -> int:
+        """Return Redis's epoch milliseconds at `at`, or up to one round trip less. Raises LookupError."""
+        return math.floor(self._bounds(at)[0] + 0.01)
+
+    def at_most_ms(self, at: Moment) -> int:
+        """Return the latest that Redis's clock can have shown at `at` (epoch ms). Raises LookupError."""
+        drift_ms = abs(at.monotonic_sec - self._at_sec) * 1000 * _DRIFT
+        return math.ceil(self._bounds(at)[1] + drift_ms)
+
+    def _bounds(self, at: Moment) -> tuple[float, float]:
+        if self._ahead_ms is None:
+            raise LookupError("Redis has not shown its clock yet")
+        monotonic_ms = at.monotonic_sec * 1000
+        return self._ahead_ms[0] + monotonic_ms, self._ahead_ms[1] + monotonic_ms

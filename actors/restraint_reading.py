@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import trio
 
 from brain.numbers import NotANumberError, parse_decimal
 from clock import Clock
+from explanation.wrong_keys import cooldown_problem, hold_problem
 from page.content import Restrained, Restraints
 from store.errors import StoreError
+from store.keys import Keys
 from store.protocol import OnlookerStore
 from store.records import LastExecution
 from store.records import Restraints as Stored
+from store.stored_values import UNREADABLE
 
 _PATIENCE_SEC = 0.5
 _EVERY_SEC = 3.0
@@ -24,8 +28,9 @@ _MOST_SHOWN = 100
 class RestraintReading:
     """Keeps what was read last, so that many onlookers cost no more than one."""
 
-    def __init__(self, store: OnlookerStore, clock: Clock, cooldown_sec: float) -> None:
+    def __init__(self, store: OnlookerStore, clock: Clock, cooldown_sec: float, *, keys: Keys) -> None:
         self._store = store
+        self._keys = keys
         self._clock = clock
         self._cooldown_sec = cooldown_sec
         self._read: Stored | None = None
@@ -84,7 +89,23 @@ class RestraintReading:
             cooldowns=tuple(cooldowns[:_MOST_SHOWN]),
             left_out=max(len(holds) - _MOST_SHOWN, 0) + max(len(cooldowns) - _MOST_SHOWN, 0),
             unread=None,
+            problems=tuple(islice(self._problems(read), _MOST_SHOWN)),
         )
+
+    def _problems(self, read: Stored) -> Iterator[str]:
+        for symbol, kind in read.hold_kinds.items():
+            if (problem := hold_problem(self._keys.hold(symbol), kind=kind)) is not None:
+                yield problem
+        for execution in read.executions:
+            if execution.cooldown is None:
+                continue
+            problem = cooldown_problem(
+                self._keys.cooldown(execution.symbol),
+                kind=read.cooldown_kinds.get(execution.symbol, "string"),
+                stored=None if execution.cooldown == UNREADABLE else execution.cooldown,
+            )
+            if problem is not None:
+                yield problem
 
     def _left_sec(self, execution: LastExecution, now_sec: float) -> float | None:
         """How long the cooldown still lasts; None for a key that cannot be read, which denies for good.
@@ -93,7 +114,7 @@ class RestraintReading:
         """
         left_sec = 0.0
         for text, unit_sec in ((execution.cooldown, 0.001), (execution.last_order_time_epoch, 1.0)):
-            if not text:
+            if text is None or (text is not execution.cooldown and not text):
                 continue
             try:
                 ago_sec = now_sec - float(parse_decimal(text)) * unit_sec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -11,8 +11,10 @@ from actors.decision_writing import dead_letter
 from brain.booking import (
     Booking,
     LedgerUnreadable,
+    LegsUnknown,
     NeedsAdoption,
     OrderMemory,
+    UnreadableRecordError,
     book,
     decode_memory,
     decode_open_permit,
@@ -21,10 +23,13 @@ from brain.booking import (
     next_version,
 )
 from brain.identifiers import plan_id_text
+from brain.ledger import SET_THE_LEGS
 from brain.permit import OpenPermit
 from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
+from brain.position import LegPosition
 from brain.published import cut_text
 from brain.result import ExecutedResult, RefusedResult
+from brain.unknown_outcomes import UnknownOutcome, encode_unknown
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
 LEDGER_TTL_MS = 86_400_000
@@ -36,6 +41,12 @@ class Unbookable(msgspec.Struct, frozen=True):
 
     error: str
     unjoined: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The result stays pending, because of `why`: an operator has to set something first."""
+
+    why: str
 
 
 class BookingPlan(msgspec.Struct, frozen=True):
@@ -55,11 +66,13 @@ def plan_booking(
     contained: Mapping[str, Decimal],
     now_sec: Decimal,
     mark_ttl_ms: int,
-) -> BookingPlan | NeedsAdoption | Unbookable:
+    exchange: Sequence[LegPosition] = (),
+) -> BookingPlan | NeedsAdoption | Unbookable | Waiting:
     """What booking `result` on `state` writes.
 
     `contained`: by order id, how much of it the adopted ledger contains already (contracts): that is only
-    remembered, and what goes beyond it is booked. Raises UnreadableRecordError.
+    remembered, and what goes beyond it is booked. `exchange`: fresh positions of the symbol's legs, if known.
+    Raises UnreadableRecordError.
     """
     mark = decode_mark(state.plan_mark)
     permit = None if state.permit is None else decode_open_permit(result.plan_id, state.permit)
@@ -82,12 +95,15 @@ def plan_booking(
             memory=memory,
             permit=permit,
             now_sec=now_sec,
+            exchange=exchange,
         )
         match booking:
             case NeedsAdoption():
                 return booking
             case LedgerUnreadable(error):
                 return Unbookable(f"ledger of {result.symbol}: {error}")
+            case LegsUnknown():
+                return Waiting(f"the ledger of {result.symbol} does not tell its legs: {SET_THE_LEGS}")
             case Booking():
                 stored, permit = booking.ledger, booking.permit
                 growth += booking.growth
@@ -120,6 +136,8 @@ def plan_booking(
             mark_before=state.plan_mark,
             mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
             mark_ttl_ms=mark_ttl_ms,
+            # A result that reports the order knows its outcome, or its executor follows it.
+            unknown_after="",
         ),
         tuple(order.order_id for order in result.orders),
         growth,
@@ -131,8 +149,10 @@ def plan_release(
 ) -> ResultCommit:
     """What a refusal writes: the plan's permit is revoked, and nothing is booked.
 
-    One that comes from whoever got no permit ends the open permit only where nobody else has taken it.
+    One that comes from whoever got no permit ends the open permit only where nobody else has taken it. One
+    that does not know what became of its order leaves the open permit as it is, and marks it so.
     """
+    unknown = _unknown_outcome(entry, result, state)
     return ResultCommit(
         entry_id=entry.id,
         plan_id=result.plan_id,
@@ -144,12 +164,13 @@ def plan_release(
         ledger_ttl_ms=LEDGER_TTL_MS,
         orders=(),
         permit_before=state.permit,
-        permit_after=None if state.permit is None else "",
+        permit_after=None if state.permit is None or result.unknown is not None else "",
         revoke_permit=True,
         mark_before=state.plan_mark,
         mark_after="" if state.plan_mark else encode_mark(Settled.SETTLED),
         mark_ttl_ms=mark_ttl_ms,
         only_if_unconsumed=result.had_no_permit,
+        unknown_after=None if unknown is None else encode_unknown(unknown),
     )
 
 
@@ -187,6 +208,19 @@ def plan_burial(entry: Entry, error: str, *, mark_ttl_ms: int, unjoined: bool = 
         mark_ttl_ms=mark_ttl_ms,
         dead_fields=dead_letter(fields, entry_id=entry.id, error=error),
         event_fields=event,
+    )
+
+
+def _unknown_outcome(entry: Entry, result: RefusedResult, state: BookingState) -> UnknownOutcome | None:
+    """The state to mark an open permit with; one that cannot be read blocks its symbol as it is."""
+    if result.unknown is None or result.symbol is None or state.permit is None:
+        return None
+    try:
+        permit = decode_open_permit(result.plan_id, state.permit)
+    except UnreadableRecordError:
+        return None
+    return UnknownOutcome(
+        result.plan_id, result.symbol, entry.published_ms or entry.id_ms, permit.expires_ms, result.unknown
     )
 
 

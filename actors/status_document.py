@@ -19,10 +19,14 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
-    """Whether this instance may write, and who does."""
+    """Whether this instance may write, and who does.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     held: bool
     holder: str | None
+    namesake: str | None = None
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,15 +99,42 @@ class MismatchShown(msgspec.Struct, frozen=True):
     apart_sec: float | None
 
 
+class WaitingResultShown(msgspec.Struct, frozen=True):
+    """A result that is not booked until an operator has set what `why` names."""
+
+    symbol: str
+    plan_id: str
+    entry_id: str
+    why: str
+
+
 class LedgersShown(msgspec.Struct, frozen=True):
     """How many ledgers are known, and those that differ from the exchange and go on doing so.
 
     `in_flight` differ since less than 5 s: a fill is on the exchange before its result is booked.
+    `waiting_results` are the first 20 of those that wait for an operator.
     """
 
     count: int
     in_flight: int
     mismatches: list[MismatchShown]
+    waiting_results: list[WaitingResultShown] = []
+
+
+class UnknownExecutionShown(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled; its open permit ends in `ends_in_sec` at the latest."""
+
+    plan_id: str
+    symbol: str
+    since: str
+    ends_in_sec: float
+
+
+class UnknownExecutionsShown(msgspec.Struct, frozen=True):
+    """`count` plans of which the executor does not know the outcome; the first 20 of them."""
+
+    count: int = 0
+    executions: list[UnknownExecutionShown] = []
 
 
 class UnreadableSymbol(msgspec.Struct, frozen=True):
@@ -125,6 +156,28 @@ class ExchangeShown(msgspec.Struct, frozen=True):
 
     trouble: str | None
     unreadable: UnreadableShown
+
+
+class EvictionShown(msgspec.Struct, frozen=True):
+    """Redis's `maxmemory-policy`, whether it lets Redis evict keys, and how many it has since its start."""
+
+    policy: str
+    may_evict: bool
+    evicted_keys: int
+
+
+class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks as this host knows them.
+
+    `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
+    `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id
+    is ahead of Redis's clock, where that is more than 1 s. `troubles`: what is wrong, a sentence each.
+    """
+
+    redis_offset_sec: float | None
+    redis_uncertainty_sec: float | None
+    ids_ahead_sec: dict[str, float]
+    troubles: list[str]
 
 
 class ChannelShown(msgspec.Struct, frozen=True):
@@ -165,6 +218,9 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     weight: WeightShown
     ledgers: LedgersShown
     append_only: bool | None
+    eviction: EvictionShown | None
+    clocks: ClocksShown
     gates: GatesShown
     channels: list[ChannelShown]
     settings: tuple[SettingShown, ...]
+    unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()

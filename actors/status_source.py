@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 
+from actors.clocks import HARMFUL_SEC, Clocks
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import SETTLES_SEC, LedgerComparison
 from actors.live_metrics import dropped
@@ -15,6 +16,8 @@ from actors.readiness import ReadinessFacts, unready
 from actors.status_document import (
     AllowlistShown,
     ChannelShown,
+    ClocksShown,
+    EvictionShown,
     ExchangeShown,
     GatesShown,
     LeaseShown,
@@ -25,16 +28,27 @@ from actors.status_document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    UnknownExecutionShown,
+    UnknownExecutionsShown,
     UnreadableShown,
     UnreadableSymbol,
+    WaitingResultShown,
     WeightShown,
 )
 from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
-from channels import Channel, LatestValue, Lease, SnapshotBook, StreamStatus
-from clock import Clock
+from channels import (
+    Channel,
+    LatestValue,
+    Lease,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 
@@ -49,7 +63,7 @@ class StatusSource:
     def __init__(
         self,
         *,
-        clock: Clock,
+        clocks: Clocks,
         build_tag: str,
         instance: str,
         settings: Sequence[SettingShown],
@@ -65,6 +79,7 @@ class StatusSource:
         ledgers_adopted: LatestValue[bool],
         lease: LatestValue[Lease],
         stream: LatestValue[StreamStatus],
+        durability: LatestValue[Durability],
         channels: Sequence[Channel],
         registry: MetricRegistry,
         gates: GateDistribution,
@@ -72,11 +87,13 @@ class StatusSource:
         comparison: LedgerComparison,
         exchange_trouble: Callable[[], str | None],
         unreadable: UnreadableSymbols,
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
     ) -> None:
         """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
         `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
         """
-        self._clock = clock
+        self._clocks = clocks
         self._build_tag = build_tag
         self._instance = instance
         self._settings = tuple(settings)
@@ -92,6 +109,7 @@ class StatusSource:
         self._ledgers_adopted = ledgers_adopted
         self._lease = lease
         self._stream = stream
+        self._durability = durability
         self._channels = channels
         self._registry = registry
         self._gate_distribution = gates
@@ -99,22 +117,25 @@ class StatusSource:
         self._comparison = comparison
         self._exchange_trouble = exchange_trouble
         self._unreadable = unreadable
-        self._started = clock.now()
+        self._unknown_executions = unknown_executions
+        self._waiting_results = waiting_results
+        self._started = clocks.now()
 
     def readiness(self) -> Readiness:
         """Whether plans can be decided now."""
         tree = self._tree_status()
-        reasons = self._unready(tree, self._snapshots(self._clock.now()))
+        reasons = self._unready(tree, self._snapshots(self._clocks.now()))
         return Readiness(not reasons, reasons)
 
-    def status(self, *, append_only: bool | None = None) -> StatusDocument:
-        """Everything, as of now. `append_only`: whether Redis keeps an append-only file, None: unknown."""
-        now = self._clock.now()
+    def status(self) -> StatusDocument:
+        """Everything, as of now."""
+        now = self._clocks.now()
         tree = self._tree_status()
         snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
         lease, rules = self._lease.value, self._symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
+        durability = self._durability.value
         return StatusDocument(
             build_tag=self._build_tag,
             instance=self._instance,
@@ -123,9 +144,9 @@ class StatusSource:
             ready=not reasons,
             reasons=reasons,
             tree=tree,
-            lease=LeaseShown(
-                lease is not None and lease.fence is not None, None if lease is None else lease.holder
-            ),
+            lease=LeaseShown(False, None)
+            if lease is None
+            else LeaseShown(lease.fence is not None, lease.holder, lease.namesake),
             exchange=self._exchange_shown(),
             stream=self._stream_shown(now),
             snapshots=snapshots,
@@ -136,12 +157,17 @@ class StatusSource:
             request_weight_used=None if weight is None else round(weight),
             weight=self._weight(now),
             ledgers=self._ledgers(now),
-            append_only=append_only,
+            append_only=None if durability is None else durability.append_only,
+            eviction=None
+            if durability is None
+            else EvictionShown(durability.maxmemory_policy, durability.may_evict, durability.evicted_keys),
+            clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
                 ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
             ],
             settings=self._settings,
+            unknown_executions=self._unknown_shown(now),
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
@@ -161,7 +187,17 @@ class StatusSource:
                 snapshots_fresh=snapshots.count - snapshots.stale,
                 stale_threshold_sec=self._stale_threshold_sec,
                 exchange_trouble=self._exchange_trouble(),
+                clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),
             )
+        )
+
+    def _clocks_shown(self) -> ClocksShown:
+        offset = self._clocks.redis_offset()
+        return ClocksShown(
+            redis_offset_sec=None if offset is None else offset.middle_sec,
+            redis_uncertainty_sec=None if offset is None else (offset.most_sec - offset.least_sec) / 2,
+            ids_ahead_sec=self._clocks.ids_ahead_sec(),
+            troubles=list(self._clocks.troubles().values()),
         )
 
     def _snapshots(self, now: Moment) -> SnapshotsShown:
@@ -228,18 +264,45 @@ class StatusSource:
             if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
         ]
         in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
-        return LedgersShown(len(known), in_flight, mismatches)
+        waiting = [
+            WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
+            for each in (self._waiting_results.value or ())[:_MOST_NAMES]
+        ]
+        return LedgersShown(len(known), in_flight, mismatches, waiting)
+
+    def unknown_count(self) -> int:
+        """How many plans there are whose order may have been filled."""
+        return len(self._unknown(self._clocks.now()))
+
+    def _unknown(self, now: Moment) -> list[UnknownExecution]:
+        """Without those whose open permit has ended since they were read."""
+        known = self._unknown_executions.value or ()
+        return [each for each in known if each.ends_at_sec > now.monotonic_sec]
+
+    def _unknown_shown(self, now: Moment) -> UnknownExecutionsShown:
+        unknown = self._unknown(now)
+        shown = [
+            UnknownExecutionShown(
+                each.plan_id,
+                each.symbol,
+                _iso_ms(each.since_ms),
+                round(each.ends_at_sec - now.monotonic_sec, 3),
+            )
+            for each in unknown[:_MOST_NAMES]
+        ]
+        return UnknownExecutionsShown(len(unknown), shown)
 
     def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
         allowlist = self._allowlist.value
         if allowlist is None:
             return None
-        asof = allowlist.asof_epoch
+        asof, redis = allowlist.asof_epoch, self._clocks.redis
+        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
         return AllowlistShown(
             allowlist.source.value,
             allowlist.stale,
             len(allowlist.symbols),
-            None if asof is None else max(now.wall_ms / 1000 - asof, 0.0),
+            None if asof is None else max(now_ms / 1000 - asof, 0.0),
             allowlist.notes,
         )
 
@@ -263,7 +326,11 @@ def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
 
 
 def _iso(moment: Moment) -> str:
-    text = datetime.fromtimestamp(moment.wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return _iso_ms(moment.wall_ms)
+
+
+def _iso_ms(epoch_ms: int) -> str:
+    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 

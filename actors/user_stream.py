@@ -27,10 +27,10 @@ from channels import (
     Conflating,
     Count,
     DropOldest,
-    FillObserved,
     LatestValue,
     MetricEvent,
     Observe,
+    OrderObserved,
     SetGauge,
     ShardMessage,
     SnapshotBook,
@@ -44,7 +44,7 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, read_event
+from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, OrderEnded, read_event
 from supervision.backoff import Backoff, RestartDelays
 
 ROTATE_AFTER_SEC = 23 * 3600.0
@@ -75,7 +75,7 @@ class UserStream:
         book: SnapshotBook,
         shards: Sequence[Conflating[ShardMessage]],
         shard_of: Callable[[str], int],
-        fills: DropOldest[FillObserved],
+        fills: DropOldest[OrderObserved],
         metrics: DropOldest[MetricEvent],
         status: LatestValue[StreamStatus],
         limit: ConnectionLimit,
@@ -254,6 +254,8 @@ class UserStream:
                 self._time_push(event.fill.transaction_ms, frame)
                 self._shards[self._shard_of(event.fill.symbol)].send(event.fill)
                 self._fills.send(event.fill)
+            case OrderEnded():
+                self._fills.send(event.end)
             case LeverageChanged():
                 self._shards[self._shard_of(event.change.symbol)].send(event.change)
             case ListenKeyExpired():

@@ -65,6 +65,7 @@ BOUNDS = (
     Bound(_ALL, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_ALL, _ANSWERED, 0.6, over=BRIDGE, least=True),
     Bound("fill → ledger, one at a time", "p99", 5, " ms", predecessor="1–10 s"),
+    Bound("results of one symbol", "pending at a start", 2_000, " /s", least=True),
     Bound("event → snapshot in Redis", "p99", 5, " ms", predecessor="never pushed"),
     Bound("idle", "oldest snapshot at any look", 2.5, " s", predecessor="33 symbols in 6–11 s"),
     Bound("idle", "request weight", 60, " /min", predecessor="~960"),

@@ -125,6 +125,13 @@ CASES: Mapping[str, Case] = {
         "floor: a blocking WebSocket, the moment after one JSON decode",
         opened=True,
     ),
+    "results-of-one-symbol": Case(
+        ledger_cases.one_symbol,
+        (DAEMON,),
+        "results of one symbol: pending when the ledger writer starts again, and published at once",
+        "floors: they book whatever comes, whichever symbol",
+        opened=True,
+    ),
     "evaluator-crash": Case(
         crash_cases.evaluator,
         _WITHOUT_PREDECESSOR,

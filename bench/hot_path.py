@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ import structlog
 import trio
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -46,8 +46,10 @@ from clock import HostClock
 from commands.collector import spare_the_collector
 from commands.logs import configure
 from commands.private_redis import private_redis
+from store.keys import Keys
 from store.redis_link import RedisLink
 from store.redis_store import open_redis_store
+from store.script_runner import script_texts
 from supervision import Heartbeat
 
 #: A whole number of the evaluator's batches.
@@ -115,7 +117,7 @@ class _Crossings:
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
         self._writing = 0
-        script = resources.files("store.scripts").joinpath("commit_decisions.lua").read_bytes()
+        script = script_texts()["commit_decisions"]
         self._commit = hashlib.sha1(script, usedforsecurity=False).hexdigest()
 
     @contextmanager
@@ -281,13 +283,13 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             None,
             flows.ledgers_wanted,
             failures=Failures(),
-            clock=clock,
+            clocks=Clocks(clock),
             rules=_RULES,
             writer=DecisionWriter(_RULES, "bench"),
             reports=DecisionReports(
                 flows.metrics, flows.symbol_rules, GateDistribution(clock), RecentDecisions(), log
             ),
-            plan_stream=PLANS,
+            keys=Keys("quantum"),
             redis_address=store.address,
             log=log,
         )

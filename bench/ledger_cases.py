@@ -9,14 +9,21 @@ import msgspec
 
 from bench.account import Holding
 from bench.contenders import RESULTS, Session, wait_until_answered
+from bench.door import Door
 from bench.figures import Figure, latency_figures
 from bench.key_watch import KeyWatch
+from bench.plans import GROUP
 
 LEDGER_PREFIX = "quantum:position:ledger:"
 
 _BURST = """
 for _, fields in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('XADD', KEYS[1], '*', unpack(fields)) end
 """
+
+_TAKEN_IN_HAND = """
+redis.call('XREADGROUP', 'GROUP', ARGV[2], 'dead', 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
+"""
+_ONE_SYMBOL = "results of one symbol"
 
 _orders = count(700_000_001)
 
@@ -53,6 +60,35 @@ def results_throughput(session: Session) -> list[Figure]:
     begun_sec = time.perf_counter()
     wait_until_answered(session, RESULTS)
     return [Figure("results", "booked", "/s", len(results) / (time.perf_counter() - begun_sec))]
+
+
+def one_symbol(session: Session) -> list[Figure]:
+    """Results of one symbol that a dead consumer had in hand, then as many that are published at once.
+
+    The ledger writer is made to fail, and takes over what is pending as it starts again, which is counted.
+    """
+    holding, redis, wanted = session.stage.held[2], session.redis, session.stage.sizes.results_waiting
+
+    def results() -> bytes:
+        sides = ("SELL", "BUY")
+        return msgspec.msgpack.encode([result_fields(holding, sides[n % 2]) for n in range(wanted)])
+
+    with Door(session.stage.folder) as door:
+        redis.command("EVAL", _BURST + _TAKEN_IN_HAND, 1, RESULTS, results(), GROUP, wanted)
+        begun_sec = door.strike("ledger_writer").at_sec
+        wait_until_answered(session, RESULTS)
+        ended_sec = time.perf_counter()
+    if begun_sec is None:
+        raise session.process.failure("has no ledger writer")
+    pending_sec = ended_sec - begun_sec
+    redis.command("EVAL", _BURST, 1, RESULTS, results())
+    begun_sec = time.perf_counter()
+    wait_until_answered(session, RESULTS)
+    unread_sec = time.perf_counter() - begun_sec
+    return [
+        Figure(_ONE_SYMBOL, "pending at a start", "/s", wanted / pending_sec),
+        Figure(_ONE_SYMBOL, "unread", "/s", wanted / unread_sec),
+    ]
 
 
 def result_fields(holding: Holding, side: str) -> list[str]:

@@ -18,6 +18,7 @@ class Sizes(msgspec.Struct, frozen=True):
     burst: int
     results: int
     results_burst: int
+    results_waiting: int
     events: int
     events_burst: int
     gate_permits: int
@@ -39,6 +40,7 @@ FULL = Sizes(
     burst=50_000,
     results=1_000,
     results_burst=5_000,
+    results_waiting=1_000,
     events=1_000,
     events_burst=10_000,
     gate_permits=200,
@@ -58,6 +60,7 @@ GROWN = msgspec.structs.replace(
     burst=20_000,
     results=300,
     results_burst=2_000,
+    results_waiting=1_000,
     events=300,
     events_burst=5_000,
     refreshes=10,
@@ -72,6 +75,7 @@ QUICK = Sizes(
     burst=3_000,
     results=100,
     results_burst=500,
+    results_waiting=1_000,
     events=100,
     events_burst=2_000,
     gate_permits=50,

@@ -79,7 +79,7 @@ def choose_allowlist(
     """The first usable tier: active, last_ok, env, none. Never raises, whatever the keys hold.
 
     `source` is `universe`, or `env` for the operator's list alone. The active list counts only while
-    `meta` says that it is not stale and not empty. `now_sec` is this host's wall clock.
+    `meta` says that it is not stale and not empty. `now_sec` is Redis's clock, which all services share.
     """
     notes: list[str] = []
     if source == "universe":

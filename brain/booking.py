@@ -6,11 +6,19 @@ Everything here is text in, text out, exact: the caller stores it with a compare
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
-from brain.ledger import Ledger, StoredLedger, UnreadableLedgerError, parse_ledger
+from brain.ledger import (
+    Ledger,
+    LedgerLegs,
+    StoredLedger,
+    UnreadableLedgerError,
+    legs_of,
+    parse_ledger,
+)
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.permit import Kind, OpenPermit
 from brain.position import Leg, LegPosition, side_of
@@ -56,6 +64,10 @@ class LedgerUnreadable(msgspec.Struct, frozen=True):
     error: str
 
 
+class LegsUnknown(msgspec.Struct, frozen=True):
+    """Hedge mode, and nothing tells the ledger's legs: the result waits until they are set."""
+
+
 def book(
     order: FilledOrder,
     *,
@@ -67,12 +79,15 @@ def book(
     memory: OrderMemory | None,
     permit: OpenPermit | None,
     now_sec: Decimal,
-) -> Booking | NeedsAdoption | LedgerUnreadable:
+    exchange: Iterable[LegPosition] = (),
+) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     """Book the growth of `order` over what it had already contributed; never a step back.
 
     `leg` is BOTH in one-way mode. With `moves_ledger` False (a `RECONCILE_CLOSE`, or a fill that an adopted
     amount contains) the ledger stays; order memory and open permit change all the same. `now_sec` is the
     moment of booking in epoch seconds. An amount that an operator has set is where the booking starts.
+    `exchange`: fresh positions of the symbol's legs, empty where none are known; they tell the legs of a
+    ledger of which only the sum was set.
     """
     booked_before = memory.cumulative if memory else ZERO
     growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))
@@ -82,7 +97,10 @@ def book(
         if stored.last_known_amt is None:
             return NeedsAdoption()
         try:
-            ledger = _moved(stored, leg, signed, order.order_id, now_sec)
+            moved = _moved(stored, leg, signed, order.order_id, now_sec, exchange)
+            if moved is None:
+                return LegsUnknown()
+            ledger = moved
         except (UnreadableLedgerError, NotANumberError) as error:
             return LedgerUnreadable(str(error))
         fields = ledger_fields(
@@ -174,11 +192,21 @@ def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
     raise UnreadableRecordError(f"open permit {text[:80]!r}")
 
 
-def _moved(stored: StoredLedger, leg: Leg, signed: Decimal, order_id: str, now_sec: Decimal) -> StoredLedger:
-    """The ledger after an order moved `leg` by `signed`. UnreadableLedgerError, NotANumberError.
+def _moved(
+    stored: StoredLedger,
+    leg: Leg,
+    signed: Decimal,
+    order_id: str,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition],
+) -> StoredLedger | None:
+    """The ledger after an order moved `leg` by `signed`; None where its legs are not known.
+
+    Raises UnreadableLedgerError, NotANumberError.
 
     Only the amounts that the account's mode has are read: what else is written over cannot be in the way.
-    In hedge mode sum and leg move each on their own, so that an operator's correction of the sum stays.
+    In hedge mode an operator's correction of the sum stays: the legs follow from it where the exchange tells
+    them, else sum and leg move each on their own.
     """
     moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
     if leg is Leg.BOTH:
@@ -187,13 +215,16 @@ def _moved(stored: StoredLedger, leg: Leg, signed: Decimal, order_id: str, now_s
             moved, last_known_amt=_sum(amount, signed), long_amt=None, short_amt=None
         )
     ledger = _readable(msgspec.structs.replace(stored, last_order_time_epoch=None))
-    if ledger.long_amount is None or ledger.short_amount is None:
-        raise UnreadableLedgerError("hedge mode, and the ledger does not tell its legs")
+    legs = legs_of(ledger, exchange, moving=leg)
+    if legs is None:
+        if ledger.long_amount is None or ledger.short_amount is None:
+            return None
+        legs = LedgerLegs(ledger.long_amount, ledger.short_amount)
     return msgspec.structs.replace(
         moved,
         last_known_amt=_sum(ledger.amount, signed),
-        long_amt=_sum(ledger.long_amount, signed if leg is Leg.LONG else ZERO),
-        short_amt=_sum(ledger.short_amount, signed if leg is Leg.SHORT else ZERO),
+        long_amt=_sum(legs.long, signed if leg is Leg.LONG else ZERO),
+        short_amt=_sum(legs.short, signed if leg is Leg.SHORT else ZERO),
     )
 
 

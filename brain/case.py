@@ -44,15 +44,19 @@ class Case(msgspec.Struct, frozen=True):
     """One plan and everything its decision rests on.
 
     Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
-    `entry_ms` (from the entry id), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
+    `entry_ms` (when the plan was published: its entry's id, or its arrival where ids are ahead of the clock;
+    None where that is unknown), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
     `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
     run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
+    `evicted_ms` is when Redis was last seen to have evicted keys, 0 if never. What this process has reserved
+    it knows even then; `reservations_unsure_until_ms` is when the last reservation ends that another process
+    may have made and Redis have evicted, 0 if there is none. `key_prefix` names the keys in `details`.
     `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False while the
     exchange has not told yet what it trades, or in which mode: then nothing is known of any symbol.
     """
 
     plan: Plan
-    entry_ms: int
+    entry_ms: int | None
     now_ms: int
     settled: bool
     redis_changed_ms: int
@@ -66,3 +70,6 @@ class Case(msgspec.Struct, frozen=True):
     open_permits: tuple[OpenPermit, ...]
     rules: Rules
     exchange_known: bool = True
+    evicted_ms: int = 0
+    reservations_unsure_until_ms: int = 0
+    key_prefix: str = "quantum"

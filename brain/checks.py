@@ -65,8 +65,8 @@ CHECKS: tuple[Check, ...] = (
     Check("fresh", all_plans, entry_checks.fresh),
     Check("leg", all_plans, entry_checks.leg),
     Check("kind", all_plans, position_checks.kind),
-    # The second is for opens and adds, so it needs the kind.
-    Check("recovering", _opens_and_adds, position_checks.not_recovering),
+    # The second differs for opens and closes, so it needs the kind.
+    Check("recovering", _orders, position_checks.not_recovering),
     Check("ledger side", _closes_and_adds, position_checks.ledger_side),
     Check("ledger quantity", _orders_but_reconcile_close, position_checks.ledger_quantity),
     Check("cooldown", _orders_but_reconcile_close, position_checks.cooldown),

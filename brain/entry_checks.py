@@ -34,12 +34,13 @@ def well_formed(facts: Facts) -> Judgement:
 def not_expired(facts: Facts) -> Judgement:
     """Somebody still waits for the permit, and the plan is not an old one published again.
 
-    The entry's age is Redis's time against Redis's time; `timestamp` is the publisher's clock.
+    The entry's age is Redis's time against Redis's time; `timestamp` is the publisher's clock. An entry whose
+    age is unknown may be any age.
     """
     case, rules = facts.case, facts.case.rules
-    age_ms = case.now_ms - case.entry_ms
-    compared: Details = {"entry_age_sec": age_ms / 1000, "limit_sec": rules.plan_max_age_sec}
-    expired = age_ms > rules.plan_max_age_sec * 1000
+    age_sec = None if case.entry_ms is None else (case.now_ms - case.entry_ms) / 1000
+    compared: Details = {"entry_age_sec": age_sec, "limit_sec": rules.plan_max_age_sec}
+    expired = age_sec is None or age_sec > rules.plan_max_age_sec
     if facts.plan.timestamp_sec is not None:
         published_ago_sec = case.now_ms / 1000 - facts.plan.timestamp_sec
         compared["timestamp_age_sec"] = round(published_ago_sec, 3)
@@ -57,7 +58,8 @@ def not_settled(facts: Facts) -> Judgement:
 def survived(facts: Facts) -> Judgement:
     """The entry is not from before Redis changed: a decision on it may have been acknowledged and lost."""
     case = facts.case
-    lost = case.redis_changed_ms > 0 and case.entry_ms <= case.redis_changed_ms
+    before = case.entry_ms is None or case.entry_ms <= case.redis_changed_ms
+    lost = case.redis_changed_ms > 0 and before
     return (Reason.RECOVERING if lost else None), {"came_before_redis_changed": lost}
 
 
@@ -91,7 +93,10 @@ def on_exchange(facts: Facts) -> Judgement:
 def hold(facts: Facts) -> Judgement:
     """The reconcile engine does not hold the symbol."""
     held = facts.case.hold
-    return (Reason.RECONCILE_HOLD_ACTIVE if held else None), {"hold": held}
+    if not held:
+        return None, {"hold": held}
+    key = f"{facts.case.key_prefix}:reconcile:hold:{facts.plan.symbol}"
+    return Reason.RECONCILE_HOLD_ACTIVE, {"hold": held, "key": key}
 
 
 def snapshot_present(facts: Facts) -> Judgement:

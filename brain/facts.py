@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from brain.case import Case
 from brain.kinds import reducing_side
-from brain.ledger import Ledger, UnreadableLedgerError, parse_ledger
+from brain.ledger import Ledger, UnreadableLedgerError, legs_of, parse_ledger
 from brain.numbers import ZERO
 from brain.permit import Kind, OpenPermit
 from brain.plan import PlanDecision, Side
@@ -16,6 +16,10 @@ from brain.position import Leg
 _BOTH, _LONG = Leg.BOTH, Leg.LONG
 _RECONCILE_CLOSE = PlanDecision.RECONCILE_CLOSE
 _SIDE_CLOSE = Side.CLOSE
+
+#: Why a hedge-mode ledger says nothing of a leg.
+LEGS_NOT_TOLD = "does not tell its legs"
+LEGS_DO_NOT_ADD_UP = "its legs do not add up to last_known_amt"
 
 
 class Facts:
@@ -104,8 +108,8 @@ class Facts:
     def ledger_amount(self) -> Decimal | str:
         """What the ledger says of the leg, or why it says nothing.
 
-        In hedge mode the legs must add up to `last_known_amt`: where somebody has corrected only the sum,
-        nobody can tell which leg was meant.
+        In hedge mode the legs must add up to `last_known_amt`. After a correction of the sum alone it tells
+        the legs only where one leg of the exchange is flat.
         """
         ledger = self.ledger
         if isinstance(ledger, str):
@@ -114,11 +118,13 @@ class Facts:
             return "of which leg is not known"
         if self.leg is _BOTH:
             return ledger.amount
+        snapshot = self.case.snapshot
+        legs = legs_of(ledger, () if snapshot is None else snapshot.legs)
+        if legs is not None:
+            return legs.long if self.leg is _LONG else legs.short
         if ledger.long_amount is None or ledger.short_amount is None:
-            return "does not tell its legs"
-        if ledger.long_amount + ledger.short_amount != ledger.amount:
-            return "its legs do not add up to last_known_amt"
-        return ledger.long_amount if self.leg is _LONG else ledger.short_amount
+            return LEGS_NOT_TOLD
+        return LEGS_DO_NOT_ADD_UP
 
     @property
     def live_permits(self) -> tuple[OpenPermit, ...]:

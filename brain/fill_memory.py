@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from brain.numbers import ZERO
+from brain.order_events import OrderEvent, OrderEvents
 from brain.position import Leg
 
 K = TypeVar("K")
@@ -89,6 +90,8 @@ class FillMemory:
         self._told: OrderedDict[tuple[str, str], set[Decimal]] = OrderedDict()
         self._parts: OrderedDict[tuple[str, str], dict[Decimal, _Part]] = OrderedDict()
         self._unbooked: OrderedDict[tuple[str, str], ToldFill] = OrderedDict()
+        #: The latest event of each order, fill or end.
+        self.orders = OrderEvents(most_orders)
 
     def told(self, fill: ToldFill) -> None:
         """The stream told `fill`."""
@@ -104,6 +107,19 @@ class FillMemory:
             self._unbooked[key] = msgspec.structs.replace(fill, told_sec=told_sec)
         _keep_latest(self._told, self._most_orders)
         _keep_latest(self._unbooked, self._most_orders)
+        self.orders.told(
+            OrderEvent(
+                fill.symbol,
+                fill.leg,
+                fill.order_id,
+                fill.client_order_id,
+                fill.order_side,
+                fill.cumulative,
+                fill.status,
+                fill.transaction_ms,
+                fill.told_sec,
+            )
+        )
 
     def looked_up(self, symbol: str, order_id: str, trades: Iterable[tuple[Decimal, int]]) -> None:
         """The exchange listed the order's fills, oldest first: quantity (contracts) and time (ms) of each."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from brain.numbers import ZERO, NotANumberError, parse_decimal
-from brain.position import Leg
+from brain.position import Leg, LegPosition
 
 
 class StoredLedger(msgspec.Struct, frozen=True):
@@ -40,6 +42,45 @@ class Ledger(msgspec.Struct, frozen=True):
         if leg is Leg.SHORT:
             return self.short_amount
         return self.amount
+
+
+class LedgerLegs(NamedTuple):
+    """The signed amounts of a hedge-mode ledger's legs (contracts)."""
+
+    long: Decimal
+    short: Decimal
+
+
+#: What to do about a ledger that does not tell its legs: for people to read.
+SET_THE_LEGS = "set last_known_amt, long_amt and short_amt in one HSET, or delete the hash to have it adopted"
+
+
+def legs_of(
+    ledger: Ledger, exchange: Iterable[LegPosition], *, moving: Leg | None = None
+) -> LedgerLegs | None:
+    """Return the legs of a hedge-mode ledger; None where nothing tells them.
+
+    They are as stored if they add up to the amount. After a correction of the amount alone they follow from
+    it where one leg of the exchange is flat. `moving` is the leg whose order is about to be booked: the
+    exchange may show it before or after that order, so the other one must be the flat one.
+    """
+    if ledger.long_amount is not None and ledger.short_amount is not None:
+        stored = LedgerLegs(ledger.long_amount, ledger.short_amount)
+        if stored.long + stored.short == ledger.amount:
+            return stored
+    rows = {row.leg: row.amount for row in exchange if row.leg is not Leg.BOTH}
+    if not rows:
+        return None
+    flat = [leg for leg in (Leg.LONG, Leg.SHORT) if not rows.get(leg, ZERO)]
+    if moving is not None:
+        flat = [leg for leg in flat if leg is not moving]
+    if len(flat) == 2:
+        return None if ledger.amount else LedgerLegs(ZERO, ZERO)
+    if flat == [Leg.SHORT] and ledger.amount >= 0:
+        return LedgerLegs(ledger.amount, ZERO)
+    if flat == [Leg.LONG] and ledger.amount <= 0:
+        return LedgerLegs(ZERO, ledger.amount)
+    return None
 
 
 class UnreadableLedgerError(ValueError):

@@ -109,7 +109,7 @@ def permit_json(
 ) -> bytes:
     """The permit as the contract has it; what is not known is `null`.
 
-    `created_at_sec` is this host's wall clock (epoch seconds), `issued_by` the build tag and the instance.
+    `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
     `key_prefix` is named by a permit that will be signed.
     `facts`: what follows from `case`, where it was worked out already.
     """

@@ -16,6 +16,7 @@ from brain.permit import Details, Kind, Reason
 from brain.plan import Side
 from brain.position import Leg, side_of
 
+_LONGEST_STORED = 40
 _FRACTION = {100: Decimal(1), 75: Decimal("0.75"), 50: Decimal("0.5")}
 
 
@@ -62,12 +63,28 @@ def kind(facts: Facts) -> Judgement:
 
 
 def not_recovering(facts: Facts) -> Judgement:
-    """Redis did not restart within the last permit TTL: what it acknowledged last may be lost."""
-    case = facts.case
-    since_sec = (case.now_ms - case.redis_changed_ms) / 1000
-    recovering = case.redis_changed_ms > 0 and since_sec < case.rules.permit_ttl_sec
-    compared: Details = {"seconds_since_redis_changed": since_sec if case.redis_changed_ms else None}
-    return (Reason.RECOVERING if recovering else None), compared
+    """What Redis acknowledged is still there, or no longer counts.
+
+    Opens and adds wait for one permit TTL after Redis restarted or evicted keys. Closes wait only where
+    reservations of another process may have been evicted, until those would have expired.
+    """
+    case, ttl_sec = facts.case, facts.case.rules.permit_ttl_sec
+    since_change_sec, since_eviction_sec = (
+        (case.now_ms - at_ms) / 1000 if at_ms else None for at_ms in (case.redis_changed_ms, case.evicted_ms)
+    )
+    compared: Details = {"seconds_since_redis_changed": since_change_sec}
+    if since_eviction_sec is not None:
+        compared["seconds_since_redis_evicted"] = since_eviction_sec
+    if facts.kind is not _CLOSE:
+        recovering = any(
+            since_sec is not None and since_sec < ttl_sec
+            for since_sec in (since_change_sec, since_eviction_sec)
+        )
+        return (Reason.RECOVERING if recovering else None), compared
+    unsure_for_sec = (case.reservations_unsure_until_ms - case.now_ms) / 1000
+    if unsure_for_sec <= 0:
+        return None, compared
+    return Reason.RECOVERING, compared | {"reservations_unsure_for_sec": unsure_for_sec}
 
 
 def ledger_side(facts: Facts) -> Judgement:
@@ -125,7 +142,13 @@ def cooldown(facts: Facts) -> Judgement:
         try:
             executed_ms = parse_decimal(case.cooldown_text)
         except NotANumberError:
-            return Reason.COOLDOWN_IN_FLIGHT, compared | {"cooldown": "unreadable"}
+            key = f"{case.key_prefix}:cooldown:last_exec_ts:{facts.plan.symbol}"
+            stored = ascii(case.cooldown_text[:_LONGEST_STORED])
+            return Reason.COOLDOWN_IN_FLIGHT, compared | {
+                "cooldown": "unreadable",
+                "key": key,
+                "stored": stored,
+            }
         ago_sec.append(("cooldown key", (case.now_ms - float(executed_ms)) / 1000))
     latest_sec = None
     for source, seconds in ago_sec:

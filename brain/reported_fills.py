@@ -44,8 +44,8 @@ def snapshot_contains(snapshot: Snapshot, fill: ReportedFill) -> bool:
 def may_precede_takeover(last_order_time_epoch: str | None, taken_over_ms: int) -> bool:
     """Return True if the ledger's last order may have been filled just before this process took over.
 
-    Both are wall clocks (epoch seconds as stored; ms), of two hosts perhaps, so the margin is wide. A time
-    that cannot be read may be any.
+    Both are Redis's clock (epoch seconds as stored; ms); the margin is wide, as a build before this one dated
+    ledgers by its host's clock. A time that cannot be read may be any.
     """
     if last_order_time_epoch is None:
         return False

@@ -14,15 +14,15 @@ import msgspec
 from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
 from brain.json_text import read_json
 from brain.numbers import ZERO, NotANumberError, parse_decimal
+from brain.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 
 _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _FINAL_UNFILLED = _FINAL - {"FILLED"}
 _STEP_NOT_SENT = frozenset({"SKIPPED", "WOULD_EXECUTE"})
 _EXECUTED = {"true": True, "1": True, "false": False, "0": False}
-#: `permit_timeout`, `missing: P3.3 permit`, `permit_already_consumed`: refusals of a gate, not of an order.
-_NO_PERMIT = b"permit"
-_WHY_REFUSED = (b"error", b"reason", b"details")
-_WRONG_PRECISION = b"-1111"
+_WHY_REFUSED = (b"error", b"reason")
+_CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_EXCHANGE_ORDER_ID = re.compile(r"[1-9][0-9]{0,19}")
 _WHOLE_NUMBER = re.compile(r"[0-9]+")
 
 
@@ -52,16 +52,25 @@ class ExecutedResult(msgspec.Struct, frozen=True):
     decision: str
 
 
+class UnknownOrder(msgspec.Struct, frozen=True):
+    """An order that may have been filled: its ids as far as the result names them."""
+
+    order_id: str | None = None
+    client_order_id: str | None = None
+
+
 class RefusedResult(msgspec.Struct, frozen=True):
     """The executor will not execute the plan. `symbol` is None when it does not say for which symbol.
 
     `had_no_permit`: it says that it got none. Then another consumer of the plan may hold it, with an order
-    on its way, and that is not this one's to give up.
+    on its way, and that is not this one's to give up. `unknown` is set where it says that the order it sent
+    may have been filled: nothing is given up then.
     """
 
     plan_id: str
     symbol: str | None
     had_no_permit: bool = False
+    unknown: UnknownOrder | None = None
 
 
 class DeadResult(msgspec.Struct, frozen=True):
@@ -88,8 +97,19 @@ class _Details(msgspec.Struct):
     order_status: msgspec.Raw = msgspec.Raw()
 
 
+class _Why(msgspec.Struct):
+    """Words and ids in the JSON of a refusal: `details`, or one element of `steps_results`."""
+
+    error: msgspec.Raw = msgspec.Raw()
+    reason: msgspec.Raw = msgspec.Raw()
+    order_id: msgspec.Raw = msgspec.Raw()
+    client_order_id: msgspec.Raw = msgspec.Raw()
+
+
 _STEPS = msgspec.json.Decoder(list[_Step])
 _DETAILS = msgspec.json.Decoder(_Details)
+_WHY_IN_STEPS = msgspec.json.Decoder(list[_Why])
+_WHY_IN_DETAILS = msgspec.json.Decoder(_Why)
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -120,12 +140,20 @@ def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult
         return DeadResult(f"unreadable JSON: {error}")
 
 
-def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
-    """Return True if an order was refused for more digits than the symbol takes: its steps have changed.
+def is_final(status: str) -> bool:
+    """Return True if an order of this status (`X` of ORDER_TRADE_UPDATE) fills no further."""
+    return status in _FINAL
 
-    Source: Binance USDⓈ-M Futures, "Error Codes", -1111 BAD_PRECISION.
-    """
-    return any(_WRONG_PRECISION in fields.get(name, b"") for name in _WHY_REFUSED)
+
+def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
+    """Return True if an order was refused for more digits than the symbol takes: its steps have changed."""
+    return says_wrong_precision(_words(fields, _quoted(fields)))
+
+
+def outcome_is_unknown(fields: Mapping[bytes, bytes]) -> bool:
+    """Return True for a result which says that its order may have been filled. Never raises."""
+    result = read_result(fields)
+    return isinstance(result, RefusedResult) and result.unknown is not None
 
 
 def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
@@ -136,8 +164,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     if plan_id is None:
         raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
     if not executed:
-        had_no_permit = any(_NO_PERMIT in fields.get(name, b"").lower() for name in _WHY_REFUSED)
-        return RefusedResult(plan_id, symbol_of(fields), had_no_permit)
+        return _refusal(fields, plan_id)
     symbol = field_text(fields, b"symbol")
     if symbol is None or not is_symbol(symbol):
         raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")
@@ -145,6 +172,42 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     if not orders:
         raise _UnbookableError("executed, but no order with an id and a filled quantity")
     return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
+
+
+def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
+    quoted = _quoted(fields)
+    proof = proof_of(_words(fields, quoted))
+    unknown = None
+    if proof is Proof.UNKNOWN:
+        order_ids = [_lenient(fields, b"order_id"), *(_lenient_scalar(each.order_id) for each in quoted)]
+        client_ids = [_lenient(fields, b"client_order_id")]
+        client_ids += [_lenient_scalar(each.client_order_id) for each in quoted]
+        unknown = UnknownOrder(
+            next((text for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
+            next((text for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)), None),
+        )
+    return RefusedResult(plan_id, symbol_of(fields), proof is Proof.NO_PERMIT, unknown)
+
+
+def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
+    """The members of `details` and of each of `steps_results`, where those are JSON that can be read."""
+    found: list[_Why] = []
+    try:
+        if (steps := _lenient(fields, b"steps_results")) is not None:
+            in_steps = read_json(_WHY_IN_STEPS, steps)
+            found += in_steps
+        if (details := _lenient(fields, b"details")) is not None:
+            found.append(read_json(_WHY_IN_DETAILS, details))
+    except msgspec.DecodeError:
+        pass
+    return found
+
+
+def _words(fields: Mapping[bytes, bytes], quoted: Iterable[_Why]) -> list[str]:
+    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them."""
+    texts = [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
+    inside = [_lenient_scalar(raw) for each in quoted for raw in (each.error, each.reason)]
+    return texts + [text[:LONGEST_READ] for text in inside if text is not None]
 
 
 def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
@@ -217,6 +280,13 @@ def _scalar(raw: msgspec.Raw) -> str | None:
     if encoded == b"null":
         return None
     raise _UnbookableError(f"neither text nor a number: {encoded[:40].decode(errors='replace')}")
+
+
+def _lenient_scalar(raw: msgspec.Raw) -> str | None:
+    try:
+        return _scalar(raw)
+    except (_UnbookableError, msgspec.DecodeError):
+        return None
 
 
 def _told_in_json(

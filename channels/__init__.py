@@ -21,6 +21,8 @@ from channels.messages import (
     MetricEvent,
     Observe,
     OnDemandRead,
+    OrderEndObserved,
+    OrderObserved,
     PositionObserved,
     RulesWanted,
     SetGauge,
@@ -29,6 +31,8 @@ from channels.messages import (
     StreamConnected,
     StreamLost,
     StreamProven,
+    UnknownExecution,
+    WaitingResult,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -51,6 +55,8 @@ __all__ = [
     "MetricEvent",
     "Observe",
     "OnDemandRead",
+    "OrderEndObserved",
+    "OrderObserved",
     "PositionObserved",
     "PushBack",
     "ResultBook",
@@ -63,4 +69,6 @@ __all__ = [
     "StreamLost",
     "StreamProven",
     "StreamStatus",
+    "UnknownExecution",
+    "WaitingResult",
 ]

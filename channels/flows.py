@@ -9,6 +9,7 @@ import msgspec
 
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
@@ -24,10 +25,13 @@ from channels.messages import (
     MarkPrices,
     MetricEvent,
     OnDemandRead,
+    OrderObserved,
     PositionObserved,
     RulesWanted,
     ShardMessage,
     SnapshotChanged,
+    UnknownExecution,
+    WaitingResult,
 )
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
@@ -49,8 +53,11 @@ class Flows:
         self.on_demand = [PushBack[OnDemandRead](f"on_demand_{n}", 64) for n in range(shards)]
         self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
-        self.fills = DropOldest[FillObserved]("fills", 10_000)
+        self.fills = DropOldest[OrderObserved]("fills", 10_000)
         self.results = ResultBook("results")
+        #: The plans whose order may have been filled; None until they were read.
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
         #: One wish is as good as many.
@@ -66,6 +73,7 @@ class Flows:
         self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
+        self.durability = LatestValue[Durability]("durability")
         self.stream_status = LatestValue[StreamStatus]("stream_status")
         self.bans = LatestValue[int]("bans")
         self.ban_recalled = LatestValue[bool]("ban_recalled")
@@ -78,7 +86,8 @@ class Flows:
             self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
             self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
             self.ledgers_adopted, self.lease, self.stream_status, self.bans,
-            self.ban_recalled, self.http_address,
+            self.ban_recalled, self.http_address, self.unknown_executions, self.waiting_results,
+            self.durability,
         ]  # fmt: skip
 
     def shard_of(self, symbol: str) -> int:

@@ -47,6 +47,45 @@ class FillObserved(msgspec.Struct, frozen=True):
     quantity: Decimal = ZERO
 
 
+class OrderEndObserved(msgspec.Struct, frozen=True):
+    """The private stream told that an order ended without another fill (`ORDER_TRADE_UPDATE`).
+
+    `cumulative` is what it had filled by then (`z`, contracts); the rest is as in `FillObserved`.
+    """
+
+    symbol: str
+    leg: Leg
+    order_id: str
+    client_order_id: str
+    order_side: str
+    cumulative: Decimal
+    status: str
+    transaction_ms: int
+    received: Moment
+
+
+class UnknownExecution(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled: its executor does not know.
+
+    `since_ms` is Redis's clock; `ends_at_sec`, this host's monotonic clock, is when its open permit ends at
+    the latest.
+    """
+
+    plan_id: str
+    symbol: str
+    since_ms: int
+    ends_at_sec: float
+
+
+class WaitingResult(msgspec.Struct, frozen=True):
+    """A result that stays pending, because of `why`, until an operator has set what it needs."""
+
+    entry_id: str
+    symbol: str
+    plan_id: str
+    why: str
+
+
 class LeverageObserved(msgspec.Struct, frozen=True):
     """The private stream told a symbol's new leverage (`ACCOUNT_CONFIG_UPDATE`)."""
 
@@ -92,6 +131,9 @@ class MarkPrices(msgspec.Struct, frozen=True):
 
     by_symbol: Mapping[str, MarkPrice]
 
+
+#: What the private stream tells the ledger writer of orders.
+OrderObserved = FillObserved | OrderEndObserved
 
 #: What the streams tell a snapshot fetcher. Told in the order in which it came to be known.
 ShardMessage = (
@@ -139,10 +181,14 @@ class RulesWanted(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise."""
+    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
 
     fence: str | None
     holder: str
+    namesake: str | None = None
 
 
 class SnapshotChanged(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from brain.reported_fills import ReportedFill, snapshot_contains
 
 _MOST_FILLS = 16
 _MOST_SYMBOLS = 5_000
+_MOST_ENDED = 20_000
 
 
 class _SymbolResults(msgspec.Struct):
@@ -44,6 +45,7 @@ class ResultBook:
         #: Since when no result is read, because others are being booked; None while the next are waited for.
         self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
+        self._ended: dict[str, None] = {}
         self._not_before: Moment | None = None
         self._fence: str | None = None
         self._readers = trio.lowlevel.ParkingLot()
@@ -97,6 +99,16 @@ class ResultBook:
             oldest = results.fills.pop(next(iter(results.fills)))
             results.not_before = _later(results.not_before, oldest.arrived)
         self._readers.unpark_all()
+
+    def end(self, plan_id: str) -> None:
+        """A result has ended what the plan's permit covers. The oldest of 20,000 plans is forgotten."""
+        self._ended[plan_id] = None
+        if len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, plan_id: str) -> bool:
+        """Return True if a result has ended what the plan's permit covers, as far as is remembered."""
+        return plan_id in self._ended
 
     def date(self, symbol: str, order_id: str, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
         """The stream has shown `cumulative` of an order filled on `leg` by `filled_ms` (exchange's clock)."""

@@ -26,6 +26,7 @@ import structlog
 
 from actors.log_lines import LogLines
 from commands.log_repetition import Repetitions
+from commands.queued_output import QueuedOutput
 from exchange.wire_logs import keep_addresses_out_of_logs
 
 LogFormat = Literal["text", "json"]
@@ -49,13 +50,14 @@ _COLOUR_END: Final = "\x1b[0m"
 #: As syslog(3) numbers them; the journal takes them off again.
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _OWN_KEYS: Final = ("ts", "level", "message")
+_GAP: Final = "Log lines dropped: they were not read in time"
 
 
 def configure(
     level: str,
     log_format: LogFormat,
     *,
-    stream: TextIO | None = None,
+    stream: TextIO | QueuedOutput | None = None,
     journal_stream: str = "",
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     now_sec: Callable[[], float] = time.monotonic,
@@ -77,6 +79,8 @@ def configure(
         render = _with_priority(_text_line(now_ms, colours=False))
     else:
         render = _text_line(now_ms, colours=out.isatty())
+    if isinstance(out, QueuedOutput):
+        out.gap_line = lambda lines: render(None, "warning", {"event": _GAP, "lines": lines})
     repetitions, lines = Repetitions(now_sec), _Lines(out)
 
     def write(logger: Any, level: str, event: Mapping[str, Any]) -> str:
@@ -105,7 +109,7 @@ def configure(
 class _Lines:
     """The last step of structlog: takes finished lines."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | QueuedOutput) -> None:
         self._stream = stream
 
     def msg(self, line: str) -> None:
@@ -183,7 +187,7 @@ def _with_priority(render: Render) -> Render:
     return render_for_journal
 
 
-def _is_read_by_journal(stream: TextIO, journal_stream: str) -> bool:
+def _is_read_by_journal(stream: TextIO | QueuedOutput, journal_stream: str) -> bool:
     """Whether `journal_stream`, device and inode, is `stream`: a child's output may go elsewhere."""
     try:
         described = os.fstat(stream.fileno())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from redis.exceptions import ResponseError
 
@@ -10,11 +12,14 @@ from brain.permit import OpenPermit
 from brain.plan_fields import read_plan
 from brain.plan_mark import decode_mark
 from brain.published import published_fields
+from brain.unknown_outcomes import UnknownOutcome, decode_unknown
 from commands.redis_reading import Fields, RedisReading
-from explanation.traces import DeadLetter, PlanTraces, Published, Recorded
+from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
+from store.stored_values import read_unknown_outcomes
 
 _MOST_SIMILAR = 10
+_MOST_PENDING = 100
 
 
 def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
@@ -43,6 +48,7 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
     for dead_id, fields in redis.newest_first(keys.dead_plans):
         if fields.get(b"plan_id", b"") == wanted:
             dead_letters.append(DeadLetter(dead_id, fields.get(b"error", b"").decode(errors="replace")))
+    unknown = _unknown(redis)
     return PlanTraces(
         plan_id=plan_id,
         now_ms=redis.now_ms(),
@@ -54,6 +60,9 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
         published=published,
         dead_letters=tuple(dead_letters),
         similar=tuple(similar),
+        unknown=unknown.get(plan_id),
+        unknown_permits=tuple(outcome for other, outcome in unknown.items() if other != plan_id),
+        waiting_result=_waiting_result(redis, wanted),
     )
 
 
@@ -67,6 +76,44 @@ def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit
         return None if text is None else decode_open_permit(plan_id, text.decode(errors="replace"))
     except (ResponseError, UnreadableRecordError):
         return None
+
+
+def _unknown(redis: RedisReading) -> dict[str, UnknownOutcome]:
+    """The unknown outcomes by plan id."""
+    try:
+        stored: Mapping[bytes, bytes] = redis.client.hgetall(redis.keys.unknown_outcomes)  # type: ignore[assignment]
+    except ResponseError:
+        return {}
+    read = (decode_unknown(plan_id, text) for plan_id, text in read_unknown_outcomes(stored))
+    return {outcome.plan_id: outcome for outcome in read if outcome is not None}
+
+
+def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
+    """A pending result of the plan, among the oldest that are pending."""
+    stream = redis.keys.results
+    try:
+        pending = redis.client.xpending_range(stream, GROUP, "-", "+", _MOST_PENDING)
+    except ResponseError:
+        return None
+    for row in pending:
+        entry_id = _text(row["message_id"])
+        entries: list[tuple[bytes, Fields]] = redis.client.xrange(stream, entry_id, entry_id)  # type: ignore[assignment]
+        for _, fields in entries:
+            if fields.get(b"plan_id", b"") == wanted:
+                idle_sec = int(row["time_since_delivered"]) / 1000
+                return WaitingResult(entry_id, idle_sec, _legs_missing(redis, fields.get(b"symbol", b"")))
+    return None
+
+
+def _legs_missing(redis: RedisReading, symbol: bytes) -> bool:
+    """Return True for a ledger that is not flat and has not both legs."""
+    key = redis.keys.ledger(symbol.decode(errors="replace"))
+    try:
+        amounts = redis.client.hmget(key, ["last_known_amt", "long_amt", "short_amt"])
+    except ResponseError:
+        return False
+    amount, long_amount, short_amount = amounts
+    return amount not in (None, b"0") and not (long_amount and short_amount)
 
 
 def _note_similar(similar: dict[str, None], name: bytes, wanted: bytes) -> None:

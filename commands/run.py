@@ -13,6 +13,7 @@ import settings
 import supervisor
 from commands.collector import spare_the_collector
 from commands.logs import configure
+from commands.queued_output import queue_standard_streams
 from supervision import RestartIntensityExceeded
 from supervision.systemd import NotifySocket
 
@@ -22,20 +23,23 @@ _EXIT_FAILURE = 1
 def run(environ: Mapping[str, str]) -> int:
     """Run the service as `environ` says, until SIGTERM or SIGINT; 0 after a clean stop.
 
+    Standard output and standard error stay behind their queues until the process ends.
     Raises SettingsError before anything runs. 1: restarting actors did not help; systemd restarts us.
     """
+    streams = queue_standard_streams()
     loaded = settings.load(environ)
     loaded.settings.require_credentials()
     finish_log = configure(
         loaded.settings.log_level,
         loaded.settings.log_format,
+        stream=streams.stdout,
         journal_stream=environ.get("JOURNAL_STREAM", ""),
     )
     log = structlog.get_logger()
     with NotifySocket.from_environ(environ, os.getpid()) or nullcontext() as notify_socket:
         spare_the_collector()
         try:
-            trio.run(supervisor.serve, loaded, log, notify_socket)
+            trio.run(supervisor.serve, loaded, log, streams.dropped, notify_socket)
         except* RestartIntensityExceeded as group:
             log.critical("Giving up", reason=str(_leaf(group)))
             return_code = _EXIT_FAILURE

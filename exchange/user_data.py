@@ -14,7 +14,7 @@ import msgspec
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, PositionObserved
+from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite, finite_or_none
 from exchange.protocol import Frame
@@ -40,6 +40,12 @@ class Fill(msgspec.Struct, frozen=True):
     fill: FillObserved
 
 
+class OrderEnded(msgspec.Struct, frozen=True):
+    """`ORDER_TRADE_UPDATE` of an order that ended without another fill: canceled, expired, rejected."""
+
+    end: OrderEndObserved
+
+
 class LeverageChanged(msgspec.Struct, frozen=True):
     """`ACCOUNT_CONFIG_UPDATE` with a symbol's new leverage."""
 
@@ -54,7 +60,7 @@ class OtherEvent(msgspec.Struct, frozen=True):
     """An event that tells nothing about positions: an order that was placed, `TRADE_LITE`, unknown ones."""
 
 
-UserEvent = AccountUpdate | Fill | LeverageChanged | ListenKeyExpired | OtherEvent
+UserEvent = AccountUpdate | Fill | OrderEnded | LeverageChanged | ListenKeyExpired | OtherEvent
 
 #: Event types that the documentation names. Any other is counted as `other`, so that labels stay bounded.
 _DOCUMENTED = frozenset(
@@ -72,6 +78,8 @@ _DOCUMENTED = frozenset(
     }
 )
 
+#: Statuses with which an order ends and no trade comes with it.
+_ENDED_UNFILLED = frozenset({"CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _EXECUTIONS_THAT_FILL = frozenset({"TRADE", "CALCULATED"})
 
 
@@ -207,10 +215,24 @@ def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
     )
 
 
-def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OtherEvent:
+def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded | OtherEvent:
     order = event.o
     if order.x not in _EXECUTIONS_THAT_FILL:
-        return OtherEvent()
+        if order.X not in _ENDED_UNFILLED:
+            return OtherEvent()
+        return OrderEnded(
+            OrderEndObserved(
+                symbol=order.s,
+                leg=order.ps,
+                order_id=str(order.i),
+                client_order_id=order.c,
+                order_side=order.S,
+                cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),
+                status=order.X,
+                transaction_ms=event.T,
+                received=frame.received,
+            )
+        )
     return Fill(
         FillObserved(
             symbol=order.s,

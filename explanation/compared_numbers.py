@@ -38,6 +38,8 @@ _PHRASES = {
     "eval_type": "eval_type {}",
     "guardrail": "guardrail: {}",
     "seconds_since_redis_changed": "Redis changed {} ago",
+    "seconds_since_redis_evicted": "Redis evicted keys {} ago",
+    "reservations_unsure_for_sec": "what another process reserved may be evicted, for another {}",
     "ledger": "ledger: {}",
     "ledger_position_amt": "ledger {}",
     "exchange_side": "exchange {}",
@@ -46,7 +48,9 @@ _PHRASES = {
     "tolerance_pct": "tolerance {} %",
     "seconds_since_exec": "last execution {} ago",
     "cooldown_sec": "cooldown {}",
-    "cooldown": "cooldown key {}",
+    "cooldown": "cooldown key {}: delete it, or set it to epoch ms",
+    "key": "key {}",
+    "stored": "it holds {}",
     "open_permit": "open permit of plan {}",
     "open_permits_qty": "open permits cover {}",
     "available_qty": "available {}",
@@ -59,6 +63,7 @@ _PHRASES = {
 }
 #: Told without a value when there is none.
 _NOTHING = {
+    "entry_age_sec": "of unknown age: its id is ahead of Redis's clock",
     "seconds_since_exec": "no execution known",
     "seconds_since_redis_changed": "Redis has not changed",
     "side": "no side",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -10,6 +11,8 @@ import msgspec
 from brain.case import Case
 from brain.checks import CHECKS
 from brain.decision import CheckResult, Outcome, decide, trail
+from brain.facts import LEGS_DO_NOT_ADD_UP, LEGS_NOT_TOLD
+from brain.ledger import SET_THE_LEGS
 from brain.permit import OpenPermit, Reason
 from brain.permit_text import (
     AuditRecord,
@@ -21,6 +24,7 @@ from brain.permit_text import (
 )
 from brain.plan import SkippedPlan, UnanswerablePlan
 from brain.plan_mark import PlanMark
+from brain.position import Leg
 from brain.reason_texts import REASON_TEXTS
 from explanation.traces import PlanTraces, Published
 
@@ -72,6 +76,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     permit: msgspec.Raw = msgspec.Raw(b"null")
     permit_now: PermitNow
     reservation: OpenPermit | None = None
+    unknown_since: str | None = None
     dead_letters: list[str] = []
 
 
@@ -121,18 +126,19 @@ def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) ->
 
 def _unanswered(traces: PlanTraces, published: Published) -> Explanation:
     waited_sec = (traces.now_ms - _ms(published.entry_id)) / 1000
+    when = f"{waited_sec:.1f} s ago" if waited_sec >= 0 else "under an id that is ahead of Redis's clock"
     if published.progress == "unread":
         return _of(
             traces,
             State.WAITING,
-            f"The plan was published {waited_sec:.1f} s ago, and the service has not read it yet.",
+            f"The plan was published {when}, and the service has not read it yet.",
             _FAILED_ADVICE,
         )
     times = "once" if published.deliveries == 1 else f"{published.deliveries} times"
     return _of(
         traces,
         State.PENDING,
-        f"The plan was published {waited_sec:.1f} s ago and is in hand: delivered {times}, last "
+        f"The plan was published {when} and is in hand: delivered {times}, last "
         f"{published.idle_sec:.1f} s ago to {published.consumer}.",
         _FAILED_ADVICE,
     )
@@ -181,9 +187,34 @@ def _decided(
         decision=recorded,
         decided_by=deciding[0] if deciding and not recorded.allow else None,
         checks=checks,
-        notes=notes,
+        notes=[*notes, *_operator_notes(traces, recorded), *_unknown_permits(traces, audit)],
         reservation=reservation,
     )
+
+
+def _unknown_permits(traces: PlanTraces, audit: AuditRecord) -> Iterator[str]:
+    """Name the open permits that the decision counted and whose order may have been filled."""
+    counted = {permit.plan_id for permit in audit.case.open_permits} if audit.case is not None else set()
+    for outcome in traces.unknown_permits:
+        if outcome.plan_id in counted and outcome.expires_ms > traces.now_ms:
+            yield (
+                f"The outcome of plan {outcome.plan_id} is unknown since {_iso(outcome.since_ms)}; "
+                f"its permit ends at {_iso(outcome.expires_ms)} at latest."
+            )
+
+
+def _operator_notes(traces: PlanTraces, recorded: RecordedDecision) -> Iterator[str]:
+    """Name the fields that an operator has to set."""
+    if recorded.details.get("ledger") in (LEGS_NOT_TOLD, LEGS_DO_NOT_ADD_UP):
+        yield f"Hedge mode: in the ledger, {SET_THE_LEGS}."
+    waiting = traces.waiting_result
+    if waiting is not None:
+        hedged = isinstance(traces.mark, PlanMark) and traces.mark.leg is not Leg.BOTH
+        why = ""
+        if hedged and waiting.legs_missing:
+            why = f": the ledger does not tell its legs: {SET_THE_LEGS}"
+        ago = f"{waiting.idle_sec:.1f} s ago"
+        yield f"A result of this plan, {waiting.entry_id}, was delivered {ago} and is not booked{why}."
 
 
 def _checks(audit: AuditRecord, recorded: RecordedDecision) -> tuple[list[CheckResult], list[str]]:
@@ -222,6 +253,8 @@ def _of(
     recorded, published = traces.recorded, traces.published
     entry_id = recorded.entry_id if recorded else published.entry_id if published else None
     published_ms = _ms(entry_id) if entry_id else None
+    if audit is not None and audit.case is not None:
+        published_ms = audit.case.entry_ms
     decided_ms = _ms(recorded.audit_id) if recorded else None
     return Explanation(
         plan_id=traces.plan_id,
@@ -242,6 +275,9 @@ def _of(
         permit=audit.permit if audit else msgspec.Raw(b"null"),
         permit_now=_permit_now(traces, audit),
         reservation=reservation,
+        unknown_since=_iso(traces.unknown.since_ms)
+        if traces.unknown is not None and reservation is not None
+        else None,
         dead_letters=[letter.error for letter in traces.dead_letters],
     )
 

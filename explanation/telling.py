@@ -135,7 +135,7 @@ def _facts(case: Case) -> Iterator[Row]:
         told = msgspec.structs.asdict(ledger).items()
         yield "ledger", ", ".join(f"{name} {value}" for name, value in told if value is not None)
     yield "hold", "on" if case.hold else "none"
-    yield "cooldown key", case.cooldown_text or "none"
+    yield "cooldown key", "none" if case.cooldown_text is None else case.cooldown_text or "empty"
     yield "open permits", "; ".join(map(_open_permit, case.open_permits)) or "none"
     rules = case.symbol_rules
     if rules is None:
@@ -151,6 +151,8 @@ def _facts(case: Case) -> Iterator[Row]:
     yield "position mode", {True: "hedge", False: "one-way", None: "unknown"}[case.hedge_mode]
     if case.redis_changed_ms:
         yield "Redis changed", _time(case.redis_changed_ms)
+    if case.evicted_ms:
+        yield "Redis evicted keys", _time(case.evicted_ms)
     settings = msgspec.structs.asdict(case.rules).items()
     yield "settings", " ".join(f"{_RULES.get(name, name)}={value_text(value)}" for name, value in settings)
 
@@ -171,6 +173,12 @@ def _permit(explained: Explanation) -> Iterator[Row]:
     if explained.reservation is not None:
         until = _time(explained.reservation.expires_ms)
         yield "in flight", f"still counts for {plain(explained.reservation.remaining)}, until {until} at most"
+        if explained.unknown_since is not None:
+            yield (
+                "outcome",
+                f"unknown since {explained.unknown_since}: the order may have been filled; ends by a later "
+                f"result, by the exchange's events of the order, or at {until} at latest",
+            )
 
 
 def _time(epoch_ms: int) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 from brain.plan_mark import PlanMark, Settled
+from brain.unknown_outcomes import UnknownOutcome
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -37,11 +38,21 @@ class DeadLetter(msgspec.Struct, frozen=True):
     error: str
 
 
+class WaitingResult(msgspec.Struct, frozen=True):
+    """A result of the plan that is delivered and not booked; `legs_missing`: its ledger tells no legs."""
+
+    entry_id: str
+    idle_sec: float
+    legs_missing: bool
+
+
 class PlanTraces(msgspec.Struct, frozen=True):
     """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
 
-    `consumed_by` is the consumer that `permit_gate` remembers. `similar` are plan ids that begin like the one
-    asked for, when nothing was found of that.
+    `consumed_by` is the consumer that `permit_gate` remembers. `unknown`: its order may have been filled, as
+    far as the executor knows; that means something while the open permit lives. `unknown_permits`: those of
+    other plans. `similar` are plan ids that
+    begin like the one asked for, when nothing was found of that.
     """
 
     plan_id: str
@@ -54,6 +65,9 @@ class PlanTraces(msgspec.Struct, frozen=True):
     published: Published | None = None
     dead_letters: tuple[DeadLetter, ...] = ()
     similar: tuple[str, ...] = ()
+    unknown: UnknownOutcome | None = None
+    waiting_result: WaitingResult | None = None
+    unknown_permits: tuple[UnknownOutcome, ...] = ()
 
     @property
     def found(self) -> bool:

@@ -91,7 +91,10 @@ class GateHistory(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision as a row. `order` is what may be executed, such as `SELL 0.028`."""
+    """One decision as a row. `order` is what may be executed, such as `SELL 0.028`.
+
+    `latency_ms` is None where it is not known when the plan was published.
+    """
 
     plan_id: str
     symbol: str | None
@@ -100,7 +103,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     order: str
     decided_ms: int
-    latency_ms: int
+    latency_ms: int | None
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,12 +137,25 @@ class Restrained(msgspec.Struct, frozen=True):
 
 
 class Restraints(msgspec.Struct, frozen=True, kw_only=True):
-    """Holds and cooldowns; `unread` says why there is nothing to be seen of them."""
+    """Holds and cooldowns; `unread` says why there is nothing to be seen of them.
+
+    `problems`: keys that deny plans until somebody corrects them, a sentence each.
+    """
 
     holds: tuple[Restrained, ...]
     cooldowns: tuple[Restrained, ...]
     left_out: int
     unread: str | None
+    problems: tuple[str, ...] = ()
+
+
+class UnknownExecution(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled, and when its open permit ends at the latest."""
+
+    plan_id: str
+    symbol: str
+    since: str
+    left_sec: float
 
 
 class Weight(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,3 +208,4 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     allowlist: str
     queues: tuple[Queue, ...]
     settings: tuple[Setting, ...]
+    unknown_executions: tuple[UnknownExecution, ...] = ()

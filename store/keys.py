@@ -23,6 +23,8 @@ class Keys:
         self.lease = f"{prefix}:p33:lease"
         self.fence = f"{prefix}:p33:fence"
         self.redis_run = f"{prefix}:p33:redis_run"
+        #: Which run of Redis had evicted how many keys, and when this service last saw their number grow.
+        self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
 
@@ -52,6 +54,11 @@ class Keys:
     def open_permits(self, symbol: str) -> str:
         """HASH: `v`, the version; `p:<plan_id>`, what that plan's permit still covers."""
         return f"{self.prefix}:p33:open:{symbol}"
+
+    @property
+    def unknown_outcomes(self) -> str:
+        """HASH: plan id, and since when the outcome of its order is unknown (brain/unknown_outcomes.py)."""
+        return f"{self.prefix}:p33:unknown"
 
     def order_memory(self, symbol: str) -> str:
         """HASH: order id, and what of it was already booked."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import trio
 
+from brain.durability import Durability
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import onlooking, reads
@@ -34,9 +35,11 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
-from store.stored_values import read_group_start, read_moment, read_run
+from store.stored_values import read_evictions, read_group_start, read_moment, read_run
 
 T = TypeVar("T")
 
@@ -75,7 +78,8 @@ class MemoryStore:
     async def create_result_group(self, *, lost: bool) -> None:
         def create() -> None:
             last = self._keyspace.text(self._keys.last_result_id)
-            self._create_group(self._keys.results, read_group_start(last, lost=lost))
+            start = read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
+            self._create_group(self._keys.results, start)
 
         await self._call("create_result_group", create)
 
@@ -107,24 +111,34 @@ class MemoryStore:
         self._return(method, run_id)
         return delivered
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_plan", self._keys.plans, fence, after, idle_ms)
-
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover("recover_result", self._keys.results, fence, after, idle_ms)
-
-    async def _recover(self, method: str, stream: str, fence: str, after: str, idle_ms: int) -> Entry | None:
-        def claim() -> Entry | None:
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
             return recover(
                 self._redis, self._keys, fence,
-                stream=stream, consumer=self._consumer, after=after, idle_ms=idle_ms,
+                stream=self._keys.plans, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=True,
             )  # fmt: skip
 
-        return await self._call(method, claim)
+        return await self._call("recover_plans", claim)
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=self._keys.results, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=False,
+            )  # fmt: skip
+
+        return await self._call("recover_results", claim)
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
             "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
+        )
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        return await self._call(
+            "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
         )
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
@@ -145,14 +159,23 @@ class MemoryStore:
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         def compare() -> RedisRun:
-            run, remember = read_run(
-                self._keyspace.text(self._keys.redis_run),
-                known_run_id,
-                run_id=self._redis.run_id,
-                now_ms=self._redis.now_ms(),
+            stored_run = self._keyspace.text(self._keys.redis_run)
+            stored_evictions = self._keyspace.text(self._keys.evictions)
+            run_id, now_ms = self._redis.run_id, self._redis.now_ms()
+            evicted_ms, remember_evictions = read_evictions(
+                stored_evictions,
+                run_id=run_id,
+                evicted_keys=self._redis.evicted_keys,
+                policy=self._redis.maxmemory_policy,
+                now_ms=now_ms,
             )
-            if remember is not None:
-                self._keyspace.set(self._keys.redis_run, remember)
+            run, remember_run = read_run(
+                stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+            )
+            if remember_run is not None:
+                self._keyspace.set(self._keys.redis_run, remember_run)
+            if remember_evictions is not None:
+                self._keyspace.set(self._keys.evictions, remember_evictions)
             return run
 
         return await self._call("redis_run", compare)
@@ -179,6 +202,11 @@ class MemoryStore:
             return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
 
         return await self._call("commit_results", book)
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        return await self._call(
+            "unknown_outcomes", lambda: reads.unknown_outcomes(self._keyspace, self._keys)
+        )
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         return await self._call(
@@ -226,28 +254,31 @@ class MemoryStore:
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
+    async def unread_result(self, after: str) -> str | None:
         return await self._call(
-            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after, until_ms)
+            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         return await self._call(
-            "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)
+            "recent_intents",
+            lambda: reads.recent_intents(self._keyspace, self._keys, after, before, count),
         )
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         return await self._call(
-            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, fence, ttl_ms)
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
         )
 
     async def release_lease(self, fence: str) -> None:
         await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
+    async def remember_ban(self, until_ms: int) -> None:
         def remember() -> None:
-            left_ms = until_wall_ms - self._redis.now_ms()
-            self._keyspace.set(self._keys.ban, str(until_wall_ms), ttl_ms=left_ms)
+            left_ms = until_ms - self._redis.now_ms()
+            self._keyspace.set(self._keys.ban, str(until_ms), ttl_ms=left_ms)
 
         await self._call("remember_ban", remember)
 
@@ -259,8 +290,11 @@ class MemoryStore:
             "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
         )
 
-    async def append_only(self) -> bool:
-        return await self._call("append_only", lambda: self._redis.append_only)
+    async def durability(self) -> Durability:
+        redis = self._redis
+        return await self._call(
+            "durability", lambda: Durability(redis.append_only, redis.maxmemory_policy, redis.evicted_keys)
+        )
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await self._call(

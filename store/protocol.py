@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from brain.durability import Durability
 from store.records import (
     Adoption,
     BookingKeys,
@@ -23,7 +24,9 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
 
 #: No read waits longer, so that a server which went silent is noticed: ask again.
@@ -47,16 +50,26 @@ class PlanStore(Protocol):
         """
         ...
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending plan behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending plans behind entry `after` (`0`: any) that lay idle for `idle_ms`.
+
+        At most `count`, oldest first; empty when there is none. One that was delivered more than once before
+        comes alone: it may be what ends processes, and must not take others with it each time.
+        """
         ...
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         """Write each decision whole or not at all; one verdict each, in order."""
         ...
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        """The id of the first entry of `apply.result` behind `after` that was published by `until_ms`."""
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        """The open permits of those of `symbols` that have any, with their version; the rest of each state is
+        left empty. Permits that have expired may be among them. What cannot be read is left out.
+        """
+        ...
+
+    async def unread_result(self, after: str) -> str | None:
+        """The id of the first entry of `apply.result` behind `after`; None where there is none yet."""
         ...
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
@@ -72,7 +85,10 @@ class PlanStore(Protocol):
         ...
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`."""
+        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`.
+
+        And when the number of keys that it has evicted was last seen to have grown.
+        """
         ...
 
 
@@ -91,8 +107,8 @@ class ResultStore(Protocol):
         """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
         ...
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        """Claim the oldest pending result behind entry `after` (`0`: any) that lay idle for `idle_ms`."""
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending results like `recover_plans`, however often they were delivered."""
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -112,6 +128,10 @@ class ResultStore(Protocol):
 
         When it raises, those at the beginning may have been booked.
         """
+        ...
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        """The plans whose order may have been filled; those that have ended may still be among them."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
@@ -170,8 +190,8 @@ class UniverseStore(Protocol):
         """The universe keys as they are."""
         ...
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
-        """The newest intents since `since_ms`, newest first."""
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        """The newest `count` intents above the id `after` and below `before` (None: any), newest first."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
@@ -186,8 +206,15 @@ class UniverseStore(Protocol):
 class LeaseStore(Protocol):
     """The lease holder's side."""
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-        """Renew the lease named by `fence`, or take it if it is free or `instance`'s own."""
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        """Renew the lease named by `fence`, or take it if it is free or this process's own.
+
+        `process` names one process among all, and contains no colon. Without a `fence`, which is to say by a
+        process that has never held the lease, it is taken from any other process of `instance`, too: one that
+        restarts does not wait for the lease of its predecessor to expire.
+        """
         ...
 
     async def release_lease(self, fence: str) -> None:
@@ -198,12 +225,16 @@ class LeaseStore(Protocol):
 class BanStore(Protocol):
     """Remembers a ban by the exchange, so that a restart does not walk into it."""
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        """Keep `until_wall_ms` (this host's clock) until it has passed."""
+    async def remember_ban(self, until_ms: int) -> None:
+        """Keep `until_ms` (Redis's clock) until it has passed."""
         ...
 
     async def remembered_ban(self) -> int | None:
-        """When the remembered ban ends, None if there is none."""
+        """When the remembered ban ends (Redis's clock, ms), None if there is none."""
+        ...
+
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
         ...
 
 
@@ -211,11 +242,11 @@ class OnlookerStore(Protocol):
     """The page's side: what nobody in the process keeps, read while somebody looks."""
 
     async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-        """The holds (strings alone) and cooldown keys of `symbols`, the last order times of `booked`."""
+        """The holds and cooldown keys of `symbols`, the last order times of `booked`."""
         ...
 
-    async def append_only(self) -> bool:
-        """Whether Redis keeps an append-only file: that a plan is allowed at most once rests on it."""
+    async def durability(self) -> Durability:
+        """Whether Redis keeps what it acknowledges: that a plan is allowed at most once rests on it."""
         ...
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:

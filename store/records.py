@@ -23,16 +23,18 @@ def id_order(entry_id: str) -> tuple[int, int]:
 class Entry(msgspec.Struct, frozen=True):
     """A stream entry as delivered for the `deliveries`-th time (1: new).
 
-    `fields` is None when the entry was trimmed or deleted while it was pending.
+    `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is when it was
+    published, as its reader has found out (`actors.entry_times`); None while that is not known.
     """
 
     id: str
     fields: Mapping[bytes, bytes] | None
     deliveries: int = 1
+    published_ms: int | None = None
 
     @property
-    def published_ms(self) -> int:
-        """When Redis took the entry in."""
+    def id_ms(self) -> int:
+        """The time in the entry's id: when Redis took it in, unless ids are ahead of its clock."""
         return int(self.id.split("-", 1)[0])
 
 
@@ -70,10 +72,11 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     """A decision ready to be written, whole or not at all.
 
     `assumed` is None for an answer that rests on the plan alone. `deadline_ms` is the last moment at which
-    it may be written (0: any). `reservation` is empty or `leg|kind|order_side|quantity`; it lives for
-    `reservation_life_ms`. `dead_fields`, flat names and values, go to the dead-letter stream if not empty.
-    `proposal` sets this commit apart from every other about the same entry: where an entry is decided anew,
-    nothing that rests on the new reservation may be committed on top of the old one.
+    it may be written (0: any), `not_before_ms` the first: if Redis's clock shows less, it was set back since.
+    `reservation` is empty or `leg|kind|order_side|quantity`; it lives for `reservation_life_ms`.
+    `dead_fields`, flat names and values, go to the dead-letter stream if not empty. `proposal` sets this
+    commit apart from every other about the same entry: where an entry is decided anew, nothing that rests on
+    the new reservation may be committed on top of the old one.
     """
 
     entry_id: str
@@ -90,6 +93,7 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     audit_fields: tuple[str, ...]
     dead_fields: tuple[str, ...] = ()
     proposal: str = ""
+    not_before_ms: int = 0
 
     @property
     def permits_version(self) -> str:
@@ -108,7 +112,7 @@ class AlreadyDecided(msgspec.Struct, frozen=True):
 
 
 class TooLate(msgspec.Struct, frozen=True):
-    """The commit came after the decision's deadline; nothing was written."""
+    """The commit came outside of the time for which the decision was made; nothing was written."""
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -168,7 +172,10 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     alone, empty to end it. `revoke_permit` deletes the permit key too; with `only_if_unconsumed` the open
     permit ends only if that key was still there. `mark_after`, when not empty, is stored as the plan's mark.
     `compare` false books nothing and needs no comparison (dead letters); the mark is then stored only where
-    there is none.
+    there is none. `unknown_after`, when not empty, is stored as the plan's unknown outcome unless there is
+    one; empty ends that state, and so does the end of the open permit. With `acknowledge` false there is no
+    result entry behind the booking (`entry_id` only sets it apart from others): an event of the exchange is
+    booked.
     """
 
     entry_id: str
@@ -189,6 +196,15 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     dead_fields: tuple[str, ...] = ()
     event_fields: tuple[str, ...] = ()
     only_if_unconsumed: bool = False
+    unknown_after: str | None = None
+    acknowledge: bool = True
+
+
+class UnknownOutcomes(msgspec.Struct, frozen=True):
+    """The plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
+
+    now_ms: int
+    stored: tuple[tuple[str, str], ...]
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):
@@ -219,12 +235,14 @@ class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
 class RedisRun(msgspec.Struct, frozen=True):
     """Which run of Redis answers (`run_id` of INFO), and when this service first met it or found it emptied.
 
-    `changed_ms` is 0 when no other run was known before: the first start on a new Redis.
+    `changed_ms` is 0 when no other run was known before: the first start on a new Redis. `evicted_ms` is when
+    its number of evicted keys was last seen to have grown, 0 if never.
     """
 
     run_id: str
     changed_ms: int
     now_ms: int
+    evicted_ms: int = 0
 
 
 class UniverseKeys(msgspec.Struct, frozen=True):
@@ -236,11 +254,25 @@ class UniverseKeys(msgspec.Struct, frozen=True):
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
-    """Whether the lease is ours (then `fence` goes with every write), and whose it is."""
+    """Whether the lease is ours (then `fence` goes with every write), and whose it is.
+
+    `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the
+    lease that this call took over before it had expired, empty if there was none.
+    """
 
     held: bool
     fence: str
     holder: str
+    process: str = ""
+    replaced: str = ""
+
+    @classmethod
+    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"") -> LeaseReply:
+        """The reply about a lease as stored: `<token>@<process>:<instance>` or `<token>:<instance>`."""
+        fence = lease.decode(errors="backslashreplace")
+        owner, _, holder = fence.partition(":")
+        before = replaced.decode(errors="backslashreplace")
+        return cls(held, fence, holder, owner.partition("@")[2], before)
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -259,18 +291,25 @@ class LastExecution(msgspec.Struct, frozen=True):
 
 
 class Restraints(msgspec.Struct, frozen=True):
-    """What keeps symbols from being traded for a while, and Redis's clock when it was read."""
+    """What keeps symbols from being traded for a while, and Redis's clock when it was read.
+
+    `hold_kinds` and `cooldown_kinds`: of keys of a wrong type, that type by symbol. They count as a hold, and
+    as a cooldown that cannot be read.
+    """
 
     now_ms: int
     holds: tuple[Hold, ...]
     executions: tuple[LastExecution, ...]
+    hold_kinds: Mapping[str, str] = {}
+    cooldown_kinds: Mapping[str, str] = {}
 
 
 class PermitTraces(msgspec.Struct, frozen=True):
     """What has become of a plan's permit, and Redis's clock when it was read.
 
     `permit` is its text while it is there, `ttl_ms` None where it never expires; `consumed_by` is the
-    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position.
+    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position;
+    `unknown`, as stored, says since when the outcome of its order is unknown.
     """
 
     now_ms: int
@@ -278,3 +317,4 @@ class PermitTraces(msgspec.Struct, frozen=True):
     ttl_ms: int | None
     consumed_by: str | None
     reservation: str | None
+    unknown: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 import trio
 
+from brain.durability import Durability
 from brain.ledger import StoredLedger
 from store import onlooking
 from store.bridge import open_bridge
-from store.errors import StoreRefusedError, unless_refused
+from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -31,17 +32,28 @@ from store.records import (
     Restraints,
     ResultCommit,
     SnapshotWrite,
+    SymbolState,
     UniverseKeys,
+    UnknownOutcomes,
 )
 from store.redis_link import RedisLink, naming
 from store.replies import read_commit_reply, read_entries
 from store.script_runner import ScriptRunner
-from store.stored_values import read_group_start, read_moment, read_run, read_text
+from store.stored_values import (
+    read_evictions,
+    read_group_start,
+    read_moment,
+    read_open_permits,
+    read_run,
+    read_text,
+    read_unknown_outcomes,
+)
 
 _BLOCK_MARGIN_SEC = 2.0
 #: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
+Command = tuple[bytes | str | int | float, ...]
 
 
 class RedisStore:
@@ -73,15 +85,12 @@ class RedisStore:
     async def create_result_group(self, *, lost: bool) -> None:
         with naming(self._keys.last_result_id):
             last = await self._writes.command("GET", self._keys.last_result_id)
-        await self._create_group(self._keys.results, read_group_start(last, lost=lost))
+        start = read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
+        await self._create_group(self._keys.results, start)
 
     async def _create_group(self, stream: str, start: str) -> None:
-        try:
-            with naming(stream):
-                await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
-        except StoreRefusedError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        with naming(stream), suppress(GroupExistsError):
+            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
 
     async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
         return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)
@@ -98,28 +107,45 @@ class RedisStore:
             )
         return read_entries(answer)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.plans, after, idle_ms)
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
-        return await self._recover(fence, self._keys.results, after, idle_ms)
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
 
-    async def _recover(self, fence: str, stream: str, after: str, idle_ms: int) -> Entry | None:
+    async def _recover(
+        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
+    ) -> list[Entry]:
         with naming(stream):
             answer = await self._scripts.run(
-                "recover", self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms
+                "recover",
+                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
             )
-        if not answer:
-            return None
-        entry_id, deliveries, flat = answer
-        fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None
-        return Entry(entry_id.decode(), fields, deliveries)
+            for entry_id, deliveries, flat in answer
+        ]
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
             "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
         )
         return read_commit_reply(answer)
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        found: dict[str, SymbolState] = {}
+        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
+            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
+            answers = await self._writes.pipeline(
+                [("HGETALL", self._keys.open_permits(symbol)) for symbol in some]
+            )
+            for symbol, stored in zip(some, answers, strict=True):
+                state = read_open_permits(stored) if isinstance(stored, Mapping) else None
+                if state is not None:
+                    found[symbol] = state
+        return found
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._acknowledge(fence, entry_ids, ())
@@ -138,14 +164,26 @@ class RedisStore:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        info = await self._writes.command("INFO", "server")
-        run_id = str(info["run_id"])
-        now_ms = await self.redis_now_ms()
-        with naming(self._keys.redis_run):
-            stored = await self._writes.command("GET", self._keys.redis_run)
-        run, remember = read_run(stored, known_run_id, run_id=run_id, now_ms=now_ms)
-        if remember is not None:
-            await self._writes.command("SET", self._keys.redis_run, remember)
+        keys = (self._keys.redis_run, self._keys.evictions)
+        names = ("INFO server", "INFO stats", "INFO memory", "TIME", *keys)
+        commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
+        commands += [("TIME",), *(("GET", key) for key in keys)]
+        answers = _unrefused(names, await self._writes.pipeline(commands))
+        server, stats, memory, (seconds, microseconds), stored_run, stored_evictions = answers
+        run_id, now_ms = str(server["run_id"]), int(seconds) * 1000 + int(microseconds) // 1000
+        evicted_ms, remember_evictions = read_evictions(
+            stored_evictions,
+            run_id=run_id,
+            evicted_keys=int(stats["evicted_keys"]),
+            policy=str(memory["maxmemory_policy"]),
+            now_ms=now_ms,
+        )
+        run, remember_run = read_run(
+            stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+        )
+        for key, text in zip(keys, (remember_run, remember_evictions), strict=True):
+            if text is not None:
+                await self._writes.command("SET", key, text)
         return run
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -182,6 +220,11 @@ class RedisStore:
         calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
         answers = await self._scripts.run_each("commit_result", calls)
         return [answer if isinstance(answer, int) else None for answer in answers]
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        with naming(self._keys.unknown_outcomes):
+            stored = await self._writes.command("HGETALL", self._keys.unknown_outcomes)
+        return UnknownOutcomes(await self.redis_now_ms(), read_unknown_outcomes(stored))
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         amounts: dict[str, str] = {}
@@ -245,31 +288,31 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
-    async def unread_result(self, after: str, until_ms: int) -> str | None:
-        answer = await self._writes.command(
-            "XRANGE", self._keys.results, f"({after}", str(until_ms), "COUNT", 1
-        )
+    async def unread_result(self, after: str) -> str | None:
+        answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
         return answer[0][0].decode() if answer else None
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        newest = "+" if before is None else f"({before}"
         answer = await self._writes.command(
-            "XREVRANGE", self._keys.intents, "+", str(since_ms), "COUNT", count
+            "XREVRANGE", self._keys.intents, newest, f"({after}", "COUNT", count
         )
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
-            held, lease = await self._scripts.run(
-                "hold_lease", self._keys.prefix, instance, fence or "", ttl_ms
+            held, lease, replaced = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        text = lease.decode(errors="backslashreplace")
-        return LeaseReply(bool(held), text, text.partition(":")[2])
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced)
 
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
 
-    async def remember_ban(self, until_wall_ms: int) -> None:
-        await self._writes.command("SET", self._keys.ban, str(until_wall_ms), "PXAT", until_wall_ms)
+    async def remember_ban(self, until_ms: int) -> None:
+        await self._writes.command("SET", self._keys.ban, str(until_ms), "PXAT", until_ms)
 
     async def remembered_ban(self) -> int | None:
         with naming(self._keys.ban):
@@ -278,9 +321,13 @@ class RedisStore:
     async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
         return await onlooking.restraints(self._writes, self._keys, symbols, booked)
 
-    async def append_only(self) -> bool:
-        info = await self._writes.command("INFO", "persistence")
-        return bool(info["aof_enabled"])
+    async def durability(self) -> Durability:
+        sections = ("persistence", "memory", "stats")
+        answers = await self._writes.pipeline([("INFO", section) for section in sections])
+        persistence, memory, stats = _unrefused([f"INFO {section}" for section in sections], answers)
+        return Durability(
+            bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
+        )
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await onlooking.permit_traces(self._writes, self._keys, plan_id, symbol)
@@ -301,6 +348,15 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
+    """The answers. Raises the first error among them, with the name of what was asked for."""
+    for name, answer in zip(names, answers, strict=True):
+        if isinstance(answer, StoreError):
+            with naming(name):
+                raise answer
+    return answers
 
 
 def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:

@@ -9,14 +9,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from store.records import LastExecution, RedisRun
+from store.records import LastExecution, RedisRun, SymbolState
 
 #: Stands for a value that is there and that nobody can read; no reader takes it for a number.
 UNREADABLE = "!unreadable"
 
+_LONGEST_UNKNOWN = 512
 _READABLE = re.compile(rb"[ -~]{0,256}")
 _ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
 _RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
+_EVICTIONS = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})\|([0-9]{1,15})")
+_PERMIT_FIELD = re.compile(rb"p:([ -~]+)")
 _MOMENT = re.compile(rb"[0-9]{1,15}")
 
 
@@ -33,32 +36,84 @@ def read_text(reply: Any) -> str | None:
     return reply.decode("ascii")
 
 
-def read_group_start(last_result_id: bytes | None, *, lost: bool) -> str:
+def read_unknown(reply: Any) -> str | None:
+    """A stored unknown outcome as text (its symbol need not be ASCII); None for anything else."""
+    if not isinstance(reply, bytes) or len(reply) > _LONGEST_UNKNOWN:
+        return None
+    return reply.decode(errors="replace")
+
+
+def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """By plan id, in its order; what no booking of ours has written is left out."""
+    read = {plan.decode("ascii", "replace"): read_unknown(value) for plan, value in stored.items()}
+    return tuple((plan, text) for plan, text in sorted(read.items()) if text is not None)
+
+
+def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -> str:
     """Where the result stream's group begins: behind the last booked result.
 
     Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
-    read, since order memory makes a repeated result harmless and a skipped one is gone.
+    read, since order memory makes a repeated result harmless and a skipped one is gone. The same for an id
+    ahead of Redis's clock (`now_ms`): a stream that was made anew begins below it.
     """
     if last_result_id is None:
         return "0" if lost else "$"
-    return last_result_id.decode() if _ENTRY_ID.fullmatch(last_result_id) else "0"
+    if not _ENTRY_ID.fullmatch(last_result_id) or int(last_result_id.partition(b"-")[0]) > now_ms:
+        return "0"
+    return last_result_id.decode()
 
 
 def read_run(
-    stored: bytes | None, known_run_id: str | None, *, run_id: str, now_ms: int
+    stored: bytes | None, known_run_id: str | None, *, run_id: str, now_ms: int, evicted_ms: int
 ) -> tuple[RedisRun, str | None]:
     """Compare Redis's run with the remembered one; also what to remember now, None if nothing new.
 
-    A run that was met before and remembers nothing of it was emptied, which is as good as another one. So is
-    a memory that cannot be read: better to recover once too often.
+    A run that was met before and remembers nothing of it was emptied, which is as good as another one, unless
+    it has just evicted keys (`evicted_ms`). So is a memory that cannot be read: better to recover once too
+    often.
     """
     if stored is None:
-        changed_ms = 0 if known_run_id is None else now_ms
+        evicted = known_run_id == run_id and evicted_ms == now_ms
+        changed_ms = 0 if known_run_id is None or evicted else now_ms
     else:
         read = _RUN.fullmatch(stored)
-        changed_ms = int(read[2]) if read and read[1].decode() == run_id else now_ms
+        # A change in the future was dated before Redis's clock was set back: it counts from now on.
+        changed_ms = min(int(read[2]), now_ms) if read and read[1].decode() == run_id else now_ms
     text = f"{run_id}|{changed_ms}"
-    return RedisRun(run_id, changed_ms, now_ms), None if stored == text.encode() else text
+    return RedisRun(run_id, changed_ms, now_ms, evicted_ms), None if stored == text.encode() else text
+
+
+def read_evictions(
+    stored: bytes | None, *, run_id: str, evicted_keys: int, policy: str, now_ms: int
+) -> tuple[int, str | None]:
+    """When an eviction was last seen (Redis's clock, ms; 0: never); also what to remember, None: nothing new.
+
+    `evicted_keys` counts since Redis was started, or since `CONFIG RESETSTAT`. A memory that cannot be read,
+    or that the policy may have evicted itself, counts as an eviction where there was any.
+    """
+    read = None if stored is None else _EVICTIONS.fullmatch(stored)
+    if read is None:
+        suspicious = stored is not None or policy.startswith("allkeys")
+        evicted_ms = now_ms if evicted_keys and suspicious else 0
+    else:
+        known = int(read[2])
+        if read[1].decode() != run_id or known > evicted_keys:
+            known = 0
+        evicted_ms = now_ms if evicted_keys > known else int(read[3])
+    text = f"{run_id}|{evicted_keys}|{evicted_ms}"
+    return evicted_ms, None if stored == text.encode() else text
+
+
+def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
+    """The version and the open permits of a hash; None where it is empty or no plan id can be read."""
+    permits = tuple(
+        (plan[1].decode(), read_text(value) or "")
+        for field, value in stored.items()
+        if (plan := _PERMIT_FIELD.fullmatch(field))
+    )
+    if not stored or len(permits) < len(stored) - (b"v" in stored):
+        return None
+    return SymbolState(permits_version=read_text(stored.get(b"v")), permits=permits)
 
 
 def read_moment(stored: bytes | None) -> int | None:

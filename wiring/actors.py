@@ -9,13 +9,16 @@ from structlog.typing import FilteringBoundLogger
 from actors.attempts import Attempts, Failures
 from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner
+from actors.clock_watch import ClockWatch
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
+from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
 from actors.heartbeat import Heartbeat
 from actors.lease import present
-from actors.lease_holder import LeaseHolder
+from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.live_page import LivePage
@@ -32,7 +35,6 @@ from actors.unreadable_symbols import UnreadableSymbols
 from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
-from clock import Clock
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
@@ -56,7 +58,7 @@ class ServiceActors:
         orders: OrderLookup,
         connector: StreamConnector,
         budget: WeightBudget,
-        clock: Clock,
+        clocks: Clocks,
         rng: Random,
         log: FilteringBoundLogger,
         registry: MetricRegistry,
@@ -73,7 +75,7 @@ class ServiceActors:
         self._orders = orders
         self._connector = connector
         self._budget = budget
-        self._clock = clock
+        self._clocks = clocks
         self._rng = rng
         self._log = log
         self._registry = registry
@@ -85,7 +87,15 @@ class ServiceActors:
         self._redis_address = store.address
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(
-            settings, flows, store, exchange, weight_per_read=self._weight_per_read, clock=clock, log=log
+            settings, flows, store, exchange, weight_per_read=self._weight_per_read, clocks=clocks, log=log
+        )
+        self._lease_holder = LeaseHolder(
+            store,
+            flows.lease,
+            instance=settings.instance,
+            process=process_name(rng),
+            redis_address=store.address,
+            log=log,
         )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
         self._fill_memory = FillMemory()
@@ -102,7 +112,7 @@ class ServiceActors:
             status=self._status,
             page=self._page,
             unreadable=self._unreadable,
-            clock=self._clock,
+            clock=self._clocks,
             address=self._flows.http_address,
             bind=self._settings.bind,
             port=self._settings.metrics_port,
@@ -113,14 +123,7 @@ class ServiceActors:
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
         # A second start by mistake finds the port taken, and must not take the lease from the first.
         await present(self._flows.http_address, "the HTTP port", heartbeat)
-        actor = LeaseHolder(
-            self._store,
-            self._flows.lease,
-            instance=self._settings.instance,
-            redis_address=self._redis_address,
-            log=self._log,
-        )
-        await actor.run(heartbeat)
+        await self._lease_holder.run(heartbeat)
 
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(
@@ -128,8 +131,14 @@ class ServiceActors:
             self._budget,
             self._flows.bans,
             self._flows.ban_recalled,
+            clocks=self._clocks,
             redis_address=self._redis_address,
+            log=self._log,
         )
+        await actor.run(heartbeat)
+
+    async def clock_watch(self, heartbeat: Heartbeat) -> None:
+        actor = ClockWatch(self._store, self._clocks, redis_address=self._redis_address, log=self._log)
         await actor.run(heartbeat)
 
     async def candidate_planner(self, heartbeat: Heartbeat) -> None:
@@ -147,7 +156,7 @@ class ServiceActors:
             allowlist=self._flows.allowlist,
             candidates=self._flows.candidates,
             metrics=self._flows.metrics,
-            clock=self._clock,
+            clocks=self._clocks,
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
             redis_address=self._redis_address,
@@ -160,7 +169,7 @@ class ServiceActors:
         actor = UserStream(
             exchange=self._exchange,
             connector=self._connector,
-            clock=self._clock,
+            clock=self._clocks,
             book=self._flows.book,
             shards=self._flows.shards,
             shard_of=self._flows.shard_of,
@@ -178,7 +187,7 @@ class ServiceActors:
         actor = MarkPriceFeed(
             connector,
             self._flows.shards,
-            self._exchange.exchange_ms,
+            self._clocks.exchange_ms,
             limit=self._connections,
             rng=self._rng,
             log=self._log,
@@ -203,7 +212,7 @@ class ServiceActors:
                 symbol_rules=flows.symbol_rules,
                 stale_threshold_sec=self._settings.stale_threshold_sec,
                 metrics=flows.metrics,
-                clock=self._clock,
+                clocks=self._clocks,
                 log=self._log,
             ),
             attempts=self._booking_attempts,
@@ -221,8 +230,12 @@ class ServiceActors:
             hedge_mode=flows.hedge_mode,
             lease=flows.lease,
             ledgers_adopted=flows.ledgers_adopted,
+            unknown_executions=flows.unknown_executions,
+            waiting_results=flows.waiting_results,
+            key_prefix=self._settings.key_prefix,
+            reservation_life_sec=self._rules.permit_ttl_sec + self._rules.execution_grace_sec,
             metrics=flows.metrics,
-            clock=self._clock,
+            clocks=self._clocks,
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
             redis_address=self._redis_address,
             log=self._log,
@@ -247,7 +260,7 @@ class ServiceActors:
             (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
             flows.ledgers_wanted,
             failures=self._decision_failures,
-            clock=self._clock,
+            clocks=self._clocks,
             rules=self._rules,
             writer=DecisionWriter(
                 self._rules,
@@ -256,11 +269,14 @@ class ServiceActors:
                 key_prefix=settings.key_prefix,
             ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
-            plan_stream=Keys(settings.key_prefix).plans,
+            keys=Keys(settings.key_prefix),
             redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
+
+    async def durability_watch(self, heartbeat: Heartbeat) -> None:
+        await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
         await GateReporter(self._gates, self._log).run(heartbeat)

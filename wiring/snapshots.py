@@ -11,7 +11,7 @@ from actors.auto_refresh import AutoRefresh
 from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
-from actors.exchange_lead import ExchangeLead
+from actors.clocks import Clocks
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.position_reads import PositionReads
 from actors.position_sweep import PositionSweep, SweptSymbols
@@ -20,7 +20,6 @@ from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from channels import Flows
-from clock import Clock
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer
@@ -39,21 +38,20 @@ class SnapshotMaking:
         exchange: Exchange,
         *,
         weight_per_read: Callable[[], int],
-        clock: Clock,
+        clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._flows = flows
         self._store = store
         self._exchange = exchange
-        self._clock = clock
+        self._clocks = clocks
         self._log = log
         self.latency = ReadLatency()
-        book_read = BookRead(flows.book, flows.candidates, clock)
+        book_read = BookRead(flows.book, flows.candidates, clocks)
         self.positions = PositionReads(
-            exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clock, log=log
+            exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clocks, log=log
         )
-        self._lead = ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings), weight_per_read)
         self._swept = SweptSymbols(flows.symbol_rules, flows.never_read)
@@ -70,18 +68,19 @@ class SnapshotMaking:
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
             redis_address=self._store.address,
             turns=self._turns,
+            log=self._log,
         )
         known = ShardPositions(
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
-            lead=self._lead,
+            lead=self._clocks.exchange,
             push_delay_sec=self._push_delay_sec,
             audit_max_age_sec=self._settings.audit_max_age_sec,
             book=flows.book,
             changes=flows.changes,
             writer=writer,
             metrics=flows.metrics,
-            clock=self._clock,
+            clock=self._clocks,
             log=self._log,
         )
         return SnapshotFetcher(
@@ -111,8 +110,8 @@ class SnapshotMaking:
             metrics=metrics,
             log=log,
         )
-        bulk = BulkRefresh(known, reads.all, self._cadence, metrics=metrics, clock=self._clock, log=log)
+        bulk = BulkRefresh(known, reads.all, self._cadence, metrics=metrics, clock=self._clocks, log=log)
         sweep = PositionSweep(
-            known, reads, self._exchange, self._pacer, self._swept, clock=self._clock, log=log
+            known, reads, self._exchange, self._pacer, self._swept, clock=self._clocks, log=log
         )
         return AutoRefresh(reads, bulk=bulk, one_by_one=one_by_one, sweep=sweep)

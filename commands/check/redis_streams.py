@@ -12,6 +12,7 @@ from store.keys import GROUP
 #: An entry that waits for longer has nobody who answers it.
 _PATIENCE_SEC = 5.0
 _MOST_COUNTED = 1000
+_AHEAD_SEC = 1.0
 
 
 def stream_findings(redis: RedisReading, *, instance: str) -> Iterator[Finding]:
@@ -59,6 +60,14 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
     last = _text(group["last-delivered-id"])
     unread: Any = redis.client.xrange(key, f"({last}", "+", count=_MOST_COUNTED)
     pending: Any = redis.client.xpending_range(key, GROUP, "-", "+", 1)
+    ahead_sec = (_ms(_text(redis.client.xinfo_stream(key)["last-generated-id"])) - now_ms) / 1000
+    if ahead_sec > _AHEAD_SEC:
+        return warning(
+            name,
+            f"new entries have ids {ahead_sec:.0f} s ahead of Redis's clock: it was set back, or an entry "
+            "has an explicit id",
+            "publish with XADD *; until the clock is there, what lies unread at a start counts as expired",
+        )
     told = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
     waits_sec = (now_ms - _ms(_text(unread[0][0]))) / 1000 if unread else 0.0
     if waits_sec > _PATIENCE_SEC:

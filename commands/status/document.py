@@ -81,12 +81,35 @@ class Mismatch(msgspec.Struct, frozen=True):
     apart_sec: float | None = None
 
 
+class WaitingResult(msgspec.Struct, frozen=True):
+    """A result that waits for an operator."""
+
+    symbol: str = "?"
+    why: str = ""
+
+
 class Ledgers(msgspec.Struct, frozen=True):
     """`in_flight`: fills that the exchange has and whose results are still to be booked."""
 
     count: int | None = None
     in_flight: int = 0
     mismatches: list[Mismatch] = []
+    waiting_results: list[WaitingResult] = []
+
+
+class UnknownExecution(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled."""
+
+    plan_id: str = "?"
+    symbol: str = "?"
+    ends_in_sec: float | None = None
+
+
+class UnknownExecutions(msgspec.Struct, frozen=True):
+    """Their number, and the first of them."""
+
+    count: int = 0
+    executions: list[UnknownExecution] = []
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -118,6 +141,20 @@ class Exchange(msgspec.Struct, frozen=True):
     unreadable: Unreadable = Unreadable()
 
 
+class Eviction(msgspec.Struct, frozen=True):
+    """Redis's eviction policy, and how many keys it has evicted."""
+
+    policy: str = "?"
+    may_evict: bool = False
+    evicted_keys: int = 0
+
+
+class Clocks(msgspec.Struct, frozen=True):
+    """What is wrong with the clocks, a sentence each."""
+
+    troubles: list[str] = []
+
+
 class Setting(msgspec.Struct, frozen=True):
     name: str = "?"
     value: str = ""
@@ -143,7 +180,10 @@ class Status(msgspec.Struct, frozen=True):
     weight: Weight | None = None
     request_weight_used: int | None = None
     append_only: bool | None = None
+    eviction: Eviction | None = None
+    clocks: Clocks = Clocks()
     settings: list[Setting] = []
+    unknown_executions: UnknownExecutions = UnknownExecutions()
 
     @property
     def weight_used(self) -> int | None:

@@ -91,6 +91,9 @@ def _why(look: Look) -> Iterator[RenderableType]:
         )
     if look.status.exchange.trouble and look.status.ready:
         yield Text(f"  {printable(look.status.exchange.trouble)}", "yellow")
+    if look.status.ready:
+        for trouble in look.status.clocks.troubles:
+            yield Text(f"  {printable(trouble)}", "yellow")
     for reason in look.status.reasons:
         yield Text(f"  {printable(reason)}", "yellow" if look.status.ready else "red")
 
@@ -116,6 +119,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     yield _stream(status)
     yield _decisions(look)
     yield from _ledgers(status)
+    yield from _unknown(status)
     yield _weight(status)
     lease = status.lease
     if lease.held:
@@ -129,6 +133,13 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
         yield "allowlist", value, f"{allowlist.source}{age}{', stale' if allowlist.stale else ''}"
     mode = {True: "hedge", False: "one-way", None: "not known yet"}[status.hedge_mode]
     yield "position mode", Text(mode), ""
+    eviction = status.eviction
+    if eviction is not None and eviction.may_evict:
+        yield (
+            "Redis",
+            Text(f"may evict keys: {eviction.policy}, {eviction.evicted_keys} evicted", "bold red"),
+            "set maxmemory-policy noeviction",
+        )
     if status.append_only is False:
         yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check tells more"
 
@@ -161,6 +172,16 @@ def _unreadable(status: Status) -> Iterator[tuple[str, Text, str]]:
         yield "", Text(f"and {unreadable.count - _MOST_UNREADABLE} more", "yellow"), ""
 
 
+def _unknown(status: Status) -> Iterator[tuple[str, Text, str]]:
+    unknown = status.unknown_executions
+    if not unknown.count:
+        return
+    yield "unknown executions", Text(f"{unknown.count}", "bold yellow"), "orders that may have been filled"
+    for each in unknown.executions[:_MOST_UNREADABLE]:
+        line = f"{each.symbol}: plan {each.plan_id}, for {duration(each.ends_in_sec)} at most"
+        yield "", Text(printable(line), "yellow"), ""
+
+
 def _stream(status: Status) -> tuple[str, Text, str]:
     stream = status.stream
     lost = ""
@@ -187,6 +208,8 @@ def _ledgers(status: Status) -> Iterator[tuple[str, Text, str]]:
     if ledgers is None:
         return
     count = "" if ledgers.count is None else f"{ledgers.count}, "
+    for waiting in ledgers.waiting_results[:_MOST_UNREADABLE]:
+        yield "result waits", Text(printable(f"{waiting.symbol}: {waiting.why}"), "bold yellow"), ""
     wrong = ledgers.mismatches
     flying = f"{ledgers.in_flight} with a fill in flight" if ledgers.in_flight else ""
     if not wrong:

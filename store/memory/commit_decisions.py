@@ -74,7 +74,7 @@ def _decide(redis: Keyspace, keys: Keys, decision: DecisionCommit, now_ms: int) 
         expired = stored.expired
         if decision.assumed is not None and _assumed(stored.state) != decision.assumed:
             return Changed(stored.state)
-    if 0 < decision.deadline_ms < now_ms:
+    if decision.deadline_ms > 0 and not decision.not_before_ms <= now_ms <= decision.deadline_ms:
         return TooLate()
 
     expires_ms = 0

@@ -14,6 +14,8 @@ from store.stored_values import read_text
 _WEEK_MS = 604_800_000
 _MOST_ORDERS = 10_000
 _MOST_AT_ONCE = 100
+_ENDS = re.compile(rb"([0-9]+)\|.*", re.DOTALL)
+_HASH_MARGIN_MS = 60_000
 _ENTRY_ID = re.compile(rb"([0-9]+)-([0-9]+)")
 
 
@@ -27,7 +29,8 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
         return None
     now_ms = redis.now_ms()
     before, entry_id = last or b"0-0", commit.entry_id.encode()
-    redis.set(keys.last_result_id, entry_id if _parts(entry_id) > _parts(before) else before)
+    if commit.acknowledge:
+        redis.set(keys.last_result_id, entry_id if _parts(entry_id) > _parts(before) else before)
 
     if commit.ledger_fields:
         redis.hset(keys.ledger(commit.symbol), commit.ledger_fields)
@@ -35,20 +38,24 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
     if commit.orders:
         _remember(redis, keys, commit.symbol, commit.orders, now_ms)
     revoked = commit.revoke_permit and redis.delete(keys.permit(commit.plan_id))
+    ended = False
     if commit.permit_after is not None and (revoked or not commit.only_if_unconsumed):
+        ended = not commit.permit_after
         open_key, plan_field = keys.open_permits(commit.symbol), f"p:{commit.plan_id}"
-        redis.hset(open_key, ("v", f"r{commit.entry_id}"))
+        redis.hset(open_key, ("v", f"{'r' if commit.acknowledge else 'e'}{commit.entry_id}"))
         if commit.permit_after:
             redis.hset(open_key, (plan_field, commit.permit_after))
         else:
             redis.hdel(open_key, [plan_field.encode()])
+    _keep_unknown(redis, keys, commit, now_ms, ended=ended)
     if commit.mark_after and (commit.compare or redis.kind(keys.plan_mark(commit.plan_id)) == "none"):
         redis.set(keys.plan_mark(commit.plan_id), commit.mark_after, ttl_ms=commit.mark_ttl_ms)
     if commit.dead_fields:
         redis.xadd(keys.dead_results, paired(commit.dead_fields), max_len=LONGEST_DEAD)
     if commit.event_fields:
         redis.xadd(keys.events, paired(commit.event_fields), max_len=LONGEST_DEAD)
-    acknowledge_one(redis, keys.results, commit.entry_id)
+    if commit.acknowledge:
+        acknowledge_one(redis, keys.results, commit.entry_id)
     return now_ms
 
 
@@ -67,6 +74,25 @@ def _as_read(redis: Keyspace, keys: Keys, commit: ResultCommit) -> bool:
         and read_text(permits.get(f"p:{commit.plan_id}".encode())) == commit.permit_before
         and read_text(mark) == commit.mark_before
     )
+
+
+def _keep_unknown(redis: Keyspace, keys: Keys, commit: ResultCommit, now_ms: int, *, ended: bool) -> None:
+    key, plan_id = keys.unknown_outcomes, commit.plan_id.encode()
+    if redis.kind(key) not in ("hash", "none"):
+        return
+    if ended or commit.unknown_after == "":
+        redis.hdel(key, [plan_id])
+    elif commit.unknown_after is not None:
+        redis.hdel(key, [plan for plan, value in redis.hash(key).items() if _ends(value) <= now_ms])
+        if plan_id not in redis.hash(key):
+            redis.hset(key, (plan_id, commit.unknown_after))
+        left_ms = _ends(commit.unknown_after.encode()) - now_ms
+        redis.expire(key, max(redis.ttl_ms(key), left_ms + _HASH_MARGIN_MS))
+
+
+def _ends(value: bytes) -> int:
+    found = _ENDS.fullmatch(value)
+    return int(found[1]) if found else 0
 
 
 def _remember(redis: Keyspace, keys: Keys, symbol: str, orders: tuple[OrderWrite, ...], now_ms: int) -> None:

@@ -42,20 +42,35 @@ def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
 
 
 def recover(
-    redis: MemoryRedis, keys: Keys, fence: str, *, stream: str, consumer: str, after: str, idle_ms: int
-) -> Entry | None:
-    """Claim the oldest pending entry behind `after` that lay idle; a deleted one is told, not claimed."""
+    redis: MemoryRedis,
+    keys: Keys,
+    fence: str,
+    *,
+    stream: str,
+    consumer: str,
+    after: str,
+    idle_ms: int,
+    count: int,
+    suspects_alone: bool,
+) -> list[Entry]:
+    """Claim the oldest pending entries behind `after` that lay idle; a deleted one is listed, not claimed.
+
+    With `suspects_alone`, one that was delivered more than once before comes alone.
+    """
     check_fence(redis.keyspace, keys, fence)
     stored, group = redis.group(stream, GROUP)
     now_ms = redis.now_ms()
     start = (-1, 0) if after == "0" else parse_id(after)
-    found = group.oldest_pending(after=start, now_ms=now_ms, idle_ms=idle_ms)
-    if found is None:
-        return None
-    entry_id, pending = found
-    fields = stored.get(entry_id)
-    if fields is None:
-        return Entry(format_id(entry_id), None, pending.deliveries + 1)
-    pending.consumer, pending.delivered_ms = consumer, now_ms
-    pending.deliveries += 1
-    return Entry(format_id(entry_id), fields, pending.deliveries)
+    recovered: list[Entry] = []
+    for entry_id, pending in group.pending_behind(start, now_ms=now_ms, idle_ms=idle_ms, count=count):
+        suspect = suspects_alone and pending.deliveries > 1
+        if suspect and recovered:
+            break
+        fields = stored.get(entry_id)
+        recovered.append(Entry(format_id(entry_id), fields, pending.deliveries + 1))
+        if fields is not None:
+            pending.consumer, pending.delivered_ms = consumer, now_ms
+            pending.deliveries += 1
+        if suspect:
+            break
+    return recovered

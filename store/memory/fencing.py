@@ -9,7 +9,7 @@ from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.records import LeaseReply
 
-_LEASE = re.compile(rb"[0-9]+:(.*)", re.DOTALL)
+_LEASE = re.compile(rb"[0-9]+(?:@([^:]*))?:(.*)", re.DOTALL)
 _WHOLE = re.compile(rb"-?[0-9]{1,18}")
 
 
@@ -19,32 +19,30 @@ def check_fence(redis: Keyspace, keys: Keys, fence: str) -> None:
         raise FencedError(f"FENCED the lease is not {fence}")
 
 
-def hold_lease(redis: Keyspace, keys: Keys, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
-    """Renew the lease, or take it where it is free or the same instance's."""
-    lease = redis.text(keys.lease)
-    if lease is not None:
-        if fence and lease == fence.encode():
+def hold_lease(
+    redis: Keyspace, keys: Keys, instance: str, process: str, fence: str | None, ttl_ms: int
+) -> LeaseReply:
+    """Renew the lease, or take it where it is free, this process's, or (without a fence) the instance's."""
+    before = redis.text(keys.lease)
+    if before is not None:
+        if fence and before == fence.encode():
             redis.expire(keys.lease, ttl_ms)
-            return _reply(held=True, lease=lease)
-        holder = _LEASE.fullmatch(lease)
-        if fence or holder is None or holder[1] != instance.encode():
-            return _reply(held=False, lease=lease)
+            return LeaseReply.read(before, held=True)
+        found = _LEASE.fullmatch(before)
+        own = found is not None and process != "" and found[1] == process.encode()
+        if found is None or found[2] != instance.encode() or not (own or not fence):
+            return LeaseReply.read(before, held=False)
     last = redis.text(keys.fence)
     if last is not None and not _WHOLE.fullmatch(last):
         raise StoreRefusedError("ERR value is not an integer or out of range")
     token = max(int(last or 0) + 1, redis.now_ms())
     redis.set(keys.fence, str(token))
-    lease = f"{token}:{instance}".encode()
+    lease = f"{token}{process and '@' + process}:{instance}".encode()
     redis.set(keys.lease, lease, ttl_ms=ttl_ms)
-    return _reply(held=True, lease=lease)
+    return LeaseReply.read(lease, held=True, replaced=before or b"")
 
 
 def release_lease(redis: Keyspace, keys: Keys, fence: str) -> None:
     """Give the lease up if it is still ours."""
     if redis.text(keys.lease) == fence.encode():
         redis.delete(keys.lease)
-
-
-def _reply(*, held: bool, lease: bytes) -> LeaseReply:
-    text = lease.decode(errors="backslashreplace")
-    return LeaseReply(held, text, text.partition(":")[2])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from store.errors import WrongTypeError
-from store.memory.streams import Stream, format_id
+from store.memory.streams import Stream, format_id, parse_id
 
 
 class Hash(dict[bytes, bytes]):
@@ -130,11 +130,18 @@ class Keyspace:
         if not stored:
             self._drop(key)
 
-    def xadd(self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None) -> str:
+    def xadd(
+        self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None, entry_id: str = "*"
+    ) -> str:
         """Append a stream entry, keeping about `max_len`; its id."""
-        entry_id = self.make_stream(key).add(dict(fields), now_ms=self.now_ms(), max_len=max_len)
+        added = self.make_stream(key).add(
+            dict(fields),
+            now_ms=self.now_ms(),
+            max_len=max_len,
+            entry_id=None if entry_id == "*" else parse_id(entry_id),
+        )
         self._stirred(key)
-        return format_id(entry_id)
+        return format_id(added)
 
     def make_stream(self, key: str) -> Stream:
         """The stream at `key`, made if it is missing."""

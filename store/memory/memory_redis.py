@@ -27,6 +27,9 @@ class MemoryRedis:
         self.now_ms = now_ms
         self.runs = 1
         self.append_only = True
+        self.maxmemory_policy = "noeviction"
+        #: Since it was started.
+        self.evicted_keys = 0
         self.faults = Faults(self.wake_readers)
         self.keyspace = Keyspace(now_ms, self._stir)
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
@@ -42,6 +45,7 @@ class MemoryRedis:
         It holds what it held, or what a `copy()` from before holds: a failover that lost its tail.
         """
         self.runs += 1
+        self.evicted_keys = 0
         if with_keys_of is not None:
             self.keyspace.become(with_keys_of.keyspace)
         self.wake_readers()
@@ -52,9 +56,9 @@ class MemoryRedis:
         other.keyspace.become(self.keyspace)
         return other
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
-        """Publish; the entry's id."""
-        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()})
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+        """Publish; the entry's id. Raises ValueError for an `entry_id` that is not above the last."""
+        return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()}, entry_id=entry_id)
 
     def xdel(self, key: str, entry_id: str) -> bool:
         """Delete an entry, pending or not."""
@@ -103,6 +107,12 @@ class MemoryRedis:
     def delete(self, key: str) -> bool:
         """Remove a key."""
         return self.keyspace.delete(key)
+
+    def evict(self, key: str) -> bool:
+        """Delete a key as a full server does for the sake of another, and count it."""
+        evicted = self.keyspace.delete(key)
+        self.evicted_keys += evicted
+        return evicted
 
     def hset(self, key: str, fields: Mapping[Text, Text]) -> None:
         """Set fields of a hash."""

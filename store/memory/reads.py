@@ -9,8 +9,8 @@ from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
-from store.records import BookingState, Entry, UniverseKeys
-from store.stored_values import UNREADABLE, read_text
+from store.records import BookingState, Entry, SymbolState, UniverseKeys, UnknownOutcomes
+from store.stored_values import UNREADABLE, read_open_permits, read_text, read_unknown_outcomes
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:
@@ -50,10 +50,26 @@ def booking_state(
     )
 
 
+def unknown_outcomes(redis: Keyspace, keys: Keys) -> UnknownOutcomes:
+    """The plans whose order may have been filled. Raises WrongTypeError."""
+    return UnknownOutcomes(redis.now_ms(), read_unknown_outcomes(redis.hash(keys.unknown_outcomes)))
+
+
 def ledger_amounts(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, str]:
     """`last_known_amt` of the ledgers that exist."""
     amounts = {symbol: field_at(redis, keys.ledger(symbol), "last_known_amt") for symbol in symbols}
     return {symbol: amount for symbol, amount in amounts.items() if amount is not None}
+
+
+def open_permits(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, SymbolState]:
+    """The open permits of those symbols that have any."""
+    found: dict[str, SymbolState] = {}
+    for symbol in symbols:
+        key = keys.open_permits(symbol)
+        state = read_open_permits(redis.hash(key)) if redis.kind(key) == "hash" else None
+        if state is not None:
+            found[symbol] = state
+    return found
 
 
 def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
@@ -66,17 +82,17 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
     )
 
 
-def unread_result(redis: Keyspace, keys: Keys, after: str, until_ms: int) -> str | None:
-    """The first result behind `after` that was published by `until_ms`."""
+def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
+    """The first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)
-    return format_id(behind[0]) if behind and behind[0][0] <= until_ms else None
+    return format_id(behind[0]) if behind else None
 
 
-def recent_intents(redis: Keyspace, keys: Keys, since_ms: int, count: int) -> list[Entry]:
-    """The newest intents since `since_ms`, newest first."""
+def recent_intents(redis: Keyspace, keys: Keys, after: str, before: str | None, count: int) -> list[Entry]:
+    """The newest intents above `after` and below `before`, newest first."""
     stream = redis.stream(keys.intents)
     if stream is None:
         return []
-    newest = stream.newest_since((since_ms, 0), count)
+    newest = stream.newest_between(parse_id(after), None if before is None else parse_id(before), count)
     return [Entry(format_id(entry_id), stream.get(entry_id)) for entry_id in newest]

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 EntryId = tuple[int, int]
 
@@ -43,16 +44,16 @@ class Group:
     last_delivered: EntryId
     pending: dict[EntryId, PendingEntry] = field(default_factory=dict)
 
-    def oldest_pending(
-        self, *, after: EntryId, now_ms: int, idle_ms: int
-    ) -> tuple[EntryId, PendingEntry] | None:
-        """The lowest pending id behind `after` that lay idle for `idle_ms`."""
-        found = [
+    def pending_behind(
+        self, after: EntryId, *, now_ms: int, idle_ms: int, count: int
+    ) -> list[tuple[EntryId, PendingEntry]]:
+        """The `count` lowest pending ids behind `after` that lay idle for `idle_ms`."""
+        found = (
             entry_id
             for entry_id, entry in self.pending.items()
             if entry_id > after and now_ms - entry.delivered_ms >= idle_ms
-        ]
-        return (lowest := min(found), self.pending[lowest]) if found else None
+        )
+        return [(entry_id, self.pending[entry_id]) for entry_id in nsmallest(count, found)]
 
 
 class Stream:
@@ -67,9 +68,22 @@ class Stream:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, fields: Mapping[bytes, bytes], *, now_ms: int, max_len: int | None = None) -> EntryId:
-        """Append an entry; its id is Redis's clock, and always above the last."""
-        entry_id = (now_ms, 0) if now_ms > self.last_id[0] else (self.last_id[0], self.last_id[1] + 1)
+    def add(
+        self,
+        fields: Mapping[bytes, bytes],
+        *,
+        now_ms: int,
+        max_len: int | None = None,
+        entry_id: EntryId | None = None,
+    ) -> EntryId:
+        """Append an entry; its id is Redis's clock unless it is given, and always above the last.
+
+        Raises ValueError for a given id that is not above the last.
+        """
+        if entry_id is None:
+            entry_id = (now_ms, 0) if now_ms > self.last_id[0] else (self.last_id[0], self.last_id[1] + 1)
+        elif entry_id <= self.last_id:
+            raise ValueError(f"{format_id(entry_id)} is not above the stream's last id")
         self.last_id = entry_id
         self._ids.append(entry_id)
         self._fields[entry_id] = fields
@@ -95,10 +109,11 @@ class Stream:
         start = bisect_right(self._ids, entry_id)
         return self._ids[start : start + count]
 
-    def newest_since(self, since: EntryId, count: int) -> list[EntryId]:
-        """The last `count` ids from `since` on, newest first."""
-        start = max(bisect_left(self._ids, since), len(self._ids) - count)
-        return self._ids[start:][::-1]
+    def newest_between(self, after: EntryId, before: EntryId | None, count: int) -> list[EntryId]:
+        """The last `count` ids above `after` and below `before` (None: any), newest first."""
+        end = len(self._ids) if before is None else bisect_left(self._ids, before)
+        start = max(bisect_right(self._ids, after), end - count)
+        return self._ids[start:end][::-1]
 
     def ids(self) -> Iterable[EntryId]:
         """All ids, oldest first."""

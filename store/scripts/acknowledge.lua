@@ -10,6 +10,8 @@ for _, key in ipairs({ stream, dead }) do
     return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')
   end
 end
+local refusal = refused({ { 'XADD', dead, '*', 'f', '' }, { 'XACK', stream, group, '0-1' } })
+if refusal then return refusal end
 local fields = cmsgpack.unpack(ARGV[7])
 if #fields > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(fields)) end
 for _, id in ipairs(cmsgpack.unpack(ARGV[6])) do redis.call('XACK', stream, group, id) end

@@ -9,8 +9,14 @@ local kind_of_events = redis.call('TYPE', events).ok
 if kind_of_events ~= 'stream' and kind_of_events ~= 'none' then
   return redis.error_reply('WRONGTYPE ' .. events .. ' is a ' .. kind_of_events .. ', not a stream')
 end
-local adopted = {}
-for _, a in ipairs(cmsgpack.unpack(ARGV[4])) do
+local adoptions, adopted = cmsgpack.unpack(ARGV[4]), {}
+if adoptions[1] then
+  local ledger = prefix .. ':position:ledger:' .. adoptions[1][1]
+  local refusal = refused({ { 'DEL', ledger }, { 'HSET', ledger, 'f', '' }, { 'PEXPIRE', ledger, 1 },
+    { 'XADD', events, '*', 'f', '' } })
+  if refusal then return refusal end
+end
+for _, a in ipairs(adoptions) do
   local key = prefix .. ':position:ledger:' .. a[1]
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' or (kind == 'hash' and redis.call('HEXISTS', key, 'last_known_amt') == 0) then

@@ -25,6 +25,15 @@ local function text(reply)
   return reply
 end
 
+-- A read of which a wrong type is an answer; any other error (no right to it) ends the script.
+local function read(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    return redis.call(...)
+  end
+  return reply
+end
+
 local function failed(reply) return type(reply) == 'table' and reply.err end
 
 -- When an open permit ends: nil for one that cannot be read.
@@ -37,11 +46,11 @@ end
 -- The symbol's state as stored now; nil and an error when a key of our own cannot be read: to pass over
 -- an open permit would be to free its quantity.
 local function state_of(symbol)
-  local ledger = redis.pcall('HMGET', prefix .. ':position:ledger:' .. symbol, 'last_known_amt',
+  local ledger = read('HMGET', prefix .. ':position:ledger:' .. symbol, 'last_known_amt',
     'last_order_id', 'last_order_time_epoch', 'long_amt', 'short_amt')
   local known = {}
   for i = 1, 5 do known[i] = text(ledger.err and i == 1 and ledger or ledger[i]) or false end
-  local stored = redis.pcall('HGETALL', prefix .. ':p33:open:' .. symbol)
+  local stored = read('HGETALL', prefix .. ':p33:open:' .. symbol)
   if failed(stored) then return nil, stored.err end
   local version, live, expired = nil, {}, {}
   for i = 1, #stored, 2 do
@@ -61,7 +70,7 @@ local function state_of(symbol)
   end
   return {
     hold = redis.call('EXISTS', prefix .. ':reconcile:hold:' .. symbol) == 1,
-    cooldown = text(redis.pcall('GET', prefix .. ':cooldown:last_exec_ts:' .. symbol)),
+    cooldown = text(read('GET', prefix .. ':cooldown:last_exec_ts:' .. symbol)),
     ledger = known, version = version, live = live, expired = expired,
   }
 end
@@ -83,7 +92,7 @@ end
 local function decide(d)
   local entry_id, plan_id, symbol, assumed, deadline, reservation = d[1], d[2], d[3], d[4], d[5], d[10]
   local mark_key = prefix .. ':p33:plan:' .. plan_id
-  local mark = redis.pcall('GET', mark_key)
+  local mark = read('GET', mark_key)
   if failed(mark) then return { 'broken', mark_key .. ': ' .. mark.err } end
   if mark and string.sub(mark, 1, 1) == 'D' then
     redis.call('XACK', plans, group, entry_id)
@@ -99,7 +108,7 @@ local function decide(d)
     local settled = mark and true or false
     if not as_assumed(state, settled, assumed) then return changed(state, settled) end
   end
-  if deadline > 0 and now > deadline then return { 'late' } end
+  if deadline > 0 and (now > deadline or now < d[15]) then return { 'late' } end
 
   local expires = 0
   if reservation ~= '' then
@@ -117,6 +126,18 @@ local function decide(d)
   return { 'committed', expires }
 end
 
+local decisions = cmsgpack.unpack(ARGV[4])
+if decisions[1] then
+  local plan_id, open = decisions[1][2], prefix .. ':p33:open:' .. decisions[1][3]
+  local refusal = refused({
+    { 'HSET', open, 'v', '' }, { 'HDEL', open, 'v' }, { 'PTTL', open }, { 'PEXPIRE', open, 1 },
+    { 'SET', prefix .. ':p33:plan:' .. plan_id, '' }, { 'XADD', audit, '*', 'f', '' },
+    { 'XADD', dead, '*', 'f', '' }, { 'XACK', plans, group, '0-1' },
+    { 'SET', prefix .. ':permit:p33:' .. plan_id, '' },
+  })
+  if refusal then return refusal end
+end
+
 local reply = { now }
-for i, d in ipairs(cmsgpack.unpack(ARGV[4])) do reply[i + 1] = decide(d) end
+for i, d in ipairs(decisions) do reply[i + 1] = decide(d) end
 return reply

@@ -15,6 +15,7 @@ local order_times = prefix .. ':p33:order_times:' .. symbol
 local open = prefix .. ':p33:open:' .. symbol
 local mark_key = prefix .. ':p33:plan:' .. plan_id
 local last = prefix .. ':p33:last_result_id'
+local unknown = prefix .. ':p33:unknown'
 
 local expected = { { results, 'stream' }, { dead, 'stream' }, { events, 'stream' }, { last, 'string' } }
 if compare then
@@ -29,6 +30,25 @@ for _, pair in ipairs(expected) do
     return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
   end
 end
+
+local needed = {
+  { 'SET', last, '' }, { 'SET', mark_key, '' }, { 'DEL', prefix .. ':permit:p33:' .. plan_id },
+  { 'XADD', dead, '*', 'f', '' }, { 'XADD', events, '*', 'f', '' }, { 'XACK', results, group, entry_id },
+  { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' }, { 'PEXPIRE', unknown, 1 },
+}
+if compare then
+  for _, key in ipairs({ ledger, orders, open }) do
+    needed[#needed + 1] = { 'HSET', key, 'f', '' }
+  end
+  for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
+    { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
+    { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
+    { 'ZREM', order_times, 'f' } }) do
+    needed[#needed + 1] = command
+  end
+end
+local refusal = refused(needed)
+if refusal then return refusal end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -53,7 +73,8 @@ if compare then
   if text(redis.call('GET', mark_key)) ~= c[13] then return false end
 end
 
--- The first write is one that a full Redis refuses, so that a refusal leaves nothing half done.
+-- The first write is one that a full Redis refuses, so that a refusal leaves nothing half done. (Where
+-- there is no entry to acknowledge, that is the ledger's or the open permit's.)
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms or 0), tonumber(seq or 0)
@@ -62,7 +83,8 @@ local before = redis.call('GET', last) or '0-0'
 local before_ms, before_seq = parts(before)
 local ms, seq = parts(entry_id)
 local newer = ms > before_ms or (ms == before_ms and seq > before_seq)
-redis.call('SET', last, newer and entry_id or before)
+local acknowledge = c[20]
+if acknowledge then redis.call('SET', last, newer and entry_id or before) end
 
 if #c[7] > 0 then
   redis.call('HSET', ledger, unpack(c[7]))
@@ -85,13 +107,29 @@ if #c[9] > 0 then
   redis.call('PEXPIRE', order_times, week)
 end
 local revoked = c[12] and redis.call('DEL', prefix .. ':permit:p33:' .. plan_id) == 1
+local ended = false
 if c[11] and (revoked or not c[18]) then
-  redis.call('HSET', open, 'v', 'r' .. entry_id)
+  ended = c[11] == ''
+  redis.call('HSET', open, 'v', (acknowledge and 'r' or 'e') .. entry_id)
   if c[11] == '' then
     redis.call('HDEL', open, 'p:' .. plan_id)
   else
     redis.call('HSET', open, 'p:' .. plan_id, c[11])
   end
+end
+local readable = redis.call('TYPE', unknown).ok
+if readable ~= 'hash' and readable ~= 'none' then
+  -- Only shown to people: no booking fails because of it.
+elseif ended or c[19] == '' then
+  redis.call('HDEL', unknown, plan_id)
+elseif c[19] then
+  local function ends(value) return tonumber(string.match(value, '^(%d+)|') or 0) end
+  local stored = redis.call('HGETALL', unknown)
+  for i = 1, #stored, 2 do
+    if ends(stored[i + 1]) <= now then redis.call('HDEL', unknown, stored[i]) end
+  end
+  if redis.call('HEXISTS', unknown, plan_id) == 0 then redis.call('HSET', unknown, plan_id, c[19]) end
+  redis.call('PEXPIRE', unknown, math.max(redis.call('PTTL', unknown), ends(c[19]) - now + 60000))
 end
 if c[14] ~= '' and c[4] then
   redis.call('SET', mark_key, c[14], 'PX', c[15])
@@ -100,5 +138,5 @@ elseif c[14] ~= '' then
 end
 if #c[16] > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(c[16])) end
 if #c[17] > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(c[17])) end
-redis.call('XACK', results, group, entry_id)
+if acknowledge then redis.call('XACK', results, group, entry_id) end
 return now

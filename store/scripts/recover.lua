@@ -1,15 +1,20 @@
--- Claims the oldest pending entry behind ARGV 'after' that lay idle. ARGV: prefix, fence, group, stream,
--- consumer, after ('0': any), idle ms. Answers nil, or {id, deliveries, fields or nil when it was deleted}.
-local prefix, fence, group, stream, consumer, after, idle = unpack(ARGV)
+-- Claims the oldest pending entries behind ARGV 'after' that lay idle. ARGV: prefix, fence, group, stream,
+-- consumer, after ('0': any), idle ms, count, 'alone' or 'together'. Answers {id, deliveries, fields or nil
+-- when it was deleted} for each. With 'alone', one that was delivered more than once before comes alone.
+local prefix, fence, group, stream, consumer, after, idle, count, suspects = unpack(ARGV)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local start = after == '0' and '-' or '(' .. after
-local pending = redis.call('XPENDING', stream, group, 'IDLE', idle, start, '+', 1)
-if #pending == 0 then return false end
-local id, deliveries = pending[1][1], pending[1][4]
-local entry = redis.call('XRANGE', stream, id, id)
--- To claim a deleted entry is to lose it on Redis 7, before anybody wrote down that it was there.
-if not entry[1] then return { id, deliveries + 1, false } end
-redis.call('XCLAIM', stream, group, consumer, 0, id)
-return { id, deliveries + 1, entry[1][2] }
+local recovered = {}
+for i, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', idle, start, '+', count)) do
+  local id, deliveries = pending[1], pending[4]
+  local suspect = suspects == 'alone' and deliveries > 1
+  if suspect and i > 1 then break end
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  -- To claim a deleted entry is to lose it on Redis 7, before anybody wrote down that it was there.
+  if entry then redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID', 'RETRYCOUNT', deliveries + 1) end
+  recovered[i] = { id, deliveries + 1, entry and entry[2] or false }
+  if suspect then break end
+end
+return recovered

@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from actors.attempts import Failures
+from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -94,6 +95,7 @@ class EvaluatorWorld:
         self, store: PlanAndLeaseStore, redis: Outside, clock: Clock, *, on_demand: bool, rules: Rules
     ) -> None:
         self.clock = clock
+        self.clocks = Clocks(clock)
         self.redis: Outside = redis
         self.store: PlanAndLeaseStore = store
         self.keys = Keys("quantum")
@@ -136,7 +138,7 @@ class EvaluatorWorld:
             (lambda _symbol: self.reads) if self._on_demand else None,
             self.ledgers_wanted,
             failures=self.failures,
-            clock=self.clock,
+            clocks=self.clocks,
             rules=self._rules,
             writer=DecisionWriter(self._rules, issued_by="test"),
             reports=DecisionReports(
@@ -146,7 +148,7 @@ class EvaluatorWorld:
                 RecentDecisions(),
                 structlog.get_logger(),
             ),
-            plan_stream=self.keys.plans,
+            keys=self.keys,
             redis_address="memory",
             log=structlog.get_logger(),
         )
@@ -180,7 +182,7 @@ class EvaluatorWorld:
         self.position(symbol, amount)
         self.ledger(symbol, amount)
 
-    def publish(self, plan_id: str, symbol: str = "BTCUSDT", **fields: str) -> str:
+    def publish(self, plan_id: str, symbol: str = "BTCUSDT", *, entry_id: str = "*", **fields: str) -> str:
         """A harvest exit of the whole position, unless `fields` say otherwise."""
         usual = {
             "decision": "EXECUTE",
@@ -190,7 +192,7 @@ class EvaluatorWorld:
         }
         flat: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": symbol}
         flat.update(usual | fields)
-        return self.redis.xadd(self.keys.plans, flat)
+        return self.redis.xadd(self.keys.plans, flat, entry_id=entry_id)
 
     def publish_entry(self, plan_id: str, symbol: str = "BTCUSDT", qty: str = "0.5", **fields: str) -> str:
         """An entry of the intent bridge."""
@@ -256,7 +258,9 @@ class EvaluatorRig(EvaluatorWorld):
 
     def __init__(self, *, on_demand: bool = True, rules: Rules = RULES) -> None:
         clock = TrioClock(EPOCH_MS)
-        redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        #: How far Redis's clock is ahead of the host's.
+        self.redis_off_ms = 0
+        redis = MemoryRedis(lambda: self.clock.now().wall_ms + self.redis_off_ms)
         store = Watched(redis, keys=Keys("quantum"), consumer="me")
         self.epoch_ms = clock.epoch_ms
         super().__init__(store, redis, clock, on_demand=on_demand, rules=rules)

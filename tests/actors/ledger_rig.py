@@ -13,6 +13,7 @@ import trio.testing
 
 from actors.attempts import Attempts
 from actors.book_read import BookRead
+from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
@@ -31,11 +32,14 @@ from channels import (
     Lease,
     LedgerWanted,
     MetricEvent,
+    OrderObserved,
     PushBack,
     ResultBook,
     RulesWanted,
     SnapshotBook,
     SnapshotChanged,
+    UnknownExecution,
+    WaitingResult,
 )
 from clock import Clock, TrioClock
 from exchange.protocol import OrderTrade, PositionRow
@@ -116,6 +120,7 @@ class LedgerWorld:
         fetch_mode: str = "bulk",
     ) -> None:
         self.clock = clock
+        self.clocks = Clocks(clock)
         self.exchange = ExchangeWithOrders(self.clock)
         self.redis: Outside = redis
         self.keys = Keys("quantum")
@@ -132,17 +137,20 @@ class LedgerWorld:
         )
         self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
         self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
-        self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
+        self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
         self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
         self.hedge_mode.send(hedge_mode)
         self.lease: LatestValue[Lease] = LatestValue("lease")
         self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
+        self.unknown_executions: LatestValue[tuple[UnknownExecution, ...]] = LatestValue("unknown")
+        self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.attempts = Attempts()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
+        self.reservation_life_sec = 90.0
         self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
@@ -158,7 +166,7 @@ class LedgerWorld:
                 symbol_rules=self.symbol_rules,
                 stale_threshold_sec=10,
                 metrics=self.metrics,
-                clock=self.clock,
+                clocks=self.clocks,
                 log=log,
             ),
             attempts=self.attempts,
@@ -176,8 +184,12 @@ class LedgerWorld:
             hedge_mode=self.hedge_mode,
             lease=self.lease,
             ledgers_adopted=self.ledgers_adopted,
+            unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
+            key_prefix="quantum",
+            reservation_life_sec=self.reservation_life_sec,
             metrics=self.metrics,
-            clock=self.clock,
+            clocks=self.clocks,
             mark_ttl_sec=3660,
             redis_address="memory",
             log=log,
@@ -241,6 +253,7 @@ class LedgerWorld:
         *,
         plan_id: str = "plan",
         status: str = "FILLED",
+        entry_id: str = "*",
     ) -> str:
         """A result in the flat dialect."""
         return self.redis.xadd(
@@ -254,6 +267,7 @@ class LedgerWorld:
                 "filled_qty": quantity,
                 "order_status": status,
             },
+            entry_id=entry_id,
         )
 
     def ledger(self, symbol: str) -> dict[str, str]:
@@ -284,7 +298,9 @@ class LedgerRig(LedgerWorld):
 
     def __init__(self, *, hedge_mode: bool = False, fetch_mode: str = "bulk") -> None:
         clock = TrioClock(EPOCH_MS)
-        redis = MemoryRedis(lambda: clock.now().wall_ms)
+        #: How far Redis's clock is ahead of the host's.
+        self.redis_off_ms = 0
+        redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
 

@@ -10,6 +10,7 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
+from actors.clocks import Clocks
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
@@ -17,18 +18,29 @@ from actors.live_page import LivePage
 from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
 from actors.page_source import PageSource
-from actors.recent_decisions import RecentDecisions
+from actors.recent_decisions import RecentDecision, RecentDecisions
 from actors.status_document import SettingShown
 from actors.status_source import StatusSource
 from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Case
 from brain.decision import decide
+from brain.durability import Durability
 from brain.moment import Moment
 from brain.permit import Decision
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
-from channels import BookEntry, DropOldest, LatestValue, Lease, MetricEvent, SnapshotBook, StreamStatus
+from channels import (
+    BookEntry,
+    DropOldest,
+    LatestValue,
+    Lease,
+    MetricEvent,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
 from exchange.weight_budget import WeightBudget
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -88,6 +100,7 @@ class StatusRig:
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
         self.stream = LatestValue[StreamStatus]("stream_status")
+        self.durability = LatestValue[Durability]("durability")
         self.address = LatestValue[str]("http_address")
         self.waits: list[tuple[str, str]] = []
         self.tree = node("brain", node("permit_evaluator"), node("metrics"))
@@ -100,9 +113,12 @@ class StatusRig:
         self.comparison = LedgerComparison(Decimal("1.0"))
         self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
         self.unreadable = UnreadableSymbols(self.book, self.unreadable_rules)
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.exchange_trouble: str | None = None
+        self.clocks = Clocks(self.clock)
         self.source = StatusSource(
-            clock=self.clock,
+            clocks=self.clocks,
             build_tag="1.2.3",
             instance="here:8045",
             settings=[SettingShown("BINANCE_API_SECRET", "***", "env")],
@@ -118,6 +134,7 @@ class StatusRig:
             ledgers_adopted=self.ledgers_adopted,
             lease=self.lease,
             stream=self.stream,
+            durability=self.durability,
             channels=channels,
             registry=self.registry,
             gates=self.gates,
@@ -125,6 +142,8 @@ class StatusRig:
             comparison=self.comparison,
             exchange_trouble=lambda: self.exchange_trouble,
             unreadable=self.unreadable,
+            unknown_executions=self.unknown_executions,
+            waiting_results=self.waiting_results,
         )
         self.recent = RecentDecisions()
         self.keys = Keys("quantum")
@@ -141,6 +160,7 @@ class StatusRig:
             clock=self.clock,
             issued_by="1.2.3 here:8045",
             cooldown_sec=15.0,
+            keys=self.keys,
         )
         self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(
@@ -193,7 +213,8 @@ class StatusRig:
             entry_id, plan_id, symbol, decision, the_case, fields or {b"plan_id": plan_id.encode()}
         )
         self.gates.decided([decision])
-        self.recent.decided([(answer, latency_ms)])
+        now_ms = self.clock.now().wall_ms
+        self.recent.decided([RecentDecision(answer, now_ms, now_ms - latency_ms)])
 
     @property
     def log_lines(self) -> list[tuple[str, dict[str, object]]]:

@@ -15,9 +15,9 @@ from actors.user_stream import UserStream
 from channels import (
     Conflating,
     DropOldest,
-    FillObserved,
     LatestValue,
     MetricEvent,
+    OrderObserved,
     ShardMessage,
     SnapshotBook,
     StreamStatus,
@@ -56,7 +56,7 @@ class StreamRig:
             Conflating(f"shard {shard}", lambda _message: next(serial)) for shard in range(SHARDS)
         ]
         self.told: list[list[ShardMessage]] = [[] for _ in range(SHARDS)]
-        self.fills: DropOldest[FillObserved] = DropOldest("fills", 1000)
+        self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.status: LatestValue[StreamStatus] = LatestValue("stream status")
         self.limit = ConnectionLimit()

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
+from actors.clocks import Clocks
 from brain.moment import Moment
 from channels import LatestValue
 from clock import TrioClock
@@ -35,7 +37,15 @@ class Process:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        keeper = BanKeeper(self.store, self.budget, self.bans, self.recalled, redis_address="memory")
+        keeper = BanKeeper(
+            self.store,
+            self.budget,
+            self.bans,
+            self.recalled,
+            clocks=Clocks(self.clock),
+            redis_address="memory",
+            log=structlog.get_logger(),
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.run, self.heartbeat)
             yield

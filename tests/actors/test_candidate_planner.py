@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.clocks import Clocks
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment
@@ -65,8 +66,8 @@ class CountedStore(MemoryStore):
         super().__init__(redis, keys=keys, consumer=consumer)
         self.intents_read: list[int] = []
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
-        entries = await super().recent_intents(since_ms, count)
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        entries = await super().recent_intents(after, before, count)
         self.intents_read.append(len(entries))
         return entries
 
@@ -105,7 +106,7 @@ class PlannerRig:
             allowlist=self.allowlist,
             candidates=self.candidates,
             metrics=self.metrics,
-            clock=self.clock,
+            clocks=Clocks(self.clock),
             weight_per_read=lambda: WEIGHT_PER_READ,
             rules=PlannerRules(
                 allowlist_source="universe",

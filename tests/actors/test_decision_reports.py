@@ -13,7 +13,7 @@ from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateCounts, GateDistribution
 from actors.log_lines import LogLines
-from actors.recent_decisions import RecentDecisions
+from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.case import Case
 from brain.decision import decide
 from brain.symbol_rules import SymbolRules
@@ -22,11 +22,14 @@ from clock import TrioClock
 from tests.brain.cases import BTCUSDT, NOW_MS, case, entry
 
 
-def answer(plan_id: str, its_case: Case, symbol: str = "BTCUSDT", warning: str = "") -> Answer:
+def decided(
+    latency_ms: int | None, plan_id: str, its_case: Case, symbol: str = "BTCUSDT", warning: str = ""
+) -> RecentDecision:
     decision = decide(its_case)
     if warning:
         decision = msgspec.structs.replace(decision, warnings=(warning,))
-    return Answer("1790000000000-0", plan_id, symbol, decision, its_case, {})
+    answer = Answer("1790000000000-0", plan_id, symbol, decision, its_case, {})
+    return RecentDecision(answer, NOW_MS, None if latency_ms is None else NOW_MS - latency_ms)
 
 
 async def test_a_batch_is_one_log_call_and_one_event_for_each_series(autojump_clock: MockClock) -> None:
@@ -36,10 +39,10 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series(autojump_cl
     gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
     reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
     batch = [
-        (answer("close-0001", case()), 4),
-        (answer("close-0002", case()), 4),
-        (answer("open-00001", case(entry(), "0"), "ETHUSDT", "its clock is ahead"), 5),
-        (answer("nothing-01", case(amount="0")), -1),
+        decided(4, "close-0001", case()),
+        decided(4, "close-0002", case()),
+        decided(5, "open-00001", case(entry(), "0"), "ETHUSDT", "its clock is ahead"),
+        decided(None, "nothing-01", case(amount="0")),
     ]
     with capture_logs() as logged:
         reports.decided(batch)
@@ -66,7 +69,6 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series(autojump_cl
         Count("p33_permit_deny_total", ("BTCUSDT", "no_position"), 1),
         Observe("p33_decision_latency_seconds", 0.004, 2),
         Observe("p33_decision_latency_seconds", 0.005, 1),
-        Observe("p33_decision_latency_seconds", 0.0, 1),
     ]
     reasons = {"sanity_checks_passed": 2, "open_permit_granted": 1}
     assert gates.since_start() == GateCounts(3, 1, reasons, {"no_position": 1})
@@ -86,3 +88,19 @@ async def test_many_evaluations_are_one_event(autojump_clock: MockClock) -> None
     )
     reports.evaluated(4, 0.002)
     assert await metrics.receive_all() == [Observe("p33_evaluation_duration_seconds", 0.0005, 4)]
+
+
+async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes(
+    autojump_clock: MockClock,
+) -> None:
+    metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
+    rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+    gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
+    reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
+    with capture_logs() as logged:
+        for stored in ("soon", "soon", "", "", "soon"):
+            reports.decided([decided(1, "p", case(cooldown_text=stored))])
+    warnings = [line for line in logged if line["log_level"] == "warning"]
+    assert [line["stored"] for line in warnings] == ["'soon'", "''", "'soon'"]
+    assert {line["key"] for line in warnings} == {"quantum:cooldown:last_exec_ts:BTCUSDT"}
+    assert "cooldown key cannot be read" in warnings[0]["event"]

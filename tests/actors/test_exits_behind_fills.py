@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -24,17 +24,19 @@ from tests.actors.ledger_rig import LedgerRig
 from tests.brain.cases import RULES
 
 NO_COOLDOWN = msgspec.structs.replace(RULES, cooldown_sec=0)
-_SHARED = ("clock", "redis", "book", "hedge_mode", "ledgers_adopted", "ledgers_wanted", "results")
+_SHARED = (
+    "clock", "clocks", "redis", "book", "hedge_mode", "ledgers_adopted", "ledgers_wanted", "results",
+)  # fmt: skip
 
 
 class SlowBookings(Watched):
-    """The twin, which books a result only after `booking_sec`."""
+    """The twin, which books results only after `booking_sec`."""
 
     booking_sec = 0.0
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
         await trio.sleep(self.booking_sec)
-        return await super().commit_result(fence, commit)
+        return await super().commit_results(fence, commits)
 
 
 class FillsAndExits:

@@ -14,7 +14,7 @@ from brain.decision import decide_on
 from brain.facts import Facts
 from brain.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
-from store.records import DecisionCommit
+from store.records import DecisionCommit, Entry
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 
 
@@ -115,7 +115,7 @@ async def test_deliveries_from_before_this_process_count_as_failures(
     another = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
     assert len(await another.new_plans(count=1, block_ms=0)) == 1
     for _ in range(2):
-        assert await another.recover_plan(fence=fence, after="0", idle_ms=0)
+        assert await another.recover_plans(fence=fence, after="0", idle_ms=0, count=1)
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("p") == "evaluation_failed"
@@ -123,6 +123,36 @@ async def test_deliveries_from_before_this_process_count_as_failures(
         assert permit is not None and permit["details"] == {"attempts": 3}
         ((_, letter),) = rig.redis.xrange(rig.keys.dead_plans)
         assert letter[b"error"] == b"deciding it has failed 3 times"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_has_failed(
+    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
+    rig.holds("BTCUSDT", "1")
+    await rig.store.create_plan_group(lost=False)
+    for number in range(100):
+        rig.publish(f"p{number}", action="PARTIAL_50")
+    dead = type(rig.store)(rig.redis, keys=rig.keys, consumer="dead")
+    (first, *_) = await dead.new_plans(count=100, block_ms=0)
+    if failed:
+        with pytest.raises(ZeroDivisionError), rig.failures.blamed_on((first.id,)):
+            raise ZeroDivisionError
+    recovered: list[int] = []
+    recover_plans = rig.store.recover_plans
+
+    async def counted(*, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        entries = await recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
+        recovered.append(len(entries))
+        return entries
+
+    monkeypatch.setattr(rig.store, "recover_plans", counted)
+    async with running_evaluator(rig):
+        await trio.sleep(0.5)
+        assert recovered == ([1] * 100 + [0] if failed else [64, 36, 0])
+        assert rig.reason("p0") == "sanity_checks_passed"
+        assert all(rig.reason(f"p{number}") for number in range(100))
+        assert rig.pending() == 0
 
 
 async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_decided(

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 import settings
+from actors.clocks import Clocks
 from channels import Flows, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
 from exchange.errors import BudgetExhausted, ExchangeUnavailable
@@ -71,7 +72,7 @@ class Desk:
             NamedStore(),  # type: ignore[arg-type]
             self.exchange,
             weight_per_read=lambda: WEIGHT_PER_READ,
-            clock=self.clock,
+            clocks=Clocks(self.clock, self.exchange),
             log=structlog.get_logger(),
         )
         self.shards = loaded.settings.shards

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import trio
@@ -11,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from actors import joint_booking, ledger_writer
 from actors.joint_booking import MOST_TOGETHER
-from store.records import BookingKeys, BookingState, ResultCommit
+from actors.result_booking import plan_booking
+from store.memory_store import MemoryStore
+from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -46,7 +50,10 @@ class Journeys:
         self.asked: list[str] = []
         self._states, self._commits = rig.store.booking_states, rig.store.commit_results
         self._alone, self._one = rig.store.booking_state, rig.store.commit_result
-        for name in ("booking_states", "commit_results", "booking_state", "commit_result"):
+        self._recover = rig.store.recover_results
+        for name in (
+            "booking_states", "commit_results", "booking_state", "commit_result", "recover_results",
+        ):  # fmt: skip
             monkeypatch.setattr(rig.store, name, getattr(self, name))
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
@@ -56,6 +63,11 @@ class Journeys:
     async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
         self.asked.append("commits")
         return await self._commits(fence, commits)
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        if idle_ms == 0:
+            self.asked.append("recover")
+        return await self._recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
         self.asked.append("state")
@@ -81,7 +93,7 @@ async def test_what_comes_together_takes_two_journeys(
         assert rig.pending() == 0
 
 
-async def test_a_result_that_comes_alone_is_booked_alone(
+async def test_a_result_that_comes_alone_is_a_batch_of_one(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_writer(rig):
@@ -89,7 +101,79 @@ async def test_a_result_that_comes_alone_is_booked_alone(
         journeys = Journeys(rig, monkeypatch)
         rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
         await trio.sleep(1)
-        assert journeys.asked == ["state", "commit"]
+        assert journeys.asked == ["states", "commits"]
+
+
+@pytest.mark.parametrize(("symbol", "pushed"), [("BTCUSDT", False), ("ETHUSDT", True), ("ETHUSDT", False)])
+async def test_right_after_an_adoption_results_go_together_if_it_is_known_when_they_were_filled(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
+) -> None:
+    """BTCUSDT was never traded before its adoption, ETHUSDT was."""
+    rig.exchange.set("ETHUSDT", "0", update_time_ms=5)
+    for each in SYMBOLS:
+        rig.observe(each)
+    async with running_writer(rig):
+        await trio.sleep(1)
+        journeys = Journeys(rig, monkeypatch)
+        for number in range(4):
+            rig.exchange.fill(symbol, f"7{number}", "BUY", "1")
+            if pushed:
+                rig.push_fill(symbol, f"7{number}", "BUY")
+        await trio.sleep(0.1)
+        for number in range(4):
+            rig.publish_result(symbol, f"7{number}", "BUY", "1")
+        await trio.sleep(10)
+        assert rig.amount(symbol) == "4"
+        together = symbol == "BTCUSDT" or pushed
+        assert journeys.asked == (["states", "commits"] if together else ["states", "state", "commit"] * 4)
+
+
+async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked_together(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are claimed in batches, too: three round trips for 64."""
+    async with running_writer(rig):
+        await _settled(rig)
+    dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
+    journeys = Journeys(rig, monkeypatch)
+    for number in range(3 * MOST_TOGETHER):
+        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "0.1")
+    assert len(await dead.new_results(count=1_000, block_ms=0)) == 3 * MOST_TOGETHER
+    async with running_writer(rig):
+        await trio.sleep(1)
+        assert journeys.asked == ["recover", "states", "commits"] * 3 + ["recover"]
+        assert Decimal(rig.amount("BTCUSDT") or "nan") == Decimal("0.1") * MOST_TOGETHER * 3
+        assert rig.ledger("BTCUSDT")["version"] == str(3 * MOST_TOGETHER + 1)
+        assert rig.pending() == 0
+
+
+async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_aside_after_three_failures(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(entry: Entry, *arguments: Any, **named: Any) -> object:
+        if (entry.fields or {}).get(b"order_id") == b"73":
+            raise ZeroDivisionError
+        return plan_booking(entry, *arguments, **named)
+
+    async with running_writer(rig):
+        await _settled(rig)
+    dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
+    for number in range(8):
+        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
+    await dead.new_results(count=1_000, block_ms=0)
+    for module in (joint_booking, ledger_writer):
+        monkeypatch.setattr(module, "plan_booking", explode)
+    crashes = 0
+    for _ in range(6):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(1)
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 3
+    assert rig.dead() == ["booking it has failed 3 times"]
+    assert rig.amount("BTCUSDT") == "7"
+    assert rig.pending() == 0
 
 
 async def test_what_needs_more_than_redis_is_booked_in_its_place(
@@ -124,12 +208,31 @@ async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts
             return await commit_results(fence, commits)
 
         monkeypatch.setattr(rig.store, "commit_results", corrected_first)
-        for number in range(4):
+        journeys = Journeys(rig, monkeypatch)
+        for number in range(20):
             rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
         rig.publish_result("ETHUSDT", "9", "SELL", "2")
         await trio.sleep(2)
-        assert rig.amount("BTCUSDT") == "104"
+        assert rig.amount("BTCUSDT") == "120"
         assert rig.amount("ETHUSDT") == "-2"
+        assert rig.pending() == 0
+        # Only the first was booked alone.
+        assert journeys.asked == ["states", "commits", "state", "commit", "states", "commits"]
+
+
+async def test_a_result_that_redis_refuses_is_set_aside_and_those_around_it_are_booked(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await _settled(rig)
+        rig.redis.hset(rig.keys.plan_mark("plan-5"), {"a": "b"})
+        for number in range(20):
+            rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
+        await trio.sleep(2)
+        assert rig.amount("BTCUSDT") == "19"
+        assert rig.ledger("BTCUSDT")["last_order_id"] == "719"
+        (error,) = rig.dead()
+        assert "WRONGTYPE" in error
         assert rig.pending() == 0
 
 

@@ -193,7 +193,7 @@ async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autoju
         await settled(rig)
         rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
         rig.push_fill("BTCUSDT", "1", "BUY")
-        rig.store.faults.fail_next("after", method="commit_result")
+        rig.store.faults.fail_next("after", method="commit_results")
         rig.publish_result("BTCUSDT", "1", "BUY", "1")
         await trio.sleep(3)
         assert rig.amount("BTCUSDT") == "1"
@@ -545,7 +545,7 @@ async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_f
         await trio.sleep(61)  # results of fills from before the adoption are over
         for number, (order, quantity, side) in enumerate(results):
             if number in losses:
-                rig.store.faults.fail_next("after", method="commit_result")
+                rig.store.faults.fail_next("after", method="commit_results")
             side = sides.setdefault(order, side)
             filled[order] = max(filled.get(order, Decimal(0)), Decimal(quantity))
             rig.publish_result("BTCUSDT", str(order), side, quantity)

@@ -34,7 +34,9 @@ async def test_a_decision_that_waits_for_a_read_is_work(autojump_clock: MockCloc
 class DeafLeases:
     """A store that never answers, as no store may."""
 
-    async def hold_lease(self, instance: str, fence: str | None, ttl_ms: int) -> LeaseReply:
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
         await trio.sleep_forever()
         raise AssertionError
 
@@ -48,6 +50,7 @@ async def test_asking_for_the_lease_is_work(autojump_clock: MockClock) -> None:
         DeafLeases(),
         LatestValue[Lease]("lease"),
         instance="me",
+        process="here/1/0",
         redis_address="memory",
         log=structlog.get_logger(),
     )

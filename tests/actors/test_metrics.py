@@ -190,7 +190,7 @@ async def test_status_says_null_for_what_is_not_known() -> None:
         channel.value = None
     rig.book.lose_trust(rig.clock.now())
     status = msgspec.json.decode(msgspec.json.encode(rig.source.status()))
-    assert status["lease"] == {"held": False, "holder": None}
+    assert status["lease"] == {"held": False, "holder": None, "namesake": None}
     for name in ("allowlist", "symbols_known", "hedge_mode", "request_weight_used"):
         assert status[name] is None, name
     assert status["stream"]["trusted"] is False

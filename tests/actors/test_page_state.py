@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from actors.page_state import Looked, actor, overall
-from channels import Lease, StreamStatus
+from actors.status_document import UnknownExecutionShown, UnknownExecutionsShown, WaitingResultShown
+from brain.durability import Durability
+from channels import Lease, StreamStatus, UnknownExecution, WaitingResult
 from page.content import Holding, Holdings, Restraints, Tone, Weight
-from tests.actors.status_rig import StatusRig, node
+from tests.actors.status_rig import NOON_MS, StatusRig, node
 
 WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None)
 
@@ -60,6 +62,14 @@ async def test_a_standby_is_in_order() -> None:
     assert "other:8045" in seen.reasons[0]
     rig.ledgers_adopted.send(False)
     assert overall(looked(rig)).tone is Tone.BAD
+
+
+async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
+    rig = trusted_rig()
+    rig.lease.send(Lease(None, "here:8045", "trade-2/71/ab"))
+    seen = overall(looked(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    assert "trade-2/71/ab" in seen.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -124,10 +134,44 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
     )
 
 
+async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:
+    rig = trusted_rig()
+    ends_sec = rig.clock.now().monotonic_sec + 60
+    rig.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
+    rig.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
+    status = rig.source.status()
+    assert status.unknown_executions == UnknownExecutionsShown(
+        1, [UnknownExecutionShown("plan-1", "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
+    )
+    assert status.ledgers.waiting_results == [WaitingResultShown("ETHUSDT", "plan-2", "5-0", "set long_amt")]
+    assert overall(looked(rig)).reasons == (
+        "unknown executions: 1 (BTCUSDT)",
+        "a result of ETHUSDT is not booked: set long_amt",
+    )
+    rig.waiting_results.send(())
+    rig.clock.advance(60)
+    assert rig.source.status().unknown_executions.count == rig.source.unknown_count() == 0
+
+
 async def test_a_redis_that_forgets_is_a_concern() -> None:
     rig = trusted_rig()
-    seen = overall(looked(rig, status=rig.source.status(append_only=False)))
+    rig.durability.send(Durability(False, "noeviction", 0))
+    seen = overall(looked(rig, status=rig.source.status()))
     assert seen.reasons == (
         "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
     )
-    assert overall(looked(rig, status=rig.source.status(append_only=True))).tone is Tone.GOOD
+    rig.durability.send(Durability(True, "allkeys-lru", 12))
+    seen = overall(looked(rig, status=rig.source.status()))
+    assert seen.reasons == (
+        "Redis may evict keys of this service (maxmemory-policy allkeys-lru): it has evicted 12 keys so far",
+    )
+    rig.durability.send(Durability(True, "noeviction", 12))
+    assert overall(looked(rig, status=rig.source.status())).tone is Tone.GOOD
+
+
+async def test_a_key_that_denies_for_good_is_a_concern() -> None:
+    rig = trusted_rig()
+    problem = "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string"
+    restraints = Restraints(holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4)
+    seen = overall(looked(rig, restraints=restraints))
+    assert (seen.tone, seen.reasons) == (Tone.WATCH, (problem,) * 3)

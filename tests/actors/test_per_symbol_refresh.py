@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from actors.book_read import BookRead
 from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.clocks import Clocks
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh
@@ -88,7 +89,7 @@ class DictatedUniverse:
         await trio.lowlevel.checkpoint()
         return UniverseKeys(None, None, None)
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         await trio.lowlevel.checkpoint()
         return self.intents
 
@@ -125,7 +126,7 @@ class PerSymbolRig(FetcherRig):
             allowlist=LatestValue[Allowlist]("allowlist"),
             candidates=self.candidates,
             metrics=self.metrics,
-            clock=self.clock,
+            clocks=Clocks(self.clock),
             weight_per_read=lambda: WEIGHT_PER_READ,
             rules=PlannerRules(
                 allowlist_source="env",

@@ -22,7 +22,7 @@ class Rig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.keys = Keys("quantum")
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="me")
-        self.reading = RestraintReading(self.store, self.clock, 15.0)
+        self.reading = RestraintReading(self.store, self.clock, 15.0, keys=self.keys)
 
     def executed(self, symbol: str, ago_sec: float) -> None:
         self.redis.set(self.keys.cooldown(symbol), str(self.clock.now().wall_ms - round(ago_sec * 1000)))
@@ -117,6 +117,33 @@ async def test_what_cannot_be_read_is_said_and_not_remembered(autojump_clock: tr
 async def test_a_redis_that_does_not_answer_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
     rig = Rig()
     rig.store = MemoryStore(rig.redis, keys=rig.keys, consumer="me", crossing=trio.sleep_forever)
-    reading = RestraintReading(rig.store, rig.clock, 15.0)
+    reading = RestraintReading(rig.store, rig.clock, 15.0, keys=rig.keys)
     with trio.fail_after(1):
         assert (await reading.now(SYMBOLS, {})).unread == "Redis did not answer within 0.5 s"
+
+
+async def test_keys_that_deny_for_good_are_named_with_what_is_wrong(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    rig.redis.hset(rig.keys.hold("BTCUSDT"), {"a": "b"})
+    rig.redis.hset(rig.keys.cooldown("BTCUSDT"), {"a": "b"})
+    rig.redis.set(rig.keys.cooldown("ETHUSDT"), "")
+    rig.redis.set(rig.keys.cooldown("SOLUSDT"), "soon")
+    seen = await rig.reading.now(SYMBOLS, {})
+    cooldown, fix = "quantum:cooldown:last_exec_ts", "its plans are denied; delete it, or set it to epoch ms"
+    assert seen.problems == (
+        "quantum:reconcile:hold:BTCUSDT holds a hash, not a string: its plans are denied; delete it",
+        f"{cooldown}:BTCUSDT holds a hash, not a string: {fix}",
+        f"{cooldown}:ETHUSDT is empty: {fix}",
+        f"{cooldown}:SOLUSDT holds 'soon', which is no number: {fix}",
+    )
+    assert seen.holds == (Restrained("BTCUSDT", None),)
+    assert seen.cooldowns == tuple(Restrained(symbol, None) for symbol in SYMBOLS)
+    rig.redis.delete(rig.keys.hold("BTCUSDT"))
+    for symbol in SYMBOLS:
+        rig.redis.delete(rig.keys.cooldown(symbol))
+        rig.executed(symbol, 20.0)
+    await trio.sleep(3)
+    seen = await rig.reading.now(SYMBOLS, {})
+    assert (seen.problems, seen.holds, seen.cooldowns) == ((), (), ())

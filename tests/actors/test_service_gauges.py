@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from actors.live_metrics import service_gauges
+from actors.live_metrics import lines_dropped, service_gauges
+from brain.durability import Durability
 from channels import Lease
 from tests.actors.status_rig import NOON_MS, StatusRig
 from tests.actors.test_metric_registry import values
@@ -16,7 +19,10 @@ def rig() -> StatusRig:
         lease=made.lease,
         ban_sec=lambda: 12.5,
         unreadable=lambda: made.unreadable.count,
+        durability=made.durability,
+        clocks=made.clocks,
         started=made.clock.now(),
+        unknown_executions=made.source.unknown_count,
     ):
         made.registry.show(gauge)
     return made
@@ -43,13 +49,41 @@ async def test_a_symbol_that_cannot_be_read_twice_over_counts_once(rig: StatusRi
     assert seen["p33_ready",] == 1
 
 
+async def test_the_durability_of_redis_is_shown_and_nothing_while_it_is_silent(
+    rig: StatusRig,
+) -> None:
+    names = ("p33_redis_evicted_keys", "p33_redis_may_evict", "p33_redis_append_only")
+    seen = await values(rig)
+    assert all(math.isnan(seen[name,]) for name in names)
+    rig.durability.send(Durability(True, "allkeys-lru", 12))
+    seen = await values(rig)
+    assert [seen[name,] for name in names] == [12, 1, 1]
+    rig.durability.send(Durability(False, "noeviction", 12))
+    seen = await values(rig)
+    assert [seen[name,] for name in names] == [12, 0, 0]
+
+
 async def test_a_name_is_shown_once(rig: StatusRig) -> None:
     (first, *_) = service_gauges(
         ready=lambda: True,
         lease=rig.lease,
         ban_sec=lambda: 0,
         unreadable=lambda: 0,
+        durability=rig.durability,
+        clocks=rig.clocks,
         started=rig.clock.now(),
+        unknown_executions=lambda: 0,
     )
     with pytest.raises(ValueError, match=first.name):
         rig.registry.show(first)
+
+
+async def test_lines_lost_by_the_log_are_a_counter_read_at_each_scrape(rig: StatusRig) -> None:
+    lost = [0]
+    total = lines_dropped(lambda: lost[0])
+    rig.registry.show_total(total)
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 0
+    lost[0] = 530
+    assert (await values(rig))["p33_log_lines_dropped_total",] == 530
+    with pytest.raises(ValueError, match="p33_log_lines_dropped"):
+        rig.registry.show_total(total)

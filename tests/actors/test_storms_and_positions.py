@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.user_stream import UserStream
-from channels import DropOldest, FillObserved, LatestValue, StreamStatus
+from channels import DropOldest, LatestValue, OrderObserved, StreamStatus
 from exchange.connection_limit import ConnectionLimit
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
@@ -32,7 +32,7 @@ async def running_with_stream(rig: FetcherRig, binance: FakeBinance) -> AsyncIte
         book=rig.book,
         shards=[rig.inbox],
         shard_of=lambda _symbol: 0,
-        fills=DropOldest[FillObserved]("fills", 1000),
+        fills=DropOldest[OrderObserved]("fills", 1000),
         metrics=rig.metrics,
         status=LatestValue[StreamStatus]("stream status"),
         limit=ConnectionLimit(),

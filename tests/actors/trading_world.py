@@ -42,7 +42,7 @@ _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
 _ADOPTION_SETTLES_SEC = 61.0
 _FAULTY_METHODS = (
-    None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state", "recover_plan",
+    None, "commit_decisions", "commit_results", "new_plans", "new_results", "booking_states", "recover_plans",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ class TradingWorld:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
         self.ledgers = LedgerRig()
+        self.ledgers.reservation_life_sec = RULES.permit_ttl_sec + RULES.execution_grace_sec
         self.permits = EvaluatorRig(on_demand=False, rules=RULES)
         self.clock, self.redis, self.keys = self.ledgers.clock, self.ledgers.redis, self.ledgers.keys
         self.exchange = self.ledgers.exchange
@@ -72,6 +73,7 @@ class TradingWorld:
         self._calm_store = MemoryStore(self.redis, keys=self.keys, consumer="me")
         for name in (
             "clock",
+            "clocks",
             "redis",
             "book",
             "hedge_mode",

@@ -32,6 +32,7 @@ _TINY = msgspec.structs.replace(
     burst=100,
     results=100,
     results_burst=50,
+    results_waiting=50,
     events=100,
     events_burst=100,
     gate_permits=5,

@@ -9,6 +9,7 @@ import pytest
 from brain.booking import (
     Booking,
     LedgerUnreadable,
+    LegsUnknown,
     NeedsAdoption,
     OrderMemory,
     adopt,
@@ -39,7 +40,8 @@ def outcome(
     version: str | None = "4",
     memory: OrderMemory | None = None,
     permit: OpenPermit | None = None,
-) -> Booking | NeedsAdoption | LedgerUnreadable:
+    exchange: tuple[LegPosition, ...] = (),
+) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     return book(
         told,
         leg=leg,
@@ -50,6 +52,7 @@ def outcome(
         memory=memory,
         permit=permit,
         now_sec=NOW,
+        exchange=exchange,
     )
 
 
@@ -191,10 +194,43 @@ def test_a_corrected_sum_survives_hedge_bookings() -> None:
     assert (ledger.last_known_amt, ledger.long_amt, ledger.short_amt) == ("1.2", "1.7", "-1")
 
 
-@pytest.mark.parametrize(("long_amt", "short_amt"), [(None, None), ("1", None), (None, "0"), ("1", "x")])
-def test_legs_are_not_guessed_from_their_sum(long_amt: str | None, short_amt: str | None) -> None:
+@pytest.mark.parametrize(
+    ("long_amt", "short_amt", "becomes"),
+    [
+        (None, None, LegsUnknown),
+        ("1", None, LegsUnknown),
+        (None, "0", LegsUnknown),
+        ("1", "x", LedgerUnreadable),
+    ],
+)
+def test_legs_are_not_guessed_from_their_sum(
+    long_amt: str | None, short_amt: str | None, becomes: type
+) -> None:
     stored = StoredLedger("1", None, None, long_amt, short_amt)
-    assert isinstance(outcome(order("0.3"), stored, leg=Leg.LONG), LedgerUnreadable)
+    for exchange in ((), hedged("1", "-1"), hedged("0", "-1")):
+        assert isinstance(outcome(order("0.3"), stored, leg=Leg.LONG, exchange=exchange), becomes)
+
+
+@pytest.mark.parametrize("legs", [(None, None), ("4", "0"), ("", "-1")])
+@pytest.mark.parametrize("long", ["3", "0"], ids=["before the fill shows", "closed by the fill"])
+def test_a_corrected_sum_tells_the_legs_where_the_other_leg_is_flat(
+    legs: tuple[str | None, str | None], long: str
+) -> None:
+    stored = StoredLedger("3", None, None, *legs)
+    ledger = booked(order("0.5"), stored, leg=Leg.LONG, exchange=hedged(long, "0")).ledger
+    assert (ledger.last_known_amt, ledger.long_amt, ledger.short_amt) == ("2.5", "2.5", "0")
+
+
+def test_a_sum_on_the_wrong_side_tells_no_legs() -> None:
+    stored = StoredLedger("-3")
+    told = outcome(order("0.5"), stored, leg=Leg.LONG, exchange=hedged("3", "0"))
+    assert told == LegsUnknown()
+    short = booked(order("0.5"), stored, leg=Leg.SHORT, side="BUY", exchange=hedged("0", "-3")).ledger
+    assert (short.last_known_amt, short.long_amt, short.short_amt) == ("-2.5", "0", "-2.5")
+
+
+def hedged(long: str, short: str) -> tuple[LegPosition, ...]:
+    return row(Leg.LONG, long), row(Leg.SHORT, short)
 
 
 def row(leg: Leg, text: str) -> LegPosition:

@@ -310,3 +310,34 @@ def test_the_trail_says_what_was_skipped_and_what_was_not_reached() -> None:
     assert results["cooldown"].outcome is Outcome.DENIED
     assert results["cooldown"].reason is Reason.COOLDOWN_IN_FLIGHT
     assert results["quantity"].outcome is Outcome.NOT_REACHED
+
+
+@pytest.mark.parametrize("stored", ["", "soon", "!unreadable", "x" * 100])
+def test_a_cooldown_key_that_cannot_be_read_denies_and_is_named(stored: str) -> None:
+    decision = decide(case(cooldown_text=stored, key_prefix="desk"))
+    assert (decision.allow, decision.reason) == (False, Reason.COOLDOWN_IN_FLIGHT)
+    assert decision.details["cooldown"] == "unreadable"
+    assert decision.details["key"] == "desk:cooldown:last_exec_ts:BTCUSDT"
+    assert decision.details["stored"] == f"'{stored[:40]}'"
+
+
+def test_a_hold_that_denies_is_named() -> None:
+    decision = decide(case(hold=True))
+    assert decision.details == {"hold": True, "key": "quantum:reconcile:hold:BTCUSDT"}
+
+
+@pytest.mark.parametrize("since_sec", [0, 59.999])
+def test_opens_wait_for_one_permit_ttl_after_an_eviction_and_closes_do_not(since_sec: float) -> None:
+    evicted_ms = NOW_MS - round(since_sec * 1000)
+    opening = decide(case(entry(), "0", evicted_ms=evicted_ms))
+    assert opening.reason is Reason.RECOVERING
+    assert opening.details["seconds_since_redis_evicted"] == since_sec
+    assert decide(case(evicted_ms=evicted_ms)).allow
+    assert decide(case(entry(), "0", evicted_ms=NOW_MS - 60_000)).allow
+
+
+def test_closes_wait_while_another_process_s_reservations_may_be_evicted() -> None:
+    unsure = decide(case(evicted_ms=NOW_MS - 1, reservations_unsure_until_ms=NOW_MS + 1500))
+    assert unsure.reason is Reason.RECOVERING
+    assert unsure.details["reservations_unsure_for_sec"] == 1.5
+    assert decide(case(evicted_ms=NOW_MS - 90_000, reservations_unsure_until_ms=NOW_MS)).allow

@@ -88,6 +88,7 @@ def test_an_allow_never_exceeds_what_the_rules_leave(case: Case) -> None:
     assert snapshot is not None
     assert snapshot.believed
     assert snapshot.age_sec <= case.rules.stale_threshold_sec
+    assert case.entry_ms is not None
     assert case.now_ms - case.entry_ms <= case.rules.plan_max_age_sec * 1000
     assert not case.settled
     assert case.hold is (plan.decision is PlanDecision.RECONCILE_CLOSE)
@@ -183,6 +184,7 @@ def test_one_more_open_permit_never_gives_more(case: Case, permits: tuple[OpenPe
             {"settled": True},
             {"symbol_rules": None},
             {"entry_ms": 0},
+            {"entry_ms": None},
             {"exchange_known": False},
         )
     ),

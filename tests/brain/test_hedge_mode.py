@@ -117,6 +117,32 @@ def test_a_ledger_that_says_nothing_of_the_leg_denies(told: StoredLedger, says: 
     assert str(decision.details["ledger"]).startswith(says)
 
 
+@pytest.mark.parametrize(
+    "told", [StoredLedger(last_known_amt="0.038"), StoredLedger("0.038", None, None, "0.05", "0")]
+)
+def test_a_corrected_sum_tells_the_leg_where_the_other_leg_of_the_exchange_is_flat(
+    told: StoredLedger,
+) -> None:
+    case = hedge_case(full(Side.SELL, Leg.LONG), snapshot=hedged("0.038", "0"), ledger=told)
+    assert decide(case).quantity == Decimal("0.038")
+    closing_short = hedge_case(
+        full(Side.BUY, Leg.SHORT), snapshot=hedged("0", "-0.02"), ledger=StoredLedger("-0.02")
+    )
+    assert decide(closing_short).quantity == Decimal("0.02")
+
+
+@pytest.mark.parametrize(
+    ("amounts", "told"),
+    [(("0.038", "0"), "-0.038"), (("0", "-0.038"), "0.038"), (("0", "0"), "0.038")],
+    ids=["of the other side", "of the other side, short", "of an unknown leg"],
+)
+def test_a_sum_that_fits_no_leg_of_the_exchange_denies(amounts: tuple[str, str], told: str) -> None:
+    opening = hedge_case(
+        entry(leg=Leg.LONG), snapshot=hedged(*amounts), ledger=StoredLedger(last_known_amt=told)
+    )
+    assert not decide(opening).allow
+
+
 def test_a_flat_ledger_without_legs_is_flat_on_both() -> None:
     opening = hedge_case(
         entry(leg=Leg.LONG), snapshot=hedged("0", "0"), ledger=StoredLedger(last_known_amt="0")

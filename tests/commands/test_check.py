@@ -57,7 +57,8 @@ async def test_a_sound_deployment_passes(deployed: Deployment, capsys: Capture) 
     )
     assert list(told) == [
         "settings", "credentials", "redis", "redis version", "redis append-only", "redis eviction",
-        "redis clock", "stream apply.plan", "stream apply.result", "other streams", "binance",
+        "redis clock", "stream apply.plan", "stream apply.result", "other streams", "cooldowns and holds",
+        "binance",
         "binance clock", "exchangeInfo", "api key", "key permissions", "position mode", "binance streams",
         "request weight", "ledger writers", "permit writers", "write access",
     ]  # fmt: skip
@@ -253,6 +254,22 @@ def unlisted_symbol(deployed: Deployment) -> None:
     deployed.environ["P33_ALLOWLIST"] = "BTCUSDT,GONEUSDT"
 
 
+def cooldown_of_a_wrong_type(deployed: Deployment) -> None:
+    deployed.redis.hset("quantum:cooldown:last_exec_ts:BTCUSDT", mapping={"at": "1"})
+
+
+def empty_cooldown(deployed: Deployment) -> None:
+    deployed.redis.set("quantum:cooldown:last_exec_ts:BTCUSDT", "")
+
+
+def cooldown_in_words(deployed: Deployment) -> None:
+    deployed.redis.set("quantum:cooldown:last_exec_ts:BTCUSDT", "yesterday")
+
+
+def hold_of_a_wrong_type(deployed: Deployment) -> None:
+    deployed.redis.rpush("quantum:reconcile:hold:BTCUSDT", "1")
+
+
 def open_address(deployed: Deployment) -> None:
     deployed.environ["P33_BIND"] = "0.0.0.0"  # noqa: S104 - only named, never listened on
 
@@ -275,13 +292,35 @@ WRONG = [
     (eviction, "redis eviction", "failed", "allkeys-lru", "maxmemory-policy noeviction"),
     (nearly_full, "redis eviction", "warning", "of maxmemory is used", "raise maxmemory"),
     (replica, "redis role", "failed", "a replica of 127.0.0.1:1", "name the primary"),
-    (redis_with_a_password, "redis", "failed", "refuses the login", "REDIS_PASSWORD"),
+    (redis_with_a_password, "redis", "failed", "the login of user default is refused", "REDIS_PASSWORD"),
     (plans_of_a_wrong_type, "stream apply.plan", "failed", "is a string, not a stream", "RENAME quantum:"),
     (audit_of_a_wrong_type, "other streams", "failed", "permit.audit is a list", "RENAME quantum:"),
     (plans_that_nobody_reads, "stream apply.plan", "failed", "1 unread, 0 pending; the oldest", "status"),
     (results_that_lie_pending, "stream apply.result", "warning", "given to another", "takes it over"),
     (plans_without_a_group, "stream apply.plan", "warning", "no consumer group p33", "start the service"),
     (no_plans_at_all, "stream apply.plan", "warning", "not there yet", "start the service"),
+    (
+        cooldown_of_a_wrong_type,
+        "cooldowns and holds",
+        "failed",
+        "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string",
+        "redis-cli DEL quantum:cooldown:last_exec_ts:BTCUSDT",
+    ),
+    (empty_cooldown, "cooldowns and holds", "failed", "BTCUSDT is empty", "redis-cli DEL quantum:cooldown:"),
+    (
+        cooldown_in_words,
+        "cooldowns and holds",
+        "failed",
+        "holds 'yesterday', which is no number",
+        "DEL quantum:cooldown:",
+    ),
+    (
+        hold_of_a_wrong_type,
+        "cooldowns and holds",
+        "failed",
+        "quantum:reconcile:hold:BTCUSDT holds a list, not a string",
+        "redis-cli DEL quantum:reconcile:hold:BTCUSDT",
+    ),
     (ledger_with_foreign_fields, "ledger writers", "failed", "synced_by (ETHUSDT)", "other writer off"),
     (ledger_with_a_foreign_source, "ledger writers", "failed", "source=executor_commit", "other writer off"),
     (ledger_with_a_foreign_order, "ledger writers", "failed", "never booked: ETHUSDT", "other writer off"),

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import time
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from brain.case import SnapshotView
 from brain.decision import deny_malformed, evaluation_failed, state_contended
+from brain.ledger import StoredLedger
 from brain.permit import Kind
 from brain.plan import MalformedPlan
+from brain.position import Leg, LegPosition
 from commands.explain import explain
 from permit_gate import P33, GateRules, Granted, PermitGate
 from tests.brain.cases import case, entry, open_permit, snapshot
@@ -68,6 +74,66 @@ async def test_an_allow_is_told_with_its_quantity_and_who_consumed_it(
     text = told(service, "plan-1", capsys)
     assert "now consumed by apply-layer-3" in text
     assert "in flight still counts for 0.028" in text
+
+
+async def test_an_unknown_outcome_is_told_with_what_ends_it(service: Recording, capsys: Capture) -> None:
+    await service.decide("plan-1", case())
+    state = "1760000090000|1760000000000|||BTCUSDT"
+    service.redis.hset("quantum:p33:unknown", "plan-1", state)
+    text = told(service, "plan-1", capsys)
+    assert (
+        "outcome unknown since 2025-10-09T08:53:20.000Z: the order may have been filled; ends by a later "
+        "result, by the exchange's events of the order, or at 20"
+    ) in text
+    assert told_to_programs(service, "plan-1", capsys)["unknown_since"] == "2025-10-09T08:53:20.000Z"
+    covered = case(open_permits=(open_permit(Kind.CLOSE, "SELL", "0.038"),))
+    service.redis.hset("quantum:p33:unknown", "other", state.replace("1760000090000", "9760000090000"))
+    await service.decide("plan-2", covered)
+    text_of_other = told(service, "plan-2", capsys)
+    assert (
+        "The outcome of plan other is unknown since 2025-10-09T08:53:20.000Z; its permit ends"
+        in text_of_other
+    )
+    service.redis.hdel("quantum:p33:open:BTCUSDT", "p:plan-1")
+    assert "outcome unknown" not in told(service, "plan-1", capsys)
+
+
+async def test_a_result_that_is_not_booked_is_told_with_the_fields_to_set(
+    service: Recording, capsys: Capture
+) -> None:
+    await service.decide("plan-1", case())
+    service.redis.set("quantum:p33:plan:plan-1", "D|LONG|close|SELL|0")
+    service.redis.hset("quantum:position:ledger:BTCUSDT", "last_known_amt", "2")
+    service.redis.xgroup_create("quantum:stream:apply.result", "p33", id="0", mkstream=True)
+    for plan_id in ("other", "plan-1"):
+        service.append("apply.result", {"plan_id": plan_id, "symbol": "BTCUSDT"})
+    assert "is not booked" not in told(service, "plan-1", capsys)
+    service.redis.xreadgroup("p33", "me", {"quantum:stream:apply.result": ">"})
+    text = told(service, "plan-1", capsys)
+    assert (
+        "ago and is not booked: the ledger does not tell its legs: set last_known_amt, long_amt and" in text
+    )
+    service.redis.hset("quantum:position:ledger:BTCUSDT", mapping={"long_amt": "2", "short_amt": "0"})
+    assert "ago and is not booked." in told(service, "plan-1", capsys)
+
+
+async def test_a_deny_for_want_of_legs_names_the_fields_to_set(service: Recording, capsys: Capture) -> None:
+    hedged = case(
+        snapshot=SnapshotView(
+            (LegPosition(Leg.LONG, Decimal(4), None, 1), LegPosition(Leg.SHORT, Decimal(-2), None, 1)),
+            1_760_000_000_000,
+            0.1,
+            True,
+            True,
+        ),
+        ledger=StoredLedger(last_known_amt="2"),
+        hedge_mode=True,
+    )
+    plan = msgspec.structs.replace(hedged.plan, leg=Leg.LONG)
+    await service.decide("plan-1", msgspec.structs.replace(hedged, plan=plan))
+    text = told(service, "plan-1", capsys)
+    assert "ledger: does not tell its legs" in text
+    assert "set last_known_amt, long_amt and short_amt in one HSET, or delete the hash" in text
 
 
 async def test_what_open_permits_cover_is_named(service: Recording, capsys: Capture) -> None:
@@ -218,7 +284,9 @@ async def test_what_goes_into_a_file_has_neither_colours_nor_trailing_spaces(
 
 
 async def test_programs_get_everything(service: Recording, capsys: Capture) -> None:
-    await service.decide("plan-1", case(snapshot=snapshot("0.038", age_sec=12.4)))
+    now_ms = time.time_ns() // 1_000_000
+    stale = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=now_ms - 4, now_ms=now_ms)
+    await service.decide("plan-1", stale)
     told = told_to_programs(service, "plan-1", capsys)
     assert (told["plan_id"], told["state"], told["decided_by"]) == ("plan-1", "decided", "fresh")
     assert told["decision"]["reason"] == "stale_exchange_state"

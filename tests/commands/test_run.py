@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 import trio
 
 import supervisor
+from commands.queued_output import QueuedOutput
 from commands.run import run
 from supervision import RestartIntensityExceeded
 from tests.supervision.notify_rig import Listener
 
 ENVIRON = {"BINANCE_API_KEY": "the-api-key", "BINANCE_API_SECRET": "the-api-secret"}
+
+
+@pytest.fixture(autouse=True)
+def _own_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +79,23 @@ def test_the_journal_gets_priorities_only_where_it_reads(
     served_by(monkeypatch, None)
     assert run({**ENVIRON, "JOURNAL_STREAM": "1:1"}) == 0
     assert not capsys.readouterr().out.startswith("<")
+
+
+def test_standard_output_and_error_are_queued_for_the_rest_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    served_by(monkeypatch, OSError("no file descriptors left"))
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        with pytest.raises(OSError, match="no file descriptors left"):
+            run(ENVIRON)
+        for stream in (sys.stdout, sys.stderr):
+            assert isinstance(stream, QueuedOutput)
+            stream.write("afterwards\n")
+            assert stream.drain(5)
+    assert (tmp_path / "out").read_text().endswith("lost repeated=1 within_sec=0.0\nafterwards\n")
+    assert (tmp_path / "err").read_text() == "afterwards\n"
 
 
 def test_systemd_is_told_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:

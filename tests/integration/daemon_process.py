@@ -77,18 +77,18 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def daemon_process(
-    environ: Mapping[str, str], program: Sequence[str] = _RUN
+    environ: Mapping[str, str], program: Sequence[str] = _RUN, root: Path = _ROOT
 ) -> AsyncIterator[DaemonProcess]:
     """Start `run` with that environment and no other; killed at the end if it is still there.
 
-    `program`: what Python is told to do instead.
+    `program`: what Python is told to do instead. `root`: the tree whose code runs.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = await trio.lowlevel.open_process(
                 [sys.executable, *program],
-                cwd=_ROOT,
+                cwd=root,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

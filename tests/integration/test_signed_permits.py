@@ -32,7 +32,8 @@ async def test_a_daemons_permit_that_is_copied_to_another_accounts_keys_is_refus
     store: Any = redis.Redis.from_url(redis_server)
     async with daemon_process(environment(redis_server, simulator, settings)) as daemon:
         await daemon.ready()
-        store.xadd("account-2:stream:apply.plan", {"plan_id": "plan-1", **entry("ETHUSDT", "0.5")})
+        published: dict[Any, Any] = {"plan_id": "plan-1", **entry("ETHUSDT", "0.5")}
+        store.xadd("account-2:stream:apply.plan", published)
         await until(
             lambda: store.copy("account-2:permit:p33:plan-1", "quantum:permit:p33:plan-1"),
             "the permit is written, and copied",

@@ -28,7 +28,18 @@ COLD = ("exchangeInfo", "position mode", "allowlist", "snapshot")
 def lease(pipeline: Pipeline) -> tuple[int, str]:
     """The fencing token, and who holds it."""
     token, _, holder = str(pipeline.redis.get(LEASE)).partition(":")
-    return int(token), holder
+    return int(token.partition("@")[0]), holder
+
+
+async def is_warm_standby(daemon: DaemonProcess, behind: str, within_sec: float) -> None:
+    """Wait until its stream is connected and its book warm, as it is after a while."""
+    url = await daemon.url()
+
+    async def warm() -> bool:
+        told = await is_unready(url, "standing by", behind, within_sec=within_sec)
+        return not any(what in reason for reason in told.reasons for what in COLD)
+
+    await until_async(warm, "a warm standby", within_sec)
 
 
 async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder_ever_writes(
@@ -64,27 +75,17 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
             environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
             return await processes.enter_async_context(daemon_process(environ))
 
-        async def stands_by(daemon: DaemonProcess, behind: str) -> None:
-            """Its stream connected and its book warm, as it is after a while."""
-            url = await daemon.url()
-
-            async def warm() -> bool:
-                told = await is_unready(url, "standing by", behind, within_sec=PATIENCE_SEC)
-                return not any(what in reason for reason in told.reasons for what in COLD)
-
-            await until_async(warm, "a warm standby", PATIENCE_SEC)
-
         first = await started("first")
         await first.ready()
         second = await started("second")
-        await stands_by(second, "first")
+        await is_warm_standby(second, "first", PATIENCE_SEC)
         nursery.start_soon(load.run)
         await deciding("first")
         await load.more_is_decided()
 
         await takes_over("second", first, signal.SIGKILL)
         first = await started("first")
-        await stands_by(first, "second")
+        await is_warm_standby(first, "second", PATIENCE_SEC)
 
         # Stopped in the middle of its work, with plans and results in hand.
         await takes_over("first", second, signal.SIGSTOP)
@@ -93,7 +94,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         pipeline.redis.pexpire(LEASE, 30_000)
         await until(lambda: pipeline.unread(PLANS) > 100, "plans wait")
         second.process.send_signal(signal.SIGCONT)
-        await stands_by(second, "first")
+        await is_warm_standby(second, "first", PATIENCE_SEC)
         first.process.send_signal(signal.SIGCONT)
         await load.more_is_decided()
         await until(lambda: pipeline.redis.pttl(LEASE) <= 2_000, "the lease is renewed")

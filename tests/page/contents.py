@@ -24,6 +24,7 @@ from page.content import (
     Stream,
     SymbolAge,
     Tone,
+    UnknownExecution,
     Unreadable,
     Weight,
 )
@@ -188,4 +189,7 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
         allowlist=texts[0],
         queues=tuple(Queue(text, 0, 0) for text in texts),
         settings=tuple(Setting(text, text, text) for text in texts),
+        unknown_executions=tuple(
+            UnknownExecution(text, text, "2026-09-21T13:00:00.000Z", 61.0) for text in texts
+        ),
     )

@@ -8,7 +8,17 @@ import pytest
 
 from brain.decision import Outcome
 from explanation.telling import CheckTold, Told
-from page.content import Actor, Ages, Holdings, Overall, Restrained, Restraints, Tone, Unreadable
+from page.content import (
+    Actor,
+    Ages,
+    Holdings,
+    Overall,
+    Restrained,
+    Restraints,
+    Tone,
+    UnknownExecution,
+    Unreadable,
+)
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
 from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
 
@@ -101,6 +111,17 @@ def test_symbols_that_cannot_be_read_are_named_with_the_reason() -> None:
     assert "unreadable" not in page_of().text
 
 
+def test_unknown_executions_are_counted_and_named() -> None:
+    rows = tuple(
+        UnknownExecution(f"plan-number-{number}", "BTCUSDT", "2026-09-21T13:00:00.000Z", 61.0)
+        for number in range(2)
+    )
+    reading = page_of(unknown_executions=rows)
+    assert "! 2 unknown executions the order may have been filled" in reading.text
+    assert "BTCUSDT plan plan-num… , since" in reading.text or "BTCUSDT plan plan-num…, since" in reading.text
+    assert "unknown execution" not in page_of().text
+
+
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:
     """Whatever the texts are, the document has the very elements and attributes that harmless ones give."""
     harmless = hostile_content(tuple(f"harmless{number}" for number in range(len(HOSTILE + INVISIBLE))))
@@ -179,8 +200,10 @@ def test_holds_cooldowns_and_what_could_not_be_read_are_told() -> None:
         cooldowns=(Restrained("SOLUSDT", 3.2),),
         left_out=0,
         unread=None,
+        problems=("quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string",),
     )
     text = page_of(restraints=restraints).text
+    assert "quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string" in text
     assert "BTCUSDT held by P3.4 4 min 50 s" in text
     assert "ETHUSDT held by P3.4 never" in text
     assert "SOLUSDT cooldown 3.2 s" in text

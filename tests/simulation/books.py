@@ -69,7 +69,8 @@ class Kept(msgspec.Struct):
 
     `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
     ledger. `ledger`: what each leg's ledger must be. `told`: results by entry id; `settled`: plans whose
-    result was taken in. `dead`: entries that were set aside.
+    result was taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
+    its ledger, by Redis's clock.
     """
 
     decided: dict[str, bool] = {}
@@ -78,6 +79,7 @@ class Kept(msgspec.Struct):
     told: dict[str, Told] = {}
     settled: set[str] = set()
     dead: set[str] = set()
+    booked_ms: dict[str, int] = {}
 
 
 class Books:
@@ -86,14 +88,20 @@ class Books:
     def __init__(self) -> None:
         self.published: dict[str, Published] = {}
         self.plan_of_entry: dict[str, str] = {}
+        #: By entry id: when the plan was published, by Redis's clock. Its id may say another time.
+        self.published_ms: dict[str, int] = {}
         self.grants: dict[str, Grant] = {}
         self.orders: dict[str, OwnOrder] = {}
         self.ever_allowed: set[str] = set()
         self.bad_results: set[str] = set()
         #: Plans whose decision Redis has lost: nothing there speaks of their orders any more.
         self.lost: set[str] = set()
+        #: By plan: when the mark of its decision was evicted, by Redis's clock.
+        self.unmarked: dict[str, int] = {}
         #: By entry id: the plan that the holder of its permit has given up.
         self.given_up: dict[str, str] = {}
+        #: Plans whose executors have said that they do not know what became of their orders.
+        self.unknown: set[str] = set()
         self.kept = Kept()
         self.reasons: dict[str, int] = {}
 

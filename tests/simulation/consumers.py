@@ -8,6 +8,7 @@ from random import Random
 
 import trio
 
+from brain.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder
 from simulator.errors import ApiError
 from simulator.history import PositionSide
@@ -17,7 +18,7 @@ from store.memory.memory_redis import MemoryRedis
 from tests.simulation import results
 from tests.simulation.books import Books, Grant, OwnOrder, Published, Told
 from tests.simulation.clocks import SteppedClock
-from tests.simulation.fields import as_entry
+from tests.simulation.fields import as_entry, id_ahead
 from tests.simulation.trace import Trace
 from tests.simulation.venue import OWN, ZERO, Change, Venue
 
@@ -49,6 +50,8 @@ class Consumers:
         self._decided: dict[str, trio.Event] = {}
         self._count = 0
         self._orders = 0
+        #: The share of orders of which their executors learn nothing.
+        self.unknown_share = 0.0
         self._sending: Grant | None = None
         venue.on_change = self._on_change
 
@@ -102,11 +105,14 @@ class Consumers:
         if rng.random() < 0.2:
             # Another consumer of the same plan comes too late, and says so.
             self.tell_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
-        await self._execute(plan, grant)
+        await self._execute(plan, grant, text.decode())
 
-    async def _execute(self, plan: Published, grant: Grant) -> None:
+    async def _execute(self, plan: Published, grant: Grant, permit: str) -> None:
         rng, venue = self._rng, self._venue
         until_sec = trio.current_time() + EXECUTION_SEC
+        if rng.random() < self.unknown_share:
+            await self._execute_blindly(plan, grant)
+            return
         fate = rng.random()
         await trio.sleep(rng.choice((0.0, 0.01, 0.1, 0.5, 1.5)))
         if fate < 0.08:
@@ -117,7 +123,7 @@ class Consumers:
             order = self._send(grant, partly=rng.random() < 0.35)
         if order is None:
             grant.left, grant.over = ZERO, True
-            self._give_up(plan.plan_id, plan.symbol)
+            self._give_up(plan.plan_id, plan.symbol, permit if rng.random() < 0.3 else None)
             return
         told: list[tuple[Decimal, str]] = []
         dies = rng.random() < 0.06
@@ -142,6 +148,58 @@ class Consumers:
             self._tell(plan, order, *each)
             await trio.sleep(rng.choice((0.0, 0.01, 0.4)))
 
+    async def _execute_blindly(self, plan: Published, grant: Grant) -> None:
+        """Send an order, and learn nothing of it: it fills before that is said or later, partly, or never."""
+        rng, venue = self._rng, self._venue
+        late = rng.random() < 0.5
+        # The exchange's events name the order: by the chain's id, or by one that the executor names or keeps.
+        chain_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        client_order_id = rng.choice((chain_id, None))
+        if late:
+            self._tell_unknown(plan, None)
+            await trio.sleep(rng.choice((0.0, 0.05, 0.5, 2.0)))
+        order = None
+        if rng.random() < 0.7:
+            order = self._send(grant, partly=rng.random() < 0.5, client_order_id=client_order_id)
+        if not late:
+            await trio.sleep(rng.choice((0.0, 0.05, 1.0)))
+            named = order.client_order_id if order is not None and rng.random() < 0.5 else None
+            self._tell_unknown(plan, named)
+        if order is None:
+            # It never reached the exchange, which nobody can know.
+            grant.left, grant.over = ZERO, True
+            return
+        while not order.is_final:
+            await trio.sleep(rng.uniform(0.1, 0.8))
+            if rng.random() < 0.4:
+                venue.expire_remainder(order)
+            else:
+                self._fill_more(order, closes=grant.kind == "close")
+        grant.left, grant.over = ZERO, True
+        if rng.random() < 0.5:
+            # Somebody has asked the exchange in the end.
+            await trio.sleep(rng.choice((0.0, 1.0, 6.0)))
+            self._tell(plan, order, order.executed, order.status)
+
+    def execute_unseen(self, plan: Published) -> bool:
+        """Execute a plan, and say that the outcome is unknown. Answers whether an order was sent."""
+        grant = self._books.grants[plan.plan_id]
+        if self._redis.take(self._keys.permit(plan.plan_id)) is None:
+            return False
+        grant.taken = True
+        client_order_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        order = self._send(grant, partly=False, client_order_id=client_order_id)
+        self._tell_unknown(plan, None)
+        grant.left, grant.over = ZERO, True
+        return order is not None
+
+    def _tell_unknown(self, plan: Published, client_order_id: str | None) -> None:
+        self._books.unknown.add(plan.plan_id)
+        for _ in range(self._rng.choice((1, 1, 2))):
+            fields = results.unknown(plan.plan_id, plan.symbol, client_order_id, self._rng)
+            self._redis.xadd(self._keys.results, as_entry(fields))
+            self._trace.note(f"told {plan.plan_id} unknown")
+
     def _fill_more(self, order: Order, *, closes: bool) -> None:
         """The order's rest, or half of it; a close no further than there is something to close."""
         venue = self._venue
@@ -155,7 +213,7 @@ class Consumers:
         else:
             venue.expire_remainder(order)
 
-    def _send(self, grant: Grant, *, partly: bool) -> Order | None:
+    def _send(self, grant: Grant, *, partly: bool, client_order_id: str | None = None) -> Order | None:
         venue = self._venue
         self._orders += 1
         venue.first_fill_share = Decimal("0.3") if partly else None
@@ -169,7 +227,7 @@ class Consumers:
                     quantity=grant.quantity,
                     position_side=grant.leg,
                     reduce_only=closes and not venue.hedge_mode,
-                    client_order_id=f"{OWN}{self._orders}",
+                    client_order_id=client_order_id or f"{OWN[0]}{self._orders}",
                 )
             )
         except ApiError as refusal:
@@ -205,12 +263,12 @@ class Consumers:
             grant.left, grant.over = ZERO, True
         self._give_up(plan.plan_id, plan.symbol)
 
-    def _give_up(self, plan_id: str, symbol: str) -> None:
+    def _give_up(self, plan_id: str, symbol: str, permit: str | None = None) -> None:
         for _ in range(self._rng.choice((1, 1, 2))):
-            fields = results.not_executed(plan_id, symbol, "order rejected", self._rng)
+            fields = results.not_executed(plan_id, symbol, "order rejected", self._rng, permit)
             self._books.given_up[self._redis.xadd(self._keys.results, as_entry(fields))] = plan_id
 
-    def tell_refusal(self, plan_id: str, symbol: str, why: str) -> None:
-        """Say that the plan will not be executed."""
+    def tell_refusal(self, plan_id: str, symbol: str, why: str, *, ahead_ms: int = 0) -> None:
+        """Say that the plan will not be executed. With `ahead_ms`, an id so far ahead of Redis's clock."""
         fields = results.not_executed(plan_id, symbol, why, self._rng)
-        self._redis.xadd(self._keys.results, as_entry(fields))
+        self._redis.xadd(self._keys.results, as_entry(fields), entry_id=id_ahead(self._redis, ahead_ms))

@@ -22,6 +22,13 @@ from tests.simulation.verdicts import require
 
 _OPENS = ("open", "add")
 _NEAR_MS = 5
+#: A permit is dated by Redis's clock to within this (ms), a while after that was set (ms).
+_DATED_WITHIN_MS = 2_000
+_CLOCK_KNOWN_WITHIN_MS = 8_000
+#: An eviction is noticed within this (ms).
+_EVICTION_NOTICED_MS = 8_000
+#: Hosts agree with Redis's clock to within this (seconds), except while one of them is set wrong.
+_HOSTS_AGREE_SEC = 1.1
 
 
 class Decisions:
@@ -36,6 +43,7 @@ class Decisions:
         settings: Settings,
         claims: Claims,
         clock_of: Callable[[str], SteppedClock],
+        redis_clock: SteppedClock,
         may_open: Callable[[str], bool],
         on_grant: Callable[[Grant], None],
         audit_ms: Callable[[], int],
@@ -47,6 +55,9 @@ class Decisions:
         self.allowed = 0
         #: Redis's clock when it last came up as another run; 0: never.
         self.redis_changed_ms = 0
+        #: Redis's clock when it last evicted keys; 0: never.
+        self.evicted_ms = 0
+        self._redis_clock = redis_clock
         self._books = books
         self._venue = venue
         self._redis = redis
@@ -69,11 +80,11 @@ class Decisions:
         audit = dict(zip(commit.audit_fields[::2], commit.audit_fields[1::2], strict=True))
         allow, reason = audit["allow"] == "true", audit["reason"]
         self._books.reasons[reason] = self._books.reasons.get(reason, 0) + 1
-        require(plan_id not in kept.decided, "b", f"{plan_id} was decided twice, now {reason}")
+        again = plan_id in kept.decided and plan_id not in self._books.unmarked
+        require(not again, "b", f"{plan_id} was decided twice, now {reason}")
         kept.decided[plan_id] = allow
         if allow:
-            # One that Redis has lost, plan and all, is new to it when it is published again.
-            again = plan_id in self._books.ever_allowed and plan_id not in self._books.lost
+            again = plan_id in self._books.ever_allowed and not self._is_new_again(commit)
             require(not again, "b", f"{plan_id} was allowed twice")
             self._books.ever_allowed.add(plan_id)
             self.allowed += 1
@@ -97,7 +108,10 @@ class Decisions:
             f"{plan_id} allowed as {reason}: {published.fields}",
         )
         self._judge_permit(commit, decision)
-        require(plan_id not in self._books.kept.settled, "e", f"{plan_id} allowed after its result")
+        settled = plan_id in self._books.kept.settled and not self._is_new_again(commit)
+        require(not settled, "e", f"{plan_id} allowed after its result")
+        if not bypass and reason != Reason.NO_QUANTITY_CHANGE:
+            self._judge_cooldown(commit)
         if decision.kind in _OPENS:
             require(self._may_open(symbol), "e", f"{plan_id} opens {symbol} outside the allowlist")
         leg: PositionSide = decision.leg.value
@@ -129,6 +143,46 @@ class Decisions:
         told = [permit[name] for name in ("plan_id", "symbol", "allow", "order_side", "safe_close_qty")]
         decided = [commit.plan_id, commit.symbol, True, decision.order_side, decision.quantity]
         require(told == decided, "e", f"the permit says {told}, decided was {decided}")
+        offsets = self._redis_clock.offsets_since(true_ms() - _CLOCK_KNOWN_WITHIN_MS)
+        if len(offsets) == 1:
+            # What a gate compares with: it refuses permits from the future, and old ones.
+            off_ms = round(permit["created_at"] * 1000) - self._redis.now_ms()
+            require(
+                abs(off_ms) <= _DATED_WITHIN_MS,
+                "e",
+                f"the permit of {commit.plan_id} is dated {off_ms} ms off Redis's clock",
+            )
+
+    def _is_new_again(self, commit: DecisionCommit) -> bool:
+        """Whether nothing in Redis speaks of an earlier decision of the plan.
+
+        One that Redis has lost, plan and all, is new to it when it is published again; so is one that is
+        published again after the mark of its decision was evicted.
+        """
+        unmarked_ms = self._books.unmarked.get(commit.plan_id)
+        published_ms = self._books.published_ms[commit.entry_id]
+        return commit.plan_id in self._books.lost or (unmarked_ms is not None and published_ms > unmarked_ms)
+
+    def _judge_cooldown(self, commit: DecisionCommit) -> None:
+        """By Redis's clock, the last execution is a cooldown ago; one further ahead than that is ignored."""
+        now_ms, limit_sec = self._redis.now_ms(), self._settings.cooldown_sec
+        stepped_ms = round(limit_sec * 1000) + _CLOCK_KNOWN_WITHIN_MS
+        if len(self._redis_clock.offsets_since(true_ms() - stepped_ms)) > 1:
+            return
+        told = self._redis.get(self._keys.cooldown(commit.symbol))
+        booked_ms = self._books.kept.booked_ms.get(commit.symbol)
+        for executed_ms, slack_sec in (
+            (None if told is None else int(told), 0.0),
+            (booked_ms, _HOSTS_AGREE_SEC),
+        ):
+            if executed_ms is None:
+                continue
+            ago_sec = (now_ms - executed_ms) / 1000
+            require(
+                not min(0.0, slack_sec - limit_sec + 2) <= ago_sec < limit_sec - slack_sec,
+                "e",
+                f"{commit.plan_id} on {commit.symbol}: allowed {ago_sec:.3f} s after an execution",
+            )
 
     def _judge_open_permits(self, symbol: str) -> None:
         """A reservation is written together with the removal of those that are over."""
@@ -139,7 +193,8 @@ class Decisions:
                 require(expires_ms > now_ms, "g", f"{name.decode()[2:]}: its open permit outlives its time")
 
     def _judge_age(self, commit: DecisionCommit, reason: str) -> None:
-        now_ms, entry_ms = self._redis.now_ms(), int(commit.entry_id.partition("-")[0])
+        # When it was published, whatever its id says.
+        now_ms, entry_ms = self._redis.now_ms(), self._books.published_ms[commit.entry_id]
         age_ms = now_ms - entry_ms
         limit_ms = self._settings.plan_max_age_sec * 1000
         require(age_ms <= limit_ms, "e", f"{commit.plan_id} allowed {age_ms} ms after it was published")
@@ -152,6 +207,10 @@ class Decisions:
                 "e",
                 f"{commit.plan_id} opens {since_ms} ms after Redis came up as another run",
             )
+        if reason == Reason.OPEN_PERMIT_GRANTED and self.evicted_ms:
+            since_ms = now_ms - self.evicted_ms
+            waits = _EVICTION_NOTICED_MS <= since_ms < self._settings.permit_ttl_sec * 1000
+            require(not waits, "e", f"{commit.plan_id} opens {since_ms} ms after keys were evicted")
 
     def _judge_snapshot(
         self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, snapshot: SnapshotView

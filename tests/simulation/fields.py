@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from store.memory.memory_redis import MemoryRedis
+
 Fields = dict[str, str]
 
 
@@ -15,3 +17,8 @@ def plain(value: Decimal) -> str:
 def as_entry(fields: Fields) -> dict[str | bytes, str | bytes]:
     """Fields as Redis takes them."""
     return dict(fields.items())
+
+
+def id_ahead(redis: MemoryRedis, ahead_ms: int) -> str:
+    """An entry id so far ahead of Redis's clock; for 0, the one that Redis gives by itself."""
+    return f"{redis.now_ms() + ahead_ms}-0" if ahead_ms else "*"

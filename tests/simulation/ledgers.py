@@ -11,8 +11,8 @@ from brain.position import Leg
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.records import Adoption, ResultCommit
-from tests.simulation.books import Books
+from store.records import Adoption, OrderWrite, ResultCommit
+from tests.simulation.books import Books, OwnOrder, Told
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import require
 
@@ -45,6 +45,7 @@ class Ledgers:
                     was = self._amount_until(adoption.symbol, leg)
                     require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
+                self._books.kept.booked_ms.pop(adoption.symbol, None)
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
         """A result's booking was offered to Redis."""
@@ -53,9 +54,12 @@ class Ledgers:
         self.count += 1
         kept = self._books.kept
         kept.settled.add(commit.plan_id)
+        if commit.ledger_fields:
+            kept.booked_ms[commit.symbol] = booked_ms
         if commit.dead_fields:
             kept.dead.add(commit.entry_id)
-            if commit.entry_id not in self._books.bad_results and commit.plan_id not in self._books.lost:
+            plan_id, books = commit.plan_id, self._books
+            if commit.entry_id not in books.bad_results and plan_id not in books.lost | books.unmarked.keys():
                 fields = dict(zip(commit.dead_fields[::2], commit.dead_fields[1::2], strict=True))
                 self.buried.append(f"{commit.entry_id}: {fields.get('error')}")
         for write in commit.orders:
@@ -63,6 +67,8 @@ class Ledgers:
             if order is None:
                 continue
             told = kept.told.get(commit.entry_id)
+            if told is None and not commit.acknowledge:
+                told = self._shown_by_exchange(write, order)
             require(told is not None, "d", f"{commit.entry_id} books what was never published")
             assert told is not None
             cumulative = max(told.cumulative, kept.booked.get(write.order_id, ZERO))
@@ -80,6 +86,7 @@ class Ledgers:
             grant = self._books.grants.get(order.plan_id)
             # What it was published as stands in its decision: in the lost one, or in the one made anew.
             told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
+            told_apart = told_apart and order.plan_id not in self._books.unmarked
             removes = grant is not None and grant.reconcile and told_apart
             if growth > 0 and not removes:
                 signed = growth if order.side == "BUY" else -growth
@@ -89,6 +96,17 @@ class Ledgers:
         if commit.symbol:
             self.compare(commit.symbol)
             self._judge_open_permit(commit)
+
+    def _shown_by_exchange(self, write: OrderWrite, order: OwnOrder) -> Told | None:
+        """What an event of the exchange reported of an order whose executor did not know its outcome."""
+        cumulative = decode_memory(write.after).cumulative
+        filled = ZERO
+        for change in self._venue.changes[order.symbol, order.leg]:
+            if str(change.order_id) == write.order_id:
+                filled += abs(change.delta)
+                if filled == cumulative and order.plan_id in self._books.unknown:
+                    return Told(write.order_id, order.plan_id, cumulative, final=False)
+        return None
 
     def _judge_open_permit(self, commit: ResultCommit) -> None:
         """It ends with its order, and before that covers what may still be executed."""
@@ -120,8 +138,8 @@ class Ledgers:
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
         """How much of an order an adopted ledger holds already."""
         until_ms = self._adopted_until_ms(symbol, leg)
-        if until_ms is None:
-            return ZERO
+        if not until_ms:
+            return ZERO  # 0: nothing was ever filled. A wiped account shows that time as well, later.
         changes = self._venue.changes[symbol, leg]
         # Dates may go back: so the adopted change itself is looked for first, and what came before it counts.
         exact = next(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.entry_times import EntryTimes
+from actors.plan_settling import PlanSettler
 from actors.recent_decisions import RecentDecisions
 from brain.fill_memory import FillMemory
+from channels import ResultBook
+from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
+from tests.simulation.fields import Fields
 from tests.simulation.memory import remembered
+from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import ViolationError, require
 
 if TYPE_CHECKING:
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _DECIDED_WITHIN_SEC = 1.2
+_BOOKED_WITHIN_SEC = 1.0
+_EVIDENCE_WITHIN_SEC = 3.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
@@ -26,7 +34,12 @@ _FEWEST_TASKS_SPARE = 40
 _MOST_PLANS = 64
 _MOST_ORDERS = 200
 _EXPIRING = "quantum:p33:"
-_LASTING = ("quantum:p33:fence", "quantum:p33:redis_run", "quantum:p33:last_result_id")
+_LASTING = (
+    "quantum:p33:fence",
+    "quantum:p33:redis_run",
+    "quantum:p33:evictions",
+    "quantum:p33:last_result_id",
+)
 
 
 class Liveness:
@@ -78,25 +91,63 @@ class Liveness:
         stored = self._world.redis.hgetall(self._world.keys.snapshot(symbol))
         return int(stored.get(b"ts_epoch_ms", b"0")) - holder.clock.offset_ms
 
-    async def opens_are_allowed(self) -> None:
-        """Raises ViolationError unless an open or add of every symbol is allowed, in a quiet moment.
+    async def plans_are_allowed(self) -> None:
+        """Raises ViolationError unless opens or adds, and then closes, are allowed in a quiet moment.
 
         An operator brings the ledgers into line before; whoever gets the permits gives them up.
         """
+        world, plans = self._world, self._world.neighbours.plans
+        listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
+        fresh = [each for each in world.scene.symbols if self._is_kept_fresh(each)]
+        await self._are_allowed((symbol, plans.entry_along(symbol)) for symbol in listed)
+        await trio.sleep(_BOOKED_WITHIN_SEC)
+        held = [(name, leg) for name in fresh for leg in world.venue.legs_of(name)]
+        held = [(name, leg) for name, leg in held if world.venue.amount(name, leg)]
+        await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in held)
+        await trio.sleep(_BOOKED_WITHIN_SEC)
+
+    async def unknown_outcomes_end(self) -> None:
+        """Raises ViolationError unless an order of unknown outcome is booked by the exchange's event of it.
+
+        In a quiet moment, while the stream stands: a part of a position is closed, and nothing reports it.
+        """
+        world, neighbours = self._world, self._world.neighbours
+        held = [
+            (name, leg)
+            for name in world.scene.symbols
+            if self._is_kept_fresh(name)
+            for leg in world.venue.legs_of(name)
+            if world.venue.amount(name, leg)
+        ]
+        if not held:
+            return
+        name, leg = held[0]
+        (plan,) = await self._are_allowed([(name, neighbours.plans.full_exit(name, leg))], give_up=False)
+        if not neighbours.consumers.execute_unseen(plan):
+            return
+        await trio.sleep(_EVIDENCE_WITHIN_SEC)
+        reserved = world.redis.hgetall(world.keys.open_permits(name)).get(f"p:{plan.plan_id}".encode())
+        require(reserved is None, "c", f"{plan.plan_id} is filled, and still reserved: {reserved!r}")
+        amount = world.ledgers.amount(name, leg)
+        require(amount == ZERO, "d", f"{name} {leg}: closed by an order of unknown outcome, ledger {amount}")
+
+    async def _are_allowed(
+        self, proposals: Iterable[tuple[str, Fields]], *, give_up: bool = True
+    ) -> list[Published]:
         world, neighbours = self._world, self._world.neighbours
         plans = []
-        for symbol in world.scene.symbols:
-            if neighbours.publisher.is_listed(symbol):
-                neighbours.repairs.correct(symbol)
-                plan = neighbours.publisher.new_plan(symbol, neighbours.plans.entry_along(symbol))
-                neighbours.publisher.publish(plan)
-                plans.append(plan)
+        for symbol, fields in proposals:
+            neighbours.repairs.correct(symbol)
+            plan = neighbours.publisher.new_plan(symbol, fields)
+            neighbours.publisher.publish(plan)
+            plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         decided = world.books.kept.decided
-        refused = [plan.plan_id for plan in plans if not decided.get(plan.plan_id)]
+        refused = [f"{plan.plan_id} {plan.fields['side']}" for plan in plans if not decided.get(plan.plan_id)]
         require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
-        for plan in plans:
+        for plan in plans if give_up else ():
             neighbours.consumers.give_up(plan)
+        return plans
 
     def _is_kept_fresh(self, symbol: str) -> bool:
         """Where symbols are read one by one: those that may be opened, at least."""
@@ -175,10 +226,14 @@ class Liveness:
         require(not lasting, "g", f"keys that never expire: {lasting[:5]}")
 
     def _judge_memory(self) -> None:
-        """At rest, processes remember few plans and orders. Two are meant to, up to their bounds."""
+        """At rest, processes remember few plans and orders. Some memories are meant to be long."""
         world = self._world
         gc.collect()
-        lists = [each for each in gc.get_objects() if isinstance(each, RecentDecisions | FillMemory)]
+        kept = gc.get_objects()
+        lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
+        lists += [each._allowed for each in kept if isinstance(each, PlanSettler)]
+        lists += [each._ended for each in kept if isinstance(each, ResultBook)]
+        lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, self,

@@ -97,6 +97,10 @@ class PlanMaker:
         leg = self._venue.legs_of(symbol)[0]
         return self._exit(symbol, leg) | {"action": "UPDATE_SL", "close_qty": "0"}
 
+    def full_exit(self, symbol: str, leg: PositionSide) -> Fields:
+        """A close of all there is."""
+        return self._exit(symbol, leg) | {"action": "FULL_CLOSE_PROPOSED", "close_qty": "0"}
+
     def entry_along(self, symbol: str) -> Fields:
         """An open, or an add to what there is."""
         leg = self._venue.legs_of(symbol)[0]

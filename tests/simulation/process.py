@@ -38,6 +38,7 @@ from supervision import (
 )
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
@@ -62,6 +63,9 @@ _UNHURRIED_SEC = {
     "actors.fill_watch._SWEEP_SEC": 4.0,
     "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
+    "actors.clock_watch._EVERY_SEC": 2.0,
+    "actors.durability._EVERY_SEC": 5.0,
+    "actors.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "store.memory_store.LONGEST_BLOCK_MS": 6_000,
 }
 
@@ -82,6 +86,12 @@ class _NoSockets:
             self.served.remove(self._entry)
 
 
+class _VirtualTime:
+    """In the place of the `time` module."""
+
+    monotonic = staticmethod(trio.current_time)
+
+
 async def _no_listeners(_bind: str, _port: int) -> list[trio.SocketListener]:
     await trio.lowlevel.checkpoint()
     return []
@@ -93,6 +103,7 @@ def without_sockets() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
         stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
+        stack.enter_context(patch("store.connection_pool.time", _VirtualTime))
         stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
         for name, seconds in _UNHURRIED_SEC.items():
             stack.enter_context(patch(name, seconds))
@@ -173,6 +184,7 @@ class Process:
         venue: Venue,
         streams: PrivateStreams,
         redis: MemoryRedis,
+        servers: Servers,
         keys: Keys,
         judge: Judge,
         requests: Requests,
@@ -199,6 +211,7 @@ class Process:
         self._venue = venue
         self._streams = streams
         self._redis = redis
+        self._servers = servers
         self._keys = keys
         self._judge = judge
         self.requests = requests
@@ -285,6 +298,8 @@ class Process:
             self._redis,
             self._keys,
             self.name,
+            consumer=settings.instance,
+            servers=self._servers,
             judge=self._judge,
             reach=self.reach,
             tripwire=self.tripwires["store"],

@@ -11,7 +11,7 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books, Published
 from tests.simulation.clocks import true_ms
-from tests.simulation.fields import Fields, as_entry
+from tests.simulation.fields import Fields, as_entry, id_ahead
 from tests.simulation.trace import Trace
 from tests.simulation.venue import Venue
 
@@ -51,10 +51,12 @@ class Publisher:
         self._books.published[plan.plan_id] = plan
         return plan
 
-    def publish(self, plan: Published) -> str:
-        """Put it on the stream; the entry's id."""
-        entry_id = self._redis.xadd(self._keys.plans, as_entry({"plan_id": plan.plan_id} | plan.fields))
+    def publish(self, plan: Published, *, ahead_ms: int = 0) -> str:
+        """Put it on the stream; the entry's id. With `ahead_ms`, an id so far ahead of Redis's clock."""
+        fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
+        entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
         plan.entry_ids.append(entry_id)
+        self._books.published_ms[entry_id] = self._redis.now_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
         self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
         return entry_id

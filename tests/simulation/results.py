@@ -10,6 +10,20 @@ from simulator.orders import Order
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields, plain
 
+#: Answers after which an order may have been executed. Source: Binance USDⓈ-M Futures, "Error Codes", -1006
+#: and -1007; "General Info", HTTP 408 and 503.
+UNKNOWN = (
+    "APIError(code=-1006): An unexpected response was received from the message bus. "
+    "Execution status unknown.",
+    "APIError(code=-1007): Timeout waiting for response from backend server. "
+    "Send status unknown; execution status unknown.",
+    '{"code":-1007,"msg":"Timeout waiting for response from backend server."}',
+    "HTTP 408: Request Timeout",
+    "503 Service Unavailable: Unknown error, please check your request or try again later.",
+    "order status unknown",
+    "ReadTimeout: the request timed out after sending",
+)
+
 
 def executed(
     plan_id: str, fields: Fields, order: Order, cumulative: Decimal, status: str, rng: Random
@@ -51,9 +65,21 @@ def executed(
     return head | {"event_type": "apply.result", "executed": "true", "details": json.dumps(details)}
 
 
-def not_executed(plan_id: str, symbol: str, why: str, rng: Random) -> Fields:
-    """A result of a plan that its executor will not execute."""
+def not_executed(plan_id: str, symbol: str, why: str, rng: Random, permit: str | None = None) -> Fields:
+    """A result of a plan that its executor will not execute. Its details quote the `permit`, if given."""
     head = {"plan_id": plan_id, "symbol": symbol, "timestamp": f"{true_ms() / 1000:.3f}"}
+    if permit is not None:
+        details = json.dumps({"permit": permit, "error": why})
+        return head | {"event_type": "apply.result", "executed": "false", "error": why, "details": details}
     if rng.random() < 0.5:
         return head | {"executed": "False", "steps_results": "[]", "error": why}
     return head | {"event_type": "apply.result", "executed": "false", "details": json.dumps({"error": why})}
+
+
+def unknown(plan_id: str, symbol: str, client_order_id: str | None, rng: Random) -> Fields:
+    """A result of an executor that does not know what has become of its order; it may name the order."""
+    why = rng.choice(UNKNOWN)
+    fields = not_executed(plan_id, symbol, why, rng)
+    if "error" in fields and rng.random() < 0.3:
+        fields["reason"] = fields.pop("error")
+    return fields | ({} if client_order_id is None else {"client_order_id": client_order_id})

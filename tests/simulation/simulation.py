@@ -143,7 +143,8 @@ class _Run:
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
-                    await liveness.opens_are_allowed()
+                    await liveness.plans_are_allowed()
+                    await liveness.unknown_outcomes_end()
                     await trio.sleep_until(begin_sec + ROUND_SEC)
                 nursery.cancel_scope.cancel()
         finally:

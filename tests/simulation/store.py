@@ -28,6 +28,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
 )
+from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
 from tests.simulation.tripwire import Tripwire
 
@@ -36,7 +37,7 @@ T = TypeVar("T")
 #: Their first argument is a fence, and without the lease they must have no effect.
 FENCED = frozenset(
     {
-        "recover_plan", "recover_result", "commit_decisions", "acknowledge_plans", "bury_plan",
+        "recover_plans", "recover_results", "commit_decisions", "acknowledge_plans", "bury_plan",
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks",
     }
@@ -70,19 +71,23 @@ class WatchedStore(MemoryStore):
         self,
         redis: MemoryRedis,
         keys: Keys,
-        consumer: str,
+        name: str,
         *,
+        consumer: str,
+        servers: Servers,
         judge: Judge,
         reach: Reach,
         tripwire: Tripwire,
         rng: Random,
     ) -> None:
+        """`name` is the process's for the judge; `consumer`, its instance's."""
         super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
+        self._links = Links(servers)
         self._judge = judge
         self._way = reach
         self._tripwire = tripwire
         self._rng = rng
-        self._name = consumer
+        self._name = name
         self._fence: str | None = None
         self._returning = False
         #: Crossings until one of them hangs, and for how long; 0: none does.
@@ -121,19 +126,28 @@ class WatchedStore(MemoryStore):
             self._judge.stepped(self._name, method, fence)
             return answer
 
-        return await super()._call(method, watched)
+        async with self._links.connected(method):
+            return await super()._call(method, watched)
+
+    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+        async with self._links.connected(method):
+            return await super()._read_new(method, key, count, block_ms)
+
+    def _reach(self, method: str, run_id: str) -> None:
+        self._links.reach(method)
+        super()._reach(method, run_id)
 
     async def _fenced(self, method: str, fence: str, effect: Callable[[], T]) -> T:
         self._fence = fence
         return await self._call(method, effect)
 
-    async def recover_plan(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
         self._fence = fence
-        return await super().recover_plan(fence=fence, after=after, idle_ms=idle_ms)
+        return await super().recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
-    async def recover_result(self, *, fence: str, after: str, idle_ms: int) -> Entry | None:
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
         self._fence = fence
-        return await super().recover_result(fence=fence, after=after, idle_ms=idle_ms)
+        return await super().recover_results(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         self._fence = fence
@@ -173,7 +187,7 @@ class WatchedStore(MemoryStore):
 
     async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
         # They go one after the other, and the way may end between two of them.
-        cut = self._rng.randrange(len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
+        cut = self._rng.randrange(1, len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
 
         def book() -> list[int | None]:
             times = []

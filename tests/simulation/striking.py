@@ -9,10 +9,12 @@ import trio
 import trio.lowlevel
 
 from simulator.faults import RestFault
+from tests.simulation.clock_faults import ClockFaults
 from tests.simulation.faults import Fault
 from tests.simulation.field_faults import FieldFaults
 from tests.simulation.liveness import Liveness
 from tests.simulation.process import Process
+from tests.simulation.redis_faults import RedisFaults
 from tests.simulation.verdicts import require
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _STORE_METHODS = (
     None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
-    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plan", "recover_result", "commit_results",
+    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plans", "recover_results", "commit_results",
     "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
@@ -31,7 +33,7 @@ _SOON_SEC = 3.0
 _NOT_DISTURBING = frozenset(
     {
         "deleted_key", "wiped_account", "restored_position", "event_dated_ahead", "flat_both_row",
-        "silent_move", "lost_events", "doubled_events", "v2_removed",
+        "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
     }
 )  # fmt: skip
 #: So many connections end right behind an event that they still told.
@@ -45,12 +47,11 @@ class Striker:
         self._world = world
         self._faults = faults
         self._crashed_sec = -_BETWEEN_CRASHES_SEC
-        self._redis_stepped_sec = -1000.0
         self._disturbed_sec = 0.0
         self._busy: set[str] = set()
         self._strikes: dict[str, Callable[[Fault], Awaitable[None]]] = {
             name.removeprefix("_").removeprefix("do_"): getattr(part, name)
-            for part in (self, FieldFaults(world, liveness))
+            for part in (self, FieldFaults(world, liveness), RedisFaults(world), ClockFaults(world))
             for name in dir(part)
             if name.startswith(("_do_", "do_"))
         }
@@ -259,13 +260,3 @@ class Striker:
         before, kept = world.redis.copy(), world.books.copy_kept()
         await trio.sleep(fault.for_sec)
         world.restart_redis(kept, before)
-
-    async def _do_redis_clock(self, fault: Fault) -> None:
-        # So seldom and so little that no reservation ends before its order: see docs/guarantees.md.
-        now_sec = trio.current_time()
-        if now_sec - self._redis_stepped_sec > 120:
-            self._redis_stepped_sec = now_sec
-            self._world.redis_clock.step(round((fault.size - 0.5) * 16_000))
-
-    async def _do_host_clock(self, fault: Fault) -> None:
-        self._process(fault).clock.step(round((fault.size - 0.5) * 10_000))

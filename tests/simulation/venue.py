@@ -20,8 +20,8 @@ from simulator.positions import Position
 from simulator.symbols import load_symbols
 from tests.simulation.clocks import SteppedClock, true_ms
 
-#: Client order ids of the pipeline's orders begin so.
-OWN = "own-"
+#: Client order ids of the pipeline's orders begin so: those of its own making, and the chain's.
+OWN = ("own-", "p33-")
 ZERO = Decimal(0)
 #: Fills of one millisecond are dated one after the other: by no more than this.
 _LONGEST_BURST_MS = 50

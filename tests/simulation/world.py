@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 
 import structlog
@@ -22,6 +23,7 @@ from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.field_watch import Requests
 from tests.simulation.ledgers import Ledgers
+from tests.simulation.links import Servers
 from tests.simulation.mutations import FAILED_BY_ITSELF
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
@@ -40,6 +42,8 @@ _AUDIT_SLACK_SEC = 4.0
 _UNDISTURBED_MS = 12_000
 #: A read that is sent so soon after another one arrived, or a push, may be older than that.
 _APART_MS = 1_100
+#: What the judges call the second host of the first instance's name.
+NAMESAKE = "namesake"
 #: A stall is noticed within its limit and a look.
 _NOTICED_SEC = 2.0
 
@@ -65,6 +69,7 @@ class World:
         self.keys = Keys("quantum")
         self.redis_clock = SteppedClock()
         self.redis = MemoryRedis(self.redis_clock.now_ms)
+        self.servers = Servers()
         self.venue = Venue(seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode)
         self.venue.faults.rest_latency_ms = scene.rest_ms
         self.venue.faults.rest_jitter_ms = scene.rest_jitter_ms
@@ -82,8 +87,9 @@ class World:
         self.settings = scene.loaded("first").settings
         #: Until then (trio's clock) reads may fail, so that a lost event lives longer.
         self.no_reads_until_sec = 0.0
+        self._log_to_trace = log_to_trace
         names = ("first", "second") if scene.standby else ("first",)
-        self.processes = {name: self._process(name, log_to_trace) for name in names}
+        self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
             self.venue,
             self.streams,
@@ -103,28 +109,40 @@ class World:
             self.settings,
             self.claims,
             self._clock_of,
+            self.redis_clock,
             self.neighbours.publisher.may_open,
             self._granted,
             self.audit_ms,
             self.neighbours.consumers.on_decided,
         )
 
-    def _process(self, name: str, log_to_trace: bool) -> Process:
+    def _process(self, name: str, instance: str) -> Process:
         return Process(
             name,
-            self.scene.loaded(name),
+            self.scene.loaded(instance),
             seed=self.scene.seed,
             venue=self.venue,
             streams=self.streams,
             redis=self.redis,
+            servers=self.servers,
             keys=self.keys,
             judge=self,
             requests=Requests(self, name),
             mark_interval_sec=self.scene.mark_interval_sec,
-            log=_logger(name, self.trace, log_to_trace),
+            log=_logger(name, self.trace, self._log_to_trace),
             note=self.trace.note,
             on_failure=self._failed,
         )
+
+    @asynccontextmanager
+    async def namesake(self) -> AsyncIterator[None]:
+        """For the length of a block, another host runs an instance of the first one's name."""
+        process = self.processes[NAMESAKE] = self._process(NAMESAKE, "first")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.life)
+            yield
+            nursery.cancel_scope.cancel()
+        del self.processes[NAMESAKE]
 
     def _failed(self, who: str, failure: Exception) -> None:
         """An actor failed. It may be made to; it must not fail by itself."""
@@ -227,6 +245,21 @@ class World:
                 # Nothing in Redis speaks for them any more: where the guarantee ends.
                 if grant.plan_id not in kept.decided:
                     grant.over, grant.left = True, ZERO
+
+    def evict(self, keys: Sequence[str]) -> None:
+        """Redis has no memory left, and removes these."""
+        if not keys:
+            return
+        self.redis.maxmemory_policy = "volatile-lru"
+        for key in keys:
+            self.redis.evict(key)
+        self.decisions.evicted_ms = self.redis.now_ms()
+        for key in keys:
+            if key.startswith(mark := self.keys.plan_mark("")):
+                self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
+            elif key.startswith(ledger := self.keys.ledger("")):
+                self.books.kept.booked_ms.pop(key.removeprefix(ledger), None)
+        self.trace.note(f"evicted {' '.join(keys)}")
 
     def tidy(self) -> None:
         """Forget what can matter no more: the judges' memory is bounded too."""

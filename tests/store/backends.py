@@ -25,7 +25,7 @@ PREFIX = "q"
 class Outside(Protocol):
     """What publishers, consumers, operators do: `MemoryRedis` has it, and `PlainRedis` on a real one."""
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str: ...
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str: ...
     def xdel(self, key: str, entry_id: str) -> bool: ...
     def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]: ...
     def xlen(self, key: str) -> int: ...
@@ -45,6 +45,7 @@ class Outside(Protocol):
     def pexpire(self, key: str, ttl_ms: int) -> None: ...
     def pttl(self, key: str) -> int: ...
     def flushall(self) -> None: ...
+    def evict(self, key: str) -> bool: ...
 
 
 class Backend(Protocol):
@@ -77,9 +78,9 @@ class PlainRedis:
     def call(self, *command: Any) -> Any:
         return self._execute(*command)
 
-    def xadd(self, key: str, fields: Mapping[Text, Text]) -> str:
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
         flat = [text for pair in fields.items() for text in pair]
-        return str(self.call("XADD", key, "*", *flat).decode())
+        return str(self.call("XADD", key, entry_id, *flat).decode())
 
     def xdel(self, key: str, entry_id: str) -> bool:
         return bool(self.call("XDEL", key, entry_id))
@@ -146,6 +147,29 @@ class PlainRedis:
 
     def flushall(self) -> None:
         self.call("FLUSHALL")
+
+    def evict(self, key: str) -> bool:
+        """Have one key evicted: all others live for ever, and only keys that expire may be evicted."""
+        others = [other for other in self.keys() if other != key]
+        lives = {other: life_ms for other in others if (life_ms := self.pttl(other)) > 0}
+        for other in lives:
+            self.call("PERSIST", other)
+        if self.pttl(key) == -1:
+            self.pexpire(key, 3_600_000)
+        before = self._evicted()
+        self.call("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+        self.call("CONFIG", "SET", "maxmemory", "1")
+        for _ in range(100):
+            if self.kind(key) == "none":
+                break
+        self.call("CONFIG", "SET", "maxmemory", "0")
+        self.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        for other, life_ms in lives.items():
+            self.pexpire(other, life_ms)
+        return self._evicted() > before
+
+    def _evicted(self) -> int:
+        return int(self.client.info("stats")["evicted_keys"])
 
 
 class MemoryBackend:

@@ -90,8 +90,8 @@ class History:
     async def _recover(self) -> object:
         plans = self._random.random() < 0.5
         after = "0" if self._random.random() < 0.5 else self._entry("plans" if plans else "results")
-        recover = self._store.recover_plan if plans else self._store.recover_result
-        return await recover(fence=self._fence, after=after, idle_ms=0)
+        recover = self._store.recover_plans if plans else self._store.recover_results
+        return await recover(fence=self._fence, after=after, idle_ms=0, count=self._random.randint(1, 4))
 
     async def _decide(self) -> object:
         commits = []
@@ -141,6 +141,10 @@ class History:
             revoke_permit=self._random.random() < 0.3,
             event_fields=self._random.choice(((), ("event", "x"))),
             only_if_unconsumed=self._random.random() < 0.5,
+            unknown_after=self._random.choice(
+                (None, "", f"9999999999999|1|||{symbol}", f"1000|1|||{symbol}")
+            ),
+            acknowledge=self._random.random() < 0.8,
         )
         if self._random.random() < 0.2:
             commit = msgspec.structs.replace(commit, mark_before="D|BOTH|none||0")
@@ -154,7 +158,8 @@ class History:
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5
-        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000)
+        process = self._pick("", "a/1/0", "b/2/0")
+        reply = await self._store.hold_lease(taker, self._fence if ours else None, 600_000, process=process)
         if reply.held:
             self._fence = reply.fence
         elif self._random.random() < 0.5:

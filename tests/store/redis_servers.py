@@ -44,6 +44,7 @@ class RedisServer:
         self._append_only = append_only
         self._folder = folder
         self._socket = folder / "redis.sock"
+        self.socket = str(self._socket)
         self.url = f"unix://{self._socket}?db=0"
         self._process: subprocess.Popen[bytes] | None = None
 

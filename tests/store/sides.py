@@ -31,10 +31,22 @@ class Side(NamedTuple):
     async def recover(
         self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
     ) -> Entry | None:
+        """The first that `recover_some` finds."""
+        found = await self.recover_some(fence, after=after, idle_ms=idle_ms, count=1, by=by)
+        return found[0] if found else None
+
+    async def recover_some(
+        self,
+        fence: str,
+        *,
+        after: str = "0",
+        idle_ms: int = 0,
+        count: int = 100,
+        by: Store | None = None,
+    ) -> list[Entry]:
         store = by or self.store
-        if self.results:
-            return await store.recover_result(fence=fence, after=after, idle_ms=idle_ms)
-        return await store.recover_plan(fence=fence, after=after, idle_ms=idle_ms)
+        recover = store.recover_results if self.results else store.recover_plans
+        return await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
 
 def publish(outside: Outside, stream: str, *names: str) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from inspect import iscoroutinefunction
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption, BookingKeys, MarkWrite
-from store.script_runner import ScriptRunner
+from store.script_runner import ScriptRunner, script_texts
 from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
 from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
@@ -34,20 +33,24 @@ Example = Callable[[Store, str], Awaitable[object]]
 EXAMPLES: dict[str, Example] = {
     "create_plan_group": lambda store, _: store.create_plan_group(lost=True),
     "new_plans": lambda store, _: store.new_plans(count=10, block_ms=20),
-    "recover_plan": lambda store, fence: store.recover_plan(fence=fence, after="0", idle_ms=0),
+    "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
     "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
-    "unread_result": lambda store, _: store.unread_result("0-0", 9_999_999_999_999),
+    "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
+    "unread_result": lambda store, _: store.unread_result("0-0"),
     "redis_run": lambda store, _: store.redis_run("another run"),
     "create_result_group": lambda store, _: store.create_result_group(lost=True),
     "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
-    "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "recover_results": lambda store, fence: store.recover_results(
+        fence=fence, after="0", idle_ms=0, count=9
+    ),
     "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", "plan-1", ("1001",))]),
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
+    "unknown_outcomes": lambda store, _: store.unknown_outcomes(),
     "ledger_amounts": lambda store, _: store.ledger_amounts([SYMBOL, "ETHUSDT"]),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(
         fence, [Adoption(name, ("last_known_amt", "2"), ("symbol", name)) for name in (SYMBOL, "ETHUSDT")],
@@ -63,13 +66,13 @@ EXAMPLES: dict[str, Example] = {
         fence, [MarkWrite(name, "1", "2", "3") for name in (SYMBOL, "ETHUSDT")]
     ),
     "universe": lambda store, _: store.universe(),
-    "recent_intents": lambda store, _: store.recent_intents(0, 10),
+    "recent_intents": lambda store, _: store.recent_intents("0-0", None, 10),
     "hold_lease": lambda store, fence: store.hold_lease("first", fence, TTL_MS),
     "release_lease": lambda store, fence: store.release_lease(fence),
     "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),
     "remembered_ban": lambda store, _: store.remembered_ban(),
     "restraints": lambda store, _: store.restraints([SYMBOL], ["ETHUSDT"]),
-    "append_only": lambda store, _: store.append_only(),
+    "durability": lambda store, _: store.durability(),
     "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
 }  # fmt: skip
 
@@ -87,6 +90,8 @@ async def furnished(store: Store, outside: Outside, keys: Keys) -> str:
     )
     outside.hset(keys.order_memory("ETHUSDT"), {"1001": "0.5|1760000000000"})
     outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1000"})
+    outside.hset(keys.open_permits("ETHUSDT"), {"v": "d1-0", "p:plan-9": "BOTH|close|SELL|1|1760000000000"})
+    outside.hset(keys.open_permits("SOLUSDT"), {"v": "d1-0", "junk": "1"})
     outside.set(keys.hold("SOLUSDT"), "drift", ttl_ms=TTL_MS)
     outside.set(keys.cooldown(SYMBOL), "1760000000000")
     outside.set(keys.universe_active, '{"symbols": ["BTCUSDT"]}')
@@ -113,8 +118,7 @@ def methods() -> set[str]:
 
 
 def scripts() -> set[str]:
-    folder = resources.files("store.scripts")
-    return {file.name.removesuffix(".lua") for file in folder.iterdir() if file.name.endswith(".lua")}
+    return set(script_texts())
 
 
 def test_there_is_an_example_of_every_method() -> None:

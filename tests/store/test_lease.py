@@ -52,6 +52,49 @@ async def test_whoever_held_the_lease_before_cannot_renew_it(store: Store) -> No
     assert await store.hold_lease("first", before.fence, TTL_MS) == LeaseReply(False, after.fence, "first")
 
 
+async def test_a_lease_names_the_process_that_took_it_and_what_it_replaced(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    taken = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    assert taken.fence.endswith("@a/1/0:first")
+    assert (taken.holder, taken.process, taken.replaced) == ("first", "a/1/0", "")
+    assert outside.get(keys.lease) == taken.fence.encode()
+    assert await store.hold_lease("first", taken.fence, TTL_MS, process="a/1/0") == taken
+    other = await store.hold_lease("second", None, TTL_MS, process="b/2/0")
+    assert other == LeaseReply(False, taken.fence, "first", "a/1/0")
+    again = await store.hold_lease("first", None, TTL_MS, process="b/2/0")
+    assert (again.held, again.process, again.replaced) == (True, "b/2/0", taken.fence)
+    assert token(again) > token(taken)
+
+
+async def test_who_has_held_the_lease_does_not_take_it_from_another_process_of_its_name(
+    backend: Backend, store: Store
+) -> None:
+    before = await store.hold_lease("first", None, 30, process="a/1/0")
+    after = await store.hold_lease("first", None, 30, process="b/2/0")
+    lost = await store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")
+    assert lost == LeaseReply(False, after.fence, "first", "b/2/0")
+    await backend.pass_ms(31)
+    assert (await store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")).held
+
+
+async def test_a_process_takes_its_own_lease_back_under_a_new_token(store: Store) -> None:
+    first = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    second = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    third = await store.hold_lease("first", first.fence, TTL_MS, process="a/1/0")
+    assert third.held
+    assert token(third) > token(second) > token(first)
+
+
+async def test_a_lease_of_an_older_release_is_taken_back_by_its_instance(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    outside.set(keys.lease, "17:first")
+    assert not (await store.hold_lease("second", None, TTL_MS, process="b/2/0")).held
+    reply = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    assert (reply.held, reply.replaced) == (True, "17:first")
+
+
 async def test_an_expired_lease_is_anybodys(backend: Backend, store: Store) -> None:
     before = await store.hold_lease("first", None, 30)
     await backend.pass_ms(31)
@@ -101,9 +144,14 @@ async def test_an_instance_may_have_any_name(store: Store, instance: str) -> Non
     assert taken.holder == instance
     assert (await store.hold_lease(instance, None, TTL_MS)).held
     assert not (await store.hold_lease(instance + "x", None, TTL_MS)).held
+    named = await store.hold_lease(instance, None, TTL_MS, process="a/1/0")
+    assert (named.held, named.holder, named.process) == (True, instance, "a/1/0")
+    assert not (await store.hold_lease(instance + "x", None, TTL_MS, process="a/1/0")).held
 
 
-@pytest.mark.parametrize("junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first"])
+@pytest.mark.parametrize(
+    "junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first", b"@a:first", b"1@first", b"1@a@b"]
+)
 async def test_a_lease_that_nobody_wrote_is_somebody_elses(
     store: Store, outside: Outside, keys: Keys, junk: bytes
 ) -> None:
@@ -132,7 +180,7 @@ async def test_a_last_token_that_is_no_number_is_refused(store: Store, outside: 
 
 
 def token(reply: LeaseReply) -> int:
-    return int(reply.fence.partition(":")[0])
+    return int(reply.fence.partition(":")[0].partition("@")[0])
 
 
 TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.000Z"}
@@ -142,8 +190,8 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
     "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
-    "recover_plan": lambda store, fence: store.recover_plan(fence=fence, after="0", idle_ms=0),
-    "recover_result": lambda store, fence: store.recover_result(fence=fence, after="0", idle_ms=0),
+    "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
+    "recover_results": lambda store, fence: store.recover_results(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(

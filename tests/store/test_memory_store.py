@@ -39,7 +39,7 @@ async def test_a_blocked_read_wakes_at_the_moment_of_publishing(
     async def read() -> None:
         for _ in range(2):
             (entry,) = await store.new_plans(count=1, block_ms=2_000)
-            assert entry.published_ms == redis.now_ms()
+            assert entry.id_ms == redis.now_ms()
             read_at_sec.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.durability import Durability
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Hold, LastExecution
@@ -28,6 +29,7 @@ async def test_an_execution_is_told_by_the_cooldown_key_and_by_the_ledger(
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
     outside.hset(keys.ledger("SOLUSDT"), {"last_known_amt": "1"})
     told = await store.restraints(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
+    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {})
     assert told.executions == (
         LastExecution("BTCUSDT", "1790000000000", "1790000000.5"),
         LastExecution("ETHUSDT", UNREADABLE, None),
@@ -50,8 +52,13 @@ async def test_keys_of_other_types_are_no_crash(store: Store, outside: Outside, 
     outside.hset(keys.cooldown("BTCUSDT"), {"a": "b"})
     outside.set(keys.ledger("BTCUSDT"), "text")
     told = await store.restraints(SYMBOLS, ("BTCUSDT",))
-    assert told.holds == ()
-    assert told.executions == (LastExecution("BTCUSDT", None, UNREADABLE),)
+    assert told.holds == (Hold("BTCUSDT", None),)
+    assert told.executions == (LastExecution("BTCUSDT", UNREADABLE, UNREADABLE),)
+    assert (told.hold_kinds, told.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
+    outside.delete(keys.hold("BTCUSDT"))
+    outside.zadd(keys.cooldown("ETHUSDT"), {"a": 1})
+    told = await store.restraints(SYMBOLS, ())
+    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
 
 
 async def test_a_permit_is_told_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:
@@ -88,14 +95,17 @@ async def test_onlookers_change_nothing(store: Store, outside: Outside, keys: Ke
     assert everything(outside) == before
 
 
-async def test_whether_there_is_an_append_only_file_is_told_as_it_is(backend: Backend) -> None:
+async def test_append_only_file_and_eviction_policy_are_read_as_they_are(backend: Backend) -> None:
     if isinstance(backend, RedisBackend):
-        backend.plain.call("CONFIG", "SET", "appendonly", "no")
-        assert await backend.store.append_only() is False
-        backend.plain.call("CONFIG", "SET", "appendonly", "yes")
-        assert await backend.store.append_only() is True
-        backend.plain.call("CONFIG", "SET", "appendonly", "no")
+        call, evicted = backend.plain.call, (await backend.store.durability()).evicted_keys
+        call("CONFIG", "SET", "appendonly", "no")
+        assert await backend.store.durability() == Durability(False, "noeviction", evicted)
+        call("CONFIG", "SET", "appendonly", "yes")
+        call("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+        assert await backend.store.durability() == Durability(True, "volatile-ttl", evicted)
+        call("CONFIG", "SET", "appendonly", "no")
+        call("CONFIG", "SET", "maxmemory-policy", "noeviction")
     elif isinstance(backend, MemoryBackend):
-        for kept in (False, True):
-            backend.redis.append_only = kept
-            assert await backend.store.append_only() is kept
+        assert await backend.store.durability() == Durability(True, "noeviction", 0)
+        backend.redis.append_only, backend.redis.maxmemory_policy = False, "allkeys-lru"
+        assert await backend.store.durability() == Durability(False, "allkeys-lru", 0)

@@ -48,7 +48,7 @@ async def test_an_id_tells_when_the_entry_was_published(side: Side, store: Store
     await side.create()
     publish(outside, side.stream, "a")
     (entry,) = await side.new()
-    assert 0 <= await store.redis_now_ms() - entry.published_ms < 5_000
+    assert 0 <= await store.redis_now_ms() - entry.id_ms < 5_000
 
 
 async def test_a_read_that_may_not_block_answers_at_once(side: Side) -> None:
@@ -206,6 +206,28 @@ async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_ca
     outside.set(keys.last_result_id, junk)
     await store.create_result_group(lost=False)
     assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+
+
+async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_is_ahead_of_redis(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    ids = publish(outside, keys.results, "a", "b")
+    ahead_ms = await store.redis_now_ms() + 1_800_000
+    outside.set(keys.last_result_id, f"{ahead_ms}-0")
+    await store.create_result_group(lost=True)
+    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+
+
+async def test_ids_are_never_below_the_one_before(side: Side, store: Store, outside: Outside) -> None:
+    await side.create()
+    ahead_ms = await store.redis_now_ms() + 1_800_000
+    ids = [
+        outside.xadd(side.stream, {"a": "b"}),
+        outside.xadd(side.stream, {"a": "b"}, entry_id=f"{ahead_ms}-3"),
+        outside.xadd(side.stream, {"a": "b"}),
+    ]
+    assert ids[1:] == [f"{ahead_ms}-3", f"{ahead_ms}-4"]
+    assert [entry.id for entry in await side.new()] == ids
 
 
 async def test_a_last_booked_result_of_a_wrong_type_is_refused(

@@ -89,6 +89,39 @@ async def test_entries_trimmed_away_while_pending_are_recovered_one_by_one(
     assert await side.recover(fence, after=after) is None
 
 
+async def test_as_many_as_wanted_are_claimed_at_once_oldest_first(
+    side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    ids = publish(outside, side.stream, *"abcde")
+    await side.new()
+    outside.xdel(side.stream, ids[1])
+    assert await side.recover_some(fence, count=3) == [
+        Entry(ids[0], {b"plan_id": b"a"}, 2), Entry(ids[1], None, 2), Entry(ids[2], {b"plan_id": b"c"}, 2),
+    ]  # fmt: skip
+    assert [entry.id for entry in await side.recover_some(fence, after=ids[2])] == ids[3:]
+    assert await side.recover_some(fence, after=ids[4]) == []
+    # The deleted one is listed, not claimed: to claim it would be to lose it.
+    assert {entry_id: count for entry_id, (_, count) in pending(outside, side.stream).items()} == {
+        ids[0]: 2, ids[1]: 1, ids[2]: 2, ids[3]: 2, ids[4]: 2,
+    }  # fmt: skip
+
+
+async def test_a_plan_that_was_delivered_more_than_once_comes_alone_and_a_result_with_the_rest(
+    side: Side, outside: Outside, fence: str
+) -> None:
+    await side.create()
+    ids = publish(outside, side.stream, *"abcde")
+    await side.new()
+    await side.recover(fence, after=ids[1])  # c is delivered for the second time
+    await side.recover(fence, after=ids[2])  # d as well
+    found, after = [], "0"
+    while entries := await side.recover_some(fence, after=after):
+        found.append("".join((entry.fields or {})[b"plan_id"].decode() for entry in entries))
+        after = entries[-1].id
+    assert found == (["abcde"] if side.results else ["ab", "c", "d", "e"])
+
+
 async def test_a_cancelled_or_lost_read_is_found_by_recovery(
     side: Side, outside: Outside, fence: str
 ) -> None:

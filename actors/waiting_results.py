@@ -1,0 +1,41 @@
+"""Results that stay pending until an operator has set what they need."""
+
+from __future__ import annotations
+
+from structlog.typing import FilteringBoundLogger
+
+from channels import LatestValue, WaitingResult
+
+
+class WaitingResults:
+    """Part of the ledger writer: names each of them once in the log, and all of them to whoever asks."""
+
+    def __init__(self, shown: LatestValue[tuple[WaitingResult, ...]], log: FilteringBoundLogger) -> None:
+        self._shown = shown
+        self._log = log
+        self._waiting: dict[str, WaitingResult] = {}
+
+    def begin(self) -> None:
+        """Booking begins again: what still waits will be found so."""
+        self._waiting.clear()
+        self._show()
+
+    def wait(self, result: WaitingResult) -> None:
+        """The result cannot be booked now."""
+        if self._waiting.get(result.entry_id) == result:
+            return
+        self._waiting[result.entry_id] = result
+        self._show()
+        self._log.warning(
+            f"{result.symbol}: A result waits: {result.why}",
+            plan_id=result.plan_id,
+            entry_id=result.entry_id,
+        )
+
+    def done(self, entry_id: str) -> None:
+        """The entry is booked or set aside."""
+        if self._waiting.pop(entry_id, None) is not None:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown.send(tuple(self._waiting.values()))

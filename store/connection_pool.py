@@ -1,0 +1,84 @@
+"""Connections of one link, kept open between commands. Runs on asyncio, like redis-py's connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis.exceptions as redis_errors
+
+#: An idle connection that was not needed for so long is closed, except the last one (seconds).
+IDLE_SEC = 10.0
+
+
+class PooledConnection:
+    """A connection with the pool's generation in which it was opened."""
+
+    __slots__ = ("connection", "generation", "idle_since_sec")
+
+    def __init__(self, connection: Any, generation: int) -> None:
+        self.connection = connection
+        self.generation = generation
+        self.idle_since_sec = 0.0
+
+
+class ConnectionPool:
+    """Idle connections, the last used on top, so that surplus ones grow old at the bottom and are closed.
+
+    redis-py's own pool fails beyond its limit, keeps every connection that it ever opened, and takes one that
+    leads to the wrong server for healthy. How many are in use at once is limited by the caller.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """`make` returns a redis-py asyncio connection that is not connected yet."""
+        self._make = make
+        self._idle: list[PooledConnection] = []
+        self._generation = 0
+
+    def renew(self) -> None:
+        """Let no connection of before now be used again; one that is in use is closed when it is given back.
+
+        Idle ones are closed by the next `take`.
+        """
+        self._generation += 1
+
+    async def take(self) -> PooledConnection:
+        """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
+        while self._idle:
+            pooled = self._idle.pop()
+            if pooled.generation == self._generation and not await _is_stale(pooled.connection):
+                return pooled
+            await pooled.connection.disconnect(nowait=True)
+        pooled = PooledConnection(self._make(), self._generation)
+        try:
+            await pooled.connection.connect()
+        except BaseException:
+            # A cancelled handshake leaves an answer under way.
+            await pooled.connection.disconnect(nowait=True)
+            raise
+        return pooled
+
+    async def give_back(self, pooled: PooledConnection) -> None:
+        """Keep a connection whose answers have all been read, and close one that was not needed lately."""
+        if pooled.generation != self._generation:
+            await pooled.connection.disconnect(nowait=True)
+            return
+        pooled.idle_since_sec = now_sec = time.monotonic()
+        self._idle.append(pooled)
+        if now_sec - self._idle[0].idle_since_sec > IDLE_SEC:
+            await self._idle.pop(0).connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Close the idle connections, and those in use when they are given back."""
+        self.renew()
+        while self._idle:
+            await self._idle.pop().connection.disconnect(nowait=True)
+
+
+async def _is_stale(connection: Any) -> bool:
+    """Whether it was closed, or holds an answer that was asked for by an earlier command."""
+    try:
+        return bool(await connection.can_read())
+    except (redis_errors.RedisError, OSError):
+        return True

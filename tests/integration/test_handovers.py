@@ -1,0 +1,61 @@
+"""Two instances hand the lease to each other by ordered stops, again and again under load."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+
+import trio
+
+from simulator import RunningSimulator
+from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.pipeline import Pipeline
+from tests.integration.surroundings import environment
+from tests.integration.test_two_instances import is_warm_standby, lease
+from tests.integration.trading_load import SETTINGS, TradingLoad
+
+HANDOVERS = 11
+SEED = 3
+PLANS_PER_SEC, RESULTS_PER_SEC = 80, 80
+#: Of the rates; the last tick may have been a long one.
+ACHIEVED = 0.9
+STOP_SEC = 5.0
+PATIENCE_SEC = 60.0
+
+
+async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    load = TradingLoad(
+        pipeline, simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
+    )
+    output = ""
+    async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
+
+        async def started(instance: str) -> DaemonProcess:
+            environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
+            return await processes.enter_async_context(daemon_process(environ))
+
+        active, holder = await started("first"), "first"
+        await active.ready()
+        nursery.start_soon(load.run)
+        for _ in range(HANDOVERS):
+            other = "second" if holder == "first" else "first"
+            standby = await started(other)
+            await is_warm_standby(standby, behind=holder, within_sec=PATIENCE_SEC)
+            await load.more_is_decided()
+            assert await active.stop(signal.SIGTERM, STOP_SEC) == 0
+            output += active.output
+            active, holder = standby, other
+            await load.decided_by(holder, PATIENCE_SEC)
+        await load.settled()
+        output += active.output
+
+    assert "Actor failed" not in output
+    turns = [("first", "second")[turn % 2] for turn in range(HANDOVERS + 1)]
+    assert load.issuers() == turns
+    assert lease(pipeline)[1] == turns[-1]
+    load.assert_exactly_once()
+    plans_per_sec, results_per_sec = load.rates()
+    assert plans_per_sec > PLANS_PER_SEC * ACHIEVED
+    assert results_per_sec > RESULTS_PER_SEC * ACHIEVED

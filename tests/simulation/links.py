@@ -1,0 +1,170 @@
+"""Connections of one process to Redis: which server answers each, and with which error.
+
+The twin has no connections, so these stand in for redis-py's in the service's own `ConnectionPool`, one pool
+a purpose. After a failover behind one address, connections to the former primary stay, and it answers them as
+a replica does. What an error means, and whether connections are given up for it, is decided by the service's
+code; what `RedisLink` does with that, in a few lines, is done here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import redis.exceptions as redis_errors
+import trio
+from redis._parsers.base import BaseParser
+
+from store.connection_pool import ConnectionPool
+from store.errors import StoreError, StoreUnavailableError, WrongServerError
+from store.redis_errors import translate
+
+#: The commands of each call, as Redis names them; of all others, a script.
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "create_plan_group": ("exists", "xgroup|create"),
+    "create_result_group": ("get", "xgroup|create"),
+    "new_plans": ("xreadgroup",),
+    "new_results": ("xreadgroup",),
+    "redis_now_ms": ("time",),
+    "redis_run": ("info", "time", "get"),
+    "booking_state": ("hmget", "hget", "get"),
+    "booking_states": ("hmget", "hget", "get"),
+    "universe": ("get", "hgetall"),
+    "unread_result": ("xrange",),
+    "recent_intents": ("xrevrange",),
+    "remember_ban": ("set",),
+    "remembered_ban": ("get",),
+    "restraints": ("get", "pttl", "time"),
+    "durability": ("info",),
+    "open_permits": ("hgetall",),
+    "permit_traces": ("get", "pttl", "time"),
+    "unknown_outcomes": ("hgetall", "time"),
+}
+_SCRIPT = ("evalsha",)
+_POOL_OF = {"new_plans": "plans", "new_results": "results"}
+#: A replica answers these; all others write.
+_READING = frozenset(
+    {
+        "redis_now_ms", "redis_run", "booking_state", "booking_states", "ledger_amounts", "universe",
+        "unread_result", "recent_intents", "remembered_ban", "restraints", "durability", "open_permits",
+        "permit_traces", "unknown_outcomes",
+    }
+)  # fmt: skip
+_READONLY = "READONLY You can't write against a read only replica."
+#: What a server says that was a primary, or is not one yet.
+DEMOTED = (
+    _READONLY,
+    _READONLY,
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "LOADING Redis is loading the dataset in memory",
+    "CLUSTERDOWN The cluster is down",
+)
+
+
+class Servers:
+    """The servers behind the one address, by number. `primary` is the one to which new connections lead."""
+
+    def __init__(self) -> None:
+        self.primary = 0
+        #: By server: what it answers where only a primary would do.
+        self._demoted: dict[int, str] = {}
+        #: Commands that are refused, and what is said of one.
+        self.refused: tuple[str, ...] = ()
+        self._refusal = ""
+
+    def demote(self, saying: str) -> None:
+        """The primary becomes a replica; its connections stay."""
+        self._demoted[self.primary] = saying
+
+    def promote(self) -> None:
+        """Another server is the primary from now on."""
+        self.primary += 1
+
+    @contextmanager
+    def without_rights(self, commands: tuple[str, ...], refusal: str) -> Iterator[None]:
+        """Refuse these commands for the length of a block; `refusal` has a place for the command's name."""
+        self.refused, self._refusal = commands, refusal
+        try:
+            yield
+        finally:
+            self.refused = ()
+
+    def error(self, server: int, method: str) -> str | None:
+        """What the server says to a call, if anything but its answer."""
+        for command in _COMMANDS.get(method, _SCRIPT):
+            if command in self.refused:
+                return self._refusal.format(command)
+        said = self._demoted.get(server)
+        if said is None or (said == _READONLY and method in _READING):
+            return None
+        return said
+
+
+class _Connection:
+    """A connection to whichever server the address led to when it was opened."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self.server = servers.primary
+        #: Whether its server has taken the call in: then it may be blocking there.
+        self.asked = False
+
+    async def connect(self) -> None:
+        """Lead to the server that is the primary now."""
+        self.server = self._servers.primary
+
+    async def can_read(self) -> bool:
+        """Answer whether something came without having been asked for: never."""
+        return False
+
+    async def disconnect(self, *, nowait: bool) -> None:
+        """Lead nowhere any more."""
+
+
+class Links:
+    """One process's pools. A call is known by its task: a task makes one at a time."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._pools: dict[str, ConnectionPool] = {}
+        self._in_use: dict[trio.lowlevel.Task, _Connection] = {}
+
+    @asynccontextmanager
+    async def connected(self, method: str) -> AsyncIterator[None]:
+        """Take a connection for the length of a block. Raises our own errors in the place of redis-py's."""
+        pool = self._pools.setdefault(_POOL_OF.get(method, "commands"), ConnectionPool(self._make))
+        task = trio.lowlevel.current_task()
+        pooled = await pool.take()
+        pooled.connection.asked = False
+        self._in_use[task] = pooled.connection
+        keeps = False
+        try:
+            yield
+            keeps = True
+        except StoreError as error:
+            keeps = not isinstance(error, StoreUnavailableError)
+            raise
+        except redis_errors.RedisError as error:
+            keeps = isinstance(error, redis_errors.ResponseError)
+            ours = translate(error, user="p33", doing=method)
+            if isinstance(ours, WrongServerError):
+                pool.renew()
+            raise ours from error
+        finally:
+            del self._in_use[task]
+            if keeps:
+                await pool.give_back(pooled)
+
+    def _make(self) -> _Connection:
+        return _Connection(self._servers)
+
+    def reach(self, method: str) -> None:
+        """Raises what the server at the other end answers, as redis-py does, unless it serves the call."""
+        connection = self._in_use[trio.lowlevel.current_task()]
+        said = self._servers.error(connection.server, method)
+        if said is not None:
+            if connection.asked:
+                # It was blocking there: such connections are closed.
+                raise redis_errors.ConnectionError("Connection closed by server.")
+            raise BaseParser.parse_error(said)  # type: ignore[no-untyped-call]
+        connection.asked = True

@@ -1,0 +1,158 @@
+"""Rights that an administrator takes away: each is named, leaves nothing half done, and once back is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from store.errors import WrongRightsError
+from store.keys import Keys
+from store.redis_store import RedisStore
+from store.script_runner import script_texts
+from tests.store.backends import RedisBackend, everything
+from tests.store.commits import DECISION, commit, deliver_plans, deliver_results
+from tests.store.test_lease import WRITES
+
+#: What scripts call that an account needs: each is taken away in turn.
+CALLED = sorted(
+    {
+        name.lower()
+        for text in script_texts().values()
+        for name in re.findall(r"(?:redis\.p?call|read)\('([A-Z]+)'", text.decode())
+    }
+)
+#: Written by decisions and bookings; each pattern is taken away in turn.
+OWN_KEYS = (
+    "q:p33:lease", "q:p33:open:*", "q:p33:plan:*", "q:p33:orders:*", "q:p33:order_times:*",
+    "q:p33:last_result_id", "q:p33:unknown", "q:permit:p33:*", "q:position:ledger:*", "q:position:snapshot:*",
+    "q:stream:apply.plan", "q:stream:apply.plan.dead", "q:stream:apply.result", "q:stream:apply.result.dead",
+    "q:stream:permit.audit", "q:stream:reconcile.events", "q:reconcile:hold:*", "q:cooldown:last_exec_ts:*",
+)  # fmt: skip
+#: They repeat what they write and nothing of it is counted.
+MAY_BE_HALF_DONE = {"prove_snapshots", "renew_ledgers", "write_marks"}
+
+
+class Account:
+    """A user that may do all that the store does, less what a test takes away."""
+
+    def __init__(self, real: RedisBackend) -> None:
+        self._real = real
+        self.allow(*OWN_KEYS)
+        url = real.server.url.replace("unix://", "unix://p33:secret@")
+        self.store = RedisStore(url, keys=Keys("q"), consumer="first")
+
+    def allow(self, *keys: str, without: str = "") -> None:
+        """Allow all commands but `without`, on `keys` alone."""
+        less = [f"-{without}"] if without else []
+        self._real.plain.call(
+            "ACL",
+            "SETUSER",
+            "p33",
+            "on",
+            ">secret",
+            "resetkeys",
+            "+@all",
+            *less,
+            *(f"~{key}" for key in keys),
+        )
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether Redis tells a script which rights it has (7.0 and newer)."""
+        version: Any = self._real.plain.client.info("server")
+        return int(str(version["redis_version"]).split(".")[0]) >= 7
+
+
+@pytest.fixture
+async def account(real: RedisBackend) -> AsyncIterator[Account]:
+    made = Account(real)
+    yield made
+    await made.store.close()
+
+
+async def prepared(real: RedisBackend) -> str:
+    """The lease, with something for every write to write to."""
+    await deliver_plans(real.store, real.outside, real.keys, "plan-1")
+    await deliver_results(real.store, real.outside, real.keys)
+    real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
+    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
+    return (await real.store.hold_lease("first", None, 60_000)).fence
+
+
+async def half_done(real: RedisBackend, account: Account, fence: str) -> tuple[list[str], list[str]]:
+    """Try every write: the messages of those that are refused, and the names of those that left a part."""
+    messages, parts = [], []
+    for name, write in WRITES.items():
+        before = everything(real.outside)
+        try:
+            await write(account.store, fence)
+        except WrongRightsError as error:
+            messages.append(str(error))
+            if everything(real.outside) != before:
+                parts.append(name)
+    return messages, parts
+
+
+def looked_at(account: Account, parts: list[str]) -> set[str]:
+    """Parts that must not be left; Redis 6.2 tells no script which rights it has."""
+    return set(parts) - MAY_BE_HALF_DONE if account.can_be_asked else set()
+
+
+async def all_is_well(real: RedisBackend, account: Account, fence: str) -> None:
+    account.allow(*OWN_KEYS)
+    for write in WRITES.values():
+        await write(account.store, fence)
+
+
+async def test_a_command_that_is_taken_away_leaves_no_write_half_done(
+    real: RedisBackend, account: Account
+) -> None:
+    noticed = set()
+    for command in CALLED:
+        real.outside.flushall()
+        fence = await prepared(real)
+        account.allow(*OWN_KEYS, without=command)
+        messages, parts = await half_done(real, account, fence)
+        assert looked_at(account, parts) == set(), command
+        assert all("user p33 has no right to" in message for message in messages)
+        if messages:
+            noticed.add(command)
+        await all_is_well(real, account, fence)
+    assert noticed >= {"get", "type", "exists", "hset", "set", "xadd", "xack", "xclaim", "del"}
+
+
+async def test_a_key_that_is_taken_away_leaves_no_write_half_done(
+    real: RedisBackend, account: Account
+) -> None:
+    for key in OWN_KEYS:
+        real.outside.flushall()
+        fence = await prepared(real)
+        account.allow(*(other for other in OWN_KEYS if other != key))
+        messages, parts = await half_done(real, account, fence)
+        assert looked_at(account, parts) == set(), key
+        assert messages or not account.can_be_asked, key
+        await all_is_well(real, account, fence)
+
+
+@pytest.mark.parametrize("command", ["evalsha", "xreadgroup", "xgroup", "info", "get", "mget", "time"])
+async def test_a_command_that_the_store_sends_itself_is_named(
+    real: RedisBackend, account: Account, command: str
+) -> None:
+    fence = await prepared(real)
+    account.allow(*OWN_KEYS, "q:*", without=command)
+    asked: dict[str, Callable[[], Awaitable[object]]] = {
+        "evalsha": lambda: commit(account.store, fence, DECISION),
+        "xreadgroup": lambda: account.store.new_plans(count=1, block_ms=0),
+        "xgroup": lambda: account.store.create_plan_group(lost=False),
+        "info": lambda: account.store.redis_run(None),
+        "get": lambda: account.store.universe(),
+        "mget": lambda: account.store.restraints(["BTCUSDT"], []),
+        "time": lambda: account.store.redis_now_ms(),
+    }
+    with pytest.raises(WrongRightsError, match=f"user p33 has no right to {command.upper()}"):
+        await asked[command]()
+    account.allow(*OWN_KEYS, "q:*")
+    await asked[command]()
