@@ -143,6 +143,6 @@ def _named(code: str, text: str, user: str, doing: str) -> str:
     said = text.partition(", with args")[0][:_LONGEST]
     if code in ("NOAUTH", "WRONGPASS") or not what:
         return f"the login of user {user} is refused: {said}"
-    if "nknown" in text:
+    if not code and "nknown" in text:
         return f"no command {what} for user {user}: {said}"
     return f"user {user} has no right to {what}: {said}"
