@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from channels import LatestValue
 from exchange.weight_budget import WeightBudget
 from store.protocol import BanStore
@@ -31,6 +32,7 @@ class BanKeeper:
         *,
         clocks: Clocks,
         redis_address: str,
+        log: FilteringBoundLogger,
     ) -> None:
         """`bans` says when a new ban has begun. `recalled` is sent once Redis has been asked."""
         self._store = store
@@ -39,7 +41,7 @@ class BanKeeper:
         self._recalled = recalled
         self._clocks = clocks
         self._written_ms: int | None = None
-        self._redis = f"Redis at {redis_address}"
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Recall, then remember and look for what others have met, until cancelled."""
@@ -47,9 +49,11 @@ class BanKeeper:
             try:
                 await self._share()
             except REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
             else:
+                self._trouble.over()
                 if self._recalled.value is None:
                     self._recalled.send(True)
                 with heartbeat.idle(), trio.move_on_after(_LOOK_SEC):

@@ -46,6 +46,8 @@ _MODE_REFRESH_SEC = 600.0
 _RULES_REFRESH_SEC = 60.0
 _VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
+#: While intents wait to be read.
+_CATCH_UP_SEC = 0.25
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 60.0
@@ -123,6 +125,7 @@ class CandidatePlanner:
         self._redis = f"Redis at {redis_address}"
         self._log = log
         self._intents = RecentIntents(store, rules.intent_window_sec)
+        self._reading_intents = trio.Lock()
         self._ranked: list[str] = []
         self._with_ledger: list[str] = []
 
@@ -175,6 +178,8 @@ class CandidatePlanner:
                     pause_sec = min(_RETRY_SEC * 2**failures, longest_retry_sec)
                 if problem is None:
                     failures = 0
+                    if refresh == self._refresh_candidates and self._intents.behind:
+                        pause_sec = _CATCH_UP_SEC
                 else:
                     if failures == 0:
                         self._log.warning("Refresh failed", of=refresh.__name__, error=str(problem))
@@ -243,15 +248,19 @@ class CandidatePlanner:
 
     async def _refresh_candidates(self) -> None:
         """Open positions, recent intents, and the most traded of what may be opened."""
-        now_ms = await self._clocks.ask_redis(self._store)
-        intents = await self._intents.look(now_ms)
-        allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         tradable = self._symbol_rules.value or {}
+        async with self._reading_intents:
+            now_ms = await self._clocks.ask_redis(self._store)
+            if tradable:
+                await self._intents.look(now_ms, tradable)
+        allowed = self._allowlist.value.symbols if self._allowlist.value else frozenset()
         candidates = choose_candidates(
             open_positions=(*(s for s in self._book.symbols() if self._book.holds(s)), *self._with_ledger),
             intents=[
                 symbol
-                for symbol in newest_first(intents, now_ms=now_ms, window_sec=self._rules.intent_window_sec)
+                for symbol in newest_first(
+                    self._intents.newest_ms, now_ms=now_ms, window_sec=self._rules.intent_window_sec
+                )
                 if symbol in tradable
             ],
             ranked=[symbol for symbol in self._ranked if symbol in allowed],

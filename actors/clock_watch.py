@@ -25,7 +25,7 @@ class ClockStore(Protocol):
 
     async def redis_now_ms(self) -> int: ...
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]: ...
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]: ...
 
 
 class ClockWatch:
@@ -59,7 +59,7 @@ class ClockWatch:
     async def _look(self) -> None:
         redis_ms = await self._clocks.ask_redis(self._store)
         try:
-            ahead = await self._store.recent_intents(redis_ms + _AHEAD_MS, 1)
+            ahead = await self._store.recent_intents(f"{redis_ms + _AHEAD_MS}-0", None, 1)
         except StoreRefusedError:
             ahead = []  # the candidate planner reports a stream of another type
         self._clocks.saw_id(_INTENTS, ahead[0].id_ms if ahead else 0)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TypeVar
 
 from actors.heartbeat import Heartbeat
+from actors.redis_trouble import RedisTrouble
 from channels import LatestValue, Lease
 
 T = TypeVar("T")
 
 
-async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat) -> str:
-    """The fencing token of our lease, once it is ours."""
+async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> str:
+    """The fencing token of our lease, once it is ours. Until then `trouble` is no trouble of this actor."""
     while lease.value is None or lease.value.fence is None:
+        trouble.over()
         holder = f", held by {lease.value.holder}" if lease.value else ""
         with heartbeat.waiting_for(f"the lease{holder}"):
             await lease.changed()

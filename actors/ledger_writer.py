@@ -18,7 +18,7 @@ from actors.heartbeat import Heartbeat
 from actors.joint_booking import MOST_TOGETHER, JointBooking
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
 from actors.unknown_outcomes import UnknownOutcomes
 from actors.waiting_results import WaitingResults
@@ -128,7 +128,7 @@ class LedgerWriter:
         )
         self._waiting = WaitingResults(waiting_results, log)
         fill_watch.on_events = self._unknown.event
-        self._redis = f"Redis at {redis_address}"
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
         self._reading = trio.CancelScope()
 
@@ -136,7 +136,7 @@ class LedgerWriter:
         """Book results until asked to stop; what is in hand then is finished."""
         group_lost = False
         while not heartbeat.stopping.is_set():
-            fence = await lease_fence(self._lease, heartbeat)
+            fence = await lease_fence(self._lease, heartbeat, self._trouble)
             await present(self._hedge_mode, "the account's position mode", heartbeat)
             try:
                 await self._store.create_result_group(lost=group_lost)
@@ -151,7 +151,8 @@ class LedgerWriter:
                 group_lost = True
             except* REDIS_TROUBLE as trouble:
                 self._attempts.interrupted()
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _work(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -173,9 +174,13 @@ class LedgerWriter:
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []
                 self._results.read(busy_since=None)
+                # While Redis is waited for, the first read ends that: it is not to wait for a result.
                 sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
+                if self._trouble.text:
+                    block_ms = 0
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
                     entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                self._trouble.over()
                 entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                 until = entries[-1].id if entries else None
                 self._results.read(busy_since=self._clocks.now(), until=until)
@@ -337,7 +342,7 @@ class LedgerWriter:
     def _released(self, entry: Entry, result: RefusedResult) -> None:
         """The refusal is written."""
         fields = entry.fields or {}
-        if not result.had_no_permit:
+        if not result.had_no_permit and result.unknown is None:
             self._results.end(result.plan_id)
         self._results.settle(symbol_of(fields) or "", entry.id)
         if names_wrong_precision(fields):

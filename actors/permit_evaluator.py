@@ -19,7 +19,7 @@ from actors.lease import lease_fence
 from actors.plan_batch import PlanBatch, sort_entries
 from actors.plan_settling import PlanSettler
 from actors.plan_work import WhatIsKnown, Work
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
@@ -80,7 +80,7 @@ class PermitEvaluator:
         self._writer = writer
         self._reports = reports
         self._plan_stream = keys.plans
-        self._redis = f"Redis at {redis_address}"
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
         self._times = EntryTimes(clocks, store, "apply.plan")
         self._settler = PlanSettler(
@@ -121,7 +121,7 @@ class PermitEvaluator:
                 if not had_group:
                     self._log.info(f"Consumer group: p33 on {self._plan_stream}")
                 had_group = True
-                fence = await lease_fence(self._known.lease, heartbeat)
+                fence = await lease_fence(self._known.lease, heartbeat, self._trouble)
                 await self._begin()
                 await self._answer(fence, heartbeat)
             except* FencedError:
@@ -131,7 +131,8 @@ class PermitEvaluator:
                 self._times.forget()
                 self._log.warning("Consumer group lost", stream="apply.plan")
             except* REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_OUTAGE_PAUSE_SEC)
 
     async def _begin(self) -> None:
@@ -229,9 +230,13 @@ class PermitEvaluator:
                     if heartbeat.stopping.is_set():
                         return
                     entries: list[Entry] = []
+                    # While Redis is waited for, the first read ends that: it is not to wait for a plan.
                     sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
+                    if self._trouble.text:
+                        block_ms = 0
                     with strand.idle(), trio.CancelScope() as self._reading:
                         entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
+                    self._trouble.over()
                     entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                     if not entries:
                         continue

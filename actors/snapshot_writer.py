@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeGuard
 
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
 from brain.moment import Moment
 from brain.position import Snapshot, VerifiedBy
@@ -51,6 +52,7 @@ class SnapshotWriter:
         ondemand_ttl_sec: int,
         redis_address: str,
         turns: trio.Lock,
+        log: FilteringBoundLogger,
     ) -> None:
         """`turns` is shared with the other shards: they take turns with what may wait, as far as they can."""
         self._store = store
@@ -58,8 +60,7 @@ class SnapshotWriter:
         self._lease = lease
         self._source = source
         self._ondemand_ttl_sec = ondemand_ttl_sec
-        self._redis = f"Redis at {redis_address}"
-        self._trouble = ""
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._pushed: dict[str, None] = {}
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
@@ -96,14 +97,14 @@ class SnapshotWriter:
         """Write until cancelled."""
         fence = None
         while True:
-            previous, fence = fence, await lease_fence(self._lease, heartbeat)
+            previous, fence = fence, await lease_fence(self._lease, heartbeat, self._trouble)
             if fence != previous:
                 self._changed.update(dict.fromkeys(self._written))
             try:
                 await self._write_what_is_marked(fence, heartbeat)
             except (FencedError, *REDIS_TROUBLE) as trouble:
-                self._trouble = told(self._redis, trouble)
-                with heartbeat.waiting_for(self._trouble):
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
@@ -114,12 +115,10 @@ class SnapshotWriter:
             elif self._rest_since_sec == math.inf:
                 self._rest_since_sec = trio.current_time()
             if self._pushed or rest:
-                # Until one succeeds: an attempt at a silent Redis takes longer than the pause before it.
-                with heartbeat.waiting_for(self._trouble) if self._trouble else nullcontext():
-                    if self._pushed and not self._rest_has_waited:
-                        await self._write_whole(self._pushed, fence)
-                    else:
-                        await self._write_in_turn(fence, heartbeat)
+                if self._pushed and not self._rest_has_waited:
+                    await self._write_whole(self._pushed, fence)
+                else:
+                    await self._write_in_turn(fence, heartbeat)
             else:
                 with heartbeat.idle():
                     await self._wanted.park()
@@ -132,8 +131,7 @@ class SnapshotWriter:
     async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
         """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
         my_turn = False
-        waiting = heartbeat.waiting_for(self._trouble) if self._trouble else heartbeat.idle()
-        with waiting, trio.move_on_after(_LONGEST_IN_LINE_SEC) as self._in_line:
+        with heartbeat.idle(), trio.move_on_after(_LONGEST_IN_LINE_SEC) as self._in_line:
             await self._turns.acquire()
             my_turn = True
         if not my_turn and self._pushed and not self._rest_has_waited:
@@ -226,7 +224,7 @@ class SnapshotWriter:
         except BaseException:
             marks.update(dict.fromkeys(symbols))
             raise
-        self._trouble = ""
+        self._trouble.over()
 
 
 def _is_still(written: Snapshot | None, snapshot: Snapshot) -> TypeGuard[Snapshot]:

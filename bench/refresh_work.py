@@ -83,6 +83,7 @@ class _Shards:
                     ondemand_ttl_sec=SNAPSHOT_TTL_SEC,
                     redis_address=store.address,
                     turns=turns,
+                    log=log,
                 ),
                 metrics=flows.metrics,
                 clock=self._clock,

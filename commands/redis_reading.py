@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 import settings
+from store.errors import StoreError
 from store.keys import Keys
+from store.redis_errors import translate
 
 _TIMEOUT_SEC = 5.0
 _PAGE = 500
@@ -43,6 +46,11 @@ class RedisReading(NamedTuple):
             if len(page) < _PAGE:
                 return
             newest = f"({page[-1][0].decode()}"
+
+    def meaning(self, error: RedisError, doing: str) -> StoreError:
+        """Return what an error says, in the service's words; `doing` is the command that was sent."""
+        user = self.client.connection_pool.connection_kwargs.get("username")
+        return translate(error, user=user or "default", doing=doing)
 
     def now_ms(self) -> int:
         """Redis's clock."""

@@ -259,9 +259,10 @@ class MemoryStore:
             "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         return await self._call(
-            "recent_intents", lambda: reads.recent_intents(self._keyspace, self._keys, since_ms, count)
+            "recent_intents",
+            lambda: reads.recent_intents(self._keyspace, self._keys, after, before, count),
         )
 
     async def hold_lease(

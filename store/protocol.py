@@ -190,8 +190,8 @@ class UniverseStore(Protocol):
         """The universe keys as they are."""
         ...
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
-        """The newest intents since `since_ms`, newest first."""
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        """The newest `count` intents above the id `after` and below `before` (None: any), newest first."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:

@@ -52,14 +52,15 @@ _BY_CODE: Mapping[str, type[StoreError]] = {
     "NOSCRIPT": UnknownScriptError,
 }
 
+_IN_SCRIPT_REFUSED = ("The user executing the script can't", "ACL failure in script")
+
 #: Of errors with the general code `ERR`: by the words at the beginning, which are Redis's own.
 _BY_BEGINNING: tuple[tuple[str, type[StoreError]], ...] = (
     ("unknown command", WrongRightsError),
     ("unknown subcommand", WrongRightsError),
     ("Unknown subcommand", WrongRightsError),
     ("Unknown Redis command called from", WrongRightsError),
-    ("The user executing the script can't", WrongRightsError),
-    ("ACL failure in script", WrongRightsError),
+    *((beginning, WrongRightsError) for beginning in _IN_SCRIPT_REFUSED),
     ("Script attempted to access a non local key", WrongServerError),
     ("Lua script attempted to access a non local key", WrongServerError),
     ("SELECT is not allowed in cluster mode", WrongServerError),
@@ -139,10 +140,10 @@ def _named(code: str, text: str, user: str, doing: str) -> str:
     found = _COMMAND.search(text)
     command = next(filter(None, found.groups()), "") if found else ""
     # What was sent says more than its name, unless it was sent by a script or at connecting.
-    what = doing if not command or doing.lower().startswith(command.lower()) else command.upper()
+    what = command.upper() if command and not doing.lower().startswith(command.lower()) else doing or "this"
     said = text.partition(", with args")[0][:_LONGEST]
-    if code in ("NOAUTH", "WRONGPASS") or not what:
-        return f"the login of user {user} is refused: {said}"
-    if not code and "nknown" in text:
-        return f"no command {what} for user {user}: {said}"
-    return f"user {user} has no right to {what}: {said}"
+    if "nknown" in text.partition(" command")[0]:
+        return f"unknown to this Redis: {what}, needed by user {user}: {said}"
+    if code == "NOPERM" or text.startswith(_IN_SCRIPT_REFUSED):
+        return f"user {user} has no right to {what}: {said}"
+    return f"the login of user {user} is refused: {said}"

@@ -292,9 +292,10 @@ class RedisStore:
         answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
         return answer[0][0].decode() if answer else None
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        newest = "+" if before is None else f"({before}"
         answer = await self._writes.command(
-            "XREVRANGE", self._keys.intents, "+", str(since_ms), "COUNT", count
+            "XREVRANGE", self._keys.intents, newest, f"({after}", "COUNT", count
         )
         return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
 

@@ -133,6 +133,7 @@ class ServiceActors:
             self._flows.ban_recalled,
             clocks=self._clocks,
             redis_address=self._redis_address,
+            log=self._log,
         )
         await actor.run(heartbeat)
 

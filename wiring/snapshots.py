@@ -68,6 +68,7 @@ class SnapshotMaking:
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
             redis_address=self._store.address,
             turns=self._turns,
+            log=self._log,
         )
         known = ShardPositions(
             shard,

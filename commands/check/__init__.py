@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import trio
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import RedisError
 
 from commands.check.exchange_access import exchange_findings
 from commands.check.held_symbols import NAME as HELD_SYMBOLS
@@ -28,6 +28,7 @@ from commands.findings import Finding, Verdict, failed, skipped
 from commands.findings_report import FindingsReport
 from commands.redis_reading import RedisReading, reading
 from settings import Loaded
+from store.errors import WrongRightsError
 
 _BETWEEN_LOOKS_SEC = 0.25
 
@@ -61,9 +62,9 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     begun_sec = time.monotonic()
     banned_until_ms = None
     if there:
-        _tell(report, "redis", lambda: server_findings(redis))
-        _tell(report, "streams", lambda: stream_findings(redis, instance=own.instance))
-        _tell(report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
+        _tell(redis, report, "redis", lambda: server_findings(redis))
+        _tell(redis, report, "streams", lambda: stream_findings(redis, instance=own.instance))
+        _tell(redis, report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
         banned_until_ms = remembered_ban(redis)
@@ -92,37 +93,40 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
         yield from ledger_findings(redis, last, changes, passed_sec)
 
     with report.busy("watching the ledgers", max(watch_sec - (time.monotonic() - begun_sec), 0.0)):
-        found = _asked(LEDGER_WRITERS, watched)
+        found = _asked(redis, LEDGER_WRITERS, watched)
     for finding in found:
         report.add(finding)
-    _tell(report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
-    _tell(report, "write access", lambda: iter([access_finding(redis)]))
+    _tell(redis, report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
+    _tell(redis, report, "write access", lambda: iter([access_finding(redis)]))
 
 
 def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | None:
     try:
         return see_ledgers(redis)
     except RedisError as error:
-        report.add(_unanswered(LEDGER_WRITERS, error))
+        report.add(_unanswered(redis, LEDGER_WRITERS, error))
         return None
 
 
-def _tell(report: FindingsReport, name: str, look: Callable[[], Iterator[Finding]]) -> None:
-    for finding in _asked(name, look):
+def _tell(
+    redis: RedisReading, report: FindingsReport, name: str, look: Callable[[], Iterator[Finding]]
+) -> None:
+    for finding in _asked(redis, name, look):
         report.add(finding)
 
 
-def _asked(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _asked(redis: RedisReading, name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """What a look finds; where Redis stops answering, that, after what was found before."""
     findings: list[Finding] = []
     try:
         findings.extend(look())
     except RedisError as error:
-        findings.append(_unanswered(name, error))
+        findings.append(_unanswered(redis, name, error))
     return findings
 
 
-def _unanswered(name: str, error: RedisError) -> Finding:
-    if isinstance(error, NoPermissionError):
-        return not_allowed(name, error)
-    return failed(name, f"Redis: {error}", "look at Redis's log")
+def _unanswered(redis: RedisReading, name: str, error: RedisError) -> Finding:
+    meaning = redis.meaning(error, "")
+    if isinstance(meaning, WrongRightsError):
+        return not_allowed(name, meaning)
+    return failed(name, f"Redis: {meaning}", "look at Redis's log")

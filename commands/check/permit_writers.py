@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from brain.json_text import read_json
 from brain.plan_mark import PlanMark, decode_mark
@@ -20,6 +20,7 @@ from commands.findings import Finding, failed, ok, skipped, warning
 from commands.redis_reading import RedisReading
 from permit_gate.signature import SignatureMissingError, SignatureWrongError, verified
 from settings import Secret
+from store.errors import WrongRightsError
 
 _PERMITS = "permit writers"
 _ACCESS = "write access"
@@ -111,9 +112,11 @@ def access_finding(redis: RedisReading) -> Finding:
     try:
         may = sorted(user for user in map(_text, redis.client.acl_users()) if _may_write(redis, user))
         clients: list[Mapping[str, str]] = redis.client.client_list()  # type: ignore[assignment]
-    except NoPermissionError as error:
-        return not_allowed(_ACCESS, error)
     except ResponseError as error:
+        meaning = redis.meaning(error, "ACL")
+        # Redis 6.2 has no ACL DRYRUN.
+        if isinstance(meaning, WrongRightsError) and "DRYRUN" not in str(error):
+            return not_allowed(_ACCESS, meaning)
         return skipped(_ACCESS, f"this Redis cannot tell who may write ({error}): ACL DRYRUN came with 7.0")
     if len(may) == 1 and may != ["default"]:
         return ok(_ACCESS, f"of all Redis users only {may[0]} may write ledgers")

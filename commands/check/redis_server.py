@@ -9,15 +9,12 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import RedisError, ResponseError
 
+from actors.clocks import HARMFUL_SEC
 from commands.findings import Finding, failed, ok, skipped, warning
 from commands.redis_reading import RedisReading
+from store.errors import StoreError, WrongRightsError
 
 _OLDEST_VERSION = (6, 2)
 #: A plan's `timestamp` and the cooldown key are other hosts' clocks, and are compared with Redis's.
@@ -35,22 +32,16 @@ def reach(redis: RedisReading) -> Finding:
         begun_sec = time.perf_counter()
         redis.client.ping()
         took_ms = (time.perf_counter() - begun_sec) * 1000
-    except AuthenticationError as error:
-        return failed(
-            name,
-            f"{redis.address} refuses the login: {error}",
-            "set REDIS_PASSWORD, or user and password in REDIS_URL",
-        )
-    except NoPermissionError as error:
-        return failed(
-            name, f"{redis.address}: {error}", "give this Redis user the rights of deploy's ACL file"
-        )
     except RedisError as error:
-        return failed(
-            name,
-            f"{redis.address}: {error}",
-            "start it (systemctl start redis-server), or say where it is with REDIS_URL or REDIS_HOST",
-        )
+        meaning = redis.meaning(error, "PING")
+        if isinstance(meaning, WrongRightsError):
+            fix = (
+                "set REDIS_PASSWORD, or user and password in REDIS_URL; "
+                "the user needs the rights of deploy's ACL file"
+            )
+        else:
+            fix = "start it (systemctl start redis-server), or say where it is with REDIS_URL or REDIS_HOST"
+        return failed(name, f"{redis.address}: {meaning}", fix)
     return ok(name, f"{redis.address} answers in {took_ms:.1f} ms")
 
 
@@ -69,8 +60,11 @@ def server_findings(redis: RedisReading) -> Iterator[Finding]:
     """Version, role, append-only file, eviction policy, clock. Raises redis.exceptions.RedisError."""
     try:
         info: Mapping[str, Any] = redis.client.info("all")
-    except NoPermissionError as error:
-        yield failed("redis INFO", str(error), "the service needs INFO too: give this Redis user +info")
+    except RedisError as error:
+        meaning = redis.meaning(error, "INFO")
+        if not isinstance(meaning, WrongRightsError):
+            raise
+        yield failed("redis INFO", str(meaning), "the service needs INFO too: give this Redis user +info")
     else:
         yield _version(info)
         yield from _role(info)
@@ -170,20 +164,29 @@ def _clock(redis: RedisReading) -> Finding:
         ahead_sec,
         uncertain_sec,
         "plans' timestamps and cooldowns are other clocks' times, and are held against Redis's",
+        harmful_sec=HARMFUL_SEC,
     )
 
 
-def skew_finding(name: str, whose: str, ahead_sec: float, uncertain_sec: float, why: str) -> Finding:
+def skew_finding(
+    name: str,
+    whose: str,
+    ahead_sec: float,
+    uncertain_sec: float,
+    why: str,
+    *,
+    harmful_sec: float = _SKEW_HARMFUL_SEC,
+) -> Finding:
     """A clock that is `ahead_sec` of this host's, give or take `uncertain_sec`."""
     certain_sec = abs(ahead_sec) - uncertain_sec
     if certain_sec <= _SKEW_NOTICED_SEC:
         return ok(name, f"{whose} and this host's agree within {abs(ahead_sec) + uncertain_sec:.3f} s")
     told = f"{whose} is {abs(ahead_sec):.3f} s {'ahead of' if ahead_sec > 0 else 'behind'} this host's"
     fix = "synchronise both hosts' clocks (timedatectl set-ntp true; chronyc tracking shows how far off)"
-    judged = warning if certain_sec <= _SKEW_HARMFUL_SEC else failed
+    judged = warning if certain_sec <= harmful_sec else failed
     return judged(name, f"{told}: {why}", fix)
 
 
-def not_allowed(name: str, error: NoPermissionError) -> Finding:
-    """This Redis user may not look."""
+def not_allowed(name: str, error: StoreError) -> Finding:
+    """This Redis user may not look, or Redis does not know the command that looks."""
     return skipped(name, f"this Redis user may not look: {error}", "check with a Redis user that may")

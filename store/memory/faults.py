@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from store.errors import StoreUnavailableError
+from store.errors import StoreUnavailableError, WrongRightsError
 
 #: Whether a call that fails took effect first: its request was lost, or its answer.
 Effect: TypeAlias = Literal["before", "after"]
@@ -23,7 +23,8 @@ class _Planned:
 class Faults:
     """What will go wrong: single calls, or all of them during an outage.
 
-    Methods are named as in `store.protocol`. What fails, fails with StoreUnavailableError.
+    Methods are named as in `store.protocol`. What fails, fails with StoreUnavailableError; what an
+    administrator has forbidden, with WrongRightsError.
     """
 
     def __init__(self, wake_readers: Callable[[], None]) -> None:
@@ -31,6 +32,7 @@ class Faults:
         self._wake_readers = wake_readers
         self._planned: list[_Planned] = []
         self._outages: list[Effect] = []
+        self._forbidden: set[str] = set()
 
     @property
     def away(self) -> bool:
@@ -62,8 +64,18 @@ class Faults:
         """End one outage."""
         self._outages.remove(when)
 
+    def forbid(self, *methods: str) -> None:
+        """Take the right to these methods: they fail without an effect, as on Redis 7 and newer."""
+        self._forbidden.update(methods)
+
+    def permit(self, *methods: str) -> None:
+        """Give the right to these methods back."""
+        self._forbidden.difference_update(methods)
+
     def before(self, method: str) -> None:
-        """Fail here if the request is to be lost."""
+        """Fail here if the request is to be lost, or is forbidden."""
+        if method in self._forbidden:
+            raise WrongRightsError(f"user p33 has no right to {method}")
         if "before" in self._outages or self._due("before", method):
             raise StoreUnavailableError(f"{method}: the request was lost")
 

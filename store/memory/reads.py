@@ -89,10 +89,10 @@ def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
     return format_id(behind[0]) if behind else None
 
 
-def recent_intents(redis: Keyspace, keys: Keys, since_ms: int, count: int) -> list[Entry]:
-    """The newest intents since `since_ms`, newest first."""
+def recent_intents(redis: Keyspace, keys: Keys, after: str, before: str | None, count: int) -> list[Entry]:
+    """The newest intents above `after` and below `before`, newest first."""
     stream = redis.stream(keys.intents)
     if stream is None:
         return []
-    newest = stream.newest_since((since_ms, 0), count)
+    newest = stream.newest_between(parse_id(after), None if before is None else parse_id(before), count)
     return [Entry(format_id(entry_id), stream.get(entry_id)) for entry_id in newest]

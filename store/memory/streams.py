@@ -109,10 +109,11 @@ class Stream:
         start = bisect_right(self._ids, entry_id)
         return self._ids[start : start + count]
 
-    def newest_since(self, since: EntryId, count: int) -> list[EntryId]:
-        """The last `count` ids from `since` on, newest first."""
-        start = max(bisect_left(self._ids, since), len(self._ids) - count)
-        return self._ids[start:][::-1]
+    def newest_between(self, after: EntryId, before: EntryId | None, count: int) -> list[EntryId]:
+        """The last `count` ids above `after` and below `before` (None: any), newest first."""
+        end = len(self._ids) if before is None else bisect_left(self._ids, before)
+        start = max(bisect_right(self._ids, after), end - count)
+        return self._ids[start:end][::-1]
 
     def ids(self) -> Iterable[EntryId]:
         """All ids, oldest first."""

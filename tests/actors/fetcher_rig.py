@@ -195,6 +195,7 @@ class FetcherRig:
             ondemand_ttl_sec=300,
             redis_address="test",
             turns=self.turns,
+            log=structlog.get_logger(),
         )
         known = ShardPositions(
             shard,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -43,6 +44,7 @@ class Process:
             self.recalled,
             clocks=Clocks(self.clock),
             redis_address="memory",
+            log=structlog.get_logger(),
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.run, self.heartbeat)

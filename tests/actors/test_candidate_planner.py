@@ -66,8 +66,8 @@ class CountedStore(MemoryStore):
         super().__init__(redis, keys=keys, consumer=consumer)
         self.intents_read: list[int] = []
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
-        entries = await super().recent_intents(since_ms, count)
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        entries = await super().recent_intents(after, before, count)
         self.intents_read.append(len(entries))
         return entries
 

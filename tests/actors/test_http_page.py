@@ -83,7 +83,8 @@ async def test_every_reason_is_explained_in_words_with_what_was_compared(reason:
 
 async def test_an_explanation_tells_the_numbers_and_what_became_of_the_permit() -> None:
     rig = StatusRig()
-    rig.decided("plan-1", case(snapshot=snapshot("0.038", age_sec=12.4)), fields={b"k_heat": b"0.31"})
+    stale_case = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=NOON_MS - 4, now_ms=NOON_MS)
+    rig.decided("plan-1", stale_case, fields={b"k_heat": b"0.31"})
     rig.decided("plan-2")
     rig.redis.set(rig.keys.permit("plan-2"), '{"allow":true,"signature":"5ec"}', ttl_ms=60_000)
     rig.decided("plan-3")
@@ -219,7 +220,7 @@ async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() 
     }  # fmt: skip
     # The position changed a minute before anybody looked.
     mismatch = {"symbol": "BTCUSDT", "exchange": "-0.038", "ledger": "0.5", "apart_sec": 60.0}
-    assert first["ledgers"] == {"count": 1, "in_flight": 0, "mismatches": [mismatch]}
+    assert first["ledgers"] == {"count": 1, "in_flight": 0, "mismatches": [mismatch], "waiting_results": []}
     assert later["ledgers"]["mismatches"][0]["apart_sec"] == 67.0
     assert (first["append_only"], last["append_only"]) == (None, False)
     assert first["eviction"] is None

@@ -89,7 +89,7 @@ class DictatedUniverse:
         await trio.lowlevel.checkpoint()
         return UniverseKeys(None, None, None)
 
-    async def recent_intents(self, since_ms: int, count: int) -> list[Entry]:
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         await trio.lowlevel.checkpoint()
         return self.intents
 

@@ -80,7 +80,7 @@ class UnknownWorld:
         self.redis, self.keys = self.ledgers.redis, self.ledgers.keys
         self.store = Watched(self.redis, keys=self.keys, consumer="me")
         self.ledgers.store = self.permits.store = self.store
-        for name in ("clock", "redis", "book", "hedge_mode", "lease", "ledgers_wanted", "results"):
+        for name in ("clock", "clocks", "redis", "book", "hedge_mode", "lease", "ledgers_wanted", "results"):
             setattr(self.permits, name, getattr(self.ledgers, name))
         self.symbols = tuple(f"S{number}USDT" for number in range(symbols))
         step = Decimal("0.001")

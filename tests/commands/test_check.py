@@ -292,7 +292,7 @@ WRONG = [
     (eviction, "redis eviction", "failed", "allkeys-lru", "maxmemory-policy noeviction"),
     (nearly_full, "redis eviction", "warning", "of maxmemory is used", "raise maxmemory"),
     (replica, "redis role", "failed", "a replica of 127.0.0.1:1", "name the primary"),
-    (redis_with_a_password, "redis", "failed", "refuses the login", "REDIS_PASSWORD"),
+    (redis_with_a_password, "redis", "failed", "the login of user default is refused", "REDIS_PASSWORD"),
     (plans_of_a_wrong_type, "stream apply.plan", "failed", "is a string, not a stream", "RENAME quantum:"),
     (audit_of_a_wrong_type, "other streams", "failed", "permit.audit is a list", "RENAME quantum:"),
     (plans_that_nobody_reads, "stream apply.plan", "failed", "1 unread, 0 pending; the oldest", "status"),

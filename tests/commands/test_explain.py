@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -283,7 +284,9 @@ async def test_what_goes_into_a_file_has_neither_colours_nor_trailing_spaces(
 
 
 async def test_programs_get_everything(service: Recording, capsys: Capture) -> None:
-    await service.decide("plan-1", case(snapshot=snapshot("0.038", age_sec=12.4)))
+    now_ms = time.time_ns() // 1_000_000
+    stale = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=now_ms - 4, now_ms=now_ms)
+    await service.decide("plan-1", stale)
     told = told_to_programs(service, "plan-1", capsys)
     assert (told["plan_id"], told["state"], told["decided_by"]) == ("plan-1", "decided", "fresh")
     assert told["decision"]["reason"] == "stale_exchange_state"

@@ -28,13 +28,15 @@ class ReplicatingServer:
         self.admin: Any = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, *options: str) -> Iterator[None]:
+        """Run it for the length of the block, with further `options` of redis-server."""
         process = subprocess.Popen(  # noqa: S603 - the test's own choice of program
             [
                 str(self._program),
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket),
                 *("--dir", str(self._folder), "--save", "", "--appendonly", "yes"),
                 *("--repl-diskless-sync-delay", "0"),
+                *options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,8 @@ from tests.integration.waiting import until
 
 SIGNING_KEY = "of-the-permits-and-nobody-else"
 PATIENCE_SEC = 30.0
+#: Under load, with a backlog to answer.
+LOAD_PATIENCE_SEC = 60.0
 STOP_SEC = 5.0
 #: As an executor writes it that does not know whether its order was placed.
 UNKNOWN_OUTCOME = "APIError(code=-1007): Timeout waiting for response from backend server"
@@ -35,15 +38,23 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Releases(msgspec.Struct, frozen=True):
-    """The tree that runs first, and the one that finishes what the first has left."""
+    """The tree that runs first, the one that finishes what the first has left, and that of the executors.
+
+    With a signing key the service is upgraded before the executors' gates, which refuse what a service of
+    before `key_prefix` has signed; docs/integration.md.
+    """
 
     leaves: Path
     finishes: Path
+    gate: Path
+    signing_key: str
 
 
 @pytest.fixture(params=["upgrade", "back"])
 def releases(request: pytest.FixtureRequest, previous: Path) -> Releases:
-    return Releases(previous, THIS_TREE) if request.param == "upgrade" else Releases(THIS_TREE, previous)
+    if request.param == "upgrade":
+        return Releases(previous, THIS_TREE, previous, SIGNING_KEY)
+    return Releases(THIS_TREE, previous, THIS_TREE, "")
 
 
 class Left(msgspec.Struct):
@@ -58,11 +69,8 @@ class Left(msgspec.Struct):
 async def test_what_one_release_leaves_in_flight_the_other_finishes(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, releases: Releases
 ) -> None:
-    settings = {"P33_PERMIT_SIGNING_KEY": SIGNING_KEY}
-
-    async def granted(root: Path, plan_id: str, symbol: str) -> None:
-        assert await gate_answer(root, redis_server, SIGNING_KEY, plan_id, symbol) == "granted"
-
+    settings = {"P33_PERMIT_SIGNING_KEY": releases.signing_key} if releases.signing_key else {}
+    gate = partial(gate_answer, releases.gate, redis_server, releases.signing_key)
     async with AsyncExitStack() as processes:
 
         async def started(root: Path, instance: str) -> DaemonProcess:
@@ -76,12 +84,15 @@ async def test_what_one_release_leaves_in_flight_the_other_finishes(
         left = await leave_in_flight(pipeline, simulator, first)
         await is_ready_at(second)
         await find_it_in_flight(pipeline)
+        unknown = await pipeline.ask("dot-again", entry("DOTUSDT", "10"))
+        assert unknown["allow"] is False
+        if releases.leaves == THIS_TREE:
+            # The previous release freed a permit whose outcome is unknown.
+            assert unknown["reason"] == "in_flight_permit"
 
-        # The gates of both releases take the permits of both.
-        await granted(releases.finishes, "eth-close", "ETHUSDT")
-        await granted(releases.leaves, "doge-open", "DOGEUSDT")
-        again = await gate_answer(releases.leaves, redis_server, SIGNING_KEY, "eth-close", "ETHUSDT")
-        assert again == "permit_already_consumed"
+        assert await gate("eth-close", "ETHUSDT") == "granted", "issued by the first"
+        assert await gate("doge-open", "DOGEUSDT") == "granted", "issued by the second"
+        assert await gate("eth-close", "ETHUSDT") == "permit_already_consumed"
         await finish(pipeline, simulator, left)
 
         # The first goes on after its lease was taken, by a release that it may not know.
@@ -110,7 +121,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
         await pipeline.ledger_reaches(symbol, quantity)
     for plan_id, symbol in {"eth-close": "ETHUSDT", "sol-close": "SOLUSDT"}.items():
         permit = await pipeline.ask(plan_id, full_close(symbol) | {"action": "PARTIAL_75"})
-        assert (permit["reason"], permit["signature"] is not None) == ("sanity_checks_passed", True)
+        assert permit["reason"] == "sanity_checks_passed"
     for plan_id, fields in {
         "ltc-open": entry("LTCUSDT", "2"),
         "xrp-open": entry("XRPUSDT", "100"),
@@ -162,9 +173,6 @@ async def find_it_in_flight(pipeline: Pipeline) -> None:
         "xrp-again": entry("XRPUSDT", "100"),
     }.items():
         assert (await pipeline.ask(plan_id, fields))["reason"] == "in_flight_permit", plan_id
-    # Denied for the permit that is still open; or, where the release that left it has freed it, because
-    # exchange and ledger differ.
-    assert (await pipeline.ask("dot-again", entry("DOTUSDT", "10")))["allow"] is False
 
 
 async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) -> None:
@@ -225,15 +233,15 @@ async def test_releases_by_turns_under_load_leave_one_decision_a_plan_and_the_le
         await active.ready()
         nursery.start_soon(load.run)
         for release, instance, number in TURNS:
-            await load.more_is_allowed(20, PATIENCE_SEC)
+            await load.more_is_allowed(10, LOAD_PATIENCE_SEC)
             if instance != holder:
                 standby = await started(release, instance)
                 await is_warm_standby(standby, behind=holder, within_sec=PATIENCE_SEC)
             assert await active.stop(number, STOP_SEC) in (0, -number)
             output += active.output
             active, holder = (standby if instance != holder else await started(release, instance)), instance
-            await load.decided_by(holder, within_sec=30)
-        await load.more_is_allowed(20, PATIENCE_SEC)
+            await load.decided_by(holder, LOAD_PATIENCE_SEC)
+        await load.more_is_allowed(10, LOAD_PATIENCE_SEC)
         await load.settled()
         output += active.output
 

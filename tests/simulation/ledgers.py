@@ -86,6 +86,7 @@ class Ledgers:
             grant = self._books.grants.get(order.plan_id)
             # What it was published as stands in its decision: in the lost one, or in the one made anew.
             told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
+            told_apart = told_apart and order.plan_id not in self._books.unmarked
             removes = grant is not None and grant.reconcile and told_apart
             if growth > 0 and not removes:
                 signed = growth if order.side == "BUY" else -growth
@@ -137,8 +138,8 @@ class Ledgers:
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
         """How much of an order an adopted ledger holds already."""
         until_ms = self._adopted_until_ms(symbol, leg)
-        if until_ms is None:
-            return ZERO
+        if not until_ms:
+            return ZERO  # 0: nothing was ever filled. A wiped account shows that time as well, later.
         changes = self._venue.changes[symbol, leg]
         # Dates may go back: so the adopted change itself is looked for first, and what came before it counts.
         exact = next(

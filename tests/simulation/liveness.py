@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.entry_times import EntryTimes
 from actors.plan_settling import PlanSettler
 from actors.recent_decisions import RecentDecisions
 from brain.fill_memory import FillMemory
+from channels import ResultBook
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 _DECIDED_WITHIN_SEC = 1.2
 _BOOKED_WITHIN_SEC = 1.0
-_EVIDENCE_WITHIN_SEC = 2.5
+_EVIDENCE_WITHIN_SEC = 3.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
@@ -224,12 +226,14 @@ class Liveness:
         require(not lasting, "g", f"keys that never expire: {lasting[:5]}")
 
     def _judge_memory(self) -> None:
-        """At rest, processes remember few plans and orders. Three are meant to, up to their bounds."""
+        """At rest, processes remember few plans and orders. Some memories are meant to be long."""
         world = self._world
         gc.collect()
         kept = gc.get_objects()
         lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
         lists += [each._allowed for each in kept if isinstance(each, PlanSettler)]
+        lists += [each._ended for each in kept if isinstance(each, ResultBook)]
+        lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, self,

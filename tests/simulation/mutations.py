@@ -125,8 +125,8 @@ MUTATIONS = (
         (
             Edit(
                 "store/memory/entries.py",
-                "    if found is None:\n        return None\n",
-                "    return None\n",
+                "    return recovered\n",
+                "    return []\n",
             ),
         ),
     ),
@@ -211,8 +211,8 @@ MUTATIONS = (
         (
             Edit(
                 "brain/position_checks.py",
-                "case.redis_changed_ms > 0 and since_sec < case.rules.permit_ttl_sec",
-                "case.redis_changed_ms > 0",
+                "            since_sec is not None and since_sec < ttl_sec\n",
+                "            since_sec is not None\n",
             ),
         ),
     ),
@@ -338,7 +338,7 @@ MUTATIONS = (
         (
             Edit(
                 "exchange/request_gate.py",
-                "max(asked_sec, pauses.after(max(1, self._refusals)))",
+                "max(asked_sec, pauses.after(self._refusals[pauses]))",
                 "max(asked_sec, 0.2)",
             ),
         ),
@@ -400,6 +400,135 @@ MUTATIONS = (
                 "exchange/rest.py",
                 "                self._uses_v3 = True\n",
                 "                raise\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "connections to a demoted primary stay in use",
+        ("f",),
+        (Edit("store/connection_pool.py", "        self._generation += 1\n", "        pass\n"),),
+    ),
+    Mutation(
+        "a right that was taken is an error like any other",
+        ("f",),
+        (
+            Edit(
+                "store/redis_errors.py",
+                '    "NOPERM": WrongRightsError,\n',
+                '    "NOPERM": StoreRefusedError,\n',
+            ),
+        ),
+        by_itself=True,
+    ),
+    Mutation(
+        "evictions are not noticed",
+        ("e",),
+        (
+            Edit(
+                "store/stored_values.py",
+                "        evicted_ms = now_ms if evicted_keys > known else int(read[3])\n",
+                "        evicted_ms = int(read[3])\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "an evicted reservation is forgotten",
+        ("c",),
+        (
+            Edit(
+                "actors/symbol_beliefs.py",
+                "            belief.lost = known.lost | known.permits\n",
+                "            belief.lost = {}\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "permits are dated by the host's clock",
+        ("e",),
+        (
+            Edit(
+                "actors/plan_settling.py",
+                "            created_at_sec=now_ms / 1000,\n",
+                "            created_at_sec=now.wall_ms / 1000,\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "clocks that are apart are no reason not to be ready",
+        ("f",),
+        (
+            Edit(
+                "actors/status_source.py",
+                "clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),",
+                "clocks_apart=None,",
+            ),
+        ),
+    ),
+    Mutation(
+        "an entry id ahead of Redis's clock is taken for now",
+        ("e", "f"),
+        (
+            Edit(
+                "actors/plan_settling.py",
+                "        now_ms = self._clocks.redis.now_ms(now)\n",
+                "        now_ms = max(self._clocks.redis.now_ms(now), entry.id_ms)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "the ledger's order time is the host's clock",
+        ("e",),
+        (
+            Edit(
+                "actors/ledger_writer.py",
+                "        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)\n",
+                "        return Decimal(self._clocks.now().wall_ms).scaleb(-3)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "an unknown outcome is taken for a refusal",
+        ("c",),
+        (
+            Edit(
+                "actors/result_booking.py",
+                "None if state.permit is None or result.unknown is not None else",
+                "None if state.permit is None else",
+            ),
+        ),
+    ),
+    Mutation(
+        "the exchange's events of an unknown outcome are not booked",
+        ("c", "d"),
+        (
+            Edit(
+                "actors/unknown_outcomes.py",
+                "if event is not None and await",
+                "if event is not None and not event and await",
+            ),
+        ),
+    ),
+    Mutation(
+        "details that quote a permit say that there was none",
+        ("c",),
+        (
+            Edit(
+                "brain/result.py",
+                "    proof = proof_of(_words(fields, quoted))\n",
+                "    proof = proof_of(_words(fields, quoted))\n"
+                '    if proof is Proof.REFUSED and b"permit" in fields.get(b"details", b""):\n'
+                "        proof = Proof.NO_PERMIT\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "two processes of one name take the lease from each other",
+        ("f",),
+        (
+            Edit(
+                "store/memory/fencing.py",
+                " or found[2] != instance.encode() or not (own or not fence):",
+                " or found[2] != instance.encode() or (own and not fence):",
             ),
         ),
     ),

@@ -187,7 +187,7 @@ class WatchedStore(MemoryStore):
 
     async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
         # They go one after the other, and the way may end between two of them.
-        cut = self._rng.randrange(len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
+        cut = self._rng.randrange(1, len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
 
         def book() -> list[int | None]:
             times = []

@@ -66,7 +66,7 @@ EXAMPLES: dict[str, Example] = {
         fence, [MarkWrite(name, "1", "2", "3") for name in (SYMBOL, "ETHUSDT")]
     ),
     "universe": lambda store, _: store.universe(),
-    "recent_intents": lambda store, _: store.recent_intents(0, 10),
+    "recent_intents": lambda store, _: store.recent_intents("0-0", None, 10),
     "hold_lease": lambda store, fence: store.hold_lease("first", fence, TTL_MS),
     "release_lease": lambda store, fence: store.release_lease(fence),
     "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),

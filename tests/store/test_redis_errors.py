@@ -175,17 +175,24 @@ def test_all_that_an_actor_waits_out_is_redis_away_or_a_key_that_an_operator_rep
         (
             "ERR unknown command 'XREADGROUP', with args beginning with: 'GROUP' 'p33'",
             "XREADGROUP GROUP",
-            "no command XREADGROUP GROUP for user p33: unknown command 'XREADGROUP'",
+            "unknown to this Redis: XREADGROUP GROUP, needed by user p33: unknown command 'XREADGROUP'",
         ),
         (
             "ERR unknown command `EVALSHA`, with args beginning with: `6447a454b11a5c2a41598418a47d2310`",
             "a command of a script",
-            "no command EVALSHA for user p33: unknown command",
+            "unknown to this Redis: EVALSHA, needed by user p33: unknown command",
         ),
         (
             "WRONGPASS invalid username-password pair or user is disabled.",
             "HELLO, AUTH or SELECT",
             "the login of user p33 is refused: WRONGPASS invalid username-password pair",
+        ),
+        ("NOPERM No permissions to access a key", "", "user p33 has no right to this: NOPERM"),
+        ("ERR invalid password", "", "the login of user p33 is refused: invalid password"),
+        (
+            f"{IN_6_REFUSED}Unknown Redis command called from Lua script",
+            "a command of a script",
+            "unknown to this Redis: a command of a script, needed by user p33: Unknown Redis command",
         ),
         ("NOAUTH Authentication required.", "TIME", "the login of user p33 is refused: NOAUTH"),
     ],

@@ -230,7 +230,7 @@ async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_reach_nob
     until_ms = await real.store.redis_now_ms() + 60_000
     await real.store.remember_ban(until_ms)
     assert await real.store.remembered_ban() == until_ms
-    assert await real.store.recent_intents(0, 5) == []
+    assert await real.store.recent_intents("0-0", None, 5) == []
 
 
 async def test_calls_cancelled_at_any_moment_never_get_each_others_answers(real: RedisBackend) -> None:

@@ -24,22 +24,22 @@ async def test_universe_keys_of_wrong_types_are_missing(store: Store, outside: O
     assert await store.universe() == UniverseKeys(None, None, None)
 
 
-async def test_the_newest_intents_come_first_as_far_back_as_asked(
-    backend: Backend, store: Store, outside: Outside, keys: Keys
+async def test_the_newest_intents_between_two_ids_come_first(
+    store: Store, outside: Outside, keys: Keys
 ) -> None:
-    assert await store.recent_intents(0, 10) == []
-    outside.xadd(keys.intents, {"symbol": "OLD"})
-    await backend.pass_ms(20)
-    since_ms = await store.redis_now_ms()
-    ids = [outside.xadd(keys.intents, {"symbol": symbol, b"\xff": b"\xfe"}) for symbol in "ABC"]
-    told = await store.recent_intents(since_ms, 10)
+    assert await store.recent_intents("0-0", None, 10) == []
+    ids = [outside.xadd(keys.intents, {"symbol": symbol, b"\xff": b"\xfe"}) for symbol in "ABCD"]
+    told = await store.recent_intents("0-0", None, 10)
     assert told == [
         Entry(entry_id, {b"symbol": symbol.encode(), b"\xff": b"\xfe"})
-        for entry_id, symbol in zip(reversed(ids), "CBA", strict=True)
+        for entry_id, symbol in zip(reversed(ids), "DCBA", strict=True)
     ]
-    assert await store.recent_intents(since_ms, 2) == told[:2]
-    assert len(await store.recent_intents(0, 10)) == 4
-    assert await store.recent_intents(since_ms + 60_000, 10) == []
+    assert await store.recent_intents("0-0", None, 2) == told[:2]
+    assert await store.recent_intents(ids[0], None, 10) == told[:3]
+    assert await store.recent_intents("0-0", ids[3], 2) == told[1:3]
+    assert await store.recent_intents(ids[0], ids[3], 10) == told[1:3]
+    assert await store.recent_intents(ids[2], ids[3], 10) == []
+    assert await store.recent_intents(f"{ids[3].split('-')[0]}-99", None, 10) == []
 
 
 async def test_a_result_is_unread_behind_the_last_one_read(
@@ -55,7 +55,7 @@ async def test_a_result_is_unread_behind_the_last_one_read(
 async def test_intents_of_a_wrong_type_are_refused(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.intents, "x")
     with pytest.raises(StoreRefusedError):
-        await store.recent_intents(0, 10)
+        await store.recent_intents("0-0", None, 10)
 
 
 async def test_a_ban_is_remembered_until_it_has_passed(

@@ -1,0 +1,221 @@
+"""Clocks as the field has them: a host's off Redis's, and entry ids ahead of Redis's clock (D4, D10)."""
+
+from __future__ import annotations
+
+import html
+import re
+import signal
+import time
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+import supervisor
+from brain.moment import Moment
+from clock import HostClock
+from permit_gate import P33, GateRules, Granted
+from permit_gate.trio_gate import open_trio_gate
+from simulator import RunningSimulator
+from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.service_in_process import running_service
+from tests.integration.surroundings import environment, is_ready, is_unready, readiness, trade
+from tests.integration.waiting import until, until_async
+
+INTENTS = "quantum:stream:trade.intent"
+HALF_HOUR_SEC, TWO_HOURS_SEC = 1_800, 7_200
+AHEAD_SEC = [HALF_HOUR_SEC, TWO_HOURS_SEC]
+_LOGGED_WITHIN_SEC = 1.0
+#: `run`, with a wall clock that is 70 s ahead of everybody else's.
+_RUN_70_S_AHEAD = """
+import runpy, sys
+import clock
+from brain.moment import Moment
+now = clock.HostClock.now
+clock.HostClock.now = lambda self: Moment(now(self).monotonic_sec, now(self).wall_ms + 70_000)
+sys.argv = ["commands", "run"]
+runpy.run_module("commands", run_name="__main__")
+"""
+
+
+class ShiftedClock(HostClock):
+    """This host's clocks, the wall clock off by `off_sec`."""
+
+    off_sec = 0.0
+
+    def now(self) -> Moment:
+        now = super().now()
+        return Moment(now.monotonic_sec, now.wall_ms + round(self.off_sec * 1000))
+
+
+async def status(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.get(f"{url}/status", timeout=5)
+    document: dict[str, Any] = msgspec.json.decode(response.content)
+    return document
+
+
+async def metric(url: str, name: str) -> float:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"{url}/metrics", timeout=5)).text
+    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+    assert found is not None, name
+    return float(found[1])
+
+
+async def page(url: str) -> str:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return html.unescape((await client.get(url, timeout=5)).text)
+
+
+async def snapshots_are_fresh(url: str) -> None:
+    """Wait for the next proof: a step of the wall clock ages what was proven before by as much."""
+
+    async def look() -> bool:
+        await trio.sleep(0.05)
+        return bool((await status(url))["snapshots"]["stale"] == 0)
+
+    await until_async(look, "no snapshot is stale", within_sec=15)
+
+
+async def is_let_through(redis_url: str, plan_id: str, fields: dict[str, str]) -> None:
+    """An executor publishes a plan and waits at the gate as long as executors do."""
+    async with open_trio_gate(redis_url, GateRules(consumer="apply-layer")) as gate:
+        Pipeline(redis_url).publish_plan(plan_id, fields)
+        answer = await gate.acquire(plan_id, fields["symbol"], [P33])
+    assert isinstance(answer, Granted), answer
+
+
+@pytest.mark.parametrize("off_sec", [-70.0, -7.0, -3.0, -1.5, 1.5, 3.0, 7.0, 70.0])
+async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
+    redis_server: str,
+    simulator: RunningSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    off_sec: float,
+) -> None:
+    host = ShiftedClock()
+    monkeypatch.setattr(supervisor, "HostClock", lambda: host)
+    trade(simulator.exchange, "BTCUSDT", "BUY", "1")
+    side = "ahead of" if off_sec > 0 else "behind"
+    told = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
+    with capture_logs() as logged:
+        async with running_service(redis_server, simulator) as service:
+            host.off_sec = off_sec
+            shown = await status(service.url)
+            assert shown["clocks"]["redis_offset_sec"] == pytest.approx(-off_sec, abs=0.1)
+            assert await metric(service.url, "p33_redis_clock_offset_seconds") == pytest.approx(
+                -off_sec, abs=0.1
+            )
+            assert told in shown["clocks"]["troubles"]
+            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning", 1.5)
+            await snapshots_are_fresh(service.url)
+            if abs(off_sec) > 3.0:
+                await is_unready(service.url, told)
+            elif abs(off_sec) < 3.0:
+                assert (await readiness(service.url))[0] == 200
+            assert told in await page(service.url)
+            await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+            await is_let_through(redis_server, "exit", full_close("BTCUSDT"))
+            host.off_sec = 0.0
+            await is_ready(lambda: service.url, within_sec=15)
+            assert (await status(service.url))["clocks"]["troubles"] == []
+
+
+async def test_a_service_that_starts_with_a_clock_ahead_is_not_ready_and_issues_good_permits(
+    redis_server: str, simulator: RunningSimulator
+) -> None:
+    trade(simulator.exchange, "BTCUSDT", "BUY", "1")
+    environ = environment(redis_server, simulator, {"P33_COOLDOWN_SEC": "15"})
+    async with daemon_process(environ, ("-c", _RUN_70_S_AHEAD)) as daemon:
+        url = await daemon.url()
+        await is_unready(url, "this host's clock is 70.0 s ahead of Redis's", within_sec=10)
+        await snapshots_are_fresh(url)
+        pipeline = Pipeline(redis_server)
+        await pipeline.ledger_reaches("BTCUSDT", "1", within_sec=10)
+        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.1")
+        pipeline.publish_result(executed("open", "ETHUSDT", order.order_id, "BUY", order.executed))
+        await pipeline.ledger_reaches("ETHUSDT", "0.1")
+        denied = await pipeline.ask("soon", full_close("ETHUSDT"))
+        assert denied["reason"] == "cooldown_in_flight", "the ledger's order time is by Redis's clock, too"
+
+
+class Ahead:
+    """A daemon, and streams in which one entry's id is ahead of Redis's clock."""
+
+    def __init__(self, daemon: DaemonProcess, url: str, pipeline: Pipeline, ahead_sec: int) -> None:
+        self.daemon = daemon
+        self.url = url
+        self.pipeline = pipeline
+        self._ahead_sec = ahead_sec
+
+    async def put(self, stream: str, fields: dict[str, str]) -> None:
+        """Publish `fields` under an id ahead; the log, `/status`, the page and a metric say so within 1 s."""
+        name = stream.removeprefix("quantum:stream:")
+        begun_sec = trio.current_time()
+        self.pipeline.redis.xadd(stream, fields, id=f"{int((time.time() + self._ahead_sec) * 1000)}-0")
+        shown_sec = f"({self._ahead_sec}|{self._ahead_sec - 1})"
+        warning = re.compile(rf"new entries of {name} have ids {shown_sec} s ahead of Redis's clock")
+        await until(lambda: warning.search(self.daemon.output), "a warning", _LOGGED_WITHIN_SEC)
+        assert trio.current_time() - begun_sec < _LOGGED_WITHIN_SEC
+        shown = (await status(self.url))["clocks"]
+        assert shown["ids_ahead_sec"] == {name: pytest.approx(self._ahead_sec, abs=3)}
+        assert len(shown["troubles"]) == 1 and warning.search(shown["troubles"][0])
+        ahead_sec = await metric(self.url, "p33_stream_ids_ahead_seconds")
+        assert ahead_sec == pytest.approx(self._ahead_sec, abs=3)
+        assert f"new entries of {name} have ids" in await page(self.url)
+        assert (await readiness(self.url))[0] == 200
+
+
+@pytest.mark.parametrize("ahead_sec", AHEAD_SEC)
+async def test_one_plan_id_ahead_changes_no_decision(
+    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, ahead_sec: int
+) -> None:
+    for symbol in ("BTCUSDT", "SOLUSDT", "LTCUSDT"):
+        trade(simulator.exchange, symbol, "BUY", "1")
+    environ = environment(redis_server, simulator, {"P33_COOLDOWN_SEC": "15"})
+    async with daemon_process(environ) as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), pipeline, ahead_sec)
+        await ahead.put(PLANS, entry("ETHUSDT", "0.1") | {"plan_id": "ahead", "decision": "HOLD"})
+        pipeline.redis.set("quantum:cooldown:last_exec_ts:BTCUSDT", str(int(time.time() * 1000)))
+        assert (await pipeline.ask("cooling", full_close("BTCUSDT")))["reason"] == "cooldown_in_flight"
+        await is_let_through(redis_server, "exit", full_close("SOLUSDT"))
+        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+        assert await metric(ahead.url, "p33_decision_latency_seconds_sum") < 5
+        await daemon.stop(signal.SIGTERM)
+    pipeline.publish_plan("unread", full_close("LTCUSDT"))
+    async with daemon_process(environ) as daemon:
+        await daemon.ready()
+        assert (await pipeline.permit("unread", 5.0))["reason"] == "plan_expired"
+        await is_let_through(redis_server, "again", full_close("LTCUSDT"))
+
+
+@pytest.mark.parametrize("ahead_sec", AHEAD_SEC)
+async def test_one_result_id_ahead_changes_no_booking_and_no_decision(
+    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, ahead_sec: int
+) -> None:
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), pipeline, ahead_sec)
+        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.1")
+        await ahead.put(RESULTS, executed("open", "ETHUSDT", order.order_id, "BUY", order.executed))
+        await pipeline.ledger_reaches("ETHUSDT", "0.1")
+        await is_let_through(redis_server, "another", entry("SOLUSDT", "1"))
+        order = trade(simulator.exchange, "SOLUSDT", "BUY", "1")
+        pipeline.publish_result(executed("another", "SOLUSDT", order.order_id, "BUY", order.executed))
+        await is_let_through(redis_server, "exit", full_close("SOLUSDT"))
+        await pipeline.ledger_reaches("SOLUSDT", "1")
+        assert await metric(ahead.url, "p33_ledger_lag_seconds_sum") < 5
+
+
+async def test_one_intent_id_ahead_is_named_and_changes_no_decision(
+    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline
+) -> None:
+    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), pipeline, HALF_HOUR_SEC)
+        await ahead.put(INTENTS, {"symbol": "BTCUSDT"})
+        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
