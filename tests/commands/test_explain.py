@@ -85,6 +85,14 @@ async def test_an_unknown_outcome_is_told_with_what_ends_it(service: Recording, 
         "result, by the exchange's events of the order, or at 20"
     ) in text
     assert told_to_programs(service, "plan-1", capsys)["unknown_since"] == "2025-10-09T08:53:20.000Z"
+    covered = case(open_permits=(open_permit(Kind.CLOSE, "SELL", "0.038"),))
+    service.redis.hset("quantum:p33:unknown", "other", state.replace("1760000090000", "9760000090000"))
+    await service.decide("plan-2", covered)
+    text_of_other = told(service, "plan-2", capsys)
+    assert (
+        "The outcome of plan other is unknown since 2025-10-09T08:53:20.000Z; its permit ends"
+        in text_of_other
+    )
     service.redis.hdel("quantum:p33:open:BTCUSDT", "p:plan-1")
     assert "outcome unknown" not in told(service, "plan-1", capsys)
 
