@@ -181,7 +181,7 @@ class Links:
         connection.asked = True
 
     def redis_run(self, redis: MemoryRedis, keys: Keys, effect: Callable[[], T]) -> T:
-        """Call `effect` at the server at the other end. A former primary answers for itself, and refuses writes.
+        """Call `effect` at the server at the other end. A former primary answers for itself, not writing.
 
         Raises what it answers, as redis-py does.
         """
