@@ -139,9 +139,14 @@ class SymbolBeliefs:
             belief.unanswered.clear()
 
     def begin(self, stored: Mapping[str, SymbolState]) -> None:
-        """Know of the open permits that are `stored`, and of nothing else: others may have decided."""
-        self._beliefs.clear()
+        """Know of the open permits that are `stored`, and of those that are lost: others may have decided."""
+        known, self._beliefs = self._beliefs, {}
+        for symbol, belief in known.items():
+            if belief.permits or belief.lost:
+                self._beliefs[symbol] = belief
+                self.told(symbol, stored.get(symbol, SymbolState()), 0)
         for symbol, state in stored.items():
             with suppress(UnreadableRecordError):  # every commit for the symbol finds that out
                 self.told(symbol, state, 0)
-                self._beliefs[symbol].told = False
+        for belief in self._beliefs.values():
+            belief.told = False

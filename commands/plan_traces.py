@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from redis.exceptions import ResponseError
 
@@ -14,6 +16,7 @@ from brain.unknown_outcomes import UnknownOutcome, decode_unknown
 from commands.redis_reading import Fields, RedisReading
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
+from store.stored_values import read_unknown_outcomes
 
 _MOST_SIMILAR = 10
 _MOST_PENDING = 100
@@ -45,6 +48,7 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
     for dead_id, fields in redis.newest_first(keys.dead_plans):
         if fields.get(b"plan_id", b"") == wanted:
             dead_letters.append(DeadLetter(dead_id, fields.get(b"error", b"").decode(errors="replace")))
+    unknown = _unknown(redis)
     return PlanTraces(
         plan_id=plan_id,
         now_ms=redis.now_ms(),
@@ -56,7 +60,8 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
         published=published,
         dead_letters=tuple(dead_letters),
         similar=tuple(similar),
-        unknown=_unknown(redis, plan_id),
+        unknown=unknown.get(plan_id),
+        unknown_permits=tuple(outcome for other, outcome in unknown.items() if other != plan_id),
         waiting_result=_waiting_result(redis, wanted),
     )
 
@@ -73,12 +78,14 @@ def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit
         return None
 
 
-def _unknown(redis: RedisReading, plan_id: str) -> UnknownOutcome | None:
+def _unknown(redis: RedisReading) -> dict[str, UnknownOutcome]:
+    """The unknown outcomes by plan id."""
     try:
-        text: bytes | None = redis.client.hget(redis.keys.unknown_outcomes, plan_id)  # type: ignore[assignment]
+        stored: Mapping[bytes, bytes] = redis.client.hgetall(redis.keys.unknown_outcomes)  # type: ignore[assignment]
     except ResponseError:
-        return None
-    return None if text is None else decode_unknown(plan_id, text.decode(errors="replace"))
+        return {}
+    read = (decode_unknown(plan_id, text) for plan_id, text in read_unknown_outcomes(stored))
+    return {outcome.plan_id: outcome for outcome in read if outcome is not None}
 
 
 def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:

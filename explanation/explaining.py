@@ -187,9 +187,20 @@ def _decided(
         decision=recorded,
         decided_by=deciding[0] if deciding and not recorded.allow else None,
         checks=checks,
-        notes=[*notes, *_operator_notes(traces, recorded)],
+        notes=[*notes, *_operator_notes(traces, recorded), *_unknown_permits(traces, audit)],
         reservation=reservation,
     )
+
+
+def _unknown_permits(traces: PlanTraces, audit: AuditRecord) -> Iterator[str]:
+    """Name the open permits that the decision counted and whose order may have been filled."""
+    counted = {permit.plan_id for permit in audit.case.open_permits} if audit.case is not None else set()
+    for outcome in traces.unknown_permits:
+        if outcome.plan_id in counted and outcome.expires_ms > traces.now_ms:
+            yield (
+                f"The outcome of plan {outcome.plan_id} is unknown since {_iso(outcome.since_ms)}; "
+                f"its permit ends at {_iso(outcome.expires_ms)} at latest."
+            )
 
 
 def _operator_notes(traces: PlanTraces, recorded: RecordedDecision) -> Iterator[str]:

@@ -50,7 +50,8 @@ class PlanTraces(msgspec.Struct, frozen=True):
     """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
 
     `consumed_by` is the consumer that `permit_gate` remembers. `unknown`: its order may have been filled, as
-    far as the executor knows; that means something while the open permit lives. `similar` are plan ids that
+    far as the executor knows; that means something while the open permit lives. `unknown_permits`: those of
+    other plans. `similar` are plan ids that
     begin like the one asked for, when nothing was found of that.
     """
 
@@ -66,6 +67,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     similar: tuple[str, ...] = ()
     unknown: UnknownOutcome | None = None
     waiting_result: WaitingResult | None = None
+    unknown_permits: tuple[UnknownOutcome, ...] = ()
 
     @property
     def found(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any
 
@@ -35,20 +36,21 @@ class ScriptRunner:
 
     async def run(self, name: str, *arguments: bytes | str | int) -> Any:
         """Run script `name`. A script that Redis has forgotten (restart, flush) is sent again."""
-        try:
+        with _naming(name):
             try:
                 return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
             except UnknownScriptError:
                 return await self._link.command("EVAL", self._texts[name], 0, *arguments)
-        except WrongRightsError as error:
-            raise WrongRightsError(f"{error} (script {name})") from error
 
     async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
         """Run script `name` for each of the arguments, in order, in one go: answers, or refusals as objects.
 
         Raises any error that is no refusal.
         """
-        answers = await self._link.pipeline([("EVALSHA", self._digests[name], 0, *call) for call in calls])
+        with _naming(name):
+            answers = await self._link.pipeline(
+                [("EVALSHA", self._digests[name], 0, *call) for call in calls]
+            )
         for number, answer in enumerate(answers):
             if isinstance(answer, UnknownScriptError):
                 try:
@@ -58,3 +60,12 @@ class ScriptRunner:
             elif isinstance(answer, StoreError) and not isinstance(answer, StoreRefusedError):
                 raise answer
         return answers
+
+
+@contextmanager
+def _naming(script: str) -> Iterator[None]:
+    """Let a missing right say which script needs it."""
+    try:
+        yield
+    except WrongRightsError as error:
+        raise WrongRightsError(f"{error} (script {script})") from error

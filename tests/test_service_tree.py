@@ -28,7 +28,7 @@ from wiring.actors import ServiceActors
 
 GROUPS = {
     "presence": ("metrics", "lease_holder"),
-    "exchange": ("ban_keeper", "candidate_planner", "user_stream", "mark_prices"),
+    "exchange": ("ban_keeper", "clock_watch", "candidate_planner", "user_stream", "mark_prices"),
     "snapshots": tuple(f"snapshot_fetcher_{shard}" for shard in range(4)),
     "decisions": ("ledger_writer", "permit_evaluator", "gate_reporter", "durability_watch"),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
+from actors.clocks import HARMFUL_SEC
 from commands.findings import Finding, failed, ok, skipped, warning
 from commands.redis_reading import RedisReading
 from store.errors import StoreError, WrongRightsError
@@ -163,17 +164,26 @@ def _clock(redis: RedisReading) -> Finding:
         ahead_sec,
         uncertain_sec,
         "plans' timestamps and cooldowns are other clocks' times, and are held against Redis's",
+        harmful_sec=HARMFUL_SEC,
     )
 
 
-def skew_finding(name: str, whose: str, ahead_sec: float, uncertain_sec: float, why: str) -> Finding:
+def skew_finding(
+    name: str,
+    whose: str,
+    ahead_sec: float,
+    uncertain_sec: float,
+    why: str,
+    *,
+    harmful_sec: float = _SKEW_HARMFUL_SEC,
+) -> Finding:
     """A clock that is `ahead_sec` of this host's, give or take `uncertain_sec`."""
     certain_sec = abs(ahead_sec) - uncertain_sec
     if certain_sec <= _SKEW_NOTICED_SEC:
         return ok(name, f"{whose} and this host's agree within {abs(ahead_sec) + uncertain_sec:.3f} s")
     told = f"{whose} is {abs(ahead_sec):.3f} s {'ahead of' if ahead_sec > 0 else 'behind'} this host's"
     fix = "synchronise both hosts' clocks (timedatectl set-ntp true; chronyc tracking shows how far off)"
-    judged = warning if certain_sec <= _SKEW_HARMFUL_SEC else failed
+    judged = warning if certain_sec <= harmful_sec else failed
     return judged(name, f"{told}: {why}", fix)
 
 

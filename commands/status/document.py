@@ -81,12 +81,35 @@ class Mismatch(msgspec.Struct, frozen=True):
     apart_sec: float | None = None
 
 
+class WaitingResult(msgspec.Struct, frozen=True):
+    """A result that waits for an operator."""
+
+    symbol: str = "?"
+    why: str = ""
+
+
 class Ledgers(msgspec.Struct, frozen=True):
     """`in_flight`: fills that the exchange has and whose results are still to be booked."""
 
     count: int | None = None
     in_flight: int = 0
     mismatches: list[Mismatch] = []
+    waiting_results: list[WaitingResult] = []
+
+
+class UnknownExecution(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled."""
+
+    plan_id: str = "?"
+    symbol: str = "?"
+    ends_in_sec: float | None = None
+
+
+class UnknownExecutions(msgspec.Struct, frozen=True):
+    """Their number, and the first of them."""
+
+    count: int = 0
+    executions: list[UnknownExecution] = []
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -160,6 +183,7 @@ class Status(msgspec.Struct, frozen=True):
     eviction: Eviction | None = None
     clocks: Clocks = Clocks()
     settings: list[Setting] = []
+    unknown_executions: UnknownExecutions = UnknownExecutions()
 
     @property
     def weight_used(self) -> int | None:

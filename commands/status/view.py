@@ -119,6 +119,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     yield _stream(status)
     yield _decisions(look)
     yield from _ledgers(status)
+    yield from _unknown(status)
     yield _weight(status)
     lease = status.lease
     if lease.held:
@@ -171,6 +172,16 @@ def _unreadable(status: Status) -> Iterator[tuple[str, Text, str]]:
         yield "", Text(f"and {unreadable.count - _MOST_UNREADABLE} more", "yellow"), ""
 
 
+def _unknown(status: Status) -> Iterator[tuple[str, Text, str]]:
+    unknown = status.unknown_executions
+    if not unknown.count:
+        return
+    yield "unknown executions", Text(f"{unknown.count}", "bold yellow"), "orders that may have been filled"
+    for each in unknown.executions[:_MOST_UNREADABLE]:
+        line = f"{each.symbol}: plan {each.plan_id}, for {duration(each.ends_in_sec)} at most"
+        yield "", Text(printable(line), "yellow"), ""
+
+
 def _stream(status: Status) -> tuple[str, Text, str]:
     stream = status.stream
     lost = ""
@@ -197,6 +208,8 @@ def _ledgers(status: Status) -> Iterator[tuple[str, Text, str]]:
     if ledgers is None:
         return
     count = "" if ledgers.count is None else f"{ledgers.count}, "
+    for waiting in ledgers.waiting_results[:_MOST_UNREADABLE]:
+        yield "result waits", Text(printable(f"{waiting.symbol}: {waiting.why}"), "bold yellow"), ""
     wrong = ledgers.mismatches
     flying = f"{ledgers.in_flight} with a fill in flight" if ledgers.in_flight else ""
     if not wrong:

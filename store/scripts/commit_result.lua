@@ -34,6 +34,7 @@ end
 local needed = {
   { 'SET', last, '' }, { 'SET', mark_key, '' }, { 'DEL', prefix .. ':permit:p33:' .. plan_id },
   { 'XADD', dead, '*', 'f', '' }, { 'XADD', events, '*', 'f', '' }, { 'XACK', results, group, entry_id },
+  { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' }, { 'PEXPIRE', unknown, 1 },
 }
 if compare then
   for _, key in ipairs({ ledger, orders, open }) do

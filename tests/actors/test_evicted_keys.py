@@ -95,6 +95,12 @@ def evict(rig: EvaluatorRig, key: str = "somebody:else") -> None:
     assert rig.redis.evict(key)
 
 
+async def known(rig: EvaluatorRig) -> None:
+    """Let the evaluator learn what Redis has of the symbol, so that its next commit is an allowing one."""
+    rig.publish("known", action="UPDATE_SL")
+    assert await answered(rig, "known") == ("no_quantity_change", 0)
+
+
 async def test_opens_wait_for_one_permit_ttl_and_closes_go_on(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         evict(rig)
@@ -185,6 +191,7 @@ async def test_a_reservation_whose_commit_was_not_answered_and_then_evicted_stil
 ) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
+        await known(rig)
         rig.store.faults.fail_next("after", method="commit_decisions")
         rig.publish("first")
         assert await answered(rig, "first") == ("sanity_checks_passed", 4)
@@ -200,6 +207,7 @@ async def test_plans_whose_commit_was_lost_are_decided_again_as_if_it_had_never_
 ) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
+        await known(rig)
         rig.store.faults.fail_next("before", method="commit_decisions")
         for number in range(2):
             rig.publish(f"half-{number}", action="PARTIAL_50")

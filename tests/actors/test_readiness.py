@@ -50,6 +50,10 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
     ({"hedge_mode_known": False}, "the account's position mode is not known yet"),
     ({"allowlist_known": False}, "the allowlist is not known yet"),
     ({"ledgers_adopted": False}, "the first ledgers are not adopted yet"),
+    (
+        {"clocks_apart": "this host's clock is 7.0 s ahead of Redis's"},
+        "this host's clock is 7.0 s ahead of Redis's",
+    ),
     ({"snapshots": 0, "snapshots_fresh": 0}, "there is no snapshot yet"),
     ({"snapshots_fresh": 0}, "all 569 snapshots are older than 10 s or not believed"),
     (

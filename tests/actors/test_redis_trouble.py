@@ -92,7 +92,7 @@ async def test_an_evaluator_that_stands_by_after_an_outage_waits_for_the_lease_a
         assert waits(rig.heartbeat) == ["the lease, held by another"]
 
 
-@pytest.mark.parametrize("method", ["commit_result", "new_results", "create_result_group"])
+@pytest.mark.parametrize("method", ["commit_results", "new_results", "create_result_group"])
 async def test_a_ledger_writer_without_a_right_shows_it_at_every_moment_and_books_once_it_is_back(
     autojump_clock: MockClock, method: str
 ) -> None:

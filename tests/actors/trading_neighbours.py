@@ -7,8 +7,10 @@ from decimal import Decimal
 import trio
 
 from brain.numbers import plain
+from brain.unknown_outcomes import client_order_id_of
 from tests.actors.evaluator_rig import SYMBOLS
 from tests.actors.trading_world import Grant, TradingWorld
+from tests.brain.unknown_wordings import UNKNOWN
 
 #: From taking a permit to the order's last fill.
 _EXECUTION_SEC = 3.0
@@ -82,6 +84,8 @@ class TradingNeighbours:
                 await trio.sleep(random.uniform(0, 1))
                 grant.left = Decimal(0)
                 self._refuse(plan_id, grant.symbol)
+            case 2 | 3:  # no answer comes back: the order may be filled, or never arrive
+                await self._send_without_answer(grant)
             case _:
                 await self._execute(grant)
 
@@ -116,7 +120,31 @@ class TradingNeighbours:
             self._tell(grant, order_id, *each)
             await trio.sleep(random.choice((0, 0.05, 0.5)))
 
-    def _fill(self, grant: Grant, order_id: str, quantity: Decimal) -> None:
+    async def _send_without_answer(self, grant: Grant) -> None:
+        """Report an unknown outcome, before or after the fill, if there is one; look the order up at last."""
+        random = self._random
+        order_id = grant.plan_id.replace("plan", "order")
+        filled = random.random() < 0.6
+        if filled and random.random() < 0.5:
+            self._fill(grant, order_id, grant.quantity, client_order_id=self._client_order_id(grant))
+        for _ in range(random.choice((1, 1, 2))):
+            await trio.sleep(random.uniform(0, 0.5))
+            self._refuse(grant.plan_id, grant.symbol, random.choice(UNKNOWN))
+        await trio.sleep(random.uniform(0, 1))
+        if filled and grant.left:
+            self._fill(grant, order_id, grant.quantity, client_order_id=self._client_order_id(grant))
+        await trio.sleep(random.uniform(0, _EXECUTION_SEC - 2))
+        if filled:
+            self._tell(grant, order_id, grant.quantity, "FILLED")
+        else:
+            grant.left = Decimal(0)
+            self._refuse(grant.plan_id, grant.symbol, "order_not_found")
+
+    def _client_order_id(self, grant: Grant) -> str:
+        """The chain's, or one that nothing links to the plan."""
+        return self._random.choice((client_order_id_of("quantum", grant.plan_id), "x"))
+
+    def _fill(self, grant: Grant, order_id: str, quantity: Decimal, *, client_order_id: str = "x") -> None:
         signed = quantity if grant.order_side == "BUY" else -quantity
         # What is filled was allowed until now, and is no more: both at once.
         grant.left -= quantity
@@ -124,16 +152,18 @@ class TradingNeighbours:
         self._world.filled[grant.symbol] += signed
         self._world.check()
         if self._random.random() < 0.8:
-            self._world.ledgers.push_fill(grant.symbol, order_id, grant.order_side)
+            self._world.ledgers.push_fill(
+                grant.symbol, order_id, grant.order_side, client_order_id=client_order_id
+            )
 
     def _tell(self, grant: Grant, order_id: str, cumulative: Decimal, status: str) -> None:
         self._world.ledgers.publish_result(
             grant.symbol, order_id, grant.order_side, plain(cumulative), plan_id=grant.plan_id, status=status
         )
 
-    def _refuse(self, plan_id: str, symbol: str) -> None:
+    def _refuse(self, plan_id: str, symbol: str, error: str = "no") -> None:
         for _ in range(self._random.choice((1, 2))):
             self._world.redis.xadd(
                 self._world.keys.results,
-                {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": "no"},
+                {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": error},
             )

@@ -48,6 +48,7 @@ DENIED = [
     (Reason.MALFORMED_PLAN, case(entry(Side.SELL, eval_type="ENTRY"))),
     (Reason.MALFORMED_PLAN, case(plan(action="UPDATE_SL", eval_type="ENTRY"))),
     (Reason.PLAN_EXPIRED, case(entry_ms=NOW_MS - 5001)),
+    (Reason.PLAN_EXPIRED, case(entry_ms=None)),
     (Reason.PLAN_EXPIRED, case(plan(timestamp_sec=NOW_SEC - 3601.0))),
     (Reason.PLAN_ALREADY_SETTLED, case(settled=True)),
     (Reason.RECOVERING, case(entry(), "0", redis_changed_ms=NOW_MS - 1000)),
@@ -149,6 +150,7 @@ def test_answers_that_come_without_a_case() -> None:
     ("the_case", "details"),
     [
         (case(entry_ms=NOW_MS - 6500), {"entry_age_sec": 6.5, "limit_sec": 5}),
+        (case(entry_ms=None), {"entry_age_sec": None, "limit_sec": 5}),
         (
             case(plan(timestamp_sec=NOW_SEC - 4000.0)),
             {"timestamp_age_sec": 4000.0, "timestamp_limit_sec": 3600},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -85,6 +86,14 @@ async def test_an_unknown_outcome_is_told_with_what_ends_it(service: Recording, 
         "result, by the exchange's events of the order, or at 20"
     ) in text
     assert told_to_programs(service, "plan-1", capsys)["unknown_since"] == "2025-10-09T08:53:20.000Z"
+    covered = case(open_permits=(open_permit(Kind.CLOSE, "SELL", "0.038"),))
+    service.redis.hset("quantum:p33:unknown", "other", state.replace("1760000090000", "9760000090000"))
+    await service.decide("plan-2", covered)
+    text_of_other = told(service, "plan-2", capsys)
+    assert (
+        "The outcome of plan other is unknown since 2025-10-09T08:53:20.000Z; its permit ends"
+        in text_of_other
+    )
     service.redis.hdel("quantum:p33:open:BTCUSDT", "p:plan-1")
     assert "outcome unknown" not in told(service, "plan-1", capsys)
 
@@ -275,7 +284,9 @@ async def test_what_goes_into_a_file_has_neither_colours_nor_trailing_spaces(
 
 
 async def test_programs_get_everything(service: Recording, capsys: Capture) -> None:
-    await service.decide("plan-1", case(snapshot=snapshot("0.038", age_sec=12.4)))
+    now_ms = time.time_ns() // 1_000_000
+    stale = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=now_ms - 4, now_ms=now_ms)
+    await service.decide("plan-1", stale)
     told = told_to_programs(service, "plan-1", capsys)
     assert (told["plan_id"], told["state"], told["decided_by"]) == ("plan-1", "decided", "fresh")
     assert told["decision"]["reason"] == "stale_exchange_state"

@@ -228,6 +228,24 @@ def test_a_fill_in_flight_is_no_mismatch() -> None:
     assert "5, all as the exchange has it 2 with a fill in flight" in words(drawn(status))
 
 
+def test_unknown_executions_and_results_that_wait_are_shown() -> None:
+    executions = [
+        {"symbol": "BTCUSDT", "plan_id": f"plan-{number}", "ends_in_sec": 61} for number in range(9)
+    ]
+    waiting = [{"symbol": "ETHUSDT", "why": "the ledger does not tell its legs: set long_amt"}]
+    text = words(
+        drawn(
+            document(
+                unknown_executions={"count": 12, "executions": executions},
+                ledgers={"count": 3, "waiting_results": waiting},
+            )
+        )
+    )
+    assert "unknown executions 12 orders that may have been filled BTCUSDT: plan plan-0, for" in text
+    assert "result waits ETHUSDT: the ledger does not tell its legs: set long_amt" in text
+    assert "unknown executions" not in words(drawn(document()))
+
+
 def test_a_symbol_that_cannot_be_read_and_a_refusal_of_the_exchange_are_shown() -> None:
     symbols = [{"symbol": f"S{number}\x1b[2J", "why": "position: no updateTime"} for number in range(50)]
     exchange = {"trouble": "the key is refused", "unreadable": {"count": 60, "symbols": symbols}}

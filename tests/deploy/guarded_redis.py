@@ -23,6 +23,7 @@ class GuardedRedis:
 
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "redis.sock"
+        self.acl = folder / "users" / "users.acl"
 
     def url(self, user: str) -> str:
         """The URL of one of the users of the ACL file."""
@@ -33,6 +34,11 @@ class GuardedRedis:
         return redis.Redis(
             unix_socket_path=str(self.socket), username=_ADMIN, password=PASSWORD, decode_responses=True
         )
+
+    def reload(self, rules: str) -> None:
+        """Write the ACL file anew and load it, as an operator does."""
+        self.acl.write_text(rules)
+        self.admin().acl_load()
 
     def client(self, user: str) -> Any:
         """A client of one of the users of the ACL file."""

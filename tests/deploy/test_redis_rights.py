@@ -24,7 +24,7 @@ from simulator import running
 from tests.deploy.guarded_redis import DEPLOY, GuardedRedis, guarded_redis
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, executed, full_close
-from tests.integration.surroundings import environment, small_exchange, trade
+from tests.integration.surroundings import environment, is_ready, is_unready, small_exchange, trade
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.system_tools
@@ -126,6 +126,33 @@ async def test_the_service_decides_books_and_takes_over_with_its_own_rights_alon
                 await look_at_everything(url)
                 assert await second.stop(signal.SIGTERM) == 0
         assert refused_by_rights(guarded) == []
+
+
+@pytest.mark.parametrize("right", [" +xadd ", " +eval +evalsha ", " ~quantum:permit:p33:* "])
+async def test_a_right_that_an_acl_reload_takes_is_waited_for_by_name_and_used_once_it_is_back(
+    guarded: GuardedRedis, right: str
+) -> None:
+    rules = guarded.acl.read_text()
+    service, _, others = rules.partition("\n")
+    assert right in service
+    pipeline = Pipeline(guarded.url("test-admin"))
+    async with running(small_exchange()) as simulator:
+        trade(simulator.exchange, "SOLUSDT", "BUY", "3")
+        async with daemon_process(environment(guarded.url("p33"), simulator, PATIENT)) as daemon:
+            url = await daemon.ready()
+            guarded.reload("\n".join([service.replace(right, " "), others]))
+            pipeline.publish_plan("meanwhile", full_close("SOLUSDT"))
+            named = await is_unready(url, "Redis at", "user p33 has no right to", within_sec=WITHIN_SEC)
+            assert str(guarded.socket) in str(named.reasons)
+            await until(lambda: "user p33 has no right to" in daemon.output, "the log names it", WITHIN_SEC)
+            # Longer than the process lived before it gave up.
+            await trio.sleep(3)
+            assert daemon.alive
+            assert pipeline.permit_now("meanwhile") is None
+            guarded.reload(rules)
+            assert (await pipeline.permit("meanwhile", WITHIN_SEC))["allow"]
+            await is_ready(lambda: url, within_sec=WITHIN_SEC)
+            assert "Actor failed" not in daemon.output
 
 
 async def test_an_operators_commands_need_no_more_than_the_operators_rights(guarded: GuardedRedis) -> None:

@@ -29,6 +29,7 @@ def test_the_rest_is_told_by_its_name() -> None:
 def test_values_carry_their_units_and_no_more_digits_than_one_reads() -> None:
     assert in_words({"snapshot_age_sec": 0.5, "threshold_sec": 10}) == "snapshot 0.5 s old, threshold 10 s"
     assert in_words({"seconds_since_exec": None, "cooldown_sec": 15.0}) == "no execution known, cooldown 15 s"
+    assert in_words({"entry_age_sec": None}) == "of unknown age: its id is ahead of Redis's clock"
     assert in_words({"tolerance_pct": Decimal("1.0"), "trading": True}) == "tolerance 1 %, trading: yes"
     assert in_words({"difference": Decimal("1E-8")}) == "difference 0.00000001"
     assert [value_text(value) for value in (0.12345, -0.0001, 1e9)] == ["0.123", "0", "1000000000"]

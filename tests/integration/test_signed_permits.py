@@ -29,7 +29,7 @@ async def test_a_daemons_permit_that_is_copied_to_another_accounts_keys_is_refus
     redis_server: str, simulator: RunningSimulator
 ) -> None:
     settings = {"P33_PERMIT_SIGNING_KEY": KEY, "P33_KEY_PREFIX": "account-2"}
-    store = redis.Redis.from_url(redis_server)
+    store: Any = redis.Redis.from_url(redis_server)
     async with daemon_process(environment(redis_server, simulator, settings)) as daemon:
         await daemon.ready()
         published: dict[Any, Any] = {"plan_id": "plan-1", **entry("ETHUSDT", "0.5")}

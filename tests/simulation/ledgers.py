@@ -138,8 +138,8 @@ class Ledgers:
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
         """How much of an order an adopted ledger holds already."""
         until_ms = self._adopted_until_ms(symbol, leg)
-        if until_ms is None:
-            return ZERO
+        if not until_ms:
+            return ZERO  # 0: nothing was ever filled. A wiped account shows that time as well, later.
         changes = self._venue.changes[symbol, leg]
         # Dates may go back: so the adopted change itself is looked for first, and what came before it counts.
         exact = next(

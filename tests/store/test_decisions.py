@@ -215,6 +215,19 @@ async def test_a_commit_before_its_deadline_is_in_time(store: Store, fence: str)
     assert isinstance(verdict, Committed)
 
 
+async def test_a_commit_that_redis_dates_before_its_decision_writes_nothing(
+    store: Store, outside: Outside, fence: str
+) -> None:
+    now_ms = await store.redis_now_ms()
+    early = decision("plan-1", "1-0", deadline_ms=now_ms + 60_000, not_before_ms=now_ms + 30_000)
+    before = everything(outside)
+    assert await commit(store, fence, early) == [TooLate()]
+    assert everything(outside) == before
+    in_time = decision("plan-1", "1-0", deadline_ms=now_ms + 60_000, not_before_ms=now_ms)
+    (verdict,) = await commit(store, fence, in_time)
+    assert isinstance(verdict, Committed)
+
+
 async def test_a_change_is_told_rather_than_lateness(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:

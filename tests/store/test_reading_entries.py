@@ -208,6 +208,28 @@ async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_ca
     assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
 
 
+async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_is_ahead_of_redis(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    ids = publish(outside, keys.results, "a", "b")
+    ahead_ms = await store.redis_now_ms() + 1_800_000
+    outside.set(keys.last_result_id, f"{ahead_ms}-0")
+    await store.create_result_group(lost=True)
+    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+
+
+async def test_ids_are_never_below_the_one_before(side: Side, store: Store, outside: Outside) -> None:
+    await side.create()
+    ahead_ms = await store.redis_now_ms() + 1_800_000
+    ids = [
+        outside.xadd(side.stream, {"a": "b"}),
+        outside.xadd(side.stream, {"a": "b"}, entry_id=f"{ahead_ms}-3"),
+        outside.xadd(side.stream, {"a": "b"}),
+    ]
+    assert ids[1:] == [f"{ahead_ms}-3", f"{ahead_ms}-4"]
+    assert [entry.id for entry in await side.new()] == ids
+
+
 async def test_a_last_booked_result_of_a_wrong_type_is_refused(
     store: Store, outside: Outside, keys: Keys
 ) -> None:

@@ -33,6 +33,16 @@ async def test_another_run_than_the_remembered_one_has_changed_now_and_stays_cha
     assert again.changed_ms == run.changed_ms
 
 
+async def test_a_change_that_is_ahead_of_redis_counts_from_now_on_and_stays(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    run = await store.redis_run("another")
+    outside.set(keys.redis_run, f"{run.run_id}|{run.now_ms + 7_200_000}")
+    now = await store.redis_run(run.run_id)
+    assert now.changed_ms == now.now_ms
+    assert (await store.redis_run(run.run_id)).changed_ms == now.changed_ms
+
+
 async def test_a_redis_that_remembers_nothing_is_compared_with_what_the_caller_knows(store: Store) -> None:
     run = await store.redis_run("the run before a failover")
     assert run.changed_ms == run.now_ms
