@@ -145,15 +145,16 @@ async def test_an_event_of_another_order_ends_nothing(
         assert covered(rig) is None
 
 
+@pytest.mark.parametrize("before_sec", [10, 3])
 async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, before_sec: float
 ) -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)
         await trio.sleep(61)
         ended(rig, "CANCELED", "0", client_order_id="reused")
-        await trio.sleep(10)
+        await trio.sleep(before_sec)
         await unknown_close(rig, client_order_id="reused")
         await trio.sleep(2)
         assert covered(rig) == "3"
