@@ -156,12 +156,14 @@ class Ahead:
     async def put(self, stream: str, fields: dict[str, str]) -> None:
         """Publish `fields` under an id ahead; the log, `/status`, the page and a metric say so within 1 s."""
         name = stream.removeprefix("quantum:stream:")
-        begun_sec = trio.current_time()
+        begun_sec, delayed_sec = trio.current_time(), self.daemon.run_delay_sec()
         self.pipeline.redis.xadd(stream, fields, id=f"{int((time.time() + self._ahead_sec) * 1000)}-0")
         shown_sec = f"({self._ahead_sec}|{self._ahead_sec - 1})"
         warning = re.compile(rf"new entries of {name} have ids {shown_sec} s ahead of Redis's clock")
-        await until(lambda: warning.search(self.daemon.output), "a warning", _LOGGED_WITHIN_SEC)
-        assert trio.current_time() - begun_sec < _LOGGED_WITHIN_SEC
+        await until(lambda: warning.search(self.daemon.output), "a warning")
+        # On a busy machine both processes wait for their turn.
+        took_sec, waited_sec = trio.current_time() - begun_sec, self.daemon.run_delay_sec() - delayed_sec
+        assert took_sec - waited_sec < _LOGGED_WITHIN_SEC, (took_sec, waited_sec)
         shown = (await status(self.url))["clocks"]
         assert shown["ids_ahead_sec"] == {name: pytest.approx(self._ahead_sec, abs=3)}
         assert len(shown["troubles"]) == 1 and warning.search(shown["troubles"][0])
