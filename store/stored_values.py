@@ -99,7 +99,8 @@ def read_evictions(
         known = int(read[2])
         if read[1].decode() != run_id or known > evicted_keys:
             known = 0
-        evicted_ms = now_ms if evicted_keys > known else int(read[3])
+        # As with a change of the run: one in the future counts from now on.
+        evicted_ms = now_ms if evicted_keys > known else min(int(read[3]), now_ms)
     text = f"{run_id}|{evicted_keys}|{evicted_ms}"
     return evicted_ms, None if stored == text.encode() else text
 

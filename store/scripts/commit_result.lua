@@ -43,13 +43,16 @@ if compare then
   for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
     { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
     { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
-    { 'ZREM', order_times, 'f' } }) do
+    { 'ZREM', order_times, 'f' }, { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' },
+    { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown }, { 'PEXPIRE', unknown, 1 } }) do
     needed[#needed + 1] = command
   end
 end
 local refusal = refused(needed)
 if refusal then return refusal end
 
+-- Only shown to people: no booking fails because of its type.
+local unknown_type = compare and redis.call('TYPE', unknown).ok or 'none'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -117,9 +120,8 @@ if c[11] and (revoked or not c[18]) then
     redis.call('HSET', open, 'p:' .. plan_id, c[11])
   end
 end
-local readable = redis.call('TYPE', unknown).ok
-if readable ~= 'hash' and readable ~= 'none' then
-  -- Only shown to people: no booking fails because of it.
+if unknown_type ~= 'hash' and unknown_type ~= 'none' then
+  -- Left as it is.
 elseif ended or c[19] == '' then
   redis.call('HDEL', unknown, plan_id)
 elseif c[19] then

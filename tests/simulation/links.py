@@ -8,8 +8,9 @@ code; what `RedisLink` does with that, in a few lines, is done here, too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 import redis.exceptions as redis_errors
 import trio
@@ -17,7 +18,11 @@ from redis._parsers.base import BaseParser
 
 from store.connection_pool import ConnectionPool
 from store.errors import StoreError, StoreUnavailableError, WrongServerError
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
 from store.redis_errors import translate
+
+T = TypeVar("T")
 
 #: The commands of each call, as Redis names them; of all others, a script.
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -68,13 +73,15 @@ class Servers:
         self.primary = 0
         #: By server: what it answers where only a primary would do.
         self._demoted: dict[int, str] = {}
+        #: By server that was demoted: which run of Redis it is.
+        self._runs: dict[int, int] = {}
         #: Commands that are refused, and what is said of one.
         self.refused: tuple[str, ...] = ()
         self._refusal = ""
 
-    def demote(self, saying: str) -> None:
-        """The primary becomes a replica; its connections stay."""
-        self._demoted[self.primary] = saying
+    def demote(self, saying: str, run: int) -> None:
+        """The primary, which is that run of Redis, becomes a replica; its connections stay."""
+        self._demoted[self.primary], self._runs[self.primary] = saying, run
 
     def promote(self) -> None:
         """Another server is the primary from now on."""
@@ -88,6 +95,10 @@ class Servers:
             yield
         finally:
             self.refused = ()
+
+    def former_run(self, server: int) -> int | None:
+        """Which run of Redis a former primary is; None for the primary."""
+        return None if server == self.primary else self._runs.get(server)
 
     def error(self, server: int, method: str) -> str | None:
         """What the server says to a call, if anything but its answer."""
@@ -168,3 +179,26 @@ class Links:
                 raise redis_errors.ConnectionError("Connection closed by server.")
             raise BaseParser.parse_error(said)  # type: ignore[no-untyped-call]
         connection.asked = True
+
+    def redis_run(self, redis: MemoryRedis, keys: Keys, effect: Callable[[], T]) -> T:
+        """Call `effect` at the server at the other end. A former primary answers for itself, not writing.
+
+        Raises what it answers, as redis-py does.
+        """
+        run = self._servers.former_run(self._in_use[trio.lowlevel.current_task()].server)
+        if run is None:
+            return effect()
+        before = {key: redis.get(key) for key in (keys.redis_run, keys.evictions)}
+        now, redis.runs = redis.runs, run
+        try:
+            answer = effect()
+        finally:
+            redis.runs = now
+        written = [key for key, value in before.items() if redis.get(key) != value]
+        for key in written:
+            redis.delete(key)
+            if (value := before[key]) is not None:
+                redis.set(key, value)
+        if written:
+            raise BaseParser.parse_error(_READONLY)  # type: ignore[no-untyped-call]
+        return answer

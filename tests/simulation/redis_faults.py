@@ -94,7 +94,7 @@ class RedisFaults:
         world = self._world
         loses = which % _LOSES == 0
         before, kept = (world.redis.copy(), world.books.copy_kept()) if loses else (None, None)
-        world.servers.demote(DEMOTED[which // _LOSES % len(DEMOTED)])
+        world.servers.demote(DEMOTED[which // _LOSES % len(DEMOTED)], world.redis.runs)
         world.redis.wake_readers()
         await trio.sleep(without_primary_sec)
         world.servers.promote()

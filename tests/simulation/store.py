@@ -121,7 +121,8 @@ class WatchedStore(MemoryStore):
         fence, self._fence = self._fence, None
 
         def watched() -> T:
-            answer = effect()
+            of_run = method == "redis_run"
+            answer = self._links.redis_run(self._redis, self._keys, effect) if of_run else effect()
             self._returning = True
             self._judge.stepped(self._name, method, fence)
             return answer

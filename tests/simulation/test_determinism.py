@@ -15,8 +15,8 @@ from tests.simulation import deterministic_trio
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-# The second has two instances, an account in hedge mode, and a Redis that restarts and loses a second.
-@pytest.mark.parametrize("seed", ["8", "29"])
+# The second has two instances, an account in hedge mode, failovers, clocks apart, ids ahead and rights taken.
+@pytest.mark.parametrize("seed", ["8", "43"])
 def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(seed: str) -> None:
     """Two processes at once, so that neither finds what the other has warmed up."""
     script = f"from tests.simulation.simulation import simulate; print(simulate('{seed}', 1).digest)"
