@@ -101,11 +101,16 @@ class RedisFaults:
         world.restart_redis(kept, before)
 
     async def do_eviction(self, fault: Fault) -> None:
-        """Redis runs out of memory, and evicts some keys of a kind."""
+        """Redis has no memory left for a while, and evicts some keys of a kind again and again."""
         rng = Random(fault.which)
         wanted = self._evicted[fault.which % len(self._evicted)]
-        keys = [key for key in sorted(self._world.redis.keys()) if wanted(key)]
-        self._world.evict([key for key in keys if rng.random() < fault.size + 0.3])
+        until_sec = trio.current_time() + fault.for_sec
+        while True:
+            keys = [key for key in sorted(self._world.redis.keys()) if wanted(key)]
+            self._world.evict([key for key in keys if rng.random() < fault.size + 0.3])
+            if trio.current_time() >= until_sec:
+                break
+            await trio.sleep(rng.uniform(0.3, 2.0))
 
     async def do_rights_taken(self, fault: Fault) -> None:
         """Commands are refused for a while: an ACL that was loaded anew, or commands that were renamed."""
