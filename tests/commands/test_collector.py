@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-#: Frees a large buffer, then 200 more of 200 KB with a small one behind each. Prints what is kept of them (MB).
+#: Frees a large buffer, then 200 of 200 KB with a small one behind each, and prints what is kept of them (MB).
 _PROGRAM = """
 import os, sys
 from commands.collector import return_freed_memory
@@ -28,7 +28,7 @@ print(resident_mb() - begun_mb)
 
 def kept_mb(name: str) -> float:
     program = [sys.executable, "-c", _PROGRAM, name]
-    return float(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
+    return float(subprocess.run(program, capture_output=True, text=True, check=True).stdout)  # noqa: S603
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and sets glibc")
