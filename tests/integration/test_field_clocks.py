@@ -111,7 +111,7 @@ async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
                 -off_sec, abs=0.1
             )
             assert told in shown["clocks"]["troubles"]
-            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning", 1.5)
+            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning")
             await snapshots_are_fresh(service.url)
             if abs(off_sec) > 3.0:
                 await is_unready(service.url, told)
