@@ -286,6 +286,9 @@ async def test_a_right_that_is_taken_names_the_command_and_recovers_by_itself(se
         (b"-NOPERM this user has no permissions to run the 'hello' command\r\n", WrongRightsError),
         (b"-NOAUTH HELLO must be called with the client already authenticated\r\n", WrongRightsError),
         (b"-ERR max number of clients reached\r\n", StoreUnavailableError),
+        # No input of ours is in a handshake, so that no answer to it is a refusal of ours.
+        (b"-DENIED Redis is running in protected mode\r\n", StoreUnavailableError),
+        (b"-ERR no upstream host\r\n", StoreUnavailableError),
     ],
 )
 async def test_an_answer_to_the_handshake_means_what_it_means_elsewhere(
