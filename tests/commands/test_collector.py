@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-#: Frees a large buffer, then 200 of 200 KB with a small one behind each, and prints what is kept of them (MB).
+#: Frees a large buffer, then 200 of 200 KB with a small one behind each; prints what is kept (MB).
 _PROGRAM = """
 import os, sys
 from commands.collector import return_freed_memory
