@@ -50,7 +50,7 @@ def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str
 
 
 def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -> str:
-    """Where the result stream's group begins: behind the last booked result.
+    """Where the result stream's group begins: behind the last booked result that had none pending before it.
 
     Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
     read, since order memory makes a repeated result harmless and a skipped one is gone. The same for an id

@@ -87,7 +87,17 @@ local before_ms, before_seq = parts(before)
 local ms, seq = parts(entry_id)
 local newer = ms > before_ms or (ms == before_ms and seq > before_seq)
 local acknowledge = c[20]
-if acknowledge then redis.call('SET', last, newer and entry_id or before) end
+-- The id moves past no result that is still pending: a group made anew begins behind it, and that result (it
+-- waits for an operator, say) would never be delivered again. To book those after it again changes nothing.
+local function passes_one_by()
+  local pending = redis.pcall('XPENDING', results, group, '-', '+', 2)
+  for _, each in ipairs(pending.err and {} or pending) do
+    local its_ms, its_seq = parts(each[1])
+    if its_ms < ms or (its_ms == ms and its_seq < seq) then return true end
+  end
+  return false
+end
+if acknowledge then redis.call('SET', last, newer and not passes_one_by() and entry_id or before) end
 
 if #c[7] > 0 then
   redis.call('HSET', ledger, unpack(c[7]))
