@@ -100,7 +100,7 @@ class Clocks:
         return redis_ms
 
     def redis_offset(self) -> Offset | None:
-        """How far Redis's clock is ahead of this host's wall clock; None until known."""
+        """Return how far Redis's clock is ahead of this host's wall clock; None until known."""
         if not self.redis.known:
             return None
         now = self.now()
@@ -130,7 +130,7 @@ class Clocks:
         self._newest_id_ms[stream] = id_ms
 
     def ids_ahead_sec(self) -> dict[str, float]:
-        """How far the newest ids are ahead of Redis's clock (seconds), by stream, where that is over 1 s."""
+        """Return by stream how far its newest id is ahead of Redis's clock (s), where that is over 1 s."""
         if not self.redis.known:
             return {}
         latest_ms = self.redis.at_most_ms(self.now())

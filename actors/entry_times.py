@@ -1,4 +1,4 @@
-"""When stream entries were published, by Redis's clock, even where their ids are ahead of it.
+"""Times of publication of stream entries, by Redis's clock, even where their ids are ahead of it.
 
 An id is Redis's clock, but never below the id before it. Where the clock was set back, or one entry was given
 an explicit id, all ids until then are ahead of the clock and show no time.
@@ -49,7 +49,7 @@ class EntryTimes:
         self._published_ms.clear()
 
     def block_ms(self, longest_ms: int) -> int:
-        """How long the next read may wait for entries: not at all until a read has found no more of them."""
+        """Return how long the next read may wait: not at all until a read has found no more entries."""
         return 0 if self._behind else longest_ms
 
     async def delivered(self, entries: Sequence[Entry], sent: Moment, *, full: bool) -> list[Entry]:

@@ -62,6 +62,7 @@ class LeaseHolder:
         self._log = log
         #: Of the lease that was held last, which may be lost.
         self._fence: str | None = None
+        self._since: str | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Hold the lease, or wait for it, until cancelled."""
@@ -91,10 +92,15 @@ class LeaseHolder:
         reply = await self._store.hold_lease(self._instance, self._fence, ttl_ms, process=self._process)
         namesake = None
         if reply.held:
+            if reply.fence != self._fence:
+                self._since = (self._since or self._fence) if reply.unbroken else None
             self._fence = reply.fence
         elif reply.holder == self._instance:
             namesake = reply.process or _UNNAMED
-        lease = Lease(reply.fence if reply.held else None, reply.holder, namesake)
+        if reply.held:
+            lease = Lease(reply.fence, reply.holder, since=self._since)
+        else:
+            lease = Lease(None, reply.holder, namesake)
         if lease != self._lease.value:
             replaced = {"replaced": reply.replaced} if reply.replaced else {}
             self._log.info("Lease", held=reply.held, holder=reply.holder, fence=reply.fence, **replaced)

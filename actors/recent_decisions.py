@@ -24,7 +24,7 @@ class RecentDecision(msgspec.Struct, frozen=True):
 
     @property
     def latency_ms(self) -> int | None:
-        """How long the plan waited for its answer; None where it is not known when it was published."""
+        """Time from publication to answer; None where it is not known when the plan was published."""
         return None if self.published_ms is None else max(self.decided_ms - self.published_ms, 0)
 
 

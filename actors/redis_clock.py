@@ -26,7 +26,7 @@ class RedisClock:
 
     @property
     def known(self) -> bool:
-        """Whether an answer has shown the clock at all."""
+        """True once an answer has shown the clock."""
         return self._ahead_ms is not None
 
     def told(self, redis_ms: int, sent: Moment, received: Moment) -> None:

@@ -22,17 +22,21 @@ _CODE = re.compile(r"(?<!\d)-(?:1006|1007|4116)(?!\d)|(?:code|error)\W{0,3}100[6
 #: 408, and 5xx without a code; a 503 is unknown by its text alone ("Unknown error, please check …").
 #: Source: Binance USDⓈ-M Futures, "General Info", "HTTP Return Codes".
 _HTTP_STATUS = re.compile(
-    r"(?:^|http[/\d.]*|status(?:[ _-]?code)?|code|error|response|binance)[^a-z0-9]{0,4}"
-    r"(?:408|5(?!03)\d\d)(?!\.?\d)"
+    r"(?:^|http[/\d.]*|status(?:[ _-]?code)?|code|error|response|returned|gateway|binance)[^a-z0-9]{0,4}"
+    r"(?:408|5(?!03)\d\d)(?!\.?\d)|bad[\s_-]?gateway"
 )
 _SAYS_UNKNOWN = re.compile(
-    r"(?:status|outcome|execution|result)[\s_:-]{0,3}(?:is[\s_-])?unknown"
+    r"^\W*unknown\W*$|(?:status|outcome|execution|result)[\s_:-]{0,3}(?:is[\s_-])?unknown"
     r"|unknown[\s_-](?:error|status|outcome|result|execution)"
 )
 _TIME_OUT = re.compile(r"tim(?:e|ed)[\s_-]?out")
+#: By their names and by their texts: which of them is published depends on the executor.
 _NO_ANSWER = re.compile(
-    r"reset by peer|connection (?:was )?reset|econnreset|connection aborted|server disconnected"
-    r"|disconnected without|remote end closed|without (?:sending a )?response|incomplete ?read|readerror"
+    r"reset by peer|connection[\s_-]?(?:was[\s_-])?(?:reset|aborted|lost|closed)|econnreset|econnaborted"
+    r"|(?:server|remote)[\s_-]?disconnected|disconnected without|remote end closed|closed connection without"
+    r"|without (?:sending a )?response|no (?:answer|response|reply)\b|incomplete[\s_-]?(?:read|chunked)"
+    r"|read[\s_-]?error|payload[\s_-]?error|socket hang up|broken[\s_-]?pipe|\bepipe\b|errno (?:32|104)\b"
+    r"|unexpected[\s_-]?eof|eof[\s_-]?error|deadline[\s_-]?exceeded|cancellederror"
 )
 #: A connection that was never made carried no order.
 _BEFORE_SENDING = re.compile(r"connect[\s_-]?(?:time[\s_-]?out|error)|pool[\s_-]?time[\s_-]?out")

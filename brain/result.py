@@ -108,8 +108,8 @@ class _Why(msgspec.Struct):
 
 _STEPS = msgspec.json.Decoder(list[_Step])
 _DETAILS = msgspec.json.Decoder(_Details)
-_WHY_IN_STEPS = msgspec.json.Decoder(list[_Why])
-_WHY_IN_DETAILS = msgspec.json.Decoder(_Why)
+_EACH_STEP = msgspec.json.Decoder(list[msgspec.Raw])
+_WHY = msgspec.json.Decoder(_Why)
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -190,24 +190,46 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
 
 
 def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
-    """The members of `details` and of each of `steps_results`, where those are JSON that can be read."""
-    found: list[_Why] = []
+    """The members of `details` and of each of `steps_results`, as far as those are JSON that can be read.
+
+    What one of them holds besides hides nothing that stands in the other.
+    """
+    steps = _each_of(_lenient(fields, b"steps_results"))
+    details = _lenient(fields, b"details")
+    found = [_why(bytes(step)) for step in steps]
+    found.append(None if details is None else _why(details))
+    return [why for why in found if why is not None]
+
+
+def _each_of(steps: str | None) -> list[msgspec.Raw]:
     try:
-        if (steps := _lenient(fields, b"steps_results")) is not None:
-            in_steps = read_json(_WHY_IN_STEPS, steps)
-            found += in_steps
-        if (details := _lenient(fields, b"details")) is not None:
-            found.append(read_json(_WHY_IN_DETAILS, details))
+        return [] if steps is None else read_json(_EACH_STEP, steps)
     except msgspec.DecodeError:
-        pass
-    return found
+        return []
+
+
+def _why(text: str | bytes) -> _Why | None:
+    try:
+        return read_json(_WHY, text)
+    except msgspec.DecodeError:
+        return None
 
 
 def _words(fields: Mapping[bytes, bytes], quoted: Iterable[_Why]) -> list[str]:
-    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them."""
+    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them.
+
+    One that is an object (Binance's own `{"code": …, "msg": …}`) or a list is its JSON text.
+    """
     texts = [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
-    inside = [_lenient_scalar(raw) for each in quoted for raw in (each.error, each.reason)]
+    inside = [_word(raw) for each in quoted for raw in (each.error, each.reason)]
     return texts + [text[:LONGEST_READ] for text in inside if text is not None]
+
+
+def _word(raw: msgspec.Raw) -> str | None:
+    encoded = bytes(raw)
+    if encoded[:1] in (b"{", b"["):
+        return encoded[:LONGEST_READ].decode(errors="replace")
+    return _lenient_scalar(raw)
 
 
 def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:

@@ -184,11 +184,13 @@ class Lease(msgspec.Struct, frozen=True):
     """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise.
 
     `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    `since`: the first of our fences since which no other process has held it, None where that is `fence`.
     """
 
     fence: str | None
     holder: str
     namesake: str | None = None
+    since: str | None = None
 
 
 class SnapshotChanged(msgspec.Struct, frozen=True):

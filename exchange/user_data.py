@@ -218,7 +218,8 @@ def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
 def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded | OtherEvent:
     order = event.o
     if order.x not in _EXECUTIONS_THAT_FILL:
-        if order.X not in _ENDED_UNFILLED:
+        filled = finite_or_none(order.z)
+        if order.X not in _ENDED_UNFILLED or filled is None:
             return OtherEvent()
         return OrderEnded(
             OrderEndObserved(
@@ -227,7 +228,7 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded |
                 order_id=str(order.i),
                 client_order_id=order.c,
                 order_side=order.S,
-                cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),
+                cumulative=filled,
                 status=order.X,
                 transaction_ms=event.T,
                 received=frame.received,

@@ -257,7 +257,8 @@ class LeaseReply(msgspec.Struct, frozen=True):
     """Whether the lease is ours (then `fence` goes with every write), and whose it is.
 
     `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the
-    lease that this call took over before it had expired, empty if there was none.
+    lease that this call took over before it had expired, empty if there was none. `unbroken`: the lease is a
+    new one, and no other was given out since that of the caller ended or was evicted.
     """
 
     held: bool
@@ -265,14 +266,15 @@ class LeaseReply(msgspec.Struct, frozen=True):
     holder: str
     process: str = ""
     replaced: str = ""
+    unbroken: bool = False
 
     @classmethod
-    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"") -> LeaseReply:
+    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
         """The reply about a lease as stored: `<token>@<process>:<instance>` or `<token>:<instance>`."""
         fence = lease.decode(errors="backslashreplace")
         owner, _, holder = fence.partition(":")
         before = replaced.decode(errors="backslashreplace")
-        return cls(held, fence, holder, owner.partition("@")[2], before)
+        return cls(held, fence, holder, owner.partition("@")[2], before, unbroken)
 
 
 class Hold(msgspec.Struct, frozen=True):

@@ -112,7 +112,11 @@ class RedisLink:
         try:
             pooled = await self._pool.take()
         except redis_errors.RedisError as error:
-            raise self._translated(error, (_AT_CONNECTING,)) from error
+            refusal = self._translated(error, (_AT_CONNECTING,))
+            if isinstance(refusal, StoreRefusedError):
+                # Whatever it says, it is about no command of ours: a proxy's word, protected mode.
+                refusal = StoreUnavailableError(str(refusal))
+            raise refusal from error
         connection = pooled.connection
         try:
             await connection.send_packed_command(packed)

@@ -303,10 +303,10 @@ class RedisStore:
         self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
-            held, lease, replaced = await self._scripts.run(
+            held, lease, replaced, unbroken = await self._scripts.run(
                 "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        return LeaseReply.read(lease, held=bool(held), replaced=replaced)
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
 
     async def release_lease(self, fence: str) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)

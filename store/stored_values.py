@@ -50,7 +50,7 @@ def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str
 
 
 def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -> str:
-    """Where the result stream's group begins: behind the last booked result.
+    """Where the result stream's group begins: behind the last booked result that had none pending before it.
 
     Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
     read, since order memory makes a repeated result harmless and a skipped one is gone. The same for an id
@@ -99,7 +99,8 @@ def read_evictions(
         known = int(read[2])
         if read[1].decode() != run_id or known > evicted_keys:
             known = 0
-        evicted_ms = now_ms if evicted_keys > known else int(read[3])
+        # As with a change of the run: one in the future counts from now on.
+        evicted_ms = now_ms if evicted_keys > known else min(int(read[3]), now_ms)
     text = f"{run_id}|{evicted_keys}|{evicted_ms}"
     return evicted_ms, None if stored == text.encode() else text
 

@@ -59,7 +59,7 @@ async def test_nothing_at_all_is_refused_after_1200_ms(acquire: Acquire) -> None
     began_sec = time.monotonic()
     answer = await acquire("a")
     assert str(answer) == "permit_timeout (missing: Governor, P3.3)"
-    assert 1.2 <= time.monotonic() - began_sec < 1.5
+    assert 1.2 <= time.monotonic() - began_sec < 4
 
 
 async def test_a_permit_that_comes_500_ms_late_still_counts(acquire: Acquire, store: redis.Redis) -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 import trio
 
-from gate_testing.flavours import Answer
+from gate_testing.flavours import PATIENT, Answer
 from gate_testing.permits import SYMBOL, governor_permit, p33_permit
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate, Refusal, Refused
 from permit_gate.trio_gate import open_trio_gate
@@ -38,13 +38,13 @@ async def test_of_a_thread_and_a_trio_task_at_the_same_instant_each_plan_goes_to
         for plan_id in reversed(share) if crossing else share:
             in_threads[plan_id] = gate.acquire(plan_id, SYMBOL, (GOVERNOR, P33), timeout_sec=20)
 
-    async with open_trio_gate(redis_server, GateRules(consumer="tasks")) as trio_gate:
+    async with open_trio_gate(redis_server, GateRules(consumer="tasks"), **PATIENT) as trio_gate:
 
         async def wait_in_a_task(share: list[str]) -> None:
             for plan_id in share:
                 in_tasks[plan_id] = await trio_gate.acquire(plan_id, SYMBOL, (GOVERNOR, P33), timeout_sec=20)
 
-        with PermitGate(redis_server, GateRules(consumer="threads")) as gate:
+        with PermitGate(redis_server, GateRules(consumer="threads"), **PATIENT) as gate:
             async with trio.open_nursery() as nursery:
                 for offset in range(WAITERS):
                     share = PLANS[offset::WAITERS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from store.keys import Keys
+from store.keys import GROUP, Keys
 from store.memory.entries import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
@@ -30,7 +30,8 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
     now_ms = redis.now_ms()
     before, entry_id = last or b"0-0", commit.entry_id.encode()
     if commit.acknowledge:
-        redis.set(keys.last_result_id, entry_id if _parts(entry_id) > _parts(before) else before)
+        moves_on = _parts(entry_id) > _parts(before) and not _passes_one_by(redis, keys, entry_id)
+        redis.set(keys.last_result_id, entry_id if moves_on else before)
 
     if commit.ledger_fields:
         redis.hset(keys.ledger(commit.symbol), commit.ledger_fields)
@@ -57,6 +58,13 @@ def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit)
     if commit.acknowledge:
         acknowledge_one(redis, keys.results, commit.entry_id)
     return now_ms
+
+
+def _passes_one_by(redis: Keyspace, keys: Keys, entry_id: bytes) -> bool:
+    """Return True if a result before `entry_id` is still pending."""
+    stream = redis.stream(keys.results)
+    group = None if stream is None else stream.groups.get(GROUP)
+    return group is not None and any(pending < _parts(entry_id) for pending in group.pending)
 
 
 def _as_read(redis: Keyspace, keys: Keys, commit: ResultCommit) -> bool:

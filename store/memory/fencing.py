@@ -10,6 +10,7 @@ from store.memory.keyspace import Keyspace
 from store.records import LeaseReply
 
 _LEASE = re.compile(rb"[0-9]+(?:@([^:]*))?:(.*)", re.DOTALL)
+_TOKEN = re.compile(rb"[0-9]+")
 _WHOLE = re.compile(rb"-?[0-9]{1,18}")
 
 
@@ -35,11 +36,13 @@ def hold_lease(
     last = redis.text(keys.fence)
     if last is not None and not _WHOLE.fullmatch(last):
         raise StoreRefusedError("ERR value is not an integer or out of range")
+    held_before = _TOKEN.match((fence or "").encode())
+    unbroken = held_before is not None and held_before[0] == last
     token = max(int(last or 0) + 1, redis.now_ms())
     redis.set(keys.fence, str(token))
     lease = f"{token}{process and '@' + process}:{instance}".encode()
     redis.set(keys.lease, lease, ttl_ms=ttl_ms)
-    return LeaseReply.read(lease, held=True, replaced=before or b"")
+    return LeaseReply.read(lease, held=True, replaced=before or b"", unbroken=unbroken)
 
 
 def release_lease(redis: Keyspace, keys: Keys, fence: str) -> None:

@@ -43,13 +43,16 @@ if compare then
   for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
     { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
     { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
-    { 'ZREM', order_times, 'f' } }) do
+    { 'ZREM', order_times, 'f' }, { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' },
+    { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown }, { 'PEXPIRE', unknown, 1 } }) do
     needed[#needed + 1] = command
   end
 end
 local refusal = refused(needed)
 if refusal then return refusal end
 
+-- Only shown to people: no booking fails because of its type.
+local unknown_type = compare and redis.call('TYPE', unknown).ok or 'none'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -84,7 +87,17 @@ local before_ms, before_seq = parts(before)
 local ms, seq = parts(entry_id)
 local newer = ms > before_ms or (ms == before_ms and seq > before_seq)
 local acknowledge = c[20]
-if acknowledge then redis.call('SET', last, newer and entry_id or before) end
+-- The id moves past no result that is still pending: a group made anew begins behind it, and that result (it
+-- waits for an operator, say) would never be delivered again. To book those after it again changes nothing.
+local function passes_one_by()
+  local pending = redis.pcall('XPENDING', results, group, '-', '+', 2)
+  for _, each in ipairs(pending.err and {} or pending) do
+    local its_ms, its_seq = parts(each[1])
+    if its_ms < ms or (its_ms == ms and its_seq < seq) then return true end
+  end
+  return false
+end
+if acknowledge then redis.call('SET', last, newer and not passes_one_by() and entry_id or before) end
 
 if #c[7] > 0 then
   redis.call('HSET', ledger, unpack(c[7]))
@@ -117,9 +130,8 @@ if c[11] and (revoked or not c[18]) then
     redis.call('HSET', open, 'p:' .. plan_id, c[11])
   end
 end
-local readable = redis.call('TYPE', unknown).ok
-if readable ~= 'hash' and readable ~= 'none' then
-  -- Only shown to people: no booking fails because of it.
+if unknown_type ~= 'hash' and unknown_type ~= 'none' then
+  -- Left as it is.
 elseif ended or c[19] == '' then
   redis.call('HDEL', unknown, plan_id)
 elseif c[19] then

@@ -225,6 +225,7 @@ class LedgerWorld:
         client_order_id: str = "x",
         number: int = -1,
         leg: Leg = Leg.BOTH,
+        status: str = "FILLED",
     ) -> None:
         """The stream tells an order's latest fill, or the one of that number."""
         trades = self.exchange.trades[order_id]
@@ -237,7 +238,7 @@ class LedgerWorld:
                 client_order_id,
                 side,
                 sum((trade.quantity for trade in trades[: number + 1]), Decimal(0)),
-                "FILLED",
+                status,
                 trades[number].time_ms,
                 self.clock.now(),
                 trades[number].quantity,

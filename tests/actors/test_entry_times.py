@@ -1,4 +1,4 @@
-"""When entries were published, where their ids show it and where they do not. Virtual time."""
+"""Times of publication of entries, whether their ids show them or not. Virtual time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reader:
     async def read(
         self, count: int, *, ahead_ms: int = 0, waits_sec: float = 0.0, full: bool = False
     ) -> list[int | None]:
-        """How long ago the entries of one read were published (ms)."""
+        """Return the age of each entry of one read (ms)."""
         sent = self.clock.now()
         await trio.sleep(waits_sec)
         entries = [self.entry(ahead_ms) for _ in range(count)]

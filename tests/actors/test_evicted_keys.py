@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from channels import Lease
 from store.keys import GROUP
 from tests.actors.evaluator_rig import EvaluatorRig, EvaluatorWorld, running_evaluator
 from tests.actors.redis_worlds import BACKENDS, evaluator_world
@@ -88,9 +89,9 @@ async def on_virtual_time() -> AsyncIterator[EvaluatorRig]:
         yield rig
 
 
-def evict(rig: EvaluatorRig, key: str = "somebody:else") -> None:
+def evict(rig: EvaluatorRig, key: str = "other:service") -> None:
     """Evict a key, another service's unless it is named."""
-    if key == "somebody:else":
+    if key == "other:service":
         rig.redis.set(key, "1")
     assert rig.redis.evict(key)
 
@@ -292,3 +293,24 @@ async def test_a_lease_taken_after_its_key_was_evicted_has_another_token(autojum
         rig.publish("fenced")
         await trio.sleep(1)
         assert rig.permit("fenced") is None
+
+
+@pytest.mark.parametrize("unbroken", [True, False])
+async def test_closes_go_on_under_another_token_where_nobody_else_has_held_the_lease(
+    unbroken: bool, autojump_clock: MockClock
+) -> None:
+    async with on_virtual_time() as rig:
+        rig.holds(SYMBOL, "4")
+        rig.publish("half", action="PARTIAL_50")
+        await answered(rig, "half")
+        evict(rig, rig.keys.lease)
+        evict(rig, rig.keys.open_permits(SYMBOL))
+        before = rig.lease.value
+        assert before is not None
+        reply = await rig.store.hold_lease("me", before.fence, 3_600_000)
+        rig.lease.send(Lease(reply.fence, "me", since=before.fence if unbroken else None))
+        await trio.sleep(2)
+        rig.position(SYMBOL, "4")
+        rig.publish("rest")
+        expected = ("sanity_checks_passed", 2) if unbroken else ("recovering", None)
+        assert await answered(rig, "rest") == expected

@@ -179,3 +179,24 @@ def test_a_process_name_has_neither_colon_nor_space(monkeypatch: pytest.MonkeyPa
     assert first.startswith("h-st--1/")
     assert first != second
     assert " " not in first and ":" not in first
+
+
+async def test_a_lease_whose_key_is_evicted_is_taken_again_and_says_since_when_it_is_unbroken(
+    redis: MemoryRedis, autojump_clock: MockClock
+) -> None:
+    host = Host(redis, "first", "a")
+    fences: list[str | None] = []
+    async with trio.open_nursery() as nursery:
+        host.start(nursery)
+        for _ in range(3):
+            await trio.sleep(SOON_SEC)
+            assert host.lease.value is not None
+            fences.append(host.lease.value.fence)
+            since = host.lease.value.since
+            assert redis.evict(KEYS.lease)
+        assert len(set(fences)) == 3
+        assert since == fences[0]
+        redis.evict(KEYS.fence)
+        await trio.sleep(SOON_SEC)
+        assert host.lease.value is not None and host.lease.value.since is None
+        nursery.cancel_scope.cancel()

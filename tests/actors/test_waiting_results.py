@@ -6,6 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from brain.position import Leg
+from store.keys import GROUP
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 SYMBOL = "BTCUSDT"
@@ -94,3 +95,24 @@ async def test_where_the_other_leg_is_flat_the_sum_tells_the_legs_and_the_fill_i
         ledger = rig.ledger(SYMBOL)
         assert (ledger["last_known_amt"], ledger["long_amt"], ledger["short_amt"]) == ("0", "0", "0")
         assert (rig.pending(), rig.dead(), rig.waiting_results.value) == (0, [], ())
+
+
+async def test_a_result_that_waits_outlives_the_loss_of_its_group(autojump_clock: MockClock) -> None:
+    rig = hedged_rig(long="4", short="-2")
+    rig.exchange.set_leg("ETHUSDT", Leg.LONG, "0", 1)
+    rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "0", 1)
+    async with running_writer(rig):
+        rig.observe("ETHUSDT")
+        await adopted_long_ago(rig)
+        rig.redis.set(rig.keys.plan_mark("other"), "D|LONG|open|BUY|0")
+        only_the_sum(rig, "2")
+        entry_id = rig.publish_result(SYMBOL, "9", "SELL", "1")
+        rig.publish_result("ETHUSDT", "10", "BUY", "1", plan_id="other")
+        await trio.sleep(3)
+        assert rig.amount("ETHUSDT") == "1"
+        rig.redis.xgroup_destroy(rig.keys.results, GROUP)
+        await trio.sleep(5)
+        assert [waiting.entry_id for waiting in rig.waiting_results.value or ()] == [entry_id]
+        rig.redis.hset(rig.keys.ledger(SYMBOL), {"long_amt": "4", "short_amt": "-2"})
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.amount("ETHUSDT"), rig.pending()) == ("1", "1", 0)

@@ -140,7 +140,7 @@ _IN_PLAN: dict[str, SearchStrategy[Any]] = {
     "timestamp_sec": st.floats(0, 2e9),
 }
 _IN_CASE: dict[str, SearchStrategy[Any]] = {
-    "entry_ms": st.none() | st.integers(NOW_MS - 10_000, NOW_MS + 1000),
+    "entry_ms": st.integers(NOW_MS - 10_000, NOW_MS + 1000),
     "settled": st.just(True),
     "redis_changed_ms": st.integers(NOW_MS - 120_000, NOW_MS),
     "in_allowlist": st.just(False),

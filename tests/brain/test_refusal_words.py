@@ -74,6 +74,21 @@ def test_a_step_whose_outcome_is_unknown_makes_the_whole_outcome_unknown() -> No
     assert refusal(error="steps failed", steps_results=json.dumps(steps)).unknown == UnknownOrder()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"details": json.dumps({"error": {"code": -1007, "msg": "Timeout waiting for response"}})},
+        {"details": json.dumps({"reason": ["ReadTimeout", "POST /fapi/v1/order"]})},
+        {"steps_results": json.dumps([{"step": "CLOSE", "error": {"code": -1006}}])},
+        {"steps_results": json.dumps([{"step": "CLOSE", "error": "ReadTimeout"}, None])},
+        {"steps_results": json.dumps(["CANCEL", {"step": "CLOSE", "error": "ReadTimeout"}])},
+        {"steps_results": "[{'step': 'CLOSE'}]", "details": json.dumps({"error": "ReadTimeout"})},
+    ],
+)
+def test_what_stands_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
+    assert refusal(error="order failed", **fields).unknown == UnknownOrder()
+
+
 def test_an_unknown_outcome_outweighs_a_missing_permit() -> None:
     result = refusal(error="permit_timeout", reason="execution status unknown")
     assert result.unknown is not None

@@ -46,6 +46,23 @@ UNKNOWN = (
     "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))",
     "Server disconnected without sending a response.",
     "-4116 ClientOrderId is duplicated",
+    "ConnectionResetError",
+    "RemoteDisconnected",
+    "ServerDisconnectedError",
+    "RemoteProtocolError: peer closed connection without sending complete message body "
+    "(incomplete chunked read)",
+    "ClientPayloadError: Response payload is not completed",
+    "ClientOSError: [Errno 104]",
+    "BrokenPipeError: [Errno 32] Broken pipe",
+    "socket hang up",
+    "unexpected EOF",
+    "context deadline exceeded",
+    "CancelledError()",
+    "Connection lost",
+    "no response from the exchange",
+    "Bad gateway (502)",
+    "upstream returned 502",
+    "unknown",
 )
 
 #: What is certain: nothing was and will be filled.
@@ -65,6 +82,9 @@ REFUSED = (
     "code -10071",
     "unknown_action",
     "unknown symbol FOOUSDT",
+    "unknown_symbol",
+    "CANCELED",
+    "ConnectionRefusedError: [Errno 111] Connection refused",
     "quantity 408 is larger than the position",
     "position_too_large: 1502.5",
     "price 0.408",

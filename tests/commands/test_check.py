@@ -122,6 +122,12 @@ def plans_that_nobody_reads(deployed: Deployment) -> None:
     deployed.redis.xadd(PLANS, {"plan_id": "1"}, id=f"{round(time.time() * 1000) - 60_000}-0")
 
 
+def plans_with_ids_ahead(deployed: Deployment) -> None:
+    deployed.redis.xgroup_create(PLANS, "p33", "$", mkstream=True)
+    entry_id = deployed.redis.xadd(PLANS, {"plan_id": "1"}, id=f"{round(time.time() * 1000) + 1_800_000}-0")
+    deployed.redis.xdel(PLANS, entry_id)
+
+
 def results_that_lie_pending(deployed: Deployment) -> None:
     deployed.redis.xgroup_create(RESULTS, "p33", "0", mkstream=True)
     deployed.redis.xadd(RESULTS, {"plan_id": "1"}, id=f"{round(time.time() * 1000) - 60_000}-0")
@@ -296,6 +302,7 @@ WRONG = [
     (plans_of_a_wrong_type, "stream apply.plan", "failed", "is a string, not a stream", "RENAME quantum:"),
     (audit_of_a_wrong_type, "other streams", "failed", "permit.audit is a list", "RENAME quantum:"),
     (plans_that_nobody_reads, "stream apply.plan", "failed", "1 unread, 0 pending; the oldest", "status"),
+    (plans_with_ids_ahead, "stream apply.plan", "warning", "s ahead of Redis's clock", "publish with XADD *"),
     (results_that_lie_pending, "stream apply.result", "warning", "given to another", "takes it over"),
     (plans_without_a_group, "stream apply.plan", "warning", "no consumer group p33", "start the service"),
     (no_plans_at_all, "stream apply.plan", "warning", "not there yet", "start the service"),

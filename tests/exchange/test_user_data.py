@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from brain.moment import Moment
 from brain.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, PositionObserved
+from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.protocol import Frame
 from exchange.user_data import (
@@ -18,6 +18,7 @@ from exchange.user_data import (
     Fill,
     LeverageChanged,
     ListenKeyExpired,
+    OrderEnded,
     OtherEvent,
     UserEvent,
     read_event,
@@ -162,6 +163,25 @@ def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(ex
 @pytest.mark.parametrize("execution", ["NEW", "CANCELED", "EXPIRED", "AMENDMENT"])
 def test_an_order_update_without_a_fill_tells_nothing_of_positions(execution: str) -> None:
     assert read(order_update(x=execution, z="0"))[1] == OtherEvent()
+
+
+@pytest.mark.parametrize("status", ["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
+def test_an_order_that_ends_without_another_fill_tells_how_far_it_was_filled(status: str) -> None:
+    _, event = read(order_update(x="EXPIRED", X=status, z="0.002", c="p33-1", ps="SHORT"))
+    assert event == OrderEnded(
+        OrderEndObserved(
+            symbol="BTCUSDT",
+            leg=Leg.SHORT,
+            order_id="8886774",
+            client_order_id="p33-1",
+            order_side="SELL",
+            cumulative=Decimal("0.002"),
+            status=status,
+            transaction_ms=1_700_000_000_450,
+            received=ARRIVED,
+        )
+    )
+    assert read(order_update(x="EXPIRED", X=status, z="NaN"))[1] == OtherEvent()
 
 
 def test_a_combined_streams_wrapping_changes_nothing() -> None:

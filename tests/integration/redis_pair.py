@@ -84,14 +84,19 @@ class RedisPair:
         self.replica = replica
         self.address = address
 
-    async def fail_over(self) -> None:
-        """Demote the primary, promote its replica, and move the address. Returns at its first write."""
+    async def fail_over(self, *, promote_first: bool = False) -> None:
+        """Demote the primary, promote its replica, and move the address. Returns at its first write.
+
+        `promote_first`: for a moment both are primaries, as with a Sentinel or a managed Redis.
+        """
         await until(lambda: self.replica.has_all_of(self.primary), "the replica has followed", within_sec=20)
         old, new = self.primary, self.replica
-        # Nothing more is acknowledged that the replica does not have.
-        old.follow(new)
+        if not promote_first:
+            old.follow(new)
         new.lead()
         self.address.lead_to(new.socket)
+        if promote_first:
+            old.follow(new)
         self.primary, self.replica = new, old
         new.admin.set("test:first-write", "1")
 

@@ -32,7 +32,7 @@ async def test_after_every_demotion_plans_are_decided_and_results_booked_within_
             await Pipeline(pair.primary.url).ask("before", full_close(SYMBOLS[-1]))
             took_sec, published = [], ["before"]
             for number, symbol in enumerate(SYMBOLS[:TIMES]):
-                await pair.fail_over()
+                await pair.fail_over(promote_first=number % 2 == 1)
                 begun_sec = trio.current_time()
                 pipeline = Pipeline(pair.primary.url)
                 # What was published before the new Redis was noticed is answered, and not allowed.

@@ -33,6 +33,7 @@ _GAP = re.compile(r" WARN  Log lines dropped: they were not read in time lines=(
 FENCE = "quantum:p33:fence"
 #: A pipe of the usual 64 KiB stood still after 453 decisions, this one after 30.
 PIPE_BYTES = 4096
+#: P33_TESTS_UNREAD_LOG_SEC=60 makes it a minute.
 UNREAD_SEC = float(os.environ.get("P33_TESTS_UNREAD_LOG_SEC", "6"))
 PLANS_PER_SEC = 50
 #: More than the queue holds, and published within a second.

@@ -114,6 +114,32 @@ async def test_an_expired_lease_that_nobody_took_is_taken_again_under_a_new_toke
     assert token(after) > token(before)
 
 
+async def test_a_lease_that_was_evicted_is_taken_again_under_a_new_token_and_unbroken(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    first = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    assert not first.unbroken
+    assert outside.evict(keys.lease)
+    second = await store.hold_lease("first", first.fence, TTL_MS, process="a/1/0")
+    assert (second.held, second.unbroken) == (True, True)
+    assert token(second) > token(first)
+    assert not (await store.hold_lease("first", second.fence, TTL_MS, process="a/1/0")).unbroken
+
+
+async def test_a_lease_that_another_had_meanwhile_is_not_unbroken(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    first = await store.hold_lease("first", None, TTL_MS)
+    outside.delete(keys.lease)
+    other = await store.hold_lease("second", None, TTL_MS)
+    await store.release_lease(other.fence)
+    again = await store.hold_lease("first", first.fence, TTL_MS)
+    assert (again.held, again.unbroken) == (True, False)
+    outside.evict(keys.lease)
+    outside.evict(keys.fence)
+    assert not (await store.hold_lease("first", again.fence, TTL_MS)).unbroken
+
+
 async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(
     backend: Backend, store: Store, outside: Outside
 ) -> None:

@@ -111,6 +111,16 @@ async def test_the_count_of_another_run_or_from_before_a_reset_is_no_measure(
     assert (await store.redis_run(first.run_id)).evicted_ms == 1_700_000_000_000
 
 
+async def test_an_eviction_that_is_ahead_of_redis_counts_from_now_on_and_stays(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
+    first = await store.redis_run(None)
+    outside.set(keys.evictions, f"{first.run_id}|0|{first.now_ms + 7_200_000}")
+    run = await store.redis_run(first.run_id)
+    assert run.evicted_ms == run.now_ms
+    assert (await store.redis_run(first.run_id)).evicted_ms == run.evicted_ms
+
+
 @pytest.mark.parametrize("junk", [b"", b"\xff|5|5", b"x|1", b"x|1|soon"])
 async def test_a_memory_of_evictions_that_cannot_be_read_is_an_eviction_where_there_was_any(
     store: Store, outside: Outside, keys: Keys, junk: bytes

@@ -18,6 +18,8 @@ from permit_gate.asyncio_gate import AsyncioPermitGate
 from permit_gate.trio_gate import open_trio_gate
 
 Answer = Union[Granted, Refused]
+#: On a machine that is busy with other tests Redis takes longer than an executor would wait for it.
+PATIENT: dict[str, Any] = {"command_timeout_sec": 10.0}
 
 
 class Acquire(Protocol):
@@ -37,7 +39,7 @@ class OpenGate(Protocol):
 @asynccontextmanager
 async def blocking_gate(url: str, rules: GateRules | None = None, **options: Any) -> AsyncIterator[Acquire]:
     """`PermitGate`, each call in a thread."""
-    with PermitGate(url, rules, **options) as gate:
+    with PermitGate(url, rules, **PATIENT, **options) as gate:
 
         async def acquire(plan_id: str, symbol: str = SYMBOL, **options: Any) -> Answer:
             call = partial(gate.acquire, plan_id, symbol, options.pop("sources", (GOVERNOR, P33)), **options)
@@ -75,7 +77,7 @@ async def asyncio_gate(url: str, rules: GateRules | None = None, **options: Any)
         async def on_loop(work: Any) -> Any:
             return await trio.to_thread.run_sync(asyncio.run_coroutine_threadsafe(work, loop).result)
 
-        gate = AsyncioPermitGate(url, rules, **options)
+        gate = AsyncioPermitGate(url, rules, **PATIENT, **options)
 
         async def acquire(plan_id: str, symbol: str = SYMBOL, **options: Any) -> Answer:
             sources = options.pop("sources", (GOVERNOR, P33))
@@ -92,7 +94,7 @@ async def asyncio_gate(url: str, rules: GateRules | None = None, **options: Any)
 @asynccontextmanager
 async def trio_gate(url: str, rules: GateRules | None = None, **options: Any) -> AsyncIterator[Acquire]:
     """`open_trio_gate`."""
-    async with open_trio_gate(url, rules, **options) as gate:
+    async with open_trio_gate(url, rules, **PATIENT, **options) as gate:
 
         async def acquire(plan_id: str, symbol: str = SYMBOL, **options: Any) -> Answer:
             return await gate.acquire(plan_id, symbol, options.pop("sources", (GOVERNOR, P33)), **options)
