@@ -117,7 +117,7 @@ class RedisFaults:
             await trio.sleep(rng.uniform(0.3, 2.0))
 
     def _propose_exits(self, symbol: str, *, beside_others: bool = False) -> None:
-        """Publish a close of each leg that has a position; with `beside_others`, a permit to close it, too."""
+        """Publish a close of each leg that has a position; `beside_others`: and a close that may go on."""
         world, neighbours = self._world, self._world.neighbours
         for leg in world.venue.legs_of(symbol):
             wanted = not beside_others or world.books.live_closes(symbol, leg)
