@@ -66,7 +66,7 @@ class DecisionReports:
         self._count(decided)
 
     def _warn_of_unreadable_key(self, symbol: str, details: Details) -> None:
-        """Log once that plans of a symbol are denied until somebody corrects its cooldown key."""
+        """Log once that plans of a symbol are denied until its cooldown key is corrected."""
         stored = details["stored"]
         if self._unreadable.get(symbol) == stored:
             return

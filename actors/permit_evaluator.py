@@ -160,7 +160,7 @@ class PermitEvaluator:
         """
         rules, lease = self._known.symbol_rules.value, self._known.lease.value
         if lease is not None and lease.fence == fence and lease.since is not None:
-            fence = lease.since  # nobody else has decided since
+            fence = lease.since  # no other process has decided since
         if rules is None or fence == self._fence:
             return
         async with self._taking_over:

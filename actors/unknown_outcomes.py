@@ -160,8 +160,8 @@ class UnknownOutcomes:
                     return True
         except StoreRefusedError as error:
             self._log.warning("An event of an unknown execution cannot be booked", error=str(error))
-        finally:
-            self._results.settle(outcome.symbol, entry.id)
+        # Not where the answer got lost: the event may be booked, and `ResultBook.begin` deals with that.
+        self._results.settle(outcome.symbol, entry.id)
         return False
 
     async def _plan(self, entry: Entry, result: ExecutedResult, event: OrderEvent) -> BookingPlan | None:

@@ -184,7 +184,7 @@ class Lease(msgspec.Struct, frozen=True):
     """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise.
 
     `namesake`: the process that holds the lease under this instance's own name, None where none does.
-    `since`: the first of our fences since which nobody else has held the lease, None where that is `fence`.
+    `since`: the first of our fences since which no other process has held it, None where that is `fence`.
     """
 
     fence: str | None

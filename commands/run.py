@@ -11,7 +11,7 @@ import trio
 
 import settings
 import supervisor
-from commands.collector import spare_the_collector
+from commands.collector import return_freed_memory, spare_the_collector
 from commands.logs import configure
 from commands.queued_output import queue_standard_streams
 from supervision import RestartIntensityExceeded
@@ -37,6 +37,7 @@ def run(environ: Mapping[str, str]) -> int:
     )
     log = structlog.get_logger()
     with NotifySocket.from_environ(environ, os.getpid()) or nullcontext() as notify_socket:
+        return_freed_memory()
         spare_the_collector()
         try:
             trio.run(supervisor.serve, loaded, log, streams.dropped, notify_socket)

@@ -139,7 +139,7 @@ class Restrained(msgspec.Struct, frozen=True):
 class Restraints(msgspec.Struct, frozen=True, kw_only=True):
     """Holds and cooldowns; `unread` says why there is nothing to be seen of them.
 
-    `problems`: keys that deny plans until somebody corrects them, a sentence each.
+    `problems`: keys that deny plans until they are corrected, a sentence each.
     """
 
     holds: tuple[Restrained, ...]

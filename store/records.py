@@ -258,7 +258,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
 
     `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the
     lease that this call took over before it had expired, empty if there was none. `unbroken`: the lease is a
-    new one, and nobody has held one since that of the caller ended or was evicted.
+    new one, and no other was given out since that of the caller ended or was evicted.
     """
 
     held: bool

@@ -45,7 +45,7 @@ def _keys(redis: RedisReading, begins: str) -> list[bytes]:
 
 
 def _stored(value: object) -> str | None:
-    """A string's text; None where it is no short ASCII text. The type of another key is told by `TYPE`."""
+    """A string's text; None where it is no short ASCII text. `TYPE` answers the type of any other key."""
     text = read_text(None if isinstance(value, ResponseError) else value)
     return None if text == UNREADABLE else text
 

@@ -89,9 +89,9 @@ async def on_virtual_time() -> AsyncIterator[EvaluatorRig]:
         yield rig
 
 
-def evict(rig: EvaluatorRig, key: str = "somebody:else") -> None:
+def evict(rig: EvaluatorRig, key: str = "other:service") -> None:
     """Evict a key, another service's unless it is named."""
-    if key == "somebody:else":
+    if key == "other:service":
         rig.redis.set(key, "1")
     assert rig.redis.evict(key)
 

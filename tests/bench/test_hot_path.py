@@ -43,9 +43,22 @@ def test_a_lone_plan_is_one_crossing_to_read_it_and_one_to_commit_it(measured: H
     assert (measured.single_plans,) * 2 in reads_and_commits(measured.single_crossings)
 
 
+#: Once a second: which run of Redis it is, and whether it has evicted keys.
+_REDIS_LOOKED_AT = str(
+    [
+        ("INFO", "server"),
+        ("INFO", "stats"),
+        ("INFO", "memory"),
+        ("TIME",),
+        ("GET", "quantum:p33:redis_run"),
+        ("GET", "quantum:p33:evictions"),
+    ]
+)
+
+
 def test_the_clock_and_what_was_stranded_are_all_else_that_is_asked_for(measured: HotPath) -> None:
     for each in measured.burst_crossings + measured.single_crossings:
-        assert set(each) <= {"XREADGROUP", "commit", "TIME", "EVALSHA"}
+        assert set(each) <= {"XREADGROUP", "commit", "TIME", "EVALSHA", _REDIS_LOOKED_AT}
 
 
 def test_a_plan_in_a_burst_costs_no_more_than_so_many_of_the_bridge_floors(measured: HotPath) -> None:

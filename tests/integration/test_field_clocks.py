@@ -83,10 +83,11 @@ async def snapshots_are_fresh(url: str) -> None:
 
 
 async def is_let_through(redis_url: str, plan_id: str, fields: dict[str, str]) -> None:
-    """An executor publishes a plan and waits at the gate as long as executors do."""
+    """An executor publishes a plan, waits at the gate and is let through."""
     async with open_trio_gate(redis_url, GateRules(consumer="apply-layer")) as gate:
         Pipeline(redis_url).publish_plan(plan_id, fields)
-        answer = await gate.acquire(plan_id, fields["symbol"], [P33])
+        # Longer than executors wait: a busy machine's delays are not what is looked at here.
+        answer = await gate.acquire(plan_id, fields["symbol"], [P33], timeout_sec=5.0)
     assert isinstance(answer, Granted), answer
 
 
@@ -111,7 +112,7 @@ async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
                 -off_sec, abs=0.1
             )
             assert told in shown["clocks"]["troubles"]
-            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning", 1.5)
+            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning")
             await snapshots_are_fresh(service.url)
             if abs(off_sec) > 3.0:
                 await is_unready(service.url, told)
@@ -156,12 +157,14 @@ class Ahead:
     async def put(self, stream: str, fields: dict[str, str]) -> None:
         """Publish `fields` under an id ahead; the log, `/status`, the page and a metric say so within 1 s."""
         name = stream.removeprefix("quantum:stream:")
-        begun_sec = trio.current_time()
+        begun_sec, delayed_sec = trio.current_time(), self.daemon.run_delay_sec()
         self.pipeline.redis.xadd(stream, fields, id=f"{int((time.time() + self._ahead_sec) * 1000)}-0")
         shown_sec = f"({self._ahead_sec}|{self._ahead_sec - 1})"
         warning = re.compile(rf"new entries of {name} have ids {shown_sec} s ahead of Redis's clock")
-        await until(lambda: warning.search(self.daemon.output), "a warning", _LOGGED_WITHIN_SEC)
-        assert trio.current_time() - begun_sec < _LOGGED_WITHIN_SEC
+        await until(lambda: warning.search(self.daemon.output), "a warning")
+        # On a busy machine both processes wait for their turn.
+        took_sec, waited_sec = trio.current_time() - begun_sec, self.daemon.run_delay_sec() - delayed_sec
+        assert took_sec - waited_sec < _LOGGED_WITHIN_SEC, (took_sec, waited_sec)
         shown = (await status(self.url))["clocks"]
         assert shown["ids_ahead_sec"] == {name: pytest.approx(self._ahead_sec, abs=3)}
         assert len(shown["troubles"]) == 1 and warning.search(shown["troubles"][0])

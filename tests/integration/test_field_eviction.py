@@ -21,7 +21,7 @@ _ROOM = 1_000_000
 
 
 class Pressure:
-    """Somebody else's keys on the same Redis, more of them than it may hold."""
+    """Keys of another service on the same Redis, more of them than it may hold."""
 
     def __init__(self, pipeline: Pipeline, policy: str) -> None:
         self._redis: Any = pipeline.redis

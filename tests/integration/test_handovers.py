@@ -19,7 +19,7 @@ SEED = 3
 PLANS_PER_SEC, RESULTS_PER_SEC = 80, 80
 #: Of the rates; the last tick may have been a long one.
 ACHIEVED = 0.9
-STOP_SEC = 5.0
+#: For starts and stops under load; how long a stop may take is tested where nothing else runs.
 PATIENCE_SEC = 60.0
 
 
@@ -44,7 +44,7 @@ async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_led
             standby = await started(other)
             await is_warm_standby(standby, behind=holder, within_sec=PATIENCE_SEC)
             await load.more_is_decided()
-            assert await active.stop(signal.SIGTERM, STOP_SEC) == 0
+            assert await active.stop(signal.SIGTERM, PATIENCE_SEC) == 0
             output += active.output
             active, holder = standby, other
             await load.decided_by(holder, PATIENCE_SEC)

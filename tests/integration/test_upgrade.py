@@ -237,7 +237,7 @@ async def test_releases_by_turns_under_load_leave_one_decision_a_plan_and_the_le
             if instance != holder:
                 standby = await started(release, instance)
                 await is_warm_standby(standby, behind=holder, within_sec=PATIENCE_SEC)
-            assert await active.stop(number, STOP_SEC) in (0, -number)
+            assert await active.stop(number, LOAD_PATIENCE_SEC) in (0, -number)
             output += active.output
             active, holder = (standby if instance != holder else await started(release, instance)), instance
             await load.decided_by(holder, LOAD_PATIENCE_SEC)

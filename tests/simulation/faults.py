@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "redis_clock": (2, 1.0, 15.0),
     "host_clock": (3, 3.0, 40.0),
     "demotion": (3, 0.0, 3.0),
-    "eviction": (3, 0.0, 0.0),
+    "eviction": (3, 0.0, 12.0),
     "rights_taken": (2, 1.0, 20.0),
     "entry_ahead": (2, 0.0, 0.0),
     "unknown_outcomes": (4, 10.0, 60.0),
@@ -101,7 +101,7 @@ KINDS_ALONE: dict[str, Alone] = {
     "odd_symbols": Alone(2, 20.0, 30.0, 5.0),
     "odd_marks": Alone(2, 70.0, 90.0, 5.0),
     "failovers": Alone(2, 20.0, 40.0, 5.0),
-    "same_name": Alone(1, 30.0, 40.0, 10.0),
+    "same_name": Alone(2, 30.0, 40.0, 10.0),
     # A second 418 keeps the service away for three minutes.
     "ban_without_header": Alone(2, 61.0, 70.0, 180.0),
     # The service stays away for five minutes: so it strikes as the round begins, and fills it.

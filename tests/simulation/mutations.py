@@ -426,7 +426,7 @@ MUTATIONS = (
         (
             Edit(
                 "store/stored_values.py",
-                "        evicted_ms = now_ms if evicted_keys > known else int(read[3])\n",
+                "        evicted_ms = now_ms if evicted_keys > known else min(int(read[3]), now_ms)\n",
                 "        evicted_ms = int(read[3])\n",
             ),
         ),

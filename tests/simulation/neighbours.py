@@ -40,7 +40,7 @@ class Neighbours:
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
         self.plans = PlanMaker(venue, rng)
-        self.repairs = Repairs(books, venue, redis, keys, rng, trace, self.plans, self._propose_repair)
+        self.repairs = Repairs(books, venue, redis, keys, rng, trace, self.plans, self.propose)
         self._books = books
         self._venue = venue
         self._redis = redis
@@ -124,7 +124,8 @@ class Neighbours:
             return
         self._follow(symbol, *self.plans.any(symbol), hands)
 
-    def _propose_repair(self, symbol: str, fields: Fields, special: str) -> None:
+    def propose(self, symbol: str, fields: Fields, special: str = "") -> None:
+        """Publish a plan, and let somebody execute it."""
         plan = self.publisher.new_plan(symbol, fields, special)
         self.publisher.publish(plan)
         if self._hands is not None:

@@ -101,11 +101,28 @@ class RedisFaults:
         world.restart_redis(kept, before)
 
     async def do_eviction(self, fault: Fault) -> None:
-        """Redis runs out of memory, and evicts some keys of a kind."""
+        """Redis has no memory left for a while, and evicts some keys of a kind again and again."""
         rng = Random(fault.which)
         wanted = self._evicted[fault.which % len(self._evicted)]
-        keys = [key for key in sorted(self._world.redis.keys()) if wanted(key)]
-        self._world.evict([key for key in keys if rng.random() < fault.size + 0.3])
+        until_sec = trio.current_time() + fault.for_sec
+        while True:
+            self._propose_exits(rng.choice(self._world.scene.symbols))
+            await trio.sleep(rng.uniform(0.0, 0.2))
+            keys = [key for key in sorted(self._world.redis.keys()) if wanted(key)]
+            self._world.evict([key for key in keys if rng.random() < fault.size + 0.3])
+            for symbol in self._world.scene.symbols:
+                self._propose_exits(symbol, beside_others=True)
+            if trio.current_time() >= until_sec:
+                break
+            await trio.sleep(rng.uniform(0.3, 2.0))
+
+    def _propose_exits(self, symbol: str, *, beside_others: bool = False) -> None:
+        """Publish a close of each leg that has a position; `beside_others`: and a close that may go on."""
+        world, neighbours = self._world, self._world.neighbours
+        for leg in world.venue.legs_of(symbol):
+            wanted = not beside_others or world.books.live_closes(symbol, leg)
+            if wanted and world.venue.amount(symbol, leg):
+                neighbours.propose(symbol, neighbours.plans.full_exit(symbol, leg))
 
     async def do_rights_taken(self, fault: Fault) -> None:
         """Commands are refused for a while: an ACL that was loaded anew, or commands that were renamed."""

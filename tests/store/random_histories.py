@@ -226,4 +226,15 @@ class History:
 
     async def _tell(self) -> object:
         run = await self._store.redis_run(None)
-        return run.changed_ms, await self._store.universe(), await self._store.remembered_ban()
+        permits = await self._store.open_permits(_SYMBOLS)
+        held = await self._store.restraints(_SYMBOLS, ())
+        return (
+            run.changed_ms,
+            await self._store.universe(),
+            await self._store.remembered_ban(),
+            [(symbol, state.permits_version, sorted(state.permits)) for symbol, state in permits.items()],
+            [hold.symbol for hold in held.holds],
+            held.executions,
+            sorted(held.hold_kinds.items()),
+            sorted(held.cooldown_kinds.items()),
+        )
