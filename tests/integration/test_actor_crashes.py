@@ -13,8 +13,9 @@ from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
 
 ACTORS = (
-    "metrics", "lease_holder", "ban_keeper", "candidate_planner", "user_stream", "mark_prices",
+    "metrics", "lease_holder", "ban_keeper", "clock_watch", "candidate_planner", "user_stream", "mark_prices",
     "snapshot_fetcher_0", "snapshot_fetcher_1", "ledger_writer", "permit_evaluator", "gate_reporter",
+    "durability_watch",
 )  # fmt: skip
 #: Who is ended with whom: only who has the HTTP port may hold the lease.
 DEPENDENT = {"metrics": ("lease_holder",)}
