@@ -26,8 +26,9 @@ from store.protocol import ResultStore
 from store.records import BookingState, Entry, ResultCommit
 
 _LOOK_EVERY_SEC = 1.0
-#: Clocks of two hosts and a decision's way to its commit: an event is looked for so long before it.
-_MARGIN_SEC = 5.0
+#: An event is looked for so long before the decision: a round trip. No order was sent before it, and an event
+#: that is passed over costs no more than the wait for the grace.
+_MARGIN_SEC = 0.5
 
 Report = Callable[[Entry, BookingPlan, ExecutedResult, int], None]
 
