@@ -116,9 +116,12 @@ class PlanSettler:
             # What is decided again came before whatever waits of its symbol, and does not wait for it.
             waiting_symbols: set[str] = set()
             asked_symbols: set[str] = set()
+            # A plan that was published twice is proposed once: a second proposal would see the first one's
+            # reservation, and take its place among the permits that this process knows of.
+            proposed: set[str] = set()
             behind: list[Work] = []
             for work in works:
-                if work.plan.symbol in asked_symbols:
+                if work.plan.symbol in asked_symbols or work.plan.plan_id in proposed:
                     behind.append(work)
                     continue
                 answer_and_commit = None
@@ -129,6 +132,7 @@ class PlanSettler:
                     wanting.append(work)
                     waiting_symbols.add(work.plan.symbol)
                 else:
+                    proposed.add(work.plan.plan_id)
                     proposals.append((work, answer_and_commit[0]))
                     commits.append(answer_and_commit[1])
                     if is_question(answer_and_commit[1].assumed):
@@ -140,9 +144,10 @@ class PlanSettler:
             with self._failures.blamed_on([commit.entry_id for commit in commits]):
                 reply = await self._commit(fence, commits)
             again, undecidable = self._learn(reply, proposals)
-            works = sorted([*again, *behind], key=lambda work: place[work.entry.id])
             if undecidable:
                 await self.refuse(undecidable, fence)
+            again = sorted([*again, *behind], key=lambda work: place[work.entry.id])
+            works = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda work: place[work.entry.id])
 
     async def _without_repeated(self, works: Sequence[Work], fence: str) -> Sequence[Work]:

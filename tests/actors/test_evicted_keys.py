@@ -67,6 +67,21 @@ async def test_what_is_left_beside_an_evicted_reservation_may_be_closed_and_no_m
     assert await answered(world, "rest") == ("sanity_checks_passed", 0.125)
 
 
+async def test_a_plan_published_twice_is_kept_with_the_quantity_that_it_was_allowed(
+    world: EvaluatorWorld,
+) -> None:
+    """Both entries are read at once: the second must not take the place of the first one's reservation."""
+    world.holds(SYMBOL, "4")
+    for _ in range(2):
+        world.publish("half", action="PARTIAL_50")
+    assert await answered(world, "half") == ("sanity_checks_passed", 2)
+    await trio.sleep(0.2)
+    assert world.redis.evict(world.keys.open_permits(SYMBOL))
+    world.position(SYMBOL, "4")
+    world.publish("rest")
+    assert await answered(world, "rest") == ("sanity_checks_passed", 2)
+
+
 async def test_a_plan_whose_mark_is_evicted_is_not_allowed_again(world: EvaluatorWorld) -> None:
     world.holds(SYMBOL, "4")
     world.publish("once", action="PARTIAL_50")

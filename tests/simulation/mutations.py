@@ -488,7 +488,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an unknown outcome is taken for a refusal",
-        ("c",),
+        ("c", "d"),
         (
             Edit(
                 "actors/result_booking.py",
