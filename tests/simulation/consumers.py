@@ -140,7 +140,8 @@ class Consumers:
                 venue.expire_remainder(order)
             else:
                 self._fill_more(order, closes=grant.kind == "close")
-        self._redis.set(self._keys.cooldown(plan.symbol), str(self._redis_clock.now_ms()))
+        if rng.random() < 0.6:  # Not every executor writes it: then the ledger's order time counts alone.
+            self._redis.set(self._keys.cooldown(plan.symbol), str(self._redis_clock.now_ms()))
         if dies:
             await trio.sleep(rng.uniform(4, 20))
         rng.shuffle(told)
