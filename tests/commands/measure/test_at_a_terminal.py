@@ -18,7 +18,9 @@ from tests.integration.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
-import os, sys
+import os, signal, sys
+# A shell that starts the tests in the background has Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from commands.check.measure import MeasureOptions, measure
 from commands.check.measure.questions import ask_at_terminal
 from tests.commands.measure.rig import QUICK
