@@ -37,6 +37,7 @@ class RequestGate:
         self.until: Moment | None = None
         self.why = ""
         self._refusals: dict[Pauses, int] = {}
+        self._refused_until: Moment | None = None
         self._asks_singly = False
         self._trial_sec: float | None = None
 
@@ -61,13 +62,16 @@ class RequestGate:
         Requests that were under way together count as one refusal.
         """
         met_before = self._refusals.get(pauses, 0)
-        if not met_before or self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
+        own_end = self._refused_until
+        # A pause that another process asked for while this request was under way is not its own.
+        if not met_before or own_end is None or sent.monotonic_sec >= own_end.monotonic_sec:
             self._refusals[pauses] = met_before + 1
         self._asks_singly, self._trial_sec = True, None
         until = now.earlier_by(-max(asked_sec, pauses.after(self._refusals[pauses])))
-        if self.until is None or self.until.monotonic_sec < until.monotonic_sec:
-            self.until, self.why = until, why
-        return self.until
+        if own_end is None or own_end.monotonic_sec < until.monotonic_sec:
+            self._refused_until = until
+        self.close(until, why)
+        return self.until or until
 
     def close(self, until: Moment, why: str) -> None:
         """Nothing before `until`, unless the gate is closed for longer."""
@@ -84,6 +88,7 @@ class RequestGate:
         if self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
             self.until, self._asks_singly, self._trial_sec = None, False, None
             self._refusals.clear()
+            self._refused_until = None
 
     def unanswered(self, sent: Moment) -> None:
         """A request ended without an answer that shows whether the exchange still refuses."""
