@@ -100,7 +100,8 @@ class Liveness:
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
         fresh = [each for each in world.scene.symbols if self._is_kept_fresh(each)]
         await self._are_allowed((symbol, plans.entry_along(symbol)) for symbol in listed)
-        await trio.sleep(_BOOKED_WITHIN_SEC)
+        # Exits rest on a snapshot that was proven after the last result: a proof later, at most.
+        await trio.sleep(_BOOKED_WITHIN_SEC + world.settings.stream_proof_sec)
         held = [(name, leg) for name in fresh for leg in world.venue.legs_of(name)]
         held = [(name, leg) for name, leg in held if world.venue.amount(name, leg)]
         await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in held)
