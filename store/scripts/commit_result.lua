@@ -43,8 +43,7 @@ if compare then
   for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
     { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
     { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
-    { 'ZREM', order_times, 'f' }, { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' },
-    { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown }, { 'PEXPIRE', unknown, 1 } }) do
+    { 'ZREM', order_times, 'f' }, { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown } }) do
     needed[#needed + 1] = command
   end
 end
