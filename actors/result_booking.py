@@ -149,8 +149,9 @@ def plan_release(
 ) -> ResultCommit:
     """What a refusal writes: the plan's permit is revoked, and nothing is booked.
 
-    One that comes from whoever got no permit ends the open permit only where nobody else has taken it. One
-    that does not know what became of its order leaves the open permit as it is, and marks it so.
+    One that comes from a consumer without a permit ends the open permit only where no other consumer has
+    taken it. One that does not know what became of its order leaves the open permit as it is, and marks
+    it so.
     """
     unknown = _unknown_outcome(entry, result, state)
     return ResultCommit(

@@ -8,7 +8,7 @@ from channels import LatestValue, WaitingResult
 
 
 class WaitingResults:
-    """Part of the ledger writer: names each of them once in the log, and all of them to whoever asks."""
+    """Part of the ledger writer: logs each of them once, and publishes all of them."""
 
     def __init__(self, shown: LatestValue[tuple[WaitingResult, ...]], log: FilteringBoundLogger) -> None:
         self._shown = shown

@@ -173,5 +173,5 @@ def _queued(stream: TextIO | None) -> TextIO | QueuedOutput:
     try:
         return QueuedOutput(stream.fileno())
     except (OSError, ValueError):
-        # No descriptor behind it: text in memory, which blocks nobody.
+        # No descriptor behind it: text in memory, which never blocks.
         return stream

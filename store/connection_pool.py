@@ -60,7 +60,7 @@ class ConnectionPool:
         return pooled
 
     async def give_back(self, pooled: PooledConnection) -> None:
-        """Keep a connection whose answers have all been read, and close one that was not needed lately."""
+        """Keep a connection whose answers have all been read, and close one that was idle for 10 s."""
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return
