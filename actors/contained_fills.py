@@ -8,9 +8,10 @@ from decimal import Decimal
 from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
 from actors.heartbeat import Heartbeat
-from brain.adoption import decode_adopted
+from brain.adoption import Contained, decode_adopted
 from brain.booking import decode_memory
 from brain.plan_mark import Joined, decode_mark, join
+from brain.position import Leg
 from brain.result import ExecutedResult, FilledOrder
 from store.protocol import ResultStore
 from store.records import BookingState, Entry
@@ -37,9 +38,9 @@ class ContainedFills:
     def known(self, entry: Entry, result: ExecutedResult, state: BookingState) -> dict[str, Decimal] | None:
         """Return what the stream has shown; None where the exchange has to be asked."""
         contained: dict[str, Decimal] = {}
-        for order, until_ms in self._asked(entry, result, state):
-            filled = self._watch.memory.filled_until(
-                result.symbol, order.order_id, until_ms, reported=order.cumulative
+        for order, within in self._asked(entry, result, state):
+            filled = self._watch.memory.filled_within(
+                result.symbol, order.order_id, within, reported=order.cumulative
             )
             if filled is None:
                 return None
@@ -51,36 +52,47 @@ class ContainedFills:
     ) -> dict[str, Decimal]:
         """Wait for the stream, then ask the exchange."""
         contained: dict[str, Decimal] = {}
-        for order, until_ms in self._asked(entry, result, state):
+        for order, within in self._asked(entry, result, state):
             waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
-            contained[order.order_id] = await self._watch.filled_until(
+            contained[order.order_id] = await self._watch.filled_within(
                 result.symbol,
                 order.order_id,
-                until_ms,
+                within,
                 heartbeat,
                 reported=order.cumulative,
                 waited_sec=waited_sec,
             )
         return contained
 
-    def _asked(
-        self, entry: Entry, result: ExecutedResult, state: BookingState
-    ) -> Iterator[tuple[FilledOrder, int]]:
-        """The orders that may be contained, and until when (ms, the exchange's time) fills of theirs are."""
+    def within(self, state: BookingState, leg: Leg, told_ms: int | None) -> Contained | None:
+        """Return which of a leg's fills the ledger contains; None where it contains none that is told now.
+
+        `told_ms`: when that was published (Redis's clock), None where nobody knows.
+        """
         adopted = decode_adopted(state.adopted_exchange_ms)
         adopted_at = state.adopted_at_ms
         if adopted is None or adopted_at is None or not adopted_at.isdigit():
-            return
-        if entry.published_ms is not None and entry.published_ms > int(adopted_at) + _ADOPTION_SETTLES_MS:
-            return
+            return None
+        if told_ms is not None and told_ms > int(adopted_at) + _ADOPTION_SETTLES_MS:
+            return None
+        changed_ms = adopted.changed_ms_of(leg)
+        if changed_ms <= 0:
+            return None
+        age_ms = self._clocks.redis_now_ms() - int(adopted_at)
+        return Contained(changed_ms, self._clocks.exchange_ms(self._clocks.now()) - age_ms)
+
+    def _asked(
+        self, entry: Entry, result: ExecutedResult, state: BookingState
+    ) -> Iterator[tuple[FilledOrder, Contained]]:
+        """The orders that may be contained, and which fills of theirs are."""
         mark = decode_mark(state.plan_mark)
         for order in result.orders:
             joined = join(order, mark, hedge_mode=self._hedge_mode())
             if not isinstance(joined, Joined):
                 continue
-            until_ms = adopted.changed_ms_of(joined.leg)
-            if until_ms <= 0:
-                continue  # Nothing was ever filled on this leg when it was adopted.
+            within = self.within(state, joined.leg, entry.published_ms)
+            if within is None:
+                continue
             booked = state.orders.get(order.order_id)
             if booked is None or decode_memory(booked).cumulative < order.cumulative:
-                yield order, until_ms
+                yield order, within

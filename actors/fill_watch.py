@@ -9,6 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.heartbeat import Heartbeat
+from brain.adoption import Contained
 from brain.fill_memory import FillMemory, ToldFill
 from brain.numbers import plain
 from brain.order_events import OrderEvent
@@ -105,17 +106,17 @@ class FillWatch:
             leg, filled_ms = reached
             self._results.date(symbol, order_id, leg, cumulative, filled_ms)
 
-    async def filled_until(
+    async def filled_within(
         self,
         symbol: str,
         order_id: str,
-        exchange_ms: int,
+        contained: Contained,
         heartbeat: Heartbeat,
         *,
         reported: Decimal,
         waited_sec: float,
     ) -> Decimal:
-        """What the order had filled by `exchange_ms` (contracts): from the stream, else from the exchange.
+        """Return what is contained of the order (contracts): from the stream, else from the exchange.
 
         Waits for the exchange if need be: a guess would count a fill twice or not at all. `waited_sec` ago
         the order's result came, which `reported` so much: a push that is not here soon after that was told to
@@ -123,7 +124,7 @@ class FillWatch:
         """
         memory = self._memory
         with trio.move_on_after(max(_PUSH_WITHIN_SEC - waited_sec, 0)):
-            while (filled := memory.filled_until(symbol, order_id, exchange_ms, reported=reported)) is None:
+            while (filled := memory.filled_within(symbol, order_id, contained, reported=reported)) is None:
                 await self._told.park()
             return filled
         lookups = 0
@@ -143,7 +144,7 @@ class FillWatch:
                     await trio.sleep(_LOOKUP_PAUSE_SEC)
             else:
                 memory.looked_up(symbol, order_id, ((trade.quantity, trade.time_ms) for trade in trades))
-                filled = memory.filled_until(symbol, order_id, exchange_ms, reported=reported)
+                filled = memory.filled_within(symbol, order_id, contained, reported=reported)
                 if filled is not None:
                     return filled
                 lookups += 1
@@ -154,7 +155,7 @@ class FillWatch:
                         order_id=order_id,
                         reported=plain(reported),
                     )
-                    return memory.known_until(symbol, order_id, exchange_ms)
+                    return memory.known_within(symbol, order_id, contained)
                 # The list of trades may follow a fill only a moment later.
                 with heartbeat.waiting_for("the exchange's word on an order"):
                     await trio.sleep(_LOOKUP_PAUSE_SEC)

@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
 from actors.heartbeat import Heartbeat
-from actors.position_reads import PositionReads
+from actors.position_reads import PositionReads, SeenLegs
 from actors.result_booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
 from brain.booking import adopt
@@ -86,14 +86,14 @@ class LedgerAdoption:
     async def adopt_new(self, symbols: Iterable[str], fence: str) -> None:
         """A ledger for those of `symbols` that are not known to have one, where the book is fresh."""
         now = self._clocks.now()
-        legs: dict[str, tuple[LegPosition, ...]] = {}
+        seen: dict[str, SeenLegs] = {}
         for symbol in symbols:
             snapshot = None if symbol in self._amounts else self._book.get(symbol)
             if snapshot is None or not self._book.believed(snapshot):
                 continue
             if snapshot.verified_at.age_sec(now) <= self._stale_threshold_sec:
-                legs[symbol] = snapshot.legs
-        await self._create(legs, fence)
+                seen[symbol] = SeenLegs(snapshot.legs, snapshot.verified_at)
+        await self._create(seen, fence)
 
     async def serve(self, fence: str, heartbeat: Heartbeat) -> None:
         """Adopt the ledgers that decisions have found missing, each while its plan waits, until cancelled."""
@@ -116,19 +116,19 @@ class LedgerAdoption:
         exchange does not show begins flat, and the result moves it. Raises UnreadablePosition where a few
         reads in a row do not show it readably: other results do not wait for that.
         """
-        legs: tuple[LegPosition, ...] = ()
+        seen = SeenLegs((), self._clocks.now())
         for tries_left in reversed(range(_MOST_READS if self._may_hold(symbol) else 0)):
             begun = self._clocks.now()
             try:
-                legs = await self._ask(partial(self._positions.legs_of, symbol, begun), heartbeat)
+                seen = await self._ask(partial(self._positions.legs_of, symbol, begun), heartbeat)
                 break
             except UnreadablePosition as error:
                 if not tries_left:
                     raise
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)
-        created = await self._create({symbol: legs}, fence)
-        return bool(legs) and symbol in created
+        created = await self._create({symbol: seen}, fence)
+        return bool(seen.legs) and symbol in created
 
     def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
         """Positions of the symbol's legs as decisions would believe them now; empty where they would not."""
@@ -182,25 +182,28 @@ class LedgerAdoption:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)
 
-    async def _create(self, legs: Mapping[str, tuple[LegPosition, ...]], fence: str) -> list[str]:
+    async def _create(self, seen: Mapping[str, SeenLegs], fence: str) -> list[str]:
         """Create the ledgers that are missing, and say which; one with a position is an event."""
         created: list[str] = []
-        if not legs:
+        if not seen:
             return created
-        stored = await self._store.ledger_amounts(list(legs))
-        missing = [symbol for symbol in legs if symbol not in stored]
+        stored = await self._store.ledger_amounts(list(seen))
+        missing = [symbol for symbol in seen if symbol not in stored]
         if missing:
             now_ms = await self._clocks.ask_redis(self._store)
-            adoptions = [_adoption(symbol, legs[symbol], now_ms) for symbol in missing]
+            adoptions = [
+                _adoption(symbol, seen[symbol].legs, now_ms, self._clocks.exchange_ms(seen[symbol].at))
+                for symbol in missing
+            ]
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
             for symbol in created:
                 if (before := self._vanished.pop(symbol, None)) is not None:
                     self._log.warning(
                         f"{symbol}: the ledger was gone from Redis, adopted anew", before=before
                     )
-                elif any(row.amount for row in legs[symbol]):
+                elif any(row.amount for row in seen[symbol].legs):
                     self._log.info(f"{symbol}: Ledger adopted from the exchange")
-            stored = await self._store.ledger_amounts(list(legs))
+            stored = await self._store.ledger_amounts(list(seen))
         self._note(stored)
         return created
 
@@ -228,10 +231,10 @@ class LedgerAdoption:
                     self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
 
 
-def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int) -> Adoption:
-    """`now_ms`: Redis's clock."""
+def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int, seen_ms: int) -> Adoption:
+    """`now_ms`: Redis's clock. `seen_ms`: the exchange's, when the legs were so."""
     fields = adopt(legs, now_sec=Decimal(now_ms).scaleb(-3)) | {
-        "adopted_exchange_ms": encode_adopted(adopted_state(legs)),
+        "adopted_exchange_ms": encode_adopted(adopted_state(legs, seen_ms)),
         "adopted_at_ms": str(now_ms),
     }
     event: tuple[str, ...] = ()

@@ -116,6 +116,7 @@ class LedgerWriter:
         self._unknown = UnknownOutcomes(
             store,
             fill_watch.memory,
+            self._contained,
             key_prefix=key_prefix,
             shown=unknown_executions,
             results=results,

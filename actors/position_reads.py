@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +20,13 @@ from exchange.shared_read import SharedRead
 
 #: A mandatory parameter is missing or empty, or this combination of optional ones is not allowed.
 _WANTS_A_SYMBOL = frozenset({-1102, -1105, -1128})
+
+
+class SeenLegs(NamedTuple):
+    """The rows of a symbol's legs, and when they were so at the earliest."""
+
+    legs: tuple[LegPosition, ...]
+    at: Moment
 
 
 class PositionReads:
@@ -79,12 +87,13 @@ class PositionReads:
             self._survey = None
             return None
 
-    async def legs_since(self, moment: Moment) -> Mapping[str, tuple[LegPosition, ...]]:
+    async def legs_since(self, moment: Moment) -> Mapping[str, SeenLegs]:
         """All positions by symbol, by a read sent at `moment` or later. Raises as `Exchange` does."""
         return _by_symbol(await self.all.read(moment))
 
-    async def legs_of(self, symbol: str, moment: Moment) -> tuple[LegPosition, ...]:
-        """One symbol's position, in the same way; none if the exchange shows none. Raises UnreadablePosition.
+    async def legs_of(self, symbol: str, moment: Moment) -> SeenLegs:
+        """One symbol's position, in the same way; no legs if the exchange shows none. Raises
+        UnreadablePosition.
 
         In bulk mode it is everybody's request, which costs no more.
         """
@@ -92,10 +101,10 @@ class PositionReads:
             read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)
         else:
             read = await self.all.read(moment)
-        legs = _by_symbol(read).get(symbol, ())
-        if not legs and (why := read.unreadable.get(symbol, read.unreadable.get(""))) is not None:
+        seen = _by_symbol(read).get(symbol, SeenLegs((), read.sent))
+        if not seen.legs and (why := read.unreadable.get(symbol, read.unreadable.get(""))) is not None:
             raise UnreadablePosition(f"{symbol}: the exchange's row cannot be read: {why}")
-        return legs
+        return seen
 
     async def _read_all(self, *, priority: Priority) -> PositionsRead:
         if self.one_by_one:
@@ -111,8 +120,8 @@ class PositionReads:
         return read
 
 
-def _by_symbol(read: PositionsRead) -> dict[str, tuple[LegPosition, ...]]:
+def _by_symbol(read: PositionsRead) -> dict[str, SeenLegs]:
     legs: dict[str, tuple[LegPosition, ...]] = {}
     for row in read.rows:
         legs[row.symbol] = (*legs.get(row.symbol, ()), row.position)
-    return legs
+    return {symbol: SeenLegs(rows, read.sent) for symbol, rows in legs.items()}

@@ -11,9 +11,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
+from actors.contained_fills import ContainedFills
 from actors.heartbeat import Heartbeat
 from actors.result_booking import BookingPlan, plan_booking
-from brain.adoption import decode_adopted
 from brain.booking import UnreadableRecordError, decode_open_permit
 from brain.fill_memory import FillMemory
 from brain.numbers import plain
@@ -44,6 +44,7 @@ class UnknownOutcomes:
         self,
         store: ResultStore,
         memory: FillMemory,
+        contained: ContainedFills,
         *,
         key_prefix: str,
         shown: LatestValue[tuple[UnknownExecution, ...]],
@@ -59,6 +60,7 @@ class UnknownOutcomes:
         each booking and Redis's clock (ms)."""
         self._store = store
         self._memory = memory
+        self._contained = contained
         self._key_prefix = key_prefix
         self._shown = shown
         self._results = results
@@ -171,7 +173,7 @@ class UnknownOutcomes:
             if state.permit is None:
                 return None
             permit = decode_open_permit(result.plan_id, state.permit)
-            contained = self._contained(event, state)
+            contained = self._contained_of(event, state)
             if contained is None or not event.may_settle(permit):
                 return None
             planned = plan_booking(
@@ -190,13 +192,13 @@ class UnknownOutcomes:
         commit = msgspec.structs.replace(planned.commit, acknowledge=False, unknown_after=None)
         return msgspec.structs.replace(planned, commit=commit) if _changes_something(commit) else None
 
-    def _contained(self, event: OrderEvent, state: BookingState) -> dict[str, Decimal] | None:
+    def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[str, Decimal] | None:
         """How much of the order the ledger contains since its adoption; None where that is not certain."""
-        adopted = decode_adopted(state.adopted_exchange_ms)
-        until_ms = 0 if adopted is None else adopted.changed_ms_of(event.leg)
-        if until_ms <= 0:
+        told_ago_ms = round((self._clocks.now().monotonic_sec - event.told_sec) * 1000)
+        within = self._contained.within(state, event.leg, self._clocks.redis_now_ms() - told_ago_ms)
+        if within is None:
             return {}
-        filled = self._memory.filled_until(event.symbol, event.order_id, until_ms, reported=event.cumulative)
+        filled = self._memory.filled_within(event.symbol, event.order_id, within, reported=event.cumulative)
         return None if filled is None else {event.order_id: filled}
 
 

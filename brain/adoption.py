@@ -22,9 +22,28 @@ class AdoptedState(msgspec.Struct, frozen=True):
         return self.changed_ms.get(leg, -1)
 
 
-def adopted_state(legs: Iterable[LegPosition]) -> AdoptedState:
-    """What a ledger adopted from `legs` contains."""
-    return AdoptedState({row.leg: row.update_time_ms for row in legs})
+class Contained(msgspec.Struct, frozen=True):
+    """Which fills of a leg an adopted ledger contains, by the exchange's times (ms) of the fills.
+
+    `changed_ms` is the adopted row's date. `clock_ms` is what the exchange's clock, as it runs now, showed at
+    the adoption. A date ahead of that orders nothing: the row's own change was dated so, or the clock has
+    been set back since. What happened before the adoption is then told by the clock alone.
+    """
+
+    changed_ms: int
+    clock_ms: int
+
+    def holds(self, at_ms: int) -> bool:
+        """Return True for a fill that the ledger contains."""
+        return at_ms <= min(self.changed_ms, self.clock_ms) or at_ms == self.changed_ms
+
+
+def adopted_state(legs: Iterable[LegPosition], seen_ms: int) -> AdoptedState:
+    """Return what a ledger adopted from `legs` contains. `seen_ms`: the exchange's clock when they were so.
+
+    A row without a date (a flat one: `updateTime` 0, or not shown at all) was so then, whenever it changed.
+    """
+    return AdoptedState({row.leg: row.update_time_ms or seen_ms for row in legs})
 
 
 def encode_adopted(state: AdoptedState) -> str:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.adoption import Contained
 from brain.numbers import ZERO
 from brain.order_events import OrderEvent, OrderEvents
 from brain.position import Leg
@@ -128,24 +129,24 @@ class FillMemory:
             self._learn((symbol, order_id), _Part(cumulative, cumulative + quantity, at_ms))
             cumulative += quantity
 
-    def known_until(self, symbol: str, order_id: str, exchange_ms: int) -> Decimal:
-        """What the order is known to have filled by `exchange_ms` (contracts): that, or more."""
+    def known_within(self, symbol: str, order_id: str, contained: Contained) -> Decimal:
+        """Return what is known to be contained of the order (contracts): that, or more, is."""
         parts = self._parts.get((symbol, order_id), {}).values()
-        return max((part.cumulative for part in parts if part.at_ms <= exchange_ms), default=ZERO)
+        return max((part.cumulative for part in parts if contained.holds(part.at_ms)), default=ZERO)
 
-    def filled_until(
-        self, symbol: str, order_id: str, exchange_ms: int, *, reported: Decimal
+    def filled_within(
+        self, symbol: str, order_id: str, contained: Contained, *, reported: Decimal
     ) -> Decimal | None:
-        """What the order had filled by `exchange_ms` (contracts); None where that is not certain.
+        """Return what is contained of the order (contracts); None where that is not certain.
 
-        Nothing is missing if all that was `reported` of the order had been filled by then, or if a later
-        fill is known that began where those until then end.
+        Nothing is missing if all that was `reported` of the order is contained, or if a later fill is known
+        that began where the contained ones end.
         """
-        known = self.known_until(symbol, order_id, exchange_ms)
+        known = self.known_within(symbol, order_id, contained)
         if known >= reported:
             return known
         parts = self._parts.get((symbol, order_id), {}).values()
-        if any(part.before == known and part.at_ms > exchange_ms for part in parts):
+        if any(part.before == known and not contained.holds(part.at_ms) for part in parts):
             return known
         return None
 

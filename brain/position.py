@@ -50,7 +50,8 @@ class LegPosition(msgspec.Struct, frozen=True):
     """One row of `positionRisk`, or one entry of `ACCOUNT_UPDATE`'s `P`.
 
     `amount` is signed (a SHORT leg is negative, as Binance sends it). `update_time_ms` is the exchange's
-    clock: the transaction time `T` of the event, or the row's `updateTime`; 0 when never traded.
+    clock: the transaction time `T` of the event, or the row's `updateTime`; 0 where the row has none, as flat
+    rows may.
     `entry_price` is None where the exchange sent none that can be read; no decision rests on it.
     """
 

@@ -20,6 +20,8 @@ class DictatedExchange:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        #: How far its clock is ahead of the host's.
+        self.ahead_ms = 0
         self.rows: dict[str, tuple[Decimal, int]] = {}
         self.latency_sec = 0.3
         self.mark_price = Decimal(101)
@@ -27,7 +29,7 @@ class DictatedExchange:
         self.failure: ExchangeError | None = None
 
     def now_ms(self) -> int:
-        return self.clock.now().wall_ms
+        return self.clock.now().wall_ms + self.ahead_ms
 
     def set(self, symbol: str, amount: str, update_time_ms: int | None = None) -> LegPosition:
         self.rows[symbol] = Decimal(amount), self.now_ms() if update_time_ms is None else update_time_ms
@@ -57,13 +59,13 @@ class DictatedExchange:
         return PositionsRead(rows, sent, self.clock.now())
 
     def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms
+        return at.wall_ms + self.ahead_ms
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
-        return at.wall_ms
+        return self.exchange_ms(at)
 
     def exchange_ms_at_most(self, at: Moment) -> int | None:
-        return at.wall_ms
+        return self.exchange_ms(at)
 
     def trouble(self) -> str | None:
         return None

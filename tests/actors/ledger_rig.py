@@ -99,6 +99,8 @@ class ExchangeWithOrders(DictatedExchange):
         await trio.sleep(self.latency_sec)
         if self.failure is not None:
             raise self.failure
+        if not self.trades_listed_after_sec:
+            return self.trades.get(order_id, ())
         listed_until_ms = self.now_ms() - self.trades_listed_after_sec * 1000
         return tuple(trade for trade in self.trades.get(order_id, ()) if trade.time_ms <= listed_until_ms)
 

@@ -302,6 +302,8 @@ async def test_ledgers_are_dated_by_the_clock_of_redis(autojump_clock: MockClock
         await trio.sleep(1)
         adopted_sec = Decimal(rig.ledger("ETHUSDT")["last_update_ts"])
         assert abs(adopted_sec * 1000 - rig.redis.now_ms()) <= 1_000
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "2")
+        rig.push_fill("ETHUSDT", "1", "BUY")
         rig.publish_result("ETHUSDT", "1", "BUY", "2")
         await trio.sleep(0.1)
         booked_sec = Decimal(rig.ledger("ETHUSDT")["last_order_time_epoch"])

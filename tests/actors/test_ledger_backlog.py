@@ -13,7 +13,7 @@ ORDERS = 20
 
 @pytest.fixture
 async def rig() -> LedgerRig:
-    """BTCUSDT was never traded, ETHUSDT was, and is held."""
+    """BTCUSDT is flat, and its row has no date; ETHUSDT is held."""
     rig = LedgerRig()
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
     rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
@@ -33,25 +33,16 @@ async def left_behind(rig: LedgerRig, symbol: str) -> None:
     rig.ledgers_adopted.send(False)
 
 
-async def test_what_a_symbol_filled_that_was_never_traded_before_its_adoption_is_in_no_adopted_amount(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
-    await left_behind(rig, "BTCUSDT")
-    async with running_writer(rig):
-        await trio.sleep(0.01)
-        assert rig.amount("BTCUSDT") == "-2"
-        assert rig.exchange.lookups == []
-
-
+@pytest.mark.parametrize(("symbol", "amount"), [("BTCUSDT", "-2"), ("ETHUSDT", "-4")])
 async def test_the_push_of_an_old_result_is_waited_for_no_more(
-    rig: LedgerRig, autojump_clock: MockClock
+    rig: LedgerRig, autojump_clock: MockClock, symbol: str, amount: str
 ) -> None:
-    await left_behind(rig, "ETHUSDT")
+    await left_behind(rig, symbol)
     await trio.sleep(2)
     rig.exchange.latency_sec = 0.05
     async with running_writer(rig):
         await trio.sleep(ORDERS * rig.exchange.latency_sec + 0.1)
-        assert rig.amount("ETHUSDT") == "-4"
+        assert rig.amount(symbol) == amount
         assert len(rig.exchange.lookups) == ORDERS
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.adoption import AdoptedState, adopted_state, decode_adopted, encode_adopted
+from brain.adoption import AdoptedState, Contained, adopted_state, decode_adopted, encode_adopted
 from brain.position import Leg, LegPosition
 
 
@@ -17,10 +17,25 @@ def row(leg: Leg, changed_ms: int) -> LegPosition:
 
 
 def test_each_leg_contains_its_own_changes() -> None:
-    state = adopted_state([row(Leg.LONG, 5), row(Leg.SHORT, 9)])
+    state = adopted_state([row(Leg.LONG, 5), row(Leg.SHORT, 9)], 20)
     assert state.changed_ms_of(Leg.LONG) == 5
     assert state.changed_ms_of(Leg.SHORT) == 9
     assert state.changed_ms_of(Leg.BOTH) == -1
+
+
+def test_a_row_without_a_date_contains_what_happened_until_it_was_seen() -> None:
+    state = adopted_state([row(Leg.LONG, 0), row(Leg.SHORT, 9)], 20)
+    assert (state.changed_ms_of(Leg.LONG), state.changed_ms_of(Leg.SHORT)) == (20, 9)
+
+
+@pytest.mark.parametrize(("at_ms", "holds"), [(9, True), (10, True), (11, False), (20, False), (21, False)])
+def test_fills_until_the_rows_date_are_contained(at_ms: int, holds: bool) -> None:
+    assert Contained(10, 20).holds(at_ms) is holds
+
+
+@pytest.mark.parametrize(("at_ms", "holds"), [(10, True), (11, False), (19, False), (20, True), (21, False)])
+def test_a_date_ahead_of_the_exchanges_clock_speaks_for_its_own_change_alone(at_ms: int, holds: bool) -> None:
+    assert Contained(20, 10).holds(at_ms) is holds
 
 
 @given(st.dictionaries(st.sampled_from(Leg), st.integers(0, 10**15 - 1), min_size=1))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.adoption import Contained
 from brain.fill_memory import Cause, FillMemory, ToldFill, cause_of
 from brain.position import Leg
 
@@ -36,7 +37,7 @@ def fill(
 
 
 def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | None:
-    return memory.filled_until("BTCUSDT", "1", at_ms, reported=Decimal(reported))
+    return memory.filled_within("BTCUSDT", "1", Contained(at_ms, 10**15), reported=Decimal(reported))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,6 @@ def test_only_the_latest_orders_are_remembered(orders: int, most: int) -> None:
     memory = FillMemory(most_orders=most)
     for number in range(orders):
         memory.told(fill("1", 10, order_id=str(number)))
-    known = [n for n in range(orders) if memory.known_until("BTCUSDT", str(n), 10)]
+    known = [n for n in range(orders) if memory.known_within("BTCUSDT", str(n), Contained(10, 10))]
     assert known == list(range(max(0, orders - most), orders))
     assert len(memory.unexplained(1e9, grace_sec=0)) == min(orders, most)

@@ -68,7 +68,8 @@ class Kept(msgspec.Struct):
     """What follows from what Redis holds, and goes back in time with it.
 
     `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
-    ledger. `ledger`: what each leg's ledger must be. `told`: results by entry id; `settled`: plans whose
+    ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes
+    were in it when it was adopted. `told`: results by entry id; `settled`: plans whose
     result was taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
     its ledger, by Redis's clock.
     """
@@ -76,6 +77,7 @@ class Kept(msgspec.Struct):
     decided: dict[str, bool] = {}
     booked: dict[str, Decimal] = {}
     ledger: dict[Leg, Decimal] = {}
+    contained: dict[Leg, int] = {}
     told: dict[str, Told] = {}
     settled: set[str] = set()
     dead: set[str] = set()

@@ -29,7 +29,7 @@ _LONGEST_READ_MS = 5_000
 _BY_READ = ("rest", "ondemand")
 #: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again:
 #: every minute, where the exchange answers.
-_COMPARED_MS = 90_000
+COMPARED_MS = 90_000
 #: Of changes so close to one another a read may show either.
 _RACE_MS = 2_500
 #: A read is merged, and a proof that was under way is written, within this.
@@ -115,10 +115,14 @@ class Claims:
         misled_ms += self.clock_lag_ms(at_ms)
         if by in _BY_READ:
             held = self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
-            if self._venue.faults.v2_position_risk != "served":
-                # Flat rows have no date then: one that went flat while it was read looks flat all along.
-                answered_ms = at_ms + misled_ms + _LONGEST_READ_MS
-                held |= self._venue.amounts_between(symbol, leg, at_ms, answered_ms) & {Decimal(0)}
+            # A flat row without a date, of an account that was wiped too: if that came about while it was
+            # read, it looks flat all along.
+            faults = self._venue.faults
+            undated = faults.flat_rows_lose_update_time or faults.v2_position_risk != "served"
+            for change in self._venue.changes_since(symbol, leg, at_ms):
+                in_time = change.at_ms <= at_ms + misled_ms + _LONGEST_READ_MS
+                if in_time and not change.amount and (undated or not change.transaction_ms):
+                    held.add(change.amount)
             return held
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
         since_ms = at_ms - _STEP_REMEMBERED_MS
@@ -156,5 +160,5 @@ class Claims:
 
     def clock_lag_ms(self, at_ms: int) -> int:
         """How far a step of the exchange's clock may have misled who dates its transactions."""
-        offsets = self._venue.clock.offsets_since(at_ms - _COMPARED_MS)
+        offsets = self._venue.clock.offsets_since(at_ms - COMPARED_MS)
         return max(offsets) - min(offsets)

@@ -13,9 +13,13 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.records import Adoption, OrderWrite, ResultCommit
 from tests.simulation.books import Books, OwnOrder, Told
-from tests.simulation.venue import ZERO, Venue
+from tests.simulation.claims import COMPARED_MS
+from tests.simulation.clocks import true_ms
+from tests.simulation.venue import ZERO, Change, Venue
 from tests.simulation.verdicts import require
 
+#: What the service takes for the exchange's clock may be off by this, beside its steps.
+_DATED_WITHIN_MS = 500
 _FIELDS: dict[PositionSide, bytes] = {"BOTH": b"last_known_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
 
 
@@ -42,9 +46,11 @@ class Ledgers:
                 for leg in self._venue.legs_of(adoption.symbol):
                     amount = self.amount(adoption.symbol, leg)
                     require(amount is not None, "d", f"{adoption.symbol} {leg}: adopted without an amount")
-                    was = self._amount_until(adoption.symbol, leg)
+                    held = self._changes_held(adoption.symbol, leg, amount or ZERO)
+                    was = held[-1].amount if held else ZERO
                     require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
+                    self._books.kept.contained[adoption.symbol, leg] = len(held)
                 self._books.kept.booked_ms.pop(adoption.symbol, None)
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
@@ -72,17 +78,16 @@ class Ledgers:
             require(told is not None, "d", f"{commit.entry_id} books what was never published")
             assert told is not None
             cumulative = max(told.cumulative, kept.booked.get(write.order_id, ZERO))
+            contained = self._contained(order.symbol, order.leg, write.order_id)
             remembered = decode_memory(write.after).cumulative
+            # Of what the adopted ledger contains, more may be known than this result reports.
             require(
-                remembered == cumulative,
+                remembered in (cumulative, max(cumulative, contained)),
                 "d",
-                f"order {write.order_id}: {remembered} remembered of {cumulative}",
+                f"order {write.order_id}: {remembered} remembered of {cumulative}, {contained} adopted",
             )
-            growth = cumulative - max(
-                kept.booked.get(write.order_id, ZERO),
-                self._contained(order.symbol, order.leg, write.order_id),
-            )
-            kept.booked[write.order_id] = cumulative
+            growth = cumulative - max(kept.booked.get(write.order_id, ZERO), contained)
+            kept.booked[write.order_id] = remembered
             grant = self._books.grants.get(order.plan_id)
             # What it was published as stands in its decision: in the lost one, or in the one made anew.
             told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
@@ -137,34 +142,31 @@ class Ledgers:
 
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
         """How much of an order an adopted ledger holds already."""
-        until_ms = self._adopted_until_ms(symbol, leg)
-        if not until_ms:
-            return ZERO  # 0: nothing was ever filled. A wiped account shows that time as well, later.
-        changes = self._venue.changes[symbol, leg]
-        # Dates may go back: so the adopted change itself is looked for first, and what came before it counts.
-        exact = next(
-            (at for at in reversed(range(len(changes))) if changes[at].transaction_ms == until_ms), None
-        )
-        held = changes[: exact + 1] if exact is not None else changes
-        return sum(
-            (
-                abs(change.delta)
-                for change in held
-                if str(change.order_id) == order_id
-                and (exact is not None or change.transaction_ms <= until_ms)
-            ),
-            ZERO,
-        )
+        if self._adopted_until_ms(symbol, leg) is None:
+            return ZERO
+        held = self._venue.changes[symbol, leg][: self._books.kept.contained.get((symbol, leg), 0)]
+        return sum((abs(change.delta) for change in held if str(change.order_id) == order_id), ZERO)
 
-    def _amount_until(self, symbol: str, leg: PositionSide) -> Decimal:
-        """The position after the last change that the adopted ledger says to contain."""
+    def _changes_held(self, symbol: str, leg: PositionSide, amount: Decimal) -> Sequence[Change]:
+        """The leg's changes until the one that a ledger just adopted says to contain last."""
         until_ms = self._adopted_until_ms(symbol, leg) or 0
         changes = self._venue.changes[symbol, leg]
         # Dates may go back: so the very change is looked for first.
-        exact = next((each for each in reversed(changes) if each.transaction_ms == until_ms), None)
-        if exact is not None:
-            return exact.amount
-        return next((each.amount for each in reversed(changes) if each.transaction_ms <= until_ms), ZERO)
+        for count in range(len(changes), 0, -1):
+            if changes[count - 1].transaction_ms == until_ms:
+                return changes[:count]
+        # A row without a date is dated by when it was so, as far as the exchange's clock is known then.
+        within_ms = [
+            (until_ms - offset - _DATED_WITHIN_MS, until_ms - offset + _DATED_WITHIN_MS)
+            for offset in self._venue.clock.offsets_since(true_ms() - COMPARED_MS)
+        ]
+        for count in range(len(changes), -1, -1):
+            from_ms = changes[count - 1].at_ms if count else 0
+            to_ms = changes[count].at_ms if count < len(changes) else true_ms()
+            was = changes[count - 1].amount if count else ZERO
+            if was == amount and any(from_ms <= last and first <= to_ms for first, last in within_ms):
+                return changes[:count]
+        return [each for each in changes if each.transaction_ms <= until_ms]
 
     def _adopted_until_ms(self, symbol: str, leg: PositionSide) -> int | None:
         text = self._redis.hgetall(self._keys.ledger(symbol)).get(b"adopted_exchange_ms")

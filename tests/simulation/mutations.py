@@ -195,6 +195,22 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "an adopted flat row without a date contains no fill",
+        ("d",),
+        (Edit("brain/adoption.py", "row.update_time_ms or seen_ms for", "row.update_time_ms for"),),
+    ),
+    Mutation(
+        "adopted dates ahead of the exchange's clock count",
+        ("d",),
+        (
+            Edit(
+                "brain/adoption.py",
+                "at_ms <= min(self.changed_ms, self.clock_ms) or at_ms == self.changed_ms",
+                "at_ms <= self.changed_ms",
+            ),
+        ),
+    ),
+    Mutation(
         "what is done with is remembered for ever",
         ("g",),
         (

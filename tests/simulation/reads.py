@@ -32,12 +32,15 @@ class Reads:
         """Another incarnation knows nothing of them."""
         self._reads.clear()
 
-    def first_showing(self, symbol: str, changed_ms: int, apart_ms: int) -> int | None:
-        """Return the arrival of the first read that must have shown the row of before `changed_ms` as wrong.
+    def first_showing(self, symbol: str, changed_ms: int, apart_ms: int, audit_ms: int) -> int | None:
+        """Return when the first read that must have shown the row of before `changed_ms` as wrong was merged.
 
-        One that was sent within `apart_ms` after another arrived may be older than what that one showed.
+        One that was sent within `apart_ms` after another arrived may be older than what that one showed. A
+        read of all positions that one shard sent, another merges when its own next one is due: `audit_ms`
+        after the sending of its last.
         """
         mine = [read for read in self._reads if read.symbol in (None, symbol)]
+        before_ms = max((read.sent_ms for read in mine if read.sent_ms <= changed_ms), default=0)
         for read in mine:
             if read.answered_ms <= changed_ms:
                 continue
@@ -45,5 +48,6 @@ class Reads:
                 each.sent_ms < read.sent_ms < each.arrived_ms for each in mine
             )
             if not raced:
-                return read.arrived_ms
+                shared = read.symbol is None
+                return max(read.arrived_ms, before_ms + audit_ms if shared else 0)
         return None

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
+from random import Random
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Venue(SimulatedExchange):
             hedge_mode=hedge_mode,
         )
         self.clock = SteppedClock()
+        self.faults.flat_rows_lose_update_time = Random(f"{seed}:flat rows").random() < 0.5
         self.changes: dict[Leg, list[Change]] = {
             (name, leg): [] for name in symbols for leg in (("LONG", "SHORT") if hedge_mode else ("BOTH",))
         }

@@ -185,7 +185,8 @@ class World:
         quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
         if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
             return None
-        return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS)
+        audit_ms = round(self.settings.audit_sec * 1000)
+        return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS, audit_ms)
 
     async def without_reads(self, for_sec: float) -> None:
         """Wait for so long: meanwhile reads may fail, so that a change without an event may go unnoticed for

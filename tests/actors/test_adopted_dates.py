@@ -1,0 +1,121 @@
+"""Adopted rows without a date, or dated ahead of the exchange's clock: each fill counts once all the same."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.clocks import Clocks
+from tests.actors.dictated_exchange import EPOCH_MS
+from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.test_unknown_outcomes import OURS, unknown_close
+
+SYMBOL = "BTCUSDT"
+HOUR_MS = 3_600_000
+MARK = "D|BOTH|close|SELL|0"
+
+
+class DatedRig(LedgerRig):
+    """A ledger writer beside an exchange whose clock can be set, with a position of 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clocks = Clocks(self.clock, self.exchange)
+        self.exchange.set(SYMBOL, "4", update_time_ms=EPOCH_MS - 60_000)
+        self.redis.set(self.keys.plan_mark("plan"), MARK)
+        self.observe(SYMBOL)
+
+
+async def evict_ledger(rig: DatedRig) -> None:
+    """Redis loses the ledger, and it is adopted anew."""
+    rig.observe(SYMBOL)
+    rig.redis.delete(rig.keys.ledger(SYMBOL))
+    with trio.fail_after(10):
+        while rig.amount(SYMBOL) is None:  # noqa: ASYNC110 - Redis has no event
+            await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_position(
+    autojump_clock: MockClock, told: bool
+) -> None:
+    rig = DatedRig()
+    async with running_writer(rig):
+        await trio.sleep(1)
+        rig.exchange.fill(SYMBOL, "1", "SELL", "4")
+        rig.exchange.set(SYMBOL, "0", update_time_ms=0)
+        await trio.sleep(0.5)
+        await evict_ledger(rig)
+        if told:
+            rig.push_fill(SYMBOL, "1", "SELL")
+        rig.publish_result(SYMBOL, "1", "SELL", "4")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("0", 0)
+
+
+async def test_a_fill_after_a_flat_row_without_a_date_was_seen_counts(autojump_clock: MockClock) -> None:
+    rig = DatedRig()
+    rig.exchange.set(SYMBOL, "0", update_time_ms=0)
+    async with running_writer(rig):
+        await trio.sleep(1)
+        await evict_ledger(rig)
+        await trio.sleep(1)
+        rig.exchange.fill(SYMBOL, "1", "SELL", "1")
+        rig.publish_result(SYMBOL, "1", "SELL", "1")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("-1", 0)
+
+
+@pytest.mark.parametrize("set_back_after_adoption", [True, False])
+async def test_a_fill_counts_though_the_exchanges_clock_was_set_back_behind_the_adopted_row(
+    autojump_clock: MockClock, set_back_after_adoption: bool
+) -> None:
+    rig = DatedRig()
+    async with running_writer(rig):
+        await trio.sleep(1)
+        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
+        await trio.sleep(1)
+        if not set_back_after_adoption:
+            rig.exchange.ahead_ms -= HOUR_MS
+        await evict_ledger(rig)
+        if set_back_after_adoption:
+            rig.exchange.ahead_ms -= HOUR_MS
+        await trio.sleep(1)
+        rig.exchange.fill(SYMBOL, "2", "SELL", "2")
+        rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")
+        rig.publish_result(SYMBOL, "2", "SELL", "2")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
+
+
+async def test_a_row_dated_ahead_contains_its_own_change_and_nothing_that_came_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    rig = DatedRig()
+    async with running_writer(rig):
+        await trio.sleep(1)
+        rig.exchange.ahead_ms += 5_000
+        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
+        rig.exchange.ahead_ms -= 5_000
+        await evict_ledger(rig)
+        await trio.sleep(1)
+        rig.exchange.fill(SYMBOL, "2", "SELL", "2")
+        rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")
+        rig.publish_result(SYMBOL, "2", "SELL", "2")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
+
+
+async def test_an_unknown_outcome_is_booked_whatever_the_exchanges_clock_says_since(
+    autojump_clock: MockClock,
+) -> None:
+    rig = DatedRig()
+    async with running_writer(rig):
+        await trio.sleep(70)
+        rig.exchange.ahead_ms -= HOUR_MS
+        rig.exchange.fill(SYMBOL, "9", "SELL", "3")
+        await unknown_close(rig)
+        rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS)
+        await trio.sleep(2)
+        assert rig.amount(SYMBOL) == "1"
