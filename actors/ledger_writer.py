@@ -47,7 +47,7 @@ from channels import (
     WaitingResult,
 )
 from exchange.errors import UnreadablePosition
-from store.errors import FencedError, GroupLostError, StoreRefusedError
+from store.errors import FencedError, GroupLostError, WrongTypeError
 from store.protocol import ResultStore
 from store.records import Entry
 
@@ -283,8 +283,8 @@ class LedgerWriter:
                     await self._release(entry, result, fence)
                 case DeadResult(error):
                     await self._bury(entry, error, fence)
-        except StoreRefusedError as refusal:
-            # A key of another type than agreed: whoever mends it finds the result among the dead letters.
+        except WrongTypeError as refusal:
+            # Whoever mends the key finds the result among the dead letters. Any other refusal is tried again.
             await self._bury(entry, str(refusal), fence)
 
     async def _release(self, entry: Entry, result: RefusedResult, fence: str) -> None:

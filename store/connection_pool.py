@@ -47,7 +47,12 @@ class ConnectionPool:
         """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
         while self._idle:
             pooled = self._idle.pop()
-            if pooled.generation == self._generation and not await _is_stale(pooled.connection):
+            try:
+                usable = pooled.generation == self._generation and not await _is_stale(pooled.connection)
+            except BaseException:
+                await pooled.connection.disconnect(nowait=True)
+                raise
+            if usable:
                 return pooled
             await pooled.connection.disconnect(nowait=True)
         pooled = PooledConnection(self._make(), self._generation)

@@ -19,6 +19,7 @@ from brain.result import ExecutedResult
 from brain.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
+from store.errors import StoreRefusedError
 from store.records import Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
@@ -440,6 +441,35 @@ async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not
     assert rig.amount("BTCUSDT") == "2"
     assert len(rig.dead()) == 1
     assert rig.pending() == 0
+
+
+async def test_a_result_that_redis_refuses_twice_for_no_known_reason_is_booked_and_not_set_aside(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_result, refusals = rig.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
+
+    async def nothing_together(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        return [None] * len(commits)
+
+    async def refuse(fence: str, commit: ResultCommit) -> int | None:
+        for refusal in refusals:
+            raise refusal
+        return await commit_result(fence, commit)
+
+    async with running_writer(rig):
+        await settled(rig)
+    await trio.sleep(61)
+    monkeypatch.setattr(rig.store, "commit_results", nothing_together)
+    monkeypatch.setattr(rig.store, "commit_result", refuse)
+    rig.publish_result("BTCUSDT", "1", "BUY", "1")
+    failures = 0
+    for _ in range(4):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(3)
+        except* StoreRefusedError:
+            failures += 1
+    assert (failures, rig.amount("BTCUSDT"), rig.dead(), rig.pending()) == (2, "1", [], 0)
 
 
 @pytest.mark.parametrize("waits_for", ["a missing ledger", "word on a fill"])

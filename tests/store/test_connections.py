@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -219,6 +220,22 @@ async def test_a_connection_that_is_in_use_when_the_pool_is_renewed_is_not_used_
         assert await take() is fresh
         for each in (kept, fresh):
             await trio_asyncio.aio_as_trio(each.connection.disconnect)()
+
+
+async def test_a_connection_that_was_looked_at_by_a_caller_who_is_cancelled_is_closed(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bridge():
+        factory: Any = aioredis.ConnectionPool.from_url(server.url)
+        pool = connection_pool.ConnectionPool(factory.make_connection)
+        take = trio_asyncio.aio_as_trio(pool.take)
+        idle = await take()
+        await trio_asyncio.aio_as_trio(pool.give_back)(idle)
+        monkeypatch.setattr(idle.connection, "can_read", asyncio.Event().wait)
+        with trio.move_on_after(0.1) as scope:
+            await take()
+        assert scope.cancelled_caught
+        assert not idle.connection.is_connected
 
 
 async def test_no_answer_in_time_drops_the_other_connections_too(
