@@ -16,7 +16,6 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
 from actors.gate_distribution import GateDistribution
-from actors.heartbeat import Heartbeat
 from actors.ledger_comparison import LedgerComparison
 from actors.live_metrics import lines_dropped, service_gauges
 from actors.live_page import LivePage
@@ -42,7 +41,7 @@ from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import Store
 from store.redis_store import open_redis_store
-from supervision import Backoff, ChildSpec, Intensity, SupervisorSpec, Tree
+from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
 from supervision.specs import Strategy
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors

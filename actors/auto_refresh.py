@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import trio
 
-from actors.heartbeat import Heartbeat
 from actors.position_reads import PositionReads
 from actors.snapshot_fetcher import Refresh
+from supervision import Heartbeat
 
 
 class AutoRefresh:

@@ -6,7 +6,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
-from actors.heartbeat import Heartbeat
 from actors.last_reads import just_after
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
@@ -15,6 +14,7 @@ from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
+from supervision import Heartbeat
 
 #: All shards are at it at the same time: together, so many of each take 2 ms.
 _SYMBOLS_AT_A_TIME = 16

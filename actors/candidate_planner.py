@@ -11,7 +11,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
-from actors.heartbeat import Heartbeat
 from actors.plan_work import RULES_AT_MOST_EVERY_SEC
 from actors.recent_intents import RecentIntents
 from brain.allowlist import Allowlist, choose_allowlist
@@ -40,6 +39,7 @@ from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
 from store.errors import StoreError
 from store.protocol import UniverseStore
+from supervision import Heartbeat
 
 #: The position mode costs a weight of 30, exchangeInfo 1.
 _MODE_REFRESH_SEC = 600.0

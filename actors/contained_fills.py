@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
-from actors.heartbeat import Heartbeat
 from brain.adoption import Contained, decode_adopted
 from brain.booking import decode_memory
 from brain.plan_mark import Joined, decode_mark, join
@@ -15,6 +14,7 @@ from brain.position import Leg
 from brain.result import ExecutedResult, FilledOrder
 from store.protocol import ResultStore
 from store.records import BookingState, Entry
+from supervision import Heartbeat
 
 #: A result that comes so long after an adoption reports a fill that came after it, too.
 _ADOPTION_SETTLES_MS = 60_000

@@ -8,7 +8,6 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from brain.adoption import Contained
 from brain.fill_memory import FillMemory, ToldFill
 from brain.numbers import plain
@@ -18,6 +17,7 @@ from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
 from store.records import BookingKeys
+from supervision import Heartbeat
 
 _PUSH_WITHIN_SEC = 1.0
 _LOOKUP_PAUSE_SEC = 0.5

@@ -9,10 +9,10 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from brain.permit import Decision
 from brain.sliding_counts import SlidingCounts
 from clock import Clock
+from supervision import Heartbeat
 
 _5_MIN_SEC = 300
 _1_H_SEC = 3600

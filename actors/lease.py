@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from actors.heartbeat import Heartbeat
 from actors.redis_trouble import RedisTrouble
 from channels import LatestValue, Lease
+from supervision import Heartbeat
 
 T = TypeVar("T")
 

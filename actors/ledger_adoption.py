@@ -12,7 +12,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
-from actors.heartbeat import Heartbeat
 from actors.position_reads import PositionReads, SeenLegs
 from actors.result_booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
@@ -24,6 +23,7 @@ from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBac
 from exchange.errors import AskLater, ExchangeError, UnreadablePosition
 from store.protocol import ResultStore
 from store.records import Adoption
+from supervision import Heartbeat
 
 T = TypeVar("T")
 

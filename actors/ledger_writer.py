@@ -14,7 +14,6 @@ from actors.clocks import Clocks
 from actors.contained_fills import ContainedFills
 from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
-from actors.heartbeat import Heartbeat
 from actors.joint_booking import MOST_TOGETHER, JointBooking
 from actors.lease import lease_fence, present
 from actors.ledger_adoption import LedgerAdoption
@@ -50,6 +49,7 @@ from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, WrongTypeError
 from store.protocol import ResultStore
 from store.records import Entry
+from supervision import Heartbeat
 
 _BATCH = 256
 _BLOCK_MS = 2_000

@@ -7,7 +7,6 @@ from collections import deque
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from actors.http_api import application, is_loopback
 from actors.http_server import HttpServer, listening_url, open_listeners
 from actors.live_page import LivePage
@@ -17,6 +16,7 @@ from actors.status_source import StatusSource
 from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, LatestValue, MetricEvent
 from clock import Clock
+from supervision import Heartbeat
 
 #: Decisions wait no longer for a burst of events than it takes to apply so many (about 1 ms).
 _EVENTS_AT_A_TIME = 500

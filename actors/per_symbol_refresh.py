@@ -13,7 +13,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
-from actors.heartbeat import Heartbeat
 from actors.shard_positions import ShardPositions
 from brain.candidates import Candidates
 from brain.moment import Moment
@@ -22,6 +21,7 @@ from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange, PositionsRead, Priority
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer
+from supervision import Heartbeat
 
 
 class PerSymbolRefresh:

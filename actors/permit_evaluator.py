@@ -14,7 +14,6 @@ from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter, dead_letter
 from actors.entry_times import EntryTimes
-from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
 from actors.plan_batch import PlanBatch, sort_entries
 from actors.plan_settling import PlanSettler
@@ -27,6 +26,7 @@ from store.errors import FencedError, GroupLostError
 from store.keys import Keys
 from store.protocol import PlanStore
 from store.records import Entry
+from supervision import Heartbeat
 
 #: So many are decided, logged and written in the time that Redis takes for as many: a few milliseconds, in
 #: which nobody else is served.

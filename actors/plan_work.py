@@ -7,7 +7,6 @@ from enum import Enum, auto
 
 import msgspec
 
-from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.redis_clock import RedisClock
 from brain.allowlist import Allowlist
@@ -19,6 +18,7 @@ from brain.reported_fills import may_precede_takeover
 from brain.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, ResultBook, RulesWanted, SnapshotBook
 from store.records import Entry
+from supervision import Heartbeat
 
 #: exchangeInfo is asked for no more often than this, however many plans name unknown symbols (seconds).
 RULES_AT_MOST_EVERY_SEC = 5.0

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from actors.position_reads import PositionReads
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
@@ -17,6 +16,7 @@ from clock import Clock
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange, PositionRow, PositionsRead, Priority
 from exchange.read_pacer import ReadPacer
+from supervision import Heartbeat
 
 #: Between two looks at all symbols.
 SWEEP_EVERY_SEC = 600.0

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from store.errors import WAITED_OUT, WrongRightsError, WrongTypeError
+from supervision import Heartbeat
 
 #: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
 REDIS_TROUBLE = WAITED_OUT

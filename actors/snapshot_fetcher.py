@@ -8,7 +8,6 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_writer import SnapshotWriter
@@ -16,6 +15,7 @@ from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
 from exchange.errors import ExchangeError
+from supervision import Heartbeat
 
 
 class Refresh(Protocol):

@@ -11,7 +11,6 @@ from typing import TypeGuard
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from actors.lease import lease_fence
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
@@ -21,6 +20,7 @@ from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
 from store.protocol import SnapshotStore
 from store.records import MarkWrite, SnapshotWrite
+from supervision import Heartbeat
 
 _PAUSE_SEC = 0.1
 #: So many take this process and Redis up to 1 ms each; then others have a turn, and what was pushed.

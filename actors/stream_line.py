@@ -14,11 +14,11 @@ from random import Random
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from brain.moment import Moment
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable
 from exchange.protocol import Frame, Pong, StreamConnection
+from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
 KEEP_ALIVE_SEC = 60.0

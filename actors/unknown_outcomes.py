@@ -12,7 +12,6 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clocks import Clocks
 from actors.contained_fills import ContainedFills
-from actors.heartbeat import Heartbeat
 from actors.result_booking import BookingPlan, plan_booking
 from brain.booking import UnreadableRecordError, decode_open_permit
 from brain.fill_memory import FillMemory
@@ -24,6 +23,7 @@ from channels import LatestValue, ResultBook, UnknownExecution
 from store.errors import StoreRefusedError
 from store.protocol import ResultStore
 from store.records import BookingState, Entry, ResultCommit
+from supervision import Heartbeat
 
 _LOOK_EVERY_SEC = 1.0
 #: An event is looked for so long before the decision: a round trip. No order was sent before it, and an event

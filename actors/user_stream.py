@@ -20,7 +20,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock_comparison import ClockComparison
-from actors.heartbeat import Heartbeat
 from actors.stream_line import StreamLine
 from brain.moment import Moment
 from channels import (
@@ -45,6 +44,7 @@ from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable, Unread
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
 from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, OrderEnded, read_event
+from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
 ROTATE_AFTER_SEC = 23 * 3600.0

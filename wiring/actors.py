@@ -16,7 +16,6 @@ from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
 from actors.gate_distribution import GateDistribution, GateReporter
-from actors.heartbeat import Heartbeat
 from actors.lease import present
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption
@@ -42,6 +41,7 @@ from exchange.weight_budget import WeightBudget
 from settings import Settings
 from store.keys import Keys
 from store.protocol import Store
+from supervision import Heartbeat
 from wiring.snapshots import SnapshotMaking
 
 
