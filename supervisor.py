@@ -14,7 +14,6 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
 from actors.live_metrics import lines_dropped, service_gauges
@@ -28,6 +27,7 @@ from actors.status_source import StatusSource
 from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
+from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.names import open_names

@@ -5,9 +5,9 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from channels import LatestValue
+from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from store.protocol import BanStore
 from supervision import Heartbeat

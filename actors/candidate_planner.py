@@ -10,7 +10,6 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.plan_work import RULES_AT_MOST_EVERY_SEC
 from actors.recent_intents import RecentIntents
 from brain.allowlist import Allowlist, choose_allowlist
@@ -34,6 +33,7 @@ from channels import (
     SetGauge,
     SnapshotBook,
 )
+from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency

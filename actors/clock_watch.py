@@ -7,8 +7,8 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import HARMFUL_SEC, Clocks
 from actors.redis_trouble import REDIS_TROUBLE, told
+from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
 from store.records import Entry
 from supervision import Heartbeat

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
 from brain.adoption import Contained, decode_adopted
 from brain.booking import decode_memory
 from brain.plan_mark import Joined, decode_mark, join
 from brain.position import Leg
 from brain.result import ExecutedResult, FilledOrder
+from clocks.clocks import Clocks
 from store.protocol import ResultStore
 from store.records import BookingState, Entry
 from supervision import Heartbeat

@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import trio
 
-from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.plan_work import Need, WhatIsKnown, Work
 from channels import LedgerWanted, OnDemandRead, PushBack, RulesWanted
+from clocks.clocks import Clocks
 from store.errors import StoreRefusedError
 from store.protocol import PlanStore
 from store.records import id_order

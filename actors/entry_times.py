@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.clocks import Clocks, ShowsRedisTime
 from brain.moment import Moment
+from clocks.clocks import Clocks, ShowsRedisTime
 from store.records import Entry
 
 #: A blocking read that took longer than a round trip (seconds) waited for what it delivered.

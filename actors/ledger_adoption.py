@@ -11,7 +11,6 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.position_reads import PositionReads, SeenLegs
 from actors.result_booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
@@ -20,6 +19,7 @@ from brain.numbers import NotANumberError, parse_decimal
 from brain.position import LegPosition
 from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
+from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError, UnreadablePosition
 from store.protocol import ResultStore
 from store.records import Adoption

@@ -10,7 +10,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
-from actors.clocks import Clocks
 from actors.contained_fills import ContainedFills
 from actors.entry_times import EntryTimes
 from actors.fill_watch import FillWatch
@@ -45,6 +44,7 @@ from channels import (
     UnknownExecution,
     WaitingResult,
 )
+from clocks.clocks import Clocks
 from exchange.errors import UnreadablePosition
 from store.errors import FencedError, GroupLostError, WrongTypeError
 from store.protocol import ResultStore

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from actors.clocks import Clocks
 from actors.metric_catalogue import Declared
 from actors.symbol_metrics import label_text, preamble
 from brain.durability import Durability
 from brain.moment import Moment
 from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
 from clock import Clock
+from clocks.clocks import Clocks
 
 
 def dropped(channel: Channel) -> int | None:

@@ -9,7 +9,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Failures
-from actors.clocks import Clocks
 from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter, dead_letter
@@ -22,6 +21,7 @@ from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from channels import LedgerWanted, OnDemandRead, PushBack
+from clocks.clocks import Clocks
 from store.errors import FencedError, GroupLostError
 from store.keys import Keys
 from store.protocol import PlanStore

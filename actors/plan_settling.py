@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
-from actors.clocks import Clocks
 from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import Answer, DecisionWriter, dead_letter
@@ -17,6 +16,7 @@ from brain.case import Case, Rules, SnapshotView
 from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
 from brain.permit import Decision, Kind, Reason
+from clocks.clocks import Clocks
 from store.protocol import PlanStore
 from store.records import (
     AlreadyDecided,

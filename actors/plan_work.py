@@ -8,7 +8,6 @@ from enum import Enum, auto
 import msgspec
 
 from actors.lease import present
-from actors.redis_clock import RedisClock
 from brain.allowlist import Allowlist
 from brain.moment import Moment
 from brain.permit import Decision
@@ -17,6 +16,7 @@ from brain.position import Snapshot
 from brain.reported_fills import may_precede_takeover
 from brain.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, ResultBook, RulesWanted, SnapshotBook
+from clocks.redis_clock import RedisClock
 from store.records import Entry
 from supervision import Heartbeat
 

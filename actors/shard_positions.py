@@ -12,7 +12,6 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.exchange_lead import ExchangeLead
 from actors.last_reads import LastReads, just_after
 from actors.published_snapshots import PublishedSnapshots
 from actors.snapshot_writer import SnapshotWriter
@@ -49,6 +48,7 @@ from channels import (
     StreamProven,
 )
 from clock import Clock
+from clocks.clock_offset import ExchangeLead
 from exchange.protocol import PositionRow, PositionsRead
 
 

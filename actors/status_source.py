@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 
-from actors.clocks import HARMFUL_SEC, Clocks
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import SETTLES_SEC, LedgerComparison
 from actors.live_metrics import dropped
@@ -49,6 +48,7 @@ from channels import (
     UnknownExecution,
     WaitingResult,
 )
+from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from supervision import NodeStatus
 

@@ -10,7 +10,6 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.contained_fills import ContainedFills
 from actors.result_booking import BookingPlan, plan_booking
 from brain.booking import UnreadableRecordError, decode_open_permit
@@ -20,6 +19,7 @@ from brain.order_events import OrderEvent
 from brain.result import ExecutedResult
 from brain.unknown_outcomes import UnknownOutcome, client_order_id_of, decode_unknown
 from channels import LatestValue, ResultBook, UnknownExecution
+from clocks.clocks import Clocks
 from store.errors import StoreRefusedError
 from store.protocol import ResultStore
 from store.records import BookingState, Entry, ResultCommit

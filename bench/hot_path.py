@@ -24,7 +24,6 @@ import structlog
 import trio
 
 from actors.attempts import Failures
-from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -43,6 +42,7 @@ from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import BookEntry, Flows, Lease
 from clock import HostClock
+from clocks.clocks import Clocks
 from commands.collector import spare_the_collector
 from commands.logs import configure
 from commands.private_redis import private_redis

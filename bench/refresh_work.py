@@ -18,7 +18,6 @@ import msgspec
 import structlog
 import trio
 
-from actors.exchange_lead import ExchangeLead
 from actors.shard_positions import ShardPositions
 from actors.snapshot_record import snapshot_fields
 from actors.snapshot_writer import SNAPSHOT_TTL_SEC, SnapshotWriter
@@ -26,6 +25,7 @@ from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
 from channels import Flows
 from clock import HostClock
+from clocks.clock_offset import ExchangeLead
 from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite

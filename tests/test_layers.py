@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OWN = {
-    "actors", "bench", "brain", "channels", "clock", "commands", "exchange", "explanation", "page",
+    "actors", "bench", "brain", "channels", "clock", "clocks", "commands", "exchange", "explanation", "page",
     "permit_gate", "settings", "simulator", "store", "supervision", "supervisor", "wiring",
 }  # fmt: skip
 

@@ -10,7 +10,6 @@ from actors.attempts import Attempts, Failures
 from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner
 from actors.clock_watch import ClockWatch
-from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
@@ -34,6 +33,7 @@ from actors.unreadable_symbols import UnreadableSymbols
 from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
+from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector

@@ -11,7 +11,6 @@ from actors.auto_refresh import AutoRefresh
 from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
-from actors.clocks import Clocks
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.position_reads import PositionReads
 from actors.position_sweep import PositionSweep, SweptSymbols
@@ -20,6 +19,7 @@ from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from channels import Flows
+from clocks.clocks import Clocks
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
-from actors.clocks import HARMFUL_SEC
+from clocks.clocks import HARMFUL_SEC
 from commands.findings import Finding, failed, ok, skipped, warning
 from commands.redis_reading import RedisReading
 from store.errors import StoreError, WrongRightsError

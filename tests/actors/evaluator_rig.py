@@ -14,7 +14,6 @@ import trio
 import trio.testing
 
 from actors.attempts import Failures
-from actors.clocks import Clocks
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.gate_distribution import GateDistribution
@@ -42,6 +41,7 @@ from channels import (
     SnapshotBook,
 )
 from clock import Clock, TrioClock
+from clocks.clocks import Clocks
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis

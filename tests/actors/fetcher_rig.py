@@ -13,7 +13,6 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
-from actors.exchange_lead import ExchangeLead
 from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
@@ -38,6 +37,7 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
+from clocks.clock_offset import ExchangeLead
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError

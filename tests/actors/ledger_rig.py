@@ -13,7 +13,6 @@ import trio.testing
 
 from actors.attempts import Attempts
 from actors.book_read import BookRead
-from actors.clocks import Clocks
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
@@ -42,6 +41,7 @@ from channels import (
     WaitingResult,
 )
 from clock import Clock, TrioClock
+from clocks.clocks import Clocks
 from exchange.protocol import OrderTrade, PositionRow
 from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys

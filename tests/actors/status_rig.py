@@ -10,7 +10,6 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
 from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
@@ -41,6 +40,7 @@ from channels import (
     UnknownExecution,
     WaitingResult,
 )
+from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.clocks import Clocks
+from clocks.clocks import Clocks
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.test_unknown_outcomes import OURS, unknown_close

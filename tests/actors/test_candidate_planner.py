@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.candidate_planner import CandidatePlanner, PlannerRules
-from actors.clocks import Clocks
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import Conflating, DropOldest, LatestValue, MetricEvent, RulesWanted, SetGauge, SnapshotBook
 from clock import TrioClock
+from clocks.clocks import Clocks
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import SymbolsRead
 from exchange.read_latency import ReadLatency

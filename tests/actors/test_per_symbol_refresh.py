@@ -13,7 +13,6 @@ from trio.testing import MockClock
 
 from actors.book_read import BookRead
 from actors.candidate_planner import CandidatePlanner, PlannerRules
-from actors.clocks import Clocks
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh
@@ -23,6 +22,7 @@ from brain.moment import Moment
 from brain.position import LegPosition, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import Conflating, Count, LatestValue
+from clocks.clocks import Clocks
 from exchange.errors import ExchangeUnavailable, RateLimited
 from exchange.protocol import PositionsRead, Priority, SymbolsRead
 from exchange.read_latency import ReadLatency

@@ -293,7 +293,7 @@ MUTATIONS = (
         ("a", "e", "f", "h"),
         (
             Edit(
-                "actors/exchange_lead.py",
+                "clocks/clock_offset.py",
                 "return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS",
                 "return None",
             ),

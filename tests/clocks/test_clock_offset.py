@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.exchange_lead import ExchangeLead
 from brain.moment import Moment
+from clocks.clock_offset import ExchangeLead
 
 
 def at(ms: int, *, wall_ms: int | None = None) -> Moment:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.clocks import HARMFUL_SEC, NOTICED_SEC, Clocks
-from actors.redis_clock import RedisClock
 from brain.moment import Moment
+from clocks.clocks import HARMFUL_SEC, NOTICED_SEC, Clocks
+from clocks.redis_clock import RedisClock
 
 REDIS_MS = 1_760_000_000_000
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from actors.exchange_lead import ExchangeLead
-from actors.redis_clock import RedisClock
 from brain.moment import Moment
 from clock import Clock
+from clocks.clock_offset import ExchangeLead
+from clocks.redis_clock import RedisClock
 
 #: Beyond this the operator is warned (seconds).
 NOTICED_SEC = 1.0
