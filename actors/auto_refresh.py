@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from actors.position_reads import PositionReads
 from actors.snapshot_fetcher import Refresh
+from exchange.position_reads import PositionReads
 from supervision import Heartbeat
 
 

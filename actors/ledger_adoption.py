@@ -11,7 +11,6 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.position_reads import PositionReads, SeenLegs
 from actors.result_booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
 from brain.booking import adopt
@@ -21,6 +20,7 @@ from brain.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
 from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError, UnreadablePosition
+from exchange.position_reads import PositionReads, SeenLegs
 from store.protocol import ResultStore
 from store.records import Adoption
 from supervision import Heartbeat

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.position_reads import PositionReads
 from actors.shard_positions import ShardPositions
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
+from exchange.position_reads import PositionReads
 from exchange.protocol import Exchange, PositionRow, PositionsRead, Priority
 from exchange.read_pacer import ReadPacer
 from supervision import Heartbeat

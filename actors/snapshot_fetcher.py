@@ -8,13 +8,13 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
 from exchange.errors import ExchangeError
+from exchange.on_demand_reads import OnDemandReads
 from supervision import Heartbeat
 
 

@@ -8,11 +8,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.auto_refresh import AutoRefresh
-from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
 from actors.per_symbol_refresh import PerSymbolRefresh
-from actors.position_reads import PositionReads
 from actors.position_sweep import PositionSweep, SweptSymbols
 from actors.rules_from_settings import read_pace
 from actors.shard_positions import ShardPositions
@@ -20,6 +18,8 @@ from actors.snapshot_fetcher import SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
 from channels import Flows
 from clocks.clocks import Clocks
+from exchange.book_read import BookRead
+from exchange.position_reads import PositionReads
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer

@@ -13,7 +13,6 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
-from actors.on_demand_reads import OnDemandReads
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh, SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
@@ -38,6 +37,7 @@ from channels import (
 )
 from clock import TrioClock
 from clocks.clock_offset import ExchangeLead
+from exchange.on_demand_reads import OnDemandReads
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError

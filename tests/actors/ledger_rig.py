@@ -12,11 +12,9 @@ import trio
 import trio.testing
 
 from actors.attempts import Attempts
-from actors.book_read import BookRead
 from actors.fill_watch import FillWatch
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
-from actors.position_reads import PositionReads
 from brain.candidates import Candidates
 from brain.fill_memory import FillMemory
 from brain.numbers import plain
@@ -42,6 +40,8 @@ from channels import (
 )
 from clock import Clock, TrioClock
 from clocks.clocks import Clocks
+from exchange.book_read import BookRead
+from exchange.position_reads import PositionReads
 from exchange.protocol import OrderTrade, PositionRow
 from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys

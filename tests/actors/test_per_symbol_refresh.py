@@ -11,7 +11,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.book_read import BookRead
 from actors.candidate_planner import CandidatePlanner, PlannerRules
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.shard_positions import ShardPositions
@@ -23,6 +22,7 @@ from brain.position import LegPosition, VerifiedBy
 from brain.symbol_rules import SymbolRules
 from channels import Conflating, Count, LatestValue
 from clocks.clocks import Clocks
+from exchange.book_read import BookRead
 from exchange.errors import ExchangeUnavailable, RateLimited
 from exchange.protocol import PositionsRead, Priority, SymbolsRead
 from exchange.read_latency import ReadLatency

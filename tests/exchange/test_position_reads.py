@@ -11,17 +11,17 @@ import trio
 from trio.testing import MockClock
 
 from actors.auto_refresh import AutoRefresh
-from actors.book_read import BookRead
 from actors.bulk_refresh import BulkRefresh
 from actors.per_symbol_refresh import PerSymbolRefresh
-from actors.position_reads import PositionReads
 from actors.position_sweep import PositionSweep, SweptSymbols
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import Refresh
 from brain.candidates import Candidates
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue
+from exchange.book_read import BookRead
 from exchange.errors import ExchangeError, ExchangeRejected, ExchangeUnavailable
+from exchange.position_reads import PositionReads
 from exchange.protocol import PositionsRead, Priority
 from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer, pace_within

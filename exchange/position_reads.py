@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.book_read import BookRead
-from actors.on_demand_reads import OnDemandReads
 from brain.moment import Moment
 from brain.position import LegPosition
 from channels import LatestValue
 from clock import Clock
+from exchange.book_read import BookRead
 from exchange.errors import ExchangeRejected, UnreadablePosition
+from exchange.on_demand_reads import OnDemandReads
 from exchange.protocol import Exchange, PositionsRead, Priority
 from exchange.read_latency import ReadLatency
 from exchange.shared_read import SharedRead
