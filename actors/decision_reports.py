@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.log_lines import LogLines
 from actors.recent_decisions import RecentDecision, RecentDecisions
+from brain.answer import Answer
 from brain.numbers import plain
 from brain.permit import Details, Kind
 from brain.plan import Plan, SkippedPlan

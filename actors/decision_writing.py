@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 
-import msgspec
-
-from brain.case import Case, Rules
+from brain.answer import Answer
+from brain.case import Rules
 from brain.facts import Facts
 from brain.numbers import ZERO, plain
 from brain.permit import Decision, Kind, OpenPermit
 from brain.permit_text import audit_record, permit_json, with_signature
 from brain.plan import PlanDecision
 from brain.plan_mark import PlanMark, encode_mark
-from brain.published import cut_text, published_fields
+from brain.published import published_fields
 from settings import Secret
 from store.records import Assumed, DecisionCommit
 
 _NO_KIND, _RECONCILE_CLOSE = Kind.NONE, PlanDecision.RECONCILE_CLOSE
-_LONGEST_DEAD_VALUE = 1024
-_MOST_DEAD_FIELDS = 64
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A decision, whose plan it is about, and what it was based on (None: on the plan's text alone).
-
-    `fields` is the plan as published.
-    """
-
-    entry_id: str
-    plan_id: str
-    symbol: str | None
-    decision: Decision
-    case: Case | None
-    fields: Mapping[bytes, bytes]
 
 
 class DecisionWriter:
@@ -146,19 +128,6 @@ class DecisionWriter:
             return permit
         key = self._signing_key.reveal().encode()
         return with_signature(permit, hmac.digest(key, permit, "sha256").hex())
-
-
-def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> tuple[str, ...]:
-    """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut.
-
-    Every name stands once: a field of the entry's own called `error` or `entry_id` becomes `original_error`
-    or `original_entry_id`.
-    """
-    letter = {"entry_id": entry_id, "error": error}
-    for name, value in list(fields.items())[:_MOST_DEAD_FIELDS]:
-        text = cut_text(name, _LONGEST_DEAD_VALUE)
-        letter[f"original_{text}" if text in letter else text] = cut_text(value, _LONGEST_DEAD_VALUE)
-    return tuple(text for pair in letter.items() for text in pair)
 
 
 def _reserves(decision: Decision) -> bool:

@@ -6,17 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
-import trio
-from structlog.typing import FilteringBoundLogger
 
 from brain.permit import Decision
 from brain.sliding_counts import SlidingCounts
 from clock import Clock
-from supervision import Heartbeat
 
 _5_MIN_SEC = 300
 _1_H_SEC = 3600
-_LINE_SEC = 60.0
 
 
 class GateCounts(msgspec.Struct, frozen=True):
@@ -78,21 +74,6 @@ class GateDistribution:
     def _within(self, window_sec: int) -> GateCounts:
         now_sec = self._clock.now().monotonic_sec
         return _counts(self._allowed.within(window_sec, now_sec), self._denied.within(window_sec, now_sec))
-
-
-class GateReporter:
-    """Says once a minute what the gates did."""
-
-    def __init__(self, distribution: GateDistribution, log: FilteringBoundLogger) -> None:
-        self._distribution = distribution
-        self._log = log
-
-    async def run(self, heartbeat: Heartbeat) -> None:
-        """Go on until asked to stop."""
-        while not heartbeat.stopping.is_set():
-            with heartbeat.idle(), trio.move_on_after(_LINE_SEC):
-                await heartbeat.stopping.wait()
-            self._log.info(self._distribution.line())
 
 
 def _counts(allowed: Mapping[str, int], denied: Mapping[str, int]) -> GateCounts:

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.attempts import Failures
 from actors.decision_needs import DecisionNeeds
 from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter, dead_letter
+from actors.decision_writing import DecisionWriter
 from actors.entry_times import EntryTimes
 from actors.lease import lease_fence
 from actors.plan_batch import PlanBatch, sort_entries
@@ -20,6 +20,7 @@ from actors.plan_work import WhatIsKnown, Work
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
 from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
+from brain.dead_letter import dead_letter
 from channels import LedgerWanted, OnDemandRead, PushBack
 from clocks.clocks import Clocks
 from store.errors import FencedError, GroupLostError

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.decision_writing import dead_letter
 from brain.booking import (
     Booking,
     LedgerUnreadable,
@@ -22,6 +21,7 @@ from brain.booking import (
     encode_open_permit,
     next_version,
 )
+from brain.dead_letter import dead_letter
 from brain.identifiers import plan_id_text
 from brain.ledger import SET_THE_LEGS
 from brain.permit import OpenPermit

@@ -14,7 +14,8 @@ from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
-from actors.gate_distribution import GateDistribution, GateReporter
+from actors.gate_distribution import GateDistribution
+from actors.gate_reporter import GateReporter
 from actors.lease import present
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption

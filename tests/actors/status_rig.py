@@ -10,7 +10,6 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
-from actors.decision_writing import Answer
 from actors.gate_distribution import GateDistribution
 from actors.ledger_comparison import LedgerComparison
 from actors.live_page import LivePage
@@ -22,6 +21,7 @@ from actors.status_document import SettingShown
 from actors.status_source import StatusSource
 from actors.unreadable_symbols import UnreadableSymbols
 from brain.allowlist import Allowlist, AllowlistSource
+from brain.answer import Answer
 from brain.case import Case
 from brain.decision import decide
 from brain.durability import Durability

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.decision_reports import DecisionReports
-from actors.decision_writing import Answer
 from actors.gate_distribution import GateCounts, GateDistribution
 from actors.log_lines import LogLines
 from actors.recent_decisions import RecentDecision, RecentDecisions
+from brain.answer import Answer
 from brain.case import Case
 from brain.decision import decide
 from brain.symbol_rules import SymbolRules

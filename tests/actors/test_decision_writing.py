@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from actors.decision_writing import Answer, DecisionWriter, dead_letter
+from actors.decision_writing import DecisionWriter
+from brain.answer import Answer
 from brain.case import Case
+from brain.dead_letter import dead_letter
 from brain.decision import decide, deny_malformed, evaluation_failed
 from brain.permit_text import read_audit
 from brain.plan import MalformedPlan

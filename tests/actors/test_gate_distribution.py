@@ -5,7 +5,8 @@ import trio
 import trio.testing
 from structlog.testing import CapturingLogger
 
-from actors.gate_distribution import GateCounts, GateDistribution, GateReporter
+from actors.gate_distribution import GateCounts, GateDistribution
+from actors.gate_reporter import GateReporter
 from brain.decision import decide, deny_malformed
 from brain.plan import MalformedPlan
 from clock import TrioClock

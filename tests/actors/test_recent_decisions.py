@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from actors.decision_writing import Answer
 from actors.recent_decisions import RecentDecision, RecentDecisions
+from brain.answer import Answer
 from brain.decision import decide
 from tests.brain.cases import case
 

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 
 import redis
 
-from actors.decision_writing import Answer, DecisionWriter, dead_letter
+from actors.decision_writing import DecisionWriter
+from brain.answer import Answer
 from brain.case import Case
+from brain.dead_letter import dead_letter
 from brain.decision import decide
 from brain.permit import Decision
 from settings import Secret
