@@ -8,15 +8,15 @@ from decimal import Decimal
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.gate_distribution import GateDistribution
-from actors.log_lines import LogLines
-from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.answer import Answer
 from brain.numbers import plain
 from brain.permit import Details, Kind
 from brain.plan import Plan, SkippedPlan
 from brain.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
+from monitoring.gate_distribution import GateDistribution
+from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from monitoring.service_log import LogLines
 
 _PLAN_ID_SHOWN = 8
 _MOST_WARNED = 1_000

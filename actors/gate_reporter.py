@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.gate_distribution import GateDistribution
+from monitoring.gate_distribution import GateDistribution
 from supervision import Heartbeat
 
 _LINE_SEC = 60.0

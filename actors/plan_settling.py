@@ -10,7 +10,6 @@ from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.plan_work import Need, Refusal, WhatIsKnown, Work
-from actors.recent_decisions import RecentDecision
 from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
 from brain.answer import Answer
 from brain.case import Case, Rules, SnapshotView
@@ -19,6 +18,7 @@ from brain.decision import decide_on, evaluation_failed, state_contended
 from brain.facts import Facts
 from brain.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
+from monitoring.recent_decisions import RecentDecision
 from store.protocol import PlanStore
 from store.records import (
     AlreadyDecided,

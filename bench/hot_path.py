@@ -26,11 +26,8 @@ import trio
 from actors.attempts import Failures
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
-from actors.gate_distribution import GateDistribution
-from actors.metric_registry import MetricRegistry
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
 from bench import bridge_floor
 from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch
@@ -46,6 +43,9 @@ from clocks.clocks import Clocks
 from commands.collector import spare_the_collector
 from commands.logs import configure
 from commands.private_redis import private_redis
+from monitoring.gate_distribution import GateDistribution
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.recent_decisions import RecentDecisions
 from store.keys import Keys
 from store.redis_link import RedisLink
 from store.redis_store import open_redis_store

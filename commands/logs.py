@@ -24,10 +24,10 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
-from actors.log_lines import LogLines
 from commands.log_repetition import Repetitions
 from commands.queued_output import QueuedOutput
 from exchange.wire_logs import keep_addresses_out_of_logs
+from monitoring.service_log import LogLines
 
 LogFormat = Literal["text", "json"]
 

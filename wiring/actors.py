@@ -14,23 +14,15 @@ from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
-from actors.gate_distribution import GateDistribution
 from actors.gate_reporter import GateReporter
 from actors.lease import present
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
-from actors.live_page import LivePage
 from actors.mark_prices import MarkPriceFeed
-from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
-from actors.rules_from_settings import decision_rules, planner_rules
-from actors.service_log import build_tag
-from actors.status_source import StatusSource
-from actors.unreadable_symbols import UnreadableSymbols
 from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
@@ -39,10 +31,18 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.weight_budget import WeightBudget
+from monitoring.gate_distribution import GateDistribution
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.cache import LivePage
+from monitoring.recent_decisions import RecentDecisions
+from monitoring.service_log import build_tag
+from monitoring.status.source import StatusSource
+from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Settings
 from store.keys import Keys
 from store.protocol import Store
 from supervision import Heartbeat
+from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
 

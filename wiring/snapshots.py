@@ -12,7 +12,6 @@ from actors.bulk_refresh import BulkRefresh
 from actors.cadence import Cadence
 from actors.per_symbol_refresh import PerSymbolRefresh
 from actors.position_sweep import PositionSweep, SweptSymbols
-from actors.rules_from_settings import read_pace
 from actors.shard_positions import ShardPositions
 from actors.snapshot_fetcher import SnapshotFetcher
 from actors.snapshot_writer import SnapshotWriter
@@ -25,6 +24,7 @@ from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer
 from settings import Settings
 from store.protocol import Store
+from wiring.rules import read_pace
 
 
 class SnapshotMaking:

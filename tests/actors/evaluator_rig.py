@@ -16,10 +16,8 @@ import trio.testing
 from actors.attempts import Failures
 from actors.decision_reports import DecisionReports
 from actors.decision_writing import DecisionWriter
-from actors.gate_distribution import GateDistribution
 from actors.permit_evaluator import PermitEvaluator
 from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Rules
 from brain.moment import Moment
@@ -42,6 +40,8 @@ from channels import (
 )
 from clock import Clock, TrioClock
 from clocks.clocks import Clocks
+from monitoring.gate_distribution import GateDistribution
+from monitoring.recent_decisions import RecentDecisions
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis

@@ -10,15 +10,15 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.decision_reports import DecisionReports
-from actors.gate_distribution import GateCounts, GateDistribution
-from actors.log_lines import LogLines
-from actors.recent_decisions import RecentDecision, RecentDecisions
 from brain.answer import Answer
 from brain.case import Case
 from brain.decision import decide
 from brain.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 from clock import TrioClock
+from monitoring.gate_distribution import GateCounts, GateDistribution
+from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from monitoring.service_log import LogLines
 from tests.brain.cases import BTCUSDT, NOW_MS, case, entry
 
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import settings as search
 from hypothesis import strategies as st
 
-from actors.log_lines import LogLines
 from commands.logs import LogFormat, configure
+from monitoring.service_log import LogLines
 
 NOW_MS = 1_795_248_000_123
 NOW = "2026-11-21T08:00:00.123Z"

@@ -10,9 +10,9 @@ import trio
 
 from actors.entry_times import EntryTimes
 from actors.plan_settling import PlanSettler
-from actors.recent_decisions import RecentDecisions
 from brain.fill_memory import FillMemory
 from channels import ResultBook
+from monitoring.recent_decisions import RecentDecisions
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields

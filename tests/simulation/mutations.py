@@ -474,7 +474,7 @@ MUTATIONS = (
         ("f",),
         (
             Edit(
-                "actors/status_source.py",
+                "monitoring/status/source.py",
                 "clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),",
                 "clocks_apart=None,",
             ),

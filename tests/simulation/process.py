@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
-from actors.service_log import report_supervision
 from channels import DropOldest, Flows, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
+from monitoring.service_log import report_supervision
 from settings import Loaded
 from store.errors import StoreError
 from store.keys import Keys
