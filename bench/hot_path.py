@@ -24,10 +24,10 @@ import structlog
 import trio
 
 from actors.attempts import Failures
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
 from bench import bridge_floor
 from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch

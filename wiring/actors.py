@@ -10,8 +10,6 @@ from actors.attempts import Attempts, Failures
 from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner
 from actors.clock_watch import ClockWatch
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
 from actors.fill_watch import FillWatch
 from actors.gate_reporter import GateReporter
@@ -21,8 +19,10 @@ from actors.ledger_adoption import LedgerAdoption
 from actors.ledger_writer import LedgerWriter
 from actors.mark_prices import MarkPriceFeed
 from actors.metrics import Metrics
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
 from actors.user_stream import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows

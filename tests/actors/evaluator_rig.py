@@ -14,10 +14,10 @@ import trio
 import trio.testing
 
 from actors.attempts import Failures
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Rules
 from brain.moment import Moment

@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.decision_reports import DecisionReports
+from actors.permit_evaluator.reports import DecisionReports
 from brain.answer import Answer
 from brain.case import Case
 from brain.decision import decide

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from actors.decision_writing import DecisionWriter
+from actors.permit_evaluator.commit import DecisionWriter
 from brain.answer import Answer
 from brain.case import Case
 from brain.dead_letter import dead_letter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.symbol_beliefs import SymbolBeliefs
+from actors.permit_evaluator.assumed_state import SymbolBeliefs
 from brain.permit import Kind, OpenPermit
 from brain.position import Leg
 from store.records import SymbolState

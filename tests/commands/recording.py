@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import redis
 
-from actors.decision_writing import DecisionWriter
+from actors.permit_evaluator.commit import DecisionWriter
 from brain.answer import Answer
 from brain.case import Case
 from brain.dead_letter import dead_letter

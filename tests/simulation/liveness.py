@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.entry_times import EntryTimes
-from actors.plan_settling import PlanSettler
+from actors.permit_evaluator.deciding import PlanSettler
 from brain.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions

@@ -56,7 +56,7 @@ MUTATIONS = (
         ("b",),
         (
             Edit(
-                "actors/permit_evaluator.py",
+                "actors/permit_evaluator/actor.py",
                 "            for work in await self._settler.settle(works, fence):\n",
                 "            if works:\n"
                 "                entry_ids = [work.entry.id for work in works]\n"
@@ -452,7 +452,7 @@ MUTATIONS = (
         ("c",),
         (
             Edit(
-                "actors/symbol_beliefs.py",
+                "actors/permit_evaluator/assumed_state.py",
                 "            belief.lost = known.lost | known.permits\n",
                 "            belief.lost = {}\n",
             ),
@@ -463,7 +463,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/plan_settling.py",
+                "actors/permit_evaluator/deciding.py",
                 "            created_at_sec=now_ms / 1000,\n",
                 "            created_at_sec=now.wall_ms / 1000,\n",
             ),
@@ -485,7 +485,7 @@ MUTATIONS = (
         ("e", "f"),
         (
             Edit(
-                "actors/plan_settling.py",
+                "actors/permit_evaluator/deciding.py",
                 "        now_ms = self._clocks.redis.now_ms(now)\n",
                 "        now_ms = max(self._clocks.redis.now_ms(now), entry.id_ms)\n",
             ),

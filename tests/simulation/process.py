@@ -56,8 +56,8 @@ _DRIFT = 100e-6
 _UNHURRIED_SEC = {
     "actors.lease_holder.RENEWAL_SEC": 0.9,
     "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
-    "actors.permit_evaluator._SWEEP_SEC": 4.0,
-    "actors.permit_evaluator._BLOCK_MS": 6_000,
+    "actors.permit_evaluator.actor._SWEEP_SEC": 4.0,
+    "actors.permit_evaluator.actor._BLOCK_MS": 6_000,
     "actors.ledger_writer._SWEEP_SEC": 4.0,
     "actors.ledger_writer._BLOCK_MS": 6_000,
     "actors.fill_watch._SWEEP_SEC": 4.0,

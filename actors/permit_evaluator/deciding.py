@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from actors.attempts import Failures
-from actors.decision_needs import BOOKED_WITHIN_SEC, READ_WITHIN_MS
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
-from actors.plan_work import Need, Refusal, WhatIsKnown, Work
-from actors.symbol_beliefs import Belief, SymbolBeliefs, is_question
+from actors.permit_evaluator.assumed_state import Belief, SymbolBeliefs, is_question
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import Need, Refusal, WhatIsKnown, Work
+from actors.permit_evaluator.prerequisites import BOOKED_WITHIN_SEC, READ_WITHIN_MS
+from actors.permit_evaluator.reports import DecisionReports
 from brain.answer import Answer
 from brain.case import Case, Rules, SnapshotView
 from brain.dead_letter import dead_letter

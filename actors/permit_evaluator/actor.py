@@ -9,16 +9,15 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Failures
-from actors.decision_needs import DecisionNeeds
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
 from actors.entry_times import EntryTimes
 from actors.lease import lease_fence
-from actors.plan_batch import PlanBatch, sort_entries
-from actors.plan_settling import PlanSettler
-from actors.plan_work import WhatIsKnown, Work
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.deciding import PlanSettler
+from actors.permit_evaluator.plans import PlanBatch, WhatIsKnown, Work, sort_entries
+from actors.permit_evaluator.prerequisites import DecisionNeeds
+from actors.permit_evaluator.reports import DecisionReports
+from actors.permit_evaluator.symbol_locks import SymbolTurns
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
-from actors.symbol_turns import SymbolTurns
 from brain.case import Rules
 from brain.dead_letter import dead_letter
 from channels import LedgerWanted, OnDemandRead, PushBack

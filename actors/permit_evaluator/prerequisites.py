@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import trio
 
-from actors.decision_reports import DecisionReports
-from actors.plan_work import Need, WhatIsKnown, Work
+from actors.permit_evaluator.plans import Need, WhatIsKnown, Work
+from actors.permit_evaluator.reports import DecisionReports
 from channels import LedgerWanted, OnDemandRead, PushBack, RulesWanted
 from clocks.clocks import Clocks
 from store.errors import StoreRefusedError
