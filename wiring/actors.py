@@ -11,12 +11,12 @@ from actors.ban_keeper import BanKeeper
 from actors.candidate_planner import CandidatePlanner
 from actors.clock_watch import ClockWatch
 from actors.durability import DurabilityWatch
-from actors.fill_watch import FillWatch
 from actors.gate_reporter import GateReporter
 from actors.lease import present
 from actors.lease_holder import LeaseHolder, process_name
-from actors.ledger_adoption import LedgerAdoption
-from actors.ledger_writer import LedgerWriter
+from actors.ledger_writer.actor import LedgerWriter
+from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.fill_monitor import FillWatch
 from actors.mark_prices import MarkPriceFeed
 from actors.metrics import Metrics
 from actors.permit_evaluator.actor import PermitEvaluator

@@ -12,9 +12,9 @@ import trio
 import trio.testing
 
 from actors.attempts import Attempts
-from actors.fill_watch import FillWatch
-from actors.ledger_adoption import LedgerAdoption
-from actors.ledger_writer import LedgerWriter
+from actors.ledger_writer.actor import LedgerWriter
+from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.fill_monitor import FillWatch
 from brain.candidates import Candidates
 from brain.fill_memory import FillMemory
 from brain.numbers import plain

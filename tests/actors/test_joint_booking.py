@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors import joint_booking, ledger_writer
-from actors.joint_booking import MOST_TOGETHER
-from actors.result_booking import plan_booking
+from actors.ledger_writer import actor as ledger_writer
+from actors.ledger_writer import batch_booking as joint_booking
+from actors.ledger_writer.batch_booking import MOST_TOGETHER
+from actors.ledger_writer.booking import plan_booking
 from store.memory_store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer

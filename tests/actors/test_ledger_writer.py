@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors import joint_booking, ledger_writer
-from actors.result_booking import plan_booking
+from actors.ledger_writer import actor as ledger_writer
+from actors.ledger_writer import batch_booking as joint_booking
+from actors.ledger_writer.booking import plan_booking
 from brain.result import ExecutedResult
 from brain.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge

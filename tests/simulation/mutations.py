@@ -496,7 +496,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/ledger_writer.py",
+                "actors/ledger_writer/actor.py",
                 "        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)\n",
                 "        return Decimal(self._clocks.now().wall_ms).scaleb(-3)\n",
             ),
@@ -507,7 +507,7 @@ MUTATIONS = (
         ("c", "d"),
         (
             Edit(
-                "actors/result_booking.py",
+                "actors/ledger_writer/booking.py",
                 "None if state.permit is None or result.unknown is not None else",
                 "None if state.permit is None else",
             ),
@@ -518,7 +518,7 @@ MUTATIONS = (
         ("c", "d"),
         (
             Edit(
-                "actors/unknown_outcomes.py",
+                "actors/ledger_writer/unknown_outcomes.py",
                 "if event is not None and await",
                 "if event is not None and not event and await",
             ),

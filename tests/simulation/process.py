@@ -58,14 +58,14 @@ _UNHURRIED_SEC = {
     "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
     "actors.permit_evaluator.actor._SWEEP_SEC": 4.0,
     "actors.permit_evaluator.actor._BLOCK_MS": 6_000,
-    "actors.ledger_writer._SWEEP_SEC": 4.0,
-    "actors.ledger_writer._BLOCK_MS": 6_000,
-    "actors.fill_watch._SWEEP_SEC": 4.0,
+    "actors.ledger_writer.actor._SWEEP_SEC": 4.0,
+    "actors.ledger_writer.actor._BLOCK_MS": 6_000,
+    "actors.ledger_writer.fill_monitor._SWEEP_SEC": 4.0,
     "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability._EVERY_SEC": 5.0,
-    "actors.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
+    "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "store.memory_store.LONGEST_BLOCK_MS": 6_000,
 }
 

@@ -10,8 +10,8 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.contained_fills import ContainedFills
-from actors.result_booking import BookingPlan, plan_booking
+from actors.ledger_writer.booking import BookingPlan, plan_booking
+from actors.ledger_writer.contained_fills import ContainedFills
 from brain.booking import UnreadableRecordError, decode_open_permit
 from brain.fill_memory import FillMemory
 from brain.numbers import plain

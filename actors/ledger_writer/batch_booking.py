@@ -8,9 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from actors.attempts import Attempts
-from actors.booking_chain import BookingChain
-from actors.contained_fills import ContainedFills
-from actors.result_booking import BookingPlan, plan_booking, plan_release
+from actors.ledger_writer.booking import BookingPlan, plan_booking, plan_release
+from actors.ledger_writer.contained_fills import ContainedFills
+from brain.ledger import StoredLedger
 from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
@@ -149,3 +149,52 @@ def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:
         return BookingKeys(result.symbol or "", result.plan_id, ())
     order_ids = tuple(dict.fromkeys(order.order_id for order in result.orders))
     return BookingKeys(result.symbol, result.plan_id, order_ids)
+
+
+_LEDGER_FIELDS = frozenset(StoredLedger.__struct_fields__)
+
+
+class BookingChain:
+    """What Redis will hold once the bookings planned so far are written.
+
+    A prediction, and no more: each commit compares what it rests on with what is stored, so that a wrong one
+    books nothing.
+    """
+
+    def __init__(self) -> None:
+        self._ledgers: dict[str, tuple[StoredLedger, str | None]] = {}
+        self._orders: dict[tuple[str, str], str] = {}
+        self._permits: dict[tuple[str, str], str | None] = {}
+        self._marks: dict[str, str] = {}
+
+    def state(self, keys: BookingKeys, read: BookingState) -> BookingState:
+        """`read`, which was read before any of the chain's bookings, as it will be after them."""
+        symbol, plan_id, order_ids = keys
+        ledger, version = self._ledgers.get(symbol, (read.ledger, read.version))
+        orders = dict(read.orders)
+        for order_id in order_ids:
+            if (memory := self._orders.get((symbol, order_id))) is not None:
+                orders[order_id] = memory
+        return msgspec.structs.replace(
+            read,
+            ledger=ledger,
+            version=version,
+            orders=orders,
+            permit=self._permits.get((symbol, plan_id), read.permit),
+            plan_mark=self._marks.get(plan_id, read.plan_mark),
+        )
+
+    def add(self, commit: ResultCommit, rests_on: BookingState) -> None:
+        """`commit` is written next; `rests_on` is the state that it was planned on."""
+        symbol, plan_id = commit.symbol, commit.plan_id
+        fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
+        if fields:
+            known = {name: text for name, text in fields.items() if name in _LEDGER_FIELDS}
+            ledger = msgspec.structs.replace(rests_on.ledger, **known)
+            self._ledgers[symbol] = ledger, fields.get("version", rests_on.version)
+        for order in commit.orders:
+            self._orders[symbol, order.order_id] = order.after
+        if commit.permit_after is not None:
+            self._permits[symbol, plan_id] = commit.permit_after or None
+        if commit.mark_after:
+            self._marks[plan_id] = commit.mark_after

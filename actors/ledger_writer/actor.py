@@ -10,16 +10,23 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.attempts import Attempts
-from actors.contained_fills import ContainedFills
 from actors.entry_times import EntryTimes
-from actors.fill_watch import FillWatch
-from actors.joint_booking import MOST_TOGETHER, JointBooking
 from actors.lease import lease_fence, present
-from actors.ledger_adoption import LedgerAdoption
+from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.batch_booking import MOST_TOGETHER, JointBooking
+from actors.ledger_writer.booking import (
+    BookingPlan,
+    Unbookable,
+    Waiting,
+    plan_booking,
+    plan_burial,
+    plan_release,
+)
+from actors.ledger_writer.contained_fills import ContainedFills
+from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
+from actors.ledger_writer.waiting_results import WaitingResults
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
-from actors.result_booking import BookingPlan, Unbookable, Waiting, plan_booking, plan_burial, plan_release
-from actors.unknown_outcomes import UnknownOutcomes
-from actors.waiting_results import WaitingResults
 from brain.booking import NeedsAdoption
 from brain.result import (
     DeadResult,

@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.result_booking import LEDGER_TTL_MS
+from actors.ledger_writer.booking import LEDGER_TTL_MS
 from brain.adoption import adopted_state, encode_adopted
 from brain.booking import adopt
 from brain.numbers import NotANumberError, parse_decimal

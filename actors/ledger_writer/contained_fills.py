@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from actors.fill_watch import FillWatch
+from actors.ledger_writer.fill_monitor import FillWatch
 from brain.adoption import Contained, decode_adopted
 from brain.booking import decode_memory
 from brain.plan_mark import Joined, decode_mark, join
