@@ -18,9 +18,8 @@ import msgspec
 import structlog
 import trio
 
-from actors.shard_positions import ShardPositions
-from actors.snapshot_record import snapshot_fields
-from actors.snapshot_writer import SNAPSHOT_TTL_SEC, SnapshotWriter
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
 from channels import Flows

@@ -40,10 +40,10 @@ Stream and trust.
     proves that everything until its sending, less the push delay, has arrived
     (`actors/user_stream.py`).
 14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
-    and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/shard_positions.py`).
+    and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/snapshot_fetcher/positions.py`).
 15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
     7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`, or within the push delay of late; else
-    trust is lost and the connection is ended (`actors/stream_doubts.py`).
+    trust is lost and the connection is ended (`actors/snapshot_fetcher/discrepancies.py`).
 16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
     or rule 15. From then on nothing verified earlier is believed; a read sent after the loss makes a symbol
     fresh again, and proofs count again after such a read within a new session.

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.auto_refresh import AutoRefresh
-from actors.bulk_refresh import BulkRefresh
-from actors.cadence import Cadence
-from actors.per_symbol_refresh import PerSymbolRefresh
-from actors.position_sweep import PositionSweep, SweptSymbols
-from actors.shard_positions import ShardPositions
-from actors.snapshot_fetcher import SnapshotFetcher
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.actor import SnapshotFetcher
+from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
+from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
+from actors.snapshot_fetcher.position_sweep import PositionSweep, SweptSymbols
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import Cadence
+from actors.snapshot_fetcher.refresh import AutoRefresh
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from channels import Flows
 from clocks.clocks import Clocks
 from exchange.book_read import BookRead

@@ -11,11 +11,11 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.bulk_refresh import BulkRefresh
-from actors.cadence import Cadence
-from actors.shard_positions import ShardPositions
-from actors.snapshot_fetcher import Refresh, SnapshotFetcher
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.actor import Refresh, SnapshotFetcher
+from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import Cadence
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot
 from channels import (

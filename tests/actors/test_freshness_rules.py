@@ -17,7 +17,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher.positions import ShardPositions
 from brain.merging import EVENT_IN_FLIGHT_SEC, Rule
 from brain.moment import Moment
 from brain.position import Leg, LegPosition

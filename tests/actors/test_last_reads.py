@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.last_reads import LastReads
+from actors.snapshot_fetcher.read_schedule import LastReads
 from brain.moment import Moment
 
 

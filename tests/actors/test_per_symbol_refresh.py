@@ -12,9 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from actors.candidate_planner import CandidatePlanner, PlannerRules
-from actors.per_symbol_refresh import PerSymbolRefresh
-from actors.shard_positions import ShardPositions
-from actors.snapshot_fetcher import Refresh
+from actors.snapshot_fetcher.actor import Refresh
+from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
+from actors.snapshot_fetcher.positions import ShardPositions
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment

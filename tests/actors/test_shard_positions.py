@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trio.testing import MockClock
 
-from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionsRead

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import BookEntry, MarkPrice

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.undated_reads import UndatedReads
+from actors.snapshot_fetcher.read_schedule import UndatedReads
 from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import StreamProven

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.unmatched_fills import UnmatchedFills
+from actors.snapshot_fetcher.read_schedule import UnmatchedFills
 from brain.moment import Moment
 from brain.position import Leg
 from channels import FillObserved

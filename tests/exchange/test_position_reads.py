@@ -10,12 +10,12 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.auto_refresh import AutoRefresh
-from actors.bulk_refresh import BulkRefresh
-from actors.per_symbol_refresh import PerSymbolRefresh
-from actors.position_sweep import PositionSweep, SweptSymbols
-from actors.shard_positions import ShardPositions
-from actors.snapshot_fetcher import Refresh
+from actors.snapshot_fetcher.actor import Refresh
+from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
+from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
+from actors.snapshot_fetcher.position_sweep import PositionSweep, SweptSymbols
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.refresh import AutoRefresh
 from brain.candidates import Candidates
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue

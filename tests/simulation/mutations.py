@@ -81,14 +81,14 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/snapshot_writer.py",
+                "actors/snapshot_fetcher/writer.py",
                 "            on_demand = snapshot.verified_by",
                 "            old_sec = trio.current_time() - snapshot.verified_at.monotonic_sec\n"
                 "            now = snapshot.verified_at.earlier_by(-old_sec)\n"
                 "            snapshot = msgspec.structs.replace(snapshot, verified_at=now)\n"
                 "            on_demand = snapshot.verified_by",
             ),
-            Edit("actors/snapshot_writer.py", "import trio\n", "import msgspec\nimport trio\n"),
+            Edit("actors/snapshot_fetcher/writer.py", "import trio\n", "import msgspec\nimport trio\n"),
         ),
     ),
     Mutation(
@@ -249,7 +249,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/snapshot_writer.py",
+                "actors/snapshot_fetcher/writer.py",
                 "written.legs == snapshot.legs and written.leverage == snapshot.leverage\n",
                 "written.leverage == snapshot.leverage\n",
             ),

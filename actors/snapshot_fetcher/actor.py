@@ -8,8 +8,8 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.shard_positions import ShardPositions
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage

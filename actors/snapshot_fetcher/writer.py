@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import TypeGuard
 
@@ -13,9 +15,9 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.lease import lease_fence
 from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
-from actors.snapshot_record import mark_write, snapshot_fields, snapshot_times
 from brain.moment import Moment
-from brain.position import Snapshot, VerifiedBy
+from brain.numbers import plain
+from brain.position import Leg, Snapshot, VerifiedBy, side_of
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
 from store.protocol import SnapshotStore
@@ -244,3 +246,53 @@ def _take(marks: dict[str, None], most: int) -> list[str]:
     for symbol in symbols:
         del marks[symbol]
     return symbols
+
+
+def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
+    """The three forms of a snapshot's time (this host's wall clock); `ts_epoch` is whole seconds."""
+    moment = datetime.fromtimestamp(ts_epoch_ms / 1000, UTC)
+    return {
+        "ts_epoch": str(ts_epoch_ms // 1000),
+        "ts_epoch_ms": str(ts_epoch_ms),
+        "ts_iso": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
+    """The flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent.
+
+    Leaves out the prices, profit and leverage that are not known.
+    """
+    amount = snapshot.amount
+    known = {
+        "symbol": snapshot.symbol,
+        "position_amt": plain(amount),
+        "side": side_of(amount).value,
+        "entry_price": _text(snapshot.entry_price),
+        "mark_price": _text(snapshot.mark_price),
+        "leverage": _text(snapshot.leverage),
+        "unrealized_pnl": _text(snapshot.unrealized_pnl),
+        "mark_ts_epoch_ms": "" if snapshot.mark_price is None else str(snapshot.mark_ts_ms),
+        **snapshot_times(snapshot.verified_at.wall_ms),
+        "source": source,
+        "verified_by": snapshot.verified_by.value,
+    }
+    fields = {name: text for name, text in known.items() if text}
+    if snapshot.hedged:
+        fields["long_amt"] = plain(snapshot.amount_of(Leg.LONG))
+        fields["short_amt"] = plain(snapshot.amount_of(Leg.SHORT))
+    return tuple(text for pair in fields.items() for text in pair)
+
+
+def mark_write(snapshot: Snapshot) -> MarkWrite:
+    """The fields that follow the mark price."""
+    return MarkWrite(
+        snapshot.symbol,
+        _text(snapshot.mark_price),
+        _text(snapshot.unrealized_pnl),
+        str(snapshot.mark_ts_ms),
+    )
+
+
+def _text(number: Decimal | None) -> str:
+    return "" if number is None else plain(number)

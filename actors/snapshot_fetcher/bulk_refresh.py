@@ -5,9 +5,8 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
-from actors.last_reads import just_after
-from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import FILL_WITHOUT_UPDATE_SEC, Cadence, just_after, retry_sec
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import Clock

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.cadence import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
-from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
 from brain.candidates import Candidates
 from brain.moment import Moment
 from channels import Count, DropOldest, LatestValue, MetricEvent

@@ -12,12 +12,10 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.last_reads import LastReads, just_after
-from actors.published_snapshots import PublishedSnapshots
-from actors.snapshot_writer import SnapshotWriter
-from actors.stream_doubts import StreamDoubts
-from actors.undated_reads import UndatedReads
-from actors.unmatched_fills import UnmatchedFills
+from actors.snapshot_fetcher.discrepancies import StreamDoubts
+from actors.snapshot_fetcher.publishing import PublishedSnapshots
+from actors.snapshot_fetcher.read_schedule import LastReads, UndatedReads, UnmatchedFills, just_after
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.merging import (
     Disagreement,
     StreamProof,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from actors.snapshot_fetcher import Refresh
+from actors.snapshot_fetcher.actor import Refresh
 from exchange.position_reads import PositionReads
 from supervision import Heartbeat
 

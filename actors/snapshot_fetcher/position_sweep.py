@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.shard_positions import ShardPositions
+from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import LatestValue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.position import LegPosition, Snapshot
 from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotChanged
