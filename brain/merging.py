@@ -38,7 +38,7 @@ Dates.
 Stream and trust.
 13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
     proves that everything until its sending, less the push delay, has arrived
-    (`actors/user_stream.py`).
+    (`actors/user_stream/actor.py`).
 14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
     and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/snapshot_fetcher/positions.py`).
 15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and

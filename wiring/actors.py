@@ -23,7 +23,7 @@ from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import WhatIsKnown
 from actors.permit_evaluator.reports import DecisionReports
-from actors.user_stream import UserStream
+from actors.user_stream.actor import UserStream
 from brain.fill_memory import FillMemory
 from channels import Flows
 from clocks.clocks import Clocks

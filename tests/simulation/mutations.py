@@ -135,7 +135,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/stream_line.py",
+                "actors/user_stream/connection.py",
                 "            except trio.TooSlowError:\n"
                 '                self.end(f"a ping was not answered within '
                 '{_PATIENCE * self._proof_sec:g} s")\n',
@@ -315,7 +315,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/stream_line.py",
+                "actors/user_stream/connection.py",
                 "await trio.sleep_until(asked_sec + KEEP_ALIVE_SEC)",
                 "await trio.sleep_until(asked_sec + 30 * KEEP_ALIVE_SEC)",
             ),
@@ -326,7 +326,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream.py",
+                "actors/user_stream/actor.py",
                 'self._lose("diverged from the exchange")',
                 "pass",
             ),
@@ -337,7 +337,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream.py",
+                "actors/user_stream/actor.py",
                 "pause_sec = self._delays.next_sec()",
                 "pause_sec = 0.1",
             ),

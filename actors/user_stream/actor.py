@@ -19,8 +19,8 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clock_comparison import ClockComparison
-from actors.stream_line import StreamLine
+from actors.user_stream.clock_sync import ClockComparison
+from actors.user_stream.connection import StreamLine
 from brain.moment import Moment
 from channels import (
     Conflating,
