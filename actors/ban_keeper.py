@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.waiting import REDIS_TROUBLE, RedisTrouble
 from channels import LatestValue
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget

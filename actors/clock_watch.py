@@ -7,7 +7,7 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.waiting import REDIS_TROUBLE, told
 from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
 from store.records import Entry

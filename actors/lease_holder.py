@@ -10,7 +10,7 @@ from random import Random
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.redis_trouble import told
+from actors.waiting import told
 from channels import LatestValue, Lease
 from store.errors import StoreError
 from store.protocol import LeaseStore

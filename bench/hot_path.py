@@ -23,11 +23,11 @@ import msgspec
 import structlog
 import trio
 
-from actors.attempts import Failures
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import WhatIsKnown
 from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Failures
 from bench import bridge_floor
 from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch

@@ -24,7 +24,7 @@ class Entry(msgspec.Struct, frozen=True):
     """A stream entry as delivered for the `deliveries`-th time (1: new).
 
     `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is when it was
-    published, as its reader has found out (`actors.entry_times`); None while that is not known.
+    published, as its reader has found out (`actors.stream_consumer`); None while that is not known.
     """
 
     id: str

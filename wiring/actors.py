@@ -6,13 +6,11 @@ from random import Random
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.attempts import Attempts, Failures
 from actors.ban_keeper import BanKeeper
-from actors.candidate_planner import CandidatePlanner
+from actors.candidate_planner.actor import CandidatePlanner
 from actors.clock_watch import ClockWatch
 from actors.durability import DurabilityWatch
 from actors.gate_reporter import GateReporter
-from actors.lease import present
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
@@ -23,7 +21,9 @@ from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import WhatIsKnown
 from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Attempts, Failures
 from actors.user_stream.actor import UserStream
+from actors.waiting import present
 from brain.fill_memory import FillMemory
 from channels import Flows
 from clocks.clocks import Clocks

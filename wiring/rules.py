@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.candidate_planner import PlannerRules
+from actors.candidate_planner.actor import PlannerRules
 from brain.case import Rules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min

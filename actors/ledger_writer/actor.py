@@ -9,9 +9,6 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.attempts import Attempts
-from actors.entry_times import EntryTimes
-from actors.lease import lease_fence, present
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.batch_booking import MOST_TOGETHER, JointBooking
 from actors.ledger_writer.booking import (
@@ -26,7 +23,8 @@ from actors.ledger_writer.contained_fills import ContainedFills
 from actors.ledger_writer.fill_monitor import FillWatch
 from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
 from actors.ledger_writer.waiting_results import WaitingResults
-from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.stream_consumer import Attempts, EntryTimes
+from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence, present
 from brain.booking import NeedsAdoption
 from brain.result import (
     DeadResult,

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.attempts import Attempts
 from actors.ledger_writer.booking import BookingPlan, plan_booking, plan_release
 from actors.ledger_writer.contained_fills import ContainedFills
+from actors.stream_consumer import Attempts
 from brain.ledger import StoredLedger
 from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore

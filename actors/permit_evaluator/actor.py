@@ -8,16 +8,14 @@ from collections.abc import Callable, Sequence
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.attempts import Failures
-from actors.entry_times import EntryTimes
-from actors.lease import lease_fence
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.deciding import PlanSettler
 from actors.permit_evaluator.plans import PlanBatch, WhatIsKnown, Work, sort_entries
 from actors.permit_evaluator.prerequisites import DecisionNeeds
 from actors.permit_evaluator.reports import DecisionReports
 from actors.permit_evaluator.symbol_locks import SymbolTurns
-from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.stream_consumer import EntryTimes, Failures
+from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
 from brain.case import Rules
 from brain.dead_letter import dead_letter
 from channels import LedgerWanted, OnDemandRead, PushBack

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from actors.attempts import Failures
 from actors.permit_evaluator.assumed_state import Belief, SymbolBeliefs, is_question
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import Need, Refusal, WhatIsKnown, Work
 from actors.permit_evaluator.prerequisites import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Failures
 from brain.answer import Answer
 from brain.case import Case, Rules, SnapshotView
 from brain.dead_letter import dead_letter

@@ -7,8 +7,8 @@ from enum import Enum, auto
 
 import msgspec
 
-from actors.attempts import Failures
-from actors.lease import present
+from actors.stream_consumer import Failures
+from actors.waiting import present
 from brain.allowlist import Allowlist
 from brain.decision import deny_malformed, evaluation_failed
 from brain.moment import Moment

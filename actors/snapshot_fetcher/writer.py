@@ -13,8 +13,7 @@ from typing import TypeGuard
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.lease import lease_fence
-from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.position import Leg, Snapshot, VerifiedBy, side_of

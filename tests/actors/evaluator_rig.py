@@ -13,11 +13,11 @@ import structlog
 import trio
 import trio.testing
 
-from actors.attempts import Failures
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import WhatIsKnown
 from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Failures
 from brain.allowlist import Allowlist, AllowlistSource
 from brain.case import Rules
 from brain.moment import Moment

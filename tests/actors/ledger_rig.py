@@ -11,10 +11,10 @@ import structlog
 import trio
 import trio.testing
 
-from actors.attempts import Attempts
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.fill_monitor import FillWatch
+from actors.stream_consumer import Attempts
 from brain.candidates import Candidates
 from brain.fill_memory import FillMemory
 from brain.numbers import plain

@@ -14,7 +14,7 @@ import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
 from brain.allowlist import Allowlist
 from brain.candidates import Candidates
 from brain.moment import Moment

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.entry_times import EntryTimes
+from actors.stream_consumer import EntryTimes
 from clock import TrioClock
 from clocks.clocks import Clocks
 from store.records import Entry

@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.attempts import Failures
 from actors.permit_evaluator import deciding as plan_settling
+from actors.stream_consumer import Failures
 from brain.decision import decide_on
 from brain.facts import Facts
 from brain.permit import Decision

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.candidate_planner import CandidatePlanner, PlannerRules
+from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
 from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions

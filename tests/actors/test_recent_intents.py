@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.recent_intents import RecentIntents
+from actors.candidate_planner.recent_intents import RecentIntents
 from clock import TrioClock
 from store.errors import StoreUnavailableError
 from store.keys import Keys

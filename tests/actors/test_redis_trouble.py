@@ -8,7 +8,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.redis_trouble import RedisTrouble
+from actors.waiting import RedisTrouble
 from channels import Lease
 from store.errors import StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat

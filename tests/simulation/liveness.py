@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.entry_times import EntryTimes
 from actors.permit_evaluator.deciding import PlanSettler
+from actors.stream_consumer import EntryTimes
 from brain.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions

@@ -215,7 +215,7 @@ MUTATIONS = (
         ("g",),
         (
             Edit(
-                "actors/attempts.py",
+                "actors/stream_consumer.py",
                 "        self._failed.pop(entry_id, None)\n",
                 "        self._failed.get(entry_id)\n",
             ),

@@ -61,7 +61,7 @@ _UNHURRIED_SEC = {
     "actors.ledger_writer.actor._SWEEP_SEC": 4.0,
     "actors.ledger_writer.actor._BLOCK_MS": 6_000,
     "actors.ledger_writer.fill_monitor._SWEEP_SEC": 4.0,
-    "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
+    "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability._EVERY_SEC": 5.0,

@@ -1,14 +1,37 @@
-"""What an actor waits out while Redis cannot serve it, and how that is shown to operators."""
+"""Waiting for a dependency, named in the log and on the page: the lease, Redis."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from channels import LatestValue, Lease
 from store.errors import WAITED_OUT, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
+
+T = TypeVar("T")
+
+
+async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> str:
+    """The fencing token of our lease, once it is ours. Until then `trouble` is no trouble of this actor."""
+    while lease.value is None or lease.value.fence is None:
+        trouble.over()
+        holder = f", held by {lease.value.holder}" if lease.value else ""
+        with heartbeat.waiting_for(f"the lease{holder}"):
+            await lease.changed()
+    return lease.value.fence
+
+
+async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T:
+    """The channel's value, once there is one."""
+    if channel.value is None:
+        with heartbeat.waiting_for(what):
+            return await channel.get()
+    return channel.value
+
 
 #: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
 REDIS_TROUBLE = WAITED_OUT

@@ -10,8 +10,8 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.candidate_planner.recent_intents import RecentIntents
 from actors.permit_evaluator.plans import RULES_AT_MOST_EVERY_SEC
-from actors.recent_intents import RecentIntents
 from brain.allowlist import Allowlist, choose_allowlist
 from brain.candidates import (
     Candidates,
