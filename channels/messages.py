@@ -171,6 +171,10 @@ class LedgerWanted(msgspec.Struct, frozen=True):
     reply: trio.MemorySendChannel[bool]
 
 
+#: exchangeInfo is read no more often than this, however many plans name unknown symbols (seconds).
+RULES_AT_MOST_EVERY_SEC = 5.0
+
+
 class RulesWanted(msgspec.Struct, frozen=True):
     """exchangeInfo should be read before its next turn: a plan or a result does not fit what is known of it.
 

@@ -11,7 +11,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.candidate_planner.recent_intents import RecentIntents
-from actors.permit_evaluator.plans import RULES_AT_MOST_EVERY_SEC
 from brain.allowlist import Allowlist, choose_allowlist
 from brain.candidates import (
     Candidates,
@@ -25,6 +24,7 @@ from brain.candidates import (
 from brain.moment import Moment
 from brain.symbol_rules import SymbolRules
 from channels import (
+    RULES_AT_MOST_EVERY_SEC,
     Conflating,
     DropOldest,
     LatestValue,

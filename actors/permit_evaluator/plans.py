@@ -18,13 +18,18 @@ from brain.plan_fields import read_plan
 from brain.position import Snapshot
 from brain.reported_fills import may_precede_takeover
 from brain.symbol_rules import SymbolRules
-from channels import Conflating, LatestValue, Lease, ResultBook, RulesWanted, SnapshotBook
+from channels import (
+    RULES_AT_MOST_EVERY_SEC,
+    Conflating,
+    LatestValue,
+    Lease,
+    ResultBook,
+    RulesWanted,
+    SnapshotBook,
+)
 from clocks.redis_clock import RedisClock
 from store.records import Entry
 from supervision import Heartbeat
-
-#: exchangeInfo is asked for no more often than this, however many plans name unknown symbols (seconds).
-RULES_AT_MOST_EVERY_SEC = 5.0
 
 
 class Need(Enum):
