@@ -39,7 +39,7 @@ from settings import Loaded, Settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import Store
-from store.redis_store import open_redis_store
+from store.redis.store import open_redis_store
 from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
 from supervision.specs import Strategy
 from supervision.systemd import NotifySocket

@@ -47,9 +47,9 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.recent_decisions import RecentDecisions
 from store.keys import Keys
-from store.redis_link import RedisLink
-from store.redis_store import open_redis_store
-from store.script_runner import script_texts
+from store.redis.client import RedisLink
+from store.redis.scripts import script_texts
+from store.redis.store import open_redis_store
 from supervision import Heartbeat
 
 #: A whole number of the evaluator's batches.

@@ -28,7 +28,7 @@ from clocks.clock_offset import ExchangeLead
 from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite
-from store.redis_store import RedisStore, open_redis_store
+from store.redis.store import RedisStore, open_redis_store
 
 _PREFIX = "bench-refresh"
 _SHARDS = 4

@@ -15,7 +15,7 @@ from redis.retry import Retry
 import settings
 from store.errors import StoreError
 from store.keys import Keys
-from store.redis_errors import translate
+from store.redis.errors import translate
 
 _TIMEOUT_SEC = 5.0
 _PAGE = 500

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from commands.demo.plans import Fields
-from store.redis_link import RedisLink
+from store.redis.client import RedisLink
 
 _PREFIX = "quantum"
 _KEPT_ENTRIES = 10_000

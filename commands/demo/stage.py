@@ -47,7 +47,7 @@ from commands.private_redis import private_redis
 from permit_gate import P33, GateRules
 from permit_gate.trio_gate import TrioPermitGate, open_trio_gate
 from store.errors import StoreError
-from store.redis_link import RedisLink
+from store.redis.client import RedisLink
 
 LATENCY_MS = 300.0
 PLANS_PER_SEC = 30.0

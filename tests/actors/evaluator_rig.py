@@ -45,7 +45,7 @@ from monitoring.recent_decisions import RecentDecisions
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat

@@ -46,7 +46,7 @@ from exchange.protocol import OrderTrade, PositionRow
 from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, ResultStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange

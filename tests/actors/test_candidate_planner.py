@@ -28,7 +28,7 @@ from exchange.read_latency import ReadLatency
 from exchange.read_pacer import WEIGHT_PER_READ
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange

@@ -16,7 +16,7 @@ from actors.ledger_writer import actor as ledger_writer
 from actors.ledger_writer import batch_booking as joint_booking
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
 from actors.ledger_writer.booking import plan_booking
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer
 

@@ -11,7 +11,7 @@ from clock import TrioClock
 from store.errors import StoreUnavailableError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.records import Entry
 from tests.actors.dictated_exchange import EPOCH_MS
 

@@ -21,7 +21,7 @@ from brain.position import Snapshot, VerifiedBy
 from channels import BookEntry, Lease, SnapshotChanged
 from store.keys import GROUP
 from store.memory.faults import Effect
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched
 from tests.actors.ledger_rig import LedgerRig

@@ -16,7 +16,7 @@ from brain.decision import decide
 from brain.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
-from store.redis_store import RedisStore, open_redis_store
+from store.redis.store import RedisStore, open_redis_store
 from tests.brain.cases import RULES
 
 PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}

@@ -44,7 +44,7 @@ from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import NodeStatus
 from tests.brain.cases import case
 

@@ -8,7 +8,7 @@ from monitoring.holds_and_cooldowns import RestraintReading
 from page.content import Restrained
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 
 NOW_MS = 1_790_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")

@@ -422,14 +422,14 @@ MUTATIONS = (
     Mutation(
         "connections to a demoted primary stay in use",
         ("f",),
-        (Edit("store/connection_pool.py", "        self._generation += 1\n", "        pass\n"),),
+        (Edit("store/redis/connection_pool.py", "        self._generation += 1\n", "        pass\n"),),
     ),
     Mutation(
         "a right that was taken is an error like any other",
         ("f",),
         (
             Edit(
-                "store/redis_errors.py",
+                "store/redis/errors.py",
                 '    "NOPERM": WrongRightsError,\n',
                 '    "NOPERM": StoreRefusedError,\n',
             ),

@@ -66,7 +66,7 @@ _UNHURRIED_SEC = {
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
-    "store.memory_store.LONGEST_BLOCK_MS": 6_000,
+    "store.memory.store.LONGEST_BLOCK_MS": 6_000,
 }
 
 
@@ -103,7 +103,7 @@ def without_sockets() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
         stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
-        stack.enter_context(patch("store.connection_pool.time", _VirtualTime))
+        stack.enter_context(patch("store.redis.connection_pool.time", _VirtualTime))
         stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
         for name, seconds in _UNHURRIED_SEC.items():
             stack.enter_context(patch(name, seconds))

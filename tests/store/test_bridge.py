@@ -10,8 +10,8 @@ import trio
 import trio_asyncio
 
 from commands.private_redis import find_redis_server
-from store.bridge import open_bridge
-from store.redis_link import RedisLink
+from store.redis.asyncio_bridge import open_bridge
+from store.redis.client import RedisLink
 from tests.store.redis_servers import running
 
 

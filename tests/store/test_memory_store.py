@@ -9,7 +9,7 @@ import trio.testing
 from store.errors import GroupLostError, StoreUnavailableError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.records import Committed, Entry
 from tests.store.backends import MemoryBackend, everything, pending
 from tests.store.commits import DECISION, SYMBOL, booking, commit, decision, deliver_plans

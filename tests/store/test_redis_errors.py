@@ -22,7 +22,7 @@ from store.errors import (
     WrongServerError,
     WrongTypeError,
 )
-from store.redis_errors import translate
+from store.redis.errors import translate
 
 _parse: Any = BaseParser.parse_error
 

@@ -11,8 +11,8 @@ import trio_asyncio
 from commands.private_redis import find_redis_server
 from store.errors import StoreUnavailableError, WrongTypeError
 from store.keys import Keys
-from store.redis_link import RedisLink
-from store.redis_store import RedisStore, open_redis_store
+from store.redis.client import RedisLink
+from store.redis.store import RedisStore, open_redis_store
 from tests.store.redis_servers import running
 
 TIMEOUT_SEC = 0.3

@@ -15,7 +15,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from store.connection_pool import ConnectionPool
 from store.errors import (
     StoreError,
     StoreRefusedError,
@@ -23,7 +22,8 @@ from store.errors import (
     WrongRightsError,
     WrongServerError,
 )
-from store.redis_errors import translate
+from store.redis.connection_pool import ConnectionPool
+from store.redis.errors import translate
 
 T = TypeVar("T")
 Command = Sequence[bytes | str | int | float]
@@ -79,7 +79,7 @@ class RedisLink:
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: The client's own readers of answers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
-        # Read by `store/replies.py`, which takes half the time.
+        # Read by `store/redis/replies.py`, which takes half the time.
         del self._readers["XREADGROUP"]
 
     async def command(self, *arguments: bytes | str | int | float) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.records import Hold, PermitTraces, Restraints
-from store.redis_link import RedisLink
+from store.redis.client import RedisLink
 from store.stored_values import UNREADABLE, last_executions, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]

@@ -1,4 +1,4 @@
-"""The store's twin in memory: the same answers as `store.redis_store`, held to it by `tests/store`."""
+"""The store's twin in memory: the same answers as `store.redis.store`, held to it by `tests/store`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import trio
 from brain.durability import Durability
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
-from store.memory import onlooking, reads
+from store.memory import diagnostics as onlooking
+from store.memory import reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.entries import acknowledge, recover

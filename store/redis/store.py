@@ -13,8 +13,6 @@ import trio
 
 from brain.durability import Durability
 from brain.ledger import StoredLedger
-from store import onlooking
-from store.bridge import open_bridge
 from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
@@ -36,9 +34,11 @@ from store.records import (
     UniverseKeys,
     UnknownOutcomes,
 )
-from store.redis_link import RedisLink, naming
-from store.replies import read_commit_reply, read_entries
-from store.script_runner import ScriptRunner
+from store.redis import diagnostics as onlooking
+from store.redis.asyncio_bridge import open_bridge
+from store.redis.client import RedisLink, naming
+from store.redis.replies import read_commit_reply, read_entries
+from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
     read_group_start,

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from store.errors import StoreError, StoreRefusedError, UnknownScriptError, WrongRightsError
-from store.redis_link import RedisLink
+from store.redis.client import RedisLink
 
 _RIGHTS = "_rights"
 
