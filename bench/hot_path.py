@@ -40,9 +40,9 @@ from brain.symbol_rules import SymbolRules
 from channels import BookEntry, Flows, Lease
 from clock import HostClock
 from clocks.clocks import Clocks
-from commands.collector import spare_the_collector
-from commands.logs import configure
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
+from commands.run.collector import spare_the_collector
+from commands.run.logging_setup import configure
 from monitoring.gate_distribution import GateDistribution
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.recent_decisions import RecentDecisions

@@ -12,8 +12,8 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from clocks.clocks import HARMFUL_SEC
-from commands.findings import Finding, failed, ok, skipped, warning
-from commands.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, ok, skipped, warning
+from commands.clients.redis_reading import RedisReading
 from store.errors import StoreError, WrongRightsError
 
 _OLDEST_VERSION = (6, 2)

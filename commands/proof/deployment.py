@@ -6,8 +6,8 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from brain.json_text import read_json
-from commands.daemon_http import DaemonHttp, NoDaemonError
-from commands.findings import Finding, failed, ok, skipped
+from commands.check.findings import Finding, failed, ok, skipped
+from commands.clients.daemon import DaemonHttp, NoDaemonError
 from commands.status.document import STATUS, Status
 from monitoring.metrics.catalogue import CATALOGUE
 from page.words import duration

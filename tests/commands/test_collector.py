@@ -10,7 +10,7 @@ import pytest
 #: Frees a large buffer, then 200 of 200 KB with a small one behind each; prints what is kept (MB).
 _PROGRAM = """
 import os, sys
-from commands.collector import return_freed_memory
+from commands.run.collector import return_freed_memory
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 if sys.argv[1] == "applied":

@@ -9,10 +9,11 @@ import re
 import pytest
 from rich.console import Console
 
-from commands import findings_report, progress
-from commands.findings import failed, ok, skipped, warning
-from commands.findings_report import FindingsReport
-from commands.progress import patience
+from commands.check import findings_report
+from commands.check.findings import failed, ok, skipped, warning
+from commands.check.findings_report import FindingsReport
+from commands.console import progress
+from commands.console.progress import patience
 
 LONG = "what was seen, told at such length that it needs a second line on every screen that is not very wide"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from commands.log_repetition import INTERVAL_SEC, Repetitions
-from commands.logs import LogFormat, configure
+from commands.run.log_repetition import INTERVAL_SEC, Repetitions
+from commands.run.logging_setup import LogFormat, configure
 
 NOW_MS = 1_795_248_000_123
 NOW = "2026-11-21T08:00:00.123Z"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as search
 from hypothesis import strategies as st
 
-from commands.logs import LogFormat, configure
+from commands.run.logging_setup import LogFormat, configure
 from monitoring.service_log import LogLines
 
 NOW_MS = 1_795_248_000_123

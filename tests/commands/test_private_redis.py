@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from commands.private_redis import (
+from commands.clients.embedded_redis import (
     PrivateRedis,
     RedisServerFailedError,
     RedisServerNotFoundError,

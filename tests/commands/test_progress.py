@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from commands import progress
-from commands.progress import with_progress
+from commands.console import progress
+from commands.console.progress import with_progress
 
 
 def shown(*, terminal: bool, patience_sec: float, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], str]:

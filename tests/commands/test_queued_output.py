@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from commands.logs import LogFormat, configure
-from commands.queued_output import QUEUE_CHARACTERS, QueuedOutput
+from commands.run.logging_setup import LogFormat, configure
+from commands.run.queued_output import QUEUE_CHARACTERS, QueuedOutput
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PIPE_BYTES = 4096
@@ -208,7 +208,7 @@ def test_text_that_is_no_unicode_is_written_all_the_same(pipe: Pipe) -> None:
 #: A process that ends by an error, with whatever is to be done before.
 _ENDS_BADLY = """
 import sys
-from commands.queued_output import queue_standard_streams
+from commands.run.queued_output import queue_standard_streams
 queue_standard_streams()
 {before}
 raise RuntimeError("the last words")

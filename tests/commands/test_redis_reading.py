@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from commands.redis_reading import reading
+from commands.clients.redis_reading import reading
 from settings import SettingsError
 from tests.commands.recording import Recording
 

@@ -14,7 +14,7 @@ from brain.case import Case
 from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
 from brain.permit import Decision
 from brain.plan import MalformedPlan
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from commands.replay import ReplayOptions, replay
 from settings import SettingsError
 from tests.brain.cases import NOW_MS, case, snapshot

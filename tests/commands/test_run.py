@@ -10,8 +10,8 @@ import structlog
 import trio
 
 import supervisor
-from commands.queued_output import QueuedOutput
 from commands.run import run
+from commands.run.queued_output import QueuedOutput
 from supervision import RestartIntensityExceeded
 from tests.supervision.notify_rig import Listener
 

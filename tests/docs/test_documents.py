@@ -11,7 +11,7 @@ import yaml
 from brain.checks import CHECKS
 from brain.permit import Reason
 from channels import Flows
-from commands.command_line import parser
+from commands.cli import parser
 from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.readiness import ReadinessFacts, unready
 from settings import VARIABLES

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import trio
 
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, outside, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close

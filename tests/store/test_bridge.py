@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio_asyncio
 
-from commands.private_redis import find_redis_server
+from commands.clients.embedded_redis import find_redis_server
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink
 from tests.store.redis_servers import running

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio_asyncio
 
-from commands.private_redis import find_redis_server
+from commands.clients.embedded_redis import find_redis_server
 from store.errors import StoreUnavailableError, WrongTypeError
 from store.keys import Keys
 from store.redis.client import RedisLink

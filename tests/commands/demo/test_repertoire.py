@@ -17,7 +17,7 @@ from brain.symbol_rules import SymbolRules
 from commands.demo.exchange_client import TradedSymbol
 from commands.demo.outcome import Outcome, Verdict, allowed, denied
 from commands.demo.plans import Fields
-from commands.demo.repertoire import CASES, choose
+from commands.demo.scenario_catalog import CASES, choose
 from commands.demo.scenarios import Cooling, Governor, Scenario, SymbolState, share_of
 from tests.brain.cases import NOW_MS, case, ledger, open_permit, snapshot
 

@@ -1,11 +1,11 @@
-"""What the command line accepts."""
+"""The command line's parser, and the script that teaches a shell this command line."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,29 @@ def _simulate_exchange(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    from commands.completion import completion
-
     return completion(options.shell)
+
+
+def completion(shell: str) -> int:
+    """Print the script for `shell`, made from the parser itself."""
+    print(completion_script(shell))
+    return 0
+
+
+def completion_script(shell: str) -> str:
+    """The script; where an option takes a path, the shell offers files."""
+    import shtab
+
+    top = parser()
+    for action in _actions(top):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+    return shtab.complete(top, shell)
+
+
+def _actions(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in command._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for name in action.choices:
+                yield from _actions(action.choices[name])

@@ -24,8 +24,8 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
-from commands.log_repetition import Repetitions
-from commands.queued_output import QueuedOutput
+from commands.run.log_repetition import Repetitions
+from commands.run.queued_output import QueuedOutput
 from exchange.wire_logs import keep_addresses_out_of_logs
 from monitoring.service_log import LogLines
 

@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from commands.findings import Finding, Verdict
-from commands.progress import patience
-from commands.terminal import printable, screen, show_on
+from commands.check.findings import Finding, Verdict
+from commands.console.progress import patience
+from commands.console.terminal import printable, screen, show_on
 
 _WORDS = {
     Verdict.OK: ("ok", "green"),

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import RedisError
 
-from commands.explanation_view import explanation_view
-from commands.plan_traces import look_for, reservation_of
-from commands.redis_reading import RedisReading, reading
-from commands.terminal import printable, show
+from commands.clients.redis_reading import RedisReading, reading
+from commands.console.terminal import printable, show
+from commands.explain.lookup import look_for, reservation_of
+from commands.explain.view import explanation_view
 from explanation.explaining import Explanation, explain_traces, symbol_of
 from explanation.telling import told
 

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from commands.demo.exchange_client import ExchangeClient
-from commands.demo.neighbours import Neighbours, shown
+from commands.demo.other_services import Neighbours, shown
 
 _SETTLE_SEC = 5.0
 _LOOK_SEC = 0.1

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from brain.json_text import read_json
-from commands.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading
 
 
 class RecordedEntry(msgspec.Struct, frozen=True):

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from brain.permit_text import NotReplayableError
 from brain.replaying import decide_again
-from commands.progress import with_progress
-from commands.recorded_decisions import NotExportedError, RecordedEntry, exported, from_file, from_stream
-from commands.redis_reading import RedisReading, reading
-from commands.replay_tally import ReplayTally
-from commands.replay_view import replay_view
-from commands.rule_changes import parse_changes
-from commands.terminal import show
+from commands.clients.redis_reading import RedisReading, reading
+from commands.console.progress import with_progress
+from commands.console.terminal import show
+from commands.replay.overrides import parse_changes
+from commands.replay.records import NotExportedError, RecordedEntry, exported, from_file, from_stream
+from commands.replay.tally import ReplayTally
+from commands.replay.view import replay_view
 
 _EXIT_FAILURE = 1
 

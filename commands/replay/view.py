@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from commands.replay_tally import Answer, Example, ReplayTally
-from commands.terminal import printable
+from commands.console.terminal import printable
+from commands.replay.tally import Answer, Example, ReplayTally
 from explanation.compared_numbers import in_words
 
 

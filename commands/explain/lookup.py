@@ -13,7 +13,7 @@ from brain.plan_fields import read_plan
 from brain.plan_mark import decode_mark
 from brain.published import published_fields
 from brain.unknown_outcomes import UnknownOutcome, decode_unknown
-from commands.redis_reading import Fields, RedisReading
+from commands.clients.redis_reading import Fields, RedisReading
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
 from store.stored_values import read_unknown_outcomes

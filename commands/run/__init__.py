@@ -11,9 +11,9 @@ import trio
 
 import settings
 import supervisor
-from commands.collector import return_freed_memory, spare_the_collector
-from commands.logs import configure
-from commands.queued_output import queue_standard_streams
+from commands.run.collector import return_freed_memory, spare_the_collector
+from commands.run.logging_setup import configure
+from commands.run.queued_output import queue_standard_streams
 from supervision import RestartIntensityExceeded
 from supervision.systemd import NotifySocket
 
