@@ -33,10 +33,10 @@ from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, check_answers, publish_burst, series
 from bench.redis_socket import BlockingRedis
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.case import Rules
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.decisions.case import Rules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import BookEntry, Flows, Lease
 from clock import HostClock
 from clocks.clocks import Clocks

@@ -10,7 +10,7 @@ import trio
 
 from brain.moment import Moment
 from brain.numbers import ZERO
-from brain.position import Leg, LegPosition, Snapshot
+from brain.positions.position import Leg, LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ class ExchangeLead:
     def latest_date_ms(self, at: Moment) -> int | None:
         """The latest date (epoch ms, the exchange's clock) that anything can have had by `at`; None: unknown.
 
-        A later one orders nothing (rule 10 of `brain.merging`).
+        A later one orders nothing (rule 10 of `brain.positions.merging`).
         """
         at_most_ms = self._exchange_ms_at_most(at)
         return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS

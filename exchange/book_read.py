@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import trio
 
-from brain.candidates import Candidates
 from brain.moment import Moment
-from brain.position import Snapshot
+from brain.positions.position import Snapshot
+from brain.symbols.candidates import Candidates
 from channels import LatestValue, SnapshotBook
 from clock import Clock
 from exchange.protocol import PositionRow, PositionsRead

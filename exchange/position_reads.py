@@ -8,7 +8,7 @@ from typing import NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from brain.moment import Moment
-from brain.position import LegPosition
+from brain.positions.position import LegPosition
 from channels import LatestValue
 from clock import Clock
 from exchange.book_read import BookRead

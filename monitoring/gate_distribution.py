@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from brain.permit import Decision
+from brain.plans.permit import Decision
 from brain.sliding_counts import SlidingCounts
 from clock import Clock
 

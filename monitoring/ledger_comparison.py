@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
-from brain.position import Snapshot
+from brain.positions.position import Snapshot
 from page.content import Holding, Holdings, Tone
 
 #: A fill is on the exchange before its result is booked: so long nobody has to worry.

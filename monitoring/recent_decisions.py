@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from brain.answer import Answer
+from brain.decisions.answer import Answer
 
 #: More than are shown, so that one that somebody points at can still be explained when it has scrolled away.
 #: Some kilobytes each: two or three megabytes in all, 16 if every plan is as large as plans may be.

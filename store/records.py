@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 
 
 def id_order(entry_id: str) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import Attempts, Failures
 from actors.user_stream.actor import UserStream
 from actors.waiting import present
-from brain.fill_memory import FillMemory
+from brain.ledger.fill_memory import FillMemory
 from channels import Flows
 from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.candidate_planner.actor import PlannerRules
-from brain.case import Rules
+from brain.decisions.case import Rules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
 from monitoring.status.document import SettingShown

@@ -11,8 +11,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.candidate_planner.recent_intents import RecentIntents
-from brain.allowlist import Allowlist, choose_allowlist
-from brain.candidates import (
+from brain.moment import Moment
+from brain.symbols.allowlist import Allowlist, choose_allowlist
+from brain.symbols.candidates import (
     Candidates,
     budget_cap,
     choose_candidates,
@@ -21,8 +22,7 @@ from brain.candidates import (
     snapshot_line,
     top_k,
 )
-from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     RULES_AT_MOST_EVERY_SEC,
     Conflating,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 import trio
 
-from brain.intent import read_intent_symbol
+from brain.plans.intent import read_intent_symbol
 from store.protocol import UniverseStore
 from store.records import Entry, id_order
 

@@ -25,8 +25,8 @@ from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import Attempts, EntryTimes
 from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence, present
-from brain.booking import NeedsAdoption
-from brain.result import (
+from brain.ledger.booking import NeedsAdoption
+from brain.ledger.result import (
     DeadResult,
     ExecutedResult,
     RefusedResult,

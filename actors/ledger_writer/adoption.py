@@ -12,11 +12,11 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import LEDGER_TTL_MS
-from brain.adoption import adopted_state, encode_adopted
-from brain.booking import adopt
+from brain.ledger.adoption import adopted_state, encode_adopted
+from brain.ledger.booking import adopt
 from brain.numbers import NotANumberError, parse_decimal
-from brain.position import LegPosition
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import LegPosition
+from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
 from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError, UnreadablePosition

@@ -10,8 +10,8 @@ import msgspec
 from actors.ledger_writer.booking import BookingPlan, plan_booking, plan_release
 from actors.ledger_writer.contained_fills import ContainedFills
 from actors.stream_consumer import Attempts
-from brain.ledger import StoredLedger
-from brain.result import DeadResult, ExecutedResult, RefusedResult, read_result
+from brain.ledger.ledger import StoredLedger
+from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from store.protocol import ResultStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 

@@ -7,7 +7,10 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.booking import (
+from brain.decisions.dead_letter import dead_letter
+from brain.decisions.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
+from brain.identifiers import plan_id_text
+from brain.ledger.booking import (
     Booking,
     LedgerUnreadable,
     LegsUnknown,
@@ -21,15 +24,12 @@ from brain.booking import (
     encode_open_permit,
     next_version,
 )
-from brain.dead_letter import dead_letter
-from brain.identifiers import plan_id_text
-from brain.ledger import SET_THE_LEGS
-from brain.permit import OpenPermit
-from brain.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
-from brain.position import LegPosition
-from brain.published import cut_text
-from brain.result import ExecutedResult, RefusedResult
-from brain.unknown_outcomes import UnknownOutcome, encode_unknown
+from brain.ledger.ledger import SET_THE_LEGS
+from brain.ledger.result import ExecutedResult, RefusedResult
+from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown
+from brain.plans.permit import OpenPermit
+from brain.positions.position import LegPosition
+from brain.text_fields import cut_text
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
 LEDGER_TTL_MS = 86_400_000

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from actors.ledger_writer.fill_monitor import FillWatch
-from brain.adoption import Contained, decode_adopted
-from brain.booking import decode_memory
-from brain.plan_mark import Joined, decode_mark, join
-from brain.position import Leg
-from brain.result import ExecutedResult, FilledOrder
+from brain.decisions.plan_mark import Joined, decode_mark, join
+from brain.ledger.adoption import Contained, decode_adopted
+from brain.ledger.booking import decode_memory
+from brain.ledger.result import ExecutedResult, FilledOrder
+from brain.positions.position import Leg
 from clocks.clocks import Clocks
 from store.protocol import ResultStore
 from store.records import BookingState, Entry

@@ -8,10 +8,10 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from brain.adoption import Contained
-from brain.fill_memory import FillMemory, ToldFill
+from brain.ledger.adoption import Contained
+from brain.ledger.fill_memory import FillMemory, ToldFill
+from brain.ledger.order_events import OrderEvent
 from brain.numbers import plain
-from brain.order_events import OrderEvent
 from channels import DropOldest, OrderEndObserved, OrderObserved, ResultBook
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup

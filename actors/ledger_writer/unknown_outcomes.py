@@ -12,12 +12,12 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import BookingPlan, plan_booking
 from actors.ledger_writer.contained_fills import ContainedFills
-from brain.booking import UnreadableRecordError, decode_open_permit
-from brain.fill_memory import FillMemory
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.fill_memory import FillMemory
+from brain.ledger.order_events import OrderEvent
+from brain.ledger.result import ExecutedResult
+from brain.ledger.unknown_outcomes import UnknownOutcome, client_order_id_of, decode_unknown
 from brain.numbers import plain
-from brain.order_events import OrderEvent
-from brain.result import ExecutedResult
-from brain.unknown_outcomes import UnknownOutcome, client_order_id_of, decode_unknown
 from channels import LatestValue, ResultBook, UnknownExecution
 from clocks.clocks import Clocks
 from store.errors import StoreRefusedError

@@ -16,8 +16,8 @@ from actors.permit_evaluator.reports import DecisionReports
 from actors.permit_evaluator.symbol_locks import SymbolTurns
 from actors.stream_consumer import EntryTimes, Failures
 from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
-from brain.case import Rules
-from brain.dead_letter import dead_letter
+from brain.decisions.case import Rules
+from brain.decisions.dead_letter import dead_letter
 from channels import LedgerWanted, OnDemandRead, PushBack
 from clocks.clocks import Clocks
 from store.errors import FencedError, GroupLostError

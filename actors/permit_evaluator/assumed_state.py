@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from brain.booking import UnreadableRecordError, decode_open_permit
-from brain.permit import OpenPermit
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.plans.permit import OpenPermit
 from store.records import Assumed, SymbolState
 
 _MOST_SYMBOLS = 5_000

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hmac
 
-from brain.answer import Answer
-from brain.case import Rules
-from brain.facts import Facts
+from brain.decisions.answer import Answer
+from brain.decisions.case import Rules
+from brain.decisions.facts import Facts
+from brain.decisions.permit_text import audit_record, permit_json, with_signature
+from brain.decisions.plan_mark import PlanMark, encode_mark
 from brain.numbers import ZERO, plain
-from brain.permit import Decision, Kind, OpenPermit
-from brain.permit_text import audit_record, permit_json, with_signature
-from brain.plan import PlanDecision
-from brain.plan_mark import PlanMark, encode_mark
-from brain.published import published_fields
+from brain.plans.permit import Decision, Kind, OpenPermit
+from brain.plans.plan import PlanDecision
+from brain.text_fields import published_fields
 from settings import Secret
 from store.records import Assumed, DecisionCommit
 

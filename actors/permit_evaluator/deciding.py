@@ -11,12 +11,12 @@ from actors.permit_evaluator.plans import Need, Refusal, WhatIsKnown, Work
 from actors.permit_evaluator.prerequisites import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import Failures
-from brain.answer import Answer
-from brain.case import Case, Rules, SnapshotView
-from brain.dead_letter import dead_letter
-from brain.decision import decide_on, evaluation_failed, state_contended
-from brain.facts import Facts
-from brain.permit import Decision, Kind, Reason
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case, Rules, SnapshotView
+from brain.decisions.dead_letter import dead_letter
+from brain.decisions.decision import decide_on, evaluation_failed, state_contended
+from brain.decisions.facts import Facts
+from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
 from store.protocol import PlanStore

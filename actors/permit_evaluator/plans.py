@@ -9,15 +9,15 @@ import msgspec
 
 from actors.stream_consumer import Failures
 from actors.waiting import present
-from brain.allowlist import Allowlist
-from brain.decision import deny_malformed, evaluation_failed
+from brain.decisions.decision import deny_malformed, evaluation_failed
+from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
-from brain.permit import Decision
-from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
-from brain.plan_fields import read_plan
-from brain.position import Snapshot
-from brain.reported_fills import may_precede_takeover
-from brain.symbol_rules import SymbolRules
+from brain.plans.permit import Decision
+from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from brain.plans.plan_fields import read_plan
+from brain.positions.position import Snapshot
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     RULES_AT_MOST_EVERY_SEC,
     Conflating,

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from structlog.typing import FilteringBoundLogger
 
-from brain.answer import Answer
+from brain.decisions.answer import Answer
 from brain.numbers import plain
-from brain.permit import Details, Kind
-from brain.plan import Plan, SkippedPlan
-from brain.symbol_rules import SymbolRules
+from brain.plans.permit import Details, Kind
+from brain.plans.plan import Plan, SkippedPlan
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 from monitoring.gate_distribution import GateDistribution
 from monitoring.recent_decisions import RecentDecision, RecentDecisions

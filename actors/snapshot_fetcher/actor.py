@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import VerifiedBy
+from brain.positions.position import VerifiedBy
 from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
 from exchange.errors import ExchangeError
 from exchange.on_demand_reads import OnDemandReads
@@ -30,7 +30,7 @@ class SnapshotFetcher:
     """Takes in what the streams tell, reads what has to be read, and has the outcome written.
 
     A stream that lives tells changes, and its proofs say that silence meant no change; a REST read gives
-    each connection period its base. Older news never overwrites newer (`brain.merging`).
+    each connection period its base. Older news never overwrites newer (`brain.positions.merging`).
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from brain.merging import EVENT_IN_FLIGHT_SEC, Disagreement, SymbolState, explained
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, Disagreement, SymbolState, explained
 from clock import Clock
 
 #: However late pushes are, an event that is still missing then is lost (seconds).

@@ -14,8 +14,8 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import FILL_WITHOUT_UPDATE_SEC, Cadence, retry_sec
-from brain.candidates import Candidates
 from brain.moment import Moment
+from brain.symbols.candidates import Candidates
 from channels import Count, DropOldest, LatestValue, MetricEvent
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange, PositionsRead, Priority

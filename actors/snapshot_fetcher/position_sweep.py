@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError

@@ -1,7 +1,7 @@
 """What is known of one shard's positions: merged from events and reads, judged, and published.
 
-`brain.merging` decides what is newer; this keeps what the merging rests on: since when the stream tells
-everything, and when which symbol was read last.
+`brain.positions.merging` decides what is newer; this keeps what the merging rests on: since when the stream
+tells everything, and when which symbol was read last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from actors.snapshot_fetcher.discrepancies import StreamDoubts
 from actors.snapshot_fetcher.publishing import PublishedSnapshots
 from actors.snapshot_fetcher.read_schedule import LastReads, UndatedReads, UnmatchedFills, just_after
 from actors.snapshot_fetcher.writer import SnapshotWriter
-from brain.merging import (
+from brain.moment import Moment
+from brain.numbers import plain
+from brain.positions.merging import (
     Disagreement,
     StreamProof,
     SymbolState,
@@ -25,9 +27,7 @@ from brain.merging import (
     not_shown,
     to_snapshot,
 )
-from brain.moment import Moment
-from brain.numbers import plain
-from brain.position import Snapshot, VerifiedBy
+from brain.positions.position import Snapshot, VerifiedBy
 from channels import (
     Conflating,
     Count,

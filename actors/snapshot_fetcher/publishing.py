@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import LegPosition, Snapshot
+from brain.positions.position import LegPosition, Snapshot
 from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotChanged
 
 

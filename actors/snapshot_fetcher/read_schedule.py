@@ -6,9 +6,9 @@ from collections.abc import Container, Iterator
 
 import msgspec
 
-from brain.merging import EVENT_IN_FLIGHT_SEC
 from brain.moment import Moment
-from brain.position import Leg
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC
+from brain.positions.position import Leg
 from channels import FillObserved
 
 _INSTANT_SEC = 0.00001
@@ -77,8 +77,8 @@ class UndatedReads:
     """The symbols of one shard that wait for a read, and which of them are read again soon.
 
     A position that changed while it was read can be dated by another read or the stream alone; a disputed one
-    is settled by another read (rules 5 to 7 of `brain.merging`). The first such read of a symbol, and each
-    new dispute, is followed by one read soon; where that settles nothing either, the usual interval does,
+    is settled by another read (rules 5 to 7 of `brain.positions.merging`). The first such read of a symbol,
+    and each new dispute, is followed by one read soon; where that settles nothing either, the usual interval does,
     until a position of the symbol is published.
     """
 

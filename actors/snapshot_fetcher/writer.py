@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.position import Leg, Snapshot, VerifiedBy, side_of
+from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
 from store.protocol import SnapshotStore

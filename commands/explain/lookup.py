@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
-from brain.booking import UnreadableRecordError, decode_open_permit
-from brain.permit import OpenPermit
-from brain.plan_fields import read_plan
-from brain.plan_mark import decode_mark
-from brain.published import published_fields
-from brain.unknown_outcomes import UnknownOutcome, decode_unknown
+from brain.decisions.plan_mark import decode_mark
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
+from brain.plans.permit import OpenPermit
+from brain.plans.plan_fields import read_plan
+from brain.text_fields import published_fields
 from commands.clients.redis_reading import Fields, RedisReading
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP

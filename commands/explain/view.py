@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from brain.decision import Outcome
+from brain.decisions.decision import Outcome
 from explanation.telling import CheckTold, Row, Told
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}

@@ -11,8 +11,8 @@ import msgspec
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from brain.permit_text import NotReplayableError
-from brain.replaying import decide_again
+from brain.decisions.permit_text import NotReplayableError
+from brain.decisions.replaying import decide_again
 from commands.clients.redis_reading import RedisReading, reading
 from commands.console.progress import with_progress
 from commands.console.terminal import show

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-from brain.replaying import COMPARED_RULES
+from brain.decisions.replaying import COMPARED_RULES
 from settings import VARIABLES, SettingsError
 from settings.error import quoted
 from settings.variables import FIELD_OF

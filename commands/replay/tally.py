@@ -6,8 +6,8 @@ from collections import Counter
 
 import msgspec
 
-from brain.permit_text import NotReplayableError
-from brain.replaying import Replayed
+from brain.decisions.permit_text import NotReplayableError
+from brain.decisions.replaying import Replayed
 
 _MOST_EXAMPLES = 10
 

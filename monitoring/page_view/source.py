@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import trio
 
-from brain.booking import UnreadableRecordError, decode_open_permit
+from brain.decisions.permit_text import audit_record
 from brain.json_text import read_json
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.permit_text import audit_record
-from brain.position import Snapshot
-from brain.published import published_fields
-from brain.unknown_outcomes import decode_unknown
+from brain.positions.position import Snapshot
+from brain.text_fields import published_fields
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 
-from brain.allowlist import Allowlist
 from brain.durability import Durability
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     Channel,
     LatestValue,

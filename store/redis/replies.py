@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.records import (
     AlreadyDecided,
     Broken,

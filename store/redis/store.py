@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from brain.durability import Durability
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS

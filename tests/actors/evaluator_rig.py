@@ -18,11 +18,11 @@ from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import WhatIsKnown
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import Failures
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.case import Rules
+from brain.decisions.case import Rules
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
     Conflating,

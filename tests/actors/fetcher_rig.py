@@ -17,7 +17,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot
+from brain.positions.position import Leg, LegPosition, Snapshot
 from channels import (
     Conflating,
     DropOldest,

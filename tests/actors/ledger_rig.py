@@ -15,11 +15,11 @@ from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.fill_monitor import FillWatch
 from actors.stream_consumer import Attempts
-from brain.candidates import Candidates
-from brain.fill_memory import FillMemory
+from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
     Conflating,

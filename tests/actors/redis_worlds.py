@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 import trio_asyncio
 
-from brain.case import Rules
+from brain.decisions.case import Rules
 from clock import HostClock
 from store.keys import Keys
 from store.records import CommitReply, DecisionCommit

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
-from brain.allowlist import Allowlist
-from brain.candidates import Candidates
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, DropOldest, LatestValue, MetricEvent, RulesWanted, SetGauge, SnapshotBook
 from clock import TrioClock
 from clocks.clocks import Clocks

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.permit_evaluator.reports import DecisionReports
-from brain.answer import Answer
-from brain.case import Case
-from brain.decision import decide
-from brain.symbol_rules import SymbolRules
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case
+from brain.decisions.decision import decide
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 from clock import TrioClock
 from monitoring.gate_distribution import GateCounts, GateDistribution

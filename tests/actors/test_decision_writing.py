@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 
 from actors.permit_evaluator.commit import DecisionWriter
-from brain.answer import Answer
-from brain.case import Case
-from brain.dead_letter import dead_letter
-from brain.decision import decide, deny_malformed, evaluation_failed
-from brain.permit_text import read_audit
-from brain.plan import MalformedPlan
-from brain.plan_fields import read_plan
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case
+from brain.decisions.dead_letter import dead_letter
+from brain.decisions.decision import decide, deny_malformed, evaluation_failed
+from brain.decisions.permit_text import read_audit
+from brain.plans.plan import MalformedPlan
+from brain.plans.plan_fields import read_plan
 from permit_gate import P33
 from permit_gate.answers import Refusal
 from permit_gate.reading import Unusable, Yes, read_permit

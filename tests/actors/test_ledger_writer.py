@@ -16,8 +16,8 @@ from trio.testing import MockClock
 from actors.ledger_writer import actor as ledger_writer
 from actors.ledger_writer import batch_booking as joint_booking
 from actors.ledger_writer.booking import plan_booking
-from brain.result import ExecutedResult
-from brain.symbol_rules import SymbolRules
+from brain.ledger.result import ExecutedResult
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError

@@ -15,11 +15,11 @@ from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
 from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
-from brain.allowlist import Allowlist
-from brain.candidates import Candidates
 from brain.moment import Moment
-from brain.position import LegPosition, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import LegPosition, VerifiedBy
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, Count, LatestValue
 from clocks.clocks import Clocks
 from exchange.book_read import BookRead

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import BookEntry, MarkPrice
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.permit_evaluator.assumed_state import SymbolBeliefs
-from brain.permit import Kind, OpenPermit
-from brain.position import Leg
+from brain.plans.permit import Kind, OpenPermit
+from brain.positions.position import Leg
 from store.records import SymbolState
 
 NOW_MS = 1_760_000_000_000

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from actors.snapshot_fetcher.read_schedule import UndatedReads
 from brain.moment import Moment
-from brain.position import VerifiedBy
+from brain.positions.position import VerifiedBy
 from channels import StreamProven
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
 from tests.integration.waiting import until

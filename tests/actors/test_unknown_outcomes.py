@@ -11,9 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.permit import Reason
-from brain.position import Leg
-from brain.unknown_outcomes import client_order_id_of
+from brain.ledger.unknown_outcomes import client_order_id_of
+from brain.plans.permit import Reason
+from brain.positions.position import Leg
 from channels import OrderEndObserved
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.unknown_world import ORDERED, POSITION, UnknownWorld, drawn_fate

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from actors.snapshot_fetcher.read_schedule import UnmatchedFills
 from brain.moment import Moment
-from brain.position import Leg
+from brain.positions.position import Leg
 from channels import FillObserved
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from brain.position import Leg
+from brain.positions.position import Leg
 from store.keys import GROUP
 from tests.actors.ledger_rig import LedgerRig, running_writer
 

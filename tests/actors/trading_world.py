@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import trio
 
-from brain.case import Rules
+from brain.decisions.case import Rules
 from brain.numbers import plain
-from brain.position import Snapshot, VerifiedBy
+from brain.positions.position import Snapshot, VerifiedBy
 from channels import BookEntry, Lease, SnapshotChanged
 from store.keys import GROUP
 from store.memory.faults import Effect

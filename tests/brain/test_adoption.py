@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.adoption import AdoptedState, Contained, adopted_state, decode_adopted, encode_adopted
-from brain.position import Leg, LegPosition
+from brain.ledger.adoption import AdoptedState, Contained, adopted_state, decode_adopted, encode_adopted
+from brain.positions.position import Leg, LegPosition
 
 
 def row(leg: Leg, changed_ms: int) -> LegPosition:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.allowlist import Allowlist, AllowlistSource, choose_allowlist
+from brain.symbols.allowlist import Allowlist, AllowlistSource, choose_allowlist
 
 NOW = 1_760_000_000.0
 GOOD_META = {b"stale": b"0", b"count": b"2", b"asof_epoch": b"1759999990"}

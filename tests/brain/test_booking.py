@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from brain.booking import (
+from brain.ledger.booking import (
     Booking,
     LedgerUnreadable,
     LegsUnknown,
@@ -16,11 +16,11 @@ from brain.booking import (
     book,
     next_version,
 )
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
+from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO
-from brain.permit import Kind, OpenPermit
-from brain.position import Leg, LegPosition
-from brain.result import FilledOrder
+from brain.plans.permit import Kind, OpenPermit
+from brain.positions.position import Leg, LegPosition
 
 NOW = Decimal("1760000000.123")
 PERMIT = OpenPermit("plan-1", Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0"), 1_760_000_090_000)

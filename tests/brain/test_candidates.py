@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.candidates import (
+from brain.symbols.candidates import (
     EWMA_START_MS,
     Candidates,
     budget_cap,

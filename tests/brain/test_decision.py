@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.case import Case
-from brain.decision import Outcome, decide, trail
-from brain.permit import Kind, Reason
-from brain.plan import Plan, Side
-from brain.position import Leg, PositionSide
+from brain.decisions.case import Case
+from brain.decisions.decision import Outcome, decide, trail
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan import Plan, Side
+from brain.positions.position import Leg, PositionSide
 from tests.brain.cases import (
     BTCUSDT,
     NOW_MS,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.adoption import Contained
-from brain.fill_memory import Cause, FillMemory, ToldFill, cause_of
-from brain.position import Leg
+from brain.ledger.adoption import Contained
+from brain.ledger.fill_memory import Cause, FillMemory, ToldFill, cause_of
+from brain.positions.position import Leg
 
 
 def fill(

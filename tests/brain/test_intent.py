@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.identifiers import is_symbol
-from brain.intent import read_intent_symbol
+from brain.plans.intent import read_intent_symbol
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from brain.decision import decide
-from brain.kinds import TABLE, closes_by_name, contradiction, percent_of, unfold
-from brain.permit import Kind, Reason
-from brain.plan import Plan, PlanDecision, Side
+from brain.decisions.decision import decide
+from brain.plans.kinds import TABLE, closes_by_name, contradiction, percent_of, unfold
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan import Plan, PlanDecision, Side
 from tests.brain.cases import case, plan
 
 OPEN, ADD, CLOSE, NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE

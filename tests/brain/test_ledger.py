@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.ledger import Ledger, StoredLedger, UnreadableLedgerError, parse_ledger
-from brain.position import Leg
+from brain.ledger.ledger import Ledger, StoredLedger, UnreadableLedgerError, parse_ledger
+from brain.positions.position import Leg
 
 texts = st.none() | st.text() | st.decimals().map(str)
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from brain.merging import (
+from brain.moment import Moment
+from brain.positions.merging import (
     StreamProof,
     SymbolState,
     apply_mark,
@@ -15,8 +16,7 @@ from brain.merging import (
     not_shown,
     to_snapshot,
 )
-from brain.moment import Moment
-from brain.position import Leg, LegPosition, VerifiedBy
+from brain.positions.position import Leg, LegPosition, VerifiedBy
 
 EMPTY = SymbolState("BTCUSDT")
 START = Moment(0.0, 0)

@@ -10,12 +10,9 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from brain.case import Case
-from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
-from brain.ledger import StoredLedger
-from brain.numbers import plain
-from brain.permit import Decision
-from brain.permit_text import (
+from brain.decisions.case import Case
+from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.decisions.permit_text import (
     NotReplayableError,
     audit_record,
     case_of,
@@ -25,8 +22,11 @@ from brain.permit_text import (
     same_outcome,
     with_signature,
 )
-from brain.plan import MalformedPlan, Side
-from brain.position import Leg
+from brain.ledger.ledger import StoredLedger
+from brain.numbers import plain
+from brain.plans.permit import Decision
+from brain.plans.plan import MalformedPlan, Side
+from brain.positions.position import Leg
 from tests.brain.cases import BTCUSDT, case, entry, hedged, ledger, plan, snapshot
 from tests.brain.strategies import cases
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
-from brain.plan_fields import read_plan
-from brain.position import Leg
+from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
+from brain.plans.plan_fields import read_plan
+from brain.positions.position import Leg
 from tests.brain.strategies import plan_fields
 
 Fields = dict[bytes, bytes]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.permit import Kind
-from brain.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
-from brain.position import Leg
-from brain.result import FilledOrder
+from brain.decisions.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
+from brain.ledger.result import FilledOrder
+from brain.plans.permit import Kind
+from brain.positions.position import Leg
 
 CLOSE_LONG = PlanMark(Leg.LONG, Kind.CLOSE, "SELL", reconcile_close=False)
 MARKS = st.builds(

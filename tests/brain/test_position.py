@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, PositionSide, Snapshot, VerifiedBy, side_of
+from brain.positions.position import Leg, LegPosition, PositionSide, Snapshot, VerifiedBy, side_of
 
 
 def snapshot(*legs: LegPosition) -> Snapshot:

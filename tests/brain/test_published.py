@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.published import LEFT_OUT, cut_text, published_fields
+from brain.text_fields import LEFT_OUT, cut_text, published_fields
 
 
 def test_fields_are_told_as_they_were_published() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from brain.permit import Reason
-from brain.reason_texts import REASON_TEXTS
+from brain.decisions.reason_texts import REASON_TEXTS
+from brain.plans.permit import Reason
 
 #: Nobody has to do anything about these.
 IN_ORDER = {

@@ -6,8 +6,14 @@ import json
 
 import pytest
 
-from brain.refusal_words import LONGEST_READ, Proof, proof_of
-from brain.result import RefusedResult, UnknownOrder, names_wrong_precision, outcome_is_unknown, read_result
+from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of
+from brain.ledger.result import (
+    RefusedResult,
+    UnknownOrder,
+    names_wrong_precision,
+    outcome_is_unknown,
+    read_result,
+)
 from tests.brain.unknown_wordings import NO_PERMIT, REFUSED, UNKNOWN
 
 PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"False"}

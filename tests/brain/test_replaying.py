@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from brain.case import Case, Rules
-from brain.decision import decide, trail
+from brain.decisions.case import Case, Rules
+from brain.decisions.decision import decide, trail
+from brain.decisions.permit_text import audit_record
+from brain.decisions.replaying import COMPARED_RULES, decide_again
 from brain.numbers import plain
-from brain.permit import Decision, Reason
-from brain.permit_text import audit_record
-from brain.replaying import COMPARED_RULES, decide_again
+from brain.plans.permit import Decision, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, plan, snapshot
 from tests.brain.strategies import cases
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.ledger.reported_fills import ReportedFill, may_precede_takeover, snapshot_contains
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.reported_fills import ReportedFill, may_precede_takeover, snapshot_contains
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 
 
 def at(ms: int) -> Moment:

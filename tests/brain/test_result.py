@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.result import DeadResult, ExecutedResult, FilledOrder, RefusedResult, read_result
+from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder, RefusedResult, read_result
 
 PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"True"}
 

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import redis
 
 from actors.permit_evaluator.commit import DecisionWriter
-from brain.answer import Answer
-from brain.case import Case
-from brain.dead_letter import dead_letter
-from brain.decision import decide
-from brain.permit import Decision
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case
+from brain.decisions.dead_letter import dead_letter
+from brain.decisions.decision import decide
+from brain.plans.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
 from store.redis.store import RedisStore, open_redis_store

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.case import SnapshotView
-from brain.decision import deny_malformed, evaluation_failed, state_contended
-from brain.ledger import StoredLedger
-from brain.permit import Kind
-from brain.plan import MalformedPlan
-from brain.position import Leg, LegPosition
+from brain.decisions.case import SnapshotView
+from brain.decisions.decision import deny_malformed, evaluation_failed, state_contended
+from brain.ledger.ledger import StoredLedger
+from brain.plans.permit import Kind
+from brain.plans.plan import MalformedPlan
+from brain.positions.position import Leg, LegPosition
 from commands.explain import explain
 from permit_gate import P33, GateRules, Granted, PermitGate
 from tests.brain.cases import case, entry, open_permit, snapshot
@@ -183,7 +183,7 @@ async def test_a_contended_plan_is_told_with_the_checks_of_its_last_attempt(
 async def test_a_record_that_this_build_would_decide_differently_says_so(
     service: Recording, capsys: Capture
 ) -> None:
-    from brain.decision import decide
+    from brain.decisions.decision import decide
 
     await service.commit([("plan-1", decide(case()), case(hold=True))])
     text = told(service, "plan-1", capsys)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brain.case import Case
-from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
-from brain.permit import Decision
-from brain.plan import MalformedPlan
+from brain.decisions.case import Case
+from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.plans.permit import Decision
+from brain.plans.plan import MalformedPlan
 from commands.clients.embedded_redis import private_redis
 from commands.replay import ReplayOptions, replay
 from settings import SettingsError

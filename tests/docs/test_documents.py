@@ -8,8 +8,8 @@ import shlex
 import pytest
 import yaml
 
-from brain.checks import CHECKS
-from brain.permit import Reason
+from brain.decisions.checks import CHECKS
+from brain.plans.permit import Reason
 from channels import Flows
 from commands.cli import parser
 from monitoring.metrics.catalogue import CATALOGUE

@@ -16,8 +16,8 @@ from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.position_sweep import PositionSweep, SweptSymbols
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.refresh import AutoRefresh
-from brain.candidates import Candidates
-from brain.symbol_rules import SymbolRules
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue
 from exchange.book_read import BookRead
 from exchange.errors import ExchangeError, ExchangeRejected, ExchangeUnavailable

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import trio
 
-from brain.permit import Reason
+from brain.plans.permit import Reason
 from commands.clients.embedded_redis import PrivateRedis, private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process

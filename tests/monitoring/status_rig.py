@@ -11,15 +11,15 @@ from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
 from actors.metrics import Metrics
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.answer import Answer
-from brain.case import Case
-from brain.decision import decide
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case
+from brain.decisions.decision import decide
 from brain.durability import Durability
 from brain.moment import Moment
-from brain.permit import Decision
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.plans.permit import Decision
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
     DropOldest,

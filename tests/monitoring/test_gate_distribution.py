@@ -6,8 +6,8 @@ import trio.testing
 from structlog.testing import CapturingLogger
 
 from actors.gate_reporter import GateReporter
-from brain.decision import decide, deny_malformed
-from brain.plan import MalformedPlan
+from brain.decisions.decision import decide, deny_malformed
+from brain.plans.plan import MalformedPlan
 from clock import TrioClock
 from monitoring.gate_distribution import GateCounts, GateDistribution
 from supervision import Heartbeat

@@ -6,12 +6,12 @@ import httpx
 import pytest
 import trio
 
-from brain.case import Case
-from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.decisions.case import Case
+from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.decisions.reason_texts import REASON_TEXTS
 from brain.durability import Durability
-from brain.permit import Decision, Reason
-from brain.plan import MalformedPlan
-from brain.reason_texts import REASON_TEXTS
+from brain.plans.permit import Decision, Reason
+from brain.plans.plan import MalformedPlan
 from channels import SetGauge
 from exchange.protocol import Priority
 from tests.brain.cases import case, plan, snapshot

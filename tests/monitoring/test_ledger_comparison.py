@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from monitoring.ledger_comparison import LedgerComparison
 from page.content import Holding, Tone
 

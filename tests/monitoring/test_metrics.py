@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from brain.decision import decide
+from brain.decisions.decision import decide
 from channels import Count, Lease, SetGauge, StreamStatus
 from monitoring.gate_distribution import GateCounts
 from monitoring.http.server import AddressUnusableError

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from brain.answer import Answer
-from brain.decision import decide
+from brain.decisions.answer import Answer
+from brain.decisions.decision import decide
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from tests.brain.cases import case
 

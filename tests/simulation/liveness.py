@@ -10,7 +10,7 @@ import trio
 
 from actors.permit_evaluator.deciding import PlanSettler
 from actors.stream_consumer import EntryTimes
-from brain.fill_memory import FillMemory
+from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
 from tests.simulation.books import Published

@@ -70,7 +70,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "    if not _well_after(sent, known.arrived):\n        return Rule.RACE\n    dispute",
                 "    if not _well_after(sent, known.arrived):\n        return Rule.NEWER\n    dispute",
             ),
@@ -101,7 +101,7 @@ MUTATIONS = (
         ("d",),
         (
             Edit(
-                "brain/booking.py",
+                "brain/ledger/booking.py",
                 "growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))",
                 "growth = order.cumulative if order.cumulative > booked_before else ZERO",
             ),
@@ -177,7 +177,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "brain/checks.py",
+                "brain/decisions/checks.py",
                 '    Check("allowlist", all_plans, entry_checks.allowlist),\n',
                 "",
             ),
@@ -188,7 +188,7 @@ MUTATIONS = (
         ("d",),
         (
             Edit(
-                "brain/adoption.py",
+                "brain/ledger/adoption.py",
                 "        return self.changed_ms.get(leg, -1)\n",
                 "        return -1\n",
             ),
@@ -197,14 +197,14 @@ MUTATIONS = (
     Mutation(
         "an adopted flat row without a date contains no fill",
         ("d",),
-        (Edit("brain/adoption.py", "row.update_time_ms or seen_ms for", "row.update_time_ms for"),),
+        (Edit("brain/ledger/adoption.py", "row.update_time_ms or seen_ms for", "row.update_time_ms for"),),
     ),
     Mutation(
         "adopted dates ahead of the exchange's clock count",
         ("d",),
         (
             Edit(
-                "brain/adoption.py",
+                "brain/ledger/adoption.py",
                 "at_ms <= min(self.changed_ms, self.clock_ms) or at_ms == self.changed_ms",
                 "at_ms <= self.changed_ms",
             ),
@@ -226,7 +226,7 @@ MUTATIONS = (
         ("f",),
         (
             Edit(
-                "brain/position_checks.py",
+                "brain/decisions/position_checks.py",
                 "            since_sec is not None and since_sec < ttl_sec\n",
                 "            since_sec is not None\n",
             ),
@@ -260,7 +260,7 @@ MUTATIONS = (
         ("f", "a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "seconded = dispute.by_read and _well_after(sent, dispute.at)",
                 "seconded = False",
             ),
@@ -271,7 +271,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "    if dispute is None:\n        return Rule.DISCREPANCY\n",
                 "    if dispute is None:\n        return Rule.RACE\n",
             ),
@@ -282,7 +282,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 " not in _WHOLE or state.disputed_at is not None:",
                 " not in _WHOLE:",
             ),
@@ -304,7 +304,7 @@ MUTATIONS = (
         ("h", "f"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "if row.leg is Leg.BOTH and not row.amount and any(",
                 "if row.leg is Leg.BOTH and row.amount and any(",
             ),
@@ -529,7 +529,7 @@ MUTATIONS = (
         ("c",),
         (
             Edit(
-                "brain/result.py",
+                "brain/ledger/result.py",
                 "    proof = proof_of(_words(fields, quoted))\n",
                 "    proof = proof_of(_words(fields, quoted))\n"
                 '    if proof is Proof.REFUSED and b"permit" in fields.get(b"details", b""):\n'

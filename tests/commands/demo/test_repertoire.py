@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from brain.decision import decide
-from brain.permit import Decision
-from brain.plan import MalformedPlan, Plan, SkippedPlan
-from brain.plan_fields import read_plan
-from brain.symbol_rules import SymbolRules
+from brain.decisions.decision import decide
+from brain.plans.permit import Decision
+from brain.plans.plan import MalformedPlan, Plan, SkippedPlan
+from brain.plans.plan_fields import read_plan
+from brain.symbols.symbol_rules import SymbolRules
 from commands.demo.exchange_client import TradedSymbol
 from commands.demo.outcome import Outcome, Verdict, allowed, denied
 from commands.demo.plans import Fields

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 
 _LEG = re.compile(r"(BOTH|LONG|SHORT):([0-9]{1,15})", re.ASCII)
 

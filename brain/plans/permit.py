@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from brain.position import Leg, PositionSide
+from brain.positions.position import Leg, PositionSide
 
 #: Values that can be written as JSON without loss.
 Details: TypeAlias = dict[str, Decimal | float | int | str | bool | None]

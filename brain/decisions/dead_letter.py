@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brain.published import cut_text
+from brain.text_fields import cut_text
 
 _LONGEST_DEAD_VALUE = 1024
 _MOST_DEAD_FIELDS = 64

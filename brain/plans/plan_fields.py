@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from brain.identifiers import given, is_symbol, plan_id_text
 from brain.numbers import NotANumberError, parse_decimal_down
-from brain.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
-from brain.position import Leg
+from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
+from brain.positions.position import Leg
 
 #: In bytes, field names included.
 LARGEST_ENTRY = 16 * 1024

@@ -1,14 +1,14 @@
 """The checks that come before a plan's kind is known: may this plan be looked at, and against what?
 
-Each gives the reason for a deny, or None, and the numbers it compared. `brain/checks.py` has their order.
+Each gives the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
 """
 
 from __future__ import annotations
 
-from brain.facts import Facts
-from brain.kinds import closes_by_name, contradiction, reducing_side
-from brain.permit import Details, Reason
-from brain.position import Leg
+from brain.decisions.facts import Facts
+from brain.plans.kinds import closes_by_name, contradiction, reducing_side
+from brain.plans.permit import Details, Reason
+from brain.positions.position import Leg
 
 Judgement = tuple[Reason | None, Details]
 

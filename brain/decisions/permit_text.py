@@ -11,12 +11,12 @@ from decimal import Decimal, localcontext
 
 import msgspec
 
-from brain.case import Case
-from brain.facts import Facts
+from brain.decisions.case import Case
+from brain.decisions.facts import Facts
 from brain.json_text import read_json
 from brain.numbers import EXACT, plain
-from brain.permit import Decision, Kind, Reason
-from brain.position import Leg, PositionSide
+from brain.plans.permit import Decision, Kind, Reason
+from brain.positions.position import Leg, PositionSide
 
 _NO_KIND = Kind.NONE
 _NULL = msgspec.Raw(b"null")
@@ -61,7 +61,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
 
     `case` is None where there was none to decide on: the plan could not be read (`decision` names the
     fields), or deciding failed. `decision` is the exact text of the outcome, `fields` the plan as published
-    (escaped and cut, see `brain/published.py`), `permit` the permit as issued, without a signature.
+    (escaped and cut, see `brain/text_fields.py`), `permit` the permit as issued, without a signature.
     """
 
     plan_id: str

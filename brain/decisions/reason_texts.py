@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from brain.permit import Reason
+from brain.plans.permit import Reason
 
 
 class ReasonText(NamedTuple):

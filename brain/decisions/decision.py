@@ -7,13 +7,13 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.case import Case
-from brain.checks import CHECKS, all_plans
-from brain.facts import Facts
+from brain.decisions.case import Case
+from brain.decisions.checks import CHECKS, all_plans
+from brain.decisions.facts import Facts
 from brain.numbers import EXACT, ZERO
-from brain.permit import Decision, Details, Kind, Reason
-from brain.plan import MalformedPlan
-from brain.position import Leg, side_of
+from brain.plans.permit import Decision, Details, Kind, Reason
+from brain.plans.plan import MalformedPlan
+from brain.positions.position import Leg, side_of
 
 
 class Outcome(StrEnum):

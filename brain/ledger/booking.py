@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.ledger import (
+from brain.ledger.ledger import (
     Ledger,
     LedgerLegs,
     StoredLedger,
@@ -19,10 +19,10 @@ from brain.ledger import (
     legs_of,
     parse_ledger,
 )
+from brain.ledger.result import FilledOrder
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
-from brain.permit import Kind, OpenPermit
-from brain.position import Leg, LegPosition, side_of
-from brain.result import FilledOrder
+from brain.plans.permit import Kind, OpenPermit
+from brain.positions.position import Leg, LegPosition, side_of
 
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 

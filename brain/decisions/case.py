@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.ledger import StoredLedger
-from brain.permit import OpenPermit
-from brain.plan import Plan
-from brain.position import LegPosition
-from brain.symbol_rules import SymbolRules
+from brain.ledger.ledger import StoredLedger
+from brain.plans.permit import OpenPermit
+from brain.plans.plan import Plan
+from brain.positions.position import LegPosition
+from brain.symbols.symbol_rules import SymbolRules
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The checks of a decision in the contract's order: the first that denies decides.
 
 This table is the order, and says what each check is for; what a check does stands in its own function, in
-`brain/entry_checks.py` and `brain/position_checks.py`.
+`brain/decisions/entry_checks.py` and `brain/decisions/position_checks.py`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from brain import entry_checks, position_checks
-from brain.entry_checks import Judgement
-from brain.facts import Facts
-from brain.permit import Kind
+from brain.decisions import entry_checks, position_checks
+from brain.decisions.entry_checks import Judgement
+from brain.decisions.facts import Facts
+from brain.plans.permit import Kind
 
 
 class Check(NamedTuple):

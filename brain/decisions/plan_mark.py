@@ -10,9 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.permit import Kind
-from brain.position import Leg
-from brain.result import FilledOrder
+from brain.ledger.result import FilledOrder
+from brain.plans.permit import Kind
+from brain.positions.position import Leg
 
 
 class PlanMark(msgspec.Struct, frozen=True):

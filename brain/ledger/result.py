@@ -13,8 +13,8 @@ import msgspec
 
 from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
 from brain.json_text import read_json
+from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 from brain.numbers import ZERO, NotANumberError, parse_decimal
-from brain.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 
 _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _FINAL_UNFILLED = _FINAL - {"FILLED"}

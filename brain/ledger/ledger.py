@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from brain.numbers import ZERO, NotANumberError, parse_decimal
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 
 
 class StoredLedger(msgspec.Struct, frozen=True):

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brain.decision import decide
-from brain.permit import Decision
-from brain.permit_text import (
+from brain.decisions.decision import decide
+from brain.decisions.permit_text import (
     AuditRecord,
     RecordedDecision,
     case_of,
@@ -16,6 +15,7 @@ from brain.permit_text import (
     recorded_decision,
     same_outcome,
 )
+from brain.plans.permit import Decision
 
 #: The values of `Rules` that some check compares with; the others shape what a permit leaves behind.
 COMPARED_RULES = (

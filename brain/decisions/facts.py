@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from brain.case import Case
-from brain.kinds import reducing_side
-from brain.ledger import Ledger, UnreadableLedgerError, legs_of, parse_ledger
+from brain.decisions.case import Case
+from brain.ledger.ledger import Ledger, UnreadableLedgerError, legs_of, parse_ledger
 from brain.numbers import ZERO
-from brain.permit import Kind, OpenPermit
-from brain.plan import PlanDecision, Side
-from brain.position import Leg
+from brain.plans.kinds import reducing_side
+from brain.plans.permit import Kind, OpenPermit
+from brain.plans.plan import PlanDecision, Side
+from brain.positions.position import Leg
 
 #: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
 _BOTH, _LONG = Leg.BOTH, Leg.LONG

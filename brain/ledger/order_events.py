@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.permit import OpenPermit
-from brain.position import Leg
-from brain.result import FilledOrder, is_final
+from brain.ledger.result import FilledOrder, is_final
+from brain.plans.permit import OpenPermit
+from brain.positions.position import Leg
 
 
 class OrderEvent(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
-from brain.position import Leg, Snapshot
+from brain.positions.position import Leg, Snapshot
 
 #: An order booked so long before a takeover is in every snapshot that is fresh enough to decide on (seconds).
 _SETTLED_BEFORE_TAKEOVER_SEC = 60

@@ -61,7 +61,7 @@ from enum import IntEnum
 import msgspec
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 
 #: How long an event may be on its way after the exchange has answered a read by it (seconds).
 EVENT_IN_FLIGHT_SEC = 1.0

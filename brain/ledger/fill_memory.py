@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import msgspec
 
-from brain.adoption import Contained
+from brain.ledger.adoption import Contained
+from brain.ledger.order_events import OrderEvent, OrderEvents
 from brain.numbers import ZERO
-from brain.order_events import OrderEvent, OrderEvents
-from brain.position import Leg
+from brain.positions.position import Leg
 
 K = TypeVar("K")
 V = TypeVar("V")

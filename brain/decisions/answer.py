@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brain.case import Case
-from brain.permit import Decision
+from brain.decisions.case import Case
+from brain.plans.permit import Decision
 
 
 class Answer(msgspec.Struct, frozen=True):

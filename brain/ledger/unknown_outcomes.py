@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from brain.result import UnknownOrder
+from brain.ledger.result import UnknownOrder
 
 _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})\|(.{1,32})", re.DOTALL)
 

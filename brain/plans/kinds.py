@@ -23,9 +23,9 @@ from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from brain.numbers import ZERO
-from brain.permit import Kind, Reason
-from brain.plan import Plan, PlanDecision, Side
-from brain.position import Leg
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan import Plan, PlanDecision, Side
+from brain.positions.position import Leg
 
 _CLOSING_PREFIXES = ("FULL", "CLOSE", "PARTIAL")
 

@@ -1,6 +1,6 @@
 """The checks that weigh a plan against its leg's position: kind, ledger, cooldown, open permits, quantity.
 
-Each gives the reason for a deny, or None, and the numbers it compared. `brain/checks.py` has their order.
+Each gives the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
 The decimals here are exact: the caller has set the context.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from brain.entry_checks import Judgement
-from brain.facts import Facts
-from brain.kinds import percent_of, reducing_side, row_for
+from brain.decisions.entry_checks import Judgement
+from brain.decisions.facts import Facts
 from brain.numbers import ZERO, NotANumberError, floor_to_step, parse_decimal
-from brain.permit import Details, Kind, Reason
-from brain.plan import Side
-from brain.position import Leg, side_of
+from brain.plans.kinds import percent_of, reducing_side, row_for
+from brain.plans.permit import Details, Kind, Reason
+from brain.plans.plan import Side
+from brain.positions.position import Leg, side_of
 
 _LONGEST_STORED = 40
 _FRACTION = {100: Decimal(1), 75: Decimal("0.75"), 50: Decimal("0.5")}

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.position import Leg
+from brain.positions.position import Leg
 
 
 class PlanDecision(StrEnum):
