@@ -78,8 +78,8 @@ class UndatedReads:
 
     A position that changed while it was read can be dated by another read or the stream alone; a disputed one
     is settled by another read (rules 5 to 7 of `brain.positions.merging`). The first such read of a symbol,
-    and each new dispute, is followed by one read soon; where that settles nothing either, the usual interval does,
-    until a position of the symbol is published.
+    and each new dispute, is followed by one read soon; where that settles nothing either, the usual interval
+    does, until a position of the symbol is published.
     """
 
     def __init__(self) -> None:

@@ -21,8 +21,8 @@ from store.redis.client import MOST_CONNECTIONS, RedisLink
 from store.redis.scripts import ScriptRunner
 from tests.store.conftest import SERVERS
 from tests.store.movable_address import movable_address
+from tests.store.redis.test_client import listening
 from tests.store.redis_servers import RedisServer, running
-from tests.store.test_redis_link import listening
 
 WRITE = "return redis.call('SET', 'k', ARGV[1])"
 

@@ -19,7 +19,7 @@ import structlog
 from commands.run.logging_setup import LogFormat, configure
 from commands.run.queued_output import QUEUE_CHARACTERS, QueuedOutput
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _PIPE_BYTES = 4096
 _WITHIN_SEC = 5.0
 LINE = "x" * 99 + "\n"
