@@ -1,4 +1,4 @@
-"""Reads for decisions: the first is of one symbol, those that come while it is under way share a read of all."""
+"""Reads for decisions: the first is of one symbol, and those that come while it runs share a read of all."""
 
 from __future__ import annotations
 
