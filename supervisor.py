@@ -24,7 +24,7 @@ from actors.metric_registry import MetricRegistry
 from actors.page_source import PageSource
 from actors.recent_decisions import RecentDecisions
 from actors.rules_from_settings import shown_settings
-from actors.service_log import build_tag, report_supervision, say_how_we_start
+from actors.service_log import build_tag, report_supervision, say_how_we_start, version
 from actors.status_source import StatusSource
 from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
@@ -170,6 +170,7 @@ class Service:
         self.status = StatusSource(
             clocks=clocks,
             build_tag=build_tag(),
+            version=version(),
             instance=settings.instance,
             settings=shown_settings(loaded),
             tree_status=lambda: self.tree.status(),
