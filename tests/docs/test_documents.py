@@ -10,7 +10,6 @@ import yaml
 
 from actors.metric_catalogue import CATALOGUE
 from actors.readiness import ReadinessFacts, unready
-from brain.checks import CHECKS
 from brain.permit import Reason
 from channels import Flows
 from commands.command_line import parser
@@ -126,14 +125,6 @@ def test_the_architecture_names_every_actor_and_every_channel() -> None:
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in Flows(1).all()}
     told = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert told == channels
-
-
-def test_the_architecture_tells_the_checks_in_their_order() -> None:
-    told = section(ARCHITECTURE, "A plan's way").replace("\n", " ")
-    order = re.search(r"first that denies decides: (.*?)\. Their", told)
-    assert order is not None
-    names = [re.sub(r" \(.*\)", "", name) for name in order[1].split(" → ")]
-    assert names == [check.name for check in CHECKS]
 
 
 def test_paths_in_the_repository_that_are_named_exist() -> None:
