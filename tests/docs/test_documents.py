@@ -14,7 +14,7 @@ from brain.permit import Reason
 from channels import Flows
 from commands.command_line import parser
 from settings import VARIABLES
-from tests.docs.documents import DOCUMENTS, ROOT, blocks, headings, prose, section, table
+from tests.docs.documents import DOCUMENTS, ROOT, blocks, codes, headings, prose, section, table, tables
 
 OPERATIONS, ARCHITECTURE = "docs/operations.md", "docs/architecture.md"
 ALLOWS = {
@@ -125,6 +125,14 @@ def test_the_architecture_names_every_actor_and_every_channel() -> None:
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in Flows(1).all()}
     told = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert told == channels
+
+
+def test_what_actors_share_is_made_where_the_service_is_put_together() -> None:
+    made = "".join(path.read_text() for path in (ROOT / "supervisor.py", *ROOT.glob("wiring/*.py")))
+    objects = {
+        name for first, *_ in tables(section(ARCHITECTURE, "What actors share"))[0] for name in codes(first)
+    }
+    assert {name for name in objects if f"{name}(" not in made} == set()
 
 
 def test_paths_in_the_repository_that_are_named_exist() -> None:
