@@ -59,6 +59,9 @@ class _Permit(msgspec.Struct):
 class AuditRecord(msgspec.Struct, frozen=True):
     """One decision and all it was based on.
 
+    Records of earlier releases lack what was added since: a new field here, in `Case` or in a struct inside
+    either needs a default, or they become unreadable (tests/commands/test_recorded_audits.py).
+
     `case` is None where there was none to decide on: the plan could not be read (`decision` names the
     fields), or deciding failed. `decision` is the exact text of the outcome, `fields` the plan as published
     (escaped and cut, see `brain/published.py`), `permit` the permit as issued, without a signature.
@@ -82,7 +85,10 @@ class NotReplayableError(ValueError):
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
-    """A decision as read back: as `Decision`, but the decimals in `details` stay text."""
+    """A decision as read back: as `Decision`, but the decimals in `details` stay text.
+
+    A new field needs a default, as in `AuditRecord`.
+    """
 
     allow: bool
     reason: Reason
