@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from brain.permit_text import read_audit, recorded_decision
-from brain.replaying import decide_again
-from commands.recorded_decisions import RecordedEntry, from_file
+from brain.decisions.permit_text import read_audit, recorded_decision
+from brain.decisions.replaying import decide_again
 from commands.replay import ReplayOptions, replay
+from commands.replay.records import RecordedEntry, from_file
 from explanation.explaining import State, explain_traces
 from explanation.traces import PlanTraces, Recorded
 

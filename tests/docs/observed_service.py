@@ -14,7 +14,7 @@ import msgspec
 import structlog
 import trio
 
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from permit_gate import GOVERNOR, P33, GateRules, PermitGate
 from simulator import MarketOrder, RunningSimulator, running
 from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, executed, full_close

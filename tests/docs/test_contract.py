@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 
 import commands
-from actors.metric_catalogue import CATALOGUE
-from actors.status_document import StatusDocument
-from brain import kinds, refusal_words
-from brain.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
-from brain.checks import CHECKS
-from brain.kinds import Row
-from brain.permit import Kind, Reason
-from brain.permit_text import AuditRecord
-from brain.plan_fields import LARGEST_ENTRY, LARGEST_FIELD, read_plan
-from brain.plan_mark import decode_mark, encode_mark
-from brain.refusal_words import Proof, proof_of
-from brain.result import read_result
-from brain.unknown_outcomes import decode_unknown, encode_unknown
-from commands import command_line
+from brain.decisions.checks import CHECKS
+from brain.decisions.permit_text import AuditRecord
+from brain.decisions.plan_mark import decode_mark, encode_mark
+from brain.ledger import refusal_words
+from brain.ledger.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
+from brain.ledger.refusal_words import Proof, proof_of
+from brain.ledger.result import read_result
+from brain.ledger.unknown_outcomes import decode_unknown, encode_unknown
+from brain.plans import kinds
+from brain.plans.kinds import Row
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan_fields import LARGEST_ENTRY, LARGEST_FIELD, read_plan
+from commands import cli
+from monitoring.metrics.catalogue import CATALOGUE
+from monitoring.status.document import StatusDocument
 from permit_gate import GOVERNOR
 from settings import VARIABLES
 from store.keys import Keys
@@ -261,7 +262,7 @@ def test_values_of_the_services_own_keys_are_stored_as_the_contract_shows() -> N
 
 
 def test_the_paths_over_http_are_those_that_are_served() -> None:
-    routes = re.findall(r'Route\("(.+?)"', (ROOT / "actors/http_api.py").read_text())
+    routes = re.findall(r'Route\("(.+?)"', (ROOT / "monitoring/http/app.py").read_text())
     assert documented("HTTP").keys() == set(routes)
 
 
@@ -311,7 +312,7 @@ def test_the_settings_have_the_defaults_and_limits_of_the_contract() -> None:
 
 
 def test_the_commands_are_those_of_the_command_line() -> None:
-    (action,) = [each for each in command_line.parser()._actions if each.dest not in ("help", "version")]
+    (action,) = [each for each in cli.parser()._actions if each.dest not in ("help", "version")]
     assert list(documented("Commands")) == list(action.choices or ())
 
 
@@ -320,7 +321,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     named = (
         0,
         1,
-        command_line._EXIT_USAGE,
+        cli._EXIT_USAGE,
         *wrapper,
         commands.EXIT_CONFIG,
         commands.EXIT_INTERRUPTED,

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
-from brain.case import SnapshotView
-from brain.permit import Reason
-from brain.permit_text import RecordedDecision, read_audit, recorded_decision
+from brain.decisions.case import SnapshotView
+from brain.decisions.permit_text import RecordedDecision, read_audit, recorded_decision
+from brain.plans.permit import Reason
 from settings import Settings
 from simulator.history import PositionSide
 from store.keys import Keys

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from brain.adoption import decode_adopted
-from brain.booking import decode_memory
-from brain.position import Leg
+from brain.ledger.adoption import decode_adopted
+from brain.ledger.booking import decode_memory
+from brain.positions.position import Leg
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis

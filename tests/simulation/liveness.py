@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.entry_times import EntryTimes
-from actors.plan_settling import PlanSettler
-from actors.recent_decisions import RecentDecisions
-from brain.fill_memory import FillMemory
+from actors.permit_evaluator.deciding import PlanSettler
+from actors.stream_consumer import EntryTimes
+from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
+from monitoring.recent_decisions import RecentDecisions
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields
