@@ -26,7 +26,7 @@ _NOT_FROM_THE_CASE = frozenset({Reason.EVALUATION_FAILED, Reason.STATE_CONTENDED
 
 
 class _Permit(msgspec.Struct):
-    """The members of `quantum:permit:p33:<plan_id>`, in their order; the contract says what they mean.
+    """The members of `quantum:permit:p33:<plan_id>`, in their order (docs/contract.md, Permits).
 
     `side` is the position's, `order_side` that of the order which the permit is for (`BUY`, `SELL`), and
     the amounts are those of `leg`. `plan_qty`, on an allow, is the quantity that the plan named when it was
@@ -113,7 +113,7 @@ def permit_json(
     key_prefix: str | None = None,
     facts: Facts | None = None,
 ) -> bytes:
-    """The permit as the contract has it; what is not known is `null`.
+    """Return the permit as in docs/contract.md; what is not known is `null`.
 
     `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
     `key_prefix` is named by a permit that will be signed.
