@@ -86,15 +86,15 @@ def test_every_key_and_stream_of_the_code_is_in_the_contract() -> None:
 def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_others(
     both: tuple[Observed, Observed],
 ) -> None:
-    told = {name: cells[0].partition(",")[0].partition(" ")[0] for name, cells in documented_keys().items()}
+    listed = {name: cells[0].partition(",")[0].partition(" ")[0] for name, cells in documented_keys().items()}
     seen: dict[str, str] = {}
     for observed in both:
         for key, kind in observed.keys.items():
-            (name,) = [name for name in told if matching(name, "[^:]+").fullmatch(key)]
+            (name,) = [name for name in listed if matching(name, "[^:]+").fullmatch(key)]
             seen[name] = kind.upper()
-    assert seen == {name: told[name] for name in seen}
+    assert seen == {name: listed[name] for name in seen}
     others = {*documented("Keys", 0), GOVERNOR.key("quantum", "<plan_id>"), "quantum:stream:trade.intent"}
-    assert told.keys() - seen.keys() == others
+    assert listed.keys() - seen.keys() == others
 
 
 class Reads(dict[bytes, bytes]):
@@ -220,8 +220,8 @@ def test_a_hash_has_the_fields_of_the_contract(
 
 
 def test_events_have_the_fields_of_the_contract(one_way: Observed) -> None:
-    told = {name: codes(cells[0]) for name, cells in documented("Events").items()}
-    assert {fields["event"]: list(fields) for fields in one_way.events} == told
+    listed = {name: codes(cells[0]) for name, cells in documented("Events").items()}
+    assert {fields["event"]: list(fields) for fields in one_way.events} == listed
 
 
 def test_a_decision_in_the_audit_has_the_fields_of_the_contract(one_way: Observed) -> None:
@@ -234,9 +234,9 @@ def test_a_decision_in_the_audit_has_the_fields_of_the_contract(one_way: Observe
 def test_a_dead_letter_has_the_fields_of_the_contract(one_way: Observed) -> None:
     assert len(one_way.dead) == 2
     for letter, original in one_way.dead:
-        told = documented("Dead letters").keys()
-        renamed = {f"original_{name}" if name in told else name for name in original}
-        assert letter.keys() == renamed | told
+        listed = documented("Dead letters").keys()
+        renamed = {f"original_{name}" if name in listed else name for name in original}
+        assert letter.keys() == renamed | listed
 
 
 def test_values_of_the_services_own_keys_are_stored_as_the_contract_shows() -> None:
@@ -267,8 +267,8 @@ def test_the_paths_over_http_are_those_that_are_served() -> None:
 
 
 def test_the_status_document_has_the_members_of_the_contract(one_way: Observed) -> None:
-    told = list(documented("HTTP", 1))
-    assert list(one_way.status) == told == list(StatusDocument.__struct_fields__)
+    listed = list(documented("HTTP", 1))
+    assert list(one_way.status) == listed == list(StatusDocument.__struct_fields__)
 
 
 def labels_of(name: str, text: str) -> set[str]:
@@ -281,10 +281,10 @@ def labels_of(name: str, text: str) -> set[str]:
 
 
 def test_the_metrics_are_those_that_are_exposed(one_way: Observed) -> None:
-    told = {name: (cells[0], set(codes(cells[1]))) for name, cells in documented("Metrics").items()}
+    listed = {name: (cells[0], set(codes(cells[1]))) for name, cells in documented("Metrics").items()}
     families = re.findall(r"^# TYPE (\S+) (\S+)$", one_way.metrics, flags=re.M)
     exposed = {name: (kind, labels_of(name, one_way.metrics)) for name, kind in families}
-    assert told == exposed
+    assert listed == exposed
 
 
 def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(
@@ -299,11 +299,11 @@ def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(
 
 
 def test_the_settings_have_the_defaults_and_limits_of_the_contract() -> None:
-    told = documented("Settings")
+    listed = documented("Settings")
     derived = {"by `BINANCE_TESTNET`", "host name and port"}
-    assert list(told) == [variable.name for variable in VARIABLES]
+    assert list(listed) == [variable.name for variable in VARIABLES]
     for variable in VARIABLES:
-        default, allowed = told[variable.name]
+        default, allowed = listed[variable.name]
         assert allowed == variable.kind.allowed, variable.name
         if variable.derive is None:
             assert default == (f"`{variable.default}`" if variable.default else "–"), variable.name
