@@ -12,10 +12,12 @@ from decimal import ROUND_DOWN, Decimal
 from random import Random
 from typing import Any, Protocol
 
+import msgspec
+
 from simulator import errors, events
 from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
-from simulator.fill_announcement import announce_fill
+from simulator.fill_events import fill_events
 from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
 from simulator.listen_keys import ListenKeys
@@ -31,6 +33,7 @@ from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
 DEFAULT_LEVERAGE = 20
+_ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
 def _as_it_is(time_ms: int) -> int:
@@ -43,7 +46,7 @@ def host_epoch_ms() -> int:
 
 
 class EventSink(Protocol):
-    """Who gets the account's events: the stream server, or a test."""
+    """The receiver of the account's events: the stream server, or a test."""
 
     def deliver(self, event: UserEvent) -> None: ...
 
@@ -111,7 +114,7 @@ class SimulatedExchange:
         return self.host_ms() + self.faults.clock_skew_ms
 
     def untold_sec(self) -> float:
-        """How long until the latest change may be told: in a burst its transaction time is yet to come."""
+        """Seconds until the latest change may be shown: in a burst its transaction time is in the future."""
         follow = self.faults.transaction_times_follow_clock
         return self._times.ahead_ms(self.exchange_ms(), follow_clock=follow) / 1000
 
@@ -281,7 +284,28 @@ class SimulatedExchange:
             )
         )
         if announced:
-            announce_fill(self, order, position, executed, shown_ms)
+            self._announce_fill(order, position, executed, shown_ms)
+
+    def _announce_fill(
+        self, order: Order, position: Position, fill: Fill, shown_ms: Callable[[int], int]
+    ) -> None:
+        """Announce a booked fill of ``position``, with every time as ``shown_ms`` gives it."""
+        name = order.symbol.name
+        updates = [[position]]
+        if self._hedge_mode and self.faults.account_update_shows_all_legs:
+            updates = [[self.position(name, leg) for leg in _ALL_LEGS]]
+        if self._hedge_mode and self.faults.account_update_shows_only_both:
+            updates.append([self.position(name, "BOTH")])
+        for payload in fill_events(
+            order,
+            msgspec.structs.replace(fill, transaction_time_ms=shown_ms(fill.transaction_time_ms)),
+            event_time_ms=shown_ms(self.event_ms()),
+            trade_lite=self.emits_trade_lite,
+            wallet_balance=self.wallet_balance,
+            mark_price=self.mark_price(name),
+            updates=updates,
+        ):
+            self.announce(payload)
 
     def next_transaction_ms(self, host_ms: int) -> int:
         """The transaction time of what happens to positions at ``host_ms``; see ``TransactionTimes``."""
