@@ -1,4 +1,4 @@
-"""Bodies of the control requests. Unknown fields are refused: a misspelt control must not look obeyed."""
+"""Bodies of the control requests. An unknown field is refused, so that a misspelt control is not ignored."""
 
 from __future__ import annotations
 

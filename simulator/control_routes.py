@@ -98,7 +98,7 @@ class _Control:
         return self._exchange.faults
 
     async def positions(self, _: Request) -> Any:
-        """The positions that are not flat, as they are now."""
+        """Return the positions that are not flat, as they are now."""
         return [
             {
                 "symbol": position.symbol.name,
@@ -111,7 +111,7 @@ class _Control:
         ]
 
     async def move_position(self, request: Request) -> Any:
-        """Somebody else's trade, a stop order, a liquidation, ADL or settlement; see ``outside``."""
+        """Move a position by a manual trade, stop order, liquidation, ADL or settlement."""
         move = await _read(request, asked.MovePosition)
         order = outside.move_position(
             self._exchange,
@@ -130,7 +130,7 @@ class _Control:
         return {}
 
     async def history(self, request: Request) -> Any:
-        """Every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
+        """Return every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
         symbol = request.query_params.get("symbol")
         history = self._exchange.history
         return [
@@ -141,7 +141,7 @@ class _Control:
         ]
 
     async def requests(self, request: Request) -> Any:
-        """The recorded REST requests, narrowed by ``?path=…`` and ``?since_ms=…``."""
+        """Return the recorded REST requests, narrowed by ``?path=…`` and ``?since_ms=…``."""
         query = request.query_params
         records = self._exchange.requests.records(
             path=query.get("path"), since_ms=int(query.get("since_ms", "0"))
@@ -169,7 +169,7 @@ class _Control:
         return {}
 
     async def change_balance(self, request: Request) -> Any:
-        """An ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
+        """Send an ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
         change = await _read(request, asked.ChangeBalance)
         outside.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
         return {}
@@ -242,7 +242,7 @@ class _Control:
         return {}
 
     async def wipe_account(self, _: Request) -> Any:
-        """Every position flat with ``updateTime`` 0, no events: the testnet's monthly reset."""
+        """Set every position flat with ``updateTime`` 0 and no event: the testnet's monthly reset."""
         self._exchange.wipe_account()
         return {}
 

@@ -42,4 +42,3 @@ def fill_events(
             positions=[(leg, mark_price) for leg in legs],
             asset=order.symbol.quote_asset,
         )
-

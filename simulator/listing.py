@@ -1,4 +1,4 @@
-"""Which symbols the exchange lists, and whether they trade."""
+"""The symbols that the exchange lists, with their status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a WebSocket client asked for in its URL.
+"""Parser of a WebSocket URL: the streams that a client subscribes to.
 
 Source: USDⓈ-M Futures, "Important WebSocket Change Notice": ``/private/ws?listenKey=…&events=A/B``
 (also ``/private/ws/<listen key>``), ``/market/ws/<stream>/<stream>``, and ``/<face>/stream?…`` whose frames
@@ -25,12 +25,12 @@ class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     event_types: frozenset[str] = frozenset()
 
 
-#: What is behind a path that is no stream's: nothing that this simulator sends.
+#: The subscription of a path that is no stream's: it receives nothing.
 NOWHERE = StreamTarget(face="public", combined=False, streams=[])
 
 
 def parse_target(url: str) -> StreamTarget | None:
-    """The target of a request path with its query; nothing when there is no such path.
+    """Return the target of a request path with its query; nothing when there is no such path.
 
     A path without a face carries public data only, of which there is none here.
     """
