@@ -1,4 +1,4 @@
-"""The command line's parser, and the script that teaches a shell this command line."""
+"""The command line's parser, and the completion script for a shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Command = Callable[[argparse.Namespace], int]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; `command` of what it parses is the function to call."""
+    """Return the parser; `command` of its result is the function to call."""
     top = argparse.ArgumentParser(
         prog="position-state-brain",
         description=help_texts.TOP,
@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
-    check = add("check", _check, "what the service needs, and how to mend what is missing", help_texts.CHECK)
+    check = add(
+        "check", _check, "checks what the service needs, with a fix for what is missing", help_texts.CHECK
+    )
     check.add_argument(
         "--watch",
         type=_seconds,
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
     status = add("status", _status, "how a running daemon is, live", help_texts.STATUS)
     form = status.add_mutually_exclusive_group()
-    form.add_argument("--once", action="store_true", help="tell once")
+    form.add_argument("--once", action="store_true", help="print once")
     form.add_argument("--json", action="store_true", help="once, for programs: what /status answers")
     _url(status)
 
@@ -221,7 +223,7 @@ def completion(shell: str) -> int:
 
 
 def completion_script(shell: str) -> str:
-    """The script; where an option takes a path, the shell offers files."""
+    """Return the completion script; the shell offers files where an option takes a path."""
     import shtab
 
     top = parser()

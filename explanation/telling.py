@@ -1,4 +1,4 @@
-"""An explanation as text: what a person reads, in sections. Nothing in it can act on a terminal."""
+"""An explanation as text, in sections. All of it is printable: no control characters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Row = tuple[str, str]
 
 
 class CheckTold(msgspec.Struct, frozen=True):
-    """A check that was reached: `outcome` says in a word what `result` is, `compared` the numbers."""
+    """A check that was reached: `outcome` is `result` in a word, `compared` the numbers."""
 
     name: str
     result: Outcome
@@ -40,10 +40,10 @@ class CheckTold(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The sections; those that are empty have nothing to tell. All of it is printable.
+    """The sections of an explanation; some may be empty. All of it is printable.
 
-    `answer` is ALLOW or DENY, or where there is no decision how far the plan has come; `order` is what may be
-    executed, such as `SELL 0.028`.
+    `answer` is ALLOW or DENY, or without a decision the plan's progress; `order` is what may be executed,
+    such as `SELL 0.028`.
     """
 
     plan_id: str
@@ -65,7 +65,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def told(explained: Explanation) -> Told:
-    """Everything that there is to tell."""
+    """Format an explanation."""
     decision = explained.decision
     order = ""
     if decision is not None and decision.allow and decision.quantity:
@@ -102,7 +102,7 @@ def _times(explained: Explanation) -> Iterator[Row]:
         later = "" if after is None else f", {after} ms later"
         yield "decided", f"{explained.decided_at}{later}, by {explained.issued_by or 'unknown'}"
     for error in explained.dead_letters:
-        yield "set aside", error
+        yield "dead letter", error
 
 
 def _reached(checks: list[CheckResult]) -> Iterator[CheckTold]:
@@ -126,14 +126,14 @@ def _facts(case: Case) -> Iterator[Row]:
         for row in snapshot.legs:
             entered = f" at {plain(row.entry_price)}" if row.amount and row.entry_price is not None else ""
             yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
-        doubt = "" if snapshot.believed else ", not believed since trust in the stream was lost"
-        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{doubt}"
+        limits = "" if snapshot.believed else ", not used since trust in the stream was lost"
+        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{limits}"
     ledger = case.ledger
     if ledger.last_known_amt is None:
         yield "ledger", "missing"
     else:
-        told = msgspec.structs.asdict(ledger).items()
-        yield "ledger", ", ".join(f"{name} {value}" for name, value in told if value is not None)
+        fields = msgspec.structs.asdict(ledger).items()
+        yield "ledger", ", ".join(f"{name} {value}" for name, value in fields if value is not None)
     yield "hold", "on" if case.hold else "none"
     yield "cooldown key", "none" if case.cooldown_text is None else case.cooldown_text or "empty"
     yield "open permits", "; ".join(map(_open_permit, case.open_permits)) or "none"

@@ -21,7 +21,7 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 def explain(environ: Mapping[str, str], plan_id: str, *, as_json: bool) -> int:
     """Print the explanation; the exit code is 1 when there is no trace of the plan. Raises SettingsError.
 
-    The beginning of a plan id will do where only one plan begins so: log lines show no more.
+    The beginning of a plan id suffices where only one plan begins so, since log lines shorten ids.
     """
     with reading(environ) as redis:
         try:

@@ -62,10 +62,10 @@ async def test_a_sound_deployment_passes(deployed: Deployment, capsys: Capture) 
         "binance clock", "exchangeInfo", "api key", "key permissions", "position mode", "binance streams",
         "request weight", "ledger writers", "permit writers", "write access",
     ]  # fmt: skip
-    assert told["ledger writers"]["told"].startswith("16 ledgers, no sign of another writer (watched for ")
-    assert told["permit writers"]["told"].startswith("1 permits now, each with its decision, issued by ")
-    assert told["key permissions"]["told"] == "reading and nothing else, bound to addresses"
-    assert told["stream apply.plan"]["told"] == "1 entries, group p33: 0 unread, 0 pending"
+    assert told["ledger writers"]["detail"].startswith("16 ledgers, no sign of another writer (watched for ")
+    assert told["permit writers"]["detail"].startswith("1 permits now, each with its decision, issued by ")
+    assert told["key permissions"]["detail"] == "reading and nothing else, bound to addresses"
+    assert told["stream apply.plan"]["detail"] == "1 entries, group p33: 0 unread, 0 pending"
 
 
 async def test_the_document_tells_of_every_line(deployed: Deployment, capsys: Capture) -> None:
@@ -357,7 +357,7 @@ WRONG = [
     (exchange_clock_somewhat_ahead, "binance clock", "warning", "s ahead of this host's", "set-ntp true"),
     (busy_address, "request weight", "warning", "may not suffice", "lower P33_WEIGHT_BUDGET_PER_MIN"),
     (banned_address, "binance", "failed", "418", "find out what at this address"),
-    (remembered_ban, "binance", "failed", "nothing was asked", "find out what at this address"),
+    (remembered_ban, "binance", "failed", "no request was sent", "find out what at this address"),
     (streams_refused, "binance streams", "failed", "ConnectionRejected", "correct BINANCE_WS_URL"),
     (unlisted_symbol, "exchangeInfo", "warning", "not among them: GONEUSDT", "correct P33_ALLOWLIST"),
     (open_address, "HTTP address", "warning", "P33_BIND=0.0.0.0", "P33_BIND=127.0.0.1"),
@@ -380,7 +380,7 @@ async def test_what_is_wrong_is_told_with_a_fix(
 ) -> None:
     break_it(deployed)
     code, findings = await look(deployed, capsys)
-    matching = [finding for finding in of(findings, name) if told in finding["told"]]
+    matching = [finding for finding in of(findings, name) if told in finding["detail"]]
     assert matching, of(findings, name)
     assert matching[0]["verdict"] == verdict
     assert fix in matching[0]["fix"]
@@ -419,7 +419,7 @@ async def test_another_writer_is_seen_while_it_writes_unless_it_writes_as_we_do(
         nursery.start_soon(write_on)
         code, findings = await look(deployed, capsys, watch_sec=0.6)
         done = True
-    told = [each["told"] for each in of(findings, "ledger writers") if each["verdict"] == "failed"]
+    told = [each["detail"] for each in of(findings, "ledger writers") if each["verdict"] == "failed"]
     changed = [each for each in told if each.startswith("changed while we looked") and ": ETHUSDT " in each]
     assert (bool(changed), code) == ((True, 1) if seen else (False, 0))
 
@@ -456,7 +456,7 @@ async def test_signatures_are_verified(
         _, findings = await look(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": signing_key})
     (finding,) = of(findings, "permit writers")
     assert finding["verdict"] == ("ok" if told is None else "failed")
-    assert told is None or told in finding["told"]
+    assert told is None or told in finding["detail"]
 
 
 async def test_unsigned_permits_are_told_where_a_key_is_set(deployed: Deployment, capsys: Capture) -> None:
@@ -464,7 +464,7 @@ async def test_unsigned_permits_are_told_where_a_key_is_set(deployed: Deployment
         await Pipeline(deployed.url).ask("one", entry("BTCUSDT", "0.01"))
         _, findings = await look(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "a key"})
     (finding,) = of(findings, "permit writers")
-    assert "they are not signed, though" in finding["told"]
+    assert "they are not signed, though" in finding["detail"]
 
 
 async def test_without_redis_the_rest_is_looked_at(deployed: Deployment, capsys: Capture) -> None:
@@ -489,7 +489,7 @@ async def test_a_bad_setting_is_the_finding(deployed: Deployment, capsys: Captur
     code, findings = await look(deployed, capsys, {"P33_COOLDOWN_SEC": "soon"})
     assert code == 1
     assert findings[0]["name"] == "settings"
-    assert "P33_COOLDOWN_SEC='soon' is not allowed" in findings[0]["told"]
+    assert "P33_COOLDOWN_SEC='soon' is not allowed" in findings[0]["detail"]
     assert "correct P33_COOLDOWN_SEC where it is set" in findings[0]["fix"]
     assert [finding["verdict"] for finding in findings] == ["failed", "skipped"]
 
@@ -502,15 +502,15 @@ async def test_an_exchange_without_account_configuration_is_asked_for_the_positi
     deployed.simulator.exchange.set_hedge_mode(True)
     code, findings = await look(deployed, capsys)
     assert code == 0
-    assert of(findings, "api key")[0]["told"] == "valid; requests are signed with HMAC"
-    assert of(findings, "position mode")[0]["told"].startswith("hedge")
+    assert of(findings, "api key")[0]["detail"] == "valid; requests are signed with HMAC"
+    assert of(findings, "position mode")[0]["detail"].startswith("hedge")
 
 
 async def test_hedge_mode_is_told(deployed: Deployment, capsys: Capture) -> None:
     deployed.simulator.exchange.set_hedge_mode(True)
     _, findings = await look(deployed, capsys)
     (finding,) = of(findings, "position mode")
-    assert finding["told"].startswith("hedge: a plan must name its positionSide")
+    assert finding["detail"].startswith("hedge: a plan must name its positionSide")
 
 
 async def test_a_redis_user_who_may_not_look_is_told_so(deployed: Deployment, capsys: Capture) -> None:

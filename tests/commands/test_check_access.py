@@ -50,7 +50,7 @@ def users(server: RedisServer, *, default: bool) -> None:
 def test_where_all_are_one_user_everybody_may(server: RedisServer) -> None:
     expected = (Verdict.WARNING, "user default may write") if tells(server) else (Verdict.SKIPPED, "7.0")
     finding = looked(server)
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
 
 
 def test_more_than_one_user_who_may_is_a_warning(server: RedisServer) -> None:
@@ -59,7 +59,7 @@ def test_more_than_one_user_who_may_is_a_warning(server: RedisServer) -> None:
     expected = (
         (Verdict.WARNING, "the users brain, default may write") if tells(server) else (Verdict.SKIPPED, "7.0")
     )
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
 
 
 def test_one_user_of_its_own_is_as_it_should_be(server: RedisServer) -> None:
@@ -67,4 +67,4 @@ def test_one_user_of_its_own_is_as_it_should_be(server: RedisServer) -> None:
     users(server, default=False)
     finding = looked(server, "operator")
     expected = (Verdict.OK, "only brain may write ledgers") if known else (Verdict.SKIPPED, "7.0")
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)

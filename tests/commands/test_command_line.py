@@ -115,7 +115,7 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str])
     )
     os.close(writing)
     assert ended.stderr == ""
-    assert ended.returncode == commands.EXIT_NOBODY_READS
+    assert ended.returncode == commands.EXIT_CLOSED_PIPE
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         "snapshot ages",
         "request weight",
         "equals the exchange: 569 symbols",
-        "OK: every plan was answered as it had to be",
+        "OK: every plan was answered as expected",
     ):
         assert word in demo.output, demo.output
     _assert_nothing_left(folder, children)

@@ -90,7 +90,7 @@ def test_programs_get_one_document_at_the_end(
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False
     assert told["findings"][1] == {
-        "name": "second", "verdict": "failed", "told": "\x1b[2Jhostile", "fix": "mend it",
+        "name": "second", "verdict": "failed", "detail": "\x1b[2Jhostile", "fix": "mend it",
     }  # fmt: skip
 
 

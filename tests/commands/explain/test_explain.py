@@ -110,9 +110,7 @@ async def test_a_result_that_is_not_booked_is_told_with_the_fields_to_set(
     assert "is not booked" not in told(service, "plan-1", capsys)
     service.redis.xreadgroup("p33", "me", {"quantum:stream:apply.result": ">"})
     text = told(service, "plan-1", capsys)
-    assert (
-        "ago and is not booked: the ledger does not tell its legs: set last_known_amt, long_amt and" in text
-    )
+    assert "ago and is not booked: its legs are missing in the ledger: set last_known_amt, long_amt" in text
     service.redis.hset("quantum:position:ledger:BTCUSDT", mapping={"long_amt": "2", "short_amt": "0"})
     assert "ago and is not booked." in told(service, "plan-1", capsys)
 
@@ -168,7 +166,7 @@ async def test_a_plan_that_was_given_up_is_told_with_its_dead_letter(
     await service.commit([("plan-1", evaluation_failed(3), None)], error="no decision after 3 deliveries")
     text = told(service, "plan-1", capsys)
     assert text.startswith("Plan plan-1 BTCUSDT DENY evaluation_failed")
-    assert "set aside no decision after 3 deliveries" in text
+    assert "dead letter no decision after 3 deliveries" in text
 
 
 async def test_a_contended_plan_is_told_with_the_checks_of_its_last_attempt(
@@ -224,7 +222,7 @@ async def test_a_plan_that_nobody_could_be_answered_for_is_told_with_its_error(
     await service.bury(entry, "plan_id: begins like another service's permit key")
     text = told(service, "p33:plan-1", capsys)
     assert "dead-lettered" in text
-    assert "set aside: plan_id: begins like another service's permit key." in text
+    assert "is a dead letter: plan_id: begins like another service's permit key." in text
 
 
 async def test_when_the_record_is_gone_the_mark_still_tells(service: Recording, capsys: Capture) -> None:

@@ -69,7 +69,7 @@ async def test_other_settings_are_summed_up_by_reason(service: Recording, capsys
     assert "ALLOW sanity_checks_passed DENY stale_exchange_state 2" in words
     assert "plan-2" in words and "plan-3" in words and "plan-4" not in words
     assert 'order_side: "SELL"' not in words and 'quantity: "0.028" → "0"' in words
-    assert "no replay can tell those" in words
+    assert "which a replay cannot know" in words
     looser = " ".join(told(service, capsys, changes=["P33_STALE_THRESHOLD_SEC=30"]).split())
     assert "1 of 5 decisions" in looser
     assert "DENY stale_exchange_state ALLOW sanity_checks_passed 1" in looser
