@@ -67,7 +67,7 @@ def test_completion_knows_every_command_and_option(shell: str) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What bash offers for the last of `words`."""
+    """Return bash's completions of the last of `words`."""
     program = f"""
         source /dev/stdin
         COMP_WORDS=({" ".join(f'"{word}"' for word in words)})

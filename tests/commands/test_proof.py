@@ -79,7 +79,7 @@ async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(
     assert points["8 summary"]["detail"] == "7 of 7 points proven"
 
 
-def test_the_document_tells_of_every_point() -> None:
+def test_the_document_names_every_point() -> None:
     assert tuple(table(section("docs/commands.md", "proof"))) == POINTS
 
 
@@ -146,7 +146,7 @@ async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment
     assert deployed.keys() == {}
 
 
-async def test_a_service_that_is_not_ready_is_told_why_and_gets_no_probe(
+async def test_a_service_that_is_not_ready_is_reported_why_and_gets_no_probe(
     deployed: Deployment, capsys: Capture
 ) -> None:
     async with deployed.service() as service:
@@ -156,8 +156,8 @@ async def test_a_service_that_is_not_ready_is_told_why_and_gets_no_probe(
         code, points = await prove(deployed, capsys)
         assert deployed.redis.xlen(PLANS) == before
     assert code == 1
-    told = points["1 service"]["detail"]
-    assert "not ready" in told and "standing by: the lease is held by another" in told
+    shown = points["1 service"]["detail"]
+    assert "not ready" in shown and "standing by: the lease is held by another" in shown
     assert points["7 gate"]["verdict"] == "skipped"
 
 
@@ -197,7 +197,7 @@ async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, c
 
 
 @pytest.mark.parametrize(
-    ("amounts_and_ages", "verdict", "told"),
+    ("amounts_and_ages", "verdict", "shown"),
     [
         (
             {"BTCUSDT": ("0.5", 60), "ETHUSDT": ("0", 0), "SOLUSDT": ("0", 0)},
@@ -216,13 +216,13 @@ async def test_snapshots_are_as_old_as_they_claim(
     capsys: Capture,
     amounts_and_ages: Mapping[str, tuple[str, float]],
     verdict: str,
-    told: str,
+    shown: str,
 ) -> None:
     for symbol, (amount, age_sec) in amounts_and_ages.items():
         store_snapshot(deployed, symbol, amount, age_sec=age_sec)
     _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
     assert points["3 snapshots fresh"]["verdict"] == verdict
-    assert told in points["3 snapshots fresh"]["detail"]
+    assert shown in points["3 snapshots fresh"]["detail"]
 
 
 async def test_a_record_that_comes_out_differently_fails(deployed: Deployment, capsys: Capture) -> None:
@@ -262,7 +262,9 @@ async def test_another_signing_key_than_the_daemons_fails_at_the_gate(
     assert signed["7 gate"]["verdict"] == "ok"
 
 
-async def test_redis_away_is_told_at_each_point_that_needs_it(deployed: Deployment, capsys: Capture) -> None:
+async def test_redis_away_is_reported_at_each_point_that_needs_it(
+    deployed: Deployment, capsys: Capture
+) -> None:
     nowhere = {"P33_METRICS_PORT": "1"}
     code, points = await prove(deployed, capsys, {**nowhere, "REDIS_URL": "redis://127.0.0.1:1/0"})
     assert code == 1
@@ -270,7 +272,7 @@ async def test_redis_away_is_told_at_each_point_that_needs_it(deployed: Deployme
     assert points["3 snapshots fresh"]["detail"].startswith("Redis at redis://127.0.0.1:1/0: ")
 
 
-async def test_what_people_are_told_ends_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
+async def test_what_people_are_reported_ends_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service():
         assert await run_command(proof, deployed.environ, url=None, as_json=False, publish=True) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("ok ", "WARN "))]
@@ -283,8 +285,8 @@ def test_the_command_line_reaches_it(monkeypatch: pytest.MonkeyPatch, capsys: Ca
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert main(["proof", "--url", "127.0.0.1:1", "--json", "--no-probe"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["findings"][0]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["findings"][0]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")
 
 
 def store_snapshot(deployed: Deployment, symbol: str, amount: str, *, age_sec: float) -> None:

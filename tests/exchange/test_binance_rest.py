@@ -124,7 +124,7 @@ async def test_every_request_ends_in_time(simulator: RunningSimulator) -> None:
             await parts.rest.positions()
 
 
-async def test_nobody_listening_is_unavailable(simulator: RunningSimulator) -> None:
+async def test_no_one_listening_is_unavailable(simulator: RunningSimulator) -> None:
     parts = Parts(simulator)
     async with parts.rest:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
@@ -274,7 +274,7 @@ async def test_nothing_secret_reaches_logs_or_errors(
 
 
 class Dictated(httpx.AsyncBaseTransport):
-    """Answers reads of positions with these bodies, one after the other, and tells the time."""
+    """Answers reads of positions with these bodies, one after the other, and requests for the time."""
 
     def __init__(self, *bodies: bytes) -> None:
         self.bodies = list(bodies)

@@ -46,7 +46,7 @@ class Pressure:
 
 
 async def allowed(rig: Rig, plan_id: str) -> Decimal:
-    """What a plan's answer lets an executor close; the permit is taken, as executors do."""
+    """Consume a plan's permit as executors do; return the quantity that it allows."""
     permit = await rig.pipeline.permit(plan_id, within_sec=10)
     rig.pipeline.redis.delete(f"quantum:permit:p33:{plan_id}")
     if permit["allow"]:

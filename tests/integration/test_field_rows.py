@@ -80,7 +80,7 @@ async def test_a_bad_row_of_569_costs_its_own_symbol_and_no_other_one() -> None:
 
 
 def spoilt() -> SimulatedExchange:
-    """The whole exchange, with every odd row there is."""
+    """Return the whole exchange, with every odd row there is."""
     exchange = SimulatedExchange()
     exchange.odd_rows = {name: dict(changes) for name, changes in (DECORATION | POSITIONS).items()}
     exchange.odd_symbols = {name: dict(changes) for name, changes in (RULES | ODD_RULES).items()}
@@ -170,7 +170,7 @@ async def others_stay_fresh(rig: Rig, unreadable: Mapping[str, Any]) -> None:
 
 
 def oldest_sec(pipeline: Pipeline, rig: Rig, without: Mapping[str, Any]) -> float:
-    """The age of the oldest snapshot of the other symbols."""
+    """Return the age of the oldest snapshot of the other symbols."""
     others = [name for name in rig.exchange.listing.symbols if name not in without]
     assert len(others) == 569 - len(without)
     pipe = pipeline.redis.pipeline(transaction=False)

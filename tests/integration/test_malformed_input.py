@@ -58,7 +58,7 @@ DENIED: dict[str, Fields] = {
     "id with spaces and ~!{}*": GOOD | {"qty": "NaN"},
 }
 
-#: Plans that nobody can be answered for.
+#: Plans that cannot be answered.
 DEAD_PLANS: list[Fields] = [
     GOOD,
     GOOD | {"plan_id": ""},
@@ -130,7 +130,7 @@ FRAMES: list[bytes] = [
     b'{"e":"ORDER_TRADE_UPDATE","T":1,"o":{"s":"BTCUSDT","S":"BUY","x":"TRADE","X":"FILLED","i":1,"z":"-Infinity"}}',
     b'{"e":"ACCOUNT_UPDATE","T":' + MEGABYTE.encode() + b',"a":{"P":[]}}',
 ]
-#: Read, and told by nobody: they change nothing.
+#: Read and not reported: they change nothing.
 HARMLESS_FRAMES: list[bytes] = [
     b'{"e":"SOMETHING_NEW","T":1,"whatever":[1,2,{"deep":null}]}',
     b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"NOPEUSDT","pa":"5"}]}}',

@@ -40,7 +40,7 @@ def play(
 ) -> tuple[SimulatedExchange, list[tuple[int, str, Decimal]]]:
     """Make the moves; also give (host time, symbol, position) after each, as a witness of its own.
 
-    A change takes effect when it may be told: in a burst that is milliseconds later.
+    A change takes effect when it may be shown: in a burst that is milliseconds later.
     """
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
@@ -50,9 +50,9 @@ def play(
         clock.now_ms += move.waits_ms
         exchange.faults.clock_skew_ms = move.skew_ms
         move_position(exchange, move.symbol, delta=move.steps * SYMBOLS[move.symbol].step_size)
-        told_ms = clock.now_ms + round(exchange.sec_until_shown() * 1000)
-        told_ms = max([told_ms, *(at_ms for at_ms, symbol, _ in seen if symbol == move.symbol)])
-        seen.append((told_ms, move.symbol, exchange.position(move.symbol).amount))
+        shown_ms = clock.now_ms + round(exchange.sec_until_shown() * 1000)
+        shown_ms = max([shown_ms, *(at_ms for at_ms, symbol, _ in seen if symbol == move.symbol)])
+        seen.append((shown_ms, move.symbol, exchange.position(move.symbol).amount))
     return exchange, seen
 
 
@@ -160,7 +160,7 @@ def test_a_history_can_be_rebuilt_from_what_the_control_route_sends() -> None:
     assert rebuilt.position_at("BTCUSDT", seen[0][0]) == seen[0][2]
 
 
-def test_what_happens_in_one_millisecond_is_told_one_by_one_as_its_times_come() -> None:
+def test_what_happens_in_one_millisecond_is_reported_one_by_one_as_its_times_come() -> None:
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
     name = min(SYMBOLS)

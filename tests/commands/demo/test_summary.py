@@ -37,13 +37,13 @@ def _tally() -> Tally:
 
 
 def _summary(tally: Tally | None = None, final_check: FinalCheck = _GOOD, **changes: Any) -> Summary:
-    told = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
+    reported = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
     costs = [
         RequestCost(1, "/fapi/v2/positionRisk", 5),
         RequestCost(2, "/fapi/v2/positionRisk", 5),
         RequestCost(3, "/fapi/v1/order", 0),
     ]
-    return summarise(tally or _tally(), final_check, costs, **told)
+    return summarise(tally or _tally(), final_check, costs, **reported)
 
 
 def _shown(summary: Summary) -> str:
