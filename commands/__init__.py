@@ -1,4 +1,4 @@
-"""The command line: `position-state-brain COMMAND`."""
+"""The command line `position-state-brain COMMAND`."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ class _Control:
         return {"connections": self._streams.connection_count(act.face)}
 
     async def set_first_fill_share(self, request: Request) -> Any:
-        """From now on orders are filled partly first (see ``place_market_order``); ``null`` ends that."""
+        """Fill orders partly first from now on (see ``place_market_order``); ``null`` ends that."""
         self._exchange.first_fill_share = (await _read(request, asked.SetFirstFillShare)).share
         return {}
 

@@ -117,7 +117,7 @@ def account_update(
     asset: str = "USDT",
     funded_symbol: str | None = None,
 ) -> Payload:
-    """``positions`` are the changed legs, each with its mark price; none for most changes of the balance.
+    """Build the event. ``positions`` are the changed legs, each with its mark price, often none.
 
     ``funded_symbol`` is the one that a ``FUNDING_FEE`` was for.
     """

@@ -1,4 +1,4 @@
-"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: what a request means and what is answered.
+"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: decoding of the requests, and their answers.
 
 Source: USDⓈ-M Futures, "New Order", "Query Order" and "Account Trade List".
 """

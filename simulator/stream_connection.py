@@ -1,4 +1,4 @@
-"""One client of the stream server: what it subscribed to, and its frames on their way out."""
+"""One client of the stream server: its subscriptions, and its queue of outgoing frames."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Recording:
     async def acknowledge(self, entry: Entry) -> None:
         await self._store.acknowledge_plans(self._fence, [entry.id])
 
-    async def bury(self, entry: Entry, error: str) -> None:
+    async def dead_letter(self, entry: Entry, error: str) -> None:
         assert entry.fields is not None
         await self._store.bury_plan(
             self._fence, entry.id, dead_letter(entry.fields, entry_id=entry.id, error=error)

@@ -68,10 +68,10 @@ class Kept(msgspec.Struct):
     """The records that follow from Redis's content, and are rolled back with it.
 
     `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
-    ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes
-    were in it when it was adopted. `reports`: results by entry id; `settled`: plans whose
-    result was taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
-    its ledger, by Redis's clock.
+    ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes were in it
+    when it was adopted. `reports`: results by entry id; `settled`: plans whose result was taken in. `dead`:
+    entries that are dead letters. `booked_ms`: by symbol, when an order last moved its ledger, by Redis's
+    clock.
     """
 
     decided: dict[str, bool] = {}

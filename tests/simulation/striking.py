@@ -26,7 +26,7 @@ _STORE_METHODS = (
     "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
-#: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
+#: An entry that is in work in three crashes becomes a dead letter: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
 _SOON_SEC = 3.0
 #: They change what there is to be noticed, and are over at once.

@@ -315,7 +315,7 @@ def _logger(name: str, trace: Trace, log_to_trace: bool) -> FilteringBoundLogger
         trace.say(f"        {name}: {event.pop('event')} {event or ''}")
         raise structlog.DropEvent
 
-    logger: FilteringBoundLogger = structlog.wrap_logger(
+    log: FilteringBoundLogger = structlog.wrap_logger(
         None, processors=[to_trace], wrapper_class=structlog.make_filtering_bound_logger(level)
     )
-    return logger
+    return log

@@ -225,7 +225,7 @@ async def test_a_plan_that_no_one_could_be_answered_for_is_reported_with_its_err
 ) -> None:
     service.publish("p33:plan-1")
     [entry] = await service.read()
-    await service.bury(entry, "plan_id: begins like another service's permit key")
+    await service.dead_letter(entry, "plan_id: begins like another service's permit key")
     text = output_of(service, "p33:plan-1", capsys)
     assert "dead-lettered" in text
     assert "is a dead letter: plan_id: begins like another service's permit key." in text
