@@ -84,10 +84,10 @@ count."""
 
 STATUS = """\
 Shows the state of a running daemon, once a second until Ctrl-C: ready or why
-not, snapshots and their age, trust in the private stream, decisions and what they
-were, ledgers that disagree with the exchange, request weight, lease, and the
-supervision tree with its restarts. It reads from the daemon over HTTP alone,
-and changes nothing.
+not, snapshots and their age, trust in the private stream, decisions and what
+they were, ledgers that disagree with the exchange, request weight, lease, and
+the supervision tree with its restarts. It reads from the daemon over HTTP
+alone, and changes nothing.
 
   position-state-brain status
   position-state-brain status --once
