@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from simulator.external_events import BalanceReason, Cause
 from simulator.history import PositionSide
-from simulator.outside import BalanceReason, Cause
-from simulator.stream_target import Face
+from simulator.subscription import Face
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator import control_requests as asked
-from simulator import outside
+from simulator import external_events
 from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
 from simulator.stream_server import CONNECTIONS_WINDOW_SEC, StreamServer
-from simulator.stream_target import FACES
+from simulator.subscription import FACES
 
 Body = TypeVar("Body")
 Handler = Callable[[Request], Awaitable[Any]]
@@ -113,7 +113,7 @@ class _Control:
     async def move_position(self, request: Request) -> Any:
         """Move a position by a manual trade, stop order, liquidation, ADL or settlement."""
         move = await _read(request, asked.MovePosition)
-        order = outside.move_position(
+        order = external_events.move_position(
             self._exchange,
             move.symbol,
             delta=move.delta,
@@ -165,19 +165,19 @@ class _Control:
 
     async def set_leverage(self, request: Request) -> Any:
         change = await _read(request, asked.SetLeverage)
-        outside.set_leverage(self._exchange, change.symbol, change.leverage)
+        external_events.set_leverage(self._exchange, change.symbol, change.leverage)
         return {}
 
     async def change_balance(self, request: Request) -> Any:
         """Send an ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
         change = await _read(request, asked.ChangeBalance)
-        outside.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
+        external_events.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
         return {}
 
     async def send_frame(self, request: Request) -> Any:
         """Any text as a frame on the private streams, JSON or not."""
         frame = await _read(request, asked.SendFrame)
-        outside.send_frame(self._exchange, frame.text.encode(), frame.event_type)
+        external_events.send_frame(self._exchange, frame.text.encode(), frame.event_type)
         return {}
 
     async def ban(self, request: Request) -> Any:

@@ -15,9 +15,9 @@ import msgspec
 from simulator import errors, order_answers
 from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
+from simulator.external_events import set_leverage
 from simulator.faults import RestFault
 from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
-from simulator.outside import set_leverage
 from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
 from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
 from simulator.rest_failures import (

@@ -25,7 +25,7 @@ from simulator.incoming_messages import IncomingMessages
 from simulator.market_answers import mark_price_frames
 from simulator.stream_connection import StreamConnection
 from simulator.stream_delivery import EventDelivery
-from simulator.stream_target import NOWHERE, Face, StreamTarget, parse_target
+from simulator.subscription import NOWHERE, Face, Subscription, parse_subscription
 
 MARK_PRICES_EVERY_SECOND = "!markPrice@arr@1s"
 MARK_PRICES = "!markPrice@arr"
@@ -139,7 +139,7 @@ class StreamServer:
 
     async def _serve_request(self, request: WebSocketRequest, socket: FaultySocket) -> None:
         faults = self._exchange.faults
-        target = parse_target(request.path)
+        target = parse_subscription(request.path)
         self._count_handshake(None if target is None else target.face)
         if self._exchange.weights.is_banned(self._exchange.host_ms()):
             await request.reject(418)
@@ -180,7 +180,7 @@ class StreamServer:
         if not self._exchange.weights.is_banned(now_ms):
             self._exchange.weights.ban_longer(now_ms)
 
-    def _subscribable(self, target: StreamTarget) -> Callable[[str], bool]:
+    def _subscribable(self, target: Subscription) -> Callable[[str], bool]:
         """Return the test for a SUBSCRIBE's names; an unknown one is accepted and silent unless refused."""
 
         def accepts(name: str) -> bool:
@@ -192,7 +192,7 @@ class StreamServer:
     def _is_subscribed(self, connection: StreamConnection) -> bool:
         return connection.target.face == "private" and self._exchange.listen_keys.live in connection.streams
 
-    def _may_connect(self, target: StreamTarget) -> bool:
+    def _may_connect(self, target: Subscription) -> bool:
         if target.face != "private":
             return True
         if not target.streams:

@@ -13,7 +13,7 @@ from commands.console.terminal import printable, show
 from commands.explain.lookup import look_for, reservation_of
 from commands.explain.view import explanation_view
 from explanation.explaining import Explanation, explain_traces, symbol_of
-from explanation.telling import told
+from explanation.sections import sections_of
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -57,4 +57,4 @@ def _print(explained: Explanation, *, as_json: bool) -> None:
     if as_json:
         print(_JSON.encode(explained).decode())
     else:
-        show(explanation_view(told(explained)))
+        show(explanation_view(sections_of(explained)))

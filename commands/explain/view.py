@@ -10,17 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from brain.decisions.decision import Outcome
-from explanation.telling import CheckTold, Row, Told
+from explanation.sections import CheckRow, Row, Sections
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}
 
 
-def explanation_view(explained: Told) -> RenderableType:
+def explanation_view(explained: Sections) -> RenderableType:
     """Return the explanation in sections; empty ones are left out."""
     return Group(*_sections(explained))
 
 
-def _sections(explained: Told) -> Iterator[RenderableType]:
+def _sections(explained: Sections) -> Iterator[RenderableType]:
     yield _headline(explained)
     yield _indented(Text(explained.finding))
     if explained.advice:
@@ -39,7 +39,7 @@ def _sections(explained: Told) -> Iterator[RenderableType]:
     yield _section("Permit", _rows(explained.permit))
 
 
-def _headline(explained: Told) -> Text:
+def _headline(explained: Sections) -> Text:
     line = Text()
     line.append(f"Plan {explained.plan_id}", style="bold")
     if explained.symbol:
@@ -53,7 +53,7 @@ def _headline(explained: Told) -> Text:
     return line
 
 
-def _checks(checks: Sequence[CheckTold]) -> Table:
+def _checks(checks: Sequence[CheckRow]) -> Table:
     table = _grid()
     table.add_column()
     for check in checks:

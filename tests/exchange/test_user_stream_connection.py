@@ -15,7 +15,7 @@ from clock import HostClock
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import Frame, Pong
 from exchange.user_stream_connection import UserStreamConnection, UserStreamConnector
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.exchange.parts import Parts
 
 
@@ -34,7 +34,7 @@ async def connected(simulator: RunningSimulator, parts: Parts) -> AsyncIterator[
 async def test_frames_come_as_they_were_sent(simulator: RunningSimulator, parts: Parts) -> None:
     async with connected(simulator, parts) as connection:
         before = parts.clock.now()
-        outside.send_frame(simulator.exchange, b'{"e":"HELLO"}', "HELLO")
+        external_events.send_frame(simulator.exchange, b'{"e":"HELLO"}', "HELLO")
         frame = await connection.receive()
         assert isinstance(frame, Frame)
         assert frame.raw == '{"e":"HELLO"}'
@@ -48,7 +48,7 @@ async def test_a_pong_comes_behind_every_frame_that_arrived_before_it(
     heard: list[Frame | Pong] = []
     async with connected(simulator, parts) as connection, trio.open_nursery() as nursery:
         for number in range(frames):
-            outside.send_frame(simulator.exchange, b"%d" % number, "x")
+            external_events.send_frame(simulator.exchange, b"%d" % number, "x")
         # All of them lie in the queue, none was received, and the ping is answered behind them.
         await trio.sleep(0.05)
         before = parts.clock.now()
@@ -88,7 +88,7 @@ async def test_frames_sent_before_the_end_are_received_and_then_the_end_is_repor
     simulator: RunningSimulator, parts: Parts
 ) -> None:
     async with connected(simulator, parts) as connection:
-        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(1))
+        external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal(1))
         await wait_all_tasks_blocked(0.02)
         await simulator.streams.disconnect("private")
         heard: list[Frame | Pong] = []

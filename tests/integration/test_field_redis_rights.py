@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed, full_close
 from tests.integration.redis_pair import ReplicatingServer
@@ -91,7 +91,7 @@ async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once
 ) -> None:
     rules, words = TAKEN[name]
     for symbol in SYMBOLS:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-20))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-20))
     async with running_server(program, tmp_path) as server:
         account, pipeline = Account(server), Pipeline(server.url)
         async with daemon_process(environment(account.url, simulator, PATIENT)) as daemon:
@@ -125,7 +125,7 @@ async def test_a_start_on_a_redis_with_a_renamed_command_waits_and_names_it(
     simulator: RunningSimulator, tmp_path: Path, command: str
 ) -> None:
     program = next(reversed(SERVERS.values()))
-    outside.move_position(simulator.exchange, SYMBOLS[0], target=Decimal(-20))
+    external_events.move_position(simulator.exchange, SYMBOLS[0], target=Decimal(-20))
     server = ReplicatingServer(program, tmp_path)
     async with daemon_process(environment(server.url, simulator, PATIENT)) as daemon:
         with server.running("--rename-command", command, ""):

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from simulator import SimulatedExchange, outside
+from simulator import SimulatedExchange, external_events
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.rigs import Case, Rig, side_by_side
 from tests.integration.surroundings import is_ready
@@ -214,8 +214,8 @@ async def deep_everywhere(rig: Rig) -> None:
             if path in ("/fapi/v2/positionRisk", "/fapi/v1/listenKey"):
                 await until(lambda: not faults.rest_faults_next, f"{path} {status} was asked", within_sec=10)
         faults.rest_faults_next = []
-    outside.send_frame(exchange, DEEP.encode())
-    outside.send_frame(exchange, b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":' + DEEP.encode())
+    external_events.send_frame(exchange, DEEP.encode())
+    external_events.send_frame(exchange, b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":' + DEEP.encode())
     exchange.odd_marks["BTCUSDT"] = {"p": f"<raw>{DEEP}"}
     exchange.odd_rows["ETHUSDT"] = {"markPrice": f"<raw>{DEEP}"}
     await trio.sleep(3)

@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from commands.clients.embedded_redis import private_redis
-from simulator import RunningSimulator, outside, running
+from simulator import RunningSimulator, external_events, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close
 from tests.integration.service_in_process import running_service
@@ -37,7 +37,7 @@ def now_ms() -> int:
 
 
 def move(simulator: RunningSimulator, symbol: str, amount: str, *, announced: bool = True) -> None:
-    outside.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
+    external_events.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
 
 
 async def amount_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
@@ -105,7 +105,7 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
 
         async def fill() -> None:
             for name in itertools.cycle(filled):
-                outside.move_position(simulator.exchange, name, delta=steps[name])
+                external_events.move_position(simulator.exchange, name, delta=steps[name])
                 await trio.sleep(0.1)
 
         async with trio.open_nursery() as nursery:
@@ -222,7 +222,7 @@ async def calibrated(simulator: RunningSimulator, watch: SnapshotClaims) -> int:
     leg = exchange.legs[0]
     delays_ms: list[float] = []
     for number in range(1, 11):
-        outside.move_position(exchange, symbol, target=Decimal(number), position_side=leg)
+        external_events.move_position(exchange, symbol, target=Decimal(number), position_side=leg)
         moved_ms = exchange.history.changes(symbol, leg)[-1].wall_time_ms
 
         def written(amount: Decimal = Decimal(number)) -> Claim | None:
@@ -274,7 +274,7 @@ async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
             if (leg == "LONG" and held + steps < 0) or (leg == "SHORT" and held + steps > 0):
                 steps = -steps
             delta = steps * exchange.symbol(symbol).step_size
-            outside.move_position(exchange, symbol, delta=delta, position_side=leg)
+            external_events.move_position(exchange, symbol, delta=delta, position_side=leg)
 
 
 BREAKDOWNS = (
@@ -353,7 +353,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
     exchange = simulator.exchange
     steps = {name: exchange.symbol(name).step_size for name in SYMBOLS}
     for name, step in steps.items():
-        outside.move_position(exchange, name, target=10 * step)
+        external_events.move_position(exchange, name, target=10 * step)
     async with daemon_process(environment(redis_server, simulator, HASTE)) as daemon:
         await daemon.ready()
         exchange.faults.rest_latency_ms = answer_sec * 1000
@@ -362,7 +362,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
 
         await silence(simulator)
         for name, step in steps.items():
-            outside.move_position(exchange, name, target=4 * step)
+            external_events.move_position(exchange, name, target=4 * step)
         moved_sec = trio.current_time()
         decided: dict[str, tuple[bool, dict[str, Any]]] = {}
         for name in SYMBOLS[1:]:

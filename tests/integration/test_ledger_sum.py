@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from simulator import Order, RunningSimulator, outside
+from simulator import Order, RunningSimulator, external_events
 from tests.integration.pipeline import RESULTS, Pipeline, executed
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import SYMBOLS, trade
@@ -117,7 +117,7 @@ async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_su
 ) -> None:
     random = Random(1)  # noqa: S311 - the same trades in every run
     exchange = simulator.exchange
-    outside.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
+    external_events.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
     async with running_service(redis_server, simulator) as service:
         report = trade_at_random(simulator, random, 99)
         report += random.choices(report, k=RESULT_COUNT - len(report))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import trio
 
 import settings
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.pipeline import EVENTS, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import environment, trade
@@ -81,7 +81,7 @@ async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its
     simulator.exchange.faults.refuse_bulk_positions = True
     positions = list(simulator.exchange.listing.symbols)[::2]
     for symbol in positions:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-300))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-300))
     async with running_service(redis_server, simulator, **SETTINGS) as service:
         candidates = service.flows.candidates.value
         assert candidates is not None
@@ -116,7 +116,7 @@ async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_
 ) -> None:
     simulator.exchange.faults.rest_latency_ms = 50
     held = sorted(simulator.exchange.listing.symbols)[-1]
-    outside.move_position(simulator.exchange, held, target=Decimal(-300))
+    external_events.move_position(simulator.exchange, held, target=Decimal(-300))
     async with running_service(redis_server, simulator, **SETTINGS) as service:
         await until(
             lambda: pipeline.snapshot(held).get("position_amt") == "-300", "the snapshot", within_sec=5

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from brain.decisions.decision import Outcome
-from explanation.telling import CheckTold, Told
+from explanation.sections import CheckRow, Sections
 from page.content import (
     Actor,
     Ages,
@@ -216,7 +216,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
         pair = ((text, text),)
         return read(
             Page().explanation(
-                Told(
+                Sections(
                     plan_id=text,
                     symbol=text,
                     decided=True,
@@ -229,7 +229,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
                     notes=(text,),
                     when=pair,
                     published=pair,
-                    checks=(CheckTold(text, Outcome.DENIED, "DENIED", text, text),),
+                    checks=(CheckRow(text, Outcome.DENIED, "DENIED", text, text),),
                     not_reached=(text,),
                     based_on=pair,
                     permit=pair,

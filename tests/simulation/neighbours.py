@@ -6,7 +6,7 @@ from random import Random
 
 import trio
 
-from simulator import outside
+from simulator import external_events
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books
@@ -19,7 +19,7 @@ from tests.simulation.repairs import Repairs
 from tests.simulation.trace import Trace
 from tests.simulation.venue import ZERO, Venue
 
-_CAUSES: tuple[outside.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
+_CAUSES: tuple[external_events.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
 
 
 class Neighbours:
@@ -106,7 +106,7 @@ class Neighbours:
         amount, step = venue.amount(symbol, leg), venue.symbol(symbol).step_size
         if amount and rng.random() < 0.3:
             cause = rng.choice(_CAUSES)
-            outside.move_position(
+            external_events.move_position(
                 venue, symbol, target=ZERO, position_side=leg, cause=cause, announced=announced
             )
             return
@@ -114,7 +114,7 @@ class Neighbours:
             step * rng.randint(1, 9) * (1 if leg == "LONG" else -1 if leg == "SHORT" else rng.choice((1, -1)))
         )
         for _ in range(rng.choice((1, 1, 1, 3))):
-            outside.move_position(venue, symbol, delta=delta, position_side=leg, announced=announced)
+            external_events.move_position(venue, symbol, delta=delta, position_side=leg, announced=announced)
 
     def _propose(self, symbol: str, hands: trio.Nursery) -> None:
         rng = self._rng

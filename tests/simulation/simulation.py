@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 import trio
 
-from simulator import outside
+from simulator import external_events
 from tests.simulation import deterministic_trio
 from tests.simulation.faults import (
     CALM_SEC,
@@ -112,7 +112,7 @@ class _Run:
             if rng.random() < 0.5:
                 leg = world.venue.legs_of(symbol)[0]
                 steps = rng.randint(20, 90)
-                outside.move_position(
+                external_events.move_position(
                     world.venue, symbol, delta=steps * world.venue.symbol(symbol).step_size, position_side=leg
                 )
         striker = Striker(world, self._faults, liveness)

@@ -7,7 +7,7 @@ import pytest
 
 from simulator import SimulatedExchange
 from simulator.errors import ApiError
-from simulator.outside import (
+from simulator.external_events import (
     BalanceReason,
     Cause,
     change_balance,

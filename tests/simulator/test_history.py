@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator import PositionChange, PositionHistory, SimulatedExchange
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from simulator.symbols import load_symbols
 from tests.simulator.clients import HandClock
 

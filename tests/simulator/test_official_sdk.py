@@ -31,7 +31,7 @@ from binance_sdk_derivatives_trading_usds_futures.websocket_streams.models impor
     TradeLite,
 )
 
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, outside, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.simulator.official_client import OfficialRest, OfficialStreams, gaps, official_streams
 
 #: The SDK itself waits half a second before each of its two subscriptions.
@@ -89,7 +89,7 @@ async def test_signed_reads_of_positions_fill_every_field_of_the_models(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
     assert await rest.ask("position_information_v3") == []
-    outside.move_position(simulator.exchange, "ETHUSDT", target=Decimal("-1.5"))
+    external_events.move_position(simulator.exchange, "ETHUSDT", target=Decimal("-1.5"))
     answer = await rest.answer("position_information_v2")
     rows = answer.data()
     assert len(rows) == len(simulator.exchange.listing.symbols)
@@ -155,7 +155,7 @@ async def test_the_account_configuration_fills_every_field_of_the_model(
 async def test_the_leverage_of_each_symbol_is_in_its_configuration(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
-    outside.set_leverage(simulator.exchange, "BTCUSDT", 7)
+    external_events.set_leverage(simulator.exchange, "BTCUSDT", 7)
     (configured,) = await rest.ask("symbol_configuration", symbol="BTCUSDT")
     assert unexpected(configured) == set()
     assert (configured.symbol, configured.leverage, configured.margin_type) == ("BTCUSDT", 7, "CROSSED")
@@ -264,13 +264,13 @@ async def test_what_happens_without_orders_of_ours_is_reported_in_the_models_as_
     simulator: RunningSimulator, rest: OfficialRest, streams: OfficialStreams
 ) -> None:
     exchange = simulator.exchange
-    outside.move_position(exchange, "BTCUSDT", target=Decimal("0.5"))
-    outside.move_position(exchange, "BTCUSDT", target=Decimal("0.2"), cause="stop")
+    external_events.move_position(exchange, "BTCUSDT", target=Decimal("0.5"))
+    external_events.move_position(exchange, "BTCUSDT", target=Decimal("0.2"), cause="stop")
     algos = [await streams.user_event_of(AlgoUpdate) for _ in range(2)]
     assert [algo.o.X for algo in algos] == ["TRIGGERED", "FINISHED"]
     # Only trailing stops have a field for it.
     assert unexpected(algos) == {"-o.ia"}
-    outside.change_balance(exchange, "FUNDING_FEE", Decimal("-1.25"), symbol="BTCUSDT")
+    external_events.change_balance(exchange, "FUNDING_FEE", Decimal("-1.25"), symbol="BTCUSDT")
     while (account := await streams.user_event_of(AccountUpdate)).a.m != "FUNDING_FEE":
         pass
     assert unexpected(account) == set()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from simulator import RestApi, RestRequest, RestResponse, SimulatedExchange
-from simulator.outside import move_position, set_leverage
+from simulator.external_events import move_position, set_leverage
 from simulator.signatures import signature
 from tests.simulator.clients import HandClock, Recorder, ask, ask_again, error_code, market, signed_query
 

@@ -9,7 +9,7 @@ import trio.lowlevel
 from trio_websocket import ConnectionClosed, ConnectionRejected, open_websocket_url
 
 from simulator import RunningSimulator, SimulatedExchange, StreamServer, running
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from tests.simulator.clients import HttpClient, next_event
 
 QUANTITY = Decimal("0.010")

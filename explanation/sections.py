@@ -29,7 +29,7 @@ _RULES = {
 Row = tuple[str, str]
 
 
-class CheckTold(msgspec.Struct, frozen=True):
+class CheckRow(msgspec.Struct, frozen=True):
     """A check that was reached: `outcome` is `result` in a word, `compared` the numbers."""
 
     name: str
@@ -39,7 +39,7 @@ class CheckTold(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Sections(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of an explanation; some may be empty. All of it is printable.
 
     `answer` is ALLOW or DENY, or without a decision the plan's progress; `order` is what may be executed,
@@ -58,19 +58,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     when: tuple[Row, ...]
     published: tuple[Row, ...]
-    checks: tuple[CheckTold, ...]
+    checks: tuple[CheckRow, ...]
     not_reached: tuple[str, ...]
     based_on: tuple[Row, ...]
     permit: tuple[Row, ...]
 
 
-def told(explained: Explanation) -> Told:
+def sections_of(explained: Explanation) -> Sections:
     """Format an explanation."""
     decision = explained.decision
     order = ""
     if decision is not None and decision.allow and decision.quantity:
         order = f"{decision.order_side} {plain(decision.quantity)}"
-    return Told(
+    return Sections(
         plan_id=printable(explained.plan_id),
         symbol=printable(explained.symbol or ""),
         decided=decision is not None,
@@ -105,11 +105,11 @@ def _times(explained: Explanation) -> Iterator[Row]:
         yield "dead letter", error
 
 
-def _reached(checks: list[CheckResult]) -> Iterator[CheckTold]:
+def _reached(checks: list[CheckResult]) -> Iterator[CheckRow]:
     for check in checks:
         if check.outcome is Outcome.NOT_REACHED:
             return
-        yield CheckTold(
+        yield CheckRow(
             check.name,
             check.outcome,
             _OUTCOMES[check.outcome],

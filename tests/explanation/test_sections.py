@@ -11,7 +11,7 @@ from brain.decisions.reason_texts import REASON_TEXTS
 from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable
-from explanation.telling import Told, told
+from explanation.sections import Sections, sections_of
 from explanation.traces import PlanTraces, Recorded
 from tests.brain.cases import NOW_MS, case, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
@@ -28,7 +28,7 @@ EXAMPLES: list[tuple[Reason, Decision, Case | None]] = [
 ]
 
 
-def explained(decision: Decision, the_case: Case | None, **fields: str) -> Told:
+def explained(decision: Decision, the_case: Case | None, **fields: str) -> Sections:
     record = audit_record(
         decision,
         the_case,
@@ -38,7 +38,7 @@ def explained(decision: Decision, the_case: Case | None, **fields: str) -> Told:
         fields={"plan_id": "plan-1", **fields},
         permit=b"null",
     )
-    return told(
+    return sections_of(
         explain_traces(
             PlanTraces(
                 plan_id="plan-1",
