@@ -515,7 +515,7 @@ async def test_hedge_mode_is_reported(deployed: Deployment, capsys: Capture) -> 
     assert finding["detail"].startswith("hedge: a plan must name its positionSide")
 
 
-async def test_a_redis_user_who_may_not_look_is_reported_so(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_redis_user_without_rights_is_reported(deployed: Deployment, capsys: Capture) -> None:
     deployed.redis.execute_command(
         "ACL", "SETUSER", "narrow", "on", ">pw", "~quantum:*", "+@read", "+@connection", "+time", "-scan"
     )
@@ -527,7 +527,7 @@ async def test_a_redis_user_who_may_not_look_is_reported_so(deployed: Deployment
     assert code == 1
 
 
-async def test_what_people_are_reported_has_a_line_each_and_no_colours_where_no_one_looks(
+async def test_printed_findings_have_a_line_each_and_no_colours_without_a_terminal(
     deployed: Deployment, capsys: Capture
 ) -> None:
     eviction(deployed)

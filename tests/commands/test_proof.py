@@ -146,7 +146,7 @@ async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment
     assert deployed.keys() == {}
 
 
-async def test_a_service_that_is_not_ready_is_reported_why_and_gets_no_probe(
+async def test_a_service_that_is_not_ready_is_reported_with_its_reasons_and_gets_no_probe(
     deployed: Deployment, capsys: Capture
 ) -> None:
     async with deployed.service() as service:
@@ -272,7 +272,7 @@ async def test_redis_away_is_reported_at_each_point_that_needs_it(
     assert points["3 snapshots fresh"]["detail"].startswith("Redis at redis://127.0.0.1:1/0: ")
 
 
-async def test_what_people_are_reported_ends_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
+async def test_the_printed_points_end_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service():
         assert await run_command(proof, deployed.environ, url=None, as_json=False, publish=True) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("ok ", "WARN "))]

@@ -77,7 +77,7 @@ def daemon() -> Iterator[Canned]:
         yield canned
 
 
-async def test_a_running_service_is_reported_once_where_there_is_no_terminal(
+async def test_a_running_service_is_printed_once_without_a_terminal(
     deployed: Deployment, capsys: Capture
 ) -> None:
     async with deployed.service():
@@ -99,7 +99,7 @@ async def test_a_running_service_is_reported_once_where_there_is_no_terminal(
         assert re.search(rf"{actor} (running|waiting)", text)
 
 
-async def test_programs_are_reported_what_the_service_answers(deployed: Deployment, capsys: Capture) -> None:
+async def test_json_is_what_the_service_answers(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service() as service:
         assert await run_command(status, deployed.environ, url=service.url, form="json") == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
@@ -139,7 +139,7 @@ def test_without_a_daemon_it_says_so_in_a_line_and_exits_with_1(capsys: Capture)
         (200, b'{"ready": "very"}', "is not this service: Expected `bool`"),
     ],
 )
-def test_another_program_at_that_address_is_distinguished(
+def test_another_program_at_that_address_is_reported_as_such(
     daemon: Canned, capsys: Capture, code: int, body: bytes, shown: str
 ) -> None:
     daemon.code, daemon.body = code, body

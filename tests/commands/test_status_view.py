@@ -106,7 +106,7 @@ def test_the_state_and_its_reason_come_first() -> None:
 
 
 @pytest.mark.parametrize("width", [36, 42, 80, 109, 120, 200])
-def test_everything_is_reported_at_every_width_and_nothing_is_wider(width: int) -> None:
+def test_everything_is_shown_at_every_width_and_nothing_is_wider(width: int) -> None:
     lines = drawn(document(), width=width)
     assert max(map(len, lines)) <= width
     # In a wide terminal the tree stands beside the rest.
@@ -182,7 +182,7 @@ def test_a_low_terminal_shows_only_who_is_in_trouble() -> None:
     assert "snapshot_fetcher_0" in words(drawn(document(), height=60, live=True))
 
 
-def test_a_daemon_out_of_sight_is_reported_with_what_was_last_seen() -> None:
+def test_a_daemon_that_stops_answering_is_shown_with_its_last_status() -> None:
     lines = drawn(document(ready=True, reasons=[]), lost="no daemon answers", lost_sec=7.0, per_sec=None)
     assert lines[0].startswith(" NO ANSWER ")
     assert "no daemon answers, for 7.0 s" in words(lines)

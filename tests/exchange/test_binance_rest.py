@@ -124,7 +124,7 @@ async def test_every_request_ends_in_time(simulator: RunningSimulator) -> None:
             await parts.rest.positions()
 
 
-async def test_no_one_listening_is_unavailable(simulator: RunningSimulator) -> None:
+async def test_an_address_without_a_server_is_unavailable(simulator: RunningSimulator) -> None:
     parts = Parts(simulator)
     async with parts.rest:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]

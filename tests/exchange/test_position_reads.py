@@ -99,7 +99,7 @@ class AutoRig(FetcherRig):
         )
 
 
-async def test_auto_is_bulk_for_as_long_as_no_one_refuses_it(autojump_clock: MockClock) -> None:
+async def test_auto_is_bulk_until_a_bulk_read_is_refused(autojump_clock: MockClock) -> None:
     rig = AutoRig(DictatedExchange)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
         await trio.sleep(30)
@@ -185,7 +185,7 @@ async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of
 
 
 @pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
-async def test_without_a_read_of_all_each_symbol_is_swept_once_and_the_rest_is_named_in_that_time(
+async def test_without_bulk_reads_each_symbol_is_swept_once_and_the_rest_is_named_until_then(
     autojump_clock: MockClock, fetch_mode: str
 ) -> None:
     rig = AutoRig(RefusesBulk, fetch_mode)

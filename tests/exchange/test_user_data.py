@@ -190,7 +190,7 @@ def test_a_combined_streams_wrapping_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("order_id", ["autoclose-12", "adl_autoclose", "settlement_autoclose-7", "stop_1"])
-def test_a_fill_that_no_one_ordered_is_known_by_its_client_order_id(order_id: str) -> None:
+def test_a_fill_without_an_order_of_ours_is_known_by_its_client_order_id(order_id: str) -> None:
     _, event = read(order_update(c=order_id))
     assert isinstance(event, Fill)
     assert event.fill.client_order_id == order_id

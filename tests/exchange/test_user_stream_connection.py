@@ -84,7 +84,7 @@ async def test_a_frozen_connection_answers_no_ping_and_can_be_left_at_once(
         nursery.cancel_scope.cancel()
 
 
-async def test_frames_sent_before_the_end_are_received_and_then_the_end_is_reported(
+async def test_frames_sent_before_the_end_are_received_before_the_end_is_reported(
     simulator: RunningSimulator, parts: Parts
 ) -> None:
     async with connected(simulator, parts) as connection:

@@ -68,7 +68,7 @@ def test_what_paced_reads_do_not_need_any_more_is_there_for_decisions_a_minute_l
     assert budget.own_used == 60
 
 
-def test_exhaustion_reports_when_there_is_room_again(clock: HandClock) -> None:
+def test_exhaustion_names_the_time_of_the_next_room(clock: HandClock) -> None:
     budget = WeightBudget(clock, 100)
     budget.reserve(60, PERIODIC)
     clock.turn(20)

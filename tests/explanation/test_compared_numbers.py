@@ -21,7 +21,7 @@ def test_everything_that_a_check_compares_has_its_words(the_case: Case) -> None:
         assert "{}" not in in_words(check.compared)
 
 
-def test_the_rest_is_reported_by_its_name() -> None:
+def test_other_values_are_shown_with_their_names() -> None:
     assert in_words({"leverage": "not a number"}) == "leverage: not a number"
     assert in_words(evaluation_failed(3).details) == "attempts 3"
 

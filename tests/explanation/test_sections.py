@@ -62,7 +62,7 @@ def test_there_is_an_example_of_every_reason() -> None:
     EXAMPLES,
     ids=[f"{reason}-{number}" for number, (reason, _, _) in enumerate(EXAMPLES)],
 )
-def test_every_answer_is_shown_as_a_person_understands_it(
+def test_every_answer_is_explained_in_words(
     reason: Reason, decision: Decision, the_case: Case | None
 ) -> None:
     text = explained(decision, the_case)

@@ -27,7 +27,7 @@ async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningS
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_crashed_actor_comes_back_and_what_came_in_that_time_is_answered_and_booked_once(
+async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_and_booked_once(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
 ) -> None:
     exchange = simulator.exchange

@@ -421,7 +421,7 @@ async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshol
         )
 
 
-async def test_a_ban_is_sat_out_by_everybody_and_by_a_daemon_started_in_that_time(
+async def test_a_ban_is_waited_out_by_all_requests_and_by_a_daemon_started_during_it(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     exchange = simulator.exchange

@@ -35,7 +35,7 @@ def overwrite(pipeline: Pipeline, key: str) -> None:
         pipeline.redis.set(key, "x")
 
 
-async def test_a_key_that_is_overwritten_is_waited_for_and_what_came_in_that_time_is_answered(
+async def test_a_key_that_is_overwritten_is_waited_for_and_entries_of_that_time_are_answered(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
@@ -60,7 +60,7 @@ async def test_a_key_that_is_overwritten_is_waited_for_and_what_came_in_that_tim
         assert await restarts(url) == {}
 
 
-async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_repaired(
+async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_corrected(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     left = set(READ_AT_START)

@@ -57,7 +57,7 @@ async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-async def test_no_secret_is_reported_at_the_most_talkative_level(
+async def test_no_secret_is_logged_at_the_lowest_level(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, log_format: str
 ) -> None:
     pipeline.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])

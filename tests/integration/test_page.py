@@ -221,7 +221,7 @@ async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(
         )
 
 
-async def test_trouble_is_reported_in_the_first_line_and_a_page_without_a_daemon_says_that_it_is_old(
+async def test_trouble_is_shown_in_the_first_line_and_a_page_without_a_daemon_says_that_it_is_old(
     redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
 ) -> None:
     async with daemon_on(redis_server, simulator) as (daemon, url):

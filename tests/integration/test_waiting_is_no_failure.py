@@ -15,7 +15,7 @@ from tests.integration.waiting import until
 LONGER_SEC = STALL_LIMIT_SEC + 2.5
 
 
-async def test_a_redis_and_an_exchange_that_answer_nothing_for_long_restart_no_one(
+async def test_a_redis_and_an_exchange_that_are_silent_for_long_restart_no_actor(
     simulator: RunningSimulator,
 ) -> None:
     faults = simulator.exchange.faults

@@ -84,7 +84,7 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
     } <= set(ids)  # fmt: skip
 
 
-def test_the_page_reports_what_it_was_given() -> None:
+def test_the_page_shows_what_it_was_given() -> None:
     text = page_of().text
     for shown in (
         "Deciding, and all is well",
@@ -245,7 +245,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
         assert text in reading.text
 
 
-def test_the_tree_is_reported_as_a_tree_with_restarts_and_why() -> None:
+def test_the_tree_is_shown_with_restarts_and_their_reasons() -> None:
     evaluator = Actor(
         name="permit_evaluator",
         state="backing off",

@@ -231,7 +231,7 @@ async def test_hedge_mode(client: HttpClient, remote: Remote, private: WebSocket
     assert {row["positionSide"] for row in (await remote.read()).json()} == {"BOTH"}
 
 
-async def test_events_that_no_one_expects(remote: Remote, private: WebSocketConnection) -> None:
+async def test_unexpected_events_are_sent_as_they_are(remote: Remote, private: WebSocketConnection) -> None:
     await remote.post("/balance", amount="-1.5", reason="FUNDING_FEE")
     await remote.post("/balance", amount="2", reason="MARGIN_TRANSFER", symbol="BTCUSDT")
     await remote.post("/leverage", symbol="BTCUSDT", leverage=9)

@@ -160,7 +160,7 @@ def test_a_history_can_be_rebuilt_from_what_the_control_route_sends() -> None:
     assert rebuilt.position_at("BTCUSDT", seen[0][0]) == seen[0][2]
 
 
-def test_what_happens_in_one_millisecond_is_reported_one_by_one_as_its_times_come() -> None:
+def test_changes_of_one_millisecond_are_shown_one_by_one_at_their_times() -> None:
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
     name = min(SYMBOLS)

@@ -224,7 +224,7 @@ async def test_refusals_are_distinguished_and_say_when_to_come_back(
     assert unknown.value.status_code == -2015
 
 
-async def test_a_skewed_clock_is_refused_and_the_servers_time_reports_by_how_much(
+async def test_a_skewed_clock_is_refused_and_the_servers_time_shows_the_skew(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
     simulator.exchange.faults.clock_skew_ms = 60_000

@@ -61,7 +61,7 @@ def test_the_timestamp_must_lie_within_the_recv_window(
     assert (0 if response.status == 200 else error_code(response)) == code
 
 
-def test_clock_skew_makes_an_honest_timestamp_1021_and_time_reports_by_how_much(
+def test_clock_skew_makes_a_true_timestamp_1021_and_time_shows_the_skew(
     exchange: SimulatedExchange, clock: HandClock
 ) -> None:
     exchange.faults.clock_skew_ms = 60_000

@@ -212,7 +212,7 @@ async def test_a_connection_ends_when_its_day_is_over() -> None:
             await websocket.get_message()
 
 
-async def test_clients_that_come_and_go_in_a_storm_of_events_hurt_no_one(
+async def test_clients_that_come_and_go_in_a_storm_of_events_disturb_no_other(
     simulator: RunningSimulator, client: HttpClient
 ) -> None:
     key = await client.listen_key()

@@ -67,7 +67,7 @@ async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_i
     ],
     ids=lambda believed: next(iter(believed)),
 )  # fmt: skip
-async def test_a_assumption_in_what_is_no_longer_there_is_a_change_too(
+async def test_an_assumption_of_a_value_that_is_gone_is_a_change_too(
     store: Store, outside: Outside, fence: str, believed: dict[str, Any]
 ) -> None:
     before = everything(outside)

@@ -114,7 +114,7 @@ async def test_a_second_order_that_changed_books_neither(
     assert everything(outside) == before
 
 
-async def test_the_state_that_was_read_is_the_state_that_is_compared_even_where_no_one_can_read_it(
+async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     """Otherwise reading again and booking again would go on for ever."""
@@ -287,7 +287,7 @@ async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
 
 
 @pytest.mark.parametrize("consumed", [True, False])
-async def test_a_revocation_by_a_client_that_had_no_permit_leaves_alone_what_another_took(
+async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
     store: Store, outside: Outside, keys: Keys, fence: str, consumed: bool
 ) -> None:
     if not consumed:

@@ -228,7 +228,7 @@ async def test_a_commit_that_redis_dates_before_its_decision_writes_nothing(
     assert isinstance(verdict, Committed)
 
 
-async def test_a_change_is_reported_rather_than_lateness(
+async def test_of_a_change_and_lateness_the_change_is_reported(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     outside.set(keys.hold(SYMBOL), "1")

@@ -31,7 +31,9 @@ async def test_renewing_keeps_the_token_and_prolongs_the_life(
     assert outside.pttl(keys.lease) > 10_000
 
 
-async def test_another_instance_is_refused_and_reported_whose_it_is(store: Store, outside: Outside) -> None:
+async def test_another_instance_is_refused_with_the_name_of_the_holder(
+    store: Store, outside: Outside
+) -> None:
     taken = await store.hold_lease("first", None, TTL_MS)
     before = everything(outside)
     assert await store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
@@ -126,7 +128,7 @@ async def test_a_lease_that_was_evicted_is_taken_again_under_a_new_token_and_unb
     assert not (await store.hold_lease("first", second.fence, TTL_MS, process="a/1/0")).unbroken
 
 
-async def test_a_lease_that_another_had_in_that_time_is_not_unbroken(
+async def test_a_lease_that_another_instance_had_in_between_is_not_unbroken(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     first = await store.hold_lease("first", None, TTL_MS)
@@ -178,7 +180,7 @@ async def test_an_instance_may_have_any_name(store: Store, instance: str) -> Non
 @pytest.mark.parametrize(
     "junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first", b"@a:first", b"1@first", b"1@a@b"]
 )
-async def test_a_lease_that_no_one_wrote_is_anothers(
+async def test_a_lease_that_no_instance_wrote_counts_as_anothers(
     store: Store, outside: Outside, keys: Keys, junk: bytes
 ) -> None:
     outside.set(keys.lease, junk)

@@ -22,7 +22,7 @@ async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
     assert pending(outside, side.stream) == {first: ("first", 3), second: ("first", 2)}
 
 
-async def test_what_no_one_was_given_yet_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
+async def test_an_undelivered_entry_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
     await side.create()
     publish(outside, side.stream, "a")
     assert await side.recover(fence) is None

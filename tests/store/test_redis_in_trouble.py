@@ -214,7 +214,7 @@ async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, b
     assert entry.id == entry_id
 
 
-async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_reach_no_one(
+async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_are_dropped(
     real: RedisBackend,
 ) -> None:
     await real.store.redis_now_ms()

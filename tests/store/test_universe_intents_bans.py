@@ -9,7 +9,7 @@ from store.records import Entry, UniverseKeys
 from tests.store.backends import Backend, Outside
 
 
-async def test_the_universe_is_reported_as_it_is(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_the_universe_is_read_as_it_is(store: Store, outside: Outside, keys: Keys) -> None:
     assert await store.universe() == UniverseKeys(None, None, None)
     outside.set(keys.universe_active, b"\xff{")
     outside.hset(keys.universe_meta, {"stale": "0", b"\xfe": b"\xff"})

@@ -193,7 +193,7 @@ async def test_a_record_that_this_build_would_decide_differently_says_so(
     assert "This build decides the same case differently: DENY reconcile_hold_active." in text
 
 
-async def test_a_plan_on_its_way_is_reported_as_far_as_it_has_come(
+async def test_a_plan_without_a_decision_is_shown_with_its_progress(
     service: Recording, capsys: Capture
 ) -> None:
     service.publish("plan-1")
@@ -220,7 +220,7 @@ async def test_a_plan_that_asked_for_nothing_says_so(service: Recording, capsys:
     assert "asked for no permit" in text and "decision field says HOLD" in text
 
 
-async def test_a_plan_that_no_one_could_be_answered_for_is_reported_with_its_error(
+async def test_a_plan_that_cannot_be_answered_is_shown_with_its_error(
     service: Recording, capsys: Capture
 ) -> None:
     service.publish("p33:plan-1")
@@ -231,7 +231,7 @@ async def test_a_plan_that_no_one_could_be_answered_for_is_reported_with_its_err
     assert "is a dead letter: plan_id: begins like another service's permit key." in text
 
 
-async def test_when_the_record_is_gone_the_mark_still_reports(service: Recording, capsys: Capture) -> None:
+async def test_without_a_record_the_mark_is_explained(service: Recording, capsys: Capture) -> None:
     await service.decide("plan-1", case(entry(), "0"))
     service.redis.delete("quantum:stream:permit.audit", "quantum:stream:apply.plan")
     text = output_of(service, "plan-1", capsys)

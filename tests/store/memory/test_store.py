@@ -214,7 +214,7 @@ async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBack
     assert memory.outside.get(memory.keys.permit("plan-1")) is not None
 
 
-async def test_expired_keys_that_no_one_asks_for_do_not_pile_up(memory: MemoryBackend) -> None:
+async def test_expired_keys_that_are_not_read_do_not_pile_up(memory: MemoryBackend) -> None:
     for n in range(20_000):
         memory.outside.set(f"mark:{n}", "D", ttl_ms=100)
         await memory.pass_ms(1)

@@ -10,7 +10,7 @@ from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
 
-async def test_holds_are_reported_with_what_is_left_of_them(
+async def test_holds_are_reported_with_their_remaining_time(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.set(keys.hold("BTCUSDT"), "drift", ttl_ms=300_000)
@@ -22,7 +22,7 @@ async def test_holds_are_reported_with_what_is_left_of_them(
     assert second == Hold("SOLUSDT", None)
 
 
-async def test_an_execution_is_reported_by_the_cooldown_key_and_by_the_ledger(
+async def test_an_execution_is_read_from_the_cooldown_key_and_the_ledger(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.set(keys.cooldown("BTCUSDT"), "1790000000000")
@@ -73,7 +73,7 @@ async def test_a_permit_is_reported_while_it_is_there(store: Store, outside: Out
     assert (await store.permit_traces("plan-1", None)).reservation is None
 
 
-async def test_a_consumed_permit_is_reported_by_its_consumer(
+async def test_a_consumed_permit_is_reported_with_its_consumer(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.set(keys.permit_consumer("plan-1"), "apply-layer-3", ttl_ms=60_000)
