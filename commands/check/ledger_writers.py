@@ -147,7 +147,7 @@ def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
         more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
         yield failed(
             NAME,
-            f"changed while we looked, as this service never does: {named}{more}",
+            f"changed during the check as this service never does: {named}{more}",
             f"{_ONE_WRITER}; {_BY_HAND}",
         )
 

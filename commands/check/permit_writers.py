@@ -89,7 +89,7 @@ def _why_strange(permit: StandingPermit, signing_key: Secret | None) -> str:
     try:
         issued = read_json(_PERMIT, permit.text)
     except msgspec.DecodeError:
-        return "no permit of ours can be read there"
+        return "they cannot be read as permits"
     if issued.plan_id != permit.plan_id:
         return "they name another plan than their key"
     mark = None if permit.mark is None else permit.mark.decode(errors="replace")

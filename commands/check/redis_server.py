@@ -78,7 +78,11 @@ def _version(info: Mapping[str, Any]) -> Finding:
     name, version = "redis version", str(info.get("redis_version", "?"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_VERSION:
-        return failed(name, f"{version}, and 6.2 is the oldest that will do", "upgrade Redis to 6.2 or newer")
+        return failed(
+            name,
+            f"{version} is older than 6.2, the oldest supported version",
+            "upgrade Redis to 6.2 or newer",
+        )
     return ok(name, version)
 
 
@@ -137,7 +141,7 @@ def _eviction(info: Mapping[str, Any]) -> Finding:
         when = "once memory is full" if limit else "as soon as a maxmemory is set"
         return failed(
             _EVICTION,
-            f"{policy}: {when} Redis throws away ledgers, open permits and the marks of decided plans",
+            f"{policy}: {when} Redis evicts ledgers, open permits and the marks of decided plans",
             "redis-cli CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE",
         )
     used = int(info.get("used_memory", 0))
@@ -164,7 +168,7 @@ def _clock(redis: RedisReading) -> Finding:
         "Redis's clock",
         ahead_sec,
         uncertain_sec,
-        "plans' timestamps and cooldowns are other clocks' times, and are held against Redis's",
+        "plans' timestamps and cooldowns come from other clocks, and are compared with Redis's",
         harmful_sec=HARMFUL_SEC,
     )
 

@@ -39,7 +39,7 @@ def _read_stream(redis: RedisReading, key: str, name: str, instance: str) -> Fin
     if kind == "none":
         return warning(
             name,
-            f"{key} is not there yet, nor its consumer group",
+            f"{key} and its consumer group do not exist yet",
             "start the service, which makes both; if it runs, is it with this REDIS_URL and P33_KEY_PREFIX?",
         )
     if kind != "stream":
@@ -66,7 +66,7 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
             name,
             f"new entries have ids {ahead_sec:.0f} s ahead of Redis's clock: it was set back, or an entry "
             "has an explicit id",
-            "publish with XADD *; until the clock is there, what lies unread at a start counts as expired",
+            "publish with XADD *; until the clock reaches them, entries unread at a start count as expired",
         )
     detail = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
     waits_sec = (now_ms - _ms(_text(unread[0][0]))) / 1000 if unread else 0.0

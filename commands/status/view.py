@@ -86,7 +86,7 @@ def _headline(look: Look, *, live: bool) -> RenderableType:
 
 def _why(look: Look) -> Iterator[RenderableType]:
     if look.lost:
-        yield Text(f"  {printable(look.lost)}, for {duration(look.lost_sec)}; below is its last state", "red")
+        yield Text(f"  {printable(look.lost)}, for {duration(look.lost_sec)}; its last state is below", "red")
     if look.status.exchange.trouble and look.status.ready:
         yield Text(f"  {printable(look.status.exchange.trouble)}", "yellow")
     if look.status.ready:

@@ -305,7 +305,7 @@ WRONG = [
     (plans_with_ids_ahead, "stream apply.plan", "warning", "s ahead of Redis's clock", "publish with XADD *"),
     (results_that_lie_pending, "stream apply.result", "warning", "given to another", "takes it over"),
     (plans_without_a_group, "stream apply.plan", "warning", "no consumer group p33", "start the service"),
-    (no_plans_at_all, "stream apply.plan", "warning", "not there yet", "start the service"),
+    (no_plans_at_all, "stream apply.plan", "warning", "do not exist yet", "start the service"),
     (
         cooldown_of_a_wrong_type,
         "cooldowns and holds",
@@ -344,7 +344,7 @@ WRONG = [
     (permit_without_a_decision, "permit writers", "failed", "never decided their plan (x1)", "other issuer"),
     (permit_that_never_expires, "permit writers", "failed", "never expire (x1)", "other issuer"),
     (permit_of_another_plan, "permit writers", "failed", "another plan than their key", "other issuer"),
-    (permit_that_is_none, "permit writers", "failed", "no permit of ours can be read", "other issuer"),
+    (permit_that_is_none, "permit writers", "failed", "they cannot be read as permits", "other issuer"),
     (another_secret, "api key", "failed", "-1022", "set the pair anew"),
     (another_key, "api key", "failed", "-2015", "is it a key of this exchange"),
     (key_that_may_not_read, "api key", "failed", "-2015", "does it allow reading"),
@@ -420,7 +420,7 @@ async def test_another_writer_is_seen_while_it_writes_unless_it_writes_as_we_do(
         code, findings = await look(deployed, capsys, watch_sec=0.6)
         done = True
     shown = [each["detail"] for each in of(findings, "ledger writers") if each["verdict"] == "failed"]
-    changed = [each for each in shown if each.startswith("changed while we looked") and ": ETHUSDT " in each]
+    changed = [each for each in shown if each.startswith("changed during the check") and ": ETHUSDT " in each]
     assert (bool(changed), code) == ((True, 1) if seen else (False, 0))
 
 
