@@ -167,7 +167,7 @@ async def _run(
 
 
 class Traders:
-    """The trading traders, and those whose symbols drift."""
+    """The traders of the scenarios, and those of the drifts."""
 
     def __init__(self, desk: Desk, trading: Sequence[Trader], drifting: Sequence[Trader]) -> None:
         self.desk = desk

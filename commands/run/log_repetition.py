@@ -1,4 +1,4 @@
-"""Keeps a warning that comes again and again from drowning everything else."""
+"""Suppression of repeated warnings: each is written once per interval, with its count."""
 
 from __future__ import annotations
 
