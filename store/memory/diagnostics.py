@@ -1,4 +1,4 @@
-"""What onlookers read from the twin."""
+"""Reads of the twin for status page and explanations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None)
 
 
 def _fields(redis: Keyspace, key: str) -> Mapping[bytes, bytes]:
-    """A hash; empty also where the key is of another type."""
+    """Return a hash; empty also where the key is of another type."""
     return redis.hash(key) if redis.kind(key) == "hash" else {}
 
 
@@ -58,5 +58,5 @@ def _wrong(kinds: Mapping[str, str]) -> dict[str, str]:
 
 
 def _string(redis: Keyspace, key: str) -> bytes | None:
-    """A string's bytes; None also where the key is of another type."""
+    """Return a string's bytes; None also where the key is of another type."""
     return redis.text(key) if redis.kind(key) == "string" else None

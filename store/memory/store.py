@@ -1,4 +1,4 @@
-"""The store's twin in memory: the same answers as `store.redis.store`, held to it by `tests/store`."""
+"""In-memory twin of `store.redis.store`; `tests/store` runs the same tests against both."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import trio
 from brain.durability import Durability
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
-from store.memory import diagnostics as onlooking
-from store.memory import reads
+from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.entries import acknowledge, recover
@@ -48,8 +47,8 @@ T = TypeVar("T")
 class MemoryStore:
     """A `MemoryRedis` behind `store.protocol.Store`.
 
-    A blocking read waits by trio's clock and polls nothing, so virtual time jumps over it. Cancelled or
-    failed on its way back, a call has taken its effect all the same, as across a socket.
+    A blocking read waits by trio's clock without polling, so virtual time skips over it. A call that is
+    cancelled or fails after its request arrived has taken effect, as over a socket.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class MemoryStore:
         consumer: str,
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
-        """`consumer`: this instance's name in the consumer groups. `crossing` is the way there and back."""
+        """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
         self.address = "memory"
         self.faults = Faults(redis.wake_readers)
         self._redis = redis
@@ -107,7 +106,7 @@ class MemoryStore:
                     delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
                 if delivered or block_ms <= 0:
                     break
-                await self._redis.stirred(key)
+                await self._redis.changed(key)
         await self._crossing()
         self._return(method, run_id)
         return delivered
@@ -288,7 +287,7 @@ class MemoryStore:
 
     async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
         return await self._call(
-            "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
+            "restraints", lambda: diagnostics.restraints(self._keyspace, self._keys, symbols, booked)
         )
 
     async def durability(self) -> Durability:
@@ -299,7 +298,7 @@ class MemoryStore:
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await self._call(
-            "permit_traces", lambda: onlooking.permit_traces(self._keyspace, self._keys, plan_id, symbol)
+            "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )
 
     async def _call(self, method: str, effect: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""What onlookers read from a real Redis: few commands, whatever the number of symbols."""
+"""Reads of a real Redis for status page and explanations; their number does not grow with the symbols."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def restraints(
         lives_ms = await link.pipeline([("PTTL", keys.hold(symbol)) for symbol in held])
     return Restraints(
         _ms(now),
-        # -2: it ended between the two reads.
+        # -2: it expired between the two reads.
         tuple(
             Hold(symbol, life_ms if life_ms >= 0 else None)
             for symbol, life_ms in zip(held, lives_ms, strict=True)
@@ -60,7 +60,7 @@ async def restraints(
 async def _wrong_kinds(
     link: RedisLink, key_of: Callable[[str], str], symbols: Sequence[str], values: Sequence[Any], exist: int
 ) -> dict[str, str]:
-    """The type of each key that is there and no string, by symbol."""
+    """Return the type by symbol of each existing key that is no string."""
     missing = [symbol for symbol, value in zip(symbols, values, strict=True) if value is None]
     if exist == len(symbols) - len(missing):
         return {}
@@ -97,7 +97,7 @@ async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str |
 
 
 def _unrefused(answers: list[Any], count: int) -> list[Any]:
-    """The answers; raises StoreRefusedError when one of the first `count` is an error."""
+    """Return the replies. Raises StoreRefusedError when one of the first `count` is an error."""
     for answer in answers[:count]:
         if isinstance(answer, Exception):
             raise StoreRefusedError(str(answer)) from answer

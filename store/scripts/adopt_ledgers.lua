@@ -1,5 +1,5 @@
 -- Creates ledgers that are still missing. ARGV: prefix, fence, ttl ms, msgpack of Adoption[].
--- Answers the symbols for which it did. A key of a wrong type is left alone: it is nobody's ledger.
+-- Returns their symbols. A key of a wrong type is left alone.
 local prefix, fence, ttl = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)

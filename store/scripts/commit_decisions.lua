@@ -1,6 +1,11 @@
--- Writes decisions, each whole or not at all. ARGV: prefix, fence, group, msgpack of DecisionCommit[].
--- Everything is read, and every type checked, before a decision's first write; the permit comes last, so
--- that nobody sees a permit whose reservation, mark or audit record is missing.
+-- Writes decisions and their permits, each whole or not at all. ARGV: prefix, fence, group, msgpack of
+-- DecisionCommit[] (store/records.py). Returns Redis's clock (ms) and a verdict for each.
+-- Compares first, and writes nothing on a difference:
+--   1. the lease with the fence; the types of all keys; the plan's mark (already decided?)
+--   2. hold, cooldown, ledger and open permits of the symbol with those that the decision assumed
+--   3. Redis's clock with not_before_ms and deadline_ms
+-- Then writes in this order: reservation, plan mark, audit record, dead letter if any, acknowledgement, permit.
+-- The permit comes last: no reader sees a permit whose reservation, mark or audit record is missing.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)

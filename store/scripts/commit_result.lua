@@ -1,5 +1,5 @@
 -- Books one result, whole or not at all. ARGV: prefix, fence, group, msgpack of ResultCommit.
--- Answers Redis's clock (ms), or nil when what the booking rests on is no longer what was read.
+-- Returns Redis's clock (ms), or nil when the state that the booking was computed from has changed.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -50,7 +50,7 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
--- Only shown to people: no booking fails because of its type.
+-- Serves diagnostics only: no booking fails because of its type.
 local unknown_type = compare and redis.call('TYPE', unknown).ok or 'none'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

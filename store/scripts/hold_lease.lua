@@ -3,7 +3,7 @@
 -- The lease is `<token>@<process>:<instance>`, or `<token>:<instance>` where the process has no name. The
 -- token grows with every taking and never with a renewal. It is never below Redis's clock (ms), so that a
 -- Redis which lost its last token gives none out twice.
--- Answers {1, lease, the lease that it replaced or '', 1 if it is new and no other was given since `fence`}
+-- Returns {1, lease, the lease that it replaced or '', 1 if it is new and no other was given since `fence`}
 -- when it is ours now, else {0, lease, '', 0}.
 local prefix, instance, process, fence, ttl = unpack(ARGV)
 local key, last_token = prefix .. ':p33:lease', prefix .. ':p33:fence'
