@@ -19,7 +19,7 @@ from brain.positions.position import Leg, LegPosition
 from exchange.exact import finite, finite_or_none
 from exchange.protocol import PositionRow
 
-#: Looked up once: up to Python 3.11, an enum's member costs as much as ten attributes.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _BOTH = Leg.BOTH
 #: Longest text of a time in milliseconds (13 digits today).
 _LONGEST_TIME = 16

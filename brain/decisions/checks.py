@@ -1,7 +1,16 @@
-"""The checks of a decision in the contract's order: the first that denies decides.
+"""Checks of a decision in the contract's order: the first that denies decides.
 
-This table is the order, and says what each check is for; what a check does stands in its own function, in
-`brain/decisions/entry_checks.py` and `brain/decisions/position_checks.py`.
+To add a check, such as "deny when leverage > 20":
+1. The function, in brain/decisions/position_checks.py, or entry_checks.py if it needs no position. It returns
+   a reason for a deny, or None, with the numbers it compared.
+2. `CHECKS` below: its name, the plans that it concerns, its place in the order.
+3. `Reason` in brain/plans/permit.py; finding and advice in brain/decisions/reason_texts.py; a phrase for each
+   compared number in explanation/compared_numbers.py. Metrics take their label from `Reason`.
+4. A new limit: settings/variables.py, wiring/rules.py, and `Rules` in brain/decisions/case.py with a default,
+   so that old audit records stay readable. A new input: `Case`, and actors/permit_evaluator, which fills it.
+5. docs/architecture.md (order), docs/contract.md and docs/operations.md (reasons, settings); tests/docs
+   compares them with the tables.
+6. tests/brain/test_reasons.py, tests/brain/test_check_order.py, tests/explanation/test_telling.py.
 """
 
 from __future__ import annotations
@@ -16,19 +25,19 @@ from brain.plans.permit import Kind
 
 
 class Check(NamedTuple):
-    """One check: the contract's name for it, which plans it is for, and its judgement."""
+    """Check: the contract's name, a predicate for the plans that it concerns, and its judgement."""
 
     name: str
     concerns: Callable[[Facts], bool]
     judge: Callable[[Facts], Judgement]
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _OPEN, _ADD, _CLOSE, _NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE
 
 
 def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column
-    """There is no plan that the check is not for."""
+    """Return True: the check concerns all plans."""
     return True
 
 
@@ -56,7 +65,7 @@ CHECKS: tuple[Check, ...] = (
     Check("well-formed", all_plans, entry_checks.well_formed),
     Check("not expired", all_plans, entry_checks.not_expired),
     Check("not settled", all_plans, entry_checks.not_settled),
-    # The contract names no place for the two about a changed Redis: the first goes by the entry alone.
+    # The contract gives no place to the two checks on a changed Redis: the first needs the entry only.
     Check("survived", all_plans, entry_checks.survived),
     Check("allowlist", all_plans, entry_checks.allowlist),
     Check("on the exchange", all_plans, entry_checks.on_exchange),
@@ -65,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
     Check("fresh", all_plans, entry_checks.fresh),
     Check("leg", all_plans, entry_checks.leg),
     Check("kind", all_plans, position_checks.kind),
-    # The second differs for opens and closes, so it needs the kind.
+    # The second differs between opens and closes, so it needs the kind.
     Check("recovering", _orders, position_checks.not_recovering),
     Check("ledger side", _closes_and_adds, position_checks.ledger_side),
     Check("ledger quantity", _orders_but_reconcile_close, position_checks.ledger_quantity),

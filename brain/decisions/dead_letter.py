@@ -1,4 +1,4 @@
-"""An entry that cannot be used, as text for its dead-letter stream."""
+"""Dead letters: entries that cannot be used, as text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _MOST_DEAD_FIELDS = 64
 
 
 def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> tuple[str, ...]:
-    """An entry's fields as flat text for a dead-letter stream: what is no text escaped, what is long cut.
+    """Return an entry's fields as flat text for a dead-letter stream: bytes escaped, long values truncated.
 
-    Every name stands once: a field of the entry's own called `error` or `entry_id` becomes `original_error`
+    Every name is unique: a field of the entry called `error` or `entry_id` becomes `original_error`
     or `original_entry_id`.
     """
     letter = {"entry_id": entry_id, "error": error}
