@@ -1,6 +1,6 @@
 -- Consumes all permits of one plan, or none of them. Checks everything before it writes anything.
 -- KEYS: the plan's mark, the symbol's hold, then the permits.
--- ARGV: the mark's text, its life (ms), '1' where a hold is heeded, the greatest age (ms), how far clocks may
+-- ARGV: the mark's text, its life (ms), '1' where a hold refuses, the greatest age (ms), how far clocks may
 -- differ (ms); then for each permit its text as verified, and when it was created (epoch ms) or ''.
 local mark = redis.pcall('GET', KEYS[1])
 if mark then return { 'consumed_before', mark.err or mark } end
