@@ -140,7 +140,7 @@ def test_rounds_are_of_the_first_number_of_symbols_and_growth_has_its_own(
         (signal.SIGALRM, 0, "its time was over"),
     ],
 )
-def test_a_run_that_is_stopped_tells_what_it_has(
+def test_a_run_that_is_stopped_reports_its_results(
     number: signal.Signals,
     code: int,
     why: str,
@@ -156,12 +156,12 @@ def test_a_run_that_is_stopped_tells_what_it_has(
         os.kill(os.getpid(), number)
         raise AssertionError("goes on")
 
-    def told(console: Console, report: Report) -> None:
+    def interrupted_print(console: Console, report: Report) -> None:
         # Once more, as from one who stops a group of processes as well as its first.
         os.kill(os.getpid(), number)
         print_report(console, report)
 
-    monkeypatch.setattr(command, "print_report", told)
+    monkeypatch.setattr(command, "print_report", interrupted_print)
     broken = {**CASES, "one-at-a-time": CASES["one-at-a-time"]._replace(run=stopped)}
     monkeypatch.setattr(bench_rounds, "CASES", broken)
     file = tmp_path / "bench.json"

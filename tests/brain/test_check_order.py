@@ -22,7 +22,7 @@ CONTRACT = (
 
 
 class Fault(NamedTuple):
-    """What makes one check deny, in a plan and in the rest of its case."""
+    """Change of a plan, and of the rest of its case, that makes one check deny."""
 
     check: str
     reason: Reason

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from brain.text_fields import LEFT_OUT, cut_text, published_fields
 
 
-def test_fields_are_told_as_they_were_published() -> None:
+def test_fields_are_recorded_as_published() -> None:
     published = {b"plan_id": b"plan-1", b"k_heat": b"0.30", b"reason": "Schnäppchen".encode()}
     assert published_fields(published) == {"plan_id": "plan-1", "k_heat": "0.30", "reason": "Schnäppchen"}
 
@@ -25,26 +25,26 @@ def test_a_long_value_is_cut_and_can_still_be_recognised() -> None:
     assert published_fields({b"steps": steps})["steps"].endswith(f"… (5001 bytes, sha256 {digest})")
 
 
-def test_of_very_many_fields_the_first_are_told_and_the_rest_is_counted() -> None:
-    told = published_fields({f"field_{number}".encode(): b"x" * 500 for number in range(100)})
-    assert told["field_0"] == "x" * 500
-    left_out = 100 - (len(told) - 1)
+def test_of_very_many_fields_the_first_are_kept_and_the_rest_is_counted() -> None:
+    texts = published_fields({f"field_{number}".encode(): b"x" * 500 for number in range(100)})
+    assert texts["field_0"] == "x" * 500
+    left_out = 100 - (len(texts) - 1)
     assert left_out > 50
-    assert told[LEFT_OUT] == f"{left_out} more fields"
+    assert texts[LEFT_OUT] == f"{left_out} more fields"
 
 
 @given(st.dictionaries(st.binary(max_size=100), st.binary(max_size=1000), max_size=40))
 def test_any_bytes_become_text_that_survives_json(fields: dict[bytes, bytes]) -> None:
-    told = published_fields(fields)
-    assert msgspec.json.decode(msgspec.json.encode(told), type=dict[str, str]) == told
-    assert sum(map(len, told)) + sum(map(len, told.values())) < 9000
+    texts = published_fields(fields)
+    assert msgspec.json.decode(msgspec.json.encode(texts), type=dict[str, str]) == texts
+    assert sum(map(len, texts)) + sum(map(len, texts.values())) < 9000
 
 
 @given(st.dictionaries(st.binary(max_size=70), st.binary(max_size=520), max_size=20))
 def test_what_is_decoded_in_one_go_is_what_each_field_is_by_itself(fields: dict[bytes, bytes]) -> None:
-    told = {cut_text(name, 64): cut_text(value, 512) for name, value in fields.items()}
-    if sum(map(len, told)) + sum(map(len, told.values())) <= 8000:
-        assert published_fields(fields) == told
+    texts = {cut_text(name, 64): cut_text(value, 512) for name, value in fields.items()}
+    if sum(map(len, texts)) + sum(map(len, texts.values())) <= 8000:
+        assert published_fields(fields) == texts
 
 
 def test_a_zero_byte_stays_where_it_is() -> None:

@@ -126,7 +126,7 @@ async def test_a_child_runs_on_untouched_until_its_turn(autojump_clock: MockCloc
     assert asked_sec["a"] == pytest.approx(asked_sec["b"] + 0.5)
 
 
-async def test_nobody_comes_back_from_back_off_during_a_stop(autojump_clock: MockClock) -> None:
+async def test_no_child_restarts_after_back_off_during_a_stop(autojump_clock: MockClock) -> None:
     journal = Journal()
     spec = supervisor(
         child("a", crashes_after(0.9, ValueError())), child("b", finishes_in(10), stop_grace_sec=20)
