@@ -71,11 +71,12 @@ class Counts(NamedTuple):
         return Counts(*(mine + its for mine, its in zip(self, other, strict=True)))
 
     def __str__(self) -> str:
+        listed = f"{self.listed_in_1000_lines:.1f} (at most {_MAX_LISTED_IN_1000_LINES:g})"
         in_tests = _in_1000_lines(self.listed_in_tests, self.lines_in_tests)
         return (
             f"{self.questions} of {self.docstrings} docstrings begin with a question word"
-            f" ({self.question_share:.1%}, at most {_MAX_QUESTION_SHARE:.0%}); listed words in 1,000"
-            f" lines: {self.listed_in_1000_lines:.1f} (at most {_MAX_LISTED_IN_1000_LINES:g}), {in_tests:.1f} in tests"
+            f" ({self.question_share:.1%}, at most {_MAX_QUESTION_SHARE:.0%});"
+            f" listed words in 1,000 lines: {listed}, {in_tests:.1f} in tests"
         )
 
 

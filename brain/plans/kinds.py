@@ -11,8 +11,8 @@ Rules where the contract's table leaves a choice:
   `reduce_only_side_mismatch`, never an add.
 * `ENTRY_PROPOSED` with `reduceOnly=true` contradicts itself.
 * In hedge mode the leg determines the side that reduces it, also when it is flat (`SELL` for LONG, `BUY` for
-  SHORT), and Binance forbids `reduceOnly` there: an order that reduces a flat leg closes nothing, and does not
-  open.
+  SHORT), and Binance forbids `reduceOnly` there: an order that reduces a flat leg closes nothing, and opens
+  nothing.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ Problems = dict[str, str]
 def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPlan | UnanswerablePlan:
     """Parse an entry of `apply.plan` of any bytes. Never raises.
 
-    An entry without a usable `plan_id` is unanswerable. One over 16 KB or with a field over 4 KB is malformed.
+    An entry without a usable `plan_id` is unanswerable, one over 16 KB or with a field over 4 KB malformed.
     One whose `decision` needs no permit is skipped before its other fields are parsed. Optional fields that
     are empty, `None` or `null` count as missing.
     """
