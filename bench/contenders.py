@@ -23,7 +23,7 @@ from bench.stream_relay import StreamRelay
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
-"""What the predecessor kept fresh."""
+"""Number of symbols of the predecessor."""
 
 _LONGEST_BURST_SEC = 60.0
 _LOOK_SEC = 0.002

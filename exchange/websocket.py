@@ -135,7 +135,7 @@ class WebSocketHost:
             stream = await open_socket(self._names, self._host, self._port)
         if self._tls is None:
             return stream
-        # The certificate is checked against the name, whatever the address.
+        # The certificate is checked against the name, at any address.
         return trio.SSLStream(stream, self._tls, server_hostname=self._host, https_compatible=True)
 
 

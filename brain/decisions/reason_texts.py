@@ -51,7 +51,7 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "It ends by itself; new plans that close positions are not affected.",
     ),
     Reason.STATE_CONTENDED: ReasonText(
-        "What the decision rests on (hold, ledger, cooldown, open permits) changed each time before the "
+        "The state behind the decision (hold, ledger, cooldown, open permits) changed each time before the "
         "decision could be written.",
         "Look for a client that writes the symbol's ledger, hold or cooldown key many times a second.",
     ),
@@ -72,7 +72,7 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "Look at /readyz and /status: stream, request weight, bans; and at P33_ONDEMAND_SNAPSHOT.",
     ),
     Reason.STALE_EXCHANGE_STATE: ReasonText(
-        "What is known of the position is too old, or no longer to be trusted, to act on.",
+        "The snapshot of the position is too old, or the stream has lost its coverage since.",
         "Look at /status: the stream, its proofs and the audits; REST reads may be banned or out of weight.",
     ),
     Reason.NO_POSITION: ReasonText("The plan closes or protects a position, and there is none."),

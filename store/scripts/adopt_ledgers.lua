@@ -20,7 +20,7 @@ for _, a in ipairs(adoptions) do
   local key = prefix .. ':position:ledger:' .. a[1]
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' or (kind == 'hash' and redis.call('HEXISTS', key, 'last_known_amt') == 0) then
-    -- What is left of an older ledger (its order time, its legs) is not the adopted one's.
+    -- Fields of an older ledger (its order time, its legs) do not belong to the adopted one.
     if kind == 'hash' then redis.call('DEL', key) end
     redis.call('HSET', key, unpack(a[2]))
     redis.call('PEXPIRE', key, ttl)
