@@ -18,11 +18,11 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
@@ -78,7 +78,7 @@ class PlanStore(Protocol):
         """Acknowledge entries that need no permit."""
         ...
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
         """Append an entry that cannot be answered to the dead-letter stream, and acknowledge it."""
         ...
 
@@ -240,10 +240,10 @@ class BanStore(Protocol):
         ...
 
 
-class OnlookerStore(Protocol):
+class DiagnosticsStore(Protocol):
     """Store of the status page and of explanations, read on demand."""
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
         """Return holds and cooldown keys of `symbols`, and last order times of `booked`."""
         ...
 
@@ -257,7 +257,7 @@ class OnlookerStore(Protocol):
 
 
 class Store(
-    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, OnlookerStore, Protocol
+    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, DiagnosticsStore, Protocol
 ):
     """All protocols of the store."""
 
@@ -270,8 +270,8 @@ class Store(
 __all__ = [
     "LONGEST_BLOCK_MS",
     "BanStore",
+    "DiagnosticsStore",
     "LeaseStore",
-    "OnlookerStore",
     "PlanStore",
     "ResultStore",
     "SnapshotStore",

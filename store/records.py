@@ -292,7 +292,7 @@ class LastExecution(msgspec.Struct, frozen=True):
     last_order_time_epoch: str | None
 
 
-class Restraints(msgspec.Struct, frozen=True):
+class HoldsAndCooldowns(msgspec.Struct, frozen=True):
     """Holds, and the times from which cooldowns count, with Redis's clock at the read.
 
     `hold_kinds` and `cooldown_kinds`: type by symbol, of keys of a wrong type. Such a key counts as a hold,

@@ -313,7 +313,7 @@ class PermitEvaluator:
         """Acknowledge, set aside or deny what needs no look at any symbol."""
         for entry, error in batch.unanswerable:
             fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-            await self._store.bury_plan(fence, entry.id, fields)
+            await self._store.dead_letter_plan(fence, entry.id, fields)
             self._failures.done(entry.id)
             self._reports.buried(entry.id, error)
         for skipped in batch.skipped:

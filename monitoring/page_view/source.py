@@ -42,7 +42,7 @@ from page.content import (
 from page.words import duration
 from store.errors import StoreError
 from store.keys import Keys
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
 _DECISIONS_SHOWN = 50
@@ -64,7 +64,7 @@ class PageSource:
         gates: GateDistribution,
         recent: RecentDecisions,
         comparison: LedgerComparison,
-        store: OnlookerStore,
+        store: DiagnosticsStore,
         clock: Clock,
         issued_by: str,
         cooldown_sec: float,

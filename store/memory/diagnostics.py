@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at, text_at
-from store.records import Hold, PermitTraces, Restraints
+from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.stored_values import last_executions, read_text, read_unknown
 
 
-def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-    """As `OnlookerStore.restraints`."""
+def holds_and_cooldowns(
+    redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]
+) -> HoldsAndCooldowns:
+    """As `DiagnosticsStore.holds_and_cooldowns`."""
     hold_kinds = {symbol: redis.kind(keys.hold(symbol)) for symbol in symbols}
     cooldown_kinds = {symbol: redis.kind(keys.cooldown(symbol)) for symbol in symbols}
     holds: list[Hold] = []
@@ -22,7 +24,7 @@ def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequ
             holds.append(Hold(symbol, life_ms if life_ms >= 0 else None))
     cooldowns = {symbol: text_at(redis, keys.cooldown(symbol)) for symbol in symbols}
     order_times = {symbol: field_at(redis, keys.ledger(symbol), "last_order_time_epoch") for symbol in booked}
-    return Restraints(
+    return HoldsAndCooldowns(
         redis.now_ms(),
         tuple(holds),
         last_executions(cooldowns, order_times),
@@ -32,7 +34,7 @@ def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequ
 
 
 def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
-    """As `OnlookerStore.permit_traces`."""
+    """As `DiagnosticsStore.permit_traces`."""
     permit = _string(redis, keys.permit(plan_id))
     life_ms = redis.ttl_ms(keys.permit(plan_id))
     reservation = None

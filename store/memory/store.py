@@ -28,11 +28,11 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
@@ -144,8 +144,8 @@ class MemoryStore:
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        await self._call("bury_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._call("dead_letter_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
 
     def _acknowledge(self, fence: str, entry_ids: Sequence[str], fields: Sequence[str]) -> None:
         keys = self._keys
@@ -285,9 +285,10 @@ class MemoryStore:
     async def remembered_ban(self) -> int | None:
         return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
         return await self._call(
-            "restraints", lambda: diagnostics.restraints(self._keyspace, self._keys, symbols, booked)
+            "holds_and_cooldowns",
+            lambda: diagnostics.holds_and_cooldowns(self._keyspace, self._keys, symbols, booked),
         )
 
     async def durability(self) -> Durability:

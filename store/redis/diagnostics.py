@@ -7,17 +7,17 @@ from typing import Any
 
 from store.errors import StoreRefusedError
 from store.keys import Keys
-from store.records import Hold, PermitTraces, Restraints
+from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.redis.client import RedisLink
 from store.stored_values import UNREADABLE, last_executions, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]
 
 
-async def restraints(
+async def holds_and_cooldowns(
     link: RedisLink, keys: Keys, symbols: Sequence[str], booked: Sequence[str]
-) -> Restraints:
-    """As `OnlookerStore.restraints`: one MGET for all holds and one for all cooldown keys.
+) -> HoldsAndCooldowns:
+    """As `DiagnosticsStore.holds_and_cooldowns`: one MGET for all holds and one for all cooldown keys.
 
     MGET answers nil for a key of another type, EXISTS counts it.
     """
@@ -39,7 +39,7 @@ async def restraints(
     lives_ms: list[Any] = []
     if held:
         lives_ms = await link.pipeline([("PTTL", keys.hold(symbol)) for symbol in held])
-    return Restraints(
+    return HoldsAndCooldowns(
         _ms(now),
         # -2: it expired between the two reads.
         tuple(
@@ -73,7 +73,7 @@ async def _wrong_kinds(
 
 
 async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
-    """As `OnlookerStore.permit_traces`."""
+    """As `DiagnosticsStore.permit_traces`."""
     permit_key = keys.permit(plan_id)
     commands: list[Command] = [
         ("TIME",),

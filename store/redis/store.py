@@ -23,11 +23,11 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
@@ -150,7 +150,7 @@ class RedisStore:
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._acknowledge(fence, entry_ids, ())
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
         await self._acknowledge(fence, (entry_id,), fields)
 
     async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
@@ -318,8 +318,8 @@ class RedisStore:
         with naming(self._keys.ban):
             return read_moment(await self._writes.command("GET", self._keys.ban))
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-        return await diagnostics.restraints(self._writes, self._keys, symbols, booked)
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
+        return await diagnostics.holds_and_cooldowns(self._writes, self._keys, symbols, booked)
 
     async def durability(self) -> Durability:
         sections = ("persistence", "memory", "stats")
