@@ -12,7 +12,7 @@ _MOST_CHARACTERS = 8 * 1024
 LEFT_OUT = "…"
 
 
-def published_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+def text_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     """Return a stream entry's fields for a record, in their order, about 8 KB at most.
 
     A long name or value is truncated, with its length and digest. Fields beyond 8 KB are counted under
@@ -23,7 +23,7 @@ def published_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     texts: dict[str, str] = {}
     room = _MOST_CHARACTERS
     for name, value in fields.items():
-        name_text, value_text = cut_text(name, _LONGEST_NAME), cut_text(value, _LONGEST_VALUE)
+        name_text, value_text = truncate(name, _LONGEST_NAME), truncate(value, _LONGEST_VALUE)
         room -= len(name_text) + len(value_text)
         if room < 0:
             texts[LEFT_OUT] = f"{len(fields) - len(texts)} more fields"
@@ -52,7 +52,7 @@ def _uncut(fields: Mapping[bytes, bytes]) -> dict[str, str] | None:
     return dict(zip(texts[:count], texts[count:], strict=True)) if len(texts) == 2 * count else None
 
 
-def cut_text(raw: bytes, longest: int) -> str:
+def truncate(raw: bytes, longest: int) -> str:
     """Return `raw` as text: invalid UTF-8 escaped; beyond `longest` bytes cut, with length and SHA-256."""
     if len(raw) <= longest:
         return raw.decode(errors="backslashreplace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brain.text_fields import cut_text
+from brain.text_fields import truncate
 
 _LONGEST_DEAD_VALUE = 1024
 _MOST_DEAD_FIELDS = 64
@@ -18,6 +18,6 @@ def dead_letter(fields: Mapping[bytes, bytes], *, entry_id: str, error: str) -> 
     """
     letter = {"entry_id": entry_id, "error": error}
     for name, value in list(fields.items())[:_MOST_DEAD_FIELDS]:
-        text = cut_text(name, _LONGEST_DEAD_VALUE)
-        letter[f"original_{text}" if text in letter else text] = cut_text(value, _LONGEST_DEAD_VALUE)
+        text = truncate(name, _LONGEST_DEAD_VALUE)
+        letter[f"original_{text}" if text in letter else text] = truncate(value, _LONGEST_DEAD_VALUE)
     return tuple(text for pair in letter.items() for text in pair)
