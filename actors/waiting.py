@@ -9,7 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from channels import LatestValue, Lease
-from store.errors import WAITED_OUT, WrongRightsError, WrongTypeError
+from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T
 
 
 #: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
-REDIS_TROUBLE = WAITED_OUT
+REDIS_TROUBLE = RETRYABLE_ERRORS
 
 #: Errors that one actor may meet alone. Of outages `lease_holder` speaks for all.
 _FOR_OPERATORS = (WrongRightsError, WrongTypeError)

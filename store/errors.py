@@ -64,7 +64,7 @@ class FencedError(StoreError):
 
 #: Errors that a restart of the actor does not avoid: Redis has to serve again, or an operator has to repair a
 #: key or a right. The actor retries.
-WAITED_OUT = (StoreUnavailableError, WrongTypeError)
+RETRYABLE_ERRORS = (StoreUnavailableError, WrongTypeError)
 
 
 def unless_refused(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
