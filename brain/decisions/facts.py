@@ -18,7 +18,7 @@ _RECONCILE_CLOSE = PlanDecision.RECONCILE_CLOSE
 _SIDE_CLOSE = Side.CLOSE
 
 #: Reasons for which a hedge-mode ledger gives no amount of a leg.
-LEGS_NOT_TOLD = "does not tell its legs"
+LEGS_UNKNOWN = "does not tell its legs"
 LEGS_DO_NOT_ADD_UP = "its legs do not add up to last_known_amt"
 
 
@@ -123,7 +123,7 @@ class Facts:
         if legs is not None:
             return legs.long if self.leg is _LONG else legs.short
         if ledger.long_amount is None or ledger.short_amount is None:
-            return LEGS_NOT_TOLD
+            return LEGS_UNKNOWN
         return LEGS_DO_NOT_ADD_UP
 
     @property
