@@ -67,8 +67,8 @@ class RedisTrouble:
         text = told(self._redis, trouble)
         if text != self.text:
             self.over()
-            strand = self._shown.enter_context(heartbeat.strand())
-            self._shown.enter_context(strand.waiting_for(text))
+            task = self._shown.enter_context(heartbeat.task())
+            self._shown.enter_context(task.waiting_for(text))
             self.text = text
         if isinstance(_first(trouble), _FOR_OPERATORS):
             now_sec = trio.current_time()

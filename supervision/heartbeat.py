@@ -55,16 +55,16 @@ class Heartbeat:
     grace period of the child's spec.
 
     One heartbeat is for one task: of its open phases, the one entered last counts. A child of several tasks
-    gives each a `strand()` of its own, so that an idle task does not hide a stalled one.
+    gives each a `task()` of its own, so that an idle task does not hide a stalled one.
     """
 
-    __slots__ = ("_now_sec", "_spoken", "_strands", "beat_sec", "open_phases", "stopping")
+    __slots__ = ("_now_sec", "_spoken", "_tasks", "beat_sec", "open_phases", "stopping")
 
     def __init__(self, stopping: trio.Event | None = None) -> None:
         self.stopping = trio.Event() if stopping is None else stopping
         self._now_sec = trio.lowlevel.current_clock().current_time
         self._spoken = False
-        self._strands: dict[Heartbeat, None] = {}
+        self._tasks: dict[Heartbeat, None] = {}
         self.beat_sec = self._now_sec()
         self.open_phases: dict[Phase, None] = {}
 
@@ -92,14 +92,14 @@ class Heartbeat:
         return Phase(self, True, None)
 
     @contextmanager
-    def strand(self) -> Iterator["Heartbeat"]:
+    def task(self) -> Iterator["Heartbeat"]:
         """Open a heartbeat for one of several tasks of the child, watched until the end of the block."""
-        strand = Heartbeat(self.stopping)
-        self._strands[strand] = None
+        task = Heartbeat(self.stopping)
+        self._tasks[task] = None
         try:
-            yield strand
+            yield task
         finally:
-            del self._strands[strand]
+            del self._tasks[task]
 
     # Read by the supervisor.
 
@@ -127,8 +127,8 @@ class Heartbeat:
 
     def _lines(self) -> Iterator["Heartbeat"]:
         yield self
-        for strand in self._strands:
-            yield from strand._lines()
+        for task in self._tasks:
+            yield from task._lines()
 
     @property
     def _phase(self) -> Phase | None:
