@@ -78,7 +78,7 @@ class PerSymbolRefresh:
         asked: Moment | None = None
         before: Moment | None = None
         reads, undated_reads = self._known.last_reads, self._known.undated_reads
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
                 last = max((m for m in (asked, reads.sent(symbol)) if m is not None), default=None)
                 # A read that could not date the position gives its turn back, once: or it would hog them all.
@@ -89,23 +89,23 @@ class PerSymbolRefresh:
                 if last is not None and not self._is_wanted(symbol):
                     break
                 if last is not None and (due_sec := self._due_sec(symbol, last)) > trio.current_time():
-                    with strand.idle(), trio.move_on_at(due_sec):
+                    with task.idle(), trio.move_on_at(due_sec):
                         await self._known.stirred()
                     continue
-                with strand.idle():
+                with task.idle():
                     await self._pacer.turn(-math.inf if counted is None else counted.monotonic_sec)
                 try:
-                    with strand.waiting_for(f"the exchange's position of {symbol}"):
+                    with task.waiting_for(f"the exchange's position of {symbol}"):
                         read = await self._exchange.positions(symbol, priority=Priority.PACED)
                 except AskLater as error:
                     self._metrics.send(Count("p33_snapshot_total", (symbol, "postponed")))
-                    with strand.waiting_for(f"the exchange: {error}"):
+                    with task.waiting_for(f"the exchange: {error}"):
                         await trio.sleep_until(error.until.monotonic_sec)
                 except ExchangeError as error:
                     failures += 1
                     self._metrics.send(Count("p33_snapshot_total", (symbol, "error")))
                     self._log.warning(f"{symbol}: position could not be read", error=str(error))
-                    with strand.waiting_for(f"the exchange: {error}"):
+                    with task.waiting_for(f"the exchange: {error}"):
                         await trio.sleep(retry_sec(failures, self._cadence))
                 else:
                     failures, before, asked = 0, last, read.sent

@@ -177,8 +177,8 @@ class UserStream:
                 )
                 try:
                     task_status.started(line)
-                    with heartbeat.strand() as strand:
-                        why = await line.run(strand)
+                    with heartbeat.task() as task:
+                        why = await line.run(task)
                     if line is self._current:
                         self._lose(why)
                     elif self._current is None:

@@ -12,7 +12,7 @@ from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Snapshot
-from brain.text_fields import published_fields
+from brain.text_fields import text_fields
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
@@ -42,7 +42,7 @@ from page.content import (
 from page.words import duration
 from store.errors import StoreError
 from store.keys import Keys
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
 _DECISIONS_SHOWN = 50
@@ -64,7 +64,7 @@ class PageSource:
         gates: GateDistribution,
         recent: RecentDecisions,
         comparison: LedgerComparison,
-        store: OnlookerStore,
+        store: DiagnosticsStore,
         clock: Clock,
         issued_by: str,
         cooldown_sec: float,
@@ -148,7 +148,7 @@ class PageSource:
             plan_id=plan_id,
             symbol=answer.symbol,
             issued_by=self._issued_by,
-            fields=published_fields(answer.fields),
+            fields=text_fields(answer.fields),
             permit=_as_issued(permit.permit),
         )
         traces = PlanTraces(

@@ -47,7 +47,7 @@ class _Stored(msgspec.Struct, frozen=True):
 def commit_decisions(
     redis: Keyspace, keys: Keys, fence: str, decisions: Sequence[DecisionCommit]
 ) -> CommitReply:
-    """One verdict for each decision, in order."""
+    """Return one verdict for each decision, in order."""
     check_fence(redis, keys, fence)
     for key in (keys.plans, keys.audit, keys.dead_plans):
         redis.stream(key)
@@ -128,7 +128,7 @@ def _ledger(redis: Keyspace, key: str) -> StoredLedger:
 
 
 def _assumed(state: SymbolState) -> Assumed:
-    """What a decision on exactly this state assumes."""
+    """Return the assumptions that hold for exactly this state."""
     ledger = state.ledger
     return Assumed(
         state.hold,

@@ -138,9 +138,11 @@ class Claims:
         # Two legs have one time: where events overtake each other, the leg without an event lags behind.
         lag_ms = misled_ms + late_ms
         for each in self._venue.legs_of(symbol):
-            for change in self._venue.changes_since(symbol, each, at_ms - _LONGEST_DATED_AHEAD_MS - late_ms):
+            for change in self._venue.changes_since(
+                symbol, each, at_ms - _LONGEST_DATED_AHEAD_MS - _MERGED_MS
+            ):
                 # An event dated ahead that comes after its date looks like any other.
-                if abs(change.transaction_ms - self._venue.clock.offset_ms - at_ms) <= late_ms:
+                if abs(change.transaction_ms - self._venue.clock.offset_ms - at_ms) <= _MERGED_MS:
                     lag_ms = max(lag_ms, at_ms - change.at_ms)
         for start_ms, end_ms in self._venue.unannounced[symbol]:
             until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms)
