@@ -120,8 +120,8 @@ class EntryTimes:
 
     An id that is not ahead of Redis's clock is the time of publication. An id ahead of it: what a read waited
     for, when all before it had been delivered, was published as it arrived, or, where the answer was held up,
-    as the read was sent; what lay there already, not before the moment up to which all had been delivered; and
-    where that moment is not known (a start, a takeover, another run of Redis) the time of publication is
+    as the read was sent; what lay there already, not before the moment up to which all had been delivered;
+    and where that moment is not known (a start, a takeover, another run of Redis) the time of publication is
     unknown.
     """
 

@@ -31,7 +31,7 @@ _BY_READ = ("rest", "ondemand")
 #: every minute, where the exchange answers.
 COMPARED_MS = 90_000
 #: By more than this no event is dated ahead that may come after its date (ms).
-_LONGEST_DATED_AHEAD_MS = 5_000
+_LONGEST_DATED_AHEAD_MS = 5_100
 #: Of changes so close to one another a read may show either.
 _RACE_MS = 2_500
 #: A read is merged, and a proof that was under way is written, within this.
@@ -138,9 +138,7 @@ class Claims:
         # Two legs have one time: where events overtake each other, the leg without an event lags behind.
         lag_ms = misled_ms + late_ms
         for each in self._venue.legs_of(symbol):
-            for change in self._venue.changes_since(
-                symbol, each, at_ms - _LONGEST_DATED_AHEAD_MS - _MERGED_MS
-            ):
+            for change in self._venue.changes_since(symbol, each, at_ms - _LONGEST_DATED_AHEAD_MS):
                 # An event dated ahead that comes after its date looks like any other.
                 if abs(change.transaction_ms - self._venue.clock.offset_ms - at_ms) <= _MERGED_MS:
                     lag_ms = max(lag_ms, at_ms - change.at_ms)
