@@ -145,7 +145,7 @@ class LedgerWriter:
             fence = await lease_fence(self._lease, heartbeat, self._trouble)
             await present(self._hedge_mode, "the account's position mode", heartbeat)
             try:
-                await self._store.create_result_group(lost=group_lost)
+                await self._store.results.create(lost=group_lost)
                 await self._work(fence, heartbeat)
             except* FencedError:
                 self._attempts.interrupted()
@@ -185,7 +185,7 @@ class LedgerWriter:
                 if self._trouble.text:
                     block_ms = 0
                 with heartbeat.idle(), trio.CancelScope() as self._reading:
-                    entries = await self._store.new_results(count=_BATCH, block_ms=block_ms)
+                    entries = await self._store.results.read_new(count=_BATCH, block_ms=block_ms)
                 self._trouble.over()
                 entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                 until = entries[-1].id if entries else None
@@ -223,7 +223,7 @@ class LedgerWriter:
     async def _recover(self, fence: str, heartbeat: Heartbeat, *, idle_ms: int) -> None:
         """Book what was delivered before and not acknowledged, oldest first."""
         after = "0"
-        while entries := await self._store.recover_results(
+        while entries := await self._store.results.recover(
             fence=fence, after=after, idle_ms=idle_ms, count=MOST_TOGETHER
         ):
             after = entries[-1].id  # one that waits for an operator is still pending

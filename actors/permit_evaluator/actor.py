@@ -115,7 +115,7 @@ class PermitEvaluator:
             try:
                 # Before all else: a plan that is published while the rest is waited for is not to be missed.
                 # One that has vanished begins at the start: old plans answer themselves as expired.
-                await self._store.create_plan_group(lost=had_group)
+                await self._store.plans.create(lost=had_group)
                 if not had_group:
                     self._log.info(f"Consumer group: p33 on {self._plan_stream}")
                 had_group = True
@@ -193,7 +193,7 @@ class PermitEvaluator:
         One by one if any plan in hand has failed: the one that fails must not take others with it each time.
         """
         after, count = "0", 1 if self._failures.any else _BATCH
-        while entries := await self._store.recover_plans(fence=fence, after=after, idle_ms=0, count=count):
+        while entries := await self._store.plans.recover(fence=fence, after=after, idle_ms=0, count=count):
             dated = [await self._times.recovered(entry) for entry in entries]
             await self._take(dated, fence, lanes, heartbeat)
             heartbeat.beat()
@@ -213,7 +213,7 @@ class PermitEvaluator:
                 await self._take_over(fence)
                 if self._holding_back:
                     continue  # what lies idle is in hand
-                while entries := await self._store.recover_plans(
+                while entries := await self._store.plans.recover(
                     fence=fence, after="0", idle_ms=_STRANDED_AFTER_MS, count=_BATCH
                 ):
                     dated = [await self._times.recovered(entry) for entry in entries]
@@ -235,7 +235,7 @@ class PermitEvaluator:
                     if self._trouble.text:
                         block_ms = 0
                     with strand.idle(), trio.CancelScope() as self._reading:
-                        entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
+                        entries = await self._store.plans.read_new(count=_BATCH, block_ms=block_ms)
                     self._trouble.over()
                     entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
                     if not entries:
@@ -313,13 +313,13 @@ class PermitEvaluator:
         """Acknowledge, set aside or deny what needs no look at any symbol."""
         for entry, error in batch.unanswerable:
             fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-            await self._store.bury_plan(fence, entry.id, fields)
+            await self._store.plans.dead_letter(fence, entry.id, fields)
             self._failures.done(entry.id)
             self._reports.buried(entry.id, error)
         for skipped in batch.skipped:
             self._reports.skipped(skipped)
         if batch.done:
-            await self._store.acknowledge_plans(fence, batch.done)
+            await self._store.plans.acknowledge(fence, batch.done)
             for entry_id in batch.done:
                 self._failures.done(entry_id)
         if batch.refusals:

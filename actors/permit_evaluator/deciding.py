@@ -160,7 +160,7 @@ class PlanSettler:
         repeated = [work.entry.id for work in works if self._is_repeated(work)]
         if not repeated:
             return works
-        await self._store.acknowledge_plans(fence, repeated)
+        await self._store.plans.acknowledge(fence, repeated)
         for entry_id in repeated:
             self._failures.done(entry_id)
         return [work for work in works if work.entry.id not in repeated]
@@ -200,7 +200,7 @@ class PlanSettler:
                     self._reports.buried(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
                 letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
-                await self._store.bury_plan(fence, each.entry.id, letter)
+                await self._store.plans.dead_letter(fence, each.entry.id, letter)
                 self._reports.buried(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 

@@ -46,7 +46,7 @@ async def ledger_after(order: Order, *, observed: bool, side_told: bool = True) 
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    await rig.store.create_result_group(lost=False)
+    await rig.store.results.create(lost=False)
     rig.observe("ETHUSDT")
     rig.observe("BTCUSDT")
     async with trio.open_nursery() as nursery:
@@ -123,7 +123,7 @@ async def legs_after(order: Order) -> LedgerRig:
     rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "-2", 7)
     for plan_id, kind in (("long", "open"), ("short", "close")):
         rig.redis.set(rig.keys.plan_mark(plan_id), f"D|{plan_id.upper()}|{kind}|BUY|0")
-    await rig.store.create_result_group(lost=False)
+    await rig.store.results.create(lost=False)
     rig.observe("ETHUSDT")
     async with trio.open_nursery() as nursery:
         for step in order:

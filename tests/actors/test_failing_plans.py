@@ -34,7 +34,7 @@ async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_st
         return decide_on(facts)
 
     monkeypatch.setattr(plan_settling, "decide_on", explode)
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("before", action="PARTIAL_50")
     rig.publish("poison")
     rig.publish("after", action="PARTIAL_50")
@@ -66,7 +66,7 @@ async def test_a_plan_that_waits_for_a_read_is_not_blamed_for_crashes_of_another
     monkeypatch.setattr(plan_settling, "decide_on", explode)
     rig.ledger("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("waiting")
     crashes = 0
     for number in range(6):
@@ -109,13 +109,13 @@ async def test_deliveries_from_before_this_process_count_as_failures(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("p")
     fence = await rig.take_lease()
     another = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
-    assert len(await another.new_plans(count=1, block_ms=0)) == 1
+    assert len(await another.plans.read_new(count=1, block_ms=0)) == 1
     for _ in range(2):
-        assert await another.recover_plans(fence=fence, after="0", idle_ms=0, count=1)
+        assert await another.plans.recover(fence=fence, after="0", idle_ms=0, count=1)
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("p") == "evaluation_failed"
@@ -130,23 +130,23 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     for number in range(100):
         rig.publish(f"p{number}", action="PARTIAL_50")
     dead = type(rig.store)(rig.redis, keys=rig.keys, consumer="dead")
-    (first, *_) = await dead.new_plans(count=100, block_ms=0)
+    (first, *_) = await dead.plans.read_new(count=100, block_ms=0)
     if failed:
         with pytest.raises(ZeroDivisionError), rig.failures.blamed_on((first.id,)):
             raise ZeroDivisionError
     recovered: list[int] = []
-    recover_plans = rig.store.recover_plans
+    recover = rig.store.plans.recover
 
     async def counted(*, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        entries = await recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
+        entries = await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
         recovered.append(len(entries))
         return entries
 
-    monkeypatch.setattr(rig.store, "recover_plans", counted)
+    monkeypatch.setattr(rig.store.plans, "recover", counted)
     async with running_evaluator(rig):
         await trio.sleep(0.5)
         assert recovered == ([1] * 100 + [0] if failed else [64, 36, 0])
@@ -165,7 +165,7 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
             raise StoreRefusedError("ERR too many results to unpack")
 
     rig.store.before_commit = refuse
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     for plan_id in ("before", "poison", "after"):
         rig.publish(plan_id, action="PARTIAL_50")
     crashes = 0

@@ -29,7 +29,7 @@ async def left_behind(rig: LedgerRig, symbol: str) -> None:
     for number in range(1, ORDERS + 1):
         rig.exchange.fill(symbol, str(number), "SELL", "0.1")
         rig.publish_result(symbol, str(number), "SELL", "0.1")
-    assert len(await rig.store.new_results(count=ORDERS, block_ms=0)) == ORDERS
+    assert len(await rig.store.results.read_new(count=ORDERS, block_ms=0)) == ORDERS
     rig.ledgers_adopted.send(False)
 
 

@@ -119,10 +119,10 @@ async def test_plans_in_hand_from_before_a_restart_are_held_back_too(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("a", action="PARTIAL_50")
     rig.publish("b", action="PARTIAL_50")
-    assert len(await rig.store.new_plans(count=10, block_ms=0)) == 2
+    assert len(await rig.store.plans.read_new(count=10, block_ms=0)) == 2
     async with lacking(rig, "symbol rules") as tell:
         await trio.sleep(1)
         assert rig.audited() == []

@@ -60,7 +60,7 @@ MUTATIONS = (
                 "            for work in await self._settler.settle(works, fence):\n",
                 "            if works:\n"
                 "                entry_ids = [work.entry.id for work in works]\n"
-                "                await self._store.acknowledge_plans(fence, entry_ids)\n"
+                "                await self._store.plans.acknowledge(fence, entry_ids)\n"
                 "            for work in await self._settler.settle(works, fence):\n",
             ),
         ),

@@ -51,10 +51,9 @@ class Journeys:
         self.asked: list[str] = []
         self._states, self._commits = rig.store.booking_states, rig.store.commit_results
         self._alone, self._one = rig.store.booking_state, rig.store.commit_result
-        self._recover = rig.store.recover_results
-        for name in (
-            "booking_states", "commit_results", "booking_state", "commit_result", "recover_results",
-        ):  # fmt: skip
+        self._recover = rig.store.results.recover
+        monkeypatch.setattr(rig.store.results, "recover", self.recover)
+        for name in ("booking_states", "commit_results", "booking_state", "commit_result"):
             monkeypatch.setattr(rig.store, name, getattr(self, name))
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
@@ -65,7 +64,7 @@ class Journeys:
         self.asked.append("commits")
         return await self._commits(fence, commits)
 
-    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
         if idle_ms == 0:
             self.asked.append("recover")
         return await self._recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
@@ -139,7 +138,7 @@ async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked
     journeys = Journeys(rig, monkeypatch)
     for number in range(3 * MOST_TOGETHER):
         rig.publish_result("BTCUSDT", f"7{number}", "BUY", "0.1")
-    assert len(await dead.new_results(count=1_000, block_ms=0)) == 3 * MOST_TOGETHER
+    assert len(await dead.results.read_new(count=1_000, block_ms=0)) == 3 * MOST_TOGETHER
     async with running_writer(rig):
         await trio.sleep(1)
         assert journeys.asked == ["recover", "states", "commits"] * 3 + ["recover"]
@@ -161,7 +160,7 @@ async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_a
     dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
     for number in range(8):
         rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
-    await dead.new_results(count=1_000, block_ms=0)
+    await dead.results.read_new(count=1_000, block_ms=0)
     for module in (joint_booking, ledger_writer):
         monkeypatch.setattr(module, "plan_booking", explode)
     crashes = 0

@@ -511,7 +511,7 @@ async def test_results_pending_from_before_a_crash_are_booked_first(
         await settled(rig)
     rig.publish_result("BTCUSDT", "1", "BUY", "1")
     rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    assert await rig.store.new_results(count=1, block_ms=1)
+    assert await rig.store.results.read_new(count=1, block_ms=1)
     async with running_writer(rig):
         await trio.sleep(70)
         assert rig.amount("BTCUSDT") == "1"
@@ -523,10 +523,10 @@ async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """The sweep finds what was delivered and is not here yet; it waits for the exchange when that comes."""
-    new_results = rig.store.new_results
+    read_new = rig.store.results.read_new
 
     async def tarrying(*, count: int, block_ms: int) -> list[Entry]:
-        entries = await new_results(count=count, block_ms=block_ms)
+        entries = await read_new(count=count, block_ms=block_ms)
         await trio.sleep(4 if entries else 0)
         return entries
 
@@ -538,7 +538,7 @@ async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
 
     async with running_writer(rig):
         await settled(rig)
-        monkeypatch.setattr(rig.store, "new_results", tarrying)
+        monkeypatch.setattr(rig.store.results, "read_new", tarrying)
         monkeypatch.setattr(rig.store, "commit_result", slow_commit)
         await trio.sleep(3)
         rig.exchange.failure = ExchangeUnavailable("down")
