@@ -8,7 +8,6 @@ from decimal import Decimal
 import msgspec
 
 from brain.decisions.dead_letter import dead_letter
-from brain.decisions.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
 from brain.identifiers import plan_id_text
 from brain.ledger.booking import (
     Booking,
@@ -25,6 +24,7 @@ from brain.ledger.booking import (
     next_version,
 )
 from brain.ledger.ledger import SET_THE_LEGS
+from brain.ledger.plan_mark import Settled, Unjoined, decode_mark, encode_mark, join
 from brain.ledger.result import ExecutedResult, RefusedResult
 from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown
 from brain.plans.permit import OpenPermit

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from actors.ledger_writer.fill_monitor import FillWatch
-from brain.decisions.plan_mark import Joined, decode_mark, join
 from brain.ledger.adoption import Contained, decode_adopted
 from brain.ledger.booking import decode_memory
+from brain.ledger.plan_mark import Joined, decode_mark, join
 from brain.ledger.result import ExecutedResult, FilledOrder
 from brain.positions.position import Leg
 from clocks.clocks import Clocks
