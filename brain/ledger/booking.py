@@ -20,7 +20,7 @@ from brain.ledger.ledger import (
     legs_of,
     parse_ledger,
 )
-from brain.ledger.plan_mark import PlanMark, Settled, Unjoined, join
+from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, join
 from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.plans.permit import Kind, OpenPermit
@@ -112,9 +112,7 @@ def book_orders(
         memory = _memory(remembered.get(order.order_id), contained.get(order.order_id), now_sec)
         booking = book(
             order,
-            leg=joined.leg,
-            order_side=joined.order_side,
-            moves_ledger=joined.moves_ledger,
+            joined,
             stored=stored,
             stored_version=stored_version,
             memory=memory,
@@ -140,10 +138,8 @@ def book_orders(
 
 def book(
     order: FilledOrder,
+    joined: Joined,
     *,
-    leg: Leg,
-    order_side: str,
-    moves_ledger: bool,
     stored: StoredLedger,
     stored_version: str | None,
     memory: OrderMemory | None,
@@ -153,21 +149,20 @@ def book(
 ) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     """Book the growth of `order` over what it had already contributed; never a step back.
 
-    `leg` is BOTH in one-way mode. With `moves_ledger` False (a `RECONCILE_CLOSE`, or a fill that an adopted
-    amount contains) the ledger stays; order memory and open permit change all the same. `now_sec` is the
-    moment of booking in epoch seconds. An amount that an operator has set is where the booking starts.
-    `exchange`: fresh positions of the symbol's legs, empty where none are known; they tell the legs of a
-    ledger of which only the sum was set.
+    Where `joined` moves no ledger, order memory and open permit change all the same. `now_sec` is the moment
+    of booking in epoch seconds. An amount that an operator has set is where the booking starts. `exchange`:
+    fresh positions of the symbol's legs, empty where none are known; a ledger of which an operator set only
+    the sum takes its legs from them.
     """
     booked_before = memory.cumulative if memory else ZERO
     growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))
-    signed = growth if order_side == "BUY" else -growth
+    signed = growth if joined.order_side == "BUY" else -growth
     ledger, fields = stored, None
-    if growth and moves_ledger:
+    if growth and joined.moves_ledger:
         if stored.last_known_amt is None:
             return NeedsAdoption()
         try:
-            moved = _moved(stored, leg, signed, order.order_id, now_sec, exchange)
+            moved = _moved(stored, joined.leg, signed, order.order_id, now_sec, exchange)
             if moved is None:
                 return LegsUnknown()
             ledger = moved

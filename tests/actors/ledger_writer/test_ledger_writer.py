@@ -418,9 +418,7 @@ async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not
 ) -> None:
     plan = CommitPlanner.plan
 
-    def explode(
-        planner: CommitPlanner, entry: Entry, result: ExecutedResult, *args: Any, **named: Any
-    ) -> Any:
+    def explode(planner: CommitPlanner, entry: Entry, result: ExecutedResult, **how: Any) -> Any:
         if result.plan_id == "poison":
             raise ZeroDivisionError
         return plan(planner, entry, result, **named)
