@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 from actors.ledger_writer.fill_monitor import FillWatch
-from brain.decisions.plan_mark import Joined, decode_mark, join
 from brain.ledger.adoption import Contained, decode_adopted
 from brain.ledger.booking import decode_memory
-from brain.ledger.result import ExecutedResult, FilledOrder
+from brain.ledger.plan_mark import Joined, decode_mark, join
+from brain.ledger.result import ExecutedResult, FilledOrder, RefusedResult
 from brain.positions.position import Leg
+from channels import LatestValue
 from clocks.clocks import Clocks
 from store.protocol import ResultStore
 from store.records import BookingState, Entry
@@ -18,6 +19,9 @@ from supervision import Heartbeat
 
 #: A result that comes so long after an adoption reports a fill that came after it, too.
 _ADOPTION_SETTLES_MS = 60_000
+
+
+Result = ExecutedResult | RefusedResult
 
 
 class ContainedFills:
@@ -28,19 +32,19 @@ class ContainedFills:
     """
 
     def __init__(
-        self, store: ResultStore, watch: FillWatch, clocks: Clocks, *, hedge_mode: Callable[[], bool]
+        self, store: ResultStore, watch: FillWatch, clocks: Clocks, hedge_mode: LatestValue[bool]
     ) -> None:
         self._store = store
         self._watch = watch
         self._clocks = clocks
         self._hedge_mode = hedge_mode
 
-    def known(self, entry: Entry, result: ExecutedResult, state: BookingState) -> dict[str, Decimal] | None:
+    def known(self, entry: Entry, result: Result, state: BookingState) -> dict[str, Decimal] | None:
         """Return what the stream has shown; None where the exchange has to be asked."""
         contained: dict[str, Decimal] = {}
         for order, within in self._asked(entry, result, state):
             filled = self._watch.memory.filled_within(
-                result.symbol, order.order_id, within, reported=order.cumulative
+                result.symbol or "", order.order_id, within, reported=order.cumulative
             )
             if filled is None:
                 return None
@@ -48,14 +52,14 @@ class ContainedFills:
         return contained
 
     async def find(
-        self, entry: Entry, result: ExecutedResult, state: BookingState, heartbeat: Heartbeat
+        self, entry: Entry, result: Result, state: BookingState, heartbeat: Heartbeat
     ) -> dict[str, Decimal]:
         """Wait for the stream, then ask the exchange."""
         contained: dict[str, Decimal] = {}
         for order, within in self._asked(entry, result, state):
             waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
             contained[order.order_id] = await self._watch.filled_within(
-                result.symbol,
+                result.symbol or "",
                 order.order_id,
                 within,
                 heartbeat,
@@ -82,12 +86,12 @@ class ContainedFills:
         return Contained(changed_ms, self._clocks.exchange_ms(self._clocks.now()) - age_ms)
 
     def _asked(
-        self, entry: Entry, result: ExecutedResult, state: BookingState
+        self, entry: Entry, result: Result, state: BookingState
     ) -> Iterator[tuple[FilledOrder, Contained]]:
         """The orders that may be contained, and which fills of theirs are."""
         mark = decode_mark(state.plan_mark)
         for order in result.orders:
-            joined = join(order, mark, hedge_mode=self._hedge_mode())
+            joined = join(order, mark, hedge_mode=bool(self._hedge_mode.value))
             if not isinstance(joined, Joined):
                 continue
             within = self.within(state, joined.leg, entry.published_ms)

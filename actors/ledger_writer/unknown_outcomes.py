@@ -10,7 +10,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.ledger_writer.booking import BookingPlan, plan_booking
+from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
@@ -30,7 +30,7 @@ _LOOK_EVERY_SEC = 1.0
 #: that is passed over costs no more than the wait for the grace.
 _MARGIN_SEC = 0.5
 
-Report = Callable[[Entry, BookingPlan, ExecutedResult, int], None]
+Report = Callable[[Entry, ExecutedResult, ResultCommit, int], None]
 
 
 class UnknownOutcomes:
@@ -45,13 +45,12 @@ class UnknownOutcomes:
         store: ResultStore,
         memory: FillMemory,
         contained: ContainedFills,
+        planner: CommitPlanner,
         *,
         key_prefix: str,
         shown: LatestValue[tuple[UnknownExecution, ...]],
         results: ResultBook,
-        hedge_mode: Callable[[], bool],
         reservation_life_sec: float,
-        mark_ttl_ms: int,
         report: Report,
         clocks: Clocks,
         log: FilteringBoundLogger,
@@ -61,12 +60,11 @@ class UnknownOutcomes:
         self._store = store
         self._memory = memory
         self._contained = contained
+        self._planner = planner
         self._key_prefix = key_prefix
         self._shown = shown
         self._results = results
-        self._hedge_mode = hedge_mode
         self._reservation_life_sec = reservation_life_sec
-        self._mark_ttl_ms = mark_ttl_ms
         self._report = report
         self._clocks = clocks
         self._log = log
@@ -148,11 +146,11 @@ class UnknownOutcomes:
         entry = Entry(f"{now_ms}-{next(self._numbers)}", {})
         result = ExecutedResult(outcome.plan_id, outcome.symbol, (event.as_order(),), None, "")
         try:
-            while (planned := await self._plan(entry, result, event)) is not None:
+            while (commit := await self._plan(entry, result, event)) is not None:
                 self._results.arrive(outcome.symbol, entry.id, self._clocks.now())
-                booked_ms = await self._store.commit_result(fence, planned.commit)
+                booked_ms = await self._store.commit_result(fence, commit)
                 if booked_ms is not None:
-                    self._report(entry, planned, result, booked_ms)
+                    self._report(entry, result, commit, booked_ms)
                     self._log.info(
                         f"{outcome.symbol}: EXECUTION KNOWN plan {outcome.plan_id[:8]}",
                         status=event.status,
@@ -166,7 +164,7 @@ class UnknownOutcomes:
         self._results.settle(outcome.symbol, entry.id)
         return False
 
-    async def _plan(self, entry: Entry, result: ExecutedResult, event: OrderEvent) -> BookingPlan | None:
+    async def _plan(self, entry: Entry, result: ExecutedResult, event: OrderEvent) -> ResultCommit | None:
         """The booking of an event on what is stored now; None where there is nothing to book or to end."""
         try:
             state = await self._store.booking_state(result.symbol, result.plan_id, (event.order_id,))
@@ -176,21 +174,12 @@ class UnknownOutcomes:
             contained = self._contained_of(event, state)
             if contained is None or not event.may_settle(permit):
                 return None
-            planned = plan_booking(
-                entry,
-                result,
-                state,
-                hedge_mode=self._hedge_mode(),
-                contained=contained,
-                now_sec=Decimal(self._clocks.redis_now_ms()).scaleb(-3),
-                mark_ttl_ms=self._mark_ttl_ms,
-            )
+            commit = self._planner.plan(entry, result, state, contained=contained)
         except (UnreadableRecordError, StoreRefusedError):
             return None
-        if not isinstance(planned, BookingPlan):
+        if not isinstance(commit, ResultCommit) or not (commit.orders or commit.permit_after is not None):
             return None
-        commit = msgspec.structs.replace(planned.commit, acknowledge=False, unknown_after=None)
-        return msgspec.structs.replace(planned, commit=commit) if _changes_something(commit) else None
+        return msgspec.structs.replace(commit, acknowledge=False, unknown_after=None)
 
     def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[str, Decimal] | None:
         """How much of the order the ledger contains since its adoption; None where that is not certain."""
@@ -200,7 +189,3 @@ class UnknownOutcomes:
             return {}
         filled = self._memory.filled_within(event.symbol, event.order_id, within, reported=event.cumulative)
         return None if filled is None else {event.order_id: filled}
-
-
-def _changes_something(commit: ResultCommit) -> bool:
-    return bool(commit.orders) or commit.permit_after is not None

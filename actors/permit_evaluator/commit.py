@@ -8,7 +8,7 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Rules
 from brain.decisions.facts import Facts
 from brain.decisions.permit_text import audit_record, permit_json, with_signature
-from brain.decisions.plan_mark import PlanMark, encode_mark
+from brain.ledger.plan_mark import PlanMark, encode_mark
 from brain.numbers import ZERO, plain
 from brain.plans.permit import Decision, Kind, OpenPermit
 from brain.plans.plan import PlanDecision

@@ -1,4 +1,4 @@
-"""What an executed order does to the ledger, the order memory and the open permit.
+"""The effect of executed orders on the ledger, the order memory and the open permit.
 
 Everything here is text in, text out, exact: the caller stores it with a compare-and-set on what was read.
 """
@@ -6,12 +6,13 @@ Everything here is text in, text out, exact: the caller stores it with a compare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
 from brain.ledger.ledger import (
+    SET_THE_LEGS,
     Ledger,
     LedgerLegs,
     StoredLedger,
@@ -19,7 +20,8 @@ from brain.ledger.ledger import (
     legs_of,
     parse_ledger,
 )
-from brain.ledger.result import FilledOrder
+from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, join
+from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition, side_of
@@ -54,6 +56,14 @@ class Booking(msgspec.Struct, frozen=True):
     permit: OpenPermit | None
 
 
+class BookedOrders(msgspec.Struct, frozen=True):
+    """What is to be stored for all orders of a result, in the forms of `Booking`. `memories`: by order id."""
+
+    fields: dict[str, str] | None
+    memories: dict[str, str]
+    permit: OpenPermit | None
+
+
 class NeedsAdoption(msgspec.Struct, frozen=True):
     """The symbol has no ledger yet: adopt one from the exchange, then book again."""
 
@@ -65,15 +75,71 @@ class LedgerUnreadable(msgspec.Struct, frozen=True):
 
 
 class LegsUnknown(msgspec.Struct, frozen=True):
-    """Hedge mode, and nothing tells the ledger's legs: the result waits until they are set."""
+    """Hedge mode, and neither ledger nor exchange gives the legs: the result waits until they are set."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The result stays pending, because of `why`: an operator has to set something first."""
+
+    why: str
+
+
+def book_orders(
+    result: ExecutedResult,
+    *,
+    mark: PlanMark | Settled | None,
+    hedge_mode: bool,
+    stored: StoredLedger,
+    stored_version: str | None,
+    memories: Mapping[str, str],
+    contained: Mapping[str, Decimal],
+    permit: OpenPermit | None,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition] = (),
+) -> BookedOrders | NeedsAdoption | DeadResult | Waiting:
+    """Book each order of a result on what those before it leave; the ledger's version grows by one in all.
+
+    `memories`: the stored memory of each order. `contained`: by order id, how much of it the adopted ledger
+    contains (contracts): that is only remembered, and what goes beyond it is booked. `now_sec` and `exchange`
+    as for `book`. Raises UnreadableRecordError.
+    """
+    fields: dict[str, str] | None = None
+    remembered = dict(memories)
+    for order in result.orders:
+        joined = join(order, mark, hedge_mode=hedge_mode)
+        if isinstance(joined, Unjoined):
+            return DeadResult(joined.error, unjoined=True)
+        memory = _memory(remembered.get(order.order_id), contained.get(order.order_id), now_sec)
+        booking = book(
+            order,
+            joined,
+            stored=stored,
+            stored_version=stored_version,
+            memory=memory,
+            permit=permit,
+            now_sec=now_sec,
+            exchange=exchange,
+        )
+        match booking:
+            case NeedsAdoption():
+                return booking
+            case LedgerUnreadable(error):
+                return DeadResult(f"ledger of {result.symbol}: {error}")
+            case LegsUnknown():
+                return Waiting(f"the ledger of {result.symbol} does not tell its legs: {SET_THE_LEGS}")
+        stored, permit = booking.ledger, booking.permit
+        fields = booking.fields or fields
+        if booking.memory is not None:
+            remembered[order.order_id] = booking.memory
+        elif memory is not None:
+            remembered[order.order_id] = encode_memory(memory)
+    return BookedOrders(fields, remembered, permit)
 
 
 def book(
     order: FilledOrder,
+    joined: Joined,
     *,
-    leg: Leg,
-    order_side: str,
-    moves_ledger: bool,
     stored: StoredLedger,
     stored_version: str | None,
     memory: OrderMemory | None,
@@ -83,21 +149,20 @@ def book(
 ) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     """Book the growth of `order` over what it had already contributed; never a step back.
 
-    `leg` is BOTH in one-way mode. With `moves_ledger` False (a `RECONCILE_CLOSE`, or a fill that an adopted
-    amount contains) the ledger stays; order memory and open permit change all the same. `now_sec` is the
-    moment of booking in epoch seconds. An amount that an operator has set is where the booking starts.
-    `exchange`: fresh positions of the symbol's legs, empty where none are known; they tell the legs of a
-    ledger of which only the sum was set.
+    Where `joined` moves no ledger, order memory and open permit change all the same. `now_sec` is the moment
+    of booking in epoch seconds. An amount that an operator has set is where the booking starts. `exchange`:
+    fresh positions of the symbol's legs, empty where none are known; a ledger of which an operator set only
+    the sum takes its legs from them.
     """
     booked_before = memory.cumulative if memory else ZERO
     growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))
-    signed = growth if order_side == "BUY" else -growth
+    signed = growth if joined.order_side == "BUY" else -growth
     ledger, fields = stored, None
-    if growth and moves_ledger:
+    if growth and joined.moves_ledger:
         if stored.last_known_amt is None:
             return NeedsAdoption()
         try:
-            moved = _moved(stored, leg, signed, order.order_id, now_sec, exchange)
+            moved = _moved(stored, joined.leg, signed, order.order_id, now_sec, exchange)
             if moved is None:
                 return LegsUnknown()
             ledger = moved
@@ -190,6 +255,14 @@ def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
             except ValueError as error:
                 raise UnreadableRecordError(f"open permit {text[:80]!r}: {error}") from None
     raise UnreadableRecordError(f"open permit {text[:80]!r}")
+
+
+def _memory(stored: str | None, contained: Decimal | None, now_sec: Decimal) -> OrderMemory | None:
+    """Return what counts as booked of an order: the larger of its memory and of what the ledger contains."""
+    memory = None if stored is None else decode_memory(stored)
+    if contained is None or (memory is not None and memory.cumulative >= contained):
+        return memory
+    return OrderMemory(contained, int(now_sec * 1000))
 
 
 def _moved(

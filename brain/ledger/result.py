@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 
@@ -67,6 +68,8 @@ class RefusedResult(msgspec.Struct, frozen=True):
     may have been filled: nothing is given up then.
     """
 
+    orders: ClassVar[tuple[FilledOrder, ...]] = ()
+
     plan_id: str
     symbol: str | None
     had_no_permit: bool = False
@@ -74,9 +77,13 @@ class RefusedResult(msgspec.Struct, frozen=True):
 
 
 class DeadResult(msgspec.Struct, frozen=True):
-    """A result that cannot be booked: a dead letter with `error`."""
+    """A result that cannot be booked: a dead letter with `error`.
+
+    `unjoined`: because the leg or side of an order is not known.
+    """
 
     error: str
+    unjoined: bool = False
 
 
 class _Step(msgspec.Struct):
@@ -148,12 +155,6 @@ def is_final(status: str) -> bool:
 def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
     """Return True if an order was refused for more digits than the symbol takes: its steps have changed."""
     return says_wrong_precision(_words(fields, _quoted(fields)))
-
-
-def outcome_is_unknown(fields: Mapping[bytes, bytes]) -> bool:
-    """Return True for a result which says that its order may have been filled. Never raises."""
-    result = read_result(fields)
-    return isinstance(result, RefusedResult) and result.unknown is not None
 
 
 def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:

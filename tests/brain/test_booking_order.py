@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from brain.ledger.booking import Booking, adopt, book, decode_memory
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal
 from brain.positions.position import Leg, LegPosition
@@ -46,9 +47,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
         leg, side, _ = orders[number]
         booking = book(
             FilledOrder(str(number), side, quantity, "PARTIALLY_FILLED", final=False),
-            leg=leg if hedge_mode else Leg.BOTH,
-            order_side=side,
-            moves_ledger=True,
+            Joined(leg if hedge_mode else Leg.BOTH, side, moves_ledger=True),
             stored=ledger,
             stored_version=version,
             memory=decode_memory(memories[number]) if number in memories else None,

@@ -496,7 +496,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/ledger_writer/actor.py",
+                "actors/ledger_writer/booking.py",
                 "        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)\n",
                 "        return Decimal(self._clocks.now().wall_ms).scaleb(-3)\n",
             ),

@@ -12,10 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.ledger_writer import actor as ledger_writer
-from actors.ledger_writer import batch_booking as joint_booking
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
-from actors.ledger_writer.booking import plan_booking
+from actors.ledger_writer.booking import CommitPlanner
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import LedgerRig, running_writer
@@ -150,10 +148,12 @@ async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked
 async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_aside_after_three_failures(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def explode(entry: Entry, *arguments: Any, **named: Any) -> object:
+    plan = CommitPlanner.plan
+
+    def explode(planner: CommitPlanner, entry: Entry, *arguments: Any, **named: Any) -> object:
         if (entry.fields or {}).get(b"order_id") == b"73":
             raise ZeroDivisionError
-        return plan_booking(entry, *arguments, **named)
+        return plan(planner, entry, *arguments, **named)
 
     async with running_writer(rig):
         await _settled(rig)
@@ -161,8 +161,7 @@ async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_a
     for number in range(8):
         rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
     await dead.results.read_new(count=1_000, block_ms=0)
-    for module in (joint_booking, ledger_writer):
-        monkeypatch.setattr(module, "plan_booking", explode)
+    monkeypatch.setattr(CommitPlanner, "plan", explode)
     crashes = 0
     for _ in range(6):
         try:

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.ledger_writer import actor as ledger_writer
-from actors.ledger_writer import batch_booking as joint_booking
-from actors.ledger_writer.booking import plan_booking
+from actors.ledger_writer.booking import CommitPlanner
 from brain.ledger.result import ExecutedResult
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
@@ -418,13 +416,14 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
 async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not_stop_the_rest(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def explode(entry: Entry, result: ExecutedResult, *args: Any, **kwargs: Any) -> Any:
+    plan = CommitPlanner.plan
+
+    def explode(planner: CommitPlanner, entry: Entry, result: ExecutedResult, *rest: Any, **how: Any) -> Any:
         if result.plan_id == "poison":
             raise ZeroDivisionError
-        return plan_booking(entry, result, *args, **kwargs)
+        return plan(planner, entry, result, *rest, **how)
 
-    for module in (ledger_writer, joint_booking):
-        monkeypatch.setattr(module, "plan_booking", explode)
+    monkeypatch.setattr(CommitPlanner, "plan", explode)
     async with running_writer(rig):
         await settled(rig)
     await trio.sleep(61)

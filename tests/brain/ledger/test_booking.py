@@ -17,6 +17,7 @@ from brain.ledger.booking import (
     next_version,
 )
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO
 from brain.plans.permit import Kind, OpenPermit
@@ -44,9 +45,7 @@ def outcome(
 ) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     return book(
         told,
-        leg=leg,
-        order_side=side,
-        moves_ledger=moves_ledger,
+        Joined(leg, side, moves_ledger),
         stored=stored,
         stored_version=version,
         memory=memory,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.decisions.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
+from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
 from brain.ledger.result import FilledOrder
 from brain.plans.permit import Kind
 from brain.positions.position import Leg
