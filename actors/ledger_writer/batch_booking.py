@@ -14,7 +14,7 @@ from actors.ledger_writer.contained_fills import ContainedFills
 from actors.ledger_writer.projected_state import ProjectedState
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.waiting_results import WaitingResults
-from actors.stream_consumer import Attempts
+from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from brain.ledger.booking import NeedsAdoption, Waiting
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import WaitingResult
@@ -26,7 +26,6 @@ from supervision import Heartbeat
 
 #: An error fails all results of a batch: after it each of them is tried alone.
 MOST_TOGETHER = 64
-_MOST_FAILURES = 3
 
 _Readable = tuple[Entry, ExecutedResult | RefusedResult]
 
@@ -39,7 +38,7 @@ class BatchBooking:
         store: ResultStore,
         planner: CommitPlanner,
         *,
-        attempts: Attempts,
+        failures: FailureCounter,
         contained: ContainedFills,
         adoption: LedgerAdoption,
         waiting: WaitingResults,
@@ -47,7 +46,7 @@ class BatchBooking:
     ) -> None:
         self._store = store
         self._planner = planner
-        self._attempts = attempts
+        self._failures = failures
         self._contained = contained
         self._adoption = adoption
         self._waiting = waiting
@@ -72,26 +71,23 @@ class BatchBooking:
     async def _book_together(self, batch: Sequence[Entry], fence: str) -> list[Entry]:
         """Book what Redis's state suffices for; return the others, in their order."""
         readable = self._readable(batch)
-        for entry, _ in readable:
-            self._attempts.begin(entry.id)
-        commits = await self._plan(readable)
-        times = await self._store.commit_results(fence, commits) if commits else []
+        with self._failures.attributed_to([entry.id for entry, _ in readable]):
+            commits = await self._plan(readable)
+            times = await self._store.commit_results(fence, commits) if commits else []
         left: list[Entry] = []
         for (entry, result), commit, booked_ms in zip(readable[: len(commits)], commits, times, strict=True):
             if booked_ms is None:
                 left.append(entry)
             else:
-                self._attempts.done(entry.id)
+                self._failures.done(entry.id)
                 self._reports.written(entry, result, commit, booked_ms)
         left += [entry for entry, _ in readable[len(commits) :]]
-        for entry in left:
-            self._attempts.put_off(entry.id)
         return left + list(batch[len(readable) :])
 
     def _readable(self, batch: Sequence[Entry]) -> list[_Readable]:
         readable: list[_Readable] = []
         for entry in batch:
-            if entry.fields is None or self._attempts.has_failed(entry.id):
+            if entry.fields is None or self._failures.of(entry.id):
                 break
             result = read_result(entry.fields)
             if isinstance(result, DeadResult):
@@ -121,10 +117,17 @@ class BatchBooking:
         return commits
 
     async def _book_alone(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
-        failures = self._attempts.begin(entry.id)
+        failures = self._failures.of(entry.id)
+        with self._failures.attributed_to((entry.id,)):
+            await self._book_or_dead_letter(entry, failures, fence, heartbeat)
+        self._failures.done(entry.id)
+
+    async def _book_or_dead_letter(
+        self, entry: Entry, failures: int, fence: str, heartbeat: Heartbeat
+    ) -> None:
         if entry.fields is None:
             await self._dead_letter(entry, DeadResult("trimmed while it was pending"), fence)
-        elif failures >= _MOST_FAILURES:
+        elif failures >= MOST_FAILURES:
             await self._dead_letter(entry, DeadResult(f"booking it has failed {failures} times"), fence)
         else:
             result = read_result(entry.fields)
@@ -137,7 +140,6 @@ class BatchBooking:
                 # A key has to be repaired: the result is then among the dead letters. Other refusals are
                 # tried again.
                 await self._dead_letter(entry, DeadResult(str(refusal)), fence)
-        self._attempts.done(entry.id)
 
     async def _book_result(
         self, entry: Entry, result: ExecutedResult | RefusedResult, fence: str, heartbeat: Heartbeat
@@ -149,14 +151,12 @@ class BatchBooking:
             state = await self._store.booking_state(*keys)
             contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
             if not adopted_with_it:
-                with self._attempts.waiting(entry.id):
-                    contained = await self._contained.find(entry, result, state, heartbeat)
+                contained = await self._contained.find(entry, result, state, heartbeat)
             exchange = self._adoption.fresh_legs(keys.symbol)
             match self._planner.plan(entry, result, state, contained=contained, exchange=exchange):
                 case NeedsAdoption():
                     try:
-                        with self._attempts.waiting(entry.id):
-                            adopted_with_it = await self._adoption.adopt_for(keys.symbol, fence, heartbeat)
+                        adopted_with_it = await self._adoption.adopt_for(keys.symbol, fence, heartbeat)
                     except UnreadablePosition as error:
                         dead = DeadResult(f"no ledger could be adopted: {error}")
                         return await self._dead_letter(entry, dead, fence)

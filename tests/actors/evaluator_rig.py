@@ -15,9 +15,9 @@ import trio.testing
 
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
-from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.plans import DecisionInputs
 from actors.permit_evaluator.reports import DecisionReports
-from actors.stream_consumer import Failures
+from actors.stream_consumer import FailureCounter
 from brain.decisions.case import Rules
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -105,7 +105,7 @@ class EvaluatorWorld:
         self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
         self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
         self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
-        self.failures = Failures()
+        self.failures = FailureCounter()
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
@@ -124,7 +124,7 @@ class EvaluatorWorld:
     def evaluator(self) -> PermitEvaluator:
         return PermitEvaluator(
             self.store,
-            WhatIsKnown(
+            DecisionInputs(
                 book=self.book,
                 results=self.results,
                 symbol_rules=self.symbol_rules,
@@ -148,7 +148,7 @@ class EvaluatorWorld:
                 RecentDecisions(),
                 structlog.get_logger(),
             ),
-            keys=self.keys,
+            key_prefix=self.keys.prefix,
             redis_address="memory",
             log=structlog.get_logger(),
         )

@@ -14,7 +14,7 @@ import trio.testing
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.fill_monitor import FillWatch
-from actors.stream_consumer import Attempts
+from actors.stream_consumer import FailureCounter
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -149,7 +149,7 @@ class LedgerWorld:
         self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
-        self.attempts = Attempts()
+        self.failures = FailureCounter()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
         self.reservation_life_sec = 90.0
@@ -171,7 +171,7 @@ class LedgerWorld:
                 clocks=self.clocks,
                 log=log,
             ),
-            attempts=self.attempts,
+            failures=self.failures,
             results=self.results,
             rules_wanted=self.rules_wanted,
             fill_watch=FillWatch(

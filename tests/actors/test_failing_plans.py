@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.permit_evaluator import deciding as plan_settling
-from actors.stream_consumer import Failures
+from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
 from brain.plans.permit import Decision
@@ -136,7 +136,7 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
     dead = type(rig.store)(rig.redis, keys=rig.keys, consumer="dead")
     (first, *_) = await dead.plans.read_new(count=100, block_ms=0)
     if failed:
-        with pytest.raises(ZeroDivisionError), rig.failures.blamed_on((first.id,)):
+        with pytest.raises(ZeroDivisionError), rig.failures.attributed_to((first.id,)):
             raise ZeroDivisionError
     recovered: list[int] = []
     recover = rig.store.plans.recover
@@ -182,11 +182,11 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
 
 
 def test_an_interruption_is_no_failure_and_an_error_is() -> None:
-    failures = Failures()
+    failures = FailureCounter()
     assert failures.of("1-0", 1) == 0
-    with pytest.raises(StoreUnavailableError), failures.blamed_on(("1-0",)):
+    with pytest.raises(StoreUnavailableError), failures.attributed_to(("1-0",)):
         raise StoreUnavailableError
-    with pytest.raises(ZeroDivisionError), failures.blamed_on(("1-0", "2-0")):
+    with pytest.raises(ZeroDivisionError), failures.attributed_to(("1-0", "2-0")):
         raise ZeroDivisionError
     assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
     assert failures.of("2-0", 2) == 1
@@ -211,7 +211,7 @@ async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
 
 
 def test_what_is_never_done_is_forgotten_in_the_end() -> None:
-    failures = Failures()
+    failures = FailureCounter()
     assert failures.of("0-1", deliveries=3) == 2
     for number in range(1, 10_001):
         failures.of(f"{number}-0", deliveries=1)
