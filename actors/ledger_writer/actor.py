@@ -65,15 +65,9 @@ class LedgerWriter(StreamConsumer):
         """`failures` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
         came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         super().__init__(
-            store.results,
-            store,
-            lease,
-            failures,
-            clocks=clocks,
-            redis_address=redis_address,
-            log=log,
+            store.results, store, lease, failures, clocks=clocks, redis_address=redis_address, log=log,
             batch=_BATCH,
-        )
+        )  # fmt: skip
         self._changes = changes
         self._adoption = adoption
         self._fill_watch = fill_watch
@@ -116,13 +110,13 @@ class LedgerWriter(StreamConsumer):
         )
         fill_watch.on_events = self._unknown.event
         reports.on_unknown = self._unknown.reported
-        self._upkeep_at_sec = 0.0
 
     async def begin(self, session: Session) -> None:
         """Wait for the account's position mode, and begin to follow fills."""
         await present(self._hedge_mode, "the account's position mode", session.heartbeat)
         self._results.begin(session.fence, self._clocks.now())
         self._waiting.begin()
+        self._upkeep_at_sec = 0.0
         session.background.start_soon(self._fill_watch.listen, session.heartbeat)
 
     async def recovered(self, session: Session) -> None:

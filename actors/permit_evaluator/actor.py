@@ -60,16 +60,9 @@ class PermitEvaluator(StreamConsumer):
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
         `failures` outlives this actor. `key_prefix` and `redis_address` are names for people to read."""
         super().__init__(
-            store.plans,
-            store,
-            known.lease,
-            failures,
-            clocks=clocks,
-            redis_address=redis_address,
-            log=log,
-            batch=_BATCH,
-            readers=_BATCHES_IN_HAND,
-        )
+            store.plans, store, known.lease, failures, clocks=clocks, redis_address=redis_address, log=log,
+            batch=_BATCH, readers=_BATCHES_IN_HAND,
+        )  # fmt: skip
         self._store = store
         self._known = known
         self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
@@ -87,12 +80,7 @@ class PermitEvaluator(StreamConsumer):
             key_prefix=key_prefix,
         )
         self._prerequisites = Prerequisites(
-            store,
-            known,
-            on_demand,
-            ledgers_wanted,
-            clocks=clocks,
-            reports=reports,
+            store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
         )
         self._lanes: dict[str, deque[PendingPlan]] = {}
         self._locks = SymbolLocks()

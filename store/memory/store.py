@@ -71,13 +71,16 @@ class MemoryStore:
         self._crossing = crossing
         group = partial(
             MemoryConsumerGroup,
-            consumer=consumer, keys=keys, redis=redis,
-            call=self._call, fenced=self._fenced, read_new=self._read_new,
+            consumer=consumer, keys=keys, redis=redis, call=self._fenced, read=self._read_new,
         )  # fmt: skip
-        self.plans = group("plans", keys.plans, keys.dead_plans, self._plan_group_start, suspects_alone=True)
+        self.plans = group(
+            name="plans", stream=keys.plans, dead=keys.dead_plans, start=self._plan_group_start,
+            suspects_alone=True,
+        )  # fmt: skip
         self.results = group(
-            "results", keys.results, keys.dead_results, self._result_group_start, suspects_alone=False
-        )
+            name="results", stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
+            suspects_alone=False,
+        )  # fmt: skip
 
     def _plan_group_start(self, lost: bool) -> str:
         was_here = self._keyspace.kind(self._keys.redis_run) != "none"
@@ -261,8 +264,8 @@ class MemoryStore:
             "permit_traces", lambda: onlooking.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )
 
-    async def _fenced(self, method: str, _fence: str, effect: Callable[[], T]) -> T:
-        """Take an effect that needs a fence; the effect checks it."""
+    async def _fenced(self, method: str, _fence: str | None, effect: Callable[[], T]) -> T:
+        """Take an effect that checks the fence itself, if it needs one."""
         return await self._call(method, effect)
 
     async def _call(self, method: str, effect: Callable[[], T]) -> T:

@@ -76,10 +76,11 @@ class RedisStore:
             RedisConsumerGroup, consumer=consumer, keys=keys, writes=self._writes, scripts=self._scripts
         )
         self.plans = group(
-            keys.plans, keys.dead_plans, self._plan_group_start, suspects_alone=True, reads=self._readers[0]
-        )
+            stream=keys.plans, dead=keys.dead_plans, start=self._plan_group_start,
+            suspects_alone=True, reads=self._readers[0],
+        )  # fmt: skip
         self.results = group(
-            keys.results, keys.dead_results, self._result_group_start,
+            stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
 

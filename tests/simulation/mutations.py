@@ -124,9 +124,9 @@ MUTATIONS = (
         ("f", "b"),
         (
             Edit(
-                "store/memory/entries.py",
-                "    return recovered\n",
-                "    return []\n",
+                "store/memory/consumer_group.py",
+                "            return recovered\n",
+                "            return []\n",
             ),
         ),
     ),

@@ -138,7 +138,7 @@ class WatchedStore(MemoryStore):
         self._links.reach(method)
         super()._reach(method, run_id)
 
-    async def _fenced(self, method: str, fence: str, effect: Callable[[], T]) -> T:
+    async def _fenced(self, method: str, fence: str | None, effect: Callable[[], T]) -> T:
         self._fence = fence
         return await self._call(method, effect)
 
