@@ -56,7 +56,7 @@ class FailureCounter:
 
     @property
     def any(self) -> bool:
-        """Whether an entry that is not done has failed."""
+        """True when an entry that is not done has failed."""
         return any(self._failed.values())
 
     @contextmanager

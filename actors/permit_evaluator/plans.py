@@ -1,4 +1,4 @@
-"""What the parts of the permit evaluator hand to each other: pending plans, and the inputs of decisions."""
+"""Pending plans and the inputs of decisions, which the parts of the permit evaluator share."""
 
 from __future__ import annotations
 

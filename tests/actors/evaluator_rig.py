@@ -56,7 +56,7 @@ EPOCH_MS = 1_760_000_000_000
 
 
 class PlanAndLeaseStore(PlanStore, LeaseStore, Protocol):
-    """What an evaluator needs to work on its own."""
+    """The store of an evaluator that works on its own."""
 
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -74,7 +74,7 @@ class WatchedCommits:
         if self.before_commit is not None:
             await self.before_commit(decisions)
 
-    def told(self, reply: CommitReply) -> CommitReply:
+    def observed(self, reply: CommitReply) -> CommitReply:
         if self.after_commit is not None:
             self.after_commit(reply)
         return reply
@@ -85,7 +85,7 @@ class Watched(WatchedCommits, MemoryStore):
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         await self.on_the_way(decisions)
-        return self.told(await super().commit_decisions(fence, decisions))
+        return self.observed(await super().commit_decisions(fence, decisions))
 
 
 class EvaluatorWorld:
@@ -212,7 +212,7 @@ class EvaluatorWorld:
         return [fields[b"plan_id"].decode() for _, fields in self.redis.xrange(self.keys.audit)]
 
     def has_group(self) -> bool:
-        """Whether plans that are published now will be read."""
+        """Return True if plans that are published now will be read."""
         try:
             self.pending()
         except (GroupLostError, redis.ResponseError):

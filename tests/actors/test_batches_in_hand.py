@@ -1,4 +1,4 @@
-"""While decisions are on their way to Redis, the next plans are decided; one symbol's plans stay in order."""
+"""The next plans are decided while decisions are written; one symbol's plans stay in order."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ async def test_a_burst_is_committed_in_small_parts(rig: EvaluatorRig, autojump_c
             rig.publish(plan_id, "BTCUSDT", action="PARTIAL_50")
         await trio.sleep(1)
     assert rig.audited() == plans
-    assert max(map(len, sent)) == 64, "while as many are written, nobody else is served"
+    assert max(map(len, sent)) == 64, "Redis serves no other client while a script writes them"
 
 
-async def test_turns_are_waited_for_and_given_back() -> None:
+async def test_a_batch_waits_for_the_locks_of_all_its_symbols() -> None:
     locks = SymbolLocks()
     taken: list[str] = []
 

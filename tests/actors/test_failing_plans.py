@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.permit_evaluator import deciding as plan_settling
+from actors.permit_evaluator import deciding
 from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
@@ -23,20 +23,20 @@ def rig() -> EvaluatorRig:
     return EvaluatorRig()
 
 
-async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_stop_the_rest(
+async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and_does_not_stop_the_rest(
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.holds("BTCUSDT", "1")
 
     def explode(facts: Facts) -> Decision:
-        if facts.plan.plan_id == "poison":
+        if facts.plan.plan_id == "raises":
             raise ZeroDivisionError
         return decide_on(facts)
 
-    monkeypatch.setattr(plan_settling, "decide_on", explode)
+    monkeypatch.setattr(deciding, "decide_on", explode)
     await rig.store.plans.create(lost=False)
     rig.publish("before", action="PARTIAL_50")
-    rig.publish("poison")
+    rig.publish("raises")
     rig.publish("after", action="PARTIAL_50")
     crashes = 0
     for _ in range(5):
@@ -46,35 +46,35 @@ async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_st
         except* ZeroDivisionError:
             crashes += 1
     assert crashes == 3
-    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
     assert rig.pending() == 0
 
 
-async def test_a_plan_that_waits_for_a_read_is_not_blamed_for_crashes_of_another(
+async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_a_read(
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison = set[str]()
+    raising = set[str]()
 
     def explode(facts: Facts) -> Decision:
-        if facts.plan.plan_id in poison:
-            poison.remove(facts.plan.plan_id)
+        if facts.plan.plan_id in raising:
+            raising.remove(facts.plan.plan_id)
             raise ZeroDivisionError
         return decide_on(facts)
 
-    monkeypatch.setattr(plan_settling, "decide_on", explode)
+    monkeypatch.setattr(deciding, "decide_on", explode)
     rig.ledger("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
     await rig.store.plans.create(lost=False)
     rig.publish("waiting")
     crashes = 0
     for number in range(6):
-        poison.add(f"poison-{number}")
+        raising.add(f"raises-{number}")
         try:
             async with running_evaluator(rig):
                 await trio.sleep(0.2)
-                rig.publish(f"poison-{number}", "ETHUSDT", action="PARTIAL_50")
+                rig.publish(f"raises-{number}", "ETHUSDT", action="PARTIAL_50")
                 await trio.sleep(0.2)
         except* ZeroDivisionError:
             crashes += 1
@@ -161,12 +161,12 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
     rig.holds("BTCUSDT", "1")
 
     async def refuse(decisions: Sequence[DecisionCommit]) -> None:
-        if any(decision.plan_id == "poison" and not decision.dead_fields for decision in decisions):
+        if any(decision.plan_id == "raises" and not decision.dead_fields for decision in decisions):
             raise StoreRefusedError("ERR too many results to unpack")
 
     rig.store.before_commit = refuse
     await rig.store.plans.create(lost=False)
-    for plan_id in ("before", "poison", "after"):
+    for plan_id in ("before", "raises", "after"):
         rig.publish(plan_id, action="PARTIAL_50")
     crashes = 0
     for _ in range(6):
@@ -176,7 +176,7 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
         except* StoreRefusedError:
             crashes += 1
     assert crashes == 3
-    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert rig.pending() == 0
 
@@ -190,12 +190,12 @@ def test_an_interruption_is_no_failure_and_an_error_is() -> None:
         raise ZeroDivisionError
     assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
     assert failures.of("2-0", 2) == 1
-    assert failures.of("3-0", 2) == 1, "nobody knows how the first delivery ended"
+    assert failures.of("3-0", 2) == 1, "the outcome of the first delivery is unknown"
     failures.done("1-0")
     assert failures.of("1-0", 1) == 0
 
 
-async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
+async def test_no_failures_are_kept_of_acknowledged_plans(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
@@ -210,7 +210,7 @@ async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
         assert rig.failures._failed == {}
 
 
-def test_what_is_never_done_is_forgotten_in_the_end() -> None:
+def test_the_oldest_of_10_000_entries_is_forgotten() -> None:
     failures = FailureCounter()
     assert failures.of("0-1", deliveries=3) == 2
     for number in range(1, 10_001):

@@ -97,8 +97,8 @@ async def test_without_a_ledger_after_all_the_plans_are_denied_within_a_second(
             permit = rig.permit("p0")
             assert permit is not None and permit["details"]["ledger"] == "missing"
             nursery.cancel_scope.cancel()
-    told = [entry["event"] for entry in logs if "no ledger" in entry["event"]]
-    assert told == ["BTCUSDT: no ledger, and none was adopted in time"]
+    logged = [entry["event"] for entry in logs if "no ledger" in entry["event"]]
+    assert logged == ["BTCUSDT: no ledger, and none was adopted in time"]
 
 
 async def test_a_ledger_that_is_there_costs_no_question(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
