@@ -20,7 +20,8 @@ class Counting(StreamConsumer):
     def __init__(self, memory: MemoryBackend, lease: LatestValue[Lease], failures: FailureCounter) -> None:
         super().__init__(
             memory.store.plans, memory.store, lease, failures,
-            clocks=Clocks(TrioClock(memory.redis.now_ms())), redis_address="memory", log=structlog.get_logger(),
+            clocks=Clocks(TrioClock(memory.redis.now_ms())), redis_address="memory",
+            log=structlog.get_logger(),
         )  # fmt: skip
         self.attempts: list[str] = []
 
