@@ -46,7 +46,7 @@ _PAUSE_SEC = 0.1
 
 
 class LedgerWriter:
-    """The ledgers' only writer. A result is acknowledged by the script that books it, and by nothing else."""
+    """The only writer of ledgers. A result is acknowledged by the script that books it, and only there."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class LedgerWriter:
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
-        """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
-        came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
+        """`attempts` outlives this actor. `mark_ttl_sec`: the life of the mark of a plan whose result came
+        before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         self._store = store
         self._changes = changes
         self._adoption = adoption
@@ -120,7 +120,7 @@ class LedgerWriter:
             clocks=clocks,
             log=log,
         )
-        fill_watch.on_events = self._unknown.event
+        fill_watch.on_events = self._unknown.on_events
         reports.on_unknown = self._unknown.reported
         self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log

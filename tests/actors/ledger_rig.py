@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
+import pytest
 import structlog
 import trio
 import trio.testing
 
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.fill_monitor import FillWatch
 from actors.stream_consumer import Attempts
 from brain.ledger.fill_memory import FillMemory
+from brain.ledger.result import ExecutedResult
 from brain.numbers import plain
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.candidates import Candidates
@@ -48,6 +51,7 @@ from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, ResultStore
+from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 from tests.store.backends import Outside
@@ -306,6 +310,18 @@ class LedgerRig(LedgerWorld):
         redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
+
+
+def fail_planning_of(plan_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each attempt to book a result of this plan raise ZeroDivisionError."""
+    plan = CommitPlanner.plan
+
+    def fail(planner: CommitPlanner, entry: Entry, result: ExecutedResult, *rest: Any, **named: Any) -> Any:
+        if result.plan_id == plan_id:
+            raise ZeroDivisionError
+        return plan(planner, entry, result, *rest, **named)
+
+    monkeypatch.setattr(CommitPlanner, "plan", fail)
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ async def test_an_evicted_ledger_is_adopted_anew_within_5_s_with_an_event_and_a_
             await trio.sleep(6)
             assert rig.amount(SYMBOL) == "4"
             assert [event["event"] for event in rig.events()] == ["LEDGER_ADOPTED"] * 2
-    (warning,) = [line for line in logs if "the ledger was gone" in line["event"]]
+    (warning,) = [line for line in logs if "Ledger was gone" in line["event"]]
     assert (warning["log_level"], warning["before"]) == ("warning", "7")
 
 

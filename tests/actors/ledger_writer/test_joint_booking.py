@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import trio
@@ -13,10 +12,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
-from actors.ledger_writer.booking import CommitPlanner
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import LedgerRig, fail_planning_of, running_writer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 #: Results that report fills from before the adoption are over by then.
@@ -149,20 +147,13 @@ async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked
 async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_aside_after_three_failures(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = CommitPlanner.plan
-
-    def explode(planner: CommitPlanner, entry: Entry, *arguments: Any, **named: Any) -> object:
-        if (entry.fields or {}).get(b"order_id") == b"73":
-            raise ZeroDivisionError
-        return plan(planner, entry, *arguments, **named)
-
     async with running_writer(rig):
         await _settled(rig)
     dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
     for number in range(8):
-        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
+        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
     await dead.new_results(count=1_000, block_ms=0)
-    monkeypatch.setattr(CommitPlanner, "plan", explode)
+    fail_planning_of("plan-3", monkeypatch)
     crashes = 0
     for _ in range(6):
         try:

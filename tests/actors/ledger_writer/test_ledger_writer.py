@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import trio
@@ -13,14 +12,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.ledger_writer.booking import CommitPlanner
-from brain.ledger.result import ExecutedResult
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError
 from store.records import Entry, ResultCommit
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import LedgerRig, fail_planning_of, running_writer
 
 
 @pytest.fixture
@@ -416,14 +413,7 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
 async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not_stop_the_rest(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = CommitPlanner.plan
-
-    def explode(planner: CommitPlanner, entry: Entry, result: ExecutedResult, **how: Any) -> Any:
-        if result.plan_id == "poison":
-            raise ZeroDivisionError
-        return plan(planner, entry, result, **named)
-
-    monkeypatch.setattr(CommitPlanner, "plan", explode)
+    fail_planning_of("poison", monkeypatch)
     async with running_writer(rig):
         await settled(rig)
     await trio.sleep(61)
