@@ -12,7 +12,7 @@ from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.batch_booking import MOST_TOGETHER, BatchBooking
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
 from actors.ledger_writer.waiting_results import WaitingResults
@@ -54,7 +54,7 @@ class LedgerWriter:
         changes: Conflating[SnapshotChanged],
         *,
         adoption: LedgerAdoption,
-        fill_watch: FillWatch,
+        fill_monitor: FillMonitor,
         attempts: Attempts,
         results: ResultBook,
         rules_wanted: Conflating[RulesWanted],
@@ -76,7 +76,7 @@ class LedgerWriter:
         self._store = store
         self._changes = changes
         self._adoption = adoption
-        self._fill_watch = fill_watch
+        self._fill_monitor = fill_monitor
         self._attempts = attempts
         #: Entries that one of the strands is at work on: an answer that tarried can give one to both.
         self._in_hand: set[str] = set()
@@ -88,12 +88,12 @@ class LedgerWriter:
         self._times = EntryTimes(clocks, store, "apply.result")
         self._waiting = WaitingResults(waiting_results, log)
         planner = CommitPlanner(clocks, hedge_mode, mark_ttl_ms=round(mark_ttl_sec * 1000))
-        contained = ContainedFills(store, fill_watch, clocks, hedge_mode)
+        contained = ContainedFills(store, fill_monitor, clocks, hedge_mode)
         reports = ResultReports(
             results=results,
             waiting=self._waiting,
             adoption=adoption,
-            fill_watch=fill_watch,
+            fill_monitor=fill_monitor,
             rules_wanted=rules_wanted,
             metrics=metrics,
             log=log,
@@ -109,7 +109,7 @@ class LedgerWriter:
         )
         self._unknown = UnknownOutcomes(
             store,
-            fill_watch.memory,
+            fill_monitor.memory,
             contained,
             planner,
             key_prefix=key_prefix,
@@ -120,7 +120,7 @@ class LedgerWriter:
             clocks=clocks,
             log=log,
         )
-        fill_watch.on_events = self._unknown.on_events
+        fill_monitor.on_events = self._unknown.on_events
         reports.on_unknown = self._unknown.reported
         self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
         self._log = log
@@ -156,14 +156,14 @@ class LedgerWriter:
         self._waiting.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_stop, heartbeat)
-            nursery.start_soon(self._fill_watch.listen, heartbeat)
+            nursery.start_soon(self._fill_monitor.listen, heartbeat)
             await self._recover(fence, heartbeat, idle_ms=0)
             await self._adoption.adopt_all(fence, heartbeat)
             self._ledgers_adopted.send(True)
             nursery.start_soon(self._sweep, fence, heartbeat)
             nursery.start_soon(self._follow_changes, fence, heartbeat)
             nursery.start_soon(self._adoption.serve, fence, heartbeat)
-            nursery.start_soon(self._fill_watch.report_unexplained, fence, heartbeat)
+            nursery.start_soon(self._fill_monitor.report_unexplained, fence, heartbeat)
             nursery.start_soon(self._unknown.follow, fence, heartbeat)
             while not heartbeat.stopping.is_set():
                 entries: list[Entry] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from brain.ledger.adoption import Contained, decode_adopted
 from brain.ledger.booking import decode_memory
 from brain.ledger.plan_mark import Joined, decode_mark, join
@@ -32,10 +32,10 @@ class ContainedFills:
     """
 
     def __init__(
-        self, store: ResultStore, watch: FillWatch, clocks: Clocks, hedge_mode: LatestValue[bool]
+        self, store: ResultStore, monitor: FillMonitor, clocks: Clocks, hedge_mode: LatestValue[bool]
     ) -> None:
         self._store = store
-        self._watch = watch
+        self._monitor = monitor
         self._clocks = clocks
         self._hedge_mode = hedge_mode
 
@@ -43,7 +43,7 @@ class ContainedFills:
         """Return what the stream's fills show; None where the exchange has to be asked."""
         contained: dict[str, Decimal] = {}
         for order, within in self._candidates(entry, result, state):
-            filled = self._watch.memory.filled_within(
+            filled = self._monitor.memory.filled_within(
                 result.symbol or "", order.order_id, within, reported=order.cumulative
             )
             if filled is None:
@@ -58,7 +58,7 @@ class ContainedFills:
         contained: dict[str, Decimal] = {}
         for order, within in self._candidates(entry, result, state):
             waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
-            contained[order.order_id] = await self._watch.filled_within(
+            contained[order.order_id] = await self._monitor.filled_within(
                 result.symbol or "",
                 order.order_id,
                 within,

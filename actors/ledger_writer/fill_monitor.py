@@ -25,7 +25,7 @@ _SWEEP_SEC = 1.0
 _MOST_AT_ONCE = 64
 
 
-class FillWatch:
+class FillMonitor:
     """Part of the ledger writer. Asks the exchange for fills that the stream did not deliver."""
 
     def __init__(

@@ -15,7 +15,7 @@ import trio.testing
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.booking import CommitPlanner
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.stream_consumer import Attempts
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.result import ExecutedResult
@@ -178,7 +178,7 @@ class LedgerWorld:
             attempts=self.attempts,
             results=self.results,
             rules_wanted=self.rules_wanted,
-            fill_watch=FillWatch(
+            fill_monitor=FillMonitor(
                 self.fills,
                 self.exchange,
                 self.store,
