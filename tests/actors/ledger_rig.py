@@ -56,6 +56,9 @@ from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 from tests.store.backends import Outside
 
+#: After so long no result reports a fill from before the adoption.
+NO_LATE_RESULTS_SEC = 61
+
 
 class ExchangeWithOrders(DictatedExchange):
     """Fills move positions, and can be looked up."""
@@ -334,3 +337,11 @@ async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
         await trio.testing.wait_all_tasks_blocked()
         yield rig
         nursery.cancel_scope.cancel()
+
+
+async def at_rest(rig: LedgerWorld, after_sec: float = 1) -> None:
+    """Fill the book, and wait until the first ledgers are adopted."""
+    for symbol in rig.exchange.symbols():
+        rig.observe(symbol)
+    await trio.sleep(after_sec)
+    assert rig.ledgers_adopted.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 import pytest
@@ -14,15 +14,13 @@ from trio.testing import MockClock
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
-from tests.actors.ledger_rig import LedgerRig, fail_planning_of, running_writer
+from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-#: Results that report fills from before the adoption are over by then.
-_SETTLED_SEC = 61
 
 
 @pytest.fixture
-async def rig() -> LedgerRig:
+async def stopped() -> LedgerRig:
     return _rig()
 
 
@@ -33,11 +31,11 @@ def _rig() -> LedgerRig:
     return rig
 
 
-async def _settled(rig: LedgerRig) -> None:
-    for symbol in SYMBOLS:
-        rig.observe(symbol)
-    await trio.sleep(_SETTLED_SEC)
-    assert rig.ledgers_adopted.value
+@pytest.fixture
+async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
+    async with running_writer(stopped):
+        await at_rest(stopped, NO_LATE_RESULTS_SEC)
+        yield stopped
 
 
 class Journeys:
@@ -78,153 +76,143 @@ class Journeys:
 async def test_what_comes_together_takes_two_journeys(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_writer(rig):
-        await _settled(rig)
-        journeys = Journeys(rig, monkeypatch)
-        for number in range(MOST_TOGETHER):
-            rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1", plan_id=f"plan-{number % 5}")
-        await trio.sleep(1)
-        assert journeys.asked == ["states", "commits"]
-        assert rig.amount("BTCUSDT") == rig.amount("ETHUSDT") == f"{Decimal('0.1') * MOST_TOGETHER / 2}"
-        assert rig.ledger("BTCUSDT")["version"] == str(MOST_TOGETHER // 2 + 1)
-        assert rig.pending() == 0
+    journeys = Journeys(rig, monkeypatch)
+    for number in range(MOST_TOGETHER):
+        rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1", plan_id=f"plan-{number % 5}")
+    await trio.sleep(1)
+    assert journeys.asked == ["states", "commits"]
+    assert rig.amount("BTCUSDT") == rig.amount("ETHUSDT") == f"{Decimal('0.1') * MOST_TOGETHER / 2}"
+    assert rig.ledger("BTCUSDT")["version"] == str(MOST_TOGETHER // 2 + 1)
+    assert rig.pending() == 0
 
 
 async def test_a_result_that_comes_alone_is_a_batch_of_one(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_writer(rig):
-        await _settled(rig)
-        journeys = Journeys(rig, monkeypatch)
-        rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
-        await trio.sleep(1)
-        assert journeys.asked == ["states", "commits"]
+    journeys = Journeys(rig, monkeypatch)
+    rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
+    await trio.sleep(1)
+    assert journeys.asked == ["states", "commits"]
 
 
 @pytest.mark.parametrize("pushed", [True, False])
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
 async def test_right_after_an_adoption_results_go_together_if_it_is_known_when_they_were_filled(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
+    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
 ) -> None:
     """The row of BTCUSDT has no date, that of ETHUSDT has one."""
-    rig.exchange.set("ETHUSDT", "0", update_time_ms=5)
+    stopped.exchange.set("ETHUSDT", "0", update_time_ms=5)
     for each in SYMBOLS:
-        rig.observe(each)
-    async with running_writer(rig):
+        stopped.observe(each)
+    async with running_writer(stopped):
         await trio.sleep(1)
-        journeys = Journeys(rig, monkeypatch)
+        journeys = Journeys(stopped, monkeypatch)
         for number in range(4):
-            rig.exchange.fill(symbol, f"7{number}", "BUY", "1")
+            stopped.exchange.fill(symbol, f"7{number}", "BUY", "1")
             if pushed:
-                rig.push_fill(symbol, f"7{number}", "BUY")
+                stopped.push_fill(symbol, f"7{number}", "BUY")
         await trio.sleep(0.1)
         for number in range(4):
-            rig.publish_result(symbol, f"7{number}", "BUY", "1")
+            stopped.publish_result(symbol, f"7{number}", "BUY", "1")
         await trio.sleep(10)
-        assert rig.amount(symbol) == "4"
+        assert stopped.amount(symbol) == "4"
         assert journeys.asked == (["states", "commits"] if pushed else ["states", "state", "commit"] * 4)
 
 
 async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked_together(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are claimed in batches, too: three round trips for 64."""
-    async with running_writer(rig):
-        await _settled(rig)
-    dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
-    journeys = Journeys(rig, monkeypatch)
+    async with running_writer(stopped):
+        await at_rest(stopped, NO_LATE_RESULTS_SEC)
+    dead = MemoryStore(stopped.redis, keys=stopped.keys, consumer="dead")
+    journeys = Journeys(stopped, monkeypatch)
     for number in range(3 * MOST_TOGETHER):
-        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "0.1")
+        stopped.publish_result("BTCUSDT", f"7{number}", "BUY", "0.1")
     assert len(await dead.new_results(count=1_000, block_ms=0)) == 3 * MOST_TOGETHER
-    async with running_writer(rig):
+    async with running_writer(stopped):
         await trio.sleep(1)
         assert journeys.asked == ["recover", "states", "commits"] * 3 + ["recover"]
-        assert Decimal(rig.amount("BTCUSDT") or "nan") == Decimal("0.1") * MOST_TOGETHER * 3
-        assert rig.ledger("BTCUSDT")["version"] == str(3 * MOST_TOGETHER + 1)
-        assert rig.pending() == 0
+        assert Decimal(stopped.amount("BTCUSDT") or "nan") == Decimal("0.1") * MOST_TOGETHER * 3
+        assert stopped.ledger("BTCUSDT")["version"] == str(3 * MOST_TOGETHER + 1)
+        assert stopped.pending() == 0
 
 
 async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_aside_after_three_failures(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_writer(rig):
-        await _settled(rig)
-    dead = MemoryStore(rig.redis, keys=rig.keys, consumer="dead")
+    async with running_writer(stopped):
+        await at_rest(stopped, NO_LATE_RESULTS_SEC)
+    dead = MemoryStore(stopped.redis, keys=stopped.keys, consumer="dead")
     for number in range(8):
-        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
+        stopped.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
     await dead.new_results(count=1_000, block_ms=0)
     fail_planning_of("plan-3", monkeypatch)
     crashes = 0
     for _ in range(6):
         try:
-            async with running_writer(rig):
+            async with running_writer(stopped):
                 await trio.sleep(1)
         except* ZeroDivisionError:
             crashes += 1
     assert crashes == 3
-    assert rig.dead() == ["booking it has failed 3 times"]
-    assert rig.amount("BTCUSDT") == "7"
-    assert rig.pending() == 0
+    assert stopped.dead() == ["booking it has failed 3 times"]
+    assert stopped.amount("BTCUSDT") == "7"
+    assert stopped.pending() == 0
 
 
 async def test_what_needs_more_than_redis_is_booked_in_its_place(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
     """The second has no ledger to be booked in, and the third cannot be read."""
-    async with running_writer(rig):
-        await _settled(rig)
-        rig.exchange.set("SOLUSDT", "0", update_time_ms=0)
-        rig.exchange.fill("SOLUSDT", "2", "BUY", "5")
-        rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
-        rig.publish_result("SOLUSDT", "2", "BUY", "5")
-        rig.publish_result("BTCUSDT", "3", "BUY", "many")
-        rig.publish_result("BTCUSDT", "4", "BUY", "0.2")
-        await trio.sleep(5)
-        assert rig.amount("BTCUSDT") == "0.3"
-        assert rig.amount("SOLUSDT") == "5"
-        assert len(rig.dead()) == 1
-        assert rig.pending() == 0
+    rig.exchange.set("SOLUSDT", "0", update_time_ms=0)
+    rig.exchange.fill("SOLUSDT", "2", "BUY", "5")
+    rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
+    rig.publish_result("SOLUSDT", "2", "BUY", "5")
+    rig.publish_result("BTCUSDT", "3", "BUY", "many")
+    rig.publish_result("BTCUSDT", "4", "BUY", "0.2")
+    await trio.sleep(5)
+    assert rig.amount("BTCUSDT") == "0.3"
+    assert rig.amount("SOLUSDT") == "5"
+    assert len(rig.dead()) == 1
+    assert rig.pending() == 0
 
 
 async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts_on_top(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_writer(rig):
-        await _settled(rig)
-        commit_results = rig.store.commit_results
+    commit_results = rig.store.commit_results
 
-        async def corrected_first(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
-            if rig.amount("BTCUSDT") == "0":
-                rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "100"})
-            return await commit_results(fence, commits)
+    async def corrected_first(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        if rig.amount("BTCUSDT") == "0":
+            rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "100"})
+        return await commit_results(fence, commits)
 
-        monkeypatch.setattr(rig.store, "commit_results", corrected_first)
-        journeys = Journeys(rig, monkeypatch)
-        for number in range(20):
-            rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
-        rig.publish_result("ETHUSDT", "9", "SELL", "2")
-        await trio.sleep(2)
-        assert rig.amount("BTCUSDT") == "120"
-        assert rig.amount("ETHUSDT") == "-2"
-        assert rig.pending() == 0
-        # Only the first was booked alone.
-        assert journeys.asked == ["states", "commits", "state", "commit", "states", "commits"]
+    monkeypatch.setattr(rig.store, "commit_results", corrected_first)
+    journeys = Journeys(rig, monkeypatch)
+    for number in range(20):
+        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
+    rig.publish_result("ETHUSDT", "9", "SELL", "2")
+    await trio.sleep(2)
+    assert rig.amount("BTCUSDT") == "120"
+    assert rig.amount("ETHUSDT") == "-2"
+    assert rig.pending() == 0
+    # Only the first was booked alone.
+    assert journeys.asked == ["states", "commits", "state", "commit", "states", "commits"]
 
 
 async def test_a_result_that_redis_refuses_is_set_aside_and_those_around_it_are_booked(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
-    async with running_writer(rig):
-        await _settled(rig)
-        rig.redis.hset(rig.keys.plan_mark("plan-5"), {"a": "b"})
-        for number in range(20):
-            rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
-        await trio.sleep(2)
-        assert rig.amount("BTCUSDT") == "19"
-        assert rig.ledger("BTCUSDT")["last_order_id"] == "719"
-        (error,) = rig.dead()
-        assert "WRONGTYPE" in error
-        assert rig.pending() == 0
+    rig.redis.hset(rig.keys.plan_mark("plan-5"), {"a": "b"})
+    for number in range(20):
+        rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
+    await trio.sleep(2)
+    assert rig.amount("BTCUSDT") == "19"
+    assert rig.ledger("BTCUSDT")["last_order_id"] == "719"
+    (error,) = rig.dead()
+    assert "WRONGTYPE" in error
+    assert rig.pending() == 0
 
 
 _RESULTS = st.lists(
@@ -249,7 +237,7 @@ async def test_together_or_one_after_the_other_what_is_stored_is_the_same(
     for together in (True, False):
         rig = _rig()
         async with running_writer(rig):
-            await _settled(rig)
+            await at_rest(rig, NO_LATE_RESULTS_SEC)
             for symbol in SYMBOLS:
                 for order in (2, 4):
                     life = f"{rig.clock.now().wall_ms + 600_000}"
