@@ -1,4 +1,4 @@
-"""A ledger writer on virtual time over the store's twin, beside an exchange whose truth the test dictates."""
+"""A ledger writer on virtual time over the store's twin, and an exchange that the test controls."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ NO_LATE_RESULTS_SEC = 61
 
 
 class ExchangeWithOrders(DictatedExchange):
-    """Fills move positions, and can be looked up."""
+    """An exchange whose fills move positions and can be looked up."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -71,7 +71,7 @@ class ExchangeWithOrders(DictatedExchange):
         self.legs: dict[str, dict[Leg, tuple[Decimal, int]]] = {}
 
     def set_leg(self, symbol: str, leg: Leg, amount: str, update_time_ms: int) -> None:
-        """A leg of an account in hedge mode."""
+        """Set a leg of an account in hedge mode."""
         self.legs.setdefault(symbol, {})[leg] = Decimal(amount), update_time_ms
 
     def symbols(self) -> list[str]:
@@ -92,7 +92,7 @@ class ExchangeWithOrders(DictatedExchange):
         )
 
     def fill(self, symbol: str, order_id: str, side: str, quantity: str, leg: Leg = Leg.BOTH) -> None:
-        """One more fill of an order, now."""
+        """Fill more of an order, now."""
         signed = Decimal(quantity) if side == "BUY" else -Decimal(quantity)
         if leg is Leg.BOTH:
             self.set(symbol, plain(self.rows[symbol][0] + signed))
@@ -113,11 +113,11 @@ class ExchangeWithOrders(DictatedExchange):
 
 
 class ResultAndLeaseStore(ResultStore, LeaseStore, Protocol):
-    """What a ledger writer needs to work on its own."""
+    """The store of a ledger writer that takes the lease itself."""
 
 
 class LedgerWorld:
-    """One writer, its channels, and the world around it."""
+    """A ledger writer with its channels, exchange and Redis."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class LedgerWorld:
         self.lease.send(Lease(reply.fence, "me"))
 
     def observe(self, symbol: str) -> None:
-        """The fetchers' part: the book shows what the exchange shows."""
+        """Publish the exchange's position to the book, as the snapshot fetchers do."""
         now = self.clock.now()
         rows = self.exchange.rows_of(symbol)
         row = rows[0]
@@ -236,7 +236,7 @@ class LedgerWorld:
         leg: Leg = Leg.BOTH,
         status: str = "FILLED",
     ) -> None:
-        """The stream tells an order's latest fill, or the one of that number."""
+        """Push an order's latest fill, or the one of that number."""
         trades = self.exchange.trades[order_id]
         number %= len(trades)
         self.fills.send(
@@ -265,7 +265,7 @@ class LedgerWorld:
         status: str = "FILLED",
         entry_id: str = "*",
     ) -> str:
-        """A result in the flat dialect."""
+        """Publish a result in the flat dialect; return its entry id."""
         return self.redis.xadd(
             self.keys.results,
             {
@@ -301,7 +301,7 @@ class LedgerWorld:
 
 
 class LedgerRig(LedgerWorld):
-    """Such a world over the store's twin."""
+    """A ledger writer over the store's twin."""
 
     store: MemoryStore
     redis: MemoryRedis
@@ -329,7 +329,7 @@ def fail_planning_of(plan_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
-    """The writer runs with the lease; its first ledgers come once every symbol is in the book."""
+    """Run the writer with the lease; its first ledgers come once every symbol is in the book."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:

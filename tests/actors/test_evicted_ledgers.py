@@ -1,4 +1,4 @@
-"""Redis evicts what the ledger writer keeps: ledgers come back from the exchange, and results end permits."""
+"""Evictions by Redis: ledgers come back from the exchange, and results end permits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evict(rig: LedgerRig, key: str) -> None:
     assert rig.redis.evict(key)
 
 
-async def test_an_evicted_ledger_is_adopted_anew_within_5_s_with_an_event_and_a_warning(
+async def test_an_evicted_ledger_is_adopted_again_within_5_s_with_an_event_and_a_warning(
     stopped: LedgerRig, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
@@ -50,10 +50,10 @@ async def test_an_evicted_ledger_is_adopted_anew_within_5_s_with_an_event_and_a_
     assert (warning["log_level"], warning["before"]) == ("warning", "7")
 
 
-async def test_a_fill_that_the_ledger_adopted_anew_contains_is_not_booked_again(
+async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
-    """The result comes behind the eviction; its fill is in the amount that was adopted."""
+    """The result comes after the eviction; its fill is in the adopted amount."""
     rig.exchange.fill(SYMBOL, "1", "SELL", "1")
     rig.push_fill(SYMBOL, "1", "SELL")
     for key in (rig.keys.ledger(SYMBOL), rig.keys.order_memory(SYMBOL), rig.keys.order_times(SYMBOL)):

@@ -1,4 +1,4 @@
-"""Every executed result counts once, with its sign; what an adoption contains counts there."""
+"""Every executed result counts once, with its sign; fills that an adoption contains count there."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(
     assert rig.pending() == 0
 
 
-async def test_a_booking_says_in_log_and_metrics_which_order_and_how_late(
+async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(
     stopped: LedgerRig, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
@@ -82,8 +82,8 @@ async def test_a_booking_says_in_log_and_metrics_which_order_and_how_late(
                 await trio.sleep(0.25)
                 stopped.push_fill("BTCUSDT", "81234", "SELL")
             await trio.sleep(3)
-            told = await stopped.metrics.receive_all()
-    (lag,) = [event for event in told if event.name == "p33_ledger_lag_seconds"]
+            sent = await stopped.metrics.receive_all()
+    (lag,) = [event for event in sent if event.name == "p33_ledger_lag_seconds"]
     assert isinstance(lag, Observe) and 0.25 <= lag.seconds < 2.5
     (line,) = [entry["event"] for entry in logs if "Ledger updated" in entry["event"]]
     assert line == f"BTCUSDT: Ledger updated from order 81234, lag={lag.seconds:.3f}s"
@@ -160,13 +160,13 @@ async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(
         stopped.publish_result("NEWUSDT", "2", "SELL", "3")
         await trio.sleep(3)
         assert stopped.amount("GONEUSDT") == "-4"
-        told = await stopped.metrics.receive_all()
-        updates = [event for event in told if event.name == "p33_ledger_update_total"]
+        sent = await stopped.metrics.receive_all()
+        updates = [event for event in sent if event.name == "p33_ledger_update_total"]
         assert updates == [
             Count("p33_ledger_update_total", ("other",)),
             Count("p33_ledger_update_total", ("NEWUSDT",)),
         ], "a listed symbol without a snapshot is still one of the exchange"
-        gauges = {event.labels for event in told if isinstance(event, SetGauge)}
+        gauges = {event.labels for event in sent if isinstance(event, SetGauge)}
         assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
 
 
@@ -180,7 +180,7 @@ async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autoju
     assert rig.pending() == 0
 
 
-async def test_a_refusal_ends_the_open_permit_and_takes_the_permit_away(
+async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
     far = str(rig.exchange.now_ms() + 60_000)
@@ -204,7 +204,7 @@ async def test_a_refusal_ends_the_open_permit_and_takes_the_permit_away(
         ("order rejected: -2019", True, True),
     ],
 )
-async def test_who_got_no_permit_cannot_give_up_what_another_consumer_took(
+async def test_a_consumer_without_a_permit_does_not_release_the_permit_of_another(
     rig: LedgerRig, autojump_clock: MockClock, error: str, consumed: bool, released: bool
 ) -> None:
     far = str(rig.exchange.now_ms() + 60_000)
@@ -281,7 +281,7 @@ async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
     assert rig.amount("ETHUSDT") == "-2", "never booked silently"
 
 
-async def test_many_unexplained_fills_over_a_slow_redis_are_no_stall(
+async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emit_event, oldest_sec = stopped.store.emit_event, 0.0
@@ -305,7 +305,7 @@ async def test_many_unexplained_fills_over_a_slow_redis_are_no_stall(
         assert 1 <= oldest_sec < 2
 
 
-async def test_what_redis_does_not_take_of_unexplained_fills_is_reported_when_it_is_back(
+async def test_unexplained_fills_are_reported_once_redis_is_back(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
     rig.store.faults.fail_next("before", method="emit_event", count=2)
@@ -326,7 +326,7 @@ async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock
     assert [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"] == []
 
 
-async def test_without_a_push_the_exchange_is_asked_when_the_order_was_filled(
+async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(
     stopped: LedgerRig, autojump_clock: MockClock
 ) -> None:
     async with running_writer(stopped):
@@ -375,7 +375,7 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
     assert rig.amount("ETHUSDT") == "-1.5"
 
 
-async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not_stop_the_rest(
+async def test_a_result_is_a_dead_letter_after_three_failures_and_does_not_stop_the_rest(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_planning_of("poison", monkeypatch)
@@ -398,7 +398,7 @@ async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not
     assert stopped.pending() == 0
 
 
-async def test_a_result_that_redis_refuses_twice_for_no_known_reason_is_booked_and_not_set_aside(
+async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked_in_the_end(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_result, refusals = stopped.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
@@ -427,8 +427,8 @@ async def test_a_result_that_redis_refuses_twice_for_no_known_reason_is_booked_a
     assert (failures, stopped.amount("BTCUSDT"), stopped.dead(), stopped.pending()) == (2, "1", [], 0)
 
 
-@pytest.mark.parametrize("waits_for", ["a missing ledger", "word on a fill"])
-async def test_crashes_of_something_else_are_no_failures_of_a_result_that_waits_for_the_exchange(
+@pytest.mark.parametrize("waits_for", ["a missing ledger", "the times of a fill"])
+async def test_other_crashes_are_not_counted_against_a_result_that_waits_for_the_exchange(
     stopped: LedgerRig, autojump_clock: MockClock, waits_for: str
 ) -> None:
     async with running_writer(stopped):
@@ -473,13 +473,13 @@ async def test_results_pending_from_before_a_crash_are_booked_first(
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
+async def test_a_late_reply_does_not_make_two_tasks_book_one_result(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """The sweep finds what was delivered and is not here yet; it waits for the exchange when that comes."""
+    """The sweep finds entries whose reply is late, and still waits for the exchange when the reply comes."""
     new_results = stopped.store.new_results
 
-    async def tarrying(*, count: int, block_ms: int) -> list[Entry]:
+    async def late_reply(*, count: int, block_ms: int) -> list[Entry]:
         entries = await new_results(count=count, block_ms=block_ms)
         await trio.sleep(4 if entries else 0)
         return entries
@@ -492,7 +492,7 @@ async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
 
     async with running_writer(stopped):
         await at_rest(stopped)
-        monkeypatch.setattr(stopped.store, "new_results", tarrying)
+        monkeypatch.setattr(stopped.store, "new_results", late_reply)
         monkeypatch.setattr(stopped.store, "commit_result", slow_commit)
         await trio.sleep(3)
         stopped.exchange.failure = ExchangeUnavailable("down")

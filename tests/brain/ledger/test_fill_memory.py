@@ -1,4 +1,4 @@
-"""What the stream told of fills: until when, and whether a result came."""
+"""Fills of the stream: their times, and those without a result."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | N
         ("", Cause.ORDER),
     ],
 )
-def test_the_client_order_id_tells_the_exchanges_own_orders(client_order_id: str, cause: Cause) -> None:
+def test_the_client_order_id_identifies_the_exchanges_own_orders(client_order_id: str, cause: Cause) -> None:
     assert cause_of(client_order_id) is cause
 
 
-def test_what_was_filled_until_a_moment_is_what_the_known_fills_prove() -> None:
+def test_the_quantity_filled_until_a_moment_follows_from_the_known_fills() -> None:
     memory = FillMemory()
     memory.add(fill("0.3", 10, quantity="0.3"))
     memory.add(fill("1", 20, quantity="0.7"))
@@ -66,11 +66,11 @@ def test_what_was_filled_until_a_moment_is_what_the_known_fills_prove() -> None:
     assert until(memory, 20) == 1
 
 
-def test_an_order_that_was_never_told_is_unknown_rather_than_unfilled() -> None:
+def test_an_order_without_a_push_is_unknown_rather_than_unfilled() -> None:
     assert until(FillMemory(), 99) is None
 
 
-def test_a_fill_that_was_not_told_may_have_come_before_the_moment() -> None:
+def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
     memory = FillMemory()
     memory.add(fill("0.3", 10, quantity="0.3"))
     assert until(memory, 15) is None, "the rest may have come by then"
@@ -82,7 +82,7 @@ def test_a_fill_that_was_not_told_may_have_come_before_the_moment() -> None:
     assert until(memory, 13) == Decimal("0.3")
 
 
-def test_a_fill_that_was_looked_up_is_still_told_anew() -> None:
+def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
     memory = FillMemory()
     memory.looked_up("BTCUSDT", "1", [(Decimal(1), 10)])
     memory.add(fill("1", 10, quantity="1"))
@@ -107,7 +107,7 @@ def test_a_fill_without_a_result_is_unexplained_after_the_grace_until_it_is_repo
     assert memory.unexplained(99, grace_sec=30) == []
 
 
-def test_what_fills_further_while_it_is_reported_is_reported_again() -> None:
+def test_an_order_that_fills_further_is_reported_again() -> None:
     memory = FillMemory()
     memory.add(fill("0.3", 10, received_sec=0))
     (due,) = memory.unexplained(30, grace_sec=30)

@@ -1,4 +1,4 @@
-"""Results that come together are booked together, and as if they had come one after the other."""
+"""Batches of results are booked together, with the same outcome as one after the other."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
         yield stopped
 
 
-class Journeys:
-    """Counts what the writer asks of its store for bookings."""
+class RoundTrips:
+    """Counts the store calls of bookings."""
 
     def __init__(self, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[str] = []
@@ -73,31 +73,31 @@ class Journeys:
         return await self._one(fence, commit)
 
 
-async def test_what_comes_together_takes_two_journeys(
+async def test_a_batch_takes_two_round_trips(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journeys = Journeys(rig, monkeypatch)
+    trips = RoundTrips(rig, monkeypatch)
     for number in range(MOST_TOGETHER):
         rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1", plan_id=f"plan-{number % 5}")
     await trio.sleep(1)
-    assert journeys.asked == ["states", "commits"]
+    assert trips.asked == ["states", "commits"]
     assert rig.amount("BTCUSDT") == rig.amount("ETHUSDT") == f"{Decimal('0.1') * MOST_TOGETHER / 2}"
     assert rig.ledger("BTCUSDT")["version"] == str(MOST_TOGETHER // 2 + 1)
     assert rig.pending() == 0
 
 
-async def test_a_result_that_comes_alone_is_a_batch_of_one(
+async def test_a_single_result_is_a_batch_of_one(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journeys = Journeys(rig, monkeypatch)
+    trips = RoundTrips(rig, monkeypatch)
     rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
     await trio.sleep(1)
-    assert journeys.asked == ["states", "commits"]
+    assert trips.asked == ["states", "commits"]
 
 
 @pytest.mark.parametrize("pushed", [True, False])
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
-async def test_right_after_an_adoption_results_go_together_if_it_is_known_when_they_were_filled(
+async def test_right_after_an_adoption_only_results_with_known_fill_times_are_booked_together(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
 ) -> None:
     """The row of BTCUSDT has no date, that of ETHUSDT has one."""
@@ -106,7 +106,7 @@ async def test_right_after_an_adoption_results_go_together_if_it_is_known_when_t
         stopped.observe(each)
     async with running_writer(stopped):
         await trio.sleep(1)
-        journeys = Journeys(stopped, monkeypatch)
+        trips = RoundTrips(stopped, monkeypatch)
         for number in range(4):
             stopped.exchange.fill(symbol, f"7{number}", "BUY", "1")
             if pushed:
@@ -116,29 +116,29 @@ async def test_right_after_an_adoption_results_go_together_if_it_is_known_when_t
             stopped.publish_result(symbol, f"7{number}", "BUY", "1")
         await trio.sleep(10)
         assert stopped.amount(symbol) == "4"
-        assert journeys.asked == (["states", "commits"] if pushed else ["states", "state", "commit"] * 4)
+        assert trips.asked == (["states", "commits"] if pushed else ["states", "state", "commit"] * 4)
 
 
-async def test_results_of_one_symbol_that_a_dead_consumer_had_in_hand_are_booked_together(
+async def test_pending_results_of_a_dead_consumer_are_booked_in_batches(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are claimed in batches, too: three round trips for 64."""
+    """They are claimed in batches, too: three round trips for 64 results."""
     async with running_writer(stopped):
         await at_rest(stopped, NO_LATE_RESULTS_SEC)
     dead = MemoryStore(stopped.redis, keys=stopped.keys, consumer="dead")
-    journeys = Journeys(stopped, monkeypatch)
+    trips = RoundTrips(stopped, monkeypatch)
     for number in range(3 * MOST_TOGETHER):
         stopped.publish_result("BTCUSDT", f"7{number}", "BUY", "0.1")
     assert len(await dead.new_results(count=1_000, block_ms=0)) == 3 * MOST_TOGETHER
     async with running_writer(stopped):
         await trio.sleep(1)
-        assert journeys.asked == ["recover", "states", "commits"] * 3 + ["recover"]
+        assert trips.asked == ["recover", "states", "commits"] * 3 + ["recover"]
         assert Decimal(stopped.amount("BTCUSDT") or "nan") == Decimal("0.1") * MOST_TOGETHER * 3
         assert stopped.ledger("BTCUSDT")["version"] == str(3 * MOST_TOGETHER + 1)
         assert stopped.pending() == 0
 
 
-async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_aside_after_three_failures(
+async def test_a_recovered_result_that_fails_is_a_dead_letter_after_three_failures_and_fails_no_other(
     stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_writer(stopped):
@@ -161,10 +161,10 @@ async def test_a_result_that_fails_among_recovered_ones_fails_alone_and_is_set_a
     assert stopped.pending() == 0
 
 
-async def test_what_needs_more_than_redis_is_booked_in_its_place(
+async def test_a_result_that_needs_more_than_redis_is_booked_in_its_place(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
-    """The second has no ledger to be booked in, and the third cannot be read."""
+    """The second has no ledger yet, and the third is unreadable."""
     rig.exchange.set("SOLUSDT", "0", update_time_ms=0)
     rig.exchange.fill("SOLUSDT", "2", "BUY", "5")
     rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
@@ -178,7 +178,7 @@ async def test_what_needs_more_than_redis_is_booked_in_its_place(
     assert rig.pending() == 0
 
 
-async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts_on_top(
+async def test_a_correction_during_a_batch_stands_and_the_batch_counts_on_top(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_results = rig.store.commit_results
@@ -189,7 +189,7 @@ async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts
         return await commit_results(fence, commits)
 
     monkeypatch.setattr(rig.store, "commit_results", corrected_first)
-    journeys = Journeys(rig, monkeypatch)
+    trips = RoundTrips(rig, monkeypatch)
     for number in range(20):
         rig.publish_result("BTCUSDT", f"7{number}", "BUY", "1")
     rig.publish_result("ETHUSDT", "9", "SELL", "2")
@@ -198,10 +198,10 @@ async def test_a_correction_by_hand_in_the_middle_stands_and_what_follows_counts
     assert rig.amount("ETHUSDT") == "-2"
     assert rig.pending() == 0
     # Only the first was booked alone.
-    assert journeys.asked == ["states", "commits", "state", "commit", "states", "commits"]
+    assert trips.asked == ["states", "commits", "state", "commit", "states", "commits"]
 
 
-async def test_a_result_that_redis_refuses_is_set_aside_and_those_around_it_are_booked(
+async def test_a_result_that_redis_refuses_is_a_dead_letter_and_those_around_it_are_booked(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
     rig.redis.hset(rig.keys.plan_mark("plan-5"), {"a": "b"})
@@ -229,7 +229,7 @@ _RESULTS = st.lists(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(results=_RESULTS, lost=st.booleans())
-async def test_together_or_one_after_the_other_what_is_stored_is_the_same(
+async def test_a_batch_stores_the_same_as_results_one_after_the_other(
     autojump_clock: MockClock, results: list[tuple[str, int, str, str]], lost: bool
 ) -> None:
     """Order, plan and side of an order follow from its number; even ones have an open permit."""
@@ -268,7 +268,7 @@ def _publish(rig: LedgerRig, symbol: str, order: int, quantity: str, status: str
 
 
 def _what_is_stored(rig: LedgerRig) -> dict[str, object]:
-    """Without times, which differ."""
+    """Return all but times, which differ."""
     stored: dict[str, object] = {"dead": len(rig.dead())}
     for symbol in SYMBOLS:
         ledger = rig.ledger(symbol)
