@@ -14,7 +14,7 @@ from actors.gate_reporter import GateReporter
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.mark_prices import MarkPriceFeed
 from actors.metrics import Metrics
 from actors.permit_evaluator.actor import PermitEvaluator
@@ -216,7 +216,7 @@ class ServiceActors:
                 log=self._log,
             ),
             failures=self._booking_failures,
-            fill_watch=FillWatch(
+            fill_monitor=FillMonitor(
                 flows.fills,
                 self._orders,
                 self._store,

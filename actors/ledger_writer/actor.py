@@ -9,7 +9,7 @@ from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.batch_booking import BatchBooking
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
 from actors.ledger_writer.waiting_results import WaitingResults
@@ -37,7 +37,7 @@ _UPKEEP_SEC = 5.0
 
 
 class LedgerWriter(StreamConsumer):
-    """The ledgers' only writer. A result is acknowledged by the script that books it, and by nothing else."""
+    """The only writer of ledgers. A result is acknowledged by the script that books it, and only there."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class LedgerWriter(StreamConsumer):
         changes: Conflating[SnapshotChanged],
         *,
         adoption: LedgerAdoption,
-        fill_watch: FillWatch,
+        fill_monitor: FillMonitor,
         failures: FailureCounter,
         results: ResultBook,
         rules_wanted: Conflating[RulesWanted],
@@ -62,26 +62,26 @@ class LedgerWriter(StreamConsumer):
         redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
-        """`failures` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
-        came before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
+        """`failures` outlives this actor. `mark_ttl_sec`: the life of the mark of a plan whose result came
+        before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         super().__init__(
             store.results, store, lease, failures, clocks=clocks, redis_address=redis_address, log=log,
             batch=_BATCH,
         )  # fmt: skip
         self._changes = changes
         self._adoption = adoption
-        self._fill_watch = fill_watch
+        self._fill_monitor = fill_monitor
         self._results = results
         self._hedge_mode = hedge_mode
         self._ledgers_adopted = ledgers_adopted
         self._waiting = WaitingResults(waiting_results, log)
         planner = CommitPlanner(clocks, hedge_mode, mark_ttl_ms=round(mark_ttl_sec * 1000))
-        contained = ContainedFills(store, fill_watch, clocks, hedge_mode)
+        contained = ContainedFills(store, fill_monitor, clocks, hedge_mode)
         reports = ResultReports(
             results=results,
             waiting=self._waiting,
             adoption=adoption,
-            fill_watch=fill_watch,
+            fill_monitor=fill_monitor,
             rules_wanted=rules_wanted,
             metrics=metrics,
             log=log,
@@ -97,7 +97,7 @@ class LedgerWriter(StreamConsumer):
         )
         self._unknown = UnknownOutcomes(
             store,
-            fill_watch.memory,
+            fill_monitor.memory,
             contained,
             planner,
             key_prefix=key_prefix,
@@ -108,7 +108,7 @@ class LedgerWriter(StreamConsumer):
             clocks=clocks,
             log=log,
         )
-        fill_watch.on_events = self._unknown.event
+        fill_monitor.on_events = self._unknown.on_events
         reports.on_unknown = self._unknown.reported
 
     async def begin(self, session: Session) -> None:
@@ -117,7 +117,7 @@ class LedgerWriter(StreamConsumer):
         self._results.begin(session.fence, self._clocks.now())
         self._waiting.begin()
         self._upkeep_at_sec = 0.0
-        session.background.start_soon(self._fill_watch.listen, session.heartbeat)
+        session.background.start_soon(self._fill_monitor.listen, session.heartbeat)
 
     async def recovered(self, session: Session) -> None:
         """Adopt the missing ledgers, once pending results are booked, and keep them from then on."""
@@ -127,7 +127,7 @@ class LedgerWriter(StreamConsumer):
         for task in (
             self._follow_changes,
             self._adoption.serve,
-            self._fill_watch.report_unexplained,
+            self._fill_monitor.report_unexplained,
             self._unknown.follow,
         ):
             session.background.start_soon(task, session.fence, session.heartbeat)

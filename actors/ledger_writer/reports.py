@@ -7,7 +7,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.adoption import LedgerAdoption
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.ledger_writer.waiting_results import WaitingResults
 from brain.ledger.result import ExecutedResult, RefusedResult, names_wrong_precision
 from channels import Conflating, Count, DropOldest, MetricEvent, Observe, ResultBook, RulesWanted
@@ -23,7 +23,7 @@ class ResultReports:
         results: ResultBook,
         waiting: WaitingResults,
         adoption: LedgerAdoption,
-        fill_watch: FillWatch,
+        fill_monitor: FillMonitor,
         rules_wanted: Conflating[RulesWanted],
         metrics: DropOldest[MetricEvent],
         log: FilteringBoundLogger,
@@ -31,7 +31,7 @@ class ResultReports:
         self._results = results
         self._waiting = waiting
         self._adoption = adoption
-        self._fill_watch = fill_watch
+        self._fill_monitor = fill_monitor
         self._rules_wanted = rules_wanted
         self._metrics = metrics
         self._log = log
@@ -78,7 +78,7 @@ class ResultReports:
             [(order.order_id, order.cumulative) for order in result.orders if order.order_id in grown],
         )
         for order in result.orders:
-            self._fill_watch.booked(result.symbol, order.order_id, order.cumulative)
+            self._fill_monitor.booked(result.symbol, order.order_id, order.cumulative)
         if not commit.ledger_fields:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))

@@ -30,18 +30,18 @@ _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class UnreadableRecordError(ValueError):
-    """A record that only this service writes holds something else. Guessing would count a fill twice."""
+    """A record that only this service writes is malformed. Ignoring it could count a fill twice."""
 
 
 class OrderMemory(msgspec.Struct, frozen=True):
-    """How much of an order was booked (contracts), and when (epoch milliseconds)."""
+    """The booked quantity of an order (contracts), and the time of its booking (epoch ms)."""
 
     cumulative: Decimal
     booked_ms: int
 
 
 class Booking(msgspec.Struct, frozen=True):
-    """What is to be stored for one order.
+    """Values to store for one order.
 
     `growth` is signed, in contracts: what the order added that was not booked before. `ledger` is the
     ledger afterwards, ready to be the next order's `stored`; `fields` is its complete hash, None when
@@ -57,7 +57,7 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 class BookedOrders(msgspec.Struct, frozen=True):
-    """What is to be stored for all orders of a result, in the forms of `Booking`. `memories`: by order id."""
+    """Values to store for all orders of a result, in the forms of `Booking`. `memories`: by order id."""
 
     fields: dict[str, str] | None
     memories: dict[str, str]
@@ -75,7 +75,7 @@ class LedgerUnreadable(msgspec.Struct, frozen=True):
 
 
 class LegsUnknown(msgspec.Struct, frozen=True):
-    """Hedge mode, and neither ledger nor exchange gives the legs: the result waits until they are set."""
+    """The legs of a hedge-mode ledger are unknown: the result waits until an operator has set them."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -181,7 +181,7 @@ def book(
 
 
 def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
-    """The hash of a ledger taken over from the exchange: its amounts, version 1, and no order."""
+    """Return the hash of a ledger adopted from the exchange: its amounts, version 1, and no order."""
     amounts = {row.leg: row.amount for row in legs}
     hedged = Leg.LONG in amounts or Leg.SHORT in amounts
     ledger = StoredLedger(
@@ -193,7 +193,7 @@ def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
 
 
 def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: Decimal) -> dict[str, str]:
-    """Return the complete hash of a readable ledger (docs/contract.md); what is not known has no field.
+    """Return the complete hash of a readable ledger, see docs/contract.md; unknown values have no field.
 
     `ledger_amt` and `ledger_side` repeat the amount for P3.4. Raises NotANumberError.
     """
@@ -213,17 +213,17 @@ def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: D
 
 
 def next_version(stored: str | None) -> int:
-    """One more than the stored version; 1 where there is none, or something that is no version."""
+    """Return one more than the stored version; 1 where there is none, or an unreadable one."""
     return int(stored) + 1 if stored is not None and _WHOLE.fullmatch(stored) else 1
 
 
 def encode_memory(memory: OrderMemory) -> str:
-    """An order's memory as stored: `0.3|1760000000123`."""
+    """Encode an order's memory as stored: `0.3|1760000000123`."""
     return f"{plain(memory.cumulative)}|{memory.booked_ms}"
 
 
 def decode_memory(text: str) -> OrderMemory:
-    """The order memory that `text` encodes. Raises UnreadableRecordError."""
+    """Decode an order's memory. Raises UnreadableRecordError."""
     cumulative, _, booked = text.partition("|")
     try:
         memory = OrderMemory(parse_decimal(cumulative), int(booked) if _WHOLE.fullmatch(booked) else -1)
@@ -235,17 +235,14 @@ def decode_memory(text: str) -> OrderMemory:
 
 
 def encode_open_permit(permit: OpenPermit) -> str:
-    """An open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
+    """Encode an open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
     return "|".join(
         (permit.leg, permit.kind, permit.order_side, plain(permit.remaining), str(permit.expires_ms))
     )
 
 
 def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
-    """The open permit that `text` encodes.
-
-    Raises UnreadableRecordError: to ignore an open permit would be to free its quantity.
-    """
+    """Decode an open permit. Raises UnreadableRecordError: ignoring a permit would free its quantity."""
     match text.split("|"):
         case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):
             try:
@@ -273,13 +270,11 @@ def _moved(
     now_sec: Decimal,
     exchange: Iterable[LegPosition],
 ) -> StoredLedger | None:
-    """The ledger after an order moved `leg` by `signed`; None where its legs are not known.
+    """Return the ledger after an order moved `leg` by `signed`; None where its legs are not known.
 
-    Raises UnreadableLedgerError, NotANumberError.
-
-    Only the amounts that the account's mode has are read: what else is written over cannot be in the way.
-    In hedge mode an operator's correction of the sum stays: the legs follow from it where the exchange tells
-    them, else sum and leg move each on their own.
+    Reads only the amounts of the account's position mode; the others are overwritten. In hedge mode an
+    operator's correction of the sum stays: the legs follow from it and the exchange's rows, else sum and leg
+    move separately. Raises UnreadableLedgerError, NotANumberError.
     """
     moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
     if leg is Leg.BOTH:
@@ -309,14 +304,14 @@ def _readable(stored: StoredLedger) -> Ledger:
 
 
 def _sum(amount: Decimal, signed: Decimal) -> str:
-    """The sum as text that can be read back. Raises NotANumberError for one too large for a ledger."""
+    """Add, and return text that can be read back. Raises NotANumberError for a sum too large for a ledger."""
     text = plain(EXACT.add(amount, signed))
     parse_decimal(text)
     return text
 
 
 def _remaining(permit: OpenPermit | None, growth: Decimal, *, final: bool) -> OpenPermit | None:
-    """What an open permit still covers after `growth` of its order was filled."""
+    """Return the open permit without the filled `growth`; None where it has ended."""
     if permit is None or final or growth >= permit.remaining:
         return None
     return msgspec.structs.replace(permit, remaining=EXACT.subtract(permit.remaining, growth))

@@ -13,8 +13,7 @@ from channels import Lease
 from store.errors import StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
-from tests.actors.ledger_rig import LedgerRig, running_writer
-from tests.actors.ledger_writer.test_ledger_writer import settled
+from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 
 NO_RIGHT = "user p33 has no right to XADD"
 
@@ -99,7 +98,7 @@ async def test_a_ledger_writer_without_a_right_shows_it_at_every_moment_and_book
     rig = LedgerRig()
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
     async with running_writer(rig):
-        await settled(rig)
+        await at_rest(rig)
         rig.redis.faults.forbid(method)
         with rig.redis.faults.outage():
             await trio.sleep(0.05)

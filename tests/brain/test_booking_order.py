@@ -21,7 +21,7 @@ def flat(leg: Leg) -> LegPosition:
     return LegPosition(leg, ZERO, ZERO, 0)
 
 
-# One order of a random history: its leg, its side, and the cumulative quantities it was told with.
+# One order of a random history: its leg, its side, and its cumulative quantities.
 ORDERS = st.lists(
     st.tuples(
         st.sampled_from([Leg.LONG, Leg.SHORT]),
@@ -36,8 +36,10 @@ ORDERS = st.lists(
 def test_any_order_and_repetition_of_results_gives_the_same_ledger(
     orders: list[tuple[Leg, str, list[Decimal]]], hedge_mode: bool, data: st.DataObject
 ) -> None:
-    told = [(number, quantity) for number, order in enumerate(orders) for quantity in order[2]]
-    results = data.draw(st.permutations(told + (data.draw(st.lists(st.sampled_from(told))) if told else [])))
+    named = [(number, quantity) for number, order in enumerate(orders) for quantity in order[2]]
+    results = data.draw(
+        st.permutations(named + (data.draw(st.lists(st.sampled_from(named))) if named else []))
+    )
     start = adopt((flat(Leg.LONG), flat(Leg.SHORT)) if hedge_mode else (flat(Leg.BOTH),), now_sec=NOW)
     ledger = StoredLedger(start["last_known_amt"], None, None, start.get("long_amt"), start.get("short_amt"))
     version: str | None = "1"
@@ -64,7 +66,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
             assert booking.fields["last_known_amt"] == ledger.last_known_amt
 
     def sum_of(*legs: Leg) -> Decimal:
-        signed = (max(told) * (1 if side == "BUY" else -1) for leg, side, told in orders if leg in legs)
+        signed = (max(sizes) * (1 if side == "BUY" else -1) for leg, side, sizes in orders if leg in legs)
         return sum(signed, ZERO)
 
     assert version == str(1 + changes)

@@ -1,4 +1,4 @@
-"""What the words of a refusal prove: no permit, a refused order, or an outcome that is not known."""
+"""Conclusions from the words of a refusal: no permit, a refused order, or an unknown outcome."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PERMIT = {
 
 
 def refusal(**fields: str) -> RefusedResult:
-    told = {name.encode(): value.encode() for name, value in fields.items()}
-    result = read_result(PLAN | told)
+    encoded = {name.encode(): value.encode() for name, value in fields.items()}
+    result = read_result(PLAN | encoded)
     assert isinstance(result, RefusedResult)
     return result
 
@@ -91,7 +91,7 @@ def test_a_step_whose_outcome_is_unknown_makes_the_whole_outcome_unknown() -> No
         {"steps_results": "[{'step': 'CLOSE'}]", "details": json.dumps({"error": "ReadTimeout"})},
     ],
 )
-def test_what_stands_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
+def test_other_text_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
     assert refusal(error="order failed", **fields).unknown == UnknownOrder()
 
 
