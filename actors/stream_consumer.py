@@ -9,7 +9,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.moment import Moment
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
@@ -77,7 +77,7 @@ class FailureCounter:
 
 
 #: Errors whose cause is not the entry: the actor is stopped, Redis is away, the lease or the group is lost.
-_INTERRUPTIONS = (trio.Cancelled, *REDIS_TROUBLE, FencedError, GroupLostError)
+_INTERRUPTIONS = (trio.Cancelled, *RETRYABLE_REDIS_ERRORS, FencedError, GroupLostError)
 #: Many times what is ever in hand at once.
 _MOST_REMEMBERED = 10_000
 
@@ -194,7 +194,7 @@ class StreamConsumer:
             except* GroupLostError:
                 self.times.forget()
                 self._log.warning("Consumer group lost", stream=self.times.stream)
-            except* REDIS_TROUBLE as trouble:
+            except* RETRYABLE_REDIS_ERRORS as trouble:
                 self._trouble.begin(trouble, heartbeat)
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)

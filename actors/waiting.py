@@ -34,7 +34,7 @@ async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T
 
 
 #: Errors that end by themselves, or once an operator has repaired a key or a right: try again.
-REDIS_TROUBLE = WAITED_OUT
+RETRYABLE_REDIS_ERRORS = WAITED_OUT
 
 #: Errors that one actor may meet alone, and logs. Outages are logged by `lease_holder`.
 _FOR_OPERATORS = (WrongRightsError, WrongTypeError)
@@ -42,7 +42,7 @@ _LONGEST = 160
 _LOG_AGAIN_SEC = 60.0
 
 
-def told(redis: str, trouble: BaseException) -> str:
+def describe_error(redis: str, trouble: BaseException) -> str:
     """Return `redis` (`Redis at …`) with the error's text; of a group, the first error's."""
     return f"{redis}: {str(_first(trouble))[:_LONGEST]}"
 
@@ -61,7 +61,7 @@ class RedisTrouble:
 
     def begin(self, trouble: BaseException, heartbeat: Heartbeat) -> None:
         """Show the error; log it, once a minute, where an operator has to repair a right or a key."""
-        text = told(self._redis, trouble)
+        text = describe_error(self._redis, trouble)
         if text != self.text:
             self.over()
             strand = self._shown.enter_context(heartbeat.strand())
