@@ -31,7 +31,7 @@ class Call(Protocol):
     def __call__(self, method: str, fence: str | None, effect: Callable[[], T], /) -> Awaitable[T]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class MemoryConsumerGroup:
     """The group `p33` of one stream. `name` is the store's attribute: faults name `plans.recover`.
 

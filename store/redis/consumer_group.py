@@ -19,7 +19,7 @@ from store.redis.scripts import ScriptRunner
 _pack = msgspec.msgpack.encode
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RedisConsumerGroup:
     """The group `p33` of one stream. Its blocking reads have a client of their own, `reads`.
 
