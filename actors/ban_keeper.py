@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import REDIS_TROUBLE, RedisTrouble
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble
 from channels import LatestValue
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
@@ -48,7 +48,7 @@ class BanKeeper:
         while True:
             try:
                 await self._share()
-            except REDIS_TROUBLE as trouble:
+            except RETRYABLE_REDIS_ERRORS as trouble:
                 self._trouble.begin(trouble, heartbeat)
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)

@@ -7,7 +7,7 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import REDIS_TROUBLE, told
+from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
 from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
 from store.records import Entry
@@ -49,8 +49,8 @@ class ClockWatch:
         while True:
             try:
                 await self._look()
-            except REDIS_TROUBLE as trouble:
-                with heartbeat.waiting_for(told(self._redis, trouble)):
+            except RETRYABLE_REDIS_ERRORS as trouble:
+                with heartbeat.waiting_for(describe_error(self._redis, trouble)):
                     await trio.sleep(_EVERY_SEC)
             else:
                 with heartbeat.idle():

@@ -10,7 +10,7 @@ from random import Random
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import told
+from actors.waiting import describe_error
 from channels import LatestValue, Lease
 from store.errors import StoreError
 from store.protocol import LeaseStore
@@ -73,7 +73,7 @@ class LeaseHolder:
             except StoreError as error:
                 if not trouble:
                     self._log.warning(f"{self._redis} is away", error=str(error))
-                trouble = told(self._redis, error)
+                trouble = describe_error(self._redis, error)
             else:
                 if trouble:
                     self._log.info(f"{self._redis} is back")

@@ -1,97 +1,67 @@
-"""Shared by the actors that read a stream: failed attempts by entry, and when entries were published."""
+"""The consumer of a stream under the lease, and what it knows of entries: failures, times of publication."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import msgspec
 import trio
+from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import REDIS_TROUBLE
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.moment import Moment
+from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
 from store.errors import FencedError, GroupLostError
+from store.keys import GROUP
+from store.protocol import ConsumerGroup
 from store.records import Entry
+from supervision import Heartbeat
 
-#: What ends work on an entry for a reason outside of it: the actor is stopped, a dependency is away, the
-#: lease or the group is lost.
-_INTERRUPTIONS = (trio.Cancelled, *REDIS_TROUBLE, FencedError, GroupLostError)
-#: Many times what is ever in hand at once.
-_MOST_REMEMBERED = 10_000
-
-
-class Attempts:
-    """Counts by entry id; what is done, or was only interrupted, is forgotten."""
-
-    def __init__(self) -> None:
-        self._begun: dict[str, int] = {}
-
-    def begin(self, entry_id: str) -> int:
-        """Work on an entry begins; how many attempts at it have failed before."""
-        failed = self._begun.get(entry_id, 0)
-        self._begun[entry_id] = failed + 1
-        return failed
-
-    def has_failed(self, entry_id: str) -> bool:
-        """Whether an attempt at an entry that is not in hand has failed before."""
-        return entry_id in self._begun
-
-    def put_off(self, entry_id: str) -> None:
-        """What was begun is not tried now after all."""
-        begun = self._begun.pop(entry_id)
-        if begun > 1:
-            self._begun[entry_id] = begun - 1
-
-    @contextmanager
-    def waiting(self, entry_id: str) -> Iterator[None]:
-        """While work on an entry waits for the exchange, an end of the actor is no failure of the entry."""
-        begun = self._begun[entry_id]
-        self.put_off(entry_id)
-        try:
-            yield
-        except trio.Cancelled:
-            raise
-        except BaseException:
-            self._begun[entry_id] = begun
-            raise
-        self._begun[entry_id] = begun
-
-    def done(self, entry_id: str) -> None:
-        """The entry is dealt with."""
-        self._begun.pop(entry_id, None)
-
-    def interrupted(self) -> None:
-        """What is begun was given up for a reason outside of it: a dependency is away, the lease is lost."""
-        self._begun.clear()
+#: An entry that has failed so often is answered without being worked on again: see `FailureCounter`.
+MOST_FAILURES = 3
+#: Entries recovered together; one by one while an entry has failed.
+RECOVERED_TOGETHER = 64
+_BLOCK_MS = 2_000
+_SWEEP_SEC = 1.0
+_STRANDED_AFTER_MS = 1_500
+_PAUSE_SEC = 0.1
 
 
-class Failures:
-    """How often work on an entry has failed by an error of its own; it must not fail for ever.
+class FailureCounter:
+    """Failures by entry, so that an entry whose handling raises each time does not fail for ever.
 
-    Of deliveries from before this process began nobody knows how they ended: they count as failures. In
-    its own life an entry that was in hand while something else crashed has not failed.
+    Such an entry crashes its actor, which the supervisor restarts, and is recovered and tried again, alone.
+    After `MOST_FAILURES` its role answers it without trying: the permit evaluator denies the plan as
+    `evaluation_failed` and writes a dead letter (`permit_evaluator.plans`), the ledger writer writes a dead
+    letter (`ledger_writer.batch_booking`). Keep the counter across restarts of the actor.
     """
 
     def __init__(self) -> None:
         self._failed: dict[str, int] = {}
 
-    def of(self, entry_id: str, deliveries: int) -> int:
-        """The failures of an entry that is now delivered for the `deliveries`-th time (1: new)."""
+    def of(self, entry_id: str, deliveries: int = 1) -> int:
+        """Return the entry's failures. Its deliveries from before this process count as failures.
+
+        Leave `deliveries` out where entries stay pending without having failed, as results that wait for an
+        operator do. In this process's own life an entry that was in hand while something else crashed has not
+        failed.
+        """
         failed = self._failed.setdefault(entry_id, deliveries - 1)
         if len(self._failed) > _MOST_REMEMBERED:
-            # What Redis lost, or answered to nobody, is never done.
+            # Entries that Redis has lost are never done.
             del self._failed[next(iter(self._failed))]
         return failed
 
     @property
     def any(self) -> bool:
-        """Whether work on an entry that is not dealt with has failed."""
+        """True when an entry that is not done has failed."""
         return any(self._failed.values())
 
     @contextmanager
-    def blamed_on(self, entry_ids: Sequence[str]) -> Iterator[None]:
-        """An error out of the block is a failure of each of these entries; an interruption is of none."""
+    def attributed_to(self, entry_ids: Sequence[str]) -> Iterator[None]:
+        """Count an error out of the block as a failure of each entry, unless it is an interruption."""
         try:
             yield
         except _INTERRUPTIONS:
@@ -102,8 +72,222 @@ class Failures:
             raise
 
     def done(self, entry_id: str) -> None:
-        """The entry is dealt with."""
+        """Forget an entry that is acknowledged."""
         self._failed.pop(entry_id, None)
+
+
+#: Errors whose cause is not the entry: the actor is stopped, Redis is away, the lease or the group is lost.
+_INTERRUPTIONS = (trio.Cancelled, *RETRYABLE_REDIS_ERRORS, FencedError, GroupLostError)
+#: Many times what is ever in hand at once.
+_MOST_REMEMBERED = 10_000
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Consuming under one lease, from its beginning to a stop or an error."""
+
+    fence: str
+    heartbeat: Heartbeat
+    #: Tasks that are cancelled when reading has ended.
+    background: trio.Nursery
+    #: Tasks that go on with entries behind `handle`; a stop waits for them.
+    unfinished: trio.Nursery
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Entries to be handled, oldest first, none of which is being handled elsewhere.
+
+    `new_until`: the last id of a read of new entries, None for recovered ones. `read_on` lets the next batch
+    be read while this one is handled, with more than one reader.
+    """
+
+    entries: list[Entry]
+    session: Session
+    heartbeat: Heartbeat
+    new_until: str | None
+    read_on: Callable[[], None]
+
+    @property
+    def fence(self) -> str:
+        """The lease that writes for these entries need."""
+        return self.session.fence
+
+
+class StreamConsumer:
+    """Hands all entries of a stream to `handle`, while this instance holds the lease.
+
+    An entry stays pending until the role acknowledges it, in the script that writes its outcome. Entries that
+    are pending when an actor, a process or Redis dies are recovered: all of them at the start of a session,
+    oldest first, and each second those that have lain idle for 1.5 s. After an error of Redis, a lost lease
+    or a lost group a new session begins. At a stop the read is cancelled, and what is in hand is finished.
+
+    A role needs a `ConsumerGroup` in its store, a `FailureCounter` that outlives it, and this:
+
+        class IntentBridge(StreamConsumer):
+            async def handle(self, batch: Batch) -> None:
+                for entry in batch.entries:
+                    if self.failures.of(entry.id) >= MOST_FAILURES:
+                        await self.group.dead_letter(batch.fence, entry.id, dead_letter(entry))
+                    else:
+                        with self.failures.attributed_to((entry.id,)):
+                            await self._write_proposal(entry, batch.fence)
+                    self.failures.done(entry.id)
+
+    `begin`, `recovered` and `sweep` are there for roles that have more to do.
+    """
+
+    def __init__(
+        self,
+        group: ConsumerGroup,
+        store: ShowsRedisTime,
+        lease: LatestValue[Lease],
+        failures: FailureCounter,
+        *,
+        clocks: Clocks,
+        redis_address: str,
+        log: FilteringBoundLogger,
+        batch: int = 64,
+        readers: int = 1,
+    ) -> None:
+        """`batch`: new entries read at once. `readers`: batches in hand at once; they take turns at reading.
+        `redis_address` is for people to read."""
+        self.group = group
+        self.failures = failures
+        self.times = EntryTimes(clocks, store, group.stream.rpartition(":")[2])
+        self._redis_time = store
+        self._lease = lease
+        self._clocks = clocks
+        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._log = log
+        self._batch = batch
+        self._readers = readers
+        #: Entries being handled. A late reply to a read can deliver one that the sweep has claimed.
+        self._in_hand: set[str] = set()
+        self._reading = trio.CancelScope()
+
+    async def handle(self, batch: Batch) -> None:
+        """Deal with each entry of the batch. One that is not acknowledged then comes again."""
+        raise NotImplementedError
+
+    async def begin(self, session: Session) -> None:
+        """Prepare for the entries of a session."""
+
+    async def recovered(self, session: Session) -> None:
+        """Go on to new entries: the pending ones have been handled."""
+
+    async def sweep(self, session: Session) -> None:
+        """Do what is due each second, before idle entries are recovered."""
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Consume until asked to stop; what is in hand then is finished."""
+        had_group = False
+        while not heartbeat.stopping.is_set():
+            try:
+                # Before the lease is waited for: entries that are published meanwhile must not be missed.
+                await self.group.create(lost=had_group)
+                if not had_group:
+                    self._log.info(f"Consumer group: {GROUP} on {self.group.stream}")
+                had_group = True
+                await self._consume(await lease_fence(self._lease, heartbeat, self._trouble), heartbeat)
+            except* FencedError:
+                with heartbeat.waiting_for("the lease, held by another instance"):
+                    await trio.sleep(_PAUSE_SEC)
+            except* GroupLostError:
+                self.times.forget()
+                self._log.warning("Consumer group lost", stream=self.times.stream)
+            except* RETRYABLE_REDIS_ERRORS as trouble:
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
+                    await trio.sleep(_PAUSE_SEC)
+
+    async def _consume(self, fence: str, heartbeat: Heartbeat) -> None:
+        async with trio.open_nursery() as unfinished, trio.open_nursery() as background:
+            session = Session(fence, heartbeat, background, unfinished)
+            background.start_soon(self._stop_reading, heartbeat)
+            await self._clocks.ask_redis(self._redis_time)
+            self.times.begin()
+            await self.begin(session)
+            await self._recover(session, heartbeat, idle_ms=0)
+            await self.recovered(session)
+            background.start_soon(self._sweep, session)
+            turn = trio.Lock()
+            async with trio.open_nursery() as readers:
+                for _ in range(self._readers - 1):
+                    readers.start_soon(self._read_beside, turn, session)
+                await self._read(turn, session, heartbeat)
+            background.cancel_scope.cancel()
+
+    async def _stop_reading(self, heartbeat: Heartbeat) -> None:
+        await heartbeat.stopping.wait()
+        self._reading.cancel()
+
+    async def _sweep(self, session: Session) -> None:
+        """Find entries that were delivered and are handled by no task: a reader died, or a reply was lost."""
+        with session.heartbeat.task() as task:
+            while True:
+                with task.idle():
+                    await trio.sleep(_SWEEP_SEC)
+                await self.sweep(session)
+                await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
+
+    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> None:
+        """Handle entries that were delivered before and not acknowledged, oldest first.
+
+        One by one if any has failed: it must not take others with it each time.
+        """
+        after, count = "0", 1 if self.failures.any else RECOVERED_TOGETHER
+        while entries := await self.group.recover(
+            fence=session.fence, after=after, idle_ms=idle_ms, count=count
+        ):
+            after = entries[-1].id  # some stay pending: those that are in hand, or wait for an operator
+            dated = [await self.times.recovered(entry) for entry in entries]
+            await self._hand_over(dated, session, heartbeat)
+
+    async def _read_beside(self, turn: trio.Lock, session: Session) -> None:
+        with session.heartbeat.task() as task:
+            await self._read(turn, session, task)
+
+    async def _read(self, turn: trio.Lock, session: Session, heartbeat: Heartbeat) -> None:
+        """Read new entries and handle them until a stop."""
+        while True:
+            with ExitStack() as reading:
+                with heartbeat.idle():
+                    await turn.acquire()
+                reading.callback(turn.release)
+                if session.heartbeat.stopping.is_set():
+                    return
+                entries = await self._read_new(heartbeat)
+                if entries:
+                    await self._hand_over(entries, session, heartbeat, entries[-1].id, reading.close)
+
+    async def _read_new(self, heartbeat: Heartbeat) -> list[Entry]:
+        """Wait for new entries, up to 2 s; empty where a stop ended the wait."""
+        entries: list[Entry] = []
+        sent = self._clocks.now()
+        # After an error the first read shows that Redis serves again, and does not wait for an entry.
+        block_ms = 0 if self._trouble.text else self.times.block_ms(_BLOCK_MS)
+        with heartbeat.idle(), trio.CancelScope() as self._reading:
+            entries = await self.group.read_new(count=self._batch, block_ms=block_ms)
+        self._trouble.over()
+        return await self.times.delivered(entries, sent, full=len(entries) == self._batch)
+
+    async def _hand_over(
+        self,
+        entries: Sequence[Entry],
+        session: Session,
+        heartbeat: Heartbeat,
+        new_until: str | None = None,
+        read_on: Callable[[], None] = lambda: None,
+    ) -> None:
+        free = [entry for entry in entries if entry.id not in self._in_hand]
+        if not free and new_until is None:
+            return
+        ids = {entry.id for entry in free}
+        self._in_hand |= ids
+        try:
+            await self.handle(Batch(free, session, heartbeat, new_until, read_on))
+        finally:
+            self._in_hand -= ids
+        heartbeat.beat()
 
 
 #: A blocking read that took longer than a round trip (seconds) waited for what it delivered.
@@ -112,7 +296,7 @@ _WAITED_SEC = 0.05
 _HELD_UP_SEC = 0.5
 #: A read waits no longer than this where ids are ahead: so that an answer that was held up is known by it.
 _SHORT_BLOCK_MS = 1_000
-_MOST_REMEMBERED = 4_096
+_MOST_DATED = 4_096
 
 
 class EntryTimes:
@@ -129,7 +313,7 @@ class EntryTimes:
         """`stream`: its name without prefix, for people to read."""
         self._clocks = clocks
         self._store = store
-        self._stream = stream
+        self.stream = stream
         self._behind = True
         self._blocks_ms = 0
         self._caught_up_at: Moment | None = None
@@ -189,7 +373,7 @@ class EntryTimes:
             await self._clocks.ask_redis(self._store)
         latest_ms = redis.at_most_ms(self._clocks.now())
         self._newest_ms = max(self._newest_ms, newest_ms)
-        self._clocks.saw_id(self._stream, self._newest_ms)
+        self._clocks.saw_id(self.stream, self._newest_ms)
         if newest_ms <= latest_ms:
             return [msgspec.structs.replace(entry, published_ms=entry.id_ms) for entry in entries]
         self._newest_ahead_ms = newest_ms
@@ -201,6 +385,6 @@ class EntryTimes:
             return msgspec.structs.replace(entry, published_ms=entry.id_ms)
         if arrived_ms is not None:
             self._published_ms.setdefault(entry.id, arrived_ms)
-            while len(self._published_ms) > _MOST_REMEMBERED:
+            while len(self._published_ms) > _MOST_DATED:
                 del self._published_ms[next(iter(self._published_ms))]
         return msgspec.structs.replace(entry, published_ms=self._published_ms.get(entry.id))

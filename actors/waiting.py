@@ -1,4 +1,4 @@
-"""Waiting for a dependency, named in the log and on the page: the lease, Redis."""
+"""Waits of actors for a dependency, which log and page name: the lease, Redis, a channel's first value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> str:
-    """The fencing token of our lease, once it is ours. Until then `trouble` is no trouble of this actor."""
+    """Wait for the lease and return its fencing token. Ends the wait for Redis, which a standby has not."""
     while lease.value is None or lease.value.fence is None:
         trouble.over()
         holder = f", held by {lease.value.holder}" if lease.value else ""
@@ -26,32 +26,29 @@ async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: 
 
 
 async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T:
-    """The channel's value, once there is one."""
+    """Wait for the channel's first value and return it."""
     if channel.value is None:
         with heartbeat.waiting_for(what):
             return await channel.get()
     return channel.value
 
 
-#: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
-REDIS_TROUBLE = RETRYABLE_ERRORS
+#: Errors that end by themselves, or once an operator has repaired a key or a right: try again.
+RETRYABLE_REDIS_ERRORS = RETRYABLE_ERRORS
 
-#: Errors that one actor may meet alone. Of outages `lease_holder` speaks for all.
+#: Errors that one actor may meet alone, and logs. Outages are logged by `lease_holder`.
 _FOR_OPERATORS = (WrongRightsError, WrongTypeError)
 _LONGEST = 160
 _LOG_AGAIN_SEC = 60.0
 
 
-def told(redis: str, trouble: BaseException) -> str:
-    """`redis` (`Redis at …`) and what it says, or what is said of it: of a group, the first that is in it."""
+def describe_error(redis: str, trouble: BaseException) -> str:
+    """Return `redis` (`Redis at …`) with the error's text; of a group, the first error's."""
     return f"{redis}: {str(_first(trouble))[:_LONGEST]}"
 
 
 class RedisTrouble:
-    """An actor's wait for Redis: shown from the first failure until a success, attempts included, and logged.
-
-    An attempt that is under way must not look as if Redis served again.
-    """
+    """An actor's wait for Redis, shown from the first failure until a success, during attempts too."""
 
     def __init__(self, redis: str, log: FilteringBoundLogger) -> None:
         """`redis`: `Redis at …`."""
@@ -63,8 +60,8 @@ class RedisTrouble:
         self.text = ""
 
     def begin(self, trouble: BaseException, heartbeat: Heartbeat) -> None:
-        """Show what Redis says; log it, once a minute, where an operator has to repair a right or a key."""
-        text = told(self._redis, trouble)
+        """Show the error; log it, once a minute, where an operator has to repair a right or a key."""
+        text = describe_error(self._redis, trouble)
         if text != self.text:
             self.over()
             task = self._shown.enter_context(heartbeat.task())
@@ -77,7 +74,7 @@ class RedisTrouble:
                 self._log.warning(f"Waiting for {self.text}")
 
     def over(self) -> None:
-        """Redis serves this actor again."""
+        """End the wait: Redis serves this actor again."""
         self._shown.close()
         self.text = ""
 

@@ -25,9 +25,9 @@ import trio
 
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
-from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.plans import DecisionInputs
 from actors.permit_evaluator.reports import DecisionReports
-from actors.stream_consumer import Failures
+from actors.stream_consumer import FailureCounter
 from bench import bridge_floor
 from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch
@@ -46,7 +46,6 @@ from commands.run.logging_setup import configure
 from monitoring.gate_distribution import GateDistribution
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.recent_decisions import RecentDecisions
-from store.keys import Keys
 from store.redis.client import RedisLink
 from store.redis.scripts import script_texts
 from store.redis.store import open_redis_store
@@ -268,7 +267,7 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
         flows.lease.send(Lease((await store.hold_lease("bench", None, _LEASE_MS)).fence, "bench"))
         evaluator = PermitEvaluator(
             store,
-            WhatIsKnown(
+            DecisionInputs(
                 book=flows.book,
                 results=flows.results,
                 symbol_rules=flows.symbol_rules,
@@ -281,14 +280,14 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             ),
             None,
             flows.ledgers_wanted,
-            failures=Failures(),
+            failures=FailureCounter(),
             clocks=Clocks(clock),
             rules=_RULES,
             writer=DecisionWriter(_RULES, "bench"),
             reports=DecisionReports(
                 flows.metrics, flows.symbol_rules, GateDistribution(clock), RecentDecisions(), log
             ),
-            keys=Keys("quantum"),
+            key_prefix="quantum",
             redis_address=store.address,
             log=log,
         )

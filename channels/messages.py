@@ -8,9 +8,10 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.ledger.order_events import FillObserved as FillObserved
+from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
-from brain.numbers import ZERO
-from brain.positions.position import Leg, LegPosition, Snapshot
+from brain.positions.position import LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):
@@ -24,44 +25,6 @@ class PositionObserved(msgspec.Struct, frozen=True):
     position: LegPosition
     received: Moment
     out_of_order: PositionObserved | None = None
-
-
-class FillObserved(msgspec.Struct, frozen=True):
-    """The private stream told a fill (`ORDER_TRADE_UPDATE` with execution type TRADE, or CALCULATED).
-
-    `cumulative` is the order's filled quantity so far (`z`), `quantity` what this fill added to it (`l`; 0
-    where that was not told), `transaction_ms` the exchange's `T`.
-    `client_order_id` tells liquidation (`autoclose-…`), ADL (`adl_autoclose`) and settlement
-    (`settlement_autoclose-…`) from orders that somebody sent.
-    """
-
-    symbol: str
-    leg: Leg
-    order_id: str
-    client_order_id: str
-    order_side: str
-    cumulative: Decimal
-    status: str
-    transaction_ms: int
-    received: Moment
-    quantity: Decimal = ZERO
-
-
-class OrderEndObserved(msgspec.Struct, frozen=True):
-    """The private stream told that an order ended without another fill (`ORDER_TRADE_UPDATE`).
-
-    `cumulative` is what it had filled by then (`z`, contracts); the rest is as in `FillObserved`.
-    """
-
-    symbol: str
-    leg: Leg
-    order_id: str
-    client_order_id: str
-    order_side: str
-    cumulative: Decimal
-    status: str
-    transaction_ms: int
-    received: Moment
 
 
 class UnknownExecution(msgspec.Struct, frozen=True):

@@ -20,9 +20,9 @@ from brain.decisions.permit_text import (
     recorded_decision,
     same_outcome,
 )
-from brain.decisions.plan_mark import PlanMark
 from brain.decisions.reason_texts import REASON_TEXTS
 from brain.ledger.ledger import SET_THE_LEGS
+from brain.ledger.plan_mark import PlanMark
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from brain.decisions.plan_mark import PlanMark, Settled
+from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 

@@ -34,28 +34,51 @@ from store.records import (
 LONGEST_BLOCK_MS = 2000
 
 
+class ConsumerGroup(Protocol):
+    """The consumer group of one stream. Without the group, reading and recovering raise GroupLostError."""
+
+    @property
+    def stream(self) -> str:
+        """The stream's key."""
+        ...
+
+    async def create(self, *, lost: bool) -> None:
+        """Make sure that the group exists. `lost`: it existed before, so begin where no entry is missed."""
+        ...
+
+    async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
+        """Read entries that no consumer was given yet, and wait up to `block_ms` for the first.
+
+        0 does not wait; `LONGEST_BLOCK_MS` is the most.
+        """
+        ...
+
+    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim the oldest pending entries behind entry `after` (`0`: any) that lay idle for `idle_ms`.
+
+        At most `count`, oldest first; empty when there is none.
+        """
+        ...
+
+    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+        """Acknowledge entries for which nothing is written."""
+        ...
+
+    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        """Append `fields` (flat names and values) to the dead-letter stream, and acknowledge the entry."""
+        ...
+
+
 class PlanStore(Protocol):
     """Store of the permit evaluator."""
 
-    async def create_plan_group(self, *, lost: bool) -> None:
-        """Make sure the plan stream's consumer group exists.
+    @property
+    def plans(self) -> ConsumerGroup:
+        """The group of `apply.plan`.
 
         A new one begins now; one that is `lost`, or that this Redis had before, at the start of the stream.
-        """
-        ...
-
-    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Plans that nobody was given yet, waiting up to `block_ms` for the first. GroupLostError.
-
-        0 waits for nothing; `LONGEST_BLOCK_MS` is the most.
-        """
-        ...
-
-    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        """Claim the oldest pending plans behind entry `after` (`0`: any) that lay idle for `idle_ms`.
-
-        At most `count`, oldest first; empty when there is none. One that was delivered more than once before
-        comes alone: it may be what ends processes, and must not take others with it each time.
+        A plan that was delivered more than once before is recovered alone: it may be what ends processes, and
+        must not take others with it each time.
         """
         ...
 
@@ -74,14 +97,6 @@ class PlanStore(Protocol):
         """Return the id of the first entry of `apply.result` behind `after`, None where there is none yet."""
         ...
 
-    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
-        """Acknowledge entries that need no permit."""
-        ...
-
-    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        """Append an entry that cannot be answered to the dead-letter stream, and acknowledge it."""
-        ...
-
     async def redis_now_ms(self) -> int:
         """Return Redis's clock (epoch ms)."""
         ...
@@ -97,20 +112,13 @@ class PlanStore(Protocol):
 class ResultStore(Protocol):
     """Store of the ledger writer."""
 
-    async def create_result_group(self, *, lost: bool) -> None:
-        """Make sure the consumer group on the result stream exists.
+    @property
+    def results(self) -> ConsumerGroup:
+        """The group of `apply.result`.
 
-        It begins behind the last booked result; if that is not known, from now on, or if `lost` from the
-        start.
+        A new one begins behind the last booked result; if that is not known, now, or if `lost` at the start.
+        Results are recovered together, however often they were delivered: some wait for an operator.
         """
-        ...
-
-    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Results that nobody was given yet, otherwise like `new_plans`. GroupLostError."""
-        ...
-
-    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        """Claim the oldest pending results like `recover_plans`, however often they were delivered."""
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
@@ -270,7 +278,7 @@ class Store(
 __all__ = [
     "LONGEST_BLOCK_MS",
     "BanStore",
-    "DiagnosticsStore",
+    "ConsumerGroup",
     "LeaseStore",
     "PlanStore",
     "ResultStore",

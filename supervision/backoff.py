@@ -1,4 +1,4 @@
-"""How long a failed child waits before it is started again."""
+"""Delays before a failed child is started again."""
 
 from random import Random
 
@@ -9,9 +9,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """Exponential delays between restarts, in seconds.
 
     The first restart waits about `initial_sec`, each further one `factor` times as long, never more than
-    `maximum_sec`. `jitter` is the share of each delay that chance may take away (0: none, 1: all of it), so
-    that children which fell together do not return together. A child that ran healthily for
-    `healthy_after_sec` is forgiven: its next failure waits `initial_sec` again.
+    `maximum_sec`. A random share of each delay, up to `jitter` (0: none, 1: all), is left out, so that
+    children that failed together do not return together. After a run of `healthy_after_sec` the next failure
+    waits `initial_sec` again.
     """
 
     initial_sec: float
@@ -40,12 +40,12 @@ class RestartDelays:
         self._longest_sec = backoff.initial_sec
 
     def next_sec(self) -> float:
-        """The delay before the next restart, in seconds."""
+        """Return the delay before the next restart, in seconds."""
         longest_sec = self._longest_sec
         self._longest_sec = min(self._backoff.maximum_sec, longest_sec * self._backoff.factor)
         return longest_sec * (1 - self._backoff.jitter * self._rng.random())
 
     def ran(self, healthy_sec: float) -> None:
-        """Take note that an incarnation ran well for so long; long enough begins the delays anew."""
+        """Begin the delays anew if an incarnation ran well for `healthy_after_sec`."""
         if healthy_sec >= self._backoff.healthy_after_sec:
             self._longest_sec = self._backoff.initial_sec

@@ -14,14 +14,14 @@ from actors.gate_reporter import GateReporter
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
-from actors.ledger_writer.fill_monitor import FillWatch
+from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.mark_prices import MarkPriceFeed
 from actors.metrics import Metrics
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
-from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.plans import DecisionInputs
 from actors.permit_evaluator.reports import DecisionReports
-from actors.stream_consumer import Attempts, Failures
+from actors.stream_consumer import FailureCounter
 from actors.user_stream.actor import UserStream
 from actors.waiting import present
 from brain.ledger.fill_memory import FillMemory
@@ -39,7 +39,6 @@ from monitoring.service_log import build_tag
 from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Settings
-from store.keys import Keys
 from store.protocol import Store
 from supervision import Heartbeat
 from wiring.rules import decision_rules, planner_rules
@@ -98,7 +97,7 @@ class ServiceActors:
             redis_address=store.address,
             log=log,
         )
-        self._booking_attempts, self._decision_failures = Attempts(), Failures()
+        self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
         self._fill_memory = FillMemory()
         self._connections = ConnectionLimit()
 
@@ -216,8 +215,8 @@ class ServiceActors:
                 clocks=self._clocks,
                 log=self._log,
             ),
-            attempts=self._booking_attempts,
-            fill_watch=FillWatch(
+            failures=self._booking_failures,
+            fill_monitor=FillMonitor(
                 flows.fills,
                 self._orders,
                 self._store,
@@ -247,7 +246,7 @@ class ServiceActors:
         settings, flows = self._settings, self._flows
         actor = PermitEvaluator(
             self._store,
-            WhatIsKnown(
+            DecisionInputs(
                 book=flows.book,
                 results=flows.results,
                 symbol_rules=flows.symbol_rules,
@@ -270,7 +269,7 @@ class ServiceActors:
                 key_prefix=settings.key_prefix,
             ),
             reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
-            keys=Keys(settings.key_prefix),
+            key_prefix=settings.key_prefix,
             redis_address=self._redis_address,
             log=self._log,
         )

@@ -1,4 +1,4 @@
-"""Gives every symbol a ledger, once: 0 where it is first seen flat, else the exchange's amount."""
+"""Adopts a ledger for every symbol, once: 0 where it is first seen flat, else the exchange's amount."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _RENEWAL_SEC = 30.0
 
 
 class LedgerAdoption:
-    """Part of the ledger writer: which ledgers there are, and how those come to be that are missing.
+    """Part of the ledger writer: knows the stored ledgers, and adopts the missing ones.
 
-    A ledger that disagrees with the exchange is left as it is, and kept from expiring: a mismatch must not
-    heal by itself. Only where there is none at all is one adopted.
+    A ledger that differs from the exchange stays as it is, and is kept from expiring: a mismatch must not
+    disappear by itself. Only a missing ledger is adopted.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class LedgerAdoption:
         self._clocks = clocks
         self._log = log
         self._amounts: dict[str, str] = {}
-        #: What the ledgers that are gone from Redis held.
+        #: The last amounts of the ledgers that are gone from Redis.
         self._vanished: dict[str, str] = {}
         self._renewal_due_sec = -math.inf
 
     async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
-        """A ledger for every symbol of the account, once each has a snapshot.
+        """Adopt the missing ledgers of the account's symbols, once each has a snapshot.
 
-        A standby that takes over has them all, and need not ask the exchange again.
+        A standby that takes over has all snapshots, and does not ask the exchange again.
         """
         tradable = [symbol for symbol, rules in (self._symbol_rules.value or {}).items() if rules.trading]
         if tradable and all(self._book.get(symbol) is not None for symbol in tradable):
@@ -84,7 +84,7 @@ class LedgerAdoption:
         await self._create(rows, fence)
 
     async def adopt_new(self, symbols: Iterable[str], fence: str) -> None:
-        """A ledger for those of `symbols` that are not known to have one, where the book is fresh."""
+        """Adopt ledgers for those of `symbols` without one, where the snapshot is fresh."""
         now = self._clocks.now()
         seen: dict[str, SeenLegs] = {}
         for symbol in symbols:
@@ -96,7 +96,7 @@ class LedgerAdoption:
         await self._create(seen, fence)
 
     async def serve(self, fence: str, heartbeat: Heartbeat) -> None:
-        """Adopt the ledgers that decisions have found missing, each while its plan waits, until cancelled."""
+        """Adopt ledgers that decisions have found missing, while their plans wait. Until cancelled."""
         with heartbeat.task() as task:
             while True:
                 with task.idle():
@@ -107,14 +107,14 @@ class LedgerAdoption:
                     try:
                         wanted.reply.send_nowait(wanted.symbol in self._amounts)
                     except trio.BrokenResourceError:
-                        self._log.debug("Nobody waits for the ledger any more", symbol=wanted.symbol)
+                        self._log.debug("The plan no longer waits for its ledger", symbol=wanted.symbol)
 
     async def adopt_for(self, symbol: str, fence: str, heartbeat: Heartbeat) -> bool:
-        """Create the ledger that a result misses, from a read that is sent after the result came.
+        """Create the ledger that a result needs, from a read that is sent after the result came.
 
-        True: that read's amount was adopted, and what the result reports is in it. A symbol that the
-        exchange does not show begins flat, and the result moves it. Raises UnreadablePosition where a few
-        reads in a row do not show it readably: other results do not wait for that.
+        Return True if the read's amount was adopted: it contains what the result reports. A symbol that the
+        exchange does not show begins flat, and the result moves it. Raises UnreadablePosition after three
+        unreadable reads in a row, so that other results do not wait longer.
         """
         seen = SeenLegs((), self._clocks.now())
         for tries_left in reversed(range(_MOST_READS if self._may_hold(symbol) else 0)):
@@ -131,7 +131,7 @@ class LedgerAdoption:
         return bool(seen.legs) and symbol in created
 
     def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
-        """Positions of the symbol's legs as decisions would believe them now; empty where they would not."""
+        """Return the positions of the symbol's legs if they are fresh enough for a decision, else none."""
         snapshot = self._book.get(symbol)
         if snapshot is None or not self._book.believed(snapshot):
             return ()
@@ -139,7 +139,7 @@ class LedgerAdoption:
         return snapshot.legs if fresh else ()
 
     async def upkeep(self, fence: str) -> None:
-        """Make up for lost and corrected ledgers; let them live while position or ledger are not flat."""
+        """Replace lost ledgers, note corrected ones, and renew those whose position or ledger is not flat."""
         symbols = self._book.symbols()
         stored = await self._store.ledger_amounts(symbols)
         corrected = [symbol for symbol, amount in stored.items() if self._amounts.get(symbol) != amount]
@@ -159,16 +159,16 @@ class LedgerAdoption:
         await self.adopt_new(missing, fence)
 
     def label(self, symbol: str) -> str:
-        """The symbol as a metric label: itself if it is one of the exchange, else `other`."""
+        """Return the symbol's metric label: the symbol if it is one of the exchange, else `other`."""
         known = symbol in (self._symbol_rules.value or {}) or self._book.get(symbol) is not None
         return symbol if known else "other"
 
     def booked(self, symbol: str, amount: str) -> None:
-        """A booking has made the ledger `amount`."""
+        """Note the ledger's amount after a booking."""
         self._note({symbol: amount})
 
     async def _ask(self, ask: Callable[[], Awaitable[T]], heartbeat: Heartbeat) -> T:
-        """The exchange's answer, for which a ledger waits as long as it takes."""
+        """Ask the exchange until it answers."""
         while True:
             try:
                 with heartbeat.waiting_for("the exchange's positions"):
@@ -183,7 +183,7 @@ class LedgerAdoption:
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)
 
     async def _create(self, seen: Mapping[str, SeenLegs], fence: str) -> list[str]:
-        """Create the ledgers that are missing, and say which; one with a position is an event."""
+        """Create the missing ledgers, and return their symbols; one with a position is an event."""
         created: list[str] = []
         if not seen:
             return created
@@ -198,9 +198,7 @@ class LedgerAdoption:
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)
             for symbol in created:
                 if (before := self._vanished.pop(symbol, None)) is not None:
-                    self._log.warning(
-                        f"{symbol}: the ledger was gone from Redis, adopted anew", before=before
-                    )
+                    self._log.warning(f"{symbol}: Ledger was gone from Redis, adopted again", before=before)
                 elif any(row.amount for row in seen[symbol].legs):
                     self._log.info(f"{symbol}: Ledger adopted from the exchange")
             stored = await self._store.ledger_amounts(list(seen))
@@ -208,11 +206,11 @@ class LedgerAdoption:
         return created
 
     def _may_hold(self, symbol: str) -> bool:
-        """Whether it is worth a read: any text can stand as a symbol in a result."""
+        """Return True if the symbol is worth a read: a result may hold any text as its symbol."""
         return self._symbol_rules.value is None or self.label(symbol) == symbol
 
     def _vanish(self, symbol: str) -> None:
-        """The ledger is gone from Redis: evicted, expired or deleted."""
+        """Note that a ledger is gone from Redis: evicted, expired or deleted."""
         amount = self._amounts.pop(symbol, None)
         if amount is not None:
             self._vanished[symbol] = amount
@@ -225,14 +223,14 @@ class LedgerAdoption:
             try:
                 amount = parse_decimal(text)
             except NotANumberError:
-                self._log.warning(f"{symbol}: the ledger cannot be read", stored=text[:40])
+                self._log.warning(f"{symbol}: Ledger is unreadable", stored=text[:40])
             else:
                 if self.label(symbol) == symbol:
                     self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
 
 
 def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int, seen_ms: int) -> Adoption:
-    """`now_ms`: Redis's clock. `seen_ms`: the exchange's, when the legs were so."""
+    """Build an adoption. `now_ms`: Redis's clock. `seen_ms`: the legs' time on the exchange's clock."""
     fields = adopt(legs, now_sec=Decimal(now_ms).scaleb(-3)) | {
         "adopted_exchange_ms": encode_adopted(adopted_state(legs, seen_ms)),
         "adopted_at_ms": str(now_ms),

@@ -1,4 +1,4 @@
-"""Follows the fills that the private stream tells: what adopted ledgers contain, what nobody explains."""
+"""Monitors fills of the private stream: those that adopted ledgers contain, those without a result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from brain.ledger.adoption import Contained
-from brain.ledger.fill_memory import FillMemory, ToldFill
-from brain.ledger.order_events import OrderEvent
+from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
-from channels import DropOldest, OrderEndObserved, OrderObserved, ResultBook
+from channels import DropOldest, FillObserved, OrderObserved, ResultBook
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
@@ -26,8 +25,8 @@ _SWEEP_SEC = 1.0
 _MOST_AT_ONCE = 64
 
 
-class FillWatch:
-    """Part of the ledger writer. What it has not heard, it asks the exchange for."""
+class FillMonitor:
+    """Part of the ledger writer. Asks the exchange for fills that the stream did not deliver."""
 
     def __init__(
         self,
@@ -40,8 +39,8 @@ class FillWatch:
         grace_sec: float,
         log: FilteringBoundLogger,
     ) -> None:
-        """`memory` outlives the ledger writer's incarnations. `grace_sec`: how long after a fill its result
-        may come before somebody else is suspected."""
+        """`memory` outlives restarts of the ledger writer. A fill without a result is reported after
+        `grace_sec`."""
         self._results = results
         self._fills = fills
         self._orders = orders
@@ -51,55 +50,27 @@ class FillWatch:
         self.memory = self._memory = memory
         #: Called after each intake of events.
         self.on_events: Callable[[], None] = lambda: None
-        self._told = trio.lowlevel.ParkingLot()
+        self._taken_in = trio.lowlevel.ParkingLot()
 
     async def listen(self, heartbeat: Heartbeat) -> None:
-        """Take in fills until cancelled."""
+        """Take in order events until cancelled."""
         with heartbeat.task() as task:
             while True:
                 with task.idle():
-                    fills = await self._fills.receive_all()
-                for fill in fills:
-                    if isinstance(fill, OrderEndObserved):
-                        self._ended(fill)
+                    events = await self._fills.receive_all()
+                for event in events:
+                    if not isinstance(event, FillObserved):
+                        self._memory.orders.add(event)
                         continue
-                    self._memory.told(
-                        ToldFill(
-                            fill.symbol,
-                            fill.leg,
-                            fill.order_id,
-                            fill.client_order_id,
-                            fill.order_side,
-                            fill.cumulative,
-                            fill.status,
-                            fill.transaction_ms,
-                            fill.received.monotonic_sec,
-                            fill.quantity,
-                        )
-                    )
+                    self._memory.add(event)
                     self._results.date(
-                        fill.symbol, fill.order_id, fill.leg, fill.cumulative, fill.transaction_ms
+                        event.symbol, event.order_id, event.leg, event.cumulative, event.transaction_ms
                     )
-                self._told.unpark_all()
+                self._taken_in.unpark_all()
                 self.on_events()
 
-    def _ended(self, order: OrderEndObserved) -> None:
-        self._memory.orders.told(
-            OrderEvent(
-                order.symbol,
-                order.leg,
-                order.order_id,
-                order.client_order_id,
-                order.order_side,
-                order.cumulative,
-                order.status,
-                order.transaction_ms,
-                order.received.monotonic_sec,
-            )
-        )
-
     def booked(self, symbol: str, order_id: str, cumulative: Decimal) -> None:
-        """A result for the order was booked, which reported `cumulative` of it (contracts)."""
+        """Note a booked result, which reported `cumulative` of the order (contracts)."""
         self._memory.booked(symbol, order_id)
         reached = self._memory.reached(symbol, order_id, cumulative)
         if reached is not None:
@@ -116,28 +87,30 @@ class FillWatch:
         reported: Decimal,
         waited_sec: float,
     ) -> Decimal:
-        """Return what is contained of the order (contracts): from the stream, else from the exchange.
+        """Return how much of the order is contained (contracts): from the stream, else from the exchange.
 
-        Waits for the exchange if need be: a guess would count a fill twice or not at all. `waited_sec` ago
-        the order's result came, which `reported` so much: a push that is not here soon after that was told to
-        nobody here.
+        Waits for the exchange as long as needed: a guess would count a fill twice or not at all. The result,
+        which `reported` so much of the order, was published `waited_sec` ago: its push is waited for until
+        1 s after that.
         """
         memory = self._memory
         with trio.move_on_after(max(_PUSH_WITHIN_SEC - waited_sec, 0)):
             while (filled := memory.filled_within(symbol, order_id, contained, reported=reported)) is None:
-                await self._told.park()
+                await self._taken_in.park()
             return filled
         lookups = 0
         while True:
             try:
-                with heartbeat.waiting_for("the exchange's word on an order"):
+                with heartbeat.waiting_for("the exchange's trades of an order"):
                     trades = await self._orders.order_trades(symbol, order_id)
             except AskLater as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep_until(error.until.monotonic_sec)
             except ExchangeRejected as error:
-                # What the exchange will never tell of is in no position of this account.
-                self._log.warning("Unknown order", symbol=symbol, order_id=order_id, error=str(error))
+                # An order that the exchange does not know is in no position of this account.
+                self._log.warning(
+                    "Order unknown to the exchange", symbol=symbol, order_id=order_id, error=str(error)
+                )
                 return Decimal(0)
             except ExchangeError as error:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
@@ -150,18 +123,18 @@ class FillWatch:
                 lookups += 1
                 if lookups == _MOST_LOOKUPS:
                     self._log.warning(
-                        "The exchange knows less of an order than its result reports",
+                        "The exchange lists fewer fills of an order than its result reports",
                         symbol=symbol,
                         order_id=order_id,
                         reported=plain(reported),
                     )
                     return memory.known_within(symbol, order_id, contained)
-                # The list of trades may follow a fill only a moment later.
-                with heartbeat.waiting_for("the exchange's word on an order"):
+                # The list of trades may show a fill only a moment later.
+                with heartbeat.waiting_for("the exchange's trades of an order"):
                     await trio.sleep(_LOOKUP_PAUSE_SEC)
 
     async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
-        """Report fills for which no result came, until cancelled: something moved the exchange, not we."""
+        """Report fills without a result until cancelled: they are of orders that are not ours."""
         with heartbeat.task() as task:
             while True:
                 with task.idle():
@@ -179,9 +152,9 @@ class FillWatch:
             self._memory.reported(fill)
             heartbeat.beat()
 
-    async def _report(self, fill: ToldFill, ledger_amount: str | None, fence: str) -> None:
+    async def _report(self, fill: FillObserved, ledger_amount: str | None, fence: str) -> None:
         self._log.warning(
-            f"{fill.symbol}: the exchange moved by no order of ours",
+            f"{fill.symbol}: Fill of an order that is not ours",
             cause=fill.cause,
             order_id=fill.order_id,
             quantity=plain(fill.cumulative),

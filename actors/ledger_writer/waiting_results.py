@@ -16,12 +16,12 @@ class WaitingResults:
         self._waiting: dict[str, WaitingResult] = {}
 
     def begin(self) -> None:
-        """Booking begins again: what still waits will be found so."""
+        """Forget all: booking begins again, and finds those that still wait."""
         self._waiting.clear()
         self._show()
 
     def wait(self, result: WaitingResult) -> None:
-        """The result cannot be booked now."""
+        """Publish a result that cannot be booked now; log it once."""
         if self._waiting.get(result.entry_id) == result:
             return
         self._waiting[result.entry_id] = result
@@ -33,7 +33,7 @@ class WaitingResults:
         )
 
     def done(self, entry_id: str) -> None:
-        """The entry is booked or set aside."""
+        """Forget an entry that is booked or a dead letter."""
         if self._waiting.pop(entry_id, None) is not None:
             self._show()
 

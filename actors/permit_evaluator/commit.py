@@ -8,7 +8,7 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Rules
 from brain.decisions.facts import Facts
 from brain.decisions.permit_text import audit_record, permit_json, with_signature
-from brain.decisions.plan_mark import PlanMark, encode_mark
+from brain.ledger.plan_mark import PlanMark, encode_mark
 from brain.numbers import ZERO, plain
 from brain.plans.permit import Decision, Kind, OpenPermit
 from brain.plans.plan import PlanDecision
@@ -20,7 +20,7 @@ _NO_KIND, _RECONCILE_CLOSE = Kind.NONE, PlanDecision.RECONCILE_CLOSE
 
 
 class DecisionWriter:
-    """Knows the lifetimes, and who issues: `issued_by` is the build tag and the instance.
+    """Formats permits, marks, reservations and audit records. `issued_by`: build tag and instance.
 
     With a `signing_key`, permits end with their signature: HMAC-SHA256 over the exact text before it, which
     names the account's `key_prefix`.
@@ -53,10 +53,10 @@ class DecisionWriter:
         not_before_ms: int = 0,
         facts: Facts | None = None,
     ) -> DecisionCommit:
-        """All that is written for `answer`, ready for the store; see there for `proposal`, `not_before_ms`.
+        """Return the commit of `answer`; `DecisionCommit` explains `proposal` and `not_before_ms`.
 
         `created_at_sec` is Redis's clock (epoch seconds), never ahead of it: gates compare with that.
-        `facts`: what deciding the answer's case has worked out.
+        `facts`: derived when the answer's case was decided.
         """
         decision, case = answer.decision, answer.case
         permit = permit_json(
@@ -110,7 +110,7 @@ class DecisionWriter:
         )  # fmt: skip
 
     def reserved(self, answer: Answer, now_ms: int) -> OpenPermit | None:
-        """The open permit that committing `answer` at `now_ms` (Redis's clock) leaves behind."""
+        """Return the open permit that the commit of `answer` at `now_ms` (Redis's clock) creates, if any."""
         decision = answer.decision
         if not _reserves(decision):
             return None

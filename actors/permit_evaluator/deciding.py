@@ -1,16 +1,16 @@
-"""Decides plans and commits the decisions, again where Redis holds something else than believed."""
+"""Decides plans and commits the decisions; decides again where Redis holds another state than assumed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from actors.permit_evaluator.assumed_state import Belief, SymbolBeliefs, is_question
+from actors.permit_evaluator.assumed_state import AssumedState, AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
-from actors.permit_evaluator.plans import Need, Refusal, WhatIsKnown, Work
+from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
 from actors.permit_evaluator.prerequisites import BOOKED_WITHIN_SEC, READ_WITHIN_MS
 from actors.permit_evaluator.reports import DecisionReports
-from actors.stream_consumer import Failures
+from actors.stream_consumer import FailureCounter
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case, Rules, SnapshotView
 from brain.decisions.dead_letter import dead_letter
@@ -37,7 +37,7 @@ _COMMIT_WITHIN_MS = 1_000
 #: More than are allowed within the life of a plan's mark, but in a flood.
 _MOST_ALLOWED = 20_000
 _WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
-#: Denies that rest on what Redis holds: asking it comes before waiting for a result.
+#: Denies that rest on Redis's state: reading it comes before waiting for a result.
 _RESTS_ON_REDIS = frozenset(
     {
         Reason.RECONCILE_REQUIRED_SIDE_MISMATCH,
@@ -45,7 +45,7 @@ _RESTS_ON_REDIS = frozenset(
         Reason.IN_FLIGHT_PERMIT,
     }
 )
-#: A fill that is booked a moment later may turn each of these.
+#: Denies that a fill which is booked a moment later may turn.
 _A_RESULT_MAY_TURN = _RESTS_ON_REDIS | {
     Reason.NO_POSITION,
     Reason.REDUCE_ONLY_SIDE_MISMATCH,
@@ -53,24 +53,23 @@ _A_RESULT_MAY_TURN = _RESTS_ON_REDIS | {
 }
 
 
-class PlanSettler:
-    """Brings plans to committed decisions. What it believes of Redis, the commit script verifies."""
+class PlanDecider:
+    """Part of the permit evaluator: decides on assumed states, which the commit script verifies."""
 
     def __init__(
         self,
         store: PlanStore,
-        known: WhatIsKnown,
+        known: DecisionInputs,
         *,
         clocks: Clocks,
         rules: Rules,
         on_demand: bool,
         writer: DecisionWriter,
         reports: DecisionReports,
-        failures: Failures,
+        failures: FailureCounter,
         key_prefix: str,
     ) -> None:
-        """`on_demand`: whether a plan may ask for its symbol's position to be read. `failures` outlives this
-        actor."""
+        """`on_demand`: a plan may have its symbol's position read. `failures` outlives this actor."""
         self._store = store
         self._known = known
         self._clocks = clocks
@@ -80,7 +79,7 @@ class PlanSettler:
         self._reports = reports
         self._failures = failures
         self._key_prefix = key_prefix
-        self._beliefs = SymbolBeliefs()
+        self._states = AssumedStates()
         self._proposals = 0
         self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
         #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
@@ -90,89 +89,89 @@ class PlanSettler:
         self.evicted_ms = 0
 
     def take_over(self, stored: Mapping[str, SymbolState], now_ms: int) -> None:
-        """Begin with the open permits that Redis has, of which others may have made some.
+        """Begin under a new lease with the open permits in Redis, of which others may have made some.
 
-        Those that it evicted before are unknown, until the last that may be among them has ended.
+        Those that Redis evicted before are unknown, until the last that may be among them has ended.
         """
-        self._beliefs.begin(stored)
+        self._states.begin(stored)
         life_ms = round((self._rules.permit_ttl_sec + self._rules.execution_grace_sec) * 1000)
         unsure_until_ms = self.evicted_ms + life_ms if self.evicted_ms else 0
         self._unsure_until_ms = unsure_until_ms if unsure_until_ms > now_ms else 0
 
     def all_delivered_again(self) -> None:
-        """Whatever was not committed has been decided again."""
-        self._beliefs.all_answered()
+        """Confirm all reservations: plans that were not committed have been decided again."""
+        self._states.all_answered()
 
-    async def settle(self, works: Sequence[Work], fence: str) -> list[Work]:
-        """Decide and commit; answers the works that need something fetched first, in order.
+    async def decide_and_commit(self, plans: Sequence[PendingPlan], fence: str) -> list[PendingPlan]:
+        """Decide plans and commit the decisions; return, in order, the plans that lack an input.
 
-        What Redis holds otherwise than believed is decided again on what it holds.
+        A plan is decided again, on the state in Redis, where that differs from the assumed state.
         """
-        works = await self._without_repeated(works, fence)
-        wanting: list[Work] = []
-        place = {work.entry.id: number for number, work in enumerate(works)}
-        while works:
+        plans = await self._without_repeated(plans, fence)
+        wanting: list[PendingPlan] = []
+        place = {pending.entry.id: number for number, pending in enumerate(plans)}
+        while plans:
             begun_sec = self._clocks.now().monotonic_sec
-            proposals: list[tuple[Work, Answer]] = []
+            proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
-            # What is decided again came before whatever waits of its symbol, and does not wait for it.
+            # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
             waiting_symbols: set[str] = set()
             asked_symbols: set[str] = set()
-            # A plan that was published twice is proposed once: a second proposal would see the first one's
-            # reservation, and take its place among the permits that this process knows of.
+            # A plan that was published twice is proposed once: a second proposal would count the first one's
+            # reservation, and replace it among the assumed permits.
             proposed: set[str] = set()
-            behind: list[Work] = []
-            for work in works:
-                if work.plan.symbol in asked_symbols or work.plan.plan_id in proposed:
-                    behind.append(work)
+            behind: list[PendingPlan] = []
+            for pending in plans:
+                if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
+                    behind.append(pending)
                     continue
                 answer_and_commit = None
-                if work.plan.symbol not in waiting_symbols:
-                    with self._failures.blamed_on((work.entry.id,)):
-                        answer_and_commit = self._propose(work)
+                if pending.symbol not in waiting_symbols:
+                    with self._failures.attributed_to((pending.entry.id,)):
+                        answer_and_commit = self._propose(pending)
                 if answer_and_commit is None:
-                    wanting.append(work)
-                    waiting_symbols.add(work.plan.symbol)
+                    wanting.append(pending)
+                    waiting_symbols.add(pending.symbol)
                 else:
-                    proposed.add(work.plan.plan_id)
-                    proposals.append((work, answer_and_commit[0]))
+                    proposed.add(pending.plan.plan_id)
+                    proposals.append((pending, answer_and_commit[0]))
                     commits.append(answer_and_commit[1])
                     if is_question(answer_and_commit[1].assumed):
-                        asked_symbols.add(work.plan.symbol)
+                        asked_symbols.add(pending.symbol)
             if not commits:
                 break
             decided_sec = self._clocks.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
-            with self._failures.blamed_on([commit.entry_id for commit in commits]):
+            with self._failures.attributed_to([commit.entry_id for commit in commits]):
                 reply = await self._commit(fence, commits)
             again, undecidable = self._learn(reply, proposals)
             if undecidable:
                 await self.refuse(undecidable, fence)
-            again = sorted([*again, *behind], key=lambda work: place[work.entry.id])
-            works = await self._without_repeated(again, fence)
-        return sorted(wanting, key=lambda work: place[work.entry.id])
+            again = sorted([*again, *behind], key=lambda pending: place[pending.entry.id])
+            plans = await self._without_repeated(again, fence)
+        return sorted(wanting, key=lambda pending: place[pending.entry.id])
 
-    async def _without_repeated(self, works: Sequence[Work], fence: str) -> Sequence[Work]:
-        """The works but for plans that this process allowed under another entry: those are acknowledged.
+    async def _without_repeated(self, plans: Sequence[PendingPlan], fence: str) -> Sequence[PendingPlan]:
+        """Acknowledge plans that this process allowed under another entry, and return the others.
 
-        The plan's mark says the same, unless Redis has evicted it.
+        The commit script finds this by the plan's mark too, unless Redis has evicted it.
         """
-        repeated = [work.entry.id for work in works if self._is_repeated(work)]
+        repeated = [pending.entry.id for pending in plans if self._is_repeated(pending)]
         if not repeated:
-            return works
-        await self._store.acknowledge_plans(fence, repeated)
+            return plans
+        await self._store.plans.acknowledge(fence, repeated)
         for entry_id in repeated:
             self._failures.done(entry_id)
-        return [work for work in works if work.entry.id not in repeated]
+        return [pending for pending in plans if pending.entry.id not in repeated]
 
-    def _is_repeated(self, work: Work) -> bool:
-        known = self._allowed.get(work.plan.plan_id)
-        if known is None or known[0] == work.entry.id:
+    def _is_repeated(self, pending: PendingPlan) -> bool:
+        known = self._allowed.get(pending.plan.plan_id)
+        if known is None or known[0] == pending.entry.id:
             return False
         return self._clocks.redis_now_ms() < known[1]
 
     async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
-        """Commit denies that rest on no state; where even that cannot be written, the entry is set aside."""
+        """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
         created_at_sec = self._clocks.redis_now_ms() / 1000
         answers: list[Answer] = []
         commits: list[DecisionCommit] = []
@@ -197,11 +196,11 @@ class PlanSettler:
             if isinstance(verdict, Committed):
                 self._reports.decided([RecentDecision(answer, reply.now_ms, each.entry.published_ms)])
                 if each.error is not None:
-                    self._reports.buried(each.entry.id, each.error)
+                    self._reports.dead_letter(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
                 letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
-                await self._store.dead_letter_plan(fence, each.entry.id, letter)
-                self._reports.buried(each.entry.id, verdict.error)
+                await self._store.plans.dead_letter(fence, each.entry.id, letter)
+                self._reports.dead_letter(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 
     async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
@@ -210,29 +209,29 @@ class PlanSettler:
         self._clocks.redis.told(reply.now_ms, sent, self._clocks.now())
         return reply
 
-    def _propose(self, work: Work) -> tuple[Answer, DecisionCommit] | None:
-        """A decision on what is believed now; None when it hangs on something that was not asked for yet."""
+    def _propose(self, pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:
+        """Decide on the assumed state; None where the decision lacks an input that was not fetched yet."""
         self._proposals += 1
         now = self._clocks.now()
-        plan, entry = work.plan, work.entry
+        plan, entry = pending.plan, pending.entry
         now_ms = self._clocks.redis.now_ms(now)
-        self._beliefs.not_committed(plan.symbol, plan.plan_id, entry.id)
-        belief = self._beliefs.of(plan.symbol)
+        self._states.not_committed(plan.symbol, plan.plan_id, entry.id)
+        assumed = self._states.of(plan.symbol)
         known = self._known
-        open_permits = belief.live_permits(now_ms)
-        lost_permits = belief.lost_permits(now_ms, known.results.has_ended)
+        open_permits = assumed.live_permits(now_ms)
+        lost_permits = assumed.lost_permits(now_ms, known.results.has_ended)
         snapshot = known.book.get(plan.symbol)
-        ledger = belief.state.ledger
+        ledger = assumed.state.ledger
         shows_results = snapshot is not None and known.shows_results(
             snapshot, ledger.last_order_time_epoch, self._clocks.redis
         )
         allowlist = known.allowlist.value
         case = Case(
             plan=plan,
-            # Redis's clock as known may be a round trip behind.
+            # The estimate of Redis's clock may be a round trip behind.
             entry_ms=None if entry.published_ms is None else min(entry.published_ms, now_ms),
             now_ms=now_ms,
-            settled=work.settled,
+            settled=pending.settled,
             redis_changed_ms=self.redis_changed_ms,
             evicted_ms=self.evicted_ms,
             reservations_unsure_until_ms=self._unsure_until_ms,
@@ -240,7 +239,7 @@ class PlanSettler:
             in_allowlist=allowlist is not None and plan.symbol in allowlist.symbols,
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,
-            hold=belief.state.hold,
+            hold=assumed.state.hold,
             snapshot=None
             if snapshot is None
             else SnapshotView(
@@ -252,32 +251,32 @@ class PlanSettler:
                 shows_results,
             ),
             ledger=ledger,
-            cooldown_text=belief.state.cooldown,
+            cooldown_text=assumed.state.cooldown,
             open_permits=open_permits + lost_permits,
             rules=self._rules,
             exchange_known=known.exchange_known,
         )
-        assumed = belief.assumed(len(open_permits), settled=work.settled)
+        basis = assumed.basis(len(open_permits), settled=pending.settled)
         facts = Facts(case)
-        if work.attempts >= _MOST_ATTEMPTS:
-            decision, assumed_or_none = state_contended(work.attempts), None
+        if pending.attempts >= _MOST_ATTEMPTS:
+            decision, commit_basis = state_contended(pending.attempts), None
         else:
-            decision, assumed_or_none = decide_on(facts), assumed
-        if decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and not belief.told:
-            # Denied for a ledger of which nobody has said that it is missing.
-            assumed_or_none = belief.question(settled=work.settled)
+            decision, commit_basis = decide_on(facts), basis
+        if decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and not assumed.from_redis:
+            # Denied for a missing ledger, and Redis was not read yet.
+            commit_basis = assumed.question(settled=pending.settled)
         else:
-            work.need = self._need(work, decision, belief, case)
-            outdated = belief.results_settled != known.results.settled(plan.symbol)
-            if work.need is Need.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
-                # A commit would find that Redis holds something else: asking costs less than waiting.
-                work.need, assumed_or_none = None, belief.question(settled=work.settled)
-            if work.need is not None:
+            pending.missing = self._missing(pending, decision, assumed, case)
+            outdated = assumed.results_settled != known.results.settled(plan.symbol)
+            if pending.missing is MissingInput.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
+                # A result was settled since the state was read: reading again costs less than waiting.
+                pending.missing, commit_basis = None, assumed.question(settled=pending.settled)
+            if pending.missing is not None:
                 return None
         answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case, entry.fields or {})
         commit = self._writer.commit(
             answer,
-            assumed=assumed_or_none,
+            assumed=commit_basis,
             deadline_ms=self._deadline_ms(case) if decision.allow else 0,
             created_at_sec=now_ms / 1000,
             proposal=f".{now_ms}.{self._proposals}",
@@ -285,43 +284,45 @@ class PlanSettler:
             facts=facts,
         )
         if reservation := self._writer.reserved(answer, now_ms):
-            self._beliefs.reserved(reservation, plan.symbol, entry.id, commit.permits_version)
+            self._states.reserved(reservation, plan.symbol, entry.id, commit.permits_version)
         return answer, commit
 
-    def _need(self, work: Work, decision: Decision, belief: Belief, case: Case) -> Need | None:
-        """What might let a denied plan be decided otherwise, and was not asked for yet."""
-        needs: list[Need] = []
+    def _missing(
+        self, pending: PendingPlan, decision: Decision, assumed: AssumedState, case: Case
+    ) -> MissingInput | None:
+        """Return an input that may turn a deny and was not fetched yet."""
+        missing: list[MissingInput] = []
         if decision.reason in _WANTS_A_READ:
             if case.snapshot is not None and not case.snapshot.shows_results:
-                needs.append(Need.PUSH)
-            # An exchange that has not even told its symbols is away.
+                missing.append(MissingInput.PUSH)
+            # An exchange whose symbols were never read is away.
             if self._on_demand and self._known.exchange_known:
-                needs.append(Need.POSITION)
-        elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and belief.has_no_ledger:
-            needs.append(Need.LEDGER)
-        elif self._may_turn(decision) and self._result_may_come(work, case):
-            needs.append(Need.RESULT)
+                missing.append(MissingInput.POSITION)
+        elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and assumed.has_no_ledger:
+            missing.append(MissingInput.LEDGER)
+        elif self._may_turn(decision) and self._result_may_come(pending, case):
+            missing.append(MissingInput.RESULT)
         elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
-            needs += [Need.RULES] if self._known.rules_due(self._clocks.now()) else []
-        return next((need for need in needs if need not in work.tried), None)
+            missing += [MissingInput.RULES] if self._known.rules_due(self._clocks.now()) else []
+        return next((each for each in missing if each not in pending.tried), None)
 
     def _may_turn(self, decision: Decision) -> bool:
         """Return True if a result from just before the plan may turn the deny.
 
-        An open or add behind the permit of another one is the same answer either way: what that one opened
-        is no reason to open more at once, and it is not worth the wait.
+        An open or add that another open permit blocks does not wait: the fill of that permit is no reason to
+        open more at once.
         """
         entering = decision.kind in (Kind.OPEN, Kind.ADD)
         waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
         return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
 
-    def _result_may_come(self, work: Work, case: Case) -> bool:
+    def _result_may_come(self, pending: PendingPlan, case: Case) -> bool:
         """Return True if a result from before the plan is being booked or may not have been delivered yet."""
         results, published_ms = self._known.results, case.entry_ms
         if results.taken_over_at is None:
             return False  # No result is read yet.
         now = self._clocks.now()
-        if results.unsettled(work.plan.symbol, now, BOOKED_WITHIN_SEC):
+        if results.unsettled(pending.symbol, now, BOOKED_WITHIN_SEC):
             return True
         if published_ms is None or case.now_ms - published_ms >= READ_WITHIN_MS:
             return False
@@ -331,7 +332,7 @@ class PlanSettler:
         return not all_read and not results.hangs(now, BOOKED_WITHIN_SEC)
 
     def _deadline_ms(self, case: Case) -> int:
-        """The last moment, by Redis's clock, at which an ALLOW on `case` is still true."""
+        """Return the last moment (Redis's clock, epoch ms) at which an ALLOW on `case` is still true."""
         fresh_for_sec = self._rules.stale_threshold_sec - (case.snapshot.age_sec if case.snapshot else 0)
         published_ms = case.now_ms if case.entry_ms is None else case.entry_ms
         return min(
@@ -341,46 +342,46 @@ class PlanSettler:
         )
 
     def _learn(
-        self, reply: CommitReply, proposals: Sequence[tuple[Work, Answer]]
-    ) -> tuple[list[Work], list[Refusal]]:
-        """Take in what the commit found: what has to be decided again, and what never can be."""
-        again: list[Work] = []
+        self, reply: CommitReply, proposals: Sequence[tuple[PendingPlan, Answer]]
+    ) -> tuple[list[PendingPlan], list[Refusal]]:
+        """Apply a commit's verdicts; return plans to be decided again, and refusals of undecidable ones."""
+        again: list[PendingPlan] = []
         undecidable: list[Refusal] = []
         decided: list[RecentDecision] = []
         try:
-            for (work, answer), verdict in zip(proposals, reply.verdicts, strict=True):
-                symbol, plan_id = work.plan.symbol, work.plan.plan_id
-                work.attempts += 1
+            for (pending, answer), verdict in zip(proposals, reply.verdicts, strict=True):
+                symbol, plan_id = pending.symbol, pending.plan.plan_id
+                pending.attempts += 1
                 if isinstance(verdict, Committed):
-                    self._beliefs.committed(symbol, plan_id)
+                    self._states.committed(symbol, plan_id)
                 else:
-                    self._beliefs.not_committed(symbol, plan_id, work.entry.id)
+                    self._states.not_committed(symbol, plan_id, pending.entry.id)
                 match verdict:
                     case Committed():
-                        self._failures.done(work.entry.id)
+                        self._failures.done(pending.entry.id)
                         if answer.decision.allow:
-                            self._remember_allowed(plan_id, work.entry.id, reply.now_ms)
+                            self._remember_allowed(plan_id, pending.entry.id, reply.now_ms)
                         if answer.decision.reason in _WANTS_A_READ:
-                            attempted = Need.POSITION in work.tried
+                            attempted = MissingInput.POSITION in pending.tried
                             self._reports.missed_snapshot(
-                                work.plan, enabled=self._on_demand, attempted=attempted
+                                pending.plan, enabled=self._on_demand, attempted=attempted
                             )
-                        decided.append(RecentDecision(answer, reply.now_ms, work.entry.published_ms))
+                        decided.append(RecentDecision(answer, reply.now_ms, pending.entry.published_ms))
                     case AlreadyDecided():
-                        self._failures.done(work.entry.id)
+                        self._failures.done(pending.entry.id)
                     case Changed(state):
-                        work.settled = state.settled
-                        with self._failures.blamed_on((work.entry.id,)):
-                            self._beliefs.told(symbol, state, self._known.results.settled(symbol))
-                        again.append(work)
+                        pending.settled = state.settled
+                        with self._failures.attributed_to((pending.entry.id,)):
+                            self._states.learn(symbol, state, self._known.results.settled(symbol))
+                        again.append(pending)
                     case TooLate():
-                        again.append(work)
+                        again.append(pending)
                     case Broken(error):
-                        # A key of our own holds what we never wrote: nothing can be decided on it.
-                        decision = evaluation_failed(work.attempts)
-                        undecidable.append(Refusal(work.entry, plan_id, symbol, decision, error))
+                        # A key of our own holds text that we never wrote: no decision can rest on it.
+                        decision = evaluation_failed(pending.attempts)
+                        undecidable.append(Refusal(pending.entry, plan_id, symbol, decision, error))
         finally:
-            # What was written is told, whatever comes of the rest.
+            # Committed decisions are reported even where an error ends this.
             if decided:
                 self._reports.decided(decided)
         return again, undecidable

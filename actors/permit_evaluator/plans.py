@@ -1,4 +1,4 @@
-"""What the permit evaluator's parts hand to each other: plans in hand, and what is known."""
+"""Pending plans and the inputs of decisions, which the parts of the permit evaluator share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from actors.stream_consumer import Failures
+from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from actors.waiting import present
 from brain.decisions.decision import deny_malformed, evaluation_failed
 from brain.ledger.reported_fills import may_precede_takeover
@@ -32,8 +32,8 @@ from store.records import Entry
 from supervision import Heartbeat
 
 
-class Need(Enum):
-    """An input that a decision lacks, and that can be waited or asked for.
+class MissingInput(Enum):
+    """An input that a decision lacks, and that can be fetched or waited for.
 
     PUSH: the stream's report of a fill whose result has arrived. RESULT: a result that is being booked.
     """
@@ -45,24 +45,30 @@ class Need(Enum):
     RULES = auto()
 
 
-class Work(msgspec.Struct, eq=False):
+class PendingPlan(msgspec.Struct, eq=False):
     """A plan in hand, on its way to a committed decision.
 
-    `need` is what it waits for, `tried` what was asked for already: nothing is asked for twice.
+    `missing` is fetched next, `tried` was: nothing is fetched twice. `settled`: a result came before the
+    decision.
     """
 
     entry: Entry
     plan: Plan
     settled: bool = False
     attempts: int = 0
-    need: Need | None = None
-    tried: frozenset[Need] = frozenset()
+    missing: MissingInput | None = None
+    tried: frozenset[MissingInput] = frozenset()
+
+    @property
+    def symbol(self) -> str:
+        """The plan's symbol."""
+        return self.plan.symbol
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A deny that rests on no state: of what cannot be read, or what could not be decided.
+    """A deny that rests on no state: of a plan that cannot be read, or could not be decided.
 
-    `error`: why the entry is a dead letter as well; None where the answer says it all.
+    `error`: the reason why the entry is a dead letter as well, None where it is not.
     """
 
     entry: Entry
@@ -72,8 +78,8 @@ class Refusal(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class WhatIsKnown(msgspec.Struct, frozen=True):
-    """The channels from which the evaluator learns what its decisions rest on."""
+class DecisionInputs(msgspec.Struct, frozen=True):
+    """The channels that carry the inputs of decisions."""
 
     book: SnapshotBook
     results: ResultBook
@@ -108,12 +114,12 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
 
     @property
     def exchange_known(self) -> bool:
-        """Whether the exchange has told what it trades, and in which mode the account is."""
+        """True when exchangeInfo and the account's position mode were read."""
         return self.symbol_rules.value is not None and self.hedge_mode.value is not None
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing that a service which runs for a while has."""
+        """True when all inputs are there that arrive once, after a start."""
         return (
             self.exchange_known
             and self.allowlist.value is not None
@@ -121,7 +127,7 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
         )
 
     async def wait_until_complete(self, heartbeat: Heartbeat) -> None:
-        """Wait for what is missing; the service is not ready meanwhile."""
+        """Wait for the missing inputs. The service is not ready while it waits."""
         await present(self.symbol_rules, "exchangeInfo", heartbeat)
         await present(self.hedge_mode, "the account's position mode", heartbeat)
         await present(self.allowlist, "the allowlist", heartbeat)
@@ -129,13 +135,14 @@ class WhatIsKnown(msgspec.Struct, frozen=True):
 
 
 class PlanBatch(msgspec.Struct):
-    """`works` need a decision, in order, on what is known of their `symbols`; nothing else does.
+    """Entries, sorted by what has to be done with them.
 
-    `done` are ids to be acknowledged without an answer, those of `skipped` among them; `refusals` rest on no
-    state; the `unanswerable` go to the dead letters with an error.
+    The `pending` need a decision, in order, on the state of their `symbols`. `done` are ids to be
+    acknowledged without an answer, those of `skipped` among them; `refusals` rest on no state; the
+    `unanswerable` become dead letters with an error.
     """
 
-    works: list[Work] = []
+    pending: list[PendingPlan] = []
     symbols: set[str] = set()
     done: list[str] = []
     skipped: list[SkippedPlan] = []
@@ -143,8 +150,12 @@ class PlanBatch(msgspec.Struct):
     unanswerable: list[tuple[Entry, str]] = []
 
 
-def sort_entries(entries: Sequence[Entry], failures: Failures, most_failures: int) -> PlanBatch:
-    """Read each entry. A plan that has failed `most_failures` times is not looked at again. Never raises."""
+def sort_entries(entries: Sequence[Entry], failures: FailureCounter) -> PlanBatch:
+    """Read each entry. Never raises.
+
+    A plan whose decision has raised `MOST_FAILURES` times, those of earlier processes included, is refused as
+    `evaluation_failed` without being decided again, and becomes a dead letter.
+    """
     batch = PlanBatch()
     for entry in entries:
         if entry.fields is None:
@@ -153,8 +164,8 @@ def sort_entries(entries: Sequence[Entry], failures: Failures, most_failures: in
         failed = failures.of(entry.id, entry.deliveries)
         plan = read_plan(entry.fields)
         match plan:
-            case Plan() if failed < most_failures:
-                batch.works.append(Work(entry, plan))
+            case Plan() if failed < MOST_FAILURES:
+                batch.pending.append(PendingPlan(entry, plan))
                 batch.symbols.add(plan.symbol)
             case Plan() | MalformedPlan():
                 batch.refusals.append(_refusal(entry, plan, failed))
@@ -167,7 +178,7 @@ def sort_entries(entries: Sequence[Entry], failures: Failures, most_failures: in
 
 
 def _refusal(entry: Entry, plan: Plan | MalformedPlan, failed: int) -> Refusal:
-    """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
+    """Refuse a plan that cannot be read, or that has failed too often."""
     if isinstance(plan, MalformedPlan):
         return Refusal(entry, plan.plan_id, plan.symbol, deny_malformed(plan))
     error = f"deciding it has failed {failed} times"

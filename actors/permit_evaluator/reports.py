@@ -1,4 +1,4 @@
-"""What the evaluator tells the world of its decisions: one log line each, and metrics."""
+"""Log lines and metrics of decisions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SKIPPING = frozenset({"SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"})
 
 
 def symbol_label(symbol: str | None, rules: Mapping[str, SymbolRules] | None) -> str:
-    """The symbol as a metric label: itself if the exchange knows it, else `other`."""
+    """Return the symbol as a metric label: itself if the exchange knows it, else `other`."""
     return symbol if symbol is not None and rules is not None and symbol in rules else "other"
 
 
 class DecisionReports:
-    """Writes the lines that operators grep for, and counts; never waits."""
+    """Writes one log line a decision, which operators grep for, and counts. Never waits."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class DecisionReports:
         self._recent = recent
         self._symbol_rules = symbol_rules
         self._log = log
-        #: By symbol: what of its cooldown key was reported.
+        #: By symbol: the unreadable text of its cooldown key that was reported.
         self._unreadable: dict[str, object] = {}
 
     def decided(self, decided: Sequence[RecentDecision]) -> None:
@@ -80,7 +80,7 @@ class DecisionReports:
         )
 
     def evaluated(self, plans: int, seconds: float) -> None:
-        """`plans` decisions were made, in memory, within `seconds` in all."""
+        """Count `plans` decisions, made in memory within `seconds` in all."""
         self._metrics.send(Observe("p33_evaluation_duration_seconds", seconds / plans, plans))
 
     def _write(self, lines: list[str]) -> None:
@@ -89,7 +89,7 @@ class DecisionReports:
             lines.clear()
 
     def _count(self, decided: Sequence[RecentDecision]) -> None:
-        """One event for all that move one series."""
+        """Send one event a series."""
         counts: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
         latencies_ms: dict[int, int] = defaultdict(int)
         rules = self._symbol_rules.value
@@ -111,24 +111,24 @@ class DecisionReports:
             send(Observe("p33_decision_latency_seconds", latency_ms / 1000, times))
 
     def skipped(self, plan: SkippedPlan) -> None:
-        """A plan asked for no permit."""
+        """Count a plan that asks for no permit."""
         label = plan.decision if plan.decision in _SKIPPING else "other"
         self._metrics.send(Count("p33_plans_skipped_total", (label,)))
 
-    def buried(self, entry_id: str, error: str) -> None:
-        """An entry went to the dead-letter stream."""
+    def dead_letter(self, entry_id: str, error: str) -> None:
+        """Report an entry that went to the dead-letter stream."""
         self._metrics.send(Count("p33_dead_letters_total", ("apply.plan",)))
-        self._log.warning("Plan entry set aside", entry_id=entry_id, error=error)
+        self._log.warning("Plan entry made a dead letter", entry_id=entry_id, error=error)
 
     def missed_snapshot(self, plan: Plan, *, enabled: bool, attempted: bool) -> None:
-        """A decision found no snapshot that it could rest on."""
+        """Report a decision without a usable snapshot."""
         self._log.info(
             f"P3.3_SNAPSHOT_MISS symbol={plan.symbol} plan={plan.plan_id[:_PLAN_ID_SHOWN]} "
             f"ondemand_enabled={str(enabled).lower()} attempted={str(attempted).lower()}"
         )
 
     def read_on_demand(self, plan: Plan, why_not: str | None) -> None:
-        """A position was read for one decision, or could not be (`why_not`)."""
+        """Report a position read for one decision, or the reason why it failed (`why_not`)."""
         if why_not is None:
             self._metrics.send(Count("p33_ondemand_snapshots_total"))
             self._log.info(f"{plan.symbol}: On-demand snapshot (missing during permit check)")
@@ -136,12 +136,12 @@ class DecisionReports:
             self._log.warning(f"{plan.symbol}: on-demand read failed", error=why_not)
 
     def no_ledger(self, plan: Plan) -> None:
-        """A decision found no ledger, and none could be adopted in time."""
+        """Report a decision without a ledger, where none was adopted in time."""
         self._log.warning(f"{plan.symbol}: no ledger, and none was adopted in time", plan_id=plan.plan_id)
 
 
 def _line(answer: Answer) -> str:
-    """What operators read of a decision."""
+    """Format the log line of a decision."""
     decision, case = answer.decision, answer.case
     plan, symbol = answer.plan_id[:_PLAN_ID_SHOWN], answer.symbol or "-"
     if not decision.allow:

@@ -1,4 +1,4 @@
-"""Whose plans are being settled: those of one symbol only by one task at a time."""
+"""Per-symbol locks: one task at a time decides a symbol's plans."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Collection
 import trio
 
 
-class SymbolTurns:
-    """Lets batches be settled beside each other where they share no symbol, and one after the other else."""
+class SymbolLocks:
+    """Locks of several symbols, taken together: batches that share no symbol are decided concurrently."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
+        self._locked: set[str] = set()
         self._waiting = trio.lowlevel.ParkingLot()
 
-    async def take(self, symbols: Collection[str]) -> None:
-        """Wait until all of `symbols` are free, and take them. Where they are, this is no checkpoint."""
-        while not self._taken.isdisjoint(symbols):
+    async def acquire(self, symbols: Collection[str]) -> None:
+        """Wait until all of `symbols` are free, and lock them. No checkpoint where they are free."""
+        while not self._locked.isdisjoint(symbols):
             await self._waiting.park()
-        self._taken.update(symbols)
+        self._locked.update(symbols)
 
-    def give_back(self, symbols: Collection[str]) -> None:
-        """They are settled, or a lane of theirs has them."""
-        self._taken.difference_update(symbols)
+    def release(self, symbols: Collection[str]) -> None:
+        """Unlock `symbols`: their plans are decided, or in their lanes."""
+        self._locked.difference_update(symbols)
         self._waiting.unpark_all()

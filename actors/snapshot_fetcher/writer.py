@@ -13,7 +13,7 @@ from typing import TypeGuard
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.waiting import REDIS_TROUBLE, RedisTrouble, lease_fence
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
@@ -103,7 +103,7 @@ class SnapshotWriter:
                 self._changed.update(dict.fromkeys(self._written))
             try:
                 await self._write_what_is_marked(fence, heartbeat)
-            except (FencedError, *REDIS_TROUBLE) as trouble:
+            except (FencedError, *RETRYABLE_REDIS_ERRORS) as trouble:
                 self._trouble.begin(trouble, heartbeat)
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)

@@ -1,4 +1,4 @@
-"""What an adopted ledger contains: for each leg, the exchange's time of the last change it includes."""
+"""Contents of an adopted ledger: for each leg, the exchange's time of the last change that it includes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class AdoptedState(msgspec.Struct, frozen=True):
     changed_ms: dict[Leg, int]
 
     def changed_ms_of(self, leg: Leg) -> int:
-        """Fills of `leg` until then are contained; -1 where none is."""
+        """Return until when (ms) the fills of `leg` are contained; -1 where none is."""
         return self.changed_ms.get(leg, -1)
 
 
 class Contained(msgspec.Struct, frozen=True):
-    """Which fills of a leg an adopted ledger contains, by the exchange's times (ms) of the fills.
+    """The fills of a leg that an adopted ledger contains, by the exchange's times (ms) of the fills.
 
-    `changed_ms` is the adopted row's date. `clock_ms` is what the exchange's clock, as it runs now, showed at
-    the adoption. A date ahead of that orders nothing: the row's own change was dated so, or the clock has
-    been set back since. What happened before the adoption is then told by the clock alone.
+    `changed_ms` is the adopted row's date. `clock_ms` is the adoption on the exchange's clock as it runs now.
+    A date ahead of that comes from the row's own change, or the clock has been set back since: then a fill
+    is contained if it is dated before `clock_ms`, or exactly `changed_ms`.
     """
 
     changed_ms: int
@@ -47,12 +47,12 @@ def adopted_state(legs: Iterable[LegPosition], seen_ms: int) -> AdoptedState:
 
 
 def encode_adopted(state: AdoptedState) -> str:
-    """As stored in the ledger: `BOTH:1700000000000`, or `LONG:1700000000000,SHORT:0`."""
+    """Encode as stored in the ledger: `BOTH:1700000000000`, or `LONG:1700000000000,SHORT:0`."""
     return ",".join(f"{leg}:{changed_ms}" for leg, changed_ms in state.changed_ms.items())
 
 
 def decode_adopted(text: str | None) -> AdoptedState | None:
-    """What `text` encodes; None for nothing, or for anything else: a ledger that was not adopted."""
+    """Decode the text of a ledger; None for a ledger that was not adopted, or for any other text."""
     if not text:
         return None
     changed_ms: dict[Leg, int] = {}

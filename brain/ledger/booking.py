@@ -1,4 +1,4 @@
-"""What an executed order does to the ledger, the order memory and the open permit.
+"""The effect of executed orders on the ledger, the order memory and the open permit.
 
 Everything here is text in, text out, exact: the caller stores it with a compare-and-set on what was read.
 """
@@ -6,12 +6,13 @@ Everything here is text in, text out, exact: the caller stores it with a compare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
 from brain.ledger.ledger import (
+    SET_THE_LEGS,
     Ledger,
     LedgerLegs,
     StoredLedger,
@@ -19,7 +20,8 @@ from brain.ledger.ledger import (
     legs_of,
     parse_ledger,
 )
-from brain.ledger.result import FilledOrder
+from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, join
+from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition, side_of
@@ -28,18 +30,18 @@ _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class UnreadableRecordError(ValueError):
-    """A record that only this service writes holds something else. Guessing would count a fill twice."""
+    """A record that only this service writes is malformed. Ignoring it could count a fill twice."""
 
 
 class OrderMemory(msgspec.Struct, frozen=True):
-    """How much of an order was booked (contracts), and when (epoch milliseconds)."""
+    """The booked quantity of an order (contracts), and the time of its booking (epoch ms)."""
 
     cumulative: Decimal
     booked_ms: int
 
 
 class Booking(msgspec.Struct, frozen=True):
-    """What is to be stored for one order.
+    """Values to store for one order.
 
     `growth` is signed, in contracts: what the order added that was not booked before. `ledger` is the
     ledger afterwards, ready to be the next order's `stored`; `fields` is its complete hash, None when
@@ -54,6 +56,14 @@ class Booking(msgspec.Struct, frozen=True):
     permit: OpenPermit | None
 
 
+class BookedOrders(msgspec.Struct, frozen=True):
+    """Values to store for all orders of a result, in the forms of `Booking`. `memories`: by order id."""
+
+    fields: dict[str, str] | None
+    memories: dict[str, str]
+    permit: OpenPermit | None
+
+
 class NeedsAdoption(msgspec.Struct, frozen=True):
     """The symbol has no ledger yet: adopt one from the exchange, then book again."""
 
@@ -65,15 +75,71 @@ class LedgerUnreadable(msgspec.Struct, frozen=True):
 
 
 class LegsUnknown(msgspec.Struct, frozen=True):
-    """Hedge mode, and nothing tells the ledger's legs: the result waits until they are set."""
+    """The legs of a hedge-mode ledger are unknown: the result waits until an operator has set them."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The result stays pending, because of `why`: an operator has to set something first."""
+
+    why: str
+
+
+def book_orders(
+    result: ExecutedResult,
+    *,
+    mark: PlanMark | Settled | None,
+    hedge_mode: bool,
+    stored: StoredLedger,
+    stored_version: str | None,
+    memories: Mapping[str, str],
+    contained: Mapping[str, Decimal],
+    permit: OpenPermit | None,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition] = (),
+) -> BookedOrders | NeedsAdoption | DeadResult | Waiting:
+    """Book each order of a result on what those before it leave; the ledger's version grows by one in all.
+
+    `memories`: the stored memory of each order. `contained`: by order id, how much of it the adopted ledger
+    contains (contracts): that is only remembered, and what goes beyond it is booked. `now_sec` and `exchange`
+    as for `book`. Raises UnreadableRecordError.
+    """
+    fields: dict[str, str] | None = None
+    remembered = dict(memories)
+    for order in result.orders:
+        joined = join(order, mark, hedge_mode=hedge_mode)
+        if isinstance(joined, Unjoined):
+            return DeadResult(joined.error, unjoined=True)
+        memory = _memory(remembered.get(order.order_id), contained.get(order.order_id), now_sec)
+        booking = book(
+            order,
+            joined,
+            stored=stored,
+            stored_version=stored_version,
+            memory=memory,
+            permit=permit,
+            now_sec=now_sec,
+            exchange=exchange,
+        )
+        match booking:
+            case NeedsAdoption():
+                return booking
+            case LedgerUnreadable(error):
+                return DeadResult(f"ledger of {result.symbol}: {error}")
+            case LegsUnknown():
+                return Waiting(f"the ledger of {result.symbol} does not tell its legs: {SET_THE_LEGS}")
+        stored, permit = booking.ledger, booking.permit
+        fields = booking.fields or fields
+        if booking.memory is not None:
+            remembered[order.order_id] = booking.memory
+        elif memory is not None:
+            remembered[order.order_id] = encode_memory(memory)
+    return BookedOrders(fields, remembered, permit)
 
 
 def book(
     order: FilledOrder,
+    joined: Joined,
     *,
-    leg: Leg,
-    order_side: str,
-    moves_ledger: bool,
     stored: StoredLedger,
     stored_version: str | None,
     memory: OrderMemory | None,
@@ -83,21 +149,20 @@ def book(
 ) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     """Book the growth of `order` over what it had already contributed; never a step back.
 
-    `leg` is BOTH in one-way mode. With `moves_ledger` False (a `RECONCILE_CLOSE`, or a fill that an adopted
-    amount contains) the ledger stays; order memory and open permit change all the same. `now_sec` is the
-    moment of booking in epoch seconds. An amount that an operator has set is where the booking starts.
-    `exchange`: fresh positions of the symbol's legs, empty where none are known; they tell the legs of a
-    ledger of which only the sum was set.
+    Where `joined` moves no ledger, order memory and open permit change all the same. `now_sec` is the moment
+    of booking in epoch seconds. An amount that an operator has set is where the booking starts. `exchange`:
+    fresh positions of the symbol's legs, empty where none are known; a ledger of which an operator set only
+    the sum takes its legs from them.
     """
     booked_before = memory.cumulative if memory else ZERO
     growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))
-    signed = growth if order_side == "BUY" else -growth
+    signed = growth if joined.order_side == "BUY" else -growth
     ledger, fields = stored, None
-    if growth and moves_ledger:
+    if growth and joined.moves_ledger:
         if stored.last_known_amt is None:
             return NeedsAdoption()
         try:
-            moved = _moved(stored, leg, signed, order.order_id, now_sec, exchange)
+            moved = _moved(stored, joined.leg, signed, order.order_id, now_sec, exchange)
             if moved is None:
                 return LegsUnknown()
             ledger = moved
@@ -116,7 +181,7 @@ def book(
 
 
 def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
-    """The hash of a ledger taken over from the exchange: its amounts, version 1, and no order."""
+    """Return the hash of a ledger adopted from the exchange: its amounts, version 1, and no order."""
     amounts = {row.leg: row.amount for row in legs}
     hedged = Leg.LONG in amounts or Leg.SHORT in amounts
     ledger = StoredLedger(
@@ -128,7 +193,7 @@ def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
 
 
 def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: Decimal) -> dict[str, str]:
-    """Return the complete hash of a readable ledger (docs/contract.md); what is not known has no field.
+    """Return the complete hash of a readable ledger, see docs/contract.md; unknown values have no field.
 
     `ledger_amt` and `ledger_side` repeat the amount for P3.4. Raises NotANumberError.
     """
@@ -148,17 +213,17 @@ def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: D
 
 
 def next_version(stored: str | None) -> int:
-    """One more than the stored version; 1 where there is none, or something that is no version."""
+    """Return one more than the stored version; 1 where there is none, or an unreadable one."""
     return int(stored) + 1 if stored is not None and _WHOLE.fullmatch(stored) else 1
 
 
 def encode_memory(memory: OrderMemory) -> str:
-    """An order's memory as stored: `0.3|1760000000123`."""
+    """Encode an order's memory as stored: `0.3|1760000000123`."""
     return f"{plain(memory.cumulative)}|{memory.booked_ms}"
 
 
 def decode_memory(text: str) -> OrderMemory:
-    """The order memory that `text` encodes. Raises UnreadableRecordError."""
+    """Decode an order's memory. Raises UnreadableRecordError."""
     cumulative, _, booked = text.partition("|")
     try:
         memory = OrderMemory(parse_decimal(cumulative), int(booked) if _WHOLE.fullmatch(booked) else -1)
@@ -170,17 +235,14 @@ def decode_memory(text: str) -> OrderMemory:
 
 
 def encode_open_permit(permit: OpenPermit) -> str:
-    """An open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
+    """Encode an open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
     return "|".join(
         (permit.leg, permit.kind, permit.order_side, plain(permit.remaining), str(permit.expires_ms))
     )
 
 
 def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
-    """The open permit that `text` encodes.
-
-    Raises UnreadableRecordError: to ignore an open permit would be to free its quantity.
-    """
+    """Decode an open permit. Raises UnreadableRecordError: ignoring a permit would free its quantity."""
     match text.split("|"):
         case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):
             try:
@@ -192,6 +254,14 @@ def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
     raise UnreadableRecordError(f"open permit {text[:80]!r}")
 
 
+def _memory(stored: str | None, contained: Decimal | None, now_sec: Decimal) -> OrderMemory | None:
+    """Return what counts as booked of an order: the larger of its memory and of what the ledger contains."""
+    memory = None if stored is None else decode_memory(stored)
+    if contained is None or (memory is not None and memory.cumulative >= contained):
+        return memory
+    return OrderMemory(contained, int(now_sec * 1000))
+
+
 def _moved(
     stored: StoredLedger,
     leg: Leg,
@@ -200,13 +270,11 @@ def _moved(
     now_sec: Decimal,
     exchange: Iterable[LegPosition],
 ) -> StoredLedger | None:
-    """The ledger after an order moved `leg` by `signed`; None where its legs are not known.
+    """Return the ledger after an order moved `leg` by `signed`; None where its legs are not known.
 
-    Raises UnreadableLedgerError, NotANumberError.
-
-    Only the amounts that the account's mode has are read: what else is written over cannot be in the way.
-    In hedge mode an operator's correction of the sum stays: the legs follow from it where the exchange tells
-    them, else sum and leg move each on their own.
+    Reads only the amounts of the account's position mode; the others are overwritten. In hedge mode an
+    operator's correction of the sum stays: the legs follow from it and the exchange's rows, else sum and leg
+    move separately. Raises UnreadableLedgerError, NotANumberError.
     """
     moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
     if leg is Leg.BOTH:
@@ -236,14 +304,14 @@ def _readable(stored: StoredLedger) -> Ledger:
 
 
 def _sum(amount: Decimal, signed: Decimal) -> str:
-    """The sum as text that can be read back. Raises NotANumberError for one too large for a ledger."""
+    """Add, and return text that can be read back. Raises NotANumberError for a sum too large for a ledger."""
     text = plain(EXACT.add(amount, signed))
     parse_decimal(text)
     return text
 
 
 def _remaining(permit: OpenPermit | None, growth: Decimal, *, final: bool) -> OpenPermit | None:
-    """What an open permit still covers after `growth` of its order was filled."""
+    """Return the open permit without the filled `growth`; None where it has ended."""
     if permit is None or final or growth >= permit.remaining:
         return None
     return msgspec.structs.replace(permit, remaining=EXACT.subtract(permit.remaining, growth))

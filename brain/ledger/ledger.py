@@ -1,4 +1,4 @@
-"""The shadow ledger: what our own executed orders add up to."""
+"""The shadow ledger: the sum of our own executed orders."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from brain.positions.position import Leg, LegPosition
 
 
 class StoredLedger(msgspec.Struct, frozen=True):
-    """The fields of `quantum:position:ledger:<symbol>` that decisions rest on, as text, as stored.
+    """The fields of `quantum:position:ledger:<symbol>` that decisions use, as stored text.
 
     None: the field is missing. A hash without `last_known_amt` is a missing ledger. The text is kept
-    because a commit compares it with what is stored then; operators correct it by hand.
+    because operators correct it by hand, and a commit compares it with the text stored then.
     """
 
     last_known_amt: str | None = None
@@ -36,7 +36,7 @@ class Ledger(msgspec.Struct, frozen=True):
     last_order_sec: Decimal | None
 
     def amount_of(self, leg: Leg) -> Decimal | None:
-        """The signed amount of one leg; None for a hedge-mode leg that the ledger does not tell."""
+        """Return the signed amount of one leg; None for a hedge-mode leg that the ledger does not have."""
         if leg is Leg.LONG:
             return self.long_amount
         if leg is Leg.SHORT:
@@ -51,18 +51,18 @@ class LedgerLegs(NamedTuple):
     short: Decimal
 
 
-#: What to do about a ledger that does not tell its legs: for people to read.
+#: Instruction to the operator for a ledger without legs.
 SET_THE_LEGS = "set last_known_amt, long_amt and short_amt in one HSET, or delete the hash to have it adopted"
 
 
 def legs_of(
     ledger: Ledger, exchange: Iterable[LegPosition], *, moving: Leg | None = None
 ) -> LedgerLegs | None:
-    """Return the legs of a hedge-mode ledger; None where nothing tells them.
+    """Return the legs of a hedge-mode ledger; None where they are unknown.
 
-    They are as stored if they add up to the amount. After a correction of the amount alone they follow from
-    it where one leg of the exchange is flat. `moving` is the leg whose order is about to be booked: the
-    exchange may show it before or after that order, so the other one must be the flat one.
+    The stored legs count if they add up to the amount. After a correction of the amount alone they follow
+    from it where one leg of the exchange is flat. `moving` is the leg whose order is about to be booked: the
+    exchange may show it before or after that order, so the other leg must be the flat one.
     """
     if ledger.long_amount is not None and ledger.short_amount is not None:
         stored = LedgerLegs(ledger.long_amount, ledger.short_amount)
@@ -84,17 +84,17 @@ def legs_of(
 
 
 class UnreadableLedgerError(ValueError):
-    """A field of the ledger is there, and is no number; the message names it."""
+    """A field of the ledger is not a number; the message names it."""
 
 
-@lru_cache(maxsize=8192)  # decisions on one symbol follow each other, and its ledger moves only with a fill
+@lru_cache(maxsize=8192)  # many decisions read one ledger, which changes only with a fill
 def parse_ledger(stored: StoredLedger) -> Ledger | None:
     """Read a ledger as stored; None when it is missing.
 
-    An empty or absent field is not given, save `last_known_amt`, without which there is no ledger: there
-    empty is unreadable. Raises UnreadableLedgerError for any field that is no decimal number, also for one
-    that the account's mode does not need: somebody's correction went wrong, and nobody knows how far.
-    Zero without legs is flat on both: that is how one-way mode writes it, and a correction by hand.
+    An empty or absent field counts as not given. `last_known_amt` must be given: without it the ledger is
+    missing, and an empty one is unreadable. Raises UnreadableLedgerError for any field that is not a decimal
+    number, also for one that the account's mode does not need: an operator's correction went wrong. Zero
+    without legs is flat on both, as one-way mode and corrections by hand write it.
     """
     if stored.last_known_amt is None:
         return None

@@ -1,22 +1,49 @@
-"""The latest event of each order on the private stream, found by order id or by client order id."""
+"""Order events of the private stream; the latest of each order, found by order id or client order id."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
 from brain.ledger.result import FilledOrder, is_final
+from brain.moment import Moment
+from brain.numbers import ZERO
 from brain.plans.permit import OpenPermit
 from brain.positions.position import Leg
 
 
-class OrderEvent(msgspec.Struct, frozen=True):
-    """A fill or the end of an order (`ORDER_TRADE_UPDATE`). `cumulative` in contracts.
+class Cause(StrEnum):
+    """The sender of an order, by its client order id."""
 
-    `told_sec` is this host's monotonic clock, `transaction_ms` the exchange's.
+    LIQUIDATION = "liquidation"
+    ADL = "adl"
+    SETTLEMENT = "settlement"
+    ORDER = "order"
+
+
+_PREFIXES = (
+    ("settlement_autoclose-", Cause.SETTLEMENT),
+    ("adl_autoclose", Cause.ADL),
+    ("autoclose-", Cause.LIQUIDATION),
+)
+
+
+def cause_of(client_order_id: str) -> Cause:
+    """Recognise liquidation, ADL and settlement by the exchange's own ids; all other ids are `order`.
+
+    Source: Binance USDⓈ-M Futures, "User Data Streams", event ORDER_TRADE_UPDATE, field `c`.
+    """
+    return next((cause for prefix, cause in _PREFIXES if client_order_id.startswith(prefix)), Cause.ORDER)
+
+
+class OrderEvent(msgspec.Struct, frozen=True):
+    """An event of an order (`ORDER_TRADE_UPDATE`).
+
+    `cumulative` is the order's filled quantity so far (`z`, contracts), `transaction_ms` the exchange's `T`.
     """
 
     symbol: str
@@ -27,29 +54,47 @@ class OrderEvent(msgspec.Struct, frozen=True):
     cumulative: Decimal
     status: str
     transaction_ms: int
-    told_sec: float
+    received: Moment
 
     def as_order(self) -> FilledOrder:
-        """The order as an execution result would report it."""
+        """Return the order as an execution result would report it."""
         return FilledOrder(
             self.order_id, self.order_side, self.cumulative, self.status, is_final(self.status)
         )
 
-    def may_settle(self, permit: OpenPermit) -> bool:
-        """Return True if this is an order of the leg and side that the permit is for."""
+    def fits(self, permit: OpenPermit) -> bool:
+        """Return True if this is an order of the permit's leg and side."""
         return self.leg is permit.leg and self.order_side == permit.order_side
 
 
+class OrderEndObserved(OrderEvent, frozen=True):
+    """The end of an order without another fill."""
+
+
+class FillObserved(OrderEvent, frozen=True):
+    """One fill of an order: execution type TRADE, or CALCULATED.
+
+    `quantity` is what it added to `cumulative` (`l`); 0 where the stream did not say.
+    """
+
+    quantity: Decimal = ZERO
+
+    @property
+    def cause(self) -> Cause:
+        """The sender of the order."""
+        return cause_of(self.client_order_id)
+
+
 class OrderEvents:
-    """Remembers the latest `most_orders` orders. An event that is behind the known one changes nothing."""
+    """Remembers the latest event of the latest `most_orders` orders."""
 
     def __init__(self, most_orders: int) -> None:
         self._most_orders = most_orders
         self._orders: OrderedDict[tuple[str, str], OrderEvent] = OrderedDict()
         self._by_client_id: dict[tuple[str, str], str] = {}
 
-    def told(self, event: OrderEvent) -> None:
-        """Take in an event. Events of one order may arrive in any order: quantities and ends only grow."""
+    def add(self, event: OrderEvent) -> None:
+        """Add an event. Those of one order may arrive in any order: its quantity grows, and its end stays."""
         key = event.symbol, event.order_id
         known = self._orders.pop(key, None)
         if known is not None:
@@ -67,14 +112,14 @@ class OrderEvents:
     def find(
         self, symbol: str, *, order_id: str | None, client_order_ids: Iterable[str], since_sec: float
     ) -> OrderEvent | None:
-        """The latest event of an order with one of these ids that came after `since_sec` (monotonic clock).
+        """Return the latest event of an order with one of these ids, received after `since_sec` (monotonic).
 
-        A client order id is unique among open orders only, so that an earlier order may have had it.
+        A client order id is unique among open orders only: an earlier order may have had it.
         Source: Binance USDⓈ-M Futures, "New Order", `newClientOrderId`.
         """
         names = [order_id, *(self._by_client_id.get((symbol, name)) for name in client_order_ids)]
         for name in names:
             event = None if name is None else self._orders.get((symbol, name))
-            if event is not None and event.told_sec >= since_sec:
+            if event is not None and event.received.monotonic_sec >= since_sec:
                 return event
         return None

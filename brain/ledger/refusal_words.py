@@ -1,4 +1,4 @@
-"""Reads from a refusal's own words what it proves: no permit, a refused order, or an unknown outcome."""
+"""Classifies a refusal by its own words: no permit, a refused order, or an unknown outcome."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-#: A text is read so far and no further (characters).
+#: Only so much of a text is read (characters).
 LONGEST_READ = 4_096
 
-#: Beginnings of the texts of a consumer that had no permit. `redis_error` is the gate's word for an answer of
-#: Redis that got lost: that consumer sends no order, but another one may hold the permit.
+#: Beginnings of the texts of a consumer that had no permit. `redis_error` is the gate's word for a lost reply
+#: of Redis: that consumer sends no order, but another one may hold the permit.
 _NO_PERMIT = ("permit_", "missing_or_denied", "no_permit", "redis_error")
 #: Beginnings of texts that say that no order was sent, whatever follows.
 _NOT_SENT = ("not_sent",)
@@ -30,7 +30,7 @@ _SAYS_UNKNOWN = re.compile(
     r"|unknown[\s_-](?:error|status|outcome|result|execution)"
 )
 _TIME_OUT = re.compile(r"tim(?:e|ed)[\s_-]?out")
-#: By their names and by their texts: which of them is published depends on the executor.
+#: By name and by text: an executor may publish either.
 _NO_ANSWER = re.compile(
     r"reset by peer|connection[\s_-]?(?:was[\s_-])?(?:reset|aborted|lost|closed)|econnreset|econnaborted"
     r"|(?:server|remote)[\s_-]?disconnected|disconnected without|remote end closed|closed connection without"
@@ -47,7 +47,7 @@ _PRECISION = re.compile(r"(?<!\d)-1111(?!\d)")
 
 
 class Proof(StrEnum):
-    """The conclusion from an `executed=false`: REFUSED means that nothing was and will be filled."""
+    """The conclusion from an `executed=false`: REFUSED means that nothing was or will be filled."""
 
     REFUSED = "refused"
     NO_PERMIT = "no permit"
@@ -57,8 +57,8 @@ class Proof(StrEnum):
 def proof_of(texts: Iterable[str]) -> Proof:
     """Conclude from each `error` and `reason` of a refusal.
 
-    One that says that the outcome is unknown outweighs the others: to take an unknown outcome for a refusal
-    frees a quantity that may be filled.
+    A text that says that the outcome is unknown outweighs the others: taking an unknown outcome for a
+    refusal would free a quantity that may be filled.
     """
     no_permit = False
     for text in texts:

@@ -1,8 +1,8 @@
 """Evidence that a snapshot contains a fill which an execution result reported.
 
-A result is published after its fill, so what was true at the result's arrival or later contains the fill.
-Before that, the exchange's own times join them: the stream dates a fill (`ORDER_TRADE_UPDATE`, `T`), and a
-row of the leg with that time or a later one contains it.
+A result is published after its fill, so a snapshot verified at the result's arrival or later contains the
+fill. An earlier snapshot contains it by the exchange's own times: the stream dates the fill
+(`ORDER_TRADE_UPDATE`, `T`), and a row of the leg with that time or a later one contains it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import Leg, Snapshot
 
-#: An order booked so long before a takeover is in every snapshot that is fresh enough to decide on (seconds).
-_SETTLED_BEFORE_TAKEOVER_SEC = 60
+#: An order booked so long before a takeover is in every snapshot that is fresh enough for decisions.
+_TAKEOVER_MARGIN_SEC = 60
 
 
 class ReportedFill(msgspec.Struct, frozen=True):
-    """An order's filled quantity as a result reported it (`cumulative`, contracts), and when that arrived.
+    """An order's filled quantity as a result reported it (`cumulative`, contracts), and that one's arrival.
 
     `leg` and `filled_ms` (the exchange's clock) are None until the stream has shown the order filled so far.
     """
@@ -33,7 +33,7 @@ class ReportedFill(msgspec.Struct, frozen=True):
 
 
 def snapshot_contains(snapshot: Snapshot, fill: ReportedFill) -> bool:
-    """Return True if the snapshot's position is proven to be one from after the fill."""
+    """Return True if the snapshot's position is proven to contain the fill."""
     if snapshot.verified_at >= fill.arrived:
         return True
     if fill.filled_ms is None:
@@ -44,8 +44,8 @@ def snapshot_contains(snapshot: Snapshot, fill: ReportedFill) -> bool:
 def may_precede_takeover(last_order_time_epoch: str | None, taken_over_ms: int) -> bool:
     """Return True if the ledger's last order may have been filled just before this process took over.
 
-    Both are Redis's clock (epoch seconds as stored; ms); the margin is wide, as a build before this one dated
-    ledgers by its host's clock. A time that cannot be read may be any.
+    Both are Redis's clock (epoch seconds as stored; ms). The margin is wide because earlier builds dated
+    ledgers by their host's clock. An unreadable time counts as a recent one.
     """
     if last_order_time_epoch is None:
         return False
@@ -53,4 +53,4 @@ def may_precede_takeover(last_order_time_epoch: str | None, taken_over_ms: int) 
         booked_sec = parse_decimal(last_order_time_epoch)
     except NotANumberError:
         return True
-    return abs(booked_sec - Decimal(taken_over_ms) / 1000) <= _SETTLED_BEFORE_TAKEOVER_SEC
+    return abs(booked_sec - Decimal(taken_over_ms) / 1000) <= _TAKEOVER_MARGIN_SEC

@@ -1,6 +1,6 @@
 """Execution results: three dialects of `quantum:stream:apply.result`, read once into one form.
 
-Whatever the bytes, the answer is a value: an executed result, a refused one, or a dead letter with its error.
+Any bytes give a value: an executed result, a refused one, or a dead letter with its error.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 
@@ -27,10 +28,10 @@ _WHOLE_NUMBER = re.compile(r"[0-9]+")
 
 
 class FilledOrder(msgspec.Struct, frozen=True):
-    """What one order of a result has filled so far.
+    """The filled quantity of one order of a result.
 
     `cumulative` is in contracts, 0 only where an order ended without a fill. `side` is `BUY` or `SELL`; None
-    when the result does not tell (or says `CLOSE`): then the plan's decision does. `status` is as told,
+    where the result has none (or says `CLOSE`): then the plan's decision gives it. `status` is the result's,
     empty when absent. `final`: nothing more will be filled. A result without a status is final, because
     the executors send market orders and report them when they are done.
     """
@@ -60,12 +61,13 @@ class UnknownOrder(msgspec.Struct, frozen=True):
 
 
 class RefusedResult(msgspec.Struct, frozen=True):
-    """The executor will not execute the plan. `symbol` is None when it does not say for which symbol.
+    """The executor will not execute the plan. `symbol` is None when the result names none.
 
-    `had_no_permit`: it says that it got none. Then another consumer of the plan may hold it, with an order
-    on its way, and that is not this one's to give up. `unknown` is set where it says that the order it sent
-    may have been filled: nothing is given up then.
+    `had_no_permit`: its executor got no permit. Then another consumer of the plan may hold it with an order
+    on its way. `unknown` is set where the order may have been filled: the permit stays open then.
     """
+
+    orders: ClassVar[tuple[FilledOrder, ...]] = ()
 
     plan_id: str
     symbol: str | None
@@ -74,9 +76,13 @@ class RefusedResult(msgspec.Struct, frozen=True):
 
 
 class DeadResult(msgspec.Struct, frozen=True):
-    """A result that cannot be booked: a dead letter with `error`."""
+    """A result that cannot be booked: a dead letter with `error`.
+
+    `unjoined`: because the leg or side of an order is not known.
+    """
 
     error: str
+    unjoined: bool = False
 
 
 class _Step(msgspec.Struct):
@@ -98,7 +104,7 @@ class _Details(msgspec.Struct):
 
 
 class _Why(msgspec.Struct):
-    """Words and ids in the JSON of a refusal: `details`, or one element of `steps_results`."""
+    """Texts and ids in the JSON of a refusal: `details`, or one element of `steps_results`."""
 
     error: msgspec.Raw = msgspec.Raw()
     reason: msgspec.Raw = msgspec.Raw()
@@ -113,8 +119,8 @@ _WHY = msgspec.json.Decoder(_Why)
 _TEXT = msgspec.json.Decoder(str)
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """What any dialect tells of one order; None for what it does not."""
+class _Mention(msgspec.Struct, frozen=True):
+    """The fields of one order in any dialect; None for a missing one."""
 
     order_id: str | None
     quantity: str | None
@@ -150,12 +156,6 @@ def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
     return says_wrong_precision(_words(fields, _quoted(fields)))
 
 
-def outcome_is_unknown(fields: Mapping[bytes, bytes]) -> bool:
-    """Return True for a result which says that its order may have been filled. Never raises."""
-    result = read_result(fields)
-    return isinstance(result, RefusedResult) and result.unknown is not None
-
-
 def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     executed = _EXECUTED.get((field_text(fields, b"executed") or "").lower())
     if executed is None:
@@ -168,7 +168,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     symbol = field_text(fields, b"symbol")
     if symbol is None or not is_symbol(symbol):
         raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")
-    orders = _orders(_told(fields))
+    orders = _orders(_mentions(fields))
     if not orders:
         raise _UnbookableError("executed, but no order with an id and a filled quantity")
     return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
@@ -190,9 +190,9 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
 
 
 def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
-    """The members of `details` and of each of `steps_results`, as far as those are JSON that can be read.
+    """Read the members of `details` and of each of `steps_results`, as far as those are readable JSON.
 
-    What one of them holds besides hides nothing that stands in the other.
+    An unreadable part hides nothing of the others.
     """
     steps = _each_of(_lenient(fields, b"steps_results"))
     details = _lenient(fields, b"details")
@@ -216,9 +216,9 @@ def _why(text: str | bytes) -> _Why | None:
 
 
 def _words(fields: Mapping[bytes, bytes], quoted: Iterable[_Why]) -> list[str]:
-    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them.
+    """Return each `error` and `reason`: the entry's, and those inside its JSON.
 
-    One that is an object (Binance's own `{"code": …, "msg": …}`) or a list is its JSON text.
+    An object (Binance's own `{"code": …, "msg": …}`) or a list is given as its JSON text.
     """
     texts = [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
     inside = [_word(raw) for each in quoted for raw in (each.error, each.reason)]
@@ -232,57 +232,57 @@ def _word(raw: msgspec.Raw) -> str | None:
     return _lenient_scalar(raw)
 
 
-def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
-    """What the entry tells of its orders, whichever dialect it speaks."""
+def _mentions(fields: Mapping[bytes, bytes]) -> list[_Mention]:
+    """Read the mentions of orders from any of the three dialects."""
     steps = field_text(fields, b"steps_results")
     if steps is not None:
         decoded = read_json(_STEPS, steps)
-        return [_told_in_json(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
+        return [_json_mention(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
     details = field_text(fields, b"details")
     if details is not None:
         order = read_json(_DETAILS, details)
-        return [_told_in_json(order.order_id, order.filled_qty, order.side, order.order_status)]
+        return [_json_mention(order.order_id, order.filled_qty, order.side, order.order_status)]
     names = (b"order_id", b"filled_qty", b"side", b"order_status")
-    return [_Told(*(field_text(fields, name) for name in names))]
+    return [_Mention(*(field_text(fields, name) for name in names))]
 
 
-def _orders(told: Iterable[_Told]) -> tuple[FilledOrder, ...]:
-    """The orders among what was told; several mentions of one order become its largest quantity."""
+def _orders(mentions: Iterable[_Mention]) -> tuple[FilledOrder, ...]:
+    """Combine the mentions of each order into its largest quantity."""
     orders: dict[str, FilledOrder] = {}
-    for mention in told:
+    for mention in mentions:
         order = _order(mention)
         if order is None:
             continue
         known = orders.get(order.order_id)
         if known is not None:
             if known.side != order.side:
-                raise _UnbookableError(f"order {order.order_id}: told with two sides")
+                raise _UnbookableError(f"order {order.order_id}: two sides")
             larger = max(known, order, key=lambda either: either.cumulative)
             order = msgspec.structs.replace(larger, final=known.final or order.final)
         orders[order.order_id] = order
     return tuple(orders.values())
 
 
-def _order(told: _Told) -> FilledOrder | None:
-    """One mention of an order; None for a step that sent none, or that only placed one (a stop loss)."""
-    status = (told.status or "").upper()
-    quantity = ZERO if told.quantity is None else parse_decimal(told.quantity)
+def _order(mention: _Mention) -> FilledOrder | None:
+    """Read one mention; None for a step that sent no order, or only placed one (a stop loss)."""
+    status = (mention.status or "").upper()
+    quantity = ZERO if mention.quantity is None else parse_decimal(mention.quantity)
     if quantity < 0:
-        raise _UnbookableError(f"quantity: negative: {told.quantity!r}")
-    order_id = None if told.order_id == "0" else told.order_id
+        raise _UnbookableError(f"quantity: negative: {mention.quantity!r}")
+    order_id = None if mention.order_id == "0" else mention.order_id
     if order_id is None:
         if quantity > 0 and status not in _STEP_NOT_SENT:
-            raise _UnbookableError(f"filled {told.quantity} without an order id")
+            raise _UnbookableError(f"filled {mention.quantity} without an order id")
         return None
     if not is_order_id(order_id):
         raise _UnbookableError(f"order_id: unusable: {order_id[:70]!r}")
-    if quantity == 0 and (told.quantity is None or status not in _FINAL_UNFILLED):
+    if quantity == 0 and (mention.quantity is None or status not in _FINAL_UNFILLED):
         return None
-    return FilledOrder(order_id, _side(told.side), quantity, status, status in _FINAL or not status)
+    return FilledOrder(order_id, _side(mention.side), quantity, status, status in _FINAL or not status)
 
 
-def _side(told: str | None) -> str | None:
-    side = (told or "CLOSE").upper()
+def _side(text: str | None) -> str | None:
+    side = (text or "CLOSE").upper()
     if side == "CLOSE":
         return None
     if side not in ("BUY", "SELL"):
@@ -291,7 +291,7 @@ def _side(told: str | None) -> str | None:
 
 
 def _scalar(raw: msgspec.Raw) -> str | None:
-    """A JSON string's content, or a JSON number exactly as it was written."""
+    """Return a JSON string's content, or a JSON number exactly as it was written."""
     encoded = bytes(raw)
     if not encoded:
         return None
@@ -311,17 +311,17 @@ def _lenient_scalar(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _told_in_json(
+def _json_mention(
     order_id: msgspec.Raw, quantity: msgspec.Raw, side: msgspec.Raw, status: msgspec.Raw
-) -> _Told:
+) -> _Mention:
     id_text = _scalar(order_id)
     if id_text is not None and not bytes(order_id).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(id_text):
         raise _UnbookableError(f"order_id: not a whole number: {id_text[:40]}")
-    return _Told(id_text, _scalar(quantity), _scalar(side), _scalar(status))
+    return _Mention(id_text, _scalar(quantity), _scalar(side), _scalar(status))
 
 
 def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
-    """A field that no booking depends on: unreadable is as good as missing."""
+    """Read a field that no booking depends on; None if it is missing or unreadable."""
     try:
         return field_text(fields, name)
     except UnreadableFieldError:
@@ -329,7 +329,7 @@ def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 
 def symbol_of(fields: Mapping[bytes, bytes]) -> str | None:
-    """The symbol of an entry of `apply.result`, whatever else it holds; None where it names none."""
+    """Return the symbol of any entry of `apply.result`; None where it names none."""
     symbol = _lenient(fields, b"symbol")
     return symbol if symbol is not None and is_symbol(symbol) else None
 

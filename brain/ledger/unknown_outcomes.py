@@ -1,6 +1,6 @@
-"""Open permits whose order may have been filled: how that state is stored, and what ends it.
+"""Unknown outcomes as stored: open permits whose order may have been filled.
 
-It lies in a hash of its own beside the open permits, which older builds pass over. It means something only
+They lie in a hash of their own beside the open permits, which older builds ignore. An entry counts only
 while the open permit of its plan lives.
 """
 
@@ -17,10 +17,10 @@ _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})
 
 
 class UnknownOutcome(msgspec.Struct, frozen=True):
-    """A plan whose executor does not know what became of the order. Times are Redis's clock (epoch ms).
+    """A plan whose executor does not know the order's outcome. Times are Redis's clock (epoch ms).
 
-    `since_ms`: when that was published. `expires_ms`: when the open permit ends, whatever comes. `order`
-    has the ids that the result named.
+    `since_ms`: publication of the result. `expires_ms`: end of the open permit at the latest. `order`: the
+    ids that the result named.
     """
 
     plan_id: str
@@ -31,13 +31,13 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
 
 
 def client_order_id_of(prefix: str, plan_id: str) -> str:
-    """The client order id of a plan's one order, as the chain's executor makes it (docs/integration.md)."""
+    """Return the client order id of a plan's order, as the executor makes it (docs/integration.md)."""
     digest = hashlib.sha256(f"{prefix}\0{plan_id}".encode()).hexdigest()
     return f"p33-{digest[:32]}"
 
 
 def encode_unknown(outcome: UnknownOutcome) -> str:
-    """The state as stored under its plan id: `expires_ms|since_ms|client order id|order id|symbol`."""
+    """Encode as stored under the plan id: `expires_ms|since_ms|client order id|order id|symbol`."""
     order = outcome.order
     return "|".join(
         (
@@ -51,7 +51,7 @@ def encode_unknown(outcome: UnknownOutcome) -> str:
 
 
 def decode_unknown(plan_id: str, text: str) -> UnknownOutcome | None:
-    """The state that `text` encodes; None for anything else: its open permit lives on all the same."""
+    """Decode the state; None for any other text, which leaves the open permit as it is."""
     found = _STORED.fullmatch(text)
     if found is None:
         return None

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from brain.decisions.plan_mark import PlanMark, decode_mark
 from brain.json_text import read_json
+from brain.ledger.plan_mark import PlanMark, decode_mark
 from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.check.redis_server import not_allowed
 from commands.clients.redis_reading import RedisReading

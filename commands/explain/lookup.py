@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
-from brain.decisions.plan_mark import decode_mark
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit
 from brain.plans.plan_fields import read_plan

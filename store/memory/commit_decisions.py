@@ -10,7 +10,7 @@ import msgspec
 from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
-from store.memory.entries import LONGEST_DEAD, acknowledge_one
+from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.memory.reads import text_at

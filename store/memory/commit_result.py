@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from store.keys import GROUP, Keys
-from store.memory.entries import LONGEST_DEAD, acknowledge_one
+from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.records import OrderWrite, ResultCommit

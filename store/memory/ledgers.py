@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from store.keys import Keys
-from store.memory.entries import LONGEST_DEAD
+from store.memory.consumer_group import LONGEST_DEAD
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.records import Adoption

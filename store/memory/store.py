@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -13,13 +14,13 @@ from store.keys import GROUP, Keys
 from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
-from store.memory.entries import acknowledge, recover
+from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.faults import Faults
 from store.memory.fencing import hold_lease, release_lease
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
-from store.memory.streams import Group, format_id, parse_id
+from store.memory.streams import format_id
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
@@ -67,32 +68,26 @@ class MemoryStore:
         self._keys = keys
         self._consumer = consumer
         self._crossing = crossing
+        group = partial(
+            MemoryConsumerGroup,
+            consumer=consumer, keys=keys, redis=redis, call=self._fenced, read=self._read_new,
+        )  # fmt: skip
+        self.plans = group(
+            name="plans", stream=keys.plans, dead=keys.dead_plans, start=self._plan_group_start,
+            suspects_alone=True,
+        )  # fmt: skip
+        self.results = group(
+            name="results", stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
+            suspects_alone=False,
+        )  # fmt: skip
 
-    async def create_plan_group(self, *, lost: bool) -> None:
-        def create() -> None:
-            was_here = self._keyspace.kind(self._keys.redis_run) != "none"
-            self._create_group(self._keys.plans, "0" if lost or was_here else "$")
+    def _plan_group_start(self, lost: bool) -> str:
+        was_here = self._keyspace.kind(self._keys.redis_run) != "none"
+        return "0" if lost or was_here else "$"
 
-        await self._call("create_plan_group", create)
-
-    async def create_result_group(self, *, lost: bool) -> None:
-        def create() -> None:
-            last = self._keyspace.text(self._keys.last_result_id)
-            start = read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
-            self._create_group(self._keys.results, start)
-
-        await self._call("create_result_group", create)
-
-    def _create_group(self, key: str, start: str) -> None:
-        stream = self._keyspace.make_stream(key)
-        if GROUP not in stream.groups:
-            stream.groups[GROUP] = Group(stream.last_id if start == "$" else parse_id(start))
-
-    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
-        return await self._read_new("new_plans", self._keys.plans, count, block_ms)
-
-    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
-        return await self._read_new("new_results", self._keys.results, count, block_ms)
+    def _result_group_start(self, lost: bool) -> str:
+        last = self._keyspace.text(self._keys.last_result_id)
+        return read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
 
     async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
         run_id = self._redis.run_id
@@ -111,26 +106,6 @@ class MemoryStore:
         self._return(method, run_id)
         return delivered
 
-    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        def claim() -> list[Entry]:
-            return recover(
-                self._redis, self._keys, fence,
-                stream=self._keys.plans, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
-                suspects_alone=True,
-            )  # fmt: skip
-
-        return await self._call("recover_plans", claim)
-
-    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        def claim() -> list[Entry]:
-            return recover(
-                self._redis, self._keys, fence,
-                stream=self._keys.results, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
-                suspects_alone=False,
-            )  # fmt: skip
-
-        return await self._call("recover_results", claim)
-
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
             "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
@@ -140,19 +115,6 @@ class MemoryStore:
         return await self._call(
             "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
         )
-
-    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
-        await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
-
-    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        await self._call("dead_letter_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
-
-    def _acknowledge(self, fence: str, entry_ids: Sequence[str], fields: Sequence[str]) -> None:
-        keys = self._keys
-        acknowledge(
-            self._keyspace, keys, fence,
-            stream=keys.plans, dead=keys.dead_plans, entry_ids=entry_ids, fields=fields,
-        )  # fmt: skip
 
     async def redis_now_ms(self) -> int:
         return await self._call("redis_now_ms", self._redis.now_ms)
@@ -301,6 +263,10 @@ class MemoryStore:
         return await self._call(
             "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )
+
+    async def _fenced(self, method: str, _fence: str | None, effect: Callable[[], T]) -> T:
+        """Take an effect that checks the fence itself, if it needs one."""
+        return await self._call(method, effect)
 
     async def _call(self, method: str, effect: Callable[[], T]) -> T:
         run_id = self._redis.run_id

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import trio
 
 from brain.durability import Durability
 from brain.ledger.ledger import StoredLedger
-from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
+from store.errors import StoreError, StoreRefusedError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -37,7 +38,8 @@ from store.records import (
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink, naming
-from store.redis.replies import read_commit_reply, read_entries
+from store.redis.consumer_group import RedisConsumerGroup
+from store.redis.replies import read_commit_reply
 from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
@@ -66,67 +68,35 @@ class RedisStore:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self.address = _without_credentials(url)
         self._keys = keys
-        self._consumer = consumer
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         self._writes = RedisLink(url, timeout_sec=timeout_sec)
-        self._plan_reads = RedisLink(url, timeout_sec=reader_sec)
-        self._result_reads = RedisLink(url, timeout_sec=reader_sec)
+        self._readers = [RedisLink(url, timeout_sec=reader_sec) for _ in range(2)]
         self._scripts = ScriptRunner(self._writes)
+        group = partial(
+            RedisConsumerGroup, consumer=consumer, keys=keys, writes=self._writes, scripts=self._scripts
+        )
+        self.plans = group(
+            stream=keys.plans, dead=keys.dead_plans, start=self._plan_group_start,
+            suspects_alone=True, reads=self._readers[0],
+        )  # fmt: skip
+        self.results = group(
+            stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
+            suspects_alone=False, reads=self._readers[1],
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close all connections."""
-        for link in (self._writes, self._plan_reads, self._result_reads):
+        for link in (self._writes, *self._readers):
             await link.close()
 
-    async def create_plan_group(self, *, lost: bool) -> None:
+    async def _plan_group_start(self, lost: bool) -> str:
         was_here = bool(await self._writes.command("EXISTS", self._keys.redis_run))
-        await self._create_group(self._keys.plans, "0" if lost or was_here else "$")
+        return "0" if lost or was_here else "$"
 
-    async def create_result_group(self, *, lost: bool) -> None:
+    async def _result_group_start(self, lost: bool) -> str:
         with naming(self._keys.last_result_id):
             last = await self._writes.command("GET", self._keys.last_result_id)
-        start = read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
-        await self._create_group(self._keys.results, start)
-
-    async def _create_group(self, stream: str, start: str) -> None:
-        with naming(stream), suppress(GroupExistsError):
-            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
-
-    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
-        return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)
-
-    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
-        return await self._read_new(self._result_reads, self._keys.results, count, block_ms)
-
-    async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
-        # BLOCK 0 waits without limit.
-        block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
-        with naming(stream):
-            answer = await link.command(
-                "XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *block, "STREAMS", stream, ">"
-            )
-        return read_entries(answer)
-
-    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
-
-    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
-
-    async def _recover(
-        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
-    ) -> list[Entry]:
-        with naming(stream):
-            answer = await self._scripts.run(
-                "recover",
-                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
-            )  # fmt: skip
-        return [
-            Entry(
-                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
-            )
-            for entry_id, deliveries, flat in answer
-        ]
+        return read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
@@ -146,18 +116,6 @@ class RedisStore:
                 if state is not None:
                     found[symbol] = state
         return found
-
-    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
-        await self._acknowledge(fence, entry_ids, ())
-
-    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        await self._acknowledge(fence, (entry_id,), fields)
-
-    async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
-        await self._scripts.run(
-            "acknowledge", self._keys.prefix, fence, GROUP, self._keys.plans, self._keys.dead_plans,
-            _pack(ids), _pack(fields),
-        )  # fmt: skip
 
     async def redis_now_ms(self) -> int:
         seconds, microseconds = await self._writes.command("TIME")

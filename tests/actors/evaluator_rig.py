@@ -15,9 +15,9 @@ import trio.testing
 
 from actors.permit_evaluator.actor import PermitEvaluator
 from actors.permit_evaluator.commit import DecisionWriter
-from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.plans import DecisionInputs
 from actors.permit_evaluator.reports import DecisionReports
-from actors.stream_consumer import Failures
+from actors.stream_consumer import FailureCounter
 from brain.decisions.case import Rules
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -56,7 +56,7 @@ EPOCH_MS = 1_760_000_000_000
 
 
 class PlanAndLeaseStore(PlanStore, LeaseStore, Protocol):
-    """What an evaluator needs to work on its own."""
+    """The store of an evaluator that works on its own."""
 
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -74,7 +74,7 @@ class WatchedCommits:
         if self.before_commit is not None:
             await self.before_commit(decisions)
 
-    def told(self, reply: CommitReply) -> CommitReply:
+    def observed(self, reply: CommitReply) -> CommitReply:
         if self.after_commit is not None:
             self.after_commit(reply)
         return reply
@@ -85,7 +85,7 @@ class Watched(WatchedCommits, MemoryStore):
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         await self.on_the_way(decisions)
-        return self.told(await super().commit_decisions(fence, decisions))
+        return self.observed(await super().commit_decisions(fence, decisions))
 
 
 class EvaluatorWorld:
@@ -105,7 +105,7 @@ class EvaluatorWorld:
         self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
         self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
         self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
-        self.failures = Failures()
+        self.failures = FailureCounter()
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
@@ -124,7 +124,7 @@ class EvaluatorWorld:
     def evaluator(self) -> PermitEvaluator:
         return PermitEvaluator(
             self.store,
-            WhatIsKnown(
+            DecisionInputs(
                 book=self.book,
                 results=self.results,
                 symbol_rules=self.symbol_rules,
@@ -148,7 +148,7 @@ class EvaluatorWorld:
                 RecentDecisions(),
                 structlog.get_logger(),
             ),
-            keys=self.keys,
+            key_prefix=self.keys.prefix,
             redis_address="memory",
             log=structlog.get_logger(),
         )
@@ -212,7 +212,7 @@ class EvaluatorWorld:
         return [fields[b"plan_id"].decode() for _, fields in self.redis.xrange(self.keys.audit)]
 
     def has_group(self) -> bool:
-        """Whether plans that are published now will be read."""
+        """Return True if plans that are published now will be read."""
         try:
             self.pending()
         except (GroupLostError, redis.ResponseError):

@@ -1,21 +1,24 @@
-"""A ledger writer on virtual time over the store's twin, beside an exchange whose truth the test dictates."""
+"""A ledger writer on virtual time over the store's twin, and an exchange that the test controls."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
+import pytest
 import structlog
 import trio
 import trio.testing
 
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
-from actors.ledger_writer.fill_monitor import FillWatch
-from actors.stream_consumer import Attempts
+from actors.ledger_writer.booking import CommitPlanner
+from actors.ledger_writer.fill_monitor import FillMonitor
+from actors.stream_consumer import FailureCounter
 from brain.ledger.fill_memory import FillMemory
+from brain.ledger.result import ExecutedResult
 from brain.numbers import plain
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.candidates import Candidates
@@ -48,13 +51,17 @@ from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, ResultStore
+from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 from tests.store.backends import Outside
 
+#: After so long no result reports a fill from before the adoption.
+NO_LATE_RESULTS_SEC = 61
+
 
 class ExchangeWithOrders(DictatedExchange):
-    """Fills move positions, and can be looked up."""
+    """An exchange whose fills move positions and can be looked up."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -64,7 +71,7 @@ class ExchangeWithOrders(DictatedExchange):
         self.legs: dict[str, dict[Leg, tuple[Decimal, int]]] = {}
 
     def set_leg(self, symbol: str, leg: Leg, amount: str, update_time_ms: int) -> None:
-        """A leg of an account in hedge mode."""
+        """Set a leg of an account in hedge mode."""
         self.legs.setdefault(symbol, {})[leg] = Decimal(amount), update_time_ms
 
     def symbols(self) -> list[str]:
@@ -85,7 +92,7 @@ class ExchangeWithOrders(DictatedExchange):
         )
 
     def fill(self, symbol: str, order_id: str, side: str, quantity: str, leg: Leg = Leg.BOTH) -> None:
-        """One more fill of an order, now."""
+        """Fill more of an order, now."""
         signed = Decimal(quantity) if side == "BUY" else -Decimal(quantity)
         if leg is Leg.BOTH:
             self.set(symbol, plain(self.rows[symbol][0] + signed))
@@ -106,11 +113,11 @@ class ExchangeWithOrders(DictatedExchange):
 
 
 class ResultAndLeaseStore(ResultStore, LeaseStore, Protocol):
-    """What a ledger writer needs to work on its own."""
+    """The store of a ledger writer that takes the lease itself."""
 
 
 class LedgerWorld:
-    """One writer, its channels, and the world around it."""
+    """A ledger writer with its channels, exchange and Redis."""
 
     def __init__(
         self,
@@ -149,7 +156,7 @@ class LedgerWorld:
         self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
         self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
-        self.attempts = Attempts()
+        self.failures = FailureCounter()
         self.fill_memory = FillMemory()
         self.results = ResultBook("results")
         self.reservation_life_sec = 90.0
@@ -171,10 +178,10 @@ class LedgerWorld:
                 clocks=self.clocks,
                 log=log,
             ),
-            attempts=self.attempts,
+            failures=self.failures,
             results=self.results,
             rules_wanted=self.rules_wanted,
-            fill_watch=FillWatch(
+            fill_monitor=FillMonitor(
                 self.fills,
                 self.exchange,
                 self.store,
@@ -202,7 +209,7 @@ class LedgerWorld:
         self.lease.send(Lease(reply.fence, "me"))
 
     def observe(self, symbol: str) -> None:
-        """The fetchers' part: the book shows what the exchange shows."""
+        """Publish the exchange's position to the book, as the snapshot fetchers do."""
         now = self.clock.now()
         rows = self.exchange.rows_of(symbol)
         row = rows[0]
@@ -229,7 +236,7 @@ class LedgerWorld:
         leg: Leg = Leg.BOTH,
         status: str = "FILLED",
     ) -> None:
-        """The stream tells an order's latest fill, or the one of that number."""
+        """Push an order's latest fill, or the one of that number."""
         trades = self.exchange.trades[order_id]
         number %= len(trades)
         self.fills.send(
@@ -258,7 +265,7 @@ class LedgerWorld:
         status: str = "FILLED",
         entry_id: str = "*",
     ) -> str:
-        """A result in the flat dialect."""
+        """Publish a result in the flat dialect; return its entry id."""
         return self.redis.xadd(
             self.keys.results,
             {
@@ -294,7 +301,7 @@ class LedgerWorld:
 
 
 class LedgerRig(LedgerWorld):
-    """Such a world over the store's twin."""
+    """A ledger writer over the store's twin."""
 
     store: MemoryStore
     redis: MemoryRedis
@@ -308,9 +315,21 @@ class LedgerRig(LedgerWorld):
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
 
 
+def fail_planning_of(plan_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each attempt to book a result of this plan raise ZeroDivisionError."""
+    plan = CommitPlanner.plan
+
+    def fail(planner: CommitPlanner, entry: Entry, result: ExecutedResult, *rest: Any, **named: Any) -> Any:
+        if result.plan_id == plan_id:
+            raise ZeroDivisionError
+        return plan(planner, entry, result, *rest, **named)
+
+    monkeypatch.setattr(CommitPlanner, "plan", fail)
+
+
 @asynccontextmanager
 async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
-    """The writer runs with the lease; its first ledgers come once every symbol is in the book."""
+    """Run the writer with the lease; its first ledgers come once every symbol is in the book."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:
@@ -318,3 +337,11 @@ async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
         await trio.testing.wait_all_tasks_blocked()
         yield rig
         nursery.cancel_scope.cancel()
+
+
+async def at_rest(rig: LedgerWorld, after_sec: float = 1) -> None:
+    """Fill the book, and wait until the first ledgers are adopted."""
+    for symbol in rig.exchange.symbols():
+        rig.observe(symbol)
+    await trio.sleep(after_sec)
+    assert rig.ledgers_adopted.value

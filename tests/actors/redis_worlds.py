@@ -28,7 +28,7 @@ class WatchedRedis(WatchedCommits, RedisStore):
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
         await self.on_the_way(decisions)
-        return self.told(await super().commit_decisions(fence, decisions))
+        return self.observed(await super().commit_decisions(fence, decisions))
 
 
 @asynccontextmanager

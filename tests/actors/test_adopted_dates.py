@@ -1,4 +1,4 @@
-"""Adopted rows without a date, or dated ahead of the exchange's clock: each fill counts once all the same."""
+"""Adopted rows without a date, or dated ahead of the exchange's clock: each fill counts once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DatedRig(LedgerRig):
 
 
 async def evict_ledger(rig: DatedRig) -> None:
-    """Redis loses the ledger, and it is adopted anew."""
+    """Delete the ledger, and wait until it is adopted again."""
     rig.observe(SYMBOL)
     rig.redis.delete(rig.keys.ledger(SYMBOL))
     with trio.fail_after(10):
@@ -36,9 +36,9 @@ async def evict_ledger(rig: DatedRig) -> None:
             await trio.sleep(0.1)
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("pushed", [True, False])
 async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_position(
-    autojump_clock: MockClock, told: bool
+    autojump_clock: MockClock, pushed: bool
 ) -> None:
     rig = DatedRig()
     async with running_writer(rig):
@@ -47,7 +47,7 @@ async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_posit
         rig.exchange.set(SYMBOL, "0", update_time_ms=0)
         await trio.sleep(0.5)
         await evict_ledger(rig)
-        if told:
+        if pushed:
             rig.push_fill(SYMBOL, "1", "SELL")
         rig.publish_result(SYMBOL, "1", "SELL", "4")
         await trio.sleep(5)
@@ -89,7 +89,7 @@ async def test_a_fill_counts_though_the_exchanges_clock_was_set_back_behind_the_
         assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
 
 
-async def test_a_row_dated_ahead_contains_its_own_change_and_nothing_that_came_after_it(
+async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one(
     autojump_clock: MockClock,
 ) -> None:
     rig = DatedRig()
@@ -107,7 +107,7 @@ async def test_a_row_dated_ahead_contains_its_own_change_and_nothing_that_came_a
         assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
 
 
-async def test_an_unknown_outcome_is_booked_whatever_the_exchanges_clock_says_since(
+async def test_an_unknown_outcome_is_booked_though_the_exchanges_clock_was_set_back(
     autojump_clock: MockClock,
 ) -> None:
     rig = DatedRig()

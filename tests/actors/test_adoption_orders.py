@@ -15,7 +15,7 @@ from tests.actors.ledger_rig import LedgerRig
 
 Order = tuple[str, ...]
 
-#: Nobody tells of a fill before it happens, and an order's fills have an order of their own.
+#: A fill comes before its pushes and results, and an order's fills come in sequence.
 CAUSES = {
     "fill 2": "fill 1",
     "push 1": "fill 1",
@@ -34,19 +34,19 @@ TWO_PARTS = ("fill 1", "fill 2", "start", "result 1", "result 2")
 
 
 def consistent_orders(steps: Collection[str]) -> Iterator[Order]:
-    """The orders of `steps` in which everything comes after its cause."""
+    """Yield the orders of `steps` in which each step comes after its cause."""
     for order in permutations(steps):
         at = {step: number for number, step in enumerate(order)}
         if all(at[CAUSES[step]] < at[step] for step in order if step in CAUSES):
             yield order
 
 
-async def ledger_after(order: Order, *, observed: bool, side_told: bool = True) -> LedgerRig:
-    """A world in which `order` happened, a little over a minute later."""
+async def ledger_after(order: Order, *, observed: bool, with_side: bool = True) -> LedgerRig:
+    """Run the steps in this order, and 70 s more."""
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    await rig.store.create_result_group(lost=False)
+    await rig.store.results.create(lost=False)
     rig.observe("ETHUSDT")
     rig.observe("BTCUSDT")
     async with trio.open_nursery() as nursery:
@@ -61,7 +61,7 @@ async def ledger_after(order: Order, *, observed: bool, side_told: bool = True) 
                     rig.push_fill("ETHUSDT", "1", "BUY", number=int(number) - 1)
                 case ["result", number]:
                     status = "PARTIALLY_FILLED" if number == "1" else "FILLED"
-                    side = "BUY" if side_told else ""
+                    side = "BUY" if with_side else ""
                     rig.publish_result("ETHUSDT", "1", side, REPORTS[step], status=status)
                 case ["plan"]:
                     rig.redis.set(rig.keys.plan_mark("plan"), MARK)
@@ -75,12 +75,12 @@ async def ledger_after(order: Order, *, observed: bool, side_told: bool = True) 
 
 
 @pytest.mark.parametrize("observed", [True, False])
-@pytest.mark.parametrize("told", [("push 1", "push 2"), ("push 1",), ("push 2",), ()])
+@pytest.mark.parametrize("pushes", [("push 1", "push 2"), ("push 1",), ("push 2",), ()])
 async def test_an_order_filled_in_two_parts_counts_once_whichever_pushes_are_lost(
-    autojump_clock: MockClock, told: Order, observed: bool
+    autojump_clock: MockClock, pushes: Order, observed: bool
 ) -> None:
-    orders = list(consistent_orders((*TWO_PARTS, *told)))
-    assert len(orders) == {2: 280, 1: 72 if "push 2" not in told else 48, 0: 15}[len(told)]
+    orders = list(consistent_orders((*TWO_PARTS, *pushes)))
+    assert len(orders) == {2: 280, 1: 72 if "push 2" not in pushes else 48, 0: 15}[len(pushes)]
     for order in orders:
         rig = await ledger_after(order, observed=observed)
         assert (rig.amount("ETHUSDT"), rig.pending(), rig.dead()) == ("-1", 0, []), order
@@ -104,11 +104,11 @@ async def test_the_decision_may_be_remembered_before_or_after_anything_else(
         assert (rig.amount("ETHUSDT"), rig.pending(), rig.dead()) == ("-1.7", 0, []), order
 
 
-async def test_a_result_that_tells_no_side_finds_it_in_the_decision_that_came_before(
+async def test_a_result_without_a_side_takes_that_of_the_decision_before_it(
     autojump_clock: MockClock,
 ) -> None:
     for order in consistent_orders(("fill 1", "push 1", "start", "result 1")):
-        rig = await ledger_after(("plan", *order), observed=True, side_told=False)
+        rig = await ledger_after(("plan", *order), observed=True, with_side=False)
         assert (rig.amount("ETHUSDT"), rig.pending(), rig.dead()) == ("-1.7", 0, []), order
 
 
@@ -117,13 +117,13 @@ TWO_LEGS = ("fill long", "fill short", "start", "result long", "result short")
 
 
 async def legs_after(order: Order) -> LedgerRig:
-    """An account in hedge mode that adds to its long leg and closes part of its short one."""
+    """Run the steps in this order in hedge mode: the long leg grows, the short one is partly closed."""
     rig = LedgerRig(hedge_mode=True)
     rig.exchange.set_leg("ETHUSDT", Leg.LONG, "3", 5)
     rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "-2", 7)
     for plan_id, kind in (("long", "open"), ("short", "close")):
         rig.redis.set(rig.keys.plan_mark(plan_id), f"D|{plan_id.upper()}|{kind}|BUY|0")
-    await rig.store.create_result_group(lost=False)
+    await rig.store.results.create(lost=False)
     rig.observe("ETHUSDT")
     async with trio.open_nursery() as nursery:
         for step in order:
@@ -146,11 +146,11 @@ async def legs_after(order: Order) -> LedgerRig:
     return rig
 
 
-@pytest.mark.parametrize("told", [(), ("push long",), ("push short",)])
-async def test_each_leg_has_a_moment_of_its_own_until_which_its_fills_are_contained(
-    autojump_clock: MockClock, told: Order
+@pytest.mark.parametrize("pushes", [(), ("push long",), ("push short",)])
+async def test_each_leg_contains_its_fills_until_a_moment_of_its_own(
+    autojump_clock: MockClock, pushes: Order
 ) -> None:
-    for order in consistent_orders((*TWO_LEGS, *told)):
+    for order in consistent_orders((*TWO_LEGS, *pushes)):
         rig = await legs_after(order)
         ledger = rig.ledger("ETHUSDT")
         amounts = [ledger[name] for name in ("long_amt", "short_amt", "last_known_amt")]

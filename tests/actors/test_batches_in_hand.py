@@ -1,4 +1,4 @@
-"""While decisions are on their way to Redis, the next plans are decided; one symbol's plans stay in order."""
+"""The next plans are decided while decisions are written; one symbol's plans stay in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.permit_evaluator.symbol_locks import SymbolTurns
+from actors.permit_evaluator.symbol_locks import SymbolLocks
 from store.records import DecisionCommit
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
@@ -107,23 +107,23 @@ async def test_a_burst_is_committed_in_small_parts(rig: EvaluatorRig, autojump_c
             rig.publish(plan_id, "BTCUSDT", action="PARTIAL_50")
         await trio.sleep(1)
     assert rig.audited() == plans
-    assert max(map(len, sent)) == 64, "while as many are written, nobody else is served"
+    assert max(map(len, sent)) == 64, "Redis serves no other client while a script writes them"
 
 
-async def test_turns_are_waited_for_and_given_back() -> None:
-    turns = SymbolTurns()
+async def test_a_batch_waits_for_the_locks_of_all_its_symbols() -> None:
+    locks = SymbolLocks()
     taken: list[str] = []
 
     async def take(name: str, symbols: set[str]) -> None:
-        await turns.take(symbols)
+        await locks.acquire(symbols)
         taken.append(name)
 
     async with trio.open_nursery() as nursery:
-        await turns.take({"BTC", "ETH"})
+        await locks.acquire({"BTC", "ETH"})
         nursery.start_soon(take, "both", {"ETH", "SOL"})
         nursery.start_soon(take, "other", {"ADA"})
         await wait_all_tasks_blocked()
         assert taken == ["other"]
-        turns.give_back({"BTC", "ETH"})
+        locks.release({"BTC", "ETH"})
         await wait_all_tasks_blocked()
         assert taken == ["other", "both"]

@@ -1,4 +1,4 @@
-"""What changes between the evaluator's read and its commit stops the ALLOW, of every kind, on every Redis.
+"""A change between the evaluator's read and its commit stops the ALLOW, of every kind, on every Redis.
 
 The store is parked when an ALLOW is on its way to the commit script; the world changes; the store goes on.
 """
@@ -165,7 +165,7 @@ async def test_a_reconcile_close_whose_hold_ends_meanwhile_is_stopped(name: str)
 
 
 class Late(msgspec.Struct, frozen=True):
-    """How long an ALLOW is held up on its way, under which rules, and what comes of its plan.
+    """A delay of an ALLOW on its way, the rules it meets, and the outcome of its plan.
 
     Not so long that the entry counts as stranded: it would be taken a second time.
     """
@@ -176,7 +176,7 @@ class Late(msgspec.Struct, frozen=True):
 
 
 def lateness(limit_sec: float) -> dict[str, Late]:
-    """What a commit can be too late for; the plan's age limit and the stale threshold are `limit_sec`."""
+    """Limits that a commit can miss; `limit_sec` is the plan's age limit and the stale threshold."""
     expiring = msgspec.structs.replace(RULES, plan_max_age_sec=limit_sec)
     aging = msgspec.structs.replace(RULES, stale_threshold_sec=limit_sec)
     return {

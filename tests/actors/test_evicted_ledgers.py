@@ -1,6 +1,8 @@
-"""Redis evicts what the ledger writer keeps: ledgers come back from the exchange, and results end permits."""
+"""Evictions by Redis: ledgers come back from the exchange, and results end permits."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -8,74 +10,70 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from store.keys import GROUP
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 
 SYMBOL = "BTCUSDT"
 
 
 @pytest.fixture
-async def rig() -> LedgerRig:
+async def stopped() -> LedgerRig:
     rig = LedgerRig()
     rig.exchange.set(SYMBOL, "4", update_time_ms=5)
     return rig
 
 
-async def settled(rig: LedgerRig) -> None:
-    """The first ledger is adopted."""
-    rig.observe(SYMBOL)
-    await trio.sleep(1)
-    assert rig.amount(SYMBOL) == "4"
+@pytest.fixture
+async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
+    async with running_writer(stopped):
+        await at_rest(stopped)
+        yield stopped
 
 
 def evict(rig: LedgerRig, key: str) -> None:
     assert rig.redis.evict(key)
 
 
-async def test_an_evicted_ledger_is_adopted_anew_within_5_s_with_an_event_and_a_warning(
-    rig: LedgerRig, autojump_clock: MockClock
+async def test_an_evicted_ledger_is_adopted_again_within_5_s_with_an_event_and_a_warning(
+    stopped: LedgerRig, autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
-        async with running_writer(rig):
-            await settled(rig)
-            rig.redis.hset(rig.keys.ledger(SYMBOL), {"last_known_amt": "7"})
+        async with running_writer(stopped):
+            await at_rest(stopped)
+            stopped.redis.hset(stopped.keys.ledger(SYMBOL), {"last_known_amt": "7"})
             await trio.sleep(6)
-            evict(rig, rig.keys.ledger(SYMBOL))
-            rig.observe(SYMBOL)
+            evict(stopped, stopped.keys.ledger(SYMBOL))
+            stopped.observe(SYMBOL)
             await trio.sleep(6)
-            assert rig.amount(SYMBOL) == "4"
-            assert [event["event"] for event in rig.events()] == ["LEDGER_ADOPTED"] * 2
-    (warning,) = [line for line in logs if "the ledger was gone" in line["event"]]
+            assert stopped.amount(SYMBOL) == "4"
+            assert [event["event"] for event in stopped.events()] == ["LEDGER_ADOPTED"] * 2
+    (warning,) = [line for line in logs if "Ledger was gone" in line["event"]]
     assert (warning["log_level"], warning["before"]) == ("warning", "7")
 
 
-async def test_a_fill_that_the_ledger_adopted_anew_contains_is_not_booked_again(
+async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
-    """The result comes behind the eviction; its fill is in the amount that was adopted."""
-    async with running_writer(rig):
-        await settled(rig)
-        rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-        rig.push_fill(SYMBOL, "1", "SELL")
-        for key in (rig.keys.ledger(SYMBOL), rig.keys.order_memory(SYMBOL), rig.keys.order_times(SYMBOL)):
-            rig.redis.evict(key)
-        rig.publish_result(SYMBOL, "1", "SELL", "1")
-        await trio.sleep(10)
-        assert rig.amount(SYMBOL) == "3"
+    """The result comes after the eviction; its fill is in the adopted amount."""
+    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
+    rig.push_fill(SYMBOL, "1", "SELL")
+    for key in (rig.keys.ledger(SYMBOL), rig.keys.order_memory(SYMBOL), rig.keys.order_times(SYMBOL)):
+        rig.redis.evict(key)
+    rig.publish_result(SYMBOL, "1", "SELL", "1")
+    await trio.sleep(10)
+    assert rig.amount(SYMBOL) == "3"
 
 
 async def test_an_evicted_result_stream_is_read_again_when_it_is_back(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
-    async with running_writer(rig):
-        await settled(rig)
-        evict(rig, rig.keys.results)
-        await trio.sleep(1)
-        rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-        rig.push_fill(SYMBOL, "1", "SELL")
-        rig.publish_result(SYMBOL, "1", "SELL", "1")
-        await trio.sleep(3)
-        assert rig.amount(SYMBOL) == "3"
-        assert len(rig.redis.xpending(rig.keys.results, GROUP)) == 0
+    evict(rig, rig.keys.results)
+    await trio.sleep(1)
+    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
+    rig.push_fill(SYMBOL, "1", "SELL")
+    rig.publish_result(SYMBOL, "1", "SELL", "1")
+    await trio.sleep(3)
+    assert rig.amount(SYMBOL) == "3"
+    assert len(rig.redis.xpending(rig.keys.results, GROUP)) == 0
 
 
 @pytest.mark.parametrize(
@@ -91,15 +89,13 @@ async def test_an_evicted_result_stream_is_read_again_when_it_is_back(
 async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
     rig: LedgerRig, fields: dict[str | bytes, str | bytes], ended: bool, autojump_clock: MockClock
 ) -> None:
-    async with running_writer(rig):
-        await settled(rig)
-        rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-        rig.push_fill(SYMBOL, "1", "SELL")
-        for plan_id in ("alone", "first", "second"):
-            result: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": SYMBOL, "side": "SELL"}
-            result.update(fields)
-            rig.redis.xadd(rig.keys.results, result)
-            if plan_id == "alone":
-                await trio.sleep(2)
-        await trio.sleep(3)
-        assert {rig.results.has_ended(plan_id) for plan_id in ("alone", "first", "second")} == {ended}
+    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
+    rig.push_fill(SYMBOL, "1", "SELL")
+    for plan_id in ("alone", "first", "second"):
+        result: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": SYMBOL, "side": "SELL"}
+        result.update(fields)
+        rig.redis.xadd(rig.keys.results, result)
+        if plan_id == "alone":
+            await trio.sleep(2)
+    await trio.sleep(3)
+    assert {rig.results.has_ended(plan_id) for plan_id in ("alone", "first", "second")} == {ended}

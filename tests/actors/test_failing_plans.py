@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.permit_evaluator import deciding as plan_settling
-from actors.stream_consumer import Failures
+from actors.permit_evaluator import deciding
+from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
 from brain.plans.permit import Decision
@@ -23,20 +23,20 @@ def rig() -> EvaluatorRig:
     return EvaluatorRig()
 
 
-async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_stop_the_rest(
+async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and_does_not_stop_the_rest(
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.holds("BTCUSDT", "1")
 
     def explode(facts: Facts) -> Decision:
-        if facts.plan.plan_id == "poison":
+        if facts.plan.plan_id == "raises":
             raise ZeroDivisionError
         return decide_on(facts)
 
-    monkeypatch.setattr(plan_settling, "decide_on", explode)
-    await rig.store.create_plan_group(lost=False)
+    monkeypatch.setattr(deciding, "decide_on", explode)
+    await rig.store.plans.create(lost=False)
     rig.publish("before", action="PARTIAL_50")
-    rig.publish("poison")
+    rig.publish("raises")
     rig.publish("after", action="PARTIAL_50")
     crashes = 0
     for _ in range(5):
@@ -46,35 +46,35 @@ async def test_a_poisonous_plan_is_answered_after_three_failures_and_does_not_st
         except* ZeroDivisionError:
             crashes += 1
     assert crashes == 3
-    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
     assert rig.pending() == 0
 
 
-async def test_a_plan_that_waits_for_a_read_is_not_blamed_for_crashes_of_another(
+async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_a_read(
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison = set[str]()
+    raising = set[str]()
 
     def explode(facts: Facts) -> Decision:
-        if facts.plan.plan_id in poison:
-            poison.remove(facts.plan.plan_id)
+        if facts.plan.plan_id in raising:
+            raising.remove(facts.plan.plan_id)
             raise ZeroDivisionError
         return decide_on(facts)
 
-    monkeypatch.setattr(plan_settling, "decide_on", explode)
+    monkeypatch.setattr(deciding, "decide_on", explode)
     rig.ledger("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("waiting")
     crashes = 0
     for number in range(6):
-        poison.add(f"poison-{number}")
+        raising.add(f"raises-{number}")
         try:
             async with running_evaluator(rig):
                 await trio.sleep(0.2)
-                rig.publish(f"poison-{number}", "ETHUSDT", action="PARTIAL_50")
+                rig.publish(f"raises-{number}", "ETHUSDT", action="PARTIAL_50")
                 await trio.sleep(0.2)
         except* ZeroDivisionError:
             crashes += 1
@@ -109,13 +109,13 @@ async def test_deliveries_from_before_this_process_count_as_failures(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("p")
     fence = await rig.take_lease()
     another = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
-    assert len(await another.new_plans(count=1, block_ms=0)) == 1
+    assert len(await another.plans.read_new(count=1, block_ms=0)) == 1
     for _ in range(2):
-        assert await another.recover_plans(fence=fence, after="0", idle_ms=0, count=1)
+        assert await another.plans.recover(fence=fence, after="0", idle_ms=0, count=1)
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("p") == "evaluation_failed"
@@ -130,23 +130,23 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
     rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     for number in range(100):
         rig.publish(f"p{number}", action="PARTIAL_50")
     dead = type(rig.store)(rig.redis, keys=rig.keys, consumer="dead")
-    (first, *_) = await dead.new_plans(count=100, block_ms=0)
+    (first, *_) = await dead.plans.read_new(count=100, block_ms=0)
     if failed:
-        with pytest.raises(ZeroDivisionError), rig.failures.blamed_on((first.id,)):
+        with pytest.raises(ZeroDivisionError), rig.failures.attributed_to((first.id,)):
             raise ZeroDivisionError
     recovered: list[int] = []
-    recover_plans = rig.store.recover_plans
+    recover = rig.store.plans.recover
 
     async def counted(*, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        entries = await recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
+        entries = await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
         recovered.append(len(entries))
         return entries
 
-    monkeypatch.setattr(rig.store, "recover_plans", counted)
+    monkeypatch.setattr(rig.store.plans, "recover", counted)
     async with running_evaluator(rig):
         await trio.sleep(0.5)
         assert recovered == ([1] * 100 + [0] if failed else [64, 36, 0])
@@ -161,12 +161,12 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
     rig.holds("BTCUSDT", "1")
 
     async def refuse(decisions: Sequence[DecisionCommit]) -> None:
-        if any(decision.plan_id == "poison" and not decision.dead_fields for decision in decisions):
+        if any(decision.plan_id == "raises" and not decision.dead_fields for decision in decisions):
             raise StoreRefusedError("ERR too many results to unpack")
 
     rig.store.before_commit = refuse
-    await rig.store.create_plan_group(lost=False)
-    for plan_id in ("before", "poison", "after"):
+    await rig.store.plans.create(lost=False)
+    for plan_id in ("before", "raises", "after"):
         rig.publish(plan_id, action="PARTIAL_50")
     crashes = 0
     for _ in range(6):
@@ -176,26 +176,26 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
         except* StoreRefusedError:
             crashes += 1
     assert crashes == 3
-    assert rig.reason("poison") == "evaluation_failed"
+    assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert rig.pending() == 0
 
 
 def test_an_interruption_is_no_failure_and_an_error_is() -> None:
-    failures = Failures()
+    failures = FailureCounter()
     assert failures.of("1-0", 1) == 0
-    with pytest.raises(StoreUnavailableError), failures.blamed_on(("1-0",)):
+    with pytest.raises(StoreUnavailableError), failures.attributed_to(("1-0",)):
         raise StoreUnavailableError
-    with pytest.raises(ZeroDivisionError), failures.blamed_on(("1-0", "2-0")):
+    with pytest.raises(ZeroDivisionError), failures.attributed_to(("1-0", "2-0")):
         raise ZeroDivisionError
     assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
     assert failures.of("2-0", 2) == 1
-    assert failures.of("3-0", 2) == 1, "nobody knows how the first delivery ended"
+    assert failures.of("3-0", 2) == 1, "the outcome of the first delivery is unknown"
     failures.done("1-0")
     assert failures.of("1-0", 1) == 0
 
 
-async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
+async def test_no_failures_are_kept_of_acknowledged_plans(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
@@ -210,8 +210,8 @@ async def test_nothing_is_remembered_of_plans_that_are_dealt_with(
         assert rig.failures._failed == {}
 
 
-def test_what_is_never_done_is_forgotten_in_the_end() -> None:
-    failures = Failures()
+def test_the_oldest_of_10_000_entries_is_forgotten() -> None:
+    failures = FailureCounter()
     assert failures.of("0-1", deliveries=3) == 2
     for number in range(1, 10_001):
         failures.of(f"{number}-0", deliveries=1)

@@ -89,7 +89,7 @@ async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
 async def test_what_lay_unread_at_a_start_is_expired(
     rig: EvaluatorRig, autojump_clock: MockClock, ahead_ms: int
 ) -> None:
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("in order")
     put_ahead(rig, ahead_ms)
     rig.publish("exit")
@@ -259,7 +259,7 @@ async def test_a_fill_that_the_adopted_ledger_contains_counts_once_whatever_the_
 ) -> None:
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
-    await rig.store.create_result_group(lost=False)
+    await rig.store.results.create(lost=False)
     rig.exchange.fill("ETHUSDT", "1", "BUY", "2")
     rig.observe("ETHUSDT")
     entry_id = f"{rig.redis.now_ms() + ahead_ms}-0"

@@ -1,4 +1,4 @@
-"""A writer that was killed soon after an adoption leaves results behind: the next is through them at once."""
+"""Results that a writer left pending soon after an adoption are booked by the next one without delay."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ async def rig() -> LedgerRig:
 
 
 async def left_behind(rig: LedgerRig, symbol: str) -> None:
-    """Fills that nobody hears of again, and results that were delivered to a writer now dead."""
+    """Publish results of fills without a push, and deliver them to a writer that is dead now."""
     for number in range(1, ORDERS + 1):
         rig.exchange.fill(symbol, str(number), "SELL", "0.1")
         rig.publish_result(symbol, str(number), "SELL", "0.1")
-    assert len(await rig.store.new_results(count=ORDERS, block_ms=0)) == ORDERS
+    assert len(await rig.store.results.read_new(count=ORDERS, block_ms=0)) == ORDERS
     rig.ledgers_adopted.send(False)
 
 
 @pytest.mark.parametrize(("symbol", "amount"), [("BTCUSDT", "-2"), ("ETHUSDT", "-4")])
-async def test_the_push_of_an_old_result_is_waited_for_no_more(
+async def test_an_old_result_does_not_wait_for_its_push(
     rig: LedgerRig, autojump_clock: MockClock, symbol: str, amount: str
 ) -> None:
     await left_behind(rig, symbol)
@@ -46,7 +46,7 @@ async def test_the_push_of_an_old_result_is_waited_for_no_more(
         assert len(rig.exchange.lookups) == ORDERS
 
 
-async def test_the_push_of_a_new_result_is_waited_for_before_the_exchange_is_asked(
+async def test_a_new_result_waits_for_its_push_before_the_exchange_is_asked(
     rig: LedgerRig, autojump_clock: MockClock
 ) -> None:
     async with running_writer(rig):

@@ -22,7 +22,7 @@ SYMBOL = "BTCUSDT"
 
 
 def pending(outside: Outside, stream: str) -> int | None:
-    """How many entries are delivered and not acknowledged; None where there is no group."""
+    """Count entries that are delivered and not acknowledged; None where there is no group."""
     try:
         return len(outside.xpending(stream, GROUP))
     except (GroupLostError, redis.ResponseError):
@@ -36,12 +36,12 @@ async def adopted(world: LedgerWorld) -> None:
 
 
 def filled(world: LedgerWorld, order_id: str) -> None:
-    """An order of 1 is filled; its result comes with the next `told`."""
+    """An order of 1 is filled; `publish_result` publishes its result."""
     world.exchange.fill(SYMBOL, order_id, "BUY", "1")
     world.push_fill(SYMBOL, order_id, "BUY")
 
 
-def told(world: LedgerWorld, order_id: str) -> None:
+def publish_result(world: LedgerWorld, order_id: str) -> None:
     world.publish_result(SYMBOL, order_id, "BUY", "1", plan_id=f"plan-{order_id}")
 
 
@@ -57,7 +57,7 @@ async def test_results_around_the_loss_of_their_group_count_once(name: str, last
         await adopted(world)
         for order_id in ("1", "2"):
             filled(world, order_id)
-            told(world, order_id)
+            publish_result(world, order_id)
         await booked(world, "2")
 
         world.redis.xgroup_destroy(world.keys.results, GROUP)
@@ -66,13 +66,13 @@ async def test_results_around_the_loss_of_their_group_count_once(name: str, last
         for order_id in ("3", "1", "4", "2", "3"):
             if order_id in ("3", "4") and order_id not in world.exchange.trades:
                 filled(world, order_id)
-            told(world, order_id)
+            publish_result(world, order_id)
         await booked(world, "4")
         assert world.ledger(SYMBOL)["version"] == "5", "four fills since it was adopted"
         assert world.dead() == []
 
         filled(world, "5")
-        told(world, "5")
+        publish_result(world, "5")
         await booked(world, "5")
 
 
@@ -82,12 +82,12 @@ async def test_results_that_come_while_group_and_writer_are_gone_are_booked_by_t
         async with running_writer(world):
             await adopted(world)
             filled(world, "1")
-            told(world, "1")
+            publish_result(world, "1")
             await booked(world, "1")
         world.redis.xgroup_destroy(world.keys.results, GROUP)
         filled(world, "2")
-        told(world, "2")
-        told(world, "1")
+        publish_result(world, "2")
+        publish_result(world, "1")
         async with running_writer(world):
             await booked(world, "2")
             assert world.ledger(SYMBOL)["version"] == "3"
@@ -97,16 +97,16 @@ async def test_results_that_come_while_group_and_writer_are_gone_are_booked_by_t
 async def test_a_result_in_hand_while_its_group_vanishes_is_booked_once(name: str) -> None:
     async with ledger_world(name) as world, running_writer(world):
         await adopted(world)
-        # The stream tells nothing of this fill, so the exchange is asked, and takes its time.
+        # The stream does not report this fill, so the exchange is asked, which takes 0.5 s.
         world.exchange.latency_sec = 0.5
         world.exchange.set(SYMBOL, "0", update_time_ms=world.exchange.now_ms())
         world.redis.delete(world.keys.ledger(SYMBOL))
         world.exchange.fill(SYMBOL, "1", "BUY", "1")
-        told(world, "1")
+        publish_result(world, "1")
         await until(lambda: pending(world.redis, world.keys.results) == 1, "the result in hand", 10)
         world.redis.xgroup_destroy(world.keys.results, GROUP)
         filled(world, "2")
-        told(world, "2")
+        publish_result(world, "2")
         await booked(world, "2")
         assert world.dead() == []
 

@@ -1,4 +1,4 @@
-"""A decision that finds no ledger has one adopted, and is made on it, while its plan waits."""
+"""A plan without a ledger waits until one is adopted, and is decided on it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_an_open_without_a_ledger_is_granted_once_there_is_one(
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_missing_is_first_the_position_and_then_the_ledger(
+async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_plan(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     def read(symbol: str) -> None:
@@ -97,11 +97,11 @@ async def test_without_a_ledger_after_all_the_plans_are_denied_within_a_second(
             permit = rig.permit("p0")
             assert permit is not None and permit["details"]["ledger"] == "missing"
             nursery.cancel_scope.cancel()
-    told = [entry["event"] for entry in logs if "no ledger" in entry["event"]]
-    assert told == ["BTCUSDT: no ledger, and none was adopted in time"]
+    warnings = [entry["event"] for entry in logs if "no ledger" in entry["event"]]
+    assert warnings == ["BTCUSDT: no ledger, and none was adopted in time"]
 
 
-async def test_a_ledger_that_is_there_costs_no_question(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+async def test_an_existing_ledger_is_not_asked_for(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
     rig.position("BTCUSDT", "1")
     rig.ledger("BTCUSDT", "5")
     async with running_evaluator(rig):
@@ -113,7 +113,7 @@ async def test_a_ledger_that_is_there_costs_no_question(rig: EvaluatorRig, autoj
 
 
 async def deleted(rig: LedgerRig) -> None:
-    """An operator deletes the ledger of a held position, which had been adopted and then corrected."""
+    """Delete the ledger of a held position, which was adopted and then corrected."""
     for symbol in rig.exchange.rows:
         rig.observe(symbol)
     await trio.sleep(1)
@@ -124,7 +124,7 @@ async def deleted(rig: LedgerRig) -> None:
 
 
 async def wanted(rig: LedgerRig, symbol: str) -> bool:
-    """A decision asks for a ledger."""
+    """Ask for a ledger as a decision does; return the answer."""
     reply, answer = trio.open_memory_channel[bool](1)
     await rig.ledgers_wanted.send(LedgerWanted(symbol, reply))
     with trio.fail_after(1):
@@ -153,7 +153,7 @@ async def test_the_ledger_writer_adopts_a_deleted_ledger_when_a_decision_wants_i
         assert len(ledgers.events()) == len(adopted), "and it was not adopted again"
 
 
-async def test_the_ledger_writer_adopts_nothing_from_a_snapshot_that_nothing_may_rest_on(
+async def test_the_ledger_writer_adopts_nothing_from_an_untrusted_snapshot(
     ledgers: LedgerRig, autojump_clock: MockClock
 ) -> None:
     async with running_writer(ledgers):

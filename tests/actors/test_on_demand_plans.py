@@ -28,8 +28,8 @@ READ = "BTCUSDT: On-demand snapshot (missing during permit check)"
 
 def lines(logs: Sequence[Mapping[str, Any]], *words: str) -> list[str]:
     """The lines with any of `words`, in order."""
-    told = [str(entry["event"]) for entry in logs]
-    return [line for line in told if any(word in line for word in words)]
+    logged = [str(entry["event"]) for entry in logs]
+    return [line for line in logged if any(word in line for word in words)]
 
 
 async def on_demand_lines(rig: EvaluatorRig, answer: str | None) -> tuple[list[str], float]:
@@ -191,8 +191,8 @@ async def test_a_read_for_a_decision_is_one_line_and_one_count(autojump_clock: M
 
 
 async def test_a_read_that_fails_is_a_miss_that_was_attempted(autojump_clock: MockClock) -> None:
-    told, counted = await on_demand_lines(EvaluatorRig(), "HTTP 502")
-    assert told == [
+    logged, counted = await on_demand_lines(EvaluatorRig(), "HTTP 502")
+    assert logged == [
         "BTCUSDT: on-demand read failed",
         "P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=true attempted=true",
     ]
@@ -200,8 +200,10 @@ async def test_a_read_that_fails_is_a_miss_that_was_attempted(autojump_clock: Mo
 
 
 async def test_with_on_demand_reads_off_a_miss_says_so(autojump_clock: MockClock) -> None:
-    told, counted = await on_demand_lines(EvaluatorRig(on_demand=False), None)
-    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"]
+    logged, counted = await on_demand_lines(EvaluatorRig(on_demand=False), None)
+    assert logged == [
+        "P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"
+    ]
     assert counted == 0
 
 
@@ -214,8 +216,10 @@ async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(
     await trio.sleep(11 if state == "stale" else 1)
     if state != "stale":
         rig.book.lose_trust(rig.clock.now())
-    told, _ = await on_demand_lines(rig, None)
-    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"]
+    logged, _ = await on_demand_lines(rig, None)
+    assert logged == [
+        "P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"
+    ]
 
 
 async def test_plans_that_share_a_read_are_one_read_and_a_miss_each(autojump_clock: MockClock) -> None:

@@ -13,8 +13,7 @@ from channels import Lease
 from store.errors import StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
-from tests.actors.ledger_rig import LedgerRig, running_writer
-from tests.actors.ledger_writer.test_ledger_writer import settled
+from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 
 NO_RIGHT = "user p33 has no right to XADD"
 
@@ -58,7 +57,7 @@ async def test_a_missing_right_is_logged_once_a_minute_and_an_outage_is_not(
     assert [line["event"] for line in lines] == [f"Waiting for Redis at there: {NO_RIGHT}"] * 2
 
 
-@pytest.mark.parametrize("method", ["commit_decisions", "new_plans", "create_plan_group", "redis_run"])
+@pytest.mark.parametrize("method", ["commit_decisions", "plans.read_new", "plans.create", "redis_run"])
 async def test_an_evaluator_without_a_right_shows_it_at_every_moment_and_decides_once_it_is_back(
     rig: EvaluatorRig, autojump_clock: MockClock, method: str
 ) -> None:
@@ -92,14 +91,14 @@ async def test_an_evaluator_that_stands_by_after_an_outage_waits_for_the_lease_a
         assert waits(rig.heartbeat) == ["the lease, held by another"]
 
 
-@pytest.mark.parametrize("method", ["commit_results", "new_results", "create_result_group"])
+@pytest.mark.parametrize("method", ["commit_results", "results.read_new", "results.create"])
 async def test_a_ledger_writer_without_a_right_shows_it_at_every_moment_and_books_once_it_is_back(
     autojump_clock: MockClock, method: str
 ) -> None:
     rig = LedgerRig()
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
     async with running_writer(rig):
-        await settled(rig)
+        await at_rest(rig)
         rig.redis.faults.forbid(method)
         with rig.redis.faults.outage():
             await trio.sleep(0.05)

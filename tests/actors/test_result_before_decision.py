@@ -1,4 +1,4 @@
-"""A result that comes before its plan's decision makes that decision a deny, bookable or not."""
+"""A result before its plan's decision makes that decision a deny, bookable or not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from trio.testing import MockClock
 
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, Watched
-from tests.actors.ledger_rig import LedgerRig
+from tests.actors.ledger_rig import LedgerRig, running_writer
 
 SOUND = {"order_id": "2", "filled_qty": "1", "order_status": "FILLED", "side": "SELL"}
 
 
 def evaluator_beside(ledger: LedgerRig) -> EvaluatorRig:
-    """An evaluator in the ledger writer's world: one clock, one Redis, one book."""
+    """Build an evaluator on the ledger writer's clock, Redis and book."""
     rig = EvaluatorRig(on_demand=False)
     ledger.store = rig.store = Watched(ledger.redis, keys=ledger.keys, consumer="me")
     rig.clock, rig.redis, rig.book = ledger.clock, ledger.redis, ledger.book
@@ -37,9 +37,7 @@ async def test_an_early_result_settles_its_plan(autojump_clock: MockClock, field
     evaluator = evaluator_beside(ledger)
     ledger.exchange.set("BTCUSDT", "1", update_time_ms=0)
     ledger.observe("BTCUSDT")
-    await ledger.take_lease()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ledger.writer().run, Heartbeat())
+    async with running_writer(ledger), trio.open_nursery() as nursery:
         await trio.sleep(1)
         early: dict[str | bytes, str | bytes] = {"plan_id": "p", "symbol": "BTCUSDT"}
         early.update(fields)
@@ -61,9 +59,7 @@ async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_eve
     ledger.hedge_mode.send(True)
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
     ledger.observe("BTCUSDT")
-    await ledger.take_lease()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ledger.writer().run, Heartbeat())
+    async with running_writer(ledger):
         await trio.sleep(1)
         entry_id = ledger.publish_result("BTCUSDT", "7", "SELL", "1", plan_id="unknown")
         await trio.sleep(1)
@@ -76,7 +72,6 @@ async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_eve
         assert "leg" in ledger.dead()[0]
         assert ledger.redis.get(ledger.keys.plan_mark("unknown")) == b"S"
         assert ledger.pending() == 0
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_result_that_cannot_be_booked_leaves_its_plans_decision_as_it_is(
@@ -85,13 +80,10 @@ async def test_a_result_that_cannot_be_booked_leaves_its_plans_decision_as_it_is
     ledger = LedgerRig()
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
     ledger.observe("BTCUSDT")
-    await ledger.take_lease()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ledger.writer().run, Heartbeat())
+    async with running_writer(ledger):
         await trio.sleep(1)
         ledger.redis.set(ledger.keys.plan_mark("p"), "D|BOTH|open|BUY|0")
         ledger.redis.xadd(ledger.keys.results, {"plan_id": "p", "symbol": "BTCUSDT", "executed": "True"})
         await trio.sleep(1)
         assert ledger.redis.get(ledger.keys.plan_mark("p")) == b"D|BOTH|open|BUY|0"
         assert len(ledger.dead()) == 1
-        nursery.cancel_scope.cancel()

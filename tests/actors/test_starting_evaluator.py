@@ -30,18 +30,18 @@ def rig() -> EvaluatorRig:
 
 @asynccontextmanager
 async def lacking(rig: EvaluatorRig, *names: str) -> AsyncIterator[Callable[[], None]]:
-    """The evaluator runs without what these channels tell; the callable makes them tell it."""
+    """Run the evaluator without the values of these channels; the callable sends them."""
     kept = [(CHANNELS[name](rig), CHANNELS[name](rig).value) for name in names]
     for channel, _ in kept:
         channel.value = None
 
-    def tell() -> None:
+    def send_all() -> None:
         for channel, value in kept:
             assert value is not None
             channel.send(value)
 
     async with running_evaluator(rig):
-        yield tell
+        yield send_all
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -49,12 +49,12 @@ async def test_what_comes_within_half_the_age_limit_is_waited_for(
     rig: EvaluatorRig, autojump_clock: MockClock, name: str
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    async with lacking(rig, name) as tell:
+    async with lacking(rig, name) as send_all:
         rig.publish("p")
         await trio.sleep(2.3)
         assert rig.permit("p") is None
         assert rig.heartbeat is not None and rig.heartbeat.waits()
-        tell()
+        send_all()
         await trio.sleep(0.1)
         assert rig.reason("p") == "sanity_checks_passed"
         assert rig.heartbeat.waits() == []
@@ -83,7 +83,7 @@ async def test_while_the_exchange_is_away_after_a_start_every_plan_is_denied_wit
         assert permit is not None
         assert permit["details"] == {"snapshot": held, "exchange_known": False}
         assert permit["created_at"] * 1000 - rig.epoch_ms < AGE_LIMIT_SEC * 1000
-        assert rig.reads.depth == 0, "nobody is asked for a read that cannot succeed"
+        assert rig.reads.depth == 0, "no read is asked for that cannot succeed"
         assert rig.pending() == 0
 
 
@@ -104,12 +104,12 @@ async def test_plans_that_are_held_back_keep_their_order_and_are_taken_once(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    async with lacking(rig, "ledgers") as tell:
+    async with lacking(rig, "ledgers") as send_all:
         plans = [f"p{number}" for number in range(20)]
         for plan_id in plans:
             rig.publish(plan_id, action="PARTIAL_50")
             await trio.sleep(0.1)
-        tell()
+        send_all()
         await trio.sleep(0.1)
         assert rig.audited() == plans
         assert rig.store.commits < 5, "once, together"
@@ -119,14 +119,14 @@ async def test_plans_in_hand_from_before_a_restart_are_held_back_too(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("a", action="PARTIAL_50")
     rig.publish("b", action="PARTIAL_50")
-    assert len(await rig.store.new_plans(count=10, block_ms=0)) == 2
-    async with lacking(rig, "symbol rules") as tell:
+    assert len(await rig.store.plans.read_new(count=10, block_ms=0)) == 2
+    async with lacking(rig, "symbol rules") as send_all:
         await trio.sleep(1)
         assert rig.audited() == []
-        tell()
+        send_all()
         await trio.sleep(0.1)
         assert rig.audited() == ["a", "b"]
         assert rig.reason("b") == "sanity_checks_passed"

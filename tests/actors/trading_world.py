@@ -42,7 +42,8 @@ _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
 _ADOPTION_SETTLES_SEC = 61.0
 _FAULTY_METHODS = (
-    None, "commit_decisions", "commit_results", "new_plans", "new_results", "booking_states", "recover_plans",
+    None, "commit_decisions", "commit_results", "plans.read_new", "results.read_new", "booking_states",
+    "plans.recover",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from brain.ledger.booking import Booking, adopt, book, decode_memory
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal
 from brain.positions.position import Leg, LegPosition
@@ -20,7 +21,7 @@ def flat(leg: Leg) -> LegPosition:
     return LegPosition(leg, ZERO, ZERO, 0)
 
 
-# One order of a random history: its leg, its side, and the cumulative quantities it was told with.
+# One order of a random history: its leg, its side, and its cumulative quantities.
 ORDERS = st.lists(
     st.tuples(
         st.sampled_from([Leg.LONG, Leg.SHORT]),
@@ -35,8 +36,10 @@ ORDERS = st.lists(
 def test_any_order_and_repetition_of_results_gives_the_same_ledger(
     orders: list[tuple[Leg, str, list[Decimal]]], hedge_mode: bool, data: st.DataObject
 ) -> None:
-    told = [(number, quantity) for number, order in enumerate(orders) for quantity in order[2]]
-    results = data.draw(st.permutations(told + (data.draw(st.lists(st.sampled_from(told))) if told else [])))
+    named = [(number, quantity) for number, order in enumerate(orders) for quantity in order[2]]
+    results = data.draw(
+        st.permutations(named + (data.draw(st.lists(st.sampled_from(named))) if named else []))
+    )
     start = adopt((flat(Leg.LONG), flat(Leg.SHORT)) if hedge_mode else (flat(Leg.BOTH),), now_sec=NOW)
     ledger = StoredLedger(start["last_known_amt"], None, None, start.get("long_amt"), start.get("short_amt"))
     version: str | None = "1"
@@ -46,9 +49,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
         leg, side, _ = orders[number]
         booking = book(
             FilledOrder(str(number), side, quantity, "PARTIALLY_FILLED", final=False),
-            leg=leg if hedge_mode else Leg.BOTH,
-            order_side=side,
-            moves_ledger=True,
+            Joined(leg if hedge_mode else Leg.BOTH, side, moves_ledger=True),
             stored=ledger,
             stored_version=version,
             memory=decode_memory(memories[number]) if number in memories else None,
@@ -65,7 +66,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
             assert booking.fields["last_known_amt"] == ledger.last_known_amt
 
     def sum_of(*legs: Leg) -> Decimal:
-        signed = (max(told) * (1 if side == "BUY" else -1) for leg, side, told in orders if leg in legs)
+        signed = (max(sizes) * (1 if side == "BUY" else -1) for leg, side, sizes in orders if leg in legs)
         return sum(signed, ZERO)
 
     assert version == str(1 + changes)

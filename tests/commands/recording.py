@@ -45,7 +45,7 @@ class Recording:
 
     async def read(self) -> list[Entry]:
         """Deliver what was published."""
-        return await self._store.new_plans(count=1000, block_ms=0)
+        return await self._store.plans.read_new(count=1000, block_ms=0)
 
     async def decide(self, plan_id: str, the_case: Case, fields: Mapping[str, str | bytes] = PLAN) -> None:
         """Publish a plan and commit what `the_case` makes of it."""
@@ -71,11 +71,11 @@ class Recording:
         assert all(isinstance(verdict, Committed) for verdict in reply.verdicts)
 
     async def acknowledge(self, entry: Entry) -> None:
-        await self._store.acknowledge_plans(self._fence, [entry.id])
+        await self._store.plans.acknowledge(self._fence, [entry.id])
 
     async def dead_letter(self, entry: Entry, error: str) -> None:
         assert entry.fields is not None
-        await self._store.dead_letter_plan(
+        await self._store.plans.dead_letter(
             self._fence, entry.id, dead_letter(entry.fields, entry_id=entry.id, error=error)
         )
 
@@ -84,7 +84,7 @@ class Recording:
 async def recording(url: str, prefix: str = "quantum") -> AsyncIterator[Recording]:
     """Yield a service that holds the lease, and whose consumer group exists."""
     async with open_redis_store(url, prefix=prefix, consumer="me") as store:
-        await store.create_plan_group(lost=False)
+        await store.plans.create(lost=False)
         reply = await store.hold_lease("me", None, 60_000)
         rig = Recording(url, prefix, store, reply.fence)
         try:

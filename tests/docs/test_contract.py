@@ -14,9 +14,9 @@ import pytest
 import commands
 from brain.decisions.checks import CHECKS
 from brain.decisions.permit_text import AuditRecord
-from brain.decisions.plan_mark import decode_mark, encode_mark
 from brain.ledger import refusal_words
 from brain.ledger.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
+from brain.ledger.plan_mark import decode_mark, encode_mark
 from brain.ledger.refusal_words import Proof, proof_of
 from brain.ledger.result import read_result
 from brain.ledger.unknown_outcomes import decode_unknown, encode_unknown

@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 #: The commands of each call, as Redis names them; of all others, a script.
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
-    "create_plan_group": ("exists", "xgroup|create"),
-    "create_result_group": ("get", "xgroup|create"),
-    "new_plans": ("xreadgroup",),
-    "new_results": ("xreadgroup",),
+    "plans.create": ("exists", "xgroup|create"),
+    "results.create": ("get", "xgroup|create"),
+    "plans.read_new": ("xreadgroup",),
+    "results.read_new": ("xreadgroup",),
     "redis_now_ms": ("time",),
     "redis_run": ("info", "time", "get"),
     "booking_state": ("hmget", "hget", "get"),
@@ -46,7 +46,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "unknown_outcomes": ("hgetall", "time"),
 }
 _SCRIPT = ("evalsha",)
-_POOL_OF = {"new_plans": "plans", "new_results": "results"}
+_POOL_OF = {"plans.read_new": "plans", "results.read_new": "results"}
 #: A replica answers these; all others write.
 _READING = frozenset(
     {

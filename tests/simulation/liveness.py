@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.permit_evaluator.deciding import PlanSettler
+from actors.permit_evaluator.deciding import PlanDecider
 from actors.stream_consumer import EntryTimes
 from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
@@ -239,7 +239,7 @@ class Liveness:
         gc.collect()
         kept = gc.get_objects()
         lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
-        lists += [each._allowed for each in kept if isinstance(each, PlanSettler)]
+        lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         around = (

@@ -57,11 +57,11 @@ MUTATIONS = (
         (
             Edit(
                 "actors/permit_evaluator/actor.py",
-                "            for work in await self._settler.settle(works, fence):\n",
-                "            if works:\n"
-                "                entry_ids = [work.entry.id for work in works]\n"
-                "                await self._store.acknowledge_plans(fence, entry_ids)\n"
-                "            for work in await self._settler.settle(works, fence):\n",
+                "        for plan in await self._decider.decide_and_commit(pending, session.fence):\n",
+                "        if pending:\n"
+                "            entry_ids = [plan.entry.id for plan in pending]\n"
+                "            await self._store.plans.acknowledge(session.fence, entry_ids)\n"
+                "        for plan in await self._decider.decide_and_commit(pending, session.fence):\n",
             ),
         ),
     ),
@@ -124,9 +124,9 @@ MUTATIONS = (
         ("f", "b"),
         (
             Edit(
-                "store/memory/entries.py",
-                "    return recovered\n",
-                "    return []\n",
+                "store/memory/consumer_group.py",
+                "            return recovered\n",
+                "            return []\n",
             ),
         ),
     ),
@@ -453,8 +453,8 @@ MUTATIONS = (
         (
             Edit(
                 "actors/permit_evaluator/assumed_state.py",
-                "            belief.lost = known.lost | known.permits\n",
-                "            belief.lost = {}\n",
+                "            assumed.lost = known.lost | known.permits\n",
+                "            assumed.lost = {}\n",
             ),
         ),
     ),
@@ -496,7 +496,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/ledger_writer/actor.py",
+                "actors/ledger_writer/booking.py",
                 "        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)\n",
                 "        return Decimal(self._clocks.now().wall_ms).scaleb(-3)\n",
             ),

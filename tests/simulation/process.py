@@ -56,10 +56,8 @@ _DRIFT = 100e-6
 _UNHURRIED_SEC = {
     "actors.lease_holder.RENEWAL_SEC": 0.9,
     "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
-    "actors.permit_evaluator.actor._SWEEP_SEC": 4.0,
-    "actors.permit_evaluator.actor._BLOCK_MS": 6_000,
-    "actors.ledger_writer.actor._SWEEP_SEC": 4.0,
-    "actors.ledger_writer.actor._BLOCK_MS": 6_000,
+    "actors.stream_consumer._SWEEP_SEC": 4.0,
+    "actors.stream_consumer._BLOCK_MS": 6_000,
     "actors.ledger_writer.fill_monitor._SWEEP_SEC": 4.0,
     "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,

@@ -37,7 +37,7 @@ T = TypeVar("T")
 #: Their first argument is a fence, and without the lease they must have no effect.
 FENCED = frozenset(
     {
-        "recover_plans", "recover_results", "commit_decisions", "acknowledge_plans", "dead_letter_plan",
+        "plans.recover", "results.recover", "commit_decisions", "plans.acknowledge", "plans.dead_letter",
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks",
     }
@@ -138,25 +138,9 @@ class WatchedStore(MemoryStore):
         self._links.reach(method)
         super()._reach(method, run_id)
 
-    async def _fenced(self, method: str, fence: str, effect: Callable[[], T]) -> T:
+    async def _fenced(self, method: str, fence: str | None, effect: Callable[[], T]) -> T:
         self._fence = fence
         return await self._call(method, effect)
-
-    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        self._fence = fence
-        return await super().recover_plans(fence=fence, after=after, idle_ms=idle_ms, count=count)
-
-    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
-        self._fence = fence
-        return await super().recover_results(fence=fence, after=after, idle_ms=idle_ms, count=count)
-
-    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
-        self._fence = fence
-        await super().acknowledge_plans(fence, entry_ids)
-
-    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        self._fence = fence
-        await super().dead_letter_plan(fence, entry_id, fields)
 
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
         self._fence = fence

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _STORE_METHODS = (
-    None, None, "commit_decisions", "commit_result", "new_plans", "new_results", "booking_state",
-    "write_snapshots", "prove_snapshots", "hold_lease", "recover_plans", "recover_results", "commit_results",
+    None, None, "commit_decisions", "commit_result", "plans.read_new", "results.read_new", "booking_state",
+    "write_snapshots", "prove_snapshots", "hold_lease", "plans.recover", "results.recover", "commit_results",
     "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")

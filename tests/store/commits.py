@@ -84,18 +84,18 @@ async def commit(store: Store, fence: str, *decisions: DecisionCommit) -> list[V
 
 async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[str]:
     """Publish plans and read them: pending now. Their entry ids."""
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     ids = [outside.xadd(keys.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
-    entries = await store.new_plans(count=len(ids), block_ms=0)
+    entries = await store.plans.read_new(count=len(ids), block_ms=0)
     assert [entry.id for entry in entries] == ids
     return ids
 
 
 async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[str]:
     """Publish results and read them: pending now. Their entry ids."""
-    await store.create_result_group(lost=False)
+    await store.results.create(lost=False)
     ids = [outside.xadd(keys.results, {"plan_id": f"plan-{n}"}) for n in range(count)]
-    entries = await store.new_results(count=count, block_ms=0)
+    entries = await store.results.read_new(count=count, block_ms=0)
     assert [entry.id for entry in entries] == ids
     return ids
 

@@ -84,13 +84,13 @@ class History:
 
     async def _read(self) -> object:
         count = self._random.randint(1, 3)
-        read = self._random.choice((self._store.new_plans, self._store.new_results))
+        read = self._random.choice((self._store.plans.read_new, self._store.results.read_new))
         return await read(count=count, block_ms=0)
 
     async def _recover(self) -> object:
         plans = self._random.random() < 0.5
         after = "0" if self._random.random() < 0.5 else self._entry("plans" if plans else "results")
-        recover = self._store.recover_plans if plans else self._store.recover_results
+        recover = self._store.plans.recover if plans else self._store.results.recover
         return await recover(fence=self._fence, after=after, idle_ms=0, count=self._random.randint(1, 4))
 
     async def _decide(self) -> object:
@@ -151,10 +151,10 @@ class History:
         return state, await self._store.commit_result(self._fence, commit) is not None
 
     async def _acknowledge(self) -> None:
-        await self._store.acknowledge_plans(self._fence, [self._entry("plans")])
+        await self._store.plans.acknowledge(self._fence, [self._entry("plans")])
 
     async def _bury(self) -> None:
-        await self._store.dead_letter_plan(self._fence, self._entry("plans"), ("error", "x"))
+        await self._store.plans.dead_letter(self._fence, self._entry("plans"), ("error", "x"))
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5
@@ -221,7 +221,7 @@ class History:
         return key
 
     async def _group(self) -> None:
-        create = self._random.choice((self._store.create_plan_group, self._store.create_result_group))
+        create = self._random.choice((self._store.plans.create, self._store.results.create))
         await create(lost=self._random.random() < 0.5)
 
     async def _report(self) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from store.protocol import Store
+from store.protocol import ConsumerGroup, Store
 from store.records import Entry
 from tests.store.backends import Outside
 
@@ -16,17 +16,16 @@ class Side(NamedTuple):
     stream: str
     results: bool
 
+    def group(self, by: Store | None = None) -> ConsumerGroup:
+        """The stream's group, as `by` or this side's store reads it."""
+        store = by or self.store
+        return store.results if self.results else store.plans
+
     async def create(self, *, lost: bool = False) -> None:
-        if self.results:
-            await self.store.create_result_group(lost=lost)
-        else:
-            await self.store.create_plan_group(lost=lost)
+        await self.group().create(lost=lost)
 
     async def new(self, *, count: int = 100, block_ms: int = 0, by: Store | None = None) -> list[Entry]:
-        store = by or self.store
-        if self.results:
-            return await store.new_results(count=count, block_ms=block_ms)
-        return await store.new_plans(count=count, block_ms=block_ms)
+        return await self.group(by).read_new(count=count, block_ms=block_ms)
 
     async def recover(
         self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
@@ -44,9 +43,7 @@ class Side(NamedTuple):
         count: int = 100,
         by: Store | None = None,
     ) -> list[Entry]:
-        store = by or self.store
-        recover = store.recover_results if self.results else store.recover_plans
-        return await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
+        return await self.group(by).recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
 
 def publish(outside: Outside, stream: str, *names: str) -> list[str]:

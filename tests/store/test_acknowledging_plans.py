@@ -13,9 +13,9 @@ async def test_acknowledged_entries_are_no_longer_pending(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     first, second, third = await deliver_plans(store, outside, keys, "a", "b", "c")
-    await store.acknowledge_plans(fence, [first, third])
+    await store.plans.acknowledge(fence, [first, third])
     assert pending_ids(outside, keys.plans) == [second]
-    await store.acknowledge_plans(fence, [first, "1-0"])
+    await store.plans.acknowledge(fence, [first, "1-0"])
     assert pending_ids(outside, keys.plans) == [second]
 
 
@@ -23,18 +23,18 @@ async def test_nothing_and_very_much_can_be_acknowledged_at_once(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
-    await store.acknowledge_plans(fence, [])
+    await store.plans.acknowledge(fence, [])
     assert pending_ids(outside, keys.plans) == [entry_id]
-    await store.acknowledge_plans(fence, [*(f"{n}-1" for n in range(1, 9_000)), entry_id])
+    await store.plans.acknowledge(fence, [*(f"{n}-1" for n in range(1, 9_000)), entry_id])
     assert pending_ids(outside, keys.plans) == []
 
 
 async def test_acknowledging_without_stream_or_group_does_nothing(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
-    await store.acknowledge_plans(fence, ["1-0"])
+    await store.plans.acknowledge(fence, ["1-0"])
     outside.xadd(keys.plans, {"plan_id": "a"})
-    await store.acknowledge_plans(fence, ["1-0"])
+    await store.plans.acknowledge(fence, ["1-0"])
     assert outside.xlen(keys.plans) == 1
 
 
@@ -42,7 +42,7 @@ async def test_a_dead_plan_is_a_dead_letter_and_no_longer_pending(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
-    await store.dead_letter_plan(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
+    await store.plans.dead_letter(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
     ((_, letter),) = outside.xrange(keys.dead_plans)
     assert letter == {
         b"entry_id": entry_id.encode(), b"error": b"no plan_id", "\x00Ⓢ".encode(): b"",
@@ -59,5 +59,5 @@ async def test_a_stream_of_a_wrong_type_leaves_no_half_written_dead_letter(
     outside.set(getattr(keys, name), "x")
     before = everything(outside)
     with pytest.raises(StoreRefusedError):
-        await store.dead_letter_plan(fence, "1-0", ("error", "x"))
+        await store.plans.dead_letter(fence, "1-0", ("error", "x"))
     assert everything(outside) == before

@@ -355,9 +355,9 @@ async def test_the_last_booked_result_only_moves_on(
 async def test_the_last_booked_result_passes_none_that_is_still_pending(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
-    await store.create_result_group(lost=False)
+    await store.results.create(lost=False)
     first, second, third = [outside.xadd(keys.results, {"f": "v"}) for _ in range(3)]
-    await store.new_results(count=10, block_ms=0)
+    await store.results.read_new(count=10, block_ms=0)
     shown = []
     for entry_id in (first, third, second):
         await store.commit_result(fence, nothing_but_acknowledging(entry_id))

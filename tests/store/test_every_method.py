@@ -14,7 +14,7 @@ from inspect import iscoroutinefunction
 import pytest
 
 from store.keys import Keys
-from store.protocol import Store
+from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
 from store.redis.scripts import ScriptRunner, script_texts
 from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
@@ -31,21 +31,21 @@ Example = Callable[[Store, str], Awaitable[object]]
 
 #: By method: what is asked, of a Redis that `furnished` has filled.
 EXAMPLES: dict[str, Example] = {
-    "create_plan_group": lambda store, _: store.create_plan_group(lost=True),
-    "new_plans": lambda store, _: store.new_plans(count=10, block_ms=20),
-    "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
+    "plans.create": lambda store, _: store.plans.create(lost=True),
+    "plans.read_new": lambda store, _: store.plans.read_new(count=10, block_ms=20),
+    "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
-    "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
-    "dead_letter_plan": lambda store, fence: store.dead_letter_plan(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
     "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
     "unread_result": lambda store, _: store.unread_result("0-0"),
     "redis_run": lambda store, _: store.redis_run("another run"),
-    "create_result_group": lambda store, _: store.create_result_group(lost=True),
-    "new_results": lambda store, _: store.new_results(count=10, block_ms=20),
-    "recover_results": lambda store, fence: store.recover_results(
-        fence=fence, after="0", idle_ms=0, count=9
-    ),
+    "results.create": lambda store, _: store.results.create(lost=True),
+    "results.read_new": lambda store, _: store.results.read_new(count=10, block_ms=20),
+    "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
+    "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, ["1-0"]),
+    "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, "1-0", ("error", "x")),
     "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", "plan-1", ("1001",))]),
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
@@ -111,10 +111,12 @@ async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tu
 
 
 def methods() -> set[str]:
-    """Return the methods of the store that actors call."""
-    return {
+    """What actors can ask of the store."""
+    names = {
         name for role in Store.__mro__ for name, member in vars(role).items() if iscoroutinefunction(member)
     }
+    of_a_group = [name for name, member in vars(ConsumerGroup).items() if iscoroutinefunction(member)]
+    return names | {f"{group}.{name}" for group in ("plans", "results") for name in of_a_group}
 
 
 def scripts() -> set[str]:

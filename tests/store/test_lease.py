@@ -216,10 +216,10 @@ TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.
 WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
-    "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
-    "dead_letter_plan": lambda store, fence: store.dead_letter_plan(fence, "1-0", ("error", "x")),
-    "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
-    "recover_results": lambda store, fence: store.recover_results(fence=fence, after="0", idle_ms=0, count=9),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
+    "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(

@@ -145,8 +145,8 @@ async def test_a_command_that_the_store_sends_itself_is_named(
     account.allow(*OWN_KEYS, "q:*", without=command)
     asked: dict[str, Callable[[], Awaitable[object]]] = {
         "evalsha": lambda: commit(account.store, fence, DECISION),
-        "xreadgroup": lambda: account.store.new_plans(count=1, block_ms=0),
-        "xgroup": lambda: account.store.create_plan_group(lost=False),
+        "xreadgroup": lambda: account.store.plans.read_new(count=1, block_ms=0),
+        "xgroup": lambda: account.store.plans.create(lost=False),
         "info": lambda: account.store.redis_run(None),
         "get": lambda: account.store.universe(),
         "mget": lambda: account.store.holds_and_cooldowns(["BTCUSDT"], []),

@@ -104,12 +104,12 @@ async def test_a_plan_group_that_vanished_while_no_process_ran_begins_at_the_sta
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     publish(outside, keys.plans, "from before our time")
-    await store.create_plan_group(lost=False)
-    await store.redis_run(None)  # as the evaluator does at its start
+    await store.plans.create(lost=False)
+    await store.redis_run(None)  # as whoever decides does when it begins
     outside.xgroup_destroy(keys.plans, GROUP)
     (missed,) = publish(outside, keys.plans, "missed")
-    await store.create_plan_group(lost=False)
-    assert missed in [entry.id for entry in await store.new_plans(count=10, block_ms=0)]
+    await store.plans.create(lost=False)
+    assert missed in [entry.id for entry in await store.plans.read_new(count=10, block_ms=0)]
 
 
 async def test_a_group_that_exists_stays_as_it_is(side: Side, outside: Outside) -> None:
@@ -194,8 +194,8 @@ async def test_the_result_group_begins_behind_the_last_booked_result(
 ) -> None:
     ids = publish(outside, keys.results, "a", "b", "c")
     outside.set(keys.last_result_id, ids[0])
-    await store.create_result_group(lost=False)
-    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids[1:]
+    await store.results.create(lost=False)
+    assert [entry.id for entry in await store.results.read_new(count=9, block_ms=0)] == ids[1:]
 
 
 @pytest.mark.parametrize("junk", [b"", b"\xff", b"yesterday", b"1-", b"1" * 30 + b"-0"])
@@ -204,8 +204,8 @@ async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_ca
 ) -> None:
     ids = publish(outside, keys.results, "a", "b")
     outside.set(keys.last_result_id, junk)
-    await store.create_result_group(lost=False)
-    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+    await store.results.create(lost=False)
+    assert [entry.id for entry in await store.results.read_new(count=9, block_ms=0)] == ids
 
 
 async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_is_ahead_of_redis(
@@ -214,8 +214,8 @@ async def test_the_result_group_begins_at_the_start_where_the_last_booked_one_is
     ids = publish(outside, keys.results, "a", "b")
     ahead_ms = await store.redis_now_ms() + 1_800_000
     outside.set(keys.last_result_id, f"{ahead_ms}-0")
-    await store.create_result_group(lost=True)
-    assert [entry.id for entry in await store.new_results(count=9, block_ms=0)] == ids
+    await store.results.create(lost=True)
+    assert [entry.id for entry in await store.results.read_new(count=9, block_ms=0)] == ids
 
 
 async def test_ids_are_never_below_the_one_before(side: Side, store: Store, outside: Outside) -> None:
@@ -235,4 +235,4 @@ async def test_a_last_booked_result_of_a_wrong_type_is_refused(
 ) -> None:
     outside.hset(keys.last_result_id, {"a": "b"})
     with pytest.raises(StoreRefusedError):
-        await store.create_result_group(lost=False)
+        await store.results.create(lost=False)

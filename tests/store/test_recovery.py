@@ -69,7 +69,7 @@ async def test_an_entry_deleted_while_pending_is_reported_until_it_is_acknowledg
     assert await side.recover(fence) == Entry(first, None, 2)
     assert await side.recover(fence, after=first) == Entry(second, {b"plan_id": b"b"}, 2)
     if not side.results:
-        await store.acknowledge_plans(fence, [first])
+        await store.plans.acknowledge(fence, [first])
         assert list(pending(outside, side.stream)) == [second]
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 # Replacing a hash frees before it takes, and a claim or a removal takes next to nothing.
 TAKES_NO_MEMORY = {
-    "commit_decisions of nothing", "acknowledge_plans", "recover_plans", "recover_results", "write_snapshots",
+    "commit_decisions of nothing", "plans.acknowledge", "plans.recover", "results.recover", "write_snapshots",
 }  # fmt: skip
 
 
@@ -106,19 +106,19 @@ async def test_a_replica_cannot_be_written_to(real: RedisBackend) -> None:
     with pytest.raises(StoreUnavailableError):
         await real.store.release_lease(fence)
     with pytest.raises(StoreUnavailableError):
-        await real.store.new_plans(count=1, block_ms=0)
+        await real.store.plans.read_new(count=1, block_ms=0)
     with pytest.raises(StoreUnavailableError):
         await real.store.remember_ban(9_999_999_999_999)
     assert everything(real.outside) == before
 
 
 async def test_a_primary_that_becomes_a_replica_has_not_lost_its_groups(real: RedisBackend) -> None:
-    await real.store.create_plan_group(lost=False)
+    await real.store.plans.create(lost=False)
     errors: list[Exception] = []
 
     async def read() -> None:
         try:
-            await real.store.new_plans(count=1, block_ms=2_000)
+            await real.store.plans.read_new(count=1, block_ms=2_000)
         except (StoreUnavailableError, GroupLostError) as error:
             errors.append(error)
 
@@ -146,7 +146,7 @@ async def test_a_server_that_dies_under_a_blocked_read_is_noticed_and_nothing_is
 
     async def read() -> None:
         try:
-            await real.store.new_plans(count=1, block_ms=2_000)
+            await real.store.plans.read_new(count=1, block_ms=2_000)
         except StoreUnavailableError as error:
             errors.append(error)
 
@@ -160,9 +160,9 @@ async def test_a_server_that_dies_under_a_blocked_read_is_noticed_and_nothing_is
         with pytest.raises(StoreUnavailableError):
             await real.store.redis_now_ms()
         with pytest.raises(StoreUnavailableError):
-            await real.store.new_results(count=1, block_ms=50)
+            await real.store.results.read_new(count=1, block_ms=50)
     real.server.start()
-    (entry,) = await answered(lambda: real.store.recover_plans(fence=fence, after="0", idle_ms=0, count=9))
+    (entry,) = await answered(lambda: real.store.plans.recover(fence=fence, after="0", idle_ms=0, count=9))
     assert entry.fields is not None
     assert entry.fields[b"plan_id"] == b"plan-1"
 
@@ -187,14 +187,14 @@ async def test_a_restarted_server_is_another_run(real: RedisBackend) -> None:
 
 @pytest.mark.parametrize("block_ms", [0, 2_000])
 async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, block_ms: int) -> None:
-    await real.store.create_plan_group(lost=False)
-    await real.store.new_plans(count=1, block_ms=0)
+    await real.store.plans.create(lost=False)
+    await real.store.plans.read_new(count=1, block_ms=0)
     failed = 0
 
     async def read() -> None:
         nonlocal failed
         try:
-            await real.store.new_plans(count=1, block_ms=block_ms)
+            await real.store.plans.read_new(count=1, block_ms=block_ms)
         except StoreUnavailableError:
             failed += 1
 
@@ -210,7 +210,7 @@ async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, b
     if block_ms:
         assert failed == 1
     entry_id = real.outside.xadd(real.keys.plans, {"plan_id": "a"})
-    (entry,) = await real.store.new_plans(count=1, block_ms=0)
+    (entry,) = await real.store.plans.read_new(count=1, block_ms=0)
     assert entry.id == entry_id
 
 
@@ -234,13 +234,13 @@ async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_are_dropp
 
 
 async def test_calls_cancelled_at_any_moment_never_get_each_others_answers(real: RedisBackend) -> None:
-    await real.store.create_plan_group(lost=False)
+    await real.store.plans.create(lost=False)
     real.outside.hset(real.keys.universe_meta, {"stale": "0"})
     for step in range(60):
         with trio.move_on_after(step / 20_000):
             await real.store.universe()
         with trio.move_on_after(step / 20_000):
-            await real.store.new_plans(count=1, block_ms=1)
+            await real.store.plans.read_new(count=1, block_ms=1)
         assert await real.store.remembered_ban() is None
         assert (await real.store.universe()).meta == {b"stale": b"0"}
     assert pending(real.outside, real.keys.plans) == {}

@@ -25,7 +25,7 @@ WORLDS = int(os.environ.get("P33_TESTS_UNKNOWN_WORLDS", "6"))
 
 
 @pytest.mark.parametrize("seed", range(WORLDS))
-async def test_whatever_becomes_of_an_unknown_order_never_more_than_the_position_is_permitted(
+async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_position(
     autojump_clock: MockClock, seed: int
 ) -> None:
     world = UnknownWorld(ORDERS, seed)
@@ -60,7 +60,7 @@ OURS = client_order_id_of("quantum", PLAN)
 
 
 async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -> None:
-    """A ledger of 4, and an open permit to close 3 of it whose outcome is unknown; decided `age_sec` ago."""
+    """Store an open permit to close 3, decided `age_sec` ago, and publish that its outcome is unknown."""
     expires_ms = rig.redis.now_ms() + round((rig.reservation_life_sec - age_sec) * 1000)
     rig.redis.hset(
         rig.keys.open_permits(SYMBOL), {"v": "d1-0", f"p:{PLAN}": f"BOTH|close|SELL|3|{expires_ms}"}
@@ -73,7 +73,7 @@ async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -
 
 
 def covered(rig: LedgerRig) -> str | None:
-    """What the open permit still covers."""
+    """Return the quantity that the open permit still covers."""
     text = rig.redis.hgetall(rig.keys.open_permits(SYMBOL)).get(f"p:{PLAN}".encode())
     return None if text is None else text.decode().split("|")[3]
 
@@ -85,10 +85,10 @@ def four() -> LedgerRig:
 
 
 def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
-    """The stream tells that the order ended without another fill."""
+    """Push the end of the order without another fill."""
     now = rig.clock.now()
-    told: dict[str, Any] = {"leg": Leg.BOTH, "order_id": "9", "client_order_id": OURS, "order_side": "SELL"}
-    told |= changes
+    event: dict[str, Any] = {"leg": Leg.BOTH, "order_id": "9", "client_order_id": OURS, "order_side": "SELL"}
+    event |= changes
     rig.fills.send(
         OrderEndObserved(
             symbol=SYMBOL,
@@ -96,12 +96,12 @@ def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
             status=status,
             transaction_ms=now.wall_ms,
             received=now,
-            **told,
+            **event,
         )
     )  # fmt: skip
 
 
-async def test_a_part_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends(
+async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends(
     autojump_clock: MockClock,
 ) -> None:
     rig = four()
@@ -187,7 +187,7 @@ async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves
         assert rig.amount(SYMBOL) == "1"
 
 
-async def test_what_was_unknown_before_a_restart_is_followed_after_it(autojump_clock: MockClock) -> None:
+async def test_an_unknown_outcome_is_followed_over_a_restart(autojump_clock: MockClock) -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)

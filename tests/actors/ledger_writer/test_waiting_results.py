@@ -1,4 +1,4 @@
-"""Hedge mode: a result whose ledger tells no legs waits until an operator has set them."""
+"""Hedge mode: a result whose ledger has no legs waits until an operator has set them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARK = "D|LONG|close|SELL|0"
 
 
 async def adopted_long_ago(rig: LedgerRig) -> None:
-    """The ledger was adopted, and a plan to close LONG was decided."""
+    """Have the ledger adopted, and mark a plan to close LONG as decided."""
     rig.observe(SYMBOL)
     await trio.sleep(61)
     rig.redis.set(rig.keys.plan_mark("plan"), MARK)
@@ -29,12 +29,12 @@ def hedged_rig(*, long: str, short: str) -> LedgerRig:
 
 
 def only_the_sum(rig: LedgerRig, amount: str) -> None:
-    """An operator deletes the ledger and sets one field of it."""
+    """Delete the ledger and set one field of it, as an operator would."""
     rig.redis.delete(rig.keys.ledger(SYMBOL))
     rig.redis.hset(rig.keys.ledger(SYMBOL), {"last_known_amt": amount})
 
 
-async def test_a_result_waits_named_while_the_ledger_tells_no_legs(autojump_clock: MockClock) -> None:
+async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs(autojump_clock: MockClock) -> None:
     rig = hedged_rig(long="4", short="-2")
     async with running_writer(rig):
         await adopted_long_ago(rig)
@@ -56,7 +56,7 @@ async def test_a_result_waits_named_while_the_ledger_tells_no_legs(autojump_cloc
         assert (rig.pending(), rig.waiting_results.value) == (0, ())
 
 
-async def test_a_result_that_waits_is_found_again_after_a_restart_and_holds_up_no_other(
+async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_other(
     autojump_clock: MockClock,
 ) -> None:
     rig = hedged_rig(long="4", short="-2")
@@ -81,7 +81,7 @@ async def test_a_result_that_waits_is_found_again_after_a_restart_and_holds_up_n
         assert rig.pending() == 1
 
 
-async def test_where_the_other_leg_is_flat_the_sum_tells_the_legs_and_the_fill_is_booked(
+async def test_a_fill_is_booked_on_a_sum_alone_if_the_other_leg_is_flat(
     autojump_clock: MockClock,
 ) -> None:
     rig = hedged_rig(long="4", short="0")
@@ -97,7 +97,7 @@ async def test_where_the_other_leg_is_flat_the_sum_tells_the_legs_and_the_fill_i
         assert (rig.pending(), rig.dead(), rig.waiting_results.value) == (0, [], ())
 
 
-async def test_a_result_that_waits_outlives_the_loss_of_its_group(autojump_clock: MockClock) -> None:
+async def test_a_waiting_result_survives_the_loss_of_its_group(autojump_clock: MockClock) -> None:
     rig = hedged_rig(long="4", short="-2")
     rig.exchange.set_leg("ETHUSDT", Leg.LONG, "0", 1)
     rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "0", 1)

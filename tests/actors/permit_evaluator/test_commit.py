@@ -1,4 +1,4 @@
-"""What is written for a decision: a permit that the gate believes, and a record that tells everything."""
+"""A decision's commit: a permit that the gate accepts, and a complete record."""
 
 from __future__ import annotations
 

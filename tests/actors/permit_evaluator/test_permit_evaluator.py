@@ -69,7 +69,7 @@ async def test_plans_that_lie_ready_are_decided_together_and_each_symbols_in_ord
     plans: dict[str, list[str]] = {}
     for symbol in SYMBOLS:
         rig.holds(symbol, "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     for number in range(240):
         symbol = SYMBOLS[number % len(SYMBOLS)]
         plans.setdefault(symbol, []).append(f"{symbol}-{number}")
@@ -257,7 +257,7 @@ async def test_an_entry_that_a_read_swallowed_is_found_again(
 ) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
-        rig.store.faults.fail_next("after", method="new_plans")
+        rig.store.faults.fail_next("after", method="plans.read_new")
         rig.publish("p")
         await trio.sleep(3)
         assert rig.reason("p") == "sanity_checks_passed"
@@ -267,10 +267,10 @@ async def test_an_entry_that_a_dead_reader_left_behind_is_answered(
     rig: EvaluatorRig, autojump_clock: MockClock
 ) -> None:
     rig.holds("BTCUSDT", "1")
-    await rig.store.create_plan_group(lost=False)
+    await rig.store.plans.create(lost=False)
     rig.publish("p")
     other = type(rig.store)(rig.redis, keys=rig.keys, consumer="another")
-    assert len(await other.new_plans(count=10, block_ms=1)) == 1
+    assert len(await other.plans.read_new(count=10, block_ms=1)) == 1
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("p") == "sanity_checks_passed"

@@ -1,4 +1,4 @@
-"""Decisions that were committed together are told together: a line each, and one event for each series."""
+"""Decisions that were committed together are reported together: a line each, and an event a series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adopted ledger contains, as text in the ledger."""
+"""Contents of adopted ledgers, and their text in the ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_each_leg_contains_its_own_changes() -> None:
     assert state.changed_ms_of(Leg.BOTH) == -1
 
 
-def test_a_row_without_a_date_contains_what_happened_until_it_was_seen() -> None:
+def test_a_row_without_a_date_contains_the_fills_until_it_was_read() -> None:
     state = adopted_state([row(Leg.LONG, 0), row(Leg.SHORT, 9)], 20)
     assert (state.changed_ms_of(Leg.LONG), state.changed_ms_of(Leg.SHORT)) == (20, 9)
 
@@ -34,12 +34,12 @@ def test_fills_until_the_rows_date_are_contained(at_ms: int, holds: bool) -> Non
 
 
 @pytest.mark.parametrize(("at_ms", "holds"), [(10, True), (11, False), (19, False), (20, True), (21, False)])
-def test_a_date_ahead_of_the_exchanges_clock_speaks_for_its_own_change_alone(at_ms: int, holds: bool) -> None:
+def test_a_date_ahead_of_the_exchanges_clock_contains_only_its_own_fill(at_ms: int, holds: bool) -> None:
     assert Contained(20, 10).holds(at_ms) is holds
 
 
 @given(st.dictionaries(st.sampled_from(Leg), st.integers(0, 10**15 - 1), min_size=1))
-def test_what_is_stored_is_what_is_read(changed_ms: dict[Leg, int]) -> None:
+def test_the_stored_text_reads_back_as_it_was(changed_ms: dict[Leg, int]) -> None:
     state = AdoptedState(changed_ms)
     assert decode_adopted(encode_adopted(state)) == state
 

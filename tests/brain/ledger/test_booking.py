@@ -1,4 +1,4 @@
-"""What executed orders do to ledger, order memory and open permit."""
+"""The effect of executed orders on ledger, order memory and open permit."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from brain.ledger.booking import (
     next_version,
 )
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO
 from brain.plans.permit import Kind, OpenPermit
@@ -31,7 +32,7 @@ def order(cumulative: str, *, final: bool = True, order_id: str = "17") -> Fille
 
 
 def outcome(
-    told: FilledOrder,
+    executed: FilledOrder,
     stored: StoredLedger,
     *,
     leg: Leg = Leg.BOTH,
@@ -43,10 +44,8 @@ def outcome(
     exchange: tuple[LegPosition, ...] = (),
 ) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
     return book(
-        told,
-        leg=leg,
-        order_side=side,
-        moves_ledger=moves_ledger,
+        executed,
+        Joined(leg, side, moves_ledger),
         stored=stored,
         stored_version=version,
         memory=memory,
@@ -56,8 +55,8 @@ def outcome(
     )
 
 
-def booked(told: FilledOrder, stored: StoredLedger, **how: object) -> Booking:
-    booking = outcome(told, stored, **how)  # type: ignore[arg-type]
+def booked(executed: FilledOrder, stored: StoredLedger, **how: object) -> Booking:
+    booking = outcome(executed, stored, **how)  # type: ignore[arg-type]
     assert isinstance(booking, Booking), booking
     return booking
 
@@ -136,7 +135,7 @@ def test_a_repetition_does_not_shrink_a_permit_twice_but_may_end_it() -> None:
     assert booked(order("0.3"), amount("5"), memory=memory, permit=PERMIT).permit is None
 
 
-def test_an_order_that_does_not_move_the_ledger_is_remembered_and_settles_its_permit() -> None:
+def test_an_order_that_does_not_move_the_ledger_is_remembered_and_shrinks_its_permit() -> None:
     stored = amount("5")
     booking = booked(order("0.3", final=False), stored, moves_ledger=False, permit=PERMIT)
     assert (booking.ledger, booking.fields) == (stored, None)
@@ -161,7 +160,7 @@ def test_an_amount_that_cannot_be_added_to_stops_the_booking(text: str) -> None:
     assert isinstance(outcome(order("0.3"), amount(text)), LedgerUnreadable)
 
 
-def test_what_is_written_over_cannot_be_in_the_way() -> None:
+def test_fields_that_are_overwritten_may_hold_anything() -> None:
     stored = StoredLedger("1", "\x00", "yesterday", "left over", "left over")
     fields = booked(order("0.3"), stored, version="x").fields
     assert fields is not None and fields["last_known_amt"] == "0.7" and fields["version"] == "1"
@@ -213,7 +212,7 @@ def test_legs_are_not_guessed_from_their_sum(
 
 @pytest.mark.parametrize("legs", [(None, None), ("4", "0"), ("", "-1")])
 @pytest.mark.parametrize("long", ["3", "0"], ids=["before the fill shows", "closed by the fill"])
-def test_a_corrected_sum_tells_the_legs_where_the_other_leg_is_flat(
+def test_a_corrected_sum_gives_the_legs_where_the_other_leg_is_flat(
     legs: tuple[str | None, str | None], long: str
 ) -> None:
     stored = StoredLedger("3", None, None, *legs)
@@ -221,10 +220,10 @@ def test_a_corrected_sum_tells_the_legs_where_the_other_leg_is_flat(
     assert (ledger.last_known_amt, ledger.long_amt, ledger.short_amt) == ("2.5", "2.5", "0")
 
 
-def test_a_sum_on_the_wrong_side_tells_no_legs() -> None:
+def test_a_sum_on_the_wrong_side_gives_no_legs() -> None:
     stored = StoredLedger("-3")
-    told = outcome(order("0.5"), stored, leg=Leg.LONG, exchange=hedged("3", "0"))
-    assert told == LegsUnknown()
+    executed = outcome(order("0.5"), stored, leg=Leg.LONG, exchange=hedged("3", "0"))
+    assert executed == LegsUnknown()
     short = booked(order("0.5"), stored, leg=Leg.SHORT, side="BUY", exchange=hedged("0", "-3")).ledger
     assert (short.last_known_amt, short.long_amt, short.short_amt) == ("-2.5", "0", "-2.5")
 

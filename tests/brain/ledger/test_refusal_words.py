@@ -1,4 +1,4 @@
-"""What the words of a refusal prove: no permit, a refused order, or an outcome that is not known."""
+"""Conclusions from the words of a refusal: no permit, a refused order, or an unknown outcome."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of
 from brain.ledger.result import (
+    ExecutedResult,
     RefusedResult,
     UnknownOrder,
     names_wrong_precision,
-    outcome_is_unknown,
     read_result,
 )
 from tests.brain.unknown_wordings import NO_PERMIT, REFUSED, UNKNOWN
@@ -28,8 +28,8 @@ PERMIT = {
 
 
 def refusal(**fields: str) -> RefusedResult:
-    told = {name.encode(): value.encode() for name, value in fields.items()}
-    result = read_result(PLAN | told)
+    encoded = {name.encode(): value.encode() for name, value in fields.items()}
+    result = read_result(PLAN | encoded)
     assert isinstance(result, RefusedResult)
     return result
 
@@ -91,7 +91,7 @@ def test_a_step_whose_outcome_is_unknown_makes_the_whole_outcome_unknown() -> No
         {"steps_results": "[{'step': 'CLOSE'}]", "details": json.dumps({"error": "ReadTimeout"})},
     ],
 )
-def test_what_stands_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
+def test_other_text_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
     assert refusal(error="order failed", **fields).unknown == UnknownOrder()
 
 
@@ -113,10 +113,9 @@ def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert refusal(error="x" * LONGEST_READ + " timeout").unknown is None
 
 
-def test_an_executed_result_or_nonsense_says_nothing_of_an_unknown_outcome() -> None:
-    assert outcome_is_unknown(PLAN | {b"error": b"timeout"})
-    assert not outcome_is_unknown(PLAN | {b"executed": b"True", b"error": b"timeout"})
-    assert not outcome_is_unknown({b"error": b"timeout"})
+def test_an_error_makes_no_refusal_of_an_executed_result() -> None:
+    order = {b"executed": b"True", b"order_id": b"1", b"filled_qty": b"1"}
+    assert isinstance(read_result(PLAN | order | {b"error": b"timeout"}), ExecutedResult)
 
 
 def test_a_wrong_precision_is_named_by_the_error_and_not_by_a_quoted_quantity() -> None:

@@ -49,7 +49,7 @@ MS = st.integers(min_value=0, max_value=1_000)
 
 
 @given(filled=MS, delay=MS, verified=MS, updated=MS, dated=st.booleans())
-def test_what_was_true_only_before_the_fill_never_contains_it(
+def test_a_snapshot_from_before_the_fill_never_contains_it(
     filled: int, delay: int, verified: int, updated: int, dated: bool
 ) -> None:
     """Both clocks agree here; a result arrives no earlier than its fill."""

@@ -1,4 +1,4 @@
-"""Execution results in their three dialects, and everything that is none."""
+"""Execution results in their three dialects, and entries that are none."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"True"}
 
 
 def flat(**fields: str) -> dict[bytes, bytes]:
-    told = {"order_id": "17", "filled_qty": "0.3", "side": "SELL", "order_status": "FILLED"} | fields
-    return PLAN | {name.encode(): value.encode() for name, value in told.items()}
+    order = {"order_id": "17", "filled_qty": "0.3", "side": "SELL", "order_status": "FILLED"} | fields
+    return PLAN | {name.encode(): value.encode() for name, value in order.items()}
 
 
-def steps(*told: Any) -> dict[bytes, bytes]:
-    return PLAN | {b"steps_results": json.dumps(told).encode()}
+def steps(*elements: Any) -> dict[bytes, bytes]:
+    return PLAN | {b"steps_results": json.dumps(elements).encode()}
 
 
 def details(text: str) -> dict[bytes, bytes]:
@@ -48,7 +48,7 @@ STEP = {"step": "CLOSE", "status": "FILLED", "order_id": 17, "side": "SELL", "ex
     ],
     ids=["flat", "steps", "details"],
 )
-def test_the_three_dialects_tell_the_same_order(fields: dict[bytes, bytes]) -> None:
+def test_the_three_dialects_give_the_same_order(fields: dict[bytes, bytes]) -> None:
     assert order_of(fields) == FILLED
 
 
@@ -72,14 +72,14 @@ def test_json_numbers_keep_all_their_digits() -> None:
     assert order.cumulative == Decimal("123456789012.123456789012345678")
 
 
-def test_what_was_asked_for_is_not_what_was_filled() -> None:
+def test_a_requested_quantity_is_not_a_filled_one() -> None:
     fields = flat(close_qty="0.5")
     del fields[b"filled_qty"]
     assert isinstance(read_result(fields), DeadResult)
 
 
 @pytest.mark.parametrize("side", ["", "CLOSE", "None"])
-def test_a_side_that_is_not_told_is_left_to_the_plan(side: str) -> None:
+def test_a_missing_side_is_left_to_the_plan(side: str) -> None:
     assert order_of(flat(side=side)).side is None
 
 
@@ -126,13 +126,13 @@ def test_several_steps_are_several_orders() -> None:
     assert result.orders == (FILLED, FilledOrder("x-18", "BUY", Decimal(1), "FILLED", final=True))
 
 
-def test_an_order_told_twice_in_one_result_counts_with_its_largest_quantity() -> None:
+def test_an_order_named_twice_in_one_result_counts_with_its_largest_quantity() -> None:
     partly = STEP | {"status": "PARTIALLY_FILLED", "executed_qty": "0.1"}
     assert order_of(steps(partly, STEP)) == order_of(steps(STEP, partly)) == FILLED
 
 
 @pytest.mark.parametrize(
-    "told",
+    "elements",
     [
         [],
         [{"status": "skipped"}],
@@ -153,12 +153,12 @@ def test_an_order_told_twice_in_one_result_counts_with_its_largest_quantity() ->
         ["CLOSE"],
     ],
 )
-def test_steps_that_cannot_be_booked_are_a_dead_letter(told: list[Any]) -> None:
-    assert isinstance(read_result(steps(*told)), DeadResult)
+def test_steps_that_cannot_be_booked_are_a_dead_letter(elements: list[Any]) -> None:
+    assert isinstance(read_result(steps(*elements)), DeadResult)
 
 
 @pytest.mark.parametrize("nothing", ["", "None", "null", "0", " "])
-def test_an_order_id_that_says_nothing_is_none(nothing: str) -> None:
+def test_an_empty_order_id_is_none(nothing: str) -> None:
     assert isinstance(read_result(flat(order_id=nothing)), DeadResult)
 
 
@@ -194,7 +194,7 @@ def test_unreadable_json_is_a_dead_letter(text: str) -> None:
         {b"filled_qty": b"0.3" + b"0" * 70_000},
     ],
 )
-def test_what_a_booking_needs_must_be_readable(broken: dict[bytes, bytes]) -> None:
+def test_the_fields_that_a_booking_needs_must_be_readable(broken: dict[bytes, bytes]) -> None:
     assert isinstance(read_result(flat() | broken), DeadResult)
 
 

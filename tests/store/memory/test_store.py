@@ -23,9 +23,9 @@ def on_trio_time() -> tuple[MemoryRedis, MemoryStore]:
 
 async def test_a_blocked_read_costs_virtual_time_only(autojump_clock: trio.testing.MockClock) -> None:
     _, store = on_trio_time()
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     for _ in range(1_000):
-        assert await store.new_plans(count=1, block_ms=2_000) == []
+        assert await store.plans.read_new(count=1, block_ms=2_000) == []
     assert trio.current_time() == pytest.approx(2_000)
 
 
@@ -33,12 +33,12 @@ async def test_a_blocked_read_wakes_at_the_moment_of_publishing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     redis, store = on_trio_time()
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     read_at_sec: list[float] = []
 
     async def read() -> None:
         for _ in range(2):
-            (entry,) = await store.new_plans(count=1, block_ms=2_000)
+            (entry,) = await store.plans.read_new(count=1, block_ms=2_000)
             assert entry.id_ms == redis.now_ms()
             read_at_sec.append(trio.current_time())
 
@@ -67,11 +67,11 @@ async def test_two_readers_share_what_comes_and_each_entry_goes_to_one(
 ) -> None:
     redis, store = on_trio_time()
     other = MemoryStore(redis, keys=Keys("q"), consumer="second")
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     came: list[Entry] = []
 
     async def read(by: MemoryStore) -> None:
-        came.extend(await by.new_plans(count=1, block_ms=2_000))
+        came.extend(await by.plans.read_new(count=1, block_ms=2_000))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read, store)
@@ -113,11 +113,11 @@ async def test_a_planned_fault_waits_for_its_method_and_happens_as_often_as_plan
 
 
 async def test_a_read_whose_answer_is_lost_leaves_its_entries_pending(memory: MemoryBackend) -> None:
-    await memory.store.create_plan_group(lost=False)
+    await memory.store.plans.create(lost=False)
     entry_id = memory.outside.xadd(memory.keys.plans, {"plan_id": "a"})
-    memory.redis.faults.fail_next("after", method="new_plans")
+    memory.redis.faults.fail_next("after", method="plans.read_new")
     with pytest.raises(StoreUnavailableError):
-        await memory.store.new_plans(count=1, block_ms=0)
+        await memory.store.plans.read_new(count=1, block_ms=0)
     assert pending(memory.outside, memory.keys.plans) == {entry_id: ("first", 1)}
 
 
@@ -130,10 +130,10 @@ async def test_a_read_cancelled_on_its_way_back_leaves_its_entries_pending(
         await trio.sleep(1)
 
     store = MemoryStore(redis, keys=Keys("q"), consumer="first", crossing=a_second)
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     entry_id = redis.xadd("q:stream:apply.plan", {"plan_id": "a"})
     with trio.move_on_after(1.5):
-        await store.new_plans(count=1, block_ms=2_000)
+        await store.plans.read_new(count=1, block_ms=2_000)
     assert pending(redis, "q:stream:apply.plan") == {entry_id: ("first", 1)}
 
 
@@ -143,12 +143,12 @@ async def test_an_outage_fails_every_call_and_those_that_wait(
 ) -> None:
     store, other = memory.memory_store, memory.another_store("second")
     faults = memory.redis.faults if scope == "the server" else store.faults
-    await store.create_plan_group(lost=False)
+    await store.plans.create(lost=False)
     failed_at_sec: list[float] = []
 
     async def read() -> None:
         with pytest.raises(StoreUnavailableError):
-            await store.new_plans(count=1, block_ms=2_000)
+            await store.plans.read_new(count=1, block_ms=2_000)
         failed_at_sec.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
@@ -187,11 +187,11 @@ async def test_a_restart_is_another_run_that_holds_what_was_held(memory: MemoryB
 
 
 async def test_a_restart_ends_blocked_reads(memory: MemoryBackend) -> None:
-    await memory.store.create_plan_group(lost=False)
+    await memory.store.plans.create(lost=False)
 
     async def read() -> None:
         with pytest.raises(StoreUnavailableError):
-            await memory.store.new_plans(count=1, block_ms=2_000)
+            await memory.store.plans.read_new(count=1, block_ms=2_000)
 
     with trio.fail_after(1):
         async with trio.open_nursery() as nursery:

@@ -1,6 +1,7 @@
-"""Mark of a decided or settled plan, and the join of results with it.
+"""The mark of a plan: its decision, stored so that results can be joined to it.
 
-The mark outlives the permit. By it a plan is decided once, and a result without leg or side gets them.
+The mark outlives the permit. It makes sure that a plan is decided once, and gives results without a leg or
+side those of the decision.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from brain.positions.position import Leg
 
 
 class PlanMark(msgspec.Struct, frozen=True):
-    """Decision of a plan. `order_side` is `BUY`, `SELL` or None when the decision named none."""
+    """The decision for a plan. `order_side` is `BUY`, `SELL` or None when the decision named none."""
 
     leg: Leg
     kind: Kind
@@ -38,20 +39,20 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Unjoined(msgspec.Struct, frozen=True):
-    """Order without known leg or side: it cannot be booked, and becomes a dead letter with `error`."""
+    """An order whose leg or side is not known: its result is a dead letter with `error`."""
 
     error: str
 
 
 def encode_mark(mark: PlanMark | Settled) -> str:
-    """Return the mark as stored: `D|LONG|close|SELL|0`, or `S`."""
+    """Encode a mark as stored: `D|LONG|close|SELL|0`, or `S`."""
     if isinstance(mark, Settled):
         return mark.value
     return "|".join(("D", mark.leg, mark.kind, mark.order_side or "", "1" if mark.reconcile_close else "0"))
 
 
 def decode_mark(text: str | None) -> PlanMark | Settled | None:
-    """Parse a stored mark; None for anything else."""
+    """Decode a mark; None for any other text."""
     if text == Settled.SETTLED:
         return Settled.SETTLED
     match (text or "").split("|"):
@@ -73,10 +74,10 @@ def join(order: FilledOrder, mark: PlanMark | Settled | None, *, hedge_mode: boo
     decided = mark if isinstance(mark, PlanMark) else None
     side = order.side or (decided.order_side if decided else None)
     if side is None:
-        return Unjoined(f"order {order.order_id}: no side, and no decision with one")
+        return Unjoined(f"order {order.order_id}: no side, and no decision that gives it")
     moves_ledger = decided is None or not decided.reconcile_close
     if not hedge_mode:
         return Joined(Leg.BOTH, side, moves_ledger)
     if decided is None or decided.leg is Leg.BOTH:
-        return Unjoined(f"order {order.order_id}: hedge mode, and no decision with its leg")
+        return Unjoined(f"order {order.order_id}: hedge mode, and no decision that gives its leg")
     return Joined(decided.leg, side, moves_ledger)

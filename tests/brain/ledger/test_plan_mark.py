@@ -1,4 +1,4 @@
-"""Marks of plans, and the join of results with leg and side."""
+"""Marks of plans, and results that take leg and side from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.decisions.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
+from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
 from brain.ledger.result import FilledOrder
 from brain.plans.permit import Kind
 from brain.positions.position import Leg
@@ -58,7 +58,7 @@ def test_anything_else_is_no_mark(garbage: str | None) -> None:
     assert decode_mark(garbage) is None
 
 
-def test_one_way_mode_needs_no_mark_when_the_side_is_given() -> None:
+def test_one_way_mode_needs_no_mark_for_an_order_with_a_side() -> None:
     assert join(order("BUY"), None, hedge_mode=False) == Joined(Leg.BOTH, "BUY", moves_ledger=True)
     assert join(order("BUY"), Settled.SETTLED, hedge_mode=False) == Joined(Leg.BOTH, "BUY", moves_ledger=True)
 

@@ -1,0 +1,107 @@
+"""The twin of `store.redis.consumer_group`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from store.keys import GROUP, Keys
+from store.memory.fencing import check_fence
+from store.memory.keyspace import Keyspace, paired
+from store.memory.memory_redis import MemoryRedis
+from store.memory.streams import Group, format_id, parse_id
+from store.records import Entry
+
+T = TypeVar("T")
+
+LONGEST_DEAD = 10_000
+
+
+def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
+    """XACK: no effect where there is no such stream, group or pending entry."""
+    stored = redis.stream(stream)
+    if stored is not None and GROUP in stored.groups:
+        stored.groups[GROUP].pending.pop(parse_id(entry_id), None)
+
+
+class Call(Protocol):
+    """The way to Redis and back, with its delays and faults; `method` is the faults' name of the call."""
+
+    def __call__(self, method: str, fence: str | None, effect: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+@dataclass(kw_only=True)
+class MemoryConsumerGroup:
+    """The group `p33` of one stream. `name` is the store's attribute: faults name `plans.recover`.
+
+    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
+    than once before is recovered alone.
+    """
+
+    name: str
+    stream: str
+    dead: str
+    start: Callable[[bool], str]
+    suspects_alone: bool
+    consumer: str
+    keys: Keys
+    redis: MemoryRedis
+    call: Call
+    read: Callable[[str, str, int, int], Awaitable[list[Entry]]]
+
+    async def create(self, *, lost: bool) -> None:
+        def create() -> None:
+            start, stream = self.start(lost), self.redis.keyspace.make_stream(self.stream)
+            if GROUP not in stream.groups:
+                stream.groups[GROUP] = Group(stream.last_id if start == "$" else parse_id(start))
+
+        await self.call(f"{self.name}.create", None, create)
+
+    async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self.read(f"{self.name}.read_new", self.stream, count, block_ms)
+
+    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """As `recover.lua`: a deleted entry is listed, not claimed."""
+
+        def claim() -> list[Entry]:
+            check_fence(self.redis.keyspace, self.keys, fence)
+            stored, group = self.redis.group(self.stream, GROUP)
+            now_ms = self.redis.now_ms()
+            start = (-1, 0) if after == "0" else parse_id(after)
+            recovered: list[Entry] = []
+            for entry_id, pending in group.pending_behind(start, now_ms=now_ms, idle_ms=idle_ms, count=count):
+                suspect = self.suspects_alone and pending.deliveries > 1
+                if suspect and recovered:
+                    break
+                fields = stored.get(entry_id)
+                recovered.append(Entry(format_id(entry_id), fields, pending.deliveries + 1))
+                if fields is not None:
+                    pending.consumer, pending.delivered_ms = self.consumer, now_ms
+                    pending.deliveries += 1
+                if suspect:
+                    break
+            return recovered
+
+        return await self.call(f"{self.name}.recover", fence, claim)
+
+    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._acknowledge("acknowledge", fence, entry_ids, ())
+
+    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._acknowledge("dead_letter", fence, (entry_id,), fields)
+
+    async def _acknowledge(self, method: str, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+        """As `acknowledge.lua`."""
+
+        def effect() -> None:
+            keyspace = self.redis.keyspace
+            check_fence(keyspace, self.keys, fence)
+            for key in (self.stream, self.dead):
+                keyspace.stream(key)
+            if fields:
+                keyspace.xadd(self.dead, paired(fields), max_len=LONGEST_DEAD)
+            for entry_id in ids:
+                acknowledge_one(keyspace, self.stream, entry_id)
+
+        await self.call(f"{self.name}.{method}", fence, effect)

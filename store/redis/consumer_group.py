@@ -1,0 +1,79 @@
+"""A stream's consumer group on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from store.errors import GroupExistsError
+from store.keys import GROUP, Keys
+from store.protocol import LONGEST_BLOCK_MS
+from store.records import Entry
+from store.redis.client import RedisLink, naming
+from store.redis.replies import read_entries
+from store.redis.scripts import ScriptRunner
+
+_pack = msgspec.msgpack.encode
+
+
+@dataclass(kw_only=True)
+class RedisConsumerGroup:
+    """The group `p33` of one stream. Its blocking reads have a client of their own, `reads`.
+
+    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
+    than once before is recovered alone.
+    """
+
+    stream: str
+    dead: str
+    start: Callable[[bool], Awaitable[str]]
+    suspects_alone: bool
+    consumer: str
+    keys: Keys
+    reads: RedisLink
+    writes: RedisLink
+    scripts: ScriptRunner
+
+    async def create(self, *, lost: bool) -> None:
+        start = await self.start(lost)
+        with naming(self.stream), suppress(GroupExistsError):
+            await self.writes.command("XGROUP", "CREATE", self.stream, GROUP, start, "MKSTREAM")
+
+    async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
+        # BLOCK 0 would wait for ever.
+        block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
+        with naming(self.stream):
+            answer = await self.reads.command(
+                "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *block,
+                "STREAMS", self.stream, ">",
+            )  # fmt: skip
+        return read_entries(answer)
+
+    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        suspects = "alone" if self.suspects_alone else "together"
+        with naming(self.stream):
+            answer = await self.scripts.run(
+                "recover",
+                self.keys.prefix, fence, GROUP, self.stream, self.consumer,
+                after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
+            )
+            for entry_id, deliveries, flat in answer
+        ]
+
+    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._acknowledge(fence, entry_ids, ())
+
+    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._acknowledge(fence, (entry_id,), fields)
+
+    async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+        await self.scripts.run(
+            "acknowledge", self.keys.prefix, fence, GROUP, self.stream, self.dead, _pack(ids), _pack(fields)
+        )
