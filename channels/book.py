@@ -8,8 +8,8 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.positions.merging import StreamProof
 from brain.positions.position import Snapshot, VerifiedBy
+from brain.positions.symbol_state import StreamProof
 from channels.messages import MarkPrice
 
 #: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
@@ -19,13 +19,13 @@ _STREAM = VerifiedBy.STREAM
 class BookEntry(msgspec.Struct, frozen=True):
     """A snapshot, and since when an unbroken stream would have told every change of it.
 
-    `grounded` is None, or the latest moment at which a REST read or a push gave the whole truth; a proof of
+    `synced_at` is None, or the latest moment at which a REST read or a push gave the whole truth; a proof of
     a stream that has missed nothing since before that freshens the entry. `disputed`: the exchange has shown
     something else since, which no later read has settled; the snapshot is not believed.
     """
 
     snapshot: Snapshot
-    grounded: Moment | None
+    synced_at: Moment | None
     disputed: bool = False
 
 
@@ -59,7 +59,7 @@ class SnapshotBook:
         self._readers.unpark_all()
 
     def prove(self, shard: int, proof: StreamProof) -> None:
-        """The entries of `shard` grounded in the stretch that `proof` covers were true at its end."""
+        """The entries of `shard` synced_at in the stretch that `proof` covers were true at its end."""
         self._proofs[shard] = proof
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
@@ -111,7 +111,7 @@ class SnapshotBook:
             price, ts_ms = mark.price, mark.ts_ms
         verified_at, verified_by = known.verified_at, known.verified_by
         proof = self._proofs.get(self._shard_of[symbol])
-        if proof is not None and entry.grounded is not None and entry.grounded >= proof.since:
+        if proof is not None and entry.synced_at is not None and entry.synced_at >= proof.since:
             as_of = proof.as_of
             if as_of > verified_at:
                 verified_at, verified_by = as_of, _STREAM
@@ -124,8 +124,8 @@ class SnapshotBook:
         return (
             entry is not None
             and proof is not None
-            and entry.grounded is not None
-            and entry.grounded >= proof.since
+            and entry.synced_at is not None
+            and entry.synced_at >= proof.since
         )
 
     def is_disputed(self, symbol: str) -> bool:

@@ -61,7 +61,7 @@ class SnapshotFetcher:
         self._known.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._observe, heartbeat)
-            nursery.start_soon(self._known.judge_disagreements)
+            nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
                 nursery.start_soon(_on_a_strand, part, heartbeat)

@@ -6,20 +6,21 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from brain.positions.merging import EVENT_IN_FLIGHT_SEC, Disagreement, SymbolState, explained
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, explained
+from brain.positions.symbol_state import Discrepancy, SymbolState
 from clock import Clock
 
 #: However late pushes are, an event that is still missing then is lost (seconds).
 _LONGEST_IN_FLIGHT_SEC = 5.0
 
 
-class StreamDoubts:
-    """The disagreements of one shard that the stream has not explained yet."""
+class PendingDiscrepancies:
+    """The discrepancies of one shard that the stream has not explained yet."""
 
     def __init__(
         self,
         state_of: Callable[[str], SymbolState],
-        diverged: Callable[[Disagreement], None],
+        diverged: Callable[[Discrepancy], None],
         push_delay_sec: Callable[[], float],
         clock: Clock,
     ) -> None:
@@ -29,12 +30,12 @@ class StreamDoubts:
         self._diverged = diverged
         self._push_delay_sec = push_delay_sec
         self._clock = clock
-        self._waiting: list[Disagreement] = []
+        self._waiting: list[Discrepancy] = []
         self._raised = trio.lowlevel.ParkingLot()
 
-    def raise_all(self, disagreements: Iterable[Disagreement]) -> None:
+    def raise_all(self, discrepancies: Iterable[Discrepancy]) -> None:
         """Wait for what explains these."""
-        self._waiting.extend(disagreements)
+        self._waiting.extend(discrepancies)
         if self._waiting:
             self._raised.unpark_all()
 

@@ -12,22 +12,15 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.snapshot_fetcher.discrepancies import StreamDoubts
+from actors.snapshot_fetcher.discrepancies import PendingDiscrepancies
 from actors.snapshot_fetcher.publishing import PublishedSnapshots
 from actors.snapshot_fetcher.read_schedule import LastReads, UndatedReads, UnmatchedFills, just_after
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.positions.merging import (
-    Disagreement,
-    StreamProof,
-    SymbolState,
-    apply_push,
-    apply_rest,
-    not_shown,
-    to_snapshot,
-)
+from brain.positions.merging import apply_push, apply_rest, not_shown
 from brain.positions.position import Snapshot, VerifiedBy
+from brain.positions.symbol_state import Discrepancy, StreamProof, SymbolState, to_snapshot
 from channels import (
     Conflating,
     Count,
@@ -95,7 +88,9 @@ class ShardPositions:
         self._epoch = 0
         self._stream_since: Moment | None = None
         self._proof: StreamProof | None = None
-        self._doubts = StreamDoubts(self.state_of, self._distrust_stream, push_delay_sec, clock)
+        self._discrepancies = PendingDiscrepancies(
+            self.state_of, self._distrust_stream, push_delay_sec, clock
+        )
         self._stirred = trio.lowlevel.ParkingLot()
 
     def knows(self, symbol: str) -> bool:
@@ -167,7 +162,7 @@ class ShardPositions:
         ahead_ms = self._lead.at_least_ms(read.received)
         latest_ms = self._lead.latest_date_ms(read.received)
         for symbol, symbol_rows in rows.items():
-            self._states[symbol], disagreements = apply_rest(
+            self._states[symbol], discrepancies = apply_rest(
                 self.state_of(symbol),
                 [row.position for row in symbol_rows],
                 leverage=symbol_rows[0].leverage,
@@ -181,7 +176,7 @@ class ShardPositions:
             )
             self._book.set_unreadable(symbol, None)
             self.undated_reads.read(symbol, read.sent)
-            self._doubts.raise_all(disagreements)
+            self._discrepancies.raise_all(discrepancies)
             leverage = self._leverages.get(symbol)
             if leverage is not None and leverage.received >= read.sent:
                 self._apply_leverage(leverage)
@@ -211,9 +206,9 @@ class ShardPositions:
                 if self._states[symbol].disputed_at is not None:
                     self._published.dispute(symbol)
 
-    async def judge_disagreements(self) -> None:
+    async def judge_discrepancies(self) -> None:
         """Stop believing a stream that leaves a read unexplained. Until cancelled."""
-        await self._doubts.judge()
+        await self._discrepancies.judge()
 
     def _apply_push(self, told: PositionObserved) -> None:
         symbol, position, received = told.symbol, told.position, told.received
@@ -260,7 +255,7 @@ class ShardPositions:
                 if epoch >= self._epoch:
                     self._keep_proof()
                     self._stream_since, self.stream_proven = None, False
-                    self._doubts.drop()
+                    self._discrepancies.drop()
                     self._stirred.unpark_all()
 
     def _apply_proof(self, as_of: Moment) -> None:
@@ -270,8 +265,8 @@ class ShardPositions:
         reads = self.last_reads
         proven: list[str] = []
         oldest = reads.oldest_audit(self._clock.now())
-        for symbol, grounded in self._published.vouched():
-            if grounded < since:
+        for symbol, synced_at in self._published.vouched():
+            if synced_at < since:
                 continue
             if reads.audited_since(symbol, oldest):
                 proven.append(symbol)
@@ -289,10 +284,10 @@ class ShardPositions:
 
     def _keep_proof(self) -> None:
         """What was proven stays proven when the stream is lost, or snapshots would go back in time."""
-        for symbol, grounded in self._published.vouched():
+        for symbol, synced_at in self._published.vouched():
             snapshot = to_snapshot(self._states[symbol], self._proof_of(symbol))
             if snapshot is not None:
-                self._published.put(snapshot, grounded)
+                self._published.put(snapshot, synced_at)
 
     def _heed_lost_trust(self) -> None:
         """Another shard found that the stream had lost something: here, too, a read must come first."""
@@ -332,7 +327,7 @@ class ShardPositions:
             self.withheld.discard(symbol)
             self.undated_reads.published(symbol)
             vouched = audited and (since is None or self.last_reads.read_since(symbol, since))
-            self._published.publish(snapshot, state.grounded if vouched else None, pushed=pushed)
+            self._published.publish(snapshot, state.synced_at if vouched else None, pushed=pushed)
         return withheld
 
     def _lacks_a_read(self, snapshot: Snapshot) -> bool:
@@ -343,13 +338,13 @@ class ShardPositions:
         lost_at, sent = self._book.trust_lost_at, self.last_reads.sent(snapshot.symbol)
         return lost_at is not None and snapshot.verified_at > lost_at and (sent is None or sent <= lost_at)
 
-    def _distrust_stream(self, disagreement: Disagreement) -> None:
+    def _distrust_stream(self, discrepancy: Discrepancy) -> None:
         now = self._clock.now()
         self._log.warning(
-            f"{disagreement.symbol}: stream diverged from the exchange",
-            held=plain(disagreement.held.amount),
-            read=plain(disagreement.read.amount),
-            leg=disagreement.read.leg,
+            f"{discrepancy.symbol}: stream diverged from the exchange",
+            held=plain(discrepancy.held.amount),
+            read=plain(discrepancy.read.amount),
+            leg=discrepancy.read.leg,
         )
         self._metrics.send(Count("p33_stream_divergence_total"))
         self._metrics.send(SetGauge("p33_stream_trusted", 0))

@@ -29,17 +29,17 @@ class PublishedSnapshots:
 
     def vouched(self) -> list[tuple[str, Moment]]:
         """The symbols that proofs freshen, and since when a stream would have told what changed."""
-        return [(s, entry.grounded) for s, entry in self._entries.items() if entry.grounded is not None]
+        return [(s, entry.synced_at) for s, entry in self._entries.items() if entry.synced_at is not None]
 
-    def put(self, snapshot: Snapshot, grounded: Moment | None, *, disputed: bool = False) -> None:
-        """Put it into the book alone. `grounded`, `disputed`: as in `BookEntry`."""
-        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, grounded, disputed)
+    def put(self, snapshot: Snapshot, synced_at: Moment | None, *, disputed: bool = False) -> None:
+        """Put it into the book alone. `synced_at`, `disputed`: as in `BookEntry`."""
+        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, synced_at, disputed)
         self._book.publish(self._shard, entry)
 
-    def publish(self, snapshot: Snapshot, grounded: Moment | None, *, pushed: bool) -> None:
+    def publish(self, snapshot: Snapshot, synced_at: Moment | None, *, pushed: bool) -> None:
         """Put it into the book, have it written, and tell of it if the position is another one."""
         before = self._told.get(snapshot.symbol)
-        self.put(snapshot, grounded)
+        self.put(snapshot, synced_at)
         self._writer.published(snapshot.symbol, pushed=pushed)
         if before is None or before != snapshot.legs:
             self._told[snapshot.symbol] = snapshot.legs
@@ -48,7 +48,7 @@ class PublishedSnapshots:
     def stop_vouching(self, symbol: str) -> None:
         """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""
         entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
-        if entry is not None and entry.grounded is not None and snapshot is not None:
+        if entry is not None and entry.synced_at is not None and snapshot is not None:
             self.put(snapshot, None, disputed=entry.disputed)
 
     def dispute(self, symbol: str) -> None:
