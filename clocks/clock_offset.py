@@ -42,9 +42,9 @@ class ClockOffset:
         self._largest.append((received.monotonic_sec, lead_ms))
 
     def latest_date_ms(self, at: Moment) -> int | None:
-        """Return the latest date (epoch ms, the exchange's clock) that an event can have by `at`; None: unknown.
+        """Return the latest date (epoch ms, the exchange's clock) that an event can have by `at`.
 
-        A later one orders nothing (rule 10 of `brain.positions.merging`).
+        None: unknown. A later date orders nothing (rule 10 of `brain.positions.merging`).
         """
         at_most_ms = self._exchange_ms_at_most(at)
         return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS
