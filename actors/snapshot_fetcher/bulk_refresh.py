@@ -38,7 +38,7 @@ class BulkRefresh:
         self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep positions read until cancelled."""
+        """Read all positions whenever they are due, until cancelled."""
         failures = 0
         while True:
             due = await self._until_read_is_due(heartbeat)

@@ -1,4 +1,4 @@
-"""Reads positions in bulk until the exchange refuses that, and symbol by symbol from then on."""
+"""Reads of positions in bulk until the exchange refuses that, and symbol by symbol from then on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from supervision import Heartbeat
 
 
 class AutoRefresh:
-    """Part of a snapshot fetcher: the one way of reading, then the other, as `PositionReads` finds out."""
+    """Part of a snapshot fetcher that reads symbol by symbol once the exchange refuses bulk reads."""
 
     def __init__(self, reads: PositionReads, *, bulk: Refresh, one_by_one: Refresh, sweep: Refresh) -> None:
-        """`sweep` finds positions beside `one_by_one`, which reads the candidates only."""
+        """`sweep` runs beside `one_by_one`, which reads the candidates only."""
         self._reads = reads
         self._bulk = bulk
         self._one_by_one = one_by_one
         self._sweep = sweep
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep positions read until cancelled."""
+        """Read positions whenever they are due, until cancelled."""
         if not self._reads.one_by_one:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bulk.run, heartbeat)

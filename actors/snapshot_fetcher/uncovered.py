@@ -27,7 +27,7 @@ class UncoveredSymbols:
         self._next_look_sec = -math.inf
 
     def set(self, symbol: str, gap: Gap | None) -> None:
-        """Record why the symbol is uncovered; None: it is covered, or nobody expects it to be.
+        """Record why the symbol is uncovered; None: it is covered.
 
         A symbol whose rows are unreadable is listed as such in the book, and not here too.
         """

@@ -184,7 +184,7 @@ class FetcherRig:
     def positions_of(
         self, shard: int = 0, is_mine: Callable[[str], bool] = lambda _symbol: True
     ) -> tuple[ShardPositions, SnapshotWriter]:
-        """What a fetcher knows, and what writes it."""
+        """Return the positions of a fetcher, and their writer."""
         writer = SnapshotWriter(
             self.store,
             self.book,
@@ -265,7 +265,7 @@ async def trusted(rig: FetcherRig) -> None:
 
 
 async def diverged(rig: FetcherRig) -> None:
-    """The stream is proven on, until an audit has found what it did not tell."""
+    """Prove the stream until an audit has found a change that it did not push."""
     with trio.fail_after(15):
         while rig.book.trust_lost_at is None:
             rig.prove()

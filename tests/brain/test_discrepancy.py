@@ -1,4 +1,4 @@
-"""When a read shows what a trusted stream has not told, and when that is explained."""
+"""Discrepancies between a read and a trusted stream, and the pushes that explain them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def row(amount: str, changed_ms: int) -> LegPosition:
 
 
 def read(
-    state: SymbolState, told: LegPosition, *, since: int | None, sent: int = 2000
+    state: SymbolState, shown: LegPosition, *, since: int | None, sent: int = 2000
 ) -> tuple[SymbolState, tuple[Discrepancy, ...]]:
     return apply_rest(
         state,
-        [told],
+        [shown],
         leverage=Decimal(10),
         mark_price=Decimal(101),
         sent=at(sent),
@@ -37,7 +37,7 @@ def read(
 HELD = read(SymbolState("BTCUSDT"), row("1", 100), since=900, sent=1000)[0]
 
 
-def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
+def test_an_amount_that_a_trusted_stream_has_not_pushed_is_a_discrepancy() -> None:
     assert read(HELD, row("2", 1500), since=900)[1] == (
         Discrepancy("BTCUSDT", row("1", 100), row("2", 1500), at(2000), at(2300)),
     )
@@ -46,7 +46,7 @@ def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "since"),
+    ("shown", "since"),
     [
         (row("2", 1500), None),
         (row("2", 1500), 1001),
@@ -55,11 +55,11 @@ def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
     ],
     ids=["untrusted", "not yet synced", "same amount", "same row"],
 )
-def test_what_a_stream_need_not_have_told_is_none(told: LegPosition, since: int | None) -> None:
-    assert read(HELD, told, since=since)[1] == ()
+def test_an_amount_that_a_stream_need_not_have_pushed_is_none(shown: LegPosition, since: int | None) -> None:
+    assert read(HELD, shown, since=since)[1] == ()
 
 
-def test_an_older_date_makes_another_amount_no_less_a_disagreement() -> None:
+def test_an_older_date_makes_another_amount_no_less_a_discrepancy() -> None:
     (found,) = read(HELD, row("2", 50), since=900, sent=2301)[1]
     assert found == Discrepancy("BTCUSDT", row("1", 100), row("2", 50), at(2301), at(2601))
     assert read(HELD, row("2", 50), since=900, sent=2300)[1] == ()
@@ -73,7 +73,7 @@ def test_only_a_push_that_came_after_the_read_was_sent_explains_it() -> None:
     assert explained(apply_push(state, row("0", 2650), at(2700)), found)
 
 
-def test_what_a_push_out_of_order_showed_is_no_disagreement_of_the_stream() -> None:
+def test_an_amount_that_was_pushed_out_of_order_is_no_discrepancy() -> None:
     pushed = apply_push(HELD, row("3", 1500), at(1540))
     disputed = apply_push(pushed, row("2", 1400), at(4000))
     state, found = read(disputed, row("2", 1400), since=900, sent=4100)
@@ -95,7 +95,7 @@ def test_what_was_explained_once_stays_explained() -> None:
     assert explained(state, discrepancy)
 
 
-def test_a_stream_that_told_something_else_explains_nothing() -> None:
+def test_a_push_of_another_amount_explains_nothing() -> None:
     pushed = apply_push(HELD, row("2", 1500), at(1540))
     state, (discrepancy,) = read(pushed, row("3", 1500), since=900)
     assert not explained(state, discrepancy)

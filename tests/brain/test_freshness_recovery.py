@@ -1,4 +1,4 @@
-"""Whatever a symbol's history was, the exchange's present answer is believed within two reads."""
+"""After any history of a symbol, the exchange's present answer is accepted within two reads."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def histories(draw: st.DrawFn, legs: tuple[Leg, ...]) -> SymbolState:
 
 
 @given(st.data(), st.sampled_from(MODES))
-def test_two_reads_apart_that_agree_are_believed_whatever_came_before(
+def test_two_reads_apart_that_agree_are_accepted_after_any_history(
     data: st.DataObject, legs: tuple[Leg, ...]
 ) -> None:
     state = data.draw(histories(legs))

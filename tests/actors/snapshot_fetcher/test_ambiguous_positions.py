@@ -6,22 +6,19 @@ from decimal import Decimal
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import VerifiedBy
 from channels import StreamProven
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
 from tests.integration.waiting import until
+from tests.virtual_time import virtual_time
 
-
-@pytest.fixture
-def rig() -> FetcherRig:
-    return FetcherRig()
+pytestmark = virtual_time
 
 
 @pytest.mark.parametrize("before", [None, "0.5"])
 async def test_a_position_that_changed_while_it_was_read_is_published_by_the_next_read(
-    rig: FetcherRig, autojump_clock: MockClock, before: str | None
+    rig: FetcherRig, before: str | None
 ) -> None:
     """It may have changed again between the change that the answer shows and the answer."""
     async with running_fetcher(rig):
@@ -45,9 +42,7 @@ async def test_a_position_that_changed_while_it_was_read_is_published_by_the_nex
         assert len(rig.exchange.reads) == 2
 
 
-async def test_the_stream_never_extends_a_snapshot_that_a_read_has_outdated(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_the_stream_never_extends_a_snapshot_that_a_read_has_outdated(rig: FetcherRig) -> None:
     """The audit shows a change of this moment, and its event is lost: proofs may not renew the old amount."""
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
     async with running_fetcher(rig):
@@ -71,9 +66,7 @@ async def test_the_stream_never_extends_a_snapshot_that_a_read_has_outdated(
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
 
 
-async def test_a_proof_publishes_a_position_that_changed_while_it_was_read(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_a_proof_publishes_a_position_that_changed_while_it_was_read(rig: FetcherRig) -> None:
     """No push of this change is needed: the stream had pushed all until the proof, and nothing since it."""
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
     async with running_fetcher(rig):
@@ -90,9 +83,7 @@ async def test_a_proof_publishes_a_position_that_changed_while_it_was_read(
         assert rig.snapshot("BTCUSDT").verified_at > changed
 
 
-async def test_a_position_that_changes_during_every_read_is_read_early_only_once(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_a_position_that_changes_during_every_read_is_read_early_only_once(rig: FetcherRig) -> None:
     """The second read, half a second later, is ambiguous too: the interval applies from then on."""
 
     async def change() -> None:
@@ -110,9 +101,7 @@ async def test_a_position_that_changes_during_every_read_is_read_early_only_once
         nursery.cancel_scope.cancel()
 
 
-async def test_a_symbol_that_the_exchange_no_longer_shows_is_not_read_early(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_that_the_exchange_no_longer_shows_is_not_read_early(rig: FetcherRig) -> None:
     rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=rig.exchange.now_ms() + 3_600_000)
     async with running_fetcher(rig):

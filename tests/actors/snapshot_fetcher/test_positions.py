@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from trio.testing import MockClock
-
 from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionsRead
 from tests.actors.fetcher_rig import FetcherRig
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 class Shard:
@@ -52,9 +53,7 @@ class Shard:
         return str(snapshot.amount), snapshot.verified_at.wall_ms - self.at(0).wall_ms
 
 
-async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered() -> None:
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.set("ETHUSDT", "2", -9_000)
@@ -72,9 +71,7 @@ async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered(
     assert shard.claim("BTCUSDT") == ("0.7", 1_000)
 
 
-async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdated(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdated() -> None:
     """A read from before the connection shows a change that the stream has lost."""
     shard = Shard()
     for symbol, amount in (("BTCUSDT", "0.5"), ("ETHUSDT", "2")):
@@ -92,9 +89,7 @@ async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdate
     assert (amount == "0.9") is (as_of_ms >= 300)
 
 
-async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early() -> None:
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.push("BTCUSDT", 10)
@@ -104,9 +99,7 @@ async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early(
     assert shard.cause() == shard.known.schedule.ambiguous_reads.since("ETHUSDT") == shard.at(20)
 
 
-async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again() -> None:
     shard = Shard()
     for sent_ms in (100, 600):
         shard.set("BTCUSDT", str(sent_ms), sent_ms + 20)
@@ -118,9 +111,7 @@ async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again(
         assert shard.claim("BTCUSDT") == (str(sent_ms), sent_ms + 250)
 
 
-async def test_a_read_from_before_the_session_makes_no_proof_count(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_read_from_before_the_session_makes_no_proof_count() -> None:
     shard = Shard()
     shard.set("BTCUSDT", "0.5", 20)
     shard.read("BTCUSDT", sent_ms=10, received_ms=60)
@@ -134,9 +125,7 @@ async def test_a_read_from_before_the_session_makes_no_proof_count(
     assert shard.claim("BTCUSDT") == ("0.5", 600)
 
 
-async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trust(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trust() -> None:
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.connect(100)
@@ -149,9 +138,7 @@ async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trus
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing() -> None:
     """Loss, connection and proof arrive together, after the trust was lost once more."""
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
@@ -170,9 +157,7 @@ async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated() -> None:
     shard = Shard()
     for symbol in ("BTCUSDT", "ETHUSDT"):
         shard.set(symbol, "1", -9_000)
@@ -185,9 +170,7 @@ async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated
     assert shard.claim("ETHUSDT") == ("2", 960)
 
 
-async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbol_too(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbol_too() -> None:
     shard = Shard()
     shard.set("BTCUSDT", "3", -9_000)
     shard.read("BTCUSDT", sent_ms=0, received_ms=100)
@@ -204,9 +187,7 @@ async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbo
     assert shard.claim("BTCUSDT") == ("2", 2_500)
 
 
-async def test_a_symbol_that_could_never_be_read_and_is_listed_no_more_is_not_unreadable(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_symbol_that_could_never_be_read_and_is_listed_no_more_is_not_unreadable() -> None:
     shard = Shard()
     shard.known.apply_absence((), PositionsRead((), shard.at(0), shard.at(1), {"NEWUSDT": "no updateTime"}))
     assert shard.rig.book.unreadable == {"NEWUSDT": "no updateTime"}

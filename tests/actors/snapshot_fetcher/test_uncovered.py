@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
-from trio.testing import MockClock
 
 from actors.snapshot_fetcher.read_schedule import Gap
 from actors.snapshot_fetcher.uncovered import UncoveredSymbols
@@ -16,13 +15,11 @@ from channels import SnapshotBook
 from clock import TrioClock
 from exchange.errors import ExchangeUnavailable
 from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 Lines = list[Any]
-
-
-@pytest.fixture
-def rig() -> FetcherRig:
-    return FetcherRig()
 
 
 @pytest.fixture
@@ -38,7 +35,7 @@ def about_snapshots(lines: Lines) -> list[tuple[str, str | None, str | None]]:
 
 
 async def test_a_symbol_that_reads_no_longer_show_is_named_until_one_shows_it(
-    rig: FetcherRig, autojump_clock: MockClock, lines: Lines
+    rig: FetcherRig, lines: Lines
 ) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
     rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
@@ -58,9 +55,7 @@ async def test_a_symbol_that_reads_no_longer_show_is_named_until_one_shows_it(
     ]
 
 
-async def test_a_symbol_that_audits_no_longer_reach_is_named(
-    rig: FetcherRig, autojump_clock: MockClock, lines: Lines
-) -> None:
+async def test_a_symbol_that_audits_no_longer_reach_is_named(rig: FetcherRig, lines: Lines) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
         await trusted(rig)
@@ -70,9 +65,7 @@ async def test_a_symbol_that_audits_no_longer_reach_is_named(
     assert about_snapshots(lines) == [("No fresh snapshot", "BTCUSDT", Gap.AUDIT_OVERDUE)]
 
 
-async def test_a_position_that_is_dated_by_the_next_read_is_not_logged(
-    rig: FetcherRig, autojump_clock: MockClock, lines: Lines
-) -> None:
+async def test_a_position_that_is_dated_by_the_next_read_is_not_logged(rig: FetcherRig, lines: Lines) -> None:
     async with running_fetcher(rig):
         await trio.sleep(0.05)
         rig.exchange.set("BTCUSDT", "0.7")
@@ -82,9 +75,7 @@ async def test_a_position_that_is_dated_by_the_next_read_is_not_logged(
     assert rig.book.uncovered == {} and about_snapshots(lines) == []
 
 
-async def test_a_fault_of_every_symbol_is_a_bounded_number_of_lines(
-    autojump_clock: MockClock, lines: Lines
-) -> None:
+async def test_a_fault_of_every_symbol_is_a_bounded_number_of_lines(lines: Lines) -> None:
     book = SnapshotBook("book")
     uncovered = UncoveredSymbols(book, TrioClock(0), structlog.get_logger())
     for gap in (Gap.DISPUTED, None):

@@ -1,36 +1,22 @@
-"""How a private stream comes to stand, and what is left when its actor stops. Virtual time."""
+"""Connecting the private stream, and stopping its actor. Virtual time."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 import trio
-from trio.testing import MockClock
 
 from channels import StreamConnected, StreamLost, StreamProven
 from exchange.errors import ExchangeUnavailable, RateLimited
 from tests.actors.stream_fakes import FakeBinance, SleepyClock
 from tests.actors.stream_rig import SHARDS, StreamRig
+from tests.virtual_time import virtual_time
 
-
-@pytest.fixture
-def clock() -> SleepyClock:
-    return SleepyClock()
-
-
-@pytest.fixture
-def binance(clock: SleepyClock) -> FakeBinance:
-    return FakeBinance(clock)
-
-
-@pytest.fixture
-def rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
-    return StreamRig(binance, binance, clock)
+pytestmark = virtual_time
 
 
 async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     binance.refusals = [ExchangeUnavailable("503")] * 14
     async with rig.running():
@@ -43,13 +29,13 @@ async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
         assert pauses[0] < 0.5
         assert all(10 <= pause <= 20.1 for pause in pauses[-4:])
         assert len({round(pause, 2) for pause in pauses[-4:]}) == 4, "no two the same"
-        assert not rig.all_told(StreamLost)
-        await rig.tells(StreamProven)
+        assert not rig.messages_of(StreamLost)
+        await rig.message(StreamProven)
         assert rig.heartbeat.waits() == []
 
 
 async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on(
-    autojump_clock: MockClock, binance: FakeBinance, clock: SleepyClock
+    binance: FakeBinance, clock: SleepyClock
 ) -> None:
     rig = StreamRig(binance, binance, clock, within_sec=24 * 3600.0)
     binance.refusals = [ExchangeUnavailable("503")] * 2_500
@@ -60,11 +46,11 @@ async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on(
 
 
 async def test_no_request_is_made_before_a_ban_ends(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:
     async with rig.running():
         line = await binance.connected()
-        await rig.tells(StreamProven)
+        await rig.message(StreamProven)
         until = clock.now().earlier_by(-90.0)
         binance.refusals = [RateLimited(until, "429")]
         line.hang_up()
@@ -74,18 +60,18 @@ async def test_no_request_is_made_before_a_ban_ends(
 
 
 async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with rig.running():
-        await rig.tells(StreamProven)
+        await rig.message(StreamProven)
     lost = await lost_of(rig)
     assert (lost.epoch, rig.book.trust_lost_at) == (1, lost.at)
     async with rig.running():
-        assert (await rig.tells(StreamConnected, 2)).epoch == 2
+        assert (await rig.message(StreamConnected, 2)).epoch == 2
 
 
 async def lost_of(rig: StreamRig) -> StreamLost:
     for shard in range(SHARDS):
         if rig.inboxes[shard].depth:
-            rig.told[shard] += await rig.inboxes[shard].receive_all()
-    return rig.all_told(StreamLost)[0]
+            rig.messages[shard] += await rig.inboxes[shard].receive_all()
+    return rig.messages_of(StreamLost)[0]

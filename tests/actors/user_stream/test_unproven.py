@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from channels import StreamConnected, StreamLost, StreamProven
 from exchange.errors import ExchangeUnavailable, ListenKeyUnknown, RateLimited, UnreadableEvent
@@ -15,56 +14,44 @@ from tests.actors.stream_fakes import FakeBinance, FakeConnection, SleepyClock, 
 from tests.actors.stream_rig import StreamRig
 from tests.actors.test_mark_prices import FeedRig, told
 from tests.exchange.test_connection_limit import most_within
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 FIVE_MINUTES_SEC = 300.0
 
 
-@pytest.fixture
-def clock() -> SleepyClock:
-    return SleepyClock()
-
-
-@pytest.fixture
-def binance(clock: SleepyClock) -> FakeBinance:
-    return FakeBinance(clock)
-
-
-@pytest.fixture
-def rig(binance: FakeBinance, clock: SleepyClock) -> StreamRig:
-    return StreamRig(binance, binance, clock)
-
-
 async def test_pongs_prove_nothing_before_the_listen_key_is_proven(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     binance.keep_alive_refusals = [ExchangeUnavailable("503")] * 4
     async with rig.running():
         line = await binance.connected()
         while binance.keep_alive_refusals:
-            assert not rig.all_told(StreamProven)
+            assert not rig.messages_of(StreamProven)
             assert rig.status.value is None
             await trio.sleep(0.5)
-        proven = await rig.tells(StreamProven)
+        proven = await rig.message(StreamProven)
         assert proven.as_of.monotonic_sec > line.opened_sec + 5
-        connected = await rig.tells(StreamConnected)
+        connected = await rig.message(StreamConnected)
         assert connected.since.monotonic_sec == line.opened_sec, "it missed nothing since it stood"
         assert len(binance.connections) == 1
 
 
 async def test_a_ban_after_the_handshake_leaves_the_connection_unproven_until_it_ends(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     until = binance.clock.now().earlier_by(-90.0)
     binance.keep_alive_refusals = [RateLimited(until, "418")]
     async with rig.running():
         await binance.connected()
-        proven = await rig.tells(StreamProven)
+        proven = await rig.message(StreamProven)
         assert 88 < proven.as_of.monotonic_sec - (until.monotonic_sec - 90) < 92
         assert len(binance.connections) == 1
 
 
 async def test_a_connection_with_a_dead_key_is_never_trusted_and_soon_replaced(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     def die_once(_connection: FakeConnection) -> None:
         binance.delete_key(replaced=True)
@@ -76,63 +63,63 @@ async def test_a_connection_with_a_dead_key_is_never_trusted_and_soon_replaced(
         again = await binance.connected(2)
         assert dead.listen_key == "key-1" and again.listen_key == "key-2"
         assert again.opened_sec - dead.opened_sec < 0.5
-        proven = await rig.tells(StreamProven)
+        proven = await rig.message(StreamProven)
         assert proven.epoch == 1
-        assert not rig.all_told(StreamLost), "what was never trusted is not lost"
+        assert not rig.messages_of(StreamLost), "what was never trusted is not lost"
 
 
 async def test_a_divergence_ends_the_connection_and_only_a_new_one_is_trusted(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:
     async with rig.running():
         old = await binance.connected()
         await trio.sleep(40.5)
         diverged = clock.now()
         rig.book.lose_trust(diverged)
-        lost = await rig.tells(StreamLost)
+        lost = await rig.message(StreamLost)
         assert (lost.why, lost.at.monotonic_sec) == ("diverged from the exchange", diverged.monotonic_sec)
-        connected = await rig.tells(StreamConnected, 2)
+        connected = await rig.message(StreamConnected, 2)
         assert old.closed_sec is not None
         assert 0 < connected.since.monotonic_sec - diverged.monotonic_sec < 0.3
-        proofs = [proof for proof in rig.all_told(StreamProven) if proof.as_of > diverged]
+        proofs = [proof for proof in rig.messages_of(StreamProven) if proof.as_of > diverged]
         assert all(proof.epoch == 2 for proof in proofs)
         await trio.sleep(60)
-        assert len(rig.all_told(StreamLost)) == 1, "its own loss is no divergence"
+        assert len(rig.messages_of(StreamLost)) == 1, "its own loss is no divergence"
 
 
 async def test_a_pong_that_comes_with_the_divergence_begins_nothing(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:
     async with rig.running():
         for number in range(1, 30):
-            await rig.tells(StreamConnected, number)
+            await rig.message(StreamConnected, number)
             await trio.sleep(31.5)
             rig.book.lose_trust(clock.now())
             binance.line.pong()
-        await rig.tells(StreamConnected, 30)
-        begun = {message.since for message in rig.all_told(StreamConnected)}
-        assert len(begun) == len(rig.all_told(StreamConnected)) == len(binance.connections) == 30
+        await rig.message(StreamConnected, 30)
+        begun = {message.since for message in rig.messages_of(StreamConnected)}
+        assert len(begun) == len(rig.messages_of(StreamConnected)) == len(binance.connections) == 30
 
 
 async def test_a_loss_of_trust_from_before_the_connection_ends_nothing(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:
     before = clock.now()
     async with rig.running():
-        await rig.tells(StreamProven)
+        await rig.message(StreamProven)
         rig.book.lose_trust(before)
         await trio.sleep(60)
         assert len(binance.connections) == 1
-        assert not rig.all_told(StreamLost)
+        assert not rig.messages_of(StreamLost)
 
 
-async def test_connections_that_diverge_again_and_again_are_made_with_growing_pauses(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, clock: SleepyClock
+async def test_connections_that_keep_diverging_are_made_with_growing_pauses(
+    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
 ) -> None:
     async with rig.running():
         began_sec = trio.current_time()
         for period in range(1, 100):
-            await rig.tells(StreamConnected, period)
+            await rig.message(StreamConnected, period)
             if trio.current_time() > began_sec + FIVE_MINUTES_SEC:
                 break
             await trio.sleep(1)
@@ -162,7 +149,7 @@ def refuse_the_key(binance: FakeBinance) -> None:
 
 
 def say_nonsense(binance: FakeBinance) -> None:
-    binance.on_connect = lambda connection: connection.tell(b"not json")
+    binance.on_connect = lambda connection: connection.push(b"not json")
 
 
 def refuse_keep_alives(binance: FakeBinance) -> None:
@@ -184,7 +171,7 @@ FAULTS: list[Fault] = [
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_storm_of_failing_connections_stays_small_and_ends_with_the_fault(
-    autojump_clock: MockClock, binance: FakeBinance, clock: SleepyClock, fault: Fault, seed: int
+    binance: FakeBinance, clock: SleepyClock, fault: Fault, seed: int
 ) -> None:
     rig = StreamRig(binance, binance, clock, seed=seed)
     async with rig.running():
@@ -198,17 +185,17 @@ async def test_a_storm_of_failing_connections_stays_small_and_ends_with_the_faul
         assert sum(at_sec < struck_sec + 60 for at_sec in storm) <= 12
         assert most_within(binance.connects_sec, 60) <= 12
         assert 15 <= len(storm) <= 40, "it goes on trying"
-        assert len(rig.all_told(StreamConnected)) == 1, "and costs no reads of positions"
+        assert len(rig.messages_of(StreamConnected)) == 1, "and costs no reads of positions"
         binance.on_connect = lambda _connection: None
         binance.refusals, binance.connect_refusals, binance.keep_alive_refusals = [], [], []
         ended_sec = trio.current_time()
-        again = await rig.tells(StreamConnected, 2)
+        again = await rig.message(StreamConnected, 2)
         assert again.since.monotonic_sec - ended_sec < 21
 
 
 @pytest.mark.parametrize("stands_sec", [0.2, 0.7, 2.0, 8.0])
 async def test_connections_that_are_proven_and_closed_within_seconds_stay_few(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance, stands_sec: float
+    rig: StreamRig, binance: FakeBinance, stands_sec: float
 ) -> None:
     async with rig.running():
         await trio.sleep(100)
@@ -222,11 +209,11 @@ async def test_connections_that_are_proven_and_closed_within_seconds_stay_few(
         assert sum(at_sec < struck_sec + 60 for at_sec in storm) <= 12
         assert len(storm) <= 60
         # Each period costs one bulk read (weight 5), each connection a key and a keep-alive (1 each).
-        assert 5 * len(rig.all_told(StreamConnected)) + 2 * len(storm) <= 7 * len(storm) + 10
+        assert 5 * len(rig.messages_of(StreamConnected)) + 2 * len(storm) <= 7 * len(storm) + 10
 
 
-async def test_a_stream_that_serves_for_some_seconds_each_time_is_back_soon_each_time(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+async def test_a_stream_that_is_proven_for_seconds_each_time_is_back_soon(
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     """It drops every 10 s: proven all the same, and worth more than reads alone."""
     async with rig.running():
@@ -234,27 +221,27 @@ async def test_a_stream_that_serves_for_some_seconds_each_time_is_back_soon_each
             connection = await binance.connected(number)
             await trio.sleep(10)
             connection.hang_up()
-            lost = await rig.tells(StreamLost, number)
+            lost = await rig.message(StreamLost, number)
             again = await binance.connected(number + 1)
             assert again.opened_sec - lost.at.monotonic_sec <= 0.7
         assert most_within(sorted(binance.connects_sec), FIVE_MINUTES_SEC) <= 60
 
 
-async def test_an_isolated_loss_of_a_proven_connection_is_made_good_at_once(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+async def test_an_isolated_loss_of_a_proven_connection_is_followed_by_a_new_one_at_once(
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with rig.running():
         for number in range(1, 20):
             connection = await binance.connected(number)
             await trio.sleep(35)
             connection.hang_up()
-            lost = await rig.tells(StreamLost, number)
+            lost = await rig.message(StreamLost, number)
             again = await binance.connected(number + 1)
             assert again.opened_sec - lost.at.monotonic_sec < 0.2
 
 
 async def test_private_stream_and_mark_prices_together_stay_within_the_limit(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     # Mark prices: a frame, then a close, again and again; the private stream: accept and close.
     script = [answer for _ in range(500) for answer in ([told("A", "1", 1)], UnreadableEvent("not JSON"))]
@@ -270,8 +257,8 @@ async def test_private_stream_and_mark_prices_together_stay_within_the_limit(
         nursery.cancel_scope.cancel()
 
 
-async def test_an_actor_that_is_restarted_again_and_again_is_counted_on(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+async def test_connections_of_restarted_actors_count_against_the_limit(
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     began_sec = trio.current_time()
     while trio.current_time() < began_sec + FIVE_MINUTES_SEC:
@@ -280,8 +267,8 @@ async def test_an_actor_that_is_restarted_again_and_again_is_counted_on(
     assert most_within(binance.connects_sec, 60) <= 12
 
 
-async def test_events_dated_ahead_have_the_clocks_compared_and_teach_no_delay(
-    autojump_clock: MockClock, rig: StreamRig, binance: FakeBinance
+async def test_events_dated_ahead_have_the_clock_synchronised_and_count_as_no_delay(
+    rig: StreamRig, binance: FakeBinance
 ) -> None:
     async with rig.running():
         line = await binance.connected()
@@ -289,12 +276,12 @@ async def test_events_dated_ahead_have_the_clocks_compared_and_teach_no_delay(
         compared = binance.comparisons
         # The exchange's clock is 5 s ahead from now on.
         binance.skew_ms = 5_000
-        line.tell(account_update("BTCUSDT", "1", binance.true_ms()))
+        line.push(account_update("BTCUSDT", "1", binance.true_ms()))
         await trio.sleep(2.1)
-        assert binance.believed_skew_ms == 5_000
+        assert binance.assumed_skew_ms == 5_000
         # A date that no clock explains: compared again, every 2 s at most.
         for step in range(100):
-            line.tell(account_update("BTCUSDT", str(step), binance.true_ms() + 3_600_000))
+            line.push(account_update("BTCUSDT", str(step), binance.true_ms() + 3_600_000))
             await trio.sleep(0.1)
         assert 3 <= binance.comparisons - compared <= 7
         status = rig.status.value
