@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
-
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.refresh import Refresh, on_a_strand
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import VerifiedBy
@@ -16,14 +14,6 @@ from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, P
 from exchange.errors import ExchangeError
 from exchange.on_demand_reads import OnDemandReads
 from supervision import Heartbeat
-
-
-class Refresh(Protocol):
-    """Way of reading positions when they are due: all in one request, or symbol by symbol."""
-
-    async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep positions read until cancelled."""
-        ...
 
 
 class SnapshotFetcher:
@@ -64,7 +54,7 @@ class SnapshotFetcher:
             nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
-                nursery.start_soon(_on_a_strand, part, heartbeat)
+                nursery.start_soon(on_a_strand, part, heartbeat)
 
     async def _observe(self, heartbeat: Heartbeat) -> None:
         """Apply the messages of the streams."""
@@ -117,11 +107,6 @@ class SnapshotFetcher:
             unreadable = read.unreadable.get(symbol, read.unreadable.get(""))
             return unreadable or "the exchange shows no position for this symbol"
         return None
-
-
-async def _on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
-    with heartbeat.strand() as strand:
-        await part(strand)
 
 
 def _later(one: Moment | None, other: Moment | None) -> Moment | None:

@@ -56,11 +56,11 @@ class AmbiguousReads:
             later = at.earlier_by(-_DISPUTED_SEC)
             self._repeats[symbol] = Repeat(at, later.monotonic_sec, later, True)
 
-    def repeated(self, symbol: str, sent: Moment) -> None:
-        """Record a read of the symbol, sent then, whatever it showed."""
-        repeat = self._repeats.get(symbol)
-        if repeat is not None and sent >= repeat.sent_after:
-            del self._repeats[symbol]
+    def repeated(self, symbol: str | None, sent: Moment) -> None:
+        """Record a read of the symbol, or of all (None), sent then, whatever it showed."""
+        for name in list(self._repeats) if symbol is None else (symbol,):
+            if name in self._repeats and sent >= self._repeats[name].sent_after:
+                del self._repeats[name]
 
     def settled(self, symbol: str) -> None:
         """Forget the symbol: its position is published."""
@@ -75,10 +75,6 @@ class AmbiguousReads:
     def since(self, symbol: str) -> Moment | None:
         """Return the sending of the symbol's latest read if that was ambiguous."""
         return self._sent.get(symbol)
-
-    def to_repeat(self) -> list[str]:
-        """Return the symbols to read again soon."""
-        return list(self._repeats)
 
     def repeat(self, symbol: str | None = None) -> Repeat | None:
         """Return the read that is due first, of one symbol or of all (None)."""
@@ -103,10 +99,10 @@ class UnmatchedFills:
             later = [f for f in self._waiting[symbol, leg] if f.transaction_ms > update_time_ms]
             self._keep(symbol, leg, later)
 
-    def read(self, symbol: str, sent: Moment) -> None:
-        """Record a read, sent then, of all legs of the symbol."""
+    def read(self, symbol: str | None, sent: Moment) -> None:
+        """Record a read, sent then, of all legs of the symbol, or of all symbols (None)."""
         for name, leg in list(self._waiting):
-            if name == symbol:
+            if symbol in (None, name):
                 later = [fill for fill in self._waiting[name, leg] if fill.received > sent]
                 self._keep(name, leg, later)
 

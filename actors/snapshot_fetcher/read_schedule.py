@@ -199,10 +199,8 @@ class ReadSchedule:
     def answered(self, symbol: str | None, sent: Moment) -> None:
         """Record an answered read of `symbol`, or of all symbols (None), whatever it showed."""
         self._answered[symbol] = sent
-        for name in self.unmatched_fills.symbols() if symbol is None else (symbol,):
-            self.unmatched_fills.read(name, sent)
-        for name in self.ambiguous_reads.to_repeat() if symbol is None else (symbol,):
-            self.ambiguous_reads.repeated(name, sent)
+        self.unmatched_fills.read(symbol, sent)
+        self.ambiguous_reads.repeated(symbol, sent)
 
     def published(self, symbol: str) -> None:
         """Record that the symbol's newest position has a snapshot."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
 import trio
 
-from actors.snapshot_fetcher.actor import Refresh
 from exchange.position_reads import PositionReads
 from supervision import Heartbeat
+
+
+class Refresh(Protocol):
+    """Way of reading positions when they are due: all in one request, or symbol by symbol."""
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Read positions whenever they are due, until cancelled."""
+        ...
 
 
 class AutoRefresh:
@@ -29,9 +39,10 @@ class AutoRefresh:
         with heartbeat.idle():
             async with trio.open_nursery() as nursery:
                 for part in (self._one_by_one, self._sweep):
-                    nursery.start_soon(_on_a_strand, part, heartbeat)
+                    nursery.start_soon(on_a_strand, part.run, heartbeat)
 
 
-async def _on_a_strand(part: Refresh, heartbeat: Heartbeat) -> None:
+async def on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
+    """Run a part of the fetcher with a heartbeat of its own."""
     with heartbeat.strand() as strand:
-        await part.run(strand)
+        await part(strand)

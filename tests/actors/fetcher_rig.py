@@ -11,10 +11,11 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.snapshot_fetcher.actor import Refresh, SnapshotFetcher
+from actors.snapshot_fetcher.actor import SnapshotFetcher
 from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
+from actors.snapshot_fetcher.refresh import Refresh
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot

@@ -26,6 +26,7 @@ from clock import Clock
 from exchange.connection_limit import ConnectionLimit
 from exchange.protocol import Exchange, StreamConnector
 from supervision import Heartbeat
+from tests.actors.stream_fakes import FakeBinance, SleepyClock
 
 SHARDS = 3
 M = TypeVar("M", bound=ShardMessage)
@@ -117,3 +118,14 @@ class StreamRig:
         while True:
             self.messages[shard] += await self.inboxes[shard].receive_all()
             self._news.unpark_all()
+
+
+class FakeRig(StreamRig):
+    """A user stream on a fake exchange, whose clock the test can stop."""
+
+    def __init__(self, *, proof_sec: float = 1.0, seed: int = 1, within_sec: float = 4 * 3600.0) -> None:
+        self.clock = SleepyClock()
+        self.binance = FakeBinance(self.clock)
+        super().__init__(
+            self.binance, self.binance, self.clock, proof_sec=proof_sec, seed=seed, within_sec=within_sec
+        )

@@ -10,12 +10,11 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.position_sweep import PositionSweep, SweptSymbols
 from actors.snapshot_fetcher.positions import ShardPositions
-from actors.snapshot_fetcher.refresh import AutoRefresh
+from actors.snapshot_fetcher.refresh import AutoRefresh, Refresh
 from brain.symbols.candidates import Candidates
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue

@@ -60,9 +60,7 @@ async def test_an_event_lost_silently_is_found_by_the_audit_and_costs_the_trust(
     assert trusted_rig.age_sec("BTCUSDT") < 1.5, "trusted again, after another read"
 
 
-async def test_a_read_that_a_push_explains_a_moment_later_is_no_divergence(
-    trusted_rig: FetcherRig,
-) -> None:
+async def test_a_read_that_a_push_explains_a_moment_later_is_no_divergence(trusted_rig: FetcherRig) -> None:
     await trusted_rig.prove_for(6)
     position = trusted_rig.exchange.set("BTCUSDT", "0.1")
     await trio.sleep(1.5)  # the audit has shown it
@@ -102,9 +100,7 @@ async def test_without_an_audit_the_stream_is_trusted_for_a_limited_time(trusted
     assert trusted_rig.age_sec("BTCUSDT") > 10
 
 
-async def test_a_slow_answer_after_the_loss_takes_no_proof_back(
-    trusted_rig: FetcherRig,
-) -> None:
+async def test_a_slow_answer_after_the_loss_takes_no_proof_back(trusted_rig: FetcherRig) -> None:
     trusted_rig.exchange.latency_sec = 2.0
     await trusted_rig.prove_for(8)
     proven = trusted_rig.snapshot("BTCUSDT").verified_at
@@ -118,9 +114,7 @@ async def test_a_slow_answer_after_the_loss_takes_no_proof_back(
     assert times == sorted(times)
 
 
-async def test_a_read_that_a_lost_stream_cannot_explain_is_no_divergence(
-    trusted_rig: FetcherRig,
-) -> None:
+async def test_a_read_that_a_lost_stream_cannot_explain_is_no_divergence(trusted_rig: FetcherRig) -> None:
     await trusted_rig.prove_for(6.6)
     trusted_rig.exchange.set("BTCUSDT", "0.1")
     await trio.sleep(0.8)

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
-from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.refresh import Refresh
 from brain.moment import Moment
 from brain.positions.position import LegPosition, VerifiedBy
 from brain.symbols.allowlist import Allowlist
@@ -327,9 +327,7 @@ async def test_a_symbol_that_cannot_be_read_holds_up_no_other(rig: PerSymbolRig)
     assert rig.exchange.reads.count("S001USDT") < 15
 
 
-async def test_a_read_of_the_book_shows_nothing_older_than_its_start(
-    rig: PerSymbolRig,
-) -> None:
+async def test_a_read_of_the_book_shows_nothing_older_than_its_start(rig: PerSymbolRig) -> None:
     async with rig.running():
         await trio.sleep(12)
         read = await BookRead(rig.book, rig.candidates, rig.clock).read()

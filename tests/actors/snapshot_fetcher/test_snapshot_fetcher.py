@@ -116,9 +116,7 @@ async def test_a_fill_with_its_account_update_causes_no_read(
     assert len(trusted_rig.exchange.reads) == reads
 
 
-async def test_an_exchange_that_is_down_for_half_a_day_is_read_when_it_is_back(
-    rig: FetcherRig,
-) -> None:
+async def test_an_exchange_that_is_down_for_half_a_day_is_read_when_it_is_back(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
         await trio.sleep(1)
@@ -209,9 +207,7 @@ async def test_the_first_fill_of_a_burst_is_written_at_once_and_the_rest_togethe
     assert trusted_rig.store.hashes["BTCUSDT"]["position_amt"] == "5"
 
 
-async def test_a_read_of_the_same_position_writes_time_and_mark_price_alone(
-    rig: FetcherRig,
-) -> None:
+async def test_a_read_of_the_same_position_writes_time_and_mark_price_alone(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
         await trio.sleep(1)
@@ -291,9 +287,7 @@ async def test_a_long_read_delays_no_other_task(rig: FetcherRig) -> None:
     assert max(later - earlier for earlier, later in itertools.pairwise(sizes.seen)) <= 16
 
 
-async def test_the_fill_whose_update_is_lost_causes_a_read(
-    trusted_rig: FetcherRig,
-) -> None:
+async def test_the_fill_whose_update_is_lost_causes_a_read(trusted_rig: FetcherRig) -> None:
     first = trusted_rig.exchange.set("BTCUSDT", "1.0")
     await trio.sleep(0.01)
     second = trusted_rig.exchange.set("BTCUSDT", "1.5")

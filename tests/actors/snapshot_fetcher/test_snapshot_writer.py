@@ -236,9 +236,7 @@ async def test_a_clock_set_back_is_written_and_a_rounding_difference_is_not(writ
         assert await proven_at(6_400_000) == 6_400_000
 
 
-async def test_a_snapshot_read_on_demand_expires_earlier_until_it_is_confirmed(
-    writers: Writers,
-) -> None:
+async def test_a_snapshot_read_on_demand_expires_earlier_until_it_is_confirmed(writers: Writers) -> None:
     rig = writers.rig
 
     async def kept_for_sec(verified_by: VerifiedBy) -> int:

@@ -8,23 +8,20 @@ import trio
 
 from channels import StreamConnected, StreamLost, StreamProven
 from exchange.errors import ExchangeUnavailable, RateLimited
-from tests.actors.stream_fakes import FakeBinance, SleepyClock
-from tests.actors.stream_rig import SHARDS, StreamRig
+from tests.actors.stream_rig import SHARDS, FakeRig
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
 
 
-async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
-    rig: StreamRig, binance: FakeBinance
-) -> None:
-    binance.refusals = [ExchangeUnavailable("503")] * 14
+async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(rig: FakeRig) -> None:
+    rig.binance.refusals = [ExchangeUnavailable("503")] * 14
     async with rig.running():
         await trio.sleep(1.0)
         assert rig.heartbeat is not None
         assert [wait.what for wait in rig.heartbeat.waits()] == ["Binance's private stream"]
-        await binance.connected()
-        pauses = [later - earlier for earlier, later in pairwise(binance.attempts_sec)]
+        await rig.binance.connected()
+        pauses = [later - earlier for earlier, later in pairwise(rig.binance.attempts_sec)]
         assert len(pauses) == 14
         assert pauses[0] < 0.5
         assert all(10 <= pause <= 20.1 for pause in pauses[-4:])
@@ -34,34 +31,28 @@ async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(
         assert rig.heartbeat.waits() == []
 
 
-async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on(
-    binance: FakeBinance, clock: SleepyClock
-) -> None:
-    rig = StreamRig(binance, binance, clock, within_sec=24 * 3600.0)
-    binance.refusals = [ExchangeUnavailable("503")] * 2_500
+async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on() -> None:
+    rig = FakeRig(within_sec=24 * 3600.0)
+    rig.binance.refusals = [ExchangeUnavailable("503")] * 2_500
     async with rig.running():
-        line = await binance.connected()
+        line = await rig.binance.connected()
         assert line.opened_sec > 8 * 3600
-        assert len(binance.attempts_sec) == 2_501
+        assert len(rig.binance.attempts_sec) == 2_501
 
 
-async def test_no_request_is_made_before_a_ban_ends(
-    rig: StreamRig, binance: FakeBinance, clock: SleepyClock
-) -> None:
+async def test_no_request_is_made_before_a_ban_ends(rig: FakeRig) -> None:
     async with rig.running():
-        line = await binance.connected()
+        line = await rig.binance.connected()
         await rig.message(StreamProven)
-        until = clock.now().earlier_by(-90.0)
-        binance.refusals = [RateLimited(until, "429")]
+        until = rig.clock.now().earlier_by(-90.0)
+        rig.binance.refusals = [RateLimited(until, "429")]
         line.hang_up()
-        await binance.connected(2)
-        assert len(binance.attempts_sec) == 3
-        assert binance.attempts_sec[2] >= until.monotonic_sec
+        await rig.binance.connected(2)
+        assert len(rig.binance.attempts_sec) == 3
+        assert rig.binance.attempts_sec[2] >= until.monotonic_sec
 
 
-async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(
-    rig: StreamRig, binance: FakeBinance
-) -> None:
+async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(rig: FakeRig) -> None:
     async with rig.running():
         await rig.message(StreamProven)
     lost = await lost_of(rig)
@@ -70,7 +61,7 @@ async def test_stopping_loses_trust_and_a_restarted_actor_counts_on(
         assert (await rig.message(StreamConnected, 2)).epoch == 2
 
 
-async def lost_of(rig: StreamRig) -> StreamLost:
+async def lost_of(rig: FakeRig) -> StreamLost:
     for shard in range(SHARDS):
         if rig.inboxes[shard].depth:
             rig.messages[shard] += await rig.inboxes[shard].receive_all()

@@ -155,9 +155,7 @@ async def test_a_changed_leverage_arrives_and_a_balance_without_positions_does_n
         assert unchanged.position.amount == 0
 
 
-async def test_every_proof_arrives_behind_the_events_that_it_covers(
-    simulator: RunningSimulator,
-) -> None:
+async def test_every_proof_arrives_behind_the_events_that_it_covers(simulator: RunningSimulator) -> None:
     shard = shard_of("BTCUSDT")
     checked = 0
     async with listening(simulator) as rig:
