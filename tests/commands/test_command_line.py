@@ -76,7 +76,7 @@ def test_completion_knows_every_command_and_option(shell: str) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What bash offers for the last of `words`."""
+    """Return bash's completions of the last of `words`."""
     program = f"""
         source /dev/stdin
         COMP_WORDS=({" ".join(f'"{word}"' for word in words)})
@@ -124,7 +124,7 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str])
     )
     os.close(writing)
     assert ended.stderr == ""
-    assert ended.returncode == commands.EXIT_NOBODY_READS
+    assert ended.returncode == commands.EXIT_CLOSED_PIPE
 
 
 @pytest.mark.parametrize(

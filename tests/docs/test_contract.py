@@ -325,6 +325,6 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
         *wrapper,
         commands.EXIT_CONFIG,
         commands.EXIT_INTERRUPTED,
-        commands.EXIT_NOBODY_READS,
+        commands.EXIT_CLOSED_PIPE,
     )
     assert list(documented("Commands", 1)) == [str(code) for code in named]
