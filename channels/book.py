@@ -1,4 +1,4 @@
-"""The book of snapshots: the newest of each symbol, kept for whoever decides."""
+"""Book of snapshots: the newest of each symbol, for all actors."""
 
 from __future__ import annotations
 

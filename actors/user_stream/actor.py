@@ -1,11 +1,10 @@
-"""Private stream: the account's events as they are pushed, and proofs that nothing was missed (rule 13).
+"""Private stream: the account's events as they are pushed, and proofs that none was missed.
 
 A *session* is a stream without gaps. It begins when a connection and its listen key are proven, is dated from
 when that connection stood, and ends when an event may have been missed. Within a session the connection is
 replaced once a day: old and new overlap, and the same events arrive twice. A repeated account update is left
 out: behind a newer one of the other connection it would look out of order. A repeated fill is harmless: it
-carries its order's cumulative quantity, of which only the growth counts. Numbered rules are at the head of
-`actors.snapshot_fetcher.read_schedule`.
+carries its order's cumulative quantity, of which only the growth counts.
 
 Source: Binance USDⓈ-M Futures, "User Data Streams": a listen key lives 60 min, a connection 24 h;
 POST returns the account's live key, or makes one.
@@ -22,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.user_stream.clock_sync import ClockSync
 from actors.user_stream.connection import StreamConnection
+from actors.user_stream.reconnect_pauses import ReconnectPauses
 from brain.moment import Moment
 from channels import (
     Conflating,
@@ -41,23 +41,16 @@ from channels import (
 )
 from clock import Clock
 from exchange.connection_limit import ConnectionLimit
-from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable, UnreadableEvent
+from exchange.errors import ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
 from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, OrderEnded, read_event
 from supervision import Heartbeat
-from supervision.backoff import Backoff, RestartDelays
 
 ROTATE_AFTER_SEC = 23 * 3600.0
 #: Overlap of old and new connection, beyond the observed push delay (seconds).
 OVERLAP_SEC = 5.0
 _RETRY_ROTATION_SEC = 60.0
-#: Only a session of 30 s shortens the pauses again: connections that end sooner are no progress. A session of
-#: 5 s is followed by another connection within 0.5 s all the same: without the stream, decisions rest on
-#: reads alone.
-_SERVED_SEC = 5.0
-_PAUSE_AFTER_SERVICE_SEC = 0.5
-_BACKOFF = Backoff(initial_sec=0.1, maximum_sec=20.0, jitter=0.5, healthy_after_sec=30.0)
 #: More account updates than one connection can lag behind the other.
 _REMEMBERED_UPDATES = 1_000
 #: A larger delay of a push, or a negative one, rather shows that a clock was stepped (seconds).
@@ -65,7 +58,7 @@ _ODD_DELAY_SEC = 1.0
 
 
 class UserStream:
-    """Owner of the connection, the listen key and the proofs."""
+    """Owner of connection, listen key and proofs (rule 13 of `actors.snapshot_fetcher.read_schedule`)."""
 
     def __init__(
         self,
@@ -102,10 +95,9 @@ class UserStream:
         self._log = log
         self._push_delay = PushDelay(exchange.exchange_ms)
         self._clock_sync = ClockSync(exchange, log)
-        self._delays = RestartDelays(_BACKOFF, rng)
+        self._pauses = ReconnectPauses(clock, rng)
         self._current: StreamConnection | None = None
         self._begun_sec = 0.0
-        self._served_sec = 0.0
         self._session = trio.CancelScope()
         self._updates: dict[str | bytes, None] = {}
 
@@ -116,7 +108,7 @@ class UserStream:
             while True:
                 refusal = await self._run_session(heartbeat)
                 with heartbeat.waiting_for("Binance's private stream"):
-                    await trio.sleep(self._pause_sec(refusal))
+                    await trio.sleep(self._pauses.next_sec(refusal))
 
     async def _run_session(self, heartbeat: Heartbeat) -> ExchangeError | None:
         """Run a session from connecting to its loss; return the error if there was no connection."""
@@ -140,16 +132,6 @@ class UserStream:
             stopping = heartbeat.stopping.is_set()
             self._lose("the service is stopping" if stopping else "the actor was stopped", meant=stopping)
         return refusal
-
-    def _pause_sec(self, refusal: ExchangeError | None) -> float:
-        pause_sec = self._delays.next_sec()
-        if self._served_sec >= _SERVED_SEC:
-            pause_sec = min(pause_sec, _PAUSE_AFTER_SERVICE_SEC)
-        self._served_sec = 0.0
-        if isinstance(refusal, AskLater):
-            pause_sec = max(pause_sec, refusal.until.monotonic_sec - self._clock.now().monotonic_sec)
-            return pause_sec + self._rng.uniform(0.0, 1.0)
-        return pause_sec
 
     async def _run_connection(
         self,
@@ -300,8 +282,7 @@ class UserStream:
         if self._current is None:
             self._begin(connection)
         allowance_sec = self._push_delay.allowance_sec(ping_sent)
-        as_of = ping_sent.earlier_by(allowance_sec)
-        proven = self._status.proven_as_of
+        as_of, proven = ping_sent.earlier_by(allowance_sec), self._status.proven_as_of
         if connection is not self._current or (proven is not None and as_of <= proven):
             return
         if proven is None:
@@ -315,8 +296,7 @@ class UserStream:
         if self._current is None:
             return
         self._current = None
-        self._served_sec = trio.current_time() - self._begun_sec
-        self._delays.ran(self._served_sec)
+        self._pauses.ran(trio.current_time() - self._begun_sec)
         now = self._clock.now()
         self._book.lose_trust(now)
         self._to_all_shards(StreamLost(self._status.epoch, now, why))

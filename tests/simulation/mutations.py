@@ -337,7 +337,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream/actor.py",
+                "actors/user_stream/reconnect_pauses.py",
                 "pause_sec = self._delays.next_sec()",
                 "pause_sec = 0.1",
             ),

@@ -22,7 +22,7 @@ from channels import (
 )
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
 
