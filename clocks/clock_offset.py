@@ -1,4 +1,4 @@
-"""Bounds of the exchange's clock: its lead over this host's, and the latest date it can have shown."""
+"""Bounds of the exchange's clock: its least lead over this host's, and the latest date it can show."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from brain.moment import Moment
 
 _WINDOW_SEC = 60.0
-#: The exchange's machines need not agree to the millisecond; it accepts requests dated up to so far ahead.
+#: Tolerance for clocks of the exchange's machines (ms); it accepts requests dated up to so far ahead.
 _MACHINES_APART_MS = 1000
 
 
-class ExchangeLead:
-    """What pushes and server time together say: the greater of two lower bounds.
+class ClockOffset:
+    """Lower bound of the exchange clock's offset: the larger of two estimates.
 
-    Nothing is told before it happened: so the exchange's clock is ahead by `T - arrival` of every push, or by
-    more. The server time, less what its round trip leaves open, is the other bound. By either an exchange
-    time is never put before its true moment on this host's clock, and after it by no more than the fastest
-    push of the last minute took. The server time's upper bound limits both: a clock that was set back is not
-    taken for ahead because of what it dated before.
+    A push arrives after its event: the exchange's clock is ahead by `T - arrival` of each push, or by more.
+    The other estimate is the server time, less the uncertainty of its round trip. With either, an exchange
+    time is never dated before its true moment on this host's clock, and later by at most the delay of the
+    last minute's fastest push. The server time's upper bound limits both, so that dates from before a clock
+    was set back do not count.
     """
 
     def __init__(
@@ -35,22 +35,22 @@ class ExchangeLead:
         self._largest: deque[tuple[float, float]] = deque()
 
     def observe(self, exchange_ms: int, received: Moment) -> None:
-        """Something that happened at `exchange_ms` was told at `received`."""
+        """Record a push, received then, of an event dated `exchange_ms`."""
         lead_ms = exchange_ms - received.monotonic_sec * 1000
         while self._largest and self._largest[-1][1] <= lead_ms:
             self._largest.pop()
         self._largest.append((received.monotonic_sec, lead_ms))
 
     def latest_date_ms(self, at: Moment) -> int | None:
-        """The latest date (epoch ms, the exchange's clock) that anything can have had by `at`; None: unknown.
+        """Return the latest date (epoch ms, the exchange's clock) that an event can have by `at`.
 
-        A later one orders nothing (rule 10 of `brain.positions.merging`).
+        None: unknown. A later date orders nothing (rule 10 of `brain.positions.merging`).
         """
         at_most_ms = self._exchange_ms_at_most(at)
         return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS
 
     def at_least_ms(self, now: Moment) -> int | None:
-        """Milliseconds that this host's wall clock is behind the exchange's, or more; None: not known."""
+        """Return the least lead of the exchange's clock over this host's wall clock (ms); None: unknown."""
         while self._largest and now.monotonic_sec - self._largest[0][0] > _WINDOW_SEC:
             self._largest.popleft()
         server_ms = self._exchange_ms_at_least(now)

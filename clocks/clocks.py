@@ -1,7 +1,7 @@
-"""The three clocks: this host's, Redis's and the exchange's, each as exactly as it is known.
+"""Three clocks: this host's, Redis's and the exchange's, each within the bounds that are known.
 
-Everything that compares times of two clocks asks `Clocks`. docs/architecture.md ("Clocks") lists what is
-stamped by which clock, and what compares it.
+All comparisons between times of two clocks use `Clocks`. docs/architecture.md ("Clocks") lists which clock
+stamps each time, and what compares it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import NamedTuple, Protocol
 
 from brain.moment import Moment
 from clock import Clock
-from clocks.clock_offset import ExchangeLead
+from clocks.clock_offset import ClockOffset
 from clocks.redis_clock import RedisClock
 
-#: Beyond this the operator is warned (seconds).
+#: Offset from which the operator is warned (seconds).
 NOTICED_SEC = 1.0
-#: Beyond this the service is not ready (seconds): what it dates by its own clock misleads other services.
+#: Offset from which the service is not ready (seconds): its own dates mislead other services.
 HARMFUL_SEC = 3.0
-#: A limit that was exceeded is met again only when the offset is smaller by so much (seconds).
+#: After a limit was exceeded, the offset must be smaller by so much to end the alarm (seconds).
 _HYSTERESIS_SEC = 0.25
-#: An id that is ahead of Redis's clock by less is a small correction of that clock (milliseconds).
+#: An id that is less ahead of Redis's clock is the result of a small correction of that clock (milliseconds).
 _AHEAD_NOTICED_MS = 1_000
 
 
 class ShowsRedisTime(Protocol):
-    """A store, as far as it shows Redis's clock."""
+    """Redis's clock as a store shows it."""
 
     async def redis_now_ms(self) -> int: ...
 
@@ -40,48 +40,48 @@ class ShowsExchangeTime(Protocol):
 
 
 class Offset(NamedTuple):
-    """A clock is ahead of another by `least_sec` at least and `most_sec` at most (negative: behind)."""
+    """Lead of a clock over another: `least_sec` at least and `most_sec` at most (negative: behind)."""
 
     least_sec: float
     most_sec: float
 
     @property
     def middle_sec(self) -> float:
-        """The best single estimate."""
+        """Return the best single estimate."""
         return (self.least_sec + self.most_sec) / 2
 
     @property
     def surely_sec(self) -> float:
-        """The smallest distance between the clocks that the bounds allow."""
+        """Return the smallest distance between the clocks within the bounds."""
         return max(self.least_sec, -self.most_sec, 0.0)
 
     @property
     def perhaps_sec(self) -> float:
-        """The largest distance between the clocks that the bounds allow."""
+        """Return the largest distance between the clocks within the bounds."""
         return max(-self.least_sec, self.most_sec)
 
 
 class Clocks:
-    """This host's clock, and what it shows of the two others. Made once; outlives all actors.
+    """This host's clock, and bounds of the two others. Made once; outlives all actors.
 
     `redis` is Redis's clock, `exchange` the bounds of the exchange's.
     """
 
     def __init__(self, host: Clock, exchange: ShowsExchangeTime | None = None) -> None:
-        """`exchange` None: nothing is known of its clock."""
+        """`exchange` None: its clock is unknown."""
         self._host = host
         self.redis = RedisClock()
         self.exchange = (
-            ExchangeLead(lambda _: None, lambda _: None)
+            ClockOffset(lambda _: None, lambda _: None)
             if exchange is None
-            else ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
+            else ClockOffset(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         )
         self._exchange_time = exchange
         self._beyond = {NOTICED_SEC: False, HARMFUL_SEC: False}
         self._newest_id_ms: dict[str, int] = {}
 
     def now(self) -> Moment:
-        """This host's two clocks."""
+        """Return this host's two clocks."""
         return self._host.now()
 
     def exchange_ms(self, at: Moment) -> int:
@@ -93,10 +93,10 @@ class Clocks:
         return self.redis.now_ms(self.now())
 
     async def ask_redis(self, store: ShowsRedisTime) -> int:
-        """Ask Redis for its clock, and take the answer in (epoch ms). Raises what the store raises."""
+        """Ask Redis for its clock (epoch ms), and apply the answer. Raises as the store does."""
         sent = self.now()
         redis_ms = await store.redis_now_ms()
-        self.redis.told(redis_ms, sent, self.now())
+        self.redis.observe(redis_ms, sent, self.now())
         return redis_ms
 
     def redis_offset(self) -> Offset | None:
@@ -108,10 +108,10 @@ class Clocks:
         return Offset((least_ms - now.wall_ms) / 1000, (most_ms - now.wall_ms) / 1000)
 
     def redis_apart(self, limit_sec: float) -> str | None:
-        """Say how far this host's clock and Redis's are apart if that is more than `limit_sec`, else None.
+        """Describe the offset between this host's clock and Redis's if it exceeds `limit_sec`, else None.
 
-        `limit_sec` is NOTICED_SEC or HARMFUL_SEC. The offset surely exceeds the limit when this begins, and
-        is surely 0.25 s below it when this ends, so that an offset at the limit does not flap.
+        `limit_sec` is NOTICED_SEC or HARMFUL_SEC. It begins when both bounds exceed the limit, and ends when
+        both are 0.25 s below it, so that an offset at the limit does not flap.
         """
         offset = self.redis_offset()
         if offset is None:
@@ -126,7 +126,7 @@ class Clocks:
         return f"this host's clock is {abs(offset.middle_sec):.1f} s {side} Redis's"
 
     def saw_id(self, stream: str, id_ms: int) -> None:
-        """The newest entry of `stream` (its name without prefix) has an id of `id_ms`."""
+        """Record `id_ms`, the newest entry id of `stream` (its name without prefix)."""
         self._newest_id_ms[stream] = id_ms
 
     def ids_ahead_sec(self) -> dict[str, float]:
@@ -141,9 +141,7 @@ class Clocks:
         }
 
     def troubles(self) -> dict[str, str]:
-        """Say what is wrong with the clocks but leaves plans decided as they should be: a sentence each, by
-        what it is about.
-        """
+        """Describe faults of the clocks that change no decision: a sentence each, by subject."""
         troubles = {
             f"ids of {stream}": f"new entries of {stream} have ids {seconds:.0f} s ahead of Redis's clock: "
             "they count as published when they arrive, and as expired where they lay unread at a start"

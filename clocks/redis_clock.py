@@ -1,4 +1,4 @@
-"""Redis's clock between two bounds, without asking it each time."""
+"""Redis's clock between two bounds, without a request for each reading."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _DRIFT = 500e-6
 
 
 class RedisClock:
-    """Redis's clock, carried on by this host's monotonic clock from answers that showed it.
+    """Redis's clock, extrapolated by this host's monotonic clock from Redis's answers.
 
-    Such an answer was made between its request and its arrival, which bounds the clock from both sides; what
-    several answers agree on counts. Where one contradicts those before it (the clock was set, another server
-    answers), it alone counts. A step of this host's wall clock changes nothing. Before the first answer, the
-    clock is not `known`, and asking for it is a LookupError.
+    An answer was made between its request and its arrival, which bounds the clock from both sides; the bounds
+    of several answers are intersected. An answer that contradicts those before it (the clock was set, another
+    server answers) replaces them. A step of this host's wall clock changes nothing. Before the first answer
+    the clock is not `known`, and reading it raises LookupError.
     """
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class RedisClock:
         """True once an answer has shown the clock."""
         return self._ahead_ms is not None
 
-    def told(self, redis_ms: int, sent: Moment, received: Moment) -> None:
-        """Take in an answer that showed `redis_ms`, to a request sent at `sent`."""
+    def observe(self, redis_ms: int, sent: Moment, received: Moment) -> None:
+        """Apply an answer that showed `redis_ms`, to a request sent at `sent`."""
         # The clock is shown in whole milliseconds.
         least_ms = redis_ms - received.monotonic_sec * 1000
         most_ms = redis_ms + 1 - sent.monotonic_sec * 1000

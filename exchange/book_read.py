@@ -1,4 +1,4 @@
-"""Positions by way of the book, for accounts whose positions cannot be read in one request."""
+"""Positions from the book, for accounts whose positions cannot be read in one request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOOK_SEC = 0.1
 
 
 class BookRead:
-    """A read of whatever is kept warm: complete as soon as each candidate was verified after it was begun.
+    """Read of all candidates, complete as soon as each was verified after its start.
 
-    It asks the exchange nothing; the snapshot fetchers do, in their own time.
+    It sends no request; the snapshot fetchers read the candidates at their cadence.
     """
 
     def __init__(self, book: SnapshotBook, candidates: LatestValue[Candidates], clock: Clock) -> None:
@@ -26,7 +26,7 @@ class BookRead:
         self._clock = clock
 
     async def read(self) -> PositionsRead:
-        """Waits for as long as it takes; raises nothing."""
+        """Wait until it is complete, without a limit; raises nothing."""
         begun = self._clock.now()
         plan = await self._candidates.get()
         while any(self._verified_since(symbol, begun) is None for symbol in plan.symbols):

@@ -1,4 +1,4 @@
-"""Reads positions for decisions that wait: one symbol alone, or all in one request that they share."""
+"""Reads of positions for waiting decisions: one symbol alone, or all in one shared request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exchange.errors import BudgetExhausted, ExchangeError, ExchangeRejected
 from exchange.protocol import Exchange, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 
-#: An older request is not waited for: it hangs, or the exchange is slower than any plan's patience.
+#: An older request is not awaited (seconds): it hangs, or its answer would be too late for any plan.
 _LONGEST_ANSWER_SEC = 2.0
 #: Before the deadline, so that the refusal can still be reported as the reason.
 _REPORT_SEC = 0.01
@@ -41,7 +41,7 @@ class OnDemandReads:
     async def read(
         self, symbol: str, sent_after: Moment | None, deadline_sec: float, nursery: trio.Nursery
     ) -> tuple[PositionsRead, bool]:
-        """The symbol's rows, by a read sent at or after `sent_after`, and whether that was a read of all.
+        """Return the symbol's rows, by a read sent at or after `sent_after`; True: a read of all.
 
         A read of all is carried by `nursery`: it goes on when this caller is cancelled, since others wait
         for it. Where the request weight is used up, waits until `deadline_sec` (trio's clock) for a read

@@ -1,4 +1,4 @@
-"""How this account's positions are read: all in one request, or symbol by symbol where that is refused."""
+"""Reads of this account's positions: all in one request, or symbol by symbol where that is refused."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WANTS_A_SYMBOL = frozenset({-1102, -1105, -1128})
 
 
 class SeenLegs(NamedTuple):
-    """The rows of a symbol's legs, and when they were so at the earliest."""
+    """Rows of a symbol's legs, and the earliest moment at which they were true."""
 
     legs: tuple[LegPosition, ...]
     at: Moment
 
 
 class PositionReads:
-    """Reads of positions for all that want them, shared where they ask at the same time.
+    """Reads of positions for all actors, shared by those that ask at the same time.
 
     `P33_FETCH_MODE`: `bulk` reads all in one request. `per_symbol` does so only to find positions that are
     held outside the candidates, at the start and every ten minutes, until that is refused. `auto` is bulk
@@ -64,7 +64,7 @@ class PositionReads:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether positions can be read symbol by symbol only."""
+        """Return True if positions can be read symbol by symbol only."""
         return self._bulk_refused.value is not None
 
     async def refused(self) -> None:
@@ -72,7 +72,7 @@ class PositionReads:
         await self._bulk_refused.get()
 
     async def survey(self, sent_after: Moment) -> PositionsRead | None:
-        """All positions by one read although symbols are read one by one; None: refused, now or before.
+        """Read all positions in one request although symbols are read one by one; None: it was refused.
 
         Raises as `Exchange` does.
         """
@@ -88,14 +88,13 @@ class PositionReads:
             return None
 
     async def legs_since(self, moment: Moment) -> Mapping[str, SeenLegs]:
-        """All positions by symbol, by a read sent at `moment` or later. Raises as `Exchange` does."""
+        """Return all positions by symbol, by a read sent at `moment` or later. Raises as `Exchange` does."""
         return _by_symbol(await self.all.read(moment))
 
     async def legs_of(self, symbol: str, moment: Moment) -> SeenLegs:
-        """One symbol's position, in the same way; no legs if the exchange shows none. Raises
-        UnreadablePosition.
+        """Return one symbol's position in the same way; no legs if the exchange shows none.
 
-        In bulk mode it is everybody's request, which costs no more.
+        In bulk mode this is the shared request, which costs no more. Raises UnreadablePosition.
         """
         if self.one_by_one:
             read = await self._exchange.positions(symbol, priority=Priority.ON_DEMAND)

@@ -158,8 +158,8 @@ class Pong(msgspec.Struct, frozen=True):
     sent: Moment
 
 
-class StreamConnection(Protocol):
-    """Connection to the private stream. One task receives, another pings."""
+class StreamSocket(Protocol):
+    """One connection to the private stream. One task receives, another pings."""
 
     async def receive(self) -> Frame | Pong:
         """Return the next frame or pong. Raises ExchangeUnavailable once closed and all was received."""
@@ -180,8 +180,8 @@ class StreamConnection(Protocol):
 class StreamConnector(Protocol):
     """Connector to the private stream."""
 
-    async def connect(self, nursery: trio.Nursery, listen_key: str) -> StreamConnection:
-        """Return an open connection: it misses no event from now on.
+    async def connect(self, nursery: trio.Nursery, listen_key: str) -> StreamSocket:
+        """A connection that stands: no event from now on is missed by it.
 
         Its tasks run in `nursery`, to be cancelled when the caller has done with it, whether connecting
         succeeded or not. Raises ExchangeUnavailable, in bounded time.

@@ -15,7 +15,7 @@ from tests.system_tools import (
     pytest_terminal_summary as pytest_terminal_summary,
 )
 
-pytest_plugins = ("tests.browser_tests",)
+pytest_plugins = ("tests.browser_tests", "tests.virtual_time")
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ class PermitEvaluator(StreamConsumer):
         """Learn Redis's clock, whether it is the same run of Redis, and whether it has evicted keys."""
         sent = self._clocks.now()
         run = await self._store.redis_run(self._run_id)
-        self._clocks.redis.told(run.now_ms, sent, self._clocks.now())
+        self._clocks.redis.observe(run.now_ms, sent, self._clocks.now())
         if run.run_id != self._run_id:
             self.times.forget()
         self._run_id = run.run_id

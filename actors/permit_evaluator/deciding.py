@@ -206,7 +206,7 @@ class PlanDecider:
     async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
         sent = self._clocks.now()
         reply = await self._store.commit_decisions(fence, commits)
-        self._clocks.redis.told(reply.now_ms, sent, self._clocks.now())
+        self._clocks.redis.observe(reply.now_ms, sent, self._clocks.now())
         return reply
 
     def _propose(self, pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:

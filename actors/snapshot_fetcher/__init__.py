@@ -1,1 +1,1 @@
-"""Keeps the position snapshots of one shard of symbols fresh."""
+"""Actor that keeps the position snapshots of one shard of symbols fresh."""

@@ -1,14 +1,12 @@
-"""Keeps the snapshots of one shard's symbols: from the stream while it is proven, from REST otherwise."""
+"""Snapshots of one shard's symbols: from the stream while it is proven, from REST otherwise."""
 
 from __future__ import annotations
-
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.refresh import Refresh, on_a_strand
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import VerifiedBy
@@ -18,19 +16,11 @@ from exchange.on_demand_reads import OnDemandReads
 from supervision import Heartbeat
 
 
-class Refresh(Protocol):
-    """When to read positions, and how: all in one request, or symbol by symbol."""
-
-    async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep positions read until cancelled."""
-        ...
-
-
 class SnapshotFetcher:
-    """Takes in what the streams tell, reads what has to be read, and has the outcome written.
+    """Applies the streams' messages, reads positions when they are due, and has the snapshots written.
 
-    A stream that lives tells changes, and its proofs say that silence meant no change; a REST read gives
-    each connection period its base. Older news never overwrites newer (`brain.positions.merging`).
+    The stream pushes changes, and its proofs show that nothing else changed since the first REST read of
+    each session. An older row never overwrites a newer one (`brain.positions.merging`).
     """
 
     def __init__(
@@ -45,8 +35,8 @@ class SnapshotFetcher:
         metrics: DropOldest[MetricEvent],
         log: FilteringBoundLogger,
     ) -> None:
-        """`refresh` and `writer` are parts of this actor, as `known` is; no other actor has them.
-        `on_demand_reads` is shared with the other shards."""
+        """`known`, `refresh` and `writer` are parts of this actor alone; `on_demand_reads` is shared with the
+        other shards."""
         self._known = known
         self._refresh = refresh
         self._writer = writer
@@ -57,17 +47,17 @@ class SnapshotFetcher:
         self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep the shard's snapshots until cancelled."""
-        self._known.begin()
+        """Keep the shard's snapshots fresh until cancelled."""
+        self._known.schedule.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._observe, heartbeat)
-            nursery.start_soon(self._known.judge_disagreements)
+            nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
-                nursery.start_soon(_in_a_task, part, heartbeat)
+                nursery.start_soon(on_a_strand, part, heartbeat)
 
     async def _observe(self, heartbeat: Heartbeat) -> None:
-        """Take in what the streams tell."""
+        """Apply the messages of the streams."""
         while True:
             with heartbeat.idle():
                 messages = await self._inbox.receive_all()
@@ -79,13 +69,13 @@ class SnapshotFetcher:
                 nursery.start_soon(self._read_one, await self._on_demand.receive(), nursery)
 
     async def _read_one(self, request: OnDemandRead, nursery: trio.Nursery) -> None:
-        """Read one symbol for a decision that waits; what cannot be read is said, not retried."""
+        """Read one symbol for a waiting decision; a failure is reported, not retried."""
         why_not: str | None = None
         with trio.move_on_at(request.deadline_sec) as scope:
-            # What changed while it was read is read once more: then it is known when it was so.
+            # A position that changed while it was read is read once more, which dates it.
             for _ in range(2):
                 why_not = await self._read_now(request, nursery)
-                if why_not is not None or self._known.undated_reads.since(request.symbol) is None:
+                if why_not is not None or self._known.schedule.ambiguous_reads.since(request.symbol) is None:
                     break
                 why_not = "it changed each time while it was read"
         if scope.cancelled_caught:
@@ -97,15 +87,15 @@ class SnapshotFetcher:
             try:
                 request.reply.send_nowait(why_not)
             except trio.BrokenResourceError:
-                self._log.debug("Nobody waits for the on-demand read any more", symbol=request.symbol)
+                self._log.debug("On-demand read: its decision has ended", symbol=request.symbol)
 
     async def _read_now(self, request: OnDemandRead, nursery: trio.Nursery) -> str | None:
-        """Read one symbol; why that gave nothing, else None."""
+        """Read one symbol; return None, or the reason why nothing was read."""
         symbol = request.symbol
         try:
             read, of_all = await self._on_demand_reads.read(
                 symbol,
-                _later(self._known.read_needed_after(symbol), request.sent_after),
+                _later(self._known.schedule.new_since(symbol), request.sent_after),
                 request.deadline_sec,
                 nursery,
             )
@@ -117,11 +107,6 @@ class SnapshotFetcher:
             unreadable = read.unreadable.get(symbol, read.unreadable.get(""))
             return unreadable or "the exchange shows no position for this symbol"
         return None
-
-
-async def _in_a_task(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
-    with heartbeat.task() as task:
-        await part(task)
 
 
 def _later(one: Moment | None, other: Moment | None) -> Moment | None:

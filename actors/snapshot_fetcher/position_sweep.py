@@ -1,4 +1,4 @@
-"""Finds positions held outside the candidates, where symbols are kept fresh one by one."""
+"""Search for positions held outside the candidates, where symbols are read one by one."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from exchange.protocol import Exchange, PositionRow, PositionsRead, Priority
 from exchange.read_pacer import ReadPacer
 from supervision import Heartbeat
 
-#: Between two looks at all symbols.
+#: Seconds between two sweeps.
 SWEEP_EVERY_SEC = 600.0
-#: After a look that failed, and not because reads of all are refused.
+#: Seconds after a sweep in which a symbol could not be read.
 _RETRY_SEC = 60.0
 
 
 class SweptSymbols:
-    """Traded symbols and whether each was read since the process started. Shared by all shards."""
+    """Traded symbols, and which of them were read since the process started. Shared by all shards."""
 
     def __init__(
         self,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         never_read: LatestValue[tuple[str, ...]],
     ) -> None:
-        """`never_read` gets the symbols of which no position was read yet, by name."""
+        """`never_read` gets the symbols whose position was never read, sorted."""
         self._symbol_rules = symbol_rules
         self._never_read = never_read
         self._read: set[str] = set()
 
     async def traded(self) -> list[str]:
-        """All symbols that trade, by name, once they are known."""
+        """Wait until the trading symbols are known, and return them sorted."""
         return _trading(await self._symbol_rules.get())
 
     def publish(self) -> None:
@@ -54,11 +54,11 @@ class SweptSymbols:
 
 
 class PositionSweep:
-    """Part of a snapshot fetcher: reads every symbol of the shard at first, and every ten minutes again.
+    """Part of a snapshot fetcher that reads every symbol of the shard at the start and every ten minutes.
 
-    One read of all symbols serves where the exchange answers one (weight 5). Else each symbol is read alone,
+    One read of all symbols suffices if the exchange answers it (weight 5). Else each symbol is read alone,
     with the request weight that the candidates leave. A position that is found goes into the book, which
-    makes its symbol a candidate; flat symbols stay as they are.
+    makes its symbol a candidate; flat symbols change nothing.
     """
 
     def __init__(
@@ -82,21 +82,21 @@ class PositionSweep:
         self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Look at all symbols again and again until cancelled."""
+        """Sweep until cancelled."""
         while True:
             with heartbeat.idle():
                 await self._swept.traded()
             self._swept.publish()
             begun = self._clock.now()
             with heartbeat.idle():
-                pause_sec = await self._look(begun)
+                pause_sec = await self._sweep_once(begun)
                 await trio.sleep(pause_sec)
 
-    async def _look(self, begun: Moment) -> float:
-        """Read all symbols once; seconds until the next look."""
+    async def _sweep_once(self, begun: Moment) -> float:
+        """Read all symbols once; return the seconds until the next sweep."""
         try:
             recent = begun.earlier_by(SWEEP_EVERY_SEC / 2)
-            read = await self._reads.survey(max(recent, self._known.begun or begun))
+            read = await self._reads.survey(max(recent, self._known.schedule.begun or begun))
         except AskLater as error:
             return max(error.until.monotonic_sec - trio.current_time(), 1.0)
         except ExchangeError:
@@ -111,8 +111,8 @@ class PositionSweep:
         return _RETRY_SEC if failed else SWEEP_EVERY_SEC
 
     async def _read_alone(self, symbol: str, begun: Moment) -> bool:
-        """Read one symbol unless that was done since `begun`; whether it was read."""
-        if not self._known.last_reads.read_since(symbol, begun):
+        """Read one symbol unless it was read since `begun`; return False if it could not be read."""
+        if not self._known.schedule.read_since(symbol, begun):
             priority = Priority.PACED if await self._pacer.spare_turn() else Priority.ON_DEMAND
             try:
                 self._take(await self._exchange.positions(symbol, priority=priority))
@@ -126,7 +126,7 @@ class PositionSweep:
         return True
 
     def _take(self, read: PositionsRead) -> None:
-        """Merge the symbols that hold a position, and those that were known to or could not be read."""
+        """Merge the symbols that hold a position, that are known already, or that were unreadable."""
         rows: dict[str, list[PositionRow]] = {}
         for row in read.rows:
             if self._known.is_mine(row.symbol):

@@ -1,26 +1,36 @@
-"""Reads positions in bulk until the exchange refuses that, and symbol by symbol from then on."""
+"""Reads of positions in bulk until the exchange refuses that, and symbol by symbol from then on."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
 import trio
 
-from actors.snapshot_fetcher.actor import Refresh
 from exchange.position_reads import PositionReads
 from supervision import Heartbeat
 
 
+class Refresh(Protocol):
+    """Way of reading positions when they are due: all in one request, or symbol by symbol."""
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Read positions whenever they are due, until cancelled."""
+        ...
+
+
 class AutoRefresh:
-    """Part of a snapshot fetcher: the one way of reading, then the other, as `PositionReads` finds out."""
+    """Part of a snapshot fetcher that reads symbol by symbol once the exchange refuses bulk reads."""
 
     def __init__(self, reads: PositionReads, *, bulk: Refresh, one_by_one: Refresh, sweep: Refresh) -> None:
-        """`sweep` finds positions beside `one_by_one`, which reads the candidates only."""
+        """`sweep` runs beside `one_by_one`, which reads the candidates only."""
         self._reads = reads
         self._bulk = bulk
         self._one_by_one = one_by_one
         self._sweep = sweep
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Keep positions read until cancelled."""
+        """Read positions whenever they are due, until cancelled."""
         if not self._reads.one_by_one:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bulk.run, heartbeat)
@@ -29,9 +39,10 @@ class AutoRefresh:
         with heartbeat.idle():
             async with trio.open_nursery() as nursery:
                 for part in (self._one_by_one, self._sweep):
-                    nursery.start_soon(_in_a_task, part, heartbeat)
+                    nursery.start_soon(on_a_strand, part.run, heartbeat)
 
 
-async def _in_a_task(part: Refresh, heartbeat: Heartbeat) -> None:
+async def on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
+    """Run a part of the fetcher with a heartbeat of its own."""
     with heartbeat.task() as task:
-        await part.run(task)
+        await part(task)

@@ -1,4 +1,4 @@
-"""Writes one shard's snapshots to Redis: what the stream told first, and the rest some at a time."""
+"""Writes of one shard's snapshots to Redis: pushed ones first, the rest in slices."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 
 _PAUSE_SEC = 0.1
-#: So many take this process and Redis up to 1 ms each; then others have a turn, and what was pushed.
+#: So many cost this process and Redis up to 1 ms each; then other shards and pushed snapshots have a turn.
 _WHOLE_AT_A_TIME = 50
 _AT_A_TIME = 200
-#: So many journeys a turn at most.
+#: Redis round trips a turn at most.
 _MOST_MOMENTS = 2
-#: However often something is pushed: the rest gives way to it for no longer.
+#: The rest waits for pushed snapshots for no longer (seconds), however many there are.
 _LONGEST_WAIT_SEC = 0.25
-#: Turns are a courtesy: one shard that hangs in its own keeps no other from writing.
-_LONGEST_IN_LINE_SEC = 0.05
+#: Longest wait for a turn (seconds): a shard that hangs in its own must not stop the others.
+_LONGEST_TURN_WAIT_SEC = 0.05
 _LARGEST_ROUNDING_MS = 1000
 SNAPSHOT_TTL_SEC = 3600
 
 
 class SnapshotWriter:
-    """Part of a snapshot fetcher: it marks what has changed or was proven, this writes it.
+    """Part of a snapshot fetcher that writes the snapshots which were marked as changed or proven.
 
-    What cannot be written stays marked: Redis gets it when it is back, and a new lease writes everything.
+    A snapshot that cannot be written stays marked until Redis is back. A new lease writes everything.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SnapshotWriter:
         turns: trio.Lock,
         log: FilteringBoundLogger,
     ) -> None:
-        """`turns` is shared with the other shards: they take turns with what may wait, as far as they can."""
+        """`turns` is shared with the other shards: one at a time writes what was not pushed."""
         self._store = store
         self._book = book
         self._lease = lease
@@ -66,31 +66,31 @@ class SnapshotWriter:
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
         self._marked: dict[str, None] = {}
-        #: What Redis holds, mark prices aside.
+        #: Snapshots in Redis, mark prices aside.
         self._written: dict[str, Snapshot] = {}
         self._wanted = trio.lowlevel.ParkingLot()
         self._turns = turns
-        self._in_line = trio.CancelScope()
+        self._waiting = trio.CancelScope()
         self._rest_since_sec = math.inf
 
     def published(self, symbol: str, *, pushed: bool = False) -> None:
-        """The book has another snapshot of the symbol. `pushed`: as an event told; to be written first."""
+        """Mark the symbol's snapshot as another one. `pushed`: by an event; to be written first."""
         if pushed:
             self._pushed[symbol] = None
             if not self._rest_has_waited:
-                self._in_line.cancel()
+                self._waiting.cancel()
             self._wanted.unpark()
         else:
             self.proven((symbol,))
             self.marked((symbol,))
 
     def proven(self, symbols: Iterable[str]) -> None:
-        """The snapshots are known to be so as of a later moment."""
+        """Mark the snapshots as proven at a later moment."""
         self._proven.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
     def marked(self, symbols: Iterable[str]) -> None:
-        """The snapshots have newer mark prices."""
+        """Mark the snapshots as having newer mark prices."""
         self._marked.update(dict.fromkeys(symbols))
         self._wanted.unpark()
 
@@ -130,9 +130,9 @@ class SnapshotWriter:
         return trio.current_time() - self._rest_since_sec > _LONGEST_WAIT_SEC
 
     async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
-        """Write some of what may wait when it is this shard's turn; leave the line for what was pushed."""
+        """Write a slice of the rest in this shard's turn; stop waiting for it if a snapshot is pushed."""
         my_turn = False
-        with heartbeat.idle(), trio.move_on_after(_LONGEST_IN_LINE_SEC) as self._in_line:
+        with heartbeat.idle(), trio.move_on_after(_LONGEST_TURN_WAIT_SEC) as self._waiting:
             await self._turns.acquire()
             my_turn = True
         if not my_turn and self._pushed and not self._rest_has_waited:
@@ -164,7 +164,7 @@ class SnapshotWriter:
             ttl_sec = self._ondemand_ttl_sec if on_demand else SNAPSHOT_TTL_SEC
             writes.append(SnapshotWrite(symbol, ttl_sec, snapshot_fields(snapshot, self._source)))
             written[symbol] = snapshot
-        with self._journey(marks, symbols):
+        with self._round_trip(marks, symbols):
             await self._store.write_snapshots(fence, writes)
         self._written.update(written)
 
@@ -180,10 +180,10 @@ class SnapshotWriter:
             elif _is_later(snapshot.verified_at, written.verified_at):
                 alike.setdefault((snapshot.verified_at, snapshot.verified_by), {})[symbol] = snapshot
         if len(alike) > _MOST_MOMENTS:
-            # One journey is enough for many symbols, but not for many moments.
+            # One round trip proves many symbols, but of one moment only.
             self._changed.update(dict.fromkeys(symbol for proven in alike.values() for symbol in proven))
             return
-        with self._journey(self._proven, symbols):
+        with self._round_trip(self._proven, symbols):
             for (as_of, verified_by), proven in alike.items():
                 missing = await self._store.prove_snapshots(
                     fence,
@@ -207,19 +207,19 @@ class SnapshotWriter:
             if _is_still(written, snapshot):
                 marks.append(mark_write(snapshot))
             else:
-                # Position and profit always fit each other.
+                # Position and profit must fit each other.
                 self._changed[symbol] = None
         if marks:
-            with self._journey(self._marked, symbols):
+            with self._round_trip(self._marked, symbols):
                 await self._store.write_marks(fence, marks)
 
     def _undisputed(self, symbol: str) -> Snapshot | None:
-        """The snapshot to write; None where it is disputed: Redis gets no claim that is known to be wrong."""
+        """Return the snapshot to write; None while it is disputed."""
         return None if self._book.is_disputed(symbol) else self._book.get(symbol)
 
     @contextmanager
-    def _journey(self, marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:
-        """To Redis: when it fails, the symbols are marked again."""
+    def _round_trip(self, marks: dict[str, None], symbols: Iterable[str]) -> Iterator[None]:
+        """Mark the symbols again if the round trip within fails."""
         try:
             yield
         except BaseException:
@@ -229,18 +229,18 @@ class SnapshotWriter:
 
 
 def _is_still(written: Snapshot | None, snapshot: Snapshot) -> TypeGuard[Snapshot]:
-    """Whether what was written shows the same position."""
+    """Return True if the written snapshot shows the same position."""
     return written is not None and written.legs == snapshot.legs and written.leverage == snapshot.leverage
 
 
 def _is_later(moment: Moment, written: Moment) -> bool:
-    """Whether it is another time than was written: later, or on a clock that was set back."""
+    """Return True if the time differs from the written one: later, or on a clock that was set back."""
     later_ms = moment.wall_ms - written.wall_ms
     return moment > written and (later_ms > 0 or later_ms < -_LARGEST_ROUNDING_MS)
 
 
 def _take(marks: dict[str, None], most: int) -> list[str]:
-    """The symbols that were marked first, no longer marked."""
+    """Remove and return the `most` symbols that were marked first."""
     symbols = list(islice(marks, most))
     for symbol in symbols:
         del marks[symbol]
@@ -248,7 +248,7 @@ def _take(marks: dict[str, None], most: int) -> list[str]:
 
 
 def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
-    """The three forms of a snapshot's time (this host's wall clock); `ts_epoch` is whole seconds."""
+    """Return the three forms of a snapshot's time (this host's wall clock); `ts_epoch` is in seconds."""
     moment = datetime.fromtimestamp(ts_epoch_ms / 1000, UTC)
     return {
         "ts_epoch": str(ts_epoch_ms // 1000),
@@ -258,7 +258,7 @@ def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
 
 
 def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
-    """The flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent.
+    """Return the flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent.
 
     Leaves out the prices, profit and leverage that are not known.
     """
@@ -284,7 +284,7 @@ def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
 
 
 def mark_write(snapshot: Snapshot) -> MarkWrite:
-    """The fields that follow the mark price."""
+    """Return the fields that follow the mark price."""
     return MarkWrite(
         snapshot.symbol,
         _text(snapshot.mark_price),

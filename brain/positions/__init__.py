@@ -1,1 +1,1 @@
-"""Positions of symbols: rows, snapshots, and the rules of freshness."""
+"""Positions of symbols: rows, snapshots, and the rules of freshness 1-12."""

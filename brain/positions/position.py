@@ -1,4 +1,4 @@
-"""Positions as Binance shows them, and what is known of their freshness."""
+"""Positions as Binance shows them, and snapshots of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Leg(StrEnum):
 
 
 class PositionSide(StrEnum):
-    """Which way a signed amount points."""
+    """Side of a signed amount."""
 
     LONG = "LONG"
     SHORT = "SHORT"
@@ -28,19 +28,19 @@ class PositionSide(StrEnum):
 
 
 class VerifiedBy(StrEnum):
-    """What the latest proof of a snapshot was."""
+    """Kind of a snapshot's latest proof."""
 
     REST = "rest"
     STREAM = "stream"
     ONDEMAND = "ondemand"
 
 
-#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
+#: Aliases: up to Python 3.11, access to an enum's member takes ten times as long.
 _LONG, _SHORT, _FLAT = PositionSide.LONG, PositionSide.SHORT, PositionSide.FLAT
 
 
 def side_of(amount: Decimal) -> PositionSide:
-    """LONG above zero, SHORT below, else FLAT."""
+    """Return LONG above zero, SHORT below, else FLAT."""
     if not amount:
         return _FLAT
     return _SHORT if amount.is_signed() else _LONG
@@ -62,12 +62,11 @@ class LegPosition(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A symbol's position, and the moment at which it is known to have been that.
+    """A symbol's position, and a moment at which it was true.
 
-    `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the honest
-    claim: the moment of sending for a REST read, of proof for the stream. `mark_ts_ms` is a time of the
-    mark price's own, on this host's wall clock too. `leverage`, mark price and entry prices are decoration:
-    None where they are not known, which keeps nothing from being decided.
+    `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the sending
+    of a REST read, or the moment of the stream's proof. `mark_ts_ms` is the mark price's own time, on this
+    host's wall clock. No decision needs `leverage`, mark price and entry prices: None while unknown.
     """
 
     symbol: str
@@ -80,17 +79,17 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def amount(self) -> Decimal:
-        """Sum over the legs: what `position_amt` shows."""
+        """Return the sum over the legs, as `position_amt` shows it."""
         return sum((leg.amount for leg in self.legs), ZERO)
 
     @property
     def entry_price(self) -> Decimal | None:
-        """The entry price of the leg that is not flat (the larger in hedge mode), else 0; None: unknown."""
+        """Return the open leg's entry price (the larger leg's in hedge mode), else 0; None: unknown."""
         return max(self.legs, key=lambda leg: abs(leg.amount)).entry_price if self.legs else ZERO
 
     @property
     def unrealized_pnl(self) -> Decimal | None:
-        """(mark - entry) x amount, summed over the legs; in quote currency. None where a price is unknown."""
+        """Return (mark - entry) x amount over the legs, in quote currency; None if a price is unknown."""
         mark_price, profit = self.mark_price, ZERO
         for leg in self.legs:
             if leg.amount:
@@ -101,9 +100,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def hedged(self) -> bool:
-        """Whether the account is in hedge mode."""
+        """Return True if the account is in hedge mode."""
         return any(leg.leg is not Leg.BOTH for leg in self.legs)
 
     def amount_of(self, leg: Leg) -> Decimal:
-        """The signed amount of one leg; 0 for a leg that the account's mode does not have."""
+        """Return the signed amount of one leg; 0 for a leg that the account's mode does not have."""
         return next((row.amount for row in self.legs if row.leg is leg), ZERO)

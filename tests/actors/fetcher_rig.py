@@ -11,10 +11,11 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.snapshot_fetcher.actor import Refresh, SnapshotFetcher
+from actors.snapshot_fetcher.actor import SnapshotFetcher
 from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
+from actors.snapshot_fetcher.refresh import Refresh
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot
@@ -36,7 +37,7 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
-from clocks.clock_offset import ExchangeLead
+from clocks.clock_offset import ClockOffset
 from exchange.on_demand_reads import OnDemandReads
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
@@ -45,7 +46,7 @@ from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 
-CADENCE = Cadence(poll_sec=5, audit_sec=8)
+CADENCE = Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60)
 _MOST_ANSWERS_AT_ONCE = 100
 
 
@@ -157,9 +158,7 @@ class FetcherRig:
         """A fetcher that reads in bulk: the only one, or that of one shard with an inbox of its own."""
 
         def bulk(known: ShardPositions) -> Refresh:
-            return BulkRefresh(
-                known, self.positions, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
-            )
+            return BulkRefresh(known, self.positions, metrics=self.metrics, clock=self.clock, log=self.log)
 
         return self.fetcher_with(bulk, shard=shard, is_mine=is_mine, inbox=inbox)
 
@@ -186,7 +185,7 @@ class FetcherRig:
     def positions_of(
         self, shard: int = 0, is_mine: Callable[[str], bool] = lambda _symbol: True
     ) -> tuple[ShardPositions, SnapshotWriter]:
-        """What a fetcher knows, and what writes it."""
+        """Return the positions of a fetcher, and their writer."""
         writer = SnapshotWriter(
             self.store,
             self.book,
@@ -200,9 +199,9 @@ class FetcherRig:
         known = ShardPositions(
             shard,
             is_mine,
-            lead=ExchangeLead(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
+            cadence=CADENCE,
+            clock_offset=ClockOffset(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
             push_delay_sec=lambda: self.push_delay_sec,
-            audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,
             writer=writer,
@@ -267,7 +266,7 @@ async def trusted(rig: FetcherRig) -> None:
 
 
 async def diverged(rig: FetcherRig) -> None:
-    """The stream is proven on, until an audit has found what it did not tell."""
+    """Prove the stream until an audit has found a change that it did not push."""
     with trio.fail_after(15):
         while rig.book.trust_lost_at is None:
             rig.prove()

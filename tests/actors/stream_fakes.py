@@ -28,7 +28,7 @@ class SleepyClock(TrioClock):
 
 
 class FakeConnection:
-    """One connection: frames told by the test come out in order, pings are answered unless frozen."""
+    """One connection: frames pushed by the test arrive in order, pings are answered unless frozen."""
 
     def __init__(self, clock: TrioClock, listen_key: str) -> None:
         self.listen_key = listen_key
@@ -37,24 +37,24 @@ class FakeConnection:
         self.frozen = False
         self.round_trip_sec = 0.1
         self._clock = clock
-        self._tell, self._told = trio.open_memory_channel[bytes | tuple[Pong, trio.Event]](math.inf)
+        self._pushing, self._pushed = trio.open_memory_channel[bytes | tuple[Pong, trio.Event]](math.inf)
         self._hang_up = trio.Event()
 
-    def tell(self, payload: dict[str, object] | bytes) -> None:
-        self._tell.send_nowait(payload if isinstance(payload, bytes) else msgspec.json.encode(payload))
+    def push(self, payload: dict[str, object] | bytes) -> None:
+        self._pushing.send_nowait(payload if isinstance(payload, bytes) else msgspec.json.encode(payload))
 
     def hang_up(self) -> None:
-        """The other end closes, after what it told."""
-        self._tell.close()
+        """Close the other end, behind all that it pushed."""
+        self._pushing.close()
         self._hang_up.set()
 
     def pong(self) -> None:
         """Answer a ping that is sent now, without any delay."""
-        self._tell.send_nowait((Pong(self._clock.now()), trio.Event()))
+        self._pushing.send_nowait((Pong(self._clock.now()), trio.Event()))
 
     async def receive(self) -> Frame | Pong:
         try:
-            heard = await self._told.receive()
+            heard = await self._pushed.receive()
         except trio.EndOfChannel:
             raise ExchangeUnavailable("closed by the exchange") from None
         if isinstance(heard, tuple):
@@ -70,7 +70,7 @@ class FakeConnection:
         await trio.sleep(self.round_trip_sec)
         if self._hang_up.is_set():
             raise ExchangeUnavailable("closed by the exchange")
-        self._tell.send_nowait((pong, received))
+        self._pushing.send_nowait((pong, received))
         await received.wait()
 
     async def aclose(self) -> None:
@@ -95,7 +95,7 @@ class FakeBinance:
         self.live_key: str | None = None
         self.kept_alive: list[tuple[float, str]] = []
         self.skew_ms = 0
-        self.believed_skew_ms = 0
+        self.assumed_skew_ms = 0
         self.comparisons = 0
         self.clock_refusals: list[ExchangeError] = []
         self.refusals: list[ExchangeError] = []
@@ -126,7 +126,7 @@ class FakeBinance:
         """Push an event on every open connection whose listen key is live."""
         for connection in self.connections:
             if connection.closed_sec is None and connection.listen_key == self.live_key:
-                connection.tell(payload)
+                connection.push(payload)
 
     def expire_key(self) -> None:
         """End the key with `listenKeyExpired`, as at its hour's end or by DELETE."""
@@ -170,10 +170,10 @@ class FakeBinance:
         self.comparisons += 1
         if self.clock_refusals:
             raise self.clock_refusals.pop(0)
-        self.believed_skew_ms = self.skew_ms
+        self.assumed_skew_ms = self.skew_ms
 
     def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms + self.believed_skew_ms
+        return at.wall_ms + self.assumed_skew_ms
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         return self.exchange_ms(at)

@@ -1,4 +1,4 @@
-"""A user stream with everything it tells written down."""
+"""A user stream, and all messages that it sends to the shards."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from clock import Clock
 from exchange.connection_limit import ConnectionLimit
 from exchange.protocol import Exchange, StreamConnector
 from supervision import Heartbeat
+from tests.actors.stream_fakes import FakeBinance, SleepyClock
 
 SHARDS = 3
 M = TypeVar("M", bound=ShardMessage)
@@ -36,7 +37,7 @@ def shard_of(symbol: str) -> int:
 
 
 class StreamRig:
-    """`told[shard]` is all that a shard was told, in order."""
+    """`messages[shard]` is all that a shard received, in order."""
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class StreamRig:
     ) -> None:
         """A test that takes longer than `within_sec` of its clock fails."""
         self.book = SnapshotBook("book")
-        # Nothing conflates here, so that the order of everything that was told can be seen.
+        # Nothing conflates here, so that the order of all messages can be seen.
         serial = count()
         self.inboxes: list[Conflating[ShardMessage]] = [
             Conflating(f"shard {shard}", lambda _message: next(serial)) for shard in range(SHARDS)
         ]
-        self.told: list[list[ShardMessage]] = [[] for _ in range(SHARDS)]
+        self.messages: list[list[ShardMessage]] = [[] for _ in range(SHARDS)]
         self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.status: LatestValue[StreamStatus] = LatestValue("stream status")
@@ -85,7 +86,7 @@ class StreamRig:
             limit=self.limit,
             proof_sec=self._proof_sec,
             rng=Random(self._seed),  # noqa: S311 - jitter
-            logger=structlog.get_logger(),
+            log=structlog.get_logger(),
         )
         with trio.fail_after(self._within_sec):
             async with trio.open_nursery() as nursery:
@@ -104,16 +105,27 @@ class StreamRig:
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.cancel_scope.cancel()
 
-    def all_told(self, kind: type[M], shard: int = 0) -> list[M]:
-        return [message for message in self.told[shard] if isinstance(message, kind)]
+    def messages_of(self, kind: type[M], shard: int = 0) -> list[M]:
+        return [message for message in self.messages[shard] if isinstance(message, kind)]
 
-    async def tells(self, kind: type[M], number: int = 1, shard: int = 0) -> M:
-        """Wait for the `number`th message of a kind that a shard is told."""
-        while len(found := self.all_told(kind, shard)) < number:
+    async def message(self, kind: type[M], number: int = 1, shard: int = 0) -> M:
+        """Wait for the `number`th message of a kind that a shard receives."""
+        while len(found := self.messages_of(kind, shard)) < number:
             await self._news.park()
         return found[number - 1]
 
     async def _write_down(self, shard: int) -> None:
         while True:
-            self.told[shard] += await self.inboxes[shard].receive_all()
+            self.messages[shard] += await self.inboxes[shard].receive_all()
             self._news.unpark_all()
+
+
+class FakeRig(StreamRig):
+    """A user stream on a fake exchange, whose clock the test can stop."""
+
+    def __init__(self, *, proof_sec: float = 1.0, seed: int = 1, within_sec: float = 4 * 3600.0) -> None:
+        self.clock = SleepyClock()
+        self.binance = FakeBinance(self.clock)
+        super().__init__(
+            self.binance, self.binance, self.clock, proof_sec=proof_sec, seed=seed, within_sec=within_sec
+        )

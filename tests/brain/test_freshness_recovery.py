@@ -1,4 +1,4 @@
-"""Whatever a symbol's history was, the exchange's present answer is believed within two reads."""
+"""After any history of a symbol, the exchange's present answer is accepted within two reads."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    EVENT_IN_FLIGHT_SEC,
-    StreamProof,
-    SymbolState,
-    apply_push,
-    apply_rest,
-    not_shown,
-    to_snapshot,
-)
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, apply_push, apply_rest, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
+from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
 
 LAST_MS = 10_000
 #: Seconds, milliseconds and microseconds; before the first trade, long ago, now, and years ahead.
@@ -68,7 +61,7 @@ def histories(draw: st.DrawFn, legs: tuple[Leg, ...]) -> SymbolState:
 
 
 @given(st.data(), st.sampled_from(MODES))
-def test_two_reads_apart_that_agree_are_believed_whatever_came_before(
+def test_two_reads_apart_that_agree_are_accepted_after_any_history(
     data: st.DataObject, legs: tuple[Leg, ...]
 ) -> None:
     state = data.draw(histories(legs))

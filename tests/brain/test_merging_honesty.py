@@ -1,7 +1,7 @@
 """Merging against a model of the exchange: what a snapshot claims is what the position was.
 
 The model is a history of positions, changing at known milliseconds. Reads show it as it was at some moment
-between sending and answer; a stream tells each change in order, some time after it; pings prove what came.
+between sending and answer; a stream pushes each change in order, some time after it; pings prove what came.
 """
 
 from __future__ import annotations
@@ -14,16 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    Disagreement,
-    StreamProof,
-    SymbolState,
-    apply_push,
-    apply_rest,
-    explained,
-    to_snapshot,
-)
+from brain.positions.merging import apply_push, apply_rest, explained
 from brain.positions.position import Leg, LegPosition
+from brain.positions.symbol_state import Discrepancy, StreamProof, SymbolState, to_snapshot
 
 LONGEST_PUSH_DELAY_MS = 250
 END_MS = 3000
@@ -39,7 +32,7 @@ class Read(NamedTuple):
 
 
 class Story(NamedTuple):
-    """One history, and all the ways in which it was told. `connected` is None without a stream."""
+    """One history, with the reads and pushes that showed it. `connected` is None without a stream."""
 
     changes: list[LegPosition]
     arrivals: list[int]
@@ -54,7 +47,7 @@ def at(ms: int) -> Moment:
 
 
 def position_at(story: Story, ms: int) -> list[LegPosition]:
-    """The true rows of all legs at a moment of the exchange, told in its own clock."""
+    """The true rows of all legs at a moment of the exchange, dated by its own clock."""
     rows = []
     for leg in (Leg.LONG, Leg.SHORT) if story.hedge_mode else (Leg.BOTH,):
         flat = LegPosition(leg, Decimal(0), Decimal(0), 0)
@@ -102,7 +95,7 @@ def stories(draw: st.DrawFn, *, with_stream: bool) -> Story:
     return Story(changes, arrivals, reads, pings, connected, hedge_mode)
 
 
-def told(story: Story) -> Iterator[tuple[int, Read | LegPosition | StreamProof]]:
+def messages(story: Story) -> Iterator[tuple[int, Read | LegPosition | StreamProof]]:
     """Everything that reaches the service, in the order in which it does."""
     events: list[tuple[int, int, Read | LegPosition | StreamProof]] = []
     events += [(read.received, 0, read) for read in story.reads]
@@ -120,11 +113,11 @@ def told(story: Story) -> Iterator[tuple[int, Read | LegPosition | StreamProof]]
 
 
 def follow(story: Story) -> Iterator[tuple[SymbolState, StreamProof | None]]:
-    """The merged state after each thing told, with the newest proof."""
+    """Yield the merged state after each message, with the newest proof."""
     state = SymbolState("BTCUSDT")
     proof: StreamProof | None = None
     since = None if story.connected is None else at(story.connected)
-    for moment, event in told(story):
+    for moment, event in messages(story):
         if isinstance(event, StreamProof):
             proof = event
         elif isinstance(event, LegPosition):
@@ -170,11 +163,11 @@ def test_a_merged_position_never_goes_back(story: Story) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(STORIES)
-def test_in_the_end_the_newest_that_was_told_stands(story: Story) -> None:
+def test_the_newest_row_stands_in_the_end(story: Story) -> None:
     for last, _ in follow(story):
         state = last
     rows = [dated(row) for read in story.reads for row in position_at(story, read.looked)]
-    rows += [event for _, event in told(story) if isinstance(event, LegPosition)]
+    rows += [event for _, event in messages(story) if isinstance(event, LegPosition)]
     for known in state.legs:
         newest = max((row for row in rows if row.leg is known.row.leg), key=lambda row: row.update_time_ms)
         assert known.row == newest
@@ -182,16 +175,16 @@ def test_in_the_end_the_newest_that_was_told_stands(story: Story) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(stories(with_stream=True))
-def test_a_stream_that_tells_everything_explains_every_disagreement(story: Story) -> None:
+def test_a_stream_without_gaps_explains_every_discrepancy(story: Story) -> None:
     state = SymbolState("BTCUSDT")
     since = at(story.connected or 0)
-    found: list[Disagreement] = []
-    for moment, event in told(story):
+    found: list[Discrepancy] = []
+    for moment, event in messages(story):
         if isinstance(event, LegPosition):
             state = apply_push(state, event, at(moment))
         elif isinstance(event, Read):
             rows = [dated(row) for row in position_at(story, event.looked)]
-            state, disagreements = apply_rest(
+            state, discrepancies = apply_rest(
                 state,
                 rows,
                 leverage=Decimal(10),
@@ -200,8 +193,8 @@ def test_a_stream_that_tells_everything_explains_every_disagreement(story: Story
                 received=at(event.received),
                 stream_since=since,
             )
-            found += disagreements
-    assert all(explained(state, disagreement) for disagreement in found)
+            found += discrepancies
+    assert all(explained(state, discrepancy) for discrepancy in found)
 
 
 @settings(max_examples=200, deadline=None)
@@ -212,5 +205,5 @@ def test_a_proof_makes_a_whole_position_as_fresh_as_itself(story: Story, later_m
     since = at(story.connected or 0)
     as_of = at(END_MS + later_ms)
     snapshot = to_snapshot(state, StreamProof(since, as_of))
-    if state.grounded_since(since):
+    if state.synced_at is not None and state.synced_at >= since:
         assert snapshot is not None and snapshot.verified_at == max(as_of, snapshot.verified_at)

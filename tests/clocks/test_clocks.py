@@ -1,4 +1,4 @@
-"""Redis's clock as far as it is known, and how far it is from this host's."""
+"""Bounds of Redis's clock, and of its offset from this host's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def at(monotonic_sec: float, wall_ms: int = 0) -> Moment:
 
 
 def asked(clock: RedisClock, redis_ms: int, sent_sec: float, received_sec: float) -> None:
-    clock.told(redis_ms, at(sent_sec), at(received_sec))
+    clock.observe(redis_ms, at(sent_sec), at(received_sec))
 
 
 class Host:
@@ -44,7 +44,7 @@ def learn(clocks: Clocks, host: Host, round_trip_sec: float = 0.002, redis_off_m
     host.monotonic_sec += round_trip_sec / 2
     redis_ms = REDIS_MS + round((host.monotonic_sec - 100) * 1000) + redis_off_ms
     host.monotonic_sec += round_trip_sec / 2
-    clocks.redis.told(redis_ms, sent, host.now())
+    clocks.redis.observe(redis_ms, sent, host.now())
 
 
 def test_an_unknown_clock_cannot_be_read() -> None:
@@ -62,7 +62,7 @@ def test_the_clock_lies_within_the_round_trip_of_an_answer() -> None:
     assert clock.now_ms(at(12.4)) == REDIS_MS + 2_000
 
 
-def test_a_slow_answer_does_not_widen_what_a_fast_one_has_shown() -> None:
+def test_a_slow_answer_does_not_widen_the_bounds_of_a_fast_one() -> None:
     clock = RedisClock()
     asked(clock, REDIS_MS, 10.0, 10.002)
     asked(clock, REDIS_MS + 1_000, 10.5, 11.4)
@@ -97,8 +97,8 @@ def test_a_step_of_the_wall_clock_is_known_at_once_and_changes_nothing_of_redis(
     offset = clocks.redis_offset()
     assert offset is not None and offset.middle_sec == pytest.approx(-off_sec, abs=0.005)
     side = "ahead of" if off_sec > 0 else "behind"
-    told = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
-    assert clocks.redis_apart(NOTICED_SEC) == clocks.redis_apart(HARMFUL_SEC) == told
+    expected = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
+    assert clocks.redis_apart(NOTICED_SEC) == clocks.redis_apart(HARMFUL_SEC) == expected
 
 
 @pytest.mark.parametrize(("off_sec", "noticed", "harmful"), [(0.9, False, False), (2.0, True, False)])

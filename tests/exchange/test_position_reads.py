@@ -10,12 +10,11 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.position_sweep import PositionSweep, SweptSymbols
 from actors.snapshot_fetcher.positions import ShardPositions
-from actors.snapshot_fetcher.refresh import AutoRefresh
+from actors.snapshot_fetcher.refresh import AutoRefresh, Refresh
 from brain.symbols.candidates import Candidates
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue
@@ -27,7 +26,7 @@ from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer, pace_within
 from exchange.weight_budget import periodic_weight_per_min
 from tests.actors.dictated_exchange import DictatedExchange
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 WANTS_A_SYMBOL = ExchangeRejected(-1102, "Mandatory parameter 'symbol' was not sent")
@@ -74,16 +73,13 @@ class AutoRig(FetcherRig):
     def refresh(self, known: ShardPositions) -> Refresh:
         return AutoRefresh(
             self.reads,
-            bulk=BulkRefresh(
-                known, self.reads.all, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
-            ),
+            bulk=BulkRefresh(known, self.reads.all, metrics=self.metrics, clock=self.clock, log=self.log),
             one_by_one=PerSymbolRefresh(
                 known,
                 self.candidates,
                 self.exchange,
                 self.pacer,
                 self.latency,
-                CADENCE,
                 metrics=self.metrics,
                 log=self.log,
             ),

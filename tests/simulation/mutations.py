@@ -282,7 +282,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/positions/merging.py",
+                "brain/positions/symbol_state.py",
                 " not in _WHOLE or state.disputed_at is not None:",
                 " not in _WHOLE:",
             ),
@@ -337,7 +337,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream/actor.py",
+                "actors/user_stream/reconnect_pauses.py",
                 "pause_sec = self._delays.next_sec()",
                 "pause_sec = 0.1",
             ),

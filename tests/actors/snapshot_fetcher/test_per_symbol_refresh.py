@@ -1,4 +1,4 @@
-"""Where positions cannot be read in bulk: which symbols are kept warm, and that they really are."""
+"""Accounts without bulk reads: the symbols that are kept warm, and their snapshots' ages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
-from actors.snapshot_fetcher.actor import Refresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.refresh import Refresh
 from brain.moment import Moment
 from brain.positions.position import LegPosition, VerifiedBy
 from brain.symbols.allowlist import Allowlist
@@ -31,8 +30,11 @@ from exchange.weight_budget import WeightBudget, periodic_weight_per_min
 from store.records import Entry, UniverseKeys
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import DictatedExchange
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.integration.waiting import until
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 BUDGET = 1200
 STALE_SEC = 10.0
@@ -78,7 +80,7 @@ class WeighedExchange(DictatedExchange):
 
 
 class DictatedUniverse:
-    """What the planner reads in Redis."""
+    """Redis as the planner reads it."""
 
     def __init__(self, rig: FetcherRig) -> None:
         self.rig = rig
@@ -151,7 +153,6 @@ class PerSymbolRig(FetcherRig):
             self.exchange,
             ReadPacer(self.pace),
             self.latency,
-            CADENCE,
             metrics=self.metrics,
             log=self.log,
         )
@@ -173,13 +174,13 @@ class PerSymbolRig(FetcherRig):
             await trio.sleep(0.25)
             for symbol in self.warm():
                 assert self.age_sec(symbol) <= STALE_SEC, symbol
-        told = await self.metrics.receive_all()
-        assert not [event for event in told if isinstance(event, Count) and "postponed" in event.labels]
+        events = await self.metrics.receive_all()
+        assert not [event for event in events if isinstance(event, Count) and "postponed" in event.labels]
         assert self.weighed.most_used <= BUDGET * 0.8
 
 
 @pytest.fixture
-async def rig(autojump_clock: MockClock) -> PerSymbolRig:
+async def rig() -> PerSymbolRig:
     return PerSymbolRig()
 
 
@@ -188,9 +189,7 @@ async def rig(autojump_clock: MockClock) -> PerSymbolRig:
     [(50, 20, 24), (299, 20, 20), (499, 20, 20), (299, 1, 10), (499, 1, 6)],
     ids=["50 ms: K is 60, the budget carries 24", "300 ms", "500 ms", "300 ms: 10", "500 ms: 6"],
 )
-async def test_what_is_promised_to_be_warm_is_within_budget_and_threshold(
-    latency_ms: int, min_top_k: int, k: int, autojump_clock: MockClock
-) -> None:
+async def test_warm_symbols_stay_within_budget_and_threshold(latency_ms: int, min_top_k: int, k: int) -> None:
     rig = PerSymbolRig(min_top_k=min_top_k)
     rig.exchange.latency_sec = latency_ms / 1000
     async with rig.running():
@@ -201,9 +200,7 @@ async def test_what_is_promised_to_be_warm_is_within_budget_and_threshold(
         assert rig.latency.ewma_ms == pytest.approx(latency_ms, rel=0.01)
 
 
-async def test_the_promise_is_kept_from_the_start_and_through_a_flapping_stream(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_symbols_stay_warm_from_the_start_and_through_a_flapping_stream(rig: PerSymbolRig) -> None:
     rig.exchange.latency_sec = 0.05
     async with rig.running():
         await trio.sleep(0.5)
@@ -216,9 +213,7 @@ async def test_the_promise_is_kept_from_the_start_and_through_a_flapping_stream(
             rig.lose()
 
 
-async def test_open_positions_and_intents_are_kept_warm_before_the_largest(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_open_positions_and_intents_are_kept_warm_before_the_largest(rig: PerSymbolRig) -> None:
     rig.universe.ledgers = {"S150USDT": "-0.5", "S160USDT": "0"}
     intent = {b"symbol": b"S170USDT"}
     rig.universe.intents = [Entry(f"{rig.exchange.now_ms()}-0", intent)]
@@ -232,10 +227,10 @@ async def test_open_positions_and_intents_are_kept_warm_before_the_largest(
         assert rig.snapshot("S180USDT").amount == 3
 
 
-async def test_a_position_that_came_up_where_trust_was_lost_is_read_though_it_was_no_candidate(
-    rig: PerSymbolRig, autojump_clock: MockClock
+async def test_a_symbol_that_is_unpublished_after_lost_trust_is_read_though_no_candidate(
+    rig: PerSymbolRig,
 ) -> None:
-    """Nobody may be told of what was pushed before it is read: so it makes no candidate of the symbol."""
+    """The push is not published before a read, so it does not make the symbol a candidate."""
     async with rig.running():
         rig.connect()
         await trio.sleep(10)
@@ -254,9 +249,7 @@ async def test_a_position_that_came_up_where_trust_was_lost_is_read_though_it_wa
         assert rig.age_sec(symbol) <= STALE_SEC
 
 
-async def test_the_stream_keeps_candidates_fresh_between_their_audits(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_the_stream_keeps_candidates_fresh_between_their_audits(rig: PerSymbolRig) -> None:
     async with rig.running():
         await trio.sleep(2)
         rig.connect()
@@ -269,9 +262,7 @@ async def test_the_stream_keeps_candidates_fresh_between_their_audits(
         assert len(rig.exchange.reads) - asked <= 2 * len(rig.warm()) + 4, "audits alone"
 
 
-async def test_the_stream_vouches_for_no_symbol_that_is_not_audited(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_the_stream_covers_no_symbol_that_is_not_audited(rig: PerSymbolRig) -> None:
     async with rig.running():
         rig.connect()
         await trio.sleep(12)
@@ -289,9 +280,7 @@ async def test_the_stream_vouches_for_no_symbol_that_is_not_audited(
         assert times == sorted(times)
 
 
-async def test_an_event_lost_silently_is_found_within_the_stale_threshold(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_an_event_lost_silently_is_found_within_the_stale_threshold(rig: PerSymbolRig) -> None:
     async with rig.running():
         rig.connect()
         await trio.sleep(12)
@@ -304,9 +293,7 @@ async def test_an_event_lost_silently_is_found_within_the_stale_threshold(
         assert Count("p33_stream_divergence_total") in await rig.metrics.receive_all()
 
 
-async def test_a_ban_stops_every_read_and_the_promise_is_kept_again_after_it(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_a_ban_stops_every_read_and_symbols_are_warm_again_after_it(rig: PerSymbolRig) -> None:
     async with rig.running():
         await trio.sleep(12)
         rig.exchange.failure = RateLimited(rig.weighed.budget.ban(30), "418")
@@ -320,9 +307,7 @@ async def test_a_ban_stops_every_read_and_the_promise_is_kept_again_after_it(
         await rig.hold_the_promise_for(30)
 
 
-async def test_a_symbol_that_cannot_be_read_holds_up_no_other(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_that_cannot_be_read_holds_up_no_other(rig: PerSymbolRig) -> None:
     class Moody(WeighedExchange):
         async def positions(
             self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
@@ -342,9 +327,7 @@ async def test_a_symbol_that_cannot_be_read_holds_up_no_other(
     assert rig.exchange.reads.count("S001USDT") < 15
 
 
-async def test_positions_by_way_of_the_book_are_none_from_before_they_were_asked_for(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_a_read_of_the_book_shows_nothing_older_than_its_start(rig: PerSymbolRig) -> None:
     async with rig.running():
         await trio.sleep(12)
         read = await BookRead(rig.book, rig.candidates, rig.clock).read()
@@ -355,9 +338,7 @@ async def test_positions_by_way_of_the_book_are_none_from_before_they_were_asked
         assert rig.snapshot(rig.warm()[0]).verified_by is VerifiedBy.REST
 
 
-async def test_a_symbol_that_changed_while_it_was_read_is_read_again_soon(
-    rig: PerSymbolRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_that_changed_while_it_was_read_is_read_again_soon(rig: PerSymbolRig) -> None:
     async with rig.running():
         await trio.sleep(12)
         rig.exchange.reads.clear()

@@ -1,4 +1,4 @@
-"""Whose turn it is to write, where the shards write to one Redis."""
+"""Turns of the shards to write to one Redis, and retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from decimal import Decimal
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
@@ -17,6 +16,9 @@ from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import BookEntry, MarkPrice
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 class Writers:
@@ -67,9 +69,7 @@ def writers() -> Writers:
     return Writers()
 
 
-async def test_what_may_wait_is_written_by_one_shard_at_a_time(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_snapshots_that_were_not_pushed_are_written_by_one_shard_at_a_time(writers: Writers) -> None:
     many = [f"S{number}USDT" for number in range(120)]
     writers.change(writers.one, *many[:60])
     writers.change(writers.other, *many[60:])
@@ -80,9 +80,7 @@ async def test_what_may_wait_is_written_by_one_shard_at_a_time(
     assert set(writers.rig.store.hashes) == set(many)
 
 
-async def test_who_waits_for_a_turn_leaves_the_line_for_what_was_pushed(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_a_pushed_snapshot_is_written_without_waiting_for_a_turn(writers: Writers) -> None:
     writers.change(writers.one, *(f"S{number}USDT" for number in range(200)))
     async with running(writers.one, writers.other):
         await trio.sleep(0.001)
@@ -96,9 +94,7 @@ async def test_who_waits_for_a_turn_leaves_the_line_for_what_was_pushed(
         assert "BTCUSDT" in writers.rig.store.hashes
 
 
-async def test_a_writer_that_ends_in_its_turn_gives_it_back(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_a_writer_that_ends_in_its_turn_gives_it_back(writers: Writers) -> None:
     writers.change(writers.one, "BTCUSDT")
     async with running(writers.one, writers.other) as first:
         await trio.sleep(0.001)
@@ -109,9 +105,7 @@ async def test_a_writer_that_ends_in_its_turn_gives_it_back(
     assert set(writers.rig.store.hashes) == {"ETHUSDT"}
 
 
-async def test_while_redis_is_away_nothing_that_was_marked_is_forgotten(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_while_redis_is_down_no_mark_is_lost(writers: Writers) -> None:
     writers.rig.store.away = True
     writers.change(writers.one, "BTCUSDT")
     writers.change(writers.other, "ETHUSDT", pushed=True)
@@ -125,7 +119,7 @@ async def test_while_redis_is_away_nothing_that_was_marked_is_forgotten(
 @pytest.mark.parametrize("rounds", range(8))
 @pytest.mark.parametrize("proven", [True, False])
 async def test_a_proof_and_a_mark_never_meet_a_position_that_is_not_written_yet(
-    writers: Writers, autojump_clock: MockClock, proven: bool, rounds: int
+    writers: Writers, proven: bool, rounds: int
 ) -> None:
     """Whatever comes while the writer waits for its turn, free as that may be."""
     writer, rig = writers.one, writers.rig
@@ -153,9 +147,7 @@ async def test_a_proof_and_a_mark_never_meet_a_position_that_is_not_written_yet(
         assert rig.store.hashes["BTCUSDT"]["unrealized_pnl"] == "20"
 
 
-async def test_symbols_that_were_read_one_by_one_are_proven_in_few_journeys(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_symbols_that_were_read_one_by_one_are_proven_in_few_round_trips(writers: Writers) -> None:
     rig, symbols = writers.rig, [f"S{number}USDT" for number in range(200)]
     writers.change(writers.one, *symbols)
     async with running(writers.one):
@@ -173,8 +165,8 @@ async def test_symbols_that_were_read_one_by_one_are_proven_in_few_journeys(
 
 
 @pytest.mark.parametrize("lost", ["proofs", "marks"])
-async def test_hundreds_of_proofs_and_marks_are_all_written_whatever_fails_meanwhile(
-    writers: Writers, autojump_clock: MockClock, lost: str
+async def test_hundreds_of_proofs_and_marks_are_all_written_despite_failures(
+    writers: Writers, lost: str
 ) -> None:
     rig, symbols = writers.rig, [f"S{number}USDT" for number in range(500)]
     writers.change(writers.one, *symbols)
@@ -202,9 +194,7 @@ async def test_hundreds_of_proofs_and_marks_are_all_written_whatever_fails_meanw
     assert len(rig.store.written) == written
 
 
-async def test_however_often_something_is_pushed_the_rest_is_written_too(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_frequent_pushes_do_not_keep_the_rest_from_being_written(writers: Writers) -> None:
     writers.change(writers.one, *(f"S{number}USDT" for number in range(3000)))
     writers.change(writers.other, "BTCUSDT")
     async with running(writers.one, writers.other):
@@ -215,9 +205,7 @@ async def test_however_often_something_is_pushed_the_rest_is_written_too(
         assert "BTCUSDT" in writers.rig.store.hashes
 
 
-async def test_what_was_pushed_while_redis_was_away_is_the_first_to_be_written(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_snapshots_pushed_while_redis_was_down_are_written_first(writers: Writers) -> None:
     writers.rig.store.away = True
     writers.change(writers.one, *(f"S{number}USDT" for number in range(200)))
     async with running(writers.one):
@@ -229,9 +217,7 @@ async def test_what_was_pushed_while_redis_was_away_is_the_first_to_be_written(
     assert writers.rig.store.written[0] == ["BTCUSDT"]
 
 
-async def test_a_clock_that_was_set_back_is_followed_and_what_is_rounded_is_not(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_a_clock_set_back_is_written_and_a_rounding_difference_is_not(writers: Writers) -> None:
     rig = writers.rig
 
     async def proven_at(wall_ms: int) -> int:
@@ -250,9 +236,7 @@ async def test_a_clock_that_was_set_back_is_followed_and_what_is_rounded_is_not(
         assert await proven_at(6_400_000) == 6_400_000
 
 
-async def test_what_was_read_on_demand_is_kept_for_less_long_and_what_confirms_it_for_longer(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_a_snapshot_read_on_demand_expires_earlier_until_it_is_confirmed(writers: Writers) -> None:
     rig = writers.rig
 
     async def kept_for_sec(verified_by: VerifiedBy) -> int:
@@ -266,12 +250,18 @@ async def test_what_was_read_on_demand_is_kept_for_less_long_and_what_confirms_i
         return rig.store.ttls_sec["BTCUSDT"]
 
     async with running(writers.one):
-        told = [VerifiedBy.REST, VerifiedBy.ONDEMAND, VerifiedBy.STREAM, VerifiedBy.ONDEMAND, VerifiedBy.REST]
-        assert [await kept_for_sec(verified_by) for verified_by in told] == [3600, 300, 3600, 300, 3600]
+        proofs = [
+            VerifiedBy.REST,
+            VerifiedBy.ONDEMAND,
+            VerifiedBy.STREAM,
+            VerifiedBy.ONDEMAND,
+            VerifiedBy.REST,
+        ]
+        assert [await kept_for_sec(verified_by) for verified_by in proofs] == [3600, 300, 3600, 300, 3600]
 
 
-async def test_from_the_first_failure_to_the_next_success_redis_is_waited_for(
-    writers: Writers, autojump_clock: MockClock
+async def test_the_heartbeat_waits_for_redis_from_the_first_failure_to_the_next_success(
+    writers: Writers,
 ) -> None:
     """In the line, too, and while an attempt is under way."""
     rig, heartbeats = writers.rig, [Heartbeat(), Heartbeat()]
@@ -291,9 +281,7 @@ async def test_from_the_first_failure_to_the_next_success_redis_is_waited_for(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_shard_that_hangs_in_its_turn_keeps_no_other_from_writing(
-    writers: Writers, autojump_clock: MockClock
-) -> None:
+async def test_a_shard_that_hangs_in_its_turn_keeps_no_other_from_writing(writers: Writers) -> None:
     await writers.rig.turns.acquire()
     writers.change(writers.other, "BTCUSDT")
     async with running(writers.one, writers.other):

@@ -1,4 +1,4 @@
-"""How REST rows and pushed rows become one position: the rules, one by one."""
+"""Merging of REST rows and pushed rows into one position: the rules, one by one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    StreamProof,
-    SymbolState,
-    apply_mark,
-    apply_push,
-    apply_rest,
-    not_shown,
-    to_snapshot,
-)
+from brain.positions.merging import apply_mark, apply_push, apply_rest, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
+from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
 
 EMPTY = SymbolState("BTCUSDT")
 START = Moment(0.0, 0)
@@ -67,7 +60,7 @@ def test_a_read_is_true_as_of_its_sending() -> None:
 
 
 def test_a_row_that_changed_after_the_read_was_sent_claims_nothing_until_something_confirms_it() -> None:
-    """The exchange answered after the change, and it may have changed again since: nobody here knows when."""
+    """The exchange answered after the change, and it may have changed again since, at an unknown time."""
     state = read(HELD, row("2", 1100), sent=1050, received=1300)
     assert amounts(state) == ["2"] and claim(state) is None
     assert claim(read(state, row("2", 1100), sent=1090, received=1400)) is None
@@ -126,7 +119,7 @@ def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_cla
 
 
 @pytest.mark.parametrize("date_ms", [0, 100, 1499])
-def test_a_second_read_of_another_amount_is_believed_whatever_its_date(date_ms: int) -> None:
+def test_a_second_read_of_another_amount_is_accepted_whatever_its_date(date_ms: int) -> None:
     """The account was wiped, or the exchange's clock set back."""
     pushed = apply_push(HELD, row("2", 1500), at(1540))
     once = read(pushed, row("0", date_ms), sent=3000, received=3300)
@@ -176,13 +169,13 @@ def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it()
     assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
 
 
-def test_a_read_that_shows_what_a_push_out_of_order_showed_is_believed_at_once() -> None:
+def test_a_read_of_the_row_that_was_pushed_out_of_order_is_accepted_at_once() -> None:
     """The exchange's clock was set back: event and read agree against the known row."""
     state = apply_push(HELD, row("2", 1500), at(1540))
     disputed = apply_push(state, row("3", 1400), at(4000))
     assert claim(read(disputed, row("3", 1399), sent=4001, received=4300)) is None
-    believed = read(disputed, row("3", 1400), sent=4001, received=4300)
-    assert amounts(believed) == ["3"] and claim(believed) == (at(4001), VerifiedBy.REST)
+    accepted = read(disputed, row("3", 1400), sent=4001, received=4300)
+    assert amounts(accepted) == ["3"] and claim(accepted) == (at(4001), VerifiedBy.REST)
 
 
 @pytest.mark.parametrize("ahead_ms", [1, 5_000, 3_600_000, 1_700_000_000_000_000])
@@ -257,31 +250,30 @@ def test_an_answer_overtaken_by_a_later_one_takes_nothing_back() -> None:
     assert amounts(state) == ["2"] and claim(state) == (at(2000), VerifiedBy.REST)
 
 
-def test_an_on_demand_read_says_so() -> None:
+def test_an_on_demand_read_is_verified_by_it() -> None:
     state = read(EMPTY, row("0", 0), sent=1000, received=1300, by=VerifiedBy.ONDEMAND)
     assert claim(state) == (at(1000), VerifiedBy.ONDEMAND)
 
 
-def test_a_proof_freshens_what_it_covers() -> None:
+def test_a_proof_extends_rows_of_its_session() -> None:
     assert claim(HELD, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
     assert claim(HELD, StreamProof(at(900), at(950))) == (at(1000), VerifiedBy.REST)
 
 
-def test_a_proof_says_nothing_of_rows_from_before_its_stream() -> None:
+def test_a_proof_does_not_extend_rows_from_before_its_session() -> None:
     assert claim(HELD, StreamProof(at(1001), at(3000))) == (at(1000), VerifiedBy.REST)
-    assert HELD.grounded_since(at(1000)) and not HELD.grounded_since(at(1001))
-    assert not EMPTY.grounded_since(START)
+    assert (HELD.synced_at, EMPTY.synced_at) == (at(1000), None)
 
 
-def test_a_push_of_its_own_grounds_a_one_way_position() -> None:
+def test_a_push_syncs_a_one_way_position() -> None:
     state = apply_push(HELD, row("2", 1500), at(1540))
     assert claim(state, StreamProof(at(1200), at(3000))) == (at(3000), VerifiedBy.STREAM)
 
 
-def test_a_row_told_again_is_grounded_again() -> None:
-    assert read(HELD, row("1", 100), sent=2000, received=2300).grounded_since(at(2000))
-    assert apply_push(HELD, row("1", 100), at(2000)).grounded_since(at(2000))
-    assert not read(HELD, row("3", 50), sent=2000, received=2300).grounded_since(at(2000))
+def test_a_repeated_row_is_synced_again() -> None:
+    assert read(HELD, row("1", 100), sent=2000, received=2300).synced_at == at(2000)
+    assert apply_push(HELD, row("1", 100), at(2000)).synced_at == at(2000)
+    assert read(HELD, row("3", 50), sent=2000, received=2300).synced_at == at(1000)
 
 
 def test_a_proof_from_before_a_change_does_not_date_it_back() -> None:

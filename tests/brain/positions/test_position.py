@@ -24,7 +24,7 @@ SHORT = LegPosition(Leg.SHORT, Decimal("-0.2"), Decimal(120), 1)
     ("amount", "side"),
     [("0.001", PositionSide.LONG), ("-0.001", PositionSide.SHORT), ("0.000", PositionSide.FLAT)],
 )
-def test_the_sign_tells_the_side(amount: str, side: PositionSide) -> None:
+def test_the_sign_is_the_side(amount: str, side: PositionSide) -> None:
     assert side_of(Decimal(amount)) is side
 
 

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 import structlog
 import trio
-from trio.testing import MockClock
 
 import settings
 from channels import Flows, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
@@ -21,7 +20,10 @@ from exchange.weight_budget import WeightBudget
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 from tests.actors.fetcher_rig import KeptSnapshots
+from tests.virtual_time import virtual_time
 from wiring.snapshots import SnapshotMaking
+
+pytestmark = virtual_time
 
 SYMBOLS = [f"S{number:03}USDT" for number in range(300)]
 PLANS_PER_SEC = 200
@@ -55,7 +57,7 @@ class NamedStore(KeptSnapshots):
 
 
 class Desk:
-    """The fetchers of all shards, and plans that need a snapshot that is fresh and believed."""
+    """The fetchers of all shards, and plans that need a snapshot that is fresh and trusted."""
 
     def __init__(self) -> None:
         self.clock = TrioClock(EPOCH_MS)
@@ -91,7 +93,7 @@ class Desk:
         )
 
     async def decide(self, symbol: str) -> None:
-        """As the evaluator does: one on-demand read a symbol, for all its plans that come meanwhile."""
+        """As the evaluator does: one on-demand read a symbol, for all its plans that wait."""
         began_sec = trio.current_time()
         if not self.fresh(symbol):
             if symbol in self.asking:
@@ -164,13 +166,13 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(autojump_clock: MockClock) -> Desk:
+async def desk() -> Desk:
     return Desk()
 
 
 @pytest.mark.parametrize("back_after_sec", [1.0, 4.0], ids=["back after 1 s", "back after 4 s"])
 async def test_plans_are_decided_through_a_stream_that_drops_every_eight_seconds(
-    desk: Desk, autojump_clock: MockClock, back_after_sec: float
+    desk: Desk, back_after_sec: float
 ) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
@@ -199,9 +201,7 @@ async def test_plans_are_decided_through_a_stream_that_drops_every_eight_seconds
         nursery.cancel_scope.cancel()
 
 
-async def test_a_plan_that_comes_during_the_refresh_after_a_loss_is_answered_by_it(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_plan_that_comes_during_the_refresh_after_a_loss_is_answered_by_it(desk: Desk) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
         desk.exchange.reads.clear()
@@ -215,9 +215,7 @@ async def test_a_plan_that_comes_during_the_refresh_after_a_loss_is_answered_by_
         nursery.cancel_scope.cancel()
 
 
-async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read_of_all(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read_of_all(desk: Desk) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
         desk.use_up(Priority.ON_DEMAND)
@@ -239,9 +237,7 @@ async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read
         nursery.cancel_scope.cancel()
 
 
-async def test_no_request_is_repeated_while_the_exchange_is_slower_than_any_plan_waits(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_no_request_is_repeated_while_the_exchange_is_slower_than_any_plan_waits(desk: Desk) -> None:
     """A read that others wait for goes on when the plan that caused it has been answered."""
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
@@ -258,9 +254,7 @@ async def test_no_request_is_repeated_while_the_exchange_is_slower_than_any_plan
         nursery.cancel_scope.cancel()
 
 
-async def test_a_refresh_that_waits_for_weight_is_sent_at_once_when_trust_is_lost(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_refresh_that_waits_for_weight_is_sent_at_once_when_trust_is_lost(desk: Desk) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
         desk.use_up(Priority.PERIODIC)
@@ -273,9 +267,7 @@ async def test_a_refresh_that_waits_for_weight_is_sent_at_once_when_trust_is_los
         nursery.cancel_scope.cancel()
 
 
-async def test_a_shared_read_that_fails_is_one_failure_for_all_that_wait(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_shared_read_that_fails_is_one_failure_for_all_that_wait(desk: Desk) -> None:
     async with trio.open_nursery() as nursery:
         await desk.start(nursery)
         desk.exchange.failure = ExchangeUnavailable("HTTP 502")

@@ -1,10 +1,10 @@
-"""The rules at the head of `brain.positions.merging`, over all that can arrive, in each state of the stream.
+"""The rules of freshness, over all that can arrive, in each state of the stream.
 
 Each cell names the rule that answers a row and what is left to decide on:
 
-* `new`, `old`: the row's amount, or the known one, is published and believed;
+* `new`, `old`: the row's amount, or the known one, is published and trusted;
 * `fresh`: the known one, as of the read that confirms it;
-* `none`: nothing of the symbol is believed until a later read;
+* `none`: nothing of the symbol is trusted until a later read;
 * `lost`, in addition: trust in the stream ends within a second and a bit (rule 15), for all symbols.
 """
 
@@ -15,15 +15,18 @@ from decimal import Decimal
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
-from brain.positions.merging import EVENT_IN_FLIGHT_SEC, Rule
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from brain.positions.position import Leg, LegPosition
+from brain.positions.symbol_state import Rule
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionRow, PositionsRead
 from tests.actors.fetcher_rig import FetcherRig
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 STREAMS = ("proven", "connected", "lost")
@@ -137,7 +140,7 @@ class Cell:
 
 @pytest.mark.parametrize(("source", "row", "stream", "mode", "expected"), list(cells()))
 async def test_each_row_is_answered_by_the_rule_that_the_table_names(
-    autojump_clock: MockClock, source: str, row: str, stream: str, mode: str, expected: str
+    source: str, row: str, stream: str, mode: str, expected: str
 ) -> None:
     await trio.sleep(11)
     cell = Cell(stream, mode)
@@ -188,15 +191,13 @@ async def test_each_row_is_answered_by_the_rule_that_the_table_names(
         # Behind the push that was late, the one of what the read has shown.
         cell.push("2", 9_450, 10_310)
     with trio.move_on_after(EVENT_IN_FLIGHT_SEC + 0.2):
-        await cell.known.judge_disagreements()
+        await cell.known.judge_discrepancies()
     assert (cell.rig.book.trust_lost_at != lost_before) is bool(lost)
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_one_symbol_lacks_leaves_the_others_as_they_are(
-    autojump_clock: MockClock, stream: str, mode: str
-) -> None:
+async def test_what_one_symbol_lacks_leaves_the_others_as_they_are(stream: str, mode: str) -> None:
     await trio.sleep(11)
     cell = Cell(stream, mode)
     cell.start = cell.rig.clock.now().earlier_by(10.3)

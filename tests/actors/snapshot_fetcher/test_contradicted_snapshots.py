@@ -6,21 +6,18 @@ from decimal import Decimal
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import Leg, LegPosition
 from channels import StreamProven
 from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 STALE_SEC = 10.0
 
 
-@pytest.fixture
-def rig() -> FetcherRig:
-    return FetcherRig()
-
-
-def believed_amount(rig: FetcherRig) -> Decimal | None:
+def trusted_amount(rig: FetcherRig) -> Decimal | None:
     """Return the amount that a decision could rest on now; None: there is none."""
     snapshot = rig.book.get("BTCUSDT")
     if snapshot is None or not rig.book.believed(snapshot):
@@ -36,7 +33,7 @@ async def watch(rig: FetcherRig, *, stream: bool, truth: Decimal) -> tuple[float
         if stream:
             rig.inbox.send(StreamProven(rig.epoch, rig.clock.now().earlier_by(0.25)))
         await trio.sleep(0.1)
-        amount = believed_amount(rig)
+        amount = trusted_amount(rig)
         if amount not in (None, truth):
             wrong_sec = trio.current_time() - began
         if amount != truth:
@@ -47,7 +44,7 @@ async def watch(rig: FetcherRig, *, stream: bool, truth: Decimal) -> tuple[float
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "polling"])
 @pytest.mark.parametrize("back_ms", [3_000, 60_000, 3_600_000, 1_700_000_000_000])
 async def test_a_wiped_account_is_right_again_within_two_audits(
-    rig: FetcherRig, autojump_clock: MockClock, back_ms: int, stream: bool
+    rig: FetcherRig, back_ms: int, stream: bool
 ) -> None:
     rig.exchange.set("BTCUSDT", "3")
     async with running_fetcher(rig):
@@ -62,7 +59,7 @@ async def test_a_wiped_account_is_right_again_within_two_audits(
 
 @pytest.mark.parametrize("ahead_ms", [5_000, 3_600_000, 1_700_000_000_000_000])
 async def test_an_event_dated_ahead_is_settled_by_a_read_and_pins_nothing(
-    rig: FetcherRig, autojump_clock: MockClock, ahead_ms: int
+    rig: FetcherRig, ahead_ms: int
 ) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
     async with running_fetcher(rig):
@@ -77,12 +74,12 @@ async def test_an_event_dated_ahead_is_settled_by_a_read_and_pins_nothing(
         rig.exchange.set("BTCUSDT", "2")
         rig.push("BTCUSDT", rig.exchange.row("BTCUSDT").position)
         await trio.sleep(0.01)
-        assert believed_amount(rig) == 2
+        assert trusted_amount(rig) == 2
 
 
 @pytest.mark.parametrize("back_ms", [1_500, 60_000, 3_600_000])
 async def test_events_of_a_clock_that_was_set_back_cost_each_symbol_a_read_and_no_trust(
-    rig: FetcherRig, autojump_clock: MockClock, back_ms: int
+    rig: FetcherRig, back_ms: int
 ) -> None:
     rig.exchange.set("BTCUSDT", "3")
     async with running_fetcher(rig):
@@ -97,12 +94,10 @@ async def test_events_of_a_clock_that_was_set_back_cost_each_symbol_a_read_and_n
         rig.exchange.set("BTCUSDT", "2", update_time_ms=date_ms + 500)
         rig.push("BTCUSDT", rig.exchange.row("BTCUSDT").position)
         await trio.sleep(0.01)
-        assert believed_amount(rig) == 2
+        assert trusted_amount(rig) == 2
 
 
-async def test_a_contradicted_snapshot_is_not_written_any_more(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_a_contradicted_snapshot_is_not_written_any_more(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "3")
     async with running_fetcher(rig):
         await trusted(rig)
@@ -121,9 +116,7 @@ async def test_a_contradicted_snapshot_is_not_written_any_more(
         assert rig.store.hashes["BTCUSDT"]["position_amt"] == "0"
 
 
-async def test_a_symbol_that_reads_no_longer_show_is_not_relied_on(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_that_reads_no_longer_show_is_not_relied_on(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
     rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
     async with running_fetcher(rig):
@@ -132,8 +125,8 @@ async def test_a_symbol_that_reads_no_longer_show_is_not_relied_on(
         await trio.sleep(CADENCE.audit_sec + 1)
         rig.prove()
         await trio.sleep(0.1)
-        assert believed_amount(rig) is None
+        assert trusted_amount(rig) is None
         assert rig.age_sec("ETHUSDT") < 1
         rig.exchange.rows["BTCUSDT"] = row
         await trio.sleep(CADENCE.audit_sec + 1)
-        assert believed_amount(rig) == 3
+        assert trusted_amount(rig) == 3

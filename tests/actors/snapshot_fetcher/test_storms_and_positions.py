@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.user_stream.actor import UserStream
 from channels import DropOldest, LatestValue, OrderObserved, StreamStatus
@@ -16,7 +15,10 @@ from exchange.connection_limit import ConnectionLimit
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.actors.stream_fakes import FakeBinance, FakeConnection
-from tests.actors.test_user_stream_unproven import FAULTS, Fault
+from tests.actors.user_stream.test_unproven import FAULTS, Fault
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 STORM_SEC = 300
 POLL_SEC = 5
@@ -38,7 +40,7 @@ async def running_with_stream(rig: FetcherRig, binance: FakeBinance) -> AsyncIte
         limit=ConnectionLimit(),
         proof_sec=1.0,
         rng=Random(1),  # noqa: S311 - jitter
-        logger=rig.log,
+        log=rig.log,
     )
     async with running_fetcher(rig), trio.open_nursery() as nursery:
         nursery.start_soon(stream.run, Heartbeat())
@@ -62,14 +64,9 @@ def close_after(stands_sec: float) -> Fault:
     return fault
 
 
-@pytest.fixture
-def rig() -> FetcherRig:
-    return FetcherRig()
-
-
 @pytest.mark.parametrize("fault", [*FAULTS, *map(close_after, (0.2, 0.7, 2.0, 8.0))])
-async def test_positions_are_read_all_along_and_at_a_bounded_cost_while_connections_fail(
-    autojump_clock: MockClock, rig: FetcherRig, fault: Fault
+async def test_positions_are_read_at_a_bounded_cost_while_connections_fail(
+    rig: FetcherRig, fault: Fault
 ) -> None:
     binance = FakeBinance(rig.clock)
     rig.exchange.set("BTCUSDT", "0.5")
@@ -94,7 +91,7 @@ async def test_positions_are_read_all_along_and_at_a_bounded_cost_while_connecti
     "silent", [FakeBinance.delete_key, lambda binance: binance.delete_key(replaced=True)]
 )
 async def test_a_dead_key_is_replaced_at_the_first_divergence(
-    autojump_clock: MockClock, rig: FetcherRig, silent: Callable[[FakeBinance], None]
+    rig: FetcherRig, silent: Callable[[FakeBinance], None]
 ) -> None:
     binance = FakeBinance(rig.clock)
     rig.exchange.set("BTCUSDT", "0.5")

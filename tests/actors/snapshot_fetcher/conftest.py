@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
+
+
+@pytest.fixture
+def rig() -> FetcherRig:
+    return FetcherRig()
+
+
+@pytest.fixture
+async def trusted_rig(rig: FetcherRig) -> AsyncIterator[FetcherRig]:
+    """Yields a rig whose fetcher runs, has read 0.5 BTC and trusts its stream."""
+    rig.exchange.set("BTCUSDT", "0.5")
+    async with running_fetcher(rig):
+        await trusted(rig)
+        yield rig

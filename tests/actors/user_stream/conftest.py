@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.actors.stream_rig import FakeRig
+
+
+@pytest.fixture
+def rig() -> FakeRig:
+    return FakeRig()
