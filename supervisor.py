@@ -20,31 +20,22 @@ from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.names import open_names
-from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
+from exchange.protocol import MarkPriceConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
-from monitoring.gate_distribution import GateDistribution
-from monitoring.ledger_comparison import LedgerComparison
-from monitoring.metrics.families import lines_dropped, service_gauges
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.page_view.source import PageSource
-from monitoring.recent_decisions import RecentDecisions
-from monitoring.service_log import build_tag, report_supervision, say_how_we_start
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from monitoring.monitor import Monitor
+from monitoring.service_log import report_supervision, say_how_we_start
 from settings import Loaded, Settings
 from store.errors import StoreError
-from store.keys import Keys
 from store.protocol import Store
 from store.redis.store import open_redis_store
 from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
 from supervision.specs import Strategy
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors
-from wiring.rules import shown_settings
+from wiring.edges import Edges
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
 
@@ -139,107 +130,35 @@ def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec:
 
 
 class Service:
-    """The tree and its channels, put together for given settings, store and exchange."""
+    """The tree, its channels and its monitoring, put together for given settings and edges."""
 
     def __init__(
         self,
         loaded: Loaded,
         flows: Flows,
+        edges: Edges,
         *,
-        store: Store,
-        exchange: Exchange,
-        orders: OrderLookup,
-        connector: StreamConnector,
-        mark_prices: MarkPriceConnector | None = None,
-        budget: WeightBudget,
         clock: Clock,
         rng: Random,
         log: FilteringBoundLogger,
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
-        settings = loaded.settings
-        clocks = Clocks(clock, exchange)
-        registry = MetricRegistry(
-            build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
-        )
-        gates = GateDistribution(clock)
-        recent = RecentDecisions()
-        comparison = LedgerComparison(settings.qty_tolerance_pct, clocks.exchange_ms)
-        unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
-        self.status = StatusSource(
-            clocks=clocks,
-            build_tag=build_tag(),
-            instance=settings.instance,
-            settings=shown_settings(loaded),
-            tree_status=lambda: self.tree.status(),
-            waits=lambda: self.tree.waiting(),
-            needed_actors=("permit_evaluator", "ledger_writer", "candidate_planner"),
-            book=flows.book,
-            stale_threshold_sec=settings.stale_threshold_sec,
-            symbol_rules=flows.symbol_rules,
-            never_read=flows.never_read,
-            allowlist=flows.allowlist,
-            hedge_mode=flows.hedge_mode,
-            ledgers_adopted=flows.ledgers_adopted,
-            lease=flows.lease,
-            stream=flows.stream_status,
-            durability=flows.durability,
-            channels=flows.all(),
-            registry=registry,
-            gates=gates,
-            budget=budget,
-            comparison=comparison,
-            exchange_trouble=exchange.trouble,
-            unreadable=unreadable,
-            unknown_executions=flows.unknown_executions,
-            waiting_results=flows.waiting_results,
-        )
-        for gauge in service_gauges(
-            ready=lambda: self.status.readiness().ready,
-            lease=flows.lease,
-            ban_sec=lambda: budget.banned_for_sec,
-            unreadable=lambda: unreadable.count,
-            durability=flows.durability,
-            clocks=clocks,
-            started=clock.now(),
-            unknown_executions=self.status.unknown_count,
-        ):
-            registry.show(gauge)
-        registry.show_total(lines_dropped(log_lines_dropped))
-        page_source = PageSource(
-            status=self.status,
-            book=flows.book,
-            registry=registry,
-            gates=gates,
-            recent=recent,
-            comparison=comparison,
-            store=store,
-            clock=clock,
-            issued_by=f"{build_tag()} {settings.instance}",
-            cooldown_sec=settings.cooldown_sec,
-            keys=Keys(settings.key_prefix),
-        )
+        clocks = Clocks(clock, edges.exchange)
         self.flows = flows
-        actors = ServiceActors(
-            settings,
+        self.monitor = Monitor(
+            loaded,
             flows,
-            store=store,
-            exchange=exchange,
-            orders=orders,
-            connector=connector,
-            budget=budget,
+            edges.store,
+            tree=lambda: self.tree,
             clocks=clocks,
-            rng=rng,
+            budget=edges.budget,
+            exchange_trouble=edges.exchange.trouble,
             log=log,
-            registry=registry,
-            status=self.status,
-            gates=gates,
-            recent=recent,
-            page=LivePage(page_source, clock),
-            unreadable=unreadable,
+            log_lines_dropped=log_lines_dropped,
         )
-        self.spec = service_tree(settings, actors, mark_prices)
-        self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
+        actors = ServiceActors(loaded.settings, flows, edges, self.monitor, clocks=clocks, rng=rng, log=log)
+        self.spec: SupervisorSpec = service_tree(loaded.settings, actors, edges.mark_prices)
+        self.tree: Tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
 
 
 async def serve(
@@ -284,9 +203,7 @@ async def serve(
             ask_wallet=_wallet(settings, clock, server_time, rng),
         ) as exchange,
     ):
-        service = Service(
-            loaded,
-            flows,
+        edges = Edges(
             store=store,
             exchange=exchange,
             orders=exchange,
@@ -297,15 +214,14 @@ async def serve(
                 else None
             ),
             budget=budget,
-            clock=clock,
-            rng=rng,
-            log=log,
-            log_lines_dropped=log_lines_dropped,
+        )
+        service = Service(
+            loaded, flows, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped
         )
         reports = (
             None
             if notify_socket is None
-            else SystemdReports(notify_socket, service.tree, service.status.readiness)
+            else SystemdReports(notify_socket, service.tree, service.monitor.status.readiness)
         )
         try:
             await run_until_signalled(service.tree, log, reports)

@@ -262,9 +262,7 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
     flows.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset(symbols), None, None))
     flows.hedge_mode.send(False)
     flows.ledgers_adopted.send(True)
-    registry = MetricRegistry(
-        build_tag="bench", clock=clock, book=flows.book, channels=flows.all(), logger=log
-    )
+    registry = MetricRegistry(flows, clock, log)
     async with open_redis_store(url, prefix="quantum", consumer="bench") as store:
         flows.lease.send(Lease((await store.hold_lease("bench", None, _LEASE_MS)).fence, "bench"))
         evaluator = PermitEvaluator(

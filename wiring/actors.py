@@ -29,19 +29,13 @@ from channels import Flows
 from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
-from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
-from exchange.weight_budget import WeightBudget
-from monitoring.gate_distribution import GateDistribution
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.recent_decisions import RecentDecisions
-from monitoring.service_log import build_tag
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from exchange.protocol import MarkPriceConnector
+from monitoring.monitor import Monitor
+from monitoring.service_log import issuer
 from settings import Settings
 from store.keys import Keys
-from store.protocol import Store
 from supervision import Heartbeat
+from wiring.edges import Edges
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
@@ -53,49 +47,38 @@ class ServiceActors:
         self,
         settings: Settings,
         flows: Flows,
+        edges: Edges,
+        monitor: Monitor,
         *,
-        store: Store,
-        exchange: Exchange,
-        orders: OrderLookup,
-        connector: StreamConnector,
-        budget: WeightBudget,
         clocks: Clocks,
         rng: Random,
         log: FilteringBoundLogger,
-        registry: MetricRegistry,
-        status: StatusSource,
-        gates: GateDistribution,
-        recent: RecentDecisions,
-        page: LivePage,
-        unreadable: UnreadableSymbols,
     ) -> None:
         self._settings = settings
         self._flows = flows
-        self._store = store
-        self._exchange = exchange
-        self._orders = orders
-        self._connector = connector
-        self._budget = budget
+        self._edges = edges
+        self._store = edges.store
+        self._monitor = monitor
         self._clocks = clocks
         self._rng = rng
         self._log = log
-        self._registry = registry
-        self._status = status
-        self._gates = gates
-        self._recent = recent
-        self._page = page
-        self._unreadable = unreadable
-        self._redis_address = store.address
+        self._redis_address = edges.store.address
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(
-            settings, flows, store, exchange, weight_per_read=self._weight_per_read, clocks=clocks, log=log
+            settings,
+            flows,
+            edges.store,
+            edges.exchange,
+            weight_per_read=self._weight_per_read,
+            clocks=clocks,
+            log=log,
         )
         self._lease_holder = LeaseHolder(
-            store,
+            edges.store,
             flows.lease,
             instance=settings.instance,
             process=process_name(rng),
-            redis_address=store.address,
+            redis_address=edges.store.address,
             log=log,
         )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
@@ -104,20 +87,17 @@ class ServiceActors:
 
     def _weight_per_read(self) -> int:
         """Return what a read of positions costs as far as is known by now, by either version."""
-        return max(self._budget.cost(POSITION_RISK), self._budget.cost(POSITION_RISK_V3))
+        return max(self._edges.budget.cost(POSITION_RISK), self._edges.budget.cost(POSITION_RISK_V3))
 
     async def metrics(self, heartbeat: Heartbeat) -> None:
         actor = Metrics(
-            events=self._flows.metrics,
-            registry=self._registry,
-            status=self._status,
-            page=self._page,
-            unreadable=self._unreadable,
-            clock=self._clocks,
-            address=self._flows.http_address,
+            self._monitor,
+            self._flows.metrics,
+            self._flows.http_address,
             bind=self._settings.bind,
             port=self._settings.metrics_port,
-            logger=self._log,
+            clock=self._clocks,
+            log=self._log,
         )
         await actor.run(heartbeat)
 
@@ -129,7 +109,7 @@ class ServiceActors:
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(
             self._store,
-            self._budget,
+            self._edges.budget,
             self._flows.bans,
             self._flows.ban_recalled,
             clocks=self._clocks,
@@ -146,7 +126,7 @@ class ServiceActors:
         await self._ban_recalled(heartbeat)
         actor = CandidatePlanner(
             self._store,
-            self._exchange,
+            self._edges.exchange,
             self._flows.book,
             self._snapshots.latency,
             symbol_rules=self._flows.symbol_rules,
@@ -168,8 +148,8 @@ class ServiceActors:
     async def user_stream(self, heartbeat: Heartbeat) -> None:
         await self._ban_recalled(heartbeat)
         actor = UserStream(
-            exchange=self._exchange,
-            connector=self._connector,
+            exchange=self._edges.exchange,
+            connector=self._edges.connector,
             clock=self._clocks,
             book=self._flows.book,
             shards=self._flows.shards,
@@ -219,7 +199,7 @@ class ServiceActors:
             attempts=self._booking_attempts,
             fill_watch=FillWatch(
                 flows.fills,
-                self._orders,
+                self._edges.orders,
                 self._store,
                 self._fill_memory,
                 results=flows.results,
@@ -265,11 +245,13 @@ class ServiceActors:
             rules=self._rules,
             writer=DecisionWriter(
                 self._rules,
-                f"{build_tag()} {settings.instance}",
+                issuer(settings),
                 signing_key=settings.permit_signing_key,
                 key_prefix=settings.key_prefix,
             ),
-            reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
+            reports=DecisionReports(
+                flows.metrics, flows.symbol_rules, self._monitor.gates, self._monitor.recent, self._log
+            ),
             keys=Keys(settings.key_prefix),
             redis_address=self._redis_address,
             log=self._log,
@@ -280,7 +262,7 @@ class ServiceActors:
         await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
-        await GateReporter(self._gates, self._log).run(heartbeat)
+        await GateReporter(self._monitor.gates, self._log).run(heartbeat)
 
     async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
         """Nobody asks the exchange anything before it is known whether it has banned this address."""

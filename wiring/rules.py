@@ -6,9 +6,7 @@ from actors.candidate_planner.actor import PlannerRules
 from brain.decisions.case import Rules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
-from monitoring.status.document import SettingShown
-from settings import Loaded, Settings
-from settings.show import shown
+from settings import Settings
 
 
 def decision_rules(settings: Settings) -> Rules:
@@ -43,10 +41,3 @@ def planner_rules(settings: Settings) -> PlannerRules:
         weight_per_min=read_pace(settings).weight_per_min,
         stale_threshold_sec=settings.stale_threshold_sec,
     )
-
-
-def shown_settings(loaded: Loaded) -> list[SettingShown]:
-    """Every setting with its origin, secrets masked."""
-    return [
-        SettingShown(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
-    ]

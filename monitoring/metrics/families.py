@@ -12,11 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from brain.durability import Durability
-from brain.moment import Moment
-from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
+from channels import Channel, DropOldest, Flows, SnapshotBook
 from clock import Clock
 from clocks.clocks import Clocks
+from exchange.weight_budget import WeightBudget
 from monitoring.metrics.catalogue import Declared
+from monitoring.unreadable_symbols import UnreadableSymbols
 
 
 def dropped(channel: Channel) -> int | None:
@@ -49,7 +50,7 @@ class ChannelMetrics:
 
 
 class LiveGauge(NamedTuple):
-    """A gauge without labels that is read when somebody scrapes."""
+    """A gauge without labels, read at each scrape."""
 
     name: str
     meaning: str
@@ -57,14 +58,12 @@ class LiveGauge(NamedTuple):
 
 
 def service_gauges(
+    flows: Flows,
+    clocks: Clocks,
+    budget: WeightBudget,
+    unreadable: UnreadableSymbols,
     *,
     ready: Callable[[], bool],
-    lease: LatestValue[Lease],
-    ban_sec: Callable[[], float],
-    unreadable: Callable[[], int],
-    durability: LatestValue[Durability],
-    clocks: Clocks,
-    started: Moment,
     unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules.
@@ -72,6 +71,7 @@ def service_gauges(
     All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
     additions to the contract.
     """
+    started, durability, lease = clocks.now(), flows.durability, flows.lease
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
         return lambda: math.nan if durability.value is None else float(read(durability.value))
@@ -86,9 +86,15 @@ def service_gauges(
             "1 while this instance is the one that writes",
             lambda: float(lease.value is not None and lease.value.fence is not None),
         ),
-        LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
-            "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+            "p33_exchange_ban_seconds",
+            "How long the exchange still allows no requests",
+            lambda: budget.banned_for_sec,
+        ),
+        LiveGauge(
+            "p33_unreadable_symbols",
+            "Symbols of which the exchange sent what cannot be read",
+            lambda: unreadable.count,
         ),
         LiveGauge(
             "p33_redis_evicted_keys",

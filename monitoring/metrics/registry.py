@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from channels import Channel, Count, MetricEvent, Observe, SetGauge, SnapshotBook
+from channels import Count, Flows, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from monitoring.metrics.families import (
@@ -20,6 +20,7 @@ from monitoring.metrics.families import (
     SnapshotMetrics,
     SymbolFamily,
 )
+from monitoring.service_log import build_tag
 
 #: Far above what any of these labels may be; only one that is taken from outside could get there.
 _MOST_SERIES = 1000
@@ -74,17 +75,9 @@ class MetricRegistry:
     An event that fits no metric changes nothing but `p33_metric_events_refused_total`, and the log, once.
     """
 
-    def __init__(
-        self,
-        *,
-        build_tag: str,
-        clock: Clock,
-        book: SnapshotBook,
-        channels: Sequence[Channel],
-        logger: FilteringBoundLogger,
-    ) -> None:
-        """`channels` are shown with depth and losses; raises ValueError when two share a name."""
-        self._logger = logger
+    def __init__(self, flows: Flows, clock: Clock, log: FilteringBoundLogger) -> None:
+        """Raises ValueError when two channels share a name."""
+        self._log = log
         self._refused: set[tuple[str, str]] = set()
         self._library = CollectorRegistry()
         self._by_symbol = {each.name: SymbolFamily(each) for each in CATALOGUE if "symbol" in each.labels}
@@ -99,10 +92,10 @@ class MetricRegistry:
         for durations in self._durations.values():
             self._library.register(durations)
         build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
-        build.labels(build_tag).set(1)
-        self._library.register(ChannelMetrics(channels))
+        build.labels(build_tag()).set(1)
+        self._library.register(ChannelMetrics(flows.all()))
         self._expositions = [family.exposition for family in self._by_symbol.values()]
-        self._expositions.append(SnapshotMetrics(clock, book).exposition)
+        self._expositions.append(SnapshotMetrics(clock, flows.book).exposition)
 
     def show(self, gauge: LiveGauge) -> None:
         """Expose a view of live state. Raises ValueError for a name that is taken."""
@@ -166,4 +159,4 @@ class MetricRegistry:
         self._move(Count(REFUSED_EVENTS, (why,)))
         if (name, why) not in self._refused and len(self._refused) < _MOST_REFUSALS_LOGGED:
             self._refused.add((name, why))
-            self._logger.warning("Metric event refused", metric=name, why=why)
+            self._log.warning("Metric event refused", metric=name, why=why)

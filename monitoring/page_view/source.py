@@ -1,4 +1,4 @@
-"""Looks at the service for the page, when somebody asks for it."""
+"""Collects the content of the operator page from channels, registry and Redis."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.headline import Looked, actor, overall
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from monitoring.service_log import issuer
 from monitoring.status.document import StatusDocument
 from monitoring.status.source import StatusSource
 from page.content import (
@@ -40,6 +41,7 @@ from page.content import (
     Weight,
 )
 from page.words import duration
+from settings import Settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import OnlookerStore
@@ -53,24 +55,21 @@ _UNKNOWN = PermitTraces(0, None, None, None, None)
 
 
 class PageSource:
-    """Made once by the wiring; what it reads is live, and Redis is asked for what nobody here keeps."""
+    """Collects the page's content and explains decisions. Made once."""
 
     def __init__(
         self,
+        settings: Settings,
+        book: SnapshotBook,
+        store: OnlookerStore,
+        clock: Clock,
         *,
         status: StatusSource,
-        book: SnapshotBook,
         registry: MetricRegistry,
         gates: GateDistribution,
         recent: RecentDecisions,
         comparison: LedgerComparison,
-        store: OnlookerStore,
-        clock: Clock,
-        issued_by: str,
-        cooldown_sec: float,
-        keys: Keys,
     ) -> None:
-        """`issued_by`: what permits say of who issued them."""
         self._status = status
         self._book = book
         self._registry = registry
@@ -79,11 +78,13 @@ class PageSource:
         self._comparison = comparison
         self._store = store
         self._clock = clock
-        self._issued_by = issued_by
-        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
+        self._issued_by = issuer(settings)
+        self._restraints = RestraintReading(
+            store, clock, settings.cooldown_sec, keys=Keys(settings.key_prefix)
+        )
 
     async def content(self) -> PageContent:
-        """Everything that the page shows, as of now."""
+        """Return everything that the page shows, as of now."""
         restraints = await self._restraints.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
@@ -125,13 +126,13 @@ class PageSource:
         )
 
     async def status(self) -> StatusDocument:
-        """What `/status` answers."""
+        """Return the answer of `/status`."""
         return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
-        """Why a plan was answered as it was; None for a plan that is not among the latest decisions.
+        """Explain the decision on a plan; None for a plan that is not among the latest 500.
 
-        What has become of its permit is read from Redis, where that answers in time.
+        Reads the state of its permit from Redis, within 0.5 s.
         """
         seen = self._recent.of(plan_id)
         if seen is None:
@@ -205,7 +206,7 @@ class PageSource:
 
 
 def _as_issued(permit: bytes | None) -> bytes:
-    """The permit without its signature; `null` where it is gone, or somebody put no JSON in its place."""
+    """Return the permit without its signature; `null` where it is gone or no JSON."""
     unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
     text = unsigned + b"}" if signature else unsigned
     try:

@@ -18,12 +18,12 @@ WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=240
 def trusted_rig() -> StatusRig:
     rig = StatusRig()
     now = rig.clock.now()
-    rig.stream.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
+    rig.flows.stream_status.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
     return rig
 
 
 def looked(rig: StatusRig, **changes: Any) -> Looked:
-    status = rig.source.status()
+    status = rig.monitor.status.status()
     usual = Looked(
         status,
         actor(status.tree),
@@ -48,7 +48,7 @@ async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
 async def test_not_deciding_is_told_with_every_reason() -> None:
     rig = trusted_rig()
     rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
-    rig.ledgers_adopted.send(False)
+    rig.flows.ledgers_adopted.send(False)
     seen = overall(looked(rig))
     assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
     assert len(seen.reasons) == 2
@@ -60,7 +60,7 @@ async def test_a_standby_is_in_order() -> None:
     seen = overall(looked(rig))
     assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standing by")
     assert "other:8045" in seen.reasons[0]
-    rig.ledgers_adopted.send(False)
+    rig.flows.ledgers_adopted.send(False)
     assert overall(looked(rig)).tone is Tone.BAD
 
 
@@ -113,7 +113,7 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
     rig = trusted_rig()
     rig.publish("ETHUSDT", "0", age_sec=11.0)
     rig.publish("SOLUSDT", "0", age_sec=1.0)
-    rig.stream.send(StreamStatus(1, losses=1, last_loss="no pong"))
+    rig.flows.stream_status.send(StreamStatus(1, losses=1, last_loss="no pong"))
     seen = overall(looked(rig))
     assert seen.headline == "Deciding, but 2 things want looking at"
     assert seen.reasons == (
@@ -125,7 +125,7 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
 async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_at() -> None:
     rig = trusted_rig()
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
-    rig.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
+    rig.flows.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
     seen = overall(looked(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
     assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but 2 things want looking at")
     assert seen.reasons == (
@@ -137,9 +137,9 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
 async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:
     rig = trusted_rig()
     ends_sec = rig.clock.now().monotonic_sec + 60
-    rig.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
-    rig.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
-    status = rig.source.status()
+    rig.flows.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
+    rig.flows.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
+    status = rig.monitor.status.status()
     assert status.unknown_executions == UnknownExecutionsShown(
         1, [UnknownExecutionShown("plan-1", "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
     )
@@ -148,25 +148,25 @@ async def test_unknown_executions_and_results_that_wait_are_named_until_they_end
         "unknown executions: 1 (BTCUSDT)",
         "a result of ETHUSDT is not booked: set long_amt",
     )
-    rig.waiting_results.send(())
+    rig.flows.waiting_results.send(())
     rig.clock.advance(60)
-    assert rig.source.status().unknown_executions.count == rig.source.unknown_count() == 0
+    assert rig.monitor.status.status().unknown_executions.count == rig.monitor.status.unknown_count() == 0
 
 
 async def test_a_redis_that_forgets_is_a_concern() -> None:
     rig = trusted_rig()
-    rig.durability.send(Durability(False, "noeviction", 0))
-    seen = overall(looked(rig, status=rig.source.status()))
+    rig.flows.durability.send(Durability(False, "noeviction", 0))
+    seen = overall(looked(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
     )
-    rig.durability.send(Durability(True, "allkeys-lru", 12))
-    seen = overall(looked(rig, status=rig.source.status()))
+    rig.flows.durability.send(Durability(True, "allkeys-lru", 12))
+    seen = overall(looked(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis may evict keys of this service (maxmemory-policy allkeys-lru): it has evicted 12 keys so far",
     )
-    rig.durability.send(Durability(True, "noeviction", 12))
-    assert overall(looked(rig, status=rig.source.status())).tone is Tone.GOOD
+    rig.flows.durability.send(Durability(True, "noeviction", 12))
+    assert overall(looked(rig, status=rig.monitor.status.status())).tone is Tone.GOOD
 
 
 async def test_a_key_that_denies_for_good_is_a_concern() -> None:

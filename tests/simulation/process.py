@@ -44,6 +44,7 @@ from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import SabotageError, Tripwire
 from tests.simulation.venue import Venue
+from wiring.edges import Edges
 
 #: From the end of a process to its next start, as systemd has it here.
 _RESTART_SEC = 1.0
@@ -75,8 +76,8 @@ class _NoSockets:
 
     served: ClassVar[list[tuple[object, ASGIApp]]] = []
 
-    def __init__(self, app: ASGIApp, *, logger: object) -> None:
-        self._entry = logger, app
+    def __init__(self, app: ASGIApp, *, log: object) -> None:
+        self._entry = log, app
 
     async def serve(self, _: object) -> None:
         self.served.append(self._entry)
@@ -274,7 +275,7 @@ class Process:
 
     async def readiness(self) -> str:
         """What `/readyz` says now: empty when ready, else why not."""
-        app = next((app for logger, app in _NoSockets.served if logger is self._log), None)
+        app = next((app for log, app in _NoSockets.served if log is self._log), None)
         if app is None:
             return "not running"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
@@ -323,9 +324,7 @@ class Process:
                 self.requests,
             ),
         ) as rest:
-            service = supervisor.Service(
-                self._loaded,
-                flows,
+            edges = Edges(
                 store=self.store,
                 exchange=rest,
                 orders=rest,
@@ -336,9 +335,9 @@ class Process:
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
-                clock=self.clock,
-                rng=Random(rng.random()),
-                log=self._log,
+            )
+            service = supervisor.Service(
+                self._loaded, flows, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
             )
             self.sabotage = Sabotage()
             service.tree = Tree(
