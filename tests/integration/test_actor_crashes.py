@@ -11,19 +11,11 @@ from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
 from tests.integration.service_in_process import SabotageError, running_service
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
+from tests.test_service_tree import groups, the_tree
 
-ACTORS = (
-    "metrics", "lease_holder", "ban_keeper", "clock_watch", "candidate_planner", "user_stream", "mark_prices",
-    "snapshot_fetcher_0", "snapshot_fetcher_1", "ledger_writer", "permit_evaluator", "gate_reporter",
-    "durability_watch",
-)  # fmt: skip
+ACTORS = tuple(child.name for group in groups(the_tree(shards=2)) for child in group.children)
 #: Who is ended with whom: only who has the HTTP port may hold the lease.
 DEPENDENT = {"metrics": ("lease_holder",)}
-
-
-async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningSimulator) -> None:
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
-        assert tuple(service.actors()) == ACTORS
 
 
 @pytest.mark.parametrize("actor", ACTORS)
