@@ -71,9 +71,9 @@ class Page:
             yield section.render(content=content, ages=ages, gates=charts, width=WIDTH, height=HEIGHT)
         yield self._foot.render()
 
-    def explanation(self, told: Told) -> str:
+    def explanation(self, explained: Told) -> str:
         """Why a plan was answered as it was, as a document of its own."""
-        return self._explanation.render(told=told)
+        return self._explanation.render(explained=explained)
 
     def unexplained(self, plan_id: str) -> str:
         """The document for a plan of which nothing is remembered."""

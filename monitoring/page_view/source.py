@@ -21,7 +21,7 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import RestraintReading
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.headline import Looked, actor, overall
+from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.service_log import issuer
 from monitoring.status.document import StatusDocument
@@ -101,7 +101,7 @@ class PageSource:
             instance=status.instance,
             started_at=status.started_at,
             uptime_sec=status.uptime_sec,
-            overall=overall(Looked(status, tree, holdings, restraints, weight)),
+            overall=overall(Observed(status, tree, holdings, restraints, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
             unreadable=_unreadable(status),
@@ -236,13 +236,13 @@ def _row(seen: RecentDecision) -> Decided:
 
 
 def _weight(status: StatusDocument) -> Weight:
-    told = status.weight
+    shown = status.weight
     return Weight(
-        own_used=told.own_used,
-        own_budget=told.own_budget,
-        address_used=told.address_used,
-        address_limit=told.address_limit,
-        ban_left_sec=told.ban_left_sec,
+        own_used=shown.own_used,
+        own_budget=shown.own_budget,
+        address_used=shown.address_used,
+        address_limit=shown.address_limit,
+        ban_left_sec=shown.ban_left_sec,
     )
 
 
@@ -253,25 +253,25 @@ def _unreadable(status: StatusDocument) -> Unreadable:
 
 
 def _stream(status: StatusDocument) -> Stream:
-    told = status.stream
+    shown = status.stream
     return Stream(
-        trusted=told.trusted,
-        proven_age_sec=told.proven_age_sec,
-        push_allowance_sec=told.push_allowance_sec,
-        connected_since=told.connected_since,
-        periods=told.periods,
-        losses=told.losses,
-        last_loss=told.last_loss,
-        last_lost_at=told.last_lost_at,
+        trusted=shown.trusted,
+        proven_age_sec=shown.proven_age_sec,
+        push_allowance_sec=shown.push_allowance_sec,
+        connected_since=shown.connected_since,
+        periods=shown.periods,
+        losses=shown.losses,
+        last_loss=shown.last_loss,
+        last_lost_at=shown.last_lost_at,
     )
 
 
 def _allowlist(status: StatusDocument) -> str:
-    told = status.allowlist
-    if told is None:
+    shown = status.allowlist
+    if shown is None:
         return "not known yet"
-    age = "" if told.age_sec is None else f", {duration(told.age_sec)} old"
-    return f"{told.count} symbols from {told.source}{age}{', stale' if told.stale else ''}"
+    age = "" if shown.age_sec is None else f", {duration(shown.age_sec)} old"
+    return f"{shown.count} symbols from {shown.source}{age}{', stale' if shown.stale else ''}"
 
 
 _ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

@@ -7,7 +7,7 @@ import pytest
 
 from brain.durability import Durability
 from channels import Lease, StreamStatus, UnknownExecution, WaitingResult
-from monitoring.page_view.headline import Looked, actor, overall
+from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.status.document import UnknownExecutionShown, UnknownExecutionsShown, WaitingResultShown
 from page.content import Holding, Holdings, Restraints, Tone, Weight
 from tests.monitoring.status_rig import NOON_MS, StatusRig, node
@@ -22,9 +22,9 @@ def trusted_rig() -> StatusRig:
     return rig
 
 
-def looked(rig: StatusRig, **changes: Any) -> Looked:
+def observed(rig: StatusRig, **changes: Any) -> Observed:
     status = rig.monitor.status.status()
-    usual = Looked(
+    usual = Observed(
         status,
         actor(status.tree),
         Holdings((), 0, 0, "1"),
@@ -41,34 +41,34 @@ def apart(symbol: str, apart_sec: float) -> Holding:
 
 
 async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
-    seen = overall(looked(trusted_rig()))
-    assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Deciding, and all is well", ())
+    seen = overall(observed(trusted_rig()))
+    assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Ready", ())
 
 
 async def test_not_deciding_is_told_with_every_reason() -> None:
     rig = trusted_rig()
     rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
     rig.flows.ledgers_adopted.send(False)
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not ready")
     assert len(seen.reasons) == 2
 
 
 async def test_a_standby_is_in_order() -> None:
     rig = trusted_rig()
     rig.lease.send(Lease(None, "other:8045"))
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standing by")
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standby")
     assert "other:8045" in seen.reasons[0]
     rig.flows.ledgers_adopted.send(False)
-    assert overall(looked(rig)).tone is Tone.BAD
+    assert overall(observed(rig)).tone is Tone.BAD
 
 
 async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
     rig = trusted_rig()
     rig.lease.send(Lease(None, "here:8045", "trade-2/71/ab"))
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not ready")
     assert "trade-2/71/ab" in seen.reasons[0]
 
 
@@ -99,14 +99,14 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
     ],
 )
 async def test_what_wants_looking_at_is_named(changes: dict[str, Any], told: str) -> None:
-    seen = overall(looked(trusted_rig(), **changes))
-    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but one thing wants looking at")
+    seen = overall(observed(trusted_rig(), **changes))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 1 warning")
     assert seen.reasons == (told,)
 
 
 async def test_a_restart_of_long_ago_worries_nobody() -> None:
     tree = actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=301.0)))
-    assert overall(looked(trusted_rig(), tree=tree)).tone is Tone.GOOD
+    assert overall(observed(trusted_rig(), tree=tree)).tone is Tone.GOOD
 
 
 async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
@@ -114,8 +114,8 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
     rig.publish("ETHUSDT", "0", age_sec=11.0)
     rig.publish("SOLUSDT", "0", age_sec=1.0)
     rig.flows.stream_status.send(StreamStatus(1, losses=1, last_loss="no pong"))
-    seen = overall(looked(rig))
-    assert seen.headline == "Deciding, but 2 things want looking at"
+    seen = overall(observed(rig))
+    assert seen.headline == "Ready, 2 warnings"
     assert seen.reasons == (
         "the private stream is not trusted: no pong",
         "1 of 3 snapshots are stale or not believed",
@@ -126,8 +126,8 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
     rig = trusted_rig()
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
     rig.flows.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
-    seen = overall(looked(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
-    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but 2 things want looking at")
+    seen = overall(observed(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 2 warnings")
     assert seen.reasons == (
         "the exchange refuses the API key (-2015)",
         "4 symbols cannot be read, plans are denied for AUSDT, BUSDT, CUSDT and 1 more",
@@ -144,7 +144,7 @@ async def test_unknown_executions_and_results_that_wait_are_named_until_they_end
         1, [UnknownExecutionShown("plan-1", "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
     )
     assert status.ledgers.waiting_results == [WaitingResultShown("ETHUSDT", "plan-2", "5-0", "set long_amt")]
-    assert overall(looked(rig)).reasons == (
+    assert overall(observed(rig)).reasons == (
         "unknown executions: 1 (BTCUSDT)",
         "a result of ETHUSDT is not booked: set long_amt",
     )
@@ -156,22 +156,22 @@ async def test_unknown_executions_and_results_that_wait_are_named_until_they_end
 async def test_a_redis_that_forgets_is_a_concern() -> None:
     rig = trusted_rig()
     rig.flows.durability.send(Durability(False, "noeviction", 0))
-    seen = overall(looked(rig, status=rig.monitor.status.status()))
+    seen = overall(observed(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
     )
     rig.flows.durability.send(Durability(True, "allkeys-lru", 12))
-    seen = overall(looked(rig, status=rig.monitor.status.status()))
+    seen = overall(observed(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis may evict keys of this service (maxmemory-policy allkeys-lru): it has evicted 12 keys so far",
     )
     rig.flows.durability.send(Durability(True, "noeviction", 12))
-    assert overall(looked(rig, status=rig.monitor.status.status())).tone is Tone.GOOD
+    assert overall(observed(rig, status=rig.monitor.status.status())).tone is Tone.GOOD
 
 
 async def test_a_key_that_denies_for_good_is_a_concern() -> None:
     rig = trusted_rig()
     problem = "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string"
     restraints = Restraints(holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4)
-    seen = overall(looked(rig, restraints=restraints))
+    seen = overall(observed(rig, restraints=restraints))
     assert (seen.tone, seen.reasons) == (Tone.WATCH, (problem,) * 3)

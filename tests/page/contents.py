@@ -97,7 +97,7 @@ def content(**changes: Any) -> PageContent:
         instance="here:8045",
         started_at="2026-09-21T13:00:00.000Z",
         uptime_sec=4400.0,
-        overall=Overall(Tone.GOOD, "Deciding, and all is well", ()),
+        overall=Overall(Tone.GOOD, "Ready", ()),
         tree=_actor("position-state-brain", _actor("decisions", _actor("permit_evaluator"))),
         ages=Ages((SymbolAge("BTCUSDT", 0.4, True, "0.038"),), 10.0),
         unreadable=Unreadable((), 0),
@@ -152,7 +152,7 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
     return msgspec.structs.replace(
         usual,
         instance=texts[0],
-        overall=Overall(Tone.BAD, "Not deciding", texts),
+        overall=Overall(Tone.BAD, "Not ready", texts),
         tree=_actor(
             texts[1],
             *(

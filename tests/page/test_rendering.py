@@ -87,7 +87,7 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
 def test_the_page_tells_what_it_was_given() -> None:
     text = page_of().text
     for told in (
-        "Deciding, and all is well",
+        "Ready",
         "here:8045",
         "180 allowed, 60 denied",
         "sanity_checks_passed",
@@ -176,7 +176,7 @@ def test_the_policy_allows_own_files_and_nothing_else() -> None:
 
 def test_before_anything_is_known_the_page_says_so() -> None:
     reading = page_of(
-        overall=Overall(Tone.BAD, "Not deciding", ("exchangeInfo was not read yet",)),
+        overall=Overall(Tone.BAD, "Not ready", ("exchangeInfo was not read yet",)),
         ages=Ages((), 10.0),
         decided=(),
         latencies_ms=(),
