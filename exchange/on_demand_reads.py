@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -37,7 +36,7 @@ class OnDemandReads:
         self._everything = everything
         self._one_by_one = one_by_one
         self._clock = clock
-        self._waiting: Counter[str] = Counter()
+        self._waiting = 0
 
     async def read(
         self, symbol: str, sent_after: Moment | None, deadline_sec: float, nursery: trio.Nursery
@@ -50,7 +49,7 @@ class OnDemandReads:
         """
         oldest = self._clock.now().earlier_by(_LONGEST_ANSWER_SEC)
         wanted = oldest if sent_after is None else max(oldest, sent_after)
-        with self._counted(symbol):
+        with self._counted():
             await trio.sleep_until(wanted.monotonic_sec)
             while True:
                 try:
@@ -66,7 +65,7 @@ class OnDemandReads:
 
     async def _ask(self, symbol: str, wanted: Moment, nursery: trio.Nursery) -> tuple[PositionsRead, bool]:
         under_way = self._everything.has(wanted)
-        if not self._one_by_one() and (under_way or len(self._waiting) > 1):
+        if not self._one_by_one() and (under_way or self._waiting > 1):
             try:
                 if not under_way:
                     await nursery.start(self._read_all, wanted)
@@ -89,14 +88,12 @@ class OnDemandReads:
             return  # each caller that waits for this read gets the error
 
     @contextmanager
-    def _counted(self, symbol: str) -> Iterator[None]:
-        self._waiting[symbol] += 1
+    def _counted(self) -> Iterator[None]:
+        self._waiting += 1
         try:
             yield
         finally:
-            self._waiting[symbol] -= 1
-            if not self._waiting[symbol]:
-                del self._waiting[symbol]
+            self._waiting -= 1
 
 
 def _rows_of(symbol: str, read: PositionsRead) -> PositionsRead:
