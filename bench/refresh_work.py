@@ -19,12 +19,13 @@ import structlog
 import trio
 
 from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
 from channels import Flows
 from clock import HostClock
-from clocks.clock_offset import ExchangeLead
+from clocks.clock_offset import ClockOffset
 from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite
@@ -34,7 +35,7 @@ _PREFIX = "bench-refresh"
 _SHARDS = 4
 _YOUNG_OBJECTS = 10_000
 _LEASE_MS = 600_000
-_AUDIT_MAX_AGE_SEC = 60.0
+_CADENCE = Cadence(poll_sec=5.0, audit_sec=8.0, audit_max_age_sec=60.0)
 
 
 class Refresh(msgspec.Struct):
@@ -63,15 +64,15 @@ class _Shards:
         flows = Flows(_SHARDS)
         self._book = flows.book
         # One clock for both.
-        lead, turns = ExchangeLead(lambda at: at.wall_ms, lambda at: at.wall_ms), trio.Lock()
+        clock_offset, turns = ClockOffset(lambda at: at.wall_ms, lambda at: at.wall_ms), trio.Lock()
         log = structlog.get_logger()
         self._shards = [
             ShardPositions(
                 shard,
                 lambda symbol, shard=shard: flows.shard_of(symbol) == shard,  # type: ignore[misc]
-                lead=lead,
+                cadence=_CADENCE,
+                clock_offset=clock_offset,
                 push_delay_sec=lambda: 0.0,
-                audit_max_age_sec=_AUDIT_MAX_AGE_SEC,
                 book=flows.book,
                 changes=flows.changes,
                 writer=SnapshotWriter(

@@ -4,7 +4,7 @@ Every channel is bounded and says what happens when it is full: it pushes back, 
 oldest and counts it. Channels are made once by the supervisor and outlive the actors on both ends.
 """
 
-from channels.book import BookEntry, SnapshotBook
+from channels.book import UNCOVERED_NOTICED_SEC, BookEntry, SnapshotBook, Uncovered
 from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
@@ -41,6 +41,7 @@ from channels.stream_status import StreamStatus
 
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
+    "UNCOVERED_NOTICED_SEC",
     "BookEntry",
     "Channel",
     "Conflating",
@@ -71,6 +72,7 @@ __all__ = [
     "StreamLost",
     "StreamProven",
     "StreamStatus",
+    "Uncovered",
     "UnknownExecution",
     "WaitingResult",
 ]

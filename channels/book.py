@@ -8,25 +8,35 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.positions.merging import StreamProof
 from brain.positions.position import Snapshot, VerifiedBy
+from brain.positions.symbol_state import StreamProof
 from channels.messages import MarkPrice
 
+#: Age from which log, `/status` and page show an uncovered symbol (seconds): a position that changed while it
+#: was read, or is disputed, is read again before that.
+UNCOVERED_NOTICED_SEC = 3.0
 #: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
 _STREAM = VerifiedBy.STREAM
 
 
 class BookEntry(msgspec.Struct, frozen=True):
-    """A snapshot, and since when an unbroken stream would have told every change of it.
+    """A snapshot, and since when a stream without gaps would have pushed every change of it.
 
-    `grounded` is None, or the latest moment at which a REST read or a push gave the whole truth; a proof of
-    a stream that has missed nothing since before that freshens the entry. `disputed`: the exchange has shown
-    something else since, which no later read has settled; the snapshot is not believed.
+    `synced_at` is the latest moment at which a REST read or a push gave the whole position; a proof of a
+    session that began before extends the entry. None: no proof does. `disputed`: the exchange has shown
+    another position since, which no later read has settled; the snapshot is not believed.
     """
 
     snapshot: Snapshot
-    grounded: Moment | None
+    synced_at: Moment | None
     disputed: bool = False
+
+
+class Uncovered(msgspec.Struct, frozen=True):
+    """Reason why nothing makes a symbol's snapshot fresher, as a phrase, and since when."""
+
+    why: str
+    since: Moment
 
 
 class SnapshotBook:
@@ -46,6 +56,7 @@ class SnapshotBook:
         self._readers = trio.lowlevel.ParkingLot()
         self._trust_lost = trio.lowlevel.ParkingLot()
         self._unreadable: dict[str, str] = {}
+        self._uncovered: dict[str, Uncovered] = {}
 
     @property
     def depth(self) -> int:
@@ -59,7 +70,7 @@ class SnapshotBook:
         self._readers.unpark_all()
 
     def prove(self, shard: int, proof: StreamProof) -> None:
-        """The entries of `shard` grounded in the stretch that `proof` covers were true at its end."""
+        """Extend the entries of `shard` that were synced in the session of `proof` to its end."""
         self._proofs[shard] = proof
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
@@ -90,6 +101,21 @@ class SnapshotBook:
         else:
             self._unreadable[symbol] = why
 
+    @property
+    def uncovered(self) -> Mapping[str, Uncovered]:
+        """The symbols whose position has no snapshot, or whose snapshot no proof makes fresher, and why.
+
+        A stream that is not proven at all, and symbols that are no candidates, are not listed.
+        """
+        return self._uncovered
+
+    def set_uncovered(self, symbol: str, uncovered: Uncovered | None) -> None:
+        """Record that `symbol` is uncovered; None: it no longer is."""
+        if uncovered is None:
+            self._uncovered.pop(symbol, None)
+        else:
+            self._uncovered[symbol] = uncovered
+
     def symbols(self) -> list[str]:
         """All symbols in the book, in the order in which they came."""
         return list(self._entries)
@@ -111,7 +137,7 @@ class SnapshotBook:
             price, ts_ms = mark.price, mark.ts_ms
         verified_at, verified_by = known.verified_at, known.verified_by
         proof = self._proofs.get(self._shard_of[symbol])
-        if proof is not None and entry.grounded is not None and entry.grounded >= proof.since:
+        if proof is not None and entry.synced_at is not None and entry.synced_at >= proof.since:
             as_of = proof.as_of
             if as_of > verified_at:
                 verified_at, verified_by = as_of, _STREAM
@@ -124,8 +150,8 @@ class SnapshotBook:
         return (
             entry is not None
             and proof is not None
-            and entry.grounded is not None
-            and entry.grounded >= proof.since
+            and entry.synced_at is not None
+            and entry.synced_at >= proof.since
         )
 
     def is_disputed(self, symbol: str) -> bool:

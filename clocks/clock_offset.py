@@ -13,7 +13,7 @@ _WINDOW_SEC = 60.0
 _MACHINES_APART_MS = 1000
 
 
-class ExchangeLead:
+class ClockOffset:
     """What pushes and server time together say: the greater of two lower bounds.
 
     Nothing is told before it happened: so the exchange's clock is ahead by `T - arrival` of every push, or by

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from brain.moment import Moment
 from clock import Clock
-from clocks.clock_offset import ExchangeLead
+from clocks.clock_offset import ClockOffset
 from clocks.redis_clock import RedisClock
 
 #: Beyond this the operator is warned (seconds).
@@ -72,9 +72,9 @@ class Clocks:
         self._host = host
         self.redis = RedisClock()
         self.exchange = (
-            ExchangeLead(lambda _: None, lambda _: None)
+            ClockOffset(lambda _: None, lambda _: None)
             if exchange is None
-            else ExchangeLead(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
+            else ClockOffset(exchange.exchange_ms_at_least, exchange.exchange_ms_at_most)
         )
         self._exchange_time = exchange
         self._beyond = {NOTICED_SEC: False, HARMFUL_SEC: False}

@@ -158,7 +158,7 @@ class Pong(msgspec.Struct, frozen=True):
     sent: Moment
 
 
-class StreamConnection(Protocol):
+class StreamSocket(Protocol):
     """One connection to the private stream. One task receives, another pings."""
 
     async def receive(self) -> Frame | Pong:
@@ -180,7 +180,7 @@ class StreamConnection(Protocol):
 class StreamConnector(Protocol):
     """Opens connections to the private stream."""
 
-    async def connect(self, nursery: trio.Nursery, listen_key: str) -> StreamConnection:
+    async def connect(self, nursery: trio.Nursery, listen_key: str) -> StreamSocket:
         """A connection that stands: no event from now on is missed by it.
 
         Its tasks run in `nursery`, to be cancelled when the caller has done with it, whether connecting

@@ -65,7 +65,7 @@ class UserStreamConnection:
         self._turn = trio.lowlevel.ParkingLot()
 
     async def receive(self) -> Frame | Pong:
-        """What came next; see `StreamConnection`."""
+        """What came next; see `StreamSocket`."""
         while True:
             if self._answered:
                 self._turn.unpark_all()
@@ -83,7 +83,7 @@ class UserStreamConnection:
                 return pong
 
     async def ping(self) -> None:
-        """Ping, and wait until the pong was received; see `StreamConnection`."""
+        """Ping, and wait until the pong was received; see `StreamSocket`."""
         pong = Pong(self._clock.now())
         try:
             await self._opened.websocket.ping()

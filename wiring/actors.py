@@ -160,7 +160,7 @@ class ServiceActors:
             limit=self._connections,
             proof_sec=self._settings.stream_proof_sec,
             rng=self._rng,
-            logger=self._log,
+            log=self._log,
         )
         await actor.run(heartbeat)
 

@@ -55,7 +55,7 @@ class SnapshotMaking:
         self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings), weight_per_read)
         self._swept = SweptSymbols(flows.symbol_rules, flows.never_read)
-        self._cadence = Cadence(settings.poll_sec, settings.audit_sec)
+        self._cadence = Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec)
 
     def fetcher(self, shard: int) -> SnapshotFetcher:
         """One that knows nothing yet."""
@@ -73,9 +73,9 @@ class SnapshotMaking:
         known = ShardPositions(
             shard,
             lambda symbol: flows.shard_of(symbol) == shard,
-            lead=self._clocks.exchange,
+            cadence=self._cadence,
+            clock_offset=self._clocks.exchange,
             push_delay_sec=self._push_delay_sec,
-            audit_max_age_sec=self._settings.audit_max_age_sec,
             book=flows.book,
             changes=flows.changes,
             writer=writer,
@@ -106,11 +106,10 @@ class SnapshotMaking:
             self._exchange,
             self._pacer,
             self.latency,
-            self._cadence,
             metrics=metrics,
             log=log,
         )
-        bulk = BulkRefresh(known, reads.all, self._cadence, metrics=metrics, clock=self._clocks, log=log)
+        bulk = BulkRefresh(known, reads.all, metrics=metrics, clock=self._clocks, log=log)
         sweep = PositionSweep(
             known, reads, self._exchange, self._pacer, self._swept, clock=self._clocks, log=log
         )

@@ -58,10 +58,10 @@ class SnapshotFetcher:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep the shard's snapshots until cancelled."""
-        self._known.begin()
+        self._known.schedule.begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._observe, heartbeat)
-            nursery.start_soon(self._known.judge_disagreements)
+            nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
                 nursery.start_soon(_on_a_strand, part, heartbeat)
@@ -85,7 +85,7 @@ class SnapshotFetcher:
             # What changed while it was read is read once more: then it is known when it was so.
             for _ in range(2):
                 why_not = await self._read_now(request, nursery)
-                if why_not is not None or self._known.undated_reads.since(request.symbol) is None:
+                if why_not is not None or self._known.schedule.ambiguous_reads.since(request.symbol) is None:
                     break
                 why_not = "it changed each time while it was read"
         if scope.cancelled_caught:
@@ -105,7 +105,7 @@ class SnapshotFetcher:
         try:
             read, of_all = await self._on_demand_reads.read(
                 symbol,
-                _later(self._known.read_needed_after(symbol), request.sent_after),
+                _later(self._known.schedule.new_since(symbol), request.sent_after),
                 request.deadline_sec,
                 nursery,
             )

@@ -1,4 +1,4 @@
-"""Reads all positions in one request, shared with the other shards: at first, to poll, and to audit."""
+"""Reads of all positions in one request, shared with the other shards, whenever the schedule says so."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
-from actors.snapshot_fetcher.read_schedule import FILL_WITHOUT_UPDATE_SEC, Cadence, just_after, retry_sec
-from brain.moment import Moment
+from actors.snapshot_fetcher.read_schedule import NextRead
 from channels import Count, DropOldest, MetricEvent
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError
@@ -15,62 +14,58 @@ from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from supervision import Heartbeat
 
-#: All shards are at it at the same time: together, so many of each take 2 ms.
+#: All shards merge at the same time: 16 symbols of each take 2 ms together.
 _SYMBOLS_AT_A_TIME = 16
 
 
 class BulkRefresh:
-    """Part of a snapshot fetcher: when positions are due, it reads them."""
+    """Part of a snapshot fetcher that reads all positions when they are due."""
 
     def __init__(
         self,
         known: ShardPositions,
         positions: SharedRead,
-        cadence: Cadence,
         *,
         metrics: DropOldest[MetricEvent],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._known = known
+        self._schedule = known.schedule
         self._positions = positions
-        self._cadence = cadence
         self._metrics = metrics
         self._clock = clock
         self._log = log
-        self._last_read: Moment | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep positions read until cancelled."""
         failures = 0
         while True:
-            sent_after = await self._until_read_is_due(heartbeat)
-            priority = self._priority()
+            due = await self._until_read_is_due(heartbeat)
             try:
                 with heartbeat.waiting_for("the exchange's positions"):
-                    read = await self._positions.read(sent_after, priority)
+                    read = await self._positions.read(due.sent_after, _priority(due))
             except AskLater as error:
                 self._metrics.send(Count("p33_snapshot_total", ("other", "postponed")))
                 with (
                     heartbeat.waiting_for(f"the exchange: {error}"),
                     trio.move_on_at(error.until.monotonic_sec),
                 ):
-                    # Trust may be lost meanwhile, and there is weight left for the read after that.
-                    while self._priority() <= priority:
-                        await self._known.stirred()
+                    # If trust is lost before then, that read may use weight that this one may not.
+                    while due.recovers or not self._schedule.next_due().recovers:
+                        await self._schedule.changed()
             except ExchangeError as error:
                 failures += 1
                 self._metrics.send(Count("p33_snapshot_total", ("other", "error")))
-                self._log.warning("Positions could not be read", error=str(error))
+                self._log.warning("Positions could not be read", error=str(error), why_due=due.reason.value)
                 with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep(retry_sec(failures, self._cadence))
+                    await trio.sleep(self._schedule.retry_sec(failures))
             else:
                 failures = 0
                 await self._take(read, heartbeat)
 
     async def _take(self, read: PositionsRead, heartbeat: Heartbeat) -> None:
-        """Merge the read, some symbols at a time: what comes meanwhile waits for no more than those."""
-        self._last_read = read.sent
+        """Merge the read, 16 symbols at a time: messages that arrive are delayed by no more than that."""
         rows: dict[str, list[PositionRow]] = {}
         for row in read.rows:
             if self._known.is_mine(row.symbol):
@@ -85,53 +80,17 @@ class BulkRefresh:
             heartbeat.beat()
             await trio.lowlevel.checkpoint()
         self._known.apply_absence(rows.keys(), read)
-        self._known.undated_reads.repeated(read.sent)
-        # Those of symbols that the exchange no longer shows, too.
-        for symbol in self._known.unmatched_fills.symbols():
-            self._known.unmatched_fills.read(symbol, read.sent)
+        self._schedule.answered(None, read.sent)
 
-    async def _until_read_is_due(self, heartbeat: Heartbeat) -> Moment:
-        """Wait; the moment after which the due read must have been sent."""
+    async def _until_read_is_due(self, heartbeat: Heartbeat) -> NextRead:
+        """Wait until the next read is due, and return it."""
         while True:
-            now = self._clock.now()
-            due_sec, sent_after = self._next_read(now)
-            if due_sec <= now.monotonic_sec:
-                return sent_after
-            with heartbeat.idle(), trio.move_on_at(due_sec):
-                await self._known.stirred()
-
-    def _priority(self) -> Priority:
-        """RECOVERY while nothing was read since trust was lost, or since the stream was connected."""
-        last, lost_at = self._last_read, self._known.trust_lost_at
-        wanted_after = self._known.read_wanted_after
-        if last is None or (wanted_after is not None and last < wanted_after):
-            return Priority.RECOVERY
-        return Priority.RECOVERY if lost_at is not None and last <= lost_at else Priority.PERIODIC
-
-    def _next_read(self, now: Moment) -> tuple[float, Moment]:
-        """When the next read is due (trio's clock), and after which moment it must be sent."""
-        last, wanted_after = self._last_read, self._known.read_wanted_after
-        if last is None:
-            return now.monotonic_sec, now
-        if wanted_after is not None and last < wanted_after:
-            return now.monotonic_sec, wanted_after
-        if (lost_at := self._known.trust_lost_at) is not None and last <= lost_at:
-            # Whether the stream comes back soon or not: until this read, no snapshot is believed.
-            wanted = just_after(lost_at)
-            return wanted.monotonic_sec, wanted
-        interval_sec = self._cadence.interval_sec(stream_proven=self._known.stream_proven)
-        due = _after(last, interval_sec)
-        told, undated = self._known.unmatched_fills.oldest(), self._known.undated_reads.to_repeat()
-        if told is not None:
-            due = min(due, (told.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, told))
-        if undated is not None:
-            due = min(due, (undated.due_sec, undated.sent_after))
-        return due
+            due = self._schedule.next_due()
+            if due.due_sec <= self._clock.now().monotonic_sec:
+                return due
+            with heartbeat.idle(), trio.move_on_at(due.due_sec):
+                await self._schedule.changed()
 
 
-def _after(read: Moment, interval_sec: float) -> tuple[float, Moment]:
-    """When to read again so long after a read, and after which moment that must be sent.
-
-    Half an interval suffices: every shard asks for this, so that they share one request.
-    """
-    return read.monotonic_sec + interval_sec, read.earlier_by(-interval_sec / 2)
+def _priority(due: NextRead) -> Priority:
+    return Priority.RECOVERY if due.recovers else Priority.PERIODIC

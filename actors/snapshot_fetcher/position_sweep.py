@@ -96,7 +96,7 @@ class PositionSweep:
         """Read all symbols once; seconds until the next look."""
         try:
             recent = begun.earlier_by(SWEEP_EVERY_SEC / 2)
-            read = await self._reads.survey(max(recent, self._known.begun or begun))
+            read = await self._reads.survey(max(recent, self._known.schedule.begun or begun))
         except AskLater as error:
             return max(error.until.monotonic_sec - trio.current_time(), 1.0)
         except ExchangeError:
@@ -112,7 +112,7 @@ class PositionSweep:
 
     async def _read_alone(self, symbol: str, begun: Moment) -> bool:
         """Read one symbol unless that was done since `begun`; whether it was read."""
-        if not self._known.last_reads.read_since(symbol, begun):
+        if not self._known.schedule.read_since(symbol, begun):
             priority = Priority.PACED if await self._pacer.spare_turn() else Priority.ON_DEMAND
             try:
                 self._take(await self._exchange.positions(symbol, priority=priority))

@@ -1,4 +1,4 @@
-"""The snapshots of one shard as everybody else has them: in the book, and from there in Redis."""
+"""Published snapshots of one shard: in the book, and from there in Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotCha
 
 
 class PublishedSnapshots:
-    """What was published last of each symbol. One owner; the only one to publish them."""
+    """Latest published snapshot of each symbol. One owner; the only one to publish them."""
 
     def __init__(
         self,
@@ -25,40 +25,40 @@ class PublishedSnapshots:
         self._changes = changes
         self._writer = writer
         self._entries: dict[str, BookEntry] = {}
-        self._told: dict[str, tuple[LegPosition, ...]] = {}
+        self._announced: dict[str, tuple[LegPosition, ...]] = {}
 
-    def vouched(self) -> list[tuple[str, Moment]]:
-        """The symbols that proofs freshen, and since when a stream would have told what changed."""
-        return [(s, entry.grounded) for s, entry in self._entries.items() if entry.grounded is not None]
+    def covered(self) -> list[tuple[str, Moment]]:
+        """Return the symbols that proofs extend, and since when a stream would have pushed each change."""
+        return [(s, entry.synced_at) for s, entry in self._entries.items() if entry.synced_at is not None]
 
-    def put(self, snapshot: Snapshot, grounded: Moment | None, *, disputed: bool = False) -> None:
-        """Put it into the book alone. `grounded`, `disputed`: as in `BookEntry`."""
-        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, grounded, disputed)
+    def put(self, snapshot: Snapshot, synced_at: Moment | None, *, disputed: bool = False) -> None:
+        """Put a snapshot into the book alone. `synced_at`, `disputed`: as in `BookEntry`."""
+        entry = self._entries[snapshot.symbol] = BookEntry(snapshot, synced_at, disputed)
         self._book.publish(self._shard, entry)
 
-    def publish(self, snapshot: Snapshot, grounded: Moment | None, *, pushed: bool) -> None:
-        """Put it into the book, have it written, and tell of it if the position is another one."""
-        before = self._told.get(snapshot.symbol)
-        self.put(snapshot, grounded)
+    def publish(self, snapshot: Snapshot, synced_at: Moment | None, *, pushed: bool) -> None:
+        """Put a snapshot into the book, have it written, and announce it if the position is another one."""
+        before = self._announced.get(snapshot.symbol)
+        self.put(snapshot, synced_at)
         self._writer.published(snapshot.symbol, pushed=pushed)
         if before is None or before != snapshot.legs:
-            self._told[snapshot.symbol] = snapshot.legs
+            self._announced[snapshot.symbol] = snapshot.legs
             self._changes.send(SnapshotChanged(snapshot))
 
-    def stop_vouching(self, symbol: str) -> None:
-        """Leave the snapshot as true as it is known to be, but let no later proof freshen it."""
+    def stop_covering(self, symbol: str) -> None:
+        """Leave the snapshot as it is, but let no later proof extend it."""
         entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
-        if entry is not None and entry.grounded is not None and snapshot is not None:
+        if entry is not None and entry.synced_at is not None and snapshot is not None:
             self.put(snapshot, None, disputed=entry.disputed)
 
     def dispute(self, symbol: str) -> None:
-        """Leave the snapshot in the book, not to be believed until another one is published."""
+        """Leave the snapshot in the book, marked as disputed until another one is published."""
         entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
         if entry is not None and not entry.disputed and snapshot is not None:
             self.put(snapshot, None, disputed=True)
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
-        """These are the mark prices by now, of symbols of this shard and of others."""
+        """Apply mark prices, of symbols of this shard and of others."""
         mine = {symbol: prices[symbol] for symbol in self._entries if symbol in prices}
         self._book.mark(mine)
         self._writer.marked(mine)

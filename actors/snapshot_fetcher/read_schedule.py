@@ -1,206 +1,261 @@
-"""When the symbols of one shard were read, which are read again soon, and how often all are."""
+"""Read schedule of one shard: whether the stream covers a symbol, and when it is read next.
+
+These are rules 13-20 of freshness; 1-12, on rows and dates, are at the head of `brain.positions.merging`.
+
+Stream and trust.
+13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
+    proves that everything until its sending, less the push delay, has arrived
+    (`actors/user_stream/actor.py`).
+14. *Covered*: a proof moves `until` of the legs that were shown within the session, of symbols read within
+    the session and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`ReadSchedule.gap`; applied by
+    `ShardPositions._apply_proof` in `positions.py`). Where symbols are read one by one, the candidates alone
+    are covered.
+15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
+    7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`, or within the current push delay; else
+    trust is lost and the connection is ended (`discrepancies.py`).
+16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
+    or rule 15. From then on nothing verified earlier is trusted; a read sent after the loss makes a symbol
+    fresh again, and proofs count again after such a read within a new session.
+
+Next read (`ReadSchedule.next_due`) of one symbol, or of all symbols in one request:
+17. *At once* if nothing was read yet, or nothing since the session began. A read of all symbols is also due
+    at once if nothing was read since trust was lost.
+18. *Interval*: `P33_POLL_SEC` after the last read, or `P33_AUDIT_SEC` while the stream is proven.
+19. *Fill*: earlier, `FILL_WITHOUT_UPDATE_SEC` after a fill whose account update is missing. An update covers
+    the fills of its leg until its own date, a read those received before its sending.
+20. *Repeat*: earlier, 0.5 s after the first read without a snapshot by rule 11, and 1.01 s after each new
+    dispute. One read each: if it settles nothing, rule 18 applies until a position is published.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
+import trio
 
+from actors.snapshot_fetcher.early_reads import AmbiguousReads, UnmatchedFills
 from brain.moment import Moment
-from brain.positions.merging import EVENT_IN_FLIGHT_SEC
-from brain.positions.position import Leg
-from channels import FillObserved
+from channels import SnapshotBook
+from clock import Clock
 
-_INSTANT_SEC = 0.00001
-
-
-def just_after(moment: Moment) -> Moment:
-    """A read sent from then on was sent after `moment`, by a clock of whatever resolution."""
-    return Moment(moment.monotonic_sec + _INSTANT_SEC, moment.wall_ms)
-
-
-class LastReads:
-    """The latest read of each symbol of one shard, by the moment it was sent."""
-
-    def __init__(self, audit_max_age_sec: float) -> None:
-        """`audit_max_age_sec`: how long after a symbol's last read the stream alone vouches for it."""
-        #: The symbols that are read again and again, so that the stream may vouch for them meanwhile.
-        self.audited_symbols: Container[str] | None = None
-        self._audit_max_age_sec = audit_max_age_sec
-        self._sent: dict[str, Moment] = {}
-
-    def read(self, symbol: str, sent: Moment) -> None:
-        """The symbol was read by a request sent then; an answer that comes late undoes no later read."""
-        self._sent[symbol] = max(sent, self._sent.get(symbol, sent))
-
-    def sent(self, symbol: str) -> Moment | None:
-        """When the symbol's latest read was sent."""
-        return self._sent.get(symbol)
-
-    def read_since(self, symbol: str, moment: Moment) -> bool:
-        """Whether the symbol was read by a request sent then or later."""
-        sent = self._sent.get(symbol)
-        return sent is not None and sent >= moment
-
-    def oldest_audit(self, now: Moment) -> Moment:
-        """The moment before which a read is too old by now for the stream to vouch for what it showed."""
-        return now.earlier_by(self._audit_max_age_sec)
-
-    def audited_since(self, symbol: str, oldest: Moment) -> bool:
-        """Whether the symbol is read again and again, and was read since then by both clocks of this host."""
-        if self.audited_symbols is not None and symbol not in self.audited_symbols:
-            return False
-        sent = self._sent.get(symbol)
-        return (
-            sent is not None and sent.monotonic_sec >= oldest.monotonic_sec and sent.wall_ms >= oldest.wall_ms
-        )
-
-
-#: The pause between a read that showed a position, and not when it was so, and the next one (seconds).
-UNDATED_POSITION_SEC = 0.5
-#: A second witness has to be sent later than this; equal would not do.
-_DISPUTED_POSITION_SEC = EVENT_IN_FLIGHT_SEC + 0.01
-
-
-class Repeat(msgspec.Struct, frozen=True):
-    """A read that is wanted: best sent at `due_sec` (monotonic), and not before `sent_after`.
-
-    `cause` is the sending of the read, or the arrival of the push, that makes it wanted.
-    """
-
-    cause: Moment
-    due_sec: float
-    sent_after: Moment
-
-
-class UndatedReads:
-    """The symbols of one shard that wait for a read, and which of them are read again soon.
-
-    A position that changed while it was read can be dated by another read or the stream alone; a disputed one
-    is settled by another read (rules 5 to 7 of `brain.positions.merging`). The first such read of a symbol,
-    and each new dispute, is followed by one read soon; where that settles nothing either, the usual interval
-    does, until a position of the symbol is published.
-    """
-
-    def __init__(self) -> None:
-        self._sent: dict[str, Moment] = {}
-        self._disputed: dict[str, Moment] = {}
-        self._to_repeat: dict[str, Repeat] = {}
-
-    def withheld(self, symbol: str, sent: Moment) -> None:
-        """A read of the symbol, sent then, could not be dated."""
-        if symbol not in self._sent:
-            # Half the pause suffices: every shard asks for this, so that they share one request.
-            half = sent.earlier_by(-UNDATED_POSITION_SEC / 2)
-            self._to_repeat[symbol] = Repeat(sent, sent.monotonic_sec + UNDATED_POSITION_SEC, half)
-        self._sent[symbol] = sent
-
-    def disputed(self, symbol: str, at: Moment) -> None:
-        """The symbol is disputed since `at`: the sending of a read, or the arrival of a push."""
-        if self._disputed.get(symbol) != at:
-            self._disputed[symbol] = at
-            later = at.earlier_by(-_DISPUTED_POSITION_SEC)
-            self._to_repeat[symbol] = Repeat(at, later.monotonic_sec, later)
-
-    def read(self, symbol: str, sent: Moment) -> None:
-        """The symbol was read by a request sent then, whatever it showed."""
-        repeat = self._to_repeat.get(symbol)
-        if repeat is not None and sent >= repeat.sent_after:
-            del self._to_repeat[symbol]
-
-    def published(self, symbol: str) -> None:
-        """The symbol's position is known, and when it was so."""
-        self._sent.pop(symbol, None)
-        self._disputed.pop(symbol, None)
-        self._to_repeat.pop(symbol, None)
-
-    def repeated(self, sent: Moment) -> None:
-        """All symbols were read again, those that the exchange no longer shows included."""
-        for symbol in list(self._to_repeat):
-            self.read(symbol, sent)
-
-    def symbols(self) -> list[str]:
-        """The symbols whose latest read could not be dated."""
-        return list(self._sent)
-
-    def since(self, symbol: str) -> Moment | None:
-        """The sending of the symbol's latest read, if it could not be dated."""
-        return self._sent.get(symbol)
-
-    def to_repeat(self, symbol: str | None = None) -> Repeat | None:
-        """The read that is due first: of one symbol, or of all."""
-        if symbol is not None:
-            return self._to_repeat.get(symbol)
-        return min(self._to_repeat.values(), key=lambda repeat: repeat.due_sec, default=None)
-
-
-class UnmatchedFills:
-    """The fills of one shard's symbols that no account update and no read has covered.
-
-    An update covers what happened on its leg until its own time; a read covers what was told before it was
-    sent. Whichever update gets lost, the fill that it belongs to stays here until a read.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, Leg], list[FillObserved]] = {}
-
-    def expect_update_for(self, fill: FillObserved) -> None:
-        """The account update of `fill` has not come yet."""
-        self._waiting.setdefault((fill.symbol, fill.leg), []).append(fill)
-
-    def updated(self, symbol: str, leg: Leg, update_time_ms: int) -> None:
-        """The stream told what the leg was at `update_time_ms` (the exchange's clock)."""
-        if (symbol, leg) in self._waiting:
-            later = [f for f in self._waiting[symbol, leg] if f.transaction_ms > update_time_ms]
-            self._keep(symbol, leg, later)
-
-    def read(self, symbol: str, sent: Moment) -> None:
-        """All legs of the symbol were read, by a request sent then."""
-        for name, leg in list(self._waiting):
-            if name == symbol:
-                later = [fill for fill in self._waiting[name, leg] if fill.received > sent]
-                self._keep(name, leg, later)
-
-    def symbols(self) -> set[str]:
-        """The symbols with such fills."""
-        return {symbol for symbol, _leg in self._waiting}
-
-    def oldest(self, symbol: str | None = None) -> Moment | None:
-        """When the one that waits longest was told: of one symbol, or of all."""
-        return min((fill.received for fill in self._of(symbol)), default=None)
-
-    def _of(self, symbol: str | None) -> Iterator[FillObserved]:
-        for (name, _leg), fills in self._waiting.items():
-            if symbol in (None, name):
-                yield from fills
-
-    def _keep(self, symbol: str, leg: Leg, fills: list[FillObserved]) -> None:
-        if fills:
-            self._waiting[symbol, leg] = fills
-        else:
-            del self._waiting[symbol, leg]
-
-
-class Cadence(msgspec.Struct, frozen=True):
-    """Seconds between reads: without a trusted stream (`poll_sec`), and to audit it (`audit_sec`)."""
-
-    poll_sec: float
-    audit_sec: float
-
-    def interval_sec(self, *, stream_proven: bool) -> float:
-        """Seconds from one read to the next."""
-        return self.audit_sec if stream_proven else self.poll_sec
-
-
-#: How long the account update of a fill may be missing before positions are read instead.
+#: Longest time that the account update of a fill may be missing before positions are read instead.
 FILL_WITHOUT_UPDATE_SEC = 1.0
+_INSTANT_SEC = 0.00001
 _FIRST_RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 2.0
 #: A float overflows at 1024 of them.
 _MOST_DOUBLINGS = 10
 
 
-def retry_sec(failures: int, cadence: Cadence) -> float:
-    """The pause after so many (at least one) failures in a row."""
-    doublings = min(failures - 1, _MOST_DOUBLINGS)
-    return min(_FIRST_RETRY_SEC * 2.0**doublings, _LONGEST_RETRY_SEC, cadence.poll_sec)
+def just_after(moment: Moment) -> Moment:
+    """Return the next moment: a read sent from then on was sent after `moment`, at any clock resolution."""
+    return Moment(moment.monotonic_sec + _INSTANT_SEC, moment.wall_ms)
+
+
+class Cadence(msgspec.Struct, frozen=True):
+    """Seconds between reads without a trusted stream (`poll_sec`) and with one (`audit_sec`).
+
+    `audit_max_age_sec`: age of a symbol's last read from which the stream alone no longer keeps it fresh.
+    """
+
+    poll_sec: float
+    audit_sec: float
+    audit_max_age_sec: float
+
+
+class ReadReason(StrEnum):
+    """Reason why the next read is due, as a phrase for log and `/status`."""
+
+    FIRST = "nothing was read yet"
+    SESSION = "nothing was read since the stream's session began"
+    TRUST_LOST = "nothing was read since trust in the stream was lost"
+    POLL = "poll: no stream is proven"
+    AUDIT = "audit of the stream"
+    FILL = "a fill lacks its account update"
+    AMBIGUOUS = "a position changed while it was read"
+    DISPUTED = "a position is disputed"
+
+
+_RECOVERING = frozenset({ReadReason.FIRST, ReadReason.SESSION, ReadReason.TRUST_LOST})
+
+
+class NextRead(NamedTuple):
+    """The next read: due at `due_sec` (trio's clock), to be sent after `sent_after`."""
+
+    due_sec: float
+    sent_after: Moment
+    reason: ReadReason
+
+    @property
+    def recovers(self) -> bool:
+        """Return True if no snapshot is trusted until this read."""
+        return self.reason in _RECOVERING
+
+
+class Gap(StrEnum):
+    """Reason why no proof makes a symbol's snapshot fresher, as a phrase for log, `/status` and page."""
+
+    NO_CANDIDATE = "it is no candidate, and symbols are read one by one"
+    AUDIT_OVERDUE = "it was not read within P33_AUDIT_MAX_AGE_SEC"
+    NEVER_READ = "the stream pushed its position, but no read has shown it"
+    MISSING = "its row was missing from the exchange's last read"
+    DISPUTED = "the exchange has shown another position, and no later read has settled which one is right"
+    AMBIGUOUS = "its position changed each time while it was read"
+    TRUST_LOST = "it was not read since trust in the stream was lost"
+
+
+class ReadSchedule:
+    """Read times, ambiguous reads, unmatched fills, unpublished symbols, session and intervals of a shard."""
+
+    def __init__(self, cadence: Cadence, book: SnapshotBook, clock: Clock) -> None:
+        self.cadence = cadence
+        #: Start of this shard: reads that were sent earlier may be older than what the book holds.
+        self.begun: Moment | None = None
+        #: Start of the stream's session; None without a stream.
+        self.session_since: Moment | None = None
+        #: True while proofs of the session count (rule 16).
+        self.stream_proven = False
+        #: Symbols that are read one by one at the cadence, in order; None: all symbols in one request.
+        self.audited_symbols: dict[str, None] | None = None
+        #: Symbols whose newest position has no snapshot (rules 11 and 12).
+        self.unpublished: set[str] = set()
+        self.ambiguous_reads = AmbiguousReads()
+        self.unmatched_fills = UnmatchedFills()
+        self._book = book
+        self._clock = clock
+        self._sent: dict[str, Moment] = {}
+        self._answered: dict[str | None, Moment] = {}
+        self._read_after: Moment | None = None
+        self._changed = trio.lowlevel.ParkingLot()
+
+    def next_due(self, symbol: str | None = None) -> NextRead:
+        """Return the next read of `symbol`, or of all symbols in one request (None), by rules 17-20."""
+        last, lost_at, session = self.last_read(symbol), self._book.trust_lost_at, self._read_after
+        if last is None:
+            now = self._clock.now()
+            return NextRead(now.monotonic_sec, now, ReadReason.FIRST)
+        if session is not None and last < session:
+            return NextRead(session.monotonic_sec, session, ReadReason.SESSION)
+        if symbol is None and lost_at is not None and last <= lost_at:
+            after = just_after(lost_at)
+            return NextRead(after.monotonic_sec, after, ReadReason.TRUST_LOST)
+        proven = self.stream_proven
+        interval_sec = self.cadence.audit_sec if proven else self.cadence.poll_sec
+        # A read sent half an interval after the last one suffices, so that all shards share one request.
+        half_way = last.earlier_by(-interval_sec / 2)
+        reason = ReadReason.AUDIT if proven else ReadReason.POLL
+        due = NextRead(last.monotonic_sec + interval_sec, half_way, reason)
+        fill, repeat = self.unmatched_fills.oldest(symbol), self.ambiguous_reads.repeat(symbol)
+        if fill is not None:
+            due = min(due, NextRead(fill.monotonic_sec + FILL_WITHOUT_UPDATE_SEC, fill, ReadReason.FILL))
+        if repeat is not None:
+            reason = ReadReason.DISPUTED if repeat.disputed else ReadReason.AMBIGUOUS
+            due = min(due, NextRead(repeat.due_sec, repeat.sent_after, reason))
+        return due
+
+    def gap(self, symbol: str, oldest_audit: Moment) -> Gap | None:
+        """Return why the stream does not cover what the symbol's last read showed; None: it does (rule 14).
+
+        Compares both clocks of this host: it may have slept, and its wall clock may have been set.
+        """
+        if self.audited_symbols is not None and symbol not in self.audited_symbols:
+            return Gap.NO_CANDIDATE
+        sent = self._sent.get(symbol)
+        if sent is None or sent.monotonic_sec < oldest_audit.monotonic_sec:
+            return Gap.AUDIT_OVERDUE
+        return Gap.AUDIT_OVERDUE if sent.wall_ms < oldest_audit.wall_ms else None
+
+    def oldest_audit(self) -> Moment:
+        """Return the moment since which a symbol must have been read for the stream to cover it."""
+        return self._clock.now().earlier_by(self.cadence.audit_max_age_sec)
+
+    def read_in_session(self, symbol: str) -> bool:
+        """Return True if the symbol was read since the session began, or if there is no session."""
+        return self.session_since is None or self.read_since(symbol, self.session_since)
+
+    def begin(self) -> None:
+        """Start the shard: from now on, only reads sent later are new."""
+        self.begun = self._clock.now()
+
+    def begin_session(self, since: Moment) -> None:
+        """Begin a session of the stream at `since`; reads sent earlier show nothing of it."""
+        self.session_since = self._read_after = since
+        self.stream_proven = False
+        self.recheck()
+
+    def end_session(self) -> None:
+        """End the session: the stream was lost."""
+        self.session_since, self.stream_proven = None, False
+        self.recheck()
+
+    def shown(self, symbol: str, sent: Moment) -> None:
+        """Record a read, sent then, that showed the symbol; a late answer undoes no later read."""
+        self._sent[symbol] = max(sent, self._sent.get(symbol, sent))
+        self.ambiguous_reads.repeated(symbol, sent)
+        self.unmatched_fills.read(symbol, sent)
+
+    def answered(self, symbol: str | None, sent: Moment) -> None:
+        """Record an answered read of `symbol`, or of all symbols (None), whatever it showed."""
+        self._answered[symbol] = sent
+        for name in self.unmatched_fills.symbols() if symbol is None else (symbol,):
+            self.unmatched_fills.read(name, sent)
+        for name in self.ambiguous_reads.to_repeat() if symbol is None else (symbol,):
+            self.ambiguous_reads.repeated(name, sent)
+
+    def published(self, symbol: str) -> None:
+        """Record that the symbol's newest position has a snapshot."""
+        self.unpublished.discard(symbol)
+        self.ambiguous_reads.settled(symbol)
+
+    def last_read(self, symbol: str | None) -> Moment | None:
+        """Return when the last answered read of `symbol`, or of all symbols (None), was sent."""
+        answered = self._answered.get(symbol)
+        sent = None if symbol is None else self._sent.get(symbol)
+        return answered if sent is None or (answered is not None and answered > sent) else sent
+
+    def read_since(self, symbol: str, moment: Moment) -> bool:
+        """Return True if a read sent at `moment` or later has shown the symbol."""
+        sent = self._sent.get(symbol)
+        return sent is not None and sent >= moment
+
+    def lacks_a_read(self, symbol: str, verified_at: Moment) -> bool:
+        """Return True if a snapshot would be trusted without a read sent since trust was lost (rule 16).
+
+        It has to wait for that read: it cannot be dated before the loss, when it was not yet true.
+        """
+        lost_at, sent = self._book.trust_lost_at, self._sent.get(symbol)
+        return lost_at is not None and verified_at > lost_at and (sent is None or sent <= lost_at)
+
+    def new_since(self, symbol: str) -> Moment | None:
+        """Return the moment from which a read must be sent to show more than is known; None: any.
+
+        That is after the latest read of the symbol, the latest loss of trust, and the start of this shard.
+        """
+        moments = (self.begun, self._sent.get(symbol), self._book.trust_lost_at)
+        latest = max((moment for moment in moments if moment is not None), default=None)
+        return None if latest is None else just_after(latest)
+
+    def symbols_to_read(self) -> list[str]:
+        """Return the symbols to read one by one: the candidates, and those that need a read (19, 20)."""
+        fills = sorted(self.unmatched_fills.symbols())
+        return list(dict.fromkeys((*(self.audited_symbols or ()), *sorted(self.unpublished), *fills)))
+
+    def is_to_read(self, symbol: str) -> bool:
+        """Return True if `symbol` is one of those."""
+        audited = self.audited_symbols is not None and symbol in self.audited_symbols
+        return audited or symbol in self.unpublished or self.unmatched_fills.oldest(symbol) is not None
+
+    def retry_sec(self, failures: int) -> float:
+        """Return the pause after so many (at least one) failed reads in a row."""
+        doublings = min(failures - 1, _MOST_DOUBLINGS)
+        return min(_FIRST_RETRY_SEC * 2.0**doublings, _LONGEST_RETRY_SEC, self.cadence.poll_sec)
+
+    def recheck(self) -> None:
+        """Wake the tasks that wait for the next read: it may be due earlier."""
+        self._changed.unpark_all()
+
+    async def changed(self) -> None:
+        """Wait until the next read may be due earlier than before."""
+        await self._changed.park()

@@ -1,10 +1,11 @@
-"""The private stream: what the account does, pushed as it happens, and the proof that silence means quiet.
+"""Private stream: the account's events as they are pushed, and proofs that nothing was missed (rule 13).
 
-A *period* is unbroken listening: it begins when a connection and its listen key are proven, counts from when
-that connection stood, and ends when anything might have been missed. Within a period the connection is
-replaced once a day, old and new overlapping, so that the same events come twice for a while. A repeated
-account update is left out: behind a newer one of the other connection it would look out of order. A repeated
-fill is harmless: it carries its order's cumulative quantity, of which only the growth counts.
+A *session* is a stream without gaps. It begins when a connection and its listen key are proven, is dated from
+when that connection stood, and ends when an event may have been missed. Within a session the connection is
+replaced once a day: old and new overlap, and the same events arrive twice. A repeated account update is left
+out: behind a newer one of the other connection it would look out of order. A repeated fill is harmless: it
+carries its order's cumulative quantity, of which only the growth counts. Numbered rules are at the head of
+`actors.snapshot_fetcher.read_schedule`.
 
 Source: Binance USDⓈ-M Futures, "User Data Streams": a listen key lives 60 min, a connection 24 h;
 POST returns the account's live key, or makes one.
@@ -19,8 +20,8 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.user_stream.clock_sync import ClockComparison
-from actors.user_stream.connection import StreamLine
+from actors.user_stream.clock_sync import ClockSync
+from actors.user_stream.connection import StreamConnection
 from brain.moment import Moment
 from channels import (
     Conflating,
@@ -48,23 +49,23 @@ from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
 ROTATE_AFTER_SEC = 23 * 3600.0
-#: How long old and new connection are heard together, beyond the push delay that was seen.
+#: Overlap of old and new connection, beyond the observed push delay (seconds).
 OVERLAP_SEC = 5.0
 _RETRY_ROTATION_SEC = 60.0
-#: Only a period that lasted 30 s shortens the pauses again: connections that end sooner are no progress.
-#: One that was proven for 5 s is followed by another within 0.5 s, all the same: without the stream,
-#: decisions rest on reads alone.
+#: Only a session of 30 s shortens the pauses again: connections that end sooner are no progress. A session of
+#: 5 s is followed by another connection within 0.5 s all the same: without the stream, decisions rest on
+#: reads alone.
 _SERVED_SEC = 5.0
 _PAUSE_AFTER_SERVICE_SEC = 0.5
 _BACKOFF = Backoff(initial_sec=0.1, maximum_sec=20.0, jitter=0.5, healthy_after_sec=30.0)
-#: More account updates than one connection can be behind the other.
+#: More account updates than one connection can lag behind the other.
 _REMEMBERED_UPDATES = 1_000
-#: A push that seems to come so much later, or earlier, than it happened rather shows a misjudged clock.
+#: A larger delay of a push, or a negative one, rather shows that a clock was stepped (seconds).
 _ODD_DELAY_SEC = 1.0
 
 
 class UserStream:
-    """Owns the connection, the listen key, and the proof of life."""
+    """Owner of the connection, the listen key and the proofs."""
 
     def __init__(
         self,
@@ -81,10 +82,10 @@ class UserStream:
         limit: ConnectionLimit,
         proof_sec: float,
         rng: Random,
-        logger: FilteringBoundLogger,
+        log: FilteringBoundLogger,
     ) -> None:
-        """`status` and `limit` outlive the actor: periods and connections are counted on from there.
-        `proof_sec`: between pings."""
+        """`status` and `limit` outlive the actor: sessions and connections are counted on from there.
+        `proof_sec`: seconds between pings."""
         self._exchange = exchange
         self._connector = connector
         self._clock = clock
@@ -93,48 +94,48 @@ class UserStream:
         self._shard_of = shard_of
         self._fills = fills
         self._metrics = metrics
-        self._told = status
+        self._status_channel = status
         self._status = status.value or StreamStatus()
         self._limit = limit
         self._proof_sec = proof_sec
         self._rng = rng
-        self._logger = logger
+        self._log = log
         self._push_delay = PushDelay(exchange.exchange_ms)
-        self._clocks = ClockComparison(exchange, logger)
+        self._clock_sync = ClockSync(exchange, log)
         self._delays = RestartDelays(_BACKOFF, rng)
-        self._current: StreamLine | None = None
+        self._current: StreamConnection | None = None
         self._begun_sec = 0.0
         self._served_sec = 0.0
-        self._period = trio.CancelScope()
+        self._session = trio.CancelScope()
         self._updates: dict[str | bytes, None] = {}
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Listen, and after each loss listen again, until cancelled. The listen key is left alive."""
+        """Run one session after the other until cancelled. The listen key is left alive."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._clocks.run)
+            nursery.start_soon(self._clock_sync.run)
             while True:
-                refusal = await self._listen(heartbeat)
+                refusal = await self._run_session(heartbeat)
                 with heartbeat.waiting_for("Binance's private stream"):
                     await trio.sleep(self._pause_sec(refusal))
 
-    async def _listen(self, heartbeat: Heartbeat) -> ExchangeError | None:
-        """One period, from connecting to its loss; or why there was no connection."""
+    async def _run_session(self, heartbeat: Heartbeat) -> ExchangeError | None:
+        """Run a session from connecting to its loss; return the error if there was no connection."""
         refusal: ExchangeError | None = None
-        self._period = trio.CancelScope()
+        self._session = trio.CancelScope()
         try:
-            with self._period:
+            with self._session:
                 async with trio.open_nursery() as nursery:
                     try:
                         with heartbeat.waiting_for("Binance's private stream"):
-                            line: StreamLine = await nursery.start(self._carry_line, heartbeat)
-                            await line.proven_since(line.since)
+                            first: StreamConnection = await nursery.start(self._run_connection, heartbeat)
+                            await first.proven_since(first.since)
                         nursery.start_soon(self._end_on_divergence)
                         nursery.start_soon(self._rotate, nursery, heartbeat)
                         with heartbeat.idle():
                             await trio.sleep_forever()
                     except ExchangeError as error:
                         refusal = error
-                        self._logger.warning("private stream: not connected", error=str(error))
+                        self._log.warning("private stream: not connected", error=str(error))
         finally:
             stopping = heartbeat.stopping.is_set()
             self._lose("the service is stopping" if stopping else "the actor was stopped", meant=stopping)
@@ -150,51 +151,54 @@ class UserStream:
             return pause_sec + self._rng.uniform(0.0, 1.0)
         return pause_sec
 
-    async def _carry_line(
-        self, heartbeat: Heartbeat, *, task_status: trio.TaskStatus[StreamLine] = trio.TASK_STATUS_IGNORED
+    async def _run_connection(
+        self,
+        heartbeat: Heartbeat,
+        *,
+        task_status: trio.TaskStatus[StreamConnection] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Connect, report the line as started, keep it until it ends. Raises ExchangeError before that."""
+        """Connect, report the connection as started, run it until it ends. Raises ExchangeError before."""
         refusal: ExchangeError | None = None
         async with trio.open_nursery() as sockets:
             try:
                 listen_key = await self._exchange.create_listen_key()
                 await self._limit.turn(Priority.VITAL)
-                connection = await self._connector.connect(sockets, listen_key)
+                socket = await self._connector.connect(sockets, listen_key)
             except ExchangeError as error:
                 refusal = error
             else:
-                line = StreamLine(
-                    connection,
+                connection = StreamConnection(
+                    socket,
                     listen_key,
                     self._clock.now(),
                     clock=self._clock,
                     proof_sec=self._proof_sec,
                     keep_alive=self._exchange.keep_alive_listen_key,
-                    hear=self._hear,
-                    answered=self._prove,
+                    on_frame=self._on_frame,
+                    on_proof=self._prove,
                     rng=self._rng,
-                    log=self._logger,
+                    log=self._log,
                 )
                 try:
-                    task_status.started(line)
+                    task_status.started(connection)
                     with heartbeat.strand() as strand:
-                        why = await line.run(strand)
-                    if line is self._current:
+                        why = await connection.run(strand)
+                    if connection is self._current:
                         self._lose(why)
                     elif self._current is None:
-                        self._logger.warning("private stream: connection ended unproven", why=why)
-                        self._period.cancel()
+                        self._log.warning("private stream: connection ended unproven", why=why)
+                        self._session.cancel()
                 finally:
-                    await connection.aclose()
+                    await socket.aclose()
             sockets.cancel_scope.cancel()
         if refusal is not None:
             raise refusal
 
     async def _end_on_divergence(self) -> None:
-        """End the period when a read shows a position that its connection should have pushed."""
+        """End the session when a read shows a position that its connection should have pushed."""
         while True:
-            lost_at, line = self._book.trust_lost_at, self._current
-            if line is not None and lost_at is not None and lost_at > line.since:
+            lost_at, current = self._book.trust_lost_at, self._current
+            if current is not None and lost_at is not None and lost_at > current.since:
                 self._lose("diverged from the exchange")
             await self._book.trust_lost()
 
@@ -205,25 +209,25 @@ class UserStream:
             await trio.sleep(pause_sec * self._rng.uniform(0.98, 1.0))
             pause_sec = _RETRY_ROTATION_SEC
             try:
-                joining: StreamLine = await nursery.start(self._carry_line, heartbeat)
+                joining: StreamConnection = await nursery.start(self._run_connection, heartbeat)
             except ExchangeError as error:
-                self._logger.warning("private stream: no connection to rotate to", error=str(error))
+                self._log.warning("private stream: no connection to rotate to", error=str(error))
                 continue
             if await self._hand_over(joining):
                 pause_sec = ROTATE_AFTER_SEC
-                self._logger.info("private stream: rotated to a new connection")
+                self._log.info("private stream: rotated to a new connection")
 
-    async def _hand_over(self, joining: StreamLine) -> bool:
-        """Make `joining` the line that is relied on. False if it ended before that.
+    async def _hand_over(self, joining: StreamConnection) -> bool:
+        """Make `joining` the current connection; return False if it ended before that.
 
-        The old line has to answer a ping sent well after the new one stood: by then it has told everything
-        from before, and the new one tells everything since.
+        The old one has to answer a ping sent well after the new one stood: by then it has pushed everything
+        from before, and the new one pushes everything since.
         """
         if not await joining.proven_since(joining.since):
             return False
         leaving = self._current
         if leaving is not None and leaving.listen_key != joining.listen_key:
-            # The old key is dead, and the old connection was silent from then on.
+            # The old key is dead, and nothing was pushed on the old connection since it died.
             self._lose("the account's listen key is another one by now")
             return False
         allowance_sec = self._push_delay.allowance_sec(self._clock.now())
@@ -235,8 +239,8 @@ class UserStream:
         leaving.end("rotated out")
         return True
 
-    def _hear(self, frame: Frame) -> None:
-        """Hand on what a frame tells. Raises ExchangeError when nothing after it can be relied on."""
+    def _on_frame(self, frame: Frame) -> None:
+        """Pass on a frame's event. Raises ExchangeError if later ones cannot be relied on."""
         try:
             event_type, event = read_event(frame)
         except UnreadableEvent:
@@ -262,7 +266,7 @@ class UserStream:
                 raise ExchangeUnavailable("the listen key expired")
 
     def _is_repeated(self, frame: Frame) -> bool:
-        """Say if this account update was received before, from the other connection of an overlap."""
+        """Return True if this account update was received before, on the other connection of an overlap."""
         if frame.raw in self._updates:
             return True
         self._updates[frame.raw] = None
@@ -271,43 +275,43 @@ class UserStream:
         return False
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
-        """Learn from a push how long pushes take; have the clocks compared where its date looks odd."""
+        """Measure the push delay; have the clock synchronised if it is implausible."""
         delay_sec = self._push_delay.observe(transaction_ms, frame.received)
         if abs(delay_sec) > _ODD_DELAY_SEC:
-            self._clocks.saw_odd_date()
+            self._clock_sync.saw_odd_date()
         self._metrics.send(Observe("p33_push_latency_seconds", max(0.0, delay_sec)))
 
-    def _begin(self, line: StreamLine) -> None:
-        """A period begins with `line`, which is proven."""
-        self._current = line
+    def _begin(self, connection: StreamConnection) -> None:
+        """Begin a session with `connection`, which is proven."""
+        self._current = connection
         self._begun_sec = trio.current_time()
         epoch = self._status.epoch + 1
-        self._tell(epoch=epoch, connected_since=line.since)
-        self._to_all_shards(StreamConnected(epoch, line.since))
-        self._logger.info("private stream: connected", epoch=epoch)
+        self._update_status(epoch=epoch, connected_since=connection.since)
+        self._to_all_shards(StreamConnected(epoch, connection.since))
+        self._log.info("private stream: connected", epoch=epoch)
 
-    def _prove(self, line: StreamLine, ping_sent: Moment) -> None:
-        """Record that all that the exchange did until shortly before `ping_sent` has been pushed.
+    def _prove(self, connection: StreamConnection, ping_sent: Moment) -> None:
+        """Prove the session until `ping_sent`, less the allowance for the push delay.
 
-        The first such proof begins the period, so that connections that come to nothing cost no reads.
+        The first proof begins the session, so that connections that are never proven cost no reads.
         """
-        if self._period.cancel_called:
+        if self._session.cancel_called:
             return
         if self._current is None:
-            self._begin(line)
+            self._begin(connection)
         allowance_sec = self._push_delay.allowance_sec(ping_sent)
         as_of = ping_sent.earlier_by(allowance_sec)
         proven = self._status.proven_as_of
-        if line is not self._current or (proven is not None and as_of <= proven):
+        if connection is not self._current or (proven is not None and as_of <= proven):
             return
         if proven is None:
             self._metrics.send(SetGauge("p33_stream_trusted", 1))
-        self._tell(proven_as_of=as_of, allowance_sec=allowance_sec)
+        self._update_status(proven_as_of=as_of, allowance_sec=allowance_sec)
         self._to_all_shards(StreamProven(self._status.epoch, as_of))
 
     def _lose(self, why: str, *, meant: bool = False) -> None:
-        """End the period, if there is one: from now on silence means nothing. `meant`: as it should be."""
-        self._period.cancel()
+        """End the session, if there is one: no proof counts from now on. `meant`: it was ended on purpose."""
+        self._session.cancel()
         if self._current is None:
             return
         self._current = None
@@ -317,20 +321,20 @@ class UserStream:
         self._book.lose_trust(now)
         self._to_all_shards(StreamLost(self._status.epoch, now, why))
         self._metrics.send(SetGauge("p33_stream_trusted", 0))
-        self._tell(
+        self._update_status(
             connected_since=None,
             proven_as_of=None,
             losses=self._status.losses + 1,
             last_loss=why,
             last_lost_at=now,
         )
-        say = self._logger.info if meant else self._logger.warning
-        say("private stream: lost", why=why, epoch=self._status.epoch)
+        log = self._log.info if meant else self._log.warning
+        log("private stream: lost", why=why, epoch=self._status.epoch)
 
     def _to_all_shards(self, message: StreamConnected | StreamProven | StreamLost) -> None:
         for inbox in self._shards:
             inbox.send(message)
 
-    def _tell(self, **changes: int | float | str | Moment | None) -> None:
+    def _update_status(self, **changes: int | float | str | Moment | None) -> None:
         self._status = msgspec.structs.replace(self._status, **changes)
-        self._told.send(self._status)
+        self._status_channel.send(self._status)

@@ -1,4 +1,4 @@
-"""Comparisons with the exchange's clock, without which push delays mean nothing."""
+"""Synchronisation with the exchange's clock, by which push delays are measured."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from structlog.typing import FilteringBoundLogger
 from exchange.errors import ExchangeError
 from exchange.protocol import Exchange
 
-#: However small a step of the exchange's clock is, it misleads for no longer. Each comparison has weight 1.
+#: A step of the exchange's clock, however small, misdates pushes for no longer. Request weight 1 each.
 _EVERY_SEC = 60.0
-#: As often at most while dates look odd.
+#: Shortest interval, while pushes are dated implausibly.
 _AT_MOST_EVERY_SEC = 2.0
 _AFTER_FAILURE_SEC = 10.0
 
 
-class ClockComparison:
-    """Compares clocks every 60 s; within 2 s of a date that looks odd; 10 s after a failure."""
+class ClockSync:
+    """Asks for server time every 60 s; within 2 s of an implausible date; 10 s after a failure."""
 
-    def __init__(self, exchange: Exchange, logger: FilteringBoundLogger) -> None:
+    def __init__(self, exchange: Exchange, log: FilteringBoundLogger) -> None:
         self._exchange = exchange
-        self._logger = logger
+        self._log = log
         self._odd_date = trio.Event()
 
     def saw_odd_date(self) -> None:
-        """Compare soon: an event was dated ahead of the exchange's clock, or far from its arrival."""
+        """Synchronise soon: an event was dated ahead of the exchange's clock, or far from its arrival."""
         self._odd_date.set()
 
     async def run(self) -> None:
-        """Compare until cancelled. A failure leaves the earlier result in place until the next time."""
+        """Synchronise until cancelled. After a failure the earlier result stays in place."""
         while True:
             self._odd_date = trio.Event()
             try:
                 await self._exchange.synchronise_clock()
             except ExchangeError as error:
-                self._logger.warning("exchange clock: not compared", error=str(error))
+                self._log.warning("exchange clock: not compared", error=str(error))
                 await trio.sleep(_AFTER_FAILURE_SEC)
                 continue
             await trio.sleep(_AT_MOST_EVERY_SEC)

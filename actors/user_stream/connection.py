@@ -1,7 +1,7 @@
-"""One connection to the private stream: read and pinged, its listen key kept alive, until it ends.
+"""One connection of the private stream: reads it, pings it, and keeps its listen key alive until it ends.
 
-A pong shows that the socket lives, and a keep-alive that the key does: the exchange accepts connections with
-a key that does not exist, and says nothing on them. Only both together prove a connection.
+A pong shows that the socket is open, and a keep-alive that the key is valid: the exchange accepts connections
+with a key that does not exist, and sends nothing on them. Only both together prove a connection.
 
 Source: Binance USDⓈ-M Futures, "Keepalive User Data Stream": weight 1, answers with the account's listen key.
 """
@@ -17,15 +17,15 @@ from structlog.typing import FilteringBoundLogger
 from brain.moment import Moment
 from clock import Clock
 from exchange.errors import AskLater, ExchangeError, ExchangeUnavailable
-from exchange.protocol import Frame, Pong, StreamConnection
+from exchange.protocol import Frame, Pong, StreamSocket
 from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
 KEEP_ALIVE_SEC = 60.0
-#: A proven key is relied on for so long while keep-alives get no answer. Longer than bans of minutes, which
-#: need not cost a stream that is fine; shorter than the 60 min after which the exchange ends a key. A key
-#: that another process deletes meanwhile is found by the audits, and without audits snapshots age anyway
-#: (`P33_AUDIT_MAX_AGE_SEC`).
+#: A proven key is relied on for so long while keep-alives get no answer (seconds). Longer than bans of
+#: minutes, which must not end a working stream; shorter than the 60 min after which the exchange ends a key.
+#: A key that another process deletes is found by the audits, and without audits the stream covers nothing
+#: after `P33_AUDIT_MAX_AGE_SEC`.
 LISTEN_KEY_TRUSTED_SEC = 600.0
 #: A pong may take this many proof intervals.
 _PATIENCE = 2.0
@@ -34,44 +34,44 @@ _KEEP_ALIVE_BACKOFF = Backoff(
 )
 
 
-class StreamLine:
-    """Hands on what a connection tells, in order, and asks it again and again whether it lives."""
+class StreamConnection:
+    """Passes on the frames of a socket, in order, and pings it every `proof_sec`."""
 
     def __init__(
         self,
-        connection: StreamConnection,
+        socket: StreamSocket,
         listen_key: str,
         since: Moment,
         *,
         clock: Clock,
         proof_sec: float,
         keep_alive: Callable[[str], Awaitable[None]],
-        hear: Callable[[Frame], None],
-        answered: Callable[[StreamLine, Moment], None],
+        on_frame: Callable[[Frame], None],
+        on_proof: Callable[[StreamConnection, Moment], None],
         rng: Random,
         log: FilteringBoundLogger,
     ) -> None:
-        """`keep_alive` extends the listen key; ExchangeRejected from it says that the key is dead. `hear`
-        gets each frame; what ExchangeError it raises ends the line. `answered` gets, in its place among the
-        frames and once the key is proven, the moment at which an answered ping was sent."""
+        """`keep_alive` extends the listen key, and raises ExchangeRejected if the key is dead. An
+        ExchangeError from `on_frame` ends the connection. `on_proof` is called, in order with the frames and
+        once the key is proven, with the moment at which an answered ping was sent."""
         self.listen_key = listen_key
         self.since = since
         self.ended: str | None = None
-        self._connection = connection
+        self._socket = socket
         self._clock = clock
         self._proof_sec = proof_sec
         self._keep_alive = keep_alive
-        self._hear = hear
-        self._answered = answered
+        self._on_frame = on_frame
+        self._on_proof = on_proof
         self._key_delays = RestartDelays(_KEEP_ALIVE_BACKOFF, rng)
         self._log = log
         self._answered_ping: Moment | None = None
         self._key_proven = False
-        self._news = trio.lowlevel.ParkingLot()
+        self._changed = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
 
     async def run(self, heartbeat: Heartbeat) -> str:
-        """Read, ping and keep the key alive until the line ends; why it did."""
+        """Read, ping and keep the key alive until the connection ends; return the reason."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read)
@@ -80,31 +80,31 @@ class StreamLine:
         return self.ended or "ended"
 
     def end(self, why: str) -> None:
-        """End the line; the first reason stays."""
+        """End the connection; the first reason stays."""
         if self.ended is None:
             self.ended = why
             self._scope.cancel()
-            self._news.unpark_all()
+            self._changed.unpark_all()
 
     async def proven_since(self, moment: Moment) -> bool:
         """Wait until the key is proven and a ping sent at or after `moment` is answered.
 
-        False when the line ended before.
+        Returns False if the connection ended before.
         """
         while self.ended is None:
             if self._key_proven and self._answered_ping is not None and self._answered_ping >= moment:
                 return True
-            await self._news.park()
+            await self._changed.park()
         return False
 
     async def _read(self) -> None:
         try:
             while True:
-                heard = await self._connection.receive()
-                if isinstance(heard, Pong):
-                    self._take_pong(heard)
+                received = await self._socket.receive()
+                if isinstance(received, Pong):
+                    self._take_pong(received)
                 else:
-                    self._hear(heard)
+                    self._on_frame(received)
         except ExchangeError as error:
             self.end(str(error))
 
@@ -113,7 +113,7 @@ class StreamLine:
             next_sec = trio.current_time() + self._proof_sec
             try:
                 with trio.fail_after(_PATIENCE * self._proof_sec):
-                    await self._connection.ping()
+                    await self._socket.ping()
             except trio.TooSlowError:
                 self.end(f"a ping was not answered within {_PATIENCE * self._proof_sec:g} s")
             except ExchangeError as error:
@@ -123,7 +123,7 @@ class StreamLine:
                 await trio.sleep_until(next_sec)
 
     def _take_pong(self, pong: Pong) -> None:
-        # By both clocks: the deadline above stands still while the host sleeps.
+        # Compared by both clocks: the deadline above stands still while the host sleeps.
         if pong.sent.age_sec(self._clock.now()) > _PATIENCE * self._proof_sec:
             self.end(f"a ping was not answered within {_PATIENCE * self._proof_sec:g} s")
             return
@@ -131,7 +131,7 @@ class StreamLine:
         self._report_proof()
 
     async def _keep_key(self) -> None:
-        """Keep the key alive at once and every minute, so that each answer shows that it still is."""
+        """Extend the key at once and every 60 s; each answer shows that it is still valid."""
         trusted_until_sec = trio.current_time() + LISTEN_KEY_TRUSTED_SEC
         while True:
             asked_sec = trio.current_time()
@@ -158,5 +158,5 @@ class StreamLine:
 
     def _report_proof(self) -> None:
         if self._key_proven and self._answered_ping is not None and self.ended is None:
-            self._answered(self, self._answered_ping)
-        self._news.unpark_all()
+            self._on_proof(self, self._answered_ping)
+        self._changed.unpark_all()

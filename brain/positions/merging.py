@@ -1,4 +1,7 @@
-"""Rules of freshness: a row believed, a snapshot dated, a stream proven, trust lost and regained.
+"""Rules of freshness 1-12: which row of a symbol is accepted, and as of when a snapshot is true.
+
+Rules 13-20 (coverage by the stream, loss of trust, the next read) are at the head of
+`actors.snapshot_fetcher.read_schedule`.
 
 Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the exchange's time of change.
  1. *First*: a leg of which nothing is known takes the row of a read or a push.
@@ -16,8 +19,8 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
     dated ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent
     after it.
  6. *Discrepancy*: a read of another amount, dated earlier, sent more than `EVENT_IN_FLIGHT_SEC` after the
-    known row arrived, is the exchange's present answer against the known row: the leg is disputed.
- 7. *Second witness*: a read as in 6 is believed, whatever its date, if the leg is disputed by a read sent
+    known row arrived, contradicts the known row: the leg is disputed.
+ 7. *Second witness*: a read as in 6 is accepted, whatever its date, if the leg is disputed by a read sent
     more than `EVENT_IN_FLIGHT_SEC` before it, or by a push of this very row.
  8. *Not shown*: a symbol whose row is missing from a read of all symbols, or cannot be read, is disputed
     until a later read shows it.
@@ -31,22 +34,9 @@ Dates.
     true still. A read's row is true until the read's sending; a push's is true at its own date. A snapshot
     claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
     there is no snapshot.
-12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not believed.
+12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not trusted.
     A read sent after the dispute arose, and after the latest push out of order arrived, ends it, by rule 2, 3
     or 7; a newer push ends a dispute of rule 6, too.
-
-Stream and trust.
-13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
-    proves that everything until its sending, less the push delay, has arrived
-    (`actors/user_stream/actor.py`).
-14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
-    and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/snapshot_fetcher/positions.py`).
-15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
-    7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`, or within the push delay of late; else
-    trust is lost and the connection is ended (`actors/snapshot_fetcher/discrepancies.py`).
-16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
-    or rule 15. From then on nothing verified earlier is believed; a read sent after the loss makes a symbol
-    fresh again, and proofs count again after such a read within a new session.
 
 All times are `Moment`s of this host; exchange times are only compared with each other and with the bounds
 of the exchange's clock.
@@ -56,131 +46,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from enum import IntEnum
 
 import msgspec
 
 from brain.moment import Moment
-from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.position import Leg, LegPosition, VerifiedBy
+from brain.positions.symbol_state import Discrepancy, Dispute, LegState, Rule, SymbolState
 
 #: How long an event may be on its way after the exchange has answered a read by it (seconds).
 EVENT_IN_FLIGHT_SEC = 1.0
-
-#: The legs that make up a position, in one-way and in hedge mode.
-_WHOLE = (frozenset({Leg.BOTH}), frozenset({Leg.LONG, Leg.SHORT}))
-
-
-class Rule(IntEnum):
-    """The rule above that answered a row."""
-
-    FIRST = 1
-    NEWER = 2
-    SAME = 3
-    RACE = 4
-    OUT_OF_ORDER = 5
-    DISCREPANCY = 6
-    SECOND_WITNESS = 7
-    NOT_SHOWN = 8
-    FLAT_BOTH = 9
-
-
-class Dispute(msgspec.Struct, frozen=True):
-    """A row that speaks against a leg's known one: of a push (rule 5) or of a read (rule 6).
-
-    `at` is when the push arrived or the read was sent; `received` when either arrived. `pushed` is the latest
-    row pushed out of order, which a read can confirm (rule 7), and `pushed_at` its arrival.
-    """
-
-    by_read: bool
-    at: Moment
-    received: Moment
-    pushed: LegPosition | None = None
-    pushed_at: Moment | None = None
-
-    @property
-    def latest(self) -> Moment:
-        """The moment after which a read must be sent to end the dispute (rule 12)."""
-        return self.at if self.pushed_at is None else max(self.at, self.pushed_at)
-
-
-class LegState(msgspec.Struct, frozen=True):
-    """A leg's known row and the span in which it is known to be true.
-
-    `learnt` is the earliest moment at which it can have been true (arrival of the push, sending of the read),
-    `arrived` when the push or the read's answer came. `grounded` is the latest moment from which an unbroken
-    stream pushes every change of the leg. `pushed` is the newest row merged from the stream, `pushed_at` its
-    arrival. `rule` answered the latest row.
-    """
-
-    row: LegPosition
-    since: Moment
-    until: Moment
-    verified_by: VerifiedBy
-    learnt: Moment
-    arrived: Moment
-    grounded: Moment
-    pushed: LegPosition | None = None
-    pushed_at: Moment | None = None
-    dispute: Dispute | None = None
-    rule: Rule = Rule.FIRST
-
-
-class SymbolState(msgspec.Struct, frozen=True):
-    """All that is known of a symbol's position. `leverage` and mark price are None until they are known.
-
-    `read`: a REST read has shown all of its legs; pushes alone may have shown half of it. `not_shown_at` is
-    when the latest read was sent that should have shown the symbol and did not (rule 8), None after one that
-    did.
-    """
-
-    symbol: str
-    legs: tuple[LegState, ...] = ()
-    leverage: Decimal | None = None
-    mark_price: Decimal | None = None
-    mark_ts_ms: int = 0
-    read: bool = False
-    not_shown_at: Moment | None = None
-
-    def leg(self, leg: Leg) -> LegState | None:
-        """What is known of one leg; None where nothing is."""
-        return next((known for known in self.legs if known.row.leg is leg), None)
-
-    @property
-    def disputed_at(self) -> Moment | None:
-        """Moment of the symbol's latest dispute; None without one (rule 12)."""
-        at = self.not_shown_at
-        for known in self.legs:
-            dispute = known.dispute
-            if dispute is not None and (at is None or dispute.latest > at):
-                at = dispute.latest
-        return at
-
-    def grounded_since(self, since: Moment) -> bool:
-        """Return True if an unbroken stream since then has pushed, or built on, every leg."""
-        grounded = self.grounded
-        return grounded is not None and grounded >= since
-
-    @property
-    def grounded(self) -> Moment | None:
-        """The latest moment from which an unbroken stream pushes every change of every leg."""
-        return min((known.grounded for known in self.legs), default=None)
-
-
-class StreamProof(msgspec.Struct, frozen=True):
-    """The stream has missed nothing since `since`; all that it had to push until `as_of` has been applied."""
-
-    since: Moment
-    as_of: Moment
-
-
-class Disagreement(msgspec.Struct, frozen=True):
-    """A read showed an amount of a leg that a trusted stream had not pushed (rule 15)."""
-
-    symbol: str
-    held: LegPosition
-    read: LegPosition
-    sent: Moment
-    received: Moment
 
 
 def apply_push(
@@ -194,10 +68,10 @@ def apply_push(
 ) -> SymbolState:
     """Merge one entry of `ACCOUNT_UPDATE` by the rules for pushes.
 
-    Account updates come in the order in which they happened: so one that comes over a stream that missed
-    nothing since `stream_since` shows that the other legs did not change before it. (Apply all that came
-    together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead, at least; None
-    where nothing is known of it. `not_after_ms` is that clock's upper bound at `received`, if known.
+    Account updates arrive in the order in which they happened: one from a stream without gaps since
+    `stream_since` shows that the other legs did not change before it. (Apply all entries of one update before
+    using the result.) `exchange_ahead_ms` is the least lead of the exchange's clock over this host's, None
+    while unknown. `not_after_ms` is that clock's upper bound at `received`, None while unknown.
     """
     known = state.leg(row.leg)
     rule = _push_rule(state, known, row, received, not_after_ms)
@@ -222,16 +96,16 @@ def apply_push(
     )  # fmt: skip
     if known is not None and rule is Rule.SAME:
         kept = msgspec.structs.replace(
-            known, row=_priced(known.row, row), learnt=received, arrived=received, grounded=received,
+            known, row=_priced(known.row, row), learnt=received, arrived=received, synced_at=received,
             pushed=row, pushed_at=received, rule=rule,
         )  # fmt: skip
-        pushed = _true_until(kept, since, VerifiedBy.STREAM)
+        pushed = kept.true_until(since, VerifiedBy.STREAM)
     elif known is not None and known.dispute is not None and not known.dispute.by_read:
         pushed = msgspec.structs.replace(pushed, dispute=known.dispute)
     others = _others(state, row.leg)
     if stream_since is not None:
         others = tuple(
-            _true_until(other, since, VerifiedBy.STREAM) if other.grounded >= stream_since else other
+            other.true_until(since, VerifiedBy.STREAM) if other.synced_at >= stream_since else other
             for other in others
         )
     return _with_legs(state, (pushed, *others))
@@ -249,15 +123,15 @@ def apply_rest(
     stream_since: Moment | None = None,
     exchange_ahead_ms: int | None = 0,
     not_after_ms: int | None = None,
-) -> tuple[SymbolState, tuple[Disagreement, ...]]:
+) -> tuple[SymbolState, tuple[Discrepancy, ...]]:
     """Merge a read of the symbol by the rules for reads.
 
-    `rows` are all of its legs; others are gone (the account's mode changed). With `stream_since`, the
-    beginning of a trusted stream's session, an amount that it has not pushed is a disagreement.
+    `rows` are all of its legs; others are gone (the account's mode changed). With `stream_since`, the start
+    of a trusted stream's session, an amount that the stream has not pushed is a discrepancy.
     `exchange_ahead_ms` and `not_after_ms`: as for `apply_push`.
     """
     legs: list[LegState] = []
-    disagreements: list[Disagreement] = []
+    discrepancies: list[Discrepancy] = []
     for shown in rows:
         known = state.leg(shown.leg)
         row = shown
@@ -282,13 +156,13 @@ def apply_rest(
                     dispute, pushed=known.dispute.pushed, pushed_at=known.dispute.pushed_at
                 )
             if known.dispute is not None and known.dispute.by_read:
-                # The second witness has to be later than the first one, not than the latest.
+                # The second witness must be sent after the first discrepancy, not after the latest one.
                 dispute = known.dispute
             legs.append(msgspec.structs.replace(known, dispute=dispute, rule=rule))
         else:
             since = _since(row, known, dated)
             if rule is Rule.SECOND_WITNESS and known.dispute is not None:
-                # The known row's own claims were wrong: they set no bound.
+                # The known row was wrong: its span sets no bound.
                 since = max(dated, known.dispute.received) if known.dispute.by_read else dated
             standing = known.dispute is not None and sent <= known.dispute.latest
             legs.append(
@@ -297,11 +171,11 @@ def apply_rest(
                     pushed_at=known.pushed_at, dispute=known.dispute if standing else None, rule=rule,
                 )
             )  # fmt: skip
-        untold = stream_since is not None and known.grounded >= stream_since
+        covered = stream_since is not None and known.synced_at >= stream_since
         unmerged = None if known.dispute is None else known.dispute.pushed
         pushed = unmerged is not None and unmerged.amount == row.amount
-        if untold and not pushed and row.amount != known.row.amount:
-            disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
+        if covered and not pushed and row.amount != known.row.amount:
+            discrepancies.append(Discrepancy(state.symbol, known.row, row, sent, received))
     shown_again = state.not_shown_at is None or sent > state.not_shown_at
     merged = msgspec.structs.replace(
         _with_legs(state, legs), read=True, not_shown_at=None if shown_again else state.not_shown_at
@@ -310,7 +184,7 @@ def apply_rest(
         merged = apply_mark(merged, mark_price, sent.wall_ms)
     if leverage is not None:
         merged = msgspec.structs.replace(merged, leverage=leverage)
-    return merged, tuple(disagreements)
+    return merged, tuple(discrepancies)
 
 
 def not_shown(state: SymbolState, sent: Moment) -> SymbolState:
@@ -318,7 +192,7 @@ def not_shown(state: SymbolState, sent: Moment) -> SymbolState:
     if state.not_shown_at is not None and state.not_shown_at >= sent:
         return state
     if any(known.learnt > sent for known in state.legs):
-        # Learnt after the read was sent: the symbol may be new on the exchange.
+        # A leg was learnt after the read was sent: the symbol may be new on the exchange.
         return state
     return msgspec.structs.replace(state, not_shown_at=sent)
 
@@ -330,49 +204,21 @@ def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
     return msgspec.structs.replace(state, mark_price=price, mark_ts_ms=ts_ms)
 
 
-def explained(state: SymbolState, disagreement: Disagreement) -> bool:
-    """Compare with the pushes since: True where the event was in flight when a read showed it (rule 15)."""
-    known = state.leg(disagreement.read.leg)
+def explained(state: SymbolState, discrepancy: Discrepancy) -> bool:
+    """Return True if a push since then explains the read: its event was in flight (rule 15)."""
+    known = state.leg(discrepancy.read.leg)
     if known is None:
         return False
     unmerged = None if known.dispute is None else known.dispute.pushed
-    if unmerged is not None and unmerged.amount == disagreement.read.amount:
+    if unmerged is not None and unmerged.amount == discrepancy.read.amount:
         return True
     if known.pushed is None or known.pushed_at is None:
         return False
-    if known.pushed_at < disagreement.sent:
+    if known.pushed_at < discrepancy.sent:
         return False
-    read, pushed = disagreement.read, known.pushed
-    newest_ms = max(read.update_time_ms, disagreement.held.update_time_ms)
+    read, pushed = discrepancy.read, known.pushed
+    newest_ms = max(read.update_time_ms, discrepancy.held.update_time_ms)
     return pushed.update_time_ms > newest_ms or _same(pushed, read)
-
-
-def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | None:
-    """The symbol's position and the latest moment at which all of its legs are known to have been that.
-
-    None while a part of it was never read, while no such moment is known (rule 11), or while it is disputed
-    (rule 12). A proof freshens the legs that were shown within the stretch that it covers (rule 14).
-    """
-    legs = state.legs
-    if not state.read or {each.row.leg for each in legs} not in _WHOLE or state.disputed_at is not None:
-        return None
-    if proof is not None:
-        legs = tuple(
-            _true_until(known, proof.as_of, VerifiedBy.STREAM) if known.grounded >= proof.since else known
-            for known in legs
-        )
-    oldest = min(legs, key=lambda known: known.until)
-    if oldest.until < max(known.since for known in legs):
-        return None
-    return Snapshot(
-        symbol=state.symbol,
-        legs=tuple(known.row for known in legs),
-        leverage=state.leverage,
-        mark_price=state.mark_price,
-        mark_ts_ms=state.mark_ts_ms,
-        verified_at=oldest.until,
-        verified_by=oldest.verified_by,
-    )
 
 
 def _push_rule(
@@ -423,11 +269,11 @@ def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: Ver
     kept = msgspec.structs.replace(
         known,
         row=_priced(known.row, row),
-        grounded=max(known.grounded, sent),
+        synced_at=max(known.synced_at, sent),
         dispute=dispute,
         rule=Rule.SAME,
     )
-    return _true_until(kept, sent, verified_by)
+    return kept.true_until(sent, verified_by)
 
 
 def _well_after(later: Moment, earlier: Moment) -> bool:
@@ -436,14 +282,14 @@ def _well_after(later: Moment, earlier: Moment) -> bool:
 
 
 def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | None) -> Moment:
-    """When an exchange time was, at the latest, on this host's clocks: never after its message came."""
+    """Return the latest moment of this host that an exchange time can be: never after `received`."""
     if exchange_ahead_ms is None:
         return received
     return received.earlier_by(max(0, received.wall_ms + exchange_ahead_ms - exchange_ms) / 1000)
 
 
 def _since(row: LegPosition, known: LegState | None, dated: Moment) -> Moment:
-    """When the row became true at the latest: not while another one was still known to be."""
+    """Return when the row became true at the latest: not while another one was still true."""
     return dated if known is None or _same(known.row, row) else max(dated, known.until)
 
 
@@ -452,16 +298,10 @@ def _same(known: LegPosition, row: LegPosition) -> bool:
 
 
 def _priced(known: LegPosition, row: LegPosition) -> LegPosition:
-    """The known row, with the entry price of the same one where it had none."""
+    """Return the known row, with the entry price of the same one where it had none."""
     if known.entry_price is not None or row.entry_price is None:
         return known
     return msgspec.structs.replace(known, entry_price=row.entry_price)
-
-
-def _true_until(known: LegState, moment: Moment, verified_by: VerifiedBy) -> LegState:
-    if moment <= known.until:
-        return known
-    return msgspec.structs.replace(known, until=moment, verified_by=verified_by)
 
 
 def _others(state: SymbolState, leg: Leg) -> tuple[LegState, ...]:

@@ -36,7 +36,7 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
-from clocks.clock_offset import ExchangeLead
+from clocks.clock_offset import ClockOffset
 from exchange.on_demand_reads import OnDemandReads
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
@@ -45,7 +45,7 @@ from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 
-CADENCE = Cadence(poll_sec=5, audit_sec=8)
+CADENCE = Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60)
 _MOST_ANSWERS_AT_ONCE = 100
 
 
@@ -157,9 +157,7 @@ class FetcherRig:
         """A fetcher that reads in bulk: the only one, or that of one shard with an inbox of its own."""
 
         def bulk(known: ShardPositions) -> Refresh:
-            return BulkRefresh(
-                known, self.positions, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
-            )
+            return BulkRefresh(known, self.positions, metrics=self.metrics, clock=self.clock, log=self.log)
 
         return self.fetcher_with(bulk, shard=shard, is_mine=is_mine, inbox=inbox)
 
@@ -200,9 +198,9 @@ class FetcherRig:
         known = ShardPositions(
             shard,
             is_mine,
-            lead=ExchangeLead(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
+            cadence=CADENCE,
+            clock_offset=ClockOffset(self.exchange.exchange_ms_at_least, self.exchange.exchange_ms_at_most),
             push_delay_sec=lambda: self.push_delay_sec,
-            audit_max_age_sec=60,
             book=self.book,
             changes=self.changes,
             writer=writer,

@@ -85,7 +85,7 @@ class StreamRig:
             limit=self.limit,
             proof_sec=self._proof_sec,
             rng=Random(self._seed),  # noqa: S311 - jitter
-            logger=structlog.get_logger(),
+            log=structlog.get_logger(),
         )
         with trio.fail_after(self._within_sec):
             async with trio.open_nursery() as nursery:

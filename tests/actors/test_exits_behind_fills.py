@@ -14,8 +14,8 @@ from trio.testing import MockClock
 
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.positions.merging import StreamProof
 from brain.positions.position import Leg, Snapshot, VerifiedBy
+from brain.positions.symbol_state import StreamProof
 from channels import BookEntry, Lease
 from store.records import ResultCommit
 from supervision import Heartbeat

@@ -19,8 +19,9 @@ from trio.testing import MockClock
 
 from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
-from brain.positions.merging import EVENT_IN_FLIGHT_SEC, Rule
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from brain.positions.position import Leg, LegPosition
+from brain.positions.symbol_state import Rule
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionRow, PositionsRead
 from tests.actors.fetcher_rig import FetcherRig
@@ -188,7 +189,7 @@ async def test_each_row_is_answered_by_the_rule_that_the_table_names(
         # Behind the push that was late, the one of what the read has shown.
         cell.push("2", 9_450, 10_310)
     with trio.move_on_after(EVENT_IN_FLIGHT_SEC + 0.2):
-        await cell.known.judge_disagreements()
+        await cell.known.judge_discrepancies()
     assert (cell.rig.book.trust_lost_at != lost_before) is bool(lost)
 
 

@@ -38,7 +38,7 @@ async def running_with_stream(rig: FetcherRig, binance: FakeBinance) -> AsyncIte
         limit=ConnectionLimit(),
         proof_sec=1.0,
         rng=Random(1),  # noqa: S311 - jitter
-        logger=rig.log,
+        log=rig.log,
     )
     async with running_fetcher(rig), trio.open_nursery() as nursery:
         nursery.start_soon(stream.run, Heartbeat())

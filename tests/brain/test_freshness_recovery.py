@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    EVENT_IN_FLIGHT_SEC,
-    StreamProof,
-    SymbolState,
-    apply_push,
-    apply_rest,
-    not_shown,
-    to_snapshot,
-)
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, apply_push, apply_rest, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
+from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
 
 LAST_MS = 10_000
 #: Seconds, milliseconds and microseconds; before the first trade, long ago, now, and years ahead.

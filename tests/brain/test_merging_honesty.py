@@ -14,16 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    Disagreement,
-    StreamProof,
-    SymbolState,
-    apply_push,
-    apply_rest,
-    explained,
-    to_snapshot,
-)
+from brain.positions.merging import apply_push, apply_rest, explained
 from brain.positions.position import Leg, LegPosition
+from brain.positions.symbol_state import Discrepancy, StreamProof, SymbolState, to_snapshot
 
 LONGEST_PUSH_DELAY_MS = 250
 END_MS = 3000
@@ -185,13 +178,13 @@ def test_in_the_end_the_newest_that_was_told_stands(story: Story) -> None:
 def test_a_stream_that_tells_everything_explains_every_disagreement(story: Story) -> None:
     state = SymbolState("BTCUSDT")
     since = at(story.connected or 0)
-    found: list[Disagreement] = []
+    found: list[Discrepancy] = []
     for moment, event in told(story):
         if isinstance(event, LegPosition):
             state = apply_push(state, event, at(moment))
         elif isinstance(event, Read):
             rows = [dated(row) for row in position_at(story, event.looked)]
-            state, disagreements = apply_rest(
+            state, discrepancies = apply_rest(
                 state,
                 rows,
                 leverage=Decimal(10),
@@ -200,8 +193,8 @@ def test_a_stream_that_tells_everything_explains_every_disagreement(story: Story
                 received=at(event.received),
                 stream_since=since,
             )
-            found += disagreements
-    assert all(explained(state, disagreement) for disagreement in found)
+            found += discrepancies
+    assert all(explained(state, discrepancy) for discrepancy in found)
 
 
 @settings(max_examples=200, deadline=None)
@@ -212,5 +205,5 @@ def test_a_proof_makes_a_whole_position_as_fresh_as_itself(story: Story, later_m
     since = at(story.connected or 0)
     as_of = at(END_MS + later_ms)
     snapshot = to_snapshot(state, StreamProof(since, as_of))
-    if state.grounded_since(since):
+    if state.synced_at is not None and state.synced_at >= since:
         assert snapshot is not None and snapshot.verified_at == max(as_of, snapshot.verified_at)

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from brain.moment import Moment
-from brain.positions.merging import StreamProof
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.symbol_state import StreamProof
 from channels import BookEntry, MarkPrice, SnapshotBook
 
 
@@ -47,39 +47,39 @@ def test_what_was_never_published_is_not_there(book: SnapshotBook) -> None:
 
 
 def test_a_proof_freshens_what_is_grounded_in_the_stretch_it_covers(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
     book.prove(0, StreamProof(since=at(9), as_of=at(20)))
     assert verified(book, "BTCUSDT") == (20, VerifiedBy.STREAM)
 
 
 def test_a_proof_leaves_alone_what_was_grounded_before_its_stretch(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
     book.prove(0, StreamProof(since=at(11), as_of=at(20)))
     assert verified(book, "BTCUSDT") == (10, VerifiedBy.REST)
 
 
 def test_a_proof_leaves_alone_what_is_not_grounded_at_all(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=None))
     book.prove(0, StreamProof(since=at(1), as_of=at(20)))
     assert verified(book, "BTCUSDT") == (10, VerifiedBy.REST)
 
 
 def test_a_proof_of_one_shard_says_nothing_of_another(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
-    book.publish(1, BookEntry(snapshot("ETHUSDT", 10), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
+    book.publish(1, BookEntry(snapshot("ETHUSDT", 10), synced_at=at(10)))
     book.prove(1, StreamProof(since=at(9), as_of=at(20)))
     assert verified(book, "BTCUSDT")[0] == 10
     assert verified(book, "ETHUSDT")[0] == 20
 
 
 def test_a_proof_never_makes_a_snapshot_older(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 30), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 30), synced_at=at(10)))
     book.prove(0, StreamProof(since=at(9), as_of=at(20)))
     assert verified(book, "BTCUSDT") == (30, VerifiedBy.REST)
 
 
 def test_lost_trust_ends_belief_in_all_that_was_verified_before(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
     book.prove(0, StreamProof(since=at(9), as_of=at(20)))
     book.lose_trust(at(25))
     found = book.get("BTCUSDT")
@@ -90,7 +90,7 @@ def test_lost_trust_ends_belief_in_all_that_was_verified_before(book: SnapshotBo
 
 def test_a_read_after_the_loss_is_believed(book: SnapshotBook) -> None:
     book.lose_trust(at(25))
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 26), grounded=at(26)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 26), synced_at=at(26)))
     found = book.get("BTCUSDT")
     assert found is not None
     assert book.believed(found)
@@ -106,11 +106,11 @@ async def test_whoever_waits_is_woken_by_a_publication(book: SnapshotBook, autoj
     async with trio.open_nursery() as nursery:
         nursery.start_soon(book.changed)
         await wait_all_tasks_blocked()
-        book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+        book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=None))
 
 
 def test_a_mark_price_is_shown_with_the_snapshot_and_makes_nothing_fresher(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=at(10)))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
     book.mark({"BTCUSDT": MarkPrice(Decimal(99), 6), "ETHUSDT": MarkPrice(Decimal(1), 6)})
     found = book.get("BTCUSDT")
     assert found is not None
@@ -123,12 +123,12 @@ def test_a_mark_price_is_shown_with_the_snapshot_and_makes_nothing_fresher(book:
 
 def test_a_mark_price_from_before_the_snapshot_s_own_is_not_shown(book: SnapshotBook) -> None:
     book.mark({"BTCUSDT": MarkPrice(Decimal(99), 4)})
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=None))
     found = book.get("BTCUSDT")
     assert found is not None and found.mark_price == 101 and found.mark_ts_ms == 5
 
 
 def test_it_tells_which_symbols_have_a_position(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), grounded=None))
-    book.publish(0, BookEntry(snapshot("ETHUSDT", 10, "0"), grounded=None))
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=None))
+    book.publish(0, BookEntry(snapshot("ETHUSDT", 10, "0"), synced_at=None))
     assert [s for s in ("BTCUSDT", "ETHUSDT", "XRPUSDT") if book.holds(s)] == ["BTCUSDT"]

@@ -27,7 +27,7 @@ from exchange.read_latency import ReadLatency
 from exchange.read_pacer import ReadPacer, pace_within
 from exchange.weight_budget import periodic_weight_per_min
 from tests.actors.dictated_exchange import DictatedExchange
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.actors.ledger_rig import LedgerRig, running_writer
 
 WANTS_A_SYMBOL = ExchangeRejected(-1102, "Mandatory parameter 'symbol' was not sent")
@@ -74,16 +74,13 @@ class AutoRig(FetcherRig):
     def refresh(self, known: ShardPositions) -> Refresh:
         return AutoRefresh(
             self.reads,
-            bulk=BulkRefresh(
-                known, self.reads.all, CADENCE, metrics=self.metrics, clock=self.clock, log=self.log
-            ),
+            bulk=BulkRefresh(known, self.reads.all, metrics=self.metrics, clock=self.clock, log=self.log),
             one_by_one=PerSymbolRefresh(
                 known,
                 self.candidates,
                 self.exchange,
                 self.pacer,
                 self.latency,
-                CADENCE,
                 metrics=self.metrics,
                 log=self.log,
             ),

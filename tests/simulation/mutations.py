@@ -282,7 +282,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/positions/merging.py",
+                "brain/positions/symbol_state.py",
                 " not in _WHOLE or state.disputed_at is not None:",
                 " not in _WHOLE:",
             ),

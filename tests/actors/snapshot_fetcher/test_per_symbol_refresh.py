@@ -31,7 +31,7 @@ from exchange.weight_budget import WeightBudget, periodic_weight_per_min
 from store.records import Entry, UniverseKeys
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import DictatedExchange
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.integration.waiting import until
 
 BUDGET = 1200
@@ -151,7 +151,6 @@ class PerSymbolRig(FetcherRig):
             self.exchange,
             ReadPacer(self.pace),
             self.latency,
-            CADENCE,
             metrics=self.metrics,
             log=self.log,
         )

@@ -1,4 +1,4 @@
-"""Which snapshots a proof of the stream makes fresher, where symbols are read one by one."""
+"""Snapshots that a proof of the stream extends, where symbols are read one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.actors.fetcher_rig import FetcherRig
 
 
 class Shard:
-    """What one shard knows, told directly."""
+    """Positions of one shard, without an actor."""
 
     def __init__(self) -> None:
         self.rig = FetcherRig()
@@ -32,8 +32,8 @@ class Shard:
         self.known.apply_read(PositionsRead((row,), self.at(sent_ms), self.at(received_ms)))
 
     def push(self, symbol: str, received_ms: int) -> None:
-        told = self.rig.exchange.row(symbol).position
-        self.known.take_in([PositionObserved(symbol, told, self.at(received_ms))])
+        pushed = self.rig.exchange.row(symbol).position
+        self.known.take_in([PositionObserved(symbol, pushed, self.at(received_ms))])
 
     def connect(self, ms: int) -> None:
         self.known.take_in([StreamConnected(1, self.at(ms))])
@@ -42,17 +42,17 @@ class Shard:
         self.known.take_in([StreamProven(1, self.at(as_of_ms))])
 
     def cause(self, symbol: str | None = None) -> Moment | None:
-        """Return what makes a read wanted soon: the sending of an earlier one, or the arrival of a push."""
-        repeat = self.known.undated_reads.to_repeat(symbol)
+        """Return the cause of a read that is due early: the sending of an earlier one, or a push."""
+        repeat = self.known.schedule.ambiguous_reads.repeat(symbol)
         return None if repeat is None else repeat.cause
 
     def claim(self, symbol: str) -> tuple[str, int]:
-        """The amount, and the milliseconds after the beginning at which it was so."""
+        """The amount, and the milliseconds after the beginning at which it was true."""
         snapshot = self.rig.snapshot(symbol)
         return str(snapshot.amount), snapshot.verified_at.wall_ms - self.at(0).wall_ms
 
 
-async def test_what_was_only_pushed_since_the_connection_is_not_vouched_for(
+async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()
@@ -72,7 +72,7 @@ async def test_what_was_only_pushed_since_the_connection_is_not_vouched_for(
     assert shard.claim("BTCUSDT") == ("0.7", 1_000)
 
 
-async def test_what_an_older_read_has_outdated_is_not_made_fresher_by_a_proof(
+async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdated(
     autojump_clock: MockClock,
 ) -> None:
     """A read from before the connection shows a change that the stream has lost."""
@@ -92,19 +92,19 @@ async def test_what_an_older_read_has_outdated_is_not_made_fresher_by_a_proof(
     assert (amount == "0.9") is (as_of_ms >= 300)
 
 
-async def test_no_read_is_asked_for_again_and_again_because_of_a_symbol_that_reads_do_not_show(
+async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.push("BTCUSDT", 10)
-    assert shard.known.undated_reads.to_repeat() is None
+    assert shard.known.schedule.ambiguous_reads.repeat() is None
     shard.set("ETHUSDT", "2", 40)
     shard.read("ETHUSDT", sent_ms=20, received_ms=60)
-    assert shard.cause() == shard.known.undated_reads.since("ETHUSDT") == shard.at(20)
+    assert shard.cause() == shard.known.schedule.ambiguous_reads.since("ETHUSDT") == shard.at(20)
 
 
-async def test_a_position_that_could_be_dated_in_between_is_read_in_haste_once_more(
+async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()
@@ -113,12 +113,12 @@ async def test_a_position_that_could_be_dated_in_between_is_read_in_haste_once_m
         shard.read("BTCUSDT", sent_ms=sent_ms, received_ms=sent_ms + 50)
         assert shard.cause("BTCUSDT") == shard.at(sent_ms)
         shard.read("BTCUSDT", sent_ms=sent_ms + 250, received_ms=sent_ms + 300)
-        assert shard.known.undated_reads.to_repeat() is None
-        assert shard.known.undated_reads.symbols() == []
+        assert shard.known.schedule.ambiguous_reads.repeat() is None
+        assert shard.known.schedule.ambiguous_reads.symbols() == []
         assert shard.claim("BTCUSDT") == (str(sent_ms), sent_ms + 250)
 
 
-async def test_a_position_that_was_read_before_the_connection_gives_no_trust(
+async def test_a_read_from_before_the_session_makes_no_proof_count(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()
@@ -126,15 +126,15 @@ async def test_a_position_that_was_read_before_the_connection_gives_no_trust(
     shard.read("BTCUSDT", sent_ms=10, received_ms=60)
     shard.connect(100)
     shard.prove(500)
-    assert not shard.known.stream_proven
+    assert not shard.known.schedule.stream_proven
     assert shard.rig.book.get("BTCUSDT") is None
     shard.read("BTCUSDT", sent_ms=510, received_ms=560)
     shard.prove(600)
-    assert shard.known.stream_proven
+    assert shard.known.schedule.stream_proven
     assert shard.claim("BTCUSDT") == ("0.5", 600)
 
 
-async def test_what_was_proven_stays_proven_when_another_shard_ends_the_trust(
+async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trust(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()
@@ -149,10 +149,10 @@ async def test_what_was_proven_stays_proven_when_another_shard_ends_the_trust(
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_stretch_that_began_before_another_shard_ended_the_trust_proves_nothing(
+async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    """The shard learns of loss, connection and proof at once, when the trust was lost once more since."""
+    """Loss, connection and proof arrive together, after the trust was lost once more."""
     shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.connect(100)
@@ -165,12 +165,12 @@ async def test_a_stretch_that_began_before_another_shard_ended_the_trust_proves_
             StreamProven(2, shard.at(1_600)),
         ]
     )
-    assert not shard.known.stream_proven
+    assert not shard.known.schedule.stream_proven
     assert shard.claim("BTCUSDT") == ("0.5", 1_200)
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_push_tells_how_far_the_exchanges_clock_is_ahead_and_later_ones_are_dated_by_it(
+async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated(
     autojump_clock: MockClock,
 ) -> None:
     shard = Shard()

@@ -7,16 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.moment import Moment
-from brain.positions.merging import (
-    StreamProof,
-    SymbolState,
-    apply_mark,
-    apply_push,
-    apply_rest,
-    not_shown,
-    to_snapshot,
-)
+from brain.positions.merging import apply_mark, apply_push, apply_rest, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
+from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
 
 EMPTY = SymbolState("BTCUSDT")
 START = Moment(0.0, 0)
@@ -269,8 +262,7 @@ def test_a_proof_freshens_what_it_covers() -> None:
 
 def test_a_proof_says_nothing_of_rows_from_before_its_stream() -> None:
     assert claim(HELD, StreamProof(at(1001), at(3000))) == (at(1000), VerifiedBy.REST)
-    assert HELD.grounded_since(at(1000)) and not HELD.grounded_since(at(1001))
-    assert not EMPTY.grounded_since(START)
+    assert (HELD.synced_at, EMPTY.synced_at) == (at(1000), None)
 
 
 def test_a_push_of_its_own_grounds_a_one_way_position() -> None:
@@ -279,9 +271,9 @@ def test_a_push_of_its_own_grounds_a_one_way_position() -> None:
 
 
 def test_a_row_told_again_is_grounded_again() -> None:
-    assert read(HELD, row("1", 100), sent=2000, received=2300).grounded_since(at(2000))
-    assert apply_push(HELD, row("1", 100), at(2000)).grounded_since(at(2000))
-    assert not read(HELD, row("3", 50), sent=2000, received=2300).grounded_since(at(2000))
+    assert read(HELD, row("1", 100), sent=2000, received=2300).synced_at == at(2000)
+    assert apply_push(HELD, row("1", 100), at(2000)).synced_at == at(2000)
+    assert read(HELD, row("3", 50), sent=2000, received=2300).synced_at == at(1000)
 
 
 def test_a_proof_from_before_a_change_does_not_date_it_back() -> None:

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.moment import Moment
-from brain.positions.merging import Disagreement, SymbolState, apply_push, apply_rest, explained
+from brain.positions.merging import apply_push, apply_rest, explained
 from brain.positions.position import Leg, LegPosition
+from brain.positions.symbol_state import Discrepancy, SymbolState
 
 
 def at(ms: int) -> Moment:
@@ -21,7 +22,7 @@ def row(amount: str, changed_ms: int) -> LegPosition:
 
 def read(
     state: SymbolState, told: LegPosition, *, since: int | None, sent: int = 2000
-) -> tuple[SymbolState, tuple[Disagreement, ...]]:
+) -> tuple[SymbolState, tuple[Discrepancy, ...]]:
     return apply_rest(
         state,
         [told],
@@ -38,7 +39,7 @@ HELD = read(SymbolState("BTCUSDT"), row("1", 100), since=900, sent=1000)[0]
 
 def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
     assert read(HELD, row("2", 1500), since=900)[1] == (
-        Disagreement("BTCUSDT", row("1", 100), row("2", 1500), at(2000), at(2300)),
+        Discrepancy("BTCUSDT", row("1", 100), row("2", 1500), at(2000), at(2300)),
     )
     pushed = apply_push(HELD, row("2", 1500), at(1540))
     assert len(read(pushed, row("3", 1500), since=900)[1]) == 1
@@ -52,7 +53,7 @@ def test_what_a_trusted_stream_has_not_told_is_a_disagreement() -> None:
         (row("1", 1500), 900),
         (row("1", 100), 900),
     ],
-    ids=["untrusted", "not yet grounded", "same amount", "same row"],
+    ids=["untrusted", "not yet synced", "same amount", "same row"],
 )
 def test_what_a_stream_need_not_have_told_is_none(told: LegPosition, since: int | None) -> None:
     assert read(HELD, told, since=since)[1] == ()
@@ -60,7 +61,7 @@ def test_what_a_stream_need_not_have_told_is_none(told: LegPosition, since: int 
 
 def test_an_older_date_makes_another_amount_no_less_a_disagreement() -> None:
     (found,) = read(HELD, row("2", 50), since=900, sent=2301)[1]
-    assert found == Disagreement("BTCUSDT", row("1", 100), row("2", 50), at(2301), at(2601))
+    assert found == Discrepancy("BTCUSDT", row("1", 100), row("2", 50), at(2301), at(2601))
     assert read(HELD, row("2", 50), since=900, sent=2300)[1] == ()
 
 
@@ -80,32 +81,32 @@ def test_what_a_push_out_of_order_showed_is_no_disagreement_of_the_stream() -> N
 
 
 def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:
-    state, (disagreement,) = read(HELD, row("2", 1500), since=900, sent=1490)
-    assert not explained(state, disagreement)
-    assert not explained(apply_push(state, row("5", 1400), at(1830)), disagreement)
-    assert explained(apply_push(state, row("2", 1500), at(1840)), disagreement)
-    assert explained(apply_push(state, row("7", 1600), at(1840)), disagreement)
+    state, (discrepancy,) = read(HELD, row("2", 1500), since=900, sent=1490)
+    assert not explained(state, discrepancy)
+    assert not explained(apply_push(state, row("5", 1400), at(1830)), discrepancy)
+    assert explained(apply_push(state, row("2", 1500), at(1840)), discrepancy)
+    assert explained(apply_push(state, row("7", 1600), at(1840)), discrepancy)
 
 
 def test_what_was_explained_once_stays_explained() -> None:
-    state, (disagreement,) = read(HELD, row("2", 1500), since=900, sent=1490)
+    state, (discrepancy,) = read(HELD, row("2", 1500), since=900, sent=1490)
     state = apply_push(state, row("2", 1500), at(1840))
     state, _ = read(state, row("3", 1900), since=900)
-    assert explained(state, disagreement)
+    assert explained(state, discrepancy)
 
 
 def test_a_stream_that_told_something_else_explains_nothing() -> None:
     pushed = apply_push(HELD, row("2", 1500), at(1540))
-    state, (disagreement,) = read(pushed, row("3", 1500), since=900)
-    assert not explained(state, disagreement)
+    state, (discrepancy,) = read(pushed, row("3", 1500), since=900)
+    assert not explained(state, discrepancy)
     again = apply_push(pushed, row("2", 1500), at(1550))
-    assert not explained(again, disagreement)
+    assert not explained(again, discrepancy)
 
 
 def test_a_push_of_the_very_amount_explains_a_read_though_it_is_dated_earlier_than_the_known_row() -> None:
     """The exchange's clock was set back: read and push are dated before what was known."""
     known = apply_push(HELD, row("3", 60_000), at(60_010))
-    state, (disagreement,) = read(known, row("2", 10_000), since=900, sent=70_000)
-    assert not explained(state, disagreement)
-    assert not explained(apply_push(state, row("4", 10_000), at(70_350)), disagreement)
-    assert explained(apply_push(state, row("2", 10_000), at(70_350)), disagreement)
+    state, (discrepancy,) = read(known, row("2", 10_000), since=900, sent=70_000)
+    assert not explained(state, discrepancy)
+    assert not explained(apply_push(state, row("4", 10_000), at(70_350)), discrepancy)
+    assert explained(apply_push(state, row("2", 10_000), at(70_350)), discrepancy)
