@@ -54,8 +54,8 @@ class Ages(msgspec.Struct, frozen=True):
     stale_threshold_sec: float
 
 
-class Unreadable(msgspec.Struct, frozen=True):
-    """Symbols of which the exchange sent something unreadable, with the reason; `left_out` found no room."""
+class SymbolReasons(msgspec.Struct, frozen=True):
+    """Symbols with a reason each; `left_out`: the number of those that are not shown."""
 
     symbols: tuple[tuple[str, str], ...]
     left_out: int
@@ -195,7 +195,10 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     overall: Overall
     tree: Actor
     ages: Ages
-    unreadable: Unreadable
+    #: The exchange sent something of them that cannot be read.
+    unreadable: SymbolReasons
+    #: No proof of the stream makes their snapshot fresher.
+    uncovered: SymbolReasons
     stream: Stream
     gates: tuple[GateHistory, ...]
     decided: tuple[Decided, ...]

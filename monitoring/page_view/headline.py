@@ -75,6 +75,10 @@ def _warnings(observed: Observed) -> Iterator[str]:
         )
     if status.snapshots.stale:
         yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
+    if uncovered := status.snapshots.uncovered.count:
+        names = _some([each.symbol for each in status.snapshots.uncovered.symbols], uncovered)
+        number = "a symbol" if uncovered == 1 else f"{uncovered} symbols"
+        yield f"the private stream does not cover {number}: {names}"
     unreadable = status.exchange.unreadable
     if unreadable.count:
         names = _some([each.symbol for each in unreadable.symbols], unreadable.count)

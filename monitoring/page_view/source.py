@@ -24,7 +24,7 @@ from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.service_log import issuer
-from monitoring.status.document import StatusDocument
+from monitoring.status.document import StatusDocument, UncoveredShown, UnreadableShown
 from monitoring.status.source import StatusSource
 from page.content import (
     Ages,
@@ -36,8 +36,8 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    SymbolReasons,
     UnknownExecution,
-    Unreadable,
     Weight,
 )
 from page.words import duration
@@ -104,7 +104,8 @@ class PageSource:
             overall=overall(Observed(status, tree, holdings, restraints, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
-            unreadable=_unreadable(status),
+            unreadable=_reasons(status.exchange.unreadable),
+            uncovered=_reasons(status.snapshots.uncovered),
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
@@ -246,10 +247,9 @@ def _weight(status: StatusDocument) -> Weight:
     )
 
 
-def _unreadable(status: StatusDocument) -> Unreadable:
-    shown = status.exchange.unreadable
+def _reasons(shown: UnreadableShown | UncoveredShown) -> SymbolReasons:
     symbols = tuple((each.symbol, each.why) for each in shown.symbols)
-    return Unreadable(symbols, shown.count - len(symbols))
+    return SymbolReasons(symbols, shown.count - len(symbols))
 
 
 def _stream(status: StatusDocument) -> Stream:

@@ -43,6 +43,21 @@ class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
     last_lost_at: str | None = None
 
 
+class UncoveredSymbol(msgspec.Struct, frozen=True):
+    """A symbol whose snapshot no proof of the stream makes fresher, why, and for how long."""
+
+    symbol: str
+    why: str
+    for_sec: float
+
+
+class UncoveredShown(msgspec.Struct, frozen=True):
+    """`count` symbols are uncovered for 3 s or more; the first 20 of them by name."""
+
+    count: int = 0
+    symbols: list[UncoveredSymbol] = []
+
+
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
     """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
 
@@ -58,6 +73,7 @@ class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
     stale_threshold_sec: float
     never_read: int | None = None
     never_read_symbols: tuple[str, ...] = ()
+    uncovered: UncoveredShown = UncoveredShown()
 
 
 class AllowlistShown(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from brain.moment import Moment
 from brain.positions.position import Snapshot
-from channels import Flows, StreamStatus, UnknownExecution
+from channels import UNCOVERED_NOTICED_SEC, Flows, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
@@ -33,6 +33,8 @@ from monitoring.status.document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    UncoveredShown,
+    UncoveredSymbol,
     UnknownExecutionShown,
     UnknownExecutionsShown,
     UnreadableShown,
@@ -194,7 +196,16 @@ class StatusSource:
             stale_threshold_sec=self._stale_threshold_sec,
             never_read=None if never_read is None else len(never_read),
             never_read_symbols=(never_read or ())[:_MOST_NAMES],
+            uncovered=self._uncovered(now),
         )
+
+    def _uncovered(self, now: Moment) -> UncoveredShown:
+        shown = [
+            UncoveredSymbol(symbol, each.why, for_sec)
+            for symbol, each in sorted(self._flows.book.uncovered.items())
+            if (for_sec := each.since.age_sec(now)) >= UNCOVERED_NOTICED_SEC
+        ]
+        return UncoveredShown(len(shown), shown[:_MOST_NAMES])
 
     def _known_snapshots(self) -> list[Snapshot]:
         book = self._flows.book

@@ -6,11 +6,18 @@ import msgspec
 import pytest
 
 from brain.durability import Durability
-from channels import Lease, StreamStatus, UnknownExecution, WaitingResult
+from channels import Lease, StreamStatus, Uncovered, UnknownExecution, WaitingResult
 from monitoring.page_view.headline import Observed, actor, overall
-from monitoring.status.document import UnknownExecutionShown, UnknownExecutionsShown, WaitingResultShown
+from monitoring.status.document import (
+    UncoveredShown,
+    UncoveredSymbol,
+    UnknownExecutionShown,
+    UnknownExecutionsShown,
+    WaitingResultShown,
+)
 from page.content import Holding, Holdings, Restraints, Tone, Weight
 from tests.monitoring.status_rig import NOON_MS, StatusRig, node
+from tests.page.test_rendering import read
 
 WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None)
 
@@ -132,6 +139,20 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
         "the exchange refuses the API key (-2015)",
         "4 symbols cannot be read, plans are denied for AUSDT, BUSDT, CUSDT and 1 more",
     )
+
+
+async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seconds_with_the_reason() -> None:
+    rig = trusted_rig()
+    rig.book.set_uncovered("ABCUSDT", Uncovered("it was not read", rig.clock.now()))
+    assert overall(observed(rig)).reasons == ()
+    rig.clock.advance(3.0)
+    assert rig.monitor.status.status().snapshots.uncovered == UncoveredShown(
+        1, [UncoveredSymbol("ABCUSDT", "it was not read", 3.0)]
+    )
+    assert overall(observed(rig)).reasons == ("the private stream does not cover a symbol: ABCUSDT",)
+    assert "ABCUSDT it was not read" in read((await rig.monitor.page.document()).decode()).text
+    rig.book.set_uncovered("ABCUSDT", None)
+    assert overall(observed(rig)).reasons == ()
 
 
 async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:

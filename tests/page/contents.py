@@ -23,9 +23,9 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    SymbolReasons,
     Tone,
     UnknownExecution,
-    Unreadable,
     Weight,
 )
 
@@ -100,7 +100,8 @@ def content(**changes: Any) -> PageContent:
         overall=Overall(Tone.GOOD, "Ready", ()),
         tree=_actor("position-state-brain", _actor("decisions", _actor("permit_evaluator"))),
         ages=Ages((SymbolAge("BTCUSDT", 0.4, True, "0.038"),), 10.0),
-        unreadable=Unreadable((), 0),
+        unreadable=SymbolReasons((), 0),
+        uncovered=SymbolReasons((), 0),
         stream=Stream(
             trusted=True,
             proven_age_sec=0.4,
@@ -161,7 +162,8 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             ),
         ),
         ages=Ages(tuple(SymbolAge(text, 12.0, True, None) for text in texts), 10.0),
-        unreadable=Unreadable(tuple((text, text) for text in texts), 1),
+        unreadable=SymbolReasons(tuple((text, text) for text in texts), 1),
+        uncovered=SymbolReasons(tuple((text, text) for text in texts), 1),
         stream=msgspec.structs.replace(
             usual.stream, trusted=False, last_loss=texts[0], last_lost_at="2026-09-21T13:00:00.000Z"
         ),

@@ -15,9 +15,9 @@ from page.content import (
     Overall,
     Restrained,
     Restraints,
+    SymbolReasons,
     Tone,
     UnknownExecution,
-    Unreadable,
 )
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
 from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
@@ -103,12 +103,20 @@ def test_the_page_tells_what_it_was_given() -> None:
 
 
 def test_symbols_that_cannot_be_read_are_named_with_the_reason() -> None:
-    reading = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 0))
+    reading = page_of(unreadable=SymbolReasons((("ABCUSDT", "position: no updateTime"),), 0))
     assert "! 1 unreadable plans for this symbol are denied ABCUSDT position: no updateTime" in reading.text
-    many = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 7))
+    many = page_of(unreadable=SymbolReasons((("ABCUSDT", "position: no updateTime"),), 7))
     assert "! 8 unreadable plans for these symbols are denied" in many.text
     assert "and 7 more" in many.text
     assert "unreadable" not in page_of().text
+
+
+def test_symbols_that_the_stream_does_not_cover_are_named_with_the_reason() -> None:
+    reading = page_of(uncovered=SymbolReasons((("ABCUSDT", "it was not read"),), 0))
+    assert (
+        "! 1 uncovered the private stream does not cover this symbol ABCUSDT it was not read" in reading.text
+    )
+    assert "uncovered" not in page_of().text
 
 
 def test_unknown_executions_are_counted_and_named() -> None:
