@@ -1,7 +1,7 @@
-"""The tree: which actors run, in which groups, and what happens when one fails.
+"""The tree: its actors and groups, and the rules for restarting them.
 
-What flows between them is in `channels/flows.py`, what each is given in `wiring/actors.py`. `service_tree` is
-everything that runs, and `serve` puts it on a real Redis and a real exchange until it is told to stop.
+Their channels are in `channels/flows.py`, their constructors in `wiring/actors.py`. `service_tree` returns
+the whole tree, and `serve` runs it on a real Redis and a real exchange until a signal.
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ from wiring.edges import Edges
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
 
-#: Work that makes no progress for so long is cancelled and begun again.
+#: An actor without progress for so long is cancelled and restarted.
 STALL_LIMIT_SEC = 10.0
 
 _BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
-#: Below the lease's TTL of 2 s: one more failure of whoever goes first does not cost us the lease.
+#: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
 _PRESENCE_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=1.0)
-#: Eleven failures make a group fail: within 20 s where an actor is hopeless.
+#: Eleven failures make a group fail: within 20 s where an actor fails at once each time.
 _GROUP_RESTARTS = 10
 _GROUP_WINDOW_SEC = 600.0
-#: Three failures of groups end the process: within a minute where an actor is hopeless.
+#: Three failures of groups end the process: within a minute where an actor fails at once each time.
 _PROCESS_INTENSITY = Intensity(restarts=2, within_sec=1800.0)
 
 
 def service_tree(
     settings: Settings, actors: ServiceActors, mark_prices: MarkPriceConnector | None
 ) -> SupervisorSpec:
-    """Everything that runs. Without `mark_prices`, mark prices come with REST reads alone.
+    """Return the whole tree. Without `mark_prices`, mark prices come with REST reads alone.
 
-    Groups are one-for-one wherever channels make a failed sibling harmless, which is almost everywhere: what
-    its neighbours were last told stays in the channels, and whatever they conclude from its silence they
-    conclude without being restarted. When `user_stream` ends it tells all shards that the stream is lost, and
-    they go on by REST: to restart them would only throw away the reads that decisions wait for. When
+    Groups are one-for-one wherever a failed actor does no harm to the others: the channels keep its last
+    messages. When `user_stream` ends it sends StreamLost to all shards, and they go on by REST: restarting
+    them would only cancel the reads that decisions wait for. When
     `lease_holder` is away, the scripts check the fencing token of every write. `permit_evaluator` rests on no
     ledger but the one that its commit compares.
     """
@@ -77,8 +76,8 @@ def service_tree(
         intensity=_PROCESS_INTENSITY,
         backoff=_BACKOFF,
         children=(
-            # Rest-for-one: only who has the port may hold the lease. The same instance started twice would
-            # take the lease from itself once if the one without the port asked for it.
+            # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
+            # without the port would take the lease from the first.
             _group(
                 "presence",
                 _actor("metrics", actors.metrics),
@@ -94,7 +93,7 @@ def service_tree(
                 _actor("user_stream", actors.user_stream),
                 *mark_price_feed,
             ),
-            # One message that no shard can bear fells them all at once: that must not look hopeless.
+            # A message that crashes one shard crashes all of them: allow one restart a shard.
             _group("snapshots", *shards, restarts=max(_GROUP_RESTARTS, settings.shards + 2)),
             _group(
                 "decisions",
@@ -114,7 +113,7 @@ def _group(
     restarts: int = _GROUP_RESTARTS,
     backoff: Backoff = _BACKOFF,
 ) -> SupervisorSpec:
-    """Actors that are restarted by one rule, and together where restarting one of them does not help."""
+    """Return a group: its actors are restarted by one rule, and all together when that does not help."""
     return SupervisorSpec(
         name=name,
         strategy=strategy,
@@ -125,7 +124,7 @@ def _group(
 
 
 def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec: float = 0.0) -> ChildSpec:
-    """A permanent child: an actor that returns has failed, unless it was asked to stop."""
+    """Return a permanent child: an actor that returns has failed, unless it was asked to stop."""
     return ChildSpec(name=name, start=run, stall_limit_sec=STALL_LIMIT_SEC, stop_grace_sec=grace_sec)
 
 
@@ -169,7 +168,7 @@ async def serve(
 ) -> None:
     """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 4.5 s.
 
-    `log_lines_dropped` counts what the log lost so far. `notify_socket`: where systemd listens, if it does.
+    `log_lines_dropped` counts the lost lines of the log. `notify_socket`: systemd's, if there is one.
     Raises RestartIntensityExceeded when restarting actors does not help.
     """
     settings = loaded.settings
@@ -233,7 +232,7 @@ async def serve(
 def _wallet(
     settings: Settings, clock: Clock, server_time: ServerTime, rng: Random
 ) -> Callable[[], Awaitable[KeyPermissions]] | None:
-    """Reads the key's permissions, with a client of its own; None where no wallet can be asked."""
+    """Return a reader of the key's permissions with a client of its own; None where there is no wallet."""
     url, credentials = settings.wallet_url, settings.require_credentials()
     if url is None:
         return None
@@ -255,7 +254,7 @@ def _wallet(
 
 
 async def release_lease(store: Store, lease: LatestValue[Lease]) -> None:
-    """Give the lease up, so that a standby takes over at once."""
+    """Release the lease, so that a standby takes over at once."""
     if lease.value is not None and lease.value.fence is not None:
         with suppress(StoreError):
             await store.release_lease(lease.value.fence)

@@ -1,4 +1,4 @@
-"""Asks for Redis's clock all the time, and logs what is wrong with the clocks."""
+"""Reads Redis's clock twice a second, and logs problems of the clocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.records import Entry
 from supervision import Heartbeat
 
 _INTENTS = "trade.intent"
-#: A step of either clock, and an id ahead, are in the log within 1 s.
+#: A step of either clock, or an id ahead, is in the log within 1 s.
 _EVERY_SEC = 0.5
 #: An id of `trade.intent` that is ahead by less is none: the clock is known to a round trip (ms).
 _AHEAD_MS = 1_000

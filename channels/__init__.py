@@ -1,4 +1,4 @@
-"""What flows between actors: typed, frozen messages, and the channels that carry them.
+"""Typed, frozen messages between actors, and the channels that carry them.
 
 Every channel is bounded and says what happens when it is full: it pushes back, conflates, or drops the
 oldest and counts it. Channels are made once by the supervisor and outlive the actors on both ends.

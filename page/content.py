@@ -9,7 +9,7 @@ import msgspec
 
 
 class Tone(StrEnum):
-    """How a thing is to be taken. ASIDE: in order, and somebody else's turn."""
+    """The colour of a state. ASIDE: in order, a standby."""
 
     GOOD = "good"
     WATCH = "watch"
@@ -18,7 +18,7 @@ class Tone(StrEnum):
 
 
 class Overall(msgspec.Struct, frozen=True):
-    """The state of the whole in one line, and why it is so."""
+    """The headline: the state of the service in one line, with its reasons."""
 
     tone: Tone
     headline: str
@@ -62,7 +62,7 @@ class SymbolReasons(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """What the private stream is worth. `proof_sec`: how often it proves that it lives."""
+    """The private stream, as in `/status`."""
 
     trusted: bool
     proven_age_sec: float | None
@@ -121,7 +121,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holdings(msgspec.Struct, frozen=True):
-    """What is not flat, the `apart` mismatches first; `left_out` are rows that found no room."""
+    """Positions that are not flat, the `apart` mismatches first; `left_out`: the number of rows not shown."""
 
     rows: tuple[Holding, ...]
     apart: int
@@ -185,7 +185,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class PageContent(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the service."""
+    """The content of one page."""
 
     as_of_ms: int
     build_tag: str

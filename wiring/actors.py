@@ -1,4 +1,4 @@
-"""What each actor is given. Every incarnation is made afresh; what outlives one is made here once."""
+"""Makes each actor with its parts: every incarnation anew, and once what outlives an incarnation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from wiring.snapshots import SnapshotMaking
 
 
 class ServiceActors:
-    """One method an actor: makes an incarnation with all that it can touch, and runs it until it ends."""
+    """One method an actor: makes an incarnation with its parts, and runs it until it ends."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class ServiceActors:
         self._connections = ConnectionLimit()
 
     def _weight_per_read(self) -> int:
-        """Return what a read of positions costs as far as is known by now, by either version."""
+        """Return the weight of a read of positions as known now, the larger of both versions."""
         return max(self._edges.budget.cost(POSITION_RISK), self._edges.budget.cost(POSITION_RISK_V3))
 
     async def metrics(self, heartbeat: Heartbeat) -> None:
@@ -102,7 +102,7 @@ class ServiceActors:
         await actor.run(heartbeat)
 
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
-        # A second start by mistake finds the port taken, and must not take the lease from the first.
+        # A second start by mistake finds the port in use, and must not take the lease from the first.
         await present(self._flows.http_address, "the HTTP port", heartbeat)
         await self._lease_holder.run(heartbeat)
 
@@ -265,5 +265,5 @@ class ServiceActors:
         await GateReporter(self._monitor.gates, self._log).run(heartbeat)
 
     async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
-        """Nobody asks the exchange anything before it is known whether it has banned this address."""
+        """Wait until it is known if the exchange has banned this address: no request is sent before."""
         await present(self._flows.ban_recalled, f"Redis at {self._redis_address}", heartbeat)

@@ -1,4 +1,4 @@
-"""The settings that decisions, candidates and reads rest on, as those who decide, plan and read want them."""
+"""Converts settings to the rules of decisions, candidates and reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from settings import Settings
 
 
 def decision_rules(settings: Settings) -> Rules:
-    """The settings that decisions rest on."""
+    """Return the settings that decisions rest on."""
     return Rules(
         stale_threshold_sec=settings.stale_threshold_sec,
         cooldown_sec=settings.cooldown_sec,
@@ -23,12 +23,12 @@ def decision_rules(settings: Settings) -> Rules:
 
 
 def read_pace(settings: Settings) -> ReadPace:
-    """How fast single reads may follow each other."""
+    """Return the pace of single reads."""
     return pace_within(periodic_weight_per_min(settings.weight_budget_per_min), settings.stale_threshold_sec)
 
 
 def planner_rules(settings: Settings) -> PlannerRules:
-    """The settings that candidates and allowlist rest on."""
+    """Return the settings that candidates and allowlist rest on."""
     return PlannerRules(
         allowlist_source=settings.allowlist_source,
         allowlist=settings.allowlist,

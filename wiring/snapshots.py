@@ -1,4 +1,4 @@
-"""What the snapshot fetchers are given. All shards read through the same few parts, made here once."""
+"""Makes the snapshot fetchers. All shards read through the same parts, which are made once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from wiring.rules import read_pace
 
 
 class SnapshotMaking:
-    """Makes fetchers. `positions` and `latency` are what all of them, and others, read through."""
+    """Makes fetchers. `positions` and `latency` are shared by all of them, and by other actors."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class SnapshotMaking:
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec)
 
     def fetcher(self, shard: int) -> SnapshotFetcher:
-        """One that knows nothing yet."""
+        """Return a new fetcher of a shard."""
         flows = self._flows
         writer = SnapshotWriter(
             self._store,

@@ -1,7 +1,7 @@
-"""Every metric that actors may send events for: its exposed name, its labels, its meaning.
+"""The metrics that actors send events for: exposed name, labels, meaning.
 
 Names, types and labels are the contract's; what is marked as an addition is not in it. Metrics that are views
-of live state are not here, but in `live_metrics`.
+of live state are in `families`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ANSWERING_SEC = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 1.
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One metric. `buckets` (seconds) are a histogram's upper bounds, and nobody else's."""
+    """One metric. `buckets` (seconds) are the upper bounds of a histogram."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str

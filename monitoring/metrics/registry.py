@@ -22,7 +22,7 @@ from monitoring.metrics.families import (
 )
 from monitoring.service_log import build_tag
 
-#: Far above what any of these labels may be; only one that is taken from outside could get there.
+#: Far above the values of any of these labels: only one taken from outside could reach it.
 _MOST_SERIES = 1000
 _MOST_REFUSALS_LOGGED = 100
 
@@ -44,7 +44,7 @@ class _LibraryFamily:
             self._metric = Gauge(name, meaning, labels, registry=registry)
 
     def move(self, labels: tuple[str, ...], value: float) -> bool:
-        """Let the event's value act. False when there is no room for one more series."""
+        """Apply the event's value. False when there is no room for one more series."""
         series = self.series.get(labels)
         if series is None:
             if len(self.series) >= _MOST_SERIES:
@@ -58,7 +58,7 @@ class _LibraryFamily:
 
 
 class _WithoutCreated:
-    """What `generate_latest` takes for a registry, less the second series that it makes for each counter."""
+    """The registry for `generate_latest`, without the `_created` series of each counter."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -106,21 +106,21 @@ class MetricRegistry:
         self._library.register(total)
 
     def apply(self, event: MetricEvent) -> None:
-        """Let the event move its metric. Never raises."""
+        """Apply the event to its metric. Never raises."""
         why = self._move(event)
         if why is not None:
             self._refuse(event.name, why)
 
     def value(self, name: str) -> float | None:
-        """The value of a gauge without labels; None before the first event for it."""
+        """Return the value of a gauge without labels; None before the first event for it."""
         return self._library.get_sample_value(name) if self._plain[name].series else None
 
     def symbol_values(self, name: str) -> dict[str, float]:
-        """The values of a metric whose only label is `symbol`."""
+        """Return the values of a metric whose only label is `symbol`."""
         return self._by_symbol[name].by_symbol()
 
     async def exposition(self) -> bytes:
-        """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
+        """Return the text format 0.0.4. Other tasks run between its parts of about 1 ms."""
         parts = [generate_latest(_WithoutCreated(self._library))]
         for exposition in self._expositions:
             await trio.lowlevel.checkpoint()
@@ -128,7 +128,7 @@ class MetricRegistry:
         return b"".join(parts)
 
     def _move(self, event: MetricEvent) -> str | None:
-        """Why the event was refused, if it was."""
+        """Apply the event; return the reason for refusing it, None if it was applied."""
         if isinstance(event, Observe):
             durations = self._durations.get(event.name)
             if durations is None:

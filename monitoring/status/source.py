@@ -100,13 +100,13 @@ class StatusSource:
         self._started = clocks.now()
 
     def readiness(self) -> Readiness:
-        """Whether plans can be decided now."""
+        """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
         return Readiness(not reasons, reasons)
 
     def status(self) -> StatusDocument:
-        """Everything, as of now."""
+        """Return the answer of `/status`, as of now."""
         now = self._clocks.now()
         tree = self._tree().status()
         snapshots = self._snapshots(now)
@@ -217,17 +217,17 @@ class StatusSource:
         return ExchangeShown(self._exchange_trouble(), UnreadableShown(len(reasons), shown))
 
     def _stream_shown(self, now: Moment) -> StreamShown:
-        told = self._flows.stream_status.value or StreamStatus()
+        stream = self._flows.stream_status.value or StreamStatus()
         return StreamShown(
-            trusted=told.trusted,
+            trusted=stream.trusted,
             trust_lost_at=_iso_or_none(self._flows.book.trust_lost_at),
-            connected_since=_iso_or_none(told.connected_since),
-            proven_age_sec=None if told.proven_as_of is None else told.proven_as_of.age_sec(now),
-            push_allowance_sec=told.allowance_sec if told.trusted else None,
-            periods=told.epoch,
-            losses=told.losses,
-            last_loss=told.last_loss,
-            last_lost_at=_iso_or_none(told.last_lost_at),
+            connected_since=_iso_or_none(stream.connected_since),
+            proven_age_sec=None if stream.proven_as_of is None else stream.proven_as_of.age_sec(now),
+            push_allowance_sec=stream.allowance_sec if stream.trusted else None,
+            periods=stream.epoch,
+            losses=stream.losses,
+            last_loss=stream.last_loss,
+            last_lost_at=_iso_or_none(stream.last_lost_at),
         )
 
     def _weight(self, now: Moment) -> WeightShown:
@@ -257,11 +257,11 @@ class StatusSource:
         return LedgersShown(len(known), in_flight, mismatches, waiting)
 
     def unknown_count(self) -> int:
-        """How many plans there are whose order may have been filled."""
+        """Return the number of plans whose order may have been filled."""
         return len(self._unknown(self._clocks.now()))
 
     def _unknown(self, now: Moment) -> list[UnknownExecution]:
-        """Without those whose open permit has ended since they were read."""
+        """Return those whose open permit has not ended since they were read."""
         known = self._flows.unknown_executions.value or ()
         return [each for each in known if each.ends_at_sec > now.monotonic_sec]
 
