@@ -1,6 +1,6 @@
 """The tree: its actors and groups, and the rules for restarting them.
 
-Their channels are in `channels/flows.py`, their constructors in `wiring/actors.py`. `service_tree` returns
+Their channels are in `channels/channels.py`, their constructors in `wiring/actors.py`. `service_tree` returns
 the whole tree, and `serve` runs it on a real Redis and a real exchange until a signal.
 """
 
@@ -14,7 +14,7 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
+from channels import Channels, DropOldest, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
 from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
@@ -134,7 +134,7 @@ class Service:
     def __init__(
         self,
         loaded: Loaded,
-        flows: Flows,
+        channels: Channels,
         edges: Edges,
         *,
         clock: Clock,
@@ -143,10 +143,10 @@ class Service:
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         clocks = Clocks(clock, edges.exchange)
-        self.flows = flows
+        self.channels = channels
         self.monitor = Monitor(
             loaded,
-            flows,
+            channels,
             edges.store,
             tree=lambda: self.tree,
             clocks=clocks,
@@ -155,9 +155,11 @@ class Service:
             log=log,
             log_lines_dropped=log_lines_dropped,
         )
-        actors = ServiceActors(loaded.settings, flows, edges, self.monitor, clocks=clocks, rng=rng, log=log)
-        self.spec: SupervisorSpec = service_tree(loaded.settings, actors, edges.mark_prices)
-        self.tree: Tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
+        settings = loaded.settings
+        actors = ServiceActors(settings, channels, edges, self.monitor, clocks=clocks, rng=rng, log=log)
+        self.spec: SupervisorSpec = service_tree(settings, actors, edges.mark_prices)
+        on_event = partial(report_supervision, channels.metrics, log)
+        self.tree: Tree = Tree(self.spec, rng=rng, on_event=on_event)
 
 
 async def serve(
@@ -174,13 +176,13 @@ async def serve(
     settings = loaded.settings
     credentials = settings.require_credentials()
     clock, rng = HostClock(), SystemRandom()
-    flows = Flows(settings.shards)
+    channels = Channels(settings.shards)
     server_time = ServerTime()
     budget = WeightBudget(
         clock,
         settings.weight_budget_per_min,
         exchange_ms=server_time.exchange_ms,
-        on_ban=flows.bans.send,
+        on_ban=channels.bans.send,
     )
     say_how_we_start(loaded, log)
     async with (
@@ -195,7 +197,7 @@ async def serve(
             clock=clock,
             budget=budget,
             server_time=server_time,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             rng=rng,
             names=names,
             notice=log.warning,
@@ -215,7 +217,7 @@ async def serve(
             budget=budget,
         )
         service = Service(
-            loaded, flows, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped
+            loaded, channels, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped
         )
         reports = (
             None
@@ -226,7 +228,7 @@ async def serve(
             await run_until_signalled(service.tree, log, reports)
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(0.5):
-                await release_lease(store, flows.lease)
+                await release_lease(store, channels.lease)
 
 
 def _wallet(

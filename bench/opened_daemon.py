@@ -125,8 +125,8 @@ class OpenedService(supervisor.Service):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.spec = Opening(self.path, self.flows.book).opened(self.spec)
-        on_event = partial(report_supervision, self.flows.metrics, named["log"])
+        self.spec = Opening(self.path, self.channels.book).opened(self.spec)
+        on_event = partial(report_supervision, self.channels.metrics, named["log"])
         self.tree = Tree(self.spec, rng=SystemRandom(), on_event=on_event)
 
 

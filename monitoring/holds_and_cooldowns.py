@@ -12,7 +12,7 @@ from brain.ledger.ledger import ledger_or_problem
 from brain.numbers import NotANumberError
 from clock import Clock
 from explanation.wrong_keys import cooldown_problem, hold_problem
-from page.content import Restrained, Restraints
+from page.content import HoldsAndCooldowns, TimeLeft
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import OnlookerStore
@@ -27,7 +27,7 @@ _MOST_BOOKED = 200
 _MOST_SHOWN = 100
 
 
-class RestraintReading:
+class HoldsAndCooldownsCache:
     """Reads Redis when the last answer is older than 3 s, however many requests there are."""
 
     def __init__(self, store: OnlookerStore, clock: Clock, cooldown_sec: float, *, keys: Keys) -> None:
@@ -41,7 +41,7 @@ class RestraintReading:
         self._bookings: Mapping[str, float] = {}
         self._booked_sec: dict[str, float] = {}
 
-    async def now(self, symbols: Sequence[str], bookings: Mapping[str, float]) -> Restraints:
+    async def now(self, symbols: Sequence[str], bookings: Mapping[str, float]) -> HoldsAndCooldowns:
         """Return the holds and cooldowns of `symbols`; `bookings` counts those of each ledger so far.
 
         A decision reads cooldown key and ledger. Here ledgers are read only of symbols that were booked since
@@ -60,7 +60,7 @@ class RestraintReading:
                 except StoreError as error:
                     self._unread = f"Redis: {error}"
         if self._read is None or self._unread is not None:
-            return Restraints(holds=(), cooldowns=(), left_out=0, unread=self._unread)
+            return HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=self._unread)
         return self._shown(self._read, now_sec - self._at_sec)
 
     def _note(self, bookings: Mapping[str, float], now_sec: float) -> None:
@@ -73,21 +73,19 @@ class RestraintReading:
             if now_sec - booked_sec > self._cooldown_sec + _EVERY_SEC:
                 del self._booked_sec[symbol]
 
-    def _shown(self, read: Stored, ago_sec: float) -> Restraints:
+    def _shown(self, read: Stored, ago_sec: float) -> HoldsAndCooldowns:
         holds = [
-            Restrained(
-                hold.symbol, None if hold.expires_in_ms is None else hold.expires_in_ms / 1000 - ago_sec
-            )
+            TimeLeft(hold.symbol, None if hold.expires_in_ms is None else hold.expires_in_ms / 1000 - ago_sec)
             for hold in read.holds
         ]
         holds = [each for each in holds if each.left_sec is None or each.left_sec > 0]
-        cooldowns: list[Restrained] = []
+        cooldowns: list[TimeLeft] = []
         for execution in read.executions:
             left_sec = self._left_sec(execution, read.now_ms + ago_sec * 1000)
             if left_sec is None or left_sec > 0:
-                cooldowns.append(Restrained(execution.symbol, left_sec))
+                cooldowns.append(TimeLeft(execution.symbol, left_sec))
         cooldowns.sort(key=lambda each: (each.left_sec is not None, -(each.left_sec or 0.0), each.symbol))
-        return Restraints(
+        return HoldsAndCooldowns(
             holds=tuple(holds[:_MOST_SHOWN]),
             cooldowns=tuple(cooldowns[:_MOST_SHOWN]),
             left_out=max(len(holds) - _MOST_SHOWN, 0) + max(len(cooldowns) - _MOST_SHOWN, 0),

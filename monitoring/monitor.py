@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from channels import Flows
+from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
@@ -28,7 +28,7 @@ class Monitor:
     def __init__(
         self,
         loaded: Loaded,
-        flows: Flows,
+        channels: Channels,
         store: OnlookerStore,
         *,
         tree: Callable[[], RunningTree],
@@ -39,14 +39,14 @@ class Monitor:
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         """`tree`: the supervision tree, which runs the actors that are given this."""
-        self.registry = MetricRegistry(flows, clocks, log)
+        self.registry = MetricRegistry(channels, clocks, log)
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
-        self.unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
+        self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
         self.status = StatusSource(
             loaded,
-            flows,
+            channels,
             tree=tree,
             clocks=clocks,
             budget=budget,
@@ -58,7 +58,7 @@ class Monitor:
         )
         page_source = PageSource(
             loaded.settings,
-            flows.book,
+            channels.book,
             store,
             clocks,
             status=self.status,
@@ -69,7 +69,7 @@ class Monitor:
         )
         self.page = PageCache(page_source, clocks)
         for gauge in service_gauges(
-            flows,
+            channels,
             clocks,
             budget,
             self.unreadable,

@@ -129,21 +129,21 @@ class Holdings(msgspec.Struct, frozen=True):
     tolerance_pct: str
 
 
-class Restrained(msgspec.Struct, frozen=True):
+class TimeLeft(msgspec.Struct, frozen=True):
     """A symbol that may not be traded for now; `left_sec` is None for what does not end by itself."""
 
     symbol: str
     left_sec: float | None
 
 
-class Restraints(msgspec.Struct, frozen=True, kw_only=True):
+class HoldsAndCooldowns(msgspec.Struct, frozen=True, kw_only=True):
     """Holds and cooldowns; `unread` says why there is nothing to be seen of them.
 
     `problems`: keys that deny plans until they are corrected, a sentence each.
     """
 
-    holds: tuple[Restrained, ...]
-    cooldowns: tuple[Restrained, ...]
+    holds: tuple[TimeLeft, ...]
+    cooldowns: tuple[TimeLeft, ...]
     left_out: int
     unread: str | None
     problems: tuple[str, ...] = ()
@@ -204,7 +204,7 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     decided: tuple[Decided, ...]
     latencies_ms: tuple[int, ...]
     holdings: Holdings
-    restraints: Restraints
+    holds_and_cooldowns: HoldsAndCooldowns
     weight: Weight
     lease_holder: str | None
     lease_held: bool

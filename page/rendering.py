@@ -31,7 +31,16 @@ ASSETS: Final = {
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_SECTIONS = ("gates", "ages", "decisions", "holdings", "connections", "tree", "restraints", "settings")
+_SECTIONS = (
+    "gates",
+    "ages",
+    "decisions",
+    "holdings",
+    "connections",
+    "tree",
+    "holds_and_cooldowns",
+    "settings",
+)
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 

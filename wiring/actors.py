@@ -25,7 +25,7 @@ from actors.stream_consumer import Attempts, Failures
 from actors.user_stream.actor import UserStream
 from actors.waiting import present
 from brain.ledger.fill_memory import FillMemory
-from channels import Flows
+from channels import Channels
 from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
@@ -46,7 +46,7 @@ class ServiceActors:
     def __init__(
         self,
         settings: Settings,
-        flows: Flows,
+        channels: Channels,
         edges: Edges,
         monitor: Monitor,
         *,
@@ -55,7 +55,7 @@ class ServiceActors:
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
-        self._flows = flows
+        self._channels = channels
         self._edges = edges
         self._store = edges.store
         self._monitor = monitor
@@ -66,7 +66,7 @@ class ServiceActors:
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(
             settings,
-            flows,
+            channels,
             edges.store,
             edges.exchange,
             weight_per_read=self._weight_per_read,
@@ -75,7 +75,7 @@ class ServiceActors:
         )
         self._lease_holder = LeaseHolder(
             edges.store,
-            flows.lease,
+            channels.lease,
             instance=settings.instance,
             process=process_name(rng),
             redis_address=edges.store.address,
@@ -92,8 +92,8 @@ class ServiceActors:
     async def metrics(self, heartbeat: Heartbeat) -> None:
         actor = Metrics(
             self._monitor,
-            self._flows.metrics,
-            self._flows.http_address,
+            self._channels.metrics,
+            self._channels.http_address,
             bind=self._settings.bind,
             port=self._settings.metrics_port,
             clock=self._clocks,
@@ -103,15 +103,15 @@ class ServiceActors:
 
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
         # A second start by mistake finds the port in use, and must not take the lease from the first.
-        await present(self._flows.http_address, "the HTTP port", heartbeat)
+        await present(self._channels.http_address, "the HTTP port", heartbeat)
         await self._lease_holder.run(heartbeat)
 
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(
             self._store,
             self._edges.budget,
-            self._flows.bans,
-            self._flows.ban_recalled,
+            self._channels.bans,
+            self._channels.ban_recalled,
             clocks=self._clocks,
             redis_address=self._redis_address,
             log=self._log,
@@ -127,16 +127,16 @@ class ServiceActors:
         actor = CandidatePlanner(
             self._store,
             self._edges.exchange,
-            self._flows.book,
+            self._channels.book,
             self._snapshots.latency,
-            symbol_rules=self._flows.symbol_rules,
-            unreadable_rules=self._flows.unreadable_rules,
-            rules_wanted=self._flows.rules_wanted,
-            rules_asked_at=self._flows.rules_asked_at,
-            hedge_mode=self._flows.hedge_mode,
-            allowlist=self._flows.allowlist,
-            candidates=self._flows.candidates,
-            metrics=self._flows.metrics,
+            symbol_rules=self._channels.symbol_rules,
+            unreadable_rules=self._channels.unreadable_rules,
+            rules_wanted=self._channels.rules_wanted,
+            rules_asked_at=self._channels.rules_asked_at,
+            hedge_mode=self._channels.hedge_mode,
+            allowlist=self._channels.allowlist,
+            candidates=self._channels.candidates,
+            metrics=self._channels.metrics,
             clocks=self._clocks,
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
@@ -151,12 +151,12 @@ class ServiceActors:
             exchange=self._edges.exchange,
             connector=self._edges.connector,
             clock=self._clocks,
-            book=self._flows.book,
-            shards=self._flows.shards,
-            shard_of=self._flows.shard_of,
-            fills=self._flows.fills,
-            metrics=self._flows.metrics,
-            status=self._flows.stream_status,
+            book=self._channels.book,
+            shards=self._channels.shards,
+            shard_of=self._channels.shard_of,
+            fills=self._channels.fills,
+            metrics=self._channels.metrics,
+            status=self._channels.stream_status,
             limit=self._connections,
             proof_sec=self._settings.stream_proof_sec,
             rng=self._rng,
@@ -167,7 +167,7 @@ class ServiceActors:
     async def mark_prices(self, connector: MarkPriceConnector, heartbeat: Heartbeat) -> None:
         actor = MarkPriceFeed(
             connector,
-            self._flows.shards,
+            self._channels.shards,
             self._clocks.exchange_ms,
             limit=self._connections,
             rng=self._rng,
@@ -181,41 +181,41 @@ class ServiceActors:
 
     async def ledger_writer(self, heartbeat: Heartbeat) -> None:
         await self._ban_recalled(heartbeat)
-        flows = self._flows
+        channels = self._channels
         actor = LedgerWriter(
             self._store,
-            flows.changes,
+            channels.changes,
             adoption=LedgerAdoption(
                 self._store,
-                flows.book,
+                channels.book,
                 self._snapshots.positions,
-                flows.ledgers_wanted,
-                symbol_rules=flows.symbol_rules,
+                channels.ledgers_wanted,
+                symbol_rules=channels.symbol_rules,
                 stale_threshold_sec=self._settings.stale_threshold_sec,
-                metrics=flows.metrics,
+                metrics=channels.metrics,
                 clocks=self._clocks,
                 log=self._log,
             ),
             attempts=self._booking_attempts,
             fill_watch=FillWatch(
-                flows.fills,
+                channels.fills,
                 self._edges.orders,
                 self._store,
                 self._fill_memory,
-                results=flows.results,
+                results=channels.results,
                 grace_sec=self._settings.execution_grace_sec,
                 log=self._log,
             ),
-            results=flows.results,
-            rules_wanted=flows.rules_wanted,
-            hedge_mode=flows.hedge_mode,
-            lease=flows.lease,
-            ledgers_adopted=flows.ledgers_adopted,
-            unknown_executions=flows.unknown_executions,
-            waiting_results=flows.waiting_results,
+            results=channels.results,
+            rules_wanted=channels.rules_wanted,
+            hedge_mode=channels.hedge_mode,
+            lease=channels.lease,
+            ledgers_adopted=channels.ledgers_adopted,
+            unknown_executions=channels.unknown_executions,
+            waiting_results=channels.waiting_results,
             key_prefix=self._settings.key_prefix,
             reservation_life_sec=self._rules.permit_ttl_sec + self._rules.execution_grace_sec,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             clocks=self._clocks,
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
             redis_address=self._redis_address,
@@ -224,22 +224,22 @@ class ServiceActors:
         await actor.run(heartbeat)
 
     async def permit_evaluator(self, heartbeat: Heartbeat) -> None:
-        settings, flows = self._settings, self._flows
+        settings, channels = self._settings, self._channels
         actor = PermitEvaluator(
             self._store,
             WhatIsKnown(
-                book=flows.book,
-                results=flows.results,
-                symbol_rules=flows.symbol_rules,
-                rules_wanted=flows.rules_wanted,
-                rules_asked_at=flows.rules_asked_at,
-                allowlist=flows.allowlist,
-                hedge_mode=flows.hedge_mode,
-                ledgers_adopted=flows.ledgers_adopted,
-                lease=flows.lease,
+                book=channels.book,
+                results=channels.results,
+                symbol_rules=channels.symbol_rules,
+                rules_wanted=channels.rules_wanted,
+                rules_asked_at=channels.rules_asked_at,
+                allowlist=channels.allowlist,
+                hedge_mode=channels.hedge_mode,
+                ledgers_adopted=channels.ledgers_adopted,
+                lease=channels.lease,
             ),
-            (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
-            flows.ledgers_wanted,
+            channels.on_demand_of if settings.ondemand_snapshot else None,
+            channels.ledgers_wanted,
             failures=self._decision_failures,
             clocks=self._clocks,
             rules=self._rules,
@@ -250,7 +250,7 @@ class ServiceActors:
                 key_prefix=settings.key_prefix,
             ),
             reports=DecisionReports(
-                flows.metrics, flows.symbol_rules, self._monitor.gates, self._monitor.recent, self._log
+                channels.metrics, channels.symbol_rules, self._monitor.gates, self._monitor.recent, self._log
             ),
             keys=Keys(settings.key_prefix),
             redis_address=self._redis_address,
@@ -259,11 +259,11 @@ class ServiceActors:
         await actor.run(heartbeat)
 
     async def durability_watch(self, heartbeat: Heartbeat) -> None:
-        await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
+        await DurabilityWatch(self._store, self._channels.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
         await GateReporter(self._monitor.gates, self._log).run(heartbeat)
 
     async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
         """Wait until it is known if the exchange has banned this address: no request is sent before."""
-        await present(self._flows.ban_recalled, f"Redis at {self._redis_address}", heartbeat)
+        await present(self._channels.ban_recalled, f"Redis at {self._redis_address}", heartbeat)

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from brain.durability import Durability
-from channels import Channel, DropOldest, Flows, SnapshotBook
+from channels import Channel, Channels, DropOldest, SnapshotBook
 from clock import Clock
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
@@ -58,7 +58,7 @@ class LiveGauge(NamedTuple):
 
 
 def service_gauges(
-    flows: Flows,
+    channels: Channels,
     clocks: Clocks,
     budget: WeightBudget,
     unreadable: UnreadableSymbols,
@@ -71,7 +71,7 @@ def service_gauges(
     All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
     additions to the contract.
     """
-    started, durability, lease = clocks.now(), flows.durability, flows.lease
+    started, durability, lease = clocks.now(), channels.durability, channels.lease
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
         return lambda: math.nan if durability.value is None else float(read(durability.value))

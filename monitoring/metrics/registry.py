@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from channels import Count, Flows, MetricEvent, Observe, SetGauge
+from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from monitoring.metrics.families import (
@@ -75,7 +75,7 @@ class MetricRegistry:
     An event that fits no metric changes nothing but `p33_metric_events_refused_total`, and the log, once.
     """
 
-    def __init__(self, flows: Flows, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, channels: Channels, clock: Clock, log: FilteringBoundLogger) -> None:
         """Raises ValueError when two channels share a name."""
         self._log = log
         self._refused: set[tuple[str, str]] = set()
@@ -93,9 +93,9 @@ class MetricRegistry:
             self._library.register(durations)
         build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
         build.labels(build_tag()).set(1)
-        self._library.register(ChannelMetrics(flows.all()))
+        self._library.register(ChannelMetrics(channels.all()))
         self._expositions = [family.exposition for family in self._by_symbol.values()]
-        self._expositions.append(SnapshotMetrics(clock, flows.book).exposition)
+        self._expositions.append(SnapshotMetrics(clock, channels.book).exposition)
 
     def show(self, gauge: LiveGauge) -> None:
         """Expose a view of live state. Raises ValueError for a name that is taken."""

@@ -8,7 +8,7 @@ import msgspec
 
 from monitoring.ledger_comparison import SETTLES_SEC
 from monitoring.status.document import StatusDocument
-from page.content import Actor, Holdings, Overall, Restraints, Tone, Weight
+from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
 from page.words import duration
 from supervision import NodeStatus
 
@@ -23,7 +23,7 @@ class Observed(msgspec.Struct, frozen=True):
     status: StatusDocument
     tree: Actor
     holdings: Holdings
-    restraints: Restraints
+    holds_and_cooldowns: HoldsAndCooldowns
     weight: Weight
 
 
@@ -102,9 +102,9 @@ def _warnings(observed: Observed) -> Iterator[str]:
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
     yield from _restarts(observed.tree)
-    yield from observed.restraints.problems[:3]
-    if observed.restraints.unread is not None:
-        yield f"holds and cooldowns could not be read: {observed.restraints.unread}"
+    yield from observed.holds_and_cooldowns.problems[:3]
+    if observed.holds_and_cooldowns.unread is not None:
+        yield f"holds and cooldowns could not be read: {observed.holds_and_cooldowns.unread}"
 
 
 def _some(symbols: list[str], count: int) -> str:

@@ -18,7 +18,7 @@ from clock import Clock
 from explanation.explaining import Explanation, explain_traces
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
-from monitoring.holds_and_cooldowns import RestraintReading
+from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.headline import Observed, actor, overall
@@ -79,13 +79,13 @@ class PageSource:
         self._store = store
         self._clock = clock
         self._issued_by = issuer(settings)
-        self._restraints = RestraintReading(
+        self._holds_and_cooldowns = HoldsAndCooldownsCache(
             store, clock, settings.cooldown_sec, keys=Keys(settings.key_prefix)
         )
 
     async def content(self) -> PageContent:
         """Return everything that the page shows, as of now."""
-        restraints = await self._restraints.now(
+        holds_and_cooldowns = await self._holds_and_cooldowns.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
         status = await self.status()
@@ -101,7 +101,7 @@ class PageSource:
             instance=status.instance,
             started_at=status.started_at,
             uptime_sec=status.uptime_sec,
-            overall=overall(Observed(status, tree, holdings, restraints, weight)),
+            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
             unreadable=_reasons(status.exchange.unreadable),
@@ -113,7 +113,7 @@ class PageSource:
                 seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
             ),
             holdings=holdings,
-            restraints=restraints,
+            holds_and_cooldowns=holds_and_cooldowns,
             weight=weight,
             lease_holder=status.lease.holder,
             lease_held=status.lease.held,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from brain.moment import Moment
 from brain.positions.position import Snapshot
-from channels import UNCOVERED_NOTICED_SEC, Flows, StreamStatus, UnknownExecution
+from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
@@ -69,7 +69,7 @@ class StatusSource:
     def __init__(
         self,
         loaded: Loaded,
-        flows: Flows,
+        channels: Channels,
         *,
         tree: Callable[[], RunningTree],
         clocks: Clocks,
@@ -88,7 +88,7 @@ class StatusSource:
             SettingShown(name, shown(loaded.settings, name), origin)
             for name, origin in loaded.origins.items()
         )
-        self._flows = flows
+        self._channels = channels
         self._tree = tree
         self._clocks = clocks
         self._budget = budget
@@ -111,9 +111,9 @@ class StatusSource:
         tree = self._tree().status()
         snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
-        lease, rules = self._flows.lease.value, self._flows.symbol_rules.value
+        lease, rules = self._channels.lease.value, self._channels.symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
-        durability = self._flows.durability.value
+        durability = self._channels.durability.value
         return StatusDocument(
             build_tag=self._build_tag,
             instance=self._instance,
@@ -130,8 +130,8 @@ class StatusSource:
             snapshots=snapshots,
             allowlist=self._allowlist_shown(now),
             symbols_known=None if rules is None else len(rules),
-            hedge_mode=self._flows.hedge_mode.value,
-            ledgers_adopted=bool(self._flows.ledgers_adopted.value),
+            hedge_mode=self._channels.hedge_mode.value,
+            ledgers_adopted=bool(self._channels.ledgers_adopted.value),
             request_weight_used=None if weight is None else round(weight),
             weight=self._weight(now),
             ledgers=self._ledgers(now),
@@ -142,7 +142,8 @@ class StatusSource:
             clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
-                ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._flows.all()
+                ChannelShown(channel.name, channel.depth, dropped(channel))
+                for channel in self._channels.all()
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
@@ -150,17 +151,17 @@ class StatusSource:
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
         states = {node.name: node.state for node in _nodes(tree)}
-        rules = self._flows.symbol_rules.value
+        rules = self._channels.symbol_rules.value
         return unready(
             ReadinessFacts(
                 stopping=tree.state == "stopping",
                 waits=tuple(self._tree().waiting()),
                 needed_actors=tuple((name, states.get(name, "missing")) for name in _NEEDED_ACTORS),
-                lease=self._flows.lease.value,
+                lease=self._channels.lease.value,
                 symbols_known=None if rules is None else len(rules),
-                hedge_mode_known=self._flows.hedge_mode.value is not None,
-                allowlist_known=self._flows.allowlist.value is not None,
-                ledgers_adopted=bool(self._flows.ledgers_adopted.value),
+                hedge_mode_known=self._channels.hedge_mode.value is not None,
+                allowlist_known=self._channels.allowlist.value is not None,
+                ledgers_adopted=bool(self._channels.ledgers_adopted.value),
                 snapshots=snapshots.count,
                 snapshots_fresh=snapshots.count - snapshots.stale,
                 stale_threshold_sec=self._stale_threshold_sec,
@@ -181,12 +182,12 @@ class StatusSource:
     def _snapshots(self, now: Moment) -> SnapshotsShown:
         snapshots = self._known_snapshots()
         ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
-        believed = [self._flows.book.believed(snapshot) for snapshot in snapshots]
+        believed = [self._channels.book.believed(snapshot) for snapshot in snapshots]
         fresh = sum(
             known and age_sec <= self._stale_threshold_sec
             for known, age_sec in zip(believed, ages_sec, strict=True)
         )
-        never_read = self._flows.never_read.value
+        never_read = self._channels.never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
@@ -202,13 +203,13 @@ class StatusSource:
     def _uncovered(self, now: Moment) -> UncoveredShown:
         shown = [
             UncoveredSymbol(symbol, each.why, for_sec)
-            for symbol, each in sorted(self._flows.book.uncovered.items())
+            for symbol, each in sorted(self._channels.book.uncovered.items())
             if (for_sec := each.since.age_sec(now)) >= UNCOVERED_NOTICED_SEC
         ]
         return UncoveredShown(len(shown), shown[:_MOST_NAMES])
 
     def _known_snapshots(self) -> list[Snapshot]:
-        book = self._flows.book
+        book = self._channels.book
         return [snapshot for symbol in book.symbols() if (snapshot := book.get(symbol)) is not None]
 
     def _exchange_shown(self) -> ExchangeShown:
@@ -217,10 +218,10 @@ class StatusSource:
         return ExchangeShown(self._exchange_trouble(), UnreadableShown(len(reasons), shown))
 
     def _stream_shown(self, now: Moment) -> StreamShown:
-        stream = self._flows.stream_status.value or StreamStatus()
+        stream = self._channels.stream_status.value or StreamStatus()
         return StreamShown(
             trusted=stream.trusted,
-            trust_lost_at=_iso_or_none(self._flows.book.trust_lost_at),
+            trust_lost_at=_iso_or_none(self._channels.book.trust_lost_at),
             connected_since=_iso_or_none(stream.connected_since),
             proven_age_sec=None if stream.proven_as_of is None else stream.proven_as_of.age_sec(now),
             push_allowance_sec=stream.allowance_sec if stream.trusted else None,
@@ -252,7 +253,7 @@ class StatusSource:
         in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
         waiting = [
             WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
-            for each in (self._flows.waiting_results.value or ())[:_MOST_NAMES]
+            for each in (self._channels.waiting_results.value or ())[:_MOST_NAMES]
         ]
         return LedgersShown(len(known), in_flight, mismatches, waiting)
 
@@ -262,7 +263,7 @@ class StatusSource:
 
     def _unknown(self, now: Moment) -> list[UnknownExecution]:
         """Return those whose open permit has not ended since they were read."""
-        known = self._flows.unknown_executions.value or ()
+        known = self._channels.unknown_executions.value or ()
         return [each for each in known if each.ends_at_sec > now.monotonic_sec]
 
     def _unknown_shown(self, now: Moment) -> UnknownExecutionsShown:
@@ -279,7 +280,7 @@ class StatusSource:
         return UnknownExecutionsShown(len(unknown), shown)
 
     def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
-        allowlist = self._flows.allowlist.value
+        allowlist = self._channels.allowlist.value
         if allowlist is None:
             return None
         asof, redis = allowlist.asof_epoch, self._clocks.redis

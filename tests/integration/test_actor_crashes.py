@@ -25,7 +25,7 @@ async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_an
     exchange = simulator.exchange
     async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
-        lease = service.flows.lease.value
+        lease = service.channels.lease.value
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")
         exchange.faults.rest_latency_ms = 100
 
@@ -50,7 +50,7 @@ async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_an
         assert pipeline.ledger("BTCUSDT")["version"] == "2"
         assert service.restarts() == restarted
         assert service.actor(actor).last_reason == f"{SabotageError.__module__}.{SabotageError.__qualname__}"
-        assert service.flows.lease.value == lease
+        assert service.channels.lease.value == lease
         await pipeline.decided_once(["before", "after", *(f"meanwhile-{symbol}" for symbol in SYMBOLS)])
 
 

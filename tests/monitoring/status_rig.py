@@ -20,7 +20,7 @@ from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
-from channels import BookEntry, DropOldest, Flows, Lease, MetricEvent
+from channels import BookEntry, Channels, DropOldest, Lease, MetricEvent
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.metrics.families import LiveGauge, service_gauges
@@ -98,9 +98,9 @@ class StatusRig:
         self.log = CapturingLogger()
         self.logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
         self.clocks = Clocks(self.clock)
-        self.flows = Flows(1)
-        self.flows.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
-        self.book, self.lease = self.flows.book, self.flows.lease
+        self.channels = Channels(1)
+        self.channels.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
+        self.book, self.lease = self.channels.book, self.channels.lease
         self.waits: list[tuple[str, str]] = []
         self.tree = node("brain", *NEEDED, node("metrics"))
         self.budget = WeightBudget(self.clock, 1200)
@@ -111,7 +111,7 @@ class StatusRig:
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
             settings.load(ENVIRONMENT),
-            self.flows,
+            self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),
             clocks=self.clocks,
@@ -123,17 +123,17 @@ class StatusRig:
         self.metrics = Metrics(
             self.monitor,
             self.events,
-            self.flows.http_address,
+            self.channels.http_address,
             bind="127.0.0.1",
             port=port,
             clock=self.clock,
             log=self.logger,
         )
         self.lease.send(Lease("7", "here:8045"))
-        self.flows.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
-        self.flows.hedge_mode.send(False)
-        self.flows.ledgers_adopted.send(True)
-        self.flows.allowlist.send(
+        self.channels.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
+        self.channels.hedge_mode.send(False)
+        self.channels.ledgers_adopted.send(True)
+        self.channels.allowlist.send(
             Allowlist(AllowlistSource.UNIVERSE_ACTIVE, False, frozenset({"BTCUSDT"}), NOON_MS / 1000 - 5, 1.0)
         )
         if snapshot:
@@ -142,7 +142,7 @@ class StatusRig:
     def gauges(self) -> tuple[LiveGauge, ...]:
         """The gauges that the monitor shows already."""
         return service_gauges(
-            self.flows,
+            self.channels,
             self.clocks,
             self.budget,
             self.monitor.unreadable,

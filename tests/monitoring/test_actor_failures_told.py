@@ -103,7 +103,7 @@ async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_
     actor = Metrics(
         rig.monitor,
         events,
-        rig.flows.http_address,
+        rig.channels.http_address,
         bind="127.0.0.1",
         port=0,
         clock=rig.clock,

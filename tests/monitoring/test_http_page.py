@@ -212,7 +212,7 @@ async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() 
     async with serving(rig) as client:
         first = (await client.get("/status")).json()
         rig.clock.advance(7)
-        rig.flows.durability.send(Durability(False, "allkeys-lru", 3))
+        rig.channels.durability.send(Durability(False, "allkeys-lru", 3))
         later = (await client.get("/status")).json()
         rig.clock.advance(30)
         last = (await client.get("/status")).json()

@@ -27,7 +27,7 @@ async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.metrics.run, Heartbeat())
-            url = await rig.flows.http_address.changed()
+            url = await rig.channels.http_address.changed()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                 yield client
             nursery.cancel_scope.cancel()
@@ -140,7 +140,7 @@ async def test_status_tells_what_is_known() -> None:
     rig.publish("ETHUSDT", "0", age_sec=12.0)
     rig.publish("XRPUSDT", "0", age_sec=4.0)
     rig.tree = node("brain", node("metrics", restarts=2, last_reason="ValueError: odd"), *NEEDED)
-    rig.flows.stream_status.send(
+    rig.channels.stream_status.send(
         StreamStatus(
             epoch=3,
             connected_since=rig.clock.now().earlier_by(60),
@@ -179,7 +179,7 @@ async def test_status_tells_what_is_known() -> None:
     assert status.gates.last_5_min == GateCounts(0, 1, {}, {"no_position": 1})
     assert status.gates.last_1_h == GateCounts(1, 2, {"sanity_checks_passed": 1}, {"no_position": 2})
     depths = {channel.name: (channel.depth, channel.dropped) for channel in status.channels}
-    assert [channel.name for channel in rig.flows.all()] == list(depths)
+    assert [channel.name for channel in rig.channels.all()] == list(depths)
     assert (depths["snapshot_book"], depths["metrics"], depths["lease"]) == ((3, None), (0, 0), (1, None))
     shown = {each.name: (each.value, each.origin) for each in status.settings}
     assert shown["BINANCE_API_SECRET"] == ("***", "env")
@@ -190,10 +190,10 @@ async def test_status_says_null_for_what_is_not_known() -> None:
     rig = StatusRig()
     for channel in (
         rig.lease,
-        rig.flows.allowlist,
-        rig.flows.symbol_rules,
-        rig.flows.hedge_mode,
-        rig.flows.ledgers_adopted,
+        rig.channels.allowlist,
+        rig.channels.symbol_rules,
+        rig.channels.hedge_mode,
+        rig.channels.ledgers_adopted,
     ):
         channel.value = None
     rig.book.lose_trust(rig.clock.now())
@@ -222,7 +222,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
         rig = StatusRig(port=port)
         with pytest.raises(AddressUnusableError, match=f"127.0.0.1:{port}.*P33_METRICS_PORT.*in use"):
             await rig.metrics.run(Heartbeat())
-    assert rig.flows.http_address.value is None
+    assert rig.channels.http_address.value is None
 
 
 async def test_the_actor_ends_when_asked_to() -> None:
@@ -231,7 +231,7 @@ async def test_the_actor_ends_when_asked_to() -> None:
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.metrics.run, heartbeat)
-            await rig.flows.http_address.changed()
+            await rig.channels.http_address.changed()
             heartbeat.stopping.set()
 
 
@@ -240,7 +240,7 @@ async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck() -> None:
     heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.metrics.run, heartbeat)
-        await rig.flows.http_address.changed()
+        await rig.channels.http_address.changed()
         await trio.testing.wait_all_tasks_blocked()
         assert heartbeat.spoken
         assert heartbeat.oldest_beat_at_work_sec() is None

@@ -33,7 +33,7 @@ async def test_a_scrape_tells_what_is_true_at_that_moment(rig: StatusRig) -> Non
 async def test_a_symbol_that_cannot_be_read_twice_over_counts_once(rig: StatusRig) -> None:
     assert (await values(rig))["p33_unreadable_symbols",] == 0
     rig.book.set_unreadable("ABCUSDT", "no updateTime")
-    rig.flows.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no filters"})
+    rig.channels.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no filters"})
     seen = await values(rig)
     assert seen["p33_unreadable_symbols",] == 2
     assert seen["p33_ready",] == 1
@@ -45,10 +45,10 @@ async def test_the_durability_of_redis_is_shown_and_nothing_while_it_is_silent(
     names = ("p33_redis_evicted_keys", "p33_redis_may_evict", "p33_redis_append_only")
     seen = await values(rig)
     assert all(math.isnan(seen[name,]) for name in names)
-    rig.flows.durability.send(Durability(True, "allkeys-lru", 12))
+    rig.channels.durability.send(Durability(True, "allkeys-lru", 12))
     seen = await values(rig)
     assert [seen[name,] for name in names] == [12, 1, 1]
-    rig.flows.durability.send(Durability(False, "noeviction", 12))
+    rig.channels.durability.send(Durability(False, "noeviction", 12))
     seen = await values(rig)
     assert [seen[name,] for name in names] == [12, 0, 0]
 

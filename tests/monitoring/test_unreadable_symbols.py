@@ -43,24 +43,24 @@ async def test_a_symbol_is_named_once_when_it_becomes_unreadable_and_once_when_i
 async def test_a_symbol_without_readable_trading_rules_is_named_with_that_source() -> None:
     rig = StatusRig()
     rig.book.set_unreadable("ABCUSDT", "no updateTime")
-    rig.flows.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no status"})
+    rig.channels.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no status"})
     assert rig.monitor.unreadable.now() == {
         "ABCUSDT": "exchangeInfo: no filters",
         "XYZUSDT": "exchangeInfo: no status",
     }
-    rig.flows.unreadable_rules.send({})
+    rig.channels.unreadable_rules.send({})
     assert rig.monitor.unreadable.now() == {"ABCUSDT": "position: no updateTime"}
 
 
 async def test_a_format_change_that_concerns_every_symbol_is_a_bounded_number_of_lines() -> None:
     rig = StatusRig()
-    rig.flows.unreadable_rules.send({f"S{number:03}USDT": "x" * 5000 for number in range(569)})
+    rig.channels.unreadable_rules.send({f"S{number:03}USDT": "x" * 5000 for number in range(569)})
     rig.monitor.unreadable.log_changes(rig.logger)
     seen = lines(rig)
     assert [line[2].get("symbol") for line in seen[:20]] == [f"S{number:03}USDT" for number in range(20)]
     assert seen[20:] == [("warning", "More symbols cannot be read, their plans are denied", {"symbols": 549})]
     assert all(len(str(line[2].get("why"))) <= 200 for line in seen)
-    rig.flows.unreadable_rules.send({})
+    rig.channels.unreadable_rules.send({})
     rig.monitor.unreadable.log_changes(rig.logger)
     assert len(lines(rig)) == 21
 
@@ -72,7 +72,7 @@ async def test_the_metrics_actor_logs_it_within_a_second_and_repeats_nothing_aft
     for expected in (1, 0):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.metrics.run, Heartbeat())
-            await rig.flows.http_address.changed()
+            await rig.channels.http_address.changed()
             rig.book.set_unreadable("ABCUSDT", "no updateTime")
             await trio.sleep(1.1)
             assert len(lines(rig)) == expected
@@ -82,7 +82,7 @@ async def test_the_metrics_actor_logs_it_within_a_second_and_repeats_nothing_aft
 async def test_the_status_names_fifty_symbols_and_counts_all() -> None:
     rig = StatusRig()
     assert rig.monitor.status.status().exchange.unreadable.count == 0
-    rig.flows.unreadable_rules.send({f"S{number:03}USDT": "no filters" for number in range(60)})
+    rig.channels.unreadable_rules.send({f"S{number:03}USDT": "no filters" for number in range(60)})
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
     shown = rig.monitor.status.status().exchange
     assert shown.trouble == "the exchange refuses the API key (-2015)"

@@ -12,10 +12,10 @@ from page.content import (
     Actor,
     Ages,
     Holdings,
+    HoldsAndCooldowns,
     Overall,
-    Restrained,
-    Restraints,
     SymbolReasons,
+    TimeLeft,
     Tone,
     UnknownExecution,
 )
@@ -80,7 +80,7 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
     assert len(ids) == len(set(ids))
     assert {
         "overall", "figures", "gates", "decisions", "holdings", "ages", "stream", "weight", "tree",
-        "restraints", "settings", "queues",
+        "holds-and-cooldowns", "settings", "queues",
     } <= set(ids)  # fmt: skip
 
 
@@ -203,20 +203,20 @@ def test_before_anything_is_known_the_page_says_so() -> None:
 
 
 def test_holds_cooldowns_and_what_could_not_be_read_are_told() -> None:
-    restraints = Restraints(
-        holds=(Restrained("BTCUSDT", 290.0), Restrained("ETHUSDT", None)),
-        cooldowns=(Restrained("SOLUSDT", 3.2),),
+    holds_and_cooldowns = HoldsAndCooldowns(
+        holds=(TimeLeft("BTCUSDT", 290.0), TimeLeft("ETHUSDT", None)),
+        cooldowns=(TimeLeft("SOLUSDT", 3.2),),
         left_out=0,
         unread=None,
         problems=("quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string",),
     )
-    text = page_of(restraints=restraints).text
+    text = page_of(holds_and_cooldowns=holds_and_cooldowns).text
     assert "quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string" in text
     assert "BTCUSDT held by P3.4 4 min 50 s" in text
     assert "ETHUSDT held by P3.4 never" in text
     assert "SOLUSDT cooldown 3.2 s" in text
-    unread = Restraints(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
-    assert "Redis: no answer" in page_of(restraints=unread).text
+    unread = HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
+    assert "Redis: no answer" in page_of(holds_and_cooldowns=unread).text
 
 
 def test_an_explanation_is_escaped_like_the_page() -> None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
-from channels import DropOldest, Flows, MetricEvent
+from channels import Channels, DropOldest, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -202,7 +202,7 @@ class Process:
         #: How often the stream of mark prices was connected.
         self.mark_connections = 0
         self.escalations = 0
-        self.flows: Flows | None = None
+        self.channels: Channels | None = None
         self.store: WatchedStore | None = None
         self.sabotage = Sabotage()
         self.tripwires = {way: Tripwire(way) for way in ("store", "rest", "stream")}
@@ -257,7 +257,7 @@ class Process:
                     await self._run()
             except* RestartIntensityExceeded:
                 self.escalations += 1
-            self.flows = self.store = self.tree = None
+            self.channels = self.store = self.tree = None
             self._note(f"{self.name} ended")
             await trio.sleep(self._down_sec)
 
@@ -287,13 +287,13 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        flows = Flows(settings.shards)
+        channels = Channels(settings.shards)
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,
             settings.weight_budget_per_min,
             exchange_ms=server_time.exchange_ms,
-            on_ban=flows.bans.send,
+            on_ban=channels.bans.send,
         )
         self.store = WatchedStore(
             self._redis,
@@ -313,7 +313,7 @@ class Process:
             clock=self.clock,
             budget=budget,
             server_time=server_time,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             rng=Random(rng.random()),
             network=RestNetwork(
                 self._venue,
@@ -337,17 +337,17 @@ class Process:
                 budget=budget,
             )
             service = supervisor.Service(
-                self._loaded, flows, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
+                self._loaded, channels, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
             )
             self.sabotage = Sabotage()
             service.tree = Tree(
                 self.sabotage.rigged(service.spec),
                 rng=Random(rng.random()),
-                on_event=partial(self._told, flows.metrics),
+                on_event=partial(self._told, channels.metrics),
             )
-            self.flows, self.tree = flows, service.tree
+            self.channels, self.tree = channels, service.tree
             await service.tree.run()
-            await self._release_lease(flows, self.store)
+            await self._release_lease(channels, self.store)
 
     def _told(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
         report_supervision(metrics, self._log, event)
@@ -358,8 +358,8 @@ class Process:
             case ChildStarted(restart_number=number) if number:
                 self._note(f"{self.name} {event.name} restarted")
 
-    async def _release_lease(self, flows: Flows, store: WatchedStore) -> None:
-        lease = flows.lease.value
+    async def _release_lease(self, channels: Channels, store: WatchedStore) -> None:
+        lease = channels.lease.value
         if lease is not None and lease.fence is not None:
             with trio.move_on_after(0.5):
                 try:

@@ -38,7 +38,7 @@ from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 
 
-class Flows:
+class Channels:
     """All channels of one service. They are made once and outlive the actors on both ends.
 
     `PushBack` makes its sender wait, `Conflating` and `LatestValue` keep the newest, `DropOldest` drops the
@@ -89,6 +89,10 @@ class Flows:
     def shard_of(self, symbol: str) -> int:
         """Return the shard that owns `symbol`: a stable hash, the same in every process."""
         return zlib.crc32(symbol.encode()) % len(self.shards)
+
+    def on_demand_of(self, symbol: str) -> PushBack[OnDemandRead]:
+        """Return the channel of on-demand reads of the shard that owns `symbol`."""
+        return self.on_demand[self.shard_of(symbol)]
 
 
 def shard_key(message: ShardMessage) -> object:
