@@ -31,7 +31,6 @@ class BanKeeper:
         recalled: LatestValue[bool],
         *,
         clocks: Clocks,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`bans` says when a new ban has begun. `recalled` is sent once Redis has been asked."""
@@ -41,7 +40,7 @@ class BanKeeper:
         self._recalled = recalled
         self._clocks = clocks
         self._written_ms: int | None = None
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Recall, then remember and look for what others have met, until cancelled."""

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.waiting import REDIS_TROUBLE, told
 from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
+from store.protocol import AddressedStore
 from store.records import Entry
 from supervision import Heartbeat
 
@@ -20,7 +21,7 @@ _EVERY_SEC = 0.5
 _AHEAD_MS = 1_000
 
 
-class ClockStore(Protocol):
+class ClockStore(AddressedStore, Protocol):
     """The clock watch's side of the store (`store.protocol`)."""
 
     async def redis_now_ms(self) -> int: ...
@@ -35,12 +36,10 @@ class ClockWatch:
     few seconds, so this actor looks at the newest one.
     """
 
-    def __init__(
-        self, store: ClockStore, clocks: Clocks, *, redis_address: str, log: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, store: ClockStore, clocks: Clocks, *, log: FilteringBoundLogger) -> None:
         self._store = store
         self._clocks = clocks
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         self._logged: dict[str, str] = {}
 

@@ -50,7 +50,6 @@ class LeaseHolder:
         *,
         instance: str,
         process: str,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`process`: see `process_name`."""
@@ -58,7 +57,7 @@ class LeaseHolder:
         self._lease = lease
         self._instance = instance
         self._process = process
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         #: Of the lease that was held last, which may be lost.
         self._fence: str | None = None

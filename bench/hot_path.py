@@ -288,7 +288,6 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
                 channels.metrics, channels.symbol_rules, GateDistribution(clock), RecentDecisions(), log
             ),
             keys=Keys("quantum"),
-            redis_address=store.address,
             log=log,
         )
 

@@ -81,7 +81,6 @@ class _Shards:
                     channels.lease,
                     source="simulator",
                     ondemand_ttl_sec=SNAPSHOT_TTL_SEC,
-                    redis_address=store.address,
                     turns=turns,
                     log=log,
                 ),

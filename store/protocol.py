@@ -33,7 +33,16 @@ from store.records import (
 LONGEST_BLOCK_MS = 2000
 
 
-class PlanStore(Protocol):
+class AddressedStore(Protocol):
+    """A store that names its Redis in log lines and waits."""
+
+    @property
+    def address(self) -> str:
+        """Return the address of Redis, without credentials."""
+        ...
+
+
+class PlanStore(AddressedStore, Protocol):
     """The permit evaluator's side."""
 
     async def create_plan_group(self, *, lost: bool) -> None:
@@ -92,7 +101,7 @@ class PlanStore(Protocol):
         ...
 
 
-class ResultStore(Protocol):
+class ResultStore(AddressedStore, Protocol):
     """The ledger writer's side."""
 
     async def create_result_group(self, *, lost: bool) -> None:
@@ -155,7 +164,7 @@ class ResultStore(Protocol):
         ...
 
 
-class SnapshotStore(Protocol):
+class SnapshotStore(AddressedStore, Protocol):
     """The snapshot fetchers' side."""
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
@@ -183,7 +192,7 @@ class SnapshotStore(Protocol):
         ...
 
 
-class UniverseStore(Protocol):
+class UniverseStore(AddressedStore, Protocol):
     """The candidate planner's side."""
 
     async def universe(self) -> UniverseKeys:
@@ -203,7 +212,7 @@ class UniverseStore(Protocol):
         ...
 
 
-class LeaseStore(Protocol):
+class LeaseStore(AddressedStore, Protocol):
     """The lease holder's side."""
 
     async def hold_lease(
@@ -222,7 +231,7 @@ class LeaseStore(Protocol):
         ...
 
 
-class BanStore(Protocol):
+class BanStore(AddressedStore, Protocol):
     """Remembers a ban by the exchange, so that a restart does not walk into it."""
 
     async def remember_ban(self, until_ms: int) -> None:
@@ -258,11 +267,6 @@ class Store(
     PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, OnlookerStore, Protocol
 ):
     """All of it."""
-
-    @property
-    def address(self) -> str:
-        """Where Redis is, without credentials: for people to read."""
-        ...
 
 
 __all__ = [

@@ -62,7 +62,6 @@ class ServiceActors:
         self._clocks = clocks
         self._rng = rng
         self._log = log
-        self._redis_address = edges.store.address
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(
             settings,
@@ -78,7 +77,6 @@ class ServiceActors:
             channels.lease,
             instance=settings.instance,
             process=process_name(rng),
-            redis_address=edges.store.address,
             log=log,
         )
         self._booking_attempts, self._decision_failures = Attempts(), Failures()
@@ -113,13 +111,12 @@ class ServiceActors:
             self._channels.bans,
             self._channels.ban_recalled,
             clocks=self._clocks,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
 
     async def clock_watch(self, heartbeat: Heartbeat) -> None:
-        actor = ClockWatch(self._store, self._clocks, redis_address=self._redis_address, log=self._log)
+        actor = ClockWatch(self._store, self._clocks, log=self._log)
         await actor.run(heartbeat)
 
     async def candidate_planner(self, heartbeat: Heartbeat) -> None:
@@ -140,7 +137,6 @@ class ServiceActors:
             clocks=self._clocks,
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
@@ -218,7 +214,6 @@ class ServiceActors:
             metrics=channels.metrics,
             clocks=self._clocks,
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
@@ -253,7 +248,6 @@ class ServiceActors:
                 channels.metrics, channels.symbol_rules, self._monitor.gates, self._monitor.recent, self._log
             ),
             keys=Keys(settings.key_prefix),
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
@@ -266,4 +260,4 @@ class ServiceActors:
 
     async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
         """Wait until it is known if the exchange has banned this address: no request is sent before."""
-        await present(self._channels.ban_recalled, f"Redis at {self._redis_address}", heartbeat)
+        await present(self._channels.ban_recalled, f"Redis at {self._store.address}", heartbeat)

@@ -66,7 +66,6 @@ class SnapshotMaking:
             channels.lease,
             source=self._settings.snapshot_source,
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
-            redis_address=self._store.address,
             turns=self._turns,
             log=self._log,
         )

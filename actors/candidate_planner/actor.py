@@ -104,7 +104,6 @@ class CandidatePlanner:
         clocks: Clocks,
         rules: PlannerRules,
         weight_per_read: Callable[[], int],
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
@@ -122,7 +121,7 @@ class CandidatePlanner:
         self._clocks = clocks
         self._rules = rules
         self._weight_per_read = weight_per_read
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         self._intents = RecentIntents(store, rules.intent_window_sec)
         self._reading_intents = trio.Lock()

@@ -88,7 +88,6 @@ class LedgerWriter:
         metrics: DropOldest[MetricEvent],
         clocks: Clocks,
         mark_ttl_sec: float,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`attempts` outlives this actor. `mark_ttl_sec`: how long a plan stays settled after a result that
@@ -134,7 +133,7 @@ class LedgerWriter:
         )
         self._waiting = WaitingResults(waiting_results, log)
         fill_watch.on_events = self._unknown.event
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._log = log
         self._reading = trio.CancelScope()
 

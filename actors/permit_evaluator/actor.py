@@ -64,11 +64,10 @@ class PermitEvaluator:
         writer: DecisionWriter,
         reports: DecisionReports,
         keys: Keys,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `failures` outlives this actor. `keys` and `redis_address` are names for people to read."""
+        `failures` outlives this actor. `keys` are names for people to read."""
         self._store = store
         self._known = known
         self._failures = failures
@@ -78,7 +77,7 @@ class PermitEvaluator:
         self._writer = writer
         self._reports = reports
         self._plan_stream = keys.plans
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._log = log
         self._times = EntryTimes(clocks, store, "apply.plan")
         self._settler = PlanSettler(

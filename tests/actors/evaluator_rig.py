@@ -149,7 +149,6 @@ class EvaluatorWorld:
                 structlog.get_logger(),
             ),
             keys=self.keys,
-            redis_address="memory",
             log=structlog.get_logger(),
         )
 

@@ -193,7 +193,6 @@ class LedgerWorld:
             metrics=self.metrics,
             clocks=self.clocks,
             mark_ttl_sec=3660,
-            redis_address="memory",
             log=log,
         )
 

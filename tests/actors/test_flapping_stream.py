@@ -50,10 +50,6 @@ class WeighedExchange(DictatedExchange):
         return await super().positions(symbol, priority=priority)
 
 
-class NamedStore(KeptSnapshots):
-    address = "test"
-
-
 class Desk:
     """The fetchers of all shards, and plans that need a snapshot that is fresh and believed."""
 
@@ -69,7 +65,7 @@ class Desk:
         self.making = SnapshotMaking(
             loaded.settings,
             self.channels,
-            NamedStore(),  # type: ignore[arg-type]
+            KeptSnapshots(),  # type: ignore[arg-type]
             self.exchange,
             weight_per_read=lambda: WEIGHT_PER_READ,
             clocks=Clocks(self.clock, self.exchange),
