@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from bench.account import holdings, symbols
-from simulator import SimulatedExchange, outside, serve
+from simulator import SimulatedExchange, external_events, serve
 from simulator.account import host_epoch_ms
 
 _LONG_AGO_MS = 600_000
@@ -35,7 +35,7 @@ def exchange_with(count: int) -> SimulatedExchange:
     exchange = SimulatedExchange(symbols=symbols(count), host_ms=clock)
     for holding in holdings(count):
         if holding.amount:
-            outside.move_position(exchange, holding.symbol, target=holding.amount)
+            external_events.move_position(exchange, holding.symbol, target=holding.amount)
     clock.past_ms = None
     return exchange
 

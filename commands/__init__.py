@@ -1,4 +1,4 @@
-"""The command line: `position-state-brain COMMAND`."""
+"""The command line `position-state-brain COMMAND`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from commands.cli import parser
 from settings import SettingsError
 
-#: EX_CONFIG of sysexits.h: restarting will not help, and systemd is told not to.
+#: EX_CONFIG of sysexits.h: the systemd unit does not restart the daemon after this code.
 EXIT_CONFIG = 78
 #: As a shell reports a program that SIGPIPE ended.
-EXIT_NOBODY_READS = 141
+EXIT_CLOSED_PIPE = 141
 #: As it reports one that SIGINT ended.
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code. Bad settings are one line on standard error and code 78."""
+    """Run a command and return its exit code. Bad settings are one line on standard error and code 78."""
     options = parser().parse_args(arguments)
     try:
         code = int(options.command(options))
@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"position-state-brain: {error}", file=sys.stderr)
         return EXIT_CONFIG
     except BrokenPipeError:
-        # Whoever read has seen enough (`| head`); Python would complain once more when it flushes at its end.
+        # The reader closed the pipe (`| head`); Python would report it again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_NOBODY_READS
+        return EXIT_CLOSED_PIPE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BaseExceptionGroup as group:

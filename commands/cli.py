@@ -1,4 +1,4 @@
-"""The command line's parser, and the script that teaches a shell this command line."""
+"""The command line's parser, and the completion script for a shell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _Command = Callable[[argparse.Namespace], int]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; `command` of what it parses is the function to call."""
+    """Return the parser; `command` of its result is the function to call."""
     top = argparse.ArgumentParser(
         prog="position-state-brain",
         description=help_texts.TOP,
         epilog=help_texts.TOP_END,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: _Command, summary: str, text: str) -> argparse.ArgumentParser:
@@ -43,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
-    check = add("check", _check, "what the service needs, and how to mend what is missing", help_texts.CHECK)
+    check = add(
+        "check", _check, "checks what the service needs, with a fix for what is missing", help_texts.CHECK
+    )
     check.add_argument(
         "--watch",
         type=_seconds,
@@ -67,25 +70,28 @@ def parser() -> argparse.ArgumentParser:
     )
     _json(check)
 
-    status = add("status", _status, "how a running daemon is, live", help_texts.STATUS)
+    status = add("status", _status, "the state of a running daemon, live", help_texts.STATUS)
     form = status.add_mutually_exclusive_group()
-    form.add_argument("--once", action="store_true", help="tell once")
+    form.add_argument("--once", action="store_true", help="print once")
     form.add_argument("--json", action="store_true", help="once, for programs: what /status answers")
     _url(status)
 
-    proof = add("proof", _proof, "that a running deployment does its work, in eight points", help_texts.PROOF)
+    proof = add("proof", _proof, "proves that a running deployment works, in eight points", help_texts.PROOF)
     proof.add_argument("--no-probe", action="store_true", help="publish no probe plan")
     _url(proof)
     _json(proof)
 
     explain = add(
-        "explain", _explain, "why a plan was allowed or denied, or has no answer yet", help_texts.EXPLAIN
+        "explain",
+        _explain,
+        "explains why a plan was allowed or denied, or has no answer yet",
+        help_texts.EXPLAIN,
     )
     explain.add_argument("plan_id", metavar="PLAN_ID", help="or its beginning, as the log lines show it")
     _json(explain)
 
     replay = add(
-        "replay", _replay, "recorded decisions again: the same, or other settings", help_texts.REPLAY
+        "replay", _replay, "replays recorded decisions, with the same or other settings", help_texts.REPLAY
     )
     what = replay.add_mutually_exclusive_group()
     what.add_argument("--last", type=_count, metavar="N", help="only the newest N records")
@@ -107,8 +113,18 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="of REST answers")
 
     completion = add("completion", _completion, "a completion script for your shell", help_texts.COMPLETION)
-    completion.add_argument("shell", choices=SHELLS, help="which shell it is for")
+    completion.add_argument("shell", choices=SHELLS, help="the shell that it is for")
     return top
+
+
+class _Version(argparse.Action):
+    """Prints the version. It is read only when asked for: that takes 30 ms."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from monitoring.service_log import version
+
+        print(f"{parser.prog} {version()}")
+        parser.exit()
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -221,7 +237,7 @@ def completion(shell: str) -> int:
 
 
 def completion_script(shell: str) -> str:
-    """The script; where an option takes a path, the shell offers files."""
+    """Return the completion script; the shell offers files where an option takes a path."""
     import shtab
 
     top = parser()

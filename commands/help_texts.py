@@ -1,4 +1,4 @@
-"""What `--help` says of each command: what it does, examples to copy, and what its exit code means.
+"""Texts of `--help`: the purpose of each command, examples to copy, and the exit codes.
 
 Lines fit a terminal of 80 columns: nothing wraps them again.
 """
@@ -10,14 +10,14 @@ The safety layer between a trading pipeline and Binance USDⓈ-M Futures:
 for every plan a permit, allow with a safe quantity or deny with a reason.
 
   position-state-brain demo --seconds 20   see it work, on this machine alone
-  position-state-brain check               is everything there that it needs?
+  position-state-brain check               check what it needs
   position-state-brain run                 the daemon
-  position-state-brain status              how is it?
-  position-state-brain proof               does a running one do its work?
-  position-state-brain explain PLAN_ID     why was this plan denied?"""
+  position-state-brain status              state of a running daemon
+  position-state-brain proof               prove that a running one works
+  position-state-brain explain PLAN_ID     why a plan was denied"""
 
 TOP_END = """\
-COMMAND --help tells more, with examples. Settings come from the environment;
+COMMAND --help shows more, with examples. Settings come from the environment;
 deploy/position-state-brain.env lists them all. The command that
 deploy/install.sh puts into /usr/local/bin gives each command the settings and
 secrets that the systemd unit gives the daemon:
@@ -48,17 +48,17 @@ names, and leaves nothing behind.
   position-state-brain demo
   position-state-brain demo --seconds 20 --export decisions.jsonl
 
-Exit code 1: an answer was not as it had to be, or the ledger does not agree
-with the exchange."""
+Exit code 1: an answer was not as expected, or the ledger does not agree with
+the exchange."""
 
 CHECK = """\
-Looks at all that the service rests on, a line each, with a fix for what is
+Checks all that the service needs, a line each, with a fix for what is
 wrong: settings, Redis (version, append-only file, eviction, clock), streams
 and consumer groups, Binance (reachable, clock, key and its rights, position
-mode, streams, request weight), and whether somebody else writes ledgers or
-permits. It changes nothing, sends no order, and uses about 8 of Binance's
-2400 request weight a minute. Run it before the first start and whenever
-something is odd; the daemon may be running.
+mode, streams, request weight), and whether another service writes ledgers
+or permits. It changes nothing, sends no order, and uses about 8 of Binance's
+2400 request weight a minute. Run it before the first start and at any
+suspicion of a fault; the daemon may be running.
 
   position-state-brain check
   position-state-brain check --watch 60    look longer for a foreign writer
@@ -83,31 +83,31 @@ Exit code 1: something failed, or could not be measured. Warnings do not
 count."""
 
 STATUS = """\
-Shows how a running daemon is, once a second until Ctrl-C: ready or why not,
-snapshots and their age, trust in the private stream, decisions and what they
-were, ledgers that disagree with the exchange, request weight, lease, and the
-supervision tree with its restarts. It asks the daemon over HTTP alone, and
-changes nothing.
+Shows the state of a running daemon, once a second until Ctrl-C: ready or why
+not, snapshots and their age, trust in the private stream, decisions and what
+they were, ledgers that disagree with the exchange, request weight, lease, and
+the supervision tree with its restarts. It reads from the daemon over HTTP
+alone, and changes nothing.
 
   position-state-brain status
   position-state-brain status --once
   position-state-brain status --url http://127.0.0.1:8046
   position-state-brain status --json | jq -r '.reasons[]'
 
-Where standard output is no terminal, it tells once.
+Where standard output is no terminal, it prints once.
 
 Exit code 1: no daemon answers."""
 
 PROOF = """\
-Proves in eight points that a running deployment does its work: the service,
+Proves in eight points that a running deployment works: the service,
 its metrics, fresh snapshots, the ledger, permits, decisions that come out the
 same again, a plan's way through the gate, and a summary.
 
 The plan of point 7 is a probe that can only be denied: its timestamp is of
-the year 2000, and a plan's age is looked at before anything could allow it;
+the year 2000, and a plan's age is checked before anything could allow it;
 its symbol is on no exchange. It leaves what every denied plan leaves: its
 entry, its audit record, the mark that it was decided, and for one permit
-lifetime its permit, which says no.
+lifetime its permit, a deny.
 
   position-state-brain proof
   position-state-brain proof --json | jq .ok
@@ -116,7 +116,7 @@ lifetime its permit, which says no.
 Exit code 1: a point failed."""
 
 EXPLAIN = """\
-Tells what became of a plan: the answer and its reason in words, every check
+Explains the answer to a plan: the answer and its reason in words, every check
 in order with the numbers it compared, what was known of position, ledger,
 hold and open permits at that moment, and whether the permit is still there.
 Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
@@ -129,7 +129,7 @@ Exit code 1: there is no trace of such a plan."""
 REPLAY = """\
 Runs the decisions in the audit stream through the decision function again.
 Without --set every one must come out the same to the last digit. With --set,
-tells which answers other settings would have changed:
+shows which answers other settings would have changed:
 
   position-state-brain replay
   position-state-brain replay --since 3600 \\
@@ -142,7 +142,7 @@ be read, or there are none."""
 
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
-first line that it prints has its addresses.
+first printed line has its addresses.
 
   position-state-brain simulate-exchange --rest-port 9001 --stream-port 9002
 

@@ -1,5 +1,5 @@
-"""Why a plan was answered as it was, in words: for the terminal, and for the page.
+"""The explanation of a plan's answer, for the terminal and for the page.
 
-`traces` is what is known of a plan, `explaining` makes of it what is to be told, and `telling` puts that into
-sections of text. Pure; where the traces come from is the business of whoever asks.
+`traces` holds the stored traces of a plan, `explaining` derives the explanation from them, and `sections`
+formats it as sections of text. Pure: the caller reads the traces.
 """

@@ -18,7 +18,7 @@ _PHRASES = {
     "in_allowlist": "on the allowlist: {}",
     "may_close": "may close a position: {}",
     "trading": "trading: {}",
-    "exchange_known": "the exchange has told what it trades: {}",
+    "exchange_known": "the exchange's symbols are known: {}",
     "hold": "held: {}",
     "snapshot": "known: {}",
     "snapshot_age_sec": "snapshot {} old",
@@ -61,7 +61,7 @@ _PHRASES = {
     "market_max": "maximum {}",
     "attempts": "attempts {}",
 }
-#: Told without a value when there is none.
+#: Phrases for a missing value.
 _NOTHING = {
     "entry_age_sec": "of unknown age: its id is ahead of Redis's clock",
     "seconds_since_exec": "no execution known",
@@ -74,12 +74,12 @@ _NOTHING = {
 
 
 def in_words(compared: Details) -> str:
-    """Everything that was compared, with units, in the order in which the check tells it."""
+    """Format everything that a check compared, with units, in the check's order."""
     return ", ".join(_phrase(name, value) for name, value in compared.items())
 
 
 def value_text(value: object) -> str:
-    """One value for a person: exact decimals, seconds to the millisecond, yes and no."""
+    """Format one value: exact decimals, seconds to the millisecond, yes and no."""
     if value is None:
         return "none"
     if isinstance(value, bool):

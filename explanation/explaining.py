@@ -1,4 +1,4 @@
-"""Why a plan was answered as it was, put together from its traces."""
+"""The explanation of a plan's answer, derived from its traces."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
 from explanation.traces import PlanTraces, Published
 
-_FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service can."
+_FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service is ready."
 
 
 class State(StrEnum):
-    """How far a plan has come."""
+    """Progress of a plan."""
 
     DECIDED = "decided"
     RECORD_UNREADABLE = "record unreadable"
@@ -46,7 +46,7 @@ class State(StrEnum):
 
 
 class PermitNow(msgspec.Struct, frozen=True):
-    """What has become of the permit: `state` in words."""
+    """The permit's present state; `state` in words."""
 
     there: bool
     state: str
@@ -56,7 +56,7 @@ class PermitNow(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything to be told. Times are Redis's clock, ISO 8601 in UTC."""
+    """The content of an explanation. Times are Redis's clock, ISO 8601 in UTC."""
 
     plan_id: str
     symbol: str | None
@@ -81,7 +81,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def symbol_of(traces: PlanTraces) -> str | None:
-    """The plan's symbol, as far as the traces tell."""
+    """Return the plan's symbol, if the traces have it."""
     if traces.recorded is not None:
         try:
             return read_audit(traces.recorded.record).symbol
@@ -91,7 +91,7 @@ def symbol_of(traces: PlanTraces) -> str | None:
 
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
-    """The explanation of a plan that left some trace; `reservation` is what its permit still covers."""
+    """Explain a plan that left some trace; `reservation` is what its permit still covers."""
     if traces.recorded is not None:
         try:
             audit = read_audit(traces.recorded.record)
@@ -118,8 +118,8 @@ def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) ->
         return _of(
             traces,
             State.DEAD_LETTERED,
-            f"The plan could not be answered and was set aside: {traces.dead_letters[0].error}.",
-            "The publisher has to mend the plan; apply.plan.dead has its fields.",
+            f"The plan could not be answered and is a dead letter: {traces.dead_letters[0].error}.",
+            "The publisher has to correct the plan; apply.plan.dead has its fields.",
         )
     return _without_decision(traces)
 
@@ -138,7 +138,7 @@ def _unanswered(traces: PlanTraces, published: Published) -> Explanation:
     return _of(
         traces,
         State.PENDING,
-        f"The plan was published {when} and is in hand: delivered {times}, last "
+        f"The plan was published {when} and is being decided: delivered {times}, last "
         f"{published.idle_sec:.1f} s ago to {published.consumer}.",
         _FAILED_ADVICE,
     )
@@ -212,13 +212,13 @@ def _operator_notes(traces: PlanTraces, recorded: RecordedDecision) -> Iterator[
         hedged = isinstance(traces.mark, PlanMark) and traces.mark.leg is not Leg.BOTH
         why = ""
         if hedged and waiting.legs_missing:
-            why = f": the ledger does not tell its legs: {SET_THE_LEGS}"
+            why = f": its legs are missing in the ledger: {SET_THE_LEGS}"
         ago = f"{waiting.idle_sec:.1f} s ago"
         yield f"A result of this plan, {waiting.entry_id}, was delivered {ago} and is not booked{why}."
 
 
 def _checks(audit: AuditRecord, recorded: RecordedDecision) -> tuple[list[CheckResult], list[str]]:
-    """Each check of the record's case, and what one must know beside them."""
+    """Return each check of the record's case, and notes on them."""
     if audit.case is None:
         if recorded.reason is not Reason.MALFORMED_PLAN:
             return [], []
@@ -300,7 +300,7 @@ def _permit_now(traces: PlanTraces, audit: AuditRecord | None) -> PermitNow:
 
 
 def _ms(entry_id: str) -> int:
-    """The milliseconds of a stream entry's id; 0 for what is none."""
+    """Return the milliseconds of a stream entry's id; 0 for an invalid id."""
     milliseconds = entry_id.partition("-")[0]
     return int(milliseconds) if milliseconds.isdecimal() else 0
 

@@ -1,13 +1,10 @@
-"""Text from outside, for a person to see as it is."""
+"""Escapes for untrusted text on a terminal or page."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """`text` with everything escaped that a terminal would obey or a screen not show.
-
-    That is control characters, and the marks that turn the direction of what follows.
-    """
+    """Escape control characters and the marks that change the direction of text."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

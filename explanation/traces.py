@@ -1,4 +1,4 @@
-"""What is known of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
+"""Traces of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A plan's audit record, and the id of its entry, which tells when it was written (Redis's clock)."""
+    """A plan's audit record, and the id of its entry, which has the time of writing (Redis's clock)."""
 
     audit_id: str
     entry_id: str
@@ -20,7 +20,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """A plan's entry on `apply.plan`, what it reads as, and how far the consumer group has come with it."""
+    """A plan's entry on `apply.plan`, decoded, and the consumer group's progress with it."""
 
     entry_id: str
     fields: dict[str, str]
@@ -32,14 +32,14 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An entry of `apply.plan.dead`: when it was set aside (its id), and why."""
+    """An entry of `apply.plan.dead`: the time of writing (its id), and the error."""
 
     id: str
     error: str
 
 
 class WaitingResult(msgspec.Struct, frozen=True):
-    """A result of the plan that is delivered and not booked; `legs_missing`: its ledger tells no legs."""
+    """A result of the plan that is delivered and not booked; `legs_missing`: its ledger has no legs."""
 
     entry_id: str
     idle_sec: float
@@ -47,7 +47,7 @@ class WaitingResult(msgspec.Struct, frozen=True):
 
 
 class PlanTraces(msgspec.Struct, frozen=True):
-    """All that was found. `permit_ttl_ms` is None where the permit never expires or is not there.
+    """All traces of a plan. `permit_ttl_ms` is None where the permit never expires or is not there.
 
     `consumed_by` is the consumer that `permit_gate` remembers. `unknown`: its order may have been filled, as
     far as the executor knows; that means something while the open permit lives. `unknown_permits`: those of
@@ -71,5 +71,5 @@ class PlanTraces(msgspec.Struct, frozen=True):
 
     @property
     def found(self) -> bool:
-        """Whether there is any trace."""
+        """True if there is any trace."""
         return any((self.recorded, self.mark, self.permit, self.published, self.dead_letters))

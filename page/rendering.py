@@ -11,7 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from explanation.printable import printable
-from explanation.telling import Told
+from explanation.sections import Sections
 from page import words
 from page.content import PageContent
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
@@ -80,7 +80,7 @@ class Page:
             yield section.render(content=content, ages=ages, gates=charts, width=WIDTH, height=HEIGHT)
         yield self._foot.render()
 
-    def explanation(self, explained: Told) -> str:
+    def explanation(self, explained: Sections) -> str:
         """Render the explanation of a decision as a document of its own."""
         return self._explanation.render(explained=explained)
 

@@ -1,9 +1,8 @@
 """Known vulnerabilities of the pinned dependencies, by pip-audit: `make check` runs it.
 
 Exit code 1: a pinned version is known to be vulnerable, some could be looked up and others could not, or
-pip-audit itself failed. Where there are no advisories to be had at all (no network, or a package index that
-does not pass them on) nothing is claimed: it says `not audited`, and exits 0, since no state of the
-repository could change that.
+pip-audit itself failed. Without a source of advisories (no network, or a package index that does not
+pass them on) it prints `not audited` and exits 0, since no state of the repository could change that.
 """
 
 from __future__ import annotations
@@ -22,30 +21,32 @@ _UNREACHABLE = re.compile(r"\b(ConnectionError|ConnectTimeout|ReadTimeout|ProxyE
 
 
 class Verdict(NamedTuple):
-    """What is printed, and the exit code."""
+    """The printed lines and the exit code."""
 
     lines: tuple[str, ...]
     code: int
 
 
-def judge_failure(told: str) -> Verdict:
-    """The verdict on a pip-audit that made no report, by what it said last."""
-    if _UNREACHABLE.search(told):
-        return Verdict((f"not audited: the dependencies, because nothing is in reach ({told[:200]})",), 0)
-    return Verdict((f"pip-audit failed: {told[:300] or 'it said nothing'}",), 1)
+def judge_failure(error: str) -> Verdict:
+    """Return the verdict on a pip-audit without a report, from its last error output."""
+    if _UNREACHABLE.search(error):
+        return Verdict(
+            (f"not audited: the dependencies, because no advisory source is reachable ({error[:200]})",), 0
+        )
+    return Verdict((f"pip-audit failed: {error[:300] or 'it printed nothing'}",), 1)
 
 
 def judge(report: Mapping[str, Any]) -> Verdict:
-    """The verdict on pip-audit's JSON report."""
+    """Return the verdict on pip-audit's JSON report."""
     packages: Sequence[Mapping[str, Any]] = report["dependencies"]
     skipped = [package for package in packages if "skip_reason" in package]
     if len(skipped) == len(packages):
         return Verdict(
-            (f"not audited: none of {len(packages)} dependencies has advisories within reach of this host",),
+            (f"not audited: none of {len(packages)} dependencies has reachable advisories",),
             0,
         )
     lines = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {_versions(found)}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {_versions(found)}"
         for package in packages
         for found in package.get("vulns", ())
     ]

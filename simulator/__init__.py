@@ -1,8 +1,8 @@
 """A Binance USDⓈ-M Futures stand-in: one account and its market, over HTTP and WebSocket or in process.
 
 It shares no code with what is tested against it. ``SimulatedExchange`` is the synchronous core; ``serve`` and
-``running`` put it on loopback ports; ``RestApi`` answers requests in process; ``outside`` moves positions as
-people, liquidations and stop orders do; ``Faults`` is everything that can go wrong on purpose.
+``running`` put it on loopback ports; ``RestApi`` answers requests in process; ``external_events`` moves
+positions as people, liquidations and stop orders do; ``Faults`` are the faults that can be injected.
 """
 
 from simulator.account import EventSink, SimulatedExchange

@@ -12,10 +12,12 @@ from decimal import ROUND_DOWN, Decimal
 from random import Random
 from typing import Any, Protocol
 
+import msgspec
+
 from simulator import errors, events
 from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
-from simulator.fill_announcement import announce_fill
+from simulator.fill_events import fill_events
 from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
 from simulator.listen_keys import ListenKeys
@@ -31,6 +33,7 @@ from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
 DEFAULT_LEVERAGE = 20
+_ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
 def _as_it_is(time_ms: int) -> int:
@@ -38,12 +41,12 @@ def _as_it_is(time_ms: int) -> int:
 
 
 def host_epoch_ms() -> int:
-    """This host's wall clock."""
+    """Return this host's wall clock."""
     return time.time_ns() // 1_000_000
 
 
 class EventSink(Protocol):
-    """Who gets the account's events: the stream server, or a test."""
+    """The receiver of the account's events: the stream server, or a test."""
 
     def deliver(self, event: UserEvent) -> None: ...
 
@@ -107,16 +110,16 @@ class SimulatedExchange:
         self._last_trade_id = 0
 
     def exchange_ms(self) -> int:
-        """The exchange's clock, epoch milliseconds."""
+        """Return the exchange's clock, epoch milliseconds."""
         return self.host_ms() + self.faults.clock_skew_ms
 
-    def untold_sec(self) -> float:
-        """How long until the latest change may be told: in a burst its transaction time is yet to come."""
+    def sec_until_shown(self) -> float:
+        """Seconds until the latest change may be shown: in a burst its transaction time is in the future."""
         follow = self.faults.transaction_times_follow_clock
         return self._times.ahead_ms(self.exchange_ms(), follow_clock=follow) / 1000
 
     def symbol(self, name: str) -> Symbol:
-        """``ApiError`` -1121 for a symbol the exchange does not list."""
+        """Look up a symbol; ``ApiError`` -1121 for one that the exchange does not list."""
         return self.listing.symbol(name)
 
     def mark_price(self, name: str) -> Decimal:
@@ -128,7 +131,7 @@ class SimulatedExchange:
         return self._hedge_mode
 
     def set_hedge_mode(self, hedge_mode: bool) -> None:
-        """``ApiError`` -4059 when it is that already, -4068 while any position is open."""
+        """Set the position mode; ``ApiError`` -4059 if that is set already, -4068 with an open position."""
         if hedge_mode == self._hedge_mode:
             raise errors.no_need_to_change_position_side()
         if self.open_positions():
@@ -141,7 +144,7 @@ class SimulatedExchange:
         return ("LONG", "SHORT") if self._hedge_mode else ("BOTH",)
 
     def position(self, name: str, position_side: PositionSide = "BOTH") -> Position:
-        """The leg as it stands; an untouched one is flat with ``update_time_ms`` 0."""
+        """Return the leg as it stands; an untouched one is flat with ``update_time_ms`` 0."""
         leg = (name, position_side)
         position = self._positions.get(leg)
         if position is None:
@@ -184,7 +187,7 @@ class SimulatedExchange:
     def accept_order(
         self, order: MarketOrder, quantity: Decimal, *, order_type: str = "MARKET", announced: bool = True
     ) -> Order:
-        """Enter an order into the books without asking the rules, and announce it as ``NEW``."""
+        """Book an order without checking the order rules, and announce it as ``NEW``."""
         order_id = self.orders.next_order_id()
         now_ms = self.event_ms()
         accepted = Order(
@@ -271,7 +274,7 @@ class SimulatedExchange:
                 symbol=order.symbol.name,
                 position_side=order.position_side,
                 transaction_time_ms=transaction_ms,
-                wall_time_ms=host_ms + round(self.untold_sec() * 1000),
+                wall_time_ms=host_ms + round(self.sec_until_shown() * 1000),
                 amount=position.amount,
                 delta=delta,
                 price=price,
@@ -281,15 +284,36 @@ class SimulatedExchange:
             )
         )
         if announced:
-            announce_fill(self, order, position, executed, shown_ms)
+            self._announce_fill(order, position, executed, shown_ms)
+
+    def _announce_fill(
+        self, order: Order, position: Position, fill: Fill, shown_ms: Callable[[int], int]
+    ) -> None:
+        """Announce a booked fill of ``position``, with every time as ``shown_ms`` gives it."""
+        name = order.symbol.name
+        updates = [[position]]
+        if self._hedge_mode and self.faults.account_update_shows_all_legs:
+            updates = [[self.position(name, leg) for leg in _ALL_LEGS]]
+        if self._hedge_mode and self.faults.account_update_shows_only_both:
+            updates.append([self.position(name, "BOTH")])
+        for payload in fill_events(
+            order,
+            msgspec.structs.replace(fill, transaction_time_ms=shown_ms(fill.transaction_time_ms)),
+            event_time_ms=shown_ms(self.event_ms()),
+            trade_lite=self.emits_trade_lite,
+            wallet_balance=self.wallet_balance,
+            mark_price=self.mark_price(name),
+            updates=updates,
+        ):
+            self.announce(payload)
 
     def next_transaction_ms(self, host_ms: int) -> int:
-        """The transaction time of what happens to positions at ``host_ms``; see ``TransactionTimes``."""
+        """Return the transaction time of a position change at ``host_ms``; see ``TransactionTimes``."""
         now_ms = host_ms + self.faults.clock_skew_ms
         return self._times.next_ms(now_ms, follow_clock=self.faults.transaction_times_follow_clock)
 
     def event_ms(self) -> int:
-        """The time for an event that changes no position: now, but not before the last change."""
+        """Return the time for an event that changes no position: now, but not before the last change."""
         follow = self.faults.transaction_times_follow_clock
         return self._times.event_ms(self.exchange_ms(), follow_clock=follow)
 
@@ -371,7 +395,7 @@ class SimulatedExchange:
         self._end_listen_key(self.listen_keys.close() if now else self.listen_keys.expire_due(self.host_ms()))
 
     def delete_listen_key(self, *, silently: bool = False) -> None:
-        """Delete the listen key as DELETE does: its streams get ``listenKeyExpired``, stay open and are mute.
+        """Delete the listen key as DELETE does: its streams get ``listenKeyExpired``, then nothing.
 
         A PUT is -1125 from then on, until a POST makes another key. ``silently``: without the event.
         """
@@ -380,7 +404,7 @@ class SimulatedExchange:
     def replace_listen_key(self, *, silently: bool = True) -> str:
         """Delete the listen key and create another, as a second process of the account does; returns it.
 
-        A PUT answers with the other key from then on; the streams of the old one stay open and are mute.
+        A PUT answers with the other key from then on; the streams of the old one stay open and are silent.
         """
         self.delete_listen_key(silently=silently)
         return self.listen_keys.create_or_extend(self.host_ms())

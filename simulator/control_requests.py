@@ -1,4 +1,4 @@
-"""Bodies of the control requests. Unknown fields are refused: a misspelt control must not look obeyed."""
+"""Bodies of the control requests. An unknown field is refused, so that a misspelt control is not ignored."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from simulator.external_events import BalanceReason, Cause
 from simulator.history import PositionSide
-from simulator.outside import BalanceReason, Cause
-from simulator.stream_target import Face
+from simulator.subscription import Face
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

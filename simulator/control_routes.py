@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator import control_requests as asked
-from simulator import outside
+from simulator import external_events
 from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
 from simulator.stream_server import CONNECTIONS_WINDOW_SEC, StreamServer
-from simulator.stream_target import FACES
+from simulator.subscription import FACES
 
 Body = TypeVar("Body")
 Handler = Callable[[Request], Awaitable[Any]]
@@ -98,7 +98,7 @@ class _Control:
         return self._exchange.faults
 
     async def positions(self, _: Request) -> Any:
-        """The positions that are not flat, as they are now."""
+        """Return the positions that are not flat, as they are now."""
         return [
             {
                 "symbol": position.symbol.name,
@@ -111,9 +111,9 @@ class _Control:
         ]
 
     async def move_position(self, request: Request) -> Any:
-        """Somebody else's trade, a stop order, a liquidation, ADL or settlement; see ``outside``."""
+        """Move a position by a manual trade, stop order, liquidation, ADL or settlement."""
         move = await _read(request, asked.MovePosition)
-        order = outside.move_position(
+        order = external_events.move_position(
             self._exchange,
             move.symbol,
             delta=move.delta,
@@ -130,7 +130,7 @@ class _Control:
         return {}
 
     async def history(self, request: Request) -> Any:
-        """Every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
+        """Return every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
         symbol = request.query_params.get("symbol")
         history = self._exchange.history
         return [
@@ -141,7 +141,7 @@ class _Control:
         ]
 
     async def requests(self, request: Request) -> Any:
-        """The recorded REST requests, narrowed by ``?path=…`` and ``?since_ms=…``."""
+        """Return the recorded REST requests, narrowed by ``?path=…`` and ``?since_ms=…``."""
         query = request.query_params
         records = self._exchange.requests.records(
             path=query.get("path"), since_ms=int(query.get("since_ms", "0"))
@@ -165,19 +165,19 @@ class _Control:
 
     async def set_leverage(self, request: Request) -> Any:
         change = await _read(request, asked.SetLeverage)
-        outside.set_leverage(self._exchange, change.symbol, change.leverage)
+        external_events.set_leverage(self._exchange, change.symbol, change.leverage)
         return {}
 
     async def change_balance(self, request: Request) -> Any:
-        """An ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
+        """Send an ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
         change = await _read(request, asked.ChangeBalance)
-        outside.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
+        external_events.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
         return {}
 
     async def send_frame(self, request: Request) -> Any:
         """Any text as a frame on the private streams, JSON or not."""
         frame = await _read(request, asked.SendFrame)
-        outside.send_frame(self._exchange, frame.text.encode(), frame.event_type)
+        external_events.send_frame(self._exchange, frame.text.encode(), frame.event_type)
         return {}
 
     async def ban(self, request: Request) -> Any:
@@ -242,7 +242,7 @@ class _Control:
         return {}
 
     async def wipe_account(self, _: Request) -> Any:
-        """Every position flat with ``updateTime`` 0, no events: the testnet's monthly reset."""
+        """Set every position flat with ``updateTime`` 0 and no event: the testnet's monthly reset."""
         self._exchange.wipe_account()
         return {}
 
@@ -290,7 +290,7 @@ class _Control:
         return {"connections": self._streams.connection_count(act.face)}
 
     async def set_first_fill_share(self, request: Request) -> Any:
-        """From now on orders are filled partly first (see ``place_market_order``); ``null`` ends that."""
+        """Fill orders partly first from now on (see ``place_market_order``); ``null`` ends that."""
         self._exchange.first_fill_share = (await _read(request, asked.SetFirstFillShare)).share
         return {}
 

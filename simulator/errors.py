@@ -1,4 +1,4 @@
-"""What Binance answers when it refuses: a code, a sentence and an HTTP status.
+"""Binance's error answers: a code, a sentence and an HTTP status.
 
 Source: USDⓈ-M Futures, "Error Codes"; statuses as the live service sends them.
 """
@@ -136,7 +136,7 @@ def too_many_requests(limit: int) -> ApiError:
 
 
 def banned(until: str | None) -> ApiError:
-    """``until`` is epoch milliseconds, as a rule; without it the sentence names no moment."""
+    """Build the 418 of a ban. ``until`` is epoch milliseconds as a rule; without it no time is named."""
     moment = "" if until is None else f" until {until}"
     return ApiError(
         -1003,

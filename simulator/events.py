@@ -117,7 +117,7 @@ def account_update(
     asset: str = "USDT",
     funded_symbol: str | None = None,
 ) -> Payload:
-    """``positions`` are the changed legs, each with its mark price; none for most changes of the balance.
+    """Build the event. ``positions`` are the changed legs, each with its mark price, often none.
 
     ``funded_symbol`` is the one that a ``FUNDING_FEE`` was for.
     """
@@ -157,7 +157,7 @@ def _changed_position(position: Position, mark_price: Decimal) -> Payload:
 def algo_update(
     order: Order, *, status: AlgoStatus, trigger_price: Decimal, event_time_ms: int, transaction_time_ms: int
 ) -> Payload:
-    """A conditional order that has become ``order`` in the matching engine."""
+    """Build the event of a conditional order that has become ``order`` in the matching engine."""
     return {
         "e": "ALGO_UPDATE",
         "E": event_time_ms,
@@ -202,7 +202,7 @@ def leverage_changed(symbol: str, leverage: int, *, event_time_ms: int, transact
 
 
 def listen_key_expired(listen_key: str, *, event_time_ms: int, time_as_text: bool) -> Payload:
-    """The documentation shows ``E`` as text, the official SDK reads a number: either can be had."""
+    """Build the event; ``E`` is text in the documentation and a number in the official SDK."""
     return {
         "e": "listenKeyExpired",
         "E": str(event_time_ms) if time_as_text else event_time_ms,

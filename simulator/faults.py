@@ -1,4 +1,4 @@
-"""Everything that can go wrong on purpose. Plain and mutable: change a field while the simulator runs.
+"""Faults that can be injected. Plain and mutable: change a field while the simulator runs.
 
 With all fields at their defaults the simulator does what the exchange does on a good day (see each class's
 docstring for the fields that switch a kinder or an older way on).
@@ -152,7 +152,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             setattr(self, name, getattr(merged, name))
 
     def clear(self) -> None:
-        """All switches at their defaults again."""
+        """Reset all switches to their defaults."""
         self.patch(msgspec.to_builtins(Faults()))
 
     def shown_time(self) -> Callable[[int], int]:
@@ -172,7 +172,7 @@ class FaultDice:
         self._random = random
 
     def rest_latency_ms(self) -> tuple[float, float]:
-        """How long this request waits before it is handled, and its answer after that."""
+        """Draw the milliseconds before this request is handled and before its answer is sent."""
         faults = self._faults
         total = max(0.0, faults.rest_latency_ms + self._random.uniform(-1, 1) * faults.rest_jitter_ms)
         before = total * faults.rest_latency_share_before

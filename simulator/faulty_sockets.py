@@ -50,7 +50,7 @@ class FaultySocket(trio.abc.HalfCloseableStream):
         await self.aclose()
 
     def cut_body_after(self, body_bytes: int) -> None:
-        """Of the next HTTP response send the head and that many bytes of its body, then close."""
+        """Cut the next HTTP response after its head and that many bytes of its body, then close."""
         self._body_bytes_left = body_bytes
         self._head_sent = False
 

@@ -1,8 +1,8 @@
-"""What every position was at every moment: the truth that tests hold other people's claims against.
+"""History of every position: the truth that tests compare the service's claims with.
 
 Append-only. Each change carries two times in epoch milliseconds: the exchange's transaction time, which is
-also in the events and in ``updateTime``, and this host's wall clock when the change took effect: nobody is
-told of it before. They differ by the exchange's clock skew.
+also in the events and in ``updateTime``, and this host's wall clock when the change took effect: it
+is shown to no client before. They differ by the exchange's clock skew.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PositionHistory:
         return list(self._changes.get((symbol, position_side), ()))
 
     def legs(self) -> list[tuple[str, PositionSide]]:
-        """Every leg that ever changed, in the order of its first change."""
+        """Return every leg that ever changed, in the order of its first change."""
         return list(self._changes)
 
     def position_at(
@@ -77,7 +77,7 @@ class PositionHistory:
         *,
         clock: HistoryClock = "host",
     ) -> Decimal:
-        """The signed position at the end of that millisecond; 0 before the first change."""
+        """Return the signed position at the end of that millisecond; 0 before the first change."""
         index = bisect_right(self._times_ms(symbol, position_side, clock), time_ms)
         return self._amount_after(symbol, position_side, index)
 
@@ -90,7 +90,7 @@ class PositionHistory:
         *,
         clock: HistoryClock = "host",
     ) -> set[Decimal]:
-        """Every value the position had at some moment of ``[first_ms, last_ms]``, both ends included.
+        """Return every value the position had at some moment of ``[first_ms, last_ms]``, both ends included.
 
         Several changes may share a millisecond; a claim about that millisecond is honest if it names any
         value of the set for ``first_ms == last_ms``.

@@ -1,4 +1,4 @@
-"""What the API key may do.
+"""Permissions of the API key.
 
 Source: Wallet, "Get API Key Permission". The real one has a host of its own; here it is the same as for
 futures. A key without the right for a request is refused like an unknown one (-2015), and so is every signed

@@ -1,4 +1,4 @@
-"""Which symbols the exchange lists, and whether they trade."""
+"""The symbols that the exchange lists, with their status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Listing:
         self._statuses: dict[str, str] = dict.fromkeys(symbols, TRADING)
 
     def symbol(self, name: str) -> Symbol:
-        """``ApiError`` -1121 for a symbol that is not listed."""
+        """Look up a symbol; ``ApiError`` -1121 for one that is not listed."""
         try:
             return self.symbols[name]
         except KeyError:

@@ -1,6 +1,6 @@
 """Mark prices as a seeded random walk on the tick grid, one step a second.
 
-The same seed gives the same price in the n-th second, whoever asks and however often.
+The same seed gives the same price in the n-th second, however many clients ask and however often.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MarkPrices:
 
 
 def _mix(value: int) -> int:
-    """The finaliser of splitmix64: neighbouring inputs give unrelated outputs."""
+    """Apply the finaliser of splitmix64: neighbouring inputs give unrelated outputs."""
     value &= _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -138,7 +138,7 @@ def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
 
 
 def premium_index(exchange: SimulatedExchange, symbol: str | None) -> bytes:
-    """One object for a symbol, a list for all. ``ApiError`` -1121 for an unknown one."""
+    """Return one object for a symbol, a list for all. ``ApiError`` -1121 for an unknown one."""
     now_ms = exchange.exchange_ms()
     if symbol is not None:
         exchange.symbol(symbol)
@@ -161,7 +161,7 @@ def _premium(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, A
 
 
 def mark_price_frames(exchange: SimulatedExchange) -> list[bytes]:
-    """One round of ``!markPrice@arr@1s``: an array with every symbol, or several that share them out."""
+    """Build one round of ``!markPrice@arr@1s``: an array of every symbol, or several that share them out."""
     now_ms = exchange.exchange_ms()
     funding_ms = _next_funding_ms(now_ms)
     updates: list[Any] = []
@@ -203,7 +203,7 @@ def _mark_price_update(
 
 
 def ticker_24hr(exchange: SimulatedExchange, symbol: str | None) -> bytes:
-    """One object for a symbol, a list for all. ``quoteVolume`` is what candidates are ranked by."""
+    """Return one object for a symbol, a list for all. ``quoteVolume`` is what candidates are ranked by."""
     now_ms = exchange.exchange_ms()
     if symbol is not None:
         exchange.symbol(symbol)

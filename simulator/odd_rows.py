@@ -19,7 +19,7 @@ _WHOLE_ROW = "<row>"
 
 
 def odd_row(row: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
-    """The row with the changes merged into it, ready to be encoded by ``msgspec.json``."""
+    """Return the row with the changes merged into it, ready to be encoded by ``msgspec.json``."""
     if _WHOLE_ROW in changes:
         return _value(changes[_WHOLE_ROW])
     changed = dict(row)

@@ -1,4 +1,4 @@
-"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: what a request means and what is answered.
+"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: decoding of the requests, and their answers.
 
 Source: USDⓈ-M Futures, "New Order", "Query Order" and "Account Trade List".
 """
@@ -20,7 +20,7 @@ _DEFAULT_TRADES, _MOST_TRADES = 500, 1000
 
 
 def new_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
-    """Place a MARKET order. ``ACK`` (the default) tells of it as ``NEW``, ``RESULT`` as executed."""
+    """Place a MARKET order. ``ACK`` (the default) answers ``NEW``, ``RESULT`` the executed order."""
     symbol, side, order_type = (required(parameters, name) for name in ("symbol", "side", "type"))
     exchange.symbol(symbol)
     if side not in ("BUY", "SELL"):
@@ -56,7 +56,7 @@ def query_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
 
 
 def user_trades(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
-    """The latest ``limit`` (500) executions of the symbol, or of one order; an unknown order has none."""
+    """Return the latest ``limit`` (500) executions of the symbol or of one order, none if unknown."""
     symbol = exchange.symbol(required(parameters, "symbol")).name
     limit = integer(parameters, "limit") if parameters.get("limit") else _DEFAULT_TRADES
     order_id = integer(parameters, "orderId") if parameters.get("orderId") else None

@@ -1,4 +1,4 @@
-"""Which market orders Binance accepts, and for how much.
+"""The rules by which Binance accepts market orders, and the quantity it accepts.
 
 Source: USDⓈ-M Futures, "New Order", "Filters" and "Error Codes".
 """
@@ -19,7 +19,7 @@ _CLIENT_ORDER_ID = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")
 def accepted_quantity(
     order: MarketOrder, symbol: Symbol, *, hedge_mode: bool, trading: bool, position: Decimal, price: Decimal
 ) -> Decimal:
-    """The quantity that will be executed; ``ApiError`` when the order is refused.
+    """Return the quantity that will be executed; ``ApiError`` when the order is refused.
 
     ``position`` is the signed amount of the leg the order names. A reduce-only order, and in hedge mode any
     order against its leg, is cut to that leg's amount, and refused (-2022) where it would not reduce.

@@ -17,7 +17,7 @@ OrderStatus = Literal["NEW", "PARTIALLY_FILLED", "FILLED", "EXPIRED"]
 
 
 class MarketOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for. The quantity is positive; the side gives it its direction."""
+    """A client's order request. The quantity is positive; the side gives it its direction."""
 
     symbol: str
     side: Side
@@ -48,7 +48,7 @@ class Order:
 
     @property
     def remaining(self) -> Decimal:
-        """What may still be filled: nothing once the order has ended."""
+        """The quantity that may still be filled: 0 once the order has ended."""
         return FLAT if self.is_final else self.quantity - self.executed
 
     @property
@@ -111,7 +111,7 @@ class OrderBook:
         self._by_client_id[order.client_order_id] = order
 
     def find(self, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None) -> Order:
-        """The order with that id; ``ApiError`` -2013 when the symbol has none such."""
+        """Return the order with that id; ``ApiError`` -2013 when the symbol has none such."""
         order = (
             self._by_client_id.get(client_order_id or "") if order_id is None else self._by_id.get(order_id)
         )
@@ -120,7 +120,7 @@ class OrderBook:
         return order
 
     def open_legs(self) -> set[tuple[str, PositionSide]]:
-        """The legs with an order that has not ended."""
+        """Return the legs with an order that has not ended."""
         return {
             (order.symbol.name, order.position_side) for order in self._by_id.values() if not order.is_final
         }
@@ -132,5 +132,5 @@ class OrderBook:
             self._by_client_id.pop(order.client_order_id, None)
 
     def of(self, symbol: str) -> list[Order]:
-        """The symbol's orders, oldest first."""
+        """Return the symbol's orders, oldest first."""
         return [order for order in self._by_id.values() if order.symbol.name == symbol]

@@ -24,19 +24,19 @@ _SIGNATURE = "signature="
 
 
 def parse(query: str, body: str) -> dict[str, str]:
-    """All parameters; those of the query string win over those of the body."""
+    """Return all parameters; those of the query string win over those of the body."""
     return {**dict(parse_qsl(body, keep_blank_values=True)), **dict(parse_qsl(query, keep_blank_values=True))}
 
 
 def unsigned(text: str) -> str:
-    """A query string or form body without its ``signature``."""
+    """Return a query string or form body without its ``signature``."""
     return "&".join(part for part in text.split("&") if not part.startswith(_SIGNATURE))
 
 
 def check_signed(
     parameters: Parameters, query: str, body: str, *, is_genuine: Genuine, exchange_ms: int
 ) -> None:
-    """``ApiError`` -1102, -1021 or -1022 unless the request is signed, in time and genuine.
+    """Raise ``ApiError`` -1102, -1021 or -1022 unless the request is signed, in time and genuine.
 
     The signature must be the last parameter of the text that it is in.
     """
@@ -79,7 +79,7 @@ def decimal(parameters: Parameters, name: str) -> Decimal:
 
 
 def boolean(parameters: Parameters, name: str) -> bool:
-    """False when not given."""
+    """Read a boolean; false when not given."""
     text = parameters.get(name, "false").lower()
     if text not in ("true", "false"):
         raise errors.mandatory_parameter(name)

@@ -74,7 +74,7 @@ class PositionRows:
         self._all: tuple[tuple[int, int, int, bool], bytes] | None = None
 
     def v2(self, symbol: str | None = None) -> bytes:
-        """Every leg of the symbol, or of all symbols, flat and untouched ones included."""
+        """Return every leg of the symbol, or of all symbols, flat and untouched ones included."""
         exchange = self._exchange
         if symbol is not None:
             exchange.symbol(symbol)
@@ -93,7 +93,7 @@ class PositionRows:
         return self._all[1]
 
     def v3(self, symbol: str | None = None) -> bytes:
-        """The legs that are not flat or have an open order."""
+        """Return the legs that are not flat or have an open order."""
         exchange = self._exchange
         if symbol is not None:
             exchange.symbol(symbol)

@@ -1,4 +1,4 @@
-"""What was asked of the simulated exchange, so that a test can say what must not have been asked."""
+"""Log of the simulated exchange's REST requests, for tests to check which were and were not sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RequestLog:
         self.total += 1
 
     def records(self, *, path: str | None = None, since_ms: int = 0) -> list[RequestRecord]:
-        """Those of one path (or of all) that arrived at ``since_ms`` or later."""
+        """Return those of one path (or of all) that arrived at ``since_ms`` or later."""
         return [
             record
             for record in self._records

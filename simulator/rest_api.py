@@ -15,9 +15,9 @@ import msgspec
 from simulator import errors, order_answers
 from simulator.account import SimulatedExchange
 from simulator.errors import ApiError
+from simulator.external_events import set_leverage
 from simulator.faults import RestFault
 from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
-from simulator.outside import set_leverage
 from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
 from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
 from simulator.rest_failures import (
@@ -158,7 +158,7 @@ class RestApi:
         return retry_after_header(faults.retry_after_header, waits_sec, self._exchange.exchange_ms())
 
     def _failed(self, fault: RestFault | None, path: str, parameters: Parameters) -> Failure | None:
-        """The answer of a fault or of an endpoint that was taken away, if that is what this request gets."""
+        """Return the answer of an injected fault or of a removed endpoint, if this request gets one."""
         faults = self._exchange.faults
         if path == _POSITION_RISK_V2 and faults.v2_position_risk != "served":
             return removed(faults.v2_position_risk, path)
@@ -276,7 +276,7 @@ class RestApi:
         return b"{}"
 
     def _expect_live_listen_key(self, parameters: Parameters) -> None:
-        """The key need not be named; one that is named must be the live one."""
+        """Raise unless the request names no listen key, or the live one."""
         self._exchange.expire_listen_key()
         named = parameters.get("listenKey")
         if named and not self._exchange.listen_keys.is_live(named):

@@ -49,7 +49,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failure(fault: RestFault | None, faults: Faults) -> Failure | None:
-    """The answer of that fault; nothing for 429, 418 and 5xx, for the transport's faults, and for none."""
+    """Return the answer of that fault; None for 429, 418, 5xx, the transport's faults and no fault."""
     coded = _coded(faults).get(fault or "")
     if coded is not None:
         return coded
@@ -76,14 +76,14 @@ def failure(fault: RestFault | None, faults: Faults) -> Failure | None:
 
 
 def removed(how: PositionRiskV2, path: str) -> Failure:
-    """The answer to a path that the exchange serves no more."""
+    """Return the answer to a path that the exchange serves no more."""
     if how == "-5000":
         return _code(404, -5000, f"Path {path}, Method GET is invalid")
     return _html(int(how), _GONE)
 
 
 def retry_after_header(mode: str, waits_sec: int, now_ms: int) -> dict[str, str]:
-    """The header for a wait of so many seconds from ``now_ms``; see ``Faults.retry_after_header``."""
+    """Return the header for a wait of so many seconds from ``now_ms``; see ``Faults.retry_after_header``."""
     match mode:
         case "missing":
             return {}
@@ -98,7 +98,7 @@ def retry_after_header(mode: str, waits_sec: int, now_ms: int) -> dict[str, str]
 
 
 def banned_until(mode: str, until_ms: int, now_ms: int) -> str | None:
-    """The moment in the sentence of a ban; see ``Faults.banned_until_text``."""
+    """Return the moment in the sentence of a ban; see ``Faults.banned_until_text``."""
     match mode:
         case "missing":
             return None
@@ -112,7 +112,7 @@ def banned_until(mode: str, until_ms: int, now_ms: int) -> str | None:
 
 @lru_cache(maxsize=4)
 def gzip_bomb(megabytes: int) -> bytes:
-    """A gzip stream of ``[]`` and that many MB of white space, about a thousandth of it long."""
+    """Return a gzip stream of ``[]`` and that many MB of white space, about a thousandth of it long."""
     return b"".join(_compressed(megabytes))
 
 

@@ -44,7 +44,7 @@ async def _padded(response: RestResponse) -> AsyncIterator[bytes]:
 
 
 class FuturesRest:
-    """ASGI face of one ``RestApi``: waits, records, answers, and fails where it was told to."""
+    """ASGI application of one ``RestApi``: waits, records, answers and injects the faults."""
 
     def __init__(self, exchange: SimulatedExchange, listener: FaultyListener) -> None:
         self._exchange = exchange
@@ -74,7 +74,7 @@ class FuturesRest:
         else:
             response = self._api.answer(request, fault)
         record.weight = response.weight
-        await trio.sleep(max(after_ms / 1000, self._exchange.untold_sec()))
+        await trio.sleep(max(after_ms / 1000, self._exchange.sec_until_shown()))
         await self._send(response, fault, record, scope, receive, send)
 
     async def _send(

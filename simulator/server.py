@@ -1,4 +1,4 @@
-"""Run a simulated exchange: REST and streams, each on a loopback port of its own."""
+"""Server of a simulated exchange: REST and streams, each on a loopback port of its own."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def running(
     streams: StreamServer | None = None,
     latency_ms: float | None = None,
 ) -> AsyncIterator[RunningSimulator]:
-    """A simulator for the length of a block, on free ports; everything is closed afterwards."""
+    """Run a simulator for the length of a block, on free ports; close everything afterwards."""
     exchange = SimulatedExchange() if exchange is None else exchange
     streams = StreamServer(exchange) if streams is None else streams
     async with trio.open_nursery() as nursery:

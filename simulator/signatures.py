@@ -22,7 +22,7 @@ from simulator.parameters import unsigned
 
 
 def signature(secret: str, query: str, body: str = "") -> str:
-    """The HMAC signature of a request: lowercase hex."""
+    """Return the HMAC signature of a request: lowercase hex."""
     return _hmac(secret, unsigned(query) + unsigned(body))
 
 

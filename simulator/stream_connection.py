@@ -1,4 +1,4 @@
-"""One client of the stream server: what it subscribed to, and its frames on their way out."""
+"""One client of the stream server: its subscriptions, and its queue of outgoing frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from simulator.faulty_sockets import FaultySocket
-from simulator.stream_target import StreamTarget
+from simulator.subscription import Subscription
 
 _OUTBOX_FRAMES = 50_000
 _CLOSE_HANDSHAKE_SEC = 0.5
@@ -32,7 +32,7 @@ class StreamConnection:
         self,
         websocket: WebSocketConnection,
         socket: FaultySocket,
-        target: StreamTarget,
+        target: Subscription,
         accepts: Callable[[str], bool],
         flooded: trio.Event,
     ) -> None:

@@ -1,4 +1,4 @@
-"""From an event of the account to the connections: dropped, delayed, overtaken, repeated, or passed on."""
+"""Delivery of the account's events to the connections: dropped, delayed, reordered, repeated or passed on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulator.faults import FaultDice, Faults
 class EventDelivery:
     """Applies the stream faults. Without any, an event is handed on in the very call that announces it.
 
-    `untold_sec` is how long what happened just now may not be told yet.
+    `sec_until_shown` gives the seconds until the latest change may be shown.
     """
 
     def __init__(
@@ -23,9 +23,9 @@ class EventDelivery:
         faults: Faults,
         dice: FaultDice,
         hand_on: Callable[[UserEvent], None],
-        untold_sec: Callable[[], float],
+        sec_until_shown: Callable[[], float],
     ) -> None:
-        self._untold_sec = untold_sec
+        self._sec_until_shown = sec_until_shown
         self._faults = faults
         self._dice = dice
         self._hand_on = hand_on
@@ -39,7 +39,7 @@ class EventDelivery:
         if self._dice.drops_event(event.event_type):
             return
         now = trio.current_time()
-        earliest = now + self._untold_sec()
+        earliest = now + self._sec_until_shown()
         held = self._dice.holds_event()
         for _ in range(self._dice.event_copies()):
             due = max(earliest, now + self._dice.event_delay_ms() / 1000)

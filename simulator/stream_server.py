@@ -25,7 +25,7 @@ from simulator.incoming_messages import IncomingMessages
 from simulator.market_answers import mark_price_frames
 from simulator.stream_connection import StreamConnection
 from simulator.stream_delivery import EventDelivery
-from simulator.stream_target import NOWHERE, Face, StreamTarget, parse_target
+from simulator.subscription import NOWHERE, Face, Subscription, parse_subscription
 
 MARK_PRICES_EVERY_SECOND = "!markPrice@arr@1s"
 MARK_PRICES = "!markPrice@arr"
@@ -56,13 +56,13 @@ class StreamServer:
         self._sockets: set[FaultySocket] = set()
         self._handshakes: list[tuple[float, Face | None]] = []
         dice = FaultDice(exchange.faults, Random(f"{exchange.seed}:streams"))  # noqa: S311 - reproducible
-        self._delivery = EventDelivery(exchange.faults, dice, self._hand_on, exchange.untold_sec)
+        self._delivery = EventDelivery(exchange.faults, dice, self._hand_on, exchange.sec_until_shown)
 
     def deliver(self, event: UserEvent) -> None:
         self._delivery.deliver(event)
 
     def connection_count(self, face: Face | None = None) -> int:
-        """How many clients have completed their handshake, on one face or on all."""
+        """Count the clients that have completed their handshake, on one face or on all."""
         return len(self._on_face(face))
 
     def connections_opened(self, face: Face | None = None, since_sec: float = -math.inf) -> int:
@@ -73,7 +73,7 @@ class StreamServer:
         return sum(at_sec >= since_sec and face in (None, of_face) for at_sec, of_face in self._handshakes)
 
     def freeze(self, face: Face | None = None) -> None:
-        """Stall the open connections: nothing in, nothing out, no FIN. What is sent meanwhile waits."""
+        """Stall the open connections: nothing in, nothing out, no FIN. Frames are queued until the thaw."""
         for connection in self._on_face(face):
             connection.socket.freeze()
 
@@ -134,12 +134,12 @@ class StreamServer:
             trio.ClosedResourceError,
             trio.TooSlowError,
         ):
-            # The client went, or never spoke, or pinged into our goodbye: its connection ends, nobody else's.
+            # The client went, or never spoke, or pinged into our goodbye: only its connection ends.
             pass
 
     async def _serve_request(self, request: WebSocketRequest, socket: FaultySocket) -> None:
         faults = self._exchange.faults
-        target = parse_target(request.path)
+        target = parse_subscription(request.path)
         self._count_handshake(None if target is None else target.face)
         if self._exchange.weights.is_banned(self._exchange.host_ms()):
             await request.reject(418)
@@ -180,7 +180,7 @@ class StreamServer:
         if not self._exchange.weights.is_banned(now_ms):
             self._exchange.weights.ban_longer(now_ms)
 
-    def _subscribable(self, target: StreamTarget) -> Callable[[str], bool]:
+    def _subscribable(self, target: Subscription) -> Callable[[str], bool]:
         """Return the test for a SUBSCRIBE's names; an unknown one is accepted and silent unless refused."""
 
         def accepts(name: str) -> bool:
@@ -192,7 +192,7 @@ class StreamServer:
     def _is_subscribed(self, connection: StreamConnection) -> bool:
         return connection.target.face == "private" and self._exchange.listen_keys.live in connection.streams
 
-    def _may_connect(self, target: StreamTarget) -> bool:
+    def _may_connect(self, target: Subscription) -> bool:
         if target.face != "private":
             return True
         if not target.streams:
@@ -233,7 +233,7 @@ class StreamServer:
     async def _keep_time(self) -> None:
         """Expire listen keys and, every ``drop_streams_every_sec`` from when that was set, drop connections.
 
-        One task for both: tests wait for moments in which nothing here is awake.
+        One task does both, because tests wait for moments in which nothing here is awake.
         """
         every_sec, due_sec = None, math.inf
         while True:

@@ -45,18 +45,18 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         return _decimal_places(self.tick_size)
 
     def quantity_text(self, quantity: Decimal) -> str:
-        """The quantity as Binance writes it: a fixed number of places, never an exponent, never ``-0``."""
+        """Format a quantity as Binance does: a fixed number of places, never an exponent, never ``-0``."""
         return plain(quantity, self.quantity_precision)
 
 
 def plain(value: Decimal, places: int | None = None) -> str:
-    """A decimal without exponent; rounded to ``places`` digits after the point when given."""
+    """Format a decimal without exponent; rounded to ``places`` digits after the point when given."""
     text = f"{value:f}" if places is None else f"{value:.{places}f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
 def load_symbols() -> dict[str, Symbol]:
-    """All symbols of the packaged file, by name, in the file's order."""
+    """Return all symbols of the packaged file, by name, in the file's order."""
     text = files("simulator").joinpath("symbols.csv").read_text(encoding="ascii")
     rows = list(csv.DictReader(text.splitlines()))
     volumes = _quote_volumes([row["symbol"] for row in rows])
@@ -71,7 +71,7 @@ def new_symbol(
     first_price: Decimal,
     quote_volume: Decimal = _LEAST_QUOTE_VOLUME,
 ) -> Symbol:
-    """A contract with limits derived from its sizes and price. ``ValueError`` unless these are above 0."""
+    """Build a contract with limits derived from sizes and price. ``ValueError`` unless all are above 0."""
     if min(step_size, tick_size, first_price) <= 0:
         raise ValueError(f"{name}: step size, tick size and price must be above 0")
     quote_asset = next((asset for asset in _QUOTE_ASSETS if name.endswith(asset)), "USDT")

@@ -11,21 +11,21 @@ LONGEST_BURST_MS = 50
 
 
 class TransactionTimes:
-    """Gives the times. All arguments and results are the exchange's clock, epoch milliseconds."""
+    """Source of transaction times. Arguments and results are the exchange's clock, epoch milliseconds."""
 
     def __init__(self) -> None:
         self._last_ms = 0
         self._clock_at_last_ms = 0
 
     def next_ms(self, now_ms: int, *, follow_clock: bool) -> int:
-        """The time of a change that happens now: later than all before unless the clock was set back."""
+        """Return the time of a change at ``now_ms``: later than all before unless the clock was set back."""
         grown_ms = max(now_ms, self._last_ms + 1)
         self._last_ms = now_ms if follow_clock and self._set_back(now_ms) else grown_ms
         self._clock_at_last_ms = now_ms
         return self._last_ms
 
     def event_ms(self, now_ms: int, *, follow_clock: bool) -> int:
-        """The time of an event that changes nothing: now, but not before the last change of a burst."""
+        """Return the time of an event without a change: now, but not before the last change of a burst."""
         return now_ms if follow_clock and self._set_back(now_ms) else max(now_ms, self._last_ms)
 
     def ahead_ms(self, now_ms: int, *, follow_clock: bool) -> int:

@@ -1,7 +1,7 @@
-"""Request weight per minute, and what happens to those who spend too much of it.
+"""Request weight per minute, with the 429 and the ban beyond the limit.
 
 Source: USDⓈ-M Futures, "General Info", "IP Limits": 2400 a minute, 429 beyond it, and 418 with a ban that
-grows with repetition for whoever keeps sending after a 429.
+grows each time requests go on after a 429.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class RequestWeights:
         self._next_ban_ms = _FIRST_BAN_MS
 
     def used(self, now_ms: int) -> int:
-        """The weight spent in the current minute."""
+        """Return the weight spent in the current minute."""
         self._turn_window(now_ms)
         return self._used
 
     def set_used(self, now_ms: int, weight: int) -> None:
-        """Pretend that others on this address have spent: the next answer reports it."""
+        """Set the weight that this address has used, others' included: the next answer reports it."""
         self._turn_window(now_ms)
         self._used = weight
 
@@ -56,7 +56,7 @@ class RequestWeights:
             self.refuse(now_ms)
 
     def refuse(self, now_ms: int) -> NoReturn:
-        """``ApiError`` 429, or 418 where the address goes on all the same."""
+        """Raise ``ApiError`` 429, or 418 where the address keeps sending."""
         self._turn_window(now_ms)
         self._count_refusal(now_ms)
         if self.is_banned(now_ms):

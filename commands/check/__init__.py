@@ -1,4 +1,4 @@
-"""`check`: a line for everything that the service rests on, with a fix for what is wrong. It only looks."""
+"""`check`: read-only checks of all that the service needs, a line each, with a fix for what is wrong."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _BETWEEN_LOOKS_SEC = 0.25
 
 
 def check(environ: Mapping[str, str], *, as_json: bool, watch_sec: float) -> int:
-    """Tell what is found; the exit code is 1 when anything failed, and warnings do not count.
+    """Print the findings; return 1 when a check failed. Warnings do not count.
 
-    The ledgers are looked at again and again for `watch_sec`, or for as long as the other checks take.
+    The ledgers are read repeatedly for `watch_sec`, or for as long as the other checks take.
     """
     report = FindingsReport(as_json=as_json)
     loaded = load(environ)
     if isinstance(loaded, Finding):
         report.add(loaded)
-        report.add(skipped("everything else", "rests on the settings"))
+        report.add(skipped("everything else", "needs valid settings"))
     else:
         for finding in settings_findings(loaded):
             report.add(finding)
@@ -62,9 +62,9 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     begun_sec = time.monotonic()
     banned_until_ms = None
     if there:
-        _tell(redis, report, "redis", lambda: server_findings(redis))
-        _tell(redis, report, "streams", lambda: stream_findings(redis, instance=own.instance))
-        _tell(redis, report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
+        _add_findings(redis, report, "redis", lambda: server_findings(redis))
+        _add_findings(redis, report, "streams", lambda: stream_findings(redis, instance=own.instance))
+        _add_findings(redis, report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
         banned_until_ms = remembered_ban(redis)
@@ -96,8 +96,8 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
         found = _asked(redis, LEDGER_WRITERS, watched)
     for finding in found:
         report.add(finding)
-    _tell(redis, report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
-    _tell(redis, report, "write access", lambda: iter([access_finding(redis)]))
+    _add_findings(redis, report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
+    _add_findings(redis, report, "write access", lambda: iter([access_finding(redis)]))
 
 
 def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | None:
@@ -108,7 +108,7 @@ def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | No
         return None
 
 
-def _tell(
+def _add_findings(
     redis: RedisReading, report: FindingsReport, name: str, look: Callable[[], Iterator[Finding]]
 ) -> None:
     for finding in _asked(redis, name, look):
@@ -116,7 +116,7 @@ def _tell(
 
 
 def _asked(redis: RedisReading, name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """What a look finds; where Redis stops answering, that, after what was found before."""
+    """Return the findings of a check; where Redis stops answering, add that as the last finding."""
     findings: list[Finding] = []
     try:
         findings.extend(look())

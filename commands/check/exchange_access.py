@@ -1,4 +1,4 @@
-"""Does Binance answer, and what may this key do there? Asks only: no order, no listen key, about 8 weight."""
+"""Checks of Binance: reachability, clock, symbols, key. Reads only: no order, no listen key, 8 weight."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _KEY_FIXES = {
 }
 
 
-class _Desk:
-    """One host of Binance's, with the budget and clock that go with it."""
+class _ExchangeHost:
+    """A client of one Binance host, with its weight budget and clock."""
 
     def __init__(
         self, url: str, settings: Settings, server_time: ServerTime, banned_until_ms: int | None
@@ -62,22 +62,22 @@ class _Desk:
 
 
 async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) -> AsyncIterator[Finding]:
-    """One after another. `banned_until_ms` (wall clock): a ban that Redis remembers; nobody walks into it."""
+    """Yield the findings. `banned_until_ms` (wall clock) is a stored ban: nothing is sent before it ends."""
     try:
         settings.require_credentials()
     except SettingsError:
-        yield skipped(_BINANCE, "not asked without credentials")
+        yield skipped(_BINANCE, "needs credentials")
         return
     server_time = ServerTime()
-    desk = _Desk(settings.binance_rest_url, settings, server_time, banned_until_ms)
-    async with desk.rest as rest:
-        begun = desk.clock.now()
+    host = _ExchangeHost(settings.binance_rest_url, settings, server_time, banned_until_ms)
+    async with host.rest as rest:
+        begun = host.clock.now()
         try:
             await rest.synchronise_clock()
         except ExchangeError as error:
             yield _unreachable(settings, error)
             return
-        ended = desk.clock.now()
+        ended = host.clock.now()
         took_sec = ended.monotonic_sec - begun.monotonic_sec
         yield ok(_BINANCE, f"{settings.binance_rest_url} answers in {took_sec * 1000:.0f} ms")
         yield skew_finding(
@@ -90,8 +90,8 @@ async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) 
         yield await _symbols(settings, rest)
         async for finding in _account(settings, rest, server_time):
             yield finding
-        yield await _stream(settings, desk.clock)
-        yield _weight(settings, desk.budget)
+        yield await _stream(settings, host.clock)
+        yield _weight(settings, host.budget)
 
 
 async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
@@ -104,14 +104,14 @@ async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
         )
     trading = sum(each.trading for each in rules.values())
     unknown = [symbol for symbol in settings.allowlist if symbol not in rules or not rules[symbol].trading]
-    told = f"{len(rules)} symbols, {trading} trading"
+    detail = f"{len(rules)} symbols, {trading} trading"
     if unknown:
         return warning(
             name,
-            f"{told}; not among them: {', '.join(unknown[:5])}",
+            f"{detail}; not among them: {', '.join(unknown[:5])}",
             "correct P33_ALLOWLIST: these are never opened",
         )
-    return ok(name, told)
+    return ok(name, detail)
 
 
 async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTime) -> AsyncIterator[Finding]:
@@ -120,14 +120,14 @@ async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTim
     except ExchangeRejected as error:
         if error.code != KEY_REFUSED:
             yield failed(_KEY, str(error), _key_fix(error))
-            yield skipped("key permissions", "rest on the key, as does the position mode")
+            yield skipped("key permissions", "need a valid key, as does the position mode")
             return
         async for finding in _refused_key(settings, server_time, error):
             yield finding
         return
     except ExchangeError as error:
         yield failed(_KEY, str(error), _key_fix(error))
-        yield skipped("key permissions", "rest on the key, as does the position mode")
+        yield skipped("key permissions", "need a valid key, as does the position mode")
         return
     if config.can_trade is False:
         yield warning(_KEY, "valid, but the account may not trade", "ask Binance why futures trading is off")
@@ -141,14 +141,14 @@ async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTim
 async def _refused_key(
     settings: Settings, server_time: ServerTime, error: ExchangeRejected
 ) -> AsyncIterator[Finding]:
-    """The wallet may know a key that the futures API refuses, and then says why."""
+    """Yield why the futures API refuses the key, as far as the wallet API knows it."""
     permissions: KeyPermissions | None = None
     if url := settings.wallet_url:
         with suppress(ExchangeError):
             permissions = await _key_permissions(url, settings, server_time)
     refusal = key_refusal(permissions)
     yield failed(_KEY, str(error) if permissions is None else refusal.cause, refusal.fix)
-    yield skipped("key permissions", "rest on the key, as does the position mode")
+    yield skipped("key permissions", "need a valid key, as does the position mode")
 
 
 def _key_fix(error: ExchangeError) -> str:
@@ -177,21 +177,23 @@ async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIter
     try:
         permissions = await _key_permissions(url, settings, server_time)
     except ExchangeError as error:
-        yield warning(name, f"{url} did not tell: {error}", "look at Binance's API management page")
+        yield warning(name, f"{url} did not answer: {error}", "look at Binance's API management page")
         return
     for finding in permission_findings(name, permissions):
         yield finding
 
 
 async def _key_permissions(url: str, settings: Settings, server_time: ServerTime) -> KeyPermissions:
-    async with _Desk(url, settings, server_time, None).rest as wallet:
+    async with _ExchangeHost(url, settings, server_time, None).rest as wallet:
         return await wallet.key_permissions()
 
 
 def _position_mode(config: AccountConfig) -> Finding:
     name = "position mode"
     if config.dual_side_position is None:
-        return warning(name, "Binance did not tell", "look at the position mode in the account's preferences")
+        return warning(
+            name, "not in Binance's answer", "look at the position mode in the account's preferences"
+        )
     if config.dual_side_position:
         return ok(name, "hedge: a plan must name its positionSide, or is denied position_side_required")
     return ok(name, "one-way")
@@ -218,21 +220,21 @@ async def _stream(settings: Settings, clock: HostClock) -> Finding:
 
 def _weight(settings: Settings, budget: WeightBudget) -> Finding:
     used, limit = budget.address_used, budget.address_limit_per_min
-    told = f"{used} of {limit} used at this address this minute, {budget.own_used} of it by this check"
+    detail = f"{used} of {limit} used at this address this minute, {budget.own_used} of it by this check"
     if used - budget.own_used + settings.weight_budget_per_min > limit:
         return warning(
             _WEIGHT,
-            f"{told}; with P33_WEIGHT_BUDGET_PER_MIN={settings.weight_budget_per_min} it may not suffice",
+            f"{detail}; with P33_WEIGHT_BUDGET_PER_MIN={settings.weight_budget_per_min} it may not suffice",
             "find out what else asks Binance from this address, or lower P33_WEIGHT_BUDGET_PER_MIN",
         )
-    return ok(_WEIGHT, told)
+    return ok(_WEIGHT, detail)
 
 
 def _unreachable(settings: Settings, error: ExchangeError) -> Finding:
     if isinstance(error, AskLater):
         return failed(
             _BINANCE,
-            f"{error}; it ends at {_clock_time(error.until)}, and nothing was asked",
+            f"{error}; it ends at {_clock_time(error.until)}, and no request was sent",
             "wait; then find out what at this address asks so much (request weight)",
         )
     return failed(

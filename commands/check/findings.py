@@ -1,4 +1,4 @@
-"""What a command has found out about a deployment, a line each, with a way to mend what is wrong."""
+"""Findings of a command about a deployment: a line each, with a fix for what is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Verdict(StrEnum):
-    """Only a failure makes a command fail. Skipped: it could not be looked at, and `told` says why."""
+    """Result of a check. Only FAILED makes a command fail. SKIPPED: not checked, and `detail` says why."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,29 +17,29 @@ class Verdict(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line. `told` is what was seen, `fix` what to do about it; empty where nothing has to be done."""
+    """One line: `detail` is the result, `fix` the remedy, empty where none is needed."""
 
     name: str
     verdict: Verdict
-    told: str
+    detail: str
     fix: str = ""
 
 
-def ok(name: str, told: str) -> Finding:
-    """All is as it has to be."""
-    return Finding(name, Verdict.OK, told)
+def ok(name: str, detail: str) -> Finding:
+    """Return a check that passed."""
+    return Finding(name, Verdict.OK, detail)
 
 
-def warning(name: str, told: str, fix: str) -> Finding:
-    """It works, and somebody should look at it."""
-    return Finding(name, Verdict.WARNING, told, fix)
+def warning(name: str, detail: str, fix: str) -> Finding:
+    """Return a check that passed with something to look at."""
+    return Finding(name, Verdict.WARNING, detail, fix)
 
 
-def failed(name: str, told: str, fix: str) -> Finding:
-    """It does not work, or not safely."""
-    return Finding(name, Verdict.FAILED, told, fix)
+def failed(name: str, detail: str, fix: str) -> Finding:
+    """Return a check that failed."""
+    return Finding(name, Verdict.FAILED, detail, fix)
 
 
-def skipped(name: str, told: str, fix: str = "") -> Finding:
-    """Nobody could look."""
-    return Finding(name, Verdict.SKIPPED, told, fix)
+def skipped(name: str, detail: str, fix: str = "") -> Finding:
+    """Return a check that could not be made."""
+    return Finding(name, Verdict.SKIPPED, detail, fix)

@@ -1,4 +1,4 @@
-"""Tells findings as they come: lines for people, or one JSON document for programs at the end."""
+"""Output of findings: lines as they come, or one JSON document at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WORDS = {
     Verdict.FAILED: ("FAIL", "bold red"),
     Verdict.SKIPPED: ("skip", "dim"),
 }
-#: Below this many columns, what was seen stands under the name instead of beside it.
+#: Below this many columns, the detail stands under the name instead of beside it.
 _NARROW = 60
 
 
@@ -32,7 +32,7 @@ class _Document(msgspec.Struct, frozen=True):
 
 
 class FindingsReport:
-    """Collects findings. Without `as_json` each is printed at once, so that nobody waits before a blank."""
+    """Collector of findings. Without `as_json` each is printed at once."""
 
     def __init__(self, *, as_json: bool, name_width: int = 19) -> None:
         self._as_json = as_json
@@ -43,28 +43,28 @@ class FindingsReport:
 
     @property
     def counts(self) -> Counter[Verdict]:
-        """How many of each."""
+        """The number of findings by verdict."""
         return Counter(finding.verdict for finding in self.findings)
 
     @property
     def exit_code(self) -> int:
-        """1 when anything failed; warnings and what was skipped do not count."""
+        """1 when a check failed; warnings and skipped checks do not count."""
         return 1 if self.counts[Verdict.FAILED] else 0
 
     def add(self, finding: Finding) -> None:
-        """Take a finding, and tell it."""
+        """Add a finding and, unless the output is JSON, print it."""
         self.findings.append(finding)
         if not self._as_json:
-            self._tell(finding)
+            self._print(finding)
 
     @contextmanager
     def busy(self, what: str, lasts_sec: float | None = None) -> Iterator[None]:
-        """On a terminal, show after two seconds that `what` goes on; `lasts_sec`, where it is known."""
+        """Show `what` on a terminal after 2 s; with `lasts_sec`, as a progress bar."""
         with patience(what, self._bars, lasts_sec):
             yield
 
     def close(self, summary: Finding | None = None) -> None:
-        """Tell the end: the counts, or `summary` instead."""
+        """Print the counts, or `summary` instead; with `as_json`, the whole document."""
         if summary is not None:
             self.findings.append(summary)
         if self._as_json:
@@ -72,27 +72,27 @@ class FindingsReport:
             return
         show_on(self._console, Text())
         if summary is not None:
-            self._tell(summary)
+            self._print(summary)
             return
         counts = self.counts
-        told = [_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict]]
+        detail = [_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict]]
         style = "bold red" if counts[Verdict.FAILED] else "yellow" if counts[Verdict.WARNING] else "green"
-        show_on(self._console, Text(", ".join(told), style))
+        show_on(self._console, Text(", ".join(detail), style))
 
-    def _tell(self, finding: Finding) -> None:
+    def _print(self, finding: Finding) -> None:
         if self._console.is_terminal:
             show_on(self._console, self._line(finding))
             return
         # One line is one line, for grep.
         word, _ = _WORDS[finding.verdict]
-        print(f"{word:<6}{finding.name:<{self._name_width + 2}}{printable(finding.told)}")
+        print(f"{word:<6}{finding.name:<{self._name_width + 2}}{printable(finding.detail)}")
         if finding.fix:
             print(f"{'':<{self._name_width + 8}}fix: {printable(finding.fix)}", flush=True)
 
     def _line(self, finding: Finding) -> RenderableType:
         word, style = _WORDS[finding.verdict]
-        told = Text(printable(finding.told), "dim" if finding.verdict is Verdict.SKIPPED else "")
-        lines: list[RenderableType] = [told]
+        detail = Text(printable(finding.detail), "dim" if finding.verdict is Verdict.SKIPPED else "")
+        lines: list[RenderableType] = [detail]
         if finding.fix:
             lines.append(Text("fix: ", "bold").append(printable(finding.fix), "not bold"))
         if self._console.is_terminal and self._console.width < _NARROW:

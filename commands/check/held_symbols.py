@@ -1,4 +1,4 @@
-"""Can the cooldown keys and holds that other services write be read?"""
+"""Check that the cooldown keys and holds of other services can be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_NAMED = 3
 
 
 def held_symbol_findings(redis: RedisReading) -> Iterator[Finding]:
-    """A finding for each key that denies plans until it is corrected. Raises redis.exceptions.RedisError."""
+    """Yield each key that denies plans until it is corrected. Raises redis.exceptions.RedisError."""
     cooldowns, holds = _keys(redis, redis.keys.cooldown("")), _keys(redis, redis.keys.hold(""))
     kinds = redis.client.pipeline(transaction=False)
     for key in (*cooldowns, *holds):
@@ -45,7 +45,7 @@ def _keys(redis: RedisReading, begins: str) -> list[bytes]:
 
 
 def _stored(value: object) -> str | None:
-    """A string's text; None where it is no short ASCII text. `TYPE` answers the type of any other key."""
+    """Return a string's text; None where it is no short ASCII text, or no string."""
     text = read_text(None if isinstance(value, ResponseError) else value)
     return None if text == UNREADABLE else text
 

@@ -1,4 +1,4 @@
-"""What an API key may do, beside what this service needs: reading, and nothing else."""
+"""Check of an API key's permissions: this service needs reading alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PAGE = "on Binance's API management page"
 
 
 def permission_findings(name: str, permissions: KeyPermissions) -> Iterator[Finding]:
-    """A line each for what is missing and for what is too much; else one that all is well."""
+    """Yield a finding for each permission that is missing or superfluous; else one that passed."""
     findings = [*_judged(name, permissions)]
     bound = "bound to addresses" if permissions.ip_restrict else "not bound to addresses"
     yield from findings or [ok(name, f"reading and nothing else, {bound}")]
@@ -23,7 +23,7 @@ def _judged(name: str, permissions: KeyPermissions) -> Iterator[Finding]:
     if permissions.enable_withdrawals:
         yield failed(
             name,
-            "the key may withdraw: whoever gets hold of it empties the account",
+            "the key may withdraw: with a stolen key the account can be emptied",
             f"switch 'Enable Withdrawals' off {_PAGE}: this service only reads",
         )
     too_much = [

@@ -1,8 +1,8 @@
-"""Does somebody else write the ledger?
+"""Detection of other writers of the ledger.
 
-What gives another writer away: fields that this service does not write, an order that it never booked, a
-change without a new version, or any change while nobody holds the lease. What does not: a writer that keeps
-fields, version and order memory as this service does, and one that wrote at another time and left no trace.
+Signs of one: fields that this service does not write, an order that it never booked, a change without a new
+version, or any change while the lease is not held. Not detected: a writer that keeps fields, version and
+order memory as this service does, and one that wrote at another time and left no trace.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ONE_WRITER = (
     "switch the other writer off (an executor's own ledger commit): this service counts every fill once; "
     "redis-cli CLIENT LIST shows who is connected"
 )
-_BY_HAND = "fine if somebody corrected it by hand; otherwise look for another writer of the ledger"
+_BY_HAND = "fine if it was corrected by hand; otherwise look for another writer of the ledger"
 
 
 class LedgersSeen(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class LedgersSeen(msgspec.Struct, frozen=True):
 
 
 def see_ledgers(redis: RedisReading) -> LedgersSeen:
-    """Read them all. Raises redis.exceptions.RedisError."""
+    """Read all ledgers. Raises redis.exceptions.RedisError."""
     begins = redis.keys.ledger("")
     keys = sorted(redis.client.scan_iter(match=f"{begins}*", count=1000))
     pipeline = redis.client.pipeline(transaction=False)
@@ -68,14 +68,14 @@ def see_ledgers(redis: RedisReading) -> LedgersSeen:
 
 
 def changed_without_us(before: LedgersSeen, after: LedgersSeen) -> dict[str, str]:
-    """The symbols whose ledger changed between two looks in a way that this service never does, and how."""
+    """Return the ledgers changed between two reads in a way that this service never does, and how."""
     changes = {}
-    nobody_holds_the_lease = before.lease is None and after.lease is None
+    lease_not_held = before.lease is None and after.lease is None
     for symbol, old in before.ledgers.items():
         new = after.ledgers.get(symbol, {})
         if not new or all(old.get(name) == new.get(name) for name in _AMOUNTS):
             continue
-        if old.get("version") == new.get("version") or nobody_holds_the_lease:
+        if old.get("version") == new.get("version") or lease_not_held:
             changes[symbol] = f"{old.get('last_known_amt')} → {new.get('last_known_amt')}"
     return changes
 
@@ -83,7 +83,7 @@ def changed_without_us(before: LedgersSeen, after: LedgersSeen) -> dict[str, str
 def ledger_findings(
     redis: RedisReading, seen: LedgersSeen, changes: Mapping[str, str], watched_sec: float
 ) -> Iterator[Finding]:
-    """`changes` is what `changed_without_us` found in `watched_sec`. Raises redis.exceptions.RedisError."""
+    """Yield signs of other writers; `changes` came in `watched_sec`. Raises redis.exceptions.RedisError."""
     findings = [
         *_never_by_us(seen, redis),
         *_changes(changes),
@@ -106,10 +106,10 @@ def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
         if fields.get("source", "reconciled") not in _SOURCES:
             foreign[f"source={fields['source']}"].append(symbol)
     if foreign:
-        told = "; ".join(
+        named = "; ".join(
             f"{name} ({_named(symbols)})" for name, symbols in sorted(foreign.items())[:_MOST_NAMED]
         )
-        yield failed(NAME, f"fields that this service does not write: {told}", _ONE_WRITER)
+        yield failed(NAME, f"fields that this service does not write: {named}", _ONE_WRITER)
     if unknown := _orders_never_booked(seen, redis):
         yield failed(
             NAME, f"last_order_id names an order that was never booked: {_named(unknown)}", _ONE_WRITER
@@ -118,17 +118,17 @@ def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
 
 def _orders_never_booked(seen: LedgersSeen, redis: RedisReading) -> list[str]:
     since_sec = time.time() - _REMEMBERED_SEC
-    told = [
+    recent = [
         (symbol, fields["last_order_id"])
         for symbol, fields in seen.ledgers.items()
         if fields.get("last_order_id") and _seconds(fields.get("last_order_time_epoch")) > since_sec
     ]
     pipeline = redis.client.pipeline(transaction=False)
-    for symbol, order_id in told:
+    for symbol, order_id in recent:
         pipeline.hexists(redis.keys.order_memory(symbol), order_id)
     known = pipeline.execute(raise_on_error=False)
     suspects = [
-        symbol for (symbol, _), booked in zip(told, known, strict=True) if booked is False or booked == 0
+        symbol for (symbol, _), booked in zip(recent, known, strict=True) if booked is False or booked == 0
     ]
     # A booking between the two reads has replaced the order that was seen.
     return [
@@ -143,11 +143,11 @@ def _stored_order(redis: RedisReading, symbol: str) -> str:
 
 def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
     if changes:
-        told = ", ".join(f"{symbol} {change}" for symbol, change in list(changes.items())[:_MOST_NAMED])
+        named = ", ".join(f"{symbol} {change}" for symbol, change in list(changes.items())[:_MOST_NAMED])
         more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
         yield failed(
             NAME,
-            f"changed while we looked, as this service never does: {told}{more}",
+            f"changed during the check as this service never does: {named}{more}",
             f"{_ONE_WRITER}; {_BY_HAND}",
         )
 

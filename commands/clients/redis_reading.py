@@ -1,4 +1,4 @@
-"""A plain Redis client for operators' commands, which look once and go."""
+"""A plain Redis client for operators' commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RedisReading(NamedTuple):
     address: str
 
     def newest_first(self, stream: str, *, since_ms: int | None = None) -> Iterator[tuple[str, Fields]]:
-        """A stream's entries, id and fields, read page by page; `since_ms` (Redis's clock) ends it.
+        """Yield a stream's entries, id and fields, read page by page; `since_ms` (Redis's clock) ends it.
 
         Raises redis.exceptions.RedisError.
         """
@@ -53,14 +53,14 @@ class RedisReading(NamedTuple):
         return translate(error, user=user or "default", doing=doing)
 
     def now_ms(self) -> int:
-        """Redis's clock."""
+        """Return Redis's clock, epoch milliseconds."""
         seconds, microseconds = self.client.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 @contextmanager
 def reading(environ: Mapping[str, str]) -> Iterator[RedisReading]:
-    """A client for the Redis and the key prefix that `environ` names, as the daemon reads it.
+    """Open a client for the Redis and the key prefix that `environ` names, as the daemon reads it.
 
     Raises SettingsError. Nothing is sent before the first command.
     """

@@ -1,4 +1,4 @@
-"""Progress on a terminal, for what takes longer than a person likes to wait without a word."""
+"""Progress on a terminal, for commands that take longer than 2 s."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LOOK_EVERY = 64
 
 
 def with_progress(things: Iterable[T], what: str, total: int | None, console: Console) -> Iterator[T]:
-    """The same things; a bar on `console`, if that is a terminal, once it has taken two seconds.
+    """Yield the same things; after 2 s show a bar on `console`, if that is a terminal.
 
-    `total` is None where nobody knows how many there are.
+    `total` is None where the number is not known.
     """
     if not console.is_terminal:
         yield from things
@@ -52,7 +52,7 @@ def with_progress(things: Iterable[T], what: str, total: int | None, console: Co
 
 
 class _Patience:
-    """A line that stays empty until somebody may begin to wonder."""
+    """A line of progress that stays empty for the first 2 s."""
 
     def __init__(self, what: str, lasts_sec: float | None) -> None:
         self._what = what
@@ -75,9 +75,9 @@ class _Patience:
 
 @contextmanager
 def patience(what: str, console: Console, lasts_sec: float | None = None) -> Iterator[None]:
-    """While the block runs: after two seconds, a line on `console`, if that is a terminal, that says so.
+    """Show a line of progress after 2 s of the block on `console`, if that is a terminal.
 
-    With `lasts_sec`, how long it will take, the line is a bar. It is gone afterwards.
+    With `lasts_sec`, the expected duration, the line is a bar. It is removed afterwards.
     """
     if not console.is_terminal or console.is_dumb_terminal:
         yield
@@ -86,5 +86,5 @@ def patience(what: str, console: Console, lasts_sec: float | None = None) -> Ite
         with Live(_Patience(what, lasts_sec), console=console, transient=True, refresh_per_second=8):
             yield
     finally:
-        # An interrupt while the line is first drawn finds nobody who cleans up.
+        # `Live` does not clean up after an interrupt while the line is first drawn.
         console.show_cursor()

@@ -1,4 +1,4 @@
-"""How commands print for people."""
+"""Output of the commands on a terminal, or as plain lines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def show(content: RenderableType) -> None:
 
 
 def screen() -> Console:
-    """Standard output, as rich knows it: `NO_COLOR` is obeyed, and nothing in a text is taken for markup."""
+    """Return standard output as rich's console: it obeys `NO_COLOR` and takes no text for markup."""
     return Console(highlight=False, emoji=False, markup=False)
 
 
 def show_on(console: Console, content: RenderableType) -> None:
-    """As `show`, on a console that is kept for several prints."""
+    """Print as `show` does, on a console that is kept for several prints."""
     if console.is_terminal:
         console.print(content)
         return

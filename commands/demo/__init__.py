@@ -1,6 +1,6 @@
 """`position-state-brain demo`: exchange, Redis, daemon and the services around it, all on this machine.
 
-Nothing that the environment names is touched, and nothing is left behind.
+It touches nothing that the environment names, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from rich.console import Console
 
 from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError
 from commands.demo.recording import RecordingFailedError, recording_file
-from commands.demo.stage import DemoFailedError, perform
+from commands.demo.runner import DemoFailedError, run_demo
 
 _INTERRUPTED = 130
 _LOG_COLUMNS = 140
 
 
 def main(seconds: float | None = None, export: Path | None = None) -> int:
-    """Run until `seconds` are over, or until Ctrl-C without them; the exit code.
+    """Run for `seconds`, or until Ctrl-C without them; return the exit code.
 
     `export`: a new file for the decisions, as `replay --file` reads it.
 
-    0: every plan was answered as it had to be, and the ledger equals the exchange. 1: not so, or the demo
+    0: every plan was answered as expected, and the ledger equals the exchange. 1: not so, or the demo
     could not run. 130: ended by a second Ctrl-C, or by one before it had begun.
     """
     console = Console(highlight=False)
@@ -32,7 +32,7 @@ def main(seconds: float | None = None, export: Path | None = None) -> int:
         console = Console(highlight=False, width=_LOG_COLUMNS)
     try:
         with recording_file(export) as recording:
-            agreed = trio.run(partial(perform, seconds, console, recording))
+            agreed = trio.run(partial(run_demo, seconds, console, recording))
     except* (
         DemoFailedError,
         RecordingFailedError,
@@ -49,7 +49,7 @@ def main(seconds: float | None = None, export: Path | None = None) -> int:
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors in a group of groups."""
+    """Return the errors in a group of groups."""
     found: list[BaseException] = []
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]

@@ -1,4 +1,4 @@
-"""What goes on beside the traders: tickets, the universe, looks at the snapshots, entries nobody can use."""
+"""Background tasks of the demo: pace, universe, reads of the snapshots, entries that cannot be used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 import trio
 
-from commands.demo.other_services import PLANS, RESULTS, Neighbours
+from commands.demo.other_services import PLANS, RESULTS, OtherServices
 from commands.demo.tally import Tally
 
 _UNIVERSE_SEC = 60.0
@@ -17,10 +17,8 @@ _LOOK_SEC = 1.0
 _UNUSABLE_SEC = 2.0
 
 
-async def hand_out_tickets(
-    tickets: trio.MemorySendChannel[None], per_sec: float, stopping: trio.Event
-) -> None:
-    """Pace all traders together, and send them home in the end: whoever is free first has the next ticket."""
+async def pace_traders(tickets: trio.MemorySendChannel[None], per_sec: float, stopping: trio.Event) -> None:
+    """Hand out `per_sec` tickets a second to the traders, each to the first that is free, until stopped."""
     async with tickets:
         due_sec = trio.current_time()
         while not stopping.is_set():
@@ -30,19 +28,19 @@ async def hand_out_tickets(
                 await stopping.wait()
 
 
-async def keep_universe_current(neighbours: Neighbours, symbols: Sequence[str]) -> None:
-    """The universe service publishes its list once a minute."""
+async def keep_universe_current(services: OtherServices, symbols: Sequence[str]) -> None:
+    """Publish the universe service's list once a minute."""
     while True:
         await trio.sleep(_UNIVERSE_SEC)
-        await neighbours.publish_universe(symbols)
+        await services.publish_universe(symbols)
 
 
-async def watch_snapshots(neighbours: Neighbours, symbols: Sequence[str], tally: Tally) -> None:
-    """How old the snapshots of all symbols are, by their `ts_epoch_ms`, once a second."""
+async def watch_snapshots(services: OtherServices, symbols: Sequence[str], tally: Tally) -> None:
+    """Measure the ages of all symbols' snapshots, by their `ts_epoch_ms`, once a second."""
     while True:
-        beliefs = await neighbours.beliefs(symbols)
+        stored = await services.read_symbols(symbols)
         now_ms = time.time_ns() // 1_000_000
-        ages_sec = [(now_ms - one.snapshot_ms) / 1000 for one in beliefs if one.snapshot_ms is not None]
+        ages_sec = [(now_ms - one.snapshot_ms) / 1000 for one in stored if one.snapshot_ms is not None]
         if len(ages_sec) < len(symbols):
             tally.surprise(f"{len(symbols) - len(ages_sec)} symbols without a snapshot")
         if ages_sec:
@@ -52,22 +50,22 @@ async def watch_snapshots(neighbours: Neighbours, symbols: Sequence[str], tally:
 
 
 async def publish_unusable_entries(
-    neighbours: Neighbours, tally: Tally, rng: Random, stopping: trio.Event
+    services: OtherServices, tally: Tally, rng: Random, stopping: trio.Event
 ) -> None:
-    """Plans that nobody can be answered for and results that cannot be booked: each is a dead letter."""
+    """Publish plans that cannot be answered and results that cannot be booked: each is a dead letter."""
     plans = ({"symbol": "BTCUSDT", "decision": "EXECUTE"}, {"plan_id": "p33:abc", "symbol": "BTCUSDT"})
     results = (
         {"plan_id": "a", "symbol": "BTCUSDT", "executed": "true", "filled_qty": "1"},
         {"plan_id": "a", "symbol": "BTCUSDT", "executed": "True", "steps_results": "[{"},
     )
     while not stopping.is_set():
-        await neighbours.publish_plans([rng.choice(plans)], [])
-        await neighbours.publish_result(rng.choice(results))
+        await services.publish_plans([rng.choice(plans)], [])
+        await services.publish_result(rng.choice(results))
         tally.unusable_entries += 2
         with trio.move_on_after(_UNUSABLE_SEC):
             await stopping.wait()
 
 
-async def dead_letters(neighbours: Neighbours) -> int:
-    """How many dead letters the daemon has written."""
-    return await neighbours.stream_length(f"{PLANS}.dead") + await neighbours.stream_length(f"{RESULTS}.dead")
+async def count_dead_letters(services: OtherServices) -> int:
+    """Count the dead letters that the daemon has written."""
+    return await services.stream_length(f"{PLANS}.dead") + await services.stream_length(f"{RESULTS}.dead")

@@ -1,4 +1,4 @@
-"""The child processes of the demo: the simulated exchange and the daemon, as anybody would start them."""
+"""The child processes of the demo: the simulated exchange and the daemon, as a user would start them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ChildFailedError(Exception):
 
 
 class ExchangeAddresses(msgspec.Struct, frozen=True):
-    """What the simulator prints first."""
+    """The first line that the simulator prints."""
 
     rest_url: str
     ws_url: str
@@ -46,17 +46,17 @@ class Child:
         self._log_path = log_path
 
     async def ended(self) -> ChildFailedError:
-        """Wait until the process ends by itself: why that is a failure."""
+        """Wait until the process ends by itself; return that as a failure."""
         await self._process.wait()
         return self.failure(f"ended with {self._process.returncode}")
 
     def failure(self, what: str) -> ChildFailedError:
-        """`what` went wrong with the process, and the end of its log."""
+        """Build the error: `what` went wrong with the process, and the end of its log."""
         lines = self._log_path.read_text(errors="replace").splitlines()[-15:]
         return ChildFailedError("\n  ".join([f"{self.name} {what}", *lines]))
 
     async def read_line(self) -> bytes:
-        """The first line that the process prints. Raises ChildFailedError."""
+        """Return the first line that the process prints. Raises ChildFailedError."""
         line = b""
         pipe = self._process.stdout
         if pipe is None:
@@ -71,7 +71,7 @@ class Child:
     async def wait_until_ready(
         self, http: httpx.AsyncClient, url: str, *, say: Callable[[str], None]
     ) -> None:
-        """Wait until `url` answers 200; `say` what is in the way now and then. Raises ChildFailedError."""
+        """Wait until `url` answers 200; `say` the reasons against it every 4 s. Raises ChildFailedError."""
         reasons = "no answer"
         say_at_sec = trio.current_time() + _SAY_SEC
         with trio.move_on_after(_START_SEC):
@@ -92,7 +92,7 @@ class Child:
         raise self.failure(f"is not ready after {_START_SEC:g} s: {reasons}")
 
     async def stop(self) -> int:
-        """SIGTERM, and SIGKILL for a process that does not comply within 6 s; its exit code."""
+        """Send SIGTERM, and SIGKILL to a process that has not ended within 6 s; return its exit code."""
         if self._process.poll() is None:
             self._process.terminate()
             with trio.move_on_after(_STOP_SEC):
@@ -106,7 +106,7 @@ class Child:
 async def running_exchange(
     folder: Path, *, latency_ms: float
 ) -> AsyncIterator[tuple[Child, ExchangeAddresses]]:
-    """The simulated exchange as a process, for the length of a block. Raises ChildFailedError."""
+    """Run the simulated exchange as a process for the length of a block. Raises ChildFailedError."""
     arguments = ("simulate-exchange", "--latency-ms", f"{latency_ms:g}")
     async with _child("the simulated exchange", arguments, {}, folder / "exchange.log", piped=True) as child:
         line = b""
@@ -121,7 +121,7 @@ async def running_exchange(
 async def running_daemon(
     folder: Path, redis_url: str, exchange: ExchangeAddresses
 ) -> AsyncIterator[tuple[Child, str]]:
-    """The daemon as a process, for the length of a block; with the address of its HTTP side."""
+    """Run the daemon as a process for the length of a block; yield it with the address of its HTTP side."""
     port = _free_port()
     settings = {
         "REDIS_URL": redis_url,
@@ -141,9 +141,9 @@ async def running_daemon(
 async def _child(
     name: str, arguments: tuple[str, ...], settings: Mapping[str, str], log_path: Path, *, piped: bool = False
 ) -> AsyncIterator[Child]:
-    """`python -m commands …` with an environment made from scratch: nothing of ours reaches it but the path.
+    """Run `python -m commands …` with a new environment, which inherits the path alone.
 
-    In a session of its own, so that a Ctrl-C in the terminal is for the demo, which then ends it in order.
+    It has a session of its own, so that a Ctrl-C in the terminal reaches the demo alone, which then stops it.
     """
     environ = {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
     with log_path.open("ab") as log:

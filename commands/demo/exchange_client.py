@@ -1,4 +1,4 @@
-"""What the demo asks of the simulated exchange: signed orders as an executor sends them, and its controls."""
+"""The demo's client of the simulated exchange: signed orders as an executor sends them, and its controls."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RequestCost(msgspec.Struct, frozen=True):
-    """One request in the exchange's log: when it came (epoch ms), what it asked for, what it weighed."""
+    """One request in the exchange's log: time of arrival (epoch ms), path and weight."""
 
     wall_time_ms: int
     path: str
@@ -78,7 +78,7 @@ class _RequestLog(msgspec.Struct):
 
 
 class ExchangeClient:
-    """Asks one simulated exchange. `used_weight` is what its last order answer said of this minute."""
+    """Client of one simulated exchange. `used_weight` is this minute's, from the last order's answer."""
 
     def __init__(self, http: httpx.AsyncClient, rest_url: str, api_key: str, api_secret: str) -> None:
         self._http = http
@@ -88,7 +88,7 @@ class ExchangeClient:
         self.used_weight = 0
 
     async def symbols(self) -> list[TradedSymbol]:
-        """Every symbol, in the exchange's order."""
+        """Return every symbol, in the exchange's order."""
         info = await self._get("/fapi/v1/exchangeInfo", _ExchangeInfo)
         prices = await self._get("/fapi/v1/premiumIndex", list[_Premium])
         price_of = {row.symbol: row.mark_price for row in prices}
@@ -125,16 +125,16 @@ class ExchangeClient:
         return msgspec.json.decode(answer.content, type=OrderAnswer, strict=False)
 
     async def move_position(self, symbol: str, delta: Decimal) -> None:
-        """Trade `delta` contracts past everybody: what a person at the exchange's own screen does."""
+        """Trade `delta` contracts as a person at the exchange's own screen does."""
         await self._control("/position", {"symbol": symbol, "delta": f"{delta:f}"})
 
     async def positions(self) -> dict[str, Decimal]:
-        """The signed positions that are not flat, as they are now."""
+        """Return the signed positions that are not flat, as they are now."""
         rows = await self._get("/simulator/positions", list[_Position])
         return {row.symbol: row.amount for row in rows}
 
     async def request_costs(self, since_ms: int) -> list[RequestCost]:
-        """The requests of everybody since then (epoch ms); the log keeps the last 20 000."""
+        """Return all clients' requests since then (epoch ms); the log keeps the last 20 000."""
         return (await self._get(f"/simulator/requests?since_ms={since_ms}", _RequestLog)).records
 
     async def _get(self, path: str, expected: type[T]) -> T:

@@ -1,4 +1,4 @@
-"""The end of the demo: does what Redis believes agree with the exchange, and is nothing left over?"""
+"""The final check of the demo: Redis agrees with the exchange, and no entry is left over."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 import trio
 
 from commands.demo.exchange_client import ExchangeClient
-from commands.demo.other_services import Neighbours, shown
+from commands.demo.other_services import OtherServices, shown
 
 _SETTLE_SEC = 5.0
 _LOOK_SEC = 0.1
 
 
-class Reckoning(msgspec.Struct, frozen=True):
-    """`symbols` were compared, `open_positions` of them are not flat; `differences` say what does not agree.
+class FinalCheck(msgspec.Struct, frozen=True):
+    """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
     `unsettled`: entries of plans and results that the daemon has not acknowledged.
     """
@@ -31,24 +31,26 @@ class Reckoning(msgspec.Struct, frozen=True):
         return not self.differences and self.unsettled == 0
 
 
-async def reckon(neighbours: Neighbours, exchange: ExchangeClient, symbols: Sequence[str]) -> Reckoning:
-    """Compare ledger and snapshot of every symbol with the exchange, once all is settled or 5 s are over."""
+async def check_final_state(
+    services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]
+) -> FinalCheck:
+    """Compare every symbol's ledger and snapshot with the exchange, once all is acknowledged or after 5 s."""
     deadline_sec = trio.current_time() + _SETTLE_SEC
     while True:
-        reckoning = await _compare(neighbours, exchange, symbols)
-        if reckoning.agrees or trio.current_time() > deadline_sec:
-            return reckoning
+        final_check = await _compare(services, exchange, symbols)
+        if final_check.agrees or trio.current_time() > deadline_sec:
+            return final_check
         await trio.sleep(_LOOK_SEC)
 
 
-async def _compare(neighbours: Neighbours, exchange: ExchangeClient, symbols: Sequence[str]) -> Reckoning:
-    unsettled = await neighbours.unsettled()
+async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]) -> FinalCheck:
+    unsettled = await services.unsettled()
     positions = await exchange.positions()
     differences: list[str] = []
-    for symbol, believed in zip(symbols, await neighbours.beliefs(symbols), strict=True):
+    for symbol, stored in zip(symbols, await services.read_symbols(symbols), strict=True):
         amount = positions.get(symbol, Decimal(0))
-        if believed.ledger != amount:
-            differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(believed.ledger)}")
-        if believed.snapshot != amount:
-            differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(believed.snapshot)}")
-    return Reckoning(len(symbols), len(positions), tuple(differences), unsettled)
+        if stored.ledger != amount:
+            differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(stored.ledger)}")
+        if stored.snapshot != amount:
+            differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(stored.snapshot)}")
+    return FinalCheck(len(symbols), len(positions), tuple(differences), unsettled)

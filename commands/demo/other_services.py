@@ -1,4 +1,4 @@
-"""What the services around the daemon write to Redis and read from it, all played by the demo."""
+"""The other services' writes to Redis and reads from it, simulated by the demo."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PLANS = f"{_PREFIX}:stream:apply.plan"
 RESULTS = f"{_PREFIX}:stream:apply.result"
 INTENTS = f"{_PREFIX}:stream:trade.intent"
 
-# One command for all symbols: a thousand would take time from what the demo measures.
-_BELIEFS = """
+# One command for all symbols: a thousand commands would distort the measured latencies.
+_READ_SYMBOLS = """
 local rows = {}
 for i = 2, #ARGV do
   local ledger = redis.call('HGET', ARGV[1] .. ':position:ledger:' .. ARGV[i], 'last_known_amt')
   local snapshot = ARGV[1] .. ':position:snapshot:' .. ARGV[i]
-  local told = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms')
-  rows[i - 1] = { ledger, told[1], told[2] }
+  local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms')
+  rows[i - 1] = { ledger, stored[1], stored[2] }
 end
 return rows
 """
@@ -40,11 +40,11 @@ Command = tuple[bytes | str | int | float, ...]
 
 
 class NotSettledError(Exception):
-    """The daemon did not come to it in time; with what was waited for."""
+    """The daemon did not do it in time; the message names it."""
 
 
-class Believed(msgspec.Struct, frozen=True):
-    """What Redis says of a symbol: its ledger and its snapshot (signed contracts), None where missing.
+class SymbolInRedis(msgspec.Struct, frozen=True):
+    """A symbol's ledger and snapshot in Redis (signed contracts), None where missing.
 
     `snapshot_ms` is the snapshot's `ts_epoch_ms`.
     """
@@ -58,18 +58,18 @@ class Believed(msgspec.Struct, frozen=True):
 
 
 def shown(amount: Decimal | None) -> str:
-    """An amount for people; `missing` for none."""
+    """Format an amount; `missing` for none."""
     return "missing" if amount is None else f"{amount:f}"
 
 
-class Neighbours:
+class OtherServices:
     """Universe service, publishers, Governor, reconcile engine and executors, as far as Redis sees them."""
 
     def __init__(self, redis: RedisLink) -> None:
         self._redis = redis
 
     async def publish_universe(self, symbols: Sequence[str]) -> None:
-        """The universe service's list, as of now."""
+        """Publish the universe service's list as of now."""
         now_sec = int(time.time())
         listed = json.dumps({"asof_epoch": now_sec, "symbols": list(symbols)})
         meta = ("stale", "0", "count", len(symbols), "asof_epoch", now_sec, "error", "")
@@ -80,7 +80,7 @@ class Neighbours:
         )
 
     async def publish_plans(self, plans: Iterable[Fields], intents: Iterable[Fields]) -> None:
-        """Plans at the same moment, after the intents that they came from."""
+        """Publish plans at the same moment, after their intents."""
         await self._send(
             *(_entry(INTENTS, fields) for fields in intents), *(_entry(PLANS, fields) for fields in plans)
         )
@@ -89,16 +89,16 @@ class Neighbours:
         await self._send(_entry(RESULTS, fields))
 
     async def grant(self, plan: Fields) -> None:
-        """The Governor's yes."""
+        """Write the Governor's permit."""
         await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
 
     async def deny_after_p33(self, plan: Fields) -> None:
-        """The Governor's no, which it takes longer for than the daemon takes for its answer."""
+        """Write the Governor's deny, after the daemon's answer."""
         await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", _p33_key(plan)), 1)
         await self._governor(plan, {"granted": False, "reason": "daily_loss_limit"})
 
     async def note_execution(self, symbol: str) -> None:
-        """The executor's note of when it executed last."""
+        """Write the executor's cooldown key: the time of its last execution."""
         key = f"{_PREFIX}:cooldown:last_exec_ts:{symbol}"
         await self._send(("SET", key, time.time_ns() // 1_000_000, "EX", 3600))
 
@@ -108,33 +108,33 @@ class Neighbours:
     async def release_hold(self, symbol: str) -> None:
         await self._send(("DEL", _hold_key(symbol)))
 
-    async def permit_is_revoked(self, plan: Fields) -> None:
-        """Wait until the daemon has taken back a permit that nobody will use. Raises NotSettledError."""
+    async def wait_for_revocation(self, plan: Fields) -> None:
+        """Wait until the daemon has revoked an unused permit. Raises NotSettledError."""
         await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", _p33_key(plan)), 0)
 
-    async def is_believed(
+    async def wait_for_amounts(
         self, symbol: str, *, ledger: Decimal, snapshot: Decimal, within_sec: float = 3.0
     ) -> None:
-        """Wait until ledger and snapshot of a symbol say so. Raises NotSettledError."""
-        believed = Believed(None, None, None)
+        """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
+        stored = SymbolInRedis(None, None, None)
         with trio.move_on_after(within_sec):
             while True:
-                (believed,) = await self.beliefs([symbol])
-                if believed.ledger == ledger and believed.snapshot == snapshot:
+                (stored,) = await self.read_symbols([symbol])
+                if stored.ledger == ledger and stored.snapshot == snapshot:
                     return
                 await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {believed}")
+        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
 
-    async def beliefs(self, symbols: Sequence[str]) -> list[Believed]:
-        """What Redis says of these symbols."""
-        rows = await self._redis.command("EVAL", _BELIEFS, 0, _PREFIX, *symbols)
+    async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
+        """Read the ledgers and snapshots of these symbols."""
+        rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, _PREFIX, *symbols)
         return [
-            Believed(_decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms))
+            SymbolInRedis(_decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms))
             for ledger, amount, at_ms in rows
         ]
 
     async def unsettled(self) -> int:
-        """Entries of `apply.plan` and `apply.result` that the daemon has not read or not acknowledged."""
+        """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
         for stream in (PLANS, RESULTS):
             (group,) = await self._redis.command("XINFO", "GROUPS", stream)
@@ -144,7 +144,7 @@ class Neighbours:
         return left
 
     async def stream_length(self, stream: str) -> int:
-        """How many entries a stream holds."""
+        """Count the entries of a stream."""
         return int(await self._redis.command("XLEN", stream))
 
     async def _governor(self, plan: Fields, permit: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What became of a plan at the permit gate, and what had to."""
+"""Outcomes of plans at the permit gate, actual and expected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from permit_gate import P33, Granted, Refusal, Refused
 
 
 class Verdict(StrEnum):
-    """Who said what: the daemon its yes or no, or the gate that it cannot be passed."""
+    """Kind of outcome: allowed or denied by the daemon, or refused by the gate."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -46,7 +46,7 @@ def refused(answer: str) -> Outcome:
 
 
 def outcome_of(answer: Granted | Refused) -> Outcome:
-    """What a gate's answer says about the plan."""
+    """Convert a gate's answer into the plan's outcome."""
     if isinstance(answer, Granted):
         if answer.terms is None:
             raise ValueError("granted without P33")

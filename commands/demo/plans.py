@@ -12,7 +12,7 @@ Fields = dict[str, str]
 
 
 def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random, now_sec: float) -> Fields:
-    """The intent bridge's dialect: what AI Engine wants to trade."""
+    """Build a plan in the intent bridge's dialect: a trade that AI Engine wants."""
     away = Decimal("0.98") if side == "BUY" else Decimal("1.02")
     return {
         "plan_id": f"{rng.getrandbits(64):016x}",
@@ -35,7 +35,7 @@ def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random
 
 
 def harvest_exit(symbol: TradedSymbol, action: str, rng: Random, now_sec: float) -> Fields:
-    """The harvest path's dialect: what Exit Brain and Harvest propose. Most of their exits say CLOSE."""
+    """Build a plan in the harvest path's dialect (Exit Brain, Harvest). Most of their exits say CLOSE."""
     return {
         "plan_id": f"{rng.getrandbits(128):032x}",
         "symbol": symbol.name,
@@ -58,7 +58,7 @@ def harvest_exit(symbol: TradedSymbol, action: str, rng: Random, now_sec: float)
 def reconcile_close(
     symbol: TradedSymbol, side: str, quantity: Decimal, rng: Random, now_sec: float
 ) -> Fields:
-    """What the reconcile engine publishes to remove a drift while it holds the symbol."""
+    """Build the reconcile engine's plan to remove a drift while it holds the symbol."""
     return {
         "plan_id": f"reconcile-{rng.getrandbits(64):016x}",
         "symbol": symbol.name,
@@ -74,12 +74,12 @@ def reconcile_close(
 
 
 def intent(plan: Fields, rng: Random) -> Fields:
-    """The `trade.intent` that an entry came from, in one of its three dialects."""
-    told = {
+    """Build the `trade.intent` of an entry, in one of its three dialects."""
+    fields = {
         "symbol": plan["symbol"],
         "side": plan["side"],
         "confidence": plan["confidence"],
         "timestamp": plan["timestamp"],
     }
     dialect = rng.choice(("flat", "payload", "data"))
-    return told if dialect == "flat" else {dialect: json.dumps(told)}
+    return fields if dialect == "flat" else {dialect: json.dumps(fields)}

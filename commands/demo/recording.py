@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ class RecordingFailedError(Exception):
 
 @contextmanager
 def recording_file(path: Path | None) -> Iterator[BinaryIO | None]:
-    """A new file for the decisions; gone again if none were written. Raises RecordingFailedError."""
+    """Open a new file for the decisions; remove it if none were written. Raises RecordingFailedError."""
     if path is None:
         yield None
         return
@@ -31,7 +32,7 @@ def recording_file(path: Path | None) -> Iterator[BinaryIO | None]:
         try:
             yield file
         finally:
-            if file.tell() == 0:
+            if file.seek(0, os.SEEK_END) == 0:
                 path.unlink(missing_ok=True)
 
 

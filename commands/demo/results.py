@@ -12,7 +12,7 @@ DIALECTS = ("steps", "flat", "details")
 
 
 def executed(plan: Fields, order: OrderAnswer, dialect: str, now_sec: float) -> Fields:
-    """The result of a plan whose order was executed."""
+    """Return the result of a plan whose order was executed."""
     quantity = f"{order.executed_qty:f}"
     action = plan.get("action") or "ENTRY_PROPOSED"
     if dialect == "steps":
@@ -57,7 +57,7 @@ def executed(plan: Fields, order: OrderAnswer, dialect: str, now_sec: float) -> 
 
 
 def not_executed(plan: Fields, why: str, rng: Random, now_sec: float) -> Fields:
-    """The result of a plan that its executor will not execute."""
+    """Return the result of a plan that its executor will not execute."""
     if rng.random() < 1 / 2:
         return _head(plan, now_sec) | {
             "decision": plan["decision"],

@@ -1,6 +1,6 @@
-"""The repertoire: what can be tried with a symbol as it stands.
+"""The catalog of scenarios by the state of a symbol.
 
-Everything here is a function of the symbol's state, a random generator and the time; `CASES` is all of it.
+A scenario depends on the symbol's state, a random generator and the time; `CASES` lists all of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _SMALL_NOTIONAL, _GREAT_NOTIONAL = Decimal(60), Decimal(2000)
 _FEWEST_STEPS = 12
 
 
-class _Stage(NamedTuple):
-    """What a case is made from."""
+class _Draft(NamedTuple):
+    """The inputs of a case."""
 
     state: SymbolState
     rng: Random
@@ -42,18 +42,18 @@ class _Stage(NamedTuple):
         return harvest_exit(self.state.symbol, action, self.rng, self.now_sec) | changes
 
     def some_quantity(self) -> Decimal:
-        """Enough for the exchange's least notional, and small enough to be added to a few times."""
+        """Draw a quantity above the exchange's least notional, small enough to be added to a few times."""
         step = self.state.symbol.step
         least = max(_FEWEST_STEPS, int(_SMALL_NOTIONAL / self.state.symbol.price / step) + 1)
         return step * self.rng.randint(least, 3 * least)
 
 
-_Build: TypeAlias = Callable[[_Stage], tuple[PlanToPublish, ...]]
+_Build: TypeAlias = Callable[[_Draft], tuple[PlanToPublish, ...]]
 _When: TypeAlias = Callable[[SymbolState], bool]
 
 
 class Case(NamedTuple):
-    """One line of the repertoire: how often, in which states, and which plans."""
+    """One line of the catalog: weight, fitting states, and plans."""
 
     name: str
     weight: int
@@ -63,10 +63,10 @@ class Case(NamedTuple):
 
 
 def choose(state: SymbolState, rng: Random, now_sec: float) -> Scenario:
-    """A scenario that fits the state; `now_sec` is the wall clock (epoch seconds)."""
+    """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds)."""
     fitting = [case for case in CASES if case.when(state)]
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
-    return Scenario(case.name, case.build(_Stage(state, rng, now_sec)), case.hold)
+    return Scenario(case.name, case.build(_Draft(state, rng, now_sec)), case.hold)
 
 
 def _any(_: SymbolState) -> bool:
@@ -126,121 +126,121 @@ def _one(
 
 
 def _open(
-    stage: _Stage, expected: Outcome, governor: Governor = Governor.GRANTS
+    draft: _Draft, expected: Outcome, governor: Governor = Governor.GRANTS
 ) -> tuple[PlanToPublish, ...]:
-    side = stage.rng.choice(("BUY", "SELL"))
-    return _one(stage.entry(side, stage.some_quantity(), eval_type="ENTRY"), expected, governor)
+    side = draft.rng.choice(("BUY", "SELL"))
+    return _one(draft.entry(side, draft.some_quantity(), eval_type="ENTRY"), expected, governor)
 
 
-def _add(stage: _Stage, expected: Outcome) -> tuple[PlanToPublish, ...]:
-    along = "BUY" if stage.state.amount > 0 else "SELL"
-    return _one(stage.entry(along, stage.some_quantity()), expected)
+def _add(draft: _Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
+    along = "BUY" if draft.state.amount > 0 else "SELL"
+    return _one(draft.entry(along, draft.some_quantity()), expected)
 
 
 def _close_share(percent: int, *actions: str) -> _Build:
-    def build(stage: _Stage) -> tuple[PlanToPublish, ...]:
-        side = stage.rng.choice(("CLOSE", stage.side))
-        quantity = share_of(stage.size, percent, stage.state.symbol.step)
-        return _one(stage.exit(stage.rng.choice(actions), side=side), _close_of(stage, quantity))
+    def build(draft: _Draft) -> tuple[PlanToPublish, ...]:
+        side = draft.rng.choice(("CLOSE", draft.side))
+        quantity = share_of(draft.size, percent, draft.state.symbol.step)
+        return _one(draft.exit(draft.rng.choice(actions), side=side), _close_of(draft, quantity))
 
     return build
 
 
-def _close_of(stage: _Stage, quantity: Decimal) -> Outcome:
-    if quantity < stage.state.symbol.smallest:
+def _close_of(draft: _Draft, quantity: Decimal) -> Outcome:
+    if quantity < draft.state.symbol.smallest:
         return denied("below_min_qty")
     return allowed("sanity_checks_passed", quantity)
 
 
-def _explicit_close(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    """A quantity of its own, not on the step, beside an action that would mean more."""
-    step = stage.state.symbol.step
-    asked = stage.size * Decimal("0.6") + step / 3
-    quantity = share_of(min(asked, stage.size), 100, step)
-    return _one(stage.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:.12f}"), _close_of(stage, quantity))
+def _explicit_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Close by a quantity off the step size, with an action that would close more."""
+    step = draft.state.symbol.step
+    asked = draft.size * Decimal("0.6") + step / 3
+    quantity = share_of(min(asked, draft.size), 100, step)
+    return _one(draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:.12f}"), _close_of(draft, quantity))
 
 
-def _close_by_entry(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    """The intent bridge closes with an order against the position, not reduce-only."""
-    quantity = share_of(stage.size, stage.rng.choice((40, 100)), stage.state.symbol.step)
-    fields = stage.entry(stage.side, max(quantity, stage.state.symbol.step), eval_type="EXIT")
-    return _one(fields, allowed("sanity_checks_passed", max(quantity, stage.state.symbol.step)))
+def _close_by_entry(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Close as the intent bridge does: an order against the position, not reduce-only."""
+    quantity = share_of(draft.size, draft.rng.choice((40, 100)), draft.state.symbol.step)
+    fields = draft.entry(draft.side, max(quantity, draft.state.symbol.step), eval_type="EXIT")
+    return _one(fields, allowed("sanity_checks_passed", max(quantity, draft.state.symbol.step)))
 
 
-def _two_closes(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    """Two services close the same position at the same moment: one of them gets it."""
+def _two_closes(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Close the position twice at the same moment, as two services do: one is allowed."""
     return (
-        *_one(stage.exit("FULL_CLOSE_PROPOSED"), _close_of(stage, stage.size)),
-        *_one(stage.exit("CLOSE_FULL"), denied("in_flight_permit")),
+        *_one(draft.exit("FULL_CLOSE_PROPOSED"), _close_of(draft, draft.size)),
+        *_one(draft.exit("CLOSE_FULL"), denied("in_flight_permit")),
     )
 
 
-def _shared_close(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    """A half and the whole at the same moment: together they never close more than there is."""
-    half = share_of(stage.size, 50, stage.state.symbol.step)
+def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Close a half and the whole at the same moment: together they never close more than the position."""
+    half = share_of(draft.size, 50, draft.state.symbol.step)
     return (
-        *_one(stage.exit("PARTIAL_50"), _close_of(stage, half)),
-        *_one(stage.exit("FULL_CLOSE_PROPOSED"), _close_of(stage, stage.size - half)),
+        *_one(draft.exit("PARTIAL_50"), _close_of(draft, half)),
+        *_one(draft.exit("FULL_CLOSE_PROPOSED"), _close_of(draft, draft.size - half)),
     )
 
 
-def _two_opens(stage: _Stage) -> tuple[PlanToPublish, ...]:
+def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
     opening = allowed("open_permit_granted", Decimal(0))
-    return (*_open(stage, opening), *_open(stage, denied("in_flight_permit")))
+    return (*_open(draft, opening), *_open(draft, denied("in_flight_permit")))
 
 
 def _full_close(expected: Outcome) -> _Build:
-    return lambda stage: _one(stage.exit("FULL_CLOSE_PROPOSED"), expected)
+    return lambda draft: _one(draft.exit("FULL_CLOSE_PROPOSED"), expected)
 
 
 def _opening(expected: Outcome, governor: Governor = Governor.GRANTS) -> _Build:
-    return lambda stage: _open(stage, expected, governor)
+    return lambda draft: _open(draft, expected, governor)
 
 
-def _flip(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    too_much = stage.size + stage.state.symbol.step
-    return _one(stage.entry(stage.side, too_much), denied("would_flip_position"))
+def _flip(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    too_much = draft.size + draft.state.symbol.step
+    return _one(draft.entry(draft.side, too_much), denied("would_flip_position"))
 
 
-def _wrong_side(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    along = "BUY" if stage.state.amount > 0 else "SELL"
-    return _one(stage.exit("FULL_CLOSE_PROPOSED", side=along), denied("reduce_only_side_mismatch"))
+def _wrong_side(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    along = "BUY" if draft.state.amount > 0 else "SELL"
+    return _one(draft.exit("FULL_CLOSE_PROPOSED", side=along), denied("reduce_only_side_mismatch"))
 
 
-def _too_small(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    return _one(stage.entry("BUY", stage.state.symbol.step / 2), denied("below_min_qty"))
+def _too_small(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    return _one(draft.entry("BUY", draft.state.symbol.step / 2), denied("below_min_qty"))
 
 
-def _malformed(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    fields = stage.rng.choice(
+def _malformed(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    fields = draft.rng.choice(
         (
-            stage.entry("BUY", None),
-            stage.entry("BUY", Decimal(1), qty="NaN"),
-            stage.entry("BUY", Decimal(1), qty="-1"),
-            stage.entry("HODL", Decimal(1)),
-            stage.entry("BUY", Decimal(1), reduceOnly="maybe"),
-            stage.exit("FULL_CLOSE_PROPOSED", reduceOnly="false"),
-            stage.exit("UPDATE_SL", close_qty="1"),
+            draft.entry("BUY", None),
+            draft.entry("BUY", Decimal(1), qty="NaN"),
+            draft.entry("BUY", Decimal(1), qty="-1"),
+            draft.entry("HODL", Decimal(1)),
+            draft.entry("BUY", Decimal(1), reduceOnly="maybe"),
+            draft.exit("FULL_CLOSE_PROPOSED", reduceOnly="false"),
+            draft.exit("UPDATE_SL", close_qty="1"),
         )
     )
     return _one(fields, denied("malformed_plan"))
 
 
-def _expired(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    old = f"{stage.now_sec - _OLD_SEC:.0f}"
-    return _one(stage.exit("PARTIAL_75", timestamp=old), denied("plan_expired"))
+def _expired(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    old = f"{draft.now_sec - _OLD_SEC:.0f}"
+    return _one(draft.exit("PARTIAL_75", timestamp=old), denied("plan_expired"))
 
 
-def _skipped(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    decision = stage.rng.choice(("SKIP", "BLOCKED", "HOLD"))
-    fields = stage.exit("PARTIAL_50", decision=decision)
+def _skipped(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    decision = draft.rng.choice(("SKIP", "BLOCKED", "HOLD"))
+    fields = draft.exit("PARTIAL_50", decision=decision)
     return _one(fields, refused("permit_timeout (missing: P3.3)"))
 
 
-def _unguarded(stage: _Stage) -> tuple[PlanToPublish, ...]:
-    """A reconcile close though nobody holds the symbol."""
-    symbol = stage.state.symbol
-    fields = reconcile_close(symbol, stage.side, symbol.step, stage.rng, stage.now_sec)
+def _unguarded(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Publish a reconcile close though the symbol is not held."""
+    symbol = draft.state.symbol
+    fields = reconcile_close(symbol, draft.side, symbol.step, draft.rng, draft.now_sec)
     return _one(fields, denied("guardrail_violation"))
 
 

@@ -1,4 +1,4 @@
-"""What is tried with a symbol: one plan or two at once, each with the outcome that the contract asks for."""
+"""Scenarios: one plan or two at once, each with the outcome that the contract asks for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from commands.demo.plans import Fields
 
 
 class Cooling(StrEnum):
-    """Whether the symbol was executed less than a cooldown ago, as far as can be told from outside."""
+    """State of the symbol's cooldown, as far as another service can know it."""
 
     YES = "yes"
     NO = "no"
@@ -21,7 +21,7 @@ class Cooling(StrEnum):
 
 
 class Governor(StrEnum):
-    """What the Governor does with a plan."""
+    """The Governor's answer to a plan."""
 
     GRANTS = "grants"
     DENIES = "denies"
@@ -39,7 +39,7 @@ class SymbolState(msgspec.Struct, frozen=True):
 
 
 class PlanToPublish(msgspec.Struct, frozen=True):
-    """A plan's fields, and what must become of it."""
+    """A plan's fields and its expected outcome."""
 
     fields: Fields
     expected: Outcome
@@ -48,7 +48,7 @@ class PlanToPublish(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """Plans that are published at once; `hold` while they are, the reconcile engine holds the symbol."""
+    """Plans that are published at once; with `hold`, while the reconcile engine holds the symbol."""
 
     name: str
     plans: tuple[PlanToPublish, ...]
@@ -56,6 +56,6 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 def share_of(size: Decimal, percent: int, step: Decimal) -> Decimal:
-    """So much of a position, rounded down to the step."""
+    """Return `percent` of a position, rounded down to the step."""
     steps = size * percent / 100 / step
     return steps.to_integral_value(ROUND_DOWN) * step

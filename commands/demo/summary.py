@@ -1,4 +1,4 @@
-"""What the demo has shown, in numbers."""
+"""Summary of the demo in numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from commands.demo.exchange_client import RequestCost
-from commands.demo.final_check import Reckoning
+from commands.demo.final_check import FinalCheck
 from commands.demo.outcome import Verdict
 from commands.demo.tally import Spread, Tally, spread
 
@@ -37,27 +37,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int
     unusable_entries: int
     daemon_exit_code: int
-    reckoning: Reckoning
+    final_check: FinalCheck
     surprises: int
     first_surprises: tuple[str, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether everything was as it has to be."""
+        """True when there are no failures."""
         return not self.failures()
 
     def failures(self) -> list[str]:
-        """What was not, a sentence each."""
-        reckoning = self.reckoning
+        """Return what was not as expected, a sentence each."""
+        final_check = self.final_check
         found: list[str] = []
         if not self.plans:
             found.append("no plan was decided")
         if self.surprises:
             found.append(f"{self.surprises} unexpected outcomes")
-        if reckoning.differences:
-            found.append(f"{len(reckoning.differences)} differences from the exchange")
-        if reckoning.unsettled:
-            found.append(f"{reckoning.unsettled} entries of plans and results not acknowledged")
+        if final_check.differences:
+            found.append(f"{len(final_check.differences)} differences from the exchange")
+        if final_check.unsettled:
+            found.append(f"{final_check.unsettled} entries of plans and results not acknowledged")
         if self.dead_letters != self.unusable_entries:
             found.append(f"{self.dead_letters} dead letters of {self.unusable_entries} unusable entries")
         if self.daemon_exit_code != 0:
@@ -65,16 +65,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def summed_up(
+def summarise(
     tally: Tally,
-    reckoning: Reckoning,
+    final_check: FinalCheck,
     costs: Sequence[RequestCost],
     *,
     dead_letters: int,
     daemon_exit_code: int,
     duration_sec: float,
 ) -> Summary:
-    """The summary of a finished demo; `costs` are all requests since the daemon was started."""
+    """Return the summary of a finished demo; `costs` are all requests since the daemon was started."""
     by_path: dict[str, tuple[int, int]] = {}
     for cost in costs:
         if cost.path != _ORDERS:
@@ -104,7 +104,7 @@ def summed_up(
         dead_letters=dead_letters,
         unusable_entries=tally.unusable_entries,
         daemon_exit_code=daemon_exit_code,
-        reckoning=reckoning,
+        final_check=final_check,
         surprises=tally.surprises,
         first_surprises=tuple(tally.first_surprises),
     )

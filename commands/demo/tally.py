@@ -1,4 +1,4 @@
-"""What has happened so far: counted as it happens, summed up whenever somebody asks."""
+"""Counters and measurements of the demo, updated as it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_SURPRISES = 50
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """How a measurement was distributed; None where nothing was measured."""
+    """Distribution of a measurement; None where nothing was measured."""
 
     count: int
     median: float | None
@@ -58,7 +58,7 @@ class Tally:
         self.used_weight = 0
 
     def decided(self, decided: Decided, expected: Outcome, *, kind: str | None) -> None:
-        """Count a plan. The latency counts where the daemon answered, and nobody else was waited for."""
+        """Count a plan. The latency counts where the daemon answered and no other service was waited for."""
         self.plans += 1
         outcome = decided.outcome
         self.outcomes[outcome.verdict, outcome.reason] += 1
@@ -68,18 +68,16 @@ class Tally:
             self.permit_ms.append(decided.latency_ms)
         self.recent.append(decided)
         if not decided.as_expected:
-            self.surprise(
-                f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was to be expected"
-            )
+            self.surprise(f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was expected")
 
     def surprise(self, what: str) -> None:
-        """Something that must not happen."""
+        """Count an unexpected event."""
         self.surprises += 1
         if len(self.first_surprises) < _MOST_SURPRISES:
             self.first_surprises.append(what)
 
     def total(self, verdict: Verdict) -> int:
-        """How many plans ended so."""
+        """Count the plans with that verdict."""
         return sum(count for (found, _), count in self.outcomes.items() if found is verdict)
 
     def by_reason(self, verdict: Verdict) -> list[tuple[str, int]]:
@@ -89,7 +87,7 @@ class Tally:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """The distribution of `values`; p99 is the smallest value that 99 % of them do not exceed."""
+    """Return the distribution of `values`; p99 is the smallest value that 99 % of them do not exceed."""
     if not values:
         return Spread(0, None, None, None)
     ordered = sorted(values)

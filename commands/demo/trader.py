@@ -1,4 +1,4 @@
-"""One symbol's life in the demo: a plan at a time, from its publication to its booking in the ledger."""
+"""Trader of one symbol in the demo: a plan at a time, from its publication to its booking in the ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 import trio
 
 from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefusedError, TradedSymbol
-from commands.demo.other_services import Neighbours, NotSettledError
+from commands.demo.other_services import NotSettledError, OtherServices
 from commands.demo.outcome import Verdict, outcome_of
 from commands.demo.plans import Fields, intent
 from commands.demo.results import DIALECTS, executed, not_executed
@@ -26,17 +26,17 @@ _DECIDED_WITHIN_SEC = 1.0
 
 
 class Desk:
-    """What all traders work with."""
+    """The services and counters that all traders share."""
 
     def __init__(
         self,
-        neighbours: Neighbours,
+        services: OtherServices,
         gate: TrioPermitGate,
         exchange: ExchangeClient,
         tally: Tally,
         rng: Random,
     ) -> None:
-        self.neighbours = neighbours
+        self.services = services
         self.gate = gate
         self.exchange = exchange
         self.tally = tally
@@ -44,7 +44,7 @@ class Desk:
 
 
 class Trader:
-    """Plays every service for one symbol, and knows what its position has to be.
+    """All services of one symbol, with the position that it must have.
 
     `amount` is exchange and ledger at the start (signed contracts), `cooldown_sec` the daemon's cooldown.
     """
@@ -69,28 +69,28 @@ class Trader:
         self._ordered_sec = self._booked_sec = float("-inf")
 
     async def run(self, tickets: trio.MemoryReceiveChannel[None]) -> None:
-        """Try something with the symbol for every ticket, until there are no more."""
+        """Run a scenario for every ticket, until there are no more."""
         async for _ in tickets:
-            await self.play(choose(self._state(), self._desk.rng, time.time()))
+            await self.run_scenario(choose(self._state(), self._desk.rng, time.time()))
 
-    async def play(self, scenario: Scenario) -> None:
-        """Publish the scenario's plans and see each of them through."""
-        neighbours = self._desk.neighbours
+    async def run_scenario(self, scenario: Scenario) -> None:
+        """Publish the scenario's plans and follow each to its end."""
+        services = self._desk.services
         if scenario.hold:
-            await neighbours.hold(self.symbol.name)
+            await services.hold(self.symbol.name)
         plans = [plan.fields for plan in scenario.plans]
         intents = [intent(one.fields, self._desk.rng) for one in scenario.plans if one.from_intent]
         before = self.amount
         published_sec = trio.current_time()
-        await neighbours.publish_plans(plans, intents)
+        await services.publish_plans(plans, intents)
         async with trio.open_nursery() as nursery:
             for plan in scenario.plans:
                 nursery.start_soon(self._govern, plan)
-                nursery.start_soon(self._see_through, plan, scenario.name, published_sec)
+                nursery.start_soon(self._follow_plan, plan, scenario.name, published_sec)
         if scenario.hold:
-            await neighbours.release_hold(self.symbol.name)
+            await services.release_hold(self.symbol.name)
         if self.amount != before:
-            await self._is_booked()
+            await self._wait_until_booked()
 
     def _state(self) -> SymbolState:
         now_sec = trio.current_time()
@@ -104,12 +104,12 @@ class Trader:
 
     async def _govern(self, plan: PlanToPublish) -> None:
         if plan.governor is Governor.GRANTS:
-            await self._desk.neighbours.grant(plan.fields)
+            await self._desk.services.grant(plan.fields)
         elif plan.governor is Governor.DENIES:
-            await self._desk.neighbours.deny_after_p33(plan.fields)
+            await self._desk.services.deny_after_p33(plan.fields)
 
-    async def _see_through(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
-        """Wait at the gate, execute what it grants, and tell of it."""
+    async def _follow_plan(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
+        """Wait at the gate, execute what it grants, and publish the result."""
         fields = plan.fields
         answer = await self._desk.gate.acquire(fields["plan_id"], self.symbol.name, (GOVERNOR, P33))
         latency_ms = (trio.current_time() - published_sec) * 1000
@@ -142,40 +142,40 @@ class Trader:
             )
         except OrderRefusedError as error:
             self._desk.tally.surprise(f"the exchange refused an allowed order: {error}")
-            await self._desk.neighbours.publish_result(
+            await self._desk.services.publish_result(
                 not_executed(fields, str(error), self._desk.rng, time.time())
             )
             return
         self._desk.tally.orders += 1
         self.amount += order.executed_qty if order.side == "BUY" else -order.executed_qty
         if fields["decision"] == "EXECUTE":
-            await self._desk.neighbours.note_execution(self.symbol.name)
+            await self._desk.services.note_execution(self.symbol.name)
         await self._report(fields, order)
 
     async def _report(self, fields: Fields, order: OrderAnswer) -> None:
-        """Publish the result, a third of the time once more, as redeliveries do."""
+        """Publish the result, one in three times twice, as redeliveries do."""
         rng, tally = self._desk.rng, self._desk.tally
         result = executed(fields, order, rng.choice(DIALECTS), time.time())
-        await self._desk.neighbours.publish_result(result)
+        await self._desk.services.publish_result(result)
         tally.results += 1
         if rng.random() < _REPEATED_SHARE:
-            await self._desk.neighbours.publish_result(result)
+            await self._desk.services.publish_result(result)
             tally.repeated_results += 1
 
     async def _decline(self, fields: Fields, refused: Refused) -> None:
-        """The plan will not be executed: its permit must not stay in anybody's way."""
+        """Publish that the plan is not executed, and wait until its permit is revoked."""
         result = not_executed(fields, str(refused), self._desk.rng, time.time())
-        await self._desk.neighbours.publish_result(result)
+        await self._desk.services.publish_result(result)
         try:
-            await self._desk.neighbours.permit_is_revoked(fields)
+            await self._desk.services.wait_for_revocation(fields)
         except NotSettledError as error:
             self._desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
 
-    async def _is_booked(self) -> None:
+    async def _wait_until_booked(self) -> None:
         """Wait until ledger and snapshot show what was executed."""
         published_sec = trio.current_time()
         try:
-            await self._desk.neighbours.is_believed(
+            await self._desk.services.wait_for_amounts(
                 self.symbol.name, ledger=self.amount, snapshot=self.amount
             )
         except NotSettledError as error:

@@ -1,4 +1,4 @@
-"""What the demo shows: live on a terminal, a line now and then elsewhere, and the summary at the end."""
+"""Output of the demo: live on a terminal, a line every 2 s elsewhere, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "yellow", Verdict.REFUSED:
 
 
 class Screen:
-    """Writes to one console; colours and the live view are for terminals only."""
+    """Output on one console; colours and the live view are for terminals only."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(text, markup=False, soft_wrap=not self._console.is_terminal)
 
     async def show(self, tally: Tally, exchange: ExchangeClient) -> None:
-        """Show what happens, until cancelled."""
+        """Show the progress until cancelled."""
         began_sec = time.monotonic()
         if not self._console.is_terminal:
             while True:
@@ -49,24 +49,24 @@ class Screen:
                 await trio.sleep(_FRAME_SEC)
 
     def conclude(self, summary: Summary) -> None:
-        """The summary, and whether all was well."""
+        """Print the summary, and OK or FAILED."""
         self._console.print(summary_view(summary))
         for surprise in summary.first_surprises:
             self._say_in("red", f"unexpected: {surprise}")
-        for difference in summary.reckoning.differences[:20]:
+        for difference in summary.final_check.differences[:20]:
             self._say_in("red", f"difference: {difference}")
         failures = summary.failures()
         if failures:
             self._say_in("red bold", f"FAILED: {'; '.join(failures)}")
         else:
-            self._say_in("green bold", "OK: every plan was answered as it had to be, and the ledger agrees")
+            self._say_in("green bold", "OK: every plan was answered as expected, and the ledger agrees")
 
     def _say_in(self, style: str, text: str) -> None:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
 
 def plain_line(tally: Tally, elapsed_sec: float) -> str:
-    """The state of things in one line."""
+    """Return the progress in one line."""
     permits = spread(tally.permit_ms)
     oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
     return (
@@ -78,7 +78,7 @@ def plain_line(tally: Tally, elapsed_sec: float) -> str:
 
 
 def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableType:
-    """The state of things for a terminal."""
+    """Return the progress for a terminal."""
     permits = spread(tally.permit_ms)
     oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
     middle = tally.median_snapshot_sec[-1] if tally.median_snapshot_sec else None
@@ -115,8 +115,8 @@ def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableTyp
 
 
 def summary_view(summary: Summary) -> RenderableType:
-    """The summary as a table."""
-    reckoning = summary.reckoning
+    """Return the summary as a table."""
+    final_check = summary.final_check
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
@@ -142,8 +142,8 @@ def summary_view(summary: Summary) -> RenderableType:
     rows.add_row("dead letters", f"{summary.dead_letters} of {summary.unusable_entries} unusable entries")
     rows.add_row(
         "ledger",
-        f"{'equals' if not reckoning.differences else 'DIFFERS FROM'} the exchange: "
-        f"{reckoning.symbols} symbols, {reckoning.open_positions} with a position",
+        f"{'equals' if not final_check.differences else 'DIFFERS FROM'} the exchange: "
+        f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
     )
     rows.add_row("unexpected", str(summary.surprises))
     return rows

@@ -13,7 +13,7 @@ from commands.console.terminal import printable, show
 from commands.explain.lookup import look_for, reservation_of
 from commands.explain.view import explanation_view
 from explanation.explaining import Explanation, explain_traces, symbol_of
-from explanation.telling import told
+from explanation.sections import sections_of
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -21,7 +21,7 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 def explain(environ: Mapping[str, str], plan_id: str, *, as_json: bool) -> int:
     """Print the explanation; the exit code is 1 when there is no trace of the plan. Raises SettingsError.
 
-    The beginning of a plan id will do where only one plan begins so: log lines show no more.
+    The beginning of a plan id suffices where only one plan begins so, since log lines shorten ids.
     """
     with reading(environ) as redis:
         try:
@@ -57,4 +57,4 @@ def _print(explained: Explanation, *, as_json: bool) -> None:
     if as_json:
         print(_JSON.encode(explained).decode())
     else:
-        show(explanation_view(told(explained)))
+        show(explanation_view(sections_of(explained)))

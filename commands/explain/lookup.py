@@ -1,4 +1,4 @@
-"""Finds in Redis what is still known of one plan."""
+"""Lookup of one plan's traces in Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_PENDING = 100
 
 
 def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
-    """Everything there is about a plan; the streams are read from their newest entries back.
+    """Return the traces of a plan; the streams are read from their newest entries back.
 
     Raises redis.exceptions.RedisError.
     """
@@ -67,7 +67,7 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
 
 
 def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit | None:
-    """What the plan's permit still covers of the symbol's position; None when nothing (any more).
+    """Return what the plan's permit still covers of the symbol's position; None when nothing (any more).
 
     Raises redis.exceptions.RedisError.
     """
@@ -79,7 +79,7 @@ def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit
 
 
 def _unknown(redis: RedisReading) -> dict[str, UnknownOutcome]:
-    """The unknown outcomes by plan id."""
+    """Return the unknown outcomes by plan id."""
     try:
         stored: Mapping[bytes, bytes] = redis.client.hgetall(redis.keys.unknown_outcomes)  # type: ignore[assignment]
     except ResponseError:
@@ -89,7 +89,7 @@ def _unknown(redis: RedisReading) -> dict[str, UnknownOutcome]:
 
 
 def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
-    """A pending result of the plan, among the oldest that are pending."""
+    """Return a pending result of the plan, among the oldest that are pending."""
     stream = redis.keys.results
     try:
         pending = redis.client.xpending_range(stream, GROUP, "-", "+", _MOST_PENDING)
@@ -122,7 +122,7 @@ def _note_similar(similar: dict[str, None], name: bytes, wanted: bytes) -> None:
 
 
 def _string(redis: RedisReading, key: str) -> bytes | None:
-    """The value of a key; None also where it is of another type, which is nobody's answer."""
+    """Return the value of a string key; None where there is none, or a key of another type."""
     try:
         return redis.client.get(key)  # type: ignore[return-value]
     except ResponseError:

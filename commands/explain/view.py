@@ -10,50 +10,50 @@ from rich.table import Table
 from rich.text import Text
 
 from brain.decisions.decision import Outcome
-from explanation.telling import CheckTold, Row, Told
+from explanation.sections import CheckRow, Row, Sections
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}
 
 
-def explanation_view(told: Told) -> RenderableType:
-    """Everything, in sections; empty ones are left out."""
-    return Group(*_sections(told))
+def explanation_view(explained: Sections) -> RenderableType:
+    """Return the explanation in sections; empty ones are left out."""
+    return Group(*_sections(explained))
 
 
-def _sections(told: Told) -> Iterator[RenderableType]:
-    yield _headline(told)
-    yield _indented(Text(told.finding))
-    if told.advice:
-        yield _indented(Text(told.advice, style="dim"))
-    for note in told.notes:
+def _sections(explained: Sections) -> Iterator[RenderableType]:
+    yield _headline(explained)
+    yield _indented(Text(explained.finding))
+    if explained.advice:
+        yield _indented(Text(explained.advice, style="dim"))
+    for note in explained.notes:
         yield _indented(Text(note, style="yellow"))
-    yield _section("When", _rows(told.when))
-    if told.published:
-        yield _section("Plan, as published", _rows(told.published))
-    if told.checks:
-        yield _section("Checks, in order", _checks(told.checks))
-        if told.not_reached:
-            yield _indented(Text(f"not reached: {', '.join(told.not_reached)}", style="dim"))
-    if told.based_on:
-        yield _section("What they were based on", _rows(told.based_on))
-    yield _section("Permit", _rows(told.permit))
+    yield _section("When", _rows(explained.when))
+    if explained.published:
+        yield _section("Plan, as published", _rows(explained.published))
+    if explained.checks:
+        yield _section("Checks, in order", _checks(explained.checks))
+        if explained.not_reached:
+            yield _indented(Text(f"not reached: {', '.join(explained.not_reached)}", style="dim"))
+    if explained.based_on:
+        yield _section("What they were based on", _rows(explained.based_on))
+    yield _section("Permit", _rows(explained.permit))
 
 
-def _headline(told: Told) -> Text:
+def _headline(explained: Sections) -> Text:
     line = Text()
-    line.append(f"Plan {told.plan_id}", style="bold")
-    if told.symbol:
-        line.append(f"  {told.symbol}", style="bold")
-    if not told.decided:
-        return line.append(f"  {told.answer}", style="bold yellow")
-    style = "bold green" if told.allowed else "bold red"
-    line.append(f"  {told.answer} ", style=style).append(told.reason, style=style)
-    if told.order:
-        line.append(f"  {told.order}", style="bold")
+    line.append(f"Plan {explained.plan_id}", style="bold")
+    if explained.symbol:
+        line.append(f"  {explained.symbol}", style="bold")
+    if not explained.decided:
+        return line.append(f"  {explained.answer}", style="bold yellow")
+    style = "bold green" if explained.allowed else "bold red"
+    line.append(f"  {explained.answer} ", style=style).append(explained.reason, style=style)
+    if explained.order:
+        line.append(f"  {explained.order}", style="bold")
     return line
 
 
-def _checks(checks: Sequence[CheckTold]) -> Table:
+def _checks(checks: Sequence[CheckRow]) -> Table:
     table = _grid()
     table.add_column()
     for check in checks:

@@ -1,4 +1,4 @@
-"""`proof`: eight points that show that a running deployment does its work."""
+"""`proof`: eight points that show that a running deployment works."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POINTS = (SERVICE, METRICS, SNAPSHOTS, LEDGER, PERMITS, DECISIONS, GATE, _SUMMAR
 
 
 def proof(environ: Mapping[str, str], *, url: str | None, as_json: bool, publish: bool) -> int:
-    """Tell each point; the exit code is 1 when one failed. Raises SettingsError.
+    """Print each point; return 1 when one failed. Raises SettingsError.
 
     Without `publish` nothing is published, and point 7 is left out.
     """
@@ -38,8 +38,8 @@ def proof(environ: Mapping[str, str], *, url: str | None, as_json: bool, publish
             alive, status = service(daemon)
         report.add(alive)
         report.add(metrics(daemon, status))
-        told = None if status is None else status.snapshots.stale_threshold_sec
-        threshold_sec = own.stale_threshold_sec if told is None else told
+        detail = None if status is None else status.snapshots.stale_threshold_sec
+        threshold_sec = own.stale_threshold_sec if detail is None else detail
 
         def asked(name: str, look: Callable[[], Finding]) -> None:
             with report.busy(name[2:]):
@@ -66,17 +66,19 @@ def _asked(redis: RedisReading, name: str, look: Callable[[], Finding]) -> Findi
     try:
         return look()
     except RedisError as error:
-        fix = "position-state-brain check tells what is wrong with Redis"
+        fix = "position-state-brain check shows what is wrong with Redis"
         return failed(name, f"Redis at {redis.address}: {error}", fix)
 
 
 def _summary(report: FindingsReport) -> Finding:
     counts = report.counts
     points = len(report.findings)
-    told = f"{counts[Verdict.OK]} of {points} points proven"
+    detail = f"{counts[Verdict.OK]} of {points} points proven"
     for verdict in (Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED):
         if counts[verdict]:
-            told += f", {counts[verdict]} {verdict}"
+            detail += f", {counts[verdict]} {verdict}"
     if counts[Verdict.FAILED]:
-        return failed(_SUMMARY, told, "mend the failed points from the top: later ones rest on earlier ones")
-    return ok(_SUMMARY, told)
+        return failed(
+            _SUMMARY, detail, "correct the failed points from the top: later ones depend on earlier ones"
+        )
+    return ok(_SUMMARY, detail)

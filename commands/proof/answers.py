@@ -1,4 +1,4 @@
-"""Points 5 and 6: the permits that stand now, and the decisions of late."""
+"""Points 5 and 6: the stored permits, and the latest decisions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MOST_DECISIONS = 500
 
 
 def permits_readable(redis: RedisReading, signing_key: Secret | None, status: Status | None) -> Finding:
-    """Whether each permit is this service's, and reads as a consumer reads it.
+    """Check that each permit is this service's, and reads as a consumer reads it.
 
     Raises redis.exceptions.RedisError.
     """
     for finding in permit_findings(redis, signing_key):
         if finding.verdict is Verdict.FAILED:
-            return failed(PERMITS, finding.told, finding.fix)
+            return failed(PERMITS, finding.detail, finding.fix)
     key = None if signing_key is None else signing_key.reveal().encode()
     allowed = denied = 0
     for standing in standing_permits(redis):
@@ -45,17 +45,17 @@ def permits_readable(redis: RedisReading, signing_key: Secret | None, status: St
             return failed(
                 PERMITS,
                 f"that of plan {standing.plan_id[:40]} cannot be used: {read.refusal}, {read.because}",
-                "consumers would refuse it too: this is a fault of the service, or somebody else's permit",
+                "consumers would refuse it too: this is a fault of the service, or another writer's permit",
             )
         allowed, denied = allowed + (not isinstance(read, Unusable)), denied + isinstance(read, Unusable)
-    told = f"{allowed + denied} stand now ({allowed} allow, {denied} deny), each as a consumer reads it"
+    detail = f"{allowed + denied} stand now ({allowed} allow, {denied} deny), each as a consumer reads it"
     if status is not None:
-        told += f"; since the start {status.gates.allow} allowed, {status.gates.deny} denied"
-    return ok(PERMITS, told)
+        detail += f"; since the start {status.gates.allow} allowed, {status.gates.deny} denied"
+    return ok(PERMITS, detail)
 
 
 def decisions_replay(redis: RedisReading) -> Finding:
-    """Whether the latest audit records come out the same again. Raises redis.exceptions.RedisError."""
+    """Check that the latest records give the same decisions again. Raises redis.exceptions.RedisError."""
     count, unanswered = 0, 0
     newest_ms = None
     for entry in from_stream(redis, last=_MOST_DECISIONS):
@@ -74,7 +74,7 @@ def decisions_replay(redis: RedisReading) -> Finding:
             return failed(
                 DECISIONS,
                 f"plan {replayed.audit.plan_id[:40]} comes out differently now",
-                f"position-state-brain replay --last {_MOST_DECISIONS} tells what differs",
+                f"position-state-brain replay --last {_MOST_DECISIONS} shows what differs",
             )
     if newest_ms is None:
         return warning(

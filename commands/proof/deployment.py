@@ -13,7 +13,7 @@ from monitoring.metrics.catalogue import CATALOGUE
 from page.words import duration
 
 SERVICE, METRICS = "1 service", "2 metrics"
-#: Those of the contract that are views of live state.
+#: Metrics of docs/contract.md that are views of live state.
 _LIVE = (
     "p33_snapshot_age_sec", "p33_last_snapshot_ts", "p33_position_amt", "p33_channel_depth", "p33_build_info",
 )  # fmt: skip
@@ -29,7 +29,7 @@ _READINESS = msgspec.json.Decoder(_Readiness)
 
 
 def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
-    """Whether it lives and is ready; and its status, where it tells one."""
+    """Check that the daemon is alive and ready; return its status, too, if it has one."""
     try:
         daemon.get("/healthz")
         readiness = read_json(_READINESS, daemon.get("/readyz", also=(503,)).content)
@@ -45,7 +45,7 @@ def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
 
 
 def metrics(daemon: DaemonHttp, status: Status | None) -> Finding:
-    """Whether `/metrics` has every metric of the contract, and is the same build's."""
+    """Check that `/metrics` has every metric of the contract, and is the same build's."""
     if status is None:
         return skipped(METRICS, "no daemon answers")
     try:
@@ -64,7 +64,7 @@ def metrics(daemon: DaemonHttp, status: Status | None) -> Finding:
         )
     tags = {sample.labels.get("tag") for sample in families["p33_build_info"].samples}
     if tags != {status.build_tag}:
-        told = ", ".join(str(tag) for tag in tags)
-        return failed(METRICS, f"build {told}, and /status says {status.build_tag}", _HOW_IT_IS)
+        detail = ", ".join(str(tag) for tag in tags)
+        return failed(METRICS, f"build {detail}, and /status says {status.build_tag}", _HOW_IT_IS)
     samples = sum(len(family.samples) for family in families.values())
     return ok(METRICS, f"{len(families)} metrics, {samples} samples, all of the contract's among them")

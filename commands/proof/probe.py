@@ -1,13 +1,13 @@
 """Point 7: a plan's whole way, from its publication to the answer at a consumer's gate.
 
-The probe can only be denied. Its `timestamp` is of the year 2000, and the second thing that is asked of any
-plan, before anything that could allow it, is whether its timestamp is older than P33_DECISION_TTL_SEC, which
-is 30 days at most. Should that ever fail, its symbol is on no exchange, so there is no position to close; and
-the gate that waits here would consume the permit (where its Redis user may), so that nobody else could use
-it. Executors that read the same stream find a deny, and do nothing.
+The probe can only be denied. Its `timestamp` is of the year 2000, and the second check of any plan, before
+anything that could allow it, denies a timestamp older than P33_DECISION_TTL_SEC, which is 30 days at most.
+Should that fail, its symbol is on no exchange, so there is no position to close; and the gate here would
+consume the permit (where its Redis user may), so that no executor could use it. Executors that read the same
+stream find a deny, and do nothing.
 
 It leaves what every denied plan leaves: its entry, an audit record, the mark that it was decided, and for one
-permit lifetime the permit that says no. No reservation, no ledger, no order.
+permit lifetime the denying permit. No reservation, no ledger, no order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _REASON = "plan_expired"
 
 
 def probe(redis: RedisReading, settings: Settings, status: Status | None, *, instance: str | None) -> Finding:
-    """Publish it and wait for the answer. `instance` is who holds the lease in this Redis.
+    """Publish the probe and wait for the answer. `instance` is the lease's holder in this Redis.
 
     Nothing is published unless the daemon that was asked is ready and is the one that this Redis belongs to.
     Raises redis.exceptions.RedisError.
@@ -45,8 +45,8 @@ def probe(redis: RedisReading, settings: Settings, status: Status | None, *, ins
     if instance != status.lease.holder:
         return failed(
             GATE,
-            f"nothing was published: {redis.address} names {instance or 'nobody'} as holder, the daemon "
-            f"{status.lease.holder or 'nobody'}",
+            f"nothing was published: {redis.address} names {instance or 'no instance'} as holder, the daemon "
+            f"{status.lease.holder or 'no instance'}",
             "REDIS_* and P33_KEY_PREFIX must be the daemon's: . /etc/quantum/position-state-brain.env",
         )
     plan_id = f"proof-{token_hex(8)}"
@@ -68,18 +68,18 @@ def probe(redis: RedisReading, settings: Settings, status: Status | None, *, ins
     if isinstance(answer, Granted):
         return failed(
             GATE,
-            f"the probe {plan_id} was ALLOWED; its permit was consumed here, nobody can use it",
+            f"the probe {plan_id} was ALLOWED; its permit was consumed here and cannot be used",
             "stop the service: it allows what is long expired",
         )
     if answer.reason is Refusal.PERMIT_DENIED and answer.because == _REASON:
-        told = f"{plan_id} denied ({_REASON}) after {took_sec * 1000:.1f} ms"
+        detail = f"{plan_id} denied ({_REASON}) after {took_sec * 1000:.1f} ms"
         if took_sec > _IN_TIME_SEC:
             return failed(
                 GATE,
-                f"{told}: nobody waits longer than {_IN_TIME_SEC:g} s",
+                f"{detail}: no executor waits longer than {_IN_TIME_SEC:g} s",
                 "look for load on this host or in Redis (redis-cli --latency, SLOWLOG GET)",
             )
-        return ok(GATE, f"{told}, as it had to be; it expires by itself")
+        return ok(GATE, f"{detail}, as expected; it expires by itself")
     return failed(
         GATE,
         f"{plan_id}: {answer} after {took_sec:.1f} s, and {_REASON} is the only right answer",
@@ -88,7 +88,7 @@ def probe(redis: RedisReading, settings: Settings, status: Status | None, *, ins
 
 
 def probe_fields(plan_id: str) -> dict[str, str]:
-    """The probe as it is published: a plan that is well-formed, and expired since the year 2000."""
+    """Return the probe as it is published: a plan that is well-formed, and expired since the year 2000."""
     return {
         "plan_id": plan_id,
         "symbol": _SYMBOL,
@@ -103,7 +103,7 @@ def probe_fields(plan_id: str) -> dict[str, str]:
 
 
 def _publish(redis: RedisReading, plan_id: str) -> bool:
-    """Whether there is a stream to publish it on; none is made."""
+    """Publish the probe; return False where there is no stream, which is not created."""
     fields: Any = probe_fields(plan_id)
     try:
         return redis.client.xadd(redis.keys.plans, fields, nomkstream=True) is not None

@@ -1,4 +1,4 @@
-"""Points 3 and 4: what Redis holds of snapshots and ledgers, as other services read it."""
+"""Points 3 and 4: the snapshots and ledgers in Redis, as other services read them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SnapshotsSeen(msgspec.Struct, frozen=True):
 
 
 def see_snapshots(redis: RedisReading) -> SnapshotsSeen:
-    """Read them all. Raises redis.exceptions.RedisError."""
+    """Read all snapshots. Raises redis.exceptions.RedisError."""
     begins = redis.keys.snapshot("")
     keys = sorted(redis.client.scan_iter(match=f"{begins}*", count=1000))
     pipeline = redis.client.pipeline(transaction=False)
@@ -50,7 +50,7 @@ def see_snapshots(redis: RedisReading) -> SnapshotsSeen:
 
 
 def snapshots_fresh(seen: SnapshotsSeen, *, threshold_sec: float) -> Finding:
-    """Whether the claims are young enough for decisions; those of open positions above all."""
+    """Check that the snapshots are fresh enough for decisions, above all those of open positions."""
     fix = "position-state-brain status: is the stream trusted, and what does the exchange answer?"
     if not seen.hashes:
         return failed(
@@ -61,33 +61,33 @@ def snapshots_fresh(seen: SnapshotsSeen, *, threshold_sec: float) -> Finding:
     ages_sec = {symbol: _age_sec(fields, seen.at_ms) for symbol, fields in seen.hashes.items()}
     unreadable = [symbol for symbol, age_sec in ages_sec.items() if age_sec is None]
     if unreadable:
-        return failed(SNAPSHOTS, f"without a time: {_named(unreadable)}", "somebody else writes snapshots")
+        return failed(SNAPSHOTS, f"without a time: {_named(unreadable)}", "another service writes snapshots")
     known = {symbol: age_sec for symbol, age_sec in ages_sec.items() if age_sec is not None}
     stale = [symbol for symbol, age_sec in known.items() if age_sec > threshold_sec]
     held = [symbol for symbol in stale if _amount(seen.hashes[symbol], "position_amt")]
-    told = f"{len(known)}, the oldest {duration(max(known.values()))} old, limit {duration(threshold_sec)}"
+    detail = f"{len(known)}, the oldest {duration(max(known.values()))} old, limit {duration(threshold_sec)}"
     if held:
-        return failed(SNAPSHOTS, f"{told}; stale with an open position: {_named(held)}", fix)
+        return failed(SNAPSHOTS, f"{detail}; stale with an open position: {_named(held)}", fix)
     if len(stale) * 2 > len(known):
-        return failed(SNAPSHOTS, f"{told}; {len(stale)} are stale", fix)
+        return failed(SNAPSHOTS, f"{detail}; {len(stale)} are stale", fix)
     if min(known.values()) < -1:
         return failed(
             SNAPSHOTS,
-            f"{told}; some are of the future",
+            f"{detail}; some are dated in the future",
             "this host's clock and the daemon's differ: timedatectl set-ntp true on both",
         )
     if stale:
-        return warning(SNAPSHOTS, f"{told}; {len(stale)} are stale: {_named(stale)}", fix)
-    return ok(SNAPSHOTS, told)
+        return warning(SNAPSHOTS, f"{detail}; {len(stale)} are stale: {_named(stale)}", fix)
+    return ok(SNAPSHOTS, detail)
 
 
 def ledger_agrees(redis: RedisReading, *, tolerance_pct: Decimal) -> Finding:
-    """Whether every position has a ledger that agrees with it; one that does not is looked at again.
+    """Check that every position has a ledger that agrees with it; read again for 2 s while one differs.
 
     Raises redis.exceptions.RedisError.
     """
     fix = (
-        "the stream reconcile.events tells what moved the exchange; correct by hand what you understand: "
+        "the stream reconcile.events shows what moved the exchange; correct by hand what you understand: "
         "HSET <prefix>:position:ledger:<symbol> last_known_amt <amount>"
     )
     deadline_sec = time.monotonic() + _SETTLES_SEC
@@ -107,7 +107,7 @@ def ledger_agrees(redis: RedisReading, *, tolerance_pct: Decimal) -> Finding:
             break
         time.sleep(_LOOK_SEC)
     held = sum(bool(_amount(fields, "position_amt")) for fields in snapshots.values())
-    told = f"{len(ledgers)} ledgers, {held} with a position"
+    detail = f"{len(ledgers)} ledgers, {held} with a position"
     if not ledgers:
         return failed(LEDGER, "there is none", "position-state-brain status: were the first ledgers adopted?")
     if apart:
@@ -116,8 +116,8 @@ def ledger_agrees(redis: RedisReading, *, tolerance_pct: Decimal) -> Finding:
             f"ledger {ledgers.get(symbol, {}).get('last_known_amt', 'none')}"
             for symbol in apart[:_MOST_NAMED]
         )
-        return failed(LEDGER, f"{told}; {len(apart)} not as the exchange has it: {shown}", fix)
-    return ok(LEDGER, f"{told}, all as the exchange has it")
+        return failed(LEDGER, f"{detail}; {len(apart)} not as the exchange has it: {shown}", fix)
+    return ok(LEDGER, f"{detail}, all as the exchange has it")
 
 
 def _agree(snapshot: Mapping[str, str], ledger: Mapping[str, str], tolerance_pct: Decimal) -> bool:
@@ -141,10 +141,10 @@ def _amount(fields: Mapping[str, str], name: str) -> Decimal | None:
 
 
 def _age_sec(fields: Mapping[str, str], at_ms: float) -> float | None:
-    told = _amount(fields, "ts_epoch_ms") or _amount(fields, "ts_epoch") or ZERO
-    if not told:
+    stored = _amount(fields, "ts_epoch_ms") or _amount(fields, "ts_epoch") or ZERO
+    if not stored:
         return None
-    claimed_ms = float(told) if "ts_epoch_ms" in fields else float(told) * 1000
+    claimed_ms = float(stored) if "ts_epoch_ms" in fields else float(stored) * 1000
     return (at_ms - claimed_ms) / 1000
 
 

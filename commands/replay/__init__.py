@@ -1,4 +1,4 @@
-"""`replay`: recorded decisions made again, to see that they are the same, or what settings would change."""
+"""`replay`: recorded decisions made again, to compare answers or to try other settings."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _EXIT_FAILURE = 1
 
 
 class ReplayOptions(msgspec.Struct, frozen=True):
-    """What to replay (`file`, else the audit stream: the newest `last`, the last `since_sec`, or all of it),
-    with which settings changed, and where to write what was replayed."""
+    """Source (`file`, else the audit stream: the newest `last`, the last `since_sec`, or all of it), changed
+    settings, and file for the export."""
 
     changes: Sequence[str] = ()
     last: int | None = None
@@ -36,7 +36,7 @@ class ReplayOptions(msgspec.Struct, frozen=True):
 
 
 def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
-    """Replay and print what came of it. Raises SettingsError, also for changes that cannot be tried out.
+    """Replay and print the report. Raises SettingsError, also for changes that cannot be tried out.
 
     Exit code 1: a decision differs though no setting was changed, a record cannot be read, or there are none.
     """
@@ -68,7 +68,7 @@ def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
 
 
 def _recorded(redis: RedisReading, options: ReplayOptions) -> tuple[Iterator[RecordedEntry], int | None]:
-    """The entries that were asked for, and how many there are, where that is known."""
+    """Return the requested entries, and their number where it is known."""
     if options.since_sec is not None:
         since_ms = redis.now_ms() - round(options.since_sec * 1000)
         return from_stream(redis, since_ms=since_ms), None

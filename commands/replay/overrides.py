@@ -16,7 +16,7 @@ CHANGEABLE: Final = tuple(name for name, field in FIELD_OF.items() if field in C
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, object]:
-    """Values by their name in `Rules`, each validated as the variable itself would be.
+    """Parse values by their name in `Rules`, each validated as the variable itself would be.
 
     Rules between variables do not hold here: what is only tried out may contradict what runs. Raises
     SettingsError for an unknown variable, one that decides nothing, and a value that is not allowed.

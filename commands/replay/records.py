@@ -36,7 +36,7 @@ class _Line(msgspec.Struct, frozen=True):
 def from_stream(
     redis: RedisReading, *, last: int | None = None, since_ms: int | None = None
 ) -> Iterator[RecordedEntry]:
-    """The newest `last` entries, or those since `since_ms` (Redis's clock), or all; the newest first.
+    """Yield the newest `last` entries, or those since `since_ms` (Redis's clock), or all; the newest first.
 
     Raises redis.exceptions.RedisError.
     """
@@ -46,7 +46,7 @@ def from_stream(
 
 
 def from_file(path: Path) -> Iterator[RecordedEntry]:
-    """The entries of an exported file, in its order. Raises OSError, NotExportedError."""
+    """Yield the entries of an exported file, in its order. Raises OSError, NotExportedError."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -62,14 +62,14 @@ def from_file(path: Path) -> Iterator[RecordedEntry]:
 
 
 def exported(entries: Iterable[RecordedEntry], file: BinaryIO) -> Iterator[RecordedEntry]:
-    """The same entries, each written to `file` on its way. Raises OSError."""
+    """Yield the same entries, each written to `file` on its way. Raises OSError."""
     for entry in entries:
         file.write(msgspec.json.encode(_Line(entry.id, _as_json(entry.record))) + b"\n")
         yield entry
 
 
 def _as_json(record: bytes) -> msgspec.Raw:
-    """The record itself where it is a JSON object on one line, else its text."""
+    """Return the record itself where it is a JSON object on one line, else its text."""
     try:
         is_object = isinstance(read_json(_ANY_JSON, record), dict)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""What came of replayed decisions, counted, with a few examples."""
+"""Counts of replayed decisions, with a few examples of differences."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MOST_EXAMPLES = 10
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Whether a plan is allowed, and the reason."""
+    """An answer to a plan: allow or deny, with the reason."""
 
     allow: bool
     reason: str
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One decision that came out differently: what differs, as name, recorded and present value."""
+    """One decision that differs; `differences` are name, recorded and new value."""
 
     plan_id: str
     symbol: str | None
@@ -30,7 +30,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class ReplayTally:
-    """Takes replayed decisions one by one.
+    """Counters of replayed decisions.
 
     `changed_settings`: the answers count, not the numbers that explain them, which hold the settings.
     """
@@ -46,7 +46,7 @@ class ReplayTally:
         self.examples: list[Example] = []
 
     def take(self, replayed: Replayed) -> None:
-        """A decision was made again."""
+        """Count a replayed decision."""
         self.replayed += 1
         if replayed.same_answer if self._changed_settings else replayed.identical:
             return
@@ -62,7 +62,7 @@ class ReplayTally:
             self.examples.append(Example(audit.plan_id, audit.symbol, before, after, differences))
 
     def refused(self, error: NotReplayableError, audit_id: str) -> None:
-        """The record of entry `audit_id` cannot be decided again."""
+        """Count a record, of entry `audit_id`, that cannot be decided again."""
         if error.reason is not None:
             self.not_replayable[error.reason.value] += 1
             return
@@ -72,5 +72,5 @@ class ReplayTally:
 
     @property
     def records(self) -> int:
-        """All that were looked at."""
+        """The number of records that were read."""
         return self.replayed + self.not_replayable.total() + self.unreadable

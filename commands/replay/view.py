@@ -1,4 +1,4 @@
-"""What came of a replay, for a person: one line that says it, then the counts, then examples."""
+"""Report of a replay: the result in one line, then the counts, then examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from explanation.compared_numbers import in_words
 def replay_view(
     tally: ReplayTally, where: str, changes: Sequence[str], export: Path | None
 ) -> RenderableType:
-    """The whole report. `where`: what was replayed; `changes`: the settings as they were given."""
+    """Return the report. `where` is the source of the records, `changes` the settings as given."""
     return Group(*_lines(tally, where, changes, export))
 
 
@@ -34,7 +34,7 @@ def _lines(
         yield Text()
         yield Padding(_table(tally), (0, 0, 0, 2))
     if tally.examples:
-        yield Text("\nExamples (`explain PLAN_ID` tells all)", style="bold")
+        yield Text("\nExamples (`explain PLAN_ID` shows all)", style="bold")
         for example in tally.examples:
             yield Padding(_example(example), (0, 0, 0, 2))
     yield Text()
@@ -51,7 +51,7 @@ def _lines(
     if changes and tally.differing:
         yield Text(
             "Each decision was replayed on what it was based on. Decisions after it would have found other "
-            "open permits, cooldowns and positions; no replay can tell those.",
+            "open permits, cooldowns and positions, which a replay cannot know.",
             style="dim",
         )
 
@@ -61,8 +61,8 @@ def _verdict(tally: ReplayTally, changes: Sequence[str]) -> Text:
     if tally.replayed == 0:
         return Text("None of the records can be decided again.", style="yellow")
     if changes:
-        told = f"With {' '.join(map(printable, changes))}, {share} would have had another answer."
-        return Text(told, style="bold yellow" if tally.differing else "bold green")
+        text = f"With {' '.join(map(printable, changes))}, {share} would have had another answer."
+        return Text(text, style="bold yellow" if tally.differing else "bold green")
     if tally.differing:
         return Text(f"NOT IDENTICAL: {share} differ.", style="bold red")
     return Text(f"Identical: {tally.replayed} decisions, each the same again.", style="bold green")
@@ -84,7 +84,7 @@ def _example(example: Example) -> Text:
     for name, recorded, decided in example.differences:
         if name not in ("allow", "reason"):
             line.append(f"\n  {printable(name)}: ", style="cyan")
-            line.append(printable(f"{_told(recorded)} → {_told(decided)}"))
+            line.append(printable(f"{_value_text(recorded)} → {_value_text(decided)}"))
     return line
 
 
@@ -94,6 +94,6 @@ def _answer(answer: Answer) -> Text:
     return Text(f"DENY {answer.reason}", style="red")
 
 
-def _told(value: object) -> str:
-    """A value as its record has it; the numbers that explain a deny, in words."""
+def _value_text(value: object) -> str:
+    """Return a value as its record has it; the compared numbers of a deny in words."""
     return (in_words(value) or "-") if isinstance(value, dict) else msgspec.json.encode(value).decode()

@@ -52,7 +52,7 @@ def run(environ: Mapping[str, str]) -> int:
 
 
 def _leaf(group: BaseExceptionGroup[RestartIntensityExceeded]) -> BaseException:
-    """The first error in a group of groups that is none itself."""
+    """Return the first error in a group of groups that is none itself."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

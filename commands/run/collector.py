@@ -10,10 +10,10 @@ _YOUNG_OBJECTS = 10_000
 
 
 def spare_the_collector() -> None:
-    """To be called when all is imported: what is there stays, and is not looked through again.
+    """Exclude all present objects from Python's cycle collector, and run it less often; call after imports.
 
-    A decision makes hundreds of records that no cycle holds: to look through them every few decisions finds
-    nothing, and to look through everything takes as long as a hundred decisions.
+    A decision creates hundreds of records without cycles: a collection every few decisions finds nothing, and
+    a full one takes as long as a hundred decisions.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Keeps a warning that comes again and again from drowning everything else."""
+"""Suppression of repeated warnings: each is written once per interval, with its count."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Repetitions:
     """Lets the first of the same warnings or errors through; then one in an interval, with their number.
 
     The same are those of one level with one message and one set of values, numbers aside. All other levels
-    pass untouched: decisions are told line by line. An interval that is over is noticed with the next line,
+    pass untouched: decisions are logged line by line. An interval that is over is noticed with the next line,
     whichever that is.
     """
 
@@ -43,7 +43,7 @@ class Repetitions:
         self._runs: dict[str, _Run] = {}
 
     def admit(self, level: str, event: Event) -> list[tuple[str, Event]]:
-        """What is to be written now: counts that are due, and `event` unless it is a repetition."""
+        """Return the events to write now: counts that are due, and `event` unless it is a repetition."""
         now_sec = self._now_sec()
         due = self._due(now_sec)
         if level not in _LIMITED:
@@ -58,7 +58,7 @@ class Repetitions:
         return due
 
     def rest(self) -> list[tuple[str, Event]]:
-        """The counts that are not due yet; for the end of the process."""
+        """Return the counts that are not due yet; for the end of the process."""
         runs = [run for run in self._runs.values() if run.repeated]
         self._runs.clear()
         return [_count(run, self._now_sec()) for run in runs]
@@ -80,7 +80,7 @@ class Repetitions:
 
 
 def _count(run: _Run, now_sec: float) -> tuple[str, Event]:
-    """The latest of a run, with the number of those that were not written; its traceback was."""
+    """Return the latest of a run, with the number of those that were not written; its traceback was."""
     latest = {name: value for name, value in run.latest.items() if name != "exception"}
     return run.level, latest | {"repeated": run.repeated, "within_sec": round(now_sec - run.began_sec, 1)}
 

@@ -1,9 +1,9 @@
-"""Where log lines go and what they look like.
+"""Configuration of the log: output and format.
 
 A line of text reads `2026-11-21T08:00:00.123Z INFO  <message> key=value`, the message word for word. What
 comes from outside (plan ids, fields, errors of servers) can neither break out of its line nor out of its
 value, and what signs a request is masked wherever it stands. Read by the journal, each line begins with its
-priority (`<4>`). A warning that comes again and again is counted, and said again with its count.
+priority (`<4>`). A repeated warning is counted, and written again with its count.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class _Lines:
         self._stream = stream
 
     def msg(self, line: str) -> None:
-        # A log that nobody reads any more (closed pipe, full disk) must not stop a decision.
+        # A log whose output fails (closed pipe, full disk) must not stop a decision.
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -173,7 +173,7 @@ def _json_line(now_ms: Callable[[], int]) -> Render:
 
 
 def _messages(event: Mapping[str, Any]) -> Sequence[str]:
-    """What was logged in one call: one message, or several of one moment, which are a line each."""
+    """Return the messages of one log call: one, or several of one moment, which are a line each."""
     message = event.get("event", "")
     return message.messages if isinstance(message, LogLines) else (str(message),)
 
@@ -188,7 +188,7 @@ def _with_priority(render: Render) -> Render:
 
 
 def _is_read_by_journal(stream: TextIO | QueuedOutput, journal_stream: str) -> bool:
-    """Whether `journal_stream`, device and inode, is `stream`: a child's output may go elsewhere."""
+    """Return whether `journal_stream`, device and inode, is `stream`: a child's output may go elsewhere."""
     try:
         described = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -202,12 +202,12 @@ def _iso(epoch_ms: int) -> str:
 
 @lru_cache(maxsize=2)
 def _iso_second(epoch_sec: int) -> str:
-    """Lines come many a second."""
+    """Format the second; cached, since many lines a second are written."""
     return f"{datetime.fromtimestamp(epoch_sec, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """`value` in the types of JSON, with what signs requests masked."""
+    """Convert `value` to the types of JSON, with secrets of signed requests masked."""
     if key.lower() in _SIGNING_KEYS:
         return _MASK
     if value is None or isinstance(value, bool | int):

@@ -136,7 +136,7 @@ def _wait_until_writable(descriptor: int) -> None:
 
 
 class StandardStreams:
-    """What takes the place of `sys.stdout` and `sys.stderr`."""
+    """The queues that replace `sys.stdout` and `sys.stderr`."""
 
     def __init__(self, stdout: TextIO | QueuedOutput, stderr: TextIO | QueuedOutput) -> None:
         self.stdout = stdout

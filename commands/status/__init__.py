@@ -1,4 +1,4 @@
-"""`status`: how a running daemon is, live or once."""
+"""`status`: the state of a running daemon, live or once."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _EVERY_SEC = 1.0
 
 
 def status(environ: Mapping[str, str], *, url: str | None, form: Literal["live", "once", "json"]) -> int:
-    """Show it; the exit code is 1 when no daemon answers. Raises SettingsError.
+    """Show the state; return 1 when no daemon answers. Raises SettingsError.
 
-    Live needs a terminal; elsewhere it is told once. A live view stays when the daemon goes, and says so.
+    Live needs a terminal; elsewhere the state is printed once. A live view stays when the daemon stops
+    answering, and shows that.
     """
     with DaemonHttp(daemon_url(environ, url)) as daemon:
         try:
@@ -50,7 +51,7 @@ def status(environ: Mapping[str, str], *, url: str | None, form: Literal["live",
 
 
 async def _watch(daemon: DaemonHttp, first: Status, console: Console) -> None:
-    """Until Ctrl-C or SIGTERM; the terminal is left as it was found.
+    """Show the live view until Ctrl-C or SIGTERM; restore the terminal afterwards.
 
     Signals are received, not raised: one in the middle of drawing would leave the other screen standing.
     """

@@ -1,4 +1,4 @@
-"""What this command reads of `/status`: tolerant, since the daemon may be older or newer than it.
+"""Decoder of `/status`, tolerant: the daemon may be older or newer than this command.
 
 Fields that are not here are ignored, and every field that is here may be missing.
 """
@@ -113,7 +113,7 @@ class UnknownExecutions(msgspec.Struct, frozen=True):
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """Request weight: ours of the last 60 s, and everybody's at this address in this minute."""
+    """Request weight: this service's of the last 60 s, and this address's in this minute."""
 
     own_used: int | None = None
     own_budget: int | None = None
@@ -150,7 +150,7 @@ class Eviction(msgspec.Struct, frozen=True):
 
 
 class Clocks(msgspec.Struct, frozen=True):
-    """What is wrong with the clocks, a sentence each."""
+    """Faults of the clocks, a sentence each."""
 
     troubles: list[str] = []
 
@@ -192,11 +192,11 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def weight_budget(self) -> int | None:
-        """What we may use of it, from the record or from the settings."""
+        """The budget of request weight a minute, from the record or from the settings."""
         if self.weight is not None and self.weight.own_budget is not None:
             return self.weight.own_budget
-        told = next((each.value for each in self.settings if each.name == "P33_WEIGHT_BUDGET_PER_MIN"), "")
-        return int(told) if told.isdecimal() else None
+        budget = next((each.value for each in self.settings if each.name == "P33_WEIGHT_BUDGET_PER_MIN"), "")
+        return int(budget) if budget.isdecimal() else None
 
 
 STATUS = msgspec.json.Decoder(Status)

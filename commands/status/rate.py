@@ -1,4 +1,4 @@
-"""How many decisions a second, from one look at the daemon to the next."""
+"""Decisions a second, from one read of `/status` to the next."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _5_MIN_SEC = 300.0
 
 
 class DecisionRate:
-    """Remembers the last ten seconds of counts."""
+    """Rate over the counts of the last 10 s."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def after(self, status: Status, now_sec: float) -> float | None:
-        """Decisions a second up to this look (`now_sec` is monotonic): of the last ten seconds.
+        """Return the decisions a second of the last 10 s (`now_sec` is monotonic).
 
-        On the first look, of the last five minutes. None where the daemon does not tell how old it is.
+        The first read gives the rate of the last 5 min. None where the daemon's uptime is missing.
         """
         count = status.gates.decisions
         if self._seen and count < self._seen[-1][1]:

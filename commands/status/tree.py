@@ -13,7 +13,7 @@ from commands.console.terminal import printable
 from commands.status.document import Node
 from page.words import duration
 
-#: The exchange answers sooner.
+#: Longer than an answer of the exchange takes.
 _SHORT_WAIT_SEC = 3.0
 _STYLES = {
     "running": "green",
@@ -26,9 +26,9 @@ _STYLES = {
 
 
 def tree_view(root: Node, *, narrow: bool, short: bool = False) -> RenderableType:
-    """Each supervisor and actor on a line. `narrow`: what is said of it stands below it.
+    """Return each supervisor and actor on a line. `narrow`: its state stands below its name.
 
-    `short`: those that are well and never failed are only counted.
+    `short`: actors that are well and never failed are only counted.
     """
     nodes = [*_below(root, 0)]
     restarts = sum(node.restarts for node, _ in nodes)
@@ -43,7 +43,7 @@ def tree_view(root: Node, *, narrow: bool, short: bool = False) -> RenderableTyp
 
 
 def _is_well(node: Node) -> bool:
-    """It never failed, and what it waits for (an answer of the exchange, mostly) does not keep it long."""
+    """Return whether the node never failed and waits at most 3 s (mostly for the exchange's answer)."""
     waits_long = node.since_sec is None or node.since_sec > _SHORT_WAIT_SEC
     return not node.restarts and (node.state == "running" or (node.state == "waiting" and not waits_long))
 
@@ -77,16 +77,16 @@ def _counted(count: int, what: str) -> str:
 
 
 def _aside(node: Node) -> Text:
-    told = Text()
+    text = Text()
     if node.waiting_for:
-        told.append(f" for {', '.join(map(printable, node.waiting_for))}", "yellow")
+        text.append(f" for {', '.join(map(printable, node.waiting_for))}", "yellow")
     if node.since_sec is not None:
-        told.append(f" {duration(node.since_sec)}", "dim")
+        text.append(f" {duration(node.since_sec)}", "dim")
     if node.restarts:
-        told.append(f", {_counted(node.restarts, 'restart')}", "bold red")
+        text.append(f", {_counted(node.restarts, 'restart')}", "bold red")
         if node.last_reason:
-            told.append(f": {printable(node.last_reason)}", "red")
-    return told
+            text.append(f": {printable(node.last_reason)}", "red")
+    return text
 
 
 def _below(node: Node, depth: int) -> Iterator[tuple[Node, int]]:

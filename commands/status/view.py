@@ -26,7 +26,7 @@ _BAR = 12
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What was last seen of the daemon at `url`, decisions a second, and why it is not seen any more."""
+    """Last status of the daemon at `url`, decisions a second, and why it answers no more."""
 
     url: str
     status: Status
@@ -36,7 +36,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class StatusView:
-    """A look as rich draws it."""
+    """Renderable of a look."""
 
     def __init__(self, look: Look, *, live: bool = False) -> None:
         self._look = look
@@ -86,9 +86,7 @@ def _headline(look: Look, *, live: bool) -> RenderableType:
 
 def _why(look: Look) -> Iterator[RenderableType]:
     if look.lost:
-        yield Text(
-            f"  {printable(look.lost)}, for {duration(look.lost_sec)}; below is what was last seen", "red"
-        )
+        yield Text(f"  {printable(look.lost)}, for {duration(look.lost_sec)}; its last state is below", "red")
     if look.status.exchange.trouble and look.status.ready:
         yield Text(f"  {printable(look.status.exchange.trouble)}", "yellow")
     if look.status.ready:
@@ -104,15 +102,15 @@ def _facts(look: Look, width: int) -> RenderableType:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value, aside in _rows(look):
-        told = Text().append_text(value)
+        text = Text().append_text(value)
         if aside:
-            told.append("\n" if narrow else "  ").append(printable(aside), "dim")
-        table.add_row(name, told)
+            text.append("\n" if narrow else "  ").append(printable(aside), "dim")
+        table.add_row(name, text)
     return table
 
 
 def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
-    """Name, value, and what is said more quietly."""
+    """Yield name, value, and dimmed remark."""
     status = look.status
     yield _snapshots(status)
     yield from _unreadable(status)
@@ -125,7 +123,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     if lease.held:
         yield "lease", Text("held"), f"by {lease.holder}"
     else:
-        yield "lease", Text("not held", "yellow"), f"{lease.holder or 'nobody known'} holds it"
+        yield "lease", Text("not held", "yellow"), f"{lease.holder or 'another instance'} holds it"
     allowlist = status.allowlist
     if allowlist is not None:
         value = Text(f"{allowlist.count} symbols", "yellow" if allowlist.stale or not allowlist.count else "")
@@ -141,7 +139,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
             "set maxmemory-policy noeviction",
         )
     if status.append_only is False:
-        yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check tells more"
+        yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check shows more"
 
 
 def _snapshots(status: Status) -> tuple[str, Text, str]:
@@ -246,7 +244,7 @@ def _weight(status: Status) -> tuple[str, Text, str]:
 
 
 def _gates(gates: Gates, longest: str) -> RenderableType:
-    """What the last five minutes' decisions were, the most frequent first, whose bar is `longest`."""
+    """Return the last 5 min's decisions by reason; the most frequent has the bar `longest`."""
     title = Text("Decisions of the last 5 min", "bold")
     rows = [
         *((reason, count, "green") for reason, count in gates.allow_by_reason.items()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from clock import Clock
-from explanation.telling import told
+from explanation.sections import sections_of
 from monitoring.page_view.source import PageSource
 from monitoring.status.document import StatusDocument
 from page.rendering import Page
@@ -48,7 +48,7 @@ class PageCache:
         explained = await self._source.explanation(plan_id)
         if explained is None:
             return False, (await self._compiled()).unexplained(plan_id).encode()
-        return True, (await self._compiled()).explanation(told(explained)).encode()
+        return True, (await self._compiled()).explanation(sections_of(explained)).encode()
 
     async def _compiled(self) -> Page:
         async with self._compiling:

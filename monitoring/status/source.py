@@ -17,7 +17,7 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.ledger_comparison import SETTLES_SEC, LedgerComparison
 from monitoring.metrics.families import dropped
 from monitoring.metrics.registry import MetricRegistry
-from monitoring.service_log import build_tag
+from monitoring.service_log import build_tag, version
 from monitoring.status.document import (
     AllowlistShown,
     ChannelShown,
@@ -83,7 +83,7 @@ class StatusSource:
         """`exchange_trouble`: see `Exchange.trouble`."""
         self._instance = loaded.settings.instance
         self._stale_threshold_sec = loaded.settings.stale_threshold_sec
-        self._build_tag = build_tag()
+        self._build_tag, self._version = build_tag(), version()
         self._settings = tuple(
             SettingShown(name, shown(loaded.settings, name), origin)
             for name, origin in loaded.origins.items()
@@ -116,6 +116,7 @@ class StatusSource:
         durability = self._channels.durability.value
         return StatusDocument(
             build_tag=self._build_tag,
+            version=self._version,
             instance=self._instance,
             started_at=_iso(self._started),
             uptime_sec=self._started.age_sec(now),

@@ -22,7 +22,7 @@ from channels import (
 )
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, outside, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
 
@@ -77,7 +77,7 @@ async def test_a_change_of_position_is_told_within_fifty_milliseconds_and_withou
     async with listening(simulator) as rig:
         asked = rest_reads(simulator)
         moved = now()
-        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-0.25"))
+        external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-0.25"))
         position = await rig.tells(PositionObserved, shard=shard)
         fill = await rig.tells(FillObserved, shard=shard)
         assert moved.age_sec(now()) < 0.05
@@ -96,8 +96,8 @@ async def test_in_hedge_mode_each_leg_is_told_apart(
     exchange.set_hedge_mode(True)
     exchange.faults.account_update_shows_all_legs = all_legs_shown
     async with listening(simulator) as rig:
-        outside.move_position(exchange, "BTCUSDT", target=Decimal("0.5"), position_side="LONG")
-        outside.move_position(exchange, "BTCUSDT", target=Decimal("-0.2"), position_side="SHORT")
+        external_events.move_position(exchange, "BTCUSDT", target=Decimal("0.5"), position_side="LONG")
+        external_events.move_position(exchange, "BTCUSDT", target=Decimal("-0.2"), position_side="SHORT")
         # The short leg comes with the first update too, where the legs are always shown together.
         last = await rig.tells(PositionObserved, 4 if all_legs_shown else 2, shard)
         assert (last.position.leg, last.position.amount) == (Leg.SHORT, Decimal("-0.2"))
@@ -118,12 +118,12 @@ async def test_in_hedge_mode_each_leg_is_told_apart(
     ],
 )
 async def test_what_nobody_ordered_is_told_as_position_and_fill(
-    simulator: RunningSimulator, cause: outside.Cause, client_order_id: str
+    simulator: RunningSimulator, cause: external_events.Cause, client_order_id: str
 ) -> None:
     shard = shard_of("BTCUSDT")
     async with listening(simulator) as rig:
-        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("0.5"))
-        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(0), cause=cause)
+        external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal("0.5"))
+        external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal(0), cause=cause)
         position = await rig.tells(PositionObserved, 2, shard)
         fill = await rig.tells(FillObserved, 2, shard)
         assert position.position.amount == 0
@@ -141,14 +141,14 @@ async def test_a_changed_leverage_is_told_and_a_balance_without_positions_is_not
     simulator: RunningSimulator,
 ) -> None:
     async with listening(simulator) as rig:
-        outside.change_balance(simulator.exchange, "FUNDING_FEE", Decimal("-1.25"))
-        outside.set_leverage(simulator.exchange, "ETHUSDT", 9)
+        external_events.change_balance(simulator.exchange, "FUNDING_FEE", Decimal("-1.25"))
+        external_events.set_leverage(simulator.exchange, "ETHUSDT", 9)
         told = await rig.tells(LeverageObserved, shard=shard_of("ETHUSDT"))
         assert (told.symbol, told.leverage) == ("ETHUSDT", Decimal(9))
         assert not rig.all_told(PositionObserved, shard_of("ETHUSDT"))
         counted = await rig.metrics.receive_all()
         assert Count("p33_stream_events_total", ("ACCOUNT_UPDATE",)) in counted
-        outside.change_balance(simulator.exchange, "MARGIN_TRANSFER", Decimal(5), symbol="ETHUSDT")
+        external_events.change_balance(simulator.exchange, "MARGIN_TRANSFER", Decimal(5), symbol="ETHUSDT")
         unchanged = await rig.tells(PositionObserved, shard=shard_of("ETHUSDT"))
         assert unchanged.position.amount == 0
 
@@ -160,7 +160,7 @@ async def test_every_proof_comes_behind_all_that_had_happened_by_then(
     checked = 0
     async with listening(simulator) as rig:
         for step in range(1, 150):
-            outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(step) / 1000)
+            external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal(step) / 1000)
             await trio.sleep(0.01)
         for place, proof in enumerate(rig.told[shard]):
             if not isinstance(proof, StreamProven):
@@ -202,7 +202,7 @@ async def test_a_connection_ended_by_the_exchange_is_replaced(simulator: Running
         lost = await rig.tells(StreamLost)
         assert ended.age_sec(lost.at) < 0.1
         await trusted_again(rig)
-        outside.move_position(simulator.exchange, "ETHUSDT", target=Decimal(1))
+        external_events.move_position(simulator.exchange, "ETHUSDT", target=Decimal(1))
         await rig.tells(PositionObserved, shard=shard_of("ETHUSDT"))
 
 
@@ -228,7 +228,7 @@ async def test_a_frame_that_cannot_be_read_loses_trust_until_a_new_connection(
     simulator: RunningSimulator,
 ) -> None:
     async with listening(simulator) as rig:
-        outside.send_frame(simulator.exchange, b'{"e":"ACCOUNT_UPDATE","T":', "ACCOUNT_UPDATE")
+        external_events.send_frame(simulator.exchange, b'{"e":"ACCOUNT_UPDATE","T":', "ACCOUNT_UPDATE")
         await rig.tells(StreamLost)
         await trusted_again(rig)
 

@@ -22,7 +22,7 @@ Finding = dict[str, str]
 
 
 class Deployment:
-    """What an operator has: an environment, and what it names."""
+    """A deployment: an environment, and the servers that it names."""
 
     def __init__(self, url: str, simulator: RunningSimulator) -> None:
         self.url = url
@@ -35,7 +35,7 @@ class Deployment:
 
     @asynccontextmanager
     async def service(self, **changes: Any) -> AsyncIterator[ServiceInProcess]:
-        """The service, ready; `environ` names its address while it runs."""
+        """Yield the service, ready; `environ` names its address while it runs."""
         async with running_service(self.url, self.simulator, **changes) as service:
             before = self.environ["P33_METRICS_PORT"]
             self.environ["P33_METRICS_PORT"] = service.url.rpartition(":")[2]
@@ -43,14 +43,14 @@ class Deployment:
             self.environ["P33_METRICS_PORT"] = before
 
     def keys(self) -> dict[str, bytes]:
-        """Every key with its whole value, as Redis dumps it."""
+        """Return every key with its whole value, as Redis dumps it."""
         raw: Any = redis.Redis.from_url(self.url)
         return {key.decode(): raw.dump(key) for key in raw.scan_iter()}
 
 
 @asynccontextmanager
 async def deployment() -> AsyncIterator[Deployment]:
-    """A Redis with an append-only file, and an exchange of 16 symbols; both new."""
+    """Yield a Redis with an append-only file, and an exchange of 16 symbols; both new."""
     exchange = small_exchange()
     streams = StreamServer(exchange, mark_price_interval_sec=0.02)
     async with (
@@ -72,10 +72,10 @@ async def run_command(command: Callable[..., int], *arguments: Any, **named: Any
 async def findings_of(
     capsys: Capture, command: Callable[..., int], *arguments: Any, **named: Any
 ) -> tuple[int, list[Finding]]:
-    """The exit code of a command, and what it found, as programs are told."""
+    """Return the exit code of a command and its findings in JSON."""
     code = await run_command(command, *arguments, as_json=True, **named)
     # A service in this process logs to the same place.
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"ok":')]
-    told = json.loads(line)
-    assert told["ok"] is (code == 0)
-    return code, told["findings"]
+    shown = json.loads(line)
+    assert shown["ok"] is (code == 0)
+    return code, shown["findings"]

@@ -36,11 +36,11 @@ class Recording:
         self._writer = DecisionWriter(RULES, "build-1 host:8045", Secret("a key"))
 
     def publish(self, plan_id: str, fields: Mapping[str, str | bytes] = PLAN) -> str:
-        """A plan, as its publisher leaves it."""
+        """Return a plan, as its publisher leaves it."""
         return self.append("apply.plan", {"plan_id": plan_id, **fields})
 
     def append(self, stream: str, fields: Mapping[str, str | bytes], entry_id: str = "*") -> str:
-        """An entry on one of the streams; its id."""
+        """Return an entry on one of the streams; its id."""
         return str(self.redis.xadd(f"{self.prefix}:stream:{stream}", dict(fields), id=entry_id))  # type: ignore[arg-type]
 
     async def read(self) -> list[Entry]:
@@ -73,7 +73,7 @@ class Recording:
     async def acknowledge(self, entry: Entry) -> None:
         await self._store.acknowledge_plans(self._fence, [entry.id])
 
-    async def bury(self, entry: Entry, error: str) -> None:
+    async def dead_letter(self, entry: Entry, error: str) -> None:
         assert entry.fields is not None
         await self._store.bury_plan(
             self._fence, entry.id, dead_letter(entry.fields, entry_id=entry.id, error=error)
@@ -82,7 +82,7 @@ class Recording:
 
 @asynccontextmanager
 async def recording(url: str, prefix: str = "quantum") -> AsyncIterator[Recording]:
-    """A service that holds the lease, and whose consumer group exists."""
+    """Yield a service that holds the lease, and whose consumer group exists."""
     async with open_redis_store(url, prefix=prefix, consumer="me") as store:
         await store.create_plan_group(lost=False)
         reply = await store.hold_lease("me", None, 60_000)

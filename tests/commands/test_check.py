@@ -49,30 +49,30 @@ async def test_a_sound_deployment_passes(deployed: Deployment, capsys: Capture) 
         pipeline.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
         await pipeline.ledger_reaches("BTCUSDT", "0.01")
         code, findings = await look(deployed, capsys, watch_sec=0.6)
-    told = {finding["name"]: finding for finding in findings}
+    shown = {finding["name"]: finding for finding in findings}
     assert code == 0
-    assert {name: each["verdict"] for name, each in told.items() if each["verdict"] != "ok"} in (
+    assert {name: each["verdict"] for name, each in shown.items() if each["verdict"] != "ok"} in (
         {"write access": "warning"},
-        {"write access": "skipped"},  # Redis 6.2 cannot tell
+        {"write access": "skipped"},  # Redis 6.2 does not show it
     )
-    assert list(told) == [
+    assert list(shown) == [
         "settings", "credentials", "redis", "redis version", "redis append-only", "redis eviction",
         "redis clock", "stream apply.plan", "stream apply.result", "other streams", "cooldowns and holds",
         "binance",
         "binance clock", "exchangeInfo", "api key", "key permissions", "position mode", "binance streams",
         "request weight", "ledger writers", "permit writers", "write access",
     ]  # fmt: skip
-    assert told["ledger writers"]["told"].startswith("16 ledgers, no sign of another writer (watched for ")
-    assert told["permit writers"]["told"].startswith("1 permits now, each with its decision, issued by ")
-    assert told["key permissions"]["told"] == "reading and nothing else, bound to addresses"
-    assert told["stream apply.plan"]["told"] == "1 entries, group p33: 0 unread, 0 pending"
+    assert shown["ledger writers"]["detail"].startswith("16 ledgers, no sign of another writer (watched for ")
+    assert shown["permit writers"]["detail"].startswith("1 permits now, each with its decision, issued by ")
+    assert shown["key permissions"]["detail"] == "reading and nothing else, bound to addresses"
+    assert shown["stream apply.plan"]["detail"] == "1 entries, group p33: 0 unread, 0 pending"
 
 
-async def test_the_document_tells_of_every_line(deployed: Deployment, capsys: Capture) -> None:
+async def test_the_document_names_every_line(deployed: Deployment, capsys: Capture) -> None:
     _, findings = await look(deployed, capsys)
-    told_of = table(section("docs/commands.md", "check"))
-    assert {finding["name"] for finding in findings} <= told_of.keys()
-    assert {row[1] for row in WRONG} <= told_of.keys()
+    documented = table(section("docs/commands.md", "check"))
+    assert {finding["name"] for finding in findings} <= documented.keys()
+    assert {row[1] for row in WRONG} <= documented.keys()
 
 
 async def test_it_only_reads(deployed: Deployment, capsys: Capture) -> None:
@@ -117,7 +117,7 @@ def audit_of_a_wrong_type(deployed: Deployment) -> None:
     deployed.redis.lpush("quantum:stream:permit.audit", "something")
 
 
-def plans_that_nobody_reads(deployed: Deployment) -> None:
+def plans_that_are_not_read(deployed: Deployment) -> None:
     deployed.redis.xgroup_create(PLANS, "p33", "$", mkstream=True)
     deployed.redis.xadd(PLANS, {"plan_id": "1"}, id=f"{round(time.time() * 1000) - 60_000}-0")
 
@@ -183,7 +183,7 @@ def ledger_of_a_wrong_type(deployed: Deployment) -> None:
 
 
 def permit_without_a_decision(deployed: Deployment) -> None:
-    deployed.redis.set("quantum:permit:p33:x1", '{"plan_id":"x1","issued_by":"somebody"}', ex=60)
+    deployed.redis.set("quantum:permit:p33:x1", '{"plan_id":"x1","issued_by":"another"}', ex=60)
 
 
 def permit_that_never_expires(deployed: Deployment) -> None:
@@ -301,11 +301,11 @@ WRONG = [
     (redis_with_a_password, "redis", "failed", "the login of user default is refused", "REDIS_PASSWORD"),
     (plans_of_a_wrong_type, "stream apply.plan", "failed", "is a string, not a stream", "RENAME quantum:"),
     (audit_of_a_wrong_type, "other streams", "failed", "permit.audit is a list", "RENAME quantum:"),
-    (plans_that_nobody_reads, "stream apply.plan", "failed", "1 unread, 0 pending; the oldest", "status"),
+    (plans_that_are_not_read, "stream apply.plan", "failed", "1 unread, 0 pending; the oldest", "status"),
     (plans_with_ids_ahead, "stream apply.plan", "warning", "s ahead of Redis's clock", "publish with XADD *"),
     (results_that_lie_pending, "stream apply.result", "warning", "given to another", "takes it over"),
     (plans_without_a_group, "stream apply.plan", "warning", "no consumer group p33", "start the service"),
-    (no_plans_at_all, "stream apply.plan", "warning", "not there yet", "start the service"),
+    (no_plans_at_all, "stream apply.plan", "warning", "do not exist yet", "start the service"),
     (
         cooldown_of_a_wrong_type,
         "cooldowns and holds",
@@ -344,7 +344,7 @@ WRONG = [
     (permit_without_a_decision, "permit writers", "failed", "never decided their plan (x1)", "other issuer"),
     (permit_that_never_expires, "permit writers", "failed", "never expire (x1)", "other issuer"),
     (permit_of_another_plan, "permit writers", "failed", "another plan than their key", "other issuer"),
-    (permit_that_is_none, "permit writers", "failed", "no permit of ours can be read", "other issuer"),
+    (permit_that_is_none, "permit writers", "failed", "they cannot be read as permits", "other issuer"),
     (another_secret, "api key", "failed", "-1022", "set the pair anew"),
     (another_key, "api key", "failed", "-2015", "is it a key of this exchange"),
     (key_that_may_not_read, "api key", "failed", "-2015", "does it allow reading"),
@@ -357,7 +357,7 @@ WRONG = [
     (exchange_clock_somewhat_ahead, "binance clock", "warning", "s ahead of this host's", "set-ntp true"),
     (busy_address, "request weight", "warning", "may not suffice", "lower P33_WEIGHT_BUDGET_PER_MIN"),
     (banned_address, "binance", "failed", "418", "find out what at this address"),
-    (remembered_ban, "binance", "failed", "nothing was asked", "find out what at this address"),
+    (remembered_ban, "binance", "failed", "no request was sent", "find out what at this address"),
     (streams_refused, "binance streams", "failed", "ConnectionRejected", "correct BINANCE_WS_URL"),
     (unlisted_symbol, "exchangeInfo", "warning", "not among them: GONEUSDT", "correct P33_ALLOWLIST"),
     (open_address, "HTTP address", "warning", "P33_BIND=0.0.0.0", "P33_BIND=127.0.0.1"),
@@ -367,20 +367,20 @@ WRONG = [
 
 
 @pytest.mark.parametrize(
-    ("break_it", "name", "verdict", "told", "fix"), WRONG, ids=[row[0].__name__ for row in WRONG]
+    ("break_it", "name", "verdict", "shown", "fix"), WRONG, ids=[row[0].__name__ for row in WRONG]
 )
-async def test_what_is_wrong_is_told_with_a_fix(
+async def test_what_is_wrong_is_reported_with_a_fix(
     deployed: Deployment,
     capsys: Capture,
     break_it: Callable[[Deployment], None],
     name: str,
     verdict: str,
-    told: str,
+    shown: str,
     fix: str,
 ) -> None:
     break_it(deployed)
     code, findings = await look(deployed, capsys)
-    matching = [finding for finding in of(findings, name) if told in finding["told"]]
+    matching = [finding for finding in of(findings, name) if shown in finding["detail"]]
     assert matching, of(findings, name)
     assert matching[0]["verdict"] == verdict
     assert fix in matching[0]["fix"]
@@ -419,8 +419,8 @@ async def test_another_writer_is_seen_while_it_writes_unless_it_writes_as_we_do(
         nursery.start_soon(write_on)
         code, findings = await look(deployed, capsys, watch_sec=0.6)
         done = True
-    told = [each["told"] for each in of(findings, "ledger writers") if each["verdict"] == "failed"]
-    changed = [each for each in told if each.startswith("changed while we looked") and ": ETHUSDT " in each]
+    shown = [each["detail"] for each in of(findings, "ledger writers") if each["verdict"] == "failed"]
+    changed = [each for each in shown if each.startswith("changed during the check") and ": ETHUSDT " in each]
     assert (bool(changed), code) == ((True, 1) if seen else (False, 0))
 
 
@@ -445,26 +445,28 @@ async def test_a_booking_of_our_own_is_no_other_writer(deployed: Deployment, cap
 
 
 @pytest.mark.parametrize(
-    ("signing_key", "told"),
+    ("signing_key", "shown"),
     [("the daemon's", None), ("another", "not signed with P33_PERMIT_SIGNING_KEY as it is set here")],
 )
 async def test_signatures_are_verified(
-    deployed: Deployment, capsys: Capture, signing_key: str, told: str | None
+    deployed: Deployment, capsys: Capture, signing_key: str, shown: str | None
 ) -> None:
     async with deployed.service(P33_PERMIT_SIGNING_KEY="the daemon's"):
         await Pipeline(deployed.url).ask("one", entry("BTCUSDT", "0.01"))
         _, findings = await look(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": signing_key})
     (finding,) = of(findings, "permit writers")
-    assert finding["verdict"] == ("ok" if told is None else "failed")
-    assert told is None or told in finding["told"]
+    assert finding["verdict"] == ("ok" if shown is None else "failed")
+    assert shown is None or shown in finding["detail"]
 
 
-async def test_unsigned_permits_are_told_where_a_key_is_set(deployed: Deployment, capsys: Capture) -> None:
+async def test_unsigned_permits_are_reported_where_a_key_is_set(
+    deployed: Deployment, capsys: Capture
+) -> None:
     async with deployed.service():
         await Pipeline(deployed.url).ask("one", entry("BTCUSDT", "0.01"))
         _, findings = await look(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "a key"})
     (finding,) = of(findings, "permit writers")
-    assert "they are not signed, though" in finding["told"]
+    assert "they are not signed, though" in finding["detail"]
 
 
 async def test_without_redis_the_rest_is_looked_at(deployed: Deployment, capsys: Capture) -> None:
@@ -489,7 +491,7 @@ async def test_a_bad_setting_is_the_finding(deployed: Deployment, capsys: Captur
     code, findings = await look(deployed, capsys, {"P33_COOLDOWN_SEC": "soon"})
     assert code == 1
     assert findings[0]["name"] == "settings"
-    assert "P33_COOLDOWN_SEC='soon' is not allowed" in findings[0]["told"]
+    assert "P33_COOLDOWN_SEC='soon' is not allowed" in findings[0]["detail"]
     assert "correct P33_COOLDOWN_SEC where it is set" in findings[0]["fix"]
     assert [finding["verdict"] for finding in findings] == ["failed", "skipped"]
 
@@ -502,18 +504,18 @@ async def test_an_exchange_without_account_configuration_is_asked_for_the_positi
     deployed.simulator.exchange.set_hedge_mode(True)
     code, findings = await look(deployed, capsys)
     assert code == 0
-    assert of(findings, "api key")[0]["told"] == "valid; requests are signed with HMAC"
-    assert of(findings, "position mode")[0]["told"].startswith("hedge")
+    assert of(findings, "api key")[0]["detail"] == "valid; requests are signed with HMAC"
+    assert of(findings, "position mode")[0]["detail"].startswith("hedge")
 
 
-async def test_hedge_mode_is_told(deployed: Deployment, capsys: Capture) -> None:
+async def test_hedge_mode_is_reported(deployed: Deployment, capsys: Capture) -> None:
     deployed.simulator.exchange.set_hedge_mode(True)
     _, findings = await look(deployed, capsys)
     (finding,) = of(findings, "position mode")
-    assert finding["told"].startswith("hedge: a plan must name its positionSide")
+    assert finding["detail"].startswith("hedge: a plan must name its positionSide")
 
 
-async def test_a_redis_user_who_may_not_look_is_told_so(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_redis_user_without_rights_is_reported(deployed: Deployment, capsys: Capture) -> None:
     deployed.redis.execute_command(
         "ACL", "SETUSER", "narrow", "on", ">pw", "~quantum:*", "+@read", "+@connection", "+time", "-scan"
     )
@@ -525,7 +527,7 @@ async def test_a_redis_user_who_may_not_look_is_told_so(deployed: Deployment, ca
     assert code == 1
 
 
-async def test_what_people_are_told_has_a_line_each_and_no_colours_where_nobody_looks(
+async def test_printed_findings_have_a_line_each_and_no_colours_without_a_terminal(
     deployed: Deployment, capsys: Capture
 ) -> None:
     eviction(deployed)

@@ -1,4 +1,4 @@
-"""Who could write the ledger, by the access rules of each Redis that the suite knows."""
+"""Users that may write the ledger, by the access rules of each tested Redis."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
         yield started
 
 
-def tells(server: RedisServer) -> bool:
-    """Whether this Redis can tell who may do what."""
+def shows_rights(server: RedisServer) -> bool:
+    """Return whether this Redis shows the rights of a user."""
     with server.client() as client:
         info: Any = client.info("server")
     return int(info["redis_version"].split(".")[0]) >= 7
@@ -41,30 +41,34 @@ def users(server: RedisServer, *, default: bool) -> None:
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "brain", "on", ">pw", "~*", "+@all")
         client.execute_command("ACL", "SETUSER", "gone", "off", ">pw", "~*", "+@all")
-        rules = OPERATOR if tells(server) else OPERATOR_OF_6_2
+        rules = OPERATOR if shows_rights(server) else OPERATOR_OF_6_2
         client.execute_command("ACL", "SETUSER", "operator", "on", ">pw", *rules)
         if not default:
             client.execute_command("ACL", "SETUSER", "default", "off")
 
 
 def test_where_all_are_one_user_everybody_may(server: RedisServer) -> None:
-    expected = (Verdict.WARNING, "user default may write") if tells(server) else (Verdict.SKIPPED, "7.0")
+    expected = (
+        (Verdict.WARNING, "user default may write") if shows_rights(server) else (Verdict.SKIPPED, "7.0")
+    )
     finding = looked(server)
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
 
 
 def test_more_than_one_user_who_may_is_a_warning(server: RedisServer) -> None:
     users(server, default=True)
     finding = looked(server)
     expected = (
-        (Verdict.WARNING, "the users brain, default may write") if tells(server) else (Verdict.SKIPPED, "7.0")
+        (Verdict.WARNING, "the users brain, default may write")
+        if shows_rights(server)
+        else (Verdict.SKIPPED, "7.0")
     )
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
 
 
 def test_one_user_of_its_own_is_as_it_should_be(server: RedisServer) -> None:
-    known = tells(server)
+    known = shows_rights(server)
     users(server, default=False)
     finding = looked(server, "operator")
     expected = (Verdict.OK, "only brain may write ledgers") if known else (Verdict.SKIPPED, "7.0")
-    assert (finding.verdict, expected[1] in finding.told) == (expected[0], True)
+    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_every_command_is_named_with_what_it_is_for(capsys: pytest.CaptureFixtur
     text = help_of(capsys)
     for name in COMMANDS:
         assert re.search(rf"^    {name}\n? +[a-z]", text, re.MULTILINE), name
+
+
+def test_the_version_is_the_one_in_pyproject(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{NAME} {project['version']}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -67,7 +76,7 @@ def test_completion_knows_every_command_and_option(shell: str) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What bash offers for the last of `words`."""
+    """Return bash's completions of the last of `words`."""
     program = f"""
         source /dev/stdin
         COMP_WORDS=({" ".join(f'"{word}"' for word in words)})
@@ -115,7 +124,7 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str])
     )
     os.close(writing)
     assert ended.stderr == ""
-    assert ended.returncode == commands.EXIT_NOBODY_READS
+    assert ended.returncode == commands.EXIT_CLOSED_PIPE
 
 
 @pytest.mark.parametrize(

@@ -68,18 +68,18 @@ async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(
         code, points = await prove(deployed, capsys)
     assert code == 0
     assert verdicts(points) == dict.fromkeys("12345678", "ok")
-    assert "instance first, up" in points["1 service"]["told"]
-    assert points["3 snapshots fresh"]["told"].startswith("16, the oldest ")
-    assert points["4 ledger"]["told"] == "16 ledgers, 1 with a position, all as the exchange has it"
-    assert points["5 permits"]["told"] == (
+    assert "instance first, up" in points["1 service"]["detail"]
+    assert points["3 snapshots fresh"]["detail"].startswith("16, the oldest ")
+    assert points["4 ledger"]["detail"] == "16 ledgers, 1 with a position, all as the exchange has it"
+    assert points["5 permits"]["detail"] == (
         "2 stand now (1 allow, 1 deny), each as a consumer reads it; since the start 1 allowed, 1 denied"
     )
-    assert points["6 decisions"]["told"].startswith("the last 2 in the audit come out the same again")
-    assert "denied (plan_expired) after" in points["7 gate"]["told"]
-    assert points["8 summary"]["told"] == "7 of 7 points proven"
+    assert points["6 decisions"]["detail"].startswith("the last 2 in the audit come out the same again")
+    assert "denied (plan_expired) after" in points["7 gate"]["detail"]
+    assert points["8 summary"]["detail"] == "7 of 7 points proven"
 
 
-def test_the_document_tells_of_every_point() -> None:
+def test_the_document_names_every_point() -> None:
     assert tuple(table(section("docs/commands.md", "proof"))) == POINTS
 
 
@@ -92,7 +92,7 @@ async def test_the_probe_leaves_what_a_denied_plan_leaves_and_nothing_else(
         before = set(deployed.redis.scan_iter())
         ledgers = {symbol: pipeline.ledger(symbol) for symbol in SYMBOLS}
         code, points = await prove(deployed, capsys)
-        plan_id = points["7 gate"]["told"].split()[0]
+        plan_id = points["7 gate"]["detail"].split()[0]
         assert code == 0
         left = set(deployed.redis.scan_iter()) - before
         assert left == {f"quantum:permit:p33:{plan_id}", f"quantum:p33:plan:{plan_id}"}
@@ -132,13 +132,13 @@ async def test_without_a_probe_nothing_is_published(deployed: Deployment, capsys
         assert deployed.redis.xlen(PLANS) == before
     assert code == 0
     assert points["7 gate"]["verdict"] == "skipped"
-    assert points["8 summary"]["told"] == "5 of 7 points proven, 1 warning, 1 skipped"
+    assert points["8 summary"]["detail"] == "5 of 7 points proven, 1 warning, 1 skipped"
 
 
 async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment, capsys: Capture) -> None:
     code, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
     assert code == 1
-    assert points["1 service"]["told"].startswith("no daemon answers at http://127.0.0.1:1 (")
+    assert points["1 service"]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")
     assert verdicts(points) == {
         "1": "failed", "2": "skipped", "3": "failed", "4": "failed", "5": "ok", "6": "warning",
         "7": "skipped", "8": "failed",
@@ -146,7 +146,7 @@ async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment
     assert deployed.keys() == {}
 
 
-async def test_a_service_that_is_not_ready_is_told_why_and_gets_no_probe(
+async def test_a_service_that_is_not_ready_is_reported_with_its_reasons_and_gets_no_probe(
     deployed: Deployment, capsys: Capture
 ) -> None:
     async with deployed.service() as service:
@@ -156,8 +156,8 @@ async def test_a_service_that_is_not_ready_is_told_why_and_gets_no_probe(
         code, points = await prove(deployed, capsys)
         assert deployed.redis.xlen(PLANS) == before
     assert code == 1
-    told = points["1 service"]["told"]
-    assert "not ready" in told and "standing by: the lease is held by another" in told
+    shown = points["1 service"]["detail"]
+    assert "not ready" in shown and "standing by: the lease is held by another" in shown
     assert points["7 gate"]["verdict"] == "skipped"
 
 
@@ -168,7 +168,7 @@ async def test_another_redis_than_the_daemons_gets_no_probe(deployed: Deployment
         assert deployed.redis.xlen("other:stream:apply.plan") == 1
     assert code == 1
     assert points["7 gate"]["verdict"] == "failed"
-    assert "nothing was published" in points["7 gate"]["told"]
+    assert "nothing was published" in points["7 gate"]["detail"]
     assert "must be the daemon's" in points["7 gate"]["fix"]
 
 
@@ -177,7 +177,7 @@ async def test_a_ledger_that_disagrees_fails_its_point_alone(deployed: Deploymen
         deployed.redis.hset("quantum:position:ledger:ETHUSDT", "last_known_amt", "0.7")
         code, points = await prove(deployed, capsys)
     assert code == 1
-    assert "1 not as the exchange has it: ETHUSDT exchange 0, ledger 0.7" in points["4 ledger"]["told"]
+    assert "1 not as the exchange has it: ETHUSDT exchange 0, ledger 0.7" in points["4 ledger"]["detail"]
     failures = {number for number, verdict in verdicts(points).items() if verdict == "failed"}
     assert failures == {"4", "8"}
 
@@ -186,7 +186,7 @@ async def test_a_position_without_a_ledger_fails(deployed: Deployment, capsys: C
     store_snapshot(deployed, "BTCUSDT", "0.5", age_sec=0)
     deployed.redis.hset("quantum:position:ledger:ETHUSDT", "last_known_amt", "0")
     _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
-    assert "BTCUSDT exchange 0.5, ledger none" in points["4 ledger"]["told"]
+    assert "BTCUSDT exchange 0.5, ledger none" in points["4 ledger"]["detail"]
 
 
 async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, capsys: Capture) -> None:
@@ -197,7 +197,7 @@ async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, c
 
 
 @pytest.mark.parametrize(
-    ("amounts_and_ages", "verdict", "told"),
+    ("amounts_and_ages", "verdict", "shown"),
     [
         (
             {"BTCUSDT": ("0.5", 60), "ETHUSDT": ("0", 0), "SOLUSDT": ("0", 0)},
@@ -206,7 +206,7 @@ async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, c
         ),
         ({"BTCUSDT": ("0", 60), "ETHUSDT": ("0", 60), "SOLUSDT": ("0", 0)}, "failed", "2 are stale"),
         ({"BTCUSDT": ("0", 60), "ETHUSDT": ("0", 0), "SOLUSDT": ("0", 0)}, "warning", "1 are stale: BTCUSDT"),
-        ({"BTCUSDT": ("0", -60)}, "failed", "some are of the future"),
+        ({"BTCUSDT": ("0", -60)}, "failed", "some are dated in the future"),
         ({"BTCUSDT": ("0", 8)}, "ok", "1, the oldest 8"),
         ({}, "failed", "there is none"),
     ],
@@ -216,13 +216,13 @@ async def test_snapshots_are_as_old_as_they_claim(
     capsys: Capture,
     amounts_and_ages: Mapping[str, tuple[str, float]],
     verdict: str,
-    told: str,
+    shown: str,
 ) -> None:
     for symbol, (amount, age_sec) in amounts_and_ages.items():
         store_snapshot(deployed, symbol, amount, age_sec=age_sec)
     _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
     assert points["3 snapshots fresh"]["verdict"] == verdict
-    assert told in points["3 snapshots fresh"]["told"]
+    assert shown in points["3 snapshots fresh"]["detail"]
 
 
 async def test_a_record_that_comes_out_differently_fails(deployed: Deployment, capsys: Capture) -> None:
@@ -235,7 +235,7 @@ async def test_a_record_that_comes_out_differently_fails(deployed: Deployment, c
         deployed.redis.xadd(AUDIT, {**fields, "record": json.dumps(record, default=float)})
         code, points = await prove(deployed, capsys)
     assert code == 1
-    assert points["6 decisions"]["told"] == "plan one comes out differently now"
+    assert points["6 decisions"]["detail"] == "plan one comes out differently now"
     assert "replay --last" in points["6 decisions"]["fix"]
 
 
@@ -247,7 +247,7 @@ async def test_a_permit_that_no_consumer_could_use_fails(deployed: Deployment, c
         deployed.redis.set(key, json.dumps({**permit, "safe_close_qty": 7}), keepttl=True)
         code, points = await prove(deployed, capsys)
     assert code == 1
-    assert "that of plan one cannot be used: permit_unreadable" in points["5 permits"]["told"]
+    assert "that of plan one cannot be used: permit_unreadable" in points["5 permits"]["detail"]
 
 
 async def test_another_signing_key_than_the_daemons_fails_at_the_gate(
@@ -257,20 +257,22 @@ async def test_another_signing_key_than_the_daemons_fails_at_the_gate(
         code, points = await prove(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "another"})
         again, signed = await prove(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "the daemon's"})
     assert (code, again) == (1, 0)
-    assert "signature_wrong" in points["7 gate"]["told"]
+    assert "signature_wrong" in points["7 gate"]["detail"]
     assert points["7 gate"]["fix"].startswith("position-state-brain explain proof-")
     assert signed["7 gate"]["verdict"] == "ok"
 
 
-async def test_redis_away_is_told_at_each_point_that_needs_it(deployed: Deployment, capsys: Capture) -> None:
+async def test_redis_away_is_reported_at_each_point_that_needs_it(
+    deployed: Deployment, capsys: Capture
+) -> None:
     nowhere = {"P33_METRICS_PORT": "1"}
     code, points = await prove(deployed, capsys, {**nowhere, "REDIS_URL": "redis://127.0.0.1:1/0"})
     assert code == 1
     assert {number for number, verdict in verdicts(points).items() if verdict == "failed"} >= set("3456")
-    assert points["3 snapshots fresh"]["told"].startswith("Redis at redis://127.0.0.1:1/0: ")
+    assert points["3 snapshots fresh"]["detail"].startswith("Redis at redis://127.0.0.1:1/0: ")
 
 
-async def test_what_people_are_told_ends_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
+async def test_the_printed_points_end_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service():
         assert await run_command(proof, deployed.environ, url=None, as_json=False, publish=True) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("ok ", "WARN "))]
@@ -283,8 +285,8 @@ def test_the_command_line_reaches_it(monkeypatch: pytest.MonkeyPatch, capsys: Ca
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert main(["proof", "--url", "127.0.0.1:1", "--json", "--no-probe"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["findings"][0]["told"].startswith("no daemon answers at http://127.0.0.1:1 (")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["findings"][0]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")
 
 
 def store_snapshot(deployed: Deployment, symbol: str, amount: str, *, age_sec: float) -> None:

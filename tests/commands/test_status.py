@@ -77,7 +77,7 @@ def daemon() -> Iterator[Canned]:
         yield canned
 
 
-async def test_a_running_service_is_told_once_where_there_is_no_terminal(
+async def test_a_running_service_is_printed_once_without_a_terminal(
     deployed: Deployment, capsys: Capture
 ) -> None:
     async with deployed.service():
@@ -99,15 +99,15 @@ async def test_a_running_service_is_told_once_where_there_is_no_terminal(
         assert re.search(rf"{actor} (running|waiting)", text)
 
 
-async def test_programs_are_told_what_the_service_answers(deployed: Deployment, capsys: Capture) -> None:
+async def test_json_is_what_the_service_answers(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service() as service:
         assert await run_command(status, deployed.environ, url=service.url, form="json") == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    told = json.loads(line)
-    assert (told["ready"], told["instance"], told["lease"]["held"]) == (True, "first", True)
+    shown = json.loads(line)
+    assert (shown["ready"], shown["instance"], shown["lease"]["held"]) == (True, "first", True)
 
 
-async def test_a_restarted_actor_is_told_with_its_reason(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_restarted_actor_is_reported_with_its_reason(deployed: Deployment, capsys: Capture) -> None:
     async with deployed.service() as service:
         service.strike("gate_reporter")
         deadline_sec = time.monotonic() + 10
@@ -132,19 +132,19 @@ def test_without_a_daemon_it_says_so_in_a_line_and_exits_with_1(capsys: Capture)
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "told"),
+    ("code", "body", "shown"),
     [
         (404, b"{}", "is not this service: status 404 for /status"),
         (200, b"<html>", "is not this service: JSON is malformed"),
         (200, b'{"ready": "very"}', "is not this service: Expected `bool`"),
     ],
 )
-def test_somebody_else_at_that_address_is_told_apart(
-    daemon: Canned, capsys: Capture, code: int, body: bytes, told: str
+def test_another_program_at_that_address_is_reported_as_such(
+    daemon: Canned, capsys: Capture, code: int, body: bytes, shown: str
 ) -> None:
     daemon.code, daemon.body = code, body
     assert status({}, url=daemon.url, form="once") == 1
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err
 
 
 def test_a_daemon_of_another_version_is_shown_as_far_as_it_is_understood(

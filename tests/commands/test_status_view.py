@@ -1,4 +1,4 @@
-"""What the status looks like, at several widths."""
+"""The status on a terminal at several widths."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def node(name: str, *children: dict[str, Any], **changes: Any) -> dict[str, Any]
 
 
 def document(**changes: Any) -> Status:
-    """A service in trouble in every way; `changes` replace fields of the answer."""
-    told = {
+    """Return a service in trouble in every way; `changes` replace fields of the answer."""
+    shown = {
         "build_tag": "position-state-brain-1.0",
         "instance": "host:8045",
         "uptime_sec": 7265.0,
@@ -79,7 +79,7 @@ def document(**changes: Any) -> Status:
         "append_only": False,
         **changes,
     }
-    return STATUS.decode(json.dumps(told))
+    return STATUS.decode(json.dumps(shown))
 
 
 def drawn(status: Status, *, width: int = 80, height: int = 200, **look: Any) -> list[str]:
@@ -106,7 +106,7 @@ def test_the_state_and_its_reason_come_first() -> None:
 
 
 @pytest.mark.parametrize("width", [36, 42, 80, 109, 120, 200])
-def test_everything_is_told_at_every_width_and_nothing_is_wider(width: int) -> None:
+def test_everything_is_shown_at_every_width_and_nothing_is_wider(width: int) -> None:
     lines = drawn(document(), width=width)
     assert max(map(len, lines)) <= width
     # In a wide terminal the tree stands beside the rest.
@@ -114,7 +114,7 @@ def test_everything_is_told_at_every_width_and_nothing_is_wider(width: int) -> N
     columns = [[line[:edge] for line in lines], [line[edge:] for line in lines]]
     text = words(columns[0] + columns[1]).replace(" ", "")
     assert (edge > 0) is (width >= 110)
-    for told in (
+    for shown in (
         "569,12stale,oldest1min5s",
         "median1.2s,limit10s",
         "nottrusted,positionsarepolled",
@@ -130,10 +130,10 @@ def test_everything_is_told_at_every_width_and_nothing_is_wider(width: int) -> N
         "2restarts",
         "keepsnoappend-onlyfile",
     ):
-        assert told in text
+        assert shown in text
 
 
-def test_mismatches_of_the_ledger_are_told_one_by_one_up_to_five() -> None:
+def test_mismatches_of_the_ledger_are_reported_one_by_one_up_to_five() -> None:
     text = words(drawn(document()))
     assert "569, 7 not as the exchange has it BTCUSDT: exchange 0.038, ledger 0.035, for 12 s" in text
     assert "S0: exchange 1, ledger none" in text
@@ -142,7 +142,7 @@ def test_mismatches_of_the_ledger_are_told_one_by_one_up_to_five() -> None:
     assert "ledgers" not in words(drawn(document(ledgers=None)))
 
 
-def test_trust_that_was_lost_is_told_with_its_reason() -> None:
+def test_trust_that_was_lost_is_reported_with_its_reason() -> None:
     text = words(drawn(document()))
     assert "trust lost 2 times, last 2026-11-21 10:00:00 UTC: pong is late" in text
 
@@ -156,11 +156,11 @@ def test_bars_are_as_long_as_their_share_of_the_most_frequent() -> None:
     ]
 
 
-def test_a_ban_is_told_instead_of_the_weight() -> None:
+def test_a_ban_is_reported_instead_of_the_weight() -> None:
     assert "banned for 2 min" in words(drawn(document(weight={"ban_left_sec": 120.0})))
 
 
-def test_an_older_service_that_tells_less_of_the_weight_is_understood() -> None:
+def test_an_older_service_that_reports_less_of_the_weight_is_understood() -> None:
     settings = [{"name": "P33_WEIGHT_BUDGET_PER_MIN", "value": "900", "origin": "env"}]
     status = document(weight=None, request_weight_used=40, settings=settings)
     assert "weight 40 of 900 a minute" in words(drawn(status))
@@ -182,7 +182,7 @@ def test_a_low_terminal_shows_only_who_is_in_trouble() -> None:
     assert "snapshot_fetcher_0" in words(drawn(document(), height=60, live=True))
 
 
-def test_a_daemon_out_of_sight_is_told_with_what_was_last_seen() -> None:
+def test_a_daemon_that_stops_answering_is_shown_with_its_last_status() -> None:
     lines = drawn(document(ready=True, reasons=[]), lost="no daemon answers", lost_sec=7.0, per_sec=None)
     assert lines[0].startswith(" NO ANSWER ")
     assert "no daemon answers, for 7.0 s" in words(lines)
@@ -232,7 +232,7 @@ def test_unknown_executions_and_results_that_wait_are_shown() -> None:
     executions = [
         {"symbol": "BTCUSDT", "plan_id": f"plan-{number}", "ends_in_sec": 61} for number in range(9)
     ]
-    waiting = [{"symbol": "ETHUSDT", "why": "the ledger does not tell its legs: set long_amt"}]
+    waiting = [{"symbol": "ETHUSDT", "why": "its legs are missing in the ledger: set long_amt"}]
     text = words(
         drawn(
             document(
@@ -242,7 +242,7 @@ def test_unknown_executions_and_results_that_wait_are_shown() -> None:
         )
     )
     assert "unknown executions 12 orders that may have been filled BTCUSDT: plan plan-0, for" in text
-    assert "result waits ETHUSDT: the ledger does not tell its legs: set long_amt" in text
+    assert "result waits ETHUSDT: its legs are missing in the ledger: set long_amt" in text
     assert "unknown executions" not in words(drawn(document()))
 
 

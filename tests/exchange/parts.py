@@ -1,4 +1,4 @@
-"""What the tests put together: clocks turned by hand, and a REST client of a simulator."""
+"""Parts of the tests: clocks set by hand, and a REST client of a simulator."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Parts:
 
 
 class Counts:
-    """The counters that were told to a metrics channel, summed."""
+    """Return the counters that were sent to a metrics channel, summed."""
 
     def __init__(self, metrics: DropOldest[MetricEvent]) -> None:
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""What an account and a key may do, asked of the simulator over real sockets."""
+"""Rights of an account and a key, read from the simulator over real sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator import RunningSimulator
 from tests.exchange.parts import Parts
 
 
-async def test_the_account_tells_whether_it_may_trade_and_its_position_mode(
+async def test_the_account_reports_whether_it_may_trade_and_its_position_mode(
     simulator: RunningSimulator, parts: Parts
 ) -> None:
     config = await parts.rest.account_config()
@@ -22,12 +22,12 @@ async def test_the_account_tells_whether_it_may_trade_and_its_position_mode(
     assert parts.budget.own_used == 11
 
 
-async def test_the_key_tells_its_rights(simulator: RunningSimulator, parts: Parts) -> None:
+async def test_the_key_reports_its_rights(simulator: RunningSimulator, parts: Parts) -> None:
     rights = simulator.exchange.key_rights
     rights.enable_withdrawals, rights.enable_futures = True, False
-    told = await parts.rest.key_permissions()
-    assert (told.enable_reading, told.enable_withdrawals, told.enable_futures) == (True, True, False)
-    assert told.ip_restrict is False
+    shown = await parts.rest.key_permissions()
+    assert (shown.enable_reading, shown.enable_withdrawals, shown.enable_futures) == (True, True, False)
+    assert shown.ip_restrict is False
 
 
 async def test_a_key_that_may_not_read_is_refused(simulator: RunningSimulator, parts: Parts) -> None:

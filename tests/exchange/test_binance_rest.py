@@ -22,7 +22,7 @@ from exchange.errors import (
     RateLimited,
 )
 from exchange.protocol import Priority
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from simulator.faults import RestFault
 from simulator.orders import MarketOrder
 from tests.exchange.parts import Counts, Parts
@@ -37,7 +37,7 @@ def requests_to(simulator: RunningSimulator, path: str | None = None) -> int:
 async def test_one_read_returns_every_symbol_and_its_sending_lies_before_its_truth(
     simulator: RunningSimulator, parts: Parts
 ) -> None:
-    outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-0.25"))
+    external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-0.25"))
     before = parts.clock.now()
     read = await parts.rest.positions()
     rows = {row.symbol: row for row in read.rows}
@@ -62,7 +62,7 @@ async def test_both_legs_come_in_hedge_mode(simulator: RunningSimulator, parts: 
     assert not await parts.rest.hedge_mode()
     simulator.exchange.set_hedge_mode(True)
     assert await parts.rest.hedge_mode()
-    outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-1"), position_side="SHORT")
+    external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal("-1"), position_side="SHORT")
     read = await parts.rest.positions("BTCUSDT")
     assert {row.position.leg: row.position.amount for row in read.rows} == {Leg.LONG: 0, Leg.SHORT: -1}
 
@@ -124,7 +124,7 @@ async def test_every_request_ends_in_time(simulator: RunningSimulator) -> None:
             await parts.rest.positions()
 
 
-async def test_nobody_listening_is_unavailable(simulator: RunningSimulator) -> None:
+async def test_an_address_without_a_server_is_unavailable(simulator: RunningSimulator) -> None:
     parts = Parts(simulator)
     async with parts.rest:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
@@ -274,7 +274,7 @@ async def test_nothing_secret_reaches_logs_or_errors(
 
 
 class Dictated(httpx.AsyncBaseTransport):
-    """Answers reads of positions with these bodies, one after the other, and tells the time."""
+    """Answers reads of positions with these bodies, one after the other, and requests for the time."""
 
     def __init__(self, *bodies: bytes) -> None:
         self.bodies = list(bodies)

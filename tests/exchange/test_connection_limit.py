@@ -15,7 +15,7 @@ FIVE_MINUTES_SEC = 300.0
 
 
 def most_within(times_sec: list[float], window_sec: float) -> int:
-    """The most of these moments in any half-open window of so many seconds."""
+    """Return the most of these moments in any half-open window of so many seconds."""
     return max(sum(first <= at_sec < first + window_sec for at_sec in times_sec) for first in times_sec)
 
 

@@ -31,7 +31,7 @@ def head(*headers: str, status: str = "200 OK") -> bytes:
 
 @asynccontextmanager
 async def answering(head_bytes: bytes, chunk: bytes, times: int) -> AsyncIterator[BinanceRest]:
-    """A client of a server that sends the head, and the chunk so many times, to every request."""
+    """Yield a client of a server that sends the head, and the chunk so many times, to every request."""
 
     async def serve(stream: trio.SocketStream) -> None:
         try:

@@ -96,7 +96,7 @@ class AutoRig(FetcherRig):
         )
 
 
-async def test_auto_is_bulk_for_as_long_as_nobody_refuses_it(autojump_clock: MockClock) -> None:
+async def test_auto_is_bulk_until_a_bulk_read_is_refused(autojump_clock: MockClock) -> None:
     rig = AutoRig(DictatedExchange)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
         await trio.sleep(30)
@@ -182,7 +182,7 @@ async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of
 
 
 @pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
-async def test_without_a_read_of_all_each_symbol_is_swept_once_and_the_rest_is_named_meanwhile(
+async def test_without_bulk_reads_each_symbol_is_swept_once_and_the_rest_is_named_until_then(
     autojump_clock: MockClock, fetch_mode: str
 ) -> None:
     rig = AutoRig(RefusesBulk, fetch_mode)
@@ -255,7 +255,7 @@ async def test_a_result_of_a_symbol_without_ledger_and_snapshot_is_booked_on_one
             rig.exchange.failure = None
         await trio.sleep(3)
         assert rig.ledgers_adopted.value
-        assert rig.amount("ETHUSDT") is None, "nobody has looked at it yet"
+        assert rig.amount("ETHUSDT") is None, "it was not read yet"
         rig.exchange.reads.clear()
         rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
         rig.publish_result("ETHUSDT", "1", "BUY", "0.5")

@@ -78,7 +78,7 @@ async def test_the_longest_unread_has_the_next_turn(autojump_clock: MockClock) -
     assert order == [-math.inf, 3.0, 4.0, 5.0, 6.0]
 
 
-async def test_who_is_cancelled_takes_no_turn_and_holds_nobody_up(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_read_takes_no_turn_and_delays_no_other(autojump_clock: MockClock) -> None:
     pacer = ReadPacer(ReadPace(burst=1, per_sec=1.0))
     await pacer.turn(0)
     async with trio.open_nursery() as nursery:

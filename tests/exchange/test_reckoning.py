@@ -1,4 +1,4 @@
-"""Clocks, delays and signatures: what is reckoned from what was seen."""
+"""Computations of clocks, delays and signatures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_step_of_the_wall_clock_does_not_move_the_exchanges_clock() -> None:
 
 
 class ExchangeClock:
-    """What is believed of the exchange's clock: this host's, and `lead_sec` more."""
+    """Estimate of the exchange's clock: this host's, and `lead_sec` more."""
 
     def __init__(self) -> None:
         self.lead_sec = 0.0

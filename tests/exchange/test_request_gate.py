@@ -53,7 +53,7 @@ def test_a_refusal_that_another_met_lets_one_request_try_and_makes_no_pause_long
     assert gate.refused(at(5), at(6), "refused", PAUSES).monotonic_sec == 11
 
 
-def test_a_pause_that_another_asks_for_meanwhile_does_not_hide_a_refusal() -> None:
+def test_a_pause_that_another_request_asks_for_does_not_hide_a_refusal() -> None:
     gate = RequestGate()
     gate.refused(at(0), at(0), "refused", PAUSES)
     gate.sending(at(5))

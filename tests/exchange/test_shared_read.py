@@ -14,7 +14,7 @@ ANSWER_SEC = 0.3
 
 
 class SlowExchange:
-    """Answers a second-hand of a second after the question; fails when told to."""
+    """Exchange that answers after 0.3 s, or fails while `failing`."""
 
     def __init__(self) -> None:
         self.clock = TrioClock(1_700_000_000_000)

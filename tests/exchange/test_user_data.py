@@ -57,7 +57,7 @@ def read(payload: object) -> tuple[str, UserEvent]:
     return read_event(Frame(msgspec.json.encode(payload).decode(), ARRIVED))
 
 
-def test_an_account_update_tells_the_changed_positions_at_its_transaction_time() -> None:
+def test_an_account_update_reports_the_changed_positions_at_its_transaction_time() -> None:
     short = {"s": "ETHUSDT", "pa": "-0.5", "ep": "2000.10", "cr": "1", "up": "0", "ps": "SHORT"}
     flat = {"s": "BTCUSDT", "pa": "0", "ep": "0.00000", "ps": "BOTH"}
     label, event = read(account_update(short, flat))
@@ -108,23 +108,23 @@ def test_an_account_update_is_read_whatever_its_reason_and_with_or_without_posit
     without_list = {"e": "ACCOUNT_UPDATE", "E": 1, "T": 2, "a": {"m": reason, "B": []}}
     assert read(without_list)[1] == AccountUpdate(reason, 2, ())
     isolated = {"s": "BTCUSDT", "pa": "0.5", "ep": "60000", "mt": "isolated", "iw": "12.5", "ps": "BOTH"}
-    _, told = read(account_update(isolated, reason=reason))
-    assert isinstance(told, AccountUpdate)
-    (position,) = told.positions
+    _, shown = read(account_update(isolated, reason=reason))
+    assert isinstance(shown, AccountUpdate)
+    (position,) = shown.positions
     assert position.position == LegPosition(Leg.BOTH, Decimal("0.5"), Decimal(60000), 1_700_000_000_450)
 
 
-def legs_told(*changes: tuple[str, str, str]) -> list[tuple[str, Leg, Decimal]]:
-    """What is read of an account update of these symbols, legs and amounts."""
+def legs_in(*changes: tuple[str, str, str]) -> list[tuple[str, Leg, Decimal]]:
+    """Decode an account update of these symbols, legs and amounts."""
     rows = [{"s": symbol, "ps": leg, "pa": amount, "ep": "1"} for symbol, leg, amount in changes]
-    _, told = read(account_update(*rows))
-    assert isinstance(told, AccountUpdate)
-    return [(each.symbol, each.position.leg, each.position.amount) for each in told.positions]
+    _, shown = read(account_update(*rows))
+    assert isinstance(shown, AccountUpdate)
+    return [(each.symbol, each.position.leg, each.position.amount) for each in shown.positions]
 
 
 def test_the_flat_both_leg_that_hedge_mode_shows_beside_its_own_is_left_out() -> None:
     # The documentation's own example of the event lists all three.
-    assert legs_told(
+    assert legs_in(
         ("BTCUSDT", "BOTH", "0"),
         ("BTCUSDT", "LONG", "20"),
         ("BTCUSDT", "SHORT", "-10"),
@@ -161,12 +161,12 @@ def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(ex
 
 
 @pytest.mark.parametrize("execution", ["NEW", "CANCELED", "EXPIRED", "AMENDMENT"])
-def test_an_order_update_without_a_fill_tells_nothing_of_positions(execution: str) -> None:
+def test_an_order_update_without_a_fill_reports_nothing_of_positions(execution: str) -> None:
     assert read(order_update(x=execution, z="0"))[1] == OtherEvent()
 
 
 @pytest.mark.parametrize("status", ["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
-def test_an_order_that_ends_without_another_fill_tells_how_far_it_was_filled(status: str) -> None:
+def test_an_order_that_ends_without_another_fill_reports_how_far_it_was_filled(status: str) -> None:
     _, event = read(order_update(x="EXPIRED", X=status, z="0.002", c="p33-1", ps="SHORT"))
     assert event == OrderEnded(
         OrderEndObserved(
@@ -190,7 +190,7 @@ def test_a_combined_streams_wrapping_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("order_id", ["autoclose-12", "adl_autoclose", "settlement_autoclose-7", "stop_1"])
-def test_a_fill_that_nobody_ordered_is_known_by_its_client_order_id(order_id: str) -> None:
+def test_a_fill_without_an_order_of_ours_is_known_by_its_client_order_id(order_id: str) -> None:
     _, event = read(order_update(c=order_id))
     assert isinstance(event, Fill)
     assert event.fill.client_order_id == order_id

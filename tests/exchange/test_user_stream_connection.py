@@ -15,7 +15,7 @@ from clock import HostClock
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import Frame, Pong
 from exchange.user_stream_connection import UserStreamConnection, UserStreamConnector
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.exchange.parts import Parts
 
 
@@ -34,7 +34,7 @@ async def connected(simulator: RunningSimulator, parts: Parts) -> AsyncIterator[
 async def test_frames_come_as_they_were_sent(simulator: RunningSimulator, parts: Parts) -> None:
     async with connected(simulator, parts) as connection:
         before = parts.clock.now()
-        outside.send_frame(simulator.exchange, b'{"e":"HELLO"}', "HELLO")
+        external_events.send_frame(simulator.exchange, b'{"e":"HELLO"}', "HELLO")
         frame = await connection.receive()
         assert isinstance(frame, Frame)
         assert frame.raw == '{"e":"HELLO"}'
@@ -48,8 +48,8 @@ async def test_a_pong_comes_behind_every_frame_that_arrived_before_it(
     heard: list[Frame | Pong] = []
     async with connected(simulator, parts) as connection, trio.open_nursery() as nursery:
         for number in range(frames):
-            outside.send_frame(simulator.exchange, b"%d" % number, "x")
-        # All of them lie in the queue, nobody has received one, and the ping is answered behind them.
+            external_events.send_frame(simulator.exchange, b"%d" % number, "x")
+        # All of them lie in the queue, none was received, and the ping is answered behind them.
         await trio.sleep(0.05)
         before = parts.clock.now()
         nursery.start_soon(connection.ping)
@@ -84,11 +84,11 @@ async def test_a_frozen_connection_answers_no_ping_and_can_be_left_at_once(
         nursery.cancel_scope.cancel()
 
 
-async def test_frames_sent_before_the_end_are_received_and_then_the_end_is_told(
+async def test_frames_sent_before_the_end_are_received_before_the_end_is_reported(
     simulator: RunningSimulator, parts: Parts
 ) -> None:
     async with connected(simulator, parts) as connection:
-        outside.move_position(simulator.exchange, "BTCUSDT", target=Decimal(1))
+        external_events.move_position(simulator.exchange, "BTCUSDT", target=Decimal(1))
         await wait_all_tasks_blocked(0.02)
         await simulator.streams.disconnect("private")
         heard: list[Frame | Pong] = []
@@ -104,7 +104,7 @@ async def test_frames_sent_before_the_end_are_received_and_then_the_end_is_told(
             await connection.ping()
 
 
-async def test_a_broken_connection_is_told(simulator: RunningSimulator, parts: Parts) -> None:
+async def test_a_broken_connection_is_reported(simulator: RunningSimulator, parts: Parts) -> None:
     async with connected(simulator, parts) as connection:
         await simulator.streams.reset("private")
         with pytest.raises(ExchangeUnavailable):
@@ -123,7 +123,7 @@ async def test_a_handshake_that_is_never_answered_ends_in_time(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_refused_connection_tells_no_secret(
+async def test_a_refused_connection_reports_no_secret(
     simulator: RunningSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

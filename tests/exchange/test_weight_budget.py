@@ -68,7 +68,7 @@ def test_what_paced_reads_do_not_need_any_more_is_there_for_decisions_a_minute_l
     assert budget.own_used == 60
 
 
-def test_exhaustion_tells_when_there_is_room_again(clock: HandClock) -> None:
+def test_exhaustion_names_the_time_of_the_next_room(clock: HandClock) -> None:
     budget = WeightBudget(clock, 100)
     budget.reserve(60, PERIODIC)
     clock.turn(20)
@@ -124,11 +124,11 @@ def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
 
 
 def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandClock) -> None:
-    told: list[int] = []
-    budget = WeightBudget(clock, 1200, on_ban=told.append)
+    shown: list[int] = []
+    budget = WeightBudget(clock, 1200, on_ban=shown.append)
     until = budget.ban(30)
     assert budget.banned_for_sec == 30
-    assert told == [clock.wall_ms + 30_000]
+    assert shown == [clock.wall_ms + 30_000]
     for priority in Priority:
         with pytest.raises(RateLimited) as limited:
             budget.reserve(1, priority)
@@ -143,11 +143,11 @@ def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandC
 
 
 def test_a_shorter_ban_does_not_cut_a_standing_one(clock: HandClock) -> None:
-    told: list[int] = []
-    budget = WeightBudget(clock, 1200, on_ban=told.append)
+    shown: list[int] = []
+    budget = WeightBudget(clock, 1200, on_ban=shown.append)
     until = budget.ban(60)
     assert budget.ban(5) == until
-    assert len(told) == 1
+    assert len(shown) == 1
 
 
 def test_a_remembered_ban_holds_in_a_new_process_and_a_finished_one_does_not(clock: HandClock) -> None:

@@ -21,7 +21,7 @@ def test_everything_that_a_check_compares_has_its_words(the_case: Case) -> None:
         assert "{}" not in in_words(check.compared)
 
 
-def test_the_rest_is_told_by_its_name() -> None:
+def test_other_values_are_shown_with_their_names() -> None:
     assert in_words({"leverage": "not a number"}) == "leverage: not a number"
     assert in_words(evaluation_failed(3).details) == "attempts 3"
 
@@ -42,7 +42,7 @@ def test_a_key_that_cannot_be_read_is_named_with_what_to_do() -> None:
     )
 
 
-def test_evictions_are_told_with_their_time() -> None:
+def test_evictions_are_reported_with_their_time() -> None:
     compared: Details = {"seconds_since_redis_evicted": 2.5, "reservations_unsure_for_sec": 61.0}
     assert in_words(compared) == (
         "Redis evicted keys 2.5 s ago, what another process reserved may be evicted, for another 61 s"

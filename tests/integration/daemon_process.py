@@ -51,7 +51,7 @@ class DaemonProcess:
         return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in pids) / 1e9
 
     async def url(self) -> str:
-        """Where it listens, as its log says."""
+        """Return its address from its log."""
         found = await until(
             lambda: _ADDRESS.search(self.output) or not self.alive, "the address in the log", within_sec=60
         )
@@ -81,7 +81,7 @@ async def daemon_process(
 ) -> AsyncIterator[DaemonProcess]:
     """Start `run` with that environment and no other; killed at the end if it is still there.
 
-    `program`: what Python is told to do instead. `root`: the tree whose code runs.
+    `program`: the arguments of Python instead. `root`: the tree whose code runs.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -51,7 +51,7 @@ class ExchangeProcess:
             await self._process.wait()
 
     async def control(self, path: str, body: object) -> None:
-        """A control request, POST."""
+        """Send a control request, POST."""
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.post(f"{self.addresses.rest_url}/simulator/{path}", json=body)
         assert answer.status_code == 200, answer.text

@@ -64,7 +64,7 @@ class FuzzedEntries:
         self._number = 0
 
     def write(self) -> Write:
-        """The next one: an entry of a stream, or a key."""
+        """Return the next one: an entry of a stream, or a key."""
         self._number += 1
         drawn = self._random.random()
         if drawn < 0.6:
@@ -117,7 +117,7 @@ class FuzzedEntries:
         return self._poisoned(honest) | {"plan_id": plan_id}
 
     def _poisoned(self, honest: dict[str, str]) -> dict[str, Any]:
-        """A plan to which nobody may say yes, for one of its fields."""
+        """Build a plan that must be denied for one of its fields."""
         random = self._random
         match random.randrange(8):
             case 0:
@@ -142,7 +142,7 @@ class FuzzedEntries:
         return self._random.choice(("source", "reason_codes", "steps", "whatever"))
 
     def _result(self) -> Fields:
-        """One that moves no ledger of an honest symbol, whatever else it does."""
+        """Return one that moves no ledger of an honest symbol, whatever else it does."""
         random = self._random
         drawn = random.random()
         if drawn < 0.2:
@@ -157,21 +157,21 @@ class FuzzedEntries:
             return executed(plan_id, symbol, order_id, "BUY", filled)
         if drawn < 0.35:
             return executed(plan_id, random.choice(SPOILT), order_id, "BUY", "1") | {"executed": "False"}
-        told: dict[str, Any] = executed(plan_id, random.choice(HONEST), order_id, "BUY", "1")
+        shown: dict[str, Any] = executed(plan_id, random.choice(HONEST), order_id, "BUY", "1")
         match random.randrange(7):
             case 0:
-                return told | {"filled_qty": random.choice(_NO_NUMBERS)}
+                return shown | {"filled_qty": random.choice(_NO_NUMBERS)}
             case 1:
-                return told | {"order_id": random.choice((b"", b"0", b"1.0", b"x" * 65, *_NO_TEXT))}
+                return shown | {"order_id": random.choice((b"", b"0", b"1.0", b"x" * 65, *_NO_TEXT))}
             case 2:
-                return told | {"symbol": random.choice(_NO_SYMBOLS)}
+                return shown | {"symbol": random.choice(_NO_SYMBOLS)}
             case 3:
-                return told | {"executed": random.choice((b"", b"yes", b"2", *_NO_TEXT))}
+                return shown | {"executed": random.choice((b"", b"yes", b"2", *_NO_TEXT))}
             case 4:
-                return told | {"plan_id": random.choice((b"", b"x" * 257, *_NO_TEXT))}
+                return shown | {"plan_id": random.choice((b"", b"x" * 257, *_NO_TEXT))}
             case 5:
-                return told | {"side": random.choice((b"SIDEWAYS", *_NO_TEXT))}
-        return told | {random.choice(("details", "steps_results")): random.choice(_NO_JSON)}
+                return shown | {"side": random.choice((b"SIDEWAYS", *_NO_TEXT))}
+        return shown | {random.choice(("details", "steps_results")): random.choice(_NO_JSON)}
 
     def _intent(self) -> Fields:
         random = self._random
@@ -185,7 +185,7 @@ class FuzzedEntries:
         return {self._hostile(): self._hostile()}
 
     def spoilt_key(self, symbol: str | None = None) -> Write:
-        """A key that somebody else may write, replaced by nonsense of any type.
+        """Replace a key that another service may write by nonsense of any type.
 
         With a `symbol`, its ledger.
         """

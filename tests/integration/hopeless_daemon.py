@@ -33,7 +33,7 @@ class Hopeless:
         self._struck = False
 
     def rigged(self, child: ChildSpec) -> ChildSpec:
-        """The actor so that it can be struck; any other as it is."""
+        """Return the actor so that it can be struck; any other as it is."""
         if child.name != self._actor:
             return child
         return msgspec.structs.replace(child, start=partial(self._run, child))

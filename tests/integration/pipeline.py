@@ -26,7 +26,7 @@ Fields = Mapping[Any, Any]
 
 
 def entry(symbol: str, quantity: str, side: str = "BUY") -> dict[str, str]:
-    """The fields of an entry as the intent bridge publishes it."""
+    """Return the fields of an entry as the intent bridge publishes it."""
     return {
         "symbol": symbol, "decision": "EXECUTE", "action": "ENTRY_PROPOSED", "side": side,
         "type": "MARKET", "qty": quantity, "reduceOnly": "false", "source": "intent_bridge",
@@ -35,7 +35,7 @@ def entry(symbol: str, quantity: str, side: str = "BUY") -> dict[str, str]:
 
 
 def full_close(symbol: str) -> dict[str, str]:
-    """The fields of a full close as the harvest path publishes it."""
+    """Return the fields of a full close as the harvest path publishes it."""
     return {
         "symbol": symbol, "decision": "EXECUTE", "action": "FULL_CLOSE_PROPOSED", "side": "CLOSE",
         "qty": "0", "reduceOnly": "True", "kill_score": "0.71", "timestamp": f"{time.time():.3f}",
@@ -43,7 +43,7 @@ def full_close(symbol: str) -> dict[str, str]:
 
 
 def executed(plan_id: str, symbol: str, order_id: object, side: str, filled: object) -> dict[str, str]:
-    """The fields of an executed result in the flat dialect."""
+    """Return the fields of an executed result in the flat dialect."""
     return {
         "plan_id": plan_id, "symbol": symbol, "action": "ENTRY_PROPOSED", "executed": "True",
         "reduceOnly": "false", "side": side, "filled_qty": str(filled), "order_id": str(order_id),
@@ -79,7 +79,7 @@ class Pipeline:
         return str(self.redis.xadd(stream, flat))
 
     def permit_now(self, plan_id: str) -> dict[str, Any] | None:
-        """The permit, if there is one by now; its numbers exact."""
+        """Return the permit, if there is one by now; its numbers exact."""
         text = self.redis.get(f"quantum:permit:p33:{plan_id}")
         if text is None:
             return None
@@ -98,7 +98,7 @@ class Pipeline:
         return await self.permit(plan_id, within_sec)
 
     def decisions(self) -> Counter[str]:
-        """How often each plan was decided, by the audit stream."""
+        """Count the decisions of each plan in the audit stream."""
         return Counter(fields["plan_id"] for _, fields in self.entries(AUDIT))
 
     def dead_letters(self, stream: str) -> list[dict[str, str]]:

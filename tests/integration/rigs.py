@@ -41,13 +41,13 @@ class Rig(msgspec.Struct, frozen=True):
         return self.simulator.exchange
 
     async def status(self) -> dict[str, Any]:
-        """The answer of `/status`, without the settings."""
+        """Return the answer of `/status`, without the settings."""
         document: dict[str, Any] = msgspec.json.decode(await self.get("/status"))
         del document["settings"]
         return document
 
     async def get(self, path: str) -> str:
-        """The body of an answer of the HTTP side, whatever its status code."""
+        """Return the body of an answer of the HTTP side, whatever its status code."""
         async with httpx.AsyncClient(trust_env=False) as client:
             return (await client.get(f"{self.url}{path}", timeout=5)).text
 
@@ -56,7 +56,7 @@ class Rig(msgspec.Struct, frozen=True):
         await stream_is_trusted(self.url, within_sec)
 
     async def assert_nothing_restarted(self) -> None:
-        """The same process, and all its actors as they were started."""
+        """Check that process and actors are those of the start."""
         assert self.daemon.alive, self.daemon.errors[-2000:]
         assert "Actor failed" not in self.daemon.output
         counted = await restarts(self.url)
@@ -80,7 +80,7 @@ async def running_rig(
     *,
     latency_ms: float | None = None,
 ) -> AsyncIterator[Rig]:
-    """A daemon that is ready."""
+    """Yield a daemon that is ready."""
     account = small_exchange() if exchange is None else exchange
     async with (
         private_redis() as redis_url,
@@ -130,7 +130,7 @@ def _sentences(group: BaseExceptionGroup[BaseException]) -> str:
 
 
 def every(names: Sequence[str], run: Callable[[str, Rig], Awaitable[None]], **common: Any) -> list[Case]:
-    """A case for each name, which `run` gets."""
+    """Return a case for each name, which `run` gets."""
 
     def of(name: str) -> Case:
         async def named(rig: Rig) -> None:

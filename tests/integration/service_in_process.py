@@ -38,7 +38,7 @@ _STOP_SEC = 5.0
 
 
 class Rigging(msgspec.Struct, frozen=True):
-    """How fast actors come back, and after how long one counts as stalled (None: as in earnest)."""
+    """Delays of restarts, and the time after which an actor has stalled (None: as in production)."""
 
     backoff: Backoff = _BACKOFF
     stall_limit_sec: float | None = None
@@ -48,7 +48,7 @@ _USUAL_RIGGING = Rigging()
 
 
 class SabotageError(Exception):
-    """What is raised inside an actor on purpose."""
+    """The error that is raised inside an actor on purpose."""
 
 
 class Sabotage:
@@ -72,7 +72,7 @@ class Sabotage:
                 if doom == "crash":
                     nursery.start_soon(_raise_after, _DOOMED_SEC)
                 if self._stall_limit_sec is not None:
-                    # Nobody hears its beats: one that is doomed has stalled, the others idle.
+                    # Its beats are not counted: an actor chosen to fail has stalled, the others idle.
                     heard = Heartbeat(heartbeat.stopping)
                     if doom != "stall":
                         nursery.start_soon(_idle, heartbeat)
@@ -119,15 +119,15 @@ class ServiceInProcess:
 
     @property
     def url(self) -> str:
-        """Where it answers over HTTP; another address after each start of `metrics`."""
+        """Its HTTP address; another one after each start of `metrics`."""
         return self.channels.http_address.value or ""
 
     def restarts(self) -> dict[str, int]:
-        """The actors that were restarted, and how often."""
+        """Return the actors that were restarted, and how often."""
         return {actor.name: actor.restarts for actor in self._actors() if actor.restarts}
 
     def actors(self) -> list[str]:
-        """All actors, in the order in which they start."""
+        """Return all actors, in the order in which they start."""
         return [actor.name for actor in self._actors()]
 
     def actor(self, name: str) -> NodeStatus:
@@ -174,7 +174,7 @@ async def running_service(
 def rigged(
     spec: SupervisorSpec, rig: Callable[[ChildSpec], ChildSpec], backoff: Backoff, intensity: Intensity | None
 ) -> SupervisorSpec:
-    """The same tree with other actors, other back-off and, unless None, other intensity."""
+    """Return the same tree with other actors, other back-off and, unless None, other intensity."""
     return msgspec.structs.replace(
         spec,
         children=tuple(
@@ -194,6 +194,6 @@ def _leaves(node: NodeStatus) -> Iterator[NodeStatus]:
 
 
 def _show_crashes(event: SupervisionEvent) -> None:
-    """For whoever reads a failed test's output; the tree's status tells what the tests want to know."""
+    """Print it for the output of a failed test; the tests read the tree's status."""
     if isinstance(event, ChildCrashed) and not isinstance(event.failure, SabotageError):
         structlog.get_logger().warning("Actor failed", actor=event.name, reason=event.reason)

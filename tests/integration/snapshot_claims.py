@@ -18,7 +18,7 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a snapshot said after the write of `written_ms`: the position was `amount` at `ts_epoch_ms`."""
+    """A snapshot's claim after the write of `written_ms`: the position was `amount` at `ts_epoch_ms`."""
 
     symbol: str
     amount: Decimal
@@ -36,7 +36,7 @@ class SnapshotClaims:
         self._hashes: dict[str, dict[str, str]] = {}
 
     def take(self, line: bytes) -> None:
-        """A line of MONITOR: `+<time> [<db> <client>] "<command>" "<argument>" …`."""
+        """Parse a line of MONITOR: `+<time> [<db> <client>] "<command>" "<argument>" …`."""
         words = [word.decode() for word in _QUOTED.findall(line)]
         if len(words) < 2 or not words[1].startswith(_SNAPSHOT):
             return

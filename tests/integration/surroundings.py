@@ -1,4 +1,4 @@
-"""What every test here stands on: an exchange, and an environment made from nothing."""
+"""Shared parts of these tests: an exchange, and an environment without the test's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SYMBOLS = (
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """What `/readyz` says."""
+    """The answer of `/readyz`."""
 
     ready: bool
     reasons: list[str]
@@ -34,13 +34,13 @@ _TLS = ssl.create_default_context()
 
 
 def small_exchange() -> SimulatedExchange:
-    """An account on an exchange of 16 symbols."""
+    """Return an account on an exchange of 16 symbols."""
     listed = load_symbols()
     return SimulatedExchange(symbols={name: listed[name] for name in SYMBOLS})
 
 
 def environment(redis_url: str, simulator: RunningSimulator, settings: Mapping[str, str]) -> dict[str, str]:
-    """All that the service is told; the test's own environment is none of its business."""
+    """Return the service's whole environment, without the test's own."""
     exchange = simulator.exchange
     return {
         "REDIS_URL": redis_url,
@@ -58,13 +58,13 @@ def environment(redis_url: str, simulator: RunningSimulator, settings: Mapping[s
 
 
 def trade(exchange: SimulatedExchange, symbol: str, side: str, quantity: str) -> Order:
-    """A market order of ours, filled at once."""
+    """Return a market order of ours, filled at once."""
     order = MarketOrder(symbol=symbol, side="BUY" if side == "BUY" else "SELL", quantity=Decimal(quantity))
     return exchange.place_market_order(order)
 
 
 async def readiness(url: str) -> tuple[int, Readiness]:
-    """The answer of `/readyz`: status and body. Asked again and again it leaves the machine to the daemon."""
+    """Return status and body of `/readyz`; wait before, so that repeated calls leave CPU to the daemon."""
     await trio.sleep(_BETWEEN_PROBES_SEC)
     async with httpx.AsyncClient(trust_env=False, verify=_TLS) as client:
         response = await client.get(f"{url}/readyz", timeout=2)
@@ -72,15 +72,15 @@ async def readiness(url: str) -> tuple[int, Readiness]:
 
 
 async def is_ready(find_url: Callable[[], str], within_sec: float = 10.0) -> None:
-    """Wait until `/readyz` says 200; its address may change meanwhile."""
+    """Wait until `/readyz` says 200; its address may change in that time."""
 
     async def look() -> bool:
         try:
-            status, told = await readiness(find_url())
+            status, shown = await readiness(find_url())
         except httpx.TransportError:
             return False
-        assert (status == 200) is told.ready
-        return told.ready
+        assert (status == 200) is shown.ready
+        return shown.ready
 
     await until_async(look, "ready", within_sec)
 
@@ -89,13 +89,13 @@ async def is_unready(url: str, *words: str, within_sec: float = 5.0) -> Readines
     """Wait until `/readyz` says 503 with a reason that has all of `words`."""
 
     async def look() -> Readiness | None:
-        status, told = await readiness(url)
-        named = any(all(word in reason for word in words) for reason in told.reasons)
-        return told if status == 503 and named else None
+        status, shown = await readiness(url)
+        named = any(all(word in reason for word in words) for reason in shown.reasons)
+        return shown if status == 503 and named else None
 
-    told = await until_async(look, f"not ready because of {words}", within_sec)
-    assert told is not None
-    return told
+    shown = await until_async(look, f"not ready because of {words}", within_sec)
+    assert shown is not None
+    return shown
 
 
 async def stream_is_trusted(url: str, within_sec: float = 10.0) -> None:

@@ -19,7 +19,7 @@ DEPENDENT = {"metrics": ("lease_holder",)}
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_and_booked_once(
+async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_and_booked_once(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
 ) -> None:
     exchange = simulator.exchange
@@ -33,10 +33,10 @@ async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_an
         await until(lambda: service.actor(actor).state == "backing_off", f"{actor} is down")
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         for symbol in SYMBOLS:
-            pipeline.publish_plan(f"meanwhile-{symbol}", entry(symbol, "20"))
+            pipeline.publish_plan(f"during-{symbol}", entry(symbol, "20"))
 
         for symbol in SYMBOLS:
-            answer = await pipeline.permit(f"meanwhile-{symbol}")
+            answer = await pipeline.permit(f"during-{symbol}")
             assert answer["reason"] not in ("evaluation_failed", "plan_expired")
         await pipeline.ledger_reaches("BTCUSDT", "0.004")
         pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
@@ -51,7 +51,7 @@ async def test_a_crashed_actor_comes_back_and_what_came_meanwhile_is_answered_an
         assert service.restarts() == restarted
         assert service.actor(actor).last_reason == f"{SabotageError.__module__}.{SabotageError.__qualname__}"
         assert service.channels.lease.value == lease
-        await pipeline.decided_once(["before", "after", *(f"meanwhile-{symbol}" for symbol in SYMBOLS)])
+        await pipeline.decided_once(["before", "after", *(f"during-{symbol}" for symbol in SYMBOLS)])
 
 
 async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_are_back(
@@ -105,7 +105,7 @@ class Node(msgspec.Struct):
     children: list[Node]
 
     def named(self, name: str) -> Node:
-        """The one of that name among those right below."""
+        """Return the one of that name among those right below."""
         (child,) = [child for child in self.children if child.name == name]
         return child
 

@@ -1,4 +1,4 @@
-"""An actor that fails again and again costs the others no time, and nobody any work."""
+"""An actor that fails repeatedly costs the others no time, and loses no work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FETCHER = "snapshot_fetcher_1"
 
 
 class Work:
-    """What others have the service do, each kind timed, and what has to come of all of it."""
+    """The service's work for others, each kind timed, and its expected results."""
 
     def __init__(self, pipeline: Pipeline, simulator: RunningSimulator, service: ServiceInProcess) -> None:
         self._pipeline = pipeline
@@ -52,20 +52,20 @@ class Work:
         }
 
     async def decide(self) -> None:
-        """A plan that needs nothing but the evaluator, since it cannot be read."""
+        """Publish a plan that needs the evaluator alone, since it cannot be read."""
         plan_id = f"plan-{next(self._numbers)}"
         self._plans.append(plan_id)
         self._pipeline.publish_plan(plan_id, {"symbol": SYMBOL, "decision": "EXECUTE", "qty": "many"})
         await self._pipeline.permit(plan_id, within_sec=10)
 
     async def book(self) -> None:
-        """A fill of ours, and its result."""
+        """Fill an order of ours, and publish its result."""
         order = trade(self._exchange, SYMBOL, "BUY", str(STEP))
         self.publish_result(order.order_id)
         await until(self._accounts_for_all, "booked", within_sec=10)
 
     async def push(self) -> None:
-        """A fill of ours, from the exchange to Redis; its result goes its own way."""
+        """Fill an order of ours, and wait for its snapshot; its result is published apart."""
         order = trade(self._exchange, SYMBOL, "BUY", str(STEP))
         amount = self._exchange.position(SYMBOL).amount
         await until(
@@ -91,9 +91,9 @@ class Work:
         assert self._accounts_for_all()
 
     def _accounts_for_all(self) -> bool:
-        """Whether every fill is in the ledger once.
+        """Return whether every fill is in the ledger once.
 
-        A result that was in hand each time its booking failed is set aside, and not lost either.
+        A result whose booking failed each time is a dead letter, and not lost either.
         """
         booked = Decimal(self._pipeline.ledger_amount(SYMBOL) or 0)
         set_aside = len(self._pipeline.dead_letters(RESULTS))
@@ -101,7 +101,7 @@ class Work:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_hundred_failures_in_a_row_slow_nobody_else_and_lose_nothing(
+async def test_a_hundred_failures_in_a_row_slow_no_other_actor_and_lose_nothing(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
 ) -> None:
     settings = {"P33_SHARDS": "2", "P33_WEIGHT_BUDGET_PER_MIN": "2400"}

@@ -52,7 +52,7 @@ class Demo:
         return await self._process.wait()
 
     def interrupt(self) -> None:
-        """What Ctrl-C sends."""
+        """Send the signal of Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
     def children(self) -> dict[int, str]:
@@ -63,7 +63,7 @@ class Demo:
 
 
 def _processes() -> dict[int, tuple[int, str]]:
-    """All processes of this machine: parent and command by pid."""
+    """Return all processes of this machine: parent and command by pid."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)  # noqa: S607
     rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
     return {int(row[0]): (int(row[1]), row[2] if len(row) > 2 else "") for row in rows}
@@ -71,7 +71,7 @@ def _processes() -> dict[int, tuple[int, str]]:
 
 @asynccontextmanager
 async def _demo(folder: Path, *arguments: str) -> AsyncIterator[Demo]:
-    """A running demo whose temporary files are all in `folder`, for the length of a block."""
+    """Yield a running demo whose temporary files are all in `folder`, for the length of a block."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "commands", "demo", *arguments],
         stdin=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def _assert_nothing_left(folder: Path, children: dict[int, str]) -> None:
 
 
 async def _replayed(file: Path) -> tuple[int, str]:
-    """What `replay --file` says: its exit code, and what it wrote."""
+    """Run `replay --file`; return its exit code and its output."""
     done = await trio.run_process(
         [sys.executable, "-m", "commands", "replay", "--file", str(file)],
         stdin=b"",
@@ -130,15 +130,15 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         "snapshot ages",
         "request weight",
         "equals the exchange: 569 symbols",
-        "OK: every plan was answered as it had to be",
+        "OK: every plan was answered as expected",
     ):
         assert word in demo.output, demo.output
     _assert_nothing_left(folder, children)
     with trio.fail_after(_PATIENCE_SEC):
-        code, told = await _replayed(recording)
-    assert code == 0, told
-    said = re.search(r"Identical: (\d+) decisions", told)
-    assert said is not None and int(said[1]) > 100, told
+        code, shown = await _replayed(recording)
+    assert code == 0, shown
+    said = re.search(r"Identical: (\d+) decisions", shown)
+    assert said is not None and int(said[1]) > 100, shown
 
 
 async def test_ctrl_c_ends_the_demo_with_its_summary_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -165,8 +165,8 @@ async def test_a_part_that_dies_ends_the_demo_with_exit_code_1(tmp_path: Path, v
 
 async def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     recording = tmp_path / "decisions.jsonl"
-    recording.write_text("somebody's")
+    recording.write_text("another's")
     async with _demo(tmp_path, "--export", str(recording)) as demo:
         assert await demo.ended() == 1
     assert f"demo: {recording}: File exists" in demo.output
-    assert recording.read_text() == "somebody's"
+    assert recording.read_text() == "another's"

@@ -26,7 +26,7 @@ _AWAY_SEC = 1.5
 
 
 class StoppableSimulator:
-    """An exchange that keeps its account while nobody can reach it."""
+    """An exchange that keeps its account while it cannot be reached."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.exchange = small_exchange()
@@ -78,9 +78,9 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
                 begun = len(fire.load.decided)
                 await trio.sleep(_AWAY_SEC)
                 await fire.load.take_permits()
-                meanwhile = fire.load.decided[begun:]
-                assert meanwhile
-                assert [decided for decided in meanwhile if decided.allow] == []
+                during = fire.load.decided[begun:]
+                assert during
+                assert [decided for decided in during if decided.allow] == []
                 await stoppable.start()
                 await fire.recovers()
             await fire.burns_out()
@@ -89,7 +89,7 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
 
 
 async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_server: str) -> None:
-    """The listen key is gone with it, and nobody said goodbye to a connection."""
+    """The listen key is gone with it, and no connection was closed."""
     pipeline = Pipeline(redis_server)
     async with exchange_process() as exchange:
         account = SimulatedExchange()
@@ -116,7 +116,7 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
 
 
 def shows(pipeline: Pipeline, symbol: str, amount: str) -> bool:
-    """Whether the snapshot has that position."""
+    """Return whether the snapshot has that position."""
     return pipeline.snapshot(symbol)["position_amt"] == amount
 
 

@@ -1,4 +1,4 @@
-"""A running daemon's decisions: signed for the gate, told to a person, made again, and counted by reason."""
+"""A running daemon's decisions: signed for the gate, explained, replayed, and counted by reason."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ async def test_a_daemons_decisions_can_be_trusted_explained_and_made_again(
         assert gates["last_5_min"]["deny_by_reason"] == {"malformed_plan": 1, "no_position": 1}
         assert await daemon.stop(signal.SIGTERM) == 0
         lines = daemon.output.splitlines()
-    [told] = [line for line in lines if "P3.3 gate distribution 5m: " in line]
-    assert told.endswith(
+    [shown] = [line for line in lines if "P3.3 gate distribution 5m: " in line]
+    assert shown.endswith(
         "allow=2 deny=2 reasons=malformed_plan:1,no_position:1,open_permit_granted:1,sanity_checks_passed:1"
     )
 

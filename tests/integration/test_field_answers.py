@@ -88,7 +88,7 @@ async def test_a_bomb_of_200_mb_neither_stalls_the_loop_nor_fills_the_memory() -
 
 
 async def longest_stall_sec(probes: Probes, exchange: ExchangeProcess, fault: str, status: int) -> float:
-    """Answer one read with a bomb, hold the memory to its bound; the longest round trip meanwhile."""
+    """Answer one read with a bomb, hold the memory to its bound; return the longest round trip."""
     faults: dict[str, object] = {"odd_body_status": status, "huge_body_mb": BOMB_MB}
     faults |= {"rest_fault_paths": [POSITION_RISK], "rest_faults_next": [fault]}
     probes.longest_sec = 0.0
@@ -120,7 +120,7 @@ CAUSES = {
 
 
 async def test_readyz_names_what_the_exchange_refuses() -> None:
-    """The stream is away, too, so that snapshots grow old; requests grow rare meanwhile."""
+    """The stream is away, too, so that snapshots grow old; requests grow rare."""
 
     async def run(fault: str, rig: Rig) -> None:
         exchange, faults = rig.exchange, rig.exchange.faults
@@ -139,7 +139,7 @@ async def test_readyz_names_what_the_exchange_refuses() -> None:
 
 
 async def wrong_rights(rig: Rig) -> None:
-    """The key loses its rights while the daemon runs."""
+    """Take the key's rights while the daemon runs."""
     rig.exchange.portfolio_margin = True
     await rig.simulator.streams.reset("private")
     await is_unready(rig.url, "-2015", within_sec=15)

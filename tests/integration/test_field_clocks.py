@@ -83,7 +83,7 @@ async def snapshots_are_fresh(url: str) -> None:
 
 
 async def is_let_through(redis_url: str, plan_id: str, fields: dict[str, str]) -> None:
-    """An executor publishes a plan, waits at the gate and is let through."""
+    """Publish a plan, wait at the gate, and check that it is granted."""
     async with open_trio_gate(redis_url, GateRules(consumer="apply-layer")) as gate:
         Pipeline(redis_url).publish_plan(plan_id, fields)
         # Longer than executors wait: a busy machine's delays are not what is looked at here.
@@ -102,7 +102,7 @@ async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
     monkeypatch.setattr(supervisor, "HostClock", lambda: host)
     trade(simulator.exchange, "BTCUSDT", "BUY", "1")
     side = "ahead of" if off_sec > 0 else "behind"
-    told = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
+    reported = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
     with capture_logs() as logged:
         async with running_service(redis_server, simulator) as service:
             host.off_sec = off_sec
@@ -111,14 +111,14 @@ async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
             assert await metric(service.url, "p33_redis_clock_offset_seconds") == pytest.approx(
                 -off_sec, abs=0.1
             )
-            assert told in shown["clocks"]["troubles"]
-            await until(lambda: any(line["event"] == f"Clocks: {told}" for line in logged), "a warning")
+            assert reported in shown["clocks"]["troubles"]
+            await until(lambda: any(line["event"] == f"Clocks: {reported}" for line in logged), "a warning")
             await snapshots_are_fresh(service.url)
             if abs(off_sec) > 3.0:
-                await is_unready(service.url, told)
+                await is_unready(service.url, reported)
             elif abs(off_sec) < 3.0:
                 assert (await readiness(service.url))[0] == 200
-            assert told in await page(service.url)
+            assert reported in await page(service.url)
             await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
             await is_let_through(redis_server, "exit", full_close("BTCUSDT"))
             host.off_sec = 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed, full_close
 from tests.integration.redis_pair import redis_pair
@@ -24,7 +24,7 @@ async def test_after_every_demotion_plans_are_decided_and_results_booked_within_
     simulator: RunningSimulator, program: Path
 ) -> None:
     for symbol in SYMBOLS:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-20))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-20))
     async with redis_pair(program) as pair:
         environ = environment(pair.address.url, simulator, {"P33_PLAN_MAX_AGE_SEC": "200"})
         async with daemon_process(environ) as daemon:

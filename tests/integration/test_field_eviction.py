@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from simulator import outside
+from simulator import external_events
 from tests.integration.pipeline import Pipeline, entry, full_close
 from tests.integration.rigs import Rig, running_rig
 from tests.integration.surroundings import SYMBOLS, small_exchange
@@ -46,7 +46,7 @@ class Pressure:
 
 
 async def allowed(rig: Rig, plan_id: str) -> Decimal:
-    """What a plan's answer lets an executor close; the permit is taken, as executors do."""
+    """Consume a plan's permit as executors do; return the quantity that it allows."""
     permit = await rig.pipeline.permit(plan_id, within_sec=10)
     rig.pipeline.redis.delete(f"quantum:permit:p33:{plan_id}")
     if permit["allow"]:
@@ -67,7 +67,7 @@ async def says(rig: Rig, metric: str, value: float) -> None:
 async def test_no_position_is_closed_twice_while_redis_evicts_reservations(policy: str) -> None:
     exchange = small_exchange()
     for symbol in HELD:
-        outside.move_position(exchange, symbol, target=AMOUNT)
+        external_events.move_position(exchange, symbol, target=AMOUNT)
     async with running_rig({}, exchange) as rig:
         pressure = Pressure(rig.pipeline, policy)
         for symbol in HELD:

@@ -13,7 +13,7 @@ from decimal import Decimal
 import trio
 
 from brain.positions.merging import EVENT_IN_FLIGHT_SEC
-from simulator import SimulatedExchange, outside
+from simulator import SimulatedExchange, external_events
 from tests.integration.pipeline import Pipeline, entry, executed, full_close
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
 from tests.integration.surroundings import SYMBOLS, small_exchange, trade
@@ -157,7 +157,7 @@ def step_back(milliseconds: int) -> Strike:
     def strike(rig: Rig) -> None:
         rig.exchange.faults.clock_skew_ms -= milliseconds
         for symbol in HELD:
-            outside.move_position(
+            external_events.move_position(
                 rig.exchange, symbol, target=Decimal(0), announced=HELD.index(symbol) % 2 == 0
             )
 
@@ -187,8 +187,8 @@ def date_in_microseconds(rig: Rig) -> None:
 def partly_and_whole(rig: Rig, spoil_the_next: Callable[[], None]) -> None:
     for symbol in HELD:
         spoil_the_next()
-        outside.move_position(rig.exchange, symbol, delta=-rig.exchange.symbol(symbol).step_size)
-        outside.move_position(rig.exchange, symbol, target=Decimal(0))
+        external_events.move_position(rig.exchange, symbol, delta=-rig.exchange.symbol(symbol).step_size)
+        external_events.move_position(rig.exchange, symbol, target=Decimal(0))
 
 
 FORGOTTEN: dict[str, Strike] = {"restored": rewind, "wiped": wipe}
@@ -258,7 +258,7 @@ async def dead_at_the_handshake(rig: Rig) -> None:
 
 
 def move(rig: Rig, symbol: str, amount: str) -> None:
-    outside.move_position(rig.exchange, symbol, target=Decimal(amount))
+    external_events.move_position(rig.exchange, symbol, target=Decimal(amount))
 
 
 def connected_times(rig: Rig) -> int:
@@ -290,8 +290,8 @@ async def test_updates_with_nothing_but_a_flat_both_row_leave_the_legs_of_hedge_
         await rig.trusts_the_stream()
         for number in range(1, 11):
             long = Decimal(number) / 100
-            outside.move_position(exchange, "BTCUSDT", target=long, position_side="LONG")
-            outside.move_position(exchange, "BTCUSDT", target=-2 * long, position_side="SHORT")
+            external_events.move_position(exchange, "BTCUSDT", target=long, position_side="LONG")
+            external_events.move_position(exchange, "BTCUSDT", target=-2 * long, position_side="SHORT")
             expected = {"long_amt": long, "short_amt": -2 * long, "position_amt": -long}
             await until(lambda to=expected: legs(rig, to) == to, f"{expected}", within_sec=1.0)  # type: ignore[misc]
             await trio.sleep(0.3)

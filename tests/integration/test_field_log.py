@@ -175,8 +175,8 @@ async def test_while_the_log_is_not_read_plans_are_decided_as_before_and_what_it
         await decide_at_once(pipeline, range(count, count + BURST))
         dropped = await daemon.dropped()
         assert dropped > 0
-        status, told = await readiness(daemon.url)
-        assert status == 200, told
+        status, shown = await readiness(daemon.url)
+        assert status == 200, shown
 
         # The reader is back: what was kept, one line for what was not, and from then on every line.
         await pipeline.ask("the-last", entry("BTCUSDT", "0.01"))

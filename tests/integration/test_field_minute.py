@@ -12,7 +12,7 @@ from random import Random
 
 import trio
 
-from simulator import SimulatedExchange, outside
+from simulator import SimulatedExchange, external_events
 from simulator.faults import RestFault
 from simulator.symbols import load_symbols
 from tests.integration.pipeline import AUDIT, Pipeline, entry, executed, full_close
@@ -226,7 +226,7 @@ def sixty(*, refused: bool) -> SimulatedExchange:
     listed = load_symbols()
     exchange = SimulatedExchange(symbols={name: listed[name] for name in sorted(listed)[:SIXTY]})
     exchange.faults.refuse_bulk_positions = refused
-    outside.move_position(exchange, max(exchange.listing.symbols), target=Decimal(-300))
+    external_events.move_position(exchange, max(exchange.listing.symbols), target=Decimal(-300))
     return exchange
 
 

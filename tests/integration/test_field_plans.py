@@ -7,7 +7,7 @@ from random import Random
 
 import trio
 
-from simulator import outside
+from simulator import external_events
 from tests.integration.pipeline import executed, full_close
 from tests.integration.rigs import Rig, running_rig
 from tests.integration.surroundings import SYMBOLS, trade
@@ -56,7 +56,7 @@ async def closes_behind_its_fill(rig: Rig, number: int, symbol: str, gap_sec: fl
     took_ms = (trio.current_time() - began_sec - (rig.daemon.run_delay_sec() - waited_sec)) * 1000
     if answer["allow"]:
         assert answer["safe_close_qty"] == opened.executed
-    order = outside.move_position(rig.exchange, symbol, target=Decimal(0))
+    order = external_events.move_position(rig.exchange, symbol, target=Decimal(0))
     assert order is not None
     rig.pipeline.publish_result(executed(plan_id, symbol, order.order_id, "SELL", order.executed))
     await rig.pipeline.ledger_reaches(symbol, "0")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed, full_close
 from tests.integration.redis_pair import ReplicatingServer
@@ -40,7 +40,7 @@ TAKEN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "the user": (("off",), ("the login of user p33 is refused: WRONGPASS",)),
 }  # fmt: skip
 
-#: What a script meets behind its first write; Redis 6.2 tells no script which rights it has.
+#: What a script meets behind its first write; Redis 6.2 shows no script its rights.
 HALF_DONE_ON_6 = {"a command in scripts", "the keys of permits"}
 #: A read that is blocked when its right is taken still gets what comes next.
 DELIVERED_ALREADY = {"the blocking read"}
@@ -78,9 +78,9 @@ async def stays_unready(url: str, daemon: DaemonProcess, *words: str, for_sec: f
     """Look again and again: 503 each time, with `words`; the process lives on."""
     end_sec = trio.current_time() + for_sec
     while trio.current_time() < end_sec:
-        status, told = await readiness(url)
+        status, shown = await readiness(url)
         assert status == 503
-        assert any(all(word in reason for word in words) for reason in told.reasons), told
+        assert any(all(word in reason for word in words) for reason in shown.reasons), shown
     assert daemon.alive
 
 
@@ -91,7 +91,7 @@ async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once
 ) -> None:
     rules, words = TAKEN[name]
     for symbol in SYMBOLS:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-20))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-20))
     async with running_server(program, tmp_path) as server:
         account, pipeline = Account(server), Pipeline(server.url)
         async with daemon_process(environment(account.url, simulator, PATIENT)) as daemon:
@@ -99,7 +99,7 @@ async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once
             before = await pipeline.ask("before", full_close(SYMBOLS[0]))
             assert before["allow"]
             account.take(*rules)
-            pipeline.publish_plan("meanwhile", full_close(SYMBOLS[1]))
+            pipeline.publish_plan("during", full_close(SYMBOLS[1]))
             order = trade(simulator.exchange, SYMBOLS[0], "BUY", "20")
             pipeline.publish_result(executed("before", SYMBOLS[0], order.order_id, "BUY", "20"))
             await until(lambda: words[0] in daemon.output, "the log names it")
@@ -107,12 +107,12 @@ async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once
             if answered_at_all:
                 await is_unready(url, "Redis at", *words)
                 await stays_unready(url, daemon, "Redis at", *words, for_sec=3)
-            assert name in DELIVERED_ALREADY or pipeline.permit_now("meanwhile") is None
+            assert name in DELIVERED_ALREADY or pipeline.permit_now("during") is None
 
             account.set(*ALL)
             await is_ready(lambda: url)
             if answered_at_all:
-                assert (await pipeline.permit("meanwhile"))["allow"]
+                assert (await pipeline.permit("during"))["allow"]
             assert (await pipeline.ask("after", full_close(SYMBOLS[2])))["allow"]
             await pipeline.ledger_reaches(SYMBOLS[0], "0")
             await pipeline.nothing_pends(PLANS, RESULTS)
@@ -125,7 +125,7 @@ async def test_a_start_on_a_redis_with_a_renamed_command_waits_and_names_it(
     simulator: RunningSimulator, tmp_path: Path, command: str
 ) -> None:
     program = next(reversed(SERVERS.values()))
-    outside.move_position(simulator.exchange, SYMBOLS[0], target=Decimal(-20))
+    external_events.move_position(simulator.exchange, SYMBOLS[0], target=Decimal(-20))
     server = ReplicatingServer(program, tmp_path)
     async with daemon_process(environment(server.url, simulator, PATIENT)) as daemon:
         with server.running("--rename-command", command, ""):

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from simulator import SimulatedExchange, outside
+from simulator import SimulatedExchange, external_events
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.rigs import Case, Rig, side_by_side
 from tests.integration.surroundings import is_ready
@@ -80,7 +80,7 @@ async def test_a_bad_row_of_569_costs_its_own_symbol_and_no_other_one() -> None:
 
 
 def spoilt() -> SimulatedExchange:
-    """The whole exchange, with every odd row there is."""
+    """Return the whole exchange, with every odd row there is."""
     exchange = SimulatedExchange()
     exchange.odd_rows = {name: dict(changes) for name, changes in (DECORATION | POSITIONS).items()}
     exchange.odd_symbols = {name: dict(changes) for name, changes in (RULES | ODD_RULES).items()}
@@ -170,7 +170,7 @@ async def others_stay_fresh(rig: Rig, unreadable: Mapping[str, Any]) -> None:
 
 
 def oldest_sec(pipeline: Pipeline, rig: Rig, without: Mapping[str, Any]) -> float:
-    """The age of the oldest snapshot of the other symbols."""
+    """Return the age of the oldest snapshot of the other symbols."""
     others = [name for name in rig.exchange.listing.symbols if name not in without]
     assert len(others) == 569 - len(without)
     pipe = pipeline.redis.pipeline(transaction=False)
@@ -214,8 +214,8 @@ async def deep_everywhere(rig: Rig) -> None:
             if path in ("/fapi/v2/positionRisk", "/fapi/v1/listenKey"):
                 await until(lambda: not faults.rest_faults_next, f"{path} {status} was asked", within_sec=10)
         faults.rest_faults_next = []
-    outside.send_frame(exchange, DEEP.encode())
-    outside.send_frame(exchange, b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":' + DEEP.encode())
+    external_events.send_frame(exchange, DEEP.encode())
+    external_events.send_frame(exchange, b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":' + DEEP.encode())
     exchange.odd_marks["BTCUSDT"] = {"p": f"<raw>{DEEP}"}
     exchange.odd_rows["ETHUSDT"] = {"markPrice": f"<raw>{DEEP}"}
     await trio.sleep(3)

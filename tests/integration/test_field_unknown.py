@@ -42,7 +42,7 @@ async def hold_four(exchange: SimulatedExchange, pipeline: Pipeline, symbol: str
 
 
 async def may_close(pipeline: Pipeline, plan_id: str, fields: dict[str, str]) -> Decimal | str:
-    """What a plan may close, its permit consumed; or the reason of its deny."""
+    """Consume a plan's permit; return the quantity that it may close, or the reason of its deny."""
     permit = await pipeline.ask(plan_id, fields)
     if not permit["allow"]:
         return str(permit["reason"])
@@ -62,7 +62,7 @@ async def test_an_unknown_order_covers_its_quantity_until_evidence_a_result_or_t
     async with running_rig(GRACE) as rig:
         await rig.trusts_the_stream()
         async with trio.open_nursery() as nursery:
-            fates = (filled_and_shown, shown_first, told_later, never_filled, unlinked)
+            fates = (filled_and_shown, shown_first, reported_later, never_filled, unlinked)
             for symbol, fate, text in zip(VALUABLE, fates, UNKNOWN[::7], strict=False):
                 nursery.start_soon(fate, rig, symbol, text)
         assert (await rig.status())["unknown_executions"]["count"] == 0
@@ -81,7 +81,7 @@ async def unknown_close(rig: Rig, symbol: str, text: str) -> str:
 
 
 async def filled_and_shown(rig: Rig, symbol: str, text: str) -> None:
-    """The order fills a moment later, and the stream shows it under the plan's client order id."""
+    """Fill the order a moment later, and the stream shows it under the plan's client order id."""
     plan_id = await unknown_close(rig, symbol, text)
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == 1
     rig.pipeline.publish_result(refused(f"rest-{symbol}", symbol, error="no"))
@@ -91,7 +91,7 @@ async def filled_and_shown(rig: Rig, symbol: str, text: str) -> None:
 
 
 async def shown_first(rig: Rig, symbol: str, text: str) -> None:
-    """The fill is here before the executor gives up, and its result names the client order id."""
+    """Fill the order before the executor gives up, and its result names the client order id."""
     plan_id = f"plan-{symbol}"
     await hold_four(rig.exchange, rig.pipeline, symbol)
     assert await may_close(rig.pipeline, plan_id, partial_close(symbol)) == 3
@@ -104,8 +104,8 @@ async def shown_first(rig: Rig, symbol: str, text: str) -> None:
     assert await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol)) == 1
 
 
-async def told_later(rig: Rig, symbol: str, text: str) -> None:
-    """The executor looks its order up, and reports it."""
+async def reported_later(rig: Rig, symbol: str, text: str) -> None:
+    """Look the order up as the executor, and report it."""
     plan_id = await unknown_close(rig, symbol, text)
     order = send(rig.exchange, plan_id, symbol, client_order_id=None)
     rig.pipeline.publish_result(executed(plan_id, symbol, order.order_id, "SELL", "3"))
@@ -136,7 +136,7 @@ async def never_filled(rig: Rig, symbol: str, text: str) -> None:
 
 
 async def unlinked(rig: Rig, symbol: str, text: str) -> None:
-    """Nothing joins the fill to the plan: it is nobody's, and the symbol stays closed to more."""
+    """Nothing joins the fill to the plan: it belongs to no plan, and the symbol stays closed to more."""
     plan_id = await unknown_close(rig, symbol, text)
     send(rig.exchange, plan_id, symbol, client_order_id=None)
     await until(lambda: rig.pipeline.snapshot(symbol)["position_amt"] == "1", "the fill is here")

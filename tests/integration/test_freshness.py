@@ -1,4 +1,4 @@
-"""Whether snapshots can be believed, whatever happens to stream and reads: by the simulator's own history."""
+"""Snapshots are true whatever happens to stream and reads, by the simulator's own history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from commands.clients.embedded_redis import private_redis
-from simulator import RunningSimulator, outside, running
+from simulator import RunningSimulator, external_events, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close
 from tests.integration.service_in_process import running_service
@@ -37,7 +37,7 @@ def now_ms() -> int:
 
 
 def move(simulator: RunningSimulator, symbol: str, amount: str, *, announced: bool = True) -> None:
-    outside.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
+    external_events.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
 
 
 async def amount_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
@@ -47,7 +47,7 @@ async def amount_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: fl
 
 
 def cpu_sec(daemon: DaemonProcess) -> float:
-    """What the process has used of a core so far (Linux)."""
+    """Return the CPU seconds of the process so far (Linux)."""
     with open(f"/proc/{daemon.process.pid}/stat") as stat:  # noqa: PTH123
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -94,18 +94,18 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
     steps = {name: simulator.exchange.symbol(name).step_size for name in SYMBOLS}
     looks = 0
     async with (
-        watched_claims(redis_server) as told,
+        watched_claims(redis_server) as watch,
         daemon_process(environment(redis_server, simulator, often)) as daemon,
     ):
         await daemon.ready()
-        pushed_ms = await calibrated(simulator, told)
+        pushed_ms = await calibrated(simulator, watch)
         simulator.exchange.faults.rest_latency_ms = 800
         if not by_stream:
             await cut(simulator)
 
         async def fill() -> None:
             for name in itertools.cycle(filled):
-                outside.move_position(simulator.exchange, name, delta=steps[name])
+                external_events.move_position(simulator.exchange, name, delta=steps[name])
                 await trio.sleep(0.1)
 
         async with trio.open_nursery() as nursery:
@@ -126,12 +126,12 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
         moved = sum(amount / steps[name] for name, (amount, _) in latest.items())
         assert moved > 30, "the fills were seen"
         assert len(simulator.exchange.requests.records(path=POSITION_RISK)) > 5
-    assert list(told.steps_back()) == []
-    assert [claim for claim in told.claims if not honest(simulator, claim, pushed_ms)] == []
+    assert list(watch.steps_back()) == []
+    assert [claim for claim in watch.claims if not honest(simulator, claim, pushed_ms)] == []
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """What one run is like: its random choices, the exchange's clock and the account's mode."""
+    """Conditions of a run: its random choices, the exchange's clock and the account's mode."""
 
     seed: int
     clock_skew_ms: int = 0
@@ -148,12 +148,12 @@ CONDITIONS = (
 
 
 class WatchedDaemon(msgspec.Struct, frozen=True):
-    """A daemon under such conditions, and what it tells; its pushes are dated to `pushed_ms`."""
+    """A daemon under such conditions, and its claims; its pushes are dated to `pushed_ms`."""
 
     conditions: Conditions
     simulator: RunningSimulator
     daemon: DaemonProcess
-    told: SnapshotClaims
+    watch: SnapshotClaims
     pushed_ms: int
 
 
@@ -165,42 +165,42 @@ async def watched_daemon(conditions: Conditions) -> AsyncIterator[WatchedDaemon]
         if conditions.hedge:
             simulator.exchange.set_hedge_mode(True)
         async with (
-            watched_claims(redis_url) as told,
+            watched_claims(redis_url) as watch,
             daemon_process(environment(redis_url, simulator, hurried)) as daemon,
         ):
             await daemon.ready()
-            yield WatchedDaemon(conditions, simulator, daemon, told, await calibrated(simulator, told))
+            yield WatchedDaemon(conditions, simulator, daemon, watch, await calibrated(simulator, watch))
 
 
 async def test_every_snapshot_ever_written_was_the_position_at_its_time() -> None:
     async with AsyncExitStack() as stack:
-        # They start one after the other: how exactly pushes are dated is found out while nobody is busy.
+        # They start one after the other: how exactly pushes are dated is measured while none is busy.
         watched = [await stack.enter_async_context(watched_daemon(each)) for each in CONDITIONS]
         async with trio.open_nursery() as nursery:
             for each in watched:
                 nursery.start_soon(trade_through_breakdowns, each)
     for each in watched:
-        simulator, told = each.simulator, each.told
-        assert len(told.claims) > 400
-        assert {claim.verified_by for claim in told.claims} == {"rest", "stream"}, each.conditions
-        dishonest = [claim for claim in told.claims if not honest(simulator, claim, each.pushed_ms)]
+        simulator, watch = each.simulator, each.watch
+        assert len(watch.claims) > 400
+        assert {claim.verified_by for claim in watch.claims} == {"rest", "stream"}, each.conditions
+        dishonest = [claim for claim in watch.claims if not honest(simulator, claim, each.pushed_ms)]
         assert dishonest == [], each.conditions
-        assert list(told.steps_back()) == [], each.conditions
+        assert list(watch.steps_back()) == [], each.conditions
 
 
 async def trade_through_breakdowns(watched: WatchedDaemon) -> None:
     """Until there is enough to judge, and the daemon knows the positions in which that ended."""
-    simulator, told, conditions = watched.simulator, watched.told, watched.conditions
+    simulator, watch, conditions = watched.simulator, watched.watch, watched.conditions
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trade_at_random, simulator, Random(f"{conditions.seed}:fills"))  # noqa: S311
         nursery.start_soon(break_at_random, simulator, Random(f"{conditions.seed}:faults"))  # noqa: S311
         await trio.sleep(6)
         # A busy machine writes less in that time; the faults go on until there is enough to judge.
-        await until(lambda: len(told.claims) > 400, f"enough claims to judge {conditions}", within_sec=30)
+        await until(lambda: len(watch.claims) > 400, f"enough claims to judge {conditions}", within_sec=30)
         nursery.cancel_scope.cancel()
     simulator.streams.thaw()
     restore(simulator)
-    await agrees_with(simulator, told)
+    await agrees_with(simulator, watch)
     assert "diverged" not in watched.daemon.output, conditions
 
 
@@ -212,8 +212,8 @@ def restore(simulator: RunningSimulator) -> None:
     faults.clock_skew_ms = skew_ms
 
 
-async def calibrated(simulator: RunningSimulator, told: SnapshotClaims) -> int:
-    """How exactly pushes are dated from here on, in milliseconds.
+async def calibrated(simulator: RunningSimulator, watch: SnapshotClaims) -> int:
+    """Return the greatest error of the dates of pushes from here on, in milliseconds.
 
     Another clock than the exchange's is known only as exactly as the fastest push of the last minute was
     fast: no slower than the fastest of these was in Redis.
@@ -222,11 +222,11 @@ async def calibrated(simulator: RunningSimulator, told: SnapshotClaims) -> int:
     leg = exchange.legs[0]
     delays_ms: list[float] = []
     for number in range(1, 11):
-        outside.move_position(exchange, symbol, target=Decimal(number), position_side=leg)
+        external_events.move_position(exchange, symbol, target=Decimal(number), position_side=leg)
         moved_ms = exchange.history.changes(symbol, leg)[-1].wall_time_ms
 
         def written(amount: Decimal = Decimal(number)) -> Claim | None:
-            claims = (claim for claim in told.claims if claim.symbol == symbol)
+            claims = (claim for claim in watch.claims if claim.symbol == symbol)
             return next((claim for claim in claims if claim.legs.get(leg) == amount), None)
 
         claim = await until(written, "the push in Redis")
@@ -236,7 +236,7 @@ async def calibrated(simulator: RunningSimulator, told: SnapshotClaims) -> int:
 
 
 def honest(simulator: RunningSimulator, claim: Claim, pushed_ms: int) -> bool:
-    """Whether every leg was that at the claimed millisecond; what the stream told is dated less exactly."""
+    """Return whether every leg was that at the claimed millisecond; pushes are dated less exactly."""
     open_ms = pushed_ms if claim.verified_by == "stream" else 0
     at = claim.ts_epoch_ms
     return all(
@@ -245,11 +245,11 @@ def honest(simulator: RunningSimulator, claim: Claim, pushed_ms: int) -> bool:
     )
 
 
-async def agrees_with(simulator: RunningSimulator, told: SnapshotClaims) -> None:
+async def agrees_with(simulator: RunningSimulator, watch: SnapshotClaims) -> None:
     """Wait until the latest claims are the positions of now."""
 
     def wrong() -> list[str]:
-        latest = {claim.symbol: claim.legs for claim in told.claims}
+        latest = {claim.symbol: claim.legs for claim in watch.claims}
         return [
             name
             for name in SYMBOLS
@@ -263,7 +263,7 @@ async def agrees_with(simulator: RunningSimulator, told: SnapshotClaims) -> None
 
 
 async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
-    """A fill every now and then, often several in one millisecond, on a few symbols."""
+    """Trade at random times, often several fills in one millisecond, on a few symbols."""
     exchange = simulator.exchange
     while True:
         await trio.sleep(random.uniform(0.005, 0.12))
@@ -274,7 +274,7 @@ async def trade_at_random(simulator: RunningSimulator, random: Random) -> None:
             if (leg == "LONG" and held + steps < 0) or (leg == "SHORT" and held + steps > 0):
                 steps = -steps
             delta = steps * exchange.symbol(symbol).step_size
-            outside.move_position(exchange, symbol, delta=delta, position_side=leg)
+            external_events.move_position(exchange, symbol, delta=delta, position_side=leg)
 
 
 BREAKDOWNS = (
@@ -353,7 +353,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
     exchange = simulator.exchange
     steps = {name: exchange.symbol(name).step_size for name in SYMBOLS}
     for name, step in steps.items():
-        outside.move_position(exchange, name, target=10 * step)
+        external_events.move_position(exchange, name, target=10 * step)
     async with daemon_process(environment(redis_server, simulator, HASTE)) as daemon:
         await daemon.ready()
         exchange.faults.rest_latency_ms = answer_sec * 1000
@@ -362,7 +362,7 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
 
         await silence(simulator)
         for name, step in steps.items():
-            outside.move_position(exchange, name, target=4 * step)
+            external_events.move_position(exchange, name, target=4 * step)
         moved_sec = trio.current_time()
         decided: dict[str, tuple[bool, dict[str, Any]]] = {}
         for name in SYMBOLS[1:]:
@@ -382,14 +382,14 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
         assert answer["exchange_position_amt"] == 4 * steps[name]
 
 
-async def test_nothing_is_lost_or_doubted_while_the_stream_rotates(
+async def test_nothing_is_lost_or_distrusted_while_the_stream_rotates(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actors.user_stream.actor.ROTATE_AFTER_SEC", 0.5)
     monkeypatch.setattr("actors.user_stream.actor.OVERLAP_SEC", 0.2)
     quiet = {"P33_STREAM_PROOF_SEC": "0.1", "P33_AUDIT_SEC": "9", "P33_POLL_SEC": "9"}
     async with running_service(redis_server, simulator, **quiet) as service:
-        await until(lambda: (told := service.channels.stream_status.value) and told.trusted, "trust")
+        await until(lambda: (watch := service.channels.stream_status.value) and watch.trusted, "trust")
         keys = len(simulator.exchange.requests.records(path="/fapi/v1/listenKey"))
         reads = len(simulator.exchange.requests.records(path=POSITION_RISK))
         for number in range(1, 80):
@@ -421,7 +421,7 @@ async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshol
         )
 
 
-async def test_a_ban_is_sat_out_by_everybody_and_by_a_daemon_started_meanwhile(
+async def test_a_ban_is_waited_out_by_all_requests_and_by_a_daemon_started_during_it(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     exchange = simulator.exchange

@@ -39,7 +39,7 @@ class Node(msgspec.Struct):
     children: list[Node]
 
     def failed(self) -> list[str]:
-        """The names of all from here down that were ever restarted, or have a reason for it."""
+        """Return the names of all from here down that were ever restarted, or have a reason for it."""
         own = [self.name] if self.restarts or self.last_reason else []
         return own + [name for child in self.children for name in child.failed()]
 
@@ -56,7 +56,7 @@ async def status(url: str) -> Status:
 
 
 async def skipped_plans(url: str) -> int:
-    """How many entries were acknowledged because they ask for no permit."""
+    """Count the entries that were acknowledged because they ask for no permit."""
     async with httpx.AsyncClient(trust_env=False) as client:
         response = await client.get(f"{url}/metrics", timeout=5)
     counts = re.findall(r"^p33_plans_skipped_total\{.*\} (\S+)$", response.text, re.MULTILINE)
@@ -64,7 +64,7 @@ async def skipped_plans(url: str) -> int:
 
 
 def published(pipeline: Pipeline, stream: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The entries of a stream, page by page: all at once are too much for one answer."""
+    """Yield the entries of a stream, page by page: all at once are too much for one answer."""
     after = "-"
     while page := pipeline.redis.xrange(stream, min=after, count=500):
         yield from page
@@ -72,7 +72,7 @@ def published(pipeline: Pipeline, stream: str) -> Iterator[tuple[str, dict[str, 
 
 
 async def assert_no_plan_is_lost(pipeline: Pipeline, url: str) -> None:
-    """Each entry was decided, or repeats a decided plan, or is a dead letter, or was skipped."""
+    """Check that each entry was decided, or repeats a decided plan, or is a dead letter, or was skipped."""
     dead = {letter["entry_id"] for letter in pipeline.dead_letters(PLANS)}
     decided = {fields["entry_id"]: fields["plan_id"] for _, fields in pipeline.entries(AUDIT)}
     plan_ids = set(decided.values())
@@ -88,7 +88,7 @@ async def assert_no_plan_is_lost(pipeline: Pipeline, url: str) -> None:
 
 
 def assert_no_result_is_lost(pipeline: Pipeline) -> None:
-    """Each executed one is booked, so that its order is remembered, or is a dead letter."""
+    """Check that each executed one is booked, so that its order is remembered, or is a dead letter."""
     dead = {letter["entry_id"] for letter in pipeline.dead_letters(RESULTS)}
     left = [
         fields
@@ -136,7 +136,7 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
         assert allowed & fuzz.honest
         await assert_no_plan_is_lost(pipeline, url)
         assert_no_result_is_lost(pipeline)
-        told = await status(url)
-        assert told.tree.failed() == []
+        shown = await status(url)
+        assert shown.tree.failed() == []
         await is_ready(lambda: url)
         assert "Actor failed" not in daemon.output

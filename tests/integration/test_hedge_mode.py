@@ -11,7 +11,7 @@ from simulator import MarketOrder, RunningSimulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, entry, executed, full_close
 from tests.integration.surroundings import environment
-from tests.integration.test_ledger_sum import details, flat, plain, steps, told_of
+from tests.integration.test_ledger_sum import details, flat, plain, report_of, steps
 from tests.integration.waiting import until
 
 SYMBOL = "ETHUSDT"
@@ -67,7 +67,7 @@ async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_throu
                 )
             )
             # Nothing in a result names its leg.
-            pipeline.publish_result(dialect(msgspec.structs.replace(told_of(order, 0), plan_id=plan_id)))
+            pipeline.publish_result(dialect(msgspec.structs.replace(report_of(order, 0), plan_id=plan_id)))
             assert await shows_the_exchange(pipeline, simulator) == expected, plan_id
         assert pipeline.dead_letters(RESULTS) == []
         assert "Actor failed" not in daemon.output

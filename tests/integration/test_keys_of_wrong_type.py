@@ -1,4 +1,4 @@
-"""The service's own keys overwritten: it waits, says which, and goes on once somebody has removed them."""
+"""The service's own keys overwritten: it waits, names them, and goes on once they are removed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ READ_AT_START = (
     "quantum:p33:redis_run",
     "quantum:p33:exchange_ban_until_ms",
 )
-#: Plans stay young until the key is mended.
+#: Plans stay young until the key is repaired.
 PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60"}
 
 
 def overwrite(pipeline: Pipeline, key: str) -> None:
-    """A string where a stream belongs, and a list where a string does."""
+    """Write a string where a stream belongs, and a list where a string does."""
     pipeline.redis.delete(key)
     if ":p33:" in key:
         pipeline.redis.rpush(key, "x")
@@ -35,7 +35,7 @@ def overwrite(pipeline: Pipeline, key: str) -> None:
         pipeline.redis.set(key, "x")
 
 
-async def test_a_key_that_is_overwritten_is_waited_for_and_what_came_meanwhile_is_answered(
+async def test_a_key_that_is_overwritten_is_waited_for_and_entries_of_that_time_are_answered(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
@@ -60,7 +60,7 @@ async def test_a_key_that_is_overwritten_is_waited_for_and_what_came_meanwhile_i
         assert await restarts(url) == {}
 
 
-async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_mended(
+async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_corrected(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     left = set(READ_AT_START)
@@ -70,8 +70,8 @@ async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_mended(
         url = await daemon.url()
 
         async def named() -> set[str]:
-            told = await is_unready(url)
-            return {key for key in left if any("Redis" in why and key in why for why in told.reasons)}
+            shown = await is_unready(url)
+            return {key for key in left if any("Redis" in why and key in why for why in shown.reasons)}
 
         while left:
             found = await until_async(named, f"one of {left} is named")

@@ -1,4 +1,4 @@
-"""The ledger is the sum of what our orders filled, each counted once, however and how often it is told."""
+"""The ledger is the sum of our orders' fills, each counted once, however and how often it is reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from simulator import Order, RunningSimulator, outside
+from simulator import Order, RunningSimulator, external_events
 from tests.integration.pipeline import RESULTS, Pipeline, executed
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import SYMBOLS, trade
@@ -21,8 +21,8 @@ TRADED = SYMBOLS[:5]
 HELD_BEFORE = TRADED[-1]
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What an executor knows of an order at some moment."""
+class OrderReport(msgspec.Struct, frozen=True):
+    """An executor's report on an order at some moment."""
 
     plan_id: str
     symbol: str
@@ -32,32 +32,33 @@ class Told(msgspec.Struct, frozen=True):
     status: str
 
 
-def flat(told: Told) -> dict[str, str]:
-    return executed(told.plan_id, told.symbol, told.order_id, told.side, told.filled) | {
-        "order_status": told.status
+def flat(report: OrderReport) -> dict[str, str]:
+    return executed(report.plan_id, report.symbol, report.order_id, report.side, report.filled) | {
+        "order_status": report.status
     }
 
 
-def steps(told: Told) -> dict[str, str]:
+def steps(report: OrderReport) -> dict[str, str]:
     placed = {"step": "PLACE_SL", "status": "NEW", "order_id": 1, "executed_qty": "0"}
     filled = {
-        "step": "MARKET", "status": told.status, "order_id": told.order_id, "side": told.side,
-        "executed_qty": str(told.filled),
+        "step": "MARKET", "status": report.status, "order_id": report.order_id, "side": report.side,
+        "executed_qty": str(report.filled),
     }  # fmt: skip
     return {
-        "plan_id": told.plan_id, "symbol": told.symbol, "decision": "EXECUTE", "executed": "True",
+        "plan_id": report.plan_id, "symbol": report.symbol, "decision": "EXECUTE", "executed": "True",
         "would_execute": "False", "steps_results": json.dumps([placed, filled]), "error": "",
         "timestamp": f"{time.time():.3f}",
     }  # fmt: skip
 
 
-def details(told: Told) -> dict[str, str]:
+def details(report: OrderReport) -> dict[str, str]:
     order = {
-        "order_id": told.order_id, "order_status": told.status, "filled_qty": float(told.filled),
-        "side": told.side,
+        "order_id": report.order_id, "order_status": report.status, "filled_qty": float(report.filled),
+        "side": report.side,
     }  # fmt: skip
     return {
-        "event_type": "order_executed", "plan_id": told.plan_id, "symbol": told.symbol, "executed": "true",
+        "event_type": "order_executed", "plan_id": report.plan_id, "symbol": report.symbol,
+        "executed": "true",
         "source": "intent_executor", "timestamp": f"{time.time():.3f}", "details": json.dumps(order),
     }  # fmt: skip
 
@@ -65,14 +66,16 @@ def details(told: Told) -> dict[str, str]:
 DIALECTS = (flat, steps, details)
 
 
-def told_of(order: Order, number: int) -> Told:
-    return Told(f"plan-{number}", order.symbol.name, order.order_id, order.side, order.executed, order.status)
+def report_of(order: Order, number: int) -> OrderReport:
+    return OrderReport(
+        f"plan-{number}", order.symbol.name, order.order_id, order.side, order.executed, order.status
+    )
 
 
-def trade_at_random(simulator: RunningSimulator, random: Random, count: int) -> list[Told]:
-    """Orders on the exchange, every third filled in two parts; what an executor could tell of them."""
+def trade_at_random(simulator: RunningSimulator, random: Random, count: int) -> list[OrderReport]:
+    """Place orders, every third filled in two parts; return an executor's possible reports on them."""
     exchange = simulator.exchange
-    told: list[Told] = []
+    report: list[OrderReport] = []
     for number in range(count):
         symbol = exchange.symbol(random.choice(TRADED))
         side = random.choice(
@@ -83,17 +86,17 @@ def trade_at_random(simulator: RunningSimulator, random: Random, count: int) -> 
             quantity *= 2
         exchange.first_fill_share = Decimal("0.3") if number % 3 == 0 else None
         order = trade(exchange, symbol.name, side, f"{quantity:f}")
-        told.append(told_of(order, number))
+        report.append(report_of(order, number))
         if not order.is_final:
             exchange.fill_remainder(order)
-            told.append(told_of(order, number))
-    return told
+            report.append(report_of(order, number))
+    return report
 
 
-def sums(told: list[Told]) -> dict[str, Decimal]:
-    """The distinct orders, each with the most it was told to have filled, by symbol and signed."""
+def sums(report: list[OrderReport]) -> dict[str, Decimal]:
+    """Return the distinct orders, each with its largest reported fill, by symbol and signed."""
     most: dict[tuple[str, int], Decimal] = {}
-    for each in told:
+    for each in report:
         signed = each.filled if each.side == "BUY" else -each.filled
         known = most.get((each.symbol, each.order_id), Decimal(0))
         most[each.symbol, each.order_id] = max(known, signed, key=abs)
@@ -114,18 +117,18 @@ async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_su
 ) -> None:
     random = Random(1)  # noqa: S311 - the same trades in every run
     exchange = simulator.exchange
-    outside.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
+    external_events.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
     async with running_service(redis_server, simulator) as service:
-        told = trade_at_random(simulator, random, 99)
-        told += random.choices(told, k=RESULT_COUNT - len(told))
-        assert len(told) == RESULT_COUNT
-        assert len(set(told)) <= RESULT_COUNT * 2 / 3
-        random.shuffle(told)
-        for each in told:
+        report = trade_at_random(simulator, random, 99)
+        report += random.choices(report, k=RESULT_COUNT - len(report))
+        assert len(report) == RESULT_COUNT
+        assert len(set(report)) <= RESULT_COUNT * 2 / 3
+        random.shuffle(report)
+        for each in report:
             pipeline.publish_result(random.choice(DIALECTS)(each))
         await pipeline.nothing_pends(RESULTS, within_sec=30)
 
-        expected = sums(told)
+        expected = sums(report)
         expected[HELD_BEFORE] += -50
         for symbol, amount in expected.items():
             assert amount == exchange.position(symbol).amount
@@ -140,17 +143,17 @@ async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_su
         assert service.restarts() == {}
 
 
-async def test_a_smaller_fill_told_after_a_larger_one_takes_nothing_back(
+async def test_a_smaller_fill_reported_after_a_larger_one_takes_nothing_back(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     exchange = simulator.exchange
     exchange.first_fill_share = Decimal("0.3")
     async with running_service(redis_server, simulator):
         order = trade(exchange, "ETHUSDT", "SELL", "1")
-        partly = told_of(order, 1)
+        partly = report_of(order, 1)
         assert (partly.filled, partly.status) == (Decimal("0.3"), "PARTIALLY_FILLED")
         exchange.fill_remainder(order)
-        for each in (told_of(order, 1), partly, told_of(order, 1), partly):
+        for each in (report_of(order, 1), partly, report_of(order, 1), partly):
             for dialect in DIALECTS:
                 pipeline.publish_result(dialect(each))
         await pipeline.nothing_pends(RESULTS)

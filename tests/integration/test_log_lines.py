@@ -1,4 +1,4 @@
-"""What the daemon's log tells, and what it never tells, whatever goes wrong and whatever the level."""
+"""The content of the daemon's log, without any secret, whatever goes wrong and whatever the level."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.waiting import until
 SECRETS = {
     "BINANCE_API_KEY": "simulator-api-key",
     "BINANCE_API_SECRET": "simulator-api-secret",
-    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nobody-else",
+    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nothing-else",
     "REDIS_PASSWORD": "not-even-asked-for",
 }
 FAULTS: tuple[RestFault, ...] = ("reset", "5xx", "truncated", "not_json")
@@ -34,12 +34,12 @@ DECISION = re.compile(r"\bP3\.3 (?:ALLOW|ALLOW OPEN|DENY) plan (\S+)")
 
 
 async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str]:
-    """Everything in which an address, a key or a signature could come to the surface; the listen keys."""
+    """Cause every error that could show an address, a key or a signature; return the listen keys."""
     exchange = simulator.exchange
     keys: set[str | None] = set()
 
     async def is_connected() -> None:
-        """As the exchange sees it: only then it can tell that the key expires."""
+        """Wait until the exchange has a private connection: only then does an expired key send its event."""
         await until(lambda: simulator.streams.connection_count("private") == 1, "connected", within_sec=30)
         keys.add(exchange.listen_keys.live)
 
@@ -57,7 +57,7 @@ async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-async def test_no_secret_is_told_at_the_most_talkative_level(
+async def test_no_secret_is_logged_at_the_lowest_level(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, log_format: str
 ) -> None:
     pipeline.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
@@ -68,7 +68,7 @@ async def test_no_secret_is_told_at_the_most_talkative_level(
         await is_ready(lambda: url)
         permit = await pipeline.ask("signed", entry("BTCUSDT", "0.01"))
         listen_keys = await trouble(simulator, daemon)
-        # A wrong password is told by Redis, in its own words.
+        # A wrong password is reported by Redis, in its own words.
         pipeline.redis.config_set("requirepass", "changed-behind-its-back")
         pipeline.redis.client_kill_filter(_type="normal", skipme=True)
         await until(lambda: "is away" in daemon.output, "Redis refuses", within_sec=10)
@@ -98,8 +98,8 @@ async def test_every_decision_is_one_line_however_many_are_alike(
         await pipeline.decided_once(plans, within_sec=20)
         await pipeline.nothing_pends(PLANS)
         assert await daemon.stop(signal.SIGTERM) == 0
-        told = Counter(DECISION.findall(daemon.output))
-        assert told == Counter(plan_id[:8] for plan_id in plans)
+        shown = Counter(DECISION.findall(daemon.output))
+        assert shown == Counter(plan_id[:8] for plan_id in plans)
 
 
 async def test_a_clean_stop_warns_of_nothing(redis_server: str, simulator: RunningSimulator) -> None:
@@ -125,12 +125,12 @@ async def test_under_systemd_each_line_has_its_priority(
 
 
 async def address(daemon: DaemonProcess) -> str:
-    """Where it listens, in either format of the log."""
+    """Return its address, in either format of the log."""
 
     def look() -> str | None:
         for line in daemon.output.splitlines():
-            if line.startswith("{") and (told := json.loads(line))["message"] == "HTTP":
-                return str(told["address"])
+            if line.startswith("{") and (shown := json.loads(line))["message"] == "HTTP":
+                return str(shown["address"])
             if found := re.search(r" HTTP address=(\S+)", line):
                 return found[1]
         return None

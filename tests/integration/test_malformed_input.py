@@ -7,7 +7,7 @@ import pytest
 
 from exchange.connection_limit import MOST_CONNECTIONS
 from exchange.protocol import Priority
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from supervision import Backoff
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import ServiceInProcess, running_service
@@ -58,7 +58,7 @@ DENIED: dict[str, Fields] = {
     "id with spaces and ~!{}*": GOOD | {"qty": "NaN"},
 }
 
-#: Plans that nobody can be answered for.
+#: Plans that cannot be answered.
 DEAD_PLANS: list[Fields] = [
     GOOD,
     GOOD | {"plan_id": ""},
@@ -130,7 +130,7 @@ FRAMES: list[bytes] = [
     b'{"e":"ORDER_TRADE_UPDATE","T":1,"o":{"s":"BTCUSDT","S":"BUY","x":"TRADE","X":"FILLED","i":1,"z":"-Infinity"}}',
     b'{"e":"ACCOUNT_UPDATE","T":' + MEGABYTE.encode() + b',"a":{"P":[]}}',
 ]
-#: Read, and told by nobody: they change nothing.
+#: Read and not reported: they change nothing.
 HARMLESS_FRAMES: list[bytes] = [
     b'{"e":"SOMETHING_NEW","T":1,"whatever":[1,2,{"deep":null}]}',
     b'{"e":"ACCOUNT_UPDATE","T":1,"a":{"P":[{"s":"NOPEUSDT","pa":"5"}]}}',
@@ -194,12 +194,12 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
     async with running_service(redis_server, simulator) as service:
         for frame in frames:
             losses = stream_losses(service)
-            outside.send_frame(exchange, frame)
+            external_events.send_frame(exchange, frame)
             if frames is FRAMES:
                 await until(lambda before=losses: stream_losses(service) > before, f"{frame[:80]!r}")  # type: ignore[misc]
             await is_ready(lambda: service.url)
             await stream_is_trusted(service)
-        order = outside.move_position(exchange, "ETHUSDT", target=exchange.symbol("ETHUSDT").min_qty)
+        order = external_events.move_position(exchange, "ETHUSDT", target=exchange.symbol("ETHUSDT").min_qty)
         assert order is not None
         await until(
             lambda: pipeline.snapshot("ETHUSDT").get("side") == "LONG", "a real event is still taken in"

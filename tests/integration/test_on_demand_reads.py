@@ -1,4 +1,4 @@
-"""A plan whose symbol has no fresh snapshot gets one read of its own, and holds nobody else up."""
+"""A plan whose symbol has no fresh snapshot gets one read of its own, and delays no other plan."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def single_reads(simulator: RunningSimulator, symbol: str) -> int:
 
 
 async def counted(service: ServiceInProcess, name: str) -> float:
-    """The value of a metric without labels."""
+    """Return the value of a metric without labels."""
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{service.url}/metrics", timeout=5)).text
     found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
@@ -76,8 +76,8 @@ async def test_a_plan_for_a_stale_symbol_gets_one_read_and_an_answer(
             assert 3000 < pipeline.redis.ttl("quantum:position:snapshot:ETHUSDT") <= 3600
             assert await counted(service, "p33_ondemand_snapshots_total") == 1
             assert service.restarts() == {}
-    told = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
-    assert told == ["BTCUSDT: On-demand snapshot (missing during permit check)"]
+    shown = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
+    assert shown == ["BTCUSDT: On-demand snapshot (missing during permit check)"]
 
 
 async def test_plans_of_one_stale_symbol_share_its_read(
@@ -125,5 +125,5 @@ async def test_a_stale_symbol_is_denied_at_once_where_on_demand_reads_are_off(
             assert answer["reason"] == "stale_exchange_state"
             assert single_reads(simulator, "BTCUSDT") == 0
             assert await counted(service, "p33_ondemand_snapshots_total") == 0
-    told = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
-    assert told == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=stale-pl ondemand_enabled=false attempted=false"]
+    shown = [line["event"] for line in logs if "On-demand" in line["event"] or "_MISS" in line["event"]]
+    assert shown == ["P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=stale-pl ondemand_enabled=false attempted=false"]

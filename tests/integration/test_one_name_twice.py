@@ -20,7 +20,7 @@ AT_ONCE_SEC = 1.0
 
 
 def holder(pipeline: Pipeline) -> str:
-    """Which process has the lease, as `host/pid/nonce`."""
+    """Return the process that has the lease, as `host/pid/nonce`."""
     owner, _, instance = str(pipeline.redis.get(LEASE)).partition(":")
     assert instance == "first"
     return owner.partition("@")[2]
@@ -49,7 +49,7 @@ async def test_of_two_processes_with_one_name_one_decides_and_stays_and_the_othe
             await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
         await trio.sleep(2 * AT_ONCE_SEC)
         await is_ready(lambda: url)
-        assert (holder(pipeline), pipeline.redis.get(TOKEN)) == (held_by, token), "nobody took it since"
+        assert (holder(pipeline), pipeline.redis.get(TOKEN)) == (held_by, token), "no process took it since"
         assert (earlier.output + later.output).count("Standing back") == 1
 
         deciding.process.kill()

@@ -38,7 +38,7 @@ def window(chromium: Browser) -> Window:
 
 
 def hostile_exchange() -> SimulatedExchange:
-    """The usual exchange, which also lists what nobody would call a symbol."""
+    """Return the usual exchange, which also lists hostile names of symbols."""
     listed = load_symbols()
     symbols: dict[str, Symbol] = {name: listed[name] for name in SYMBOLS}
     for name in HOSTILE_SYMBOLS:
@@ -95,10 +95,10 @@ async def test_a_decision_opens_its_explanation_and_lets_go_of_it(
         await window.shows("no_position", selector="#decisions")
         assert await window.text("#why-body") == ""
         await window.click("#decisions a[data-explain]")
-        told = await window.shows("plan-flat", selector="#why")
-        assert "The plan closes or protects a position, and there is none." in told
-        assert "exchange 0, side CLOSE, no quantity, is: close → no_position" in " ".join(told.split())
-        assert "kill_score" in told and "still there, expires in" in told
+        reported = await window.shows("plan-flat", selector="#why")
+        assert "The plan closes or protects a position, and there is none." in reported
+        assert "exchange 0, side CLOSE, no quantity, is: close → no_position" in " ".join(reported.split())
+        assert "kill_score" in reported and "still there, expires in" in reported
         assert await window.run("return document.querySelector('#why').matches(':modal')") is True
         assert await window.run("return location.pathname") == "/"
         await window.click("#why-close")
@@ -139,9 +139,9 @@ async def test_hostile_symbols_and_plans_do_no_harm(
         for number in range(links):
             await window.run("document.querySelectorAll('a[data-explain]')[arguments[0]].click()", number)
             await window.comes_true("document.querySelector('#why').open")
-            told = await window.text("#why")
-            assert "Checks, in order" in told
-            assert all(character.isprintable() or character in "\n\t" for character in told)
+            reported = await window.text("#why")
+            assert "Checks, in order" in reported
+            assert all(character.isprintable() or character in "\n\t" for character in reported)
             await window.click("#why-close")
         await window.shows(*HOSTILE_SYMBOLS, "held by P3.4", selector="#holds-and-cooldowns")
         # Each element is focused and pointed at, for handlers that might have got in.
@@ -221,7 +221,7 @@ async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(
         )
 
 
-async def test_trouble_is_told_in_the_first_line_and_a_page_without_a_daemon_says_that_it_is_old(
+async def test_trouble_is_shown_in_the_first_line_and_a_page_without_a_daemon_says_that_it_is_old(
     redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
 ) -> None:
     async with daemon_on(redis_server, simulator) as (daemon, url):
@@ -232,7 +232,7 @@ async def test_trouble_is_told_in_the_first_line_and_a_page_without_a_daemon_say
         await window.shows("ledger and exchange differ for BTCUSDT", selector="#overall")
         await daemon.stop(signal.SIGTERM)
         with trio.fail_after(PATIENCE_SEC):
-            told = await window.shows("what is shown is old", selector="#lost")
-        assert told.startswith("No answer since ")
+            reported = await window.shows("what is shown is old", selector="#lost")
+        assert reported.startswith("No answer since ")
         assert await window.run("return document.body.classList.contains('lost')") is True
         assert pipeline.entries(RESULTS) == []

@@ -1,4 +1,4 @@
-"""Where positions cannot be read in bulk: the candidates stay fresh by single reads, within the budget."""
+"""Without reads in bulk, the candidates stay fresh by single reads, within the budget."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 import trio
 
 import settings
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.pipeline import EVENTS, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import environment, trade
@@ -30,7 +30,7 @@ SETTINGS = {
     "P33_MIN_TOP_K": f"{WARM}",
     "P33_WEIGHT_BUDGET_PER_MIN": f"{BUDGET}",
 }
-#: Longer than a snapshot that nobody reads again is fresh.
+#: Longer than a snapshot that is not read again is fresh.
 LOOKING_SEC = 5.0
 LOOK_SEC = 0.05
 
@@ -46,7 +46,7 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
         candidates = service.channels.candidates
 
         def warm() -> tuple[str, ...]:
-            """The candidates, when all of them have a snapshot."""
+            """Return the candidates, when all of them have a snapshot."""
             symbols = candidates.value.symbols if candidates.value else ()
             return symbols if len(symbols) == WARM and all(map(pipeline.snapshot, symbols)) else ()
 
@@ -81,7 +81,7 @@ async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its
     simulator.exchange.faults.refuse_bulk_positions = True
     positions = list(simulator.exchange.listing.symbols)[::2]
     for symbol in positions:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-300))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-300))
     async with running_service(redis_server, simulator, **SETTINGS) as service:
         candidates = service.channels.candidates.value
         assert candidates is not None
@@ -111,12 +111,12 @@ async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its
         assert service.restarts() == {}
 
 
-async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_is_seldom_traded(
+async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_is_rarely_traded(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:
     simulator.exchange.faults.rest_latency_ms = 50
     held = sorted(simulator.exchange.listing.symbols)[-1]
-    outside.move_position(simulator.exchange, held, target=Decimal(-300))
+    external_events.move_position(simulator.exchange, held, target=Decimal(-300))
     async with running_service(redis_server, simulator, **SETTINGS) as service:
         await until(
             lambda: pipeline.snapshot(held).get("position_amt") == "-300", "the snapshot", within_sec=5

@@ -33,12 +33,12 @@ async def test_who_loses_the_port_gives_up_the_lease_and_takes_both_back_togethe
             assert service.actor("lease_holder").restarts > 0
             failed = service.actor("metrics").last_reason
             assert failed is not None and "P33_METRICS_PORT" in failed
-            pipeline.publish_plan("meanwhile", entry("BTCUSDT", "0.01"))
+            pipeline.publish_plan("during", entry("BTCUSDT", "0.01"))
             # The others wait for the lease, which is no failure of theirs.
             assert service.restarts().keys() == {"metrics", "lease_holder"}
         await is_ready(lambda: service.url, within_sec=20)
         assert pipeline.redis.get(LEASE) not in (None, first)
-        await pipeline.decided_once(["meanwhile"])
+        await pipeline.decided_once(["during"])
 
 
 async def test_a_failure_of_metrics_that_passes_does_not_cost_the_lease(

@@ -1,4 +1,4 @@
-"""How the process starts, what it says, and how it ends."""
+"""Start, output and end of the process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_signal_ends_it_in_order_within_five_seconds(
         await pipeline.ask("last", entry("BTCUSDT", "0.01"))
         asked_sec = trio.current_time()
         assert await daemon.stop(number, STOP_SEC) == 0
-        # Nobody has to wait: neither for a blocking read nor for the lease.
+        # It does not wait: neither for a blocking read nor for the lease.
         assert trio.current_time() - asked_sec < 1.5
         assert pipeline.redis.get("quantum:p33:lease") is None
         assert "Stopped" in daemon.output.splitlines()[-1]
@@ -79,8 +79,8 @@ async def test_a_signal_ends_it_while_nothing_is_there_at_all(
         "BINANCE_WS_URL": "ws://127.0.0.1:1",
     }
     async with daemon_process(environment(f"unix://{tmp_path}/none", simulator, nowhere)) as daemon:
-        told = await is_unready(await daemon.url(), "Redis", str(tmp_path))
-        assert not told.ready
+        shown = await is_unready(await daemon.url(), "Redis", str(tmp_path))
+        assert not shown.ready
         assert await daemon.stop(signal.SIGTERM, STOP_SEC) == 0
         assert "Actor failed" not in daemon.output
 
@@ -149,7 +149,7 @@ LINES = (
 SECRETS = {
     "BINANCE_API_KEY": "simulator-api-key",
     "BINANCE_API_SECRET": "simulator-api-secret",
-    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nobody-else",
+    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nothing-else",
     "REDIS_PASSWORD": "not-even-asked-for",
 }
 

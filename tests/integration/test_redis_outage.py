@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from commands.clients.embedded_redis import PrivateRedis, private_redis_server
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Pipeline, entry, executed, full_close
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, trade
@@ -21,7 +21,7 @@ FLAT = SYMBOLS[8:]
 
 def hold_positions(simulator: RunningSimulator) -> None:
     for symbol in HELD:
-        outside.move_position(simulator.exchange, symbol, target=Decimal(-20))
+        external_events.move_position(simulator.exchange, symbol, target=Decimal(-20))
 
 
 async def end(server: PrivateRedis, how: str) -> None:

@@ -57,7 +57,7 @@ async def unlimited(fire: Fire) -> None:
 
 
 async def demoted(fire: Fire) -> None:
-    """A replica of nobody: it answers reads and refuses writes."""
+    """Make it a replica of no server: it answers reads and refuses writes."""
     fire.pipeline.redis.replicaof("127.0.0.1", "1")
 
 
@@ -66,14 +66,14 @@ async def promoted(fire: Fire) -> None:
 
 
 async def over_by_itself(_: Fire) -> None:
-    """A pause ends with its time."""
+    """Wait: a pause ends with its time."""
 
 
 Act = Callable[[Fire], Awaitable[None]]
 
 
 @pytest.mark.parametrize(
-    ("strike", "named", "mend"),
+    ("strike", "named", "repair"),
     [
         (paused, "no answer", over_by_itself),
         (full, "maxmemory", unlimited),
@@ -82,21 +82,21 @@ Act = Callable[[Fire], Awaitable[None]]
     ids=["paused", "full", "a replica"],
 )
 async def test_a_redis_that_is_there_and_does_not_serve(
-    simulator: RunningSimulator, strike: Act, named: str, mend: Act
+    simulator: RunningSimulator, strike: Act, named: str, repair: Act
 ) -> None:
     async with under_fire(simulator, seed=13) as fire:
         for _ in range(2):
             await strike(fire)
             await is_unready(fire.url, "Redis", named)
             await trio.sleep(_AWAY_SEC)
-            await mend(fire)
+            await repair(fire)
             await fire.recovers()
         await fire.burns_out()
         fire.load.assert_exactly_once()
 
 
 async def test_redis_emptied_twice(simulator: RunningSimulator) -> None:
-    """The ledgers are adopted anew; a fill told again, or for the first time, counts once at most."""
+    """The ledgers are adopted anew; a fill reported again, or for the first time, counts once at most."""
     async with under_fire(simulator, seed=14) as fire:
         for _ in range(2):
             await fire.load.loses_everything()

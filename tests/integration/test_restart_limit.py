@@ -23,8 +23,8 @@ HOPELESS = ("-m", "tests.integration.hopeless_daemon", ACTOR)
 FAILURES, GROUP_FAILURES = 33, 3
 
 
-def told(output: str, event: str, **values: str) -> int:
-    """How often the log tells this, by what it wrote and by what it counted."""
+def count_lines(output: str, event: str, **values: str) -> int:
+    """Count such lines of the log, repetitions included."""
     wanted = [event, *(f"{name}={value}" for name, value in values.items())]
     lines = [line for line in output.splitlines() if all(f" {each} " in f"{line} " for each in wanted)]
     return sum(int(counted[1]) if (counted := re.search(r" repeated=(\d+)", line)) else 1 for line in lines)
@@ -41,32 +41,32 @@ async def test_an_actor_that_keeps_failing_ends_the_process_with_one_and_the_nex
             await pipeline.ask("before", entry("BTCUSDT", "0.004"))
             asked_sec = trio.current_time()
             daemon.process.send_signal(signal.SIGUSR1)
-            pipeline.publish_plan("meanwhile", entry("ETHUSDT", "0.02"))
+            pipeline.publish_plan("during", entry("ETHUSDT", "0.02"))
             assert await daemon.ends(within_sec=60) == 1
-            # Given up, not left to expire: whoever comes next need not wait.
+            # Given up, not left to expire: the next process need not wait.
             assert pipeline.redis.get(LEASE) is None
             intervals = 1 + (trio.current_time() - asked_sec) // INTERVAL_SEC
             said, errors = daemon.output, daemon.errors
         (last,) = systemd.heard()[-1]
 
-    assert told(said, "Actor failed", actor=ACTOR) == FAILURES
-    assert told(said, "Actor failed", actor="decisions") == GROUP_FAILURES
-    assert told(said, "Restarting does not help", supervisor="decisions") == GROUP_FAILURES
-    assert told(said, "Restarting does not help", supervisor="position-state-brain") == 1
+    assert count_lines(said, "Actor failed", actor=ACTOR) == FAILURES
+    assert count_lines(said, "Actor failed", actor="decisions") == GROUP_FAILURES
+    assert count_lines(said, "Restarting does not help", supervisor="decisions") == GROUP_FAILURES
+    assert count_lines(said, "Restarting does not help", supervisor="position-state-brain") == 1
     assert f"decisions/{ACTOR} failed after 10 restarts within 600 s" in said
     why = "position-state-brain/decisions failed after 2 restarts within 1800 s"
     assert len(re.findall(rf" FATAL Giving up reason=.*{why}", said)) == 1
     assert last.startswith("STATUS=gave up: ") and why in last
     for neighbour in ("metrics", "lease_holder", "user_stream", "snapshot_fetcher_0"):
-        assert told(said, "Actor restarted", actor=neighbour) == 0
+        assert count_lines(said, "Actor restarted", actor=neighbour) == 0
     # Not 33 times over: the actor's and its group's failures, with and without a restart, and the end.
     shown = [line for line in said.splitlines() if re.search(r" ERROR Actor failed (?!.*repeated=)", line)]
     assert 4 <= len(shown) <= 5 * intervals
     assert errors == ""
 
     async with daemon_process(environ) as daemon:
-        answer = await pipeline.permit("meanwhile", within_sec=30)
+        answer = await pipeline.permit("during", within_sec=30)
         assert answer["reason"] != "plan_expired"
         await pipeline.nothing_pends(PLANS, within_sec=10)
-        await pipeline.decided_once(["before", "meanwhile"])
+        await pipeline.decided_once(["before", "during"])
         assert await daemon.stop(signal.SIGTERM) == 0

@@ -28,7 +28,7 @@ async def test_a_second_start_of_the_same_instance_takes_neither_port_nor_lease_
                 answer = await pipeline.ask(f"plan-{symbol}", entry(symbol, "20"))
                 assert answer["issued_by"].endswith(" first")
             assert pipeline.redis.get("quantum:p33:lease") == lease
-            # It gives up after a while, so that whoever started it learns of it.
+            # It gives up after a while, so that its starter sees the failure.
             assert await second.ends(within_sec=60) == 1
             assert re.search(r" FATAL Giving up reason=.*presence", second.output)
             assert "Lease held=true" not in second.output

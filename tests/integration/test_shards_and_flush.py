@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from simulator import RunningSimulator, outside
+from simulator import RunningSimulator, external_events
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import SYMBOLS, is_ready, trade
@@ -22,7 +22,7 @@ async def test_every_symbol_is_decided_and_followed_with_any_number_of_shards(
         for symbol in SYMBOLS:
             answer = await pipeline.ask(f"open-{symbol}", entry(symbol, "20"))
             assert answer["reason"] == "open_permit_granted"
-            outside.move_position(simulator.exchange, symbol, target=Decimal(-20))
+            external_events.move_position(simulator.exchange, symbol, target=Decimal(-20))
         await until(
             lambda: {pipeline.snapshot(symbol).get("position_amt") for symbol in SYMBOLS} == {"-20"},
             "every snapshot has the new position",
@@ -35,7 +35,7 @@ async def test_a_flushed_redis_gets_its_groups_ledgers_and_snapshots_back_and_de
 ) -> None:
     exchange = simulator.exchange
     for symbol in SYMBOLS[:4]:
-        outside.move_position(exchange, symbol, target=Decimal(20))
+        external_events.move_position(exchange, symbol, target=Decimal(20))
     async with running_service(redis_server, simulator) as service:
         await pipeline.ask("before", full_close("BTCUSDT"))
         pipeline.redis.flushall()

@@ -19,12 +19,12 @@ async def test_while_redis_is_silent_readiness_never_says_that_plans_can_be_deci
             server.freeze()
             try:
                 await is_unready(service.url, "Redis", within_sec=10)
-                told = []
+                shown = []
                 with trio.move_on_after(3):
                     while True:
-                        told.append((await readiness(service.url))[1])
+                        shown.append((await readiness(service.url))[1])
             finally:
                 server.thaw()
-            assert [each.reasons for each in told if each.ready] == []
-            assert all(any("waiting for Redis" in reason for reason in each.reasons) for each in told)
+            assert [each.reasons for each in shown if each.ready] == []
+            assert all(any("waiting for Redis" in reason for reason in each.reasons) for each in shown)
             await is_ready(lambda: service.url)

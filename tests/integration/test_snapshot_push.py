@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import trio
 
-from simulator import RunningSimulator, SimulatedExchange, outside
+from simulator import RunningSimulator, SimulatedExchange, external_events
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline
 from tests.integration.surroundings import environment
@@ -41,14 +41,14 @@ async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_a
             target = Decimal(number if number % 2 else -number) / 1000
             moved_sec = trio.current_time()
             moved_ms = time.time_ns() // 1_000_000
-            outside.move_position(exchange, "BTCUSDT", target=target)
+            external_events.move_position(exchange, "BTCUSDT", target=target)
             await until(
                 lambda to=target: pipeline.snapshot("BTCUSDT").get("position_amt") == f"{to}",  # type: ignore[misc]
                 f"BTCUSDT at {target}",
             )
             took_ms.append((trio.current_time() - moved_sec) * 1000)
-            told = pipeline.snapshot("BTCUSDT")
-            assert (told["side"], told["verified_by"]) == ("LONG" if target > 0 else "SHORT", "stream")
-            assert moved_ms - 1000 <= int(told["ts_epoch_ms"]) <= time.time_ns() // 1_000_000
+            shown = pipeline.snapshot("BTCUSDT")
+            assert (shown["side"], shown["verified_by"]) == ("LONG" if target > 0 else "SHORT", "stream")
+            assert moved_ms - 1000 <= int(shown["ts_epoch_ms"]) <= time.time_ns() // 1_000_000
         assert min(took_ms) < 50
         assert requests_but_for_the_time(exchange) == asked

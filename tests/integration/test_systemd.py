@@ -1,4 +1,4 @@
-"""The daemon under a systemd that the test plays: what it is told, and when it hears nothing any more."""
+"""The daemon under a simulated systemd: its notifications, and their end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def systemd(tmp_path: Path) -> Iterator[Listener]:
         yield listener
 
 
-def told_to(systemd: Listener, **more: str) -> dict[str, str]:
+def notify_settings(systemd: Listener, **more: str) -> dict[str, str]:
     """Settings for `environment` that make the daemon report."""
     return {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": str(round(WATCHDOG_SEC * 1e6)), **more}
 
@@ -43,7 +43,7 @@ async def hear(systemd: Listener, wanted: Callable[[list[str]], bool], what: str
         heard.extend(systemd.heard())
         return any(map(wanted, heard))
 
-    await until(look, f"{what} told to systemd", within_sec=20)
+    await until(look, f"{what} shown to systemd", within_sec=20)
     return heard
 
 
@@ -51,36 +51,36 @@ async def test_it_stands_for_systemd_without_redis_or_exchange_and_names_what_it
     simulator: RunningSimulator, tmp_path: Path, systemd: Listener
 ) -> None:
     nowhere = {"BINANCE_REST_URL": "http://127.0.0.1:1", "BINANCE_WS_URL": "ws://127.0.0.1:1"}
-    settings = told_to(systemd, **nowhere)
+    settings = notify_settings(systemd, **nowhere)
     async with daemon_process(environment(f"unix://{tmp_path}/none", simulator, settings)) as daemon:
-        heard = await hear(systemd, lambda told: f"{tmp_path}/none" in told[-1], "the Redis that is away")
-        assert [told[0] for told in heard if "STATUS" not in told[0]].count("READY=1") == 1
+        heard = await hear(systemd, lambda shown: f"{tmp_path}/none" in shown[-1], "the Redis that is away")
+        assert [shown[0] for shown in heard if "STATUS" not in shown[0]].count("READY=1") == 1
         assert heard[0][0] == "READY=1" or heard[0] == ["WATCHDOG=1"]
         systemd.heard()
         # Waiting is progress, however long it takes.
         for _ in range(4):
-            await hear(systemd, lambda told: told == ["WATCHDOG=1"], "progress")
+            await hear(systemd, lambda shown: shown == ["WATCHDOG=1"], "progress")
         assert await daemon.stop(signal.SIGTERM) == 0
-        assert [told[0] for told in systemd.heard() if told[0].startswith("STOPPING")] == ["STOPPING=1"]
+        assert [shown[0] for shown in systemd.heard() if shown[0].startswith("STOPPING")] == ["STOPPING=1"]
 
 
-async def test_once_plans_can_be_decided_the_status_says_so_and_a_stop_is_told(
+async def test_once_plans_can_be_decided_the_status_says_so_and_a_stop_is_reported(
     redis_server: str, simulator: RunningSimulator, systemd: Listener
 ) -> None:
-    async with daemon_process(environment(redis_server, simulator, told_to(systemd))) as daemon:
+    async with daemon_process(environment(redis_server, simulator, notify_settings(systemd))) as daemon:
         url = await daemon.url()
         await is_ready(lambda: url)
-        await hear(systemd, lambda told: told[-1].startswith("STATUS=ready"), "that it is ready")
+        await hear(systemd, lambda shown: shown[-1].startswith("STATUS=ready"), "that it is ready")
         assert await daemon.stop(signal.SIGTERM) == 0
-        stopping = [told for told in systemd.heard() if told != ["WATCHDOG=1"]]
-        assert [told[0] for told in stopping] == ["STOPPING=1"]
+        stopping = [shown for shown in systemd.heard() if shown != ["WATCHDOG=1"]]
+        assert [shown[0] for shown in stopping] == ["STOPPING=1"]
         assert stopping[0][1].startswith("STATUS=stopping")
 
 
 async def test_a_bad_setting_is_never_taken_for_a_start(
     simulator: RunningSimulator, tmp_path: Path, systemd: Listener
 ) -> None:
-    settings = told_to(systemd, P33_SHARDS="0")
+    settings = notify_settings(systemd, P33_SHARDS="0")
     async with daemon_process(environment(f"unix://{tmp_path}/none", simulator, settings)) as daemon:
         assert await daemon.ends(within_sec=10) == 78
         assert systemd.heard() == []
@@ -89,11 +89,11 @@ async def test_a_bad_setting_is_never_taken_for_a_start(
 async def test_a_synchronous_stall_stops_the_watchdog(
     redis_server: str, simulator: RunningSimulator, systemd: Listener
 ) -> None:
-    environ = environment(redis_server, simulator, told_to(systemd))
+    environ = environment(redis_server, simulator, notify_settings(systemd))
     async with daemon_process(environ, ("-c", STALLING)) as daemon:
         await daemon.ready()
         for _ in range(3):
-            await hear(systemd, lambda told: told == ["WATCHDOG=1"], "progress")
+            await hear(systemd, lambda shown: shown == ["WATCHDOG=1"], "progress")
 
         daemon.process.send_signal(signal.SIGUSR1)
         # What was sent before the signal arrived does not count.

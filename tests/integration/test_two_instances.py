@@ -26,7 +26,7 @@ COLD = ("exchangeInfo", "position mode", "allowlist", "snapshot")
 
 
 def lease(pipeline: Pipeline) -> tuple[int, str]:
-    """The fencing token, and who holds it."""
+    """Return the fencing token, and who holds it."""
     token, _, holder = str(pipeline.redis.get(LEASE)).partition(":")
     return int(token.partition("@")[0]), holder
 
@@ -36,8 +36,8 @@ async def is_warm_standby(daemon: DaemonProcess, behind: str, within_sec: float)
     url = await daemon.url()
 
     async def warm() -> bool:
-        told = await is_unready(url, "standing by", behind, within_sec=within_sec)
-        return not any(what in reason for reason in told.reasons for what in COLD)
+        shown = await is_unready(url, "standing by", behind, within_sec=within_sec)
+        return not any(what in reason for reason in shown.reasons for what in COLD)
 
     await until_async(warm, "a warm standby", within_sec)
 
@@ -110,5 +110,5 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
     assert [holder for _, holder in leases] == load.issuers()
     tokens = [token for token, _ in leases]
     assert tokens == sorted(set(tokens))
-    assert int(pipeline.redis.get("quantum:p33:fence")) == tokens[-1], "nobody took it in between"
+    assert int(pipeline.redis.get("quantum:p33:fence")) == tokens[-1], "no process took it in between"
     load.assert_exactly_once()

@@ -17,12 +17,12 @@ from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import GROUP, PLANS, RESULTS, Pipeline, entry, executed, full_close
 from tests.integration.previous_release import THIS_TREE, gate_answer, unpack
 from tests.integration.surroundings import environment, is_ready, is_unready, trade
-from tests.integration.test_ledger_sum import flat, told_of
+from tests.integration.test_ledger_sum import flat, report_of
 from tests.integration.test_two_instances import is_warm_standby
 from tests.integration.trading_load import SETTINGS, TradingLoad
 from tests.integration.waiting import until
 
-SIGNING_KEY = "of-the-permits-and-nobody-else"
+SIGNING_KEY = "of-the-permits-and-nothing-else"
 PATIENCE_SEC = 30.0
 #: Under load, with a backlog to answer.
 LOAD_PATIENCE_SEC = 60.0
@@ -135,7 +135,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
     exchange.first_fill_share = Decimal("0.3")
     partly = trade(exchange, "LTCUSDT", "BUY", "2")
     exchange.first_fill_share = None
-    pipeline.publish_result(flat(told_of(partly, 0)) | {"plan_id": "ltc-open"})
+    pipeline.publish_result(flat(report_of(partly, 0)) | {"plan_id": "ltc-open"})
     await pipeline.ledger_reaches("LTCUSDT", "0.6")
     unknown = trade(exchange, "DOTUSDT", "BUY", "10")
     pipeline.publish_result(
@@ -156,7 +156,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
 
 
 async def find_it_in_flight(pipeline: Pipeline) -> None:
-    """What was delivered is answered, and what the first has permitted is still counted."""
+    """Check that delivered plans are answered, and that the first process's permits still count."""
     for plan_id in ("doge-open", "ada-open"):
         permit = await pipeline.permit(plan_id, within_sec=PATIENCE_SEC)
         assert permit["reason"] == "open_permit_granted"
@@ -183,13 +183,13 @@ async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) ->
     await pipeline.ledger_reaches("ETHUSDT", "0.1")
 
     for _ in range(2):
-        pipeline.publish_result(flat(told_of(left.sold, 0)) | {"plan_id": "sol-close"})
+        pipeline.publish_result(flat(report_of(left.sold, 0)) | {"plan_id": "sol-close"})
     await pipeline.ledger_reaches("SOLUSDT", "1")
     last = await pipeline.ask("sol-last", full_close("SOLUSDT"))
     assert last["safe_close_qty"] == Decimal(1)
 
     exchange.fill_remainder(left.partly)
-    pipeline.publish_result(flat(told_of(left.partly, 0)) | {"plan_id": "ltc-open"})
+    pipeline.publish_result(flat(report_of(left.partly, 0)) | {"plan_id": "ltc-open"})
     await pipeline.ledger_reaches("LTCUSDT", "2")
     pipeline.publish_result(executed("again", "BCHUSDT", left.unread.order_id, "BUY", left.unread.executed))
 
@@ -201,7 +201,7 @@ async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) ->
     for symbol, amount in {"BCHUSDT": "0.5", "SOLUSDT": "1"}.items():
         assert pipeline.ledger_amount(symbol) == amount
 
-    pipeline.publish_result(flat(told_of(left.unknown, 0)) | {"plan_id": "dot-open"})
+    pipeline.publish_result(flat(report_of(left.unknown, 0)) | {"plan_id": "dot-open"})
     await pipeline.ledger_reaches("DOTUSDT", "10")
     whole = await pipeline.ask("dot-close", full_close("DOTUSDT"))
     assert whole["safe_close_qty"] == Decimal(10)

@@ -1,4 +1,4 @@
-"""Dependencies that are away, or answer nothing, for longer than any actor may stall: nobody is restarted."""
+"""Dependencies that are away or silent for longer than an actor may stall: no actor is restarted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.integration.waiting import until
 LONGER_SEC = STALL_LIMIT_SEC + 2.5
 
 
-async def test_a_redis_and_an_exchange_that_answer_nothing_for_long_restart_nobody(
+async def test_a_redis_and_an_exchange_that_are_silent_for_long_restart_no_actor(
     simulator: RunningSimulator,
 ) -> None:
     faults = simulator.exchange.faults
     async with private_redis_server() as server:
         pipeline = Pipeline(server.url)
-        # From the start: what nobody knows yet is waited for, too.
+        # From the start: what is not known yet is waited for, too.
         faults.rest_fault_rates = {"hang": 1.0}
         faults.freeze_new_streams = True
         async with daemon_process(environment(server.url, simulator, {})) as daemon:

@@ -16,7 +16,7 @@ import trio
 from simulator import MarketOrder, Order, RunningSimulator
 from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Fields, Pipeline, entry, full_close
 from tests.integration.surroundings import SYMBOLS
-from tests.integration.test_ledger_sum import DIALECTS, Told, plain, sums, told_of
+from tests.integration.test_ledger_sum import DIALECTS, OrderReport, plain, report_of, sums
 from tests.integration.waiting import until
 
 #: Traded on permits alone; the others by orders of plans that this service was never asked about.
@@ -67,7 +67,7 @@ class TradingLoad:
         self._results_per_sec = results_per_sec
         self._redis_goes_away = redis_goes_away
         self._outbox: list[tuple[str, Fields]] = []
-        self._told_sent = 0
+        self._reports_sent = 0
         self._audited = "0"
         self._ended = False
         self._over = trio.Event()
@@ -79,11 +79,11 @@ class TradingLoad:
         self.published: dict[str, Fields] = {}
         self.skipped: set[str] = set()
         self.taken: Counter[str] = Counter()
-        self.told: list[Told] = []
+        self.reports: list[OrderReport] = []
         self.decided: list[Decided] = []
 
     async def run(self) -> None:
-        """Publish and consume until `settled`; a permit is taken as soon as the audit tells of it."""
+        """Publish and consume until `settled`; a permit is taken as soon as it is in the audit."""
         began_sec = trio.current_time()
         while not self._ended:
             self._ran_sec = trio.current_time() - began_sec
@@ -98,19 +98,19 @@ class TradingLoad:
         self._over.set()
 
     async def trades_ahead(self, orders: int) -> None:
-        """So many orders of nobody's plans, bought and sold by turns and booked, before `run` is begun."""
+        """Book so many orders without plans, bought and sold in turn, before `run`."""
         for number in range(orders):
             name = UNPLANNED[number // 2 % len(UNPLANNED)]
             quantity = self._exchange.symbol(name).step_size * 100
             order = self._exchange.place_market_order(
                 MarketOrder(symbol=name, side="SELL" if number % 2 else "BUY", quantity=quantity)
             )
-            self.told.append(self._told(order, f"ahead-{number}"))
-            self._tell(self.told[-1])
+            self.reports.append(self._report(order, f"ahead-{number}"))
+            self._publish_result(self.reports[-1])
             if len(self._outbox) == _AHEAD or number == orders - 1:
                 self._send()
                 await self._pipeline.nothing_pends(RESULTS, within_sec=_AHEAD_SEC)
-        self._told_sent = len(self.told)
+        self._reports_sent = len(self.reports)
 
     def rates(self) -> tuple[float, float]:
         """Plans and results published a second, repeated ones among them, while it ran."""
@@ -128,7 +128,7 @@ class TradingLoad:
         self._act_on(permits)
 
     async def loses_everything(self) -> None:
-        """Empty Redis. Plans from before are gone with all that was known of them: nobody asks again."""
+        """Empty Redis. Plans from before are gone with all their traces, and are not published again."""
         async with self._talking:
             self._outbox = [(stream, fields) for stream, fields in self._outbox if stream != PLANS]
             self._lost = len(self._plan_ids)
@@ -169,20 +169,20 @@ class TradingLoad:
         return quantity
 
     def _queue_result(self) -> None:
-        """What somebody has executed meanwhile, else an old result again, else what a new order filled."""
+        """Queue a new execution's result, else an old result again, else the result of a new order."""
         random = self._random
-        if self._told_sent < len(self.told):
-            self._tell(self.told[self._told_sent])
-            self._told_sent += 1
-        elif self.told and random.random() < 0.4:
-            self._tell(random.choice(self.told[-300:]))
+        if self._reports_sent < len(self.reports):
+            self._publish_result(self.reports[self._reports_sent])
+            self._reports_sent += 1
+        elif self.reports and random.random() < 0.4:
+            self._publish_result(random.choice(self.reports[-300:]))
         else:
             name = random.choice(UNPLANNED)
             side = random.choice(("BUY", "BUY", "SELL"))
-            self._place(name, side, self._quantity(name), f"unplanned-{len(self.told)}")
+            self._place(name, side, self._quantity(name), f"unplanned-{len(self.reports)}")
 
     def _place(self, name: str, side: str, quantity: Decimal, plan_id: str, *, closes: bool = False) -> None:
-        """An order, in two parts at times; its results wait for their turn, in any order."""
+        """Place an order, in two parts at times; its results wait for their turn, in any order."""
         exchange = self._exchange
         exchange.first_fill_share = Decimal("0.3") if self._random.random() < 0.3 else None
         order = exchange.place_market_order(
@@ -190,19 +190,19 @@ class TradingLoad:
                 symbol=name, side="BUY" if side == "BUY" else "SELL", quantity=quantity, reduce_only=closes
             )
         )
-        told = [self._told(order, plan_id)]
+        shown = [self._report(order, plan_id)]
         if not order.is_final:
             exchange.fill_remainder(order)
-            told.append(self._told(order, plan_id))
-            self._random.shuffle(told)
-        self.told += told
+            shown.append(self._report(order, plan_id))
+            self._random.shuffle(shown)
+        self.reports += shown
 
     @staticmethod
-    def _told(order: Order, plan_id: str) -> Told:
-        return msgspec.structs.replace(told_of(order, 0), plan_id=plan_id)
+    def _report(order: Order, plan_id: str) -> OrderReport:
+        return msgspec.structs.replace(report_of(order, 0), plan_id=plan_id)
 
-    def _tell(self, told: Told) -> None:
-        self._outbox.append((RESULTS, self._random.choice(DIALECTS)(told)))
+    def _publish_result(self, shown: OrderReport) -> None:
+        self._outbox.append((RESULTS, self._random.choice(DIALECTS)(shown)))
 
     def _send(self) -> None:
         pipe = self._redis.pipeline(transaction=False)
@@ -218,7 +218,7 @@ class TradingLoad:
         self._act_on(permits)
 
     def _newly_allowed(self) -> list[str]:
-        """The permits of what was decided since, consumed."""
+        """Return the permits of what was decided since, consumed."""
         entries: list[tuple[str, dict[str, str]]] = self._redis.xrange(AUDIT, min=f"({self._audited}")
         if not entries:
             return []
@@ -267,7 +267,7 @@ class TradingLoad:
         await until(lambda: self.issuers()[-1:] == [instance], f"{instance} decides", within_sec)
 
     def issuers(self) -> list[str]:
-        """The instances that decided, in the order in which they took over from each other."""
+        """Return the instances that decided, in the order in which they took over from each other."""
         return [name for name, _ in groupby(decided.instance for decided in self.decided)]
 
     async def settled(self, within_sec: float = 60.0) -> None:
@@ -277,17 +277,17 @@ class TradingLoad:
         self._send()
         await self._pipeline.nothing_pends(PLANS, within_sec=within_sec)
         await self.take_permits()
-        for told in self.told[self._told_sent :]:
-            self._tell(told)
-        self._told_sent = len(self.told)
+        for shown in self.reports[self._reports_sent :]:
+            self._publish_result(shown)
+        self._reports_sent = len(self.reports)
         self._send()
         await self._pipeline.nothing_pends(PLANS, RESULTS, within_sec=within_sec)
         await self.take_permits()
 
     def assert_exactly_once(self) -> None:
-        """One decision and one audit record a plan, no permit twice, and the ledger the sum of the fills."""
+        """Check for one decision and record a plan, no second permit, and a ledger that sums up the fills."""
         self.assert_decided_once()
-        expected = sums(self.told)
+        expected = sums(self.reports)
         assert set(expected) <= set(SYMBOLS) and len(expected) > len(UNPLANNED)
         for symbol, amount in expected.items():
             assert amount == self._exchange.position(symbol).amount, symbol
@@ -305,7 +305,7 @@ class TradingLoad:
             assert not twice, twice
 
     def assert_ledgers_follow_positions(self) -> None:
-        """All positions come from fills that were told, so the ledgers must equal them."""
+        """Check that the ledgers equal the positions, which all come from reported fills."""
         mismatches = self.mismatches()
         assert not mismatches, mismatches
         dead = self._pipeline.dead_letters(RESULTS)

@@ -28,7 +28,7 @@ _RESTARTS = re.compile(r'^p33_actor_restarts_total\{actor="(\w+)"\} (\S+)$', re.
 
 
 class Fire(msgspec.Struct, frozen=True):
-    """What burns, and who watches it."""
+    """The parts under fault injection, and their observers."""
 
     server: PrivateRedis
     pipeline: Pipeline
@@ -43,7 +43,7 @@ class Fire(msgspec.Struct, frozen=True):
         keep_what_is_acknowledged(self.pipeline)
 
     async def recovers(self) -> None:
-        """What was away is back: wait until the service is ready and decides, in time; and then allows."""
+        """Wait after a fault until the service is ready and decides, in time, and then allows."""
         began_sec = trio.current_time()
         await is_ready(lambda: self.url, BACK_WITHIN_SEC)
         ready_sec = trio.current_time() - began_sec
@@ -51,12 +51,12 @@ class Fire(msgspec.Struct, frozen=True):
         await self.load.more_is_allowed(1)
 
     async def burns_out(self) -> None:
-        """The load ends and is settled: nothing pends, and no actor and no plan came to harm."""
+        """Let the load end and settle: nothing pends, and no actor and no plan came to harm."""
         await self.load.settled()
         await self.nothing_was_harmed()
 
     async def nothing_was_harmed(self) -> None:
-        """The same process with all its actors, and no plan blamed for what happened around it."""
+        """Check that process and actors are those of the start, and that no plan failed."""
         assert self.daemon.alive, self.daemon.errors
         restarted = await restarts(self.url)
         assert not restarted, restarted
@@ -73,7 +73,7 @@ def keep_what_is_acknowledged(pipeline: Pipeline) -> None:
 
 
 async def restarts(url: str) -> dict[str, float]:
-    """How often each actor was started again, by the metrics; those that were not are left out."""
+    """Return the restarts of each actor by the metrics, without those at 0."""
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{url}/metrics", timeout=5)).text
     assert "# TYPE p33_actor_restarts_total counter" in text
@@ -89,7 +89,7 @@ async def under_fire(
     results_per_sec: int = 30,
     orders_ahead: int = 0,
 ) -> AsyncIterator[Fire]:
-    """A daemon that decides under load, on a Redis that keeps over a kill what it has acknowledged.
+    """Yield a daemon that decides under load, on a Redis that keeps over a kill what it has acknowledged.
 
     The load is the block's to end: by `burns_out`, or by its own way of looking at what is left. It begins
     when `orders_ahead` orders are booked.

@@ -22,7 +22,7 @@ async def until(look: Callable[[], T], what: str, within_sec: float = 5.0) -> T:
 
 
 async def until_async(look: Callable[[], Awaitable[T]], what: str, within_sec: float = 5.0) -> T:
-    """The same for a look that waits itself."""
+    """Return the same for a look that waits itself."""
     deadline_sec = trio.current_time() + within_sec
     while True:
         seen = await look()

@@ -14,7 +14,7 @@ from brain.decisions.decision import decide
 from channels import Count, Lease, SetGauge, StreamStatus
 from monitoring.gate_distribution import GateCounts
 from monitoring.http.server import AddressUnusableError
-from monitoring.service_log import build_tag
+from monitoring.service_log import build_tag, version
 from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
 from tests.brain.cases import case
@@ -156,7 +156,8 @@ async def test_status_tells_what_is_known() -> None:
         answer = await client.get("/status")
     assert answer.headers["content-type"] == "application/json"
     status = msgspec.json.decode(answer.content, type=StatusDocument)
-    assert (status.build_tag, status.instance, status.uptime_sec) == (build_tag(), "here:8045", 401.0)
+    assert (status.build_tag, status.version) == (build_tag(), version())
+    assert (status.instance, status.uptime_sec) == ("here:8045", 401.0)
     assert status.started_at == "2026-09-21T14:13:20.000Z"
     assert (status.ready, status.reasons) == (True, [])
     assert status.tree == rig.tree

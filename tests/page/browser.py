@@ -24,7 +24,7 @@ class BrowserMissingError(Exception):
 
 
 def browser_paths() -> tuple[str, str]:
-    """Where Chromium and its driver are. Raises BrowserMissingError."""
+    """Find Chromium and its driver. Raises BrowserMissingError."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         missing = "chromium" if chromium is None else "chromedriver"
@@ -61,19 +61,19 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def text(self, selector: str) -> str:
-        """The text of the first element that matches, as rendered; empty where there is none."""
+        """Return the text of the first element that matches, as rendered; empty where there is none."""
         return str(self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
 
     def click(self, selector: str) -> None:
-        """Click the first element that matches, wherever it has moved to meanwhile."""
+        """Click the first element that matches, even if it has moved."""
         self.run("document.querySelector(arguments[0]).click()", selector)
 
     def complaints(self) -> list[str]:
-        """What the console has said since the last look: errors, warnings, refusals by policy."""
+        """Return the console's messages since the last call: errors, warnings, refusals by policy."""
         return [f"{row['level']}: {row['message']}" for row in self._log("browser")]
 
     def requested(self) -> set[str]:
-        """Every URL that was asked for since the last look."""
+        """Return every URL that was asked for since the last look."""
         events = [json.loads(row["message"])["message"] for row in self._log("performance")]
         return {
             event["params"]["request"]["url"]
@@ -91,7 +91,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser for the length of a block. Raises BrowserMissingError."""
+    """Yield a browser for the length of a block. Raises BrowserMissingError."""
     chromium, driver_path = browser_paths()
     options = ChromeOptions()
     options.binary_location = chromium

@@ -50,7 +50,7 @@ NOW_MS = 1_790_000_000_000
 
 
 def made(making: Generator[None, None, T]) -> T:
-    """What comes of a making that rests in between."""
+    """Run a generator to its end, and return its result."""
     while True:
         try:
             next(making)
@@ -74,7 +74,7 @@ def _actor(name: str, *children: Actor, **changes: Any) -> Actor:
 
 
 def decided(plan_id: str, **changes: Any) -> Decided:
-    """A decision as a row."""
+    """Return a decision as a row."""
     usual = Decided(
         plan_id=plan_id,
         symbol="BTCUSDT",
@@ -89,7 +89,7 @@ def decided(plan_id: str, **changes: Any) -> Decided:
 
 
 def content(**changes: Any) -> PageContent:
-    """A service that decides, with one symbol."""
+    """Return a service that decides, with one symbol."""
     step = GateStep({"sanity_checks_passed": 3}, {"no_position": 1})
     usual = PageContent(
         as_of_ms=NOW_MS,

@@ -40,7 +40,7 @@ _TERMINAL = """<!doctype html><meta charset="utf-8"><style>
 
 @contextmanager
 def demo() -> Iterator[str]:
-    """A demo that plays; the address of its page."""
+    """Yield a demo that plays; the address of its page."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "commands", "demo", "--seconds", "600"],
@@ -88,8 +88,8 @@ def page(
 
 
 def terminal(window: Browser, url: str) -> None:
-    """What `status --once` writes on a terminal."""
-    told = subprocess.run(  # noqa: S603 - this program's own command
+    """Draw the output of `status --once` on a terminal."""
+    shown = subprocess.run(  # noqa: S603 - this program's own command
         [sys.executable, "-m", "commands", "status", "--once", "--url", url.rstrip("/")],
         cwd=ROOT,
         env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"},
@@ -98,7 +98,7 @@ def terminal(window: Browser, url: str) -> None:
         check=True,
     ).stdout
     console = Console(record=True, width=_COLUMNS, file=StringIO(), color_system="truecolor")
-    console.print(Text.from_ansi(f"$ position-state-brain status --once\n{told.rstrip()}"))
+    console.print(Text.from_ansi(f"$ position-state-brain status --once\n{shown.rstrip()}"))
     code = console.export_html(inline_styles=True, code_format="{code}", theme=SVG_EXPORT_THEME)
     window.look_like(width=1000, height=900, scheme="dark")
     window.open(f"data:text/html;base64,{b64encode(_TERMINAL.format(code=code).encode()).decode()}")

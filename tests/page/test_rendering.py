@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from brain.decisions.decision import Outcome
-from explanation.telling import CheckTold, Told
+from explanation.sections import CheckRow, Sections
 from page.content import (
     Actor,
     Ages,
@@ -69,7 +69,7 @@ def page_of(**changes: object) -> Reading:
 
 
 def shape(reading: Reading) -> set[tuple[str, tuple[str, ...]]]:
-    """Which elements there are, with which attributes."""
+    """Return the elements with their attributes."""
     return {(tag, tuple(sorted(attributes))) for tag, attributes in reading.elements}
 
 
@@ -84,9 +84,9 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
     } <= set(ids)  # fmt: skip
 
 
-def test_the_page_tells_what_it_was_given() -> None:
+def test_the_page_shows_what_it_was_given() -> None:
     text = page_of().text
-    for told in (
+    for shown in (
         "Ready",
         "here:8045",
         "180 allowed, 60 denied",
@@ -99,7 +99,7 @@ def test_the_page_tells_what_it_was_given() -> None:
         "BINANCE_API_SECRET",
         "they agree",
     ):
-        assert told in text, told
+        assert shown in text, shown
 
 
 def test_symbols_that_cannot_be_read_are_named_with_the_reason() -> None:
@@ -192,17 +192,17 @@ def test_before_anything_is_known_the_page_says_so() -> None:
         lease_holder=None,
         lease_held=False,
     )
-    for told in (
+    for shown in (
         "exchangeInfo was not read yet",
         "There is no snapshot yet.",
         "No plan was decided by this process yet.",
         "Everything is flat.",
         "no decision yet",
     ):
-        assert told in reading.text
+        assert shown in reading.text
 
 
-def test_holds_cooldowns_and_what_could_not_be_read_are_told() -> None:
+def test_holds_cooldowns_and_what_could_not_be_read_are_reported() -> None:
     holds_and_cooldowns = HoldsAndCooldowns(
         holds=(TimeLeft("BTCUSDT", 290.0), TimeLeft("ETHUSDT", None)),
         cooldowns=(TimeLeft("SOLUSDT", 3.2),),
@@ -224,7 +224,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
         pair = ((text, text),)
         return read(
             Page().explanation(
-                Told(
+                Sections(
                     plan_id=text,
                     symbol=text,
                     decided=True,
@@ -237,7 +237,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
                     notes=(text,),
                     when=pair,
                     published=pair,
-                    checks=(CheckTold(text, Outcome.DENIED, "DENIED", text, text),),
+                    checks=(CheckRow(text, Outcome.DENIED, "DENIED", text, text),),
                     not_reached=(text,),
                     based_on=pair,
                     permit=pair,
@@ -253,7 +253,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
         assert text in reading.text
 
 
-def test_the_tree_is_told_as_a_tree_with_restarts_and_why() -> None:
+def test_the_tree_is_shown_with_restarts_and_their_reasons() -> None:
     evaluator = Actor(
         name="permit_evaluator",
         state="backing off",

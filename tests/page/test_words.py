@@ -23,11 +23,11 @@ from page.words import duration, iso_moment, moment, time_of_day
         (86_400 * 3 + 3600 * 4 + 59, "3 d 4 h"),
     ],
 )
-def test_a_duration_is_told_in_about_three_digits(seconds: float | None, text: str) -> None:
+def test_a_duration_is_shown_with_about_three_digits(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_moments_are_told_in_utc() -> None:
+def test_moments_are_shown_in_utc() -> None:
     assert moment(1_790_000_000_250) == "2026-09-21 14:13:20 UTC"
     assert time_of_day(1_790_000_000_250) == "14:13:20.250"
     assert iso_moment("2026-09-21T14:13:20.250Z") == "2026-09-21 14:13:20 UTC"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 #: The page asks every two seconds, and the machine may have much to do.
 PATIENCE_SEC = 30.0
 
-#: Pairs of text and background that are harder to tell apart than WCAG's AA allows.
+#: Pairs of text and background with less contrast than WCAG's AA requires.
 _PALE = """
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b]
@@ -43,7 +43,7 @@ _PALE = """
 
 
 class Window:
-    """What an operator sees and does."""
+    """A browser window, with an operator's actions."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -65,7 +65,7 @@ class Window:
     async def text(self, selector: str = "body") -> str:
         return await self._in_thread(self._browser.text, selector)
 
-    async def shows(self, *told: str, selector: str = "body") -> str:
+    async def shows(self, *shown: str, selector: str = "body") -> str:
         """Wait until all of this can be read there; all that can be."""
 
         text = ""
@@ -73,10 +73,10 @@ class Window:
         async def look() -> bool:
             nonlocal text
             text = await self.text(selector)
-            return all(each in text for each in told)
+            return all(each in text for each in shown)
 
         try:
-            await until_async(look, f"{told} in {selector}", PATIENCE_SEC)
+            await until_async(look, f"{shown} in {selector}", PATIENCE_SEC)
         except AssertionError as late:
             raise AssertionError(f"{late}; there is: {text[:1000]}") from None
         return text
@@ -95,11 +95,11 @@ class Window:
         return found
 
     async def complaints(self) -> list[str]:
-        """What the console has said: errors, warnings, refusals by policy."""
+        """Return the console's messages: errors, warnings, refusals by policy."""
         return await self._in_thread(self._browser.complaints)
 
     async def requested(self) -> set[str]:
-        """Every URL that was asked for since the page was opened."""
+        """Return every URL that was asked for since the page was opened."""
         return await self._in_thread(self._browser.requested)
 
     async def _in_thread(self, look: Callable[..., T], *arguments: object) -> T:

@@ -21,7 +21,7 @@ def report(*packages: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_known_vulnerability_fails_and_is_named_with_its_cure() -> None:
-    assert judge(report(CLEAN, VULNERABLE)) == (("h11 0.15.0: PYSEC-2025-1, mended in 0.16.0",), 1)
+    assert judge(report(CLEAN, VULNERABLE)) == (("h11 0.15.0: PYSEC-2025-1, fixed in 0.16.0",), 1)
 
 
 def test_all_of_them_known_and_none_vulnerable_passes() -> None:

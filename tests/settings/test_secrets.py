@@ -19,7 +19,7 @@ any_text = st.text(st.characters(), max_size=40)
 
 
 def everything_printed(environ: dict[str, str]) -> str:
-    """All that loading `environ` lets anybody see: the error with its traceback, or every description."""
+    """Return all visible text of loading `environ`: the error with its traceback, or every description."""
     outcome: Loaded | SettingsError
     try:
         outcome = load(environ)

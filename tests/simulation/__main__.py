@@ -20,7 +20,7 @@ from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
 
 def main() -> int:
-    """The exit code: 0 when every guarantee held."""
+    """Return the exit code: 0 when every guarantee held."""
     asked = _arguments()
     if asked.seed is not None:
         return _one(asked.seed, asked.rounds, asked.faults, asked.story, asked.log)
@@ -34,7 +34,7 @@ def main() -> int:
         quiet=asked.quiet,
     )
     if asked.json:
-        print(msgspec.json.encode(_told(found.outcomes)).decode())
+        print(msgspec.json.encode(_as_json(found.outcomes)).decode())
         return 1 if found.failures else 0
     wall_min = (time.monotonic() - began_sec) / 60
     hours = sum(outcome.hours for outcome in found.outcomes)
@@ -70,12 +70,12 @@ def _one(seed: str, rounds: int, wanted: str, story: int, log: bool) -> int:
     return 0 if outcome.violation is None else 1
 
 
-def _told(outcomes: list[Outcome]) -> dict[str, object]:
+def _as_json(outcomes: list[Outcome]) -> dict[str, object]:
     failing = next((outcome for outcome in outcomes if outcome.violation is not None), None)
-    told: dict[str, object] = {"hours": sum(outcome.hours for outcome in outcomes), "seeds": len(outcomes)}
+    shown: dict[str, object] = {"hours": sum(outcome.hours for outcome in outcomes), "seeds": len(outcomes)}
     if failing is not None:
-        told |= {"invariant": failing.invariant, "violation": failing.violation, "seed": failing.seed}
-    return told
+        shown |= {"invariant": failing.invariant, "violation": failing.violation, "seed": failing.seed}
+    return shown
 
 
 def _print_counts(outcomes: list[Outcome]) -> None:
@@ -99,8 +99,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", help="run this seed alone")
     parser.add_argument("--rounds", type=int, default=ROUNDS_PER_HOUR, help="rounds of half a virtual hour")
     parser.add_argument("--faults", default="all", help="numbers of its faults, `all` or `none`")
-    parser.add_argument("--story", type=int, default=60, help="how many of the last lines to tell")
-    parser.add_argument("--log", action="store_true", help="tell the service's log lines, too")
+    parser.add_argument("--story", type=int, default=60, help="how many of the last lines to print")
+    parser.add_argument("--log", action="store_true", help="print the service's log lines, too")
     parser.add_argument("--json", action="store_true", help="say what was found in JSON, and shrink nothing")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args()

@@ -1,7 +1,7 @@
-"""What the pipeline did and was granted: the side of the story that the service cannot see.
+"""Records of the pipeline's actions and permits, which the service cannot see.
 
-Kept by the neighbours, read by the invariants. What Redis may lose is kept apart, so that it can be put back
-to an earlier moment together with Redis.
+The neighbours write them, the invariants read them. What Redis may lose is kept apart, so that it can be put
+back to an earlier moment together with Redis.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class OwnOrder(msgspec.Struct):
     plan_id: str
 
 
-class Told(msgspec.Struct, frozen=True):
+class OrderReport(msgspec.Struct, frozen=True):
     """A result that was published: so much of an order was filled by then."""
 
     order_id: str
@@ -65,13 +65,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct):
-    """What follows from what Redis holds, and goes back in time with it.
+    """The records that follow from Redis's content, and are rolled back with it.
 
     `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
     ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes were in it as
-    it was adopted at `adopted_ms` (true time). `told`: results by entry id; `settled`: plans whose result was
-    taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
-    its ledger, by Redis's clock.
+    it was adopted at `adopted_ms` (true time). `reports`: results by entry id; `settled`: plans whose result
+    was taken in. `dead`: entries that are dead letters. `booked_ms`: by symbol, when an order last moved its
+    ledger, by Redis's clock.
     """
 
     decided: dict[str, bool] = {}
@@ -79,7 +79,7 @@ class Kept(msgspec.Struct):
     ledger: dict[Leg, Decimal] = {}
     contained: dict[Leg, int] = {}
     adopted_ms: dict[Leg, int] = {}
-    told: dict[str, Told] = {}
+    reports: dict[str, OrderReport] = {}
     settled: set[str] = set()
     dead: set[str] = set()
     booked_ms: dict[str, int] = {}
@@ -110,16 +110,16 @@ class Books:
         self.reasons: dict[str, int] = {}
 
     def copy_kept(self) -> Kept:
-        """What to go back to."""
+        """Copy the records, to roll back to them."""
         return copy.deepcopy(self.kept)
 
     def speaks_of(self, order_id: str) -> bool:
-        """Whether the order is ours, and Redis still knows what it was granted."""
+        """Return whether the order is ours and Redis still has its grant."""
         order = self.orders.get(order_id)
         return order is not None and order.plan_id not in self.lost
 
     def live_closes(self, symbol: str, leg: PositionSide) -> list[Grant]:
-        """The closes of a leg that may still be executed."""
+        """Return the closes of a leg that may still be executed."""
         return [
             grant
             for grant in self.grants.values()

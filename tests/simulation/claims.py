@@ -1,10 +1,10 @@
 """Invariant (a): a snapshot that is written was true at its `ts_epoch_ms`, by the exchange's own history.
 
 A claim names whole milliseconds of the writing host's wall clock. It is mapped to true time by every offset
-that this clock had lately, and holds if by one of them the position was that within a millisecond. A claim
-by the stream may be late by what the host cannot know of the exchange's clock; and where the exchange told a
-change later than any proof reaches back, or never, the claim may lag behind it: by as long as the telling
-took, or by the audit.
+that this clock had recently, and holds if by one of them the position was that within a millisecond. A claim
+by the stream may be late by what the host cannot know of the exchange's clock; and where the exchange
+announced a change later than any proof reaches back, or never, the claim may lag behind it: by as long as the
+announcement took, or by the audit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STEP_REMEMBERED_MS = 75_000
 #: A request takes no longer (ms).
 _LONGEST_READ_MS = 5_000
 _BY_READ = ("rest", "ondemand")
-#: A step of the exchange's clock misleads whoever dates its transactions until clocks are compared again:
+#: A step of the exchange's clock falsifies the dates of its transactions until clocks are compared again:
 #: every minute, where the exchange answers.
 COMPARED_MS = 90_000
 #: Of changes so close to one another a read may show either.
@@ -66,7 +66,7 @@ class Claims:
         self._latest_ms: dict[str, tuple[str, int]] = {}
 
     def written(self, writer: str, fence: str, symbols: Iterable[str]) -> None:
-        """The snapshots of `symbols` have been written."""
+        """Judge the snapshots of `symbols` that were written."""
         clock = self._clock_of(writer)
         for symbol in symbols:
             self.count += 1
@@ -77,7 +77,7 @@ class Claims:
                 self.check(writer, symbol, leg, amount, shown_ms, stored[b"verified_by"].decode())
             whose = f"{fence} {clock.offset_ms}"
             before = self._latest_ms.get(symbol)
-            if before is not None and before[0] == whose and not self._stepped_lately(clock):
+            if before is not None and before[0] == whose and not self._stepped_recently(clock):
                 # A faster push may show that the one before it was dated a little late.
                 latest_ms = shown_ms + self._streams.delay_most_ms(true_ms() - _STEP_REMEMBERED_MS)
                 require(before[1] <= latest_ms, "a", f"{symbol}: written as of {shown_ms} after {before[1]}")
@@ -132,9 +132,9 @@ class Claims:
             at_once = self._streams.came_at_once_since(since_ms)
             unsure_ms = self._unsure_ms(writer, since_ms)
             late_ms = unsure_ms if at_once else min(late_ms, unsure_ms)
-        # Two legs have one time: where events overtake each other, the leg that was not told of lags behind.
+        # Two legs have one time: where events overtake each other, the leg without an event lags behind.
         lag_ms = misled_ms + late_ms
-        for start_ms, end_ms in self._venue.untold[symbol]:
+        for start_ms, end_ms in self._venue.unannounced[symbol]:
             until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms)
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:
                 lag_ms = max(lag_ms, at_ms - start_ms + 2 * ROUNDING_MS)
@@ -154,11 +154,11 @@ class Claims:
         shown_ms = self._shown_ms(writer, symbol, changed_ms)
         return until_ms if shown_ms is None else min(until_ms, shown_ms + _MERGED_MS)
 
-    def _stepped_lately(self, clock: SteppedClock) -> bool:
+    def _stepped_recently(self, clock: SteppedClock) -> bool:
         now_ms = true_ms()
         return bool(self.clock_lag_ms(now_ms)) or len(clock.offsets_since(now_ms - _STEP_REMEMBERED_MS)) > 1
 
     def clock_lag_ms(self, at_ms: int) -> int:
-        """How far a step of the exchange's clock may have misled who dates its transactions."""
+        """Return the greatest error (ms) in dating transactions after a step of the exchange's clock."""
         offsets = self._venue.clock.offsets_since(at_ms - COMPARED_MS)
         return max(offsets) - min(offsets)

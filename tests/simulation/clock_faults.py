@@ -57,7 +57,7 @@ class ClockFaults:
             self._agree(process.clock)
 
     async def do_host_clock(self, fault: Fault) -> None:
-        """One host's clock is set off Redis's, and right again. Raises ViolationError."""
+        """Set one host's clock off Redis's, and right again. Raises ViolationError."""
         processes = list(self._world.processes.values())
         process = processes[fault.which % len(processes)]
         off_ms = _HOST_OFF_MS[fault.which // 2 % len(_HOST_OFF_MS)]
@@ -71,7 +71,7 @@ class ClockFaults:
         self._agree(process.clock)
 
     def _least_off_ms(self, clock: HostClock, since_ms: int) -> int:
-        """The least that the clock may have been off Redis's since then (true ms)."""
+        """Return the least that the clock may have been off Redis's since then (true ms)."""
         redis_ms = self._world.redis_clock.offsets_since(since_ms)
         return min(abs(host - redis) for host in clock.offsets_since(since_ms) for redis in redis_ms)
 

@@ -27,7 +27,7 @@ class SteppedClock:
         self.offsets: list[tuple[int, int]] = [(0, offset_ms)]
 
     def now_ms(self) -> int:
-        """What it shows, epoch milliseconds."""
+        """Return its time, epoch milliseconds."""
         return true_ms() + self.offset_ms
 
     def step(self, by_ms: int) -> None:
@@ -36,7 +36,7 @@ class SteppedClock:
         self.offsets.append((true_ms(), self.offset_ms))
 
     def offsets_since(self, since_ms: int) -> list[int]:
-        """The offsets that it had at some moment since `since_ms` (true time), without repetition."""
+        """Return the offsets that it had at some moment since `since_ms` (true time), without repetition."""
         first = max((i for i, (held_ms, _) in enumerate(self.offsets) if held_ms <= since_ms), default=0)
         return list(dict.fromkeys(offset for _, offset in self.offsets[first:]))
 

@@ -16,7 +16,7 @@ from simulator.orders import Order
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation import results
-from tests.simulation.books import Books, Grant, OwnOrder, Published, Told
+from tests.simulation.books import Books, Grant, OrderReport, OwnOrder, Published
 from tests.simulation.clocks import SteppedClock
 from tests.simulation.fields import as_entry, id_ahead
 from tests.simulation.trace import Trace
@@ -56,13 +56,13 @@ class Consumers:
         venue.on_change = self._on_change
 
     def on_decided(self, plan_id: str) -> None:
-        """Whoever waits for this plan's permit looks again."""
+        """Wake the consumer that waits for this plan's permit."""
         waiting = self._decided.pop(plan_id, None)
         if waiting is not None:
             waiting.set()
 
     def follow(self, plan: Published, hands: trio.Nursery) -> None:
-        """Let somebody wait for the plan's permit, and act on it."""
+        """Start a consumer that waits for the plan's permit and acts on it."""
         if self._count < _MOST_CONSUMERS:
             self._count += 1
             waiting = self._decided[plan.plan_id] = trio.Event()
@@ -84,18 +84,18 @@ class Consumers:
         governor = rng.random()
         if governor < 0.08:
             # The Governor says no: P3.3's permit stays where it is, or never came.
-            self.tell_refusal(plan_id, plan.symbol, "permit_denied (Governor: daily_loss_limit)")
+            self.report_refusal(plan_id, plan.symbol, "permit_denied (Governor: daily_loss_limit)")
             return
         await trio.sleep(rng.choice((0.0, 0.001, 0.02, 0.3, 0.3, 2.0)))
         if governor < 0.14:
-            return  # Nobody comes for it.
+            return  # No consumer takes it.
         grant = self._books.grants.get(plan_id)
         if grant is not None and grant.taken:
             return
         text = self._redis.take(key)
         if text is None:
             if rng.random() < 0.5:
-                self.tell_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
+                self.report_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
             return
         permit = json.loads(text, parse_float=Decimal)
         self._trace.note(f"took {plan_id} {permit['allow']}")
@@ -104,7 +104,7 @@ class Consumers:
         grant.taken = True
         if rng.random() < 0.2:
             # Another consumer of the same plan comes too late, and says so.
-            self.tell_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
+            self.report_refusal(plan_id, plan.symbol, "permit_timeout (missing: P3.3)")
         await self._execute(plan, grant, text.decode())
 
     async def _execute(self, plan: Published, grant: Grant, permit: str) -> None:
@@ -125,14 +125,14 @@ class Consumers:
             grant.left, grant.over = ZERO, True
             self._give_up(plan.plan_id, plan.symbol, permit if rng.random() < 0.3 else None)
             return
-        told: list[tuple[Decimal, str]] = []
+        reports: list[tuple[Decimal, str]] = []
         dies = rng.random() < 0.06
         while True:
-            told.append((order.executed, order.status))
+            reports.append((order.executed, order.status))
             if order.is_final:
                 grant.left, grant.over = ZERO, True
             if not dies and rng.random() < 0.8:
-                self._tell(plan, order, *told[-1])
+                self._report(plan, order, *reports[-1])
             if order.is_final:
                 break
             await trio.sleep(rng.uniform(0.0, 0.9))
@@ -144,9 +144,9 @@ class Consumers:
             self._redis.set(self._keys.cooldown(plan.symbol), str(self._redis_clock.now_ms()))
         if dies:
             await trio.sleep(rng.uniform(4, 20))
-        rng.shuffle(told)
-        for each in (*told, *rng.choices(told, k=rng.choice((0, 0, 1, 2)))):
-            self._tell(plan, order, *each)
+        rng.shuffle(reports)
+        for each in (*reports, *rng.choices(reports, k=rng.choice((0, 0, 1, 2)))):
+            self._report(plan, order, *each)
             await trio.sleep(rng.choice((0.0, 0.01, 0.4)))
 
     async def _execute_blindly(self, plan: Published, grant: Grant) -> None:
@@ -157,7 +157,7 @@ class Consumers:
         chain_id = client_order_id_of(self._keys.prefix, plan.plan_id)
         client_order_id = rng.choice((chain_id, None))
         if late:
-            self._tell_unknown(plan, None)
+            self._report_unknown(plan, None)
             await trio.sleep(rng.choice((0.0, 0.05, 0.5, 2.0)))
         order = None
         if rng.random() < 0.7:
@@ -165,9 +165,9 @@ class Consumers:
         if not late:
             await trio.sleep(rng.choice((0.0, 0.05, 1.0)))
             named = order.client_order_id if order is not None and rng.random() < 0.5 else None
-            self._tell_unknown(plan, named)
+            self._report_unknown(plan, named)
         if order is None:
-            # It never reached the exchange, which nobody can know.
+            # It never reached the exchange, which no service can know.
             grant.left, grant.over = ZERO, True
             return
         while not order.is_final:
@@ -178,9 +178,9 @@ class Consumers:
                 self._fill_more(order, closes=grant.kind == "close")
         grant.left, grant.over = ZERO, True
         if rng.random() < 0.5:
-            # Somebody has asked the exchange in the end.
+            # The exchange was asked in the end.
             await trio.sleep(rng.choice((0.0, 1.0, 6.0)))
-            self._tell(plan, order, order.executed, order.status)
+            self._report(plan, order, order.executed, order.status)
 
     def execute_unseen(self, plan: Published) -> bool:
         """Execute a plan, and say that the outcome is unknown. Answers whether an order was sent."""
@@ -190,11 +190,11 @@ class Consumers:
         grant.taken = True
         client_order_id = client_order_id_of(self._keys.prefix, plan.plan_id)
         order = self._send(grant, partly=False, client_order_id=client_order_id)
-        self._tell_unknown(plan, None)
+        self._report_unknown(plan, None)
         grant.left, grant.over = ZERO, True
         return order is not None
 
-    def _tell_unknown(self, plan: Published, client_order_id: str | None) -> None:
+    def _report_unknown(self, plan: Published, client_order_id: str | None) -> None:
         self._books.unknown.add(plan.plan_id)
         for _ in range(self._rng.choice((1, 1, 2))):
             fields = results.unknown(plan.plan_id, plan.symbol, client_order_id, self._rng)
@@ -202,7 +202,7 @@ class Consumers:
             self._trace.note(f"told {plan.plan_id} unknown")
 
     def _fill_more(self, order: Order, *, closes: bool) -> None:
-        """The order's rest, or half of it; a close no further than there is something to close."""
+        """Fill the order's rest, or half of it; a close no further than the position."""
         venue = self._venue
         wanted = order.remaining
         if self._rng.random() < 0.5:
@@ -239,7 +239,7 @@ class Consumers:
             self._sending = None
 
     def _on_change(self, symbol: str, leg: PositionSide, change: Change) -> None:
-        """What is filled was allowed until now, and is no more."""
+        """Move the filled quantity from the allowed to the executed one."""
         self._trace.note(f"filled {symbol} {leg} {change.delta} -> {change.amount} own={change.own}")
         if not change.own:
             return
@@ -250,15 +250,15 @@ class Consumers:
         grant = self._books.grants[self._books.orders[order_id].plan_id]
         grant.left -= abs(change.delta)
 
-    def _tell(self, plan: Published, order: Order, cumulative: Decimal, status: str) -> None:
+    def _report(self, plan: Published, order: Order, cumulative: Decimal, status: str) -> None:
         final = status != "PARTIALLY_FILLED"
         fields = results.executed(plan.plan_id, plan.fields, order, cumulative, status, self._rng)
         entry_id = self._redis.xadd(self._keys.results, as_entry(fields))
-        self._books.kept.told[entry_id] = Told(str(order.order_id), plan.plan_id, cumulative, final)
+        self._books.kept.reports[entry_id] = OrderReport(str(order.order_id), plan.plan_id, cumulative, final)
         self._trace.note(f"told {plan.plan_id} {order.order_id} {cumulative} {status}")
 
     def give_up(self, plan: Published) -> None:
-        """Whoever got the permit will not use it, and says so."""
+        """Publish that the permit will not be used."""
         grant = self._books.grants.get(plan.plan_id)
         if grant is not None:
             grant.left, grant.over = ZERO, True
@@ -269,7 +269,7 @@ class Consumers:
             fields = results.not_executed(plan_id, symbol, "order rejected", self._rng, permit)
             self._books.given_up[self._redis.xadd(self._keys.results, as_entry(fields))] = plan_id
 
-    def tell_refusal(self, plan_id: str, symbol: str, why: str, *, ahead_ms: int = 0) -> None:
+    def report_refusal(self, plan_id: str, symbol: str, why: str, *, ahead_ms: int = 0) -> None:
         """Say that the plan will not be executed. With `ahead_ms`, an id so far ahead of Redis's clock."""
         fields = results.not_executed(plan_id, symbol, why, self._rng)
         self._redis.xadd(self._keys.results, as_entry(fields), entry_id=id_ahead(self._redis, ahead_ms))

@@ -72,7 +72,7 @@ class Decisions:
         self._audit_ms = audit_ms
 
     def committed(self, writer: str, commit: DecisionCommit, verdict: object) -> None:
-        """A decision was offered to Redis, which gave that verdict."""
+        """Judge a decision that was offered to Redis, which gave that verdict."""
         if not isinstance(verdict, Committed):
             return
         self.count += 1
@@ -139,11 +139,11 @@ class Decisions:
         self._on_grant(grant)
 
     def _judge_permit(self, commit: DecisionCommit, decision: RecordedDecision) -> None:
-        """Whoever takes the permit reads in it what was decided."""
+        """Check that the permit says what was decided."""
         permit = json.loads(commit.permit, parse_float=Decimal, parse_int=Decimal)
-        told = [permit[name] for name in ("plan_id", "symbol", "allow", "order_side", "safe_close_qty")]
+        written = [permit[name] for name in ("plan_id", "symbol", "allow", "order_side", "safe_close_qty")]
         decided = [commit.plan_id, commit.symbol, True, decision.order_side, decision.quantity]
-        require(told == decided, "e", f"the permit says {told}, decided was {decided}")
+        require(written == decided, "e", f"the permit says {written}, decided was {decided}")
         offsets = self._redis_clock.offsets_since(true_ms() - _CLOCK_KNOWN_WITHIN_MS)
         if len(offsets) == 1:
             # What a gate compares with: it refuses permits from the future, and old ones.
@@ -155,7 +155,7 @@ class Decisions:
             )
 
     def _is_new_again(self, commit: DecisionCommit) -> bool:
-        """Whether nothing in Redis speaks of an earlier decision of the plan.
+        """Return whether Redis has no trace of an earlier decision of the plan.
 
         One that Redis has lost, plan and all, is new to it when it is published again; so is one that is
         published again after the mark of its decision was evicted.
@@ -170,10 +170,10 @@ class Decisions:
         stepped_ms = round(limit_sec * 1000) + _CLOCK_KNOWN_WITHIN_MS
         if len(self._redis_clock.offsets_since(true_ms() - stepped_ms)) > 1:
             return
-        told = self._redis.get(self._keys.cooldown(commit.symbol))
+        stored = self._redis.get(self._keys.cooldown(commit.symbol))
         booked_ms = self._books.kept.booked_ms.get(commit.symbol)
         for executed_ms, slack_sec in (
-            (None if told is None else int(told), 0.0),
+            (None if stored is None else int(stored), 0.0),
             (booked_ms, _HOSTS_AGREE_SEC),
         ):
             if executed_ms is None:
@@ -186,7 +186,7 @@ class Decisions:
             )
 
     def _judge_open_permits(self, symbol: str) -> None:
-        """A reservation is written together with the removal of those that are over."""
+        """Check that a reservation is written together with the removal of those that are over."""
         now_ms = self._redis.now_ms()
         for name, value in self._redis.hgetall(self._keys.open_permits(symbol)).items():
             if name.startswith(b"p:"):
@@ -218,7 +218,7 @@ class Decisions:
     def _judge_snapshot(
         self, writer: str, symbol: str, leg: PositionSide, amount: Decimal, snapshot: SnapshotView
     ) -> list[int]:
-        """What it rests on was true when it says, and that was not long ago; when that may be (true ms)."""
+        """Check that its snapshot was true at its date and fresh; return the possible times (true ms)."""
         clock, now_ms = self._clock_of(writer), true_ms()
         shown_ms = snapshot.ts_epoch_ms
         self._claims.check(writer, symbol, leg, amount, shown_ms, "the book")
@@ -239,7 +239,7 @@ class Decisions:
         )
 
     def _judge_close(self, grant: Grant, granted_against: Decimal, seen_ms: list[int]) -> None:
-        """All that may still be closed is no more than the position that it was granted against.
+        """Check that all open closes are no more than the position that it was granted against.
 
         Less what our own orders have closed of that since; what others did to it is no fault of the grant.
         """
@@ -262,14 +262,14 @@ class Decisions:
         )
 
     def _may_look_alike(self, grant: Grant) -> bool:
-        """Whether others may have made an older snapshot agree with a newer ledger: where (c) ends."""
+        """Return whether others' trades may make an older snapshot agree with a newer ledger: (c)'s end."""
         settings = self._settings
         since_ms = true_ms() - 3 * settings.stale_threshold_sec * 1000
         changes = self._venue.changes_since(grant.symbol, grant.leg, round(since_ms))
         return settings.cooldown_sec < settings.stale_threshold_sec and any(not each.own for each in changes)
 
     def _closable(self, grant: Grant, granted_against: Decimal, seen_ms: int) -> Decimal:
-        """What our own orders have left since then of a position that was `granted_against`."""
+        """Return what our own orders have left since then of a position that was `granted_against`."""
         near_ms = _NEAR_MS + self._claims.clock_lag_ms(seen_ms)
         changes = self._venue.changes_since(grant.symbol, grant.leg, seen_ms - near_ms)
         ours = [(change.at_ms, change.delta) for change in changes if self._is_known(change)]

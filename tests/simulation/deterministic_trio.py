@@ -22,7 +22,7 @@ from trio.abc import Clock
 
 T = TypeVar("T")
 
-#: Where nobody waits for the clock, sockets are waited for: those with which trio wakes itself as it starts.
+#: Where no task waits for the clock, sockets are waited for: those with which trio wakes itself at its start.
 _SOCKETS_SEC = 0.05
 _MOST_WAITS = 200
 
@@ -31,7 +31,7 @@ class JumpingClock(Clock):
     """Virtual time that begins at 0 and stands still while any task can run.
 
     trio asks how long to sleep when none can: then it is that much later. As `MockClock` with its autojump,
-    without looking for sockets first, which nobody here has; that halves the cost of every sleep.
+    without looking for sockets first, of which there are none; that halves the cost of every sleep.
     """
 
     def __init__(self) -> None:
@@ -81,14 +81,14 @@ def _scheduling_drawn_from(seed: str) -> Iterator[None]:
 
 @contextmanager
 def _no_sockets() -> Iterator[None]:
-    """Nobody here has one: so the system is not asked, at every step, whether anything came."""
+    """There is none here, so the system is not polled at every step."""
     with patch.object(_io_epoll.EpollIOManager, "get_events", lambda _self, _timeout: ()):
         yield
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """What is finalised, and when, must not hang on how much was allocated before: `collect` says when."""
+    """Collect garbage only in `collect`: finalisation must not depend on earlier allocations."""
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -116,7 +116,7 @@ _SEEDS_WITH_STEPPED_EXCHANGE = 0.2
 def draw_faults(
     seed: str, rounds: int, kinds: dict[str, tuple[int, float, float]] | None = None
 ) -> list[Fault]:
-    """The faults of a run of so many rounds."""
+    """Return the faults of a run of so many rounds."""
     rng = Random(f"{seed}:faults")
     with_alone = kinds is None
     kinds = dict(KINDS if kinds is None else kinds)
@@ -146,7 +146,7 @@ def draw_faults(
 
 
 def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[Fault]:
-    """The same faults with one of `KINDS_ALONE` in its round, and without those that would disturb it."""
+    """Return the faults with one of `KINDS_ALONE` in its round, and without those that disturb it."""
     names = list(KINDS_ALONE)
     kind = rng.choices(names, [KINDS_ALONE[name].weight for name in names])[0]
     alone = KINDS_ALONE[kind]

@@ -85,20 +85,20 @@ class FieldFaults:
     # The account, and the dates of what happens to it.
 
     async def do_wiped_account(self, fault: Fault) -> None:
-        """All positions are gone, without an event."""
+        """Wipe all positions, without an event."""
         self._change_silently(self._world.venue.wipe_account)
 
     async def do_restored_position(self, fault: Fault) -> None:
-        """A symbol's legs are what they were some changes ago, with the dates of that time."""
+        """Restore a symbol's legs of some changes ago, with the dates of that time."""
         symbol = self._symbol(fault)
         self._change_silently(partial(self._world.venue.restore, symbol, back=1 + int(fault.size * 3)))
 
     def _change_silently(self, change: Callable[[], object]) -> None:
         for symbol in self._world.venue.change_silently(change):
-            self._world.streams.untold(symbol)
+            self._world.streams.note_lost_change(symbol)
 
     async def do_event_dated_ahead(self, fault: Fault) -> None:
-        """The next fills carry a time ahead of all others."""
+        """Date the next fills ahead of all others."""
         faults = self._world.venue.faults
         faults.dated_ahead_rows = fault.size < 0.5
         if fault.which % 3 == 2:
@@ -109,7 +109,7 @@ class FieldFaults:
             self._world.neighbours.move(self._symbol(fault))
 
     async def do_exchange_clock(self, fault: Fault) -> None:
-        """The exchange's clock is set, forward or back."""
+        """Set the exchange's clock, forward or back."""
         now_sec = trio.current_time()
         if now_sec - self._exchange_stepped_sec > 100:
             self._exchange_stepped_sec = now_sec
@@ -149,7 +149,7 @@ class FieldFaults:
         streams.closing = None
 
     async def do_flapping(self, fault: Fault) -> None:
-        """The stream comes and goes under load, and REST answers all the while."""
+        """End and accept streams in turn under load, while REST answers."""
         world = self._world
         reasons_before = dict(world.books.reasons)
         looks: list[bool] = []
@@ -189,11 +189,11 @@ class FieldFaults:
     # Answers.
 
     async def do_maintenance(self, fault: Fault) -> None:
-        """Every request is answered as during an upgrade."""
+        """Answer every request as during an upgrade."""
         await self._answering({_MAINTENANCE[fault.which % len(_MAINTENANCE)]: 1.0}, fault.for_sec)
 
     async def do_ban_without_header(self, fault: Fault) -> None:
-        """Every request is refused as one too many, and nothing says how long."""
+        """Refuse every request with a 429 without a time to wait."""
         faults, rng = self._world.venue.faults, Random(fault.which)
         faults.retry_after_header = rng.choice(_USELESS_RETRY_AFTER)
         faults.banned_until_text = rng.choice(_USELESS_UNTIL)
@@ -202,7 +202,7 @@ class FieldFaults:
         faults.retry_after_header = faults.banned_until_text = "real"
 
     async def do_forbidden(self, fault: Fault) -> None:
-        """The web firewall refuses every request."""
+        """Refuse every request as the web firewall does."""
         await self._refusing({"403": 1.0}, fault.for_sec)
 
     async def _refusing(self, rates: Mapping[RestFault, float], for_sec: float) -> None:
@@ -219,7 +219,7 @@ class FieldFaults:
             kept.pop(name, None)
 
     async def do_v2_removed(self, fault: Fault) -> None:
-        """The second version of positionRisk is taken away for good."""
+        """Remove the second version of positionRisk for good."""
         faults = self._world.venue.faults
         faults.v2_position_risk = _V2_REMOVED[fault.which % len(_V2_REMOVED)]
         await trio.lowlevel.checkpoint()
@@ -227,7 +227,7 @@ class FieldFaults:
     # Rows that cannot be read.
 
     async def do_odd_positions(self, fault: Fault) -> None:
-        """One symbol's rows of positionRisk are odd; the others are not affected."""
+        """Send odd rows of positionRisk for one symbol; the others must not be affected."""
         world, symbol = self._world, self._symbol(fault)
         decoration = fault.size < 0.4
         changes = _of(_ODD_DECORATIONS if decoration else _ODD_POSITIONS, fault)
@@ -241,7 +241,7 @@ class FieldFaults:
         del world.venue.odd_rows[symbol]
 
     async def do_odd_symbols(self, fault: Fault) -> None:
-        """One symbol of exchangeInfo cannot be read while the processes start."""
+        """Send an unreadable symbol in exchangeInfo while the processes start."""
         world, symbol = self._world, self._symbol(fault)
         world.venue.odd_symbols[symbol] = _of(_ODD_SYMBOLS, fault)
         for process in world.processes.values():
@@ -251,7 +251,7 @@ class FieldFaults:
         del world.venue.odd_symbols[symbol]
 
     async def do_odd_marks(self, fault: Fault) -> None:
-        """One row of mark prices cannot be read: the connection stays."""
+        """Send an unreadable row of mark prices: the connection must stay."""
         world, symbol = self._world, self._symbol(fault)
         before = [(process.starts, process.mark_connections) for process in world.processes.values()]
         world.venue.odd_marks[symbol] = _of(_ODD_MARKS, fault)

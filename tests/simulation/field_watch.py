@@ -51,7 +51,7 @@ class Requests:
 
     @contextmanager
     def under_way(self, path: str, *, of_one_symbol: bool) -> Iterator[None]:
-        """A request is sent, and answered or given up at the end."""
+        """Count a request as open until it is answered or given up."""
         self._sent(path)
         if not of_one_symbol or self._world.settings.fetch_mode == "per_symbol":
             yield
@@ -79,11 +79,11 @@ class Requests:
             )
 
     def answered(self, status: int) -> None:
-        """An answer came."""
+        """Note an answer."""
         self._refused = self._refused or (self._world.refusing_all and status in _REFUSALS)
 
     def connected(self) -> None:
-        """A connection to the private stream was opened."""
+        """Note a connection to the private stream."""
         count = _count(self._connections, trio.current_time(), _CONNECTIONS_WINDOW_SEC)
         self._judge(
             count <= _MOST_CONNECTIONS, f"{count} connections in {_CONNECTIONS_WINDOW_SEC / 60:g} minutes"

@@ -10,7 +10,7 @@ Fields = dict[str, str]
 
 
 def plain(value: Decimal) -> str:
-    """A decimal without an exponent."""
+    """Return a decimal without an exponent."""
     return f"{value:f}"
 
 
@@ -20,5 +20,5 @@ def as_entry(fields: Fields) -> dict[str | bytes, str | bytes]:
 
 
 def id_ahead(redis: MemoryRedis, ahead_ms: int) -> str:
-    """An entry id so far ahead of Redis's clock; for 0, the one that Redis gives by itself."""
+    """Return an entry id so far ahead of Redis's clock; for 0, the one that Redis gives by itself."""
     return f"{redis.now_ms() + ahead_ms}-0" if ahead_ms else "*"

@@ -12,7 +12,7 @@ from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.records import Adoption, OrderWrite, ResultCommit
-from tests.simulation.books import Books, OwnOrder, Told
+from tests.simulation.books import Books, OrderReport, OwnOrder
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
 from tests.simulation.venue import ZERO, Change, Venue
@@ -30,14 +30,14 @@ class Ledgers:
 
     def __init__(self, books: Books, venue: Venue, redis: MemoryRedis, keys: Keys) -> None:
         self.count = 0
-        self.buried: list[str] = []
+        self.dead_letters: list[str] = []
         self._books = books
         self._venue = venue
         self._redis = redis
         self._keys = keys
 
     def amount(self, symbol: str, leg: PositionSide) -> Decimal | None:
-        """What the ledger says; None without one."""
+        """Return the ledger's amount; None without one."""
         text = self._redis.hgetall(self._keys.ledger(symbol)).get(_FIELDS[leg])
         return None if text is None else Decimal(text.decode())
 
@@ -57,7 +57,7 @@ class Ledgers:
                 self._books.kept.booked_ms.pop(adoption.symbol, None)
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
-        """A result's booking was offered to Redis."""
+        """Judge a result's booking that was offered to Redis."""
         if booked_ms is None:
             return
         self.count += 1
@@ -70,17 +70,17 @@ class Ledgers:
             plan_id, books = commit.plan_id, self._books
             if commit.entry_id not in books.bad_results and plan_id not in books.lost | books.unmarked.keys():
                 fields = dict(zip(commit.dead_fields[::2], commit.dead_fields[1::2], strict=True))
-                self.buried.append(f"{commit.entry_id}: {fields.get('error')}")
+                self.dead_letters.append(f"{commit.entry_id}: {fields.get('error')}")
         for write in commit.orders:
             order = self._books.orders.get(write.order_id)
             if order is None:
                 continue
-            told = kept.told.get(commit.entry_id)
-            if told is None and not commit.acknowledge:
-                told = self._shown_by_exchange(write, order)
-            require(told is not None, "d", f"{commit.entry_id} books what was never published")
-            assert told is not None
-            cumulative = max(told.cumulative, kept.booked.get(write.order_id, ZERO))
+            report = kept.reports.get(commit.entry_id)
+            if report is None and not commit.acknowledge:
+                report = self._shown_by_exchange(write, order)
+            require(report is not None, "d", f"{commit.entry_id} books what was never published")
+            assert report is not None
+            cumulative = max(report.cumulative, kept.booked.get(write.order_id, ZERO))
             contained = self._contained(order.symbol, order.leg, write.order_id)
             remembered = decode_memory(write.after).cumulative
             # Of what the adopted ledger contains, more may be known than this result reports.
@@ -93,9 +93,9 @@ class Ledgers:
             kept.booked[write.order_id] = remembered
             grant = self._books.grants.get(order.plan_id)
             # What it was published as stands in its decision: in the lost one, or in the one made anew.
-            told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
-            told_apart = told_apart and order.plan_id not in self._books.unmarked
-            removes = grant is not None and grant.reconcile and told_apart
+            distinguishable = order.plan_id not in self._books.lost or order.plan_id in kept.decided
+            distinguishable = distinguishable and order.plan_id not in self._books.unmarked
+            removes = grant is not None and grant.reconcile and distinguishable
             if self._misdated(order.symbol, order.leg):
                 kept.ledger[order.symbol, order.leg] = self.amount(order.symbol, order.leg) or ZERO
             elif growth > 0 and not removes:
@@ -107,15 +107,15 @@ class Ledgers:
             self.compare(commit.symbol)
             self._judge_open_permit(commit)
 
-    def _shown_by_exchange(self, write: OrderWrite, order: OwnOrder) -> Told | None:
-        """What an event of the exchange reported of an order whose executor did not know its outcome."""
+    def _shown_by_exchange(self, write: OrderWrite, order: OwnOrder) -> OrderReport | None:
+        """Return what an event of the exchange reported of an order with an unknown outcome."""
         cumulative = decode_memory(write.after).cumulative
         filled = ZERO
         for change in self._venue.changes[order.symbol, order.leg]:
             if str(change.order_id) == write.order_id:
                 filled += abs(change.delta)
                 if filled == cumulative and order.plan_id in self._books.unknown:
-                    return Told(write.order_id, order.plan_id, cumulative, final=False)
+                    return OrderReport(write.order_id, order.plan_id, cumulative, final=False)
         return None
 
     def _judge_open_permit(self, commit: ResultCommit) -> None:
@@ -123,14 +123,14 @@ class Ledgers:
         stored = self._redis.hgetall(self._keys.open_permits(commit.symbol)).get(
             f"p:{commit.plan_id}".encode()
         )
-        told = self._books.kept.told.get(commit.entry_id)
-        ended = told.final if told is not None else commit.entry_id in self._books.given_up
+        report = self._books.kept.reports.get(commit.entry_id)
+        ended = report.final if report is not None else commit.entry_id in self._books.given_up
         if ended and commit.entry_id not in self._books.kept.dead:
             require(stored is None, "c", f"{commit.plan_id} is over, and still reserved: {stored!r}")
 
     def compare(self, symbol: str) -> None:
         """Raises ViolationError unless the symbol's ledger is what it must be."""
-        for leg in self._venue.legs_of(symbol) if symbol in self._venue.untold else ():
+        for leg in self._venue.legs_of(symbol) if symbol in self._venue.unannounced else ():
             expected, amount = self._books.kept.ledger.get((symbol, leg)), self.amount(symbol, leg)
             if expected is not None and amount is not None:
                 require(amount == expected, "d", f"{symbol} {leg}: the ledger is {amount}, not {expected}")
@@ -138,15 +138,15 @@ class Ledgers:
     def all_is_booked(self) -> None:
         """Raises ViolationError unless every published result has been taken in."""
         most: dict[str, Decimal] = {}
-        for entry_id, told in self._books.kept.told.items():
+        for entry_id, report in self._books.kept.reports.items():
             if entry_id not in self._books.kept.dead:
-                most[told.order_id] = max(most.get(told.order_id, ZERO), told.cumulative)
+                most[report.order_id] = max(most.get(report.order_id, ZERO), report.cumulative)
         for order_id, cumulative in most.items():
             booked = self._books.kept.booked.get(order_id, ZERO)
             require(booked == cumulative, "d", f"order {order_id}: {booked} of {cumulative} is booked")
 
     def _contained(self, symbol: str, leg: PositionSide, order_id: str) -> Decimal:
-        """How much of an order an adopted ledger holds already."""
+        """Return how much of an order an adopted ledger contains already."""
         if self._adopted_until_ms(symbol, leg) is None:
             return ZERO
         held = self._venue.changes[symbol, leg][: self._books.kept.contained.get((symbol, leg), 0)]
@@ -160,7 +160,7 @@ class Ledgers:
         return len(self._venue.clock.offsets_since(adopted_ms - COMPARED_MS)) > 1
 
     def _changes_held(self, symbol: str, leg: PositionSide, amount: Decimal) -> Sequence[Change]:
-        """The leg's changes until the one that a ledger just adopted says to contain last."""
+        """Return the leg's changes until the one that a ledger just adopted says to contain last."""
         until_ms = self._adopted_until_ms(symbol, leg) or 0
         changes = self._venue.changes[symbol, leg]
         # Dates may go back: so the very change is looked for first.

@@ -80,7 +80,7 @@ class Servers:
         self._refusal = ""
 
     def demote(self, saying: str, run: int) -> None:
-        """The primary, which is that run of Redis, becomes a replica; its connections stay."""
+        """Make the primary, which is that run of Redis, a replica; its connections stay."""
         self._demoted[self.primary], self._runs[self.primary] = saying, run
 
     def promote(self) -> None:
@@ -97,11 +97,11 @@ class Servers:
             self.refused = ()
 
     def former_run(self, server: int) -> int | None:
-        """Which run of Redis a former primary is; None for the primary."""
+        """Return the number of a former primary's run of Redis; None for the primary."""
         return None if server == self.primary else self._runs.get(server)
 
     def error(self, server: int, method: str) -> str | None:
-        """What the server says to a call, if anything but its answer."""
+        """Return the server's error to a call, if it has one."""
         for command in _COMMANDS.get(method, _SCRIPT):
             if command in self.refused:
                 return self._refusal.format(command)

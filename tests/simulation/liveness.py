@@ -55,9 +55,9 @@ class Liveness:
         Snapshots of the symbols in `but` may be as they are.
         """
         world = self._world
-        told = {name: await process.readiness() for name, process in world.processes.items()}
-        holders = [name for name, why_not in told.items() if not why_not]
-        require(len(holders) == 1, "f", f"ready: {holders}; {told}")
+        readiness = {name: await process.readiness() for name, process in world.processes.items()}
+        holders = [name for name, why_not in readiness.items() if not why_not]
+        require(len(holders) == 1, "f", f"ready: {holders}; {readiness}")
         holder = world.processes[holders[0]]
         for symbol in world.scene.symbols:
             if self._is_kept_fresh(symbol) and symbol not in but:
@@ -87,14 +87,14 @@ class Liveness:
             require(not late, "h", f"not proven after an update with the flat BOTH row alone: {late}")
 
     def _shown_ms(self, symbol: str, holder: Process) -> int:
-        """The moment as of which the symbol's snapshot is, true ms."""
+        """Return the moment as of which the symbol's snapshot is, true ms."""
         stored = self._world.redis.hgetall(self._world.keys.snapshot(symbol))
         return int(stored.get(b"ts_epoch_ms", b"0")) - holder.clock.offset_ms
 
     async def plans_are_allowed(self) -> None:
         """Raises ViolationError unless opens or adds, and then closes, are allowed in a quiet moment.
 
-        An operator brings the ledgers into line before; whoever gets the permits gives them up.
+        An operator brings the ledgers into line before; the consumers of the permits give them up.
         """
         world, plans = self._world, self._world.neighbours.plans
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
@@ -153,7 +153,7 @@ class Liveness:
         return plans
 
     def _is_kept_fresh(self, symbol: str) -> bool:
-        """Where symbols are read one by one: those that may be opened, at least."""
+        """Return whether the symbol is kept fresh by single reads: those that may be opened, at least."""
         world = self._world
         return world.settings.fetch_mode != "per_symbol" or world.neighbours.publisher.is_listed(symbol)
 
@@ -166,7 +166,7 @@ class Liveness:
         require(age_sec <= limit_sec, "f", f"{symbol}: the snapshot is {age_sec:.1f} s old")
 
     async def _judge_deciding(self) -> None:
-        """A stop-loss update of every symbol: it reserves nothing, and is answered all the same."""
+        """Check that a stop-loss update of every symbol is answered, and reserves nothing."""
         world, neighbours = self._world, self._world.neighbours
         plans = []
         for symbol in world.scene.symbols:
@@ -187,7 +187,11 @@ class Liveness:
         world.ledgers.all_is_booked()
         for symbol in world.scene.symbols:
             world.ledgers.compare(symbol)
-        require(not world.ledgers.buried, "d", f"good results were set aside: {world.ledgers.buried[:3]}")
+        require(
+            not world.ledgers.dead_letters,
+            "d",
+            f"good results are dead letters: {world.ledgers.dead_letters[:3]}",
+        )
         self._judge_leaks()
 
     def _undecided(self) -> list[str]:
@@ -212,7 +216,7 @@ class Liveness:
             self._most_tasks = tasks + _FEWEST_TASKS_SPARE
         require(tasks <= self._most_tasks, "g", f"{tasks} tasks, {self._most_tasks} at most expected")
         for process in world.processes.values():
-            # A standby books nothing, so what it was told of fills waits, in a channel of bounded size.
+            # A standby books nothing, so the fills that it received wait, in a channel of bounded size.
             if process.channels is None or not _holds_lease(process):
                 continue
             for channel in process.channels.all():

@@ -14,9 +14,9 @@ _SHARED = (type, ModuleType, BuiltinFunctionType)
 
 
 def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[str]) -> tuple[int, int]:
-    """How many plans, and how many of these orders, can be reached from `roots`, tasks' variables included.
+    """Count the plans, and which of these orders, can be reached from `roots`, tasks' variables included.
 
-    Not through `others`: what belongs to the world around, and what may remember.
+    Paths through `others` do not count: the simulated world, and what may keep them.
     """
     seen = {id(each) for each in others}
     todo = list(roots)

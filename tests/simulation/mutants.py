@@ -26,7 +26,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Caught(msgspec.Struct, frozen=True):
-    """What a search said of a mutant. `invariant` is None when nothing was found."""
+    """Result of a search on a mutant. `invariant` is None when nothing was found."""
 
     hours: float
     seeds: int
@@ -36,7 +36,7 @@ class Caught(msgspec.Struct, frozen=True):
 
 
 def main() -> int:
-    """The exit code: 0 when every mutant was caught."""
+    """Return the exit code: 0 when every mutant was caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants")
     parser.add_argument("--only", help="the mutations whose name contains this")
     parser.add_argument("--hours", type=float, default=MOST_HOURS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-#: What a judge says of an actor that nobody made fail.
+#: A judge's words on an actor that no fault made fail.
 FAILED_BY_ITSELF = "failed by itself"
 
 
@@ -23,7 +23,7 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Mutation(msgspec.Struct, frozen=True):
-    """A bug that somebody might write.
+    """A bug that a developer might write.
 
     `breaks`: the guarantees of which one may be seen broken first. `by_itself`: what is seen is an actor that
     fails; of all others, that would only show that the mutation no longer fits.
@@ -35,7 +35,7 @@ class Mutation(msgspec.Struct, frozen=True):
     by_itself: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
-        """Whether a search that ended so has seen this bug, and not something else."""
+        """Return whether a search that ended so has found this bug, and no other."""
         return invariant in self.breaks and (FAILED_BY_ITSELF in (violation or "")) is self.by_itself
 
     def apply_to(self, tree: Path) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 import trio
 
-from simulator import outside
+from simulator import external_events
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books
@@ -19,7 +19,7 @@ from tests.simulation.repairs import Repairs
 from tests.simulation.trace import Trace
 from tests.simulation.venue import ZERO, Venue
 
-_CAUSES: tuple[outside.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
+_CAUSES: tuple[external_events.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
 
 
 class Neighbours:
@@ -36,7 +36,7 @@ class Neighbours:
         trace: Trace,
     ) -> None:
         self.trading = False
-        self.symbols = list(venue.untold)
+        self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
         self.plans = PlanMaker(venue, rng)
@@ -93,20 +93,20 @@ class Neighbours:
         elif draw < 0.95:
             self._redis.delete(self._keys.hold(symbol))
         elif draw < 0.97:
-            self._tell_nonsense(symbol)
+            self._report_nonsense(symbol)
         elif draw < 0.98:
             self._redis.set(self._keys.cooldown(symbol), str(self._redis_clock.now_ms()))
         else:
             self.publisher.unlist_one()
 
     def move(self, symbol: str, *, announced: bool = True) -> None:
-        """Somebody else trades: a person, a stop order, a liquidation."""
+        """Trade as another party: by hand, a stop order, a liquidation."""
         rng, venue = self._rng, self._venue
         leg = rng.choice(venue.legs_of(symbol))
         amount, step = venue.amount(symbol, leg), venue.symbol(symbol).step_size
         if amount and rng.random() < 0.3:
             cause = rng.choice(_CAUSES)
-            outside.move_position(
+            external_events.move_position(
                 venue, symbol, target=ZERO, position_side=leg, cause=cause, announced=announced
             )
             return
@@ -114,7 +114,7 @@ class Neighbours:
             step * rng.randint(1, 9) * (1 if leg == "LONG" else -1 if leg == "SHORT" else rng.choice((1, -1)))
         )
         for _ in range(rng.choice((1, 1, 1, 3))):
-            outside.move_position(venue, symbol, delta=delta, position_side=leg, announced=announced)
+            external_events.move_position(venue, symbol, delta=delta, position_side=leg, announced=announced)
 
     def _propose(self, symbol: str, hands: trio.Nursery) -> None:
         rng = self._rng
@@ -125,25 +125,25 @@ class Neighbours:
         self._follow(symbol, *self.plans.any(symbol), hands)
 
     def propose(self, symbol: str, fields: Fields, special: str = "") -> None:
-        """Publish a plan, and let somebody execute it."""
+        """Publish a plan, and let a consumer execute it."""
         plan = self.publisher.new_plan(symbol, fields, special)
         self.publisher.publish(plan)
         if self._hands is not None:
             self.consumers.follow(plan, self._hands)
 
     def _follow(self, symbol: str, fields: Fields, special: str, hands: trio.Nursery) -> None:
-        """Publish a plan, once or twice, and let somebody wait for its permit, or have given it up before."""
+        """Publish a plan once or twice, and let a consumer wait for its permit, or give it up before."""
         rng = self._rng
         plan = self.publisher.new_plan(symbol, fields, special)
         given_up = rng.random() < 0.03
         if given_up:
-            self.consumers.tell_refusal(plan.plan_id, symbol, "order rejected")
+            self.consumers.report_refusal(plan.plan_id, symbol, "order rejected")
         for _ in range(rng.choice((1, 1, 1, 1, 2))):
             self.publisher.publish(plan)
         if not given_up:
             self.consumers.follow(plan, hands)
 
-    def _tell_nonsense(self, symbol: str) -> None:
+    def _report_nonsense(self, symbol: str) -> None:
         fields = self._rng.choice(
             (
                 {"plan_id": "nobody", "symbol": symbol, "executed": "True"},

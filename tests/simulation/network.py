@@ -1,4 +1,4 @@
-"""What lies between one process and the exchange: requests, streams, and everything that befalls them.
+"""The network between one process and the exchange: requests, streams, and their faults.
 
 Production code speaks over it unchanged: `BinanceRest` over an httpx transport that asks `RestApi`, the
 streams' connections over a WebSocket of memory.
@@ -37,7 +37,7 @@ _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
 class Reach:
-    """Whether a process reaches anybody. While it is cut off, what it sends waits, and so do the answers."""
+    """Switch of a process's connectivity. While it is cut off, its messages and the answers wait."""
 
     def __init__(self) -> None:
         self._back = trio.Event()
@@ -49,8 +49,8 @@ class Reach:
         self.cut_off = True
         self._back = trio.Event()
 
-    def mend(self) -> None:
-        """What waited goes on."""
+    def restore(self) -> None:
+        """Let the waiting messages go on."""
         self.cut_off = False
         self._back.set()
 
@@ -71,7 +71,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
         on_server_time: Callable[[float], None],
         requests: Requests,
     ) -> None:
-        """`on_server_time`: told how long (seconds) the exchange's clock took to be asked."""
+        """`on_server_time` gets the seconds that a request for the exchange's clock took."""
         self._on_server_time = on_server_time
         self._requests = requests
         self._venue = venue
@@ -81,7 +81,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
         self._dice = FaultDice(venue.faults, rng)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Wait, fail where it was told to, else answer."""
+        """Wait, then fail by an injected fault, else answer."""
         with self._requests.under_way(request.url.path, of_one_symbol=_is_of_one_symbol(request)):
             return await self._handle(request)
 
@@ -161,7 +161,7 @@ class PrivateConnector:
         self._clock = clock
 
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
-        """A connection that stands; see `exchange.protocol.StreamConnector`."""
+        """Return a connection that stands; see `exchange.protocol.StreamConnector`."""
         self._on_connect()
         try:
             with trio.fail_after(5):
@@ -179,7 +179,7 @@ class PrivateConnector:
 
 
 class _MarkFrames:
-    """What a WebSocket of mark prices would say, at long intervals: nothing here hangs on them."""
+    """Frames of a WebSocket of mark prices at long intervals: nothing here depends on them."""
 
     def __init__(self, venue: Venue, interval_sec: float) -> None:
         self._venue = venue
@@ -203,7 +203,7 @@ class MarkConnector:
         self._on_connect = on_connect
 
     async def connect(self, nursery: trio.Nursery) -> MarketStreamConnection:
-        """A connection that stands."""
+        """Return a connection that stands."""
         self._on_connect()
         await trio.lowlevel.checkpoint()
         frames = _MarkFrames(self._venue, self._interval_sec)

@@ -1,4 +1,4 @@
-"""What the pipeline's publishers propose: every kind of plan, in both dialects, sound and unsound."""
+"""Plans of the pipeline's publishers: every kind, in both dialects, valid and invalid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PlanMaker:
         self._rng = rng
 
     def quantity(self, symbol: str) -> Decimal:
-        """An order that the exchange accepts."""
+        """Return an order that the exchange accepts."""
         listed = self._venue.symbol(symbol)
         quantity = listed.step_size * self._rng.randint(20, 60)
         while quantity * self._venue.mark_price(symbol) < 4 * listed.min_notional:
@@ -33,7 +33,7 @@ class PlanMaker:
         return quantity
 
     def any(self, symbol: str) -> tuple[Fields, str]:
-        """A plan without its id, and what is special about it: `skip`, `expired`, `unsound` or nothing."""
+        """Build a plan without its id, and its kind: `skip`, `expired`, `unsound` or nothing."""
         rng = self._rng
         leg = rng.choice(self._venue.legs_of(symbol))
         amount = self._venue.amount(symbol, leg)
@@ -66,7 +66,7 @@ class PlanMaker:
         return plan, ""
 
     def reconcile_close(self, symbol: str, leg: PositionSide, surplus: Decimal) -> Fields:
-        """What removes a drift while the symbol is held: `surplus` is signed."""
+        """Build the plan that removes a drift while the symbol is held; `surplus` is signed."""
         return self._leg(leg) | {
             "symbol": symbol,
             "decision": "RECONCILE_CLOSE",
@@ -80,14 +80,14 @@ class PlanMaker:
         }
 
     def broken_reconcile_close(self, symbol: str, leg: PositionSide, surplus: Decimal) -> Fields:
-        """One that lacks what guards it."""
+        """Build a reconcile close without its guard."""
         wrong = self._rng.choice(
             ({"reduceOnly": "false"}, {"type": "LIMIT"}, {"reason": "somebody said so"}, {"qty": "0"})
         )
         return self.reconcile_close(symbol, leg, surplus) | wrong
 
     def of_delisted(self, delisted: str, like: str) -> tuple[Fields, str]:
-        """A plan of a symbol that is on the list, and not on the exchange."""
+        """Return a plan of a symbol that is on the list, and not on the exchange."""
         leg = self._venue.legs_of(like)[0]
         plan = self._entry(like, leg, "BUY", self.quantity(like)) if self._rng.random() < 0.5 else None
         return (plan or self._exit(like, leg)) | {"symbol": delisted}, "unsound"
@@ -98,11 +98,11 @@ class PlanMaker:
         return self._exit(symbol, leg) | {"action": "UPDATE_SL", "close_qty": "0"}
 
     def full_exit(self, symbol: str, leg: PositionSide) -> Fields:
-        """A close of all there is."""
+        """Return a close of all there is."""
         return self._exit(symbol, leg) | {"action": "FULL_CLOSE_PROPOSED", "close_qty": "0"}
 
     def entry_along(self, symbol: str) -> Fields:
-        """An open, or an add to what there is."""
+        """Return an open, or an add to what there is."""
         leg = self._venue.legs_of(symbol)[0]
         side = "SELL" if self._venue.amount(symbol, leg) < 0 else "BUY"
         return self._entry(symbol, leg, side, self.quantity(symbol)) | {"eval_type": "ENTRY"}
@@ -146,7 +146,7 @@ class PlanMaker:
         return plan | ({"eval_type": "EXIT"} if rng.random() < 0.2 else {})
 
     def _exit_without_a_name(self, symbol: str, leg: PositionSide, amount: Decimal) -> Fields:
-        """A close whose action says nothing: so its quantity has to."""
+        """Return a close whose action says nothing: so its quantity has to."""
         against = "SELL" if amount > 0 else "BUY"
         return self._exit(symbol, leg) | {
             "action": self._rng.choice(("", "TRAILING_STOP_HIT")),
@@ -156,7 +156,7 @@ class PlanMaker:
         }
 
     def _unsound(self, symbol: str, leg: PositionSide) -> Fields:
-        """What no position makes right."""
+        """Build a plan that is invalid with any position."""
         rng = self._rng
         entry = self._entry(symbol, leg, "BUY", self.quantity(symbol)) | {"action": "ENTRY_PROPOSED"}
         leaving = self._exit(symbol, leg)

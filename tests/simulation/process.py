@@ -100,7 +100,7 @@ async def _no_listeners(_bind: str, _port: int) -> list[trio.SocketListener]:
 
 @contextmanager
 def without_sockets() -> Iterator[None]:
-    """The metrics actor as it is, except that nobody can connect to it; and less haste."""
+    """Run the metrics actor as it is, except that it does not listen, and that it runs less often."""
     with ExitStack() as stack:
         stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
         stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
@@ -119,7 +119,7 @@ class Sabotage:
         self._nurseries: dict[str, trio.Nursery] = {}
 
     def actors(self) -> list[str]:
-        """Those that run, or have run, in the order of their first start."""
+        """Return those that run, or have run, in the order of their first start."""
         return list(self._triggers)
 
     def strike(self, name: str, *, after_steps: int) -> None:
@@ -128,7 +128,7 @@ class Sabotage:
         trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
 
     def rigged(self, spec: SupervisorSpec) -> SupervisorSpec:
-        """The same tree, each of its actors beside a trigger."""
+        """Return the same tree, each of its actors beside a trigger."""
         children = tuple(
             self.rigged(child) if isinstance(child, SupervisorSpec) else self._rigged_child(child)
             for child in spec.children
@@ -194,7 +194,7 @@ class Process:
         note: Callable[[str], None],
         on_failure: Callable[[str, Exception], None],
     ) -> None:
-        """`on_failure` is told of every failure of an actor."""
+        """`on_failure` is called with every failure of an actor."""
         self.name = name
         self.clock = HostClock()
         self.reach = Reach()
@@ -226,9 +226,9 @@ class Process:
         self._unsure: list[tuple[int, int]] = []
 
     def unsure_ms(self, since_ms: int) -> int:
-        """How far its idea of the exchange's clock may have been off since then, by server time alone.
+        """Return the greatest error (ms) of its exchange clock since then, by server time alone.
 
-        Clocks drift, or may: what was learnt is worth less as time goes by.
+        It grows with time, since clocks may drift.
         """
         ends_ms = [at_ms for at_ms, _ in self._unsure[1:]] + [true_ms()]
         return max(
@@ -274,7 +274,7 @@ class Process:
             self._scope.deadline = trio.current_time() + _STOP_SEC
 
     async def readiness(self) -> str:
-        """What `/readyz` says now: empty when ready, else why not."""
+        """Return the reasons in `/readyz`: empty when ready."""
         app = next((app for log, app in _NoSockets.served if log is self._log), None)
         if app is None:
             return "not running"
@@ -343,13 +343,13 @@ class Process:
             service.tree = Tree(
                 self.sabotage.rigged(service.spec),
                 rng=Random(rng.random()),
-                on_event=partial(self._told, channels.metrics),
+                on_event=partial(self._on_supervision_event, channels.metrics),
             )
             self.channels, self.tree = channels, service.tree
             await service.tree.run()
             await self._release_lease(channels, self.store)
 
-    def _told(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
+    def _on_supervision_event(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
         report_supervision(metrics, self._log, event)
         match event:
             case ChildCrashed():

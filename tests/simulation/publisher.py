@@ -1,4 +1,4 @@
-"""Who publishes: plans with ids of their own, the list of symbols, and intents."""
+"""The publisher of plans with unique ids, of the list of symbols, and of intents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Publisher:
         self, books: Books, venue: Venue, redis: MemoryRedis, keys: Keys, rng: Random, trace: Trace
     ) -> None:
         self.listed: list[tuple[int, frozenset[str]]] = []
-        self._symbols = frozenset(venue.untold) | {DELISTED}
+        self._symbols = frozenset(venue.unannounced) | {DELISTED}
         self._books = books
         self._redis = redis
         self._keys = keys
@@ -37,7 +37,7 @@ class Publisher:
         self._plans = 0
 
     def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
-        """A plan with an id of its own."""
+        """Return a plan with an id of its own."""
         self._plans += 1
         plan = Published(
             f"plan-{self._plans}",
@@ -63,7 +63,7 @@ class Publisher:
         return entry_id
 
     def intend(self, symbol: str) -> None:
-        """An intent, in one of the dialects; now and then none that anybody could read."""
+        """Publish an intent in one of the dialects, now and then an unreadable one."""
         inside = json.dumps({"symbol": symbol, "side": "BUY"})
         fields = self._rng.choice(({"symbol": symbol}, {"payload": inside}, {"data": inside}, {"data": "{"}))
         self._redis.xadd(self._keys.intents, as_entry(fields))
@@ -71,7 +71,7 @@ class Publisher:
     # The list of symbols that may be opened.
 
     def publish_universe(self, *, without: str | None = None) -> None:
-        """The universe service's word: every symbol, or all but one."""
+        """Publish the universe service's list: every symbol, or all but one."""
         symbols = self._symbols - {without}
         asof = true_ms() // 1000
         text = json.dumps({"asof_epoch": asof, "symbols": sorted(symbols)})
@@ -97,14 +97,14 @@ class Publisher:
             self.publish_universe()
 
     def may_open(self, symbol: str) -> bool:
-        """Whether the symbol was in the universe at some moment of the last three readings of it."""
-        return any(symbol in symbols for symbols in self._lately())
+        """Return whether the symbol was in the universe at some moment of its last three readings."""
+        return any(symbol in symbols for symbols in self._recent_universes())
 
     def is_listed(self, symbol: str) -> bool:
-        """Whether it was there all that time."""
-        return all(symbol in symbols for symbols in self._lately())
+        """Return whether it was in the universe all that time."""
+        return all(symbol in symbols for symbols in self._recent_universes())
 
-    def _lately(self) -> list[frozenset[str]]:
+    def _recent_universes(self) -> list[frozenset[str]]:
         since_ms = true_ms() - 45_000
         first = max((i for i, (at_ms, _) in enumerate(self.listed) if at_ms <= since_ms), default=0)
         return [symbols for _, symbols in self.listed[first:]]

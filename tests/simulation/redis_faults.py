@@ -70,7 +70,7 @@ class RedisFaults:
         )  # fmt: skip
 
     async def do_demotion(self, fault: Fault) -> None:
-        """A failover behind one address: the former primary lives on, and keeps its connections."""
+        """Fail over behind one address: the former primary lives on, and keeps its connections."""
         await self._fail_over(fault.which, fault.for_sec)
 
     async def do_failovers(self, fault: Fault) -> None:
@@ -147,7 +147,7 @@ class RedisFaults:
             require(count <= 1, "f", f"two of one name took the lease from each other {count} times")
 
     async def do_entry_ahead(self, fault: Fault) -> None:
-        """One entry has an id of its own choice, far ahead: all later ids follow it."""
+        """Publish an entry with an explicit id far ahead: all later ids follow it."""
         world, neighbours = self._world, self._world.neighbours
         ahead_ms = _AHEAD_MS[fault.which // 8 % len(_AHEAD_MS)]
         symbol = world.scene.symbols[fault.which % len(world.scene.symbols)]
@@ -161,7 +161,7 @@ class RedisFaults:
                 fields = neighbours.plans.stop_loss_update(symbol)
                 neighbours.publisher.publish(neighbours.publisher.new_plan(symbol, fields), ahead_ms=ahead_ms)
             case 2:
-                neighbours.consumers.tell_refusal("nobody", symbol, "order rejected", ahead_ms=ahead_ms)
+                neighbours.consumers.report_refusal("nobody", symbol, "order rejected", ahead_ms=ahead_ms)
             case _:
                 world.redis.xadd(
                     world.keys.intents, {"symbol": symbol}, entry_id=id_ahead(world.redis, ahead_ms)

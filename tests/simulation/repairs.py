@@ -1,4 +1,4 @@
-"""What P3.4 and operators do about a drift that stays: a guarded close, or a correction by hand."""
+"""Repairs of a lasting drift by P3.4 and operators: a guarded close, or a correction by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Repairs:
         plans: PlanMaker,
         propose: Callable[[str, Fields, str], None],
     ) -> None:
-        """`propose` publishes a plan of a symbol (with what is special about it), for somebody to execute."""
+        """`propose` publishes a plan of a symbol (with its special fields), for a consumer to execute."""
         self._books = books
         self._venue = venue
         self._redis = redis
@@ -51,7 +51,7 @@ class Repairs:
             await trio.sleep(_REPAIR_SEC)
             if not trading():
                 continue
-            for symbol in self._venue.untold:
+            for symbol in self._venue.unannounced:
                 for leg in self._venue.legs_of(symbol):
                     # One hand at a time: a correction sets all legs, and a close under way would be in it.
                     if self._repair_leg(symbol, leg):
@@ -82,7 +82,7 @@ class Repairs:
         )
 
     def correct(self, symbol: str) -> None:
-        """An operator sets the ledger to what the exchange shows."""
+        """Set the ledger to the exchange's position, as an operator does."""
         legs = self._venue.legs_of(symbol)
         amounts = {leg: self._venue.amount(symbol, leg) for leg in legs}
         fields = {"last_known_amt": f"{sum(amounts.values(), ZERO):f}"}

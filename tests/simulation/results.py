@@ -28,7 +28,7 @@ UNKNOWN = (
 def executed(
     plan_id: str, fields: Fields, order: Order, cumulative: Decimal, status: str, rng: Random
 ) -> Fields:
-    """A result of an order that has filled `cumulative` by then."""
+    """Return a result of an order that has filled `cumulative` by then."""
     head = {"plan_id": plan_id, "symbol": order.symbol.name, "timestamp": f"{true_ms() / 1000:.3f}"}
     quantity = plain(cumulative)
     dialect = rng.randrange(3)
@@ -66,7 +66,7 @@ def executed(
 
 
 def not_executed(plan_id: str, symbol: str, why: str, rng: Random, permit: str | None = None) -> Fields:
-    """A result of a plan that its executor will not execute. Its details quote the `permit`, if given."""
+    """Build the result of a plan that is not executed. Its details quote the `permit`, if given."""
     head = {"plan_id": plan_id, "symbol": symbol, "timestamp": f"{true_ms() / 1000:.3f}"}
     if permit is not None:
         details = json.dumps({"permit": permit, "error": why})
@@ -77,7 +77,7 @@ def not_executed(plan_id: str, symbol: str, why: str, rng: Random, permit: str |
 
 
 def unknown(plan_id: str, symbol: str, client_order_id: str | None, rng: Random) -> Fields:
-    """A result of an executor that does not know what has become of its order; it may name the order."""
+    """Build the result of an order with an unknown outcome; it may name the order."""
     why = rng.choice(UNKNOWN)
     fields = not_executed(plan_id, symbol, why, rng)
     if "error" in fields and rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""What a seed makes of the world before anything happens in it."""
+"""The initial state of the simulated world by its seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Scene(msgspec.Struct, frozen=True):
     environment: dict[str, str]
 
     def loaded(self, instance: str) -> Loaded:
-        """The settings of one process."""
+        """Return the settings of one process."""
         return settings.load({**self.environment, "P33_INSTANCE": instance})
 
 

@@ -18,7 +18,7 @@ _MOST_TRIES = 24
 
 @dataclass
 class Found:
-    """What a search came to. `needless`: by failing seed, the faults without which it fails all the same."""
+    """Result of a search. `needless`: by failing seed, the faults without which it fails, too."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[Outcome] = field(default_factory=list)
@@ -64,7 +64,7 @@ def search(
 
 
 def shrink(failing: Outcome) -> list[int]:
-    """The numbers of the faults that need not be there for the same invariant to break. Bounded."""
+    """Return the numbers of the faults that need not be there for the same invariant to break. Bounded."""
     rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
     faults = draw_faults(failing.seed, failing.rounds)
     kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
@@ -85,7 +85,7 @@ def shrink(failing: Outcome) -> list[int]:
 
 
 def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
-    """What to type to see it again."""
+    """Return the command that repeats it."""
     command = f"{PYTHON} -m tests.simulation --seed {outcome.seed} --rounds {outcome.rounds}"
     if not needless:
         return command

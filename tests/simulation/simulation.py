@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 import trio
 
-from simulator import outside
+from simulator import external_events
 from tests.simulation import deterministic_trio
 from tests.simulation.faults import (
     CALM_SEC,
@@ -38,7 +38,7 @@ _AT_REST_SEC = 60.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a run. `violation` is None when everything held."""
+    """Result of a run. `violation` is None when everything held."""
 
     seed: str
     rounds: int
@@ -104,7 +104,7 @@ class _Run:
         self._log_to_trace = log_to_trace
 
     async def main(self) -> None:
-        """The whole run. Raises ViolationError, perhaps in a group."""
+        """Run everything. Raises ViolationError, perhaps in a group."""
         world = World(scene_of(self._seed), self._trace, log_to_trace=self._log_to_trace)
         liveness = Liveness(world)
         rng = Random(f"{self._seed}:run")
@@ -112,7 +112,7 @@ class _Run:
             if rng.random() < 0.5:
                 leg = world.venue.legs_of(symbol)[0]
                 steps = rng.randint(20, 90)
-                outside.move_position(
+                external_events.move_position(
                     world.venue, symbol, delta=steps * world.venue.symbol(symbol).step_size, position_side=leg
                 )
         striker = Striker(world, self._faults, liveness)

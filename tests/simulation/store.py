@@ -1,6 +1,6 @@
 """The store of one process: the twin, behind a way that takes time, fails, hangs, and is watched.
 
-Every effect is a step: whoever judges is told of it in the very moment in which Redis holds it.
+Every effect is a step: the judges see it at the moment in which Redis holds it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _AT_ONCE = 0.7
 
 
 class Judge(Protocol):
-    """Who is told of every effect on Redis, as it happens. Raises AssertionError."""
+    """Receiver of every effect on Redis, as it happens. Raises AssertionError."""
 
     def stepped(self, writer: str, method: str, fence: str | None) -> None: ...
 
@@ -93,7 +93,7 @@ class WatchedStore(MemoryStore):
         #: Crossings until one of them hangs, and for how long; 0: none does.
         self.hang_in = 0
         self.hang_sec = 0.0
-        #: Until then (trio's clock) somebody hangs because he is made to.
+        #: Until then (trio's clock) a call hangs because of an injected fault.
         self.hung_until_sec = 0.0
         self.slow_sec = 0.0
 

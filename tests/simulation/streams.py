@@ -26,7 +26,7 @@ from tests.simulation.venue import Venue
 if TYPE_CHECKING:
     from tests.simulation.network import Reach
 
-#: What a proof reaches back by at the least; what is told later than that may be claimed wrongly meanwhile.
+#: Least reach of a proof into the past; a change announced later than that may be claimed wrongly before.
 _ALLOWED_DELAY_SEC = 0.25
 
 
@@ -73,10 +73,10 @@ class WebSocket:
         self._on_the_way: deque[tuple[float, bytes | trio.Event]] = deque()
         # A channel, as in the real one: a receiver whose wait is cancelled has found nothing.
         self._arriving, self._arrived = trio.open_memory_channel[bytes](math.inf)
-        self._stirred = trio.lowlevel.ParkingLot()
+        self._changed = trio.lowlevel.ParkingLot()
 
     async def get_message(self) -> bytes:
-        """The next frame. Raises ConnectionClosed."""
+        """Return the next frame. Raises ConnectionClosed."""
         try:
             frame = await self._arrived.receive()
         except trio.EndOfChannel:
@@ -99,15 +99,15 @@ class WebSocket:
     def send(self, item: bytes | trio.Event) -> None:
         """Put a frame, or a pong, on its way to the client."""
         self._on_the_way.append((trio.current_time() + self._one_way_sec, item))
-        self._stirred.unpark_all()
+        self._changed.unpark_all()
 
     def thaw(self) -> None:
         """Let what waited go on."""
         self.frozen = False
-        self._stirred.unpark_all()
+        self._changed.unpark_all()
 
     def hang_up(self, *, last_words: bool = False) -> None:
-        """The connection ends, for both; what is on its way is lost, or (`last_words`) comes just before."""
+        """End the connection for both sides; frames on their way are lost, or (`last_words`) come first."""
         if last_words and self.open and not self.frozen and not self._reach.cut_off:
             for _, item in self._on_the_way:
                 if isinstance(item, bytes):
@@ -117,14 +117,14 @@ class WebSocket:
             if isinstance(item, trio.Event):
                 item.set()
         self._on_the_way.clear()
-        self._stirred.unpark_all()
+        self._changed.unpark_all()
         self._arriving.close()
 
     async def carry(self) -> None:
         """Bring things to the client when they are due, until the end of the connection."""
         while self.open:
             if not self._on_the_way or self.frozen:
-                await self._stirred.park()
+                await self._changed.park()
                 continue
             due_sec, item = self._on_the_way[0]
             if due_sec > trio.current_time():
@@ -163,7 +163,7 @@ class PrivateStreams:
         self._at_once_ms: int | None = None
         self._last_due_sec = 0.0
         self._delays: deque[tuple[int, float]] = deque()
-        self._stirred = trio.lowlevel.ParkingLot()
+        self._changed = trio.lowlevel.ParkingLot()
         venue.sinks.append(self)
 
     def deliver(self, event: UserEvent) -> None:
@@ -171,12 +171,12 @@ class PrivateStreams:
         live = self._venue.listen_keys.live
         if self.lose_next:
             self.lose_next -= 1
-            self._untold(None)
+            self._note_change(None)
             return
         deaf = [connection for connection in self._connections if connection.listen_key != live]
         if deaf:
             # Its key is gone, perhaps without a word: nothing more will come, and its pings are answered.
-            self._untold(None)
+            self._note_change(None)
         for connection in deaf:
             if connection.missed is None:
                 connection.missed = self._missed()
@@ -184,39 +184,39 @@ class PrivateStreams:
         delay_sec = (
             self.delay_sec + self._rng.uniform(0, self.jitter_sec) if self.jitter_sec else self.delay_sec
         )
-        # Changes of one millisecond are dated one after the other, and none is told before its time.
+        # Changes of one millisecond are dated one after the other, and none is announced before its time.
         ahead_sec = (self._venue.event_ms() - self._venue.exchange_ms()) / 1000
         due_sec = self._last_due_sec = max(now_sec + delay_sec + ahead_sec, self._last_due_sec)
         if self.hold_share and self._rng.random() < self.hold_share:
             due_sec += self._rng.uniform(0.005, 0.08)
             self._held.append(self._late(due_sec, event))
-            self._stirred.unpark_all()
+            self._changed.unpark_all()
         elif due_sec <= now_sec and not self._due:
             self._hand_on(event)
         else:
             self._due.append(self._late(due_sec, event))
-            self._stirred.unpark_all()
+            self._changed.unpark_all()
         if self.double_share and self._rng.random() < self.double_share:
             self._due.append(self._late(due_sec, event))
-            self._stirred.unpark_all()
+            self._changed.unpark_all()
         if due_sec > now_sec:
             self._delays.append((true_ms(), due_sec - now_sec))
         if due_sec - now_sec + self._one_way_sec > _ALLOWED_DELAY_SEC:
-            self._untold(due_sec - now_sec + self._one_way_sec)
+            self._note_change(due_sec - now_sec + self._one_way_sec)
 
-    def untold(self, symbol: str) -> None:
-        """A change of the symbol happens now that will never be told."""
-        self._venue.untold[symbol].append((true_ms(), -1))
+    def note_lost_change(self, symbol: str) -> None:
+        """Note a change of the symbol now that is never announced."""
+        self._venue.unannounced[symbol].append((true_ms(), -1))
 
-    def _untold(self, late_sec: float | None) -> None:
-        """What is changing is told `late_sec` after it happened; None: never."""
+    def _note_change(self, late_sec: float | None) -> None:
+        """Note that the current change is announced after `late_sec`; None: never."""
         until_ms = -1 if late_sec is None else true_ms() + round(late_sec * 1000)
         for name in self._changing():
-            self._venue.untold[name].append((true_ms(), until_ms))
+            self._venue.unannounced[name].append((true_ms(), until_ms))
 
     def _changing(self) -> tuple[str, ...]:
         """Return the symbol that is changing; all of them where it is not known."""
-        return (self._venue.filling[0],) if self._venue.filling else tuple(self._venue.untold)
+        return (self._venue.filling[0],) if self._venue.filling else tuple(self._venue.unannounced)
 
     def _late(self, due_sec: float, event: UserEvent) -> Late:
         return Late(due_sec, event, true_ms(), self._changing())
@@ -236,27 +236,27 @@ class PrivateStreams:
         return self._at_once_ms is not None and self._at_once_ms >= since_ms
 
     def _missed(self) -> Missed | None:
-        """The change that is under way."""
+        """Return the change that is under way."""
         if self._venue.filling is None:
             return None
         symbol, leg = self._venue.filling
         return Missed(true_ms(), symbol, leg, self._venue.amount(symbol, leg))
 
     def delay_most_ms(self, since_ms: int) -> int:
-        """The longest way from the matching engine to a client since then (ms), all symbols together."""
+        """Return the longest delay from matching engine to client since then (ms), of all symbols."""
         while self._delays and self._delays[0][0] < since_ms - 200_000:
             self._delays.popleft()
         longest = max((delay for at_ms, delay in self._delays if at_ms >= since_ms), default=0.0)
         return round((longest + self._one_way_sec) * 1000)
 
     def connections(self) -> list[WebSocket]:
-        """Those that stand, oldest first."""
+        """Return those that stand, oldest first."""
         return list(self._connections)
 
     async def serve(
         self, listen_key: str, reach: Reach, tripwire: Tripwire, *, task_status: trio.TaskStatus[WebSocket]
     ) -> None:
-        """One connection, to its end. Raises StreamRefusedError."""
+        """Serve one connection to its end. Raises StreamRefusedError."""
         await trio.sleep(2 * self._one_way_sec)
         await reach()
         self._venue.expire_listen_key()
@@ -303,14 +303,14 @@ class PrivateStreams:
             waiting = [self._due[0].due_sec] if self._due else []
             waiting += [late.due_sec for late in self._held]
             with trio.move_on_at(min(waiting, default=float("inf"))):
-                await self._stirred.park()
+                await self._changed.park()
 
     def _hand_on_late(self, late: Late) -> None:
         live = self._venue.listen_keys.live
         if any(connection.open and connection.listen_key != live for connection in self._connections):
             # The key died while the event was under way: it is lost to that connection.
             for name in late.symbols:
-                self._venue.untold[name].append((late.at_ms, -1))
+                self._venue.unannounced[name].append((late.at_ms, -1))
         self._hand_on(late.event)
 
     def _hand_on(self, event: UserEvent) -> None:

@@ -1,4 +1,4 @@
-"""How each fault is brought about."""
+"""Injection of each fault."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STORE_METHODS = (
     "booking_states",
 )  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
-#: An entry that is in hand in three crashes is set aside as poison: so they keep some distance.
+#: An entry that is in work in three crashes becomes a dead letter: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
 _SOON_SEC = 3.0
 #: They change what there is to be noticed, and are over at once.
@@ -36,7 +36,7 @@ _NOT_DISTURBING = frozenset(
         "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
     }
 )  # fmt: skip
-#: So many connections end right behind an event that they still told.
+#: So many connections end right after an event that they delivered.
 _LAST_WORDS = 0.5
 
 
@@ -132,7 +132,7 @@ class Striker:
         reach.cut()
         await trio.sleep(fault.for_sec)
         self._world.streams.came_at_once()
-        reach.mend()
+        reach.restore()
 
     # The exchange.
 
@@ -172,7 +172,7 @@ class Striker:
     async def _do_silent_move(self, fault: Fault) -> None:
         world = self._world
         symbol = world.scene.symbols[fault.which % len(world.scene.symbols)]
-        world.streams.untold(symbol)
+        world.streams.note_lost_change(symbol)
         world.neighbours.move(symbol, announced=False)
 
     # Its streams.

@@ -62,7 +62,7 @@ def test_the_order_of_tasks_is_the_seed_s() -> None:
     assert one != other
 
 
-def test_a_clock_that_nobody_waits_for_does_not_stand_still_for_ever() -> None:
+def test_a_clock_that_no_task_waits_for_does_not_stand_still_for_ever() -> None:
     clock = deterministic_trio.JumpingClock()
     with pytest.raises(RuntimeError, match="none for the clock"):  # noqa: PT012 - it may take some patience
         for _ in range(1000):

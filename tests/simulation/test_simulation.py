@@ -28,12 +28,12 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
         long_run = long_one.result()
     found.outcomes.append(long_run)
     found.failures += [long_run] if long_run.violation is not None else []
-    told = [
+    output = [
         f"({outcome.invariant}) {outcome.violation}\n"
         f"again: {rerun_command(outcome, found.needless.get(outcome.seed, ()))}"
         for outcome in found.failures
     ]
-    assert not told, "\n".join(told)
+    assert not output, "\n".join(output)
     assert sum(outcome.hours for outcome in found.outcomes) >= 20
     total: dict[str, int] = {}
     for outcome in found.outcomes:
@@ -76,12 +76,12 @@ def test_the_command_that_is_printed_shows_the_same_again(
     _, _, arguments = rerun_command(failing).partition("-m tests.simulation ")
     monkeypatch.setattr("sys.argv", ["tests.simulation", *arguments.split()])
     assert main() == 1
-    told = capsys.readouterr().out
-    assert f"({failing.invariant}) {failing.violation}" in told
-    assert failing.digest in told
+    output = capsys.readouterr().out
+    assert f"({failing.invariant}) {failing.violation}" in output
+    assert failing.digest in output
 
 
-def test_plans_that_somebody_keeps_are_found_wherever_they_are() -> None:
+def test_plans_that_an_object_keeps_are_found_wherever_they_are() -> None:
     """As keys, as values, in closures, by their ids or by those of their entries."""
     kept = {"plan-1": 1}
     entries = [{b"1760000000001-0": object()}]

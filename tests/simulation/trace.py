@@ -1,4 +1,4 @@
-"""What happened in a run, as a hash over everything and as text for its last part."""
+"""Trace of a run: a hash over everything, and text of its last part."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Trace:
         self._recent.append((trio.current_time(), what))
 
     def digest(self) -> str:
-        """The hash of all that was noted so far."""
+        """Return the hash of all that was noted so far."""
         return self._hash.hexdigest()
 
     def last(self, count: int) -> list[str]:
-        """The newest notes, a line each."""
+        """Return the newest notes, a line each."""
         return [f"{at_sec:11.3f}  {what}" for at_sec, what in list(self._recent)[-count:]]

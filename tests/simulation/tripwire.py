@@ -1,10 +1,10 @@
-"""Exceptions at a chosen await: whoever is the n-th to pass fails there."""
+"""Exceptions at a chosen await: the n-th task to pass fails there."""
 
 from __future__ import annotations
 
 
 class SabotageError(Exception):
-    """What is raised inside an actor on purpose."""
+    """The error that is raised inside an actor on purpose."""
 
 
 class Tripwire:
@@ -15,7 +15,7 @@ class Tripwire:
         self._left = 0
 
     def lay(self, passing: int) -> None:
-        """The one who is `passing`-th from now stumbles; 0: nobody does."""
+        """Let the `passing`-th task from now fail; 0: none."""
         self._left = passing
 
     def cross(self) -> None:

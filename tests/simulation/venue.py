@@ -1,7 +1,7 @@
-"""The exchange of a simulation: the simulator's account, told of every change as it happens.
+"""The exchange of a simulation: the simulator's account, with a record of every change.
 
 It adds to `SimulatedExchange` only what a judge needs: when, by true time, each position changed, whether by
-an order of the pipeline's, and when a change was told late or never.
+an order of the pipeline's, and when a change was announced late or never.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Leg = tuple[str, PositionSide]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What one fill did to a leg. `position_ms` is the exchange's transaction time."""
+    """Change of a leg by one fill. `position_ms` is the exchange's transaction time."""
 
     at_ms: int
     transaction_ms: int
@@ -58,7 +58,7 @@ class Venue(SimulatedExchange):
         }
         self._at_ms: dict[Leg, list[int]] = {leg: [] for leg in self.changes}
         #: Spans of true time (ms) in which a symbol's stream was behind what its pings proved.
-        self.untold: dict[str, list[tuple[int, int]]] = {name: [] for name in symbols}
+        self.unannounced: dict[str, list[tuple[int, int]]] = {name: [] for name in symbols}
         #: When changes of one millisecond were dated ahead of the clock, and by how much (ms).
         self._ahead: deque[tuple[int, int]] = deque()
         #: The leg whose fill is being announced.
@@ -143,12 +143,12 @@ class Venue(SimulatedExchange):
         self.faults.clock_skew_ms = self.clock.offset_ms
 
     def amount(self, symbol: str, leg: PositionSide) -> Decimal:
-        """The signed position now."""
+        """Return the signed position now."""
         changes = self.changes[symbol, leg]
         return changes[-1].amount if changes else ZERO
 
     def amounts_between(self, symbol: str, leg: PositionSide, first_ms: int, last_ms: int) -> set[Decimal]:
-        """Every amount that the leg had at some moment of that span of true time, both ends included."""
+        """Return every amount that the leg had in that span of true time, both ends included."""
         times, changes = self._at_ms[symbol, leg], self.changes[symbol, leg]
         first, last = bisect_left(times, first_ms), bisect_right(times, last_ms)
         return {changes[index - 1].amount if index else ZERO for index in range(first, last + 1)}
@@ -160,9 +160,9 @@ class Venue(SimulatedExchange):
         return max((ahead_ms for at_ms, ahead_ms in self._ahead if at_ms >= since_ms), default=0)
 
     def changes_since(self, symbol: str, leg: PositionSide, since_ms: int) -> list[Change]:
-        """What changed the leg at or after `since_ms`, oldest first."""
+        """Return the changes of the leg at or after `since_ms`, oldest first."""
         return self.changes[symbol, leg][bisect_left(self._at_ms[symbol, leg], since_ms) :]
 
     def legs_of(self, symbol: str) -> list[PositionSide]:
-        """The legs that the account's mode has."""
+        """Return the legs that the account's mode has."""
         return [leg for name, leg in self.changes if name == symbol]

@@ -1,4 +1,4 @@
-"""How an invariant says that it does not hold."""
+"""The error by which an invariant reports that it does not hold."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class World:
         del self.processes[NAMESAKE]
 
     def _failed(self, who: str, failure: Exception) -> None:
-        """An actor failed. It may be made to; it must not fail by itself."""
+        """Judge an actor's failure: it may be injected, and must not be the actor's own."""
         leaves = list(_leaves(failure))
         for leaf in leaves:
             if isinstance(leaf, ViolationError):
@@ -162,7 +162,7 @@ class World:
         return isinstance(failure, SabotageError | RestartIntensityExceeded)
 
     def fail(self, violation: ViolationError) -> None:
-        """The first violation ends the run."""
+        """End the run at the first violation."""
         if self.violation is None:
             self.violation = violation
             self.violated.set()
@@ -189,7 +189,7 @@ class World:
         return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS, audit_ms)
 
     async def without_reads(self, for_sec: float) -> None:
-        """Wait for so long: meanwhile reads may fail, so that a change without an event may go unnoticed for
+        """Wait for so long: reads may fail in that time, so a change without an event may go unnoticed for
         as long as the stream alone is believed."""
         self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
         await trio.sleep(for_sec)
@@ -197,10 +197,10 @@ class World:
     def _granted(self, grant: Grant) -> None:
         self.trace.note(f"granted {grant.plan_id} {grant.symbol} {grant.leg} {grant.kind} {grant.quantity}")
 
-    # What the store tells: every effect on Redis, as it happens.
+    # The store reports every effect on Redis, as it happens.
 
     def stepped(self, writer: str, method: str, fence: str | None) -> None:
-        """A call took effect."""
+        """Judge a call that took effect."""
         self.trace.note(f"{writer} {method}")
         if fence is None:
             assert method not in FENCED, method
@@ -221,7 +221,7 @@ class World:
             self.decisions.committed(writer, commit, verdict)
 
     def booked(self, writer: str, commit: ResultCommit, booked_ms: int | None) -> None:
-        """A booking was offered."""
+        """Judge a booking that was offered."""
         self.ledgers.booked(commit, booked_ms)
 
     def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None:
@@ -273,11 +273,11 @@ class World:
         """Forget what can matter no more: the judges' memory is bounded too."""
         self.books.grants = {name: grant for name, grant in self.books.grants.items() if not grant.over}
         since_ms = true_ms() - 300_000
-        for name, spans in self.venue.untold.items():
-            self.venue.untold[name] = [span for span in spans if span[0] > since_ms]
+        for name, spans in self.venue.unannounced.items():
+            self.venue.unannounced[name] = [span for span in spans if span[0] > since_ms]
 
     def counts(self) -> dict[str, int]:
-        """How much happened."""
+        """Return the numbers of events."""
         return {
             "claims": self.claims.count,
             "decisions": self.decisions.count,
@@ -293,7 +293,7 @@ class World:
         }
 
     def in_stream(self, key: str, entry_id: str) -> bool:
-        """Whether Redis still has the entry."""
+        """Return whether Redis still has the entry."""
         stream = self.redis.keyspace.stream(key)
         return stream is not None and stream.get(parse_id(entry_id)) is not None
 
@@ -322,7 +322,7 @@ def _logger(name: str, trace: Trace, log_to_trace: bool) -> FilteringBoundLogger
         trace.say(f"        {name}: {event.pop('event')} {event or ''}")
         raise structlog.DropEvent
 
-    logger: FilteringBoundLogger = structlog.wrap_logger(
+    log: FilteringBoundLogger = structlog.wrap_logger(
         None, processors=[to_trace], wrapper_class=structlog.make_filtering_bound_logger(level)
     )
-    return logger
+    return log

@@ -1,4 +1,4 @@
-"""What the tests talk to the simulator with: a hand-turned clock and a small signing client."""
+"""Clients of the simulator in tests: a clock set by hand and a small signing client."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def signed_query(exchange: SimulatedExchange, now_ms: int, **parameters: object)
 
 
 def ask(exchange: SimulatedExchange, method: str, path: str, **parameters: object) -> RestResponse:
-    """A correctly signed request, answered in process by a new face of the exchange."""
+    """Return a correctly signed request, answered in process by a new face of the exchange."""
     return ask_again(RestApi(exchange), exchange, method, path, **parameters)
 
 
 def ask_again(
     api: RestApi, exchange: SimulatedExchange, method: str, path: str, **parameters: object
 ) -> RestResponse:
-    """The same through a face that may have kept something from earlier answers."""
+    """Return the same through a face that may have kept something from earlier answers."""
     query = signed_query(exchange, exchange.exchange_ms(), **parameters)
     request = RestRequest(method=method, path=path, query=query, api_key=exchange.api_key)
     return api.answer(request)
@@ -103,7 +103,7 @@ class HttpClient:
 
 
 async def next_event(websocket: WebSocketConnection, event_type: str | None = None) -> dict[str, Any]:
-    """The next event, or the next of that type, from a raw private stream."""
+    """Return the next event, or the next of that type, from a raw private stream."""
     while True:
         event: dict[str, Any] = msgspec.json.decode(await websocket.get_message())
         if event_type in (None, event["e"]):

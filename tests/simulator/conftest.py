@@ -24,7 +24,7 @@ def exchange(clock: HandClock) -> SimulatedExchange:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """A hung test fails instead of hanging the run."""
+    """Let a hung test fail instead of hanging the run."""
     with trio.fail_after(5):
         yield
 

@@ -40,11 +40,11 @@ class OfficialRest:
         ).rest_api
 
     async def ask(self, method: str, **arguments: Any) -> Any:
-        """What the SDK's model makes of the answer."""
+        """Decode the answer by the SDK's model."""
         return (await self.answer(method, **arguments)).data()
 
     async def answer(self, method: str, **arguments: Any) -> ApiResponse[Any]:
-        """The answer with its status and rate limits."""
+        """Return the answer with its status and rate limits."""
         response: ApiResponse[Any] = await trio.to_thread.run_sync(
             partial(getattr(self._rest, method), **arguments)
         )
@@ -52,18 +52,18 @@ class OfficialRest:
 
 
 class OfficialStreams:
-    """What the SDK's callbacks were given, in order: decoded user events, and lists of mark prices."""
+    """Arguments of the SDK's callbacks, in order: decoded user events, and lists of mark prices."""
 
     def __init__(self) -> None:
-        self._tell_user, self._user = trio.open_memory_channel[Any](_FRAMES_WAITING)
-        self._tell_marks, self._marks = trio.open_memory_channel[Any](_FRAMES_WAITING)
+        self._send_user, self._user = trio.open_memory_channel[Any](_FRAMES_WAITING)
+        self._send_marks, self._marks = trio.open_memory_channel[Any](_FRAMES_WAITING)
 
     async def user_event(self) -> Any:
-        """The next event, as the SDK's model of its type; a dict if no model of the SDK fits it."""
+        """Return the next event, as the SDK's model of its type; a dict if no model of the SDK fits it."""
         return (await self._user.receive()).actual_instance
 
     async def user_event_of(self, model: type[BaseModel]) -> Any:
-        """The next event of that model."""
+        """Return the next event of that model."""
         while not isinstance(event := await self.user_event(), model):
             pass
         return event
@@ -73,10 +73,10 @@ class OfficialStreams:
         return prices
 
     def hand_on_user_event(self, event: object) -> None:
-        trio.from_thread.run_sync(self._tell_user.send_nowait, event)
+        trio.from_thread.run_sync(self._send_user.send_nowait, event)
 
     def hand_on_mark_prices(self, prices: object) -> None:
-        trio.from_thread.run_sync(self._tell_marks.send_nowait, prices)
+        trio.from_thread.run_sync(self._send_marks.send_nowait, prices)
 
 
 class _Started(Protocol):
@@ -85,7 +85,7 @@ class _Started(Protocol):
 
 @asynccontextmanager
 async def official_streams(simulator: RunningSimulator, listen_key: str) -> AsyncIterator[OfficialStreams]:
-    """The private stream of that key and the mark prices, subscribed."""
+    """Yield the private stream of that key and the mark prices, subscribed."""
     streams = OfficialStreams()
     async with trio.open_nursery() as nursery:
         stop: Callable[[], object] = await nursery.start(
@@ -136,7 +136,7 @@ async def _listen(streams: OfficialStreams, ws_url: str, listen_key: str, starte
 
 
 def gaps(model: object, path: str = "") -> Iterator[str]:
-    """Where an answer and the SDK's model of it differ: `-field` was not sent, `+field` is not modelled."""
+    """Compare an answer with the SDK's model: `-field` was not sent, `+field` is not modelled."""
     if isinstance(model, list | tuple):
         for item in model:
             yield from gaps(item, path)

@@ -7,7 +7,7 @@ import pytest
 
 from simulator import SimulatedExchange
 from simulator.errors import ApiError
-from simulator.outside import (
+from simulator.external_events import (
     BalanceReason,
     Cause,
     change_balance,
@@ -71,7 +71,7 @@ def test_trade_lite_can_be_turned_off(exchange: SimulatedExchange) -> None:
     assert recorder.payloads("TRADE_LITE") == []
 
 
-def test_only_the_changed_leg_is_told(exchange: SimulatedExchange) -> None:
+def test_only_the_changed_leg_is_reported(exchange: SimulatedExchange) -> None:
     exchange.set_hedge_mode(True)
     exchange.place_market_order(market("BUY", "0.038", leg="LONG"))
     recorder = Recorder(exchange)
@@ -192,7 +192,7 @@ def test_a_funding_fee_is_an_account_update_without_positions(exchange: Simulate
 
 
 @pytest.mark.parametrize("reason", get_args(BalanceReason))
-def test_every_documented_reason_can_be_told_with_and_without_the_unchanged_position(
+def test_every_documented_reason_can_be_reported_with_and_without_the_unchanged_position(
     exchange: SimulatedExchange, reason: BalanceReason
 ) -> None:
     exchange.place_market_order(market("BUY", "0.038"))
@@ -218,7 +218,7 @@ def test_an_update_of_an_unchanged_position_has_a_transaction_time_of_its_own(
     assert times == sorted(set(times))
 
 
-def test_a_stop_order_is_told_as_a_conditional_order_around_its_fill(exchange: SimulatedExchange) -> None:
+def test_a_stop_order_is_reported_as_a_conditional_order_around_its_fill(exchange: SimulatedExchange) -> None:
     exchange.place_market_order(market("BUY", "0.038"))
     recorder = Recorder(exchange)
     order = move_position(exchange, "BTCUSDT", target=Decimal(0), cause="stop")

@@ -24,7 +24,7 @@ POSITIONS = "/fapi/v2/positionRisk"
 
 
 class Remote:
-    """What a process outside can do: switch, move a position, look."""
+    """Controls of another process: switch faults, move positions, read."""
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
@@ -59,8 +59,8 @@ async def private(simulator: RunningSimulator, client: HttpClient) -> AsyncItera
         nursery.cancel_scope.cancel()
 
 
-async def told(private: WebSocketConnection, count: int = 1) -> list[str]:
-    """The amounts that the next account updates tell."""
+async def next_amounts(private: WebSocketConnection, count: int = 1) -> list[str]:
+    """Return the amounts in the next account updates."""
     events = [await next_event(private, "ACCOUNT_UPDATE") for _ in range(count)]
     return [event["a"]["P"][0]["pa"] for event in events]
 
@@ -124,21 +124,21 @@ async def test_dropped_delayed_reordered_and_repeated_events(
     await remote.switch(drop_event_rate=0.0, event_delay_ms=30, event_jitter_ms=10)
     began_sec = trio.current_time()
     await remote.move("0.002")
-    assert await told(private) == ["0.002"]
+    assert await next_amounts(private) == ["0.002"]
     assert trio.current_time() - began_sec >= 0.02
     await remote.all_off()
     await remote.switch(reorder_event_rate=1.0, reorder_hold_ms=500)
     await remote.move("0.003")
     await remote.all_off()
     await remote.move("0.004")
-    assert await told(private, 2) == ["0.004", "0.003"]
+    assert await next_amounts(private, 2) == ["0.004", "0.003"]
     await remote.switch(duplicate_event_rate=1.0)
     await remote.move("0.005")
-    assert await told(private, 2) == ["0.005", "0.005"]
+    assert await next_amounts(private, 2) == ["0.005", "0.005"]
     await remote.all_off()
     await remote.move("0.006")
     await private.ping()
-    assert await told(private) == ["0.006"]
+    assert await next_amounts(private) == ["0.006"]
 
 
 async def test_a_frozen_socket(remote: Remote, private: WebSocketConnection) -> None:
@@ -161,7 +161,7 @@ async def test_a_forced_disconnect(
 
 
 async def handshake(simulator: RunningSimulator) -> str:
-    """The status line that a new stream's handshake is answered with."""
+    """Return the status line that a new stream's handshake is answered with."""
     port = int(simulator.addresses.ws_url.rpartition(":")[2])
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(
@@ -231,7 +231,7 @@ async def test_hedge_mode(client: HttpClient, remote: Remote, private: WebSocket
     assert {row["positionSide"] for row in (await remote.read()).json()} == {"BOTH"}
 
 
-async def test_events_that_nobody_expects(remote: Remote, private: WebSocketConnection) -> None:
+async def test_unexpected_events_are_sent_as_they_are(remote: Remote, private: WebSocketConnection) -> None:
     await remote.post("/balance", amount="-1.5", reason="FUNDING_FEE")
     await remote.post("/balance", amount="2", reason="MARGIN_TRANSFER", symbol="BTCUSDT")
     await remote.post("/leverage", symbol="BTCUSDT", leverage=9)

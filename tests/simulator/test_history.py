@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator import PositionChange, PositionHistory, SimulatedExchange
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from simulator.symbols import load_symbols
 from tests.simulator.clients import HandClock
 
@@ -40,7 +40,7 @@ def play(
 ) -> tuple[SimulatedExchange, list[tuple[int, str, Decimal]]]:
     """Make the moves; also give (host time, symbol, position) after each, as a witness of its own.
 
-    A change takes effect when it may be told: in a burst that is milliseconds later.
+    A change takes effect when it may be shown: in a burst that is milliseconds later.
     """
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
@@ -50,9 +50,9 @@ def play(
         clock.now_ms += move.waits_ms
         exchange.faults.clock_skew_ms = move.skew_ms
         move_position(exchange, move.symbol, delta=move.steps * SYMBOLS[move.symbol].step_size)
-        told_ms = clock.now_ms + round(exchange.untold_sec() * 1000)
-        told_ms = max([told_ms, *(at_ms for at_ms, symbol, _ in seen if symbol == move.symbol)])
-        seen.append((told_ms, move.symbol, exchange.position(move.symbol).amount))
+        shown_ms = clock.now_ms + round(exchange.sec_until_shown() * 1000)
+        shown_ms = max([shown_ms, *(at_ms for at_ms, symbol, _ in seen if symbol == move.symbol)])
+        seen.append((shown_ms, move.symbol, exchange.position(move.symbol).amount))
     return exchange, seen
 
 
@@ -160,7 +160,7 @@ def test_a_history_can_be_rebuilt_from_what_the_control_route_sends() -> None:
     assert rebuilt.position_at("BTCUSDT", seen[0][0]) == seen[0][2]
 
 
-def test_what_happens_in_one_millisecond_is_told_one_by_one_as_its_times_come() -> None:
+def test_changes_of_one_millisecond_are_shown_one_by_one_at_their_times() -> None:
     clock = HandClock()
     exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=clock)
     name = min(SYMBOLS)
@@ -168,10 +168,10 @@ def test_what_happens_in_one_millisecond_is_told_one_by_one_as_its_times_come() 
         move_position(exchange, name, delta=SYMBOLS[name].step_size)
     first, second, third = exchange.history.changes(name)
     assert [change.wall_time_ms - clock.now_ms for change in (first, second, third)] == [0, 1, 2]
-    assert exchange.untold_sec() == 0.002
+    assert exchange.sec_until_shown() == 0.002
     clock.now_ms += 2
-    assert exchange.untold_sec() == 0
+    assert exchange.sec_until_shown() == 0
     exchange.faults.clock_skew_ms = -3_600_000
-    assert exchange.untold_sec() == 0, "a clock that was set back holds nothing up"
+    assert exchange.sec_until_shown() == 0, "a clock that was set back holds nothing up"
     exchange.faults.transaction_times_follow_clock = False
-    assert exchange.untold_sec() == 0.05, "nor for long where times only ever grow"
+    assert exchange.sec_until_shown() == 0.05, "nor for long where times only ever grow"

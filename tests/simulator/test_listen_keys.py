@@ -58,7 +58,7 @@ def test_keeping_alive_a_key_that_is_gone_is_1125(exchange: SimulatedExchange, c
     assert error_code(ask(exchange, "PUT", PATH)) == -1125
 
 
-def test_keeping_alive_somebody_elses_key_is_1125(exchange: SimulatedExchange) -> None:
+def test_keeping_alive_another_key_is_1125(exchange: SimulatedExchange) -> None:
     key = create(exchange)
     assert error_code(ask(exchange, "PUT", PATH, listenKey="other")) == -1125
     assert ask(exchange, "PUT", PATH, listenKey=key).status == 200

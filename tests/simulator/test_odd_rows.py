@@ -11,7 +11,7 @@ import pytest
 from trio_websocket import open_websocket_url
 
 from simulator import RestApi, RunningSimulator, SimulatedExchange
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from tests.simulator.clients import HttpClient, ask, ask_again
 
 POSITIONS = "/fapi/v2/positionRisk"

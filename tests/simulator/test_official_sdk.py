@@ -31,7 +31,7 @@ from binance_sdk_derivatives_trading_usds_futures.websocket_streams.models impor
     TradeLite,
 )
 
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, outside, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.simulator.official_client import OfficialRest, OfficialStreams, gaps, official_streams
 
 #: The SDK itself waits half a second before each of its two subscriptions.
@@ -68,7 +68,7 @@ def rest(simulator: RunningSimulator) -> OfficialRest:
 async def order(
     rest: OfficialRest, side: str, quantity: float, *, reduce_only: bool = False, **more: object
 ) -> Any:
-    """A market order in BTCUSDT, answered with its result."""
+    """Return a market order in BTCUSDT, answered with its result."""
     return await rest.ask(
         "new_order",
         symbol="BTCUSDT",
@@ -89,7 +89,7 @@ async def test_signed_reads_of_positions_fill_every_field_of_the_models(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
     assert await rest.ask("position_information_v3") == []
-    outside.move_position(simulator.exchange, "ETHUSDT", target=Decimal("-1.5"))
+    external_events.move_position(simulator.exchange, "ETHUSDT", target=Decimal("-1.5"))
     answer = await rest.answer("position_information_v2")
     rows = answer.data()
     assert len(rows) == len(simulator.exchange.listing.symbols)
@@ -155,7 +155,7 @@ async def test_the_account_configuration_fills_every_field_of_the_model(
 async def test_the_leverage_of_each_symbol_is_in_its_configuration(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
-    outside.set_leverage(simulator.exchange, "BTCUSDT", 7)
+    external_events.set_leverage(simulator.exchange, "BTCUSDT", 7)
     (configured,) = await rest.ask("symbol_configuration", symbol="BTCUSDT")
     assert unexpected(configured) == set()
     assert (configured.symbol, configured.leverage, configured.margin_type) == ("BTCUSDT", 7, "CROSSED")
@@ -197,7 +197,7 @@ async def test_a_market_order_is_filled_found_and_reduced(
     assert refused.value.status_code == -2022
 
 
-async def test_refusals_are_told_apart_and_say_when_to_come_back(
+async def test_refusals_are_distinguished_and_say_when_to_come_back(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
     faults = simulator.exchange.faults
@@ -224,7 +224,7 @@ async def test_refusals_are_told_apart_and_say_when_to_come_back(
     assert unknown.value.status_code == -2015
 
 
-async def test_a_skewed_clock_is_refused_and_the_servers_time_tells_by_how_much(
+async def test_a_skewed_clock_is_refused_and_the_servers_time_shows_the_skew(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
     simulator.exchange.faults.clock_skew_ms = 60_000
@@ -242,7 +242,7 @@ async def streams(simulator: RunningSimulator, rest: OfficialRest) -> AsyncItera
         yield subscribed
 
 
-async def test_an_order_is_told_by_events_that_fill_every_field_of_the_models(
+async def test_an_order_is_reported_by_events_that_fill_every_field_of_the_models(
     simulator: RunningSimulator, rest: OfficialRest, streams: OfficialStreams
 ) -> None:
     placed = await order(rest, "SELL", 0.25, new_client_order_id="mine-2")
@@ -260,17 +260,17 @@ async def test_an_order_is_told_by_events_that_fill_every_field_of_the_models(
     assert account.T == trade.T == truth.transaction_time_ms
 
 
-async def test_what_happens_without_orders_of_ours_is_told_in_the_models_as_well(
+async def test_what_happens_without_orders_of_ours_is_reported_in_the_models_as_well(
     simulator: RunningSimulator, rest: OfficialRest, streams: OfficialStreams
 ) -> None:
     exchange = simulator.exchange
-    outside.move_position(exchange, "BTCUSDT", target=Decimal("0.5"))
-    outside.move_position(exchange, "BTCUSDT", target=Decimal("0.2"), cause="stop")
+    external_events.move_position(exchange, "BTCUSDT", target=Decimal("0.5"))
+    external_events.move_position(exchange, "BTCUSDT", target=Decimal("0.2"), cause="stop")
     algos = [await streams.user_event_of(AlgoUpdate) for _ in range(2)]
     assert [algo.o.X for algo in algos] == ["TRIGGERED", "FINISHED"]
-    # Only trailing stops tell whether they are active.
+    # Only trailing stops have a field for it.
     assert unexpected(algos) == {"-o.ia"}
-    outside.change_balance(exchange, "FUNDING_FEE", Decimal("-1.25"), symbol="BTCUSDT")
+    external_events.change_balance(exchange, "FUNDING_FEE", Decimal("-1.25"), symbol="BTCUSDT")
     while (account := await streams.user_event_of(AccountUpdate)).a.m != "FUNDING_FEE":
         pass
     assert unexpected(account) == set()
@@ -284,7 +284,9 @@ async def test_what_happens_without_orders_of_ours_is_told_in_the_models_as_well
     assert refused.value.status_code == -4028
 
 
-async def test_an_expired_listen_key_is_told(simulator: RunningSimulator, streams: OfficialStreams) -> None:
+async def test_an_expired_listen_key_is_reported(
+    simulator: RunningSimulator, streams: OfficialStreams
+) -> None:
     key = simulator.exchange.listen_keys.live
     simulator.exchange.expire_listen_key(now=True)
     expired = await streams.user_event_of(ListenKeyExpired)
@@ -310,7 +312,7 @@ async def bitcoin_price(streams: OfficialStreams) -> Decimal:
 
 
 def _filter_fields_of_other_filters() -> set[str]:
-    """Each filter has fields of its own; the SDK has one model for all of them."""
+    """Return the filters' fields: each filter has its own, the SDK has one model for all of them."""
     fields = (
         "maxPrice", "minPrice", "tickSize", "maxQty", "minQty", "stepSize", "limit",
         "notional", "multiplierUp", "multiplierDown", "multiplierDecimal",

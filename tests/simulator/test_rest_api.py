@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from simulator import RestApi, RestRequest, RestResponse, SimulatedExchange
-from simulator.outside import move_position, set_leverage
+from simulator.external_events import move_position, set_leverage
 from simulator.signatures import signature
 from tests.simulator.clients import HandClock, Recorder, ask, ask_again, error_code, market, signed_query
 
@@ -41,9 +41,7 @@ def test_the_signature_covers_query_and_body_together(exchange: SimulatedExchang
     assert decoded(RestApi(exchange).answer(request))["symbol"] == "BTCUSDT"
 
 
-@pytest.mark.parametrize(
-    ("api_key", "code", "status"), [("", -2014, 401), ("somebody-elses-key", -2015, 401)]
-)
+@pytest.mark.parametrize(("api_key", "code", "status"), [("", -2014, 401), ("another-key", -2015, 401)])
 def test_without_the_right_api_key_there_is_no_answer(
     exchange: SimulatedExchange, clock: HandClock, api_key: str, code: int, status: int
 ) -> None:
@@ -63,7 +61,7 @@ def test_the_timestamp_must_lie_within_the_recv_window(
     assert (0 if response.status == 200 else error_code(response)) == code
 
 
-def test_clock_skew_makes_an_honest_timestamp_1021_and_time_tells_by_how_much(
+def test_clock_skew_makes_a_true_timestamp_1021_and_time_shows_the_skew(
     exchange: SimulatedExchange, clock: HandClock
 ) -> None:
     exchange.faults.clock_skew_ms = 60_000
@@ -262,7 +260,7 @@ def place(exchange: SimulatedExchange, **parameters: object) -> RestResponse:
     return ask(exchange, "POST", "/fapi/v1/order", **order)
 
 
-def test_result_tells_what_was_executed_and_ack_only_that_it_was_taken(exchange: SimulatedExchange) -> None:
+def test_result_reports_what_was_executed_and_ack_only_that_it_was_taken(exchange: SimulatedExchange) -> None:
     exchange.mark_prices.set_price("BTCUSDT", Decimal(50000), hold=True)
     result = decoded(place(exchange, newOrderRespType="RESULT", newClientOrderId="plan-7"))
     assert (
@@ -303,8 +301,8 @@ def test_an_orders_trades_are_its_fills_with_their_times(
     exchange.first_fill_share = None
     exchange.place_market_order(market("BUY", "0.020"))
     trades = decoded(ask(exchange, "GET", path, symbol="BTCUSDT", orderId=order.order_id))
-    told = [(trade["qty"], trade["time"], trade["side"], trade["orderId"]) for trade in trades]
-    assert told == [
+    shown = [(trade["qty"], trade["time"], trade["side"], trade["orderId"]) for trade in trades]
+    assert shown == [
         ("0.003", first_ms, "SELL", order.order_id),
         ("0.007", first_ms + 250, "SELL", order.order_id),
     ]
@@ -361,7 +359,7 @@ def test_the_leverage_is_changed_over_rest_and_announced(exchange: SimulatedExch
     assert exchange.leverage("BTCUSDT") == 21
 
 
-def test_the_account_and_the_key_tell_what_they_may_do(exchange: SimulatedExchange) -> None:
+def test_the_account_and_the_key_report_what_they_may_do(exchange: SimulatedExchange) -> None:
     exchange.set_hedge_mode(True)
     exchange.can_trade = False
     config = decoded(ask(exchange, "GET", "/fapi/v1/accountConfig"))

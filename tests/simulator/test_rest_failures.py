@@ -21,7 +21,7 @@ ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01
 async def order(
     simulator: RunningSimulator, client: HttpClient, fault: RestFault, **more: object
 ) -> tuple[httpx.Response, bool]:
-    """The answer to an order that the fault struck, and whether it was executed."""
+    """Return the answer to an order that the fault struck, and whether it was executed."""
     before = simulator.exchange.position("BTCUSDT").amount
     simulator.exchange.faults.rest_faults_next = [fault]
     response = await client.signed("POST", "/fapi/v1/order", **{**ORDER, **more})

@@ -15,7 +15,7 @@ from trio_websocket import (
 )
 
 from simulator import RunningSimulator
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from tests.simulator.clients import HttpClient, next_event
 
 

@@ -9,7 +9,7 @@ import trio.lowlevel
 from trio_websocket import ConnectionClosed, ConnectionRejected, open_websocket_url
 
 from simulator import RunningSimulator, SimulatedExchange, StreamServer, running
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from tests.simulator.clients import HttpClient, next_event
 
 QUANTITY = Decimal("0.010")
@@ -212,7 +212,7 @@ async def test_a_connection_ends_when_its_day_is_over() -> None:
             await websocket.get_message()
 
 
-async def test_clients_that_come_and_go_in_a_storm_of_events_hurt_nobody(
+async def test_clients_that_come_and_go_in_a_storm_of_events_disturb_no_other(
     simulator: RunningSimulator, client: HttpClient
 ) -> None:
     key = await client.listen_key()
@@ -239,5 +239,5 @@ async def test_clients_that_come_and_go_in_a_storm_of_events_hurt_nobody(
                 visitors.start_soon(come_and_go, 4)
         stopped.cancel()
         expected = [change.amount for change in simulator.exchange.history.changes("BTCUSDT")]
-        told = [await next_event(steady, "ACCOUNT_UPDATE") for _ in expected]
-    assert [Decimal(event["a"]["P"][0]["pa"]) for event in told] == expected
+        shown = [await next_event(steady, "ACCOUNT_UPDATE") for _ in expected]
+    assert [Decimal(event["a"]["P"][0]["pa"]) for event in shown] == expected

@@ -33,7 +33,7 @@ def test_beyond_the_limit_429_until_the_minute_is_over() -> None:
     weights.charge(START + MINUTE, 1)
 
 
-def test_whoever_goes_on_after_429_is_banned_and_longer_the_second_time() -> None:
+def test_a_client_that_goes_on_after_429_is_banned_and_longer_the_second_time() -> None:
     weights = RequestWeights(limit_per_minute=1)
     statuses = [refused(weights, START, 2) for _ in range(11)]
     assert statuses == [429] * 10 + [418]

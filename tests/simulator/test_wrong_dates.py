@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from simulator import RunningSimulator, SimulatedExchange
-from simulator.outside import move_position
+from simulator.external_events import move_position
 from tests.simulator.clients import HandClock, HttpClient, Recorder, ask, market
 
 POSITIONS = "/fapi/v2/positionRisk"

@@ -32,13 +32,13 @@ _PATIENCE_SEC = 120.0
 _REST_LATENCY_MS = 100.0
 #: The daemon remembers the fills of so many orders: from then on it has no reason to grow.
 _FILLS_REMEMBERED = 10_000
-_LONGEST_TOLD = 400
+_LONGEST_TEXT = 400
 _LATEST = 100
 _STALE = {Reason.STALE_EXCHANGE_STATE, Reason.NO_EXCHANGE_SNAPSHOT}
 
 
 class Soak:
-    """One run: what strikes, and what is measured meanwhile."""
+    """One run: the injected faults, and the measurements."""
 
     def __init__(self, fire: Fire, lasts_sec: float, drop_every_sec: float | None) -> None:
         """With `drop_every_sec` the private stream breaks at that interval, in place of all other faults."""
@@ -63,8 +63,8 @@ class Soak:
             while (elapsed_sec := trio.current_time() - began_sec) < self._lasts_sec:
                 await self._sample()
                 decided, memory_mb = len(self._fire.load.decided), self.memory_mb[-1]
-                told = f"{decided} decisions  {self.faults} faults  {memory_mb:.1f} MB"
-                progress.update(task, completed=elapsed_sec, description=told)
+                shown = f"{decided} decisions  {self.faults} faults  {memory_mb:.1f} MB"
+                progress.update(task, completed=elapsed_sec, description=shown)
                 await trio.sleep(_SAMPLE_SEC)
             nursery.cancel_scope.cancel()
 
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _INTERRUPTED
     except* AssertionError as group:
         for broken in _leaves(group):
-            console.print(f"BROKEN: {str(broken)[:_LONGEST_TOLD]}", markup=False)
+            console.print(f"BROKEN: {str(broken)[:_LONGEST_TEXT]}", markup=False)
         code = 1
     else:
         report.print_to(console)
@@ -172,14 +172,14 @@ async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
             try:
                 await soak.run(progress, progress.add_task("", total=lasts_sec))
             except* AssertionError:
-                _say_where_it_stands(fire, console)
+                _print_diagnosis(fire, console)
                 raise
         load = fire.load
         return SoakReport(
-            broken=tuple([told async for told in _broken(fire)]),
+            broken=tuple([shown async for shown in _broken(fire)]),
             lasted_sec=lasts_sec,
             plans=len(load.published),
-            results=len(load.told),
+            results=len(load.reports),
             decisions=len(load.decided),
             allowed=sum(decided.allow for decided in load.decided),
             faults=soak.faults,
@@ -195,8 +195,8 @@ async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
         )
 
 
-def _say_where_it_stands(fire: Fire, console: Console) -> None:
-    """What whoever looks for the cause asks first."""
+def _print_diagnosis(fire: Fire, console: Console) -> None:
+    """Print the state for the analysis of a failure."""
     unread = {stream: fire.pipeline.unread(stream) for stream in (PLANS, RESULTS)}
     reasons = Counter(decided.reason for decided in fire.load.decided[-_LATEST:])
     console.print(f"unread: {unread}; latest decisions: {dict(reasons)}", markup=False)
@@ -216,7 +216,7 @@ async def _broken(fire: Fire) -> AsyncIterator[str]:
         try:
             await check()
         except AssertionError as broken:
-            yield f"{check.__name__}: {str(broken)[:_LONGEST_TOLD]}"
+            yield f"{check.__name__}: {str(broken)[:_LONGEST_TEXT]}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What befalls the service every so often: each lasts a second or so, and what was acknowledged is kept."""
+"""Faults injected at intervals: each lasts about 1 s, and keeps what was acknowledged."""
 
 from __future__ import annotations
 

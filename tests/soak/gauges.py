@@ -44,18 +44,18 @@ def course_of(samples: Sequence[float]) -> Course:
 
 
 def resident_mb(pid: int) -> float:
-    """A process's resident memory now, in 10^6 bytes."""
+    """Return a process's resident memory now, in 10^6 bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def open_descriptors(pid: int) -> int:
-    """A process's open files and sockets now (Linux)."""
+    """Return a process's open files and sockets now (Linux)."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def oldest_snapshot_sec(pipeline: Pipeline, symbols: Sequence[str]) -> float:
-    """The age of the oldest of their snapshots, by this host's clock; a missing one is endlessly old."""
+    """Return the age of their oldest snapshot by this host's clock; infinite if one is missing."""
     pipe = pipeline.redis.pipeline(transaction=False)
     for symbol in symbols:
         pipe.hget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms")

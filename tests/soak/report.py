@@ -1,4 +1,4 @@
-"""What a soak has shown, and whether that is what it has to be."""
+"""Report of a soak, with its failures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SoakReport(msgspec.Struct, kw_only=True, frozen=True):
     broken: tuple[str, ...]
 
     def failures(self) -> list[str]:
-        """What is not as it has to be, a sentence each."""
+        """Return the failed expectations, a sentence each."""
         found = list(self.broken)
         if not self.allowed:
             found.append("nothing was allowed")
@@ -71,7 +71,7 @@ class SoakReport(msgspec.Struct, kw_only=True, frozen=True):
         return found
 
     def print_to(self, console: Console) -> None:
-        """A table, and a last line that says how it went."""
+        """Print a table, and a last line with the result."""
         memory = self.memory
         table = Table.grid(padding=(0, 3))
         for name, value in (

@@ -29,7 +29,7 @@ BROKEN: dict[str, tuple[str, Any]] = {
 }
 
 
-def test_memory_is_told_after_the_warm_up_amid_and_at_the_end() -> None:
+def test_memory_is_reported_after_the_warm_up_halfway_and_at_the_end() -> None:
     samples = [10.0] * 20 + [50.0] * 20 + [60.0] * 40 + [61.0] * 19 + [500.0]
     assert course_of(samples) == Course(50.0, 60.0, 61.0)
     assert course_of(samples).growth == 1.0
@@ -45,12 +45,12 @@ def test_a_run_in_which_all_held_is_fine() -> None:
     assert "OK:" in printed(FINE)
 
 
-@pytest.mark.parametrize("told", BROKEN)
-def test_what_did_not_hold_is_told(told: str) -> None:
-    name, value = BROKEN[told]
+@pytest.mark.parametrize("shown", BROKEN)
+def test_a_broken_expectation_is_reported(shown: str) -> None:
+    name, value = BROKEN[shown]
     report = msgspec.structs.replace(FINE, **{name: value})
     (failure,) = report.failures()
-    assert told in failure
+    assert shown in failure
     assert f"BROKEN: {failure}" in printed(report)
     assert "OK:" not in printed(report)
 

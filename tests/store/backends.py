@@ -23,7 +23,7 @@ PREFIX = "q"
 
 
 class Outside(Protocol):
-    """What publishers, consumers, operators do: `MemoryRedis` has it, and `PlainRedis` on a real one."""
+    """Commands of publishers, consumers and operators, on `MemoryRedis` or a real Redis (`PlainRedis`)."""
 
     def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str: ...
     def xdel(self, key: str, entry_id: str) -> bool: ...
@@ -56,7 +56,7 @@ class Backend(Protocol):
     outside: Outside
 
     def another_store(self, consumer: str) -> Store:
-        """A store of another instance on the same Redis."""
+        """Return a store of another instance on the same Redis."""
         ...
 
     async def pass_ms(self, ms: int) -> None:
@@ -64,7 +64,7 @@ class Backend(Protocol):
         ...
 
     async def until_a_read_blocks(self) -> None:
-        """Until somebody waits in a blocking read."""
+        """Wait until a client waits in a blocking read."""
         ...
 
 
@@ -240,7 +240,7 @@ async def redis_backend(server: RedisServer) -> AsyncIterator[RedisBackend]:
 
 
 def everything(outside: Outside) -> dict[str, object]:
-    """All that is stored, lives apart: to show that nothing has changed."""
+    """Return all that is stored, lives apart: to show that nothing has changed."""
     dump: dict[str, object] = {}
     for key in sorted(outside.keys()):
         kind = outside.kind(key)

@@ -62,12 +62,12 @@ BURIAL = msgspec.structs.replace(
 
 
 def decision(plan_id: str, entry_id: str, **changes: object) -> DecisionCommit:
-    """An allowed close of `plan_id`, with `changes`."""
+    """Return an allowed close of `plan_id`, with `changes`."""
     return msgspec.structs.replace(DECISION, plan_id=plan_id, entry_id=entry_id, **changes)
 
 
 def booking(entry_id: str, **changes: object) -> ResultCommit:
-    """A booking of half a contract, with `changes`."""
+    """Return a booking of half a contract, with `changes`."""
     return msgspec.structs.replace(BOOKING, entry_id=entry_id, **changes)
 
 
@@ -77,7 +77,7 @@ def assumed(**changes: object) -> Assumed:
 
 
 async def commit(store: Store, fence: str, *decisions: DecisionCommit) -> list[Verdict]:
-    """The verdicts."""
+    """Return the verdicts."""
     reply: CommitReply = await store.commit_decisions(fence, decisions)
     return list(reply.verdicts)
 
@@ -101,5 +101,5 @@ async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int
 
 
 def pending_ids(outside: Outside, stream: str) -> Sequence[str]:
-    """What is pending in the group."""
+    """Return the entries that are pending in the group."""
     return list(outside.xpending(stream, GROUP))

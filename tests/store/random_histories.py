@@ -1,4 +1,4 @@
-"""Histories drawn from a seed, acted out on any backend, and told without its ids and times."""
+"""Histories drawn from a seed, run on any backend, and recorded without ids and times."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class History:
         self._random = Random(seed)  # noqa: S311 - not for secrets
         self._fence = "none"
         self._published: dict[str, list[str]] = {"plans": [], "results": []}
-        self._told = {symbol: SymbolState() for symbol in _SYMBOLS}
+        self._states = {symbol: SymbolState() for symbol in _SYMBOLS}
         self._steps: list[Callable[[], Awaitable[object]]] = [
             self._publish, self._publish, self._read, self._read, self._recover, self._recover,
             self._decide, self._decide, self._decide, self._book, self._book, self._book,
             self._acknowledge, self._bury, self._lease, self._ledgers, self._snapshots,
-            self._interfere, self._interfere, self._group, self._tell,
+            self._interfere, self._interfere, self._group, self._report,
         ]  # fmt: skip
 
     async def step(self) -> str:
@@ -54,7 +54,7 @@ class History:
         return self._anonymous(f"{act.__name__}: {outcome!r}")
 
     def state(self) -> str:
-        """All that is stored."""
+        """Return all that is stored."""
         held = everything(self._out)
         return self._anonymous(
             repr({k: sorted(v.items()) if isinstance(v, dict) else v for k, v in held.items()})
@@ -97,7 +97,7 @@ class History:
         commits = []
         for _ in range(self._random.randint(1, 3)):
             symbol, plan_id = self._pick(*_SYMBOLS), self._pick(*_PLANS)
-            state, ledger = self._told[symbol], self._told[symbol].ledger
+            state, ledger = self._states[symbol], self._states[symbol].ledger
             informed = assumed(
                 hold=state.hold, cooldown=state.cooldown, last_known_amt=ledger.last_known_amt,
                 last_order_id=ledger.last_order_id, last_order_time_epoch=ledger.last_order_time_epoch,
@@ -118,7 +118,7 @@ class History:
         reply: CommitReply = await self._store.commit_decisions(self._fence, commits)
         for commit, verdict in zip(commits, reply.verdicts, strict=True):
             if isinstance(verdict, Changed):
-                self._told[commit.symbol] = verdict.state
+                self._states[commit.symbol] = verdict.state
         return [Broken("") if isinstance(verdict, Broken) else verdict for verdict in reply.verdicts]
 
     async def _book(self) -> object:
@@ -224,7 +224,7 @@ class History:
         create = self._random.choice((self._store.create_plan_group, self._store.create_result_group))
         await create(lost=self._random.random() < 0.5)
 
-    async def _tell(self) -> object:
+    async def _report(self) -> object:
         run = await self._store.redis_run(None)
         permits = await self._store.open_permits(_SYMBOLS)
         held = await self._store.restraints(_SYMBOLS, ())

@@ -81,7 +81,7 @@ class RedisServer:
                 return
 
     def client(self) -> redis.Redis:
-        """A plain client, for the world outside."""
+        """Return a plain client, for the world outside."""
         return cast("redis.Redis", cast(Any, redis.Redis).from_url(self.url, protocol=3))
 
     def freeze(self) -> None:
@@ -106,7 +106,7 @@ class RedisServer:
 
 @contextmanager
 def running(program: Path, *, append_only: bool = False) -> Iterator[RedisServer]:
-    """A running server; process, socket and files are gone afterwards.
+    """Yield a running server; process, socket and files are gone afterwards.
 
     `append_only`: it keeps over a kill whatever it has acknowledged.
     """
@@ -120,5 +120,5 @@ def running(program: Path, *, append_only: bool = False) -> Iterator[RedisServer
 
 
 def _short_folder() -> str | None:
-    """A socket's path may have 107 bytes on Linux, 103 on macOS."""
+    """Return a folder with a short path: a socket's path may have 107 bytes on Linux, 103 on macOS."""
     return None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108 - the folder itself is private

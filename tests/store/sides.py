@@ -31,7 +31,7 @@ class Side(NamedTuple):
     async def recover(
         self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
     ) -> Entry | None:
-        """The first that `recover_some` finds."""
+        """Return the first that `recover_some` finds."""
         found = await self.recover_some(fence, after=after, idle_ms=idle_ms, count=1, by=by)
         return found[0] if found else None
 

@@ -38,7 +38,7 @@ async def test_acknowledging_without_stream_or_group_does_nothing(
     assert outside.xlen(keys.plans) == 1
 
 
-async def test_a_buried_plan_is_a_dead_letter_and_no_longer_pending(
+async def test_a_dead_plan_is_a_dead_letter_and_no_longer_pending(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
@@ -51,7 +51,7 @@ async def test_a_buried_plan_is_a_dead_letter_and_no_longer_pending(
 
 
 @pytest.mark.parametrize("name", ["plans", "dead_plans"])
-async def test_a_stream_of_a_wrong_type_leaves_nothing_half_buried(
+async def test_a_stream_of_a_wrong_type_leaves_no_half_written_dead_letter(
     store: Store, outside: Outside, keys: Keys, fence: str, name: str
 ) -> None:
     if name == "dead_plans":

@@ -30,7 +30,7 @@ LEDGER = {"last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch"
     ],
     ids=["hold", "cooldown", "amount", "order id", "order time", "long", "short", "permits"],
 )
-async def test_whatever_the_decision_assumed_otherwise_is_told_and_nothing_is_written(
+async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_is_written(
     store: Store,
     outside: Outside,
     keys: Keys,
@@ -67,7 +67,7 @@ async def test_whatever_the_decision_assumed_otherwise_is_told_and_nothing_is_wr
     ],
     ids=lambda believed: next(iter(believed)),
 )  # fmt: skip
-async def test_a_belief_in_what_is_no_longer_there_is_a_change_too(
+async def test_an_assumption_of_a_value_that_is_gone_is_a_change_too(
     store: Store, outside: Outside, fence: str, believed: dict[str, Any]
 ) -> None:
     before = everything(outside)

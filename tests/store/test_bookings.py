@@ -114,7 +114,7 @@ async def test_a_second_order_that_changed_books_neither(
     assert everything(outside) == before
 
 
-async def test_the_state_that_was_read_is_the_state_that_is_compared_even_where_nobody_can_read_it(
+async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     """Otherwise reading again and booking again would go on for ever."""
@@ -287,7 +287,7 @@ async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
 
 
 @pytest.mark.parametrize("consumed", [True, False])
-async def test_a_revocation_by_whoever_had_no_permit_leaves_alone_what_somebody_took(
+async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
     store: Store, outside: Outside, keys: Keys, fence: str, consumed: bool
 ) -> None:
     if not consumed:
@@ -343,11 +343,11 @@ async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
 async def test_the_last_booked_result_only_moves_on(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
-    told = []
+    shown = []
     for entry_id in ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0"):
         await store.commit_result(fence, nothing_but_acknowledging(entry_id))
-        told.append((outside.get(keys.last_result_id) or b"").decode())
-    assert told == [
+        shown.append((outside.get(keys.last_result_id) or b"").decode())
+    assert shown == [
         "5-0", "5-0", "5-2", "5-2", "10-0", "10-0", "1760000000000-1", "1760000000000-1",
     ]  # fmt: skip
 
@@ -358,11 +358,11 @@ async def test_the_last_booked_result_passes_none_that_is_still_pending(
     await store.create_result_group(lost=False)
     first, second, third = [outside.xadd(keys.results, {"f": "v"}) for _ in range(3)]
     await store.new_results(count=10, block_ms=0)
-    told = []
+    shown = []
     for entry_id in (first, third, second):
         await store.commit_result(fence, nothing_but_acknowledging(entry_id))
-        told.append((outside.get(keys.last_result_id) or b"").decode())
-    assert told == [first, first, second]
+        shown.append((outside.get(keys.last_result_id) or b"").decode())
+    assert shown == [first, first, second]
 
 
 async def test_a_last_booked_result_that_cannot_be_read_is_replaced(

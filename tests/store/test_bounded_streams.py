@@ -23,8 +23,8 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
         "dead_plans", 10_000,
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
-    "a buried plan": ("dead_plans", 10_000, lambda store, fence: store.bury_plan(fence, "1-0", LETTER)),
-    "a buried result": (
+    "a dead plan": ("dead_plans", 10_000, lambda store, fence: store.bury_plan(fence, "1-0", LETTER)),
+    "a dead result": (
         "dead_results", 10_000,
         lambda store, fence: store.commit_result(fence, structs.replace(BURIAL, dead_fields=LETTER)),
     ),

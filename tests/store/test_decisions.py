@@ -132,7 +132,7 @@ async def test_an_answer_on_the_plan_alone_looks_at_nothing_else(
     assert await commit(store, fence, denial) == [Committed(0)]
 
 
-async def test_an_open_permit_that_has_come_since_is_told_with_its_version(
+async def test_an_open_permit_that_has_come_since_is_reported_with_its_version(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     (first,) = await commit(store, fence, decision("plan-1", "1-0"))
@@ -174,7 +174,7 @@ async def test_what_rests_on_an_entry_decided_anew_is_not_committed_on_top_of_it
     assert [type(verdict) for verdict in verdicts] == [AlreadyDecided, Changed]
 
 
-async def test_an_expired_reservation_is_not_told_and_is_removed_by_the_next_decision(
+async def test_an_expired_reservation_is_not_reported_and_is_removed_by_the_next_decision(
     backend: Backend, store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     await commit(store, fence, decision("plan-1", "1-0", reservation_life_ms=30))
@@ -228,7 +228,7 @@ async def test_a_commit_that_redis_dates_before_its_decision_writes_nothing(
     assert isinstance(verdict, Committed)
 
 
-async def test_a_change_is_told_rather_than_lateness(
+async def test_of_a_change_and_lateness_the_change_is_reported(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     outside.set(keys.hold(SYMBOL), "1")
@@ -243,9 +243,9 @@ async def test_a_plan_id_may_hold_any_printable_character(
     (verdict,) = await commit(store, fence, decision(plan_id, "1-0"))
     assert isinstance(verdict, Committed)
     assert outside.get(keys.permit(plan_id)) is not None
-    (told,) = await commit(store, fence, decision("plan-2", "2-0"))
-    assert isinstance(told, Changed)
-    assert [name for name, _ in told.state.permits] == [plan_id]
+    (shown,) = await commit(store, fence, decision("plan-2", "2-0"))
+    assert isinstance(shown, Changed)
+    assert [name for name, _ in shown.state.permits] == [plan_id]
 
 
 async def test_a_text_of_any_length_and_script_arrives_whole(

@@ -106,7 +106,7 @@ async def decided_on(store: Store, fence: str, **believed: object) -> Verdict:
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=JUNK_IDS)
-async def test_a_cooldown_that_cannot_be_read_is_told_as_such_and_can_be_decided_on(
+async def test_a_cooldown_that_cannot_be_read_is_reported_as_such_and_can_be_decided_on(
     store: Store, outside: Outside, keys: Keys, fence: str, junk: bytes
 ) -> None:
     outside.set(keys.cooldown(SYMBOL), junk)
@@ -124,7 +124,7 @@ async def test_a_cooldown_of_a_wrong_type_cannot_be_read(
 
 @pytest.mark.parametrize("field", StoredLedger.__struct_fields__)
 @pytest.mark.parametrize("junk", JUNK, ids=JUNK_IDS)
-async def test_a_ledger_field_that_cannot_be_read_is_told_as_such_and_can_be_decided_on(
+async def test_a_ledger_field_that_cannot_be_read_is_reported_as_such_and_can_be_decided_on(
     store: Store, outside: Outside, keys: Keys, fence: str, field: str, junk: bytes
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {field: junk})

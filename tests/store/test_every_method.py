@@ -101,7 +101,7 @@ async def furnished(store: Store, outside: Outside, keys: Keys) -> str:
 
 
 async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tuple[str, str, dict[str, int]]:
-    """The answer, all that is stored then, and how long it lives."""
+    """Return the answer, all that is stored then, and how long it lives."""
     outside = backend.outside
     fence = await furnished(backend.store, outside, backend.keys)
     answer = await example(backend.store, fence)
@@ -111,7 +111,7 @@ async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tu
 
 
 def methods() -> set[str]:
-    """What actors can ask of the store."""
+    """Return the methods of the store that actors call."""
     return {
         name for role in Store.__mro__ for name, member in vars(role).items() if iscoroutinefunction(member)
     }

@@ -31,7 +31,9 @@ async def test_renewing_keeps_the_token_and_prolongs_the_life(
     assert outside.pttl(keys.lease) > 10_000
 
 
-async def test_another_instance_is_refused_and_told_whose_it_is(store: Store, outside: Outside) -> None:
+async def test_another_instance_is_refused_with_the_name_of_the_holder(
+    store: Store, outside: Outside
+) -> None:
     taken = await store.hold_lease("first", None, TTL_MS)
     before = everything(outside)
     assert await store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
@@ -46,7 +48,7 @@ async def test_the_same_instance_takes_its_lease_back_at_once_with_a_higher_toke
     assert token(after) > token(before)
 
 
-async def test_whoever_held_the_lease_before_cannot_renew_it(store: Store) -> None:
+async def test_a_client_that_held_the_lease_before_cannot_renew_it(store: Store) -> None:
     before = await store.hold_lease("first", None, TTL_MS)
     after = await store.hold_lease("first", None, TTL_MS)
     assert await store.hold_lease("first", before.fence, TTL_MS) == LeaseReply(False, after.fence, "first")
@@ -104,7 +106,7 @@ async def test_an_expired_lease_is_anybodys(backend: Backend, store: Store) -> N
     assert not (await store.hold_lease("first", before.fence, TTL_MS)).held
 
 
-async def test_an_expired_lease_that_nobody_took_is_taken_again_under_a_new_token(
+async def test_an_expired_lease_that_no_one_took_is_taken_again_under_a_new_token(
     backend: Backend, store: Store
 ) -> None:
     before = await store.hold_lease("first", None, 30)
@@ -126,7 +128,7 @@ async def test_a_lease_that_was_evicted_is_taken_again_under_a_new_token_and_unb
     assert not (await store.hold_lease("first", second.fence, TTL_MS, process="a/1/0")).unbroken
 
 
-async def test_a_lease_that_another_had_meanwhile_is_not_unbroken(
+async def test_a_lease_that_another_instance_had_in_between_is_not_unbroken(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     first = await store.hold_lease("first", None, TTL_MS)
@@ -178,7 +180,7 @@ async def test_an_instance_may_have_any_name(store: Store, instance: str) -> Non
 @pytest.mark.parametrize(
     "junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first", b"@a:first", b"1@first", b"1@a@b"]
 )
-async def test_a_lease_that_nobody_wrote_is_somebody_elses(
+async def test_a_lease_that_no_instance_wrote_counts_as_anothers(
     store: Store, outside: Outside, keys: Keys, junk: bytes
 ) -> None:
     outside.set(keys.lease, junk)
@@ -235,7 +237,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("holder", ["nobody", "another", "the same, restarted"])
+@pytest.mark.parametrize("holder", ["none", "another", "the same, restarted"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing(
     store: Store,
@@ -250,7 +252,7 @@ async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing
     outside.hset(keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
     outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
     await store.release_lease(fence)
-    if holder != "nobody":
+    if holder != "none":
         await store.hold_lease("second" if holder == "another" else "first", None, TTL_MS)
     before = everything(outside)
     with pytest.raises(FencedError):

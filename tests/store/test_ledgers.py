@@ -89,7 +89,7 @@ async def test_an_event_is_appended(store: Store, outside: Outside, keys: Keys, 
     assert event == {b"event": b"LEDGER_DIVERGED", b"evidence": "Ⓢ\x00".encode()}
 
 
-async def test_amounts_are_told_as_stored_for_those_that_exist(
+async def test_amounts_are_reported_as_stored_for_those_that_exist(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.hset(keys.ledger("A"), {"last_known_amt": "0.50"})

@@ -61,7 +61,7 @@ class Account:
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether Redis tells a script which rights it has (7.0 and newer)."""
+        """Return whether Redis shows a script its rights (7.0 and newer)."""
         version: Any = self._real.plain.client.info("server")
         return int(str(version["redis_version"]).split(".")[0]) >= 7
 
@@ -74,7 +74,7 @@ async def account(real: RedisBackend) -> AsyncIterator[Account]:
 
 
 async def prepared(real: RedisBackend) -> str:
-    """The lease, with something for every write to write to."""
+    """Return the lease, with something for every write to write to."""
     await deliver_plans(real.store, real.outside, real.keys, "plan-1")
     await deliver_results(real.store, real.outside, real.keys)
     real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
@@ -97,7 +97,7 @@ async def half_done(real: RedisBackend, account: Account, fence: str) -> tuple[l
 
 
 def looked_at(account: Account, parts: list[str]) -> set[str]:
-    """Parts that must not be left; Redis 6.2 tells no script which rights it has."""
+    """Parts that must not be left; Redis 6.2 shows no script its rights."""
     return set(parts) - MAY_BE_HALF_DONE if account.can_be_asked else set()
 
 

@@ -1,4 +1,4 @@
-"""The twin can be believed: whatever history is drawn, it tells and holds what a real Redis does."""
+"""The twin equals a real Redis: any random history gives the same answers and the same content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STEPS = 250
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_the_twin_tells_and_holds_what_a_real_redis_does(real: RedisBackend, seed: int) -> None:
+async def test_the_twin_answers_and_stores_what_a_real_redis_does(real: RedisBackend, seed: int) -> None:
     twin, model = History(MemoryBackend(), seed), History(real, seed)
     trace: list[str] = []
     for step in range(_STEPS):

@@ -24,7 +24,7 @@ async def test_entries_come_in_order_with_their_fields_as_bytes(side: Side, outs
     assert pending(outside, side.stream) == {first: ("first", 1), second: ("first", 1)}
 
 
-async def test_no_more_than_asked_for_come_at_once_and_nobody_gets_one_twice(
+async def test_no_more_entries_than_asked_for_come_at_once_and_none_comes_twice(
     backend: Backend, side: Side, outside: Outside
 ) -> None:
     await side.create()
@@ -44,7 +44,7 @@ async def test_an_entry_that_was_deleted_before_anybody_read_it_never_comes(
     assert [entry.id for entry in await side.new()] == [second]
 
 
-async def test_an_id_tells_when_the_entry_was_published(side: Side, store: Store, outside: Outside) -> None:
+async def test_an_id_has_the_time_of_publication(side: Side, store: Store, outside: Outside) -> None:
     await side.create()
     publish(outside, side.stream, "a")
     (entry,) = await side.new()
@@ -100,12 +100,12 @@ async def test_a_new_group_begins_now_and_a_lost_one_from_the_start(side: Side, 
     assert len(await side.new()) == 2
 
 
-async def test_a_plan_group_that_vanished_while_nobody_ran_begins_at_the_start(
+async def test_a_plan_group_that_vanished_while_no_process_ran_begins_at_the_start(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     publish(outside, keys.plans, "from before our time")
     await store.create_plan_group(lost=False)
-    await store.redis_run(None)  # as whoever decides does when it begins
+    await store.redis_run(None)  # as the evaluator does at its start
     outside.xgroup_destroy(keys.plans, GROUP)
     (missed,) = publish(outside, keys.plans, "missed")
     await store.create_plan_group(lost=False)

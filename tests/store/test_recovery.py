@@ -22,7 +22,7 @@ async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
     assert pending(outside, side.stream) == {first: ("first", 3), second: ("first", 2)}
 
 
-async def test_what_nobody_was_given_yet_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
+async def test_an_undelivered_entry_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
     await side.create()
     publish(outside, side.stream, "a")
     assert await side.recover(fence) is None
@@ -58,7 +58,7 @@ async def test_only_what_lay_idle_long_enough_is_claimed_and_a_claim_begins_anew
     assert await side.recover(fence, idle_ms=200) is None
 
 
-async def test_an_entry_deleted_while_pending_is_told_until_it_is_acknowledged(
+async def test_an_entry_deleted_while_pending_is_reported_until_it_is_acknowledged(
     side: Side, store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     await side.create()

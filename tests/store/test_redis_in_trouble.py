@@ -1,4 +1,4 @@
-"""What only a real Redis can do to a store: be full, frozen, killed, restarted, demoted, forgetful."""
+"""Faults of a real Redis: full, frozen, killed, restarted, demoted, emptied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TAKES_NO_MEMORY = {
 
 
 async def prepared(real: RedisBackend) -> str:
-    """The lease, with something for every write to write to."""
+    """Return the lease, with something for every write to write to."""
     await deliver_plans(real.store, real.outside, real.keys, "plan-1")
     await deliver_results(real.store, real.outside, real.keys)
     real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
@@ -168,7 +168,7 @@ async def test_a_server_that_dies_under_a_blocked_read_is_noticed_and_nothing_is
 
 
 async def answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """The answer: an idle connection may find out only now that its server is gone."""
+    """Retry once: an idle connection may find out only now that its server is gone."""
     try:
         return await ask()
     except StoreUnavailableError:
@@ -214,7 +214,7 @@ async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, b
     assert entry.id == entry_id
 
 
-async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_reach_nobody(
+async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_are_dropped(
     real: RedisBackend,
 ) -> None:
     await real.store.redis_now_ms()

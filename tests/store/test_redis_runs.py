@@ -59,7 +59,7 @@ async def test_a_run_that_was_emptied_has_changed_now_and_stays_changed(
     assert (await store.redis_run(first.run_id)).changed_ms == emptied.changed_ms
 
 
-async def test_who_has_never_met_a_run_cannot_tell_that_it_was_emptied(
+async def test_a_client_that_never_saw_a_run_cannot_notice_that_it_was_emptied(
     store: Store, outside: Outside
 ) -> None:
     await store.redis_run(None)

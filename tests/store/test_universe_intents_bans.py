@@ -9,7 +9,7 @@ from store.records import Entry, UniverseKeys
 from tests.store.backends import Backend, Outside
 
 
-async def test_the_universe_is_told_as_it_is(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_the_universe_is_read_as_it_is(store: Store, outside: Outside, keys: Keys) -> None:
     assert await store.universe() == UniverseKeys(None, None, None)
     outside.set(keys.universe_active, b"\xff{")
     outside.hset(keys.universe_meta, {"stale": "0", b"\xfe": b"\xff"})
@@ -29,15 +29,15 @@ async def test_the_newest_intents_between_two_ids_come_first(
 ) -> None:
     assert await store.recent_intents("0-0", None, 10) == []
     ids = [outside.xadd(keys.intents, {"symbol": symbol, b"\xff": b"\xfe"}) for symbol in "ABCD"]
-    told = await store.recent_intents("0-0", None, 10)
-    assert told == [
+    shown = await store.recent_intents("0-0", None, 10)
+    assert shown == [
         Entry(entry_id, {b"symbol": symbol.encode(), b"\xff": b"\xfe"})
         for entry_id, symbol in zip(reversed(ids), "DCBA", strict=True)
     ]
-    assert await store.recent_intents("0-0", None, 2) == told[:2]
-    assert await store.recent_intents(ids[0], None, 10) == told[:3]
-    assert await store.recent_intents("0-0", ids[3], 2) == told[1:3]
-    assert await store.recent_intents(ids[0], ids[3], 10) == told[1:3]
+    assert await store.recent_intents("0-0", None, 2) == shown[:2]
+    assert await store.recent_intents(ids[0], None, 10) == shown[:3]
+    assert await store.recent_intents("0-0", ids[3], 2) == shown[1:3]
+    assert await store.recent_intents(ids[0], ids[3], 10) == shown[1:3]
     assert await store.recent_intents(ids[2], ids[3], 10) == []
     assert await store.recent_intents(f"{ids[3].split('-')[0]}-99", None, 10) == []
 

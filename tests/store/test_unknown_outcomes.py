@@ -19,7 +19,7 @@ STATE = "9760000090000|1760000000000|desk-1|17|BTCUSDT"
 
 
 def unknown(entry_id: str, **changes: object) -> ResultCommit:
-    """A result of plan-1 that does not know what became of its order."""
+    """Return a result of plan-1 that does not know what became of its order."""
     quiet: dict[str, object] = {"ledger_fields": (), "orders": (), "permit_before": PERMIT}
     quiet |= {"revoke_permit": True, "mark_after": "", "unknown_after": STATE}
     return booking(entry_id, **(quiet | changes))
@@ -126,7 +126,7 @@ async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(
     assert (await store.permit_traces("plan-1", SYMBOL)).unknown is None
 
 
-async def test_onlookers_read_the_state_of_a_plan(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_diagnostics_read_the_state_of_a_plan(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.unknown_outcomes, {"plan-1": STATE.replace("BTCUSDT", "Ⓢ"), "plan-2": "x" * 600})
     before = everything(outside)
     assert (await store.permit_traces("plan-1", SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")

@@ -91,7 +91,7 @@ class _Session:
         own, pace = self._settings, self._pace
         access = ExchangeAccess(own, pace, banned_until_ms=self._banned_until_ms)
         async with access.opened():
-            # Nothing else runs meanwhile, and an interrupt ends the command at once.
+            # Nothing else runs at that time, and an interrupt ends the command at once.
             plan = await self._planned(access)
             # A Ctrl-C that trio keeps for the next checkpoint must not wait behind a question.
             await trio.lowlevel.checkpoint()

@@ -68,7 +68,7 @@ class MeasuredOrder:
         self._afterwards = f"position in {plan.symbol} afterwards"
 
     async def run(self) -> None:
-        """Measure. Raises ExchangeError; the position is closed all the same."""
+        """Measure. Raises ExchangeError; the position is closed then, too."""
         access = self._access
         async with private_socket(access, await access.own_listen_key()) as socket:
             await socket.proven(self._pace)

@@ -69,25 +69,25 @@ def likely(said: str) -> Documents:
 
 
 def compared(asked: str, found: str, documents: Documents, *, agrees: bool) -> Row:
-    """A measurement of what the documents say, too."""
+    """Return a measurement of what the documents say, too."""
     return Row(asked, found, documents, Outcome.AGREES if agrees else Outcome.DIFFERS)
 
 
 def settled(asked: str, found: str, documents: Documents = UNKNOWN) -> Row:
-    """A measurement of what the documents leave open."""
+    """Return a measurement of what the documents leave open."""
     return Row(asked, found, documents, Outcome.SETTLED)
 
 
 def unmeasured(asked: str, why: str, documents: Documents = UNKNOWN) -> Row:
-    """A measurement that could not be made."""
+    """Return a measurement that could not be made."""
     return Row(asked, why, documents, Outcome.UNMEASURED)
 
 
 def skipped(asked: str, why: str, documents: Documents = UNKNOWN) -> Row:
-    """A measurement that the user did not ask for."""
+    """Return a measurement that the user did not ask for."""
     return Row(asked, why, documents, Outcome.SKIPPED)
 
 
 def failed(asked: str, what: str, documents: Documents = UNKNOWN) -> Row:
-    """A state that a person has to correct at once."""
+    """Return a state that a person has to correct at once."""
     return Row(asked, what, documents, Outcome.FAILED)

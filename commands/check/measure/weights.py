@@ -1,6 +1,6 @@
 """The request weight of each read: growth of the used-weight header around one request.
 
-Nothing else of this process is in flight meanwhile. Requests of others at this address make a growth
+No other request of this process is in flight at that time. Requests of others at this address make a growth
 larger, never smaller, so that the smaller of two is taken.
 """
 
@@ -85,7 +85,7 @@ async def measure_weight(access: ExchangeAccess, question: WeightQuestion, symbo
     weight = min(growths)
     found = str(weight)
     if max(growths) != weight:
-        found = f"{weight} (once {max(growths)}: others at this address asked meanwhile)"
+        found = f"{weight} (once {max(growths)}: others at this address sent requests, too)"
     if question.documented is None:
         return settled(question.asked, found, question.documents)
     return compared(question.asked, found, question.documents, agrees=weight == question.documented)

@@ -1,4 +1,4 @@
-"""How findings look: on a terminal, on a narrow one, in a pipe, and to programs."""
+"""Output of findings: on a terminal, on a narrow one, in a pipe, and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from commands.check.findings_report import FindingsReport
 from commands.console import progress
 from commands.console.progress import patience
 
-LONG = "what was seen, told at such length that it needs a second line on every screen that is not very wide"
+LONG = "what was seen, shown at such length that it needs a second line on every screen that is not very wide"
 
 
 class Terminal(io.StringIO):
@@ -36,9 +36,9 @@ def drawn(
     )
     report = FindingsReport(as_json=as_json)
     report.add(ok("first", LONG))
-    report.add(failed("second", "\x1b[2Jhostile", "mend it"))
+    report.add(failed("second", "\x1b[2Jhostile", "repair it"))
     report.add(warning("third", "odd", "look at it"))
-    report.add(skipped("fourth", "nobody could look"))
+    report.add(skipped("fourth", "not checked"))
     report.close()
     return file.getvalue().splitlines()
 
@@ -46,10 +46,10 @@ def drawn(
 def test_on_a_terminal_what_was_seen_stands_beside_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.rstrip() for line in drawn(monkeypatch, 80, no_color=True)]
     plain = [_without_escapes(line).rstrip() for line in lines]
-    assert plain[0].startswith("ok    first                what was seen, told at such length")
+    assert plain[0].startswith("ok    first                what was seen, shown at such length")
     assert plain[1].startswith(" " * 27) and plain[1].strip()
     assert plain[2] == "FAIL  second               \\x1b[2Jhostile"
-    assert plain[3] == " " * 27 + "fix: mend it"
+    assert plain[3] == " " * 27 + "fix: repair it"
     assert plain[-1] == "1 ok, 1 warning, 1 failed, 1 skipped"
     assert max(map(len, plain)) <= 80
 
@@ -58,7 +58,7 @@ def test_on_a_phone_it_stands_below(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = [_without_escapes(line).rstrip() for line in drawn(monkeypatch, 40)]
     assert plain[0] == "ok   first"
     assert plain[1].startswith("     what was seen")
-    assert "     fix: mend it" in plain
+    assert "     fix: repair it" in plain
     assert max(map(len, plain)) <= 40
 
 
@@ -87,10 +87,10 @@ def test_programs_get_one_document_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert drawn(monkeypatch, 80, as_json=True) == []
-    told = json.loads(capsys.readouterr().out)
-    assert told["ok"] is False
-    assert told["findings"][1] == {
-        "name": "second", "verdict": "failed", "told": "\x1b[2Jhostile", "fix": "mend it",
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["ok"] is False
+    assert shown["findings"][1] == {
+        "name": "second", "verdict": "failed", "detail": "\x1b[2Jhostile", "fix": "repair it",
     }  # fmt: skip
 
 
@@ -104,16 +104,16 @@ def test_only_failures_make_a_command_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lasts_sec", "told"), [(None, "asking Redis 0 s"), (60.0, "asking Redis 0 of 60 s")]
+    ("lasts_sec", "shown"), [(None, "asking Redis 0 s"), (60.0, "asking Redis 0 of 60 s")]
 )
 def test_what_takes_long_says_so_on_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, lasts_sec: float | None, told: str
+    monkeypatch: pytest.MonkeyPatch, lasts_sec: float | None, shown: str
 ) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_SEC", -1)
     file = io.StringIO()
     with patience("asking Redis", Console(file=file, force_terminal=True, width=80), lasts_sec):
         pass
-    assert told in _without_escapes(file.getvalue())
+    assert shown in _without_escapes(file.getvalue())
     assert file.getvalue().endswith("\x1b[?25h")
 
 

@@ -11,7 +11,7 @@ from commands.console.progress import with_progress
 
 
 def shown(*, terminal: bool, patience_sec: float, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], str]:
-    """What came through, and what was drawn meanwhile."""
+    """Return the items that came through, and the text that was drawn."""
     monkeypatch.setattr(progress, "_PATIENCE_SEC", patience_sec)
     file = StringIO()
     console = Console(file=file, force_terminal=terminal, width=100)

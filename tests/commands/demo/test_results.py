@@ -1,4 +1,4 @@
-"""What the demo's executors write is what the service reads."""
+"""The service can read the results of the demo's executors."""
 
 from __future__ import annotations
 

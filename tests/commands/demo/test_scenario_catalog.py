@@ -1,4 +1,4 @@
-"""The repertoire against the service's own decision function: what a scenario expects is what is decided."""
+"""The catalog against the service's own decision function: what a scenario expects is what is decided."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _scenarios() -> Iterator[tuple[SymbolState, Scenario]]:
 def _decided(
     state: SymbolState, scenario: Scenario, fields: Fields, before: list[Decision]
 ) -> Decision | None:
-    """What the service decides when this state is all there is; None for a plan that it skips."""
+    """Return the service's decision in this state; None for a plan that it skips."""
     plan = read_plan({name.encode(): text.encode() for name, text in fields.items()})
     if isinstance(plan, MalformedPlan | SkippedPlan):
         return None
@@ -100,9 +100,9 @@ def test_what_a_scenario_expects_is_what_the_service_decides() -> None:
     assert min(tried[verdict] for verdict in Verdict) > 50
 
 
-def test_every_case_of_the_repertoire_is_played() -> None:
-    played = {scenario.name for _, scenario in _scenarios()}
-    assert played == {one.name for one in CASES}
+def test_every_case_of_the_catalog_is_chosen() -> None:
+    chosen = {scenario.name for _, scenario in _scenarios()}
+    assert chosen == {one.name for one in CASES}
 
 
 def test_every_plan_has_an_id_of_its_own() -> None:

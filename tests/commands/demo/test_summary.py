@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from commands.demo.exchange_client import RequestCost
-from commands.demo.final_check import Reckoning
+from commands.demo.final_check import FinalCheck
 from commands.demo.outcome import Outcome, allowed, denied, refused
-from commands.demo.summary import Summary, summed_up
+from commands.demo.summary import Summary, summarise
 from commands.demo.tally import Decided, Spread, Tally, spread
 from commands.demo.view import Screen, live_view, plain_line
 
-_GOOD = Reckoning(symbols=569, open_positions=3, differences=(), unsettled=0)
+_GOOD = FinalCheck(symbols=569, open_positions=3, differences=(), unsettled=0)
 _CLOSED = allowed("sanity_checks_passed", Decimal("0.028"))
 
 
@@ -36,14 +36,14 @@ def _tally() -> Tally:
     return tally
 
 
-def _summary(tally: Tally | None = None, reckoning: Reckoning = _GOOD, **changes: Any) -> Summary:
-    told = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
+def _summary(tally: Tally | None = None, final_check: FinalCheck = _GOOD, **changes: Any) -> Summary:
+    reported = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
     costs = [
         RequestCost(1, "/fapi/v2/positionRisk", 5),
         RequestCost(2, "/fapi/v2/positionRisk", 5),
         RequestCost(3, "/fapi/v1/order", 0),
     ]
-    return summed_up(tally or _tally(), reckoning, costs, **told)
+    return summarise(tally or _tally(), final_check, costs, **reported)
 
 
 def _shown(summary: Summary) -> str:
@@ -76,7 +76,7 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
     assert not summary.agrees
     assert (
         "unexpected: BTCUSDT: full close: allowed 0.028 (sanity_checks_passed), "
-        "but denied (no_position) was to be expected" in _shown(summary)
+        "but denied (no_position) was expected" in _shown(summary)
     )
 
 
@@ -84,10 +84,10 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
     ("changes", "failure"),
     [
         (
-            {"reckoning": Reckoning(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
+            {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
             "1 differences from the exchange",
         ),
-        ({"reckoning": Reckoning(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
+        ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
         ({"daemon_exit_code": -9}, "the daemon ended with -9"),
         ({"dead_letters": 1}, "1 dead letters of 0 unusable entries"),
         ({"tally": Tally()}, "no plan was decided"),

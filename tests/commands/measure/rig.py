@@ -59,7 +59,7 @@ class Found(msgspec.Struct, frozen=True):
     printed: str
 
     def row(self, asked: str) -> FoundRow:
-        """The only row that begins so."""
+        """Return the only row that begins so."""
         (row,) = [row for row in self.rows if row.asked.startswith(asked)]
         return row
 
@@ -90,19 +90,19 @@ class Rig:
         return ExchangeAccess(load(self.environ).settings, QUICK, banned_until_ms=None)
 
     def orders(self) -> list[RequestRecord]:
-        """The requests for new orders."""
+        """Return the requests for new orders."""
         return [
             each for each in self.exchange.requests.records(path="/fapi/v1/order") if each.method == "POST"
         ]
 
     def deletions(self) -> list[RequestRecord]:
-        """The requests that delete the listen key."""
+        """Return the requests that delete the listen key."""
         return [each for each in self.exchange.requests.records() if each.method == "DELETE"]
 
 
 @asynccontextmanager
 async def rig() -> AsyncIterator[Rig]:
-    """A new exchange of 16 symbols."""
+    """Yield a new exchange of 16 symbols."""
     exchange = small_exchange()
     streams = StreamServer(exchange, mark_price_interval_sec=0.1)
     async with running(exchange, streams=streams) as simulator:
@@ -110,7 +110,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 def answering(answer: str, asked: list[str] | None = None) -> Ask:
-    """A person who answers every question so; the questions go into `asked`."""
+    """Return a person who answers every question so; the questions go into `asked`."""
 
     def ask(question: str) -> str:
         if asked is not None:

@@ -138,7 +138,7 @@ def test_the_least_quantity_is_above_lot_and_notional(
 
 @asynccontextmanager
 async def ready_order(measured: Rig, pace: Pace = QUICK) -> AsyncIterator[tuple[MeasuredOrder, Table]]:
-    """An order that was planned and agreed to."""
+    """Yield an order that was planned and agreed to."""
     access, table = measured.access(), Table()
     async with access.opened():
         await measure_clock(access, pace)
@@ -248,7 +248,7 @@ async def test_a_position_that_cannot_be_closed_in_time_is_named(measured: Rig) 
 
 
 async def test_no_more_is_sold_than_was_bought(measured: Rig) -> None:
-    """Another process buys the same symbol meanwhile: its position stays, and is named."""
+    """Another process buys the same symbol at the same time: its position stays, and is named."""
     async with ready_order(measured) as (order, table):
         measured.exchange.faults.rest_latency_ms = 40
 

@@ -56,7 +56,7 @@ async def test_a_round_in_which_the_minute_changed_is_repeated() -> None:
 async def test_requests_of_others_make_no_weight_larger() -> None:
     text, outcome = await found((1, 10), (2, 55), (3, 60))
     assert outcome is Outcome.AGREES
-    assert text == "5 (once 45: others at this address asked meanwhile)"
+    assert text == "5 (once 45: others at this address sent requests, too)"
 
 
 async def test_without_the_header_there_is_no_weight() -> None:

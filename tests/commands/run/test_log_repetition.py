@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 
 class Log:
-    """What is logged, and the lines that come of it."""
+    """A log with its written lines."""
 
     def __init__(self, clock: Clock, log_format: LogFormat = "text") -> None:
         self._out = io.StringIO()
@@ -43,7 +43,7 @@ class Log:
         self.log: Any = structlog.get_logger()
 
     def lines(self) -> list[str]:
-        """Those since the last time, without their time."""
+        """Return those since the last time, without their time."""
         written = self._out.getvalue()
         self._out.seek(0)
         self._out.truncate()
@@ -119,7 +119,7 @@ def test_a_warning_and_an_error_of_the_same_words_are_two_things(clock: Clock) -
     assert log.lines() == ["WARN  lost", "ERROR lost"]
 
 
-def test_decisions_are_told_line_by_line_however_many_and_however_alike(clock: Clock) -> None:
+def test_decisions_are_reported_line_by_line_however_many_and_however_alike(clock: Clock) -> None:
     log = Log(clock)
     line = "BTCUSDT: P3.3 DENY plan 1a2b3c4d reason=no_position context=position_amt=0"
     for _ in range(1000):

@@ -248,13 +248,13 @@ def test_lines_that_the_journal_reads_begin_with_their_priority(
                 raise ValueError("bad\nworse")
             except ValueError:
                 log.exception("restarting")
-    told = (tmp_path / "journal").read_text().splitlines()
+    shown = (tmp_path / "journal").read_text().splitlines()
     elsewhere = (tmp_path / "file").read_text().splitlines()
     if log_format == "json":
-        assert all(line.startswith("{") for line in told)
+        assert all(line.startswith("{") for line in shown)
     else:
-        assert [line[:3] for line in told[:6]] == ["<7>", "<6>", "<4>", "<3>", "<2>", "<3>"]
-        assert len(told) > 6 and all(line.startswith("<3>    | ") for line in told[6:])
+        assert [line[:3] for line in shown[:6]] == ["<7>", "<6>", "<4>", "<3>", "<2>", "<3>"]
+        assert len(shown) > 6 and all(line.startswith("<3>    | ") for line in shown[6:])
     assert all(not line.startswith("<") for line in elsewhere)
 
 
@@ -274,7 +274,7 @@ def test_colours_are_for_terminals() -> None:
     assert "\x1b" not in pipe.getvalue()
 
 
-def test_a_log_that_nobody_reads_stops_nothing() -> None:
+def test_a_log_that_is_not_read_stops_nothing() -> None:
     log_to(Closed()).error("into the void")
     gone = io.StringIO()
     log = log_to(gone)

@@ -67,7 +67,7 @@ def test_restarting_that_does_not_help_is_exit_code_one_and_the_last_line_says_w
     assert any("FATAL Giving up" in line and "position-state-brain/exchange failed" in line for line in lines)
 
 
-def test_what_nobody_foresaw_is_not_taken_for_a_clean_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_is_not_taken_for_a_clean_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     served_by(monkeypatch, OSError("no file descriptors left"))
     with pytest.raises(OSError, match="no file descriptors left"):
         run(ENVIRON)
@@ -98,7 +98,7 @@ def test_standard_output_and_error_are_queued_for_the_rest_of_the_process(
     assert (tmp_path / "err").read_text() == "afterwards\n"
 
 
-def test_systemd_is_told_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified_at_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
 
     async def serve(*arguments: object) -> None:

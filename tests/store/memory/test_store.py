@@ -1,4 +1,4 @@
-"""What only the twin can do: virtual time, faults on order, a restart of its Redis."""
+"""Features of the twin alone: virtual time, faults on order, a restart of its Redis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.store.commits import DECISION, SYMBOL, booking, commit, decision, del
 
 
 def on_trio_time() -> tuple[MemoryRedis, MemoryStore]:
-    """A Redis whose clock is trio's."""
+    """Return a Redis whose clock is trio's."""
     redis = MemoryRedis(lambda: 1_760_000_000_000 + round(trio.current_time() * 1000))
     return redis, MemoryStore(redis, keys=Keys("q"), consumer="first")
 
@@ -214,7 +214,7 @@ async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBack
     assert memory.outside.get(memory.keys.permit("plan-1")) is not None
 
 
-async def test_expired_keys_that_nobody_asks_for_do_not_pile_up(memory: MemoryBackend) -> None:
+async def test_expired_keys_that_are_not_read_do_not_pile_up(memory: MemoryBackend) -> None:
     for n in range(20_000):
         memory.outside.set(f"mark:{n}", "D", ttl_ms=100)
         await memory.pass_ms(1)

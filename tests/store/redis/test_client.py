@@ -20,7 +20,7 @@ TIMEOUT_SEC = 0.3
 
 @asynccontextmanager
 async def linked(url: str, timeout_sec: float = TIMEOUT_SEC) -> AsyncIterator[RedisLink]:
-    """A link to `url`, closed in the end."""
+    """Yield a link to `url`, closed in the end."""
     async with trio_asyncio.open_loop():
         link = RedisLink(url, timeout_sec=timeout_sec)
         yield link
@@ -127,9 +127,9 @@ async def test_who_comes_after_a_cancelled_pipeline_gets_an_answer_of_its_own() 
 async def test_a_refusal_within_a_pipeline_is_the_answer_to_its_command_alone() -> None:
     with running(find_redis_server()) as server:
         async with linked(server.url, 5) as link:
-            told = await link.pipeline([("SET", "k", "v"), ("LPUSH", "k", "1"), ("GET", "k")])
-            assert [type(each) for each in told[:2]] == [bool, WrongTypeError]
-            assert told[2] == b"v"
+            shown = await link.pipeline([("SET", "k", "v"), ("LPUSH", "k", "1"), ("GET", "k")])
+            assert [type(each) for each in shown[:2]] == [bool, WrongTypeError]
+            assert shown[2] == b"v"
             assert await link.pipeline([]) == []
             with pytest.raises(WrongTypeError):
                 await link.command("LPUSH", "k", "1")

@@ -14,7 +14,9 @@ from tests.store.commits import assumed, commit, decision
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
 
-async def test_holds_are_told_with_what_is_left_of_them(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_holds_are_reported_with_their_remaining_time(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
     outside.set(keys.hold("BTCUSDT"), "drift", ttl_ms=300_000)
     outside.set(keys.hold("SOLUSDT"), b"\xff")
     outside.set(keys.hold("NOTASKED"), "1")
@@ -24,7 +26,7 @@ async def test_holds_are_told_with_what_is_left_of_them(store: Store, outside: O
     assert second == Hold("SOLUSDT", None)
 
 
-async def test_an_execution_is_told_by_the_cooldown_key_and_by_the_ledger(
+async def test_an_execution_is_read_from_the_cooldown_key_and_the_ledger(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.set(keys.cooldown("BTCUSDT"), "1790000000000")
@@ -32,23 +34,23 @@ async def test_an_execution_is_told_by_the_cooldown_key_and_by_the_ledger(
     outside.hset(keys.ledger("BTCUSDT"), {"last_known_amt": "1", "last_order_time_epoch": "1790000000.5"})
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
     outside.hset(keys.ledger("SOLUSDT"), {"last_known_amt": "1"})
-    told = await store.restraints(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
-    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {})
-    assert told.executions == (
+    shown = await store.restraints(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
+    assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {})
+    assert shown.executions == (
         LastExecution("BTCUSDT", "1790000000000", StoredLedger("1", last_order_time_epoch="1790000000.5")),
         LastExecution("ETHUSDT", UNREADABLE),
         LastExecution("SOLUSDT", None, StoredLedger("1")),
         LastExecution("XRPUSDT", None, StoredLedger(last_order_time_epoch="1790000001")),
     )
-    assert abs(told.now_ms - await store.redis_now_ms()) < 60_000
+    assert abs(shown.now_ms - await store.redis_now_ms()) < 60_000
 
 
-async def test_of_no_symbols_only_the_booked_ones_are_told(
+async def test_of_no_symbols_only_the_booked_ones_are_reported(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
-    told = await store.restraints((), ("XRPUSDT",))
-    assert told.executions == (
+    shown = await store.restraints((), ("XRPUSDT",))
+    assert shown.executions == (
         LastExecution("XRPUSDT", None, StoredLedger(last_order_time_epoch="1790000001")),
     )
     assert (await store.restraints((), ())).executions == ()
@@ -58,14 +60,14 @@ async def test_keys_of_other_types_are_no_crash(store: Store, outside: Outside, 
     outside.hset(keys.hold("BTCUSDT"), {"a": "b"})
     outside.hset(keys.cooldown("BTCUSDT"), {"a": "b"})
     outside.set(keys.ledger("BTCUSDT"), "text")
-    told = await store.restraints(SYMBOLS, ("BTCUSDT",))
-    assert told.holds == (Hold("BTCUSDT", None),)
-    assert told.executions == (LastExecution("BTCUSDT", UNREADABLE, StoredLedger(UNREADABLE)),)
-    assert (told.hold_kinds, told.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
+    shown = await store.restraints(SYMBOLS, ("BTCUSDT",))
+    assert shown.holds == (Hold("BTCUSDT", None),)
+    assert shown.executions == (LastExecution("BTCUSDT", UNREADABLE, StoredLedger(UNREADABLE)),)
+    assert (shown.hold_kinds, shown.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
     outside.delete(keys.hold("BTCUSDT"))
     outside.zadd(keys.cooldown("ETHUSDT"), {"a": 1})
-    told = await store.restraints(SYMBOLS, ())
-    assert (told.hold_kinds, told.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
+    shown = await store.restraints(SYMBOLS, ())
+    assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
 
 
 def _put(outside: Outside, key: str, kind: str) -> None:
@@ -102,32 +104,34 @@ async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision
     assert verdict.state == SymbolState(bool(read.holds), last.cooldown, last.ledger)
 
 
-async def test_a_permit_is_told_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_a_permit_is_reported_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.permit("plan-1"), b'{"allow":true}', ttl_ms=60_000)
     outside.hset(keys.open_permits("BTCUSDT"), {"v": "1", "p:plan-1": "BOTH|close|SELL|0.5|1790000000000"})
-    told = await store.permit_traces("plan-1", "BTCUSDT")
-    assert (told.permit, told.consumed_by) == (b'{"allow":true}', None)
-    assert told.ttl_ms is not None and 50_000 < told.ttl_ms <= 60_000
-    assert told.reservation == "BOTH|close|SELL|0.5|1790000000000"
+    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    assert (shown.permit, shown.consumed_by) == (b'{"allow":true}', None)
+    assert shown.ttl_ms is not None and 50_000 < shown.ttl_ms <= 60_000
+    assert shown.reservation == "BOTH|close|SELL|0.5|1790000000000"
     assert (await store.permit_traces("plan-1", None)).reservation is None
 
 
-async def test_a_consumed_permit_is_told_by_its_consumer(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_a_consumed_permit_is_reported_with_its_consumer(
+    store: Store, outside: Outside, keys: Keys
+) -> None:
     outside.set(keys.permit_consumer("plan-1"), "apply-layer-3", ttl_ms=60_000)
-    told = await store.permit_traces("plan-1", "BTCUSDT")
-    assert (told.permit, told.ttl_ms, told.consumed_by) == (None, None, "apply-layer-3")
-    assert told.reservation is None
+    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    assert (shown.permit, shown.ttl_ms, shown.consumed_by) == (None, None, "apply-layer-3")
+    assert shown.reservation is None
 
 
 async def test_traces_of_other_types_are_none(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.permit("plan-1"), {"a": "b"})
     outside.hset(keys.permit_consumer("plan-1"), {"a": "b"})
     outside.set(keys.open_permits("BTCUSDT"), "text")
-    told = await store.permit_traces("plan-1", "BTCUSDT")
-    assert (told.permit, told.ttl_ms, told.consumed_by, told.reservation) == (None, None, None, None)
+    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    assert (shown.permit, shown.ttl_ms, shown.consumed_by, shown.reservation) == (None, None, None, None)
 
 
-async def test_onlookers_change_nothing(store: Store, outside: Outside, keys: Keys) -> None:
+async def test_diagnostics_change_nothing(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.hold("BTCUSDT"), "1", ttl_ms=300_000)
     outside.set(keys.permit("plan-1"), "{}", ttl_ms=60_000)
     before = everything(outside)

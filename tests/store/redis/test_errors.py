@@ -198,17 +198,17 @@ def test_all_that_an_actor_waits_out_is_redis_away_or_a_key_that_an_operator_rep
     ],
 )
 def test_missing_rights_name_the_user_and_the_command(answer: str, doing: str, named: str) -> None:
-    told = str(translate(_parse(answer), user="p33", doing=doing))
-    assert told.startswith(named)
-    assert "\n" not in told
-    assert len(told) < 250
+    shown = str(translate(_parse(answer), user="p33", doing=doing))
+    assert shown.startswith(named)
+    assert "\n" not in shown
+    assert len(shown) < 250
 
 
 def test_an_answer_to_the_handshake_that_the_client_wraps_means_the_same() -> None:
     answer = _parse("NOPERM this user has no permissions to run the 'select' command")
-    told = translate(redis_errors.ConnectionError(answer), user="p33", doing="HELLO, AUTH or SELECT")
-    assert type(told) is WrongRightsError
-    assert str(told).startswith("user p33 has no right to SELECT: NOPERM")
+    shown = translate(redis_errors.ConnectionError(answer), user="p33", doing="HELLO, AUTH or SELECT")
+    assert type(shown) is WrongRightsError
+    assert str(shown).startswith("user p33 has no right to SELECT: NOPERM")
 
 
 def test_the_code_that_the_client_cuts_off_is_in_the_message() -> None:

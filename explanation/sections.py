@@ -1,4 +1,4 @@
-"""An explanation as text: what a person reads, in sections. Nothing in it can act on a terminal."""
+"""An explanation as text, in sections. All of it is printable: no control characters."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _RULES = {
 Row = tuple[str, str]
 
 
-class CheckTold(msgspec.Struct, frozen=True):
-    """A check that was reached: `outcome` says in a word what `result` is, `compared` the numbers."""
+class CheckRow(msgspec.Struct, frozen=True):
+    """A check that was reached: `outcome` is `result` in a word, `compared` the numbers."""
 
     name: str
     result: Outcome
@@ -39,11 +39,11 @@ class CheckTold(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The sections; those that are empty have nothing to tell. All of it is printable.
+class Sections(msgspec.Struct, frozen=True, kw_only=True):
+    """The sections of an explanation; some may be empty. All of it is printable.
 
-    `answer` is ALLOW or DENY, or where there is no decision how far the plan has come; `order` is what may be
-    executed, such as `SELL 0.028`.
+    `answer` is ALLOW or DENY, or without a decision the plan's progress; `order` is what may be executed,
+    such as `SELL 0.028`.
     """
 
     plan_id: str
@@ -58,19 +58,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     when: tuple[Row, ...]
     published: tuple[Row, ...]
-    checks: tuple[CheckTold, ...]
+    checks: tuple[CheckRow, ...]
     not_reached: tuple[str, ...]
     based_on: tuple[Row, ...]
     permit: tuple[Row, ...]
 
 
-def told(explained: Explanation) -> Told:
-    """Everything that there is to tell."""
+def sections_of(explained: Explanation) -> Sections:
+    """Format an explanation."""
     decision = explained.decision
     order = ""
     if decision is not None and decision.allow and decision.quantity:
         order = f"{decision.order_side} {plain(decision.quantity)}"
-    return Told(
+    return Sections(
         plan_id=printable(explained.plan_id),
         symbol=printable(explained.symbol or ""),
         decided=decision is not None,
@@ -102,14 +102,14 @@ def _times(explained: Explanation) -> Iterator[Row]:
         later = "" if after is None else f", {after} ms later"
         yield "decided", f"{explained.decided_at}{later}, by {explained.issued_by or 'unknown'}"
     for error in explained.dead_letters:
-        yield "set aside", error
+        yield "dead letter", error
 
 
-def _reached(checks: list[CheckResult]) -> Iterator[CheckTold]:
+def _reached(checks: list[CheckResult]) -> Iterator[CheckRow]:
     for check in checks:
         if check.outcome is Outcome.NOT_REACHED:
             return
-        yield CheckTold(
+        yield CheckRow(
             check.name,
             check.outcome,
             _OUTCOMES[check.outcome],
@@ -126,14 +126,14 @@ def _facts(case: Case) -> Iterator[Row]:
         for row in snapshot.legs:
             entered = f" at {plain(row.entry_price)}" if row.amount and row.entry_price is not None else ""
             yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
-        doubt = "" if snapshot.believed else ", not believed since trust in the stream was lost"
-        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{doubt}"
+        limits = "" if snapshot.believed else ", not used since trust in the stream was lost"
+        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{limits}"
     ledger = case.ledger
     if ledger.last_known_amt is None:
         yield "ledger", "missing"
     else:
-        told = msgspec.structs.asdict(ledger).items()
-        yield "ledger", ", ".join(f"{name} {value}" for name, value in told if value is not None)
+        fields = msgspec.structs.asdict(ledger).items()
+        yield "ledger", ", ".join(f"{name} {value}" for name, value in fields if value is not None)
     yield "hold", "on" if case.hold else "none"
     yield "cooldown key", "none" if case.cooldown_text is None else case.cooldown_text or "empty"
     yield "open permits", "; ".join(map(_open_permit, case.open_permits)) or "none"

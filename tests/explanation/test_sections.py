@@ -11,7 +11,7 @@ from brain.decisions.reason_texts import REASON_TEXTS
 from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable
-from explanation.telling import Told, told
+from explanation.sections import Sections, sections_of
 from explanation.traces import PlanTraces, Recorded
 from tests.brain.cases import NOW_MS, case, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
@@ -20,7 +20,7 @@ EXAMPLES: list[tuple[Reason, Decision, Case | None]] = [
     *(
         (reason, decide(the_case), the_case)
         for reason, the_case in ALLOWED + DENIED
-        # No record can hold an age that is no number, and no clock tells one.
+        # No record can hold an age that is no number, and no clock gives one.
         if the_case.snapshot is None or not isnan(the_case.snapshot.age_sec)
     ),
     (Reason.EVALUATION_FAILED, evaluation_failed(3), None),
@@ -28,7 +28,7 @@ EXAMPLES: list[tuple[Reason, Decision, Case | None]] = [
 ]
 
 
-def explained(decision: Decision, the_case: Case | None, **fields: str) -> Told:
+def explained(decision: Decision, the_case: Case | None, **fields: str) -> Sections:
     record = audit_record(
         decision,
         the_case,
@@ -38,7 +38,7 @@ def explained(decision: Decision, the_case: Case | None, **fields: str) -> Told:
         fields={"plan_id": "plan-1", **fields},
         permit=b"null",
     )
-    return told(
+    return sections_of(
         explain_traces(
             PlanTraces(
                 plan_id="plan-1",
@@ -62,7 +62,7 @@ def test_there_is_an_example_of_every_reason() -> None:
     EXAMPLES,
     ids=[f"{reason}-{number}" for number, (reason, _, _) in enumerate(EXAMPLES)],
 )
-def test_every_answer_is_told_as_a_person_understands_it(
+def test_every_answer_is_explained_in_words(
     reason: Reason, decision: Decision, the_case: Case | None
 ) -> None:
     text = explained(decision, the_case)
@@ -72,7 +72,7 @@ def test_every_answer_is_told_as_a_person_understands_it(
     if decision.allow or reason in (Reason.EVALUATION_FAILED, Reason.STATE_CONTENDED):
         assert denied == []
     else:
-        # The last check that was reached is the one that decided, and it tells what it compared.
+        # The last check that was reached is the one that decided, and it shows what it compared.
         assert denied == [text.checks[-1]]
         assert denied[0].reason == reason.value
         assert denied[0].compared
@@ -80,13 +80,13 @@ def test_every_answer_is_told_as_a_person_understands_it(
         assert {name for name, _ in text.based_on} >= {"ledger", "hold", "open permits", "settings"}
 
 
-def test_an_allow_tells_what_may_be_executed() -> None:
+def test_an_allow_shows_what_may_be_executed() -> None:
     assert explained(decide(case()), case()).order == "SELL 0.028"
     stale = case(snapshot=snapshot("0.038", age_sec=12.4))
     assert explained(decide(stale), stale).order == ""
 
 
-def test_what_was_published_is_told_without_what_a_screen_would_obey() -> None:
+def test_what_was_published_is_shown_without_control_characters() -> None:
     text = explained(decide(case()), case(), **{"rea\u202eson": "drop\x1b[2J\u200b"})
     assert text.published == (("rea\\u202eson", "drop\\x1b[2J\\u200b"),)
 

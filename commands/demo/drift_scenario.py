@@ -1,7 +1,7 @@
-"""A position that moves past everybody, and how the reconcile engine gets it back.
+"""The drift scenario: a manual trade at the exchange, removed by the reconcile engine.
 
-A person trades at the exchange's own screen: exchange and ledger disagree, every plan is denied, the engine
-holds the symbol, and its reconcile close, allowed because of the hold, removes what the ledger never had.
+Exchange and ledger disagree after the trade, so every plan is denied. The engine holds the symbol, and its
+reconcile close, allowed because of the hold, removes the difference.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _DRIFT_STEPS = 20
 _REST_SEC = 3.0
 
 
-async def live_through_drifts(desk: Desk, trader: Trader, stopping: trio.Event) -> None:
-    """Let the trader's symbol drift and be reconciled, again and again, until told to stop.
+async def run_drifts(desk: Desk, trader: Trader, stopping: trio.Event) -> None:
+    """Let the trader's symbol drift and be reconciled repeatedly until `stopping` is set.
 
-    Nobody else trades the symbol. What the trader holds at the start stays in the ledger throughout.
+    No other task trades the symbol. The trader's first position stays in the ledger throughout.
     """
     while not stopping.is_set():
         try:
@@ -41,23 +41,23 @@ async def _one_drift(desk: Desk, trader: Trader) -> None:
         drift = -drift
     await desk.exchange.move_position(symbol.name, drift)
     trader.amount = own + drift
-    await desk.neighbours.is_believed(symbol.name, ledger=own, snapshot=trader.amount)
+    await desk.services.wait_for_amounts(symbol.name, ledger=own, snapshot=trader.amount)
 
     disagreement = "side" if own == 0 else "qty"
     exit_fields = harvest_exit(symbol, "FULL_CLOSE_PROPOSED", desk.rng, time.time())
-    await trader.play(_scenario(exit_fields, denied(f"reconcile_required_{disagreement}_mismatch")))
+    await trader.run_scenario(_scenario(exit_fields, denied(f"reconcile_required_{disagreement}_mismatch")))
 
-    await desk.neighbours.hold(symbol.name)
+    await desk.services.hold(symbol.name)
     exit_fields = harvest_exit(symbol, "PARTIAL_50", desk.rng, time.time())
-    await trader.play(_scenario(exit_fields, denied("reconcile_hold_active")))
+    await trader.run_scenario(_scenario(exit_fields, denied("reconcile_hold_active")))
 
     side = "SELL" if drift > 0 else "BUY"
     too_much = reconcile_close(symbol, side, abs(trader.amount) + symbol.step, desk.rng, time.time())
-    await trader.play(_scenario(too_much, denied("guardrail_violation")))
+    await trader.run_scenario(_scenario(too_much, denied("guardrail_violation")))
 
     closing = reconcile_close(symbol, side, abs(drift), desk.rng, time.time())
-    await trader.play(_scenario(closing, allowed("reconcile_close_bypass", abs(drift))))
-    await desk.neighbours.release_hold(symbol.name)
+    await trader.run_scenario(_scenario(closing, allowed("reconcile_close_bypass", abs(drift))))
+    await desk.services.release_hold(symbol.name)
 
 
 def _scenario(fields: Fields, expected: Outcome) -> Scenario:

@@ -1,4 +1,4 @@
-"""Puts everything on the stage, plays, and clears it away."""
+"""Run of the demo: set-up, trading, summary and clean-up."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rich.console import Console
 
 from commands.clients.embedded_redis import private_redis
 from commands.demo.background import (
-    dead_letters,
-    hand_out_tickets,
+    count_dead_letters,
     keep_universe_current,
+    pace_traders,
     publish_unusable_entries,
     watch_snapshots,
 )
@@ -35,12 +35,12 @@ from commands.demo.children import (
     running_daemon,
     running_exchange,
 )
-from commands.demo.drift_story import live_through_drifts
+from commands.demo.drift_scenario import run_drifts
 from commands.demo.exchange_client import ExchangeClient, TradedSymbol
-from commands.demo.final_check import reckon
-from commands.demo.other_services import Neighbours
+from commands.demo.final_check import check_final_state
+from commands.demo.other_services import OtherServices
 from commands.demo.recording import record_decisions
-from commands.demo.summary import summed_up
+from commands.demo.summary import summarise
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk, Trader
 from commands.demo.view import Screen
@@ -62,29 +62,29 @@ _DEAREST_STEP = Decimal(100)
 
 
 class DemoFailedError(Exception):
-    """The demo could not be played to its end."""
+    """The demo could not be run to its end."""
 
 
 class Interruption:
-    """The first Ctrl-C ends the play in order, a second one at once."""
+    """State of Ctrl-C: the first one ends the demo in order, a second one at once."""
 
     def __init__(self) -> None:
         self.requested = trio.Event()
-        self.playing = False
+        self.running = False
         self.scope = trio.CancelScope()
 
     async def watch(self, signals: AsyncIterator[int]) -> None:
-        """Obey SIGINT, SIGTERM and SIGHUP."""
+        """Handle SIGINT, SIGTERM and SIGHUP."""
         async for _ in signals:
-            if self.requested.is_set() or not self.playing:
+            if self.requested.is_set() or not self.running:
                 self.scope.cancel()
             self.requested.set()
 
 
-async def perform(seconds: float | None, console: Console, recording: BinaryIO | None = None) -> bool | None:
-    """Set up, play for `seconds` or until a signal, sum up and clear away; the decisions go to `recording`.
+async def run_demo(seconds: float | None, console: Console, recording: BinaryIO | None = None) -> bool | None:
+    """Set up, trade for `seconds` or until a signal, sum up and clean up; the decisions go to `recording`.
 
-    Whether all was as it has to be; None when it was broken off. Raises DemoFailedError and what the
+    Returns whether all was as expected; None when it was interrupted. Raises DemoFailedError and what the
     private Redis raises.
     """
     interruption = Interruption()
@@ -94,14 +94,14 @@ async def perform(seconds: float | None, console: Console, recording: BinaryIO |
             nursery.start_soon(interruption.watch, aiter(signals))
             with interruption.scope:
                 try:
-                    agreed = await _perform(seconds, Screen(console), interruption, recording)
+                    agreed = await _run(seconds, Screen(console), interruption, recording)
                 except* (ChildFailedError, httpx.HTTPError, StoreError) as group:
                     raise DemoFailedError(_first_leaf(group)) from group
             nursery.cancel_scope.cancel()
     return agreed
 
 
-async def _perform(
+async def _run(
     seconds: float | None, screen: Screen, interruption: Interruption, recording: BinaryIO | None
 ) -> bool:
     async with AsyncExitStack() as stack:
@@ -123,13 +123,13 @@ async def _perform(
         redis = RedisLink(redis_url, timeout_sec=_REDIS_TIMEOUT_SEC)
         stack.push_async_callback(redis.close)
         gate = await stack.enter_async_context(open_trio_gate(redis_url, GateRules(consumer="demo")))
-        neighbours = Neighbours(redis)
+        services = OtherServices(redis)
         universe = [row.name for row in symbols[:-_OUTSIDE_UNIVERSE]]
-        await neighbours.publish_universe([*universe, _NOT_LISTED.name])
+        await services.publish_universe([*universe, _NOT_LISTED.name])
 
-        desk = Desk(neighbours, gate, exchange, Tally(), Random())  # noqa: S311 - no secrets
-        cast = _cast(desk, symbols)
-        for trader in cast.everybody():
+        desk = Desk(services, gate, exchange, Tally(), Random())  # noqa: S311 - no secrets
+        traders = _make_traders(desk, symbols)
+        for trader in traders.all():
             if trader.amount:
                 await exchange.move_position(trader.symbol.name, trader.amount)
 
@@ -143,20 +143,20 @@ async def _perform(
         )
         screen.say(f"The page, while this runs: {daemon_url}/")
         await _warm_up(gate)
-        interruption.playing = True
+        interruption.running = True
         began_sec = trio.current_time()
         async with watched(daemon), watched(simulator):
-            await _play(cast, symbols, universe, screen, seconds, interruption.requested)
+            await _trade(traders, symbols, universe, screen, seconds, interruption.requested)
             names = [row.name for row in symbols]
-            reckoning = await reckon(neighbours, exchange, names)
-            dead = await dead_letters(neighbours)
+            final_check = await check_final_state(services, exchange, names)
+            dead = await count_dead_letters(services)
             costs = await exchange.request_costs(daemon_since_ms)
         exit_code = await daemon.stop()
         if recording is not None:
             await trio.to_thread.run_sync(record_decisions, redis_url, recording)
-        summary = summed_up(
+        summary = summarise(
             desk.tally,
-            reckoning,
+            final_check,
             costs,
             dead_letters=dead,
             daemon_exit_code=exit_code,
@@ -166,20 +166,20 @@ async def _perform(
         return summary.agrees
 
 
-class Cast:
-    """The traders, and those whose symbols drift."""
+class Traders:
+    """The traders of the scenarios, and those of the drifts."""
 
-    def __init__(self, desk: Desk, traders: Sequence[Trader], drifting: Sequence[Trader]) -> None:
+    def __init__(self, desk: Desk, trading: Sequence[Trader], drifting: Sequence[Trader]) -> None:
         self.desk = desk
-        self.traders = traders
+        self.trading = trading
         self.drifting = drifting
 
-    def everybody(self) -> list[Trader]:
-        return [*self.traders, *self.drifting]
+    def all(self) -> list[Trader]:
+        return [*self.trading, *self.drifting]
 
 
-def _cast(desk: Desk, symbols: Sequence[TradedSymbol]) -> Cast:
-    """Who trades what. Some symbols begin with a position, which the daemon has to adopt."""
+def _make_traders(desk: Desk, symbols: Sequence[TradedSymbol]) -> Traders:
+    """Create a trader for each symbol. Some begin with a position, which the daemon has to adopt."""
     affordable = [row for row in symbols[:-_OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
     drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
 
@@ -206,11 +206,11 @@ def _cast(desk: Desk, symbols: Sequence[TradedSymbol]) -> Cast:
     ]
     not_listed = trader(_NOT_LISTED, listed=False)
     drifters = [trader(symbol, steps) for symbol, steps in zip(drifting, (0, -_ADOPTED_STEPS), strict=False)]
-    return Cast(desk, [*first, *rest, *outside, not_listed], drifters)
+    return Traders(desk, [*first, *rest, *outside, not_listed], drifters)
 
 
 async def _warm_up(gate: TrioPermitGate) -> None:
-    """Have the gate open its connections, as those of an executor that has been running for a while are."""
+    """Open the gate's connections, as in an executor that has been running for a while."""
     async with trio.open_nursery() as nursery:
         for number in range(_GATE_CONNECTIONS):
             nursery.start_soon(
@@ -218,37 +218,37 @@ async def _warm_up(gate: TrioPermitGate) -> None:
             )
 
 
-async def _play(
-    cast: Cast,
+async def _trade(
+    traders: Traders,
     symbols: Sequence[TradedSymbol],
     universe: Sequence[str],
     screen: Screen,
     seconds: float | None,
     stopping: trio.Event,
 ) -> None:
-    """Trade until told to stop or the time is over, and see through what was begun."""
-    desk = cast.desk
-    neighbours, tally = desk.neighbours, desk.tally
+    """Trade until `stopping` is set or `seconds` are over, and finish the plans that were begun."""
+    desk = traders.desk
+    services, tally = desk.services, desk.tally
     tickets, taken = trio.open_memory_channel[None](0)
-    async with trio.open_nursery() as scenery:
-        scenery.start_soon(keep_universe_current, neighbours, [*universe, _NOT_LISTED.name])
-        scenery.start_soon(watch_snapshots, neighbours, [row.name for row in symbols], tally)
-        scenery.start_soon(screen.show, tally, desk.exchange)
+    async with trio.open_nursery() as background:
+        background.start_soon(keep_universe_current, services, [*universe, _NOT_LISTED.name])
+        background.start_soon(watch_snapshots, services, [row.name for row in symbols], tally)
+        background.start_soon(screen.show, tally, desk.exchange)
         async with trio.open_nursery() as nursery:
-            for trader in cast.traders:
+            for trader in traders.trading:
                 nursery.start_soon(trader.run, taken.clone())
-            for trader in cast.drifting:
-                nursery.start_soon(live_through_drifts, desk, trader, stopping)
-            nursery.start_soon(hand_out_tickets, tickets, PLANS_PER_SEC, stopping)
-            nursery.start_soon(publish_unusable_entries, neighbours, tally, desk.rng, stopping)
+            for trader in traders.drifting:
+                nursery.start_soon(run_drifts, desk, trader, stopping)
+            nursery.start_soon(pace_traders, tickets, PLANS_PER_SEC, stopping)
+            nursery.start_soon(publish_unusable_entries, services, tally, desk.rng, stopping)
             with trio.move_on_after(float("inf") if seconds is None else seconds):
                 await stopping.wait()
             stopping.set()
-        scenery.cancel_scope.cancel()
+        background.cancel_scope.cancel()
 
 
 def _first_leaf(error: BaseException) -> str:
-    """What one of the errors says that groups of groups hold."""
+    """Return the text of the first error in nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     text = str(error) or type(error).__name__
@@ -257,7 +257,7 @@ def _first_leaf(error: BaseException) -> str:
 
 @asynccontextmanager
 async def watched(child: Child) -> AsyncIterator[None]:
-    """While the block runs, the child must: its end breaks the block off with ChildFailedError."""
+    """Cancel the block with ChildFailedError if the child ends during it."""
 
     async def watch() -> None:
         raise await child.ended()

@@ -1,4 +1,4 @@
-"""What happens to an account without its robot: people, stop orders, liquidation, ADL, settlement, fees.
+"""Account changes that the service's orders do not cause: manual trades, stops, liquidation, ADL, fees.
 
 Source: USDⓈ-M Futures, "Event: Order Update" (special client order ids), "Event: Balance and Position
 Update".
@@ -51,11 +51,11 @@ def move_position(
     price: Decimal | None = None,
     announced: bool = True,
 ) -> Order | None:
-    """Change a position by ``delta``, or to ``target``, as an order of somebody else would.
+    """Change a position by ``delta``, or to ``target``, as another party's order would.
 
     ``cause`` decides the client order id (``autoclose-…``, ``adl_autoclose``, ``settlement_autoclose-…``, a
-    person's or a stop order's). With ``announced=False`` no event tells of it: a silently lost change, which
-    only REST shows. Returns the order, or nothing when there is nothing to change. ``ValueError`` unless
+    person's or a stop order's). With ``announced=False`` no event is sent: a lost event, so that only REST
+    shows the change. Returns the order, or nothing when there is nothing to change. ``ValueError`` unless
     exactly one of ``delta`` and ``target`` is given; ``ApiError`` -1121 for an unknown symbol.
     """
     if (delta is None) == (target is None):
@@ -129,10 +129,10 @@ def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
 def change_balance(
     exchange: SimulatedExchange, reason: BalanceReason, amount: Decimal, *, symbol: str | None = None
 ) -> None:
-    """An ``ACCOUNT_UPDATE`` that moves no position: ``FUNDING_FEE``, ``DEPOSIT``, …
+    """Send an ``ACCOUNT_UPDATE`` that moves no position: ``FUNDING_FEE``, ``DEPOSIT``, …
 
-    It tells no positions, as of crossed ones; with ``symbol`` that one's legs, unchanged, as an isolated
-    position's funding fee or margin transfer does. ``ApiError`` -1121 for an unknown symbol.
+    It lists no positions, as for crossed margin; with ``symbol`` it lists that symbol's unchanged legs, as
+    for an isolated position's funding fee or margin transfer. ``ApiError`` -1121 for an unknown symbol.
     """
     positions = (
         []

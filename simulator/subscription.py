@@ -1,4 +1,4 @@
-"""What a WebSocket client asked for in its URL.
+"""Parser of a WebSocket URL: the streams that a client subscribes to.
 
 Source: USDⓈ-M Futures, "Important WebSocket Change Notice": ``/private/ws?listenKey=…&events=A/B``
 (also ``/private/ws/<listen key>``), ``/market/ws/<stream>/<stream>``, and ``/<face>/stream?…`` whose frames
@@ -16,7 +16,7 @@ Face = Literal["private", "market", "public"]
 FACES: tuple[Face, ...] = ("private", "market", "public")
 
 
-class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """``streams`` are stream names, on the private face listen keys. No ``event_types`` means all of them."""
 
     face: Face
@@ -25,12 +25,12 @@ class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     event_types: frozenset[str] = frozenset()
 
 
-#: What is behind a path that is no stream's: nothing that this simulator sends.
-NOWHERE = StreamTarget(face="public", combined=False, streams=[])
+#: The subscription of a path that is no stream's: it receives nothing.
+NOWHERE = Subscription(face="public", combined=False, streams=[])
 
 
-def parse_target(url: str) -> StreamTarget | None:
-    """The target of a request path with its query; nothing when there is no such path.
+def parse_subscription(url: str) -> Subscription | None:
+    """Return the target of a request path with its query; nothing when there is no such path.
 
     A path without a face carries public data only, of which there is none here.
     """
@@ -41,7 +41,7 @@ def parse_target(url: str) -> StreamTarget | None:
         return None
     query = parse_qs(split.query)
     streams = [unquote(names), *query.get("listenKey" if face == "private" else "streams", [])]
-    return StreamTarget(
+    return Subscription(
         face=face,
         combined=mode == "stream",
         streams=[name for joined in streams for name in joined.split("/") if name],
