@@ -46,6 +46,7 @@ check: style types imports documents audit
 style: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python scripts/check_language.py
 	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh
 
 types: $(CHECKED)

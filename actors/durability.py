@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from brain.durability import Durability
 from channels import LatestValue
 from store.errors import StoreError
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
 from supervision import Heartbeat
 
 _EVERY_SEC = 2.0
@@ -21,7 +21,7 @@ class DurabilityWatch:
     """
 
     def __init__(
-        self, store: OnlookerStore, durability: LatestValue[Durability], *, log: FilteringBoundLogger
+        self, store: DiagnosticsStore, durability: LatestValue[Durability], *, log: FilteringBoundLogger
     ) -> None:
         self._store = store
         self._durability = durability

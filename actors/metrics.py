@@ -67,17 +67,17 @@ class Metrics:
             nursery.start_soon(self._drain, heartbeat)
             nursery.start_soon(self._log_unreadable, heartbeat)
             try:
-                with heartbeat.strand() as strand, strand.idle():
+                with heartbeat.task() as task, task.idle():
                     await heartbeat.stopping.wait()
             finally:
                 self._address.withdraw()
             nursery.cancel_scope.cancel()
 
     async def _log_unreadable(self, heartbeat: Heartbeat) -> None:
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
                 self._monitor.unreadable.log_changes(self._log)
-                with strand.idle():
+                with task.idle():
                     await trio.sleep(_LOOK_SEC)
 
     async def _drain(self, heartbeat: Heartbeat) -> None:

@@ -108,6 +108,10 @@ class Failures:
 
 #: A blocking read that took longer than a round trip (seconds) waited for what it delivered.
 _WAITED_SEC = 0.05
+#: One that took so much longer than it was to wait was held up on its way (seconds).
+_HELD_UP_SEC = 0.5
+#: A read waits no longer than this where ids are ahead: so that an answer that was held up is known by it.
+_SHORT_BLOCK_MS = 1_000
 _MOST_REMEMBERED = 4_096
 
 
@@ -115,9 +119,10 @@ class EntryTimes:
     """Dates the entries that one reader of a consumer group reads.
 
     An id that is not ahead of Redis's clock is the time of publication. An id ahead of it: what a read waited
-    for, when all before it had been delivered, was published as it arrived; what lay there already, not
-    before the moment up to which all had been delivered; and where that moment is not known (a start, a
-    takeover, another run of Redis) the time of publication is unknown.
+    for, when all before it had been delivered, was published as it arrived, or, where the answer was held up,
+    as the read was sent; what lay there already, not before the moment up to which all had been delivered;
+    and where that moment is not known (a start, a takeover, another run of Redis) the time of publication is
+    unknown.
     """
 
     def __init__(self, clocks: Clocks, store: ShowsRedisTime, stream: str) -> None:
@@ -126,6 +131,7 @@ class EntryTimes:
         self._store = store
         self._stream = stream
         self._behind = True
+        self._blocks_ms = 0
         self._caught_up_at: Moment | None = None
         self._newest_ms = self._newest_ahead_ms = 0
         #: By entry id: when it was published (Redis's clock), of ids ahead of that clock alone.
@@ -142,7 +148,10 @@ class EntryTimes:
 
     def block_ms(self, longest_ms: int) -> int:
         """Return how long the next read may wait: not at all until a read has found no more entries."""
-        return 0 if self._behind else longest_ms
+        self._blocks_ms = min(longest_ms, _SHORT_BLOCK_MS) if self._ids_are_ahead() else longest_ms
+        if self._behind:
+            self._blocks_ms = 0
+        return self._blocks_ms
 
     async def delivered(self, entries: Sequence[Entry], sent: Moment, *, full: bool) -> list[Entry]:
         """Return new entries, dated, of a read sent at `sent`; `full`: there may be more where they lay.
@@ -150,12 +159,20 @@ class EntryTimes:
         Raises what the store raises.
         """
         received = self._clocks.now()
-        waited = not self._behind and received.monotonic_sec - sent.monotonic_sec > _WAITED_SEC
-        dated = await self._dated(entries, received if waited else self._caught_up_at)
+        took_sec = received.monotonic_sec - sent.monotonic_sec
+        waited = not self._behind and took_sec > _WAITED_SEC
+        # Redis has answered in time: what a held-up answer brings may be as old as the read.
+        held_up = took_sec > self._blocks_ms / 1000 + _HELD_UP_SEC
+        arrived = sent if held_up else received
+        dated = await self._dated(entries, arrived if waited else self._caught_up_at)
         self._behind = full
         if not full:
-            self._caught_up_at = received
+            self._caught_up_at = arrived
         return dated
+
+    def _ids_are_ahead(self) -> bool:
+        redis = self._clocks.redis
+        return redis.known and self._newest_ahead_ms > redis.at_most_ms(self._clocks.now())
 
     async def recovered(self, entry: Entry) -> Entry:
         """Return an entry that was delivered before, dated. Raises what the store raises."""

@@ -9,7 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from channels import LatestValue, Lease
-from store.errors import WAITED_OUT, WrongRightsError, WrongTypeError
+from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T
 
 
 #: Nothing that an actor could do differently would help: Redis has to come back, or its keys to be mended.
-REDIS_TROUBLE = WAITED_OUT
+REDIS_TROUBLE = RETRYABLE_ERRORS
 
 #: Errors that one actor may meet alone. Of outages `lease_holder` speaks for all.
 _FOR_OPERATORS = (WrongRightsError, WrongTypeError)
@@ -67,8 +67,8 @@ class RedisTrouble:
         text = told(self._redis, trouble)
         if text != self.text:
             self.over()
-            strand = self._shown.enter_context(heartbeat.strand())
-            self._shown.enter_context(strand.waiting_for(text))
+            task = self._shown.enter_context(heartbeat.task())
+            self._shown.enter_context(task.waiting_for(text))
             self.text = text
         if isinstance(_first(trouble), _FOR_OPERATORS):
             now_sec = trio.current_time()

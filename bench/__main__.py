@@ -18,7 +18,7 @@ from bench.markdown import markdown
 from bench.processes import ChildFailedError
 from bench.redis_socket import BlockingRedis
 from bench.report import Circumstances, Report, as_json, circumstances, print_report
-from bench.sitting import Sitting
+from bench.rounds import Rounds
 from bench.sizes import FULL, GROWN, GROWN_TO, QUICK, SYMBOLS
 from bench.stopping import StoppedError, signals_restored, stoppable
 from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
@@ -30,9 +30,9 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for; 0; 1 when a case failed or nothing could be measured.
+    """Measure the chosen cases; return 0, or 1 when a case failed or nothing was measured.
 
-    130 after Ctrl-C and 143 after SIGTERM, which end a run as the end of its time does: with a report.
+    Returns 130 after Ctrl-C and 143 after SIGTERM. Both end a run with a report, like its time limit.
     """
     options = _parser().parse_args(arguments)
     if options.markdown:
@@ -91,52 +91,54 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _on_a_private_redis(options: argparse.Namespace, console: Console) -> int:
     async with private_redis() as url:
-        # Blocks the loop on purpose: nothing else is to run on it while something is measured.
+        # Blocks the loop on purpose: nothing else runs on it during a measurement.
         return _measure(url, options, console)
 
 
 def _measure(redis_url: str, options: argparse.Namespace, console: Console) -> int:
-    """Measure, print and write, whatever ends it; what the command ends with."""
+    """Measure, then print and write the report, also after an error; return the exit code."""
     begun_sec = time.monotonic()
     symbols: list[int] = options.symbols or [SYMBOLS, *(() if options.quick else GROWN_TO)]
     sizes = [QUICK] * len(symbols) if options.quick else [FULL] + [GROWN] * (len(symbols) - 1)
     names = [name for name in CASES if name in (options.only or CASES)]
-    told = _circumstances(redis_url, options, symbols)
+    described = _circumstances(redis_url, options, symbols)
     ended_early, code = "something went wrong", 0
     with console.status("…") as status:
-        sittings = [
-            Sitting(count, size, names, status.update) for count, size in zip(symbols, sizes, strict=True)
+        all_rounds = [
+            Rounds(count, size, names, status.update) for count, size in zip(symbols, sizes, strict=True)
         ]
         try:
             with stoppable(options.minutes):
-                _sit(sittings, redis_url, options)
+                _run_rounds(all_rounds, redis_url, options)
             ended_early = ""
         except StoppedError as error:
             ended_early, code = str(error), error.code or 0
         finally:
             status.stop()
             took_min = (time.monotonic() - begun_sec) / 60
-            told = msgspec.structs.replace(told, took_min=round(took_min, 1), ended_early=ended_early)
-            table = [row for sitting in sittings for row in rows(sitting.symbols, sitting.figures)]
-            failures = [failure for sitting in sittings for failure in sitting.failures]
-            report = Report(told, table, failures, names)
+            described = msgspec.structs.replace(
+                described, took_min=round(took_min, 1), ended_early=ended_early
+            )
+            table = [row for rounds in all_rounds for row in rows(rounds.symbols, rounds.figures)]
+            failures = [failure for rounds in all_rounds for failure in rounds.failures]
+            report = Report(described, table, failures, names)
             print_report(console, report)
             if options.json:
                 options.json.write_bytes(as_json(report))
-    return code or (_FAILED if any(sitting.failures for sitting in sittings) else 0)
+    return code or (_FAILED if any(rounds.failures for rounds in all_rounds) else 0)
 
 
-def _sit(sittings: Sequence[Sitting], redis_url: str, options: argparse.Namespace) -> None:
-    """All rounds in which contenders are compared, then those that show growth."""
+def _run_rounds(all_rounds: Sequence[Rounds], redis_url: str, options: argparse.Namespace) -> None:
+    """Run the rounds that compare contenders, then those that show growth."""
     wanted = options.contender or CONTENDERS
-    # The predecessor keeps twenty symbols, whatever the account lists.
+    # The predecessor has twenty symbols, at any size of the account.
     grown = [who for who in wanted if who != PREDECESSOR]
-    first, *others = sittings
+    first, *others = all_rounds
     for _ in range(options.rounds):
         first.measure(redis_url, options.exchange_latency_ms, wanted)
     for _ in range(options.growth_rounds):
-        for sitting in others:
-            sitting.measure(redis_url, options.exchange_latency_ms, grown)
+        for rounds in others:
+            rounds.measure(redis_url, options.exchange_latency_ms, grown)
 
 
 def _circumstances(redis_url: str, options: argparse.Namespace, symbols: Sequence[int]) -> Circumstances:

@@ -1,4 +1,4 @@
-"""The account that everything is measured on: which symbols hold what, in exchange, ledger and plans."""
+"""Account of the benchmarks: the positions of its symbols in exchange, ledger and plans."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FLAT_EVERY = 5
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """A symbol, its market step, and what the account holds of it (signed contracts)."""
+    """Symbol with its market step and the account's position (signed contracts)."""
 
     symbol: str
     step: Decimal
@@ -32,17 +32,17 @@ class Holding(msgspec.Struct, frozen=True):
 
     @property
     def amount_text(self) -> str:
-        """What is held, as text without an exponent."""
+        """Position as text without an exponent."""
         return f"{self.amount:f}"
 
     @property
     def step_text(self) -> str:
-        """The step, as text without an exponent."""
+        """Step as text without an exponent."""
         return f"{self.step:f}"
 
 
 def symbols(count: int | None = None) -> dict[str, Symbol]:
-    """So many symbols (None: those of the packaged file), by name; beyond the file's, its own once more."""
+    """Return `count` symbols by name (None: those of the packaged file); beyond those, copies of them."""
     listed = load_symbols()
     count = len(listed) if count is None else count
     found: dict[str, Symbol] = {}
@@ -58,7 +58,7 @@ def symbols(count: int | None = None) -> dict[str, Symbol]:
 
 
 def holdings(count: int | None = None) -> list[Holding]:
-    """So many symbols (None: those of the packaged file): of five, two long, two short, one flat."""
+    """Return `count` positions (None: those of the packaged file): of five, two long, two short, one flat."""
     found: list[Holding] = []
     for number, symbol in enumerate(symbols(count).values()):
         steps = 0 if number % _FLAT_EVERY == _FLAT_EVERY - 1 else (-_STEPS_HELD, _STEPS_HELD)[number % 2]
@@ -67,7 +67,7 @@ def holdings(count: int | None = None) -> list[Holding]:
 
 
 def ledger_commands(held: Sequence[Holding]) -> list[Command]:
-    """Ledgers that agree with the exchange, as a day of results leaves them."""
+    """Return commands that write ledgers equal to the exchange, as after a day of results."""
     return [
         (
             "HSET", f"quantum:position:ledger:{holding.symbol}",
@@ -79,28 +79,28 @@ def ledger_commands(held: Sequence[Holding]) -> list[Command]:
 
 
 class Exchange:
-    """The controls of the simulated exchange, over one connection. Raises ConnectionError."""
+    """Client of the simulated exchange's controls, over one connection. Raises ConnectionError."""
 
     def __init__(self, rest_url: str) -> None:
         self._http = http.client.HTTPConnection(urlsplit(rest_url).netloc, timeout=30)
 
     def move_to(self, symbol: str, amount: Decimal) -> None:
-        """Let somebody trade until the account holds `amount`; told on the private stream."""
+        """Trade until the account holds `amount`; the private stream reports it."""
         body = json.dumps({"symbol": symbol, "target": f"{amount:f}"})
         self._ask("POST", "/simulator/position", body)
 
     def listen_key(self) -> str:
-        """The private stream's key, the same for everybody on the account."""
-        told = json.loads(self._ask("POST", "/fapi/v1/listenKey", "", {"X-MBX-APIKEY": API_KEY}))
-        return str(told["listenKey"])
+        """Return the listen key, one for the account."""
+        answer = json.loads(self._ask("POST", "/fapi/v1/listenKey", "", {"X-MBX-APIKEY": API_KEY}))
+        return str(answer["listenKey"])
 
     def weight_since(self, wall_sec: float) -> int:
-        """The request weight that everybody has used since `wall_sec` (epoch)."""
-        told = json.loads(self._ask("GET", f"/simulator/requests?since_ms={int(wall_sec * 1000)}", ""))
-        return sum(record["weight"] for record in told["records"])
+        """Return the request weight used by all clients since `wall_sec` (epoch)."""
+        answer = json.loads(self._ask("GET", f"/simulator/requests?since_ms={int(wall_sec * 1000)}", ""))
+        return sum(record["weight"] for record in answer["records"])
 
     def positions_text(self) -> bytes:
-        """What a read of all positions answers, as it comes over the wire."""
+        """Return the body of a read of all positions."""
         return self._ask("GET", f"/fapi/v2/positionRisk?{signed_query({})}", "", {"X-MBX-APIKEY": API_KEY})
 
     def _ask(self, method: str, path: str, body: str, headers: dict[str, str] | None = None) -> bytes:
@@ -108,7 +108,7 @@ class Exchange:
             self._http.request(method, path, body, headers or {})
             answer = self._http.getresponse()
         except ConnectionError:
-            # It was idle for too long. All that is asked may be asked twice.
+            # The connection was idle for too long. All requests are idempotent.
             self._http.close()
             self._http.request(method, path, body, headers or {})
             answer = self._http.getresponse()
@@ -119,17 +119,17 @@ class Exchange:
 
 
 def signed_query(params: dict[str, str]) -> str:
-    """The query of a signed request that is sent now."""
+    """Return the query of a signed request that is sent now."""
     query = urlencode({**params, "timestamp": int(time.time() * 1000), "recvWindow": 5000})
     return f"{query}&signature={hmac.new(API_SECRET.encode(), query.encode(), sha256).hexdigest()}"
 
 
 class NoSnapshotError(Exception):
-    """A symbol that the account lists has no snapshot in Redis."""
+    """Symbol of the account has no snapshot in Redis."""
 
 
 def oldest_snapshot_sec(redis: BlockingRedis, held: Sequence[Holding]) -> float:
-    """The age of the oldest snapshot, by this host's clock. Raises NoSnapshotError."""
+    """Return the age of the oldest snapshot in seconds, by this host's clock. Raises NoSnapshotError."""
     stamps = redis.pipeline(
         [("HGET", f"quantum:position:snapshot:{holding.symbol}", "ts_epoch_ms") for holding in held]
     )

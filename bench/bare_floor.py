@@ -1,4 +1,4 @@
-"""The floor: a single blocking socket, hiredis, XREADGROUP → write + XACK, no checks.
+"""Floor: a single blocking socket, hiredis, XREADGROUP → write + XACK, no checks.
 
 `python -m bench.bare_floor REDIS_URL STREAM`, until SIGTERM.
 """

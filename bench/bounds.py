@@ -1,4 +1,4 @@
-"""What the daemon has to reach, and whether a run shows it."""
+"""Bounds for the daemon, and their check against a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bench.figures import BRIDGE, FLOOR, Row
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """A limit of one measure: at most, or (`least`) at least. `over`: of its ratio to that contender.
+    """Limit of one measure: at most, or (`least`) at least. `over`: of its ratio to that contender.
 
-    `predecessor`: what the predecessor was seen to take where it ran.
+    `predecessor`: the predecessor's figure in production.
     """
 
     case: str
@@ -25,27 +25,27 @@ class Bound(msgspec.Struct, frozen=True):
 
     @property
     def limit_text(self) -> str:
-        """The limit alone."""
+        """Limit as text."""
         beside = "" if self.over is None else f" × {self.over}"
         return f"{'≥' if self.least else '≤'} {self.limit:,g}{self.unit}{beside}"
 
-    def told(self) -> str:
-        """The bound in words."""
+    def text(self) -> str:
+        """Return the bound in words."""
         return f"{self.case}, {self.measure} {self.limit_text}"
 
     def measured(self, row: Row | None, daemon: str) -> float | None:
-        """What is to be compared with the limit; None when it was not measured."""
+        """Return the value to compare with the limit; None when it was not measured."""
         if row is None:
             return None
         return row.values.get(daemon) if self.over is None else row.ratio_to(self.over)
 
     def keeps(self, measured: float | None) -> bool:
-        """Whether so much keeps the bound; nothing measured does not."""
+        """Return True if a value keeps the bound; None does not."""
         return measured is not None and (measured >= self.limit if self.least else measured <= self.limit)
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was measured beside a bound. `measured` is None when it was not."""
+    """Measured value beside its bound; None when it was not measured."""
 
     bound: str
     measured: float | None
@@ -78,10 +78,10 @@ BOUNDS = (
 
 
 def verdicts(table: Sequence[Row], daemon: str) -> list[Verdict]:
-    """Each bound beside `table`, rows for the one number of symbols that the bounds are meant for."""
+    """Check each bound against `table`, rows for the number of symbols of the bounds."""
     by_name = {(row.case, row.measure): row for row in table}
     found: list[Verdict] = []
     for bound in BOUNDS:
         measured = bound.measured(by_name.get((bound.case, bound.measure)), daemon)
-        found.append(Verdict(bound.told(), measured, bound.keeps(measured)))
+        found.append(Verdict(bound.text(), measured, bound.keeps(measured)))
     return found

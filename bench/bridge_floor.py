@@ -1,6 +1,6 @@
-"""The bridge floor: XREADGROUP → write + XACK through trio-asyncio and redis-py, one crossing a batch.
+"""Bridge floor: XREADGROUP → write + XACK through trio-asyncio and redis-py, one round trip a batch.
 
-What a program on this stack cannot go below. `python -m bench.bridge_floor REDIS_URL STREAM`, until SIGTERM.
+The least cost of a program on this stack. `python -m bench.bridge_floor REDIS_URL STREAM`, until SIGTERM.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Asyncio:
-    """The asyncio side of the bridge, set up as the daemon's clients are."""
+    """Asyncio side of the bridge, set up like the daemon's clients."""
 
     def __init__(self, url: str, stream: str) -> None:
         self._stream = stream
@@ -35,7 +35,7 @@ class Asyncio:
         )
 
     async def commit_and_read(self, commands: list[Command]) -> Entries:
-        """Write what the last batch came to, in one go, then wait for the next batch."""
+        """Write the replies of the last batch in one round trip, then wait for the next batch."""
         if commands:
             pipe = self._client.pipeline(transaction=False)
             for command in commands:

@@ -1,4 +1,4 @@
-"""Every case by its name, in the order in which they run: what moves positions and ledgers comes last."""
+"""Cases by name, in the order of their run: those that move positions and ledgers come last."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _EVENT_FLOOR = "floor: a blocking WebSocket, one JSON decode, one HSET an event"
 
 
 class Case(NamedTuple):
-    """What a case measures, of whom, and beside what. `opened`: of the daemon that has an opening."""
+    """Case: measure, contenders and floor. `instrumented`: it needs the instrumented daemon."""
 
     run: Callable[[Session], list[Figure]]
     who: tuple[str, ...]
     measures: str
     floor: str
-    opened: bool = False
+    instrumented: bool = False
 
 
 CASES: Mapping[str, Case] = {
@@ -123,27 +123,27 @@ CASES: Mapping[str, Case] = {
         _WITHOUT_BRIDGE,
         "from an event's leaving for the contender to the moment from which a decision rests on it",
         "floor: a blocking WebSocket, the moment after one JSON decode",
-        opened=True,
+        instrumented=True,
     ),
     "results-of-one-symbol": Case(
         ledger_cases.one_symbol,
         (DAEMON,),
         "results of one symbol: pending when the ledger writer starts again, and published at once",
         "floors: they book whatever comes, whichever symbol",
-        opened=True,
+        instrumented=True,
     ),
     "evaluator-crash": Case(
         crash_cases.evaluator,
         _WITHOUT_PREDECESSOR,
         "the evaluator fails; a plan published at that moment has its permit",
         "floors: killed and started again as a whole",
-        opened=True,
+        instrumented=True,
     ),
     "ledger-writer-crash": Case(
         crash_cases.ledger_writer,
         _WITHOUT_PREDECESSOR,
         "the ledger writer fails; a result published at that moment is booked",
         "floors: killed and started again as a whole",
-        opened=True,
+        instrumented=True,
     ),
 }

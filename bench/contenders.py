@@ -1,4 +1,4 @@
-"""Who is measured, and a session of one of them: started on an empty Redis, ready, alone at work."""
+"""Contenders, and a session of one of them: started on an empty Redis, ready, running alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
-from bench.door import daemon_path
+from bench.control_socket import daemon_path
 from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
@@ -23,7 +23,7 @@ from bench.stream_relay import StreamRelay
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
-"""What the predecessor kept fresh."""
+"""Number of symbols of the predecessor."""
 
 _LONGEST_BURST_SEC = 60.0
 _LOOK_SEC = 0.002
@@ -31,14 +31,14 @@ _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """What the simulated exchange prints first."""
+    """Base addresses that the simulated exchange prints first."""
 
     rest_url: str
     ws_url: str
 
 
 class Stage(NamedTuple):
-    """What all sessions of a run share."""
+    """Shared environment of all sessions of a run."""
 
     folder: Path
     redis_url: str
@@ -51,9 +51,9 @@ class Stage(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One contender at work. `cold_start_sec`: from the start of its process to its first permit.
+    """Session of one contender. `cold_start_sec`: from the start of its process to its first permit.
 
-    `process` answers plans; `working` has the processes by stream.
+    `process` answers plans; `working` has its processes by stream.
     """
 
     stage: Stage
@@ -65,10 +65,10 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def session(stage: Stage, contender: str, *, opened: bool = False) -> Iterator[Session]:
-    """A contender that has given its first permit, and is ready; `opened`: the daemon with an opening.
+def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iterator[Session]:
+    """Open a session of a contender that has written its first permit.
 
-    A plan is published before the process starts, as it is when a service restarts. Raises ChildFailedError.
+    A plan is published before the process starts, as at a restart. Raises ChildFailedError.
     """
     with ExitStack() as running:
         redis = running.enter_context(BlockingRedis(stage.redis_url))
@@ -80,7 +80,7 @@ def session(stage: Stage, contender: str, *, opened: bool = False) -> Iterator[S
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
         begun_sec = time.perf_counter()
-        process, http_address = _started(running, stage, contender, opened=opened)
+        process, http_address = _started(running, stage, contender, instrumented=instrumented)
         process.wait_until(
             lambda: b"permit" if "cold" in watch.changed_within(0.01) else b"", "gave no permit"
         )
@@ -103,21 +103,23 @@ def wait_until_answered(session: Session, stream: str) -> None:
 
 
 def floor(stage: Stage, contender: str, stream: str, name: str = "") -> AbstractContextManager[Child]:
-    """A floor's process for one stream."""
+    """Start a floor's process for one stream."""
     log = f"{contender}-{stream.rpartition(':')[2]}{name}"
     return child(log, stage.folder, _MODULES[contender], stage.redis_url, stream)
 
 
-def _started(running: ExitStack, stage: Stage, contender: str, *, opened: bool) -> tuple[Child, str | None]:
-    """The contender's process, and where its HTTP side is if it has one."""
+def _started(
+    running: ExitStack, stage: Stage, contender: str, *, instrumented: bool
+) -> tuple[Child, str | None]:
+    """Start a contender; return its process, and its HTTP address if it has one."""
     if contender == DAEMON:
         port = free_port()
         settings = _settings(stage, port)
         arguments = ["commands", "run"]
-        if opened:
-            opening = daemon_path(stage.folder)
-            Path(opening).unlink(missing_ok=True)
-            arguments = ["bench.opened_daemon", opening]
+        if instrumented:
+            socket_path = daemon_path(stage.folder)
+            Path(socket_path).unlink(missing_ok=True)
+            arguments = ["bench.instrumented_daemon", socket_path]
         process = child(contender, stage.folder, *arguments, settings=settings)
         return running.enter_context(process), f"127.0.0.1:{port}"
     if contender == PREDECESSOR:
@@ -138,7 +140,7 @@ def _settings(stage: Stage, port: int) -> dict[str, str]:
         "P33_ALLOWLIST": ",".join(holding.symbol for holding in stage.held),
         "P33_METRICS_PORT": str(port),
         "P33_INSTANCE": "bench",
-        # A burst waits longer for its turn than anybody waits for a permit in life.
+        # A burst waits longer than an executor waits for a permit in production.
         "P33_PLAN_MAX_AGE_SEC": "120",
     }
 
@@ -156,6 +158,6 @@ def _is_ready(address: str) -> bytes:
 
 @contextmanager
 def exchange_process(folder: Path, latency_ms: float, symbols: int) -> Iterator[Addresses]:
-    """The simulated exchange, its REST answers so late. Raises ChildFailedError."""
+    """Start the simulated exchange with a latency of its REST answers. Raises ChildFailedError."""
     with child("exchange", folder, "bench.exchange", f"{latency_ms:g}", str(symbols)) as running:
         yield msgspec.json.decode(running.first_line(), type=Addresses)

@@ -1,4 +1,4 @@
-"""What the exchange pushes: in Redis, in the evaluator's view, and how many a second."""
+"""Cases of pushed positions: latency to Redis and to the evaluator's view, and throughput."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 
 from bench.account import Holding
 from bench.contenders import Session
-from bench.door import Door
+from bench.control_socket import ControlSocket
 from bench.figures import FLOOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.processes import child
@@ -24,21 +24,21 @@ SNAPSHOT_PREFIX = "quantum:position:snapshot:"
 _BURST_SEC = 30.0
 _LOOK_SEC = 0.005
 _APART_SEC = 0.02
-#: So many events a burst at most: what takes longer than the answer to a ping may take would look dead.
+#: Most events of a burst: the connection must not take longer than the timeout of a ping.
 _AT_ONCE = 500
-#: How a snapshot is verified that was read and not pushed.
+#: `verified_by` of a snapshot that was read and not pushed.
 _READS = (b"rest", b"ondemand")
 
 
 def event_to_snapshot(session: Session) -> list[Figure]:
-    """One trade after the other; from its event's leaving for the contender to the snapshot in Redis."""
+    """Measure single trades, from the sending of the event to the snapshot in Redis."""
     with _reader(session), KeyWatch(session.stage.redis_url, SNAPSHOT_PREFIX) as watch:
 
         def seen_sec(holding: Holding, amount: Decimal) -> float:
             while True:
                 watch.wait_for(holding.symbol)
                 at_sec = time.perf_counter()
-                # Proofs of freshness touch snapshots, too.
+                # Proofs of freshness write snapshots, too.
                 if not unwritten(session.redis, {holding.symbol: amount}):
                     return at_sec
 
@@ -47,19 +47,19 @@ def event_to_snapshot(session: Session) -> list[Figure]:
 
 
 def event_to_view(session: Session) -> list[Figure]:
-    """The same to the moment at which whoever decides would see it."""
-    with Door(session.stage.folder) as door, _reader(session, door.path):
+    """Measure single trades, from the sending of the event to the evaluator's view."""
+    with ControlSocket(session.stage.folder) as control, _reader(session, control.path):
 
         def watch(holding: Holding, amount: Decimal) -> None:
             if session.contender != FLOOR:
-                door.watch({holding.symbol: amount})
+                control.watch({holding.symbol: amount})
 
-        latencies_sec = _latencies(session, watch, lambda _, __: door.moment_sec())
+        latencies_sec = _latencies(session, watch, lambda _, __: control.moment_sec())
     return latency_figures("event → evaluator's view", latencies_sec)
 
 
 def events_throughput(session: Session) -> list[Figure]:
-    """Bursts of one event a symbol, each sent when all of the one before are in Redis."""
+    """Measure bursts of one event a symbol, each sent when all of the one before are in Redis."""
     held = session.stage.held[:_AT_ONCE]
     took_sec, events = 0.0, 0
     with _reader(session):
@@ -74,11 +74,11 @@ def events_throughput(session: Session) -> list[Figure]:
 
 
 def _burst_sec(session: Session, held: Sequence[Holding], steps: int) -> float | None:
-    """Until all snapshots show so many steps more than the exchange does; None where a read came between.
+    """Return the seconds until all snapshots are `steps` above the exchange; None if a read came between.
 
-    The exchange knows nothing of events that the relay adds: a read that was sent after them takes them back.
+    The exchange does not have the events that the relay adds: a read sent after them reverts them.
     """
-    # Events are dated by the millisecond, and each burst's are later than the last's.
+    # Events have times in milliseconds, and each burst's are later than the last's.
     time.sleep(_APART_SEC)
     amounts = {holding.symbol: holding.amount + holding.step * steps for holding in held}
     now_ms = int(time.time() * 1000)
@@ -98,7 +98,7 @@ def _latencies(
     prepare: Callable[[Holding, Decimal], None],
     seen_sec: Callable[[Holding, Decimal], float],
 ) -> list[float]:
-    """There and back again, so that exchange and ledger agree afterwards."""
+    """Trade in pairs of opposite sides, so that exchange and ledger agree afterwards."""
     stage = session.stage
     chosen = islice(cycle(stage.held), max(stage.sizes.events // 2, 1))
     moves = [(each, amount) for each in chosen for amount in (each.amount + each.step, each.amount)]
@@ -106,7 +106,7 @@ def _latencies(
     with ThreadPoolExecutor(1) as trader:
         for holding, amount in moves:
             prepare(holding, amount)
-            # The answer to the one who trades is not waited for: the event may come before it.
+            # Not awaited: the event may come before the answer to the order.
             trade = trader.submit(stage.exchange.move_to, holding.symbol, amount)
             at_sec = seen_sec(holding, amount)
             trade.result()
@@ -115,7 +115,7 @@ def _latencies(
 
 
 def unwritten(redis: BlockingRedis, amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Those whose snapshot shows another amount."""
+    """Return the symbols whose snapshot has another amount."""
     stored = redis.pipeline([("HGET", SNAPSHOT_PREFIX + symbol, "position_amt") for symbol in amounts])
     return {
         symbol: amount
@@ -125,15 +125,15 @@ def unwritten(redis: BlockingRedis, amounts: Mapping[str, Decimal]) -> dict[str,
 
 
 def read_since(redis: BlockingRedis, symbols: Iterable[str], epoch_ms: int) -> bool:
-    """Whether a snapshot of these rests on a read of the exchange that was sent after `epoch_ms`."""
-    told = redis.pipeline(
+    """Return True if a snapshot of these comes from a read that was sent after `epoch_ms`."""
+    proofs = redis.pipeline(
         [("HMGET", SNAPSHOT_PREFIX + symbol, "verified_by", "ts_epoch_ms") for symbol in symbols]
     )
-    return any(by in _READS and int(at_ms) > epoch_ms for by, at_ms in told)
+    return any(by in _READS and int(at_ms) > epoch_ms for by, at_ms in proofs)
 
 
 def _events(amounts: Mapping[str, Decimal], now_ms: int) -> Iterator[bytes]:
-    """Events that tell these amounts, as of then."""
+    """Return events with these amounts and that time."""
     for symbol, amount in amounts.items():
         position = {
             "s": symbol, "pa": f"{amount:f}", "ep": "101.25", "bep": "101.25", "cr": "0", "up": "0",
@@ -145,13 +145,13 @@ def _events(amounts: Mapping[str, Decimal], now_ms: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _reader(session: Session, *door: str) -> Iterator[None]:
-    """The floor's reader of events; the daemon has its own."""
+def _reader(session: Session, *control: str) -> Iterator[None]:
+    """Start the floor's reader of events; the daemon has its own."""
     if session.contender != FLOOR:
         yield
         return
     stage = session.stage
-    arguments = (stage.redis_url, stage.relay.url, stage.exchange.listen_key(), *door)
+    arguments = (stage.redis_url, stage.relay.url, stage.exchange.listen_key(), *control)
     with child("event-floor", stage.folder, "bench.event_floor", *arguments) as floor:
         floor.first_line()
         yield

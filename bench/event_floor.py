@@ -1,7 +1,7 @@
-"""The floor of a pushed position: a blocking WebSocket, one JSON decode, one HSET, no checks.
+"""Floor of a pushed position: a blocking WebSocket, one JSON decode, one HSET, no checks.
 
-`python -m bench.event_floor REDIS_URL WS_URL LISTEN_KEY [DOOR]`, until SIGTERM; prints a line once connected.
-With DOOR, the path of a datagram socket, nothing is written: the moment of having decoded an event is told.
+`python -m bench.event_floor REDIS_URL WS_URL LISTEN_KEY [CONTROL_SOCKET]` prints a line once connected.
+It runs until SIGTERM. With the path CONTROL_SOCKET it writes nothing, and sends each event's moment there.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from wsproto.events import AcceptConnection, BytesMessage, Ping, Request, TextMe
 from bench.redis_socket import BlockingRedis, Command
 
 
-def serve(redis_url: str, ws_url: str, listen_key: str, door: str | None = None) -> None:
-    """Write (or tell of) the positions that the private stream tells until the process is stopped."""
+def serve(redis_url: str, ws_url: str, listen_key: str, control_path: str | None = None) -> None:
+    """Write the positions of the private stream, or send their moments, until the process is stopped."""
     redis = BlockingRedis(redis_url, timeout_sec=None)
-    telling = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     host = urlsplit(ws_url).netloc
     name, _, port = host.partition(":")
     stream = socket.create_connection((name, int(port)))
@@ -41,8 +41,8 @@ def serve(redis_url: str, ws_url: str, listen_key: str, door: str | None = None)
                     if event.message_finished:
                         writes = _writes(json.loads(text))
                         text = ""
-                        if writes and door is not None:
-                            telling.sendto(b'{"at_sec":%f}' % time.perf_counter(), door)
+                        if writes and control_path is not None:
+                            control.sendto(b'{"at_sec":%f}' % time.perf_counter(), control_path)
                         elif writes:
                             redis.pipeline(writes)
 

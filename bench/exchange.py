@@ -1,4 +1,4 @@
-"""The simulated exchange with any number of symbols, the account's positions in place before anybody asks.
+"""Simulated exchange with any number of symbols, and the account's positions from the start.
 
 `python -m bench.exchange LATENCY_MS SYMBOLS`, until SIGTERM; the first line printed is the base addresses.
 """
@@ -20,7 +20,7 @@ _LONG_AGO_MS = 600_000
 
 
 class _Clock:
-    """This host's wall clock, but for the time in which the positions were built up."""
+    """Wall clock of this host, shifted back while the positions are opened."""
 
     def __init__(self) -> None:
         self.past_ms: int | None = host_epoch_ms() - _LONG_AGO_MS
@@ -30,7 +30,7 @@ class _Clock:
 
 
 def exchange_with(count: int) -> SimulatedExchange:
-    """An exchange of `count` symbols, on which the account has held for minutes what `holdings` says."""
+    """Return an exchange of `count` symbols, on which the account has held `holdings` for minutes."""
     clock = _Clock()
     exchange = SimulatedExchange(symbols=symbols(count), host_ms=clock)
     for holding in holdings(count):

@@ -1,4 +1,4 @@
-"""What a case measures, and how a contender's figure compares with the daemon's."""
+"""Figures of cases, and their ratio to the daemon's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOR_P999 = 1000
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One number that a case has measured for one contender."""
+    """Figure that a case has measured for one contender."""
 
     case: str
     measure: str
@@ -29,7 +29,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def latency_figures(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
-    """What so many latencies can tell: p99 from a hundred on, p99.9 from a thousand on; else the slowest."""
+    """Return the figures of latencies: p99 from a hundred on, p99.9 from a thousand on; else the slowest."""
     found = spread(latencies_sec)
     figures = [Figure(case, "p50", "ms", found.p50)]
     if found.count >= _FOR_P99:
@@ -42,7 +42,7 @@ def latency_figures(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A case that could not be measured for one contender, and why."""
+    """Case that could not be measured for one contender, with the reason."""
 
     symbols: int
     case: str
@@ -51,7 +51,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One measure of one case, by contender: medians over the rounds. `symbols`: of the account."""
+    """Row: one measure of one case, by contender, medians over the rounds. `symbols`: of the account."""
 
     symbols: int
     case: str
@@ -60,13 +60,13 @@ class Row(msgspec.Struct, frozen=True):
     values: Mapping[str, float]
 
     def ratio_to(self, contender: str) -> float | None:
-        """The daemon's value as a multiple of the contender's; None where either is missing or 0."""
+        """Return the daemon's value as a multiple of the contender's; None where either is missing or 0."""
         ours, theirs = self.values.get(DAEMON), self.values.get(contender)
         return ours / theirs if ours is not None and theirs else None
 
 
 def rows(symbols: int, figures: Sequence[tuple[str, Figure]]) -> list[Row]:
-    """The table of (contender, figure) pairs: cases, and in each its measures, as they were first met."""
+    """Return the table of (contender, figure) pairs, cases and measures in the order of appearance."""
     gathered: dict[str, dict[tuple[str, str], dict[str, list[float]]]] = {}
     for contender, figure in figures:
         measures = gathered.setdefault(figure.case, {})

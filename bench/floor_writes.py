@@ -1,4 +1,4 @@
-"""What both floors write for an entry: a text as long as a real permit's, or a ledger's fields."""
+"""Writes of both floors for an entry: a text as long as a real permit, or a ledger's fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Fields = dict[bytes, bytes]
 
 GROUP = "p33"
 BATCH = 256
-#: No wait is endless, so that a floor whose Redis is gone ends.
+#: Longest wait (ms), so that a floor without Redis ends.
 BLOCK_MS = 5_000
 
 _PERMIT = (
@@ -22,13 +22,13 @@ _PERMIT = (
 
 
 def permit(fields: Fields) -> Command:
-    """The permit of a plan."""
+    """Return the permit of a plan."""
     plan_id = fields[b"plan_id"]
     return (b"SET", b"quantum:permit:p33:" + plan_id, _PERMIT % (plan_id, fields[b"symbol"]), b"PX", 60_000)
 
 
 def ledger(fields: Fields) -> Command:
-    """The ledger after a result."""
+    """Return the ledger after a result."""
     return (
         b"HSET", b"quantum:position:ledger:" + fields[b"symbol"],
         b"last_known_amt", fields[b"filled_qty"], b"ledger_amt", fields[b"filled_qty"],
@@ -37,7 +37,7 @@ def ledger(fields: Fields) -> Command:
     )  # fmt: skip
 
 
-#: By stream: what is written for its entries.
+#: Writes for an entry, by stream.
 WRITES: dict[str, Callable[[Fields], Command]] = {
     "quantum:stream:apply.plan": permit,
     "quantum:stream:apply.result": ledger,

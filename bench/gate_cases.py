@@ -1,4 +1,4 @@
-"""From a permit's being written to an executor's going on with it."""
+"""Cases of the permit gate: from the write of a permit to the executor's return."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from bench.key_watch import KeyWatch
 from bench.plans import PERMIT_PREFIX
 from bench.processes import child
 
-#: Who goes for which column: what waits in a thread and what waits on trio, both beside the same floor.
+#: Waiters by column: one in a thread and one on Trio, both beside the same floor.
 _WAITERS = {FLOOR: ("floor", "floor"), DAEMON: ("blocking", "trio")}
 _FLAVOURS = ("in a thread", "on trio")
-#: Between two permits: longer than a waiter takes from one permit to waiting for the next.
+#: Pause between two permits: longer than a waiter needs before it waits for the next.
 _APART_SEC = 0.005
 
 _numbers = count()
 
 
 def wake_up(session: Session) -> list[Figure]:
-    """One permit after the other; the next is written when the waiter waits again."""
+    """Measure single permits; the next is written when the waiter waits again."""
     figures: list[Figure] = []
     for kind, flavour in zip(_WAITERS[session.contender], _FLAVOURS, strict=True):
         figures += latency_figures(f"permit_gate wake-up, {flavour}", _wake_ups(session, kind))
@@ -40,7 +40,7 @@ def _wake_ups(session: Session, kind: str) -> list[float]:
         KeyWatch(stage.redis_url, CONSUMED_PREFIX) as watch,
         child(f"gate-{kind}", stage.folder, "bench.gate_waiter", *arguments) as waiter,
     ):
-        # The first one only shows that the waiter is there.
+        # The first one only shows that the waiter is ready.
         for number in range(permits):
             plan_id = f"{name}{number}"
             time.sleep(_APART_SEC)

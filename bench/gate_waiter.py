@@ -1,8 +1,8 @@
-"""Waits at the gate for one plan after the other, as an executor does, and notes when it may go on.
+"""Waiter at the permit gate for one plan after the other, like an executor, with the moment of each permit.
 
 `python -m bench.gate_waiter floor|blocking|trio REDIS_URL NAME PLANS` takes the permits of the plans
-`NAME0`, `NAME1`, … and prints the moments (`time.perf_counter`) as a JSON list. The floor looks, waits for a
-push of Redis, looks and deletes; it checks nothing.
+`NAME0`, `NAME1`, … and prints the moments (`time.perf_counter`) as a JSON list. The floor reads, waits for a
+push of Redis, reads and deletes, without checks.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from permit_gate import P33, GateRules, Granted, PermitGate
 from permit_gate.trio_gate import open_trio_gate
 
 SYMBOL = "BTCUSDT"
-#: Set by the floor when it has a permit; by the gate, too.
+#: Key that floor and gate set when they have a permit.
 CONSUMED_PREFIX = "quantum:permit_gate:consumed:"
 _LONGEST_SEC = 20.0
 _RULES = GateRules(consumer="bench")
 
 
 class NotGrantedError(Exception):
-    """The gate refused a permit that it had to grant."""
+    """Gate refused a permit that it had to grant."""
 
 
 def wait_as_the_floor(redis_url: str, plan_ids: list[str]) -> list[float]:
-    """The moments at which each plan's permit was had."""
+    """Return the moments at which each permit was taken."""
     moments: list[float] = []
     with BlockingRedis(redis_url) as redis:
         redis.command("CLIENT", "TRACKING", "ON")
@@ -45,7 +45,7 @@ def wait_as_the_floor(redis_url: str, plan_ids: list[str]) -> list[float]:
 
 
 def wait_as_a_thread(redis_url: str, plan_ids: list[str]) -> list[float]:
-    """The same with the blocking gate. Raises NotGrantedError."""
+    """Return the moments with the blocking gate. Raises NotGrantedError."""
     gate = PermitGate(redis_url, _RULES)
     moments: list[float] = []
     for plan_id in plan_ids:
@@ -55,7 +55,7 @@ def wait_as_a_thread(redis_url: str, plan_ids: list[str]) -> list[float]:
 
 
 async def wait_as_a_task(redis_url: str, plan_ids: list[str]) -> list[float]:
-    """The same with the gate for trio. Raises NotGrantedError."""
+    """Return the moments with the gate for Trio. Raises NotGrantedError."""
     moments: list[float] = []
     async with open_trio_gate(redis_url, _RULES) as gate:
         for plan_id in plan_ids:
@@ -70,7 +70,7 @@ def _granted(answer: object) -> None:
 
 
 def main(kind: str, redis_url: str, name: str, plans: str) -> None:
-    """Wait for so many plans, and print when."""
+    """Wait for so many plans, and print the moments."""
     plan_ids = [f"{name}{number}" for number in range(int(plans))]
     if kind == "trio":
         moments = trio.run(wait_as_a_task, redis_url, plan_ids)

@@ -1,7 +1,7 @@
-"""The way from plan to permit alone: what a plan costs, and how often it crosses to Redis.
+"""Hot path from plan to permit: processor time of a plan, and round trips to Redis.
 
-`python -m bench.hot_path` prints it as JSON. Evaluator and bridge floor take turns in one process on one
-redis-server, and processor time is compared with processor time: a busy machine slows both.
+`python -m bench.hot_path` prints it as JSON. Evaluator and bridge floor alternate in one process on one
+redis-server, and processor times are compared: a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from store.redis.scripts import script_texts
 from store.redis.store import open_redis_store
 from supervision import Heartbeat
 
-#: A whole number of the evaluator's batches.
+#: Plans of a burst: a multiple of the evaluator's batch.
 BURST = 1280
 SINGLES = 100
 ROUNDS = 3
@@ -61,7 +61,7 @@ _PRICE = Decimal("101.25")
 _GIVE_UP_SEC = 60.0
 _LEASE_MS = 3_600_000
 _RULES = Rules(
-    # Nothing is to expire while a busy machine takes its time.
+    # Long enough that nothing expires on a busy machine.
     stale_threshold_sec=3600.0,
     cooldown_sec=15.0,
     qty_tolerance_pct=Decimal(1),
@@ -73,13 +73,13 @@ _RULES = Rules(
 
 
 class HotPath(msgspec.Struct, frozen=True):
-    """What was measured. Ratios are the evaluator's to the bridge floor's, medians over the rounds.
+    """Measurements. Ratios are the evaluator's to the bridge floor's, medians over the rounds.
 
     Processor time is for each plan: of a burst, and of single ones. Latencies are medians of the single ones.
 
-    `burst_crossings` and `single_crossings` are, for each round, crossings of the bridge, each one round trip
-    to Redis, by what was asked: while `burst_plans` were answered that had been published at once, and
-    `single_plans` that were published one after the other. Reads that found nothing in time are left out.
+    `burst_crossings` and `single_crossings` are the round trips to Redis of each round, by command: for
+    `burst_plans` published at once, and for `single_plans` published one after the other. Reads without an
+    entry are left out.
     """
 
     burst_plans: int
@@ -112,7 +112,7 @@ class _Round(NamedTuple):
 
 
 class _Crossings:
-    """Counts what goes over `RedisLink`s, by command or by script."""
+    """Counter of round trips over `RedisLink`s, by command or script."""
 
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
@@ -122,7 +122,7 @@ class _Crossings:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Within: crossings that got an answer are counted."""
+        """Count answered round trips within the block."""
         original = RedisLink._across
 
         async def counting(link: RedisLink, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
@@ -144,7 +144,7 @@ class _Crossings:
             RedisLink._across = original  # type: ignore[method-assign]
 
     async def over(self) -> dict[str, int]:
-        """Wait until nothing is written any more; what was counted since the last time."""
+        """Wait until no write is under way; return the counts since the last call."""
         with trio.fail_after(_GIVE_UP_SEC):
             while self._writing or not self.counted["commit"]:  # noqa: ASYNC110 - as below
                 await trio.sleep(_LOOK_SEC)
@@ -158,7 +158,7 @@ class _Crossings:
 
 
 async def measure() -> HotPath:
-    """Takes about ten seconds on an idle machine."""
+    """Measure all; takes about ten seconds on an idle machine."""
     held = holdings()
     crossings = _Crossings()
     rounds: list[_Round] = []
@@ -199,11 +199,11 @@ async def measure() -> HotPath:
 
 
 async def _burst(redis: BlockingRedis, held: Sequence[Holding], name: str, plans: int) -> float:
-    """Processor time of this thread (µs) for each of so many plans that are published at once."""
+    """Return the processor time of this thread (µs) for each of so many plans published at once."""
     publish_burst(redis, name, held, plans)
     begun_sec = time.thread_time()
     with trio.fail_after(_GIVE_UP_SEC):
-        while not all_answered(redis):  # noqa: ASYNC110 - what is awaited happens in Redis
+        while not all_answered(redis):  # noqa: ASYNC110 - the change comes from Redis
             await trio.sleep(_LOOK_SEC)
     took_sec = time.thread_time() - begun_sec
     check_answers(redis, [f"{name}{number}" for number in range(plans)])
@@ -211,8 +211,7 @@ async def _burst(redis: BlockingRedis, held: Sequence[Holding], name: str, plans
 
 
 async def _one_by_one(url: str, held: Sequence[Holding], name: str) -> _Single:
-    """Plans each of which is published after the permit of the one before: the median latency, and processor
-    time of this thread for each."""
+    """Publish each plan after the permit of the one before; return median latency and processor time."""
     plans = series(name, held, SINGLES)
 
     def publish() -> list[float]:
@@ -240,7 +239,7 @@ async def _running(serve: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) -> AsyncIterator[None]:
-    """The evaluator as the service wires it, in a world where every position is known and nothing moves."""
+    """Run the evaluator as wired by the service, with all positions known and constant."""
     clock, channels, log = HostClock(), Channels(shards=1), structlog.get_logger()
     now = clock.now()
     for holding in held:

@@ -1,6 +1,6 @@
-"""Hears of every change of keys with a prefix as soon as Redis has made it, without asking for it.
+"""Watch for changes of keys with a prefix, pushed by Redis.
 
-Client tracking in broadcast mode: Redis tells all keys that changed in one turn of its loop in one message.
+Client tracking in broadcast mode: Redis pushes all keys that changed in one turn of its loop together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from bench.redis_socket import BlockingRedis, Command
 
 
 class KeyWatch:
-    """One connection that sends commands and hears of changed keys. Times out after a minute of silence."""
+    """Connection that sends commands and receives changed keys. Times out after a minute of silence."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._redis = BlockingRedis(url)
@@ -23,27 +23,27 @@ class KeyWatch:
         self._redis.close()
 
     def send(self, command: Command) -> None:
-        """Send a command whose reply nobody wants."""
+        """Send a command and ignore its reply."""
         self._redis.send([command])
 
     def send_packed(self, packed: bytes) -> None:
-        """Send packed commands whose replies nobody wants."""
+        """Send packed commands and ignore their replies."""
         self._redis.send_packed(packed)
 
     def ask(self, *command: str) -> bytes | None:
-        """Send a command and wait for its answer; for use when no other reply is under way."""
+        """Send a command and return its reply; only when no other reply is under way."""
         answer: bytes | None = self._redis.command(*command)
         return answer
 
     def wait_for(self, name: str) -> None:
-        """Wait until the key that is called so behind the prefix has changed. Raises TimeoutError."""
+        """Wait until the key `prefix + name` has changed. Raises TimeoutError."""
         while True:
             self._redis.wait_for_push()
             if name in self._take():
                 return
 
     def changed_within(self, wait_sec: float) -> list[str]:
-        """The keys that changed, named without the prefix; empty when there were none within `wait_sec`."""
+        """Return the changed keys without the prefix; empty when there were none within `wait_sec`."""
         if not self._redis.pushed:
             self._redis.drain(wait_sec)
         return self._take()

@@ -1,4 +1,4 @@
-"""Results in, ledgers out: the lag of one fill, throughput of a burst."""
+"""Cases of results and ledgers: lag of one fill, throughput of a burst."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from bench.account import Holding
 from bench.contenders import RESULTS, Session, wait_until_answered
-from bench.door import Door
+from bench.control_socket import ControlSocket
 from bench.figures import Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP
@@ -29,7 +29,7 @@ _orders = count(700_000_001)
 
 
 def fill_to_ledger(session: Session) -> list[Figure]:
-    """Each result published after the one before was booked."""
+    """Measure single results, each published after the one before was booked."""
     latencies_sec: list[float] = []
     held = session.stage.held
     with KeyWatch(session.stage.redis_url, LEDGER_PREFIX) as watch:
@@ -42,7 +42,7 @@ def fill_to_ledger(session: Session) -> list[Figure]:
             watch.send(("XADD", RESULTS, "*", *fields))
             latency_sec = None
             while latency_sec is None or session.redis.command(*last_order) != order_id.encode():
-                # A ledger is also touched when it is renewed.
+                # The renewal of a ledger changes its key, too.
                 watch.wait_for(holding.symbol)
                 latency_sec = time.perf_counter() - begun_sec
             latencies_sec.append(latency_sec)
@@ -50,7 +50,7 @@ def fill_to_ledger(session: Session) -> list[Figure]:
 
 
 def results_throughput(session: Session) -> list[Figure]:
-    """A burst of results over all symbols."""
+    """Measure a burst of results over all symbols."""
     held, redis = session.stage.held, session.redis
     results = [
         result_fields(held[number % len(held)], "BUY" if number // len(held) % 2 else "SELL")
@@ -63,9 +63,9 @@ def results_throughput(session: Session) -> list[Figure]:
 
 
 def one_symbol(session: Session) -> list[Figure]:
-    """Results of one symbol that a dead consumer had in hand, then as many that are published at once.
+    """Measure results of one symbol: pending ones of a dead consumer, then as many published at once.
 
-    The ledger writer is made to fail, and takes over what is pending as it starts again, which is counted.
+    The ledger writer is made to fail, and recovers the pending results at its restart, which is included.
     """
     holding, redis, wanted = session.stage.held[2], session.redis, session.stage.sizes.results_waiting
 
@@ -73,9 +73,9 @@ def one_symbol(session: Session) -> list[Figure]:
         sides = ("SELL", "BUY")
         return msgspec.msgpack.encode([result_fields(holding, sides[n % 2]) for n in range(wanted)])
 
-    with Door(session.stage.folder) as door:
+    with ControlSocket(session.stage.folder) as control:
         redis.command("EVAL", _BURST + _TAKEN_IN_HAND, 1, RESULTS, results(), GROUP, wanted)
-        begun_sec = door.strike("ledger_writer").at_sec
+        begun_sec = control.fail("ledger_writer").at_sec
         wait_until_answered(session, RESULTS)
         ended_sec = time.perf_counter()
     if begun_sec is None:
@@ -92,7 +92,7 @@ def one_symbol(session: Session) -> list[Figure]:
 
 
 def result_fields(holding: Holding, side: str) -> list[str]:
-    """A new order, filled by one step: flat names and values of its result."""
+    """Return the result of a new order, filled by one step: flat names and values."""
     order_id = str(next(_orders))
     return [
         "plan_id", f"filled-{order_id}", "symbol", holding.symbol, "action", "ENTRY_PROPOSED",

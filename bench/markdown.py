@@ -1,4 +1,4 @@
-"""A run's JSON as the tables of docs/performance.md: the bounds, and how the daemon grows."""
+"""Markdown of a run's JSON for docs/performance.md: the bounds, and the daemon's growth."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bench.figures import DAEMON, PREDECESSOR, Failure, Row
 from bench.report import Circumstances, number
 
 _NOT_MEASURED = "—"
-#: The measure that few latencies have in its place.
+#: Measure instead of p99 for few latencies.
 _OF_FEW = {"p99": "slowest"}
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What is read of the JSON that `bench.report.as_json` writes."""
+    """Fields of the JSON of `bench.report.as_json` that are read here."""
 
     circumstances: Circumstances
     rows: Sequence[Row]
@@ -24,9 +24,9 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def markdown(text: bytes) -> str:
-    """Circumstances, the table of bounds, that of growth where there is one, and what failed.
+    """Return circumstances, the table of bounds, that of growth if any, and failures.
 
-    Raises msgspec.MsgspecError for what is no run's JSON.
+    Raises msgspec.MsgspecError for JSON of another form.
     """
     document = msgspec.json.decode(text, type=Document)
     parts = [f"{document.circumstances.in_words()}.", _bounds(document)]

@@ -1,4 +1,4 @@
-"""Plans in, permits out: latency one at a time and in open loops, throughput of a burst."""
+"""Cases of plans and permits: latency of single plans and in open loops, throughput of a burst."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.redis_socket import BlockingRedis
 _FEW_SYMBOLS = 5
 _GIVE_UP_SEC = 10.0
 _LEAD_SEC = 0.05
-#: So many times as many plans where it is not held up by reading.
+#: Factor of the number of plans where the predecessor is not delayed by reads.
 _FAST_PREDECESSOR = 100
 _ROUND_TRIPS = ("xreadgroup", "evalsha", "eval")
 
@@ -26,7 +26,7 @@ _numbers = count()
 
 
 def one_at_a_time(session: Session) -> list[Figure]:
-    """Each plan published after the answer to the one before: what a lone plan waits for."""
+    """Measure single plans, each published after the answer to the one before."""
     plans = session.stage.sizes.one_at_a_time
     if session.contender == PREDECESSOR:
         plans = session.stage.sizes.predecessor_plans
@@ -50,7 +50,7 @@ def one_at_a_time(session: Session) -> list[Figure]:
 
 
 def open_loops(session: Session) -> list[Figure]:
-    """Plans at fixed rates, whoever answers how fast; corrected for coordinated omission."""
+    """Measure plans at fixed rates, corrected for coordinated omission."""
     figures: list[Figure] = []
     for rate in session.stage.sizes.rates:
         _settle(session, session.stage.held)
@@ -59,7 +59,7 @@ def open_loops(session: Session) -> list[Figure]:
         published = series(_name("open"), session.stage.held, plans)
         with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
             latencies_sec = _open_loop(watch, published, rate)
-        # Who fell behind has counted as late, and may catch up.
+        # A contender that fell behind has counted as late, and may catch up.
         wait_until_answered(session, PLANS)
         _check(session, [plan_id for plan_id, _ in published])
         figures += latency_figures(f"plan → permit, open loop, {rate} /s", latencies_sec)
@@ -67,12 +67,12 @@ def open_loops(session: Session) -> list[Figure]:
 
 
 def throughput_few(session: Session) -> list[Figure]:
-    """A burst over five symbols."""
+    """Measure a burst over five symbols."""
     return _throughput(session, session.stage.held[:_FEW_SYMBOLS], "throughput, five symbols")
 
 
 def throughput_all(session: Session) -> list[Figure]:
-    """A burst over all symbols."""
+    """Measure a burst over all symbols."""
     return _throughput(session, session.stage.held, "throughput, all symbols")
 
 
@@ -121,7 +121,7 @@ def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Fi
         Figure(case, "Redis's CPU a plan", "µs", server_sec / plans * 1e6),
     ]
     if session.contender != PREDECESSOR:
-        # It asks with plain commands, a handful a plan.
+        # It sends plain commands, about five a plan.
         figures.append(Figure(case, "reads and scripts a plan", "", calls / plans))
     if session.contender == DAEMON:
         figures.append(Figure(case, "scripts' time a plan", "µs", script_sec / plans * 1e6))
@@ -129,14 +129,14 @@ def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Fi
 
 
 def _predecessor_burst(session: Session) -> int:
-    """As many plans as end within a minute: ten a cycle where reading takes longer than a poll, or many."""
+    """Measure as many plans as end within a minute: ten a cycle if reads take longer than a poll, or more."""
     sizes = session.stage.sizes
     slow = session.stage.exchange_latency_ms / 1000 * CANDIDATES >= POLL_SEC
     return sizes.predecessor_burst * (1 if slow else _FAST_PREDECESSOR)
 
 
 def _settle(session: Session, held: Sequence[Holding]) -> None:
-    """No open permits left, and the daemon has seen it: one unmeasured plan a symbol."""
+    """Remove open permits, and let the daemon see it by one unmeasured plan a symbol."""
     if session.contender == PREDECESSOR:
         return
     redis = session.redis
@@ -146,7 +146,7 @@ def _settle(session: Session, held: Sequence[Holding]) -> None:
 
 
 def _check(session: Session, plan_ids: Sequence[str]) -> None:
-    # The predecessor may answer as it likes: it is here for its speed.
+    # The predecessor's answers are not checked, only its speed.
     if session.contender != PREDECESSOR:
         check_answers(session.redis, plan_ids)
 
@@ -156,16 +156,16 @@ def _name(case: str) -> str:
 
 
 def _server_cpu_sec(redis: BlockingRedis) -> float:
-    told = _info(redis, "cpu")
-    return float(told["used_cpu_sys"]) + float(told["used_cpu_user"])
+    info = _info(redis, "cpu")
+    return float(info["used_cpu_sys"]) + float(info["used_cpu_user"])
 
 
 def _round_trips(redis: BlockingRedis) -> tuple[int, float]:
-    """Reads and scripts since the statistics were reset, and the scripts' seconds."""
-    told = _info(redis, "commandstats")
+    """Return reads and scripts since the statistics were reset, and the scripts' seconds."""
+    info = _info(redis, "commandstats")
     calls, script_sec = 0, 0.0
     for command in _ROUND_TRIPS:
-        stat = told.get(f"cmdstat_{command}")
+        stat = info.get(f"cmdstat_{command}")
         if stat is not None:
             values = dict(part.split("=") for part in stat.split(","))
             calls += int(values["calls"])

@@ -1,8 +1,8 @@
-"""The plans that every contender gets, and the answers that are right.
+"""Plans of every contender, with their correct answers.
 
-Each is decided by one of the last checks, so that a decision runs to its end: closes of a quantity that may
-be closed, closes of less than a step, opens, opens while another is open. Few are allowed a symbol, as in
-life: an open permit ends when its result comes.
+Each is decided by one of the last checks, so that a decision runs to its end: closes of available quantity,
+closes of less than a step, opens, opens while another is open. Few are allowed per symbol, as in production,
+where an open permit ends with its result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLANS = "quantum:stream:apply.plan"
 PERMIT_PREFIX = "quantum:permit:p33:"
 GROUP = "p33"
 
-#: Of the plans of one symbol, every fourth asks for something that may be had, until so many have.
+#: Most allowed plans of a symbol; until then every fourth is one.
 _ALLOWED_EVERY = 4
 _MOST_ALLOWED = 8
 _RIGHT = frozenset({"sanity_checks_passed", "open_permit_granted", "below_min_qty", "in_flight_permit"})
@@ -40,11 +40,11 @@ end
 
 
 class WrongAnswersError(Exception):
-    """A contender left plans unanswered, or answered them as it must not."""
+    """Contender left plans unanswered, or gave a wrong answer."""
 
 
 def fields(holding: Holding, *, allowed: bool, now_sec: float) -> list[str]:
-    """A plan for the symbol, flat names and values without its id; `allowed` if nothing else is open."""
+    """Return a symbol's plan, flat names and values without its id; `allowed` if nothing else is open."""
     if holding.amount == 0:
         return [
             "symbol", holding.symbol, "decision", "EXECUTE", "action", "ENTRY_PROPOSED", "side", "BUY",
@@ -64,7 +64,7 @@ def fields(holding: Holding, *, allowed: bool, now_sec: float) -> list[str]:
 
 
 def series(name: str, held: Sequence[Holding], count: int) -> list[tuple[str, bytes]]:
-    """`count` plans round the symbols: ids, and packed commands that publish them."""
+    """Return ids, and packed commands that publish `count` plans over all symbols in turn."""
     now_sec = time.time()
     packed: list[tuple[str, bytes]] = []
     for number in range(count):
@@ -77,7 +77,7 @@ def series(name: str, held: Sequence[Holding], count: int) -> list[tuple[str, by
 
 
 def publish_burst(redis: BlockingRedis, name: str, held: Sequence[Holding], count: int) -> None:
-    """Publish the plans of `series(name, held, count)` at one moment: by a script, before anybody reads."""
+    """Publish the plans of `series(name, held, count)` at one moment, by a script."""
     now_sec = time.time()
     templates = [
         (fields(holding, allowed=True, now_sec=now_sec), fields(holding, allowed=False, now_sec=now_sec))
@@ -87,13 +87,13 @@ def publish_burst(redis: BlockingRedis, name: str, held: Sequence[Holding], coun
 
 
 def all_answered(redis: BlockingRedis, stream: str = PLANS) -> bool:
-    """Whether every entry was delivered and acknowledged."""
-    ((group,), told) = redis.pipeline([("XINFO", "GROUPS", stream), ("XINFO", "STREAM", stream)])
-    return bool(group[b"last-delivered-id"] == told[b"last-generated-id"] and group[b"pending"] == 0)
+    """Return True if every entry was delivered and acknowledged."""
+    ((group,), entries) = redis.pipeline([("XINFO", "GROUPS", stream), ("XINFO", "STREAM", stream)])
+    return bool(group[b"last-delivered-id"] == entries[b"last-generated-id"] and group[b"pending"] == 0)
 
 
 def check_answers(redis: BlockingRedis, plan_ids: Sequence[str]) -> None:
-    """Raises WrongAnswersError unless every plan has one of the answers that are right."""
+    """Raise WrongAnswersError unless every plan has a correct answer."""
     reasons: Counter[str] = Counter()
     for first in range(0, len(plan_ids), _READ_AT_ONCE):
         keys: Command = tuple(PERMIT_PREFIX + name for name in plan_ids[first : first + _READ_AT_ONCE])

@@ -1,8 +1,8 @@
-"""The predecessor's shape: one loop that fetches, reads, decides and logs.
+"""Model of the predecessor: one loop that fetches, reads, decides and logs.
 
-Whenever the snapshots are 5 s old, the positions of all candidates are read, one after another, before the
-next ten plans are; a plan costs a handful of round trips. Where reading takes longer than 5 s, ten plans a
-cycle are all that is answered. `python -m bench.predecessor REDIS_URL
+When the snapshots are 5 s old, it reads the positions of all candidates, one after another, before the next
+ten plans; a plan costs about five round trips. Where reads take longer than 5 s, it answers ten plans a
+cycle. `python -m bench.predecessor REDIS_URL
 REST_URL SYMBOL…`, until SIGTERM.
 """
 
@@ -26,7 +26,7 @@ _PERMIT_TTL_SEC = 60
 
 
 class Predecessor:
-    """The loop and its two clients."""
+    """Loop with its two clients."""
 
     def __init__(self, redis_url: str, rest_url: str, candidates: list[str]) -> None:
         self._redis = redis.Redis.from_url(redis_url, decode_responses=True)
@@ -34,7 +34,7 @@ class Predecessor:
         self._candidates = candidates
 
     def serve(self) -> None:
-        """Cycle until the process is stopped."""
+        """Run cycles until the process is stopped."""
         refreshed_sec = -POLL_SEC
         while True:
             if time.monotonic() - refreshed_sec >= POLL_SEC:

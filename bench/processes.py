@@ -1,4 +1,4 @@
-"""Child processes: started with an environment from scratch, measured by /proc, stopped by their handle."""
+"""Child processes: started with an empty environment, measured by /proc, stopped by their handle."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ChildFailedError(Exception):
-    """A child process ended by itself or did not get ready; with the last lines that it wrote."""
+    """Child process ended by itself or did not get ready; with its last lines of output."""
 
 
 class Child:
-    """A running `python -m …`."""
+    """Running `python -m …`."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
         self._name = name
@@ -33,22 +33,22 @@ class Child:
         self._killed = False
 
     def cpu_sec(self) -> float:
-        """Processor time used so far, user and system."""
-        # The name of the program stands in brackets and may hold anything: count from behind it.
+        """Return the processor time used so far (seconds), user and system."""
+        # The program's name, in brackets, may contain any character: count from behind it.
         values = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(values[11]) + int(values[12])) / _TICKS
 
     def resident_mb(self) -> float:
-        """Resident memory now, in 10^6 bytes."""
+        """Return the resident memory in 10^6 bytes."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def first_line(self) -> bytes:
-        """Wait for the first line on its standard output. Raises ChildFailedError."""
+        """Return the first line of its standard output. Raises ChildFailedError."""
         return self.wait_until(lambda: self._lines()[0] if self._lines() else b"", "wrote nothing")
 
     def wait_until(self, look: Callable[[], bytes], otherwise: str) -> bytes:
-        """Look until something is seen. Raises ChildFailedError."""
+        """Poll until a condition holds. Raises ChildFailedError."""
         give_up_sec = time.monotonic() + _START_SEC
         while time.monotonic() < give_up_sec:
             if seen := look():
@@ -59,23 +59,23 @@ class Child:
         raise self.failure(otherwise)
 
     def failure(self, what: str) -> ChildFailedError:
-        """`what` went wrong, and the end of the log."""
+        """Return an error with `what` and the end of the log."""
         end = b"\n".join(self._log_path.read_bytes().splitlines()[-15:]).decode(errors="replace")
         return ChildFailedError(f"{self._name} {what}\n{end}")
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended by itself."""
+        """True if it has ended by itself."""
         return not self._killed and self._process.poll() is not None
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL, and wait for the end."""
         self._killed = True
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL for one that does not comply."""
+        """Send SIGTERM, and SIGKILL if it does not end."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -94,7 +94,7 @@ class Child:
 def child(
     name: str, folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
-    """`python -m <arguments>` for the length of a block; both its outputs go to one file in `folder`."""
+    """Run `python -m <arguments>` within the block; both its outputs go to one file in `folder`."""
     environ = {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
@@ -114,7 +114,7 @@ def child(
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
+    """Return a free TCP port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

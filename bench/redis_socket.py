@@ -1,4 +1,4 @@
-"""Redis over one blocking socket, with hiredis and nothing else: what measures must cost least."""
+"""Redis client on one blocking socket with hiredis, as cheap as possible."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _NOTHING: Final = object()
 
 
 def pack(command: Command) -> bytes:
-    """A command as it goes over the wire."""
+    """Encode a command."""
     arguments: Any = command  # hiredis's own annotation knows only tuples of one
     packed: bytes = hiredis.pack_command(arguments)
     return packed
 
 
 class RedisRefusedError(Exception):
-    """Redis answered a command with an error."""
+    """Error reply of Redis."""
 
 
 class BlockingRedis:
-    """A connection that speaks RESP3. Raises RedisRefusedError, ConnectionError, TimeoutError.
+    """RESP3 connection. Raises RedisRefusedError, ConnectionError, TimeoutError.
 
-    Pushed messages are put aside in `pushed` while replies are read.
+    Pushed messages are collected in `pushed` while replies are read.
     """
 
     def __init__(self, url: str, *, timeout_sec: float | None = 60.0) -> None:
-        """`url` as `PrivateRedis.url` gives it: a Unix socket. `timeout_sec` bounds every wait."""
+        """Take `url` of a Unix socket, as of `PrivateRedis.url`, and `timeout_sec` for every wait."""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout_sec)
         self._socket.connect(urlsplit(url).path)
@@ -55,12 +55,12 @@ class BlockingRedis:
         self.close()
 
     def command(self, *arguments: Argument) -> Any:
-        """Send one command and wait for its reply."""
+        """Send one command and return its reply."""
         self.send([arguments])
         return self.reply()
 
     def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go; their replies, in order."""
+        """Send commands in one round trip; return their replies in order."""
         self.send(commands)
         return [self.reply() for _ in commands]
 
@@ -69,11 +69,11 @@ class BlockingRedis:
         self.send_packed(b"".join(map(pack, commands)))
 
     def send_packed(self, packed: bytes) -> None:
-        """Send what `pack` made."""
+        """Send commands encoded by `pack`."""
         self._socket.sendall(packed)
 
     def reply(self) -> Any:
-        """Wait for the next reply."""
+        """Return the next reply."""
         while (answer := self._next()) is _NOTHING:
             self._receive()
         if isinstance(answer, hiredis.ReplyError):
@@ -81,7 +81,7 @@ class BlockingRedis:
         return answer
 
     def drain(self, wait_sec: float) -> int:
-        """Take in what comes within `wait_sec`, returning as soon as something came; how many replies."""
+        """Receive for up to `wait_sec`, until something came; return the number of replies."""
         if not select.select([self._socket], [], [], max(wait_sec, 0.0))[0]:
             return 0
         self._receive()
@@ -101,7 +101,7 @@ class BlockingRedis:
                 self._receive()
 
     def _next(self) -> Any:
-        """The next reply that has arrived."""
+        """Return the next reply that has arrived."""
         while isinstance(message := self._reader.gets(), hiredis.PushNotification):
             self.pushed.append(list(message))
         return message

@@ -1,4 +1,4 @@
-"""All positions in one read: from its bytes to Redis."""
+"""Case of a read of all positions: from its bytes to Redis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.refresh_work import Refresh
 
 
 def bulk_refresh(session: Session) -> list[Figure]:
-    """In a process of its own, beside an idle daemon; medians over the rounds."""
+    """Measure in a process of its own, beside an idle daemon; medians over the rounds."""
     stage = session.stage
     body = stage.folder / "positions.json"
     body.write_bytes(stage.exchange.positions_text())

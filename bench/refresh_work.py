@@ -1,4 +1,4 @@
-"""One bulk refresh after the other, as the daemon's shards do it: decode, merge, write.
+"""Bulk refreshes in the daemon's shards: decode, merge, write.
 
 `python -m bench.refresh_work daemon|floor REDIS_URL BODY_FILE ROUNDS` prints a list of `Refresh` as JSON. The
 floor decodes without types, merges nothing, and sends one HSET a symbol.
@@ -39,7 +39,7 @@ _CADENCE = Cadence(poll_sec=5.0, audit_sec=8.0, audit_max_age_sec=60.0)
 
 
 class Refresh(msgspec.Struct):
-    """Milliseconds that each part took, and the process's processor time in all of them."""
+    """Milliseconds of each part, and the processor time of all."""
 
     decode_ms: float = 0.0
     merge_ms: float = 0.0
@@ -48,7 +48,7 @@ class Refresh(msgspec.Struct):
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Within: time is added to that part's."""
+        """Add the time of the block to a part."""
         begun_sec, cpu_sec = time.perf_counter(), time.process_time()
         yield
         setattr(self, part, getattr(self, part) + (time.perf_counter() - begun_sec) * 1000)
@@ -56,7 +56,7 @@ class Refresh(msgspec.Struct):
 
 
 class _Shards:
-    """The daemon's parts, on a store of their own prefix."""
+    """The daemon's shards, on a store with a prefix of its own."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
@@ -100,7 +100,7 @@ class _Shards:
             shard.apply_read(read)
 
     async def write(self, fence: str) -> int:
-        """As many writes as there are shards; how many symbols."""
+        """Write by each shard; return the number of symbols."""
         writes: list[list[SnapshotWrite]] = [[] for _ in range(_SHARDS)]
         for symbol in self._book.symbols():
             snapshot = self._book.get(symbol)
@@ -113,13 +113,13 @@ class _Shards:
 
 
 async def refresh_as_the_daemon(redis_url: str, body: bytes, rounds: int) -> list[Refresh]:
-    """Raises ValueError when a symbol was not written."""
+    """Measure the daemon's refresh. Raises ValueError when a symbol was not written."""
     found: list[Refresh] = []
     async with open_redis_store(redis_url, prefix=_PREFIX, consumer="bench") as store:
         fence = (await store.hold_lease("bench", None, _LEASE_MS)).fence
         shards = _Shards(store)
         for _ in range(rounds):
-            # A read's times differ from the last one's.
+            # Times of a read must differ from the last one's.
             await trio.sleep(0.01)
             refresh, sent = Refresh(), shards.now()
             with refresh.timed("decode_ms"):
@@ -136,7 +136,7 @@ async def refresh_as_the_daemon(redis_url: str, body: bytes, rounds: int) -> lis
 
 
 def refresh_as_the_floor(redis_url: str, body: bytes, rounds: int) -> list[Refresh]:
-    """The least that brings the rows into Redis."""
+    """Measure the least work that writes the rows to Redis."""
     found: list[Refresh] = []
     with BlockingRedis(redis_url) as redis:
         for _ in range(rounds):
@@ -160,9 +160,9 @@ def _write(row: dict[str, str], now_sec: float) -> Command:
 
 
 def main(kind: str, redis_url: str, body_file: str, rounds: str) -> None:
-    """Refresh so often, and print what it took."""
+    """Refresh so often, and print the times."""
     body, count = Path(body_file).read_bytes(), int(rounds)
-    # As the daemon has it.
+    # As in the daemon.
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
     if kind == "floor":

@@ -1,4 +1,4 @@
-"""The table that people read, and the same as JSON."""
+"""Report of a run, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TENTH = 0.1
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """Under what the figures were measured. `load` is the machine's one-minute load when the run began.
+    """Circumstances of a run. `load` is the machine's one-minute load at its start.
 
-    `symbols`: what the account lists. The first number is compared in `rounds`; the others show how the
-    daemon grows, in `growth_rounds`. `ended_early`: why not all was measured, empty if it was.
+    `symbols`: numbers of symbols. The first is compared in `rounds`; the others show the daemon's growth, in
+    `growth_rounds`. `ended_early`: the reason of an incomplete run, else empty.
     """
 
     redis: str
@@ -41,7 +41,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     ended_early: str = ""
 
     def in_words(self) -> str:
-        """All that a reader of the figures needs."""
+        """Return the circumstances as text."""
         rounds = f"{self.rounds} round(s)"
         if len(self.symbols) > 1:
             rounds += f", {self.growth_rounds} of growth"
@@ -56,9 +56,9 @@ class Circumstances(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All that a run has found."""
+    """Results of a run."""
 
-    told: Circumstances
+    circumstances: Circumstances
     rows: Sequence[Row]
     failures: Sequence[Failure]
     names: Sequence[str]
@@ -73,7 +73,7 @@ def circumstances(
     exchange_latency_ms: float,
     symbols: Sequence[int],
 ) -> Circumstances:
-    """Those of this run, on this machine."""
+    """Return the circumstances of this run, on this machine."""
     return Circumstances(
         redis=redis,
         python=platform.python_version(),
@@ -88,9 +88,9 @@ def circumstances(
 
 
 def as_json(report: Report) -> bytes:
-    """Circumstances, what each case measures, rows with their ratios, bounds, and what failed."""
+    """Return circumstances, cases, rows with their ratios, bounds and failures."""
     document: dict[str, Any] = {
-        "circumstances": report.told,
+        "circumstances": report.circumstances,
         "cases": {
             name: {"measures": CASES[name].measures, "floor": CASES[name].floor} for name in report.names
         },
@@ -102,8 +102,8 @@ def as_json(report: Report) -> bytes:
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print the table, what stands in it, what the bounds say, and what failed."""
-    console.print(report.told.in_words(), markup=False)
+    """Print table, legend, bounds and failures."""
+    console.print(report.circumstances.in_words(), markup=False)
     console.print(_table(report))
     for line in _legend(report.names):
         console.print(line, markup=False)
@@ -120,7 +120,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def _table(report: Report) -> Table:
-    first, *others = report.told.symbols
+    first, *others = report.circumstances.symbols
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(f"{first:,} symbols", no_wrap=True)
     headings = ["daemon", FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
@@ -144,7 +144,7 @@ def _table(report: Report) -> Table:
 
 
 def _legend(names: Sequence[str]) -> list[str]:
-    """What each case measures, and the floors, each with the cases that share it."""
+    """Return the legend: measure of each case, and each floor with its cases."""
     sharing: dict[str, list[str]] = {}
     for name in names:
         sharing.setdefault(CASES[name].floor, []).append(name)
@@ -153,7 +153,7 @@ def _legend(names: Sequence[str]) -> list[str]:
 
 
 def _first(report: Report) -> list[Row]:
-    return [row for row in report.rows if row.symbols == report.told.symbols[0]]
+    return [row for row in report.rows if row.symbols == report.circumstances.symbols[0]]
 
 
 def _row(row: Row) -> Mapping[str, Any]:
@@ -169,7 +169,7 @@ def _row(row: Row) -> Mapping[str, Any]:
 
 
 def number(value: float | None) -> str:
-    """With the digits that mean something; empty for None."""
+    """Format a number with its significant digits; empty for None."""
     if value is None:
         return ""
     if value >= _MANY:

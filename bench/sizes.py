@@ -1,4 +1,4 @@
-"""How much each case does: in full, for growth, or as a short look."""
+"""Sizes of cases: in full, for growth, or quick."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sizes(msgspec.Struct, frozen=True):
     predecessor_burst: int
 
 
-#: What the exchange lists today, and how many symbols are looked at besides.
+#: Number of symbols that the exchange lists today, and further numbers for growth.
 SYMBOLS = 569
 GROWN_TO = (100, 2_000, 5_000)
 
@@ -45,13 +45,13 @@ FULL = Sizes(
     events_burst=10_000,
     gate_permits=200,
     refreshes=30,
-    # Request weight is counted by the minute.
+    # Request weight is counted per minute.
     idle_sec=60.0,
     predecessor_plans=5,
     predecessor_burst=20,
 )
 
-#: Enough to see what grows.
+#: Enough to show growth.
 GROWN = msgspec.structs.replace(
     FULL,
     one_at_a_time=1_000,

@@ -1,4 +1,4 @@
-"""What it costs to keep all snapshots fresh when nothing happens; the start; what is left behind."""
+"""Cases of snapshots: cost of keeping them fresh without events, cold start, memory at the end."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Figure
 
 _SETTLE_SEC = 1.5
 _LOOK_SEC = 0.1
-#: Where less than what the daemon is watched for shows as much.
+#: Seconds for a contender that needs less time than the daemon.
 _LONGEST_SEC = {FLOOR: 5.0, BRIDGE: 5.0, PREDECESSOR: 30.0}
-#: Twice what lies between two reads of all positions: in less, chance decides.
+#: Seconds: twice the interval of reads of all positions, so that each run has the same number.
 _FOR_WEIGHT_SEC = 16.0
 
 
 def idle(session: Session) -> list[Figure]:
-    """Nothing happens: processor time, memory, request weight, and the age of the oldest snapshot."""
+    """Measure without events: processor time, memory, request weight, age of the oldest snapshot."""
     stage = session.stage
     time.sleep(_SETTLE_SEC)
     kept = {DAEMON: stage.held, PREDECESSOR: stage.held[:CANDIDATES]}.get(session.contender)
@@ -44,10 +44,10 @@ def idle(session: Session) -> list[Figure]:
 
 
 def cold_start(session: Session) -> list[Figure]:
-    """From the start of the process to the first permit, for a plan that was waiting."""
+    """Measure from the start of the process to the first permit, of a plan that was waiting."""
     return [Figure("cold start → first permit", "took", "s", session.cold_start_sec)]
 
 
 def memory_after(session: Session) -> list[Figure]:
-    """What all the cases before have left behind."""
+    """Measure memory after all cases before."""
     return [Figure("after all of it", "resident memory", "MB", session.process.resident_mb())]

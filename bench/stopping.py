@@ -1,4 +1,4 @@
-"""A run that is stopped, or has had its time, ends where it stands and still tells what it has."""
+"""Stop of a run by signal or time limit, at any point and with a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDED_BY = {
 
 
 class StoppedError(Exception):
-    """Raised wherever the run stands. `code`: what the command ends with, None when the time was over."""
+    """Stop, raised at any point of the run. `code`: exit code, None when the time was over."""
 
     def __init__(self, number: int) -> None:
         super().__init__(_ENDED_BY[signal.Signals(number)])
@@ -24,10 +24,10 @@ class StoppedError(Exception):
 
 @contextmanager
 def stoppable(at_most_min: float | None) -> Iterator[None]:
-    """Within, SIGINT, SIGTERM and the end of so many minutes raise StoppedError, once.
+    """Raise StoppedError in the block, once, at SIGINT, SIGTERM or the end of so many minutes.
 
-    From then on, and behind it, they are ignored: what runs is being ended, and what was found is told. For
-    the main thread, within `signals_restored`.
+    From then on, and after the block, signals are ignored: the run ends and prints its report. For the main
+    thread, within `signals_restored`.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -47,7 +47,7 @@ def stoppable(at_most_min: float | None) -> Iterator[None]:
 
 @contextmanager
 def signals_restored() -> Iterator[None]:
-    """Whoever handled the signals before handles them again behind this."""
+    """Restore the signal handlers after the block."""
     before = {each: signal.getsignal(each) for each in _ENDED_BY}
     try:
         yield

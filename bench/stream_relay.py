@@ -1,7 +1,7 @@
-"""Stands between the exchange's streams and a contender: says when an event passed, and adds bursts.
+"""Relay between the exchange's streams and a contender: records the moment of each event, and adds bursts.
 
-What is measured begins here, so that neither the exchange's own time nor a request to it is part of it, and
-more events can come at once than the simulated exchange, with one transaction time a millisecond, ever tells.
+Measurements begin here, so that neither the exchange's own time nor a request to it is included. The relay
+can send more events at once than the simulated exchange, with one transaction time a millisecond.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHORT, _LONG = 126, 127
 
 
 def text_frame(text: bytes) -> bytes:
-    """A WebSocket text frame from a server: final and unmasked."""
+    """Encode a WebSocket text frame of a server: final and unmasked."""
     if len(text) < _SHORT:
         return bytes((0x81, len(text))) + text
     if len(text) < 1 << 16:
@@ -32,7 +32,7 @@ def text_frame(text: bytes) -> bytes:
 
 
 class Frames:
-    """Cuts what a server sends into its frames, handshake first."""
+    """Splitter of a server's bytes into frames, after the handshake."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
@@ -40,11 +40,11 @@ class Frames:
 
     @property
     def at_boundary(self) -> bool:
-        """Whether the handshake is over and no frame is half through."""
+        """True if the handshake is over and no frame is incomplete."""
         return self._shaken and not self._pending
 
     def feed(self, received: bytes) -> list[bytes]:
-        """The payloads of the frames that are now complete."""
+        """Return the payloads of the frames that are now complete."""
         self._pending += received
         if not self._shaken:
             _, end, rest = self._pending.partition(_HANDSHAKE_END)
@@ -58,7 +58,7 @@ class Frames:
         return complete
 
     def _span(self) -> tuple[int, int] | None:
-        """Where the first frame's payload begins and ends, as far as its head is there."""
+        """Return begin and end of the first frame's payload, if its head is complete."""
         pending = self._pending
         wide = {_SHORT: 2, _LONG: 8}.get(pending[1] & 0x7F, 0) if len(pending) > 1 else 0
         head = 2 + wide
@@ -69,14 +69,14 @@ class Frames:
 
 
 class StreamRelay:
-    """Relays connections to `ws_url` until closed; `url` is where to connect instead."""
+    """Relay of connections to `ws_url` until closed; clients connect to `url`."""
 
     def __init__(self, ws_url: str) -> None:
         host, _, port = urlsplit(ws_url).netloc.partition(":")
         self._upstream = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
-        #: When each event about positions was passed on (`time.perf_counter`).
+        #: Moments at which events about positions were passed on (`time.perf_counter`).
         self.passed_sec: list[float] = []
         self._free = threading.Condition()
         self._private: socket.socket | None = None
@@ -89,17 +89,17 @@ class StreamRelay:
 
     def __exit__(self, *_: object) -> None:
         for each in self._sockets:
-            # A shutdown wakes the thread that reads it.
+            # A shutdown wakes the thread that reads the socket.
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def inject(self, texts: Iterable[bytes]) -> float:
-        """Send events on the private stream; when the first went out. Raises OSError, ConnectionError."""
+        """Send events on the private stream; return the first's moment. Raises OSError, ConnectionError."""
         packed = b"".join(map(text_frame, texts))
         with self._free:
             if not self._free.wait_for(self._is_open, _GIVE_UP_SEC):
-                raise ConnectionError("nobody is connected to the private stream")
+                raise ConnectionError("no client is connected to the private stream")
             begun_sec = time.perf_counter()
             if self._private is not None:
                 self._private.sendall(packed)

@@ -1,5 +1,5 @@
-"""What is decided: pure functions and frozen records.
+"""Pure functions and frozen records of decisions.
 
-Nothing here does I/O, waits, logs or knows what time it is; every input, "now" included, is an argument.
-So the same input always gives the same answer, and an audit record can be decided again years later.
+Nothing here does I/O, waits, logs or reads a clock: every input, "now" included, is an argument. The same
+input always gives the same answer, so an audit record can be replayed years later.
 """

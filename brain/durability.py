@@ -1,4 +1,4 @@
-"""Whether a Redis keeps what it acknowledges: that a plan is allowed at most once rests on it."""
+"""Persistence of Redis: at-most-once permits need acknowledged writes to be kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Durability(msgspec.Struct, frozen=True):
-    """A Redis's append-only file, its eviction policy, and the keys it has evicted since it was started.
+    """Redis's append-only file, eviction policy, and number of keys evicted since its start.
 
     Source: Redis, `INFO` (`aof_enabled`, `maxmemory_policy`, `evicted_keys`).
     """

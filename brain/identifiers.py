@@ -1,11 +1,11 @@
-"""What may stand as a plan id, a symbol or an order id, and how raw field values become text."""
+"""Formats of plan ids, symbols and order ids, and the decoding of raw fields."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-#: No field that this service reads for its meaning is longer (bytes).
+#: Longest field that this service parses (bytes).
 LONGEST_FIELD = 65_536
 
 _PLAN_ID = re.compile(rb"[ -~]{1,256}")
@@ -17,13 +17,13 @@ _NOT_GIVEN = frozenset({"", "none", "null"})
 
 
 class UnreadableFieldError(ValueError):
-    """A field's bytes are no text, or more than any honest publisher sends."""
+    """Field's bytes are not UTF-8, or longer than the limit."""
 
 
 def field_text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
-    """A field as text without surrounding white space.
+    """Return a field as text without surrounding white space.
 
-    None when it is missing or not given: empty, or the `None` and `null` that publishers write for nothing.
+    None when it is missing, empty, or the `None` or `null` that publishers write for no value.
     Raises UnreadableFieldError.
     """
     raw = fields.get(name)
@@ -38,23 +38,23 @@ def field_text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 
 def given(text: str) -> str | None:
-    """The text without surrounding white space, or None for what publishers write for nothing."""
+    """Return text without surrounding white space; None when empty, `None` or `null`."""
     text = text.strip()
     return None if text.lower() in _NOT_GIVEN else text
 
 
 def plan_id_text(raw: bytes) -> str | None:
-    """A plan id exactly as it was sent: 1 to 256 printable ASCII characters; None for anything else."""
+    """Return a plan id unchanged: 1 to 256 printable ASCII characters; None for anything else."""
     return raw.decode("ascii") if _PLAN_ID.fullmatch(raw) else None
 
 
 def is_symbol(text: str) -> bool:
-    """1 to 32 printable characters that a key may hold; not ASCII alone, since Binance lists others too."""
+    """Return True for 1 to 32 printable characters, safe in a key; Binance lists non-ASCII symbols, too."""
     return text.isprintable() and _SYMBOL.fullmatch(text) is not None
 
 
 def is_order_id(text: str) -> bool:
-    """1 to 64 visible ASCII characters; not `0`, and not a number that went through a float on its way."""
+    """Return True for 1 to 64 visible ASCII characters; not `0`, nor a number in float notation."""
     return (
         text != "0" and _ORDER_ID.fullmatch(text) is not None and not _WHOLE_NUMBER_AS_FLOAT.fullmatch(text)
     )

@@ -1,4 +1,4 @@
-"""JSON of others, read with one kind of error.
+"""JSON decoding with a single type of error.
 
 msgspec raises RecursionError for deep nesting (neither a ValueError nor a DecodeError) and UnicodeDecodeError
 for text that is not UTF-8. Both are unreadable text like any other.

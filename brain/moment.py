@@ -1,4 +1,4 @@
-"""A moment on this host, in both of its clocks."""
+"""Moment in both clocks of this host."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import msgspec
 
 
 class Moment(msgspec.Struct, frozen=True, order=True):
-    """One instant, as the monotonic and as the wall clock of this host showed it.
+    """Instant, by the monotonic and by the wall clock of this host.
 
-    The two never mix: a difference is taken within each clock, and an age is the larger of the two, so
-    that neither a suspended host (the monotonic clock may stand still) nor a clock set back (the wall
-    clock lies) makes anything look younger than it is.
+    The two never mix: differences are taken within each clock, and an age is the larger one. So neither a
+    suspended host (the monotonic clock may stand still) nor a wall clock set back makes an age too small.
     """
 
     monotonic_sec: float
     wall_ms: int
 
     def age_sec(self, now: Moment) -> float:
-        """Seconds from this moment to `now`: the larger of both clocks' differences, never negative."""
+        """Return the age at `now` in seconds: the larger of both clocks' differences, never negative."""
         return max(now.monotonic_sec - self.monotonic_sec, (now.wall_ms - self.wall_ms) / 1000, 0.0)
 
     def earlier_by(self, seconds: float) -> Moment:
-        """The moment `seconds` before this one."""
+        """Return the moment `seconds` before this one."""
         return Moment(self.monotonic_sec - seconds, self.wall_ms - round(seconds * 1000))

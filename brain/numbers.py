@@ -1,4 +1,4 @@
-"""Exact decimals: read from text, rounded to a step, written without an exponent."""
+"""Exact decimals: parsing, rounding to a step, text without exponent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ZERO = Decimal(0)
 EXACT = Context(prec=80, traps=[InvalidOperation, Overflow, Inexact])
 
 _DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
-_USUAL_TEXT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)  # within all limits as it stands
+_USUAL_TEXT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)  # within all limits
 _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _MOST_DECIMALS = 18
 _SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
@@ -20,15 +20,14 @@ _CUTTING = Context(prec=80, traps=[InvalidOperation])
 
 
 class NotANumberError(ValueError):
-    """The text is no finite decimal number of a size that a quantity, price or time can have."""
+    """Text is no finite decimal of a size possible for a quantity, price or time."""
 
 
 def parse_decimal(text: str) -> Decimal:
-    """Read a finite decimal, such as Python's `str(float)` or Binance's JSON strings write it.
+    """Parse a finite decimal, as written by Python's `str(float)` or in Binance's JSON strings.
 
-    An exponent is accepted (`1e-05`); NaN, infinities, more than 15 integer or 18 fractional digits and
-    anything that `Decimal` would take but people do not write (underscores, other scripts' digits) are not.
-    Raises NotANumberError.
+    An exponent is accepted (`1e-05`). NaN, infinities, more than 15 integer or 18 fractional digits, and
+    underscores or digits of other scripts, which `Decimal` accepts, raise NotANumberError.
     """
     if _USUAL_TEXT.fullmatch(text):
         return Decimal(text) or ZERO
@@ -39,11 +38,11 @@ def parse_decimal(text: str) -> Decimal:
 
 
 def parse_decimal_down(text: str) -> Decimal:
-    """Read a decimal as `parse_decimal` does, but cut off what is beyond its 18 decimals.
+    """Parse a decimal like `parse_decimal`, but truncate it after 18 decimals.
 
-    For quantities that somebody divided as floats and never rounded (`0.0018408917647709654`): the result
-    is never further from zero than the text says, and any step size is far coarser. Raises NotANumberError,
-    also when nothing would be left: zero would mean "not given".
+    For quantities divided as floats and never rounded (`0.0018408917647709654`): the result is never further
+    from zero than the text, and any step size is far coarser. Raises NotANumberError, also for a result of
+    zero, which would mean "not given".
     """
     number = _bounded(text)
     if _decimals(number) <= _MOST_DECIMALS:
@@ -55,7 +54,7 @@ def parse_decimal_down(text: str) -> Decimal:
 
 
 def _bounded(text: str) -> Decimal:
-    """A finite decimal below 10^15, zero always as `0`."""
+    """Return a finite decimal below 10^15, zero always as `0`. Raises NotANumberError."""
     if not _DECIMAL_TEXT.fullmatch(text):
         raise NotANumberError(f"not a decimal number: {text[:40]!r}")
     number = Decimal(text)
@@ -67,12 +66,12 @@ def _bounded(text: str) -> Decimal:
 
 
 def _decimals(number: Decimal) -> int:
-    """How many digits a finite number has after its point; negative for a positive exponent."""
+    """Return the number of decimals of a finite number; negative for a positive exponent."""
     return -cast("int", number.as_tuple().exponent)
 
 
 def plain(number: Decimal) -> str:
-    """Signed decimal text, never in exponent form, without trailing zeros; zero is `0`."""
+    """Return signed decimal text, never in exponent form, without trailing zeros; zero is `0`."""
     if not number:
         return "0"
     text = str(number)
@@ -82,5 +81,5 @@ def plain(number: Decimal) -> str:
 
 
 def floor_to_step(quantity: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of `step` (> 0) that is not above `quantity` (>= 0)."""
+    """Return the largest multiple of `step` (> 0) that is not above `quantity` (>= 0)."""
     return EXACT.multiply(EXACT.divide_int(quantity, step), step)

@@ -1,4 +1,4 @@
-"""Counts of what happened lately, by name, in memory that does not grow with how much happens."""
+"""Counters by name over a sliding window, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _BUCKET_SEC = 5
 
 
 class SlidingCounts:
-    """How often each name occurred within the last so many seconds, and in all.
+    """Counters by name, within the last so many seconds and in all.
 
-    Moments are seconds of a monotonic clock. A window is exact to 5 s: what it tells happened within the
-    window, and of its oldest 5 s some may be missing. Memory: one small table for each 5 s of `longest_sec`.
+    Moments are seconds of a monotonic clock. A window is exact to 5 s: counts of its oldest 5 s may be
+    missing, and none from before is included. Memory: one small table for each 5 s of `longest_sec`.
     """
 
     def __init__(self, longest_sec: float) -> None:
@@ -20,7 +20,7 @@ class SlidingCounts:
         self._all: Counter[str] = Counter()
 
     def count(self, name: str, now_sec: float, times: int = 1) -> None:
-        """`name` occurred `times` times, now."""
+        """Count `times` occurrences of `name` now."""
         number = int(now_sec // _BUCKET_SEC)
         if not self._buckets or self._buckets[-1][0] < number:
             self._buckets.append((number, Counter()))
@@ -30,7 +30,7 @@ class SlidingCounts:
         self._all[name] += times
 
     def within(self, window_sec: float, now_sec: float) -> Counter[str]:
-        """The counts of the last `window_sec`, which is at most `longest_sec`."""
+        """Return the counts of the last `window_sec`, which is at most `longest_sec`."""
         first = int(now_sec // _BUCKET_SEC) - int(window_sec / _BUCKET_SEC) + 1
         counts: Counter[str] = Counter()
         for number, bucket in reversed(self._buckets):
@@ -40,7 +40,7 @@ class SlidingCounts:
         return counts
 
     def steps(self, step_sec: int, count: int, now_sec: float) -> list[Counter[str]]:
-        """The last `count` steps of `step_sec` each (a multiple of 5), oldest first; the newest goes on."""
+        """Return the last `count` steps of `step_sec` each (a multiple of 5), oldest first."""
         width = step_sec // _BUCKET_SEC
         newest = int(now_sec // _BUCKET_SEC) // width
         counts: list[Counter[str]] = [Counter() for _ in range(count)]
@@ -52,15 +52,15 @@ class SlidingCounts:
         return counts
 
     def since_start(self) -> Counter[str]:
-        """The counts of everything there ever was."""
+        """Return the counts since the start."""
         return self._all.copy()
 
     def __len__(self) -> int:
-        """How many tables are held."""
+        """Number of tables held."""
         return len(self._buckets)
 
 
 def _add(bucket: Counter[str], counts: Counter[str]) -> None:
-    # A quarter of the time that Counter.update takes for so few names.
+    # A quarter of the time of Counter.update for so few names.
     for name, times in bucket.items():
         counts[name] += times

@@ -1,4 +1,4 @@
-"""What was published, as text that any record can hold: bytes escaped, what is long cut."""
+"""Stream entries as text for records: invalid bytes escaped, long values truncated."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Mapping
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 512
 _MOST_CHARACTERS = 8 * 1024
-#: The name of what stands for the fields that found no room.
+#: Name of the field that counts those which were left out.
 LEFT_OUT = "…"
 
 
-def published_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    """A stream entry's fields for a record, in their order and about 8 KB at most.
+def text_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return a stream entry's fields for a record, in their order, about 8 KB at most.
 
-    A name or value that is too long is cut, with its length and digest; what then finds no room is counted
-    under `LEFT_OUT`.
+    A long name or value is truncated, with its length and digest. Fields beyond 8 KB are counted under
+    `LEFT_OUT`.
     """
     if (short := _uncut(fields)) is not None:
         return short
-    told: dict[str, str] = {}
+    texts: dict[str, str] = {}
     room = _MOST_CHARACTERS
     for name, value in fields.items():
-        name_text, value_text = cut_text(name, _LONGEST_NAME), cut_text(value, _LONGEST_VALUE)
+        name_text, value_text = truncate(name, _LONGEST_NAME), truncate(value, _LONGEST_VALUE)
         room -= len(name_text) + len(value_text)
         if room < 0:
-            told[LEFT_OUT] = f"{len(fields) - len(told)} more fields"
+            texts[LEFT_OUT] = f"{len(fields) - len(texts)} more fields"
             break
-        told[name_text] = value_text
-    return told
+        texts[name_text] = value_text
+    return texts
 
 
 def _uncut(fields: Mapping[bytes, bytes]) -> dict[str, str] | None:
-    """The fields if all are text and nothing has to be cut or left out, as with every honest plan; else None.
+    """Return the fields if all are UTF-8 and fit untruncated, as in most plans; else None.
 
-    They are decoded in one go, which takes a third of the time; None, too, where that cannot be undone.
+    One decoding of all takes a third of the time; None, too, where the text cannot be split again.
     """
     if max(map(len, fields), default=0) > _LONGEST_NAME:
         return None
@@ -52,8 +52,8 @@ def _uncut(fields: Mapping[bytes, bytes]) -> dict[str, str] | None:
     return dict(zip(texts[:count], texts[count:], strict=True)) if len(texts) == 2 * count else None
 
 
-def cut_text(raw: bytes, longest: int) -> str:
-    """`raw` as text: bytes that are no UTF-8 escaped, cut after `longest` bytes, with length and SHA-256."""
+def truncate(raw: bytes, longest: int) -> str:
+    """Return `raw` as text: invalid UTF-8 escaped; beyond `longest` bytes cut, with length and SHA-256."""
     if len(raw) <= longest:
         return raw.decode(errors="backslashreplace")
     beginning = raw[:longest].decode(errors="backslashreplace")

@@ -1,1 +1,1 @@
-"""Binance USDⓈ-M Futures: REST, the private stream, and the request weight that all callers share."""
+"""Client of Binance USDⓈ-M Futures: REST, private and market stream, and the shared request-weight budget."""

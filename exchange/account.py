@@ -1,6 +1,6 @@
-"""What an account and an API key may do, as Binance tells it.
+"""Rights of an account and of an API key.
 
-Sources: USDⓈ-M Futures, "Futures Account Configuration"; Wallet, "Get API Key Permission". What the
+Sources: USDⓈ-M Futures, "Futures Account Configuration"; Wallet, "Get API Key Permission". A field that the
 exchange leaves out is None.
 """
 
@@ -10,14 +10,14 @@ import msgspec
 
 
 class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """The futures account. `can_trade` is the account's right, not the key's."""
+    """Rights of the futures account. `can_trade` is the account's right, not the key's."""
 
     can_trade: bool | None = None
     dual_side_position: bool | None = None
 
 
 class KeyPermissions(msgspec.Struct, frozen=True, rename="camel"):
-    """The API key. `enable_futures` is the right to trade futures; reading them needs `enable_reading`."""
+    """Rights of the API key. `enable_futures`: to trade futures; `enable_reading`: to read."""
 
     ip_restrict: bool | None = None
     enable_reading: bool | None = None

@@ -1,4 +1,4 @@
-"""Reads the body of an HTTP answer up to a limit, the decoded size included.
+"""Reader of HTTP bodies with a limit on the decoded size.
 
 httpx reads and decompresses whole answers at once: a gzip answer of 200 KB can become 200 MB.
 """
@@ -20,13 +20,13 @@ _GZIP_WINDOW = 31
 
 
 class UnreadableBodyError(Exception):
-    """The body is larger than the limit, cut, or encoded in a way that was not asked for."""
+    """Body is larger than the limit, cut, or encoded in a way that was not requested."""
 
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:
-    """The decoded body of a response that was opened as a stream. Raises UnreadableBodyError, httpx errors.
+    """Return the decoded body of a streamed response. Raises UnreadableBodyError and httpx errors.
 
-    At most `limit` bytes and one step of 64 KB are held; other tasks have a turn after each step.
+    At most `limit` bytes and one step of 64 KB are held; other tasks run after each step.
     """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip"):

@@ -1,4 +1,4 @@
-"""A limit on new WebSocket connections, shared by all streams of this process.
+"""Rate limit for new WebSocket connections, shared by all streams of this process.
 
 Source: Binance USDⓈ-M Futures, "WebSocket Market Streams": an address that makes more than 300 connections in
 5 minutes is banned. Other processes at this address count too, so this one stays at a fifth of that.
@@ -14,12 +14,12 @@ import trio
 from exchange.protocol import Priority
 
 WINDOW_SEC: Final = 60.0
-#: Connections in any 60 s, and so at most 60 in any 5 minutes. Mark prices leave room for the private stream.
+#: Connections in any 60 s, and so at most 60 in any 5 minutes. A part is for the private stream alone.
 MOST_CONNECTIONS: Final = {Priority.PERIODIC: 8, Priority.VITAL: 12}
 
 
 class ConnectionLimit:
-    """Counts connections on the monotonic clock; made once, so that restarted actors are counted on."""
+    """Counter of connections on the monotonic clock; it outlives the actors and their restarts."""
 
     def __init__(self) -> None:
         self._opened_sec: deque[float] = deque()
@@ -34,7 +34,7 @@ class ConnectionLimit:
         self._opened_sec.append(trio.current_time())
 
     def _wait_sec(self, most: int) -> float:
-        """Seconds until there are less than `most` connections within the window."""
+        """Return the seconds until there are less than `most` connections within the window."""
         now_sec = trio.current_time()
         while self._opened_sec and self._opened_sec[0] <= now_sec - WINDOW_SEC:
             self._opened_sec.popleft()

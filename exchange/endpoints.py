@@ -1,4 +1,4 @@
-"""The REST endpoints in use, with their weights. Source: Binance USDⓈ-M Futures, REST API."""
+"""REST endpoints in use, with their request weights. Source: Binance USDⓈ-M Futures, REST API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """`name` labels metrics. All of them may be asked again without harm, the listen key's included."""
+    """REST endpoint; `name` labels metrics. All of them are idempotent, those of the listen key included."""
 
     name: str
     method: str
@@ -16,7 +16,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Names method and path."""
+        """Method and path."""
         return f"{self.method} {self.path}"
 
 
@@ -32,5 +32,5 @@ CREATE_LISTEN_KEY = Endpoint("listenKey", "POST", "/fapi/v1/listenKey", 1, signe
 KEEP_LISTEN_KEY = Endpoint("listenKey", "PUT", "/fapi/v1/listenKey", 1, signed=False)
 USER_TRADES = Endpoint("userTrades", "GET", "/fapi/v1/userTrades", 5, signed=True)
 ACCOUNT_CONFIG = Endpoint("accountConfig", "GET", "/fapi/v1/accountConfig", 5, signed=True)
-#: Of the wallet, which has a host of its own (`https://api.binance.com`) and none on the testnet.
+#: On the wallet's own host (`https://api.binance.com`), which the testnet does not have.
 KEY_PERMISSIONS = Endpoint("apiRestrictions", "GET", "/sapi/v1/account/apiRestrictions", 1, signed=True)

@@ -1,4 +1,4 @@
-"""What can go wrong with the exchange, as far as callers act differently on it.
+"""Errors of the exchange, one class for each that callers handle differently.
 
 No text of these errors contains an address with its query, a signature, a listen key or an API key.
 """
@@ -9,24 +9,24 @@ from brain.moment import Moment
 
 
 class ExchangeError(Exception):
-    """The exchange did not give what it was asked for."""
+    """Request or stream of the exchange failed."""
 
 
 class ExchangeUnavailable(ExchangeError):  # noqa: N818 - reads as what happened
-    """No usable answer: a timeout, no connection, a 5xx, a cut or unreadable body, a broken stream.
+    """No usable answer: timeout, no connection, 5xx, cut or unreadable body, broken stream.
 
-    What was asked for may have happened or not; asking again later is right.
+    The request may or may not have taken effect. Retry later.
     """
 
 
 class HandshakeRefused(ExchangeUnavailable):
-    """The exchange answered the WebSocket handshake with an HTTP status other than 101."""
+    """WebSocket handshake was answered with an HTTP status other than 101."""
 
 
 class ExchangeRejected(ExchangeError):  # noqa: N818 - reads as what happened
-    """The exchange answered with an error code of its own (-2015: key, address or permission is wrong).
+    """Error code of the exchange (-2015: key, address or permission is wrong).
 
-    Asking the same again gives the same answer. Codes: Binance USDⓈ-M Futures, "Error Codes".
+    A retry gets the same answer. Codes: Binance USDⓈ-M Futures, "Error Codes".
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -36,7 +36,7 @@ class ExchangeRejected(ExchangeError):  # noqa: N818 - reads as what happened
 
 
 class UnreadablePosition(ExchangeError):  # noqa: N818 - reads as what happened
-    """The exchange's row of a symbol cannot be read; the other rows of the answer can."""
+    """Row of one symbol cannot be read; the other rows of the answer can."""
 
 
 class ClockSkewed(ExchangeRejected):
@@ -48,15 +48,15 @@ class ListenKeyUnknown(ExchangeRejected):
 
 
 class EndpointGone(ExchangeRejected):
-    """404, 410 or -5000: the exchange no longer has this endpoint."""
+    """404, 410 or -5000: the exchange has removed this endpoint."""
 
 
 class UnreadableEvent(ExchangeError):  # noqa: N818 - reads as what happened
-    """The private stream said something that cannot be read, so what it told cannot be known."""
+    """Frame of the private stream cannot be read: an event may be lost."""
 
 
 class AskLater(ExchangeError):  # noqa: N818 - reads as what happened
-    """The request was not, or must not be, sent before `until`."""
+    """Request was not sent, or must not be repeated, before `until`."""
 
     def __init__(self, until: Moment, why: str) -> None:
         super().__init__(why)
@@ -64,12 +64,12 @@ class AskLater(ExchangeError):  # noqa: N818 - reads as what happened
 
 
 class RateLimited(AskLater):
-    """The exchange answered 429 or 418, or its firewall 403: no request from this address before `until`."""
+    """429 or 418, or 403 of its firewall: no request from this address before `until`."""
 
 
 class TemporarilyRefused(AskLater):
-    """Maintenance or overload: this endpoint is not asked again before `until`."""
+    """Maintenance or overload: no request to this endpoint before `until`."""
 
 
 class BudgetExhausted(AskLater):
-    """Our share of the request weight is used up; there is room again at `until`."""
+    """Our share of the request weight is used up until `until`."""

@@ -1,4 +1,4 @@
-"""Guards the edge: the JSON decoder takes NaN, infinities and any size for a decimal; nothing inside does."""
+"""Range checks for decimals: the JSON decoder accepts NaN, infinities and any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SMALLEST_EXPONENT = -18
 
 
 def finite(number: Decimal) -> Decimal:
-    """`number`, if it is of a size that a quantity or price can have, as `brain.numbers` understands it.
+    """Return `number` if its size is possible for a quantity or price (see `brain.numbers`).
 
     Raises ValueError for NaN, an infinity, 10^15 and more, or more than 18 decimals.
     """
@@ -24,9 +24,9 @@ def finite(number: Decimal) -> Decimal:
 
 
 def finite_or_none(value: object) -> Decimal | None:
-    """The number that JSON text or number `value` is; None for anything else and for what `finite` refuses.
+    """Return the number of a JSON text or number; None for anything else and where `finite` raises.
 
-    For prices and leverage, on which no decision rests.
+    For prices and leverage, which no decision uses.
     """
     if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
         return None

@@ -1,4 +1,4 @@
-"""The causes of -2015, by which Binance refuses an API key without saying why.
+"""Causes of -2015, by which Binance refuses an API key without a reason.
 
 Sources: USDⓈ-M Futures, "Error Codes" (-2015: "Invalid API-key, IP, or permissions for action"); Wallet, "Get
 API Key Permission". The futures API answers so to every signed request of a portfolio margin account.
@@ -18,20 +18,20 @@ from exchange.errors import ExchangeError
 
 KEY_REFUSED: Final = -2015
 _BETWEEN_QUESTIONS_SEC = 600.0
-#: The request that was refused waits for the wallet's answer at most so long.
+#: Longest wait of the refused request for the wallet's answer (seconds).
 _PATIENCE_SEC = 3.0
 _REFUSED = "the API key is refused (-2015)"
 
 
 class KeyRefusal(NamedTuple):
-    """The cause, as a clause that can follow "because", and what an operator can do."""
+    """Cause, as a clause that can follow "because", and the operator's remedy."""
 
     cause: str
     fix: str
 
 
 def key_refusal(permissions: KeyPermissions | None) -> KeyRefusal:
-    """The cause of -2015 by what the wallet says of the key; None: the wallet has not answered."""
+    """Return the cause of -2015 from the key's permissions; None: the wallet has not answered."""
     if permissions is None:
         return KeyRefusal(
             f"{_REFUSED}: it is of another exchange, may not read, is bound to other addresses, or belongs "
@@ -56,10 +56,10 @@ def key_refusal(permissions: KeyPermissions | None) -> KeyRefusal:
 
 
 class KeyInquiry:
-    """Asks the wallet for the cause of -2015: at the first refusal, and at most once in 10 minutes."""
+    """Inquiry at the wallet for the cause of -2015: at the first refusal, then at most once in 10 minutes."""
 
     def __init__(self, ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None, clock: Clock) -> None:
-        """`ask_wallet` may raise ExchangeError; None where there is no wallet that could be asked."""
+        """Take `ask_wallet`, which may raise ExchangeError; None where there is no wallet host."""
         self._ask_wallet = ask_wallet
         self._clock = clock
         self._asked_at_sec = float("-inf")
@@ -67,7 +67,7 @@ class KeyInquiry:
 
     @property
     def refusal(self) -> KeyRefusal:
-        """The cause as far as it is known."""
+        """Cause as far as it is known."""
         return key_refusal(self._permissions)
 
     async def ask_if_due(self) -> None:

@@ -1,6 +1,6 @@
-"""The request weight of each endpoint, as the growth of the used-weight header shows it.
+"""Request weight of each endpoint, measured by the growth of the used-weight header.
 
-Documents contradict each other (positionRisk v2: 5 or 10), so the header decides.
+Binance's documents contradict each other (positionRisk v2: 5 or 10), so the header decides.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import msgspec
 from brain.moment import Moment
 from exchange.endpoints import Endpoint
 
-#: Requests of others at this address only ever make a growth too large: the smallest of the last few is
-#: nearest to the weight. An endpoint that becomes cheaper again is known to be so after as many requests.
+#: Growths kept: requests of others at this address make a growth too large, so the smallest of the last ones
+#: is nearest to the weight. After as many requests an endpoint that became cheaper is known as such.
 _REMEMBERED = 3
-#: A growth beyond so many times the documented weight is caused by other requests.
+#: A growth of more than so many times the documented weight comes from other requests.
 _MOST_TIMES_DOCUMENTED = 4
 
 
@@ -26,7 +26,7 @@ class _Used(msgspec.Struct, frozen=True):
 
 
 class LearntWeights:
-    """Compares the used-weight header before and after each request that was alone under way."""
+    """Weights by comparison of the used-weight header before and after each request that ran alone."""
 
     def __init__(self, exchange_ms: Callable[[Moment], int]) -> None:
         self._exchange_ms = exchange_ms
@@ -40,13 +40,13 @@ class LearntWeights:
         return max(endpoint.weight, min(self._growths.get(endpoint.path, ()), default=0))
 
     def sending(self) -> int:
-        """A request is sent. Returns what `done` wants back."""
+        """Record that a request is sent. Returns the token for `done`."""
         self._in_flight += 1
         self._started += 1
         return self._started if self._in_flight == 1 else 0
 
     def done(self, endpoint: Endpoint, flight: int, received: Moment, used: int | None) -> None:
-        """The request ended; `used`: the header of its answer, None without one."""
+        """Record that the request ended; `used`: the header of its answer, None without one."""
         self._in_flight -= 1
         before, self._used = self._used, None
         if used is None or flight != self._started:

@@ -1,4 +1,4 @@
-"""The mark prices of all symbols, once a second.
+"""Stream of the mark prices of all symbols, one frame a second.
 
 Source: Binance USDⓈ-M Futures, "Mark Price Stream for All market": `<ws>/market/ws/!markPrice@arr@1s`, each
 frame an array with an entry for every symbol. Needs no key.
@@ -23,14 +23,14 @@ from exchange.websocket import OpenWebSocket, WebSocketHost
 from exchange.wrong_numbers import read_exchange_json
 
 _TARGET = "/market/ws/!markPrice@arr@1s"
-#: A reader that lags is better served by a connection that waits than by prices of minutes ago.
+#: Frames that may wait: beyond, the connection stops reading rather than queue prices of minutes ago.
 _FRAMES_WAITING = 2
 
-#: To read so many takes about 1 ms; then others have a turn.
+#: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 300
 
 _ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
-#: `st` since the merger of the matching engines: rows of COIN-M come in the same array.
+#: Value of `st` for USDⓈ-M: since the matching engines merged, the array has rows of COIN-M too.
 _USDT_MARGINED = 1
 
 
@@ -42,7 +42,7 @@ _ROW = msgspec.json.Decoder(_Row)
 
 
 class MarketStreamConnector:
-    """Connects to the market stream at a base address such as `wss://fstream.binance.com`."""
+    """Connector to the market stream at a base address such as `wss://fstream.binance.com`."""
 
     def __init__(
         self,
@@ -52,7 +52,8 @@ class MarketStreamConnector:
         connect_timeout_sec: float = 5.0,
         names: NameResolver | None = None,
     ) -> None:
-        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake.
+        """Take `connect_timeout_sec` for name resolution, TCP, TLS and WebSocket handshake together.
+
         `names` looks up the host's addresses; None: each connection by itself."""
         self._host = WebSocketHost(
             base_url,
@@ -64,19 +65,19 @@ class MarketStreamConnector:
         self._clock = clock
 
     async def connect(self, nursery: trio.Nursery) -> MarketStreamConnection:
-        """A connection that stands; its tasks run in `nursery`. Raises ExchangeUnavailable."""
+        """Return an open connection; its tasks run in `nursery`. Raises ExchangeUnavailable."""
         return MarketStreamConnection(await self._host.open(nursery, _TARGET), self._clock)
 
 
 class MarketStreamConnection:
-    """The `MarkPriceStream` of real life."""
+    """`MarkPriceStream` over a WebSocket."""
 
     def __init__(self, opened: OpenWebSocket, clock: Clock) -> None:
         self._opened = opened
         self._clock = clock
 
     async def receive(self) -> tuple[Sequence[MarkPriceUpdate], Moment]:
-        """The next frame; see `MarkPriceStream`."""
+        """Return the next frame; see `MarkPriceStream`."""
         raw, received = await self.receive_raw()
         updates: list[MarkPriceUpdate] = []
         try:
@@ -89,7 +90,7 @@ class MarketStreamConnection:
         return updates, received
 
     async def receive_raw(self) -> tuple[str | bytes, Moment]:
-        """The next frame as it came, and when. Raises ExchangeUnavailable once the connection is closed."""
+        """Return the next raw frame and its arrival. Raises ExchangeUnavailable once closed."""
         try:
             raw = await self._opened.websocket.get_message()
         except ConnectionClosed as closed:
@@ -97,12 +98,12 @@ class MarketStreamConnection:
         return raw, self._clock.now()
 
     async def aclose(self) -> None:
-        """Say goodbye, briefly, and close."""
+        """Send a close frame, wait at most 1 s for the answer, and close."""
         await self._opened.aclose()
 
 
 def _update(raw: msgspec.Raw) -> MarkPriceUpdate | None:
-    """The row's price; None for an unreadable row, one of COIN-M, and a price of 0, which is none."""
+    """Return a row's price; None for an unreadable row, one of COIN-M, and the price 0, which means none."""
     try:
         row = read_json(_ROW, raw)
         return row if row.st == _USDT_MARGINED and finite(row.p) > 0 else None

@@ -1,8 +1,8 @@
-"""Looks up the exchange's host names, apart from the requests that wait for them.
+"""DNS lookups of the exchange's hosts, in tasks of their own.
 
-A request's time-out covers the lookup, too, and would throw its answer away: with a dead first resolver each
-lookup takes some seconds, and no request would ever get through. Here a lookup runs in a task of its own for
-up to 10 s, and its answer is kept for the next request.
+With a dead first resolver each lookup takes some seconds. A request whose timeout covers the lookup would
+discard its answer each time and never succeed. Here a lookup runs in its own task for up to 10 s, and its
+answer is kept for the next request.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import httpx
 import trio
 
 _PATIENCE_SEC = 10.0
-#: After that, addresses are used all the same while a new lookup runs.
+#: Age (seconds) at which a new lookup begins; the old addresses are used until it succeeds.
 _FRESH_SEC = 60.0
 _SLOW_SEC = 1.0
-#: Per address, while there is another one to try.
+#: Longest connecting to an address while there is another one to try (seconds).
 _CONNECT_SEC = 1.5
 
 
 @asynccontextmanager
 async def open_names() -> AsyncIterator[NameResolver]:
-    """A resolver whose lookups run for the length of a block."""
+    """Open a resolver; its lookups run within the block."""
     async with trio.open_nursery() as nursery:
         yield NameResolver(nursery)
         nursery.cancel_scope.cancel()
 
 
 class _Lookup:
-    """One lookup under way. `error` is set before `done` where it failed."""
+    """Lookup under way. When it fails, `error` is set before `done`."""
 
     def __init__(self) -> None:
         self.began_sec = trio.current_time()
@@ -41,10 +41,10 @@ class _Lookup:
 
 
 class NameResolver:
-    """Remembers the addresses of each host, in the order in which to try them."""
+    """Cache of the addresses of each host, in the order in which to try them."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        """Lookups run in `nursery`."""
+        """Run lookups in `nursery`."""
         self._nursery = nursery
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._learnt_sec: dict[str, float] = {}
@@ -52,9 +52,9 @@ class NameResolver:
         self._failed: dict[str, str] = {}
 
     async def addresses(self, host: str) -> tuple[str, ...]:
-        """The addresses of `host`, known or looked up now. Raises OSError when the lookup fails.
+        """Return the addresses of `host`, cached or looked up now. Raises OSError when the lookup fails.
 
-        Waits for a lookup only while no address is known. A caller that gives up waiting does not end it.
+        Waits only while no address is known. Cancelling the caller does not cancel the lookup.
         """
         if _is_address(host):
             return (host,)
@@ -73,7 +73,7 @@ class NameResolver:
         return self._addresses[host]
 
     def unreachable(self, host: str, address: str) -> None:
-        """No connection came about to `address`: try the host's others first."""
+        """Move an address that refused a connection behind the host's others."""
         known = self._addresses.get(host, ())
         if address in known:
             self._addresses[host] = (*(other for other in known if other != address), address)
@@ -106,7 +106,7 @@ class NameResolver:
             lookup.done.set()
 
     def _learn(self, host: str, found: Collection[str]) -> None:
-        """Keep the order of known addresses, so that those which failed are not tried first again."""
+        """Add new addresses behind the known ones, so that failed ones are not tried first again."""
         known = [address for address in self._addresses.get(host, ()) if address in found]
         self._addresses[host] = (*known, *(address for address in found if address not in known))
 
@@ -116,7 +116,7 @@ class NameResolver:
 
 
 async def open_socket(names: NameResolver, host: str, port: int) -> trio.SocketStream:
-    """A TCP connection to one of the host's addresses. Raises OSError."""
+    """Open a TCP connection to one of the host's addresses. Raises OSError."""
     addresses = await names.addresses(host)
     for address in addresses[:-1]:
         try:
@@ -132,7 +132,7 @@ async def open_socket(names: NameResolver, host: str, port: int) -> trio.SocketS
 
 
 class ResolvingTransport(httpx.AsyncBaseTransport):
-    """Sends requests to looked-up addresses; the `Host` header and TLS certificate checks keep the name."""
+    """httpx transport to looked-up addresses; `Host` header and TLS certificate check keep the name."""
 
     def __init__(self, names: NameResolver) -> None:
         self._names = names
@@ -168,7 +168,7 @@ class ResolvingTransport(httpx.AsyncBaseTransport):
                 httpx.Request(
                     request.method,
                     request.url.copy_with(host=address),
-                    # Among them `Host`, with the name.
+                    # These include `Host`, with the name.
                     headers=request.headers,
                     stream=request.stream,
                     extensions=extensions,

@@ -1,4 +1,4 @@
-"""Positions by `positionRisk` v3, for when the exchange has removed v2.
+"""Positions by `positionRisk` v3, in case the exchange has removed v2.
 
 Source: Binance USDⓈ-M Futures, "Position Information V3" (weight 5; only symbols with a position or open
 orders, no leverage) and "Symbol Configuration" (weight 5; leverage). A symbol of exchangeInfo without a row
@@ -19,7 +19,7 @@ from brain.positions.position import Leg, LegPosition
 from exchange.exact import finite_or_none
 from exchange.protocol import PositionRow
 
-#: How often leverages are read again; and after an unknown symbol no sooner than this.
+#: Interval of reads of leverages, and the shortest one after an unknown symbol (seconds).
 _LEVERAGES_SEC = 600.0
 _UNKNOWN_SYMBOL_SEC = 60.0
 
@@ -33,14 +33,14 @@ _SYMBOL_CONFIG = msgspec.json.Decoder(_SymbolConfig)
 
 
 class Leverages:
-    """The leverage of each symbol, as `symbolConfig` last showed it."""
+    """Leverage of each symbol from the last `symbolConfig`."""
 
     def __init__(self) -> None:
         self._leverages: dict[str, Decimal] = {}
         self._asked_sec: float | None = None
 
     def is_due(self, symbols: Iterable[str], now: Moment) -> bool:
-        """Return True if they are to be read (again), given what is wanted now."""
+        """Return True if leverages are to be read, given the symbols wanted now."""
         if self._asked_sec is None:
             return True
         age_sec = now.monotonic_sec - self._asked_sec
@@ -49,11 +49,11 @@ class Leverages:
         return age_sec >= _UNKNOWN_SYMBOL_SEC and any(s not in self._leverages for s in symbols)
 
     def asked(self, now: Moment) -> None:
-        """A read was tried."""
+        """Record that a read was tried."""
         self._asked_sec = now.monotonic_sec
 
     def learn(self, rows: Iterable[msgspec.Raw]) -> None:
-        """Take the rows of an answer; unreadable ones change nothing."""
+        """Store the rows of an answer; unreadable ones change nothing."""
         for raw in rows:
             try:
                 row = read_json(_SYMBOL_CONFIG, raw)
@@ -64,14 +64,14 @@ class Leverages:
                 self._leverages[row.symbol] = leverage
 
     def of(self, symbol: str) -> Decimal | None:
-        """None: not known."""
+        """Return the leverage of a symbol; None: not known."""
         return self._leverages.get(symbol)
 
 
 def flat_rows(
     symbols: Iterable[str], shown: Iterable[PositionRow], hedge_mode: bool, mark_ts_ms: int
 ) -> list[PositionRow]:
-    """Rows as v2 had them for the legs of `symbols` that are not among `shown`."""
+    """Return flat rows, as of v2, for the legs of `symbols` that are not among `shown`."""
     legs = (Leg.LONG, Leg.SHORT) if hedge_mode else (Leg.BOTH,)
     held = {(row.symbol, row.position.leg) for row in shown}
     return [
@@ -93,7 +93,7 @@ def mode_shown(rows: Iterable[PositionRow]) -> bool | None:
 
 
 def with_leverage(row: PositionRow, leverage: Decimal | None) -> PositionRow:
-    """The row with the leverage, where it has none of its own."""
+    """Return the row with the leverage, where it has none of its own."""
     if leverage is None or row.leverage is not None:
         return row
     return msgspec.structs.replace(row, leverage=leverage)

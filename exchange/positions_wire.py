@@ -1,7 +1,7 @@
-"""Rows of `positionRisk`: each is read by itself, so that an unreadable one affects its symbol only.
+"""Parser of `positionRisk` rows, one by one: an unreadable row affects its symbol only.
 
-Symbol, amount, side and time of update decide: where one of them is missing or ill-typed, the whole symbol is
-unreadable. Entry price, mark price and leverage decide nothing: an unreadable one is None.
+A symbol is unreadable when symbol, amount, side or time of update of a row is missing or of a wrong type.
+Decisions do not use entry price, mark price and leverage: an unreadable one is None.
 
 Source: Binance USDⓈ-M Futures, "Position Information V2" and "Position Information V3". Flat rows of v2 show
 a mark price of 0, which is none; rows of v3 have no leverage.
@@ -19,9 +19,9 @@ from brain.positions.position import Leg, LegPosition
 from exchange.exact import finite, finite_or_none
 from exchange.protocol import PositionRow
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _BOTH = Leg.BOTH
-#: Longer text is no time in milliseconds (13 digits) but something else.
+#: Longest text of a time in milliseconds (13 digits today).
 _LONGEST_TIME = 16
 _LONGEST_REASON = 120
 
@@ -58,7 +58,7 @@ _NAMED = msgspec.json.Decoder(_Named)
 def position_rows(
     rows: Iterable[msgspec.Raw], mark_ts_ms: int, unreadable: dict[str, str]
 ) -> list[PositionRow]:
-    """Some rows of an answer, all numbers finite.
+    """Parse some rows of an answer; all numbers are finite.
 
     Symbols of unreadable rows go into `unreadable`, with a reason; "" where the symbol itself is unreadable.
     """
@@ -76,7 +76,7 @@ def position_rows(
                         row.update_time,
                     ),
                     finite(row.leverage),
-                    # Of flat rows 0, which is no price.
+                    # 0 in flat rows means no price.
                     finite(row.mark_price) or None,
                     mark_ts_ms,
                 )
@@ -89,8 +89,9 @@ def position_rows(
 
 
 def tradable_rows(rows: Sequence[PositionRow], unreadable: Collection[str] = ()) -> tuple[PositionRow, ...]:
-    """All rows of an answer, less those of `unreadable` symbols, and less the flat BOTH rows that an account
-    in hedge mode gets and cannot trade."""
+    """Return the rows of an answer without `unreadable` symbols, and in hedge mode without BOTH rows.
+
+    An account in hedge mode gets flat BOTH rows, which it cannot trade."""
     hedged = {row.symbol for row in rows if row.position.leg is not _BOTH}
     if not hedged and not unreadable:
         return tuple(rows)
@@ -103,7 +104,7 @@ def tradable_rows(rows: Sequence[PositionRow], unreadable: Collection[str] = ())
 
 
 def row_symbol(raw: msgspec.Raw) -> str:
-    """The symbol that a row names; "" where that cannot be read."""
+    """Return a row's symbol; "" where it cannot be read."""
     try:
         return read_json(_NAMED, raw).symbol
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""How long the exchange takes from a transaction to its push, judged by recent pushes."""
+"""Delay from a transaction to its push, estimated from recent pushes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from brain.moment import Moment
 
 _STRETCH_SEC = 60.0
 _REMEMBERED_STRETCHES = 10
-#: More is no delay but a date that means something else: the clock was set, or the event is dated wrongly.
+#: Longest credible delay: beyond it, a clock was set or the event is dated wrongly.
 _LONGEST_SEC = 60.0
-#: The exchange's clock moves by so much only when it is set; no estimate of it changes as far otherwise.
+#: Change of the exchange's clock (ms) that means it was set: estimates of it never change as much.
 _SET_MS = 1000
 
 
@@ -23,22 +23,22 @@ class _Push(msgspec.Struct, frozen=True):
 
 
 class PushDelay:
-    """The longest push delay of the last ten minutes, and never less than the floor.
+    """Longest push delay of the last ten minutes, and never less than the floor.
 
-    A ping is answered by the gateway, so events that the exchange had not handed to it yet may still be on
-    their way: what an answered ping proves reaches back by this much. Delays are reckoned anew each time, so
-    that one seen by a wrong idea of the exchange's clock is forgotten with that idea.
+    The gateway answers pings, so events that the matching engine had not passed to it may still be on their
+    way: an answered ping proves the state of this much earlier. Delays are computed again at each call, so
+    that a wrong estimate of the exchange's clock leaves none behind.
     """
 
     def __init__(self, exchange_ms: Callable[[Moment], int], floor_sec: float = 0.25) -> None:
-        """`exchange_ms` tells what the exchange's clock showed at a moment, as far as is known by now."""
+        """Take `exchange_ms`, the present estimate of the exchange's clock at a moment."""
         self._exchange_ms = exchange_ms
         self._floor_sec = floor_sec
         self._slowest: deque[tuple[float, _Push]] = deque()
         self._offset_ms: float | None = None
 
     def observe(self, transaction_ms: int, received: Moment) -> float:
-        """An event of transaction time `T` came; its delay in seconds, negative where clocks disagree."""
+        """Record an event of transaction time `T`; return its delay (seconds; negative if clocks differ)."""
         self._forget_what_another_clock_dated(received)
         push = _Push(transaction_ms, received)
         if self._delay_sec(push) > _LONGEST_SEC:
@@ -50,7 +50,7 @@ class PushDelay:
         return self._delay_sec(_Push(transaction_ms, received))
 
     def allowance_sec(self, at: Moment) -> float:
-        """What to deduct from the moment at which an answered ping was sent."""
+        """Return the seconds to deduct from the sending of an answered ping."""
         self._forget_what_another_clock_dated(at)
         oldest = at.monotonic_sec // _STRETCH_SEC - _REMEMBERED_STRETCHES
         while self._slowest and self._slowest[0][0] <= oldest:
@@ -59,7 +59,7 @@ class PushDelay:
         return max(self._floor_sec, min(longest_sec, _LONGEST_SEC))
 
     def _forget_what_another_clock_dated(self, at: Moment) -> None:
-        """Start anew when the exchange's clock was set: its earlier dates give no delay by the new one."""
+        """Drop all delays when the exchange's clock was set: earlier dates do not fit the new clock."""
         offset_ms = self._exchange_ms(at) - at.monotonic_sec * 1000
         if self._offset_ms is not None and abs(offset_ms - self._offset_ms) > _SET_MS:
             self._slowest.clear()

@@ -1,4 +1,4 @@
-"""How long reads of positions take."""
+"""Latency of reads of positions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from exchange.protocol import PositionsRead
 
 
 class ReadLatency:
-    """The moving average over all reads, and how long the latest cycle took (milliseconds).
+    """Moving average over all reads, and duration of the latest cycle (milliseconds).
 
-    A cycle is what it takes to have read everything that is kept warm: one bulk read, or, where symbols are
-    read one by one, the time from one read of a symbol to its next.
+    A cycle reads every warm symbol once: one bulk read, or, where symbols are read one by one, the time from
+    one read of a symbol to its next.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class ReadLatency:
         self.cycle_ms = 0.0
 
     def observe(self, read: PositionsRead) -> float:
-        """Take one answered read into account; how long it took (milliseconds)."""
+        """Record one answered read; return its duration (milliseconds)."""
         took_ms = (read.received.monotonic_sec - read.sent.monotonic_sec) * 1000
         self.ewma_ms = smoothed(self.ewma_ms, took_ms)
         return took_ms

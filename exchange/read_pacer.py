@@ -1,5 +1,4 @@
-"""Spreads single reads so that the request weight lasts: the longest unread first, and never in a burst that
-would leave the rest of the minute without."""
+"""Pacing of reads symbol by symbol, oldest read first, so that the request weight lasts for each minute."""
 
 from __future__ import annotations
 
@@ -10,33 +9,33 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-#: What a read of one symbol costs, and what all else that is asked periodically may cost in one minute
-#: (position mode 30, volumes 40, symbols, time and listen key a few).
+#: Weight of a read of one symbol, and of all other periodic requests in a minute (position mode 30, volumes
+#: 40, symbols, time and listen key a few).
 WEIGHT_PER_READ = 5
 _OTHER_WEIGHT = 80
 _OTHER_SHARE = 0.25
 _NEGLIGIBLE_SEC = 1e-6
-#: A read outside the pace is sent after so many within it, at the least.
+#: Least number of paced reads between two reads outside the pace.
 _READS_PER_SPARE = 15
 
 
 class ReadPace(msgspec.Struct, frozen=True):
-    """How many reads may be sent at once after a pause, and how many a second for good."""
+    """Burst (reads at once after a pause) and steady rate (reads a second)."""
 
     burst: int
     per_sec: float
 
     @property
     def weight_per_min(self) -> int:
-        """What the steady reads use of the request weight."""
+        """Request weight a minute of the steady rate."""
         return math.floor(self.per_sec * 60 * WEIGHT_PER_READ)
 
 
 def pace_within(weight_per_min: float, stale_threshold_sec: float) -> ReadPace:
-    """The pace at which no 60 seconds use more than `weight_per_min`, a burst included.
+    """Return the pace at which no 60 s use more than `weight_per_min`, a burst included.
 
-    The burst is as large as the set of symbols that the steady pace reads within `stale_threshold_sec`: so
-    all of them can be read at once after a start, and in time again and again from then on.
+    The burst equals the number of symbols that the steady rate reads within `stale_threshold_sec`: all of
+    them can be read at once after a start, and each in time from then on.
     """
     reads = max(0.0, weight_per_min - min(_OTHER_WEIGHT, weight_per_min * _OTHER_SHARE)) / WEIGHT_PER_READ
     burst = math.floor(reads * stale_threshold_sec / (60 + stale_threshold_sec))
@@ -44,15 +43,14 @@ def pace_within(weight_per_min: float, stale_threshold_sec: float) -> ReadPace:
 
 
 class ReadPacer:
-    """Gives turns, to whoever's symbol was read longest ago first.
+    """Queue for paced reads: the symbol that was read longest ago goes first.
 
-    So while there are no more symbols than the steady pace reads within a time, none waits longer than that
-    time, whatever makes all of them want to be read at once.
+    While there are no more symbols than the steady rate reads within a time, none waits longer than that
+    time, even if all become due at once.
     """
 
     def __init__(self, pace: ReadPace, weight_per_read: Callable[[], int] = lambda: WEIGHT_PER_READ) -> None:
-        """`weight_per_read`: what a read costs as far as is known by now; where that is more than documented,
-        turns are fewer."""
+        """Take `weight_per_read`, the measured weight of a read; a heavier read makes turns fewer."""
         self._pace = pace
         self._weight_per_read = weight_per_read
         self._saved = float(pace.burst)
@@ -71,7 +69,7 @@ class ReadPacer:
                 if self._waiting[0] is not place:
                     await place[2].park()
                 elif (pause_sec := self._until_next_sec()) > 0:
-                    # Somebody more urgent may come meanwhile: whoever is first then takes the turn.
+                    # A more urgent caller may come during the sleep: the first in the queue takes the turn.
                     await trio.sleep(pause_sec)
                 else:
                     self._saved -= 1
@@ -83,9 +81,9 @@ class ReadPacer:
                 self._waiting[0][2].unpark()
 
     async def spare_turn(self) -> bool:
-        """Wait for a turn that nothing else needs: half of the burst is saved and no symbol waits.
+        """Wait for a spare turn: half of the burst is saved and no symbol waits.
 
-        False where there was none for as long as 15 reads take: one may be sent outside the pace.
+        Returns False if there was none in the time of 15 reads: one may be sent outside the pace.
         """
         async with self._spare:
             with trio.move_on_after(_READS_PER_SPARE / self._per_sec):

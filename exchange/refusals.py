@@ -1,4 +1,4 @@
-"""Reads what the exchange means by an answer that is none: a ban, maintenance, or an error of the request.
+"""Parser of refusals: a ban, maintenance, or an error of the request.
 
 Sources: Binance USDⓈ-M Futures, "General Info" (HTTP return codes, IP limits) and "Error Codes".
 """
@@ -26,7 +26,7 @@ from exchange.wire import ERROR, ErrorBody
 OK = 200
 _SERVER_ERROR, _FORBIDDEN, _NOT_FOUND, _GONE, _BANNED, _TOO_MANY_REQUESTS = 500, 403, 404, 410, 418, 429
 
-#: The longest ban that Binance documents. What asks for more is no ban of Binance's.
+#: Longest ban that Binance documents (seconds); longer ones are ignored.
 LONGEST_BAN_SEC = 3 * 86_400.0
 _PAUSES = {
     _TOO_MANY_REQUESTS: Pauses(5.0, 120.0),
@@ -43,16 +43,16 @@ _WORDS = {
 _BANNED_UNTIL = re.compile(rb"banned until (\d{13})(?!\d)")
 
 _INVALID_TIMESTAMP, _INVALID_LISTEN_KEY, _TOO_MANY, _NO_SUCH_PATH = -1021, -1125, -1003, -5000
-#: Codes for "not now": unknown, disconnected, execution unknown, timeout.
+#: Temporary errors: unknown, disconnected, execution unknown, timeout.
 _PASSING_CODES = {-1000, -1001, -1006, -1007}
 _LATER_CODES = {-1008: "overloaded", -1016: "in maintenance", -1109: "in maintenance"}
 _MAINTENANCE_MEMBER = b'"239999"'
-#: Longer bodies are no error bodies.
+#: Longest error body (bytes).
 _LONGEST_ERROR_BYTES = 65_536
 
 
 class Ban(msgspec.Struct, frozen=True):
-    """No request from this address for `asked_sec` (0: not said), and not for shorter than `pauses`."""
+    """Ban of this address for `asked_sec` (0: not given), and for the pause of `pauses` at least."""
 
     why: str
     pauses: Pauses
@@ -60,11 +60,11 @@ class Ban(msgspec.Struct, frozen=True):
 
 
 def read_ban(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: int) -> Ban | None:
-    """The ban that an answer is; None where it is none. `exchange_ms`: the exchange's clock now.
+    """Return the ban of an answer; None where there is none. `exchange_ms`: the exchange's clock now.
 
-    429, 418, -1003 with any error status, and 403 without an error code of the exchange's own. The end is the
-    latest of `Retry-After` and the text's "banned until"; moments that have passed, and spans longer than
-    any ban, count as not said.
+    Bans are 429, 418, -1003 with any error status, and 403 without an error code of the exchange. The end is
+    the latest of `Retry-After` and the text's "banned until"; past moments, and spans longer than any ban,
+    count as not given.
     """
     if status == OK:
         return None
@@ -81,7 +81,7 @@ def read_ban(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: 
 
 
 def _retry_after_sec(text: str, exchange_ms: int) -> float:
-    """Seconds, or a date as HTTP allows (RFC 9110, "Retry-After"); 0 for what is neither."""
+    """Parse seconds or an HTTP date (RFC 9110, "Retry-After"); 0 for anything else."""
     if text.isascii() and text.isdecimal():
         return float(text[:20])
     try:
@@ -91,7 +91,7 @@ def _retry_after_sec(text: str, exchange_ms: int) -> float:
 
 
 def read_later(status: int, body: bytes) -> str | None:
-    """Why to ask this endpoint again later only; None where the answer does not say so.
+    """Return the reason for not asking this endpoint now; None where the answer has none.
 
     -1008, -1016, -1109, `{"239999": …}`, and HTML in the place of an answer (200 or 5xx).
     """

@@ -1,7 +1,11 @@
-"""Holds requests back after the exchange refused one: for a pause that grows, then one request at a time.
+"""Gate that stops all requests after a refusal (429, 418, 403), for a growing pause, then lets one through.
 
-A refusal without a usable moment must not be answered by many requests a second, and the callers that all
-wait for the end of a ban must not all ask at once when it comes.
+Stops all callers: `WeightBudget.reserve` (exchange/weight_budget.py) asks this gate before each request of
+the process, and raises RateLimited while it is closed. Duration: the longer of the time that the exchange
+gave (`Retry-After`, "banned until") and a pause that grows with each refusal in a row. Then one probe at a
+time, so that waiting callers do not all ask at once; an answered probe opens the gate.
+Restart: the end of a ban is stored in Redis (`<prefix>:p33:exchange_ban_until_ms`) and closes the gate of the
+next process before its first request (actors/ban_keeper.py).
 """
 
 from __future__ import annotations
@@ -10,28 +14,28 @@ import msgspec
 
 from brain.moment import Moment
 
-#: Each further refusal in a row makes the shortest pause so many times longer. With a first pause of 5 s,
-#: three requests meet the refusal within 60 s.
+#: Factor of the shortest pause for each further refusal in a row. With a first pause of 5 s, three requests
+#: are refused within 60 s.
 _GROWTH = 3.0
-#: While one request tries whether the exchange answers again, others look so often, and for so long at most.
+#: While a probe is under way, others check the gate at this interval, for at most this long (seconds).
 _LOOK_AGAIN_SEC = 1.0
 _LONGEST_TRIAL_SEC = 10.0
 
 
 class Pauses(msgspec.Struct, frozen=True):
-    """The shortest pause after a first refusal (seconds), and the longest that repetition makes of it."""
+    """Shortest pause after a first refusal, and the longest after repeated ones (seconds)."""
 
     first_sec: float
     longest_sec: float
     growth: float = _GROWTH
 
     def after(self, refusals: int) -> float:
-        """The shortest pause after so many refusals in a row (seconds)."""
+        """Return the shortest pause after so many refusals in a row (seconds)."""
         return min(self.first_sec * self.growth ** min(refusals - 1, 20), self.longest_sec)
 
 
 class RequestGate:
-    """Open until something was refused; open again for all once a later request was answered."""
+    """Gate that closes at a refusal and opens for all once a later request was answered."""
 
     def __init__(self) -> None:
         self.until: Moment | None = None
@@ -42,7 +46,7 @@ class RequestGate:
         self._trial_sec: float | None = None
 
     def closed_until(self, now: Moment) -> Moment | None:
-        """The moment before which nothing may be sent; None: something may be sent now."""
+        """Return the moment before which nothing may be sent; None: a request may be sent now."""
         if self.until is not None and now.monotonic_sec < self.until.monotonic_sec:
             return self.until
         trial_sec = self._trial_sec
@@ -51,19 +55,19 @@ class RequestGate:
         return None
 
     def sending(self, now: Moment) -> None:
-        """A request is sent: the only one for now, if there was a refusal."""
+        """Record that a request is sent; after a refusal it is the only probe."""
         if self._asks_singly:
             self._trial_sec = now.monotonic_sec
 
     def refused(self, sent: Moment, now: Moment, why: str, pauses: Pauses, asked_sec: float = 0.0) -> Moment:
-        """The request sent at `sent` was refused. Returns the end of the pause.
+        """Record that the request sent at `sent` was refused. Returns the end of the pause.
 
-        The pause is the longer of `asked_sec` and what `pauses` gives; each kind of refusal grows by itself.
-        Requests that were under way together count as one refusal.
+        The pause is the longer of `asked_sec` and that of `pauses`; each kind of refusal grows by itself.
+        Refused requests that were under way together count as one refusal.
         """
         met_before = self._refusals.get(pauses, 0)
         own_end = self._refused_until
-        # A pause that another process asked for while this request was under way is not its own.
+        # A pause recalled from another process while this request was under way is not its own.
         if not met_before or own_end is None or sent.monotonic_sec >= own_end.monotonic_sec:
             self._refusals[pauses] = met_before + 1
         self._asks_singly, self._trial_sec = True, None
@@ -74,23 +78,23 @@ class RequestGate:
         return self.until or until
 
     def close(self, until: Moment, why: str) -> None:
-        """Nothing before `until`, unless the gate is closed for longer."""
+        """Close until `until`, unless the gate is closed for longer."""
         if self.until is None or self.until.monotonic_sec < until.monotonic_sec:
             self.until, self.why = until, why
 
     def recall(self, until: Moment, why: str) -> None:
-        """As if the refusal that asked for `until` had been met here: then one request at a time."""
+        """Close as after a refusal with the end `until`; then one probe at a time."""
         self._asks_singly = True
         self.close(until, why)
 
     def answered(self, sent: Moment) -> None:
-        """A request was answered. If it was sent after the pause, the refusals are over."""
+        """Record an answer. If its request was sent after the pause, the gate opens."""
         if self.until is None or sent.monotonic_sec >= self.until.monotonic_sec:
             self.until, self._asks_singly, self._trial_sec = None, False, None
             self._refusals.clear()
             self._refused_until = None
 
     def unanswered(self, sent: Moment) -> None:
-        """A request ended without an answer that shows whether the exchange still refuses."""
+        """Record that a request ended without an answer: the next one is the probe."""
         if self._trial_sec == sent.monotonic_sec:
             self._trial_sec = None

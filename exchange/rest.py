@@ -1,4 +1,4 @@
-"""Binance USDⓈ-M Futures over REST."""
+"""REST client of Binance USDⓈ-M Futures."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ from exchange.weight_budget import WeightBudget
 
 T = TypeVar("T")
 
-#: Between the attempts; the last attempt's failure is the caller's.
+#: Pauses between the attempts (seconds); the last attempt's error is raised.
 _BACKOFFS_SEC = (0.2, 0.4)
-#: To read so many takes about 1 ms; then others have a turn.
+#: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 100
 _SYMBOLS_AT_A_TIME = 50
 
 
 class BinanceRest:
-    """The `Exchange` of real life.
+    """`Exchange` over HTTPS.
 
-    Each attempt reserves its weight, has a timeout, and is retried with back-off and jitter when there was no
-    usable answer; never when the exchange said to stay away. Use as an async context manager, or `aclose`.
+    Each attempt reserves its weight and has a timeout. It is retried with back-off and jitter when there was
+    no usable answer, never after a ban or maintenance. Use as an async context manager, or `aclose`.
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class BinanceRest:
         names: NameResolver | None = None,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`server_time` is what `budget` was given to reckon the exchange's minutes with. `network` and
-        `names`: see `Transport`. `notice` is given what an operator should know, once. `api_secret`: see
+        """Take the `server_time` that `budget` uses, too, for the exchange's minutes.
+
+        `network`, `names`: see `Transport`. `notice` gets each text for an operator once. `api_secret`: see
         `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self._server_time = server_time
@@ -110,7 +111,7 @@ class BinanceRest:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. The listen key stays: another process of this account may use it."""
+        """Close the connections. The listen key stays valid: another process of this account may use it."""
         await self._transport.aclose()
 
     async def positions(
@@ -125,7 +126,7 @@ class BinanceRest:
         try:
             read = await self._positions(endpoints.POSITION_RISK_V3, symbol, priority)
         except EndpointGone:
-            # Neither is there: something before the exchange answers. The next read tries both again.
+            # Neither v2 nor v3 exists: a proxy answers. The next read tries both again.
             self._uses_v3 = False
             raise
         return await self._complete(read, symbol, priority)
@@ -143,12 +144,12 @@ class BinanceRest:
         return PositionsRead(positions_wire.tradable_rows(rows, unreadable), sent, received, unreadable)
 
     async def _complete(self, read: PositionsRead, symbol: str | None, priority: Priority) -> PositionsRead:
-        """A read by v3 with what v2 had besides: leverages, and a row for each leg that is flat."""
+        """Return a read by v3 with the leverages and flat rows that v2 had."""
         if self._listed is None:
             await self.symbol_rules()
         listed = self._listed or ()
         asked = [s for s in listed if s not in read.unreadable and symbol in (None, s)]
-        # Behind a row whose symbol cannot be read may be any of them.
+        # A row whose symbol cannot be read may belong to any of them.
         flat: list[PositionRow] = []
         if asked and "" not in read.unreadable:
             mode = positions_v3.mode_shown(read.rows)
@@ -166,7 +167,7 @@ class BinanceRest:
         if not self._leverages.is_due(symbols, now):
             return
         self._leverages.asked(now)
-        # No decision rests on them: without them, they are unknown.
+        # Decisions do not use leverages: without an answer they are unknown.
         with suppress(ExchangeError):
             rows, _, _ = await self._ask(endpoints.SYMBOL_CONFIG, wire.ROWS, {}, priority)
             self._leverages.learn(rows)
@@ -220,12 +221,12 @@ class BinanceRest:
             raise ExchangeUnavailable(f"unreadable answer: trades: {error}") from None
 
     async def account_config(self) -> AccountConfig:
-        """What the futures account may do (weight 5). `GET /fapi/v1/accountConfig`."""
+        """Read account rights (weight 5). `GET /fapi/v1/accountConfig`."""
         config, _, _ = await self._ask(endpoints.ACCOUNT_CONFIG, account.ACCOUNT_CONFIG)
         return config
 
     async def key_permissions(self) -> KeyPermissions:
-        """What the key may do (weight 1). `GET /sapi/v1/account/apiRestrictions`, of the wallet's host."""
+        """Read the key's rights (weight 1). `GET /sapi/v1/account/apiRestrictions`, of the wallet's host."""
         permissions, _, _ = await self._ask(endpoints.KEY_PERMISSIONS, account.KEY_PERMISSIONS)
         return permissions
 
@@ -249,8 +250,8 @@ class BinanceRest:
 
     async def keep_alive_listen_key(self, listen_key: str) -> None:
         body, _, _ = await self._ask(endpoints.KEEP_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
-        # The request names no key: the account's is extended, whichever that is by now. An answer that does
-        # not name it either, as in earlier years, proves nothing; asked to make one, the exchange names it.
+        # The request names no key: it extends the account's present one. An answer without the key, as in
+        # earlier years, does not show which one that is; the answer to a request to create one does.
         live = body.listen_key or await self.create_listen_key()
         if live != listen_key:
             raise ListenKeyUnknown(-1125, "the account's listen key is another one by now")
@@ -262,7 +263,7 @@ class BinanceRest:
         params: dict[str, str] | None = None,
         priority: Priority = Priority.PERIODIC,
     ) -> tuple[T, Moment, Moment]:
-        """Ask until there is a usable answer, a few times at most; resynchronise once if our clock is off."""
+        """Send until there is a usable answer, at most a few times; resynchronise once on -1021."""
         params = params or {}
         if endpoint.signed:
             await self._synchronise_unless_done_since(None)
@@ -300,7 +301,7 @@ class BinanceRest:
         raise AssertionError("the last attempt returns or raises")
 
     async def _synchronise_unless_done_since(self, moment: Moment | None) -> None:
-        """Ask for the exchange's time, unless it was learnt after `moment` (None: ever)."""
+        """Synchronise with the exchange's clock, unless that was done after `moment` (None: ever)."""
         async with self._synchronising:
             learnt_at = self._server_time.learnt_at
             if learnt_at is not None and (moment is None or learnt_at > moment):

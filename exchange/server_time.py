@@ -1,4 +1,4 @@
-"""What the exchange's clock shows, reckoned from this host's monotonic clock."""
+"""Estimate of the exchange's clock, carried forward by this host's monotonic clock."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 
 from brain.moment import Moment
 
-#: How much faster or slower one clock may run than the other: more than a quartz that nobody disciplines.
+#: Largest relative drift between the two clocks: more than that of an unsynchronised quartz.
 _DRIFT = 100e-6
 
 
 class ServerTime:
-    """The exchange's clock as last learnt.
+    """The exchange's clock at the latest synchronisation.
 
-    It is carried forward by the monotonic clock, so a step of this host's wall clock changes nothing. Its
-    error is at most half the round trip in which it was learnt, and what the clocks drift apart.
+    The monotonic clock carries it forward, so a step of this host's wall clock changes nothing. Its error is
+    at most half the round trip of the synchronisation plus the drift since.
     """
 
     def __init__(self) -> None:
@@ -23,19 +23,19 @@ class ServerTime:
         self._half_round_trip_ms = 0.0
 
     def learn(self, sent: Moment, exchange_ms: int, received: Moment) -> None:
-        """The exchange said `exchange_ms` at a moment between `sent` and `received`: take the middle."""
+        """Record that the exchange's clock was `exchange_ms` in the middle between `sent` and `received`."""
         self._half_round_trip_ms = (received.monotonic_sec - sent.monotonic_sec) * 500
         self.learnt_at = received
         self._exchange_ms = exchange_ms + self._half_round_trip_ms
 
     def exchange_ms(self, at: Moment) -> int:
-        """The exchange's clock (epoch ms) at that moment; this host's wall clock while nothing was learnt."""
+        """Return the exchange's clock at a moment (epoch ms), this host's wall clock if not synchronised."""
         if self.learnt_at is None:
             return at.wall_ms
         return round(self._exchange_ms + (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000)
 
     def exchange_ms_at_most(self, at: Moment) -> int | None:
-        """Return the latest time the exchange's clock can have shown then (epoch ms); None: none learnt."""
+        """Return the latest time of the exchange's clock at a moment (epoch ms); None: not synchronised."""
         if self.learnt_at is None:
             return None
         since_ms = (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000
@@ -43,7 +43,7 @@ class ServerTime:
         return math.ceil(self._exchange_ms + since_ms + self._half_round_trip_ms + drift_ms)
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
-        """What the exchange's clock (epoch ms) surely showed then; None while nothing was learnt."""
+        """Return the earliest time of the exchange's clock at a moment (epoch ms); None: not synchronised."""
         if self.learnt_at is None:
             return None
         since_ms = (at.monotonic_sec - self.learnt_at.monotonic_sec) * 1000

@@ -1,4 +1,4 @@
-"""Many callers, one request: for reads that return everything anyway."""
+"""One request for many callers, for reads that return everything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clock import Clock
 from exchange.errors import BudgetExhausted, ExchangeError
 from exchange.protocol import PositionsRead, Priority
 
-#: A hanging request must not keep those waiting who need one sent later; beyond two, they wait after all.
+#: Most requests under way: a hanging one must not block callers that need a later one.
 _MOST_IN_FLIGHT = 2
 
 
 class ReadAll(Protocol):
-    """The request that is shared."""
+    """Signature of the shared request."""
 
     async def __call__(self, *, priority: Priority) -> PositionsRead:
         """Read all positions once. Raises as `Exchange` does."""
@@ -24,7 +24,7 @@ class ReadAll(Protocol):
 
 
 class _Flight:
-    """One request under way. `error` is set before `landed` when it failed."""
+    """Request under way. When it fails, `error` is set before `landed`."""
 
     def __init__(self, started: Moment, priority: Priority) -> None:
         self.started = started
@@ -34,10 +34,10 @@ class _Flight:
 
 
 class SharedRead:
-    """Reads of all positions, shared by whoever asks at the same time.
+    """Reads of all positions, shared by concurrent callers.
 
-    The caller that finds no usable request under way sends one itself; no task outlives its caller. If that
-    caller is cancelled, one of those who waited for it sends the next request.
+    A caller without a usable request under way sends one itself; no task outlives its caller. If that caller
+    is cancelled, one of the waiting callers sends the next request.
     """
 
     def __init__(self, read: ReadAll, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class SharedRead:
         return self._newest(sent_after) is not None or self._usable(sent_after) is not None
 
     async def landed(self, sent_after: Moment) -> PositionsRead:
-        """Wait for a read that others send at or after that moment, and that succeeds; sends none."""
+        """Wait for a successful read that others send at or after a moment; send none."""
         while (latest := self._newest(sent_after)) is None:
             await self._landed.park()
         return latest
@@ -60,11 +60,10 @@ class SharedRead:
     async def read(
         self, sent_after: Moment | None = None, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
-        """A read that was sent at or after `sent_after` (default: now), perhaps by somebody else.
+        """Return a read sent at or after `sent_after` (default: now), by this or another caller.
 
-        Callers that give the same moment share one request, however far apart they come. Raises what the
-        request raised; a failure is shared like an answer, except that a caller of higher priority than the
-        one that was refused for lack of request weight sends a request of its own.
+        Callers with the same `sent_after` share one request. Raises the request's error: a failure is shared
+        like an answer, except that after a BudgetExhausted a caller of higher priority sends its own request.
         """
         wanted = self._clock.now() if sent_after is None else sent_after
         while True:

@@ -1,4 +1,4 @@
-"""Signed requests: HMAC-SHA256, RSA or Ed25519 over the query string exactly as it is sent.
+"""Signatures of requests: HMAC-SHA256, RSA or Ed25519 over the query string as it is sent.
 
 Source: Binance USDⓈ-M Futures, "General Info", SIGNED endpoints. HMAC signatures are hexadecimal digits;
 those of RSA (PKCS#1 v1.5 with SHA-256) and Ed25519 are base64, percent-encoded in the query. The signature
@@ -19,17 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-#: How old a request may be when the exchange looks at it, by the exchange's clock.
+#: Oldest age of a request at the exchange, by the exchange's clock (ms).
 RECEIVE_WINDOW_MS = 5000
 
 _PEM_BEGINS = "-----BEGIN "
 
 
 class Signer:
-    """Holds the secret, and shows it nowhere. `kind`: `HMAC`, `RSA` or `Ed25519`, by the secret's content."""
+    """Signer; its secret is in no repr. `kind`: `HMAC`, `RSA` or `Ed25519`, by the secret's content."""
 
     def __init__(self, api_key: str, api_secret: str) -> None:
-        """`api_secret`: the text that Binance issued, or the private key in PEM.
+        """Take `api_secret`, the text that Binance issued, or a private key in PEM.
 
         Raises ValueError or TypeError for a PEM text that is no unencrypted RSA or Ed25519 key.
         """
@@ -40,12 +40,12 @@ class Signer:
         return "Signer(…)"
 
     def signed_query(self, params: dict[str, str], timestamp_ms: int) -> str:
-        """The query string of a signed request: `params`, the time (the exchange's clock), the signature."""
+        """Return a signed query string: `params`, the time (the exchange's clock), the signature."""
         query = urlencode({**params, "recvWindow": str(RECEIVE_WINDOW_MS), "timestamp": str(timestamp_ms)})
         return f"{query}&signature={quote(self.signature(query), safe='')}"
 
     def signature(self, payload: str) -> str:
-        """The signature of `payload`, before percent-encoding."""
+        """Return the signature of `payload`, before percent-encoding."""
         return self._sign(payload.encode())
 
 

@@ -1,4 +1,4 @@
-"""The symbols of `exchangeInfo`: each is read by itself, so that an unreadable one is left out and named.
+"""Parser of the symbols of `exchangeInfo`, one by one: an unreadable one is left out and named.
 
 Source: Binance USDⓈ-M Futures, "Exchange Information".
 """
@@ -45,7 +45,7 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def weight_per_min(self) -> int | None:
-        """Request weight that one address may use a minute (2400); None: not readable in the answer."""
+        """Request weight limit of one address a minute (2400); None: not readable in the answer."""
         try:
             limits = read_json(_RATE_LIMITS, self.rate_limits)
         except msgspec.DecodeError:
@@ -68,7 +68,7 @@ _SYMBOL = msgspec.json.Decoder(SymbolInfo)
 
 
 def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dict[str, SymbolRules]:
-    """The rules of some symbols, those left out that have no lot sizes and cannot be traded.
+    """Parse the rules of some symbols, without those that have no lot sizes and cannot be traded.
 
     Unreadable symbols go into `unreadable`, with a reason; "" where the name itself is unreadable.
     """
@@ -85,7 +85,7 @@ def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dic
 
 
 def rules_of(info: SymbolInfo) -> SymbolRules | None:
-    """A symbol's market lot size; None for one without lot sizes, which cannot be traded.
+    """Return a symbol's market lot size; None for one without lot sizes, which cannot be traded.
 
     MARKET_LOT_SIZE comes with a step of 0 for some symbols, which means that LOT_SIZE's step holds.
     Raises ValueError for numbers that `finite` refuses.

@@ -1,6 +1,6 @@
-"""One request, one answer: what an HTTP exchange with Binance means.
+"""Single HTTP requests to Binance, and the mapping of answers to errors.
 
-Nothing is retried here. No error raised here carries an address, a signature or a key.
+Nothing is retried here. No error raised here contains an address, a signature or a key.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer with status 200, and the moments between which the exchange made it.
+    """Answer with status 200, and the moments of sending and receipt.
 
-    `used_weight`: what the answer says this address has used in the exchange's minute; None: not said.
+    `used_weight`: weight that this address has used in the exchange's minute, by the answer; None: not given.
     """
 
     body: wire.Body
@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Transport:
-    """Sends single requests within the weight budget, signed where needed, and reads what came back."""
+    """Sender of single requests within the weight budget, signed where needed."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Transport:
         network: httpx.AsyncBaseTransport | None = None,
         names: NameResolver | None = None,
     ) -> None:
-        """`timeout_sec` bounds a whole request, from connecting to the last byte of the answer.
+        """Take `timeout_sec` for a whole request, from connecting to the last byte of the answer.
         `network` carries requests where that is not to be sockets; `names` looks up the host's addresses,
         None: each connection by itself."""
         keep_addresses_out_of_logs()
@@ -142,7 +142,7 @@ class Transport:
         except UnreadableBodyError as error:
             raise ExchangeUnavailable(f"{endpoint.name}: unreadable answer: {error}") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            # The library's own text may hold the address.
+            # The library's own text may contain the address.
             raise ExchangeUnavailable(f"{endpoint.name}: {type(error).__name__}") from None
 
     def _follow_weight(self, response: _Response) -> None:
@@ -153,7 +153,7 @@ class Transport:
     def _refusal(
         self, endpoint: Endpoint, response: _Response, sent: Moment, received: Moment
     ) -> ExchangeError | None:
-        """Return the error to raise for the answer; None: it is what was asked for, as far as seen here."""
+        """Return the error to raise for an answer; None: no refusal."""
         status, body = response.status, response.body
         ban = read_ban(status, response.headers, body, self._server_time.exchange_ms(received))
         if ban is not None:
@@ -172,13 +172,13 @@ class _Response(msgspec.Struct, frozen=True):
 
     @property
     def used_weight(self) -> int | None:
-        """Request weight used by this address in the exchange's current minute, if the answer has it."""
+        """Return the weight used by this address in the exchange's current minute, if the answer has it."""
         used = self.headers.get(_USED_WEIGHT, "")
         return int(used) if used.isascii() and used.isdecimal() and len(used) < 10 else None
 
 
 async def _body(response: httpx.Response) -> bytes:
-    """The body. Of an error, what comes within 1 s; its status counts even where the body is unreadable."""
+    """Return the body; of an error, the part received within 1 s, empty where it is unreadable."""
     if response.status_code == OK:
         return await read_body(response, LARGEST_ANSWER_BYTES)
     with trio.move_on_after(_ERROR_BODY_SEC):

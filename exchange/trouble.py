@@ -1,4 +1,4 @@
-"""Says in an operator's words what the exchange refuses at present: for `/readyz`, `/status` and the log."""
+"""Texts on the exchange's present refusals, for `/readyz`, `/status` and the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WRONG_SIGNATURE = {
 
 
 class Troubles:
-    """The latest failure of each endpoint, until that endpoint answers."""
+    """Latest failure of each endpoint, until that endpoint answers."""
 
     def __init__(self, key: KeyInquiry) -> None:
         self._key = key
@@ -25,7 +25,7 @@ class Troubles:
         self._key_refused_by: set[str] = set()
 
     def failed(self, endpoint: Endpoint, error: ExchangeError) -> None:
-        """A request failed; errors of the request itself (an unknown symbol) say nothing of the exchange."""
+        """Record a failed request; errors of the request itself (an unknown symbol) are ignored."""
         if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
             self._key_refused_by.add(endpoint.key)
             return
@@ -34,18 +34,18 @@ class Troubles:
             self._by_endpoint[endpoint.key] = words
 
     def answered(self, endpoint: Endpoint) -> None:
-        """The endpoint answered."""
+        """Record an answer of the endpoint."""
         self._by_endpoint.pop(endpoint.key, None)
         self._key_refused_by.discard(endpoint.key)
 
     def words(self) -> list[str]:
-        """Each failure once."""
+        """Return each failure once."""
         key = [self._key.refusal.cause] if self._key_refused_by else []
         return [*key, *dict.fromkeys(self._by_endpoint.values())]
 
 
 def until_utc(moment: Moment) -> str:
-    """The end of a pause, such as `until 2026-11-28 18:00:00 UTC`."""
+    """Return the end of a pause, such as `until 2026-11-28 18:00:00 UTC`."""
     return f"until {datetime.fromtimestamp(moment.wall_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,4 +1,4 @@
-"""The events of the private stream.
+"""Events of the private stream.
 
 Source: Binance USDⓈ-M Futures, "User Data Streams". Each frame is one event, bare or wrapped as combined
 streams do it: `{"stream": …, "data": {…}}`.
@@ -25,8 +25,8 @@ T = TypeVar("T")
 class AccountUpdate(msgspec.Struct, frozen=True):
     """`ACCOUNT_UPDATE`: the positions that changed; none for transfers, funding of cross positions and such.
 
-    `reason` is the event's `m`, for instance `ORDER`; `transaction_ms` its `T`. What the positions are does
-    not depend on the reason: funding fees and margin transfers of isolated positions show them unchanged.
+    `reason` is the event's `m`, for instance `ORDER`; `transaction_ms` its `T`. The positions do not depend
+    on the reason: funding fees and margin transfers of isolated positions show them unchanged.
     """
 
     reason: str
@@ -53,16 +53,16 @@ class LeverageChanged(msgspec.Struct, frozen=True):
 
 
 class ListenKeyExpired(msgspec.Struct, frozen=True):
-    """`listenKeyExpired`: nothing more will come on the connections of that key."""
+    """`listenKeyExpired`: connections of that key get no more events."""
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
-    """An event that tells nothing about positions: an order that was placed, `TRADE_LITE`, unknown ones."""
+    """Event without positions: a placed order, `TRADE_LITE`, unknown types."""
 
 
 UserEvent = AccountUpdate | Fill | OrderEnded | LeverageChanged | ListenKeyExpired | OtherEvent
 
-#: Event types that the documentation names. Any other is counted as `other`, so that labels stay bounded.
+#: Documented event types. Others are counted as `other`, so that metric labels stay bounded.
 _DOCUMENTED = frozenset(
     {
         "ACCOUNT_CONFIG_UPDATE",
@@ -78,7 +78,7 @@ _DOCUMENTED = frozenset(
     }
 )
 
-#: Statuses with which an order ends and no trade comes with it.
+#: Statuses that end an order without a trade.
 _ENDED_UNFILLED = frozenset({"CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _EXECUTIONS_THAT_FILL = frozenset({"TRADE", "CALCULATED"})
 
@@ -139,7 +139,7 @@ _LEVERAGE = msgspec.json.Decoder(_Leverage)
 
 
 def read_event(frame: Frame) -> tuple[str, UserEvent]:
-    """The event's type, for counting, and what it says. Raises UnreadableEvent."""
+    """Return the event's type, for counting, and the event. Raises UnreadableEvent."""
     event_type, raw = _unwrap(frame.raw)
     label = event_type if event_type in _DOCUMENTED else "other"
     match event_type:
@@ -181,7 +181,7 @@ def _exact(number: Decimal, what: str) -> Decimal:
 
 
 def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageChanged | OtherEvent:
-    """A symbol's new leverage, or nothing where none can be read: no decision rests on it."""
+    """Return a symbol's new leverage, or OtherEvent where none can be read: decisions do not use it."""
     try:
         change = read_json(_LEVERAGE, event.ac)
         return LeverageChanged(LeverageObserved(change.s, finite(change.l), frame.received))
@@ -190,9 +190,9 @@ def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageChanged
 
 
 def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
-    """The legs that the account's mode has.
+    """Return the legs of the account's mode.
 
-    An account in hedge mode may also be told the BOTH leg that it cannot trade: that flat row is left out.
+    In hedge mode the event may contain a flat BOTH leg, which cannot be traded: it is left out.
     """
     hedged = {change.s for change in event.a.P if change.ps is not Leg.BOTH}
     return AccountUpdate(

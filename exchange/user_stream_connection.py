@@ -1,4 +1,4 @@
-"""The private stream over a WebSocket.
+"""Private stream over a WebSocket.
 
 Source: Binance USDⓈ-M Futures, "User Data Streams": `<ws>/private/ws?listenKey=…`; a connection lives at most
 24 hours; the exchange pings every 3 minutes, which trio-websocket answers by itself.
@@ -17,12 +17,12 @@ from exchange.names import NameResolver
 from exchange.protocol import Frame, Pong
 from exchange.websocket import OpenWebSocket, WebSocketHost
 
-#: The library's reader stops reading, pongs included, while its queue is full.
+#: Frames that may wait; the library reads nothing, not even pongs, while its queue is full.
 _FRAMES_WAITING = 65_536
 
 
 class UserStreamConnector:
-    """Connects to the private stream at a base address such as `wss://fstream.binance.com`."""
+    """Connector to the private stream at a base address such as `wss://fstream.binance.com`."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class UserStreamConnector:
         connect_timeout_sec: float = 5.0,
         names: NameResolver | None = None,
     ) -> None:
-        """`connect_timeout_sec` bounds the whole of name resolution, TCP, TLS and WebSocket handshake.
+        """Take `connect_timeout_sec` for name resolution, TCP, TLS and WebSocket handshake together.
+
         `names` looks up the host's addresses; None: each connection by itself."""
         self._host = WebSocketHost(
             base_url,
@@ -44,17 +45,16 @@ class UserStreamConnector:
         self._clock = clock
 
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
-        """A connection that stands. Raises ExchangeUnavailable; see `StreamConnector` for the nursery."""
+        """Return an open connection. Raises ExchangeUnavailable; see `StreamConnector` for the nursery."""
         opened = await self._host.open(nursery, f"/private/ws?{urlencode({'listenKey': listen_key})}")
         return UserStreamConnection(opened, self._clock)
 
 
 class UserStreamConnection:
-    """One connection. `receive` gives pongs their place among the frames.
+    """Connection of which `receive` returns pongs in order with the frames.
 
-    A pong means that everything before it has arrived, but arrived frames may still wait to be received.
-    So the pinging task, once answered, has the receiving task's wait cancelled: a wait that can be cancelled
-    is one that found nothing, and only then is the pong given.
+    When a pong arrives, earlier frames have arrived, but may still be queued. The pinging task then cancels
+    the receiving task's wait: only a wait on an empty queue can be cancelled, and then it returns the pong.
     """
 
     def __init__(self, opened: OpenWebSocket, clock: Clock) -> None:
@@ -65,7 +65,7 @@ class UserStreamConnection:
         self._turn = trio.lowlevel.ParkingLot()
 
     async def receive(self) -> Frame | Pong:
-        """What came next; see `StreamSocket`."""
+        """Return the next frame or pong; see `StreamSocket`."""
         while True:
             if self._answered:
                 self._turn.unpark_all()
@@ -83,7 +83,7 @@ class UserStreamConnection:
                 return pong
 
     async def ping(self) -> None:
-        """Ping, and wait until the pong was received; see `StreamSocket`."""
+        """Send a ping, and wait until its pong was received; see `StreamSocket`."""
         pong = Pong(self._clock.now())
         try:
             await self._opened.websocket.ping()
@@ -96,5 +96,5 @@ class UserStreamConnection:
             await self._turn.park()
 
     async def aclose(self) -> None:
-        """Say goodbye, for a second at most, and close; if cancelled, close at once."""
+        """Send a close frame, wait at most 1 s for the answer, and close; if cancelled, close at once."""
         await self._opened.aclose()

@@ -1,4 +1,4 @@
-"""WebSockets at one of the exchange's base addresses: opened in bounded time, closed for certain."""
+"""WebSockets at a base address of the exchange, opened within a timeout and always closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Socket = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 class OpenWebSocket:
-    """One that stands. `closed` makes this project's error of the library's."""
+    """Open WebSocket. `closed` returns an ExchangeError for the library's error."""
 
     def __init__(self, name: str, websocket: WebSocketConnection, stream: _Socket) -> None:
         self.websocket = websocket
@@ -34,7 +34,7 @@ class OpenWebSocket:
         self._stream = stream
 
     async def aclose(self) -> None:
-        """Say goodbye, for a second at most, and close; if cancelled, close at once."""
+        """Send a close frame, wait at most 1 s for the answer, and close; if cancelled, close at once."""
         try:
             with trio.move_on_after(_CLOSE_SEC):
                 await self.websocket.aclose()
@@ -42,14 +42,14 @@ class OpenWebSocket:
             await trio.aclose_forcefully(self._stream)
 
     def closed(self, closed: ConnectionClosed) -> ExchangeUnavailable:
-        """What to raise when the connection is closed."""
+        """Return the error to raise for a closed connection."""
         if closed.reason is None:
             return ExchangeUnavailable(f"{self._name}: closed")
         return ExchangeUnavailable(f"{self._name}: closed with code {closed.reason.code}")
 
 
 class WebSocketHost:
-    """Opens WebSockets at a base address such as `wss://fstream.binance.com`."""
+    """Opener of WebSockets at a base address such as `wss://fstream.binance.com`."""
 
     def __init__(
         self,
@@ -60,8 +60,10 @@ class WebSocketHost:
         connect_timeout_sec: float = 5.0,
         names: NameResolver | None = None,
     ) -> None:
-        """`name` is what errors call it. `frames_waiting`: how many frames may lie unread; while they do, the
-        library reads no more, pongs included. `connect_timeout_sec` bounds name resolution, TCP, TLS and
+        """Take `name` for error texts, and `frames_waiting`, the number of frames that may be queued.
+
+        With a full queue the library reads nothing, not even pongs. `connect_timeout_sec` is for name
+        resolution, TCP, TLS and
         handshake together. `names` looks up the host's addresses; None: each connection by itself."""
         keep_addresses_out_of_logs()
         base = urlsplit(base_url)
@@ -76,7 +78,7 @@ class WebSocketHost:
         self._names = names
 
     async def open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
-        """One that stands, at path and query `target`. Raises ExchangeUnavailable.
+        """Open a WebSocket at path and query `target`. Raises ExchangeUnavailable.
 
         Its tasks run in `nursery`, to be cancelled when the caller has done with it.
         """
@@ -102,15 +104,15 @@ class WebSocketHost:
         except* ConnectionRejected as errors:
             refusal = HandshakeRefused(f"{self._name}: ConnectionRejected{_status(errors)}")
         except* (HandshakeError, LocalProtocolError, OSError, trio.BrokenResourceError) as errors:
-            # The library's reader answers a ping even while we say goodbye, and fails with a protocol error.
-            # The library's own text may hold the address, and with it the listen key.
+            # The library's reader answers a ping even after our close frame, and fails with a protocol error.
+            # The library's own text may contain the address, and with it the listen key.
             refusal = ExchangeUnavailable(f"{self._name}: {type(errors.exceptions[0]).__name__}")
         if refusal is not None and opened is None:
             raise refusal
 
     async def _open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
-        # The library's own connecting hides the socket, and closing its connection does not always close
-        # that; so it is opened, and closed, here.
+        # The library's own connecting hides the socket, and does not always close it; so it is opened, and
+        # closed, here.
         stream = await self._open_socket()
         try:
             websocket = await wrap_client_stream(
@@ -133,7 +135,7 @@ class WebSocketHost:
             stream = await open_socket(self._names, self._host, self._port)
         if self._tls is None:
             return stream
-        # The certificate is checked against the name, whatever the address.
+        # The certificate is checked against the name, at any address.
         return trio.SSLStream(stream, self._tls, server_hostname=self._host, https_compatible=True)
 
 

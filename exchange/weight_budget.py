@@ -1,7 +1,8 @@
-"""How much may be asked of the exchange, by all callers together, and when nothing may be asked at all.
+"""Request-weight budget of all callers, and the ban that stops them.
 
-Binance counts weights per address and minute (`X-MBX-USED-WEIGHT-1M`), answers 429 beyond the limit, and
-418, a ban of minutes to days, to those who go on. Source: USDⓈ-M Futures, "General Info", Limits.
+Binance counts weights per address and minute (`X-MBX-USED-WEIGHT-1M`). It answers 429 beyond the limit, and
+418, a ban of minutes to days, to an address that continues. Source: USDⓈ-M Futures, "General Info", Limits.
+Duration of a ban, also over a restart: exchange/request_gate.py.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from exchange.request_gate import RequestGate
 
 _WINDOW_SEC = 60.0
 
-#: How much of a limit each priority may fill. What periodic reads leave free is there for decisions, what
-#: those leave is for the refresh after lost trust, and the rest for the listen key, without which there is
-#: no stream.
+#: Part of a limit that each priority may fill: decisions have 12 % more than periodic reads, a refresh after
+#: a lost stream 5 % more; the last 3 % are for the listen key, without which there is no stream.
 _MAY_FILL = {
     Priority.PACED: 0.80,
     Priority.PERIODIC: 0.80,
@@ -30,8 +30,8 @@ _MAY_FILL = {
     Priority.RECOVERY: 0.97,
     Priority.VITAL: 1.0,
 }
-#: The part of our share that decisions leave to periodic reads, used or not: polls, audits, volumes. Paced
-#: reads need all that periodic reads may fill, or the candidates' snapshots grow stale.
+#: Part of our share that decisions leave to periodic reads (polls, audits, volumes). Paced reads need all of
+#: the periodic part, or the candidates' snapshots become stale.
 _KEPT_FOR_PERIODIC = 0.30
 _KEPT_FOR_PACED = _MAY_FILL[Priority.PACED]
 _PERIODIC = (Priority.PACED, Priority.PERIODIC)
@@ -41,18 +41,18 @@ _ADDRESS_SHARE = 0.9
 
 
 def periodic_weight_per_min(share_per_min: int) -> float:
-    """What periodic reads may use in any 60 seconds, while others at this address use a tenth at most."""
+    """Return the weight of periodic reads in any 60 s, if others at this address use at most a tenth."""
     return min(share_per_min, _ADDRESS_LIMIT_PER_MIN * _ADDRESS_SHARE) * _MAY_FILL[Priority.PERIODIC]
 
 
 class WeightBudget:
-    """Two ceilings, and the ban that stops everybody.
+    """Two limits on request weight, and the ban that stops all requests.
 
-    Our own requests of the last 60 seconds stay within our share. What the exchange says everybody at this
-    address has used in its current minute, and what we sent since it said so, stays within 90 % of its limit.
-    Each priority may fill a part of both. Of our share, reads for decisions also leave free what periodic
-    reads have not used yet of their own part, so that a burst of plans never delays polls and audits.
-    Weight is reserved before a request is sent, and is used up whatever becomes of the request.
+    Our share bounds our own requests of the last 60 s. 90 % of the exchange's limit bounds the weight used by
+    this address: in the exchange's current minute by its last answer, plus what was sent since. Each priority
+    may fill a part of both. Of our share, reads for decisions also leave free the unused rest of the periodic
+    part, so that a burst of plans never delays polls and audits. Weight is reserved before a request is sent,
+    and counts even if the request fails.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class WeightBudget:
         on_ban: Callable[[int], None] = lambda _until_wall_ms: None,
         banned_until_wall_ms: int | None = None,
     ) -> None:
-        """`on_ban` is told the end of each new ban (this host's wall clock, ms), to be remembered across
-        restarts; `banned_until_wall_ms` is what was remembered."""
+        """Call `on_ban` with the end of each new ban (this host's wall clock, ms), to be stored for restarts.
+
+        `banned_until_wall_ms` is the stored end."""
         self.share_per_min = share_per_min
         self.address_limit_per_min = _ADDRESS_LIMIT_PER_MIN
         self._clock = clock
@@ -84,40 +85,40 @@ class WeightBudget:
 
     @property
     def banned_until(self) -> Moment | None:
-        """The end of the ban that is on, or None."""
+        """End of the present ban, or None."""
         until = self._gate.until
-        # The monotonic clock alone: a wall clock set forward must not end a ban.
+        # Monotonic clock only: a wall clock set forward must not end a ban.
         if until is None or until.monotonic_sec <= self._clock.now().monotonic_sec:
             return None
         return until
 
     @property
     def banned_why(self) -> str:
-        """Answer of the exchange that led to the latest ban."""
+        """Answer of the exchange that began the latest ban."""
         return self._gate.why
 
     @property
     def banned_for_sec(self) -> float:
-        """How long the ban that is on still lasts; 0 without one."""
+        """Remaining time of the present ban (seconds); 0 without one."""
         until = self.banned_until
         return 0.0 if until is None else until.monotonic_sec - self._clock.now().monotonic_sec
 
     @property
     def own_used(self) -> int:
-        """Weight of our requests within the last 60 seconds."""
+        """Return the weight of our requests of the last 60 s."""
         self._forget(self._clock.now())
         return self._own_used
 
     @property
     def address_used(self) -> int:
-        """What everybody at this address has used in the exchange's current minute, as far as known."""
+        """Return the weight used by this address in the exchange's current minute, as far as known."""
         self._forget(self._clock.now())
         return self._address_used
 
     def reserve(self, weight: int, priority: Priority) -> Moment:
-        """Take `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted.
+        """Reserve `weight` for a request that is sent right after. Raises RateLimited or BudgetExhausted.
 
-        Returns the moment of sending that `answered`, `refused` and `unanswered` want back.
+        Returns the moment of sending, to be passed to `answered`, `refused` or `unanswered`.
         """
         now = self._clock.now()
         if (closed_until := self._gate.closed_until(now)) is not None:
@@ -143,39 +144,39 @@ class WeightBudget:
         return now
 
     def used_by_address(self, used: int) -> None:
-        """The exchange said: so much was used in its current minute."""
+        """Record the weight used in the exchange's current minute, by an answer."""
         self._forget(self._clock.now())
-        # Never below what is known already: an answer that was overtaken carries an older count.
+        # Never below the known count: an answer that arrives late has an older one.
         self._address_used = max(self._address_used, used)
 
     def cost(self, endpoint: Endpoint) -> int:
-        """The weight of a request to `endpoint`, as far as known."""
+        """Return the weight of a request to `endpoint`, as far as known."""
         return self.weights.of(endpoint)
 
     def ban(self, seconds: float, why: str = "the exchange answered 429 or 418") -> Moment:
-        """No requests for so long (seconds). Returns the end of the ban that stands."""
+        """Ban all requests for so long (seconds). Returns the end of the ban."""
         until = _later(self._clock.now(), min(seconds, LONGEST_BAN_SEC))
         return self._closed(lambda: self._gate.close(until, why))
 
     def refused(self, ban: Ban, sent: Moment) -> Moment:
-        """The request sent at `sent` met a ban. Returns the end of the ban that stands.
+        """Record that the request sent at `sent` was answered by a ban. Returns the end of the ban.
 
-        It lasts as long as the exchange asked for, and not shorter than the growing pause of its kind. After
-        it, one request at a time until one is answered.
+        It lasts as long as the exchange gave, and not shorter than the growing pause of its kind. Then one
+        probe at a time is sent until one is answered.
         """
         now = self._clock.now()
         return self._closed(lambda: self._gate.refused(sent, now, ban.why, ban.pauses, ban.asked_sec))
 
     def answered(self, sent: Moment) -> None:
-        """The exchange answered the request sent at `sent`: a ban that had ended by then is over."""
+        """Record the answer to the request sent at `sent`: a ban that had ended by then is over."""
         self._gate.answered(sent)
 
     def unanswered(self, sent: Moment) -> None:
-        """The request sent at `sent` had no answer that shows whether a ban is over."""
+        """Record that the request sent at `sent` got no answer, so that a ban may go on."""
         self._gate.unanswered(sent)
 
     def recall_ban(self, until_wall_ms: int) -> None:
-        """A ban that an earlier process met; ignored if over, or shorter than the standing one."""
+        """Begin the stored ban of an earlier process; ignored if over, or shorter than the present one."""
         now = self._clock.now()
         seconds = min((until_wall_ms - now.wall_ms) / 1000, LONGEST_BAN_SEC)
         if seconds > 0:
@@ -203,7 +204,7 @@ class WeightBudget:
             self._address_used = 0
 
     def _fits(self, weight: int, priority: Priority, own_used: int, periodic_used: int) -> bool:
-        """Return True if a request stays within our share, with so much of it used."""
+        """Return True if a request stays within our share, of which `own_used` is used."""
         room = self.share_per_min * _MAY_FILL[priority] - own_used - weight
         kept = self._kept_for_periodic()
         if priority is Priority.ON_DEMAND:
@@ -218,7 +219,7 @@ class WeightBudget:
         return self.share_per_min * (_KEPT_FOR_PACED if paced else _KEPT_FOR_PERIODIC)
 
     def _room_in_sec(self, now: Moment, weight: int, priority: Priority) -> float:
-        """Seconds until enough of our own requests have left the window."""
+        """Return the seconds until enough of our own requests have left the 60 s window."""
         own, periodic = self._own_used, self._periodic_used
         for sent_sec, sent_weight, sent_priority in self._sent:
             own -= sent_weight

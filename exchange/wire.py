@@ -1,9 +1,8 @@
-"""The JSON of Binance's REST answers, as far as it is read, and what it becomes.
+"""Parsers of the JSON of Binance's REST answers.
 
 Source: Binance USDⓈ-M Futures, REST API. Amounts and prices are decimal text; times are epoch ms.
-A body that is not what it should be raises ExchangeUnavailable: it may have been cut, or come from something
-that stands before the exchange, and asking again may give the real one. A single row that cannot be read
-affects its symbol only; see `positions_wire` and `symbols_wire`.
+An invalid body raises ExchangeUnavailable, and is read again: it may have been cut, or come from a proxy.
+A single row that cannot be read affects its symbol only; see `positions_wire` and `symbols_wire`.
 """
 
 from __future__ import annotations
@@ -52,19 +51,19 @@ class UserTrade(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """The bytes of an answer with status 200."""
+    """Bytes of an answer with status 200."""
 
     raw: bytes
 
     def read(self, decoder: msgspec.json.Decoder[T]) -> T:
-        """What the body says, by `decoder`."""
+        """Decode the body by `decoder`. Raises ExchangeUnavailable."""
         try:
             return read_exchange_json(decoder, self.raw)
         except msgspec.DecodeError as error:
             raise ExchangeUnavailable(f"unreadable answer: {error}") from None
 
 
-#: The rows of an array as they came, to be read some at a time, each by itself.
+#: Raw rows of an array, to be parsed some at a time, each by itself.
 ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _DAY_TICKER = msgspec.json.Decoder(DayTicker)
 POSITION_MODE = msgspec.json.Decoder(PositionModeBody)
@@ -75,7 +74,7 @@ ERROR = msgspec.json.Decoder(ErrorBody)
 
 
 def day_volumes(rows: Iterable[msgspec.Raw]) -> Iterator[tuple[str, Decimal]]:
-    """Symbol and 24 h quote volume of each row of `ticker/24hr`; unreadable rows are skipped."""
+    """Return symbol and 24 h quote volume of each row of `ticker/24hr`; unreadable rows are skipped."""
     for row in rows:
         try:
             ticker = read_json(_DAY_TICKER, row)

@@ -1,4 +1,4 @@
-"""Libraries that log whole addresses: query, signature, listen key and all."""
+"""Log levels of libraries that log whole addresses, with signature and listen key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _TALKATIVE = ("httpx", "httpcore", "trio-websocket")
 
 
 def keep_addresses_out_of_logs() -> None:
-    """Silence, below WARNING, the libraries that would write secrets into the log."""
+    """Set to WARNING the libraries that would write secrets into the log."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,6 +1,6 @@
-"""JSON with numbers that JSON does not have: `NaN` and `Infinity` without quotes are read as null.
+"""Decoder of JSON with unquoted `NaN` and `Infinity`, which are read as null.
 
-One such number makes the whole text malformed, and with it every other row of an answer.
+One such number makes the whole text malformed, and every row of an answer unreadable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from brain.json_text import read_json
 T = TypeVar("T")
 
 _WRONG_NUMBER = re.compile(rb"(?<=[:\[,])\s*-?(?:NaN|Infinity)\s*(?=[,}\]])")
-#: A longer text is not looked through: that would take the loop's time (bytes).
+#: Longest text that is searched for them, so that the search never blocks the loop (bytes).
 _LONGEST = 4_000_000
 
 

@@ -11,7 +11,7 @@ import msgspec
 from brain.decisions.case import Case
 from brain.decisions.checks import CHECKS
 from brain.decisions.decision import CheckResult, Outcome, decide, trail
-from brain.decisions.facts import LEGS_DO_NOT_ADD_UP, LEGS_NOT_TOLD
+from brain.decisions.facts import LEGS_DO_NOT_ADD_UP, LEGS_UNKNOWN
 from brain.decisions.permit_text import (
     AuditRecord,
     NotReplayableError,
@@ -205,7 +205,7 @@ def _unknown_permits(traces: PlanTraces, audit: AuditRecord) -> Iterator[str]:
 
 def _operator_notes(traces: PlanTraces, recorded: RecordedDecision) -> Iterator[str]:
     """Name the fields that an operator has to set."""
-    if recorded.details.get("ledger") in (LEGS_NOT_TOLD, LEGS_DO_NOT_ADD_UP):
+    if recorded.details.get("ledger") in (LEGS_UNKNOWN, LEGS_DO_NOT_ADD_UP):
         yield f"Hedge mode: in the ledger, {SET_THE_LEGS}."
     waiting = traces.waiting_result
     if waiting is not None:

@@ -15,9 +15,9 @@ from explanation.wrong_keys import cooldown_problem, hold_problem
 from page.content import HoldsAndCooldowns, TimeLeft
 from store.errors import StoreError
 from store.keys import Keys
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
+from store.records import HoldsAndCooldowns as Stored
 from store.records import LastExecution
-from store.records import Restraints as Stored
 from store.stored_values import UNREADABLE
 
 _PATIENCE_SEC = 0.5
@@ -30,7 +30,7 @@ _MOST_SHOWN = 100
 class HoldsAndCooldownsCache:
     """Reads Redis when the last answer is older than 3 s, however many requests there are."""
 
-    def __init__(self, store: OnlookerStore, clock: Clock, cooldown_sec: float, *, keys: Keys) -> None:
+    def __init__(self, store: DiagnosticsStore, clock: Clock, cooldown_sec: float, *, keys: Keys) -> None:
         self._store = store
         self._keys = keys
         self._clock = clock
@@ -55,7 +55,7 @@ class HoldsAndCooldownsCache:
             self._unread = f"Redis did not answer within {_PATIENCE_SEC:g} s"
             with trio.move_on_after(_PATIENCE_SEC):
                 try:
-                    self._read = await self._store.restraints(symbols[:_MOST_SYMBOLS], booked)
+                    self._read = await self._store.holds_and_cooldowns(symbols[:_MOST_SYMBOLS], booked)
                     self._unread = None
                 except StoreError as error:
                     self._unread = f"Redis: {error}"

@@ -19,7 +19,7 @@ from monitoring.recent_decisions import RecentDecisions
 from monitoring.status.source import RunningTree, StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
 
 
 class Monitor:
@@ -29,7 +29,7 @@ class Monitor:
         self,
         loaded: Loaded,
         channels: Channels,
-        store: OnlookerStore,
+        store: DiagnosticsStore,
         *,
         tree: Callable[[], RunningTree],
         clocks: Clocks,

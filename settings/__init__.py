@@ -1,6 +1,6 @@
-"""The service's settings: read from the environment, validated, frozen.
+"""Settings of the service, parsed from an environment mapping, validated and frozen.
 
-`load` is the way in. Nothing here reads the process's environment by itself, and nothing is global.
+Entry point: `load`. Nothing here reads the process's environment by itself, and nothing is global.
 """
 
 from settings.error import SettingsError

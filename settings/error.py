@@ -1,4 +1,4 @@
-"""The one way in which settings are refused, and how a refused text is shown."""
+"""Error for a refused setting, and the printable form of a refused text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _SHOWN_CHARS = 80
 
 
 class SettingsError(ValueError):
-    """A setting that the service must not start with.
+    """Setting with which the service must not start.
 
     `str()` is one line that names the variable, its value (never a secret's) and what is allowed; `variable`
     is the variable's name.
@@ -18,11 +18,11 @@ class SettingsError(ValueError):
 
     @classmethod
     def refused(cls, variable: str, shown: str, allowed: str) -> SettingsError:
-        """`shown`: the value as it may be printed; `allowed`: what would have been accepted."""
+        """Take `shown`, the printable value, and `allowed`, a text on the accepted values."""
         return cls(variable, f"={shown} is not allowed: {allowed}")
 
 
 def quoted(text: str) -> str:
-    """`text` on one line of bounded length, with whatever is not printable escaped."""
+    """Return `text` on one line of bounded length, with unprintable characters escaped."""
     cut = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
     return ascii(cut) if not cut.isprintable() else repr(cut)

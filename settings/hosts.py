@@ -1,4 +1,4 @@
-"""Host names, IP addresses and base addresses of servers, and the exchanges that Binance runs."""
+"""Host names, IP addresses and base addresses, and the exchanges that Binance runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _URL_TEXT = re.compile(r"[!-~]{1,1024}")
 
 
 class Venue(NamedTuple):
-    """One of Binance's USDⓈ-M exchanges, each with accounts and positions of its own.
+    """USDⓈ-M exchange of Binance, with accounts and positions of its own.
 
-    `wallet_url`: the host that answers for the wallet; only the real exchange has one.
+    `wallet_url`: base address of the wallet's API; only the real exchange has one.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Venue(NamedTuple):
 
     @property
     def real_money(self) -> bool:
-        """Trading there costs money."""
+        """True if trading there costs money."""
         return self is PRODUCTION
 
 
@@ -46,19 +46,19 @@ _VENUE_OF_HOST: Final = {
 
 
 def venue_of(url: str) -> Venue | None:
-    """The exchange that a base address leads to; None for loopback, proxies and everything else."""
+    """Return the exchange of a base address; None for loopback, proxies and everything else."""
     return _VENUE_OF_HOST.get(urlsplit(url).hostname)
 
 
 def parse_host(text: str) -> str:
-    """`text`, if it is a host name or an IP address (IPv6 without brackets). Raises ValueError."""
+    """Return `text` if it is a host name or an IP address (IPv6 without brackets). Raises ValueError."""
     if not _HOST_NAME.fullmatch(text):
         ip_address(text)
     return text
 
 
 def parse_base_url(text: str, schemes: tuple[str, ...]) -> str:
-    """`text` without a trailing slash, if it is just `scheme://host[:port][/path]`. Raises ValueError."""
+    """Return `scheme://host[:port][/path]` without a trailing slash. Raises ValueError for other texts."""
     if not _URL_TEXT.fullmatch(text) or any(sign in text for sign in "@?#\\"):
         raise ValueError("not a base address")
     parts = urlsplit(text)
@@ -69,7 +69,7 @@ def parse_base_url(text: str, schemes: tuple[str, ...]) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL leads to this machine itself."""
+    """Return True if the URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""What the text of a variable may be: for each kind a parser and the words that say what it accepts."""
+"""Kinds of variables: a parser each, with a text on the accepted values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FALSE = ("false", "0", "no", "off")
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """`parse` raises ValueError, and nothing else, for a text that is not what `allowed` says."""
+    """Kind of variable. `parse` raises ValueError, and nothing else, for a text outside `allowed`."""
 
     allowed: str
     parse: Callable[[str], T]
@@ -38,29 +38,29 @@ class Kind(Generic[T]):
 
 
 def seconds(low: float, high: float) -> Kind[float]:
-    """A duration in seconds, fractions allowed, from `low` to `high`."""
+    """Return the kind of a duration in seconds from `low` to `high`, fractions allowed."""
     return Kind(
         f"seconds from {low:.10g} to {high:.10g}", lambda text: float(_between(text, _NUMBER, low, high))
     )
 
 
 def whole_seconds(low: int, high: int) -> Kind[int]:
-    """A duration in whole seconds from `low` to `high`: for what becomes a TTL in Redis."""
+    """Return the kind of a duration in whole seconds from `low` to `high`, for TTLs in Redis."""
     return Kind(f"whole seconds from {low} to {high}", _whole_between(low, high))
 
 
 def whole(low: int, high: int) -> Kind[int]:
-    """A whole number from `low` to `high`."""
+    """Return the kind of a whole number from `low` to `high`."""
     return Kind(f"a whole number from {low} to {high}", _whole_between(low, high))
 
 
 def percent(low: int, high: int) -> Kind[Decimal]:
-    """An exact percentage from `low` to `high`."""
+    """Return the kind of an exact percentage from `low` to `high`."""
     return Kind(f"percent from {low} to {high}, such as 1.5", lambda text: _between(text, _NUMBER, low, high))
 
 
 def flag() -> Kind[bool]:
-    """A truth value."""
+    """Return the kind of a truth value."""
 
     def parse(text: str) -> bool:
         if text.lower() not in _TRUE + _FALSE:
@@ -71,7 +71,7 @@ def flag() -> Kind[bool]:
 
 
 def one_of(*choices: Word) -> Kind[Word]:
-    """One of a few words, upper or lower case."""
+    """Return the kind of one of a few words, upper or lower case."""
     by_folded = {choice.lower(): choice for choice in choices}
 
     def parse(text: str) -> Word:
@@ -83,7 +83,7 @@ def one_of(*choices: Word) -> Kind[Word]:
 
 
 def matching(pattern: str, allowed: str) -> Kind[str]:
-    """Text that matches the regular expression as a whole."""
+    """Return the kind of a text that matches the regular expression as a whole."""
 
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -94,12 +94,12 @@ def matching(pattern: str, allowed: str) -> Kind[str]:
 
 
 def host() -> Kind[str]:
-    """A host name or an IP address."""
+    """Return the kind of a host name or an IP address."""
     return Kind("a host name or an IP address, without a port", parse_host)
 
 
 def base_url(*schemes: str) -> Kind[str]:
-    """The base address of a server. A refused one with an `@` in it may carry a password, and is masked."""
+    """Return the kind of a base address. A refused one with an `@` may contain a password: it is masked."""
     return Kind(
         f"{schemes[0]}:// or {schemes[1]}://, then host[:port][/path], without user, ? or #",
         lambda text: parse_base_url(text, schemes),
@@ -108,12 +108,12 @@ def base_url(*schemes: str) -> Kind[str]:
 
 
 def redis_url() -> Kind[RedisAddress]:
-    """The address of a Redis. A refused one is masked as a whole: nobody knows where the password is."""
+    """Return the kind of a Redis address. A refused one is masked whole: it may contain a password."""
     return Kind(ALLOWED_REDIS_URL, parse_redis_url, show_refused=_masked)
 
 
 def symbols() -> Kind[tuple[str, ...]]:
-    """A comma list of symbols, upper-cased, each once, in the order given."""
+    """Return the kind of a comma list of symbols: upper-cased, without duplicates, in the order given."""
 
     def parse(text: str) -> tuple[str, ...]:
         names = [name for part in text.split(",") if (name := part.strip().upper())]
@@ -125,14 +125,14 @@ def symbols() -> Kind[tuple[str, ...]]:
 
 
 def credential() -> Kind[Secret]:
-    """A key as Binance issues it; it goes into an HTTP header."""
+    """Return the kind of an API key as Binance issues it, safe in an HTTP header."""
     return _secret(
         "1 to 512 printable ASCII characters without spaces", lambda text: text.isascii() and " " not in text
     )
 
 
 def api_secret() -> Kind[Secret]:
-    """Return the kind of what signs requests: a secret as Binance issues it, or a private key in PEM."""
+    """Return the kind of an API secret: a text as Binance issues it, or a private key in PEM."""
     issued = credential()
 
     def parse(text: str) -> Secret:
@@ -142,7 +142,7 @@ def api_secret() -> Kind[Secret]:
 
 
 def password() -> Kind[Secret]:
-    """A secret of our own choosing."""
+    """Return the kind of a password."""
     return _secret("1 to 512 printable characters", str.isprintable)
 
 
@@ -167,7 +167,7 @@ def _between(text: str, pattern: re.Pattern[str], low: float, high: float) -> De
     if not pattern.fullmatch(text):
         raise ValueError("not a number")
     number = Decimal(text)
-    # A float such as 0.1 is a little more than it says, and would refuse its own bound.
+    # The float 0.1 is a little above 0.1, so an exact comparison refuses the bound itself.
     if not Decimal(str(low)) <= number <= Decimal(str(high)):
         raise ValueError("out of range")
     return number

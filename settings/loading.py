@@ -1,4 +1,4 @@
-"""From the environment to `Settings`, with where each value came from."""
+"""Loader of `Settings` from the environment, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from settings.error import SettingsError, quoted
-from settings.rules import doubts, hold_rules
+from settings.rules import hold_rules, risky_combinations
 from settings.secret import MASK
 from settings.show import shown
 from settings.variable import Variable
@@ -30,11 +30,11 @@ class Loaded:
     origins: Mapping[str, Origin]
     """By variable, all of them: `file` where `<variable>_FILE` named a file that holds the value."""
     warnings: tuple[str, ...]
-    """A line each: unknown `P33_…` names, settings without effect, doubtful combinations."""
+    """A line each: unknown `P33_…` names, settings without effect, risky combinations."""
 
 
 def load(environ: Mapping[str, str]) -> Loaded:
-    """The settings that `environ` gives; an empty text is the same as none.
+    """Load the settings of `environ`; an empty text is the same as none.
 
     Raises SettingsError for the first variable, in the order of declaration, whose value is not allowed, and
     after that for the first broken rule between variables. Reads the files that `…_FILE` variables name.
@@ -46,11 +46,11 @@ def load(environ: Mapping[str, str]) -> Loaded:
         values[FIELD_OF[variable.name]] = value
     settings = Settings(**values)
     hold_rules(settings, origins)
-    return Loaded(settings, origins, (*_unknown_names(environ), *doubts(settings, origins)))
+    return Loaded(settings, origins, (*_unknown_names(environ), *risky_combinations(settings, origins)))
 
 
 def describe(loaded: Loaded) -> list[str]:
-    """A line a variable for the start-up log, such as `P33_POLL_SEC=5.0 (default)`; secrets masked."""
+    """Return a line for each variable, such as `P33_POLL_SEC=5.0 (default)`, with secrets masked."""
     return [f"{name}={shown(loaded.settings, name)} ({loaded.origins[name]})" for name in FIELD_OF]
 
 
@@ -70,14 +70,14 @@ def _parse(variable: Variable, text: str) -> Any:
     try:
         return variable.kind.parse(text)
     except ValueError:
-        # Not chained: what the parser saw may be a secret.
+        # Not chained: the parser's input may be a secret.
         raise SettingsError.refused(
             variable.name, variable.kind.show_refused(text), variable.kind.allowed
         ) from None
 
 
 def _secret_in_file(name: str, path: str) -> str:
-    # A relative "path" is more likely the secret itself, put into the wrong variable.
+    # A relative path is more likely the secret itself, in the wrong variable.
     if not path.startswith("/"):
         raise SettingsError.refused(name, MASK, _FILE_ALLOWED)
     try:

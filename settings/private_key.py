@@ -1,4 +1,4 @@
-"""Private keys in PEM, as Binance takes them besides secrets of its own: RSA and Ed25519."""
+"""Private keys in PEM, RSA and Ed25519, which Binance accepts besides its own secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_pem(text: str) -> bool:
 
 
 def parse_pem(text: str) -> str:
-    r"""The PEM text with real line ends (`\n` may be written out). Raises ValueError for an unusable key."""
+    r"""Return the PEM text with real line ends (`\n` may be written out). Raises ValueError."""
     pem = text.strip().replace("\\n", "\n")
     try:
         key = load_pem_private_key(pem.encode(), password=None)

@@ -1,4 +1,4 @@
-"""Where Redis is, as a URL or in parts; shown without its password."""
+"""Address of Redis, from a URL or from parts, printed without its password."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPTION = re.compile(r"ssl_[a-z_]+")
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A Redis database. `str()` may be logged: in the place of user and password stands `***`."""
+    """Address of a Redis database. `str()` may be logged: it has `***` for user and password."""
 
     scheme: str
     """`redis`, `rediss` (TLS) or `unix`."""
@@ -36,12 +36,12 @@ class RedisAddress:
     """The `ssl_…` options of a URL, as they were given."""
 
     def url(self) -> str:
-        """The URL that redis-py's `from_url` takes, password included: not for a message."""
+        """Return the URL for redis-py's `from_url`, with the password: never log it."""
         password = f":{quote(self.password.reveal(), safe='')}" if self.password else ""
         return self._text(f"{quote(self.user, safe='')}{password}", self.options)
 
     def with_password(self, password: Secret | None) -> RedisAddress:
-        """The same address; with `password` unless the address has one of its own."""
+        """Return the address with `password`, unless it has one of its own."""
         return self if self.password else replace(self, password=password)
 
     def __str__(self) -> str:
@@ -55,15 +55,15 @@ class RedisAddress:
 
 
 def redis_at(host: str, port: int, db: int, password: Secret | None) -> RedisAddress:
-    """The address that `REDIS_HOST` and the other parts give."""
+    """Return the address of `REDIS_HOST` and the other parts."""
     return RedisAddress("redis", _place(host, port), db, "", password)
 
 
 def parse_redis_url(text: str) -> RedisAddress:
-    """Raises ValueError for what is not `ALLOWED`.
+    """Parse a Redis URL. Raises ValueError for a text outside `ALLOWED`.
 
-    Strict, because a password with an unescaped `/`, `?`, `#` or `@` moves into another part of the URL,
-    where it would be shown and would not be used.
+    Strict: a password with an unescaped `/`, `?`, `#` or `@` moves into another part of the URL, where it is
+    printed and not used.
     """
     if not _URL_TEXT.fullmatch(text) or "#" in text or text.count("@") > 1:
         raise ValueError("not a URL")

@@ -1,4 +1,4 @@
-"""What must hold between settings: broken rules stop the start, doubtful combinations are warnings."""
+"""Rules between settings: a broken rule stops the start, a risky combination is a warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from settings.variables import FIELD_OF, Settings
 
 
 class Below(NamedTuple):
-    """`variable` must be less than `limit`, or with `or_equal` at most that."""
+    """Rule: `variable` must be less than `limit`, or with `or_equal` at most that."""
 
     variable: str
     limit: str
@@ -56,15 +56,15 @@ BELOW: Final = (
     ),
 )
 
-#: Binance ends a connection that sends more than 10 messages in a second, and bans an address that goes on so
-#: ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
+#: Binance ends a connection that sends more than 10 messages in a second, and bans an address that does so
+#: repeatedly ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
 _SHORTEST_PROOF_SEC = 0.2
 
 
 def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
-    """Raises SettingsError for the first broken rule, in the order in which the variables are declared.
+    """Raise SettingsError for the first broken rule, in the order of declaration.
 
-    Of the two variables of a rule it blames the one that was set; the other one's default is nobody's doing.
+    Of the two variables of a rule the error names the one that was set rather than a default.
     """
     broken = [
         *_wrong_exchange(settings),
@@ -78,8 +78,8 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         raise SettingsError.refused(variable, f"{shown(settings, variable)} ({origins[variable]})", allowed)
 
 
-def doubts(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
-    """A line for each combination that is allowed but probably not what was meant."""
+def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each combination that is allowed but probably not intended."""
     if settings.redis_url is not None:
         for variable in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB"):
             if origins[variable] != "default":
@@ -88,7 +88,7 @@ def doubts(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
             yield "REDIS_PASSWORD is ignored: REDIS_URL has a password of its own"
     for variable, url in _exchange_urls(settings).items():
         if urlsplit(url).scheme in ("http", "ws") and not is_loopback(url):
-            yield f"{variable}={url} is not encrypted: whoever is on the way can read and change what passes"
+            yield f"{variable}={url} is not encrypted: any host on the route can read and change the traffic"
     if settings.poll_sec >= settings.stale_threshold_sec:
         yield (
             f"P33_POLL_SEC={settings.poll_sec} is not below "
@@ -107,8 +107,8 @@ def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple
             blamed, other, relation = rule.variable, rule.limit, "at most" if rule.or_equal else "less than"
             if origins[blamed] == "default" and origins[other] != "default":
                 blamed, other, relation = other, blamed, "at least" if rule.or_equal else "more than"
-            told = f"{other}={shown(settings, other)} ({origins[other]})"
-            yield blamed, f"{relation} {told}, because {rule.because}"
+            limit_text = f"{other}={shown(settings, other)} ({origins[other]})"
+            yield blamed, f"{relation} {limit_text}, because {rule.because}"
 
 
 def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -121,7 +121,7 @@ def _wrong_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _two_exchanges(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """REST and stream of two exchanges: positions of one account, events of another."""
+    """Find REST and stream of two exchanges: positions of one account, events of another."""
     rest, stream = venue_of(settings.binance_rest_url), venue_of(settings.binance_ws_url)
     if rest is None or stream is None or rest is stream:
         return

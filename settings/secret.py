@@ -1,4 +1,4 @@
-"""Text that may be used but never shown."""
+"""Secret text, masked in every representation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MASK: Final = "***"
 
 @final
 class Secret:
-    """A password or key. Printing, formatting or logging it shows `***`, whatever its length."""
+    """Password or key. Printing, formatting or logging it shows `***`, whatever its length."""
 
     __slots__ = ("_text",)
 
@@ -17,7 +17,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself: for the wire, never for a message."""
+        """Return the text itself, for requests only: never log it."""
         return self._text
 
     def __str__(self) -> str:

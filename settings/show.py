@@ -1,4 +1,4 @@
-"""Settings as text that may be printed."""
+"""Printable values of settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from settings.variables import FIELD_OF, Settings
 
 
 def shown(settings: Settings, variable: str) -> str:
-    """The value of a variable on one line, secrets masked; `-` where there is none."""
+    """Return a variable's value on one line, secrets masked; `-` where there is none."""
     value = getattr(settings, FIELD_OF[variable])
     if value is None or value == ():
         return "-"

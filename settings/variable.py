@@ -1,4 +1,4 @@
-"""How one variable of the environment is declared, as a field of a dataclass."""
+"""Declaration of an environment variable as a dataclass field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the environment. `default` is its text, as an operator would write it; empty: none."""
+    """Environment variable. `default` is its text, as an operator would write it; empty: none."""
 
     name: str
     kind: Kind[Any]
@@ -26,25 +26,24 @@ class Variable:
 
 
 def setting(name: str, kind: Kind[T], default: str, meaning: str) -> T:
-    """A field with a fixed default."""
+    """Declare a field with a fixed default."""
     variable = Variable(name, kind, default, meaning)
     return _field(variable, kind.parse(default))
 
 
 def derived(name: str, kind: Kind[T], derive: Callable[[Mapping[str, Any]], str], meaning: str) -> T:
-    """A field whose default follows from other variables."""
+    """Declare a field whose default follows from other variables."""
     default = derive({})
     variable = Variable(name, kind, default, meaning, derive)
     return _field(variable, kind.parse(default))
 
 
 def optional(name: str, kind: Kind[T], meaning: str) -> T | None:
-    """A field that has no default."""
+    """Declare a field that has no default."""
     return _field(Variable(name, kind, "", meaning, is_optional=True), None)
 
 
 def _field(variable: Variable, default: T) -> T:
-    # A field passes for its value, as with `dataclasses.field` itself: so the kind is checked against the
-    # annotation.
+    # Typed as its value, like `dataclasses.field`, so that mypy checks the kind against the annotation.
     made: T = field(default=default, metadata={"variable": variable})
     return made

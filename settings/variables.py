@@ -1,6 +1,6 @@
-"""Every variable that the service knows: its name, what it may be, its default and its meaning."""
+"""All environment variables of the service, with kind, default and meaning."""
 
-# The declarations below are calls that make dataclass fields, as `dataclasses.field` does.
+# The declarations below are calls that return dataclass fields, like `dataclasses.field`.
 # ruff: noqa: RUF009
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY_SEC = 86400
 
 
 class Credentials(NamedTuple):
-    """What signs requests to Binance."""
+    """Key pair that signs requests to Binance."""
 
     api_key: Secret
     api_secret: Secret
@@ -48,7 +48,7 @@ def _instance(known: Mapping[str, Any]) -> str:
 class Settings:
     """All settings, parsed. Durations are seconds.
 
-    Made by `settings.load`, which also holds the rules between variables; `Settings()` has every default.
+    `settings.load` returns them, and checks the rules between variables; `Settings()` has every default.
     """
 
     redis_url: RedisAddress | None = optional(
@@ -236,30 +236,30 @@ class Settings:
 
     @property
     def redis(self) -> RedisAddress:
-        """Where Redis is. `str()` of it is for messages, `.url()` for the client."""
+        """Address of Redis. `str()` of it is for messages, `.url()` for the client."""
         if self.redis_url is not None:
             return self.redis_url.with_password(self.redis_password)
         return redis_at(self.redis_host, self.redis_port, self.redis_db, self.redis_password)
 
     @property
     def snapshot_source(self) -> str:
-        """What snapshots name as their `source`: `binance`, `binance_testnet` or `simulator`."""
+        """`source` of snapshots: `binance`, `binance_testnet` or `simulator`."""
         if is_loopback(self.binance_rest_url):
             return "simulator"
         return "binance_testnet" if self.binance_testnet else "binance"
 
     @property
     def wallet_url(self) -> str | None:
-        """The host that answers for the API key's permissions, if any. A simulator is its own wallet."""
+        """Base address of the API for key permissions, if any. A simulator is its own wallet."""
         venue = venue_of(self.binance_rest_url)
         if venue is not None:
             return venue.wallet_url
         return self.binance_rest_url if is_loopback(self.binance_rest_url) else None
 
     def require_credentials(self) -> Credentials:
-        """The key pair that applies. Raises SettingsError when there is none, or half of one.
+        """Return the key pair. Raises SettingsError when there is none, or half of one.
 
-        `BINANCE_API_KEY` goes first; on the testnet `BINANCE_TESTNET_API_KEY` will do. Halves of
+        `BINANCE_API_KEY` goes before `BINANCE_TESTNET_API_KEY`, which is for the testnet only. Halves of
         different pairs are never mixed.
         """
         key, secret, prefix = self.binance_api_key, self.binance_api_secret, "BINANCE_API_"

@@ -1,1 +1,1 @@
-"""Redis: what is kept, and the scripts that change it atomically. Actors know only `store.protocol`."""
+"""Access to Redis: keys, records and the scripts that write atomically. Actors know only `store.protocol`."""

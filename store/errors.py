@@ -14,24 +14,23 @@ class StoreError(Exception):
 
 
 class StoreUnavailableError(StoreError):
-    """Redis did not answer, or not as a primary that takes writes would: wait and try again.
+    """Redis did not answer, or is no primary that takes writes: retry.
 
-    Nothing is known of a write that was under way: it took effect or it did not. Every write of this
-    service can be repeated.
+    A write under way may or may not have taken effect. Every write of this service is idempotent.
     """
 
 
 class WrongServerError(StoreUnavailableError):
-    """A Redis answered that does not take these writes: a replica, one that is loading, a cluster node.
+    """The server that answered takes no such writes: a replica, one that is loading, a cluster node.
 
-    The address may lead to the right server by now, and only a new connection finds out.
+    The address may resolve to another server by now: reconnect.
     """
 
 
 class WrongRightsError(StoreUnavailableError):
     """Redis refuses the login or a right, or does not know a command; the message names user and command.
 
-    An administrator has to change that; the service waits for it and goes on by itself.
+    An administrator has to grant it; the service retries until then.
     """
 
 
@@ -40,19 +39,19 @@ class RedisFullError(StoreUnavailableError):
 
 
 class StoreRefusedError(StoreError):
-    """Redis answered and refused (wrong type, script error): waiting will not mend it."""
+    """Redis answered with an error (wrong type, script error): a retry alone does not help."""
 
 
 class WrongTypeError(StoreRefusedError):
-    """A key holds something of another type than agreed. It goes on once somebody has mended that."""
+    """A key holds another type than the contract gives it. An operator has to repair it."""
 
 
 class UnknownScriptError(StoreRefusedError):
-    """Redis does not know the script's digest (any more): send its text."""
+    """Redis does not have the script's digest loaded: send its text."""
 
 
 class GroupExistsError(StoreRefusedError):
-    """The consumer group that was to be created is there already."""
+    """The consumer group exists already."""
 
 
 class GroupLostError(StoreError):
@@ -60,16 +59,16 @@ class GroupLostError(StoreError):
 
 
 class FencedError(StoreError):
-    """The lease is somebody else's by now: whoever asked must not write any more."""
+    """The lease has passed to another process: this one must not write any more."""
 
 
-#: Errors that no restart of an actor and no other input would avoid: Redis has to serve again, or an operator
-#: has to repair a key or a right. The actor waits and repeats.
-WAITED_OUT = (StoreUnavailableError, WrongTypeError)
+#: Errors that a restart of the actor does not avoid: Redis has to serve again, or an operator has to repair a
+#: key or a right. The actor retries.
+RETRYABLE_ERRORS = (StoreUnavailableError, WrongTypeError)
 
 
 def unless_refused(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
-    """What `call` returns; None where it raises StoreRefusedError."""
+    """Return the result of `call`, or None where it raises StoreRefusedError."""
     try:
         return call(*arguments, **named)
     except StoreRefusedError:

@@ -1,4 +1,4 @@
-"""The names of all keys, under one prefix (`P33_KEY_PREFIX`)."""
+"""Names of all keys, under one prefix (`P33_KEY_PREFIX`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ GROUP = "p33"
 
 
 class Keys:
-    """Key names as in docs/contract.md; those below `<prefix>:p33:` are this service's own."""
+    """Key names of docs/contract.md; only this service uses those below `<prefix>:p33:`."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -23,7 +23,7 @@ class Keys:
         self.lease = f"{prefix}:p33:lease"
         self.fence = f"{prefix}:p33:fence"
         self.redis_run = f"{prefix}:p33:redis_run"
-        #: Which run of Redis had evicted how many keys, and when this service last saw their number grow.
+        #: Redis's run id, its number of evicted keys, and the time of the last growth of that number.
         self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
@@ -38,7 +38,7 @@ class Keys:
         return f"{self.prefix}:permit:p33:{plan_id}"
 
     def permit_consumer(self, plan_id: str) -> str:
-        """Who consumed a permit: `permit_gate`'s own key, see docs/permits.md."""
+        """STRING: consumer of a permit, written by `permit_gate`; see docs/permits.md."""
         return f"{self.prefix}:permit_gate:consumed:{plan_id}"
 
     def hold(self, symbol: str) -> str:
@@ -48,22 +48,22 @@ class Keys:
         return f"{self.prefix}:cooldown:last_exec_ts:{symbol}"
 
     def plan_mark(self, plan_id: str) -> str:
-        """What became of a plan: decided, or settled by a result before its decision."""
+        """STRING: mark of a plan that was decided, or for which a result was booked before its decision."""
         return f"{self.prefix}:p33:plan:{plan_id}"
 
     def open_permits(self, symbol: str) -> str:
-        """HASH: `v`, the version; `p:<plan_id>`, what that plan's permit still covers."""
+        """HASH: `v`, the version; `p:<plan_id>`, the quantity that the plan's permit still reserves."""
         return f"{self.prefix}:p33:open:{symbol}"
 
     @property
     def unknown_outcomes(self) -> str:
-        """HASH: plan id, and since when the outcome of its order is unknown."""
+        """HASH: plan id → time since which the outcome of its order is unknown."""
         return f"{self.prefix}:p33:unknown"
 
     def order_memory(self, symbol: str) -> str:
-        """HASH: order id, and what of it was already booked."""
+        """HASH: order id → quantity already booked."""
         return f"{self.prefix}:p33:orders:{symbol}"
 
     def order_times(self, symbol: str) -> str:
-        """ZSET: order id by the epoch ms of its latest booking; bounds the order memory."""
+        """ZSET: order id by epoch ms of its latest booking; bounds the order memory."""
         return f"{self.prefix}:p33:order_times:{symbol}"

@@ -1,7 +1,8 @@
-"""What actors ask of the store: one small protocol a role, so that a constructor shows what an actor touches.
+"""Protocols of the store, one for each role: an actor's constructor shows which keys it uses.
 
-Every method raises StoreUnavailableError while Redis is away and StoreRefusedError when it refuses. Methods
-that take a `fence` write only while it is the current lease, and raise FencedError otherwise.
+Every method raises StoreUnavailableError while Redis does not answer and StoreRefusedError when it answers
+with an error. Methods that take a `fence` write only while that is the current lease, and raise FencedError
+otherwise. Scripts that write check the fence in Redis, in the same step.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
@@ -29,7 +30,7 @@ from store.records import (
     UnknownOutcomes,
 )
 
-#: No read waits longer, so that a server which went silent is noticed: ask again.
+#: Longest block of a read (ms), so that a silent server is noticed.
 LONGEST_BLOCK_MS = 2000
 
 
@@ -43,7 +44,7 @@ class AddressedStore(Protocol):
 
 
 class PlanStore(AddressedStore, Protocol):
-    """The permit evaluator's side."""
+    """Store of the permit evaluator."""
 
     async def create_plan_group(self, *, lost: bool) -> None:
         """Make sure the plan stream's consumer group exists.
@@ -68,41 +69,42 @@ class PlanStore(AddressedStore, Protocol):
         ...
 
     async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
-        """Write each decision whole or not at all; one verdict each, in order."""
+        """Write each decision (permit, reservation, audit record, acknowledgement) whole or not at all."""
         ...
 
     async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
-        """The open permits of those of `symbols` that have any, with their version; the rest of each state is
-        left empty. Permits that have expired may be among them. What cannot be read is left out.
+        """Return the open permits and their version, of those of `symbols` that have any.
+
+        The other fields of each state are empty. Expired permits may be included, unreadable ones are not.
         """
         ...
 
     async def unread_result(self, after: str) -> str | None:
-        """The id of the first entry of `apply.result` behind `after`; None where there is none yet."""
+        """Return the id of the first entry of `apply.result` behind `after`, None where there is none yet."""
         ...
 
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
-        """Be done with entries that ask for no permit."""
+        """Acknowledge entries that need no permit."""
         ...
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        """Put an entry that cannot be answered into the dead-letter stream, and acknowledge it."""
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        """Append an entry that cannot be answered to the dead-letter stream, and acknowledge it."""
         ...
 
     async def redis_now_ms(self) -> int:
-        """Redis's clock."""
+        """Return Redis's clock (epoch ms)."""
         ...
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        """Which run of Redis this is, compared with the one remembered there and with `known_run_id`.
+        """Compare Redis's run with the one that is stored there and with `known_run_id`.
 
-        And when the number of keys that it has evicted was last seen to have grown.
+        The answer has the time, too, at which the number of evicted keys was last seen to grow.
         """
         ...
 
 
 class ResultStore(AddressedStore, Protocol):
-    """The ledger writer's side."""
+    """Store of the ledger writer."""
 
     async def create_result_group(self, *, lost: bool) -> None:
         """Make sure the consumer group on the result stream exists.
@@ -121,51 +123,51 @@ class ResultStore(AddressedStore, Protocol):
         ...
 
     async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
-        """What the booking of a result rests on."""
+        """Return the state from which a result's booking is computed."""
         ...
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
-        """Several at once; None where `booking_state` is refused."""
+        """Return several in one round trip; None where `booking_state` raises StoreRefusedError."""
         ...
 
     async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
-        """Book a result whole; Redis's clock then. None: what it rests on has changed, nothing is written."""
+        """Book one; return Redis's clock (ms), or None, with nothing written, when the state has changed."""
         ...
 
     async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
-        """One after the other, each whole or not at all; None where `commit_result` is refused, too.
+        """Book results in order, each whole or not at all; None also where StoreRefusedError was raised.
 
-        When it raises, those at the beginning may have been booked.
+        When it raises, the first ones may have been booked.
         """
         ...
 
     async def unknown_outcomes(self) -> UnknownOutcomes:
-        """The plans whose order may have been filled; those that have ended may still be among them."""
+        """Return the plans whose order may have been filled; ended ones may be included."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
-        """`last_known_amt` of the ledgers that exist."""
+        """Return `last_known_amt` of the ledgers that exist."""
         ...
 
     async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
-        """Create the ledgers that are still missing; the symbols for which it did."""
+        """Create the ledgers that are still missing, and return their symbols."""
         ...
 
     async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
-        """Append to the reconcile events (flat names and values)."""
+        """Append a reconcile event (flat names and values)."""
         ...
 
     async def redis_now_ms(self) -> int:
-        """Redis's clock."""
+        """Return Redis's clock (epoch ms)."""
         ...
 
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
-        """Let ledgers live for another `ttl_ms`, and bring the fields that P3.4 reads into line."""
+        """Expire ledgers in `ttl_ms`; copy an amount corrected by hand to the fields that P3.4 reads."""
         ...
 
 
 class SnapshotStore(AddressedStore, Protocol):
-    """The snapshot fetchers' side."""
+    """Store of the snapshot fetchers."""
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
         """Replace snapshot hashes whole."""
@@ -180,100 +182,100 @@ class SnapshotStore(AddressedStore, Protocol):
         verified_by: str,
         ttl_sec: int,
     ) -> list[str]:
-        """Set the `ts_…` fields, given as `times`, of snapshots that are as they were last written.
+        """Set the `ts_…` fields, given as `times`, of snapshots that still are as last written.
 
-        `written_ms`: by symbol, the `ts_epoch_ms` that its hash has then. Answers the symbols that have no
-        such hash: Redis may have lost the newest of it, and what it holds instead is not what is proven.
+        `written_ms`: by symbol, the `ts_epoch_ms` that the hash must have. Returns the symbols whose hash
+        has another: Redis may have lost the latest write, and the proof does not hold for the older one.
         """
         ...
 
     async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
-        """Set the fields that follow the mark price, of those snapshots that exist."""
+        """Set the fields that follow the mark price, in the snapshots that exist."""
         ...
 
 
 class UniverseStore(AddressedStore, Protocol):
-    """The candidate planner's side."""
+    """Store of the candidate planner."""
 
     async def universe(self) -> UniverseKeys:
-        """The universe keys as they are."""
+        """Return the raw universe keys."""
         ...
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
-        """The newest `count` intents above the id `after` and below `before` (None: any), newest first."""
+        """Return the newest `count` intents above `after` and below `before` (ids), newest first."""
         ...
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
-        """`last_known_amt` of the ledgers that exist."""
+        """Return `last_known_amt` of the ledgers that exist."""
         ...
 
     async def redis_now_ms(self) -> int:
-        """Redis's clock."""
+        """Return Redis's clock (epoch ms)."""
         ...
 
 
 class LeaseStore(AddressedStore, Protocol):
-    """The lease holder's side."""
+    """Store of the lease holder."""
 
     async def hold_lease(
         self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         """Renew the lease named by `fence`, or take it if it is free or this process's own.
 
-        `process` names one process among all, and contains no colon. Without a `fence`, which is to say by a
-        process that has never held the lease, it is taken from any other process of `instance`, too: one that
-        restarts does not wait for the lease of its predecessor to expire.
+        `process` is unique to a process, and contains no colon. A process without a `fence` (it has never
+        held the lease) takes it from any other process of `instance`, too: after a restart it does not wait
+        for its predecessor's lease to expire.
         """
         ...
 
     async def release_lease(self, fence: str) -> None:
-        """Give the lease up, if it is still ours."""
+        """Delete the lease, if `fence` still owns it."""
         ...
 
 
 class BanStore(AddressedStore, Protocol):
-    """Remembers a ban by the exchange, so that a restart does not walk into it."""
+    """Store of the ban keeper: a ban by the exchange outlives a restart."""
 
     async def remember_ban(self, until_ms: int) -> None:
-        """Keep `until_ms` (Redis's clock) until it has passed."""
+        """Store `until_ms` (Redis's clock) until it has passed."""
         ...
 
     async def remembered_ban(self) -> int | None:
-        """When the remembered ban ends (Redis's clock, ms), None if there is none."""
+        """Return the end of the stored ban (Redis's clock, ms), None if there is none."""
         ...
 
     async def redis_now_ms(self) -> int:
-        """Redis's clock."""
+        """Return Redis's clock (epoch ms)."""
         ...
 
 
-class OnlookerStore(Protocol):
-    """The page's side: what nobody in the process keeps, read while somebody looks."""
+class DiagnosticsStore(Protocol):
+    """Store of the status page and of explanations, read on demand."""
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-        """The holds and cooldown keys of `symbols`, the last order times of `booked`."""
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
+        """Return holds and cooldown keys of `symbols`, and last order times of `booked`."""
         ...
 
     async def durability(self) -> Durability:
-        """Whether Redis keeps what it acknowledges: that a plan is allowed at most once rests on it."""
+        """Return Redis's persistence settings: at-most-once permits need acknowledged writes to be kept."""
         ...
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
-        """What has become of a plan's permit."""
+        """Return permit, consumption and reservation of a plan."""
         ...
 
 
 class Store(
-    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, OnlookerStore, Protocol
+    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, DiagnosticsStore, Protocol
 ):
-    """All of it."""
+    """All protocols of the store."""
 
 
 __all__ = [
     "LONGEST_BLOCK_MS",
     "BanStore",
+    "DiagnosticsStore",
     "LeaseStore",
-    "OnlookerStore",
     "PlanStore",
     "ResultStore",
     "SnapshotStore",

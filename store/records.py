@@ -1,7 +1,7 @@
-"""The records that go to the store and come back. Times are Redis's clock (epoch ms) unless a name tells.
+"""Records that the store takes and returns. Times are Redis's clock (epoch ms) unless named otherwise.
 
-What goes into a script goes as msgpack, and Redis's reader of it knows text but no binary type: arbitrary
-bytes are written as text with escapes first.
+Arguments of scripts are sent as msgpack. Redis's decoder knows text but no binary type: arbitrary bytes are
+escaped to text first.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from brain.ledger.ledger import StoredLedger
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
-    """An entry id as what ids are ordered by: milliseconds, and a number within them."""
+    """Split an entry id into its sort key: milliseconds, and a number within them."""
     ms, _, number = entry_id.partition("-")
     return int(ms), int(number)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A stream entry as delivered for the `deliveries`-th time (1: new).
+    """Stream entry, delivered for the `deliveries`-th time (1: new).
 
-    `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is when it was
-    published, as its reader has found out (`actors.stream_consumer`); None while that is not known.
+    `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is its time of
+    publication, determined by the reader (`actors.stream_consumer`); None while unknown.
     """
 
     id: str
@@ -34,15 +34,15 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def id_ms(self) -> int:
-        """The time in the entry's id: when Redis took it in, unless ids are ahead of its clock."""
+        """Time in the entry's id: of its arrival at Redis, unless ids are ahead of Redis's clock."""
         return int(self.id.split("-", 1)[0])
 
 
 class SymbolState(msgspec.Struct, frozen=True):
-    """What Redis holds of a symbol, as far as decisions rest on it: raw text, as stored.
+    """Stored state of a symbol that decisions depend on: raw text.
 
-    `permits` are the open permits that have not expired, by plan id; `permits_version` changes with every
-    change of them.
+    `permits` are the open permits that have not expired, by plan id; every change of them changes
+    `permits_version`.
     """
 
     hold: bool = False
@@ -54,7 +54,7 @@ class SymbolState(msgspec.Struct, frozen=True):
 
 
 class Assumed(msgspec.Struct, frozen=True, array_like=True):
-    """The state that a decision rests on: what the commit compares with what is stored then."""
+    """State that a decision was computed from; the commit compares it with the stored state."""
 
     hold: bool
     cooldown: str | None
@@ -69,14 +69,14 @@ class Assumed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
-    """A decision ready to be written, whole or not at all.
+    """Decision to be written, whole or not at all.
 
-    `assumed` is None for an answer that rests on the plan alone. `deadline_ms` is the last moment at which
+    `assumed` is None for an answer that depends on the plan alone. `deadline_ms` is the last moment at which
     it may be written (0: any), `not_before_ms` the first: if Redis's clock shows less, it was set back since.
     `reservation` is empty or `leg|kind|order_side|quantity`; it lives for `reservation_life_ms`.
-    `dead_fields`, flat names and values, go to the dead-letter stream if not empty. `proposal` sets this
-    commit apart from every other about the same entry: where an entry is decided anew, nothing that rests on
-    the new reservation may be committed on top of the old one.
+    `dead_fields`, flat names and values, go to the dead-letter stream if not empty. `proposal` is
+    unique among the commits for one entry: when an entry is decided again, no commit that depends on the new
+    reservation may be written on top of the old one.
     """
 
     entry_id: str
@@ -97,32 +97,32 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def permits_version(self) -> str:
-        """The version of the symbol's open permits once its reservation is among them."""
+        """Version of the symbol's open permits after this reservation is added."""
         return f"d{self.entry_id}{self.proposal}"
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The decision was written; its reservation, if any, expires at `reservation_expires_ms`."""
+    """Decision was written; its reservation, if any, expires at `reservation_expires_ms`."""
 
     reservation_expires_ms: int
 
 
 class AlreadyDecided(msgspec.Struct, frozen=True):
-    """Another delivery of this plan was decided before; the entry is acknowledged."""
+    """Plan was decided before, in another delivery; the entry is acknowledged."""
 
 
 class TooLate(msgspec.Struct, frozen=True):
-    """The commit came outside of the time for which the decision was made; nothing was written."""
+    """Commit came before `not_before_ms` or after `deadline_ms`; nothing was written."""
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """The state is not what the decision assumed; nothing was written. `state` is what it is now."""
+    """State differs from the assumed one; nothing was written. `state` is the stored state."""
 
     state: SymbolState
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A key that this service owns has a wrong type; nothing was written."""
+    """Key of this service has a wrong type; nothing was written."""
 
     error: str
 
@@ -131,14 +131,14 @@ Verdict = Committed | AlreadyDecided | TooLate | Changed | Broken
 
 
 class CommitReply(msgspec.Struct, frozen=True):
-    """A verdict for each decision, in order, and Redis's clock at the commit."""
+    """Verdicts, one for each decision, in order, and Redis's clock at the commit."""
 
     now_ms: int
     verdicts: tuple[Verdict, ...]
 
 
 class BookingKeys(NamedTuple):
-    """What the booking of a result is about."""
+    """Keys of a result's booking: symbol, plan and orders."""
 
     symbol: str
     plan_id: str
@@ -146,7 +146,7 @@ class BookingKeys(NamedTuple):
 
 
 class BookingState(msgspec.Struct, frozen=True):
-    """What a result's booking rests on: raw text, as stored; None where nothing is stored."""
+    """State that a result's booking is computed from: raw text, None where nothing is stored."""
 
     ledger: StoredLedger
     version: str | None
@@ -158,7 +158,7 @@ class BookingState(msgspec.Struct, frozen=True):
 
 
 class OrderWrite(msgspec.Struct, frozen=True, array_like=True):
-    """An order's memory: `before` as read (None: none), `after` to be stored."""
+    """Order memory: `before` as read (None: none), `after` to be stored."""
 
     order_id: str
     before: str | None
@@ -170,7 +170,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
 
     `ledger_fields` is empty when the ledger stays as it is. `permit_after` is None to leave the open permit
     alone, empty to end it. `revoke_permit` deletes the permit key too; with `only_if_unconsumed` the open
-    permit ends only if that key was still there. `mark_after`, when not empty, is stored as the plan's mark.
+    permit ends only if that key still existed. `mark_after`, when not empty, is stored as the plan's mark.
     `compare` false books nothing and needs no comparison (dead letters); the mark is then stored only where
     there is none. `unknown_after`, when not empty, is stored as the plan's unknown outcome unless there is
     one; empty ends that state, and so does the end of the open permit. With `acknowledge` false there is no
@@ -201,14 +201,14 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UnknownOutcomes(msgspec.Struct, frozen=True):
-    """The plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
+    """Plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
 
     now_ms: int
     stored: tuple[tuple[str, str], ...]
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):
-    """A ledger to be created for a symbol that has none, with the event that says so (may be empty)."""
+    """Ledger to be created for a symbol without one, with the event that reports it (may be empty)."""
 
     symbol: str
     ledger_fields: tuple[str, ...]
@@ -216,7 +216,7 @@ class Adoption(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
-    """A snapshot hash to be replaced whole: flat field names and values."""
+    """Snapshot hash to be replaced whole: flat field names and values."""
 
     symbol: str
     ttl_sec: int
@@ -224,7 +224,7 @@ class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
-    """The fields of a snapshot hash that follow the mark price, as text; an empty profit is unknown."""
+    """Fields of a snapshot hash that follow the mark price, as text; an empty profit is unknown."""
 
     symbol: str
     mark_price: str
@@ -233,10 +233,10 @@ class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RedisRun(msgspec.Struct, frozen=True):
-    """Which run of Redis answers (`run_id` of INFO), and when this service first met it or found it emptied.
+    """Run of Redis (`run_id` of INFO), and the time at which it was first seen or found emptied.
 
-    `changed_ms` is 0 when no other run was known before: the first start on a new Redis. `evicted_ms` is when
-    its number of evicted keys was last seen to have grown, 0 if never.
+    `changed_ms` is 0 when no other run was known before: the first start on a new Redis. `evicted_ms` is the
+    time at which its number of evicted keys was last seen to grow, 0 if never.
     """
 
     run_id: str
@@ -246,7 +246,7 @@ class RedisRun(msgspec.Struct, frozen=True):
 
 
 class UniverseKeys(msgspec.Struct, frozen=True):
-    """The raw values of the universe keys; None where missing or of a wrong type."""
+    """Raw values of the universe keys; None where missing or of a wrong type."""
 
     active: bytes | None
     meta: Mapping[bytes, bytes] | None
@@ -254,11 +254,11 @@ class UniverseKeys(msgspec.Struct, frozen=True):
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
-    """Whether the lease is ours (then `fence` goes with every write), and whose it is.
+    """Lease ownership: `held` by the caller or not, the `fence` that every write carries, and the holder.
 
-    `holder` is an instance, `process` which process of it, empty if that is not known. `replaced` is the
-    lease that this call took over before it had expired, empty if there was none. `unbroken`: the lease is a
-    new one, and no other was given out since that of the caller ended or was evicted.
+    `holder` is an instance, `process` a process of it, empty if unknown. `replaced` is the lease that this
+    call took over before it had expired, empty if there was none. `unbroken`: the lease is a new one, and no
+    other was given since the caller's own ended or was evicted.
     """
 
     held: bool
@@ -270,7 +270,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
-        """The reply about a lease as stored: `<token>@<process>:<instance>` or `<token>:<instance>`."""
+        """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
         fence = lease.decode(errors="backslashreplace")
         owner, _, holder = fence.partition(":")
         before = replaced.decode(errors="backslashreplace")
@@ -278,7 +278,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """A reconcile hold that is on. `expires_in_ms` is None for one that never ends by itself."""
+    """Active reconcile hold. `expires_in_ms` is None for one without expiry."""
 
     symbol: str
     expires_in_ms: int | None
@@ -295,11 +295,11 @@ class LastExecution(msgspec.Struct, frozen=True):
     ledger: StoredLedger = StoredLedger()
 
 
-class Restraints(msgspec.Struct, frozen=True):
-    """What keeps symbols from being traded for a while, and Redis's clock when it was read.
+class HoldsAndCooldowns(msgspec.Struct, frozen=True):
+    """Holds, and the times from which cooldowns count, with Redis's clock at the read.
 
-    `hold_kinds` and `cooldown_kinds`: of keys of a wrong type, that type by symbol. They count as a hold, and
-    as a cooldown that cannot be read.
+    `hold_kinds` and `cooldown_kinds`: type by symbol, of keys of a wrong type. Such a key counts as a hold,
+    or as an unreadable cooldown.
     """
 
     now_ms: int
@@ -310,11 +310,11 @@ class Restraints(msgspec.Struct, frozen=True):
 
 
 class PermitTraces(msgspec.Struct, frozen=True):
-    """What has become of a plan's permit, and Redis's clock when it was read.
+    """Permit, consumption and reservation of a plan, with Redis's clock at the read.
 
-    `permit` is its text while it is there, `ttl_ms` None where it never expires; `consumed_by` is the
-    consumer that `permit_gate` remembers; `reservation`, as stored, is what it still covers of the position;
-    `unknown`, as stored, says since when the outcome of its order is unknown.
+    `permit` is its text while it exists, `ttl_ms` None where it never expires; `consumed_by` is the consumer
+    that `permit_gate` recorded; `reservation`, as stored, is the quantity that it still reserves; `unknown`,
+    as stored, has the time since which the outcome of its order is unknown.
     """
 
     now_ms: int

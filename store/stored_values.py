@@ -1,6 +1,6 @@
-"""What stored values mean, the same for a real Redis and for its twin in memory.
+"""Parsers of stored values, shared by the real Redis and its in-memory twin.
 
-Other people's hands reach these keys, so every reading has an answer for bytes that mean nothing.
+Operators and other services can write these keys, so every parser has a result for invalid bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from brain.ledger.ledger import StoredLedger
 from store.records import LastExecution, RedisRun, SymbolState
 
-#: Stands for a value that is there and that nobody can read; no reader takes it for a number.
+#: Stands for an existing value that cannot be read; no parser takes it for a number.
 UNREADABLE = "!unreadable"
 
 _LONGEST_UNKNOWN = 512
@@ -25,10 +25,9 @@ _MOMENT = re.compile(rb"[0-9]{1,15}")
 
 
 def read_text(reply: Any) -> str | None:
-    """A stored value as text: None when missing, `UNREADABLE` for an error and what is no short ASCII text.
+    """Return a value as text: None when missing, `UNREADABLE` for an error or anything but short ASCII.
 
-    The scripts see stored values the same way, so that a comparison never hangs on bytes which cannot be
-    written into it.
+    The scripts read values by the same rule, so that both sides of a comparison agree on invalid bytes.
     """
     if reply is None:
         return None
@@ -38,24 +37,24 @@ def read_text(reply: Any) -> str | None:
 
 
 def read_unknown(reply: Any) -> str | None:
-    """A stored unknown outcome as text (its symbol need not be ASCII); None for anything else."""
+    """Return a stored unknown outcome as text (its symbol need not be ASCII), None for anything else."""
     if not isinstance(reply, bytes) or len(reply) > _LONGEST_UNKNOWN:
         return None
     return reply.decode(errors="replace")
 
 
 def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
-    """By plan id, in its order; what no booking of ours has written is left out."""
+    """Return unknown outcomes by plan id, sorted; entries of another format are left out."""
     read = {plan.decode("ascii", "replace"): read_unknown(value) for plan, value in stored.items()}
     return tuple((plan, text) for plan, text in sorted(read.items()) if text is not None)
 
 
 def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -> str:
-    """Where the result stream's group begins: behind the last booked result that had none pending before it.
+    """Return the result group's start: behind the last booked result that had none pending before it.
 
-    Where that is not known, from now on, or if `lost` from the start; from the start too where it cannot be
-    read, since order memory makes a repeated result harmless and a skipped one is gone. The same for an id
-    ahead of Redis's clock (`now_ms`): a stream that was made anew begins below it.
+    Without a stored id: from now on, or if `lost` from the start. With an unreadable id: from the start,
+    since order memory makes a repeated result harmless and a skipped one is lost. The same for an id ahead of
+    Redis's clock (`now_ms`): a recreated stream begins below it.
     """
     if last_result_id is None:
         return "0" if lost else "$"
@@ -67,18 +66,17 @@ def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -
 def read_run(
     stored: bytes | None, known_run_id: str | None, *, run_id: str, now_ms: int, evicted_ms: int
 ) -> tuple[RedisRun, str | None]:
-    """Compare Redis's run with the remembered one; also what to remember now, None if nothing new.
+    """Compare Redis's run with the stored one; return also the text to store, None if unchanged.
 
-    A run that was met before and remembers nothing of it was emptied, which is as good as another one, unless
-    it has just evicted keys (`evicted_ms`). So is a memory that cannot be read: better to recover once too
-    often.
+    A known run without a stored one was emptied, and counts as a new run, unless it has just evicted keys
+    (`evicted_ms`). An unreadable stored run counts as a new run, too: one recovery too many is harmless.
     """
     if stored is None:
         evicted = known_run_id == run_id and evicted_ms == now_ms
         changed_ms = 0 if known_run_id is None or evicted else now_ms
     else:
         read = _RUN.fullmatch(stored)
-        # A change in the future was dated before Redis's clock was set back: it counts from now on.
+        # A change in the future was dated before Redis's clock was set back: date it now.
         changed_ms = min(int(read[2]), now_ms) if read and read[1].decode() == run_id else now_ms
     text = f"{run_id}|{changed_ms}"
     return RedisRun(run_id, changed_ms, now_ms, evicted_ms), None if stored == text.encode() else text
@@ -87,10 +85,10 @@ def read_run(
 def read_evictions(
     stored: bytes | None, *, run_id: str, evicted_keys: int, policy: str, now_ms: int
 ) -> tuple[int, str | None]:
-    """When an eviction was last seen (Redis's clock, ms; 0: never); also what to remember, None: nothing new.
+    """Return the time of the last seen eviction (Redis's clock, ms; 0: never), and the text to store.
 
-    `evicted_keys` counts since Redis was started, or since `CONFIG RESETSTAT`. A memory that cannot be read,
-    or that the policy may have evicted itself, counts as an eviction where there was any.
+    The text is None if unchanged. `evicted_keys` counts since Redis was started, or since `CONFIG RESETSTAT`.
+    A stored value that is unreadable, or may itself have been evicted, counts as one if any key was evicted.
     """
     read = None if stored is None else _EVICTIONS.fullmatch(stored)
     if read is None:
@@ -100,14 +98,14 @@ def read_evictions(
         known = int(read[2])
         if read[1].decode() != run_id or known > evicted_keys:
             known = 0
-        # As with a change of the run: one in the future counts from now on.
+        # As with a change of the run: date one in the future now.
         evicted_ms = now_ms if evicted_keys > known else min(int(read[3]), now_ms)
     text = f"{run_id}|{evicted_keys}|{evicted_ms}"
     return evicted_ms, None if stored == text.encode() else text
 
 
 def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
-    """The version and the open permits of a hash; None where it is empty or no plan id can be read."""
+    """Return version and open permits of a hash; None where it is empty or no plan id can be read."""
     permits = tuple(
         (plan[1].decode(), read_text(value) or "")
         for field, value in stored.items()
@@ -119,7 +117,7 @@ def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
 
 
 def read_moment(stored: bytes | None) -> int | None:
-    """Epoch ms as stored; None when missing or no such number."""
+    """Parse stored epoch ms; None when missing or no such number."""
     return int(stored) if stored is not None and _MOMENT.fullmatch(stored) else None
 
 

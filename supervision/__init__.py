@@ -1,8 +1,9 @@
-"""Keeps a tree of actors running, in the manner of OTP, on trio.
+"""Supervision tree of actors on Trio, in the manner of OTP.
 
-`specs` says what to keep running and `tree` runs it: `branch` is one supervisor at work, `child` one actor.
-`heartbeat` is all that an actor sees of this, `events` is what the world is told. Nothing here knows what the
-actors do.
+`specs` declares the tree and `tree` runs it: `branch` is a running supervisor, `child` a running actor. An
+actor sees its `heartbeat` only; `events` go to log and status. Nothing here depends on what actors do.
+Restarts: a failed child waits for its back-off (`backoff`) and starts again, up to the limit of its
+supervisor (`intensity`). Beyond it the supervisor fails itself, up to the root, where the process ends.
 """
 
 from supervision.backoff import Backoff

@@ -1,4 +1,4 @@
-"""A supervisor at work: starts its children in order, restarts them by its rules, stops them in reverse."""
+"""Running supervisor: starts its children in order, restarts them by its rules, stops them in reverse."""
 
 from collections.abc import Sequence
 from random import Random
@@ -15,11 +15,11 @@ from supervision.specs import ChildSpec, SupervisorSpec
 
 
 class Branch(Node):
-    """The place of one `SupervisorSpec`.
+    """Node of one `SupervisorSpec`.
 
-    Its children stand in segments: a child, and those that are stopped when it fails. Under one-for-one each
-    child is a segment of its own. Under rest-for-one all are one segment, kept by recursion: keep the first
-    running, and beside it the segment of those after it.
+    Its children form segments: a child, and those that are stopped when it fails. Under one-for-one each
+    child is a segment of its own. Under rest-for-one all are one segment, run by recursion: the first child,
+    and beside it the segment of those after it.
     """
 
     def __init__(self, spec: SupervisorSpec, path: str, rng: Random, report: Report) -> None:
@@ -42,7 +42,7 @@ class Branch(Node):
         self._given_up: RestartIntensityExceeded | None = None
 
     async def live(self, begun: trio.Event) -> None:
-        """Run the children until all have ended; `RestartIntensityExceeded` when they fail too often."""
+        """Run the children until all have ended. Raises `RestartIntensityExceeded`."""
         over = self._over = trio.Event()
         self._scope = trio.CancelScope()
         self._window = RestartWindow(self._spec.intensity)
@@ -96,7 +96,7 @@ class Branch(Node):
         return [wait for node in self._nodes for wait in node.waiting()]
 
     async def _keep(self, segment: Sequence[Node], begun: trio.Event) -> None:
-        """Keep the first of the segment running, and the rest beside it, until they are retired or end."""
+        """Run the first of the segment, with restarts, and the rest beside it, until retired or ended."""
         head, rest = segment[0], segment[1:]
         try:
             while not head.retired.is_set():
@@ -125,7 +125,7 @@ class Branch(Node):
         begun.set()
 
     def _judge(self, node: Node, failure: Exception | None) -> float | None:
-        """The delay in seconds before the restart; `None` if there is to be none."""
+        """Return the delay before the restart (seconds); `None` for no restart."""
         self._delays[node.path].ran(node.healthy_sec)
         if failure is None:
             return None
@@ -156,7 +156,7 @@ class Branch(Node):
 
 
 async def _stop_in_reverse(nodes: Sequence[Node]) -> None:
-    # All are retired before the first is awaited, so that none returns from its back-off meanwhile.
+    # All are retired before the first is awaited, so that none restarts after its back-off in that time.
     for node in nodes:
         node.retire()
     for node in reversed(nodes):

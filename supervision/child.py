@@ -1,4 +1,4 @@
-"""A child at work: one actor, watched for stalls, stopped with grace."""
+"""Running child: one actor, watched for stalls, stopped with a grace period."""
 
 import trio
 
@@ -8,12 +8,12 @@ from supervision.heartbeat import Heartbeat
 from supervision.node import Node, Report
 from supervision.specs import ChildSpec
 
-#: A look that comes so much later than was asked for says nothing of the child.
+#: Delay of a check (seconds) that means the whole process stood still, so that the child is not at fault.
 _STOOD_STILL_SEC = 1.0
 
 
 class Child(Node):
-    """The place of one `ChildSpec`."""
+    """Node of one `ChildSpec`."""
 
     def __init__(self, spec: ChildSpec, path: str, report: Report) -> None:
         super().__init__(path, report)
@@ -54,8 +54,8 @@ class Child(Node):
     async def stop(self) -> None:
         """Ask the actor to end, cancel it after its grace; returns when it has ended.
 
-        One that waits for a dependency is cancelled at once: it cannot finish what is in hand before that
-        comes, which may be never.
+        A child that waits for a dependency is cancelled at once: it cannot finish before that answers, which
+        may be never.
         """
         heartbeat, scope, over = self._heartbeat, self._scope, self._over
         if heartbeat is None:
@@ -107,7 +107,7 @@ class Child(Node):
                 break
             await trio.sleep_until(look_again_sec)
             if trio.current_time() - look_again_sec > _STOOD_STILL_SEC:
-                # The process was stopped, or its machine suspended: nobody could have made progress.
+                # The process was stopped, or its machine suspended: no child could have made progress.
                 awake_since_sec = trio.current_time()
         self._stalled = True
         self._report(ChildStalled(path=self.path, stall_limit_sec=limit_sec))

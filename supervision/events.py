@@ -1,4 +1,4 @@
-"""What a tree tells the world: events as they happen, and its state when asked."""
+"""Events of a tree, as they happen, and its state on request."""
 
 from typing import Literal, TypeAlias
 
@@ -6,18 +6,18 @@ import msgspec
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
-    """`path` is the names from the root down, joined by '/'."""
+    """Event of a node; `path` is the names from the root down, joined by '/'."""
 
     path: str
 
     @property
     def name(self) -> str:
-        """The last name of the path: the child's own."""
+        """Name of the child, the last one of the path."""
         return self.path.rpartition("/")[2]
 
 
 class ChildStarted(_Event, frozen=True, kw_only=True):
-    """An incarnation begins. It ends with exactly one `ChildCrashed` or `ChildStopped`.
+    """Begin of an incarnation. It ends with exactly one `ChildCrashed` or `ChildStopped`.
 
     `restart_number` is 0 for the first, and counts all later ones, those started again because of a failed
     sibling included.
@@ -27,11 +27,11 @@ class ChildStarted(_Event, frozen=True, kw_only=True):
 
 
 class ChildCrashed(_Event, frozen=True, kw_only=True):
-    """An incarnation failed: it raised, stalled (`reason` is "stalled"), or returned though permanent.
+    """Failure of an incarnation: it raised, stalled (`reason` "stalled"), or returned though permanent.
 
-    `delay_sec` is the back-off before the restart `restart_number`; both are `None` when none follows, for
-    the tree is stopping or the failure escalates. `failure` is for a log's traceback; do not keep it, for it
-    holds the frames of the dead incarnation.
+    `delay_sec` is the back-off before the restart `restart_number`; both are `None` when none follows,
+    because the tree is stopping or the failure escalates. `failure` is for a log's traceback; do not keep it:
+    it references the frames of the dead incarnation.
     """
 
     reason: str
@@ -42,7 +42,7 @@ class ChildCrashed(_Event, frozen=True, kw_only=True):
 
 
 class ChildStalled(_Event, frozen=True, kw_only=True):
-    """An incarnation was at work for `stall_limit_sec` without a beat, and is being cancelled.
+    """Stall: an incarnation was at work for `stall_limit_sec` without a beat, and is being cancelled.
 
     Its `ChildCrashed` follows once it has ended.
     """
@@ -54,7 +54,7 @@ StopReason: TypeAlias = Literal["returned", "asked", "out of grace", "cancelled"
 
 
 class ChildStopped(_Event, frozen=True, kw_only=True):
-    """An incarnation ended without failing.
+    """End of an incarnation without failure.
 
     `returned`: the end of a transient child. `asked`: it followed `heartbeat.stopping`. `out of grace`: it
     did not in time, or waited for a dependency, and was cancelled. `cancelled`: the tree, or a supervisor
@@ -65,7 +65,7 @@ class ChildStopped(_Event, frozen=True, kw_only=True):
 
 
 class Escalated(_Event, frozen=True, kw_only=True):
-    """The supervisor `path` gives up: `child` failed more often than its intensity allows."""
+    """Failure of the supervisor `path`: `child` failed more often than its intensity allows."""
 
     child: str
     reason: str
@@ -77,7 +77,7 @@ State: TypeAlias = Literal["starting", "running", "waiting", "backing_off", "sto
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One child or supervisor as it is now.
+    """Present state of one child or supervisor.
 
     A child is `starting` until it first uses its heartbeat. `waiting_for` names its dependencies.
     `last_reason`: its last failure, or "ended with NAME" where that of another ended it.

@@ -1,4 +1,4 @@
-"""How a child fails, and how that is told."""
+"""Failures of children, and their texts."""
 
 import traceback
 
@@ -6,15 +6,15 @@ _REASON_LENGTH = 500
 
 
 class Stalled(Exception):  # noqa: N818 - a state of the child, reported by this name
-    """The child made no progress within its stall limit and was cancelled."""
+    """Child made no progress within its stall limit and was cancelled."""
 
 
 class Returned(Exception):  # noqa: N818
-    """A permanent child returned."""
+    """Permanent child returned."""
 
 
 class RestartIntensityExceeded(Exception):  # noqa: N818
-    """A supervisor gave up; the last failure of the child is the cause.
+    """Supervisor reached its restart limit; the last failure of the child is the cause.
 
     `supervisor` and `child` are paths in the tree.
     """
@@ -26,20 +26,20 @@ class RestartIntensityExceeded(Exception):  # noqa: N818
 
 
 def unwrapped(failure: Exception) -> Exception:
-    """The exception inside groups of one, which every nursery on its way wraps around it."""
+    """Return the exception inside groups of one, which each nursery adds."""
     while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
     return failure
 
 
 def type_name(failure: Exception) -> str:
-    """The qualified name, without module for built-ins: redis-py and others reuse built-in names."""
+    """Return the qualified name, without module for built-ins: redis-py and others reuse built-in names."""
     kind = type(failure)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def reason_of(failure: Exception) -> str:
-    """One line for a log or a status page; of a group, each of its exceptions."""
+    """Return one line for log or status, with each exception of a group."""
     if isinstance(failure, Stalled | Returned):
         return str(failure)
     if isinstance(failure, ExceptionGroup):

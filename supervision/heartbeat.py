@@ -1,4 +1,4 @@
-"""How a child shows that it makes progress."""
+"""Heartbeat of a child: its reports of progress to the supervisor."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ import trio
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """What a child waits for, and since when on trio's clock."""
+    """Dependency that a child waits for, and the begin of the wait on Trio's clock."""
 
     what: str
     since_sec: float
 
 
 class Phase:
-    """A stretch of a child's life, entered and left by `with`; made by `Heartbeat`."""
+    """Phase of a child (idle, waiting, working), entered by `with`; created by `Heartbeat`."""
 
     __slots__ = ("_heartbeat", "at_work", "awaited", "since_sec")
 
@@ -41,48 +41,48 @@ class Phase:
 
 
 class Heartbeat:
-    """Handed to each incarnation of a child; must be made inside a trio run.
+    """Heartbeat of one incarnation of a child; created inside a Trio run.
 
-    A child is at work unless it says otherwise, and at work it must call `beat()` more often than its stall
-    limit. Where it has nothing to do, or waits for a dependency, it says so, and is never taken for stalled:
+    A child is at work by default, and must then call `beat()` more often than its stall limit. In an idle or
+    waiting phase it never counts as stalled:
 
         with heartbeat.idle():
             plan = await plans.receive()
         with heartbeat.waiting_for("Redis at localhost:6379"):
             await connection.restored()
 
-    `stopping` is set when the child is asked to end: finish what is in hand and return, or be cancelled after
-    the grace that the child's spec gives.
+    `stopping` is set when the child is to end: finish the present work and return, or be cancelled after the
+    grace period of the child's spec.
 
-    One heartbeat speaks for one line of work: of the phases that are open, the one entered last counts. A
-    child of several tasks gives each a `strand()` of its own, or an idle one would hide a stalled one.
+    One heartbeat is for one task: of its open phases, the one entered last counts. A child of several tasks
+    gives each a `task()` of its own, so that an idle task does not hide a stalled one.
     """
 
-    __slots__ = ("_now_sec", "_spoken", "_strands", "beat_sec", "open_phases", "stopping")
+    __slots__ = ("_now_sec", "_spoken", "_tasks", "beat_sec", "open_phases", "stopping")
 
     def __init__(self, stopping: trio.Event | None = None) -> None:
         self.stopping = trio.Event() if stopping is None else stopping
         self._now_sec = trio.lowlevel.current_clock().current_time
         self._spoken = False
-        self._strands: dict[Heartbeat, None] = {}
+        self._tasks: dict[Heartbeat, None] = {}
         self.beat_sec = self._now_sec()
         self.open_phases: dict[Phase, None] = {}
 
     def beat(self) -> None:
-        """Progress was made. Cheap enough for every message."""
+        """Record progress. Cheap enough for every message."""
         self._spoken = True
         self.beat_sec = self._now_sec()
 
     def idle(self) -> Phase:
-        """For `with`: there is no work."""
+        """Return an idle phase, for `with`."""
         return Phase(self, False, None)
 
     def waiting_for(self, what: str) -> Phase:
-        """For `with`: work has to wait for a dependency, named as an operator would know it."""
+        """Return a phase of waiting for a dependency, by its name for operators, for `with`."""
         return Phase(self, False, what)
 
     def working(self) -> Phase:
-        """For `with`, inside an idle phase: work until the end of the block.
+        """Return a working phase, for `with` inside an idle phase.
 
         with heartbeat.idle():
             async for plan in plans:
@@ -92,33 +92,33 @@ class Heartbeat:
         return Phase(self, True, None)
 
     @contextmanager
-    def strand(self) -> Iterator["Heartbeat"]:
-        """A heartbeat for one of several tasks of the child, watched until the end of the block."""
-        strand = Heartbeat(self.stopping)
-        self._strands[strand] = None
+    def task(self) -> Iterator["Heartbeat"]:
+        """Open a heartbeat for one of several tasks of the child, watched until the end of the block."""
+        task = Heartbeat(self.stopping)
+        self._tasks[task] = None
         try:
-            yield strand
+            yield task
         finally:
-            del self._strands[strand]
+            del self._tasks[task]
 
-    # What follows is asked by the supervisor.
+    # Read by the supervisor.
 
     @property
     def spoken(self) -> bool:
-        """Whether the child has used its heartbeat at all, which ends its starting."""
+        """True once the child has used its heartbeat, which ends its state `starting`."""
         return any(line._spoken for line in self._lines())
 
     def oldest_beat_at_work_sec(self) -> float | None:
-        """The last beat of the line that is at work without one for longest; `None` when none is at work."""
+        """Oldest last beat among the tasks at work (Trio's clock); `None` when none is at work."""
         return min((line.beat_sec for line in self._lines() if line._at_work), default=None)
 
     @property
     def awaiting(self) -> bool:
-        """Whether the child's own line of work, strands aside, waits for a dependency."""
+        """True while the child itself, its tasks aside, waits for a dependency."""
         return self._phase is not None and self._phase.awaited is not None
 
     def waits(self) -> list[Wait]:
-        """The dependencies waited for now."""
+        """Return the present waits for dependencies."""
         return [
             Wait(phase.awaited, phase.since_sec)
             for line in self._lines()
@@ -127,8 +127,8 @@ class Heartbeat:
 
     def _lines(self) -> Iterator["Heartbeat"]:
         yield self
-        for strand in self._strands:
-            yield from strand._lines()
+        for task in self._tasks:
+            yield from task._lines()
 
     @property
     def _phase(self) -> Phase | None:

@@ -1,4 +1,4 @@
-"""How often a supervisor restarts before it gives up."""
+"""Restart limit of a supervisor."""
 
 from collections import deque
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Intensity(msgspec.Struct, frozen=True, kw_only=True):
-    """At most `restarts` restarts within any `within_sec` seconds, over all children of one supervisor."""
+    """Limit: `restarts` restarts within any `within_sec` seconds, over all children of one supervisor."""
 
     restarts: int
     within_sec: float
@@ -17,7 +17,7 @@ class Intensity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestartWindow:
-    """The sliding window over one supervisor's restarts.
+    """Sliding window over one supervisor's restarts.
 
     A restart leaves the window once it is `within_sec` old.
     """
@@ -27,7 +27,7 @@ class RestartWindow:
         self._times_sec: deque[float] = deque()
 
     def admits(self, now_sec: float) -> bool:
-        """Whether one more restart at `now_sec` is within the limit; it counts from now on if it is."""
+        """Return True, and count the restart, if one more at `now_sec` is within the limit."""
         while self._times_sec and now_sec - self._times_sec[0] >= self._intensity.within_sec:
             self._times_sec.popleft()
         if len(self._times_sec) >= self._intensity.restarts:

@@ -1,4 +1,4 @@
-"""What a child and a supervisor have in common: a place in the tree that outlives its incarnations."""
+"""Node of the tree, child or supervisor, which outlives its incarnations."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Report = Callable[[SupervisionEvent], None]
 
 
 class Node(ABC):
-    """One place in the tree. What happens there is told to `report`."""
+    """Node of the tree. Its events go to `report`."""
 
     def __init__(self, path: str, report: Report) -> None:
         self.path = path
@@ -34,26 +34,26 @@ class Node(ABC):
 
     @abstractmethod
     async def live(self, begun: trio.Event) -> None:
-        """Run one incarnation; set `begun` once it, and all within it, has been started.
+        """Run one incarnation; set `begun` once it and all its children have been started.
 
-        Ends normally when it was stopped or has nothing left to do, raises when it failed.
+        Returns when it was stopped or has ended, raises when it failed.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """End the present incarnation, if any, in order and with grace; returns when it is over."""
+        """Stop the present incarnation, if any, in order and with grace; return when it has ended."""
 
     @abstractmethod
     def status(self, now_sec: float) -> NodeStatus:
-        """This place and all below it."""
+        """Return the state of this node and all below it."""
 
     @abstractmethod
     def stalled(self, now_sec: float) -> list[str]:
-        """Paths of those here that are at work without progress."""
+        """Return the paths of children at work without progress."""
 
     @abstractmethod
     def waiting(self) -> list[tuple[str, str]]:
-        """Paths, and the dependencies they wait for."""
+        """Return paths with the dependencies that they wait for."""
 
     def arm(self) -> None:
         """Allow incarnations (again)."""
@@ -64,10 +64,10 @@ class Node(ABC):
         self.retired.set()
 
     async def incarnate(self, begun: trio.Event) -> Exception | None:
-        """Run one incarnation to its end and return the failure that ended it, if it was one.
+        """Run one incarnation to its end; return its failure, if any.
 
-        What is no `Exception` (cancellation from outside, KeyboardInterrupt, SystemExit) passes through;
-        a failure that came with it is reported and goes no further.
+        Anything but an `Exception` (cancellation from outside, KeyboardInterrupt, SystemExit) passes through;
+        a failure beside it is reported only.
         """
         started_sec = trio.current_time()
         self._incarnations += 1
@@ -95,7 +95,7 @@ class Node(ABC):
         return None
 
     def note_crash(self, failure: Exception, delay_sec: float | None) -> None:
-        """Record and report a failure, and the back-off that follows unless it is the end."""
+        """Record and report a failure, with the back-off before a restart, if one follows."""
         self._last_reason = reason_of(failure)
         self._become("stopped" if delay_sec is None else "backing_off")
         self._report(
@@ -110,11 +110,11 @@ class Node(ABC):
         )
 
     def note_ended_with(self, other: str) -> None:
-        """Record that this place was ended, to be begun again, only because `other` failed."""
+        """Record that this node was stopped, to be restarted, because `other` failed."""
         self._last_reason = f"ended with {other}"
 
     def rest(self) -> None:
-        """Take note that no restart will come after all."""
+        """Record that the announced restart will not come."""
         if self._state == "backing_off":
             self._become("stopped")
 
@@ -134,7 +134,7 @@ class Node(ABC):
 
     @property
     def name(self) -> str:
-        """The last name of the path."""
+        """Name of the node, the last one of the path."""
         return self.path.rpartition("/")[2]
 
     @property

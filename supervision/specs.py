@@ -1,4 +1,4 @@
-"""The tree as data: what is to be kept running, in which order, and by which rules."""
+"""Tree as data: children, their order, and the rules of restart and stop."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -14,21 +14,20 @@ Strategy = Literal["one_for_one", "rest_for_one"]
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One child: an async callable that runs an actor until it ends.
+    """Child: an async callable that runs an actor until it ends.
 
-    `start` is called afresh for every incarnation and must share nothing with the one before but the
-    channels it was given. It takes that incarnation's `Heartbeat`.
+    `start` is called for every incarnation, with that incarnation's `Heartbeat`. Incarnations must share
+    nothing but the channels they were given.
 
     `restart`: a `permanent` child is restarted however it ends, since returning is a failure too; a
     `transient` one only after an exception, returning is its end.
 
     `stall_limit_sec`: longest time at work without a `beat()`; then the incarnation is cancelled and counts
     as failed. `None`: not watched. Only a child that awaits can be cancelled: one that blocks the whole loop
-    (a synchronous stall) also stops whoever would notice. That is left to a watchdog outside the process.
+    (a synchronous stall) blocks its supervisor, too. That needs a watchdog outside the process.
 
-    `stop_grace_sec`: how long the child may go on after `heartbeat.stopping` is set before it is cancelled.
-    It is spent in full by a child that never looks there: give such a one 0. A child that waits for a
-    dependency at that moment has none.
+    `stop_grace_sec`: time from `heartbeat.stopping` to the child's cancellation. A child that never reads
+    `stopping` uses all of it: give it 0. A child that waits for a dependency at that moment has none.
     """
 
     name: str
@@ -48,13 +47,13 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervisor and its children, in the order in which they start.
+    """Supervisor and its children, in the order of their start.
 
     `one_for_one`: a failed child is restarted alone. `rest_for_one`: those after it are stopped in reverse
-    order first and started again after it, in order, for they depend on it.
+    order first and started again after it, in order, because they depend on it.
 
-    More failures than `intensity` allows make the supervisor itself fail. A nested supervisor whose children
-    have all ended has ended too, which is no failure.
+    More failures than `intensity` allows make the supervisor itself fail. A nested supervisor ends, without
+    failure, when all its children have ended.
     """
 
     name: str

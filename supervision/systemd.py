@@ -1,4 +1,4 @@
-"""What a service tells systemd: datagrams to the socket that it names in the environment.
+"""Client of sd_notify: datagrams to the socket that systemd names in the environment.
 
 Source: sd_notify(3), sd_watchdog_enabled(3).
 """
@@ -11,16 +11,17 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-#: systemd shows one line, and cuts what is longer than a page.
+#: Longest status text: systemd shows one line, and cuts it at a page.
 _LONGEST_STATUS = 300
 
 
 class NotifySocket:
-    """Tells systemd what becomes of us. Never blocks nor raises: no service may fail of its reports."""
+    """Socket for reports to systemd. Never blocks or raises: a lost report must not fail the service."""
 
     def __init__(self, address: str, watchdog_sec: float | None) -> None:
-        """`address`: a path, or `@` and an abstract name. `watchdog_sec`: systemd ends a service that it has
-        not heard `alive` of for so long; None: it does not."""
+        """Take `address`, a path or `@` and an abstract name, and `watchdog_sec`.
+
+        systemd ends a service without `alive` for `watchdog_sec`; None: it does not."""
         self.watchdog_sec = watchdog_sec
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -28,7 +29,7 @@ class NotifySocket:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], pid: int) -> Self | None:
-        """The socket that `environ` names for process `pid`; None where systemd does not listen."""
+        """Return the socket that `environ` names for process `pid`; None without systemd."""
         address = environ.get("NOTIFY_SOCKET", "")
         # Other kinds (`vsock:…`) are for virtual machines.
         if len(address) < 2 or address[0] not in "/@":
@@ -44,19 +45,19 @@ class NotifySocket:
         self._socket.close()
 
     def ready(self, status: str) -> bool:
-        """The service stands. False when that could not be told."""
+        """Report that the service is ready. Returns False when the report was not sent."""
         return self._send("READY=1", _status(status))
 
     def alive(self) -> None:
-        """The service makes progress."""
+        """Report progress to the watchdog."""
         self._send("WATCHDOG=1")
 
     def status(self, status: str) -> None:
-        """What the service does or waits for; one line for people."""
+        """Report present work or dependency, in one line for operators."""
         self._send(_status(status))
 
     def stopping(self, status: str, within_sec: float) -> None:
-        """The service has begun to end, and will be done `within_sec` from now: wait for that."""
+        """Report that the service stops, and extend systemd's stop timeout to `within_sec` from now."""
         self._send("STOPPING=1", _status(status), f"EXTEND_TIMEOUT_USEC={round(within_sec * 1_000_000)}")
 
     def _send(self, *assignments: str) -> bool:
@@ -67,13 +68,13 @@ class NotifySocket:
 
 
 def _status(text: str) -> str:
-    """An assignment that nothing in `text` can break out of."""
+    """Return a status assignment on one line, unprintable characters of `text` replaced."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return f"STATUS={line if len(line) <= _LONGEST_STATUS else line[: _LONGEST_STATUS - 1] + '…'}"
 
 
 def _watchdog_sec(environ: Mapping[str, str], pid: int) -> float | None:
-    told = environ.get("WATCHDOG_USEC", "")
+    timeout = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
-    return int(told) / 1_000_000 if told.isascii() and told.isdigit() and int(told) > 0 else None
+    return int(timeout) / 1_000_000 if timeout.isascii() and timeout.isdigit() and int(timeout) > 0 else None

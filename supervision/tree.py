@@ -1,4 +1,4 @@
-"""The whole tree: what runs it, stops it, and asks how it is."""
+"""Root of the supervision tree: run, stop, status."""
 
 from collections.abc import Callable
 from random import Random
@@ -11,11 +11,11 @@ from supervision.specs import SupervisorSpec
 
 
 class Tree:
-    """Runs what `spec` declares, once.
+    """Tree of `spec`; it runs once.
 
-    `rng` gives the jitter of all back-offs. `on_event` is told what happens, synchronously and in order: it
-    must neither block nor raise. What it raises counts as a failure of the supervisor that told it, and
-    so leaves `run` in the end.
+    `rng` gives the jitter of all back-offs. `on_event` gets each event, synchronously and in order. It must
+    neither block nor raise: its exception counts as a failure of the supervisor that called it, and leaves
+    `run` in the end.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Tree:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop()` is over or every child has come to its end.
 
-        `task_status` is told when all children have been started once, in order. Raises
+        `task_status.started()` is called when all children have been started once, in order. Raises
         `RestartIntensityExceeded` when restarting does not help. Cancelling `run` cancels every child at
         once, without grace. A child's KeyboardInterrupt or SystemExit ends the tree and is raised, in the
         group of the nurseries it crossed.
@@ -46,23 +46,23 @@ class Tree:
             raise failure
 
     def stop(self) -> None:
-        """Ask for an ordered stop and return at once.
+        """Request an ordered stop and return at once.
 
         The children are stopped in the reverse of their starting order, one after the other, each with its
-        own grace. Whoever must be done by a certain time cancels `run` then.
+        own grace. For a deadline on the whole stop, cancel `run`.
         """
         self._stop_asked.set()
 
     def status(self) -> NodeStatus:
-        """The tree as it is now; call it inside the trio run."""
+        """Return the present state of the tree; call it inside the Trio run."""
         return self._root.status(trio.current_time())
 
     def progressing(self) -> bool:
-        """Whether every child makes progress: none is `stalled()`."""
+        """Return True if no child is `stalled()`."""
         return not self.stalled()
 
     def stalled(self) -> list[str]:
-        """The paths of the children that have been at work for longer than their limit without a beat.
+        """Return the paths of children that have been at work for longer than their limit without a beat.
 
         Waiting for a named dependency, having no work, backing off and stopping are all progress. A stalled
         child is cancelled at its limit, so it stays here only where that does not help.
@@ -70,7 +70,7 @@ class Tree:
         return self._root.stalled(trio.current_time())
 
     def waiting(self) -> list[tuple[str, str]]:
-        """The paths of the children that wait for a dependency, and which."""
+        """Return the paths of children that wait for a dependency, with its name."""
         return self._root.waiting()
 
     async def _announce(self, begun: trio.Event, task_status: trio.TaskStatus[None]) -> None:

@@ -130,7 +130,7 @@ class CandidatePlanner:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Keep the plan current until cancelled."""
-        # This line of work is its tasks, each with a strand of its own.
+        # This line of work is its tasks, each with a heartbeat of its own.
         with heartbeat.idle():
             await self._run_all(heartbeat)
 
@@ -162,12 +162,12 @@ class CandidatePlanner:
         # Redis answers soon or fails; a read of the exchange, or a wait for another actor, may take long.
         soon_over = refresh in (self._refresh_allowlist, self._refresh_candidates)
         longest_retry_sec = _LONGEST_REDIS_RETRY_SEC if soon_over else _LONGEST_RETRY_SEC
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
                 problem: Exception | None = None
                 pause_sec = every_sec
                 try:
-                    with nullcontext() if soon_over else strand.idle():
+                    with nullcontext() if soon_over else task.idle():
                         await refresh()
                 except AskLater as error:
                     problem = error
@@ -184,7 +184,7 @@ class CandidatePlanner:
                         self._log.warning("Refresh failed", of=refresh.__name__, error=str(problem))
                     failures = min(failures + 1, _MOST_DOUBLINGS)
                 waits = problem is not None and dependency is not None
-                with strand.waiting_for(f"{dependency}: {problem}") if waits else strand.idle():
+                with task.waiting_for(f"{dependency}: {problem}") if waits else task.idle():
                     await self._pause(pause_sec, refresh)
 
     async def _pause(self, pause_sec: float, refresh: Callable[[], Awaitable[None]]) -> None:

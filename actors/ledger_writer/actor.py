@@ -97,7 +97,7 @@ class LedgerWriter:
         self._adoption = adoption
         self._fill_watch = fill_watch
         self._attempts = attempts
-        #: Entries that one of the strands is at work on: an answer that tarried can give one to both.
+        #: Entries that one of the tasks is at work on: an answer that tarried can give one to both.
         self._in_hand: set[str] = set()
         self._results = results
         self._rules_wanted = rules_wanted
@@ -200,22 +200,22 @@ class LedgerWriter:
     async def _sweep(self, fence: str, heartbeat: Heartbeat) -> None:
         """Find results that a dead reader swallowed; look after ledgers that others have touched."""
         upkeep_at_sec = 0.0
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     await trio.sleep(_SWEEP_SEC)
                 # What is in hand lies idle too where it waits for the exchange; it is nobody's to claim.
                 if not self._in_hand:
-                    await self._recover(fence, strand, idle_ms=_STRANDED_AFTER_MS)
+                    await self._recover(fence, task, idle_ms=_STRANDED_AFTER_MS)
                 if trio.current_time() >= upkeep_at_sec:
                     await self._adoption.upkeep(fence)
                     upkeep_at_sec = trio.current_time() + _UPKEEP_SEC
 
     async def _follow_changes(self, fence: str, heartbeat: Heartbeat) -> None:
         """Give a ledger to symbols that come up after the start."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     changes = await self._changes.receive_all()
                 await self._adoption.adopt_new([change.snapshot.symbol for change in changes], fence)
 

@@ -97,9 +97,9 @@ class LedgerAdoption:
 
     async def serve(self, fence: str, heartbeat: Heartbeat) -> None:
         """Adopt the ledgers that decisions have found missing, each while its plan waits, until cancelled."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     wanted = await self._wanted.receive()
                 self._vanish(wanted.symbol)
                 await self.adopt_new((wanted.symbol,), fence)

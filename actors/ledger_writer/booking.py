@@ -29,7 +29,7 @@ from brain.ledger.result import ExecutedResult, RefusedResult
 from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown
 from brain.plans.permit import OpenPermit
 from brain.positions.position import LegPosition
-from brain.text_fields import cut_text
+from brain.text_fields import truncate
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
 LEDGER_TTL_MS = 86_400_000
@@ -186,7 +186,7 @@ def plan_burial(entry: Entry, error: str, *, mark_ttl_ms: int, unjoined: bool = 
     if unjoined:
         event = (
             "event", "RESULT_UNJOINED",
-            "symbol", cut_text(fields.get(b"symbol", b""), _LONGEST_EVENT_VALUE),
+            "symbol", truncate(fields.get(b"symbol", b""), _LONGEST_EVENT_VALUE),
             "plan_id", plan_id or "",
             "entry_id", entry.id,
             "error", error,

@@ -55,9 +55,9 @@ class FillWatch:
 
     async def listen(self, heartbeat: Heartbeat) -> None:
         """Take in fills until cancelled."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     fills = await self._fills.receive_all()
                 for fill in fills:
                     if isinstance(fill, OrderEndObserved):
@@ -162,11 +162,11 @@ class FillWatch:
 
     async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
         """Report fills for which no result came, until cancelled: something moved the exchange, not we."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     await trio.sleep(_SWEEP_SEC)
-                await self._report_some(fence, strand)
+                await self._report_some(fence, task)
 
     async def _report_some(self, fence: str, heartbeat: Heartbeat) -> None:
         fills = self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec)[:_MOST_AT_ONCE]

@@ -86,11 +86,11 @@ class UnknownOutcomes:
 
     async def follow(self, fence: str, heartbeat: Heartbeat) -> None:
         """Settle by evidence what can be settled, until cancelled."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
                 self._news = False
                 await self._look(fence)
-                with strand.idle(), trio.move_on_after(_LOOK_EVERY_SEC if self._known else float("inf")):
+                with task.idle(), trio.move_on_after(_LOOK_EVERY_SEC if self._known else float("inf")):
                     while not self._news:
                         await self._waiting.park()
 

@@ -204,9 +204,9 @@ class PermitEvaluator:
 
     async def _sweep(self, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
         """Find what was delivered and lies idle, because a cancelled read or a dead reader swallowed it."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     await trio.sleep(_SWEEP_SEC)
                 await self._begin()
                 await self._take_over(fence)
@@ -217,13 +217,13 @@ class PermitEvaluator:
                 ):
                     dated = [await self._times.recovered(entry) for entry in entries]
                     await self._take(dated, fence, lanes, heartbeat)
-                    strand.beat()
+                    task.beat()
 
     async def _read(self, reading: trio.Lock, fence: str, lanes: trio.Nursery, heartbeat: Heartbeat) -> None:
         """Read a batch, let the next one be read, and settle it; again and again."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
-                with strand.idle():
+                with task.idle():
                     await reading.acquire()
                 try:
                     if heartbeat.stopping.is_set():
@@ -233,7 +233,7 @@ class PermitEvaluator:
                     sent, block_ms = self._clocks.now(), self._times.block_ms(_BLOCK_MS)
                     if self._trouble.text:
                         block_ms = 0
-                    with strand.idle(), trio.CancelScope() as self._reading:
+                    with task.idle(), trio.CancelScope() as self._reading:
                         entries = await self._store.new_plans(count=_BATCH, block_ms=block_ms)
                     self._trouble.over()
                     entries = await self._times.delivered(entries, sent, full=len(entries) == _BATCH)
@@ -298,21 +298,21 @@ class PermitEvaluator:
 
     async def _run_lane(self, lane: deque[Work], symbol: str, fence: str, heartbeat: Heartbeat) -> None:
         """Have fetched what the first plan of a symbol needs, and decide them in order until none is left."""
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while lane:
                 with self._failures.blamed_on((lane[0].entry.id,)):
                     await self._needs.provide(lane)
                 works = list(lane)
                 lane.clear()
                 lane.extendleft(reversed(await self._settler.settle(works, fence)))
-                strand.beat()
+                task.beat()
         del self._lanes[symbol]
 
     async def _answer_without_state(self, batch: PlanBatch, fence: str) -> None:
         """Acknowledge, set aside or deny what needs no look at any symbol."""
         for entry, error in batch.unanswerable:
             fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-            await self._store.bury_plan(fence, entry.id, fields)
+            await self._store.dead_letter_plan(fence, entry.id, fields)
             self._failures.done(entry.id)
             self._reports.buried(entry.id, error)
         for skipped in batch.skipped:

@@ -12,7 +12,7 @@ from brain.decisions.plan_mark import PlanMark, encode_mark
 from brain.numbers import ZERO, plain
 from brain.plans.permit import Decision, Kind, OpenPermit
 from brain.plans.plan import PlanDecision
-from brain.text_fields import published_fields
+from brain.text_fields import text_fields
 from settings import Secret
 from store.records import Assumed, DecisionCommit
 
@@ -75,7 +75,7 @@ class DecisionWriter:
             plan_id=answer.plan_id,
             symbol=answer.symbol,
             issued_by=self._issued_by,
-            fields=published_fields(answer.fields),
+            fields=text_fields(answer.fields),
             permit=permit,
         )
         mark = PlanMark(

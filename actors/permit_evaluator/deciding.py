@@ -200,7 +200,7 @@ class PlanSettler:
                     self._reports.buried(each.entry.id, each.error)
             elif isinstance(verdict, Broken):
                 letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
-                await self._store.bury_plan(fence, each.entry.id, letter)
+                await self._store.dead_letter_plan(fence, each.entry.id, letter)
                 self._reports.buried(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 

@@ -64,7 +64,7 @@ class SnapshotFetcher:
             nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
-                nursery.start_soon(_on_a_strand, part, heartbeat)
+                nursery.start_soon(_in_a_task, part, heartbeat)
 
     async def _observe(self, heartbeat: Heartbeat) -> None:
         """Take in what the streams tell."""
@@ -119,9 +119,9 @@ class SnapshotFetcher:
         return None
 
 
-async def _on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
-    with heartbeat.strand() as strand:
-        await part(strand)
+async def _in_a_task(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
+    with heartbeat.task() as task:
+        await part(task)
 
 
 def _later(one: Moment | None, other: Moment | None) -> Moment | None:

@@ -73,27 +73,27 @@ class PerSymbolRefresh:
         """Read a symbol whenever it is due, until it needs no reads; a new candidate at least once."""
         failures = 0
         before: Moment | None = None
-        with heartbeat.strand() as strand:
+        with heartbeat.task() as task:
             while True:
                 due, last = self._schedule.next_due(symbol), self._schedule.last_read(symbol)
                 if last is not None and not self._schedule.is_to_read(symbol):
                     break
                 if last is not None and due.due_sec > trio.current_time():
-                    with strand.idle(), trio.move_on_at(due.due_sec):
+                    with task.idle(), trio.move_on_at(due.due_sec):
                         await self._schedule.changed()
                     continue
                 # The repeat of an ambiguous read keeps its turn, once: or it would delay all others.
                 repeat = self._schedule.ambiguous_reads.repeat(symbol)
                 keeps_turn = before is not None and repeat is not None and repeat.cause == last
                 turn = before if keeps_turn else last
-                with strand.idle():
+                with task.idle():
                     await self._pacer.turn(-math.inf if turn is None else turn.monotonic_sec)
                 try:
-                    with strand.waiting_for(f"the exchange's position of {symbol}"):
+                    with task.waiting_for(f"the exchange's position of {symbol}"):
                         read = await self._exchange.positions(symbol, priority=Priority.PACED)
                 except AskLater as error:
                     self._metrics.send(Count("p33_snapshot_total", (symbol, "postponed")))
-                    with strand.waiting_for(f"the exchange: {error}"):
+                    with task.waiting_for(f"the exchange: {error}"):
                         await trio.sleep_until(error.until.monotonic_sec)
                 except ExchangeError as error:
                     failures += 1
@@ -102,7 +102,7 @@ class PerSymbolRefresh:
                     self._log.warning(
                         f"{symbol}: position could not be read", error=str(error), why_due=why_due
                     )
-                    with strand.waiting_for(f"the exchange: {error}"):
+                    with task.waiting_for(f"the exchange: {error}"):
                         await trio.sleep(self._schedule.retry_sec(failures))
                 else:
                     failures, before = 0, last

@@ -29,9 +29,9 @@ class AutoRefresh:
         with heartbeat.idle():
             async with trio.open_nursery() as nursery:
                 for part in (self._one_by_one, self._sweep):
-                    nursery.start_soon(_on_a_strand, part, heartbeat)
+                    nursery.start_soon(_in_a_task, part, heartbeat)
 
 
-async def _on_a_strand(part: Refresh, heartbeat: Heartbeat) -> None:
-    with heartbeat.strand() as strand:
-        await part.run(strand)
+async def _in_a_task(part: Refresh, heartbeat: Heartbeat) -> None:
+    with heartbeat.task() as task:
+        await part.run(task)

@@ -181,8 +181,8 @@ class UserStream:
                 )
                 try:
                     task_status.started(connection)
-                    with heartbeat.strand() as strand:
-                        why = await connection.run(strand)
+                    with heartbeat.task() as task:
+                        why = await connection.run(task)
                     if connection is self._current:
                         self._lose(why)
                     elif self._current is None:

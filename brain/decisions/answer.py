@@ -1,4 +1,4 @@
-"""A decision together with the plan that it answers."""
+"""Decision with the plan that it answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brain.plans.permit import Decision
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A decision, whose plan it is about, and what it was based on (None: on the plan's text alone).
+    """Decision with its plan and its case (None: decided on the plan's text alone).
 
     `fields` is the plan as published.
     """

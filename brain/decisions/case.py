@@ -1,4 +1,4 @@
-"""The complete input of a decision. What is not in here cannot have mattered."""
+"""Complete input of a decision: no check reads anything else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from brain.symbols.symbol_rules import SymbolRules
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The settings that a decision depends on (seconds; percent for the tolerance)."""
+    """Settings that a decision depends on (seconds; percent for the tolerance)."""
 
     stale_threshold_sec: float
     cooldown_sec: float
@@ -26,10 +26,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class SnapshotView(msgspec.Struct, frozen=True):
-    """A snapshot as the decision saw it.
+    """Snapshot as used by the decision.
 
     `age_sec` is measured from `verified_at` to now. `believed` is False when the snapshot was verified
-    before trust in the stream was lost: then only a REST read sent after the loss counts, whatever its age.
+    before the stream lost its coverage: then only a REST read sent after the loss counts, at any age.
     `shows_results` is False while it is not proven to contain the fills of all results that have arrived.
     """
 
@@ -41,18 +41,18 @@ class SnapshotView(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One plan and everything its decision rests on. A new field needs a default: see `AuditRecord`.
+    """Plan with every input of its decision. A new field needs a default: see `AuditRecord`.
 
-    Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
-    `entry_ms` (when the plan was published: its entry's id, or its arrival where ids are ahead of the clock;
-    None where that is unknown), `now_ms`. `cooldown_text` is the raw value of the cooldown key.
-    `settled` says that a result for this plan came before its decision. `redis_changed_ms` is when another
-    run of Redis than before was first met, 0 if never: what the run before acknowledged last may be lost.
-    `evicted_ms` is when Redis was last seen to have evicted keys, 0 if never. What this process has reserved
-    it knows even then; `reservations_unsure_until_ms` is when the last reservation ends that another process
-    may have made and Redis have evicted, 0 if there is none. `key_prefix` names the keys in `details`.
-    `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False while the
-    exchange has not told yet what it trades, or in which mode: then nothing is known of any symbol.
+
+    Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries.
+    `entry_ms`: time of publication, from the entry's id, or its arrival where ids are ahead of the clock;
+    None: unknown. `cooldown_text`: raw value of the cooldown key. `settled`: a result for this plan came
+    before its decision. `redis_changed_ms`: first sight of a new run of Redis, 0 if never; the last writes
+    that the run before acknowledged may be lost. `evicted_ms`: last sight of evicted keys, 0 if never; this
+    process knows its own reservations even then. `reservations_unsure_until_ms`: end of the last reservation
+    that another process may have made and Redis evicted, 0 if there is none. `key_prefix`: for `details`.
+    `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False until symbols
+    and position mode have been read from the exchange.
     """
 
     plan: Plan

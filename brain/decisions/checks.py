@@ -1,8 +1,4 @@
-"""The checks of a decision in the order of docs/contract.md: the first that denies decides.
-
-This table is the order, and says what each check is for; what a check does stands in its own function, in
-`brain/decisions/entry_checks.py` and `brain/decisions/position_checks.py`.
-"""
+"""Checks of a decision in the order of docs/contract.md: the first that denies decides."""
 
 from __future__ import annotations
 
@@ -16,19 +12,19 @@ from brain.plans.permit import Kind
 
 
 class Check(NamedTuple):
-    """One check: its name in docs/contract.md, which plans it is for, and its judgement."""
+    """Check: its name in docs/contract.md, a predicate for the plans that it concerns, and its judgement."""
 
     name: str
     concerns: Callable[[Facts], bool]
     judge: Callable[[Facts], Judgement]
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _OPEN, _ADD, _CLOSE, _NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE
 
 
 def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column
-    """There is no plan that the check is not for."""
+    """Return True: the check concerns all plans."""
     return True
 
 
@@ -65,7 +61,7 @@ CHECKS: tuple[Check, ...] = (
     Check("fresh", all_plans, entry_checks.fresh),
     Check("leg", all_plans, entry_checks.leg),
     Check("kind", all_plans, position_checks.kind),
-    # The second differs for opens and closes, so it needs the kind.
+    # The second differs between opens and closes, so it needs the kind.
     Check("recovering", _orders, position_checks.not_recovering),
     Check("ledger side", _closes_and_adds, position_checks.ledger_side),
     Check("ledger quantity", _orders_but_reconcile_close, position_checks.ledger_quantity),

@@ -1,4 +1,4 @@
-"""The decision function: one case in, one decision out. Pure: the same case, always the same decision."""
+"""Decision function: one case in, one decision out. Pure: the same case always gives the same decision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from brain.positions.position import Leg, side_of
 
 
 class Outcome(StrEnum):
-    """What became of one check. SKIPPED: it is not for such a plan; NOT_REACHED: an earlier one denied."""
+    """Outcome of one check. SKIPPED: it does not concern the plan; NOT_REACHED: an earlier one denied."""
 
     PASSED = "passed"
     DENIED = "denied"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """One check of a decision, and the numbers it compared; `reason` when it denied."""
+    """Result of one check, with the numbers it compared; `reason` when it denied."""
 
     name: str
     outcome: Outcome
@@ -34,24 +34,24 @@ class CheckResult(msgspec.Struct, frozen=True):
     reason: Reason | None = None
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _CLOSE, _NONE = Kind.CLOSE, Kind.NONE
 _BOTH = Leg.BOTH
-#: The table as `decide` walks it: None for a check that is for all plans.
+#: The table in a faster form: None for a check that concerns all plans.
 _WALK = tuple((None if check.concerns is all_plans else check.concerns, check.judge) for check in CHECKS)
 
 
 def decide(case: Case) -> Decision:
-    """Answer a plan: the first check that denies decides, and if none does, it is allowed.
+    """Decide on a plan: the first check that denies decides; if none does, it is allowed.
 
-    Raises nothing for a case that was read by this package's readers; what a bug would raise is the
-    caller's to turn into a denial (`evaluation_failed`), never into an answer of another kind.
+    Raises nothing for a case from this package's parsers. The caller turns an exception (a bug) into a
+    denial by `evaluation_failed`.
     """
     return decide_on(Facts(case))
 
 
 def decide_on(facts: Facts) -> Decision:
-    """`decide`, for a caller who needs what was found out on the way, too: `facts`, new."""
+    """Decide like `decide`, on new `facts` that the caller reads afterwards."""
     with localcontext(EXACT):
         for concerns, judge in _WALK:
             if concerns is None or concerns(facts):
@@ -62,7 +62,7 @@ def decide_on(facts: Facts) -> Decision:
 
 
 def trail(case: Case) -> list[CheckResult]:
-    """Every check of the table with what it found: the same walk as `decide`, written down."""
+    """Return the result of every check, by the same walk as `decide`."""
     results = []
     denied = False
     with localcontext(EXACT):
@@ -81,17 +81,17 @@ def trail(case: Case) -> list[CheckResult]:
 
 
 def deny_malformed(malformed: MalformedPlan) -> Decision:
-    """The answer to a plan that cannot be read; `details` names each bad field."""
+    """Deny a plan that cannot be read; `details` names each bad field."""
     return _deny(Reason.MALFORMED_PLAN, dict(malformed.problems))
 
 
 def evaluation_failed(attempts: int) -> Decision:
-    """The answer to a plan whose decision failed `attempts` times."""
+    """Deny a plan whose decision failed `attempts` times."""
     return _deny(Reason.EVALUATION_FAILED, {"attempts": attempts})
 
 
 def state_contended(attempts: int) -> Decision:
-    """The answer to a plan that was decided `attempts` times, on what then changed before the commit."""
+    """Deny a plan whose state changed between decision and commit `attempts` times."""
     return _deny(Reason.STATE_CONTENDED, {"attempts": attempts})
 
 
@@ -131,5 +131,5 @@ def _decision(
 
 
 def _deny(reason: Reason, details: Details) -> Decision:
-    """A deny of what no case was made of."""
+    """Return a deny without a case."""
     return Decision(False, reason, _NONE, _BOTH, None, ZERO, ZERO, None, details)

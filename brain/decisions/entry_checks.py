@@ -1,6 +1,6 @@
-"""The checks that come before a plan's kind is known: may this plan be looked at, and against what?
+"""Checks before a plan's kind is known: on the entry, the symbol and the snapshot.
 
-Each gives the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
+Each returns the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from brain.positions.position import Leg
 Judgement = tuple[Reason | None, Details]
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _BOTH = Leg.BOTH
 
 
 def well_formed(facts: Facts) -> Judgement:
-    """The plan does not contradict itself, whatever the position may be.
+    """Deny a plan that contradicts itself at any position.
 
-    `eval_type` ENTRY fits no plan that can only close. EXIT is compared when the kind is known.
+    `eval_type` ENTRY contradicts a plan that can only close. EXIT is compared when the kind is known.
     """
     plan = facts.plan
     row = contradiction(plan)
@@ -32,10 +32,10 @@ def well_formed(facts: Facts) -> Judgement:
 
 
 def not_expired(facts: Facts) -> Judgement:
-    """Somebody still waits for the permit, and the plan is not an old one published again.
+    """Deny a plan that is too old, or an old one that was published again.
 
-    The entry's age is Redis's time against Redis's time; `timestamp` is the publisher's clock. An entry whose
-    age is unknown may be any age.
+    The entry's age is taken from Redis's clock, that of `timestamp` from the publisher's. An entry of unknown
+    age is denied.
     """
     case, rules = facts.case, facts.case.rules
     age_sec = None if case.entry_ms is None else (case.now_ms - case.entry_ms) / 1000
@@ -50,13 +50,13 @@ def not_expired(facts: Facts) -> Judgement:
 
 
 def not_settled(facts: Facts) -> Judgement:
-    """No result for this plan came before its decision."""
+    """Deny a plan for which a result came before its decision."""
     settled = facts.case.settled
     return (Reason.PLAN_ALREADY_SETTLED if settled else None), {"settled": settled}
 
 
 def survived(facts: Facts) -> Judgement:
-    """The entry is not from before Redis changed: a decision on it may have been acknowledged and lost."""
+    """Deny an entry from before Redis changed: a decision on it may have been acknowledged and lost."""
     case = facts.case
     before = case.entry_ms is None or case.entry_ms <= case.redis_changed_ms
     lost = case.redis_changed_ms > 0 and before
@@ -64,10 +64,10 @@ def survived(facts: Facts) -> Judgement:
 
 
 def allowlist(facts: Facts) -> Judgement:
-    """The symbol is on the allowlist, or the plan may close a position that exists.
+    """Deny a symbol outside the allowlist, unless the plan may close an existing position.
 
-    Whether it does, a snapshot tells even when it is stale, unless it is stale and flat: then, as with none
-    at all, a plan that can only close goes on to the checks of the snapshot, which have a fresh one fetched.
+    A stale snapshot counts, too, as long as it shows a position. With a stale flat one, or none, a plan that
+    can only close goes on to the checks of the snapshot, which lead to a fresh read.
     """
     case, plan = facts.case, facts.plan
     if case.in_allowlist:
@@ -82,7 +82,7 @@ def allowlist(facts: Facts) -> Judgement:
 
 
 def on_exchange(facts: Facts) -> Judgement:
-    """The exchange trades the symbol, or there is a position to get out of."""
+    """Deny a symbol that the exchange does not trade, unless there is a position to close."""
     if not facts.case.exchange_known:
         return None, {"exchange_known": False}
     trades = _trades(facts)
@@ -91,7 +91,7 @@ def on_exchange(facts: Facts) -> Judgement:
 
 
 def hold(facts: Facts) -> Judgement:
-    """The reconcile engine does not hold the symbol."""
+    """Deny a symbol that the reconcile engine holds."""
     held = facts.case.hold
     if not held:
         return None, {"hold": held}
@@ -100,7 +100,7 @@ def hold(facts: Facts) -> Judgement:
 
 
 def snapshot_present(facts: Facts) -> Judgement:
-    """There is a snapshot, of an exchange that has told what it trades."""
+    """Deny without a snapshot, or before the exchange's symbols have been read."""
     missing = facts.case.snapshot is None
     if not facts.case.exchange_known:
         return Reason.NO_EXCHANGE_SNAPSHOT, {"snapshot": not missing, "exchange_known": False}
@@ -108,7 +108,7 @@ def snapshot_present(facts: Facts) -> Judgement:
 
 
 def fresh(facts: Facts) -> Judgement:
-    """The snapshot is believed, not older than the threshold, and not from before a reported fill."""
+    """Deny on a snapshot that is not believed, older than the threshold, or from before a reported fill."""
     snapshot = facts.case.snapshot
     age_sec = None if snapshot is None else snapshot.age_sec
     compared: Details = {"snapshot_age_sec": age_sec, "threshold_sec": facts.case.rules.stale_threshold_sec}
@@ -120,10 +120,10 @@ def fresh(facts: Facts) -> Judgement:
 
 
 def leg(facts: Facts) -> Judgement:
-    """In hedge mode the plan says which leg, and the snapshot is one of hedge mode.
+    """Deny, in hedge mode, a plan without its leg and a snapshot of one-way mode.
 
-    A one-way position under hedge mode means that the mode was switched since: Binance allows that only
-    without a position, so the snapshot does not show what is.
+    A one-way position in hedge mode means that the mode was switched since the read. Binance allows that only
+    without a position, so the snapshot is outdated.
     """
     if not facts.hedged:
         return None, {"leg": _BOTH}
@@ -138,14 +138,14 @@ def leg(facts: Facts) -> Judgement:
 
 
 def _trades(facts: Facts) -> bool:
-    """Whether the exchange trades the symbol; where it has not told yet, it may."""
+    """Return True if the exchange trades the symbol, or its symbols have not been read yet."""
     rules = facts.case.symbol_rules
     return not facts.case.exchange_known or (rules is not None and rules.trading)
 
 
 def _is_fresh(facts: Facts) -> bool:
     snapshot = facts.case.snapshot
-    # An age that is not a number is within no threshold.
+    # NaN is within no threshold.
     return (
         snapshot is not None
         and snapshot.believed
@@ -155,7 +155,7 @@ def _is_fresh(facts: Facts) -> bool:
 
 
 def _against_position(facts: Facts) -> bool:
-    """Whether the plan's order side is against its leg's position (any, while the leg is not known)."""
+    """Return True if the plan's order side is against its leg's position (any leg, while unknown)."""
     plan = facts.plan
     if plan.eval_type == "ENTRY":
         return False

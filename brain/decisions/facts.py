@@ -1,4 +1,4 @@
-"""What the checks of one decision look at, worked out from its case."""
+"""Facts of one decision, derived from its case for the checks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from brain.plans.permit import Kind, OpenPermit
 from brain.plans.plan import PlanDecision, Side
 from brain.positions.position import Leg
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _BOTH, _LONG = Leg.BOTH, Leg.LONG
 _RECONCILE_CLOSE = PlanDecision.RECONCILE_CLOSE
 _SIDE_CLOSE = Side.CLOSE
 
-#: Why a hedge-mode ledger says nothing of a leg.
-LEGS_NOT_TOLD = "does not tell its legs"
+#: Reasons for which a hedge-mode ledger gives no amount of a leg.
+LEGS_UNKNOWN = "does not tell its legs"
 LEGS_DO_NOT_ADD_UP = "its legs do not add up to last_known_amt"
 
 
 class Facts:
-    """A case, what follows from it, and what the checks have found out so far.
+    """Case with derived values and the results of checks so far.
 
-    `leg` is None in hedge mode when the plan does not say which. `amount` is the leg's signed position in
-    contracts, None while it is not known. The checks set `kind`; `available`, what open permits leave of
-    the position for a close; `quantity`, what the close may close; and `warnings`.
+    `leg` is None in hedge mode when the plan has none. `amount` is the leg's signed position in contracts,
+    None while unknown. The checks set `kind`; `available`, the part of the position that open permits leave
+    for a close; `quantity`, the quantity that may be closed; and `warnings`.
     """
 
     __slots__ = (
@@ -72,21 +72,21 @@ class Facts:
 
     @property
     def position(self) -> Decimal:
-        """The leg's signed amount, for checks that come after the snapshot's and the leg's."""
+        """Signed amount of the leg, for checks after those of snapshot and leg."""
         if self.amount is None:
             raise LookupError("no check has found the position yet")
         return self.amount
 
     @property
     def holds_a_position(self) -> bool:
-        """Whether the snapshot, fresh or not, shows a position: on the plan's leg, if it names one."""
+        """True if the snapshot, fresh or not, shows a position: on the plan's leg, if it names one."""
         if self.amount is not None:
             return bool(self.amount)
         return self.case.snapshot is not None and any(row.amount != 0 for row in self.case.snapshot.legs)
 
     @property
     def order_side(self) -> str | None:
-        """`BUY` or `SELL`: the plan's, or what closes the position; None when neither is known."""
+        """`BUY` or `SELL`: the plan's, or the one that closes the position; None when neither is known."""
         side = self.plan.side
         if side is None or side is _SIDE_CLOSE:
             if self.leg is None or self.amount is None or self.plan.action == "UPDATE_SL":
@@ -96,17 +96,17 @@ class Facts:
 
     @property
     def ledger(self) -> Ledger | str:
-        """The ledger, or why there is none to go by."""
+        """Ledger, or the reason for which it cannot be used."""
         if self._ledger is None:
             self._ledger = ledger_or_problem(self.case.ledger)
         return self._ledger
 
     @property
     def ledger_amount(self) -> Decimal | str:
-        """What the ledger says of the leg, or why it says nothing.
+        """Return the ledger's amount of the leg, or the reason for which it has none.
 
-        In hedge mode the legs must add up to `last_known_amt`. After a correction of the sum alone it tells
-        the legs only where one leg of the exchange is flat.
+        In hedge mode the legs must add up to `last_known_amt`. After a correction of the sum alone
+        the legs are known only where one leg of the exchange is flat.
         """
         ledger = self.ledger
         if isinstance(ledger, str):
@@ -120,12 +120,12 @@ class Facts:
         if legs is not None:
             return legs.long if self.leg is _LONG else legs.short
         if ledger.long_amount is None or ledger.short_amount is None:
-            return LEGS_NOT_TOLD
+            return LEGS_UNKNOWN
         return LEGS_DO_NOT_ADD_UP
 
     @property
     def live_permits(self) -> tuple[OpenPermit, ...]:
-        """The open permits on this leg that have not ended by themselves."""
+        """Return the open permits on this leg that have not expired."""
         if self._live_permits is None:
             leg, now_ms = self.leg, self.case.now_ms
             self._live_permits = tuple(
@@ -138,7 +138,7 @@ class Facts:
         return self._live_permits
 
     def explained_by_permits(self, difference: Decimal) -> bool:
-        """Whether orders that open permits cover could have moved the leg by `difference` (not zero)."""
+        """Return True if orders of open permits can have moved the leg by `difference` (not zero)."""
         order_side = "BUY" if difference > 0 else "SELL"
         covered = sum(
             (permit.remaining for permit in self.live_permits if permit.order_side == order_side), ZERO

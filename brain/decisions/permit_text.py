@@ -1,7 +1,7 @@
-"""Decisions as text: the permit that consumers read, and the audit record that can be decided again.
+"""JSON of decisions: the permit for consumers, and the audit record for replay.
 
 Numbers in a permit are JSON numbers written from exact decimals, never through a float and never with an
-exponent. An audit record is read back by this program alone, and holds decimals as strings.
+exponent. Only this program reads audit records; they have decimals as strings.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from brain.positions.position import Leg, PositionSide
 _NO_KIND = Kind.NONE
 _NULL = msgspec.Raw(b"null")
 _JSON = msgspec.json.Encoder()
-#: These say that deciding did not come to an end; the case alone does not give them again.
+#: Reasons that do not follow from a case: deciding did not come to an end.
 _NOT_FROM_THE_CASE = frozenset({Reason.EVALUATION_FAILED, Reason.STATE_CONTENDED})
 
 
 class _Permit(msgspec.Struct):
-    """The members of `quantum:permit:p33:<plan_id>`, in their order (docs/contract.md, Permits).
+    """Members of `quantum:permit:p33:<plan_id>`, in their order (docs/contract.md, Permits).
 
-    `side` is the position's, `order_side` that of the order which the permit is for (`BUY`, `SELL`), and
-    the amounts are those of `leg`. `plan_qty`, on an allow, is the quantity that the plan named when it was
-    decided: what an open or add was granted for. `key_prefix`, where permits are signed, is the account's: a
-    signature over the text holds for no other account's keys.
+    `side` is the position's, `order_side` (`BUY`, `SELL`) that of the permitted order, and the amounts are
+    those of `leg`. `plan_qty`, on an allow, is the plan's quantity at the decision, which an open or add may
+    use. `key_prefix`, where permits are signed, is the account's: a signature is invalid under the keys of
+    another account.
     """
 
     plan_id: str
@@ -57,14 +57,14 @@ class _Permit(msgspec.Struct):
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """One decision and all it was based on.
+    """Audit record: a decision with all its inputs.
 
     Records of earlier releases lack what was added since: a new field here, in `Case` or in a struct inside
     either needs a default, or they become unreadable (tests/commands/test_recorded_audits.py).
 
-    `case` is None where there was none to decide on: the plan could not be read (`decision` names the
-    fields), or deciding failed. `decision` is the exact text of the outcome, `fields` the plan as published
-    (escaped and cut, see `brain/text_fields.py`), `permit` the permit as issued, without a signature.
+    `case` is None where the plan could not be read (`decision` names the fields), or deciding failed.
+    `decision` is the exact text of the outcome, `fields` the plan as published (escaped and truncated, see
+    `brain/text_fields.py`), `permit` the permit as issued, without a signature.
     """
 
     plan_id: str
@@ -77,7 +77,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
 
 
 class NotReplayableError(ValueError):
-    """The bytes are no audit record (`reason` None), or one whose outcome did not come from a case."""
+    """Bytes are no audit record (`reason` None), or one whose outcome did not come from a case."""
 
     def __init__(self, message: str, reason: Reason | None = None) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class NotReplayableError(ValueError):
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
-    """A decision as read back: as `Decision`, but the decimals in `details` stay text.
+    """Decision read from an audit record: like `Decision`, but decimals in `details` stay text.
 
     A new field needs a default, as in `AuditRecord`.
     """
@@ -113,15 +113,14 @@ def permit_json(
     key_prefix: str | None = None,
     facts: Facts | None = None,
 ) -> bytes:
-    """Return the permit as in docs/contract.md; what is not known is `null`.
+    """Return the permit's JSON of docs/contract.md; unknown values are `null`.
 
     `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
-    `key_prefix` is named by a permit that will be signed.
-    `facts`: what follows from `case`, where it was worked out already.
+    `key_prefix` is given for a permit that will be signed. `facts` are those of `case`, if derived already.
     """
     exchange_amount = ledger_amount = _NULL
     snapshot_age_sec = None
-    leg, kind_told = None, False
+    leg, kind_known = None, False
     if case is not None:
         if case.snapshot is not None:
             snapshot_age_sec = case.snapshot.age_sec
@@ -134,13 +133,13 @@ def permit_json(
                 exchange_amount = ledger_amount = _number(facts.amount)
                 if in_ledger != facts.amount:
                     ledger_amount = _number(in_ledger)
-        kind_told = decision.kind is not _NO_KIND or case.plan.action == "UPDATE_SL"
+        kind_known = decision.kind is not _NO_KIND or case.plan.action == "UPDATE_SL"
     permit = _Permit(
         plan_id=plan_id,
         symbol=symbol,
         allow=decision.allow,
         reason=decision.reason,
-        kind=decision.kind if kind_told else None,
+        kind=decision.kind if kind_known else None,
         side=decision.position_side,
         order_side=decision.order_side,
         leg=leg,
@@ -166,7 +165,7 @@ def permit_json(
 
 
 def with_signature(permit: bytes, signature: str) -> bytes:
-    """The permit with one more member, its last: the text that was signed is what remains without it."""
+    """Append the signature as last member; the signed text is the permit without it."""
     return b'%b,"signature":%b}' % (permit[:-1], _JSON.encode(signature))
 
 
@@ -180,7 +179,7 @@ def audit_record(
     fields: Mapping[str, str],
     permit: bytes,
 ) -> bytes:
-    """The decision, its complete input and the permit, as JSON. `permit` is the text without a signature."""
+    """Return decision, complete input and permit as JSON. `permit` is the text without a signature."""
     outcome = msgspec.Raw(_JSON.encode(decision))
     return _JSON.encode(
         AuditRecord(plan_id, symbol, issued_by, case, outcome, dict(fields), msgspec.Raw(permit))
@@ -188,7 +187,7 @@ def audit_record(
 
 
 def read_audit(record: bytes) -> AuditRecord:
-    """The audit record in `record`. Raises NotReplayableError."""
+    """Parse an audit record. Raises NotReplayableError."""
     try:
         return read_json(_AUDIT_RECORDS, record)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -196,7 +195,7 @@ def read_audit(record: bytes) -> AuditRecord:
 
 
 def recorded_decision(audit: AuditRecord) -> RecordedDecision:
-    """What was decided. Raises NotReplayableError."""
+    """Parse the decision of an audit record. Raises NotReplayableError."""
     try:
         return read_json(_DECISIONS, audit.decision)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -204,21 +203,21 @@ def recorded_decision(audit: AuditRecord) -> RecordedDecision:
 
 
 def case_of(audit: AuditRecord, reason: Reason) -> Case:
-    """The case in a record whose outcome was `reason`. Raises NotReplayableError where it had none."""
+    """Return the case of a record with outcome `reason`. Raises NotReplayableError where it has none."""
     if audit.case is None or reason in _NOT_FROM_THE_CASE:
         raise NotReplayableError(f"{reason} was not decided on a case", reason)
     return audit.case
 
 
 def same_outcome(audit: AuditRecord, decision: Decision) -> bool:
-    """Whether a decision is the recorded one, in every value (numbers by value: `5` is `5.0`)."""
+    """Return True if a decision equals the recorded one in every value (`5` equals `5.0`)."""
     recorded: object = msgspec.json.decode(audit.decision)
     decided: object = msgspec.json.decode(_JSON.encode(decision))
     return recorded == decided
 
 
 def _number(value: Decimal | str | None) -> msgspec.Raw:
-    """A JSON number; `null` for what is not known, or only described."""
+    """Return a JSON number; `null` for a value that is unknown, or only described."""
     return msgspec.Raw(plain(value).encode()) if isinstance(value, Decimal) else _NULL
 
 

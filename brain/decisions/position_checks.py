@@ -1,7 +1,7 @@
-"""The checks that weigh a plan against its leg's position: kind, ledger, cooldown, open permits, quantity.
+"""Checks of a plan against its leg's position: kind, ledger, cooldown, open permits, quantity.
 
-Each gives the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
-The decimals here are exact: the caller has set the context.
+Each returns the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
+Decimals are exact: the caller sets the decimal context.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _LONGEST_STORED = 40
 _FRACTION = {100: Decimal(1), 75: Decimal("0.75"), 50: Decimal("0.5")}
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _OPEN, _ADD, _CLOSE = Kind.OPEN, Kind.ADD, Kind.CLOSE
 _BOTH, _LONG, _SHORT = Leg.BOTH, Leg.LONG, Leg.SHORT
 _BUY, _SELL = Side.BUY, Side.SELL
 
 
 def kind(facts: Facts) -> Judgement:
-    """Find the plan's kind by the kind table (docs/contract.md, Plans); deny what is impossible.
+    """Find the plan's kind by the kind table (docs/contract.md, Plans), and deny an impossible one.
 
     `eval_type` must agree: ENTRY with an open or add, EXIT with a close or with a stop loss update, which
-    belongs to an exit. In one-way mode Binance knows no `positionSide` LONG or SHORT; publishers that always
-    set it are taken at their word where it agrees with the position, or with the order of an open.
+    belongs to an exit. In one-way mode Binance knows no `positionSide` LONG or SHORT; it is accepted from
+    publishers that always set it, if it agrees with the position, or with the order of an open.
     """
     plan, leg, amount = facts.plan, facts.leg or _BOTH, facts.position
     compared: Details = {"exchange_position_amt": amount, "side": plan.side, "qty": plan.quantity}
@@ -55,7 +55,7 @@ def kind(facts: Facts) -> Judgement:
         if not amount:
             return Reason.NO_POSITION, compared
     if not facts.hedged and (plan.leg is _LONG or plan.leg is _SHORT):
-        meant = _SELL if plan.leg is _LONG else _BUY  # the side that reduces the leg meant
+        meant = _SELL if plan.leg is _LONG else _BUY  # the side that reduces that leg
         if entering and plan.side is meant:
             return Reason.MALFORMED_PLAN, compared | {"positionSide": f"{plan.leg}, of the other side"}
         if not entering and reducing_side(leg, amount) is not meant:
@@ -64,7 +64,7 @@ def kind(facts: Facts) -> Judgement:
 
 
 def not_recovering(facts: Facts) -> Judgement:
-    """What Redis acknowledged is still there, or no longer counts.
+    """Deny while acknowledged writes may be lost from Redis.
 
     Opens and adds wait for one permit TTL after Redis restarted or evicted keys. Closes wait only where
     reservations of another process may have been evicted, until those would have expired.
@@ -89,7 +89,7 @@ def not_recovering(facts: Facts) -> Judgement:
 
 
 def ledger_side(facts: Facts) -> Judgement:
-    """Exchange and ledger are on the same side; that the ledger can be read is the next check's matter."""
+    """Deny if exchange and ledger are on different sides; the next check covers an unreadable ledger."""
     amount, ledger_amount = facts.position, facts.ledger_amount
     if isinstance(ledger_amount, str):
         return None, {"ledger": ledger_amount}
@@ -108,10 +108,10 @@ def ledger_side(facts: Facts) -> Judgement:
 
 
 def ledger_quantity(facts: Facts) -> Judgement:
-    """Exchange and ledger differ by no more than the tolerance; before an open, not at all.
+    """Deny if exchange and ledger differ by more than the tolerance (for an open: at all).
 
-    A ledger that says nothing agrees with nothing. A difference that the orders of open permits explain is
-    not one to reconcile but one to wait for.
+    A missing or unreadable ledger denies. A difference that the orders of open permits explain is
+    `in_flight_permit`, not a drift.
     """
     amount, ledger_amount = facts.position, facts.ledger_amount
     compared: Details = {"exchange_position_amt": amount, "tolerance_pct": facts.case.rules.qty_tolerance_pct}
@@ -128,9 +128,11 @@ def ledger_quantity(facts: Facts) -> Judgement:
 
 
 def cooldown(facts: Facts) -> Judgement:
-    """The last execution, by ledger or cooldown key, is at least one cooldown ago.
+    """Deny with `cooldown_in_flight` if the last execution is less than `P33_COOLDOWN_SEC` ago.
 
-    A cooldown key that cannot be read may name any time, so it denies.
+    Its time is the later of `last_order_time_epoch` of the ledger and the cooldown key
+    (`<prefix>:cooldown:last_exec_ts:<symbol>`, epoch ms), both against Redis's clock: see `since_execution`.
+    An unreadable key may mean any time, so it denies.
     """
     case, limit_sec = facts.case, facts.case.rules.cooldown_sec
     compared: Details = {"seconds_since_exec": None, "cooldown_sec": limit_sec}
@@ -170,7 +172,7 @@ def since_execution(
 
 
 def in_flight(facts: Facts) -> Judgement:
-    """Open permits on this leg leave something to close; before an open or add, no other is unsettled.
+    """Deny a close if open permits cover the whole leg, and an open or add if another is not settled.
 
     Closes share the position. An open or add never blocks a close, nor a close an open or add.
     """
@@ -194,11 +196,11 @@ def in_flight(facts: Facts) -> Judgement:
 
 
 def quantity(facts: Facts) -> Judgement:
-    """What is left, rounded down to the market step, is an order the exchange takes.
+    """Deny if the quantity, rounded down to the market step, is below the exchange's minimum.
 
-    A close asks for a share of what is available, an explicit quantity, or the smaller of both, and never
-    for more than is available. Where the exchange does not trade the symbol any more, a position may still
-    be closed if its step is known, but nothing is opened.
+    A close uses a percentage of the available amount, an explicit quantity, or the smaller of both, and never
+    more than is available. Where the exchange has stopped trading the symbol, a position may still be closed
+    if its step is known, but not opened.
     """
     rules, plan = facts.case.symbol_rules, facts.plan
     closing = facts.kind is _CLOSE
@@ -227,7 +229,7 @@ def quantity(facts: Facts) -> Judgement:
 
 
 def _broken_guardrail(facts: Facts) -> str | None:
-    """The first guardrail of a RECONCILE_CLOSE that does not hold."""
+    """Return the first guardrail of a RECONCILE_CLOSE that is violated."""
     plan = facts.plan
     if not facts.case.hold:
         return "no hold"

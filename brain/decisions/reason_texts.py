@@ -1,4 +1,4 @@
-"""Every reason in words, for a person who asks why: what was found, and what can be done about it."""
+"""Texts of all reasons for operators: finding and advice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from brain.plans.permit import Reason
 
 
 class ReasonText(NamedTuple):
-    """`finding`: one sentence. `advice`: where to look, or what has to change; empty where nothing has to."""
+    """Text of a reason. `finding`: one sentence. `advice`: the remedy; empty where none is needed."""
 
     finding: str
     advice: str = ""
@@ -30,15 +30,15 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
     ),
     Reason.MALFORMED_PLAN: ReasonText(
         "The plan could not be understood: a field is missing, unreadable, or contradicts another.",
-        "The publisher has to mend the plan and publish it under a new plan id.",
+        "The publisher has to correct the plan and publish it under a new plan id.",
     ),
     Reason.PLAN_EXPIRED: ReasonText(
-        "The plan was too old when it could be answered: nobody waited for its permit any more.",
+        "The plan was too old when it could be answered: its executor waits for the permit no longer.",
         "If plans that are new expire, look for a standstill of the service or of Redis (restarts, lag); "
-        "if their timestamp is old, somebody publishes old plans again.",
+        "if their timestamp is old, a publisher sends old plans again.",
     ),
     Reason.PLAN_ALREADY_SETTLED: ReasonText(
-        "A result for this plan came before its decision: somebody executed or gave it up without a permit.",
+        "A result for this plan came before its decision: it was executed or given up without a permit.",
         "Find out who published that result in apply.result; an executor must not act before the permit.",
     ),
     Reason.EVALUATION_FAILED: ReasonText(
@@ -51,9 +51,9 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "It ends by itself; new plans that close positions are not affected.",
     ),
     Reason.STATE_CONTENDED: ReasonText(
-        "What the decision rests on (hold, ledger, cooldown, open permits) changed each time before the "
+        "The state behind the decision (hold, ledger, cooldown, open permits) changed each time before the "
         "decision could be written.",
-        "Look for somebody who writes the symbol's ledger, hold or cooldown key many times a second.",
+        "Look for a client that writes the symbol's ledger, hold or cooldown key many times a second.",
     ),
     Reason.SYMBOL_NOT_ON_EXCHANGE: ReasonText(
         "The exchange does not trade this symbol, and there is no position in it to get out of.",
@@ -72,7 +72,7 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "Look at /readyz and /status: stream, request weight, bans; and at P33_ONDEMAND_SNAPSHOT.",
     ),
     Reason.STALE_EXCHANGE_STATE: ReasonText(
-        "What is known of the position is too old, or no longer to be trusted, to act on.",
+        "The snapshot of the position is too old, or the stream has lost its coverage since.",
         "Look at /status: the stream, its proofs and the audits; REST reads may be banned or out of weight.",
     ),
     Reason.NO_POSITION: ReasonText("The plan closes or protects a position, and there is none."),

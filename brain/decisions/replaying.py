@@ -1,4 +1,4 @@
-"""Decides recorded cases again, with the same settings or with others, and tells what is different."""
+"""Replay of recorded cases, with the same or other settings, and its differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from brain.decisions.permit_text import (
 )
 from brain.plans.permit import Decision
 
-#: The values of `Rules` that some check compares with; the others shape what a permit leaves behind.
+#: Fields of `Rules` that a check compares with; the others shape the permit.
 COMPARED_RULES = (
     "stale_threshold_sec",
     "cooldown_sec",
@@ -26,12 +26,12 @@ COMPARED_RULES = (
     "decision_ttl_sec",
     "permit_ttl_sec",
 )
-#: What consumers and later decisions see of a decision.
+#: Fields of a decision that consumers and later decisions read.
 _ANSWER = ("allow", "reason", "kind", "leg", "order_side", "quantity", "reserve")
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """A decision as recorded, and as the function makes it now."""
+    """Decision as recorded, and as decided now."""
 
     audit: AuditRecord
     recorded: RecordedDecision
@@ -39,16 +39,16 @@ class Replayed(msgspec.Struct, frozen=True):
 
     @property
     def identical(self) -> bool:
-        """Whether both are the same in every value."""
+        """True if both are equal in every value."""
         return same_outcome(self.audit, self.decided)
 
     @property
     def same_answer(self) -> bool:
-        """Whether both give the same answer, whatever numbers explain it."""
+        """True if both give the same answer, whatever numbers explain it."""
         return all(getattr(self.recorded, name) == getattr(self.decided, name) for name in _ANSWER)
 
     def differences(self) -> list[tuple[str, object, object]]:
-        """Name, recorded and present value of everything that differs, as JSON would hold it."""
+        """Return name, recorded and present value of each difference, as JSON values."""
         recorded: dict[str, object] = msgspec.json.decode(self.audit.decision)
         decided: dict[str, object] = msgspec.json.decode(msgspec.json.encode(self.decided))
         names = [*decided, *(name for name in recorded if name not in decided)]
@@ -62,7 +62,7 @@ class Replayed(msgspec.Struct, frozen=True):
 def decide_again(record: bytes, changed_rules: Mapping[str, object] | None = None) -> Replayed:
     """Decide the case of an audit record again; `changed_rules` replace values of its `Rules`.
 
-    Raises NotReplayableError for what is no record, or was not decided on a case.
+    Raises NotReplayableError for bytes that are no record, or a decision without a case.
     """
     audit = read_audit(record)
     recorded = recorded_decision(audit)

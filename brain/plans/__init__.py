@@ -1,1 +1,1 @@
-"""Plans and intents as published, and the words of permits."""
+"""Plans and intents as published, and the vocabulary of permits."""

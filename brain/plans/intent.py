@@ -1,4 +1,4 @@
-"""Intents, as far as they matter here: which symbol somebody may soon want to trade."""
+"""Intents: the symbols that may soon be traded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brain.json_text import read_json
 
 
 class _Intent(msgspec.Struct):
-    """What the JSON dialects of `quantum:stream:trade.intent` hold for us."""
+    """Fields of the JSON dialects of `quantum:stream:trade.intent` that are used here."""
 
     symbol: str = ""
 
@@ -20,9 +20,9 @@ _INTENT = msgspec.json.Decoder(_Intent)
 
 
 def read_intent_symbol(fields: Mapping[bytes, bytes]) -> str | None:
-    """The symbol of an entry of `trade.intent`: flat `symbol`, or within the JSON of `payload` or `data`.
+    """Parse an intent's symbol: flat `symbol`, or within the JSON of `payload` or `data`.
 
-    None when no dialect tells a usable one. Never raises.
+    Returns None when no dialect has a usable one. Never raises.
     """
     for found in (_flat(fields), _inside(fields, b"payload"), _inside(fields, b"data")):
         if found is not None and is_symbol(found):

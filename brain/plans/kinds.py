@@ -1,15 +1,16 @@
-"""The kind table of docs/contract.md (Plans), row by row, as data.
+"""Kinds of plans: the kind table of docs/contract.md (Plans), row by row.
 
-It is unfolded once, at import, into a lookup with one answer for every combination. Nothing else decides
-about kinds. The reasons for some of its rows:
+The table is data, unfolded once, at import, into a lookup with one answer for every combination. Nothing else
+decides about kinds. Rules where the table leaves a choice:
 
-* A closing action that names no side means `CLOSE`: the harvest path leaves it out at times. Without a
-  closing action to lean on, a missing side is malformed.
-* A closing action without `reduceOnly` is held to what `reduceOnly=true` would be: along the position it is
-  a `reduce_only_side_mismatch`, never an add.
+* A closing action without side means `CLOSE`: the harvest path sometimes leaves it out. Without a closing
+  action, a missing side is malformed.
+* A closing action without `reduceOnly` is treated as `reduceOnly=true`: along the position it is a
+  `reduce_only_side_mismatch`, never an add.
 * `ENTRY_PROPOSED` with `reduceOnly=true` contradicts itself.
-* In hedge mode the leg tells what reduces it, even when it is flat (`SELL` for LONG, `BUY` for SHORT), and
-  Binance forbids `reduceOnly` there: an order that reduces a flat leg is a close of nothing, not an open.
+* In hedge mode the leg determines the side that reduces it, also when it is flat (`SELL` for LONG, `BUY` for
+  SHORT), and Binance forbids `reduceOnly` there: an order that reduces a flat leg closes nothing, and opens
+  nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _CLOSING_PREFIXES = ("FULL", "CLOSE", "PARTIAL")
 
 
 class _Column(Flag):
-    """A column of the table: one member a possible entry, any of them together in a row."""
+    """Column of the table: a member for each entry; a row has a set of them."""
 
     __hash__ = object.__hash__  # members are unique, Enum's own hash is slow, and a decision looks up twice
 
 
 class Action(_Column):
-    """What an action's name says."""
+    """Meaning of an action's name."""
 
     CLOSING = auto()
     ENTRY = auto()
@@ -45,7 +46,7 @@ class Action(_Column):
 
 
 class ReduceOnly(_Column):
-    """The plan's `reduceOnly`."""
+    """`reduceOnly` of the plan."""
 
     TRUE = auto()
     FALSE = auto()
@@ -54,7 +55,7 @@ class ReduceOnly(_Column):
 
 
 class Quantity(_Column):
-    """Whether the plan gives a quantity above zero."""
+    """Presence of a quantity above zero in the plan."""
 
     GIVEN = auto()
     NONE = auto()
@@ -62,7 +63,7 @@ class Quantity(_Column):
 
 
 class Towards(_Column):
-    """The plan's `side`, seen from the position; of a flat one-way position every order leads away."""
+    """Direction of the plan's `side` relative to the position; AWAY on a flat one-way position."""
 
     REDUCING = auto()
     ALONG = auto()
@@ -73,7 +74,7 @@ class Towards(_Column):
 
 
 class Position(_Column):
-    """The position, seen from the plan's quantity: it covers any quantity that is not given."""
+    """Position relative to the plan's quantity: it covers a missing quantity."""
 
     FLAT = auto()
     COVERS = auto()
@@ -86,7 +87,7 @@ Outcome: TypeAlias = Kind | Reason
 
 
 class Row(NamedTuple):
-    """One row: the combinations it speaks of, and what they are; for a malformed plan, the field at fault."""
+    """Row: its combinations, and their kind or reason; for a malformed plan, the field at fault."""
 
     action: Action
     reduce_only: ReduceOnly
@@ -137,7 +138,7 @@ _Combination: TypeAlias = tuple[Action, ReduceOnly, Quantity, Towards, Position]
 
 
 def unfold(table: tuple[Row, ...]) -> dict[_Combination, Row]:
-    """Every combination with the one row that speaks of it. Raises ValueError for none, or for two."""
+    """Return each combination's row. Raises ValueError for a combination with none, or with two."""
     unfolded: dict[_Combination, Row] = {}
     for row in table:
         for combination in product(row.action, row.reduce_only, row.quantity, row.towards, row.position):
@@ -151,7 +152,7 @@ def unfold(table: tuple[Row, ...]) -> dict[_Combination, Row]:
 
 
 _UNFOLDED = unfold(TABLE)
-#: Whatever the position is, these sides can turn out to be.
+#: Directions that a side can have, over all positions.
 _ANY_POSITION = {
     Side.BUY: ((T.ALONG, P.FLAT), (T.REDUCING, P.COVERS)),
     Side.SELL: ((T.ALONG, P.FLAT), (T.REDUCING, P.COVERS)),
@@ -160,7 +161,7 @@ _ANY_POSITION = {
 }
 
 
-#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _LONG, _SHORT, _BOTH = Leg.LONG, Leg.SHORT, Leg.BOTH
 _BUY, _SELL, _CLOSE = Side.BUY, Side.SELL, Side.CLOSE
 _RECONCILE_CLOSE = PlanDecision.RECONCILE_CLOSE
@@ -169,14 +170,14 @@ _FLAT, _COVERS, _SMALLER = P.FLAT, P.COVERS, P.SMALLER
 
 
 def reducing_side(leg: Leg, amount: Decimal) -> Side | None:
-    """The order side that reduces the leg; None for a flat one-way position, which none does."""
+    """Return the order side that reduces the leg; None for a flat one-way position."""
     if leg is _LONG or (leg is _BOTH and amount > ZERO):
         return _SELL
     return _BUY if leg is _SHORT or amount < ZERO else None
 
 
 def row_for(plan: Plan, leg: Leg, amount: Decimal) -> Row:
-    """The table's row for a plan, given its leg's signed amount."""
+    """Return the table's row for a plan, given its leg's signed amount."""
     if plan.side is None:
         towards = _NO_SIDE
     elif plan.side is _CLOSE:
@@ -192,7 +193,7 @@ def row_for(plan: Plan, leg: Leg, amount: Decimal) -> Row:
 
 
 def contradiction(plan: Plan) -> Row | None:
-    """The row of a plan that is malformed whatever the position is; None for all others."""
+    """Return the row of a plan that is malformed at any position; None for all others."""
     known = _known(plan)
     for towards, position in _ANY_POSITION[plan.side]:
         row = _UNFOLDED[(*known, towards, position)]
@@ -202,7 +203,7 @@ def contradiction(plan: Plan) -> Row | None:
 
 
 def closes_by_name(plan: Plan) -> bool:
-    """Whether a plan says of itself that it opens nothing, however the position may be."""
+    """Return True if a plan can open nothing at any position."""
     return (
         plan.reduce_only is True
         or plan.side is Side.CLOSE
@@ -213,7 +214,7 @@ def closes_by_name(plan: Plan) -> bool:
 
 
 def percent_of(action: str) -> int | None:
-    """How much of what is available a closing action means, in percent; None where its name does not say."""
+    """Return a closing action's percentage of the available amount; None where its name has none."""
     if not action.startswith(_CLOSING_PREFIXES):
         return None
     if "FULL" in action:
@@ -224,23 +225,23 @@ def percent_of(action: str) -> int | None:
 
 
 def _known(plan: Plan) -> _Known:
-    """What of the table's columns does not depend on the position."""
+    """Return the table's columns that do not depend on the position."""
     reconcile_close = plan.decision is _RECONCILE_CLOSE
     return _columns(reconcile_close, plan.action, plan.reduce_only, plan.quantity is not None)
 
 
 @lru_cache(maxsize=256)  # few combinations are in use
 def _columns(reconcile_close: bool, action_name: str, reduce_only: bool | None, quantity: bool) -> _Known:
-    """The columns of a plan with these values, and a quantity or not.
+    """Return the columns of a plan with these values, and a quantity or not.
 
-    The guardrails judge the `reduceOnly` of a RECONCILE_CLOSE, and its quantity says how much: so it counts
-    as reduce-only here, and as closing unless its action says otherwise.
+    The guardrails check `reduceOnly` of a RECONCILE_CLOSE, and its quantity is explicit: here it counts as
+    reduce-only, and as closing unless its action is another.
     """
     action, given = _action(action_name), Q.GIVEN if quantity else Q.NONE
     if reconcile_close:
         return (A.CLOSING if action in A.ABSENT | A.UNKNOWN else action), R.TRUE, given
-    told = R.MISSING if reduce_only is None else R.TRUE if reduce_only else R.FALSE
-    return action, told, given
+    given_as = R.MISSING if reduce_only is None else R.TRUE if reduce_only else R.FALSE
+    return action, given_as, given
 
 
 def _action(name: str) -> Action:

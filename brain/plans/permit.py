@@ -1,4 +1,4 @@
-"""Decisions and what they leave behind: permits and reservations."""
+"""Decisions, permits and reservations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 
 from brain.positions.position import Leg, PositionSide
 
-#: Values that can be written as JSON without loss.
+#: Values with a lossless JSON form.
 Details: TypeAlias = dict[str, Decimal | float | int | str | bool | None]
 
 
 class Kind(StrEnum):
-    """What a plan turned out to ask for, given the position."""
+    """Kind of a plan at the present position."""
 
     OPEN = "open"
     ADD = "add"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reasons to allow or deny a permit, as in docs/contract.md (Reasons)."""
+    """Reason of an allow or deny, word for word as in docs/contract.md."""
 
     SANITY_CHECKS_PASSED = "sanity_checks_passed"
     OPEN_PERMIT_GRANTED = "open_permit_granted"
@@ -55,9 +55,9 @@ class Reason(StrEnum):
 
 
 class OpenPermit(msgspec.Struct, frozen=True):
-    """A granted quantity that is not settled yet, counted against its symbol and leg.
+    """Granted quantity that is not settled yet, counted against its symbol and leg.
 
-    `order_side` is `BUY` or `SELL`: the side of the order the permit is for. `remaining` is what the
+    `order_side` is `BUY` or `SELL`: the side of the permitted order. `remaining` is the quantity that the
     permit still covers (contracts). `expires_ms` is Redis's clock: the permit's TTL plus the grace.
     """
 
@@ -70,16 +70,15 @@ class OpenPermit(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The answer to one plan.
+    """Decision on one plan.
 
-    `quantity` is the safe quantity in contracts: what may be closed; 0 on an allowed open or add means the
-    plan's own quantity, on `no_quantity_change` nothing. `reserve` is what the answer takes from the leg's
-    available amount (for an open or add, the plan's quantity), 0 for a deny. `details` holds the numbers
-    that the deciding rule compared, as JSON-ready values (exact decimals as `Decimal`); empty on an allow.
+    `quantity` is the safe quantity in contracts that may be closed; 0 on an allowed open or add means the
+    plan's own quantity, on `no_quantity_change` nothing. `reserve` is the quantity reserved on the leg (for
+    an open or add, the plan's), 0 for a deny. `details` has the numbers that the deciding check compared, as
+    JSON-ready values (exact decimals as `Decimal`); empty on an allow.
 
-    A deny that came before the position could tell has `kind` NONE, `leg` BOTH, and None for `order_side`
-    (`BUY`, `SELL`) and `position_side` (which way the leg points). `warnings` are for the log: what was
-    ignored on the way, whatever the answer.
+    A deny before the position was known has `kind` NONE, `leg` BOTH, and None for `order_side` (`BUY`,
+    `SELL`) and `position_side` (direction of the leg). `warnings` are for the log: ignored inputs.
     """
 
     allow: bool

@@ -1,4 +1,4 @@
-"""Plans: what the pipeline asks permission for."""
+"""Plans: orders for which the pipeline requests a permit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from brain.positions.position import Leg
 
 
 class PlanDecision(StrEnum):
-    """The values of a plan's `decision` field that want a permit; all others are acknowledged and counted."""
+    """Values of a plan's `decision` field that need a permit; all others are acknowledged and counted."""
 
     EXECUTE = "EXECUTE"
     RECONCILE_CLOSE = "RECONCILE_CLOSE"
 
 
 class Side(StrEnum):
-    """A plan's `side`: an order side, or `CLOSE` from the harvest path."""
+    """`side` of a plan: an order side, or `CLOSE` from the harvest path."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -26,7 +26,7 @@ class Side(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A well-formed plan that wants a permit.
+    """Well-formed plan that needs a permit.
 
     `quantity` is None when the plan gives none (`0` or empty); it comes from `qty` or `close_qty`.
     `reduce_only` is None when missing. `timestamp_sec` is the publisher's clock, None when not given.
@@ -48,16 +48,16 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class SkippedPlan(msgspec.Struct, frozen=True):
-    """A plan whose `decision` asks for nothing (`SKIP`, `BLOCKED`, `HOLD`, ...)."""
+    """Plan whose `decision` needs no permit (`SKIP`, `BLOCKED`, `HOLD`, ...)."""
 
     plan_id: str
     decision: str
 
 
 class MalformedPlan(msgspec.Struct, frozen=True):
-    """A plan that can be answered but not read: a deny with `malformed_plan`.
+    """Plan with a usable `plan_id` and unreadable fields: a deny with `malformed_plan`.
 
-    `symbol` is None when that is what cannot be read. `problems` maps each bad field to what is wrong.
+    `symbol` is None when it is unreadable itself. `problems` has the error of each bad field.
     """
 
     plan_id: str
@@ -66,6 +66,6 @@ class MalformedPlan(msgspec.Struct, frozen=True):
 
 
 class UnanswerablePlan(msgspec.Struct, frozen=True):
-    """A plan without a usable `plan_id`: nobody can wait for its permit; a dead letter with `error`."""
+    """Plan without a usable `plan_id`: no permit key exists for it; a dead letter with `error`."""
 
     error: str

@@ -1,7 +1,7 @@
-"""Reads an entry of `apply.plan`: both publishers' dialects, any bytes in any field.
+"""Parser of `apply.plan` entries: both publishers' dialects, any bytes in any field.
 
-What a field must look like stands here; what the fields mean together (a full close with
-`reduceOnly=false`) is found by the first check of a decision.
+Fields are checked one by one. The first check of a decision compares them with each other (a full close with
+`reduceOnly=false`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from brain.numbers import NotANumberError, parse_decimal_down
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
 
-#: In bytes, field names included.
+#: Longest entry (bytes), field names included.
 LARGEST_ENTRY = 16 * 1024
 LARGEST_FIELD = 4 * 1024
 
@@ -28,7 +28,7 @@ _DECISIONS = {member.value: member for member in PlanDecision}
 _SIDES = {member.value: member for member in Side}
 _LEGS = {member.value: member for member in Leg}
 _EVAL_TYPES = {"ENTRY": "ENTRY", "EXIT": "EXIT"}
-#: No decision rests on these, but whoever executes reads them.
+#: Fields that no decision uses, but executors read.
 _BYSTANDERS = (b"price", b"leverage", b"stop_loss", b"take_profit")
 
 T = TypeVar("T")
@@ -36,11 +36,11 @@ Problems = dict[str, str]
 
 
 def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPlan | UnanswerablePlan:
-    """Read an entry of `apply.plan`, whatever its bytes. Never raises.
+    """Parse an entry of `apply.plan` of any bytes. Never raises.
 
-    Without a usable `plan_id` nobody can be answered; an entry over 16 KB or with a field over 4 KB is
-    malformed whatever it asks for; of the others, those whose `decision` asks for no permit are skipped
-    without another look. Optional fields that are empty or say `None` or `null` are not given.
+    An entry without a usable `plan_id` is unanswerable, one over 16 KB or with a field over 4 KB malformed.
+    One whose `decision` needs no permit is skipped before its other fields are parsed. Optional fields that
+    are empty, `None` or `null` count as missing.
     """
     plan_id = plan_id_text(fields.get(b"plan_id", b""))
     if plan_id is None:
@@ -64,7 +64,7 @@ def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPl
 def _plan(
     fields: Mapping[bytes, bytes], plan_id: str, symbol: str, decision: PlanDecision, problems: Problems
 ) -> Plan:
-    """The plan, of use only where nothing was added to `problems`."""
+    """Build the plan; valid only if nothing was added to `problems`."""
     for name in _BYSTANDERS:
         if name in fields:
             _not_negative(fields, name, problems)
@@ -86,7 +86,7 @@ def _plan(
 
 
 def _too_large(fields: Mapping[bytes, bytes]) -> Problems:
-    # What is shorter than one field may be in all, as every honest plan is, needs no look at each.
+    # An entry shorter than the limit of one field, as most are, needs no check of each.
     if sum(map(len, fields)) + sum(map(len, fields.values())) <= LARGEST_FIELD:
         return {}
     total = 0
@@ -145,7 +145,7 @@ def _boolean(fields: Mapping[bytes, bytes], name: bytes, problems: Problems) -> 
 
 
 def _quantity(fields: Mapping[bytes, bytes], problems: Problems) -> Decimal | None:
-    """The quantity from `qty` or `close_qty`; where both are given, they must be the same."""
+    """Parse the quantity from `qty` or `close_qty`; where both are given, they must be equal."""
     qty = _contracts(fields, b"qty", problems)
     close_qty = _contracts(fields, b"close_qty", problems)
     if qty is not None and close_qty is not None and qty != close_qty:
@@ -168,7 +168,7 @@ def _contracts(fields: Mapping[bytes, bytes], name: bytes, problems: Problems) -
 
 
 def _not_negative(fields: Mapping[bytes, bytes], name: bytes, problems: Problems) -> float | None:
-    """A number that is not counted with: a time, a price, a leverage."""
+    """Parse a number that is passed on only: a time, a price, a leverage."""
     text = _given(fields, name)
     if text is None:
         return None
@@ -180,6 +180,6 @@ def _not_negative(fields: Mapping[bytes, bytes], name: bytes, problems: Problems
 
 
 def _shown(raw: bytes, length: int) -> str:
-    """The beginning of a field as printable text."""
+    """Return the beginning of a field as printable text."""
     text = raw[: 4 * length].decode(errors="replace")[:length]
     return "".join(char if char.isprintable() else "?" for char in text)

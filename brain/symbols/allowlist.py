@@ -1,4 +1,4 @@
-"""Which symbols may be opened: the universe service's list, the last good one, or the operator's."""
+"""Symbols that may be opened: the universe service's list, the last good one, or the operator's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import msgspec
 from brain.identifiers import is_symbol
 from brain.json_text import read_json
 
-#: A list from further in the future than clocks differ (seconds) is not believed.
+#: Largest difference of clocks (seconds): a list from further in the future is not used.
 _CLOCK_TOLERANCE_SEC = 60.0
 _LONGEST_LIST = 1_048_576
 _COUNT = re.compile(rb"[0-9]{1,9}")
 
 
 class AllowlistSource(StrEnum):
-    """The tier that an allowlist came from."""
+    """Tier of an allowlist's origin."""
 
     UNIVERSE_ACTIVE = "universe_active"
     LAST_OK = "last_ok"
@@ -28,10 +28,10 @@ class AllowlistSource(StrEnum):
 
 
 class Allowlist(msgspec.Struct, frozen=True):
-    """The symbols that may be opened; closes of existing positions do not ask.
+    """Symbols that may be opened. Closes of existing positions need no entry.
 
-    `stale`: the universe service's list is wanted, and it has no current one. `asof_epoch` (epoch seconds)
-    and `age_sec` are None for lists that carry no time. `notes` say why the tiers before were passed over.
+    `stale`: the universe service's list is configured, and it has no current one. `asof_epoch` (epoch
+    seconds) and `age_sec` are None for lists without a time. `notes` have the reasons against earlier tiers.
     """
 
     source: AllowlistSource
@@ -42,7 +42,7 @@ class Allowlist(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
     def log_line(self) -> str:
-        """The line that operators grep for."""
+        """Return the contract's log line."""
         asof = "none" if self.asof_epoch is None else f"{self.asof_epoch:.0f}"
         age = "none" if self.age_sec is None else f"{self.age_sec:.0f}"
         return (
@@ -52,7 +52,7 @@ class Allowlist(msgspec.Struct, frozen=True):
 
 
 class _UniverseList(msgspec.Struct):
-    """The JSON of `cfg:universe:active` and `cfg:universe:last_ok`."""
+    """JSON of `cfg:universe:active` and `cfg:universe:last_ok`."""
 
     asof_epoch: float
     symbols: list[str]
@@ -76,7 +76,7 @@ def choose_allowlist(
     max_age_sec: float,
     last_ok_max_age_sec: float,
 ) -> Allowlist:
-    """The first usable tier: active, last_ok, env, none. Never raises, whatever the keys hold.
+    """Return the first usable tier: active, last_ok, env, none. Never raises, for any content of the keys.
 
     `source` is `universe`, or `env` for the operator's list alone. The active list counts only while
     `meta` says that it is not stale and not empty. `now_sec` is Redis's clock, which all services share.
@@ -84,7 +84,7 @@ def choose_allowlist(
     notes: list[str] = []
     if source == "universe":
         try:
-            _believe(meta)
+            _require_current(meta)
             return _from_universe(AllowlistSource.UNIVERSE_ACTIVE, active, now_sec, max_age_sec, notes)
         except _UnusableError as error:
             notes.append(f"active: {error}")
@@ -97,8 +97,8 @@ def choose_allowlist(
     return Allowlist(tier, source == "universe", symbols, None, None, tuple(notes))
 
 
-def _believe(meta: Mapping[bytes, bytes] | None) -> None:
-    """Raises _UnusableError unless `cfg:universe:meta` vouches for the active list."""
+def _require_current(meta: Mapping[bytes, bytes] | None) -> None:
+    """Raise _UnusableError unless `cfg:universe:meta` marks the active list as current."""
     if not meta:
         raise _UnusableError("no meta")
     if meta.get(b"stale") != b"0":
@@ -116,21 +116,21 @@ def _from_universe(
     if len(raw) > _LONGEST_LIST:
         raise _UnusableError(f"{len(raw)} bytes")
     try:
-        told = read_json(_UNIVERSE_LIST, raw)
+        listed = read_json(_UNIVERSE_LIST, raw)
     except msgspec.DecodeError as error:
         raise _UnusableError(f"unreadable: {error}") from None
-    age_sec = now_sec - told.asof_epoch
+    age_sec = now_sec - listed.asof_epoch
     if not math.isfinite(age_sec) or age_sec < -_CLOCK_TOLERANCE_SEC:
-        raise _UnusableError(f"asof_epoch {told.asof_epoch} is in the future, or no time")
+        raise _UnusableError(f"asof_epoch {listed.asof_epoch} is in the future, or no time")
     if age_sec > max_age_sec:
         raise _UnusableError(f"{age_sec:.0f} s old, {max_age_sec:.0f} s allowed")
-    symbols = frozenset(filter(is_symbol, told.symbols))
+    symbols = frozenset(filter(is_symbol, listed.symbols))
     if not symbols:
         raise _UnusableError("no symbols")
-    if unusable := sum(not is_symbol(symbol) for symbol in told.symbols):
+    if unusable := sum(not is_symbol(symbol) for symbol in listed.symbols):
         notes.append(f"{source}: {unusable} of its entries are no symbols")
     stale = source is not AllowlistSource.UNIVERSE_ACTIVE
-    return Allowlist(source, stale, symbols, told.asof_epoch, max(age_sec, 0.0), tuple(notes))
+    return Allowlist(source, stale, symbols, listed.asof_epoch, max(age_sec, 0.0), tuple(notes))
 
 
 def _shown(raw: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""What `exchangeInfo` says of a symbol, as far as quantities go."""
+"""Quantity rules of a symbol in `exchangeInfo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class SymbolRules(msgspec.Struct, frozen=True):
-    """The MARKET_LOT_SIZE filter (contracts), and whether the symbol trades at all (`status` TRADING).
+    """MARKET_LOT_SIZE filter (contracts) and trading status (`status` TRADING) of a symbol.
 
     Source: Binance USDⓈ-M Futures, GET /fapi/v1/exchangeInfo. Where MARKET_LOT_SIZE has a step of 0, the
     step of LOT_SIZE stands here.

@@ -12,7 +12,7 @@ from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit
 from brain.plans.plan_fields import read_plan
-from brain.text_fields import published_fields
+from brain.text_fields import text_fields
 from commands.clients.redis_reading import Fields, RedisReading
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
@@ -139,7 +139,7 @@ def _published(redis: RedisReading, wanted: bytes, similar: dict[str, None]) -> 
 
 
 def _progress(redis: RedisReading, entry_id: str, fields: Fields) -> Published:
-    found = Published(entry_id, published_fields(fields), read_plan(fields), "acknowledged")
+    found = Published(entry_id, text_fields(fields), read_plan(fields), "acknowledged")
     stream = redis.keys.plans
     groups = [group for group in redis.client.xinfo_groups(stream) if _text(group["name"]) == GROUP]
     if not groups or _moment(_text(groups[0]["last-delivered-id"])) < _moment(entry_id):

@@ -12,7 +12,7 @@ from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Snapshot
-from brain.text_fields import published_fields
+from brain.text_fields import text_fields
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
@@ -44,7 +44,7 @@ from page.words import duration
 from settings import Settings
 from store.errors import StoreError
 from store.keys import Keys
-from store.protocol import OnlookerStore
+from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
 _DECISIONS_SHOWN = 50
@@ -61,7 +61,7 @@ class PageSource:
         self,
         settings: Settings,
         book: SnapshotBook,
-        store: OnlookerStore,
+        store: DiagnosticsStore,
         clock: Clock,
         *,
         status: StatusSource,
@@ -150,7 +150,7 @@ class PageSource:
             plan_id=plan_id,
             symbol=answer.symbol,
             issued_by=self._issued_by,
-            fields=published_fields(answer.fields),
+            fields=text_fields(answer.fields),
             permit=_as_issued(permit.permit),
         )
         traces = PlanTraces(

@@ -38,7 +38,7 @@ def install(requirement: str, folder: Path) -> None:
 
 
 def tested(requirement: str) -> bool:
-    """Whether all tests pass; a line says how many there were, and all is printed where one fails."""
+    """Run all tests of one version; return True if they pass, and print all output if not."""
     begun_sec = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         install(requirement, Path(folder))

@@ -1,4 +1,4 @@
-"""What happens between the look at the permits and their consumption, step by step on a real redis-server."""
+"""Steps between the read of the permits and their consumption, on a real redis-server."""
 
 from __future__ import annotations
 

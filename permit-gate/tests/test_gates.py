@@ -26,7 +26,7 @@ def _issue(store: redis.Redis, plan_id: str, governor: bytes | None = None, p33:
 
 
 def _left(store: redis.Redis, plan_id: str) -> int:
-    """How many of a plan's permits were not consumed."""
+    """Return the number of a plan's permits that were not consumed."""
     return int(store.exists(f"quantum:permit:{plan_id}", f"quantum:permit:p33:{plan_id}"))
 
 
@@ -40,7 +40,7 @@ def _reason(answer: Granted | Refused) -> Refusal:
     return answer.reason
 
 
-async def test_both_permits_are_consumed_at_once_and_told(acquire: Acquire, store: redis.Redis) -> None:
+async def test_both_permits_are_consumed_at_once_and_returned(acquire: Acquire, store: redis.Redis) -> None:
     _issue(store, "a")
     answer = await acquire("a")
     assert isinstance(answer, Granted) and answer.terms is not None
@@ -239,7 +239,7 @@ async def test_a_redis_that_is_killed_while_the_gate_waits_is_a_refusal_and_its_
                 server.kill()
             assert [_reason(answer) for answer in answers] == [Refusal.REDIS_ERROR]
             assert _reason(await acquire("a")) is Refusal.REDIS_ERROR
-            await trio.to_thread.run_sync(server.start)  # the event loop goes on meanwhile
+            await trio.to_thread.run_sync(server.start)  # the event loop goes on during the start
             _issue(redis.Redis.from_url(server.url), "a")
             assert isinstance(await acquire("a"), Granted)
 
@@ -250,7 +250,7 @@ async def test_a_redis_that_was_restarted_between_two_plans_costs_no_permit(open
             _issue(redis.Redis.from_url(server.url), "a")
             assert isinstance(await acquire("a"), Granted)
             server.kill()
-            await trio.to_thread.run_sync(server.start)  # the event loop goes on meanwhile
+            await trio.to_thread.run_sync(server.start)  # the event loop goes on during the start
             _issue(redis.Redis.from_url(server.url), "b")
             assert isinstance(await acquire("b"), Granted)
 

@@ -64,14 +64,14 @@ def test_for_a_stop_loss_update_nothing_is_ordered() -> None:
     assert read.terms.order_quantity(Decimal("1.5")) == 0
 
 
-def test_a_deny_is_told_with_its_reason_and_its_numbers() -> None:
+def test_a_deny_is_returned_with_its_reason_and_its_numbers() -> None:
     read = _read(denied_permit(_PLAN, "stale_exchange_state", {"snapshot_age_sec": 12.5}))
     assert read == Unusable(
         Refusal.PERMIT_DENIED, "stale_exchange_state", {"snapshot_age_sec": Decimal("12.5")}
     )
 
 
-def test_a_deny_of_a_plan_whose_symbol_nobody_could_read_is_a_deny() -> None:
+def test_a_deny_of_a_plan_with_an_unreadable_symbol_is_a_deny() -> None:
     text = p33_permit(_PLAN, allow=False, reason="malformed_plan", symbol=None)
     assert _refusal(text) is Refusal.PERMIT_DENIED
 

@@ -24,7 +24,7 @@ def test_what_was_signed_is_the_text_without_its_last_member() -> None:
 @pytest.mark.parametrize(
     "text", [_TEXT, b"", b"}", b'{"signature":"' + b"0" * 64 + b'"}', signed(_TEXT) + b"\n"]
 )
-def test_a_text_without_a_signature_at_its_end_is_told_apart(text: bytes) -> None:
+def test_a_text_without_a_signature_at_its_end_is_recognised(text: bytes) -> None:
     with pytest.raises(SignatureMissingError):
         verified(text, KEY)
 

@@ -1,4 +1,4 @@
-"""How soon a waiting gate notices the last permit, with pushes and where there are none."""
+"""Latency of a waiting gate after the last permit, with and without pushes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def without_pushes(url: str) -> redis.Redis:
 
 
 def looks(store: redis.Redis) -> int:
-    """How often permits were looked at."""
+    """Return the number of reads of permits."""
     stats = store.info("commandstats")
     return int(stats["cmdstat_mget"]["calls"]) if "cmdstat_mget" in stats else 0
 
 
 async def wakes_in_time(acquire: Acquire, store: redis.Redis, waits: Callable[[], bool]) -> None:
-    """In one of some rounds the median time from the second permit written to the answer is short enough."""
-    told = []
+    """Assert that the median time from the second permit to the answer is short in one of the rounds."""
+    too_long = []
     for number in range(ROUNDS):
         waits_ms, at_once_ms = [], []
         for sample in range(SAMPLES):
@@ -49,8 +49,8 @@ async def wakes_in_time(acquire: Acquire, store: redis.Redis, waits: Callable[[]
         limit_ms = max(MOST_MS, BUSY_TIMES * median(at_once_ms))
         if median(waits_ms) <= limit_ms:
             return
-        told.append(f"{median(waits_ms):.2f} ms, {limit_ms:.2f} allowed")
-    raise AssertionError("; ".join(told))
+        too_long.append(f"{median(waits_ms):.2f} ms, {limit_ms:.2f} allowed")
+    raise AssertionError("; ".join(too_long))
 
 
 async def _at_once_ms(acquire: Acquire, store: redis.Redis, plan_id: str) -> float:

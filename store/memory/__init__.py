@@ -1,5 +1,5 @@
-"""A model of one Redis in memory, as much of it as this service and its neighbours use.
+"""In-memory model of one Redis, as far as this service and its neighbours use it.
 
-For tests and simulation: no sockets, no thread, no clock of its own. Each script of `store/scripts` has its
-twin here in a function of the same name, which makes the same checks in the same order.
+For tests and simulation: no sockets, no thread, no clock of its own. Each script of `store/scripts` has a
+twin here, a function of the same name with the same checks in the same order.
 """

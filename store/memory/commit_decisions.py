@@ -46,7 +46,7 @@ class _Stored(msgspec.Struct, frozen=True):
 def commit_decisions(
     redis: Keyspace, keys: Keys, fence: str, decisions: Sequence[DecisionCommit]
 ) -> CommitReply:
-    """One verdict for each decision, in order."""
+    """Return one verdict for each decision, in order."""
     check_fence(redis, keys, fence)
     for key in (keys.plans, keys.audit, keys.dead_plans):
         redis.stream(key)
@@ -119,7 +119,7 @@ def _stored(redis: Keyspace, keys: Keys, symbol: str, now_ms: int, *, settled: b
 
 
 def _assumed(state: SymbolState) -> Assumed:
-    """What a decision on exactly this state assumes."""
+    """Return the assumptions that hold for exactly this state."""
     ledger = state.ledger
     return Assumed(
         state.hold,

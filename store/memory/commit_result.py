@@ -20,7 +20,7 @@ _ENTRY_ID = re.compile(rb"([0-9]+)-([0-9]+)")
 
 
 def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit) -> int | None:
-    """Redis's clock (ms); None when what the booking rests on is no longer what was read."""
+    """Return Redis's clock (ms), or None when the state that the booking was computed from has changed."""
     check_fence(redis, keys, fence)
     for stream in (keys.results, keys.dead_results, keys.events):
         redis.stream(stream)
@@ -68,7 +68,7 @@ def _passes_one_by(redis: Keyspace, keys: Keys, entry_id: bytes) -> bool:
 
 
 def _as_read(redis: Keyspace, keys: Keys, commit: ResultCommit) -> bool:
-    """Raises WrongTypeError before anything is compared."""
+    """Return True if the stored state is the one that was read. Raises WrongTypeError first."""
     ledger = redis.hash(keys.ledger(commit.symbol))
     orders = redis.hash(keys.order_memory(commit.symbol))
     redis.sorted_set(keys.order_times(commit.symbol))

@@ -1,4 +1,4 @@
-"""What onlookers read from the twin."""
+"""Reads of the twin for status page and explanations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at, ledger_at, text_at
-from store.records import Hold, PermitTraces, Restraints
+from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.stored_values import last_executions, read_text, read_unknown
 
 
-def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-    """As `OnlookerStore.restraints`."""
+def holds_and_cooldowns(
+    redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequence[str]
+) -> HoldsAndCooldowns:
+    """As `DiagnosticsStore.holds_and_cooldowns`."""
     hold_kinds = {symbol: redis.kind(keys.hold(symbol)) for symbol in symbols}
     cooldown_kinds = {symbol: redis.kind(keys.cooldown(symbol)) for symbol in symbols}
     holds: list[Hold] = []
@@ -22,7 +24,7 @@ def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequ
             holds.append(Hold(symbol, life_ms if life_ms >= 0 else None))
     cooldowns = {symbol: text_at(redis, keys.cooldown(symbol)) for symbol in symbols}
     ledgers = {symbol: ledger_at(redis, keys.ledger(symbol)) for symbol in booked}
-    return Restraints(
+    return HoldsAndCooldowns(
         redis.now_ms(),
         tuple(holds),
         last_executions(cooldowns, ledgers),
@@ -32,7 +34,7 @@ def restraints(redis: Keyspace, keys: Keys, symbols: Sequence[str], booked: Sequ
 
 
 def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
-    """As `OnlookerStore.permit_traces`."""
+    """As `DiagnosticsStore.permit_traces`."""
     permit = _string(redis, keys.permit(plan_id))
     life_ms = redis.ttl_ms(keys.permit(plan_id))
     reservation = None
@@ -49,7 +51,7 @@ def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None)
 
 
 def _fields(redis: Keyspace, key: str) -> Mapping[bytes, bytes]:
-    """A hash; empty also where the key is of another type."""
+    """Return a hash; empty also where the key is of another type."""
     return redis.hash(key) if redis.kind(key) == "hash" else {}
 
 
@@ -58,5 +60,5 @@ def _wrong(kinds: Mapping[str, str]) -> dict[str, str]:
 
 
 def _string(redis: Keyspace, key: str) -> bytes | None:
-    """A string's bytes; None also where the key is of another type."""
+    """Return a string's bytes; None also where the key is of another type."""
     return redis.text(key) if redis.kind(key) == "string" else None

@@ -1,4 +1,4 @@
-"""What is done with entries apart from deciding them (`acknowledge.lua`, `recover.lua`)."""
+"""Acknowledgement and recovery of stream entries (`acknowledge.lua`, `recover.lua`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def acknowledge(
     entry_ids: Sequence[str],
     fields: Sequence[str],
 ) -> None:
-    """Acknowledge entries, putting one into a dead-letter stream first if told to."""
+    """Acknowledge entries; with `fields`, append those to the dead-letter stream first."""
     check_fence(redis, keys, fence)
     for key in (stream, dead):
         redis.stream(key)
@@ -35,7 +35,7 @@ def acknowledge(
 
 
 def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
-    """XACK: nothing where there is no such stream, group or pending entry."""
+    """Acknowledge an entry (XACK), if stream, group and pending entry exist."""
     stored = redis.stream(stream)
     if stored is not None and GROUP in stored.groups:
         stored.groups[GROUP].pending.pop(parse_id(entry_id), None)
@@ -53,9 +53,9 @@ def recover(
     count: int,
     suspects_alone: bool,
 ) -> list[Entry]:
-    """Claim the oldest pending entries behind `after` that lay idle; a deleted one is listed, not claimed.
+    """Claim the oldest idle pending entries behind `after`; a deleted one is listed, not claimed.
 
-    With `suspects_alone`, one that was delivered more than once before comes alone.
+    With `suspects_alone`, an entry that was delivered more than once before is returned alone.
     """
     check_fence(redis.keyspace, keys, fence)
     stored, group = redis.group(stream, GROUP)

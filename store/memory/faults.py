@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from store.errors import StoreUnavailableError, WrongRightsError
 
-#: Whether a call that fails took effect first: its request was lost, or its answer.
+#: Point at which a call fails: before its effect (request lost) or after it (answer lost).
 Effect: TypeAlias = Literal["before", "after"]
 
 
@@ -21,14 +21,14 @@ class _Planned:
 
 
 class Faults:
-    """What will go wrong: single calls, or all of them during an outage.
+    """Failures to come: of single calls, or of all during an outage.
 
-    Methods are named as in `store.protocol`. What fails, fails with StoreUnavailableError; what an
-    administrator has forbidden, with WrongRightsError.
+    Methods are named as in `store.protocol`. A failing call raises StoreUnavailableError, a forbidden one
+    WrongRightsError.
     """
 
     def __init__(self, wake_readers: Callable[[], None]) -> None:
-        """`wake_readers` lets blocked reads notice an outage."""
+        """Take `wake_readers`, which makes blocked reads notice an outage."""
         self._wake_readers = wake_readers
         self._planned: list[_Planned] = []
         self._outages: list[Effect] = []
@@ -36,7 +36,7 @@ class Faults:
 
     @property
     def away(self) -> bool:
-        """Whether there is an outage."""
+        """True during an outage."""
         return bool(self._outages)
 
     def fail_next(self, when: Effect, *, method: str | None = None, count: int = 1) -> None:
@@ -47,7 +47,7 @@ class Faults:
     def outage(self, when: Effect = "before") -> Iterator[None]:
         """Let all calls fail for the length of a block, blocked reads and calls on their way included.
 
-        `after`: what is asked still takes effect, and the answers are lost.
+        With `after`, calls take effect and only their answers are lost.
         """
         self.begin_outage(when)
         try:
@@ -56,7 +56,7 @@ class Faults:
             self.end_outage(when)
 
     def begin_outage(self, when: Effect = "before") -> None:
-        """`outage` without a block; outages add up."""
+        """Begin an outage without a block; outages nest."""
         self._outages.append(when)
         self._wake_readers()
 
@@ -65,22 +65,22 @@ class Faults:
         self._outages.remove(when)
 
     def forbid(self, *methods: str) -> None:
-        """Take the right to these methods: they fail without an effect, as on Redis 7 and newer."""
+        """Revoke the right to these methods: they fail without an effect, as on Redis 7 and newer."""
         self._forbidden.update(methods)
 
     def permit(self, *methods: str) -> None:
-        """Give the right to these methods back."""
+        """Grant the right to these methods again."""
         self._forbidden.difference_update(methods)
 
     def before(self, method: str) -> None:
-        """Fail here if the request is to be lost, or is forbidden."""
+        """Raise StoreError if the request is to be lost, or is forbidden."""
         if method in self._forbidden:
             raise WrongRightsError(f"user p33 has no right to {method}")
         if "before" in self._outages or self._due("before", method):
             raise StoreUnavailableError(f"{method}: the request was lost")
 
     def after(self, method: str) -> None:
-        """Fail here if the answer is to be lost."""
+        """Raise StoreUnavailableError if the answer is to be lost."""
         if self._outages or self._due("after", method):
             raise StoreUnavailableError(f"{method}: the answer was lost")
 

@@ -15,7 +15,7 @@ _WHOLE = re.compile(rb"-?[0-9]{1,18}")
 
 
 def check_fence(redis: Keyspace, keys: Keys, fence: str) -> None:
-    """Raises FencedError unless `fence` is the current lease."""
+    """Raise FencedError unless `fence` is the current lease."""
     if redis.text(keys.lease) != fence.encode():
         raise FencedError(f"FENCED the lease is not {fence}")
 
@@ -46,6 +46,6 @@ def hold_lease(
 
 
 def release_lease(redis: Keyspace, keys: Keys, fence: str) -> None:
-    """Give the lease up if it is still ours."""
+    """Delete the lease if `fence` still owns it."""
     if redis.text(keys.lease) == fence.encode():
         redis.delete(keys.lease)

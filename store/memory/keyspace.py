@@ -1,4 +1,4 @@
-"""Keys with a type and a life: strings, hashes, sorted sets and streams."""
+"""Typed keys with expiry: strings, hashes, sorted sets and streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SortedSet(dict[bytes, float]):
     """Members and scores."""
 
     def in_order(self) -> list[tuple[float, bytes]]:
-        """By score, then by the member's bytes."""
+        """Return members by score, then by their bytes."""
         return sorted((score, member) for member, score in self.items())
 
 
@@ -27,52 +27,52 @@ _KINDS = {bytes: "string", Hash: "hash", SortedSet: "zset", Stream: "stream"}
 
 
 def encoded(text: str | bytes) -> bytes:
-    """What Redis would store for it."""
+    """Return the bytes that Redis stores for a value."""
     return text.encode() if isinstance(text, str) else text
 
 
 def paired(flat: Sequence[str | bytes]) -> dict[bytes, bytes]:
-    """Flat names and values as a mapping."""
+    """Return flat names and values as a mapping."""
     return {encoded(name): encoded(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 class Keyspace:
-    """One database. Times are Redis's clock (epoch ms); a key whose time has come is gone for everybody."""
+    """One database. Times are Redis's clock (epoch ms); an expired key does not exist for any reader."""
 
-    def __init__(self, now_ms: Callable[[], int], stirred: Callable[[str], None]) -> None:
-        """`stirred` is told of every key at which a blocked read may have something to see."""
+    def __init__(self, now_ms: Callable[[], int], on_write: Callable[[str], None]) -> None:
+        """Call `on_write` with each key at which a blocked read may find something new."""
         self.now_ms = now_ms
-        self._stirred = stirred
+        self._on_write = on_write
         self._values: dict[str, Value] = {}
         self._ends_ms: dict[str, int] = {}
         self._sweep_at = 1024
 
     def __len__(self) -> int:
-        """How many keys are held, some of them perhaps expired."""
+        """Number of keys held, expired ones that were not swept yet included."""
         return len(self._values)
 
     def keys(self) -> list[str]:
-        """All keys that are there."""
+        """Return all keys that have not expired."""
         return [key for key in list(self._values) if self._get(key) is not None]
 
     def kind(self, key: str) -> str:
-        """What `TYPE` answers."""
+        """Return the type of a key, as TYPE does."""
         value = self._get(key)
         return "none" if value is None else _KINDS[type(value)]
 
     def text(self, key: str) -> bytes | None:
-        """A string's bytes, None when missing. Raises WrongTypeError, as all readings by type do."""
+        """Return a string's bytes, None when missing. Raises WrongTypeError, as all typed reads do."""
         value = self._get(key)
         if value is None or isinstance(value, bytes):
             return value
         raise self._wrong_type(key, "string")
 
     def hash(self, key: str) -> Mapping[bytes, bytes]:
-        """A hash, empty when missing."""
+        """Return a hash, empty when missing."""
         return self._hash(key)
 
     def sorted_set(self, key: str) -> SortedSet:
-        """A sorted set, empty when missing."""
+        """Return a sorted set, empty when missing."""
         value = self._get(key)
         if value is None:
             return SortedSet()
@@ -81,35 +81,35 @@ class Keyspace:
         raise self._wrong_type(key, "zset")
 
     def stream(self, key: str) -> Stream | None:
-        """A stream, None when missing."""
+        """Return a stream, None when missing."""
         value = self._get(key)
         if value is None or isinstance(value, Stream):
             return value
         raise self._wrong_type(key, "stream")
 
     def set(self, key: str, value: str | bytes, *, ttl_ms: int | None = None) -> None:
-        """Store a string, whatever was there."""
+        """Store a string; a value of any type is replaced."""
         self.delete(key)
         self._values[key] = encoded(value)
         if ttl_ms is not None:
             self.expire(key, ttl_ms)
 
     def delete(self, key: str) -> bool:
-        """Remove a key of any type; whether it was there."""
+        """Remove a key of any type; return True if it existed."""
         value = self._get(key)
         self._drop(key)
         if isinstance(value, Stream):
-            self._stirred(key)
+            self._on_write(key)
         return value is not None
 
     def hset(self, key: str, flat: Sequence[str | bytes]) -> None:
-        """Set fields, given as flat names and values; the hash's life is as it was."""
+        """Set fields, given as flat names and values; the hash's expiry does not change."""
         stored = self._hash(key)
         stored.update(paired(flat))
         self._values[key] = stored
 
     def hdel(self, key: str, fields: Iterable[bytes]) -> None:
-        """Remove fields; a hash without any is no key."""
+        """Remove fields, and the key with the last one."""
         stored = self._hash(key)
         for name in fields:
             stored.pop(name, None)
@@ -123,7 +123,7 @@ class Keyspace:
         self._values[key] = stored
 
     def zrem(self, key: str, members: Iterable[bytes]) -> None:
-        """Remove members; a set without any is no key."""
+        """Remove members, and the key with the last one."""
         stored = self.sorted_set(key)
         for member in members:
             stored.pop(member, None)
@@ -133,25 +133,25 @@ class Keyspace:
     def xadd(
         self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None, entry_id: str = "*"
     ) -> str:
-        """Append a stream entry, keeping about `max_len`; its id."""
+        """Append a stream entry, keep about `max_len`, and return its id."""
         added = self.make_stream(key).add(
             dict(fields),
             now_ms=self.now_ms(),
             max_len=max_len,
             entry_id=None if entry_id == "*" else parse_id(entry_id),
         )
-        self._stirred(key)
+        self._on_write(key)
         return format_id(added)
 
     def make_stream(self, key: str) -> Stream:
-        """The stream at `key`, made if it is missing."""
+        """Return the stream at `key`, created if it is missing."""
         stored = self.stream(key)
         if stored is None:
             stored = self._values[key] = Stream()
         return stored
 
     def expire(self, key: str, ttl_ms: int) -> None:
-        """Let an existing key live for `ttl_ms`; 0 or less removes it."""
+        """Expire an existing key after `ttl_ms`; 0 or less removes it."""
         if self._get(key) is None:
             return
         if ttl_ms <= 0:
@@ -161,7 +161,7 @@ class Keyspace:
         self._sweep()
 
     def ttl_ms(self, key: str) -> int:
-        """What `PTTL` answers: -2 for no key, -1 for one that does not expire."""
+        """Return the time to live (ms), as PTTL does: -2 for no key, -1 for one that does not expire."""
         if self._get(key) is None:
             return -2
         return self._ends_ms[key] - self.now_ms() if key in self._ends_ms else -1
@@ -172,7 +172,7 @@ class Keyspace:
             self.delete(key)
 
     def become(self, other: Keyspace) -> None:
-        """Hold what `other` holds now."""
+        """Replace all keys by a copy of those of `other`."""
         self._values, self._ends_ms = copy.deepcopy(other._values), dict(other._ends_ms)
 
     def _get(self, key: str) -> Value | None:
@@ -194,7 +194,7 @@ class Keyspace:
         self._ends_ms.pop(key, None)
 
     def _sweep(self) -> None:
-        """Let go of what expired and nobody asked for again, once in a while."""
+        """Drop expired keys now and then."""
         if len(self._ends_ms) < self._sweep_at:
             return
         for key in list(self._ends_ms):

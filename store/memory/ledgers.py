@@ -19,7 +19,7 @@ _LONGEST_NUMBER = 64
 def adopt_ledgers(
     redis: Keyspace, keys: Keys, fence: str, adoptions: Sequence[Adoption], ttl_ms: int
 ) -> list[str]:
-    """Create ledgers that are still missing; the symbols for which it did."""
+    """Create ledgers that are still missing, and return their symbols."""
     check_fence(redis, keys, fence)
     redis.stream(keys.events)
     adopted: list[str] = []
@@ -37,7 +37,7 @@ def adopt_ledgers(
 
 
 def renew_ledgers(redis: Keyspace, keys: Keys, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
-    """Let ledgers live on, and bring what P3.4 reads into line with a correction made by hand."""
+    """Renew the expiry of ledgers; copy an amount corrected by hand to the fields that P3.4 reads."""
     check_fence(redis, keys, fence)
     for symbol in symbols:
         key = keys.ledger(symbol)

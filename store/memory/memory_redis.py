@@ -1,4 +1,4 @@
-"""The model of a Redis server: its keys, its clock, its run; and the hands of everybody else on it."""
+"""Model of a Redis server: keys, clock and run id, with the commands of its other clients."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Text: TypeAlias = str | bytes
 
 
 class MemoryRedis:
-    """One server, for any number of `MemoryStore`s.
+    """Server for any number of `MemoryStore`s.
 
-    `now_ms` is its clock (epoch ms), for stream ids and expiry: independent from the host's and from the
-    one by which blocked reads wait, which is trio's. Its public methods are what the world outside does:
-    publishers, consumers, operators, named after the Redis commands; they raise WrongTypeError.
+    `now_ms` is its clock (epoch ms), for stream ids and expiry: independent of the host's, and of trio's, by
+    which blocked reads wait. Its public methods are the commands of other clients (publishers, consumers,
+    operators), named after the Redis commands; they raise WrongTypeError.
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -28,7 +28,7 @@ class MemoryRedis:
         self.runs = 1
         self.append_only = True
         self.maxmemory_policy = "noeviction"
-        #: Since it was started.
+        #: Counted since the server started.
         self.evicted_keys = 0
         self.faults = Faults(self.wake_readers)
         self.keyspace = Keyspace(now_ms, self._stir)
@@ -36,13 +36,13 @@ class MemoryRedis:
 
     @property
     def run_id(self) -> str:
-        """Changes with every restart."""
+        """Id of the server's run; a restart changes it."""
         return f"{self.runs:040x}"
 
     def restart(self, *, with_keys_of: MemoryRedis | None = None) -> None:
-        """Another run answers from now on; calls on their way fail.
+        """Start a new run; calls under way fail.
 
-        It holds what it held, or what a `copy()` from before holds: a failover that lost its tail.
+        It keeps its keys, or takes those of an earlier `copy()`: a failover that lost the latest writes.
         """
         self.runs += 1
         self.evicted_keys = 0
@@ -51,13 +51,13 @@ class MemoryRedis:
         self.wake_readers()
 
     def copy(self) -> MemoryRedis:
-        """Another server that holds the same keys."""
+        """Return another server that holds the same keys."""
         other = MemoryRedis(self.now_ms)
         other.keyspace.become(self.keyspace)
         return other
 
     def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
-        """Publish; the entry's id. Raises ValueError for an `entry_id` that is not above the last."""
+        """Append an entry; return its id. Raises ValueError for an `entry_id` that is not above the last."""
         return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()}, entry_id=entry_id)
 
     def xdel(self, key: str, entry_id: str) -> bool:
@@ -66,18 +66,18 @@ class MemoryRedis:
         return stream is not None and stream.remove(parse_id(entry_id))
 
     def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]:
-        """All entries, oldest first."""
+        """Return all entries, oldest first."""
         stream = self.keyspace.stream(key)
         if stream is None:
             return []
         return [(format_id(entry_id), stream.get(entry_id) or {}) for entry_id in stream.ids()]
 
     def xlen(self, key: str) -> int:
-        """How many entries there are."""
+        """Return the number of entries."""
         return len(self.keyspace.stream(key) or ())
 
     def xpending(self, key: str, group: str) -> dict[str, tuple[str, int, int]]:
-        """By entry id: consumer, idle time (ms), deliveries. Raises GroupLostError."""
+        """Return consumer, idle time (ms) and deliveries by entry id. Raises GroupLostError."""
         now_ms = self.now_ms()
         return {
             format_id(entry_id): (entry.consumer, now_ms - entry.delivered_ms, entry.deliveries)
@@ -95,11 +95,11 @@ class MemoryRedis:
         self.keyspace.set(key, value, ttl_ms=ttl_ms)
 
     def get(self, key: str) -> bytes | None:
-        """A string, None when missing."""
+        """Return a string, None when missing."""
         return self.keyspace.text(key)
 
     def take(self, key: str) -> bytes | None:
-        """GETDEL: what a consumer does with a permit."""
+        """Return and delete a string (GETDEL), as a consumer does with a permit."""
         value = self.keyspace.text(key)
         self.keyspace.delete(key)
         return value
@@ -109,7 +109,7 @@ class MemoryRedis:
         return self.keyspace.delete(key)
 
     def evict(self, key: str) -> bool:
-        """Delete a key as a full server does for the sake of another, and count it."""
+        """Evict a key, as a full server does, and count it."""
         evicted = self.keyspace.delete(key)
         self.evicted_keys += evicted
         return evicted
@@ -123,7 +123,7 @@ class MemoryRedis:
         self.keyspace.hdel(key, [encoded(field)])
 
     def hgetall(self, key: str) -> dict[bytes, bytes]:
-        """A hash, empty when missing."""
+        """Return a hash, empty when missing."""
         return dict(self.keyspace.hash(key))
 
     def zadd(self, key: str, scores: Mapping[str, float]) -> None:
@@ -132,23 +132,23 @@ class MemoryRedis:
             self.keyspace.zadd(key, score, member)
 
     def zrange(self, key: str) -> list[bytes]:
-        """The members of a sorted set in order."""
+        """Return the members of a sorted set in order."""
         return [member for _, member in self.keyspace.sorted_set(key).in_order()]
 
     def keys(self) -> list[str]:
-        """All keys."""
+        """Return all keys."""
         return self.keyspace.keys()
 
     def kind(self, key: str) -> str:
-        """TYPE: `string`, `hash`, `zset`, `stream` or `none`."""
+        """Return `string`, `hash`, `zset`, `stream` or `none` (TYPE)."""
         return self.keyspace.kind(key)
 
     def pexpire(self, key: str, ttl_ms: int) -> None:
-        """Let a key live for `ttl_ms`."""
+        """Expire a key after `ttl_ms`."""
         self.keyspace.expire(key, ttl_ms)
 
     def pttl(self, key: str) -> int:
-        """What is left of a key's life (ms): -1 for ever, -2 no key."""
+        """Return a key's time to live (ms): -1 without expiry, -2 without key."""
         return self.keyspace.ttl_ms(key)
 
     def flushall(self) -> None:
@@ -156,14 +156,14 @@ class MemoryRedis:
         self.keyspace.flush()
 
     def group(self, key: str, name: str) -> tuple[Stream, Group]:
-        """A stream and its group. Raises GroupLostError."""
+        """Return a stream and its group. Raises GroupLostError."""
         stream = self.keyspace.stream(key)
         if stream is None or name not in stream.groups:
             raise GroupLostError(f"NOGROUP No such key '{key}' or consumer group '{name}'")
         return stream, stream.groups[name]
 
     def read_new(self, key: str, name: str, consumer: str, count: int) -> list[EntryId]:
-        """Deliver what nobody in the group was given yet. Raises GroupLostError."""
+        """Deliver entries that the group has not delivered yet. Raises GroupLostError."""
         stream, group = self.group(key, name)
         delivered = stream.behind(group.last_delivered, count)
         for entry_id in delivered:
@@ -171,12 +171,12 @@ class MemoryRedis:
             group.last_delivered = entry_id
         return delivered
 
-    async def stirred(self, key: str) -> None:
-        """Wait until there may be something new at `key`, or a fault: look again then."""
+    async def changed(self, key: str) -> None:
+        """Wait until there may be something new at `key`, or a fault."""
         await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
 
     def wake_readers(self) -> None:
-        """Let all blocked reads look again."""
+        """Wake all blocked reads."""
         for lot in self._waiting.values():
             lot.unpark_all()
 

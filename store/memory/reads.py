@@ -1,4 +1,4 @@
-"""What is read without a script: a wrong type is an answer here, where a real Redis's would be too."""
+"""Reads without a script; a wrong type raises only where the real Redis's answer would be an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.stored_values import UNREADABLE, read_ledger, read_open_permits, read
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:
-    """A string as text."""
+    """Return a string as text."""
     try:
         return read_text(redis.text(key))
     except WrongTypeError:
@@ -22,7 +22,7 @@ def text_at(redis: Keyspace, key: str) -> str | None:
 
 
 def field_at(redis: Keyspace, key: str, name: str) -> str | None:
-    """A hash's field as text."""
+    """Return a hash's field as text."""
     try:
         return read_text(redis.hash(key).get(name.encode()))
     except WrongTypeError:
@@ -41,7 +41,7 @@ def ledger_at(redis: Keyspace, key: str) -> StoredLedger:
 def booking_state(
     redis: Keyspace, keys: Keys, symbol: str, plan_id: str, order_ids: Sequence[str]
 ) -> BookingState:
-    """What the booking of a result rests on. Raises StoreRefusedError for a ledger of a wrong type."""
+    """Return the state for the booking of a result. Raises StoreRefusedError for a ledger of a wrong type."""
     key = keys.ledger(symbol)
     try:
         redis.hash(key)
@@ -60,18 +60,18 @@ def booking_state(
 
 
 def unknown_outcomes(redis: Keyspace, keys: Keys) -> UnknownOutcomes:
-    """The plans whose order may have been filled. Raises WrongTypeError."""
+    """Return the plans whose order may have been filled. Raises WrongTypeError."""
     return UnknownOutcomes(redis.now_ms(), read_unknown_outcomes(redis.hash(keys.unknown_outcomes)))
 
 
 def ledger_amounts(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, str]:
-    """`last_known_amt` of the ledgers that exist."""
+    """Return `last_known_amt` of the ledgers that exist."""
     amounts = {symbol: field_at(redis, keys.ledger(symbol), "last_known_amt") for symbol in symbols}
     return {symbol: amount for symbol, amount in amounts.items() if amount is not None}
 
 
 def open_permits(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[str, SymbolState]:
-    """The open permits of those symbols that have any."""
+    """Return the open permits of those symbols that have any."""
     found: dict[str, SymbolState] = {}
     for symbol in symbols:
         key = keys.open_permits(symbol)
@@ -82,7 +82,7 @@ def open_permits(redis: Keyspace, keys: Keys, symbols: Sequence[str]) -> dict[st
 
 
 def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
-    """The universe keys as they are; None where missing or of a wrong type."""
+    """Return the raw universe keys; None where missing or of a wrong type."""
     active, last_ok = keys.universe_active, keys.universe_last_ok
     return UniverseKeys(
         redis.text(active) if redis.kind(active) == "string" else None,
@@ -92,14 +92,14 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
 
 
 def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
-    """The first result behind `after`."""
+    """Return the id of the first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)
     return format_id(behind[0]) if behind else None
 
 
 def recent_intents(redis: Keyspace, keys: Keys, after: str, before: str | None, count: int) -> list[Entry]:
-    """The newest intents above `after` and below `before`, newest first."""
+    """Return the newest intents above `after` and below `before`, newest first."""
     stream = redis.stream(keys.intents)
     if stream is None:
         return []

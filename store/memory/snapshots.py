@@ -30,7 +30,7 @@ def prove_snapshots(
     verified_by: str,
     ttl_sec: int,
 ) -> list[str]:
-    """Move the time of the snapshots that are as last written; the symbols that have none such."""
+    """Set the times of snapshots that still are as last written; return the symbols of the others."""
     check_fence(redis, keys, fence)
     missing: list[str] = []
     for symbol, was_ms in written_ms.items():
@@ -46,7 +46,7 @@ def prove_snapshots(
 
 
 def write_marks(redis: Keyspace, keys: Keys, fence: str, marks: Sequence[MarkWrite]) -> None:
-    """Move the mark price of existing snapshots."""
+    """Set the mark price of existing snapshots."""
     check_fence(redis, keys, fence)
     for mark in marks:
         key = keys.snapshot(mark.symbol)

@@ -1,4 +1,4 @@
-"""The store's twin in memory: the same answers as `store.redis.store`, held to it by `tests/store`."""
+"""In-memory twin of `store.redis.store`; `tests/store` runs the same tests against both."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import trio
 from brain.durability import Durability
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
-from store.memory import diagnostics as onlooking
-from store.memory import reads
+from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.entries import acknowledge, recover
@@ -29,11 +28,11 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
@@ -48,8 +47,8 @@ T = TypeVar("T")
 class MemoryStore:
     """A `MemoryRedis` behind `store.protocol.Store`.
 
-    A blocking read waits by trio's clock and polls nothing, so virtual time jumps over it. Cancelled or
-    failed on its way back, a call has taken its effect all the same, as across a socket.
+    A blocking read waits by trio's clock without polling, so virtual time skips over it. A call that is
+    cancelled or fails after its request arrived has taken effect, as over a socket.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class MemoryStore:
         consumer: str,
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
-        """`consumer`: this instance's name in the consumer groups. `crossing` is the way there and back."""
+        """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
         self.address = "memory"
         self.faults = Faults(redis.wake_readers)
         self._redis = redis
@@ -107,7 +106,7 @@ class MemoryStore:
                     delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
                 if delivered or block_ms <= 0:
                     break
-                await self._redis.stirred(key)
+                await self._redis.changed(key)
         await self._crossing()
         self._return(method, run_id)
         return delivered
@@ -145,8 +144,8 @@ class MemoryStore:
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
-        await self._call("bury_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._call("dead_letter_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
 
     def _acknowledge(self, fence: str, entry_ids: Sequence[str], fields: Sequence[str]) -> None:
         keys = self._keys
@@ -286,9 +285,10 @@ class MemoryStore:
     async def remembered_ban(self) -> int | None:
         return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
         return await self._call(
-            "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
+            "holds_and_cooldowns",
+            lambda: diagnostics.holds_and_cooldowns(self._keyspace, self._keys, symbols, booked),
         )
 
     async def durability(self) -> Durability:
@@ -299,7 +299,7 @@ class MemoryStore:
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
         return await self._call(
-            "permit_traces", lambda: onlooking.permit_traces(self._keyspace, self._keys, plan_id, symbol)
+            "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )
 
     async def _call(self, method: str, effect: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ _ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
 def parse_id(text: str) -> EntryId:
-    """`ms-seq` or `ms` alone. Raises ValueError."""
+    """Parse `ms-seq` or `ms` alone. Raises ValueError."""
     found = _ID.fullmatch(text)
     if found is None:
         raise ValueError(f"no stream id: {text!r}")
@@ -24,13 +24,13 @@ def parse_id(text: str) -> EntryId:
 
 
 def format_id(entry_id: EntryId) -> str:
-    """The id as Redis writes it."""
+    """Return the id as Redis writes it."""
     return f"{entry_id[0]}-{entry_id[1]}"
 
 
 @dataclass
 class PendingEntry:
-    """An entry that was delivered and not acknowledged."""
+    """Entry that was delivered and not acknowledged."""
 
     consumer: str
     delivered_ms: int
@@ -39,7 +39,7 @@ class PendingEntry:
 
 @dataclass
 class Group:
-    """A consumer group: how far it was read, and what is pending."""
+    """Consumer group: its last delivered id and its pending entries."""
 
     last_delivered: EntryId
     pending: dict[EntryId, PendingEntry] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Group:
     def pending_behind(
         self, after: EntryId, *, now_ms: int, idle_ms: int, count: int
     ) -> list[tuple[EntryId, PendingEntry]]:
-        """The `count` lowest pending ids behind `after` that lay idle for `idle_ms`."""
+        """Return the `count` lowest pending ids behind `after` that are idle for `idle_ms`."""
         found = (
             entry_id
             for entry_id, entry in self.pending.items()
@@ -76,7 +76,7 @@ class Stream:
         max_len: int | None = None,
         entry_id: EntryId | None = None,
     ) -> EntryId:
-        """Append an entry; its id is Redis's clock unless it is given, and always above the last.
+        """Append an entry. Its id is Redis's clock unless it is given, and always above the last.
 
         Raises ValueError for a given id that is not above the last.
         """
@@ -101,20 +101,20 @@ class Stream:
         return True
 
     def get(self, entry_id: EntryId) -> Mapping[bytes, bytes] | None:
-        """The fields of an entry that is still there."""
+        """Return an entry's fields, None when it is deleted."""
         return self._fields.get(entry_id)
 
     def behind(self, entry_id: EntryId, count: int) -> list[EntryId]:
-        """The first `count` ids above `entry_id`."""
+        """Return the first `count` ids above `entry_id`."""
         start = bisect_right(self._ids, entry_id)
         return self._ids[start : start + count]
 
     def newest_between(self, after: EntryId, before: EntryId | None, count: int) -> list[EntryId]:
-        """The last `count` ids above `after` and below `before` (None: any), newest first."""
+        """Return the last `count` ids above `after` and below `before` (None: any), newest first."""
         end = len(self._ids) if before is None else bisect_left(self._ids, before)
         start = max(bisect_right(self._ids, after), end - count)
         return self._ids[start:end][::-1]
 
     def ids(self) -> Iterable[EntryId]:
-        """All ids, oldest first."""
+        """Return all ids, oldest first."""
         return tuple(self._ids)

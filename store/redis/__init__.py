@@ -1,1 +1,1 @@
-"""The store over a real Redis."""
+"""Store on a real Redis."""

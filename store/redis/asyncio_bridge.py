@@ -1,4 +1,4 @@
-"""The bridge to asyncio, on which redis-py runs: trio-asyncio's loop, emptied each time it gets its turn."""
+"""Bridge to asyncio, for redis-py: a trio-asyncio loop that runs all ready callbacks in one Trio round."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 import trio
 import trio_asyncio
 
-#: What schedules itself again and again lets trio's tasks run after so many callbacks.
+#: Most callbacks of one round, so that callbacks which reschedule themselves never starve Trio's tasks.
 _MOST_AT_ONCE = 100
 
 
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[None]:
-    """Within: `trio_asyncio.aio_as_trio` works.
+    """Open the asyncio loop; inside, `trio_asyncio.aio_as_trio` works.
 
-    By itself trio-asyncio runs one callback in each round of trio's loop, and a command to Redis takes half a
-    dozen. Here all that wait run in one round, as they do in asyncio's own loop.
+    trio-asyncio itself runs one callback in each round of Trio's loop, and a Redis command takes about six.
+    Here all ready callbacks run in one round, as in asyncio's own loop.
     """
     async with trio_asyncio.open_loop() as loop:
         run_one = loop._main_loop_one
@@ -34,6 +34,6 @@ async def open_bridge() -> AsyncIterator[None]:
             # Timers that are due come without one.
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-        # There is no public way to say so; the loop itself empties its queue like this at its end.
+        # No public API does this; the loop itself empties its queue in this way when it closes.
         loop._main_loop_one = run_all
         yield

@@ -1,4 +1,4 @@
-"""One Redis client behind the trio-asyncio bridge: a deadline around every call, and our own errors."""
+"""Redis client on the trio-asyncio bridge, with a deadline for every call and errors of `store.errors`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from store.redis.errors import translate
 T = TypeVar("T")
 Command = Sequence[bytes | str | int | float]
 
-#: Redis works off one command after the other: more connections at once would not make it faster.
+#: Redis runs one command at a time: more connections in use at once do not make it faster.
 MOST_CONNECTIONS = 16
 
 # hiredis's own annotation knows only tuples of one.
@@ -40,7 +40,7 @@ _AT_CONNECTING = "HELLO, AUTH or SELECT"
 
 @contextmanager
 def naming(key: str) -> Iterator[None]:
-    """Let a refusal say which key it is about: Redis does not."""
+    """Add the key to a refusal's text, which Redis leaves out."""
     try:
         yield
     except (StoreRefusedError, WrongRightsError) as error:
@@ -48,15 +48,15 @@ def naming(key: str) -> Iterator[None]:
 
 
 class RedisLink:
-    """A client for one purpose: blocking reads never wait in line with writes.
+    """Client for one purpose, so that a blocking read never delays a write.
 
-    At most `MOST_CONNECTIONS` commands or pipelines are under way at once; the others wait their turn, within
-    their deadline. A connection that leads to the wrong server (a demoted primary keeps its connections) is
-    closed, and so are all others of before: the next command connects anew, to where the address leads then.
+    At most `MOST_CONNECTIONS` commands or pipelines are under way at once; others queue, within their
+    deadline. After an answer of the wrong server (a demoted primary keeps its connections), that connection
+    and all older ones are closed: the next command resolves the address again.
 
-    redis-py's own retries are off (a retried write may run twice, and a dead server would take seconds to
-    report), and so is its socket timeout: it sends under `asyncio.wait_for`, which up to Python 3.11 swallows
-    a cancellation that comes as the sending ends, and trio-asyncio cancels only once. Every call has a trio
+    redis-py's own retries are off: a retried write may run twice, and a dead server would take seconds to
+    report. So is its socket timeout: it sends under `asyncio.wait_for`, which up to Python 3.11 swallows a
+    cancellation that comes as the sending ends, and trio-asyncio cancels only once. Every call has a Trio
     deadline instead, which also covers a server that accepts and is silent.
     """
 
@@ -72,24 +72,24 @@ class RedisLink:
             decode_responses=False,
             **tls,
         )
-        #: Makes connections as the URL says; its own pool is not used.
+        #: Creates connections from the URL; its own pool is not used.
         factory: Any = client.connection_pool
         self._user = str(factory.connection_kwargs.get("username") or "default")
         self._pool = ConnectionPool(factory.make_connection)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
-        #: The client's own readers of answers, by command.
+        #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
-        # Read by `store/redis/replies.py`, which takes half the time.
+        # Parsed by `store/redis/replies.py` in half the time.
         del self._readers["XREADGROUP"]
 
     async def command(self, *arguments: bytes | str | int | float) -> Any:
-        """Send one command and wait for its answer. Raises StoreError."""
+        """Send one command and return its reply. Raises StoreError."""
         return await self._across(self._execute, *arguments)
 
     async def pipeline(self, commands: list[tuple[bytes | str | int | float, ...]]) -> list[Any]:
-        """Send commands in one go (no transaction); an answer or a StoreError object for each.
+        """Send commands in one round trip, without a transaction; return a reply or a StoreError for each.
 
-        Raises StoreUnavailableError when the answer to one of them is that.
+        Raises StoreUnavailableError when one of the replies is that.
         """
         answers: list[Any] = await self._across(self._execute_all, commands)
         for answer in answers:
@@ -104,7 +104,7 @@ class RedisLink:
         return answer
 
     async def _execute_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The client's pipeline without its retries and statistics, and packed by hiredis."""
+        """Run redis-py's pipeline without its retries and statistics, packed by hiredis."""
         if not commands:
             return []
         packed = b"".join(map(_pack, commands))
@@ -114,7 +114,7 @@ class RedisLink:
         except redis_errors.RedisError as error:
             refusal = self._translated(error, (_AT_CONNECTING,))
             if isinstance(refusal, StoreRefusedError):
-                # Whatever it says, it is about no command of ours: a proxy's word, protected mode.
+                # An error before any command was sent: of a proxy, or of protected mode.
                 refusal = StoreUnavailableError(str(refusal))
             raise refusal from error
         connection = pooled.connection
@@ -133,14 +133,14 @@ class RedisLink:
             await connection.disconnect(nowait=True)
             raise self._translated(error, commands[len(answers)]) from error
         except BaseException:
-            # Its answers may still come: nobody else is to take them for theirs.
+            # Its replies may still come: the next command must not read them as its own.
             await connection.disconnect(nowait=True)
             raise
         await self._pool.give_back(pooled)
         return answers
 
     def _translated(self, error: redis_errors.RedisError, command: Command) -> StoreError:
-        """Return our error, with Redis's as its cause; what it says of the server is remembered."""
+        """Return the StoreError for a Redis error; renew the pool when the error means a wrong server."""
         ours = translate(error, user=self._user, doing=_shown(command))
         ours.__cause__ = error
         if isinstance(ours, WrongServerError):
@@ -163,7 +163,7 @@ class RedisLink:
                 finally:
                     self._free.release()
         except trio.TooSlowError as error:
-            # A server that has gone without a word answers on none of its connections.
+            # A server that vanished without closing answers on none of its connections.
             self._pool.renew()
             raise StoreUnavailableError(f"no answer within {self._timeout_sec:g} s") from error
         except OSError as error:
@@ -171,7 +171,7 @@ class RedisLink:
 
 
 def _shown(command: Command) -> str:
-    """The command as its user's rights name it, with its key or subcommand; no values, and no script."""
+    """Return a command's name as in Redis's ACLs, with its key or subcommand, without values and scripts."""
     name = str(command[0])
     if name in _SCRIPTS:
         return "a command of a script"

@@ -1,4 +1,4 @@
-"""Connections of one link, kept open between commands. Runs on asyncio, like redis-py's connections."""
+"""Pool of one link's connections. Runs on asyncio, like redis-py's connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import redis.exceptions as redis_errors
 
-#: An idle connection that was not needed for so long is closed, except the last one (seconds).
+#: Idle time (seconds) after which a connection is closed, except the last one.
 IDLE_SEC = 10.0
 
 
 class PooledConnection:
-    """A connection with the pool's generation in which it was opened."""
+    """Connection with the pool's generation in which it was opened."""
 
     __slots__ = ("connection", "generation", "idle_since_sec")
 
@@ -24,20 +24,20 @@ class PooledConnection:
 
 
 class ConnectionPool:
-    """Idle connections, the last used on top, so that surplus ones grow old at the bottom and are closed.
+    """Stack of idle connections: the last used is taken first, so that surplus ones expire and are closed.
 
-    redis-py's own pool fails beyond its limit, keeps every connection that it ever opened, and takes one that
-    leads to the wrong server for healthy. How many are in use at once is limited by the caller.
+    redis-py's own pool raises beyond its limit, keeps every connection that it opened, and treats one to the
+    wrong server as healthy. The caller limits the number in use.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """`make` returns a redis-py asyncio connection that is not connected yet."""
+        """Take `make`, which returns a redis-py asyncio connection that is not connected yet."""
         self._make = make
         self._idle: list[PooledConnection] = []
         self._generation = 0
 
     def renew(self) -> None:
-        """Let no connection of before now be used again; one that is in use is closed when it is given back.
+        """Retire all present connections; those in use are closed when they are given back.
 
         Idle ones are closed by the next `take`.
         """
@@ -59,13 +59,13 @@ class ConnectionPool:
         try:
             await pooled.connection.connect()
         except BaseException:
-            # A cancelled handshake leaves an answer under way.
+            # A cancelled handshake leaves a reply under way.
             await pooled.connection.disconnect(nowait=True)
             raise
         return pooled
 
     async def give_back(self, pooled: PooledConnection) -> None:
-        """Keep a connection whose answers have all been read, and close one that was idle for 10 s."""
+        """Keep a connection whose replies have all been read, and close one that was idle for 10 s."""
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return
@@ -82,7 +82,7 @@ class ConnectionPool:
 
 
 async def _is_stale(connection: Any) -> bool:
-    """Whether it was closed, or holds an answer that was asked for by an earlier command."""
+    """Return True if it was closed, or holds an unread reply to an earlier command."""
     try:
         return bool(await connection.can_read())
     except (redis_errors.RedisError, OSError):

@@ -1,4 +1,4 @@
-"""What onlookers read from a real Redis: few commands, whatever the number of symbols."""
+"""Reads of a real Redis for status page and explanations; their number does not grow with the symbols."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
-from store.records import Hold, PermitTraces, Restraints
+from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.redis.client import RedisLink
 from store.stored_values import UNREADABLE, last_executions, read_ledger, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]
 
 
-async def restraints(
+async def holds_and_cooldowns(
     link: RedisLink, keys: Keys, symbols: Sequence[str], booked: Sequence[str]
-) -> Restraints:
-    """As `OnlookerStore.restraints`: one MGET for all holds and one for all cooldown keys.
+) -> HoldsAndCooldowns:
+    """As `DiagnosticsStore.holds_and_cooldowns`: one MGET for all holds and one for all cooldown keys.
 
     MGET answers nil for a key of another type, EXISTS counts it.
     """
@@ -40,9 +40,9 @@ async def restraints(
     lives_ms: list[Any] = []
     if held:
         lives_ms = await link.pipeline([("PTTL", keys.hold(symbol)) for symbol in held])
-    return Restraints(
+    return HoldsAndCooldowns(
         _ms(now),
-        # -2: it ended between the two reads.
+        # -2: it expired between the two reads.
         tuple(
             Hold(symbol, life_ms if life_ms >= 0 else None)
             for symbol, life_ms in zip(held, lives_ms, strict=True)
@@ -61,7 +61,7 @@ async def restraints(
 async def _wrong_kinds(
     link: RedisLink, key_of: Callable[[str], str], symbols: Sequence[str], values: Sequence[Any], exist: int
 ) -> dict[str, str]:
-    """The type of each key that is there and no string, by symbol."""
+    """Return the type by symbol of each existing key that is no string."""
     missing = [symbol for symbol, value in zip(symbols, values, strict=True) if value is None]
     if exist == len(symbols) - len(missing):
         return {}
@@ -74,7 +74,7 @@ async def _wrong_kinds(
 
 
 async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
-    """As `OnlookerStore.permit_traces`."""
+    """As `DiagnosticsStore.permit_traces`."""
     permit_key = keys.permit(plan_id)
     commands: list[Command] = [
         ("TIME",),
@@ -98,7 +98,7 @@ async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str |
 
 
 def _unrefused(answers: list[Any], count: int) -> list[Any]:
-    """The answers; raises StoreRefusedError when one of the first `count` is an error."""
+    """Return the replies. Raises StoreRefusedError when one of the first `count` is an error."""
     for answer in answers[:count]:
         if isinstance(answer, Exception):
             raise StoreRefusedError(str(answer)) from answer

@@ -1,7 +1,7 @@
-"""The meaning of every error that Redis or redis-py reports: one table, from the error to a class of ours.
+"""Table from each error of Redis or redis-py to a class of `store.errors`.
 
-Checked against the answers of Redis 6.2 and 7.0, and redis-py 8 (`redis/_parsers/base.py`, which turns some
-codes into classes and cuts them off the text).
+Checked against Redis 6.2 and 7.0, and redis-py 8 (`redis/_parsers/base.py`, which turns some codes into
+classes and removes them from the text).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _BY_CODE: Mapping[str, type[StoreError]] = {
 
 _IN_SCRIPT_REFUSED = ("The user executing the script can't", "ACL failure in script")
 
-#: Of errors with the general code `ERR`: by the words at the beginning, which are Redis's own.
+#: Errors with the general code `ERR`, by their first words, which are Redis's own.
 _BY_BEGINNING: tuple[tuple[str, type[StoreError]], ...] = (
     ("unknown command", WrongRightsError),
     ("unknown subcommand", WrongRightsError),
@@ -67,7 +67,7 @@ _BY_BEGINNING: tuple[tuple[str, type[StoreError]], ...] = (
     ("DB index is out of range", WrongServerError),
 )
 
-#: Of errors without a code: redis-py's own classes, the first that fits.
+#: Errors without a code: redis-py's own classes; the first match counts.
 _BY_CLASS: tuple[tuple[type[Exception], type[StoreError]], ...] = (
     (redis_errors.AuthenticationError, WrongRightsError),
     (redis_errors.AuthenticationWrongNumberOfArgsError, WrongRightsError),
@@ -76,7 +76,7 @@ _BY_CLASS: tuple[tuple[type[Exception], type[StoreError]], ...] = (
     (redis_errors.BusyLoadingError, WrongServerError),
     (redis_errors.ConnectionError, StoreUnavailableError),
     (redis_errors.TimeoutError, StoreUnavailableError),
-    # Something answers there that does not speak Redis's protocol.
+    # The server does not speak Redis's protocol.
     (redis_errors.InvalidResponse, StoreUnavailableError),
 )
 
@@ -86,17 +86,17 @@ _IN_SCRIPT = re.compile(
 )
 _CODE = re.compile(r"[A-Z]+(?= |$)")
 _COMMAND = re.compile(r"unknown command ['`]([^'`]{1,64})['`]|to run the '([^']{1,64})' command")
-#: Of what Redis says, as much as fits a line beside the rest.
+#: Longest text of Redis in a log line (characters).
 _LONGEST = 120
 
 
 def translate(error: redis_errors.RedisError, *, user: str = "", doing: str = "") -> StoreError:
-    """Return the error of ours that `error` means.
+    """Return the StoreError for `error`.
 
-    `user` and `doing`, the command that was sent, are named where rights are missing. Only the code and
-    Redis's own first words count: what follows may quote a plan id, which may read like anything.
+    For missing rights the text names `user` and `doing`, the command that was sent. Only the code and Redis's
+    own first words are compared: the rest may quote a plan id, which may contain any text.
     """
-    # Over a Unix socket redis-py wraps whatever the handshake was answered.
+    # Over a Unix socket redis-py wraps every error of the handshake.
     while error.args and isinstance(error.args[0], redis_errors.RedisError):
         error = error.args[0]
     text = str(error)
@@ -113,7 +113,7 @@ def translate(error: redis_errors.RedisError, *, user: str = "", doing: str = ""
 
 
 def _code_of(error: redis_errors.RedisError, text: str) -> str:
-    """The error's code; empty for `ERR`. redis-py cuts those that it knows off the text."""
+    """Return the error's code; empty for `ERR`. redis-py removes codes that it knows from the text."""
     cut = getattr(error, "status_code", None)
     if isinstance(cut, str) and cut in _BY_CODE:
         return cut
@@ -136,10 +136,10 @@ def _meaning(error: redis_errors.RedisError, code: str, text: str) -> type[Store
 
 
 def _named(code: str, text: str, user: str, doing: str) -> str:
-    """`text` behind the user and the command that it is about; Redis names neither in every version."""
+    """Prefix `text` with user and command; no version of Redis names both."""
     found = _COMMAND.search(text)
     command = next(filter(None, found.groups()), "") if found else ""
-    # What was sent says more than its name, unless it was sent by a script or at connecting.
+    # The command with its key is more precise than the name, unless a script or the handshake sent it.
     what = command.upper() if command and not doing.lower().startswith(command.lower()) else doing or "this"
     said = text.partition(", with args")[0][:_LONGEST]
     if "nknown" in text.partition(" command")[0]:

@@ -1,4 +1,4 @@
-"""Reads what Redis answers into the store's records."""
+"""Parsers of Redis's replies into the store's records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from store.stored_values import read_text
 
 
 def read_entries(reply: Any) -> list[Entry]:
-    """The entries of one stream, from XREADGROUP's answer under RESP3: by stream, ids and flat fields."""
+    """Parse XREADGROUP's RESP3 reply (ids and flat fields, by stream) for one stream."""
     if not reply:
         return []
     (entries,) = reply.values()
@@ -30,7 +30,7 @@ def read_entries(reply: Any) -> list[Entry]:
 
 
 def read_commit_reply(reply: list[Any]) -> CommitReply:
-    """The answer of `commit_decisions.lua`."""
+    """Parse the reply of `commit_decisions.lua`."""
     return CommitReply(reply[0], tuple(map(_read_verdict, reply[1:])))
 
 

@@ -1,4 +1,4 @@
-"""Runs the scripts by their SHA1, loading one only when Redis does not know it (any more)."""
+"""Runner of the Lua scripts by SHA1; a script's text is sent only when Redis does not have it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def script_texts() -> dict[str, bytes]:
 
 
 class ScriptRunner:
-    """The scripts of `store/scripts`, on one link."""
+    """Runner of the scripts of `store/scripts`, on one link."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
@@ -35,7 +35,7 @@ class ScriptRunner:
         }
 
     async def run(self, name: str, *arguments: bytes | str | int) -> Any:
-        """Run script `name`. A script that Redis has forgotten (restart, flush) is sent again."""
+        """Run script `name`; send its text when Redis does not have it (restart, flush)."""
         with _naming(name):
             try:
                 return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
@@ -43,9 +43,9 @@ class ScriptRunner:
                 return await self._link.command("EVAL", self._texts[name], 0, *arguments)
 
     async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
-        """Run script `name` for each of the arguments, in order, in one go: answers, or refusals as objects.
+        """Run script `name` for each of the arguments, in order, in one round trip.
 
-        Raises any error that is no refusal.
+        Returns a reply or a StoreRefusedError for each; raises other errors.
         """
         with _naming(name):
             answers = await self._link.pipeline(
@@ -64,7 +64,7 @@ class ScriptRunner:
 
 @contextmanager
 def _naming(script: str) -> Iterator[None]:
-    """Let a missing right say which script needs it."""
+    """Add the script's name to the text of a WrongRightsError."""
     try:
         yield
     except WrongRightsError as error:

@@ -1,4 +1,4 @@
-"""The store on a real Redis."""
+"""Store on a real Redis."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from store.records import (
     CommitReply,
     DecisionCommit,
     Entry,
+    HoldsAndCooldowns,
     LeaseReply,
     MarkWrite,
     PermitTraces,
     RedisRun,
-    Restraints,
     ResultCommit,
     SnapshotWrite,
     SymbolState,
     UniverseKeys,
     UnknownOutcomes,
 )
-from store.redis import diagnostics as onlooking
+from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink, naming
 from store.redis.replies import read_commit_reply, read_entries
@@ -50,7 +50,7 @@ from store.stored_values import (
 )
 
 _BLOCK_MARGIN_SEC = 2.0
-#: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
+#: Entries a script handles at once: Redis serves no other client in that time, less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 Command = tuple[bytes | str | int | float, ...]
@@ -59,11 +59,11 @@ Command = tuple[bytes | str | int | float, ...]
 class RedisStore:
     """Redis behind `store.protocol.Store`.
 
-    Each blocking reader has a client of its own, so that waiting for plans never delays a commit.
+    Each blocking read has a client of its own, so that waiting for plans never delays a commit.
     """
 
     def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
-        """`consumer`: this instance's name in the consumer groups. `timeout_sec` bounds every answer."""
+        """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self.address = _without_credentials(url)
         self._keys = keys
         self._consumer = consumer
@@ -99,7 +99,7 @@ class RedisStore:
         return await self._read_new(self._result_reads, self._keys.results, count, block_ms)
 
     async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
-        # BLOCK 0 would wait for ever.
+        # BLOCK 0 waits without limit.
         block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
         with naming(stream):
             answer = await link.command(
@@ -150,7 +150,7 @@ class RedisStore:
     async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
         await self._acknowledge(fence, entry_ids, ())
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
         await self._acknowledge(fence, (entry_id,), fields)
 
     async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
@@ -318,8 +318,8 @@ class RedisStore:
         with naming(self._keys.ban):
             return read_moment(await self._writes.command("GET", self._keys.ban))
 
-    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
-        return await onlooking.restraints(self._writes, self._keys, symbols, booked)
+    async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
+        return await diagnostics.holds_and_cooldowns(self._writes, self._keys, symbols, booked)
 
     async def durability(self) -> Durability:
         sections = ("persistence", "memory", "stats")
@@ -330,12 +330,12 @@ class RedisStore:
         )
 
     async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
-        return await onlooking.permit_traces(self._writes, self._keys, plan_id, symbol)
+        return await diagnostics.permit_traces(self._writes, self._keys, plan_id, symbol)
 
 
 @asynccontextmanager
 async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIterator[RedisStore]:
-    """A store within its own asyncio loop on trio; connects lazily, so Redis need not be there yet."""
+    """Open a store with an asyncio loop of its own; it connects at the first call, not here."""
     async with open_bridge():
         store = RedisStore(url, keys=Keys(prefix), consumer=consumer)
         try:
@@ -351,7 +351,7 @@ def _without_credentials(url: str) -> str:
 
 
 def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
-    """The answers. Raises the first error among them, with the name of what was asked for."""
+    """Return the replies. Raises the first error among them, with the name of its key."""
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, StoreError):
             with naming(name):
@@ -360,7 +360,7 @@ def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
 
 
 def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
-    """What the answers to `_booking_reads` say. Raises StoreRefusedError."""
+    """Parse the replies to `_booking_reads`. Raises StoreRefusedError."""
     ledger, permit, mark, *memories = answers
     if isinstance(ledger, Exception):
         raise StoreRefusedError(f"ledger of {wanted.symbol}: {ledger}")

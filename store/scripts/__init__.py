@@ -1,1 +1,1 @@
-"""The Lua scripts: what changes together, in one step. Each names its arguments in its first lines."""
+"""Lua scripts, one for each atomic change. The first lines of each name arguments, order and reply."""

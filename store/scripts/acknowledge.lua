@@ -1,4 +1,4 @@
--- Acknowledges entries, putting one into a dead-letter stream first if told to.
+-- Acknowledges entries; where dead-letter fields are given, appends them to the dead-letter stream first.
 -- ARGV: prefix, fence, group, stream, dead stream, msgpack of ids, msgpack of flat dead-letter fields.
 local prefix, fence, group, stream, dead = unpack(ARGV, 1, 5)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then

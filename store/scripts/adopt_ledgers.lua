@@ -1,5 +1,5 @@
 -- Creates ledgers that are still missing. ARGV: prefix, fence, ttl ms, msgpack of Adoption[].
--- Answers the symbols for which it did. A key of a wrong type is left alone: it is nobody's ledger.
+-- Returns their symbols. A key of a wrong type is left alone.
 local prefix, fence, ttl = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -20,7 +20,7 @@ for _, a in ipairs(adoptions) do
   local key = prefix .. ':position:ledger:' .. a[1]
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' or (kind == 'hash' and redis.call('HEXISTS', key, 'last_known_amt') == 0) then
-    -- What is left of an older ledger (its order time, its legs) is not the adopted one's.
+    -- Fields of an older ledger (its order time, its legs) do not belong to the adopted one.
     if kind == 'hash' then redis.call('DEL', key) end
     redis.call('HSET', key, unpack(a[2]))
     redis.call('PEXPIRE', key, ttl)

@@ -1,6 +1,12 @@
--- Writes decisions, each whole or not at all. ARGV: prefix, fence, group, msgpack of DecisionCommit[].
--- Everything is read, and every type checked, before a decision's first write; the permit comes last, so
--- that nobody sees a permit whose reservation, mark or audit record is missing.
+-- Writes decisions and their permits, each whole or not at all. ARGV: prefix, fence, group, msgpack of
+-- DecisionCommit[] (store/records.py). Returns Redis's clock (ms) and a verdict for each.
+-- Compares first, and writes nothing on a difference:
+--   1. the lease with the fence; the types of all keys; the plan's mark (already decided?)
+--   2. hold, cooldown, ledger and open permits of the symbol with those that the decision assumed
+--   3. Redis's clock with not_before_ms and deadline_ms
+-- Then writes in this order: reservation, plan mark, audit record, dead letter if any, acknowledgement,
+-- permit.
+-- The permit comes last: no reader sees a permit whose reservation, mark or audit record is missing.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -18,14 +24,14 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A stored value as text: nil when missing; what no decision could read is all the same to it.
+-- A stored value as text: nil when missing, one word for all unreadable values.
 local function text(reply)
   if not reply then return nil end
   if type(reply) == 'table' or #reply > 256 or string.find(reply, '[^\32-\126]') then return '!unreadable' end
   return reply
 end
 
--- A read of which a wrong type is an answer; any other error (no right to it) ends the script.
+-- Reads a key: a wrong type is returned, any other error (no right to it) ends the script.
 local function read(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
@@ -36,15 +42,15 @@ end
 
 local function failed(reply) return type(reply) == 'table' and reply.err end
 
--- When an open permit ends: nil for one that cannot be read.
+-- Expiry of an open permit (epoch ms): nil for an unreadable one.
 local function expiry(field, value)
   local digits = string.match(value, '^%u+|%l+|%u*|%d[%d.]*|(%d+)$')
   if not digits or #digits > 15 or not string.find(field, '^p:[\32-\126]+$') then return nil end
   return tonumber(digits)
 end
 
--- The symbol's state as stored now; nil and an error when a key of our own cannot be read: to pass over
--- an open permit would be to free its quantity.
+-- Stored state of the symbol; nil and an error when a key of this service is unreadable: skipping an open
+-- permit would free its quantity.
 local function state_of(symbol)
   local ledger = read('HMGET', prefix .. ':position:ledger:' .. symbol, 'last_known_amt',
     'last_order_id', 'last_order_time_epoch', 'long_amt', 'short_amt')

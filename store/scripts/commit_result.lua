@@ -1,5 +1,5 @@
 -- Books one result, whole or not at all. ARGV: prefix, fence, group, msgpack of ResultCommit.
--- Answers Redis's clock (ms), or nil when what the booking rests on is no longer what was read.
+-- Returns Redis's clock (ms), or nil when the state that the booking was computed from has changed.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -50,12 +50,12 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
--- Only shown to people: no booking fails because of its type.
+-- Serves diagnostics only: no booking fails because of its type.
 local unknown_type = compare and redis.call('TYPE', unknown).ok or 'none'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A stored value as text, as its reader saw it: nil when missing, one word for what cannot be read.
+-- A stored value as text, by the rule of store/stored_values.py: nil when missing, one word if unreadable.
 local function text(reply)
   if not reply then return nil end
   if #reply > 256 or string.find(reply, '[^\32-\126]') then return '!unreadable' end
@@ -75,8 +75,8 @@ if compare then
   if text(redis.call('GET', mark_key)) ~= c[13] then return false end
 end
 
--- The first write is one that a full Redis refuses, so that a refusal leaves nothing half done. (Where
--- there is no entry to acknowledge, that is the ledger's or the open permit's.)
+-- The first write is one that a full Redis refuses, so that a refusal leaves nothing half written: the last
+-- id, or without an entry to acknowledge the ledger or the open permit.
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms or 0), tonumber(seq or 0)
@@ -86,8 +86,8 @@ local before_ms, before_seq = parts(before)
 local ms, seq = parts(entry_id)
 local newer = ms > before_ms or (ms == before_ms and seq > before_seq)
 local acknowledge = c[20]
--- The id moves past no result that is still pending: a group made anew begins behind it, and that result (it
--- waits for an operator, say) would never be delivered again. To book those after it again changes nothing.
+-- The id never passes a pending result: a recreated group begins behind the id, and the pending result (which
+-- may wait for an operator) would not be delivered again. Booking later results twice changes nothing.
 local function passes_one_by()
   local pending = redis.pcall('XPENDING', results, group, '-', '+', 2)
   for _, each in ipairs(pending.err and {} or pending) do
@@ -130,7 +130,7 @@ if c[11] and (revoked or not c[18]) then
   end
 end
 if unknown_type ~= 'hash' and unknown_type ~= 'none' then
-  -- Left as it is.
+  -- A wrong type: keep it.
 elseif ended or c[19] == '' then
   redis.call('HDEL', unknown, plan_id)
 elseif c[19] then

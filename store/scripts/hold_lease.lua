@@ -1,9 +1,10 @@
--- Renews the lease, or takes it where it is free, this process's, or (by one that has never held it, which
--- has no fence) the same instance's. ARGV: prefix, instance, process, fence or '', ttl ms.
--- The lease is `<token>@<process>:<instance>`, or `<token>:<instance>` where the process has no name. The
--- token grows with every taking and never with a renewal. It is never below Redis's clock (ms), so that a
--- Redis which lost its last token gives none out twice.
--- Answers {1, lease, the lease that it replaced or '', 1 if it is new and no other was given since `fence`}
+-- Renews the lease, or takes it when it is free or this process's own. A process without a fence, which never
+-- held it, takes it from any process of the same instance, too.
+-- ARGV: prefix, instance, process, fence or '', ttl ms.
+-- The lease is `<token>@<process>:<instance>`, or `<token>:<instance>` where the process has no name. A new
+-- lease has a higher token, a renewal the same. It is never below Redis's clock (ms), so that a Redis which
+-- lost its last token does not give one twice.
+-- Returns {1, lease, the lease that it replaced or '', 1 if it is new and no other was given since `fence`}
 -- when it is ours now, else {0, lease, '', 0}.
 local prefix, instance, process, fence, ttl = unpack(ARGV)
 local key, last_token = prefix .. ':p33:lease', prefix .. ':p33:fence'

@@ -1,6 +1,6 @@
--- Moves the time of existing snapshots. ARGV: prefix, fence, ttl s, ts_epoch, ts_epoch_ms, ts_iso,
--- verified_by, then for each snapshot its symbol and the ts_epoch_ms that it must have. Answers the symbols
--- that have no such snapshot: one that Redis lost the newest of is not to be proven.
+-- Sets the times of existing snapshots. ARGV: prefix, fence, ttl s, ts_epoch, ts_epoch_ms, ts_iso,
+-- verified_by, then for each snapshot its symbol and the ts_epoch_ms that it must have. Returns the symbols
+-- that have no such snapshot: Redis may have lost the latest write, which the proof is about.
 local prefix, fence, ttl, sec, ms, iso, by = unpack(ARGV, 1, 7)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)

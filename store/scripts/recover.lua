@@ -1,5 +1,5 @@
 -- Claims the oldest pending entries behind ARGV 'after' that lay idle. ARGV: prefix, fence, group, stream,
--- consumer, after ('0': any), idle ms, count, 'alone' or 'together'. Answers {id, deliveries, fields or nil
+-- consumer, after ('0': any), idle ms, count, 'alone' or 'together'. Returns {id, deliveries, fields or nil
 -- when it was deleted} for each. With 'alone', one that was delivered more than once before comes alone.
 local prefix, fence, group, stream, consumer, after, idle, count, suspects = unpack(ARGV)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
@@ -12,7 +12,7 @@ for i, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', idle, sta
   local suspect = suspects == 'alone' and deliveries > 1
   if suspect and i > 1 then break end
   local entry = redis.call('XRANGE', stream, id, id)[1]
-  -- To claim a deleted entry is to lose it on Redis 7, before anybody wrote down that it was there.
+  -- On Redis 7 a claim removes a deleted entry from the pending list before it was recorded.
   if entry then redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID', 'RETRYCOUNT', deliveries + 1) end
   recovered[i] = { id, deliveries + 1, entry and entry[2] or false }
   if suspect then break end

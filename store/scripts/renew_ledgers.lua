@@ -1,4 +1,4 @@
--- Lets ledgers live on, and brings what P3.4 reads into line with a correction made by hand.
+-- Renews the expiry of ledgers; copies an amount that was corrected by hand to the fields that P3.4 reads.
 -- ARGV: prefix, fence, ttl ms, symbols...
 local prefix, fence, ttl = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
@@ -17,7 +17,7 @@ for i = 4, #ARGV do
         local side = number > 0 and 'LONG' or number < 0 and 'SHORT' or 'FLAT'
         redis.call('HSET', key, 'ledger_amt', amount, 'ledger_side', side, 'last_known_side', side)
       end
-      -- One that cannot be read must not heal by expiring either.
+      -- An unreadable one must not vanish by expiry either: it would look like a new symbol.
       redis.call('PEXPIRE', key, ttl)
     end
   end

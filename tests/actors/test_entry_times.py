@@ -48,11 +48,22 @@ class Reader:
         await self.read(0)
 
     async def read(
-        self, count: int, *, ahead_ms: int = 0, waits_sec: float = 0.0, full: bool = False
+        self,
+        count: int,
+        *,
+        ahead_ms: int = 0,
+        waits_sec: float = 0.0,
+        held_up_sec: float = 0.0,
+        full: bool = False,
     ) -> list[int | None]:
         """Return the age of each entry of one read (ms)."""
+        while (blocks_sec := self.times.block_ms(2_000) / 1000) and waits_sec > blocks_sec:
+            sent = self.clock.now()
+            await trio.sleep(blocks_sec)
+            await self.times.delivered([], sent, full=False)
+            waits_sec -= blocks_sec
         sent = self.clock.now()
-        await trio.sleep(waits_sec)
+        await trio.sleep(waits_sec + held_up_sec)
         entries = [self.entry(ahead_ms) for _ in range(count)]
         return self.ages(await self.times.delivered(entries, sent, full=full))
 
@@ -127,6 +138,7 @@ async def test_an_entry_that_is_delivered_again_keeps_its_time(
     reader: Reader, autojump_clock: MockClock
 ) -> None:
     await reader.start()
+    assert reader.times.block_ms(2_000) == 2_000
     sent, entry = reader.clock.now(), reader.entry(HALF_HOUR_MS)
     await trio.sleep(1.0)
     await reader.times.delivered([entry], sent, full=False)
@@ -149,3 +161,12 @@ async def test_a_stream_ahead_is_named(reader: Reader, autojump_clock: MockClock
     await reader.start()
     await reader.read(1, ahead_ms=HALF_HOUR_MS)
     assert list(reader.clocks.ids_ahead_sec()) == ["apply.plan"]
+
+
+async def test_an_id_ahead_in_an_answer_that_was_held_up_is_dated_by_the_sending_of_the_read(
+    reader: Reader, autojump_clock: MockClock
+) -> None:
+    await reader.start()
+    assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=1.5, held_up_sec=7.0) == [8_500]
+    assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=0.5) == [0]
+    assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=0.5, held_up_sec=1.2) == [1_700]

@@ -1,4 +1,4 @@
-"""Which bursts of events count, on a real redis-server."""
+"""Bursts of events that count, on a real redis-server."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from bench.bounds import verdicts
 from bench.figures import BRIDGE, DAEMON, FLOOR, Failure, Figure, Row, latency_figures, rows
 from bench.report import Circumstances, Report, as_json, print_report
 
-_TOLD = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0, [569, 5000])
+_RUN = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0, [569, 5000])
 
 
 def _figure(value: float, case: str = "latency", measure: str = "p50") -> Figure:
@@ -23,19 +23,19 @@ def _printed(report: Report) -> str:
 
 
 def test_a_row_holds_the_medians_of_the_rounds() -> None:
-    told = [(DAEMON, _figure(value)) for value in (3.0, 90.0, 2.0)] + [(FLOOR, _figure(1.0))]
-    (row,) = rows(569, told)
+    measured = [(DAEMON, _figure(value)) for value in (3.0, 90.0, 2.0)] + [(FLOOR, _figure(1.0))]
+    (row,) = rows(569, measured)
     assert row.values == {DAEMON: 3.0, FLOOR: 1.0}
 
 
 def test_what_only_the_daemon_has_stands_with_its_case() -> None:
-    told = [
+    measured = [
         (FLOOR, _figure(1.0)),
         (FLOOR, _figure(1.0, case="throughput")),
         (DAEMON, _figure(1.0)),
         (DAEMON, _figure(1.0, measure="only here")),
     ]
-    assert [(row.case, row.measure) for row in rows(569, told)] == [
+    assert [(row.case, row.measure) for row in rows(569, measured)] == [
         ("latency", "p50"),
         ("latency", "only here"),
         ("throughput", "p50"),
@@ -46,7 +46,7 @@ def test_a_ratio_is_the_daemon_over_the_other() -> None:
     row = Row(569, "latency", "p50", "ms", {DAEMON: 3.0, FLOOR: 2.0, BRIDGE: 0.0})
     assert row.ratio_to(FLOOR) == 1.5
     assert row.ratio_to(BRIDGE) is None
-    assert row.ratio_to("nobody") is None
+    assert row.ratio_to("another") is None
 
 
 def test_few_latencies_do_not_pretend_to_know_their_tail() -> None:
@@ -57,7 +57,7 @@ def test_few_latencies_do_not_pretend_to_know_their_tail() -> None:
 def test_the_json_holds_values_ratios_what_was_measured_and_what_failed() -> None:
     failure = Failure(569, "idle", DAEMON, "it ended")
     row = Row(569, "a", "b", "ms", {DAEMON: 3.0, FLOOR: 2.0})
-    document = msgspec.json.decode(as_json(Report(_TOLD, [row], [failure], ["idle"])))
+    document = msgspec.json.decode(as_json(Report(_RUN, [row], [failure], ["idle"])))
     assert document["circumstances"]["exchange_latency_ms"] == 300
     assert document["rows"] == [
         {
@@ -79,17 +79,17 @@ def test_the_json_holds_values_ratios_what_was_measured_and_what_failed() -> Non
     ("value", "shown"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.0123, "0.0123")]
 )
 def test_numbers_have_the_digits_that_mean_something(value: float, shown: str) -> None:
-    assert f" {shown} " in _printed(Report(_TOLD, [Row(569, "a", "b", "ms", {DAEMON: value})], [], []))
+    assert f" {shown} " in _printed(Report(_RUN, [Row(569, "a", "b", "ms", {DAEMON: value})], [], []))
 
 
 def test_the_daemon_at_other_sizes_stands_in_the_same_row() -> None:
     table = [Row(569, "a", "b", "ms", {DAEMON: 1.5, FLOOR: 1.25}), Row(5000, "a", "b", "ms", {DAEMON: 7.75})]
-    (line,) = [line for line in _printed(Report(_TOLD, table, [], [])).splitlines() if "b, ms" in line]
+    (line,) = [line for line in _printed(Report(_RUN, table, [], [])).splitlines() if "b, ms" in line]
     assert line.split() == ["b,", "ms", "1.50", "1.25", "1.20", "7.75"]
 
 
 def test_a_failure_is_shown_with_its_reason() -> None:
-    shown = _printed(Report(_TOLD, [], [Failure(5000, "idle", DAEMON, "it ended")], ["idle"]))
+    shown = _printed(Report(_RUN, [], [Failure(5000, "idle", DAEMON, "it ended")], ["idle"]))
     assert "FAILED: idle, daemon, 5,000 symbols" in shown
     assert "it ended" in shown
 

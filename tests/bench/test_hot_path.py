@@ -20,7 +20,7 @@ _MOST_IN_A_BURST, _MOST_FOR_ONE = 18.0, 4.0
 
 @pytest.fixture(scope="module")
 def measured() -> HotPath:
-    """In a process of its own, whose processor time is nobody else's."""
+    """Run in a process of its own, for its processor time."""
 
     async def run() -> bytes:
         with trio.fail_after(300):

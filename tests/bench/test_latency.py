@@ -47,7 +47,7 @@ def test_prompt_answers_have_the_latency_that_they_had() -> None:
     assert open_loop_latencies(5.0, 100, answered, 4, 9.0) == pytest.approx([0.001] * 4)
 
 
-def test_a_stall_counts_for_all_that_should_have_been_sent_meanwhile() -> None:
+def test_a_stall_counts_for_all_requests_due_during_it() -> None:
     """Nothing is answered for a second, then everything at once: half waited longer than half a second."""
     answered = dict.fromkeys(range(100), 1.0)
     latencies = open_loop_latencies(0.0, 100, answered, 100, 1.0)

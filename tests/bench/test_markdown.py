@@ -12,7 +12,7 @@ from bench.markdown import markdown
 from bench.report import Circumstances, Report, as_json
 
 _ONE = "plan → permit, one at a time"
-_TOLD = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0, [569, 100, 5000], 1, 27.3)
+_RUN = Circumstances("7.0", "3.11", 2, 0.5, 3, False, 300.0, [569, 100, 5000], 1, 27.3)
 _ROWS = [
     Row(569, _ONE, "p50", "ms", {DAEMON: 1.5, FLOOR: 0.5, BRIDGE: 1.25, PREDECESSOR: 6012.0}),
     Row(569, _ONE, "p99", "ms", {DAEMON: 2.0, FLOOR: 1.0, BRIDGE: 2.0}),
@@ -23,8 +23,8 @@ _ROWS = [
 ]
 
 
-def _lines(told: Circumstances = _TOLD, *failures: Failure) -> list[str]:
-    return markdown(as_json(Report(told, _ROWS, failures, []))).splitlines()
+def _lines(circumstances: Circumstances = _RUN, *failures: Failure) -> list[str]:
+    return markdown(as_json(Report(circumstances, _ROWS, failures, []))).splitlines()
 
 
 def test_a_bound_stands_beside_the_predecessor_and_what_was_measured() -> None:
@@ -64,12 +64,12 @@ def test_growth_is_the_daemon_from_the_fewest_symbols_to_the_most() -> None:
 
 def test_one_number_of_symbols_shows_no_growth() -> None:
     assert not [
-        line for line in _lines(msgspec.structs.replace(_TOLD, symbols=[569])) if line.startswith("| symbols")
+        line for line in _lines(msgspec.structs.replace(_RUN, symbols=[569])) if line.startswith("| symbols")
     ]
 
 
 def test_circumstances_and_failures_are_said() -> None:
-    ended = msgspec.structs.replace(_TOLD, ended_early="stopped")
+    ended = msgspec.structs.replace(_RUN, ended_early="stopped")
     first, *_, last = _lines(ended, Failure(5000, "idle", DAEMON, "it ended"))
     assert "3 round(s), 1 of growth, 27 min; ended early (stopped)" in first
     assert last == "Failed: idle, daemon, 5,000 symbols."
@@ -79,6 +79,6 @@ def test_the_command_prints_the_tables_of_a_file_and_measures_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "bench.json"
-    file.write_bytes(as_json(Report(_TOLD, _ROWS, [], [])))
+    file.write_bytes(as_json(Report(_RUN, _ROWS, [], [])))
     assert command.main(["--markdown", str(file)]) == 0
     assert capsys.readouterr().out == markdown(file.read_bytes())

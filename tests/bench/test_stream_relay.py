@@ -33,7 +33,7 @@ def test_frames_are_found_however_they_are_cut(payloads: list[bytes], cuts: list
 
 
 class _Server:
-    """One connection's server: says hello, then what it is told to say."""
+    """Server of one connection: sends a greeting, then the given bytes."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from bench import __main__ as command
-from bench import sitting, snapshot_cases
+from bench import rounds as bench_rounds
+from bench import snapshot_cases
 from bench.bounds import BOUNDS
 from bench.cases import CASES
 from bench.contenders import Session
@@ -70,7 +71,7 @@ def test_a_case_that_fails_is_said_and_the_others_go_on(
         raise WrongAnswersError("of 3 plans: {'unanswered': 3}")
 
     broken = {**CASES, "one-at-a-time": CASES["one-at-a-time"]._replace(run=wrong)}
-    monkeypatch.setattr(sitting, "CASES", broken)
+    monkeypatch.setattr(bench_rounds, "CASES", broken)
     file = tmp_path / "bench.json"
     only = [
         "--contender",
@@ -103,7 +104,7 @@ def test_a_contender_that_ends_fails_all_that_is_left(
         return [Figure("cold start → first permit", "took", "s", 1.0)]
 
     broken = {**CASES, "cold-start": CASES["cold-start"]._replace(run=ending)}
-    monkeypatch.setattr(sitting, "CASES", broken)
+    monkeypatch.setattr(bench_rounds, "CASES", broken)
     file = tmp_path / "bench.json"
     only = ["--contender", FLOOR, "--only", "cold-start", "--only", "throughput-5", "--only", "results"]
     assert command.main([*_SMALL, *only, "--json", str(file)]) == 1
@@ -121,7 +122,7 @@ def test_rounds_are_of_the_first_number_of_symbols_and_growth_has_its_own(
         measured.append(len(session.stage.held))
         return [Figure("idle", "CPU", "", float(len(measured)))]
 
-    monkeypatch.setattr(sitting, "CASES", {**CASES, "idle": CASES["idle"]._replace(run=noted)})
+    monkeypatch.setattr(bench_rounds, "CASES", {**CASES, "idle": CASES["idle"]._replace(run=noted)})
     file = tmp_path / "bench.json"
     sizes = ["--quick", "--symbols", "20", "--symbols", "10", "--symbols", "30"]
     rounds = ["--rounds", "3", "--growth-rounds", "2", "--only", "idle", "--contender", FLOOR]
@@ -139,7 +140,7 @@ def test_rounds_are_of_the_first_number_of_symbols_and_growth_has_its_own(
         (signal.SIGALRM, 0, "its time was over"),
     ],
 )
-def test_a_run_that_is_stopped_tells_what_it_has(
+def test_a_run_that_is_stopped_reports_its_results(
     number: signal.Signals,
     code: int,
     why: str,
@@ -155,14 +156,14 @@ def test_a_run_that_is_stopped_tells_what_it_has(
         os.kill(os.getpid(), number)
         raise AssertionError("goes on")
 
-    def told(console: Console, report: Report) -> None:
+    def interrupted_print(console: Console, report: Report) -> None:
         # Once more, as from one who stops a group of processes as well as its first.
         os.kill(os.getpid(), number)
         print_report(console, report)
 
-    monkeypatch.setattr(command, "print_report", told)
+    monkeypatch.setattr(command, "print_report", interrupted_print)
     broken = {**CASES, "one-at-a-time": CASES["one-at-a-time"]._replace(run=stopped)}
-    monkeypatch.setattr(sitting, "CASES", broken)
+    monkeypatch.setattr(bench_rounds, "CASES", broken)
     file = tmp_path / "bench.json"
     only = ["--contender", FLOOR, "--only", "cold-start", "--only", "one-at-a-time"]
 
@@ -190,7 +191,7 @@ def test_a_run_ends_when_its_time_is_over(
         while True:
             signal.pause()
 
-    monkeypatch.setattr(sitting, "CASES", {**CASES, "idle": CASES["idle"]._replace(run=endless)})
+    monkeypatch.setattr(bench_rounds, "CASES", {**CASES, "idle": CASES["idle"]._replace(run=endless)})
     only = ["--contender", FLOOR, "--only", "idle", "--minutes", "0.05"]
     assert command.main([*_SMALL, *only]) == 0
     assert "ended early (its time was over)" in " ".join(capsys.readouterr().out.split())

@@ -15,7 +15,7 @@ from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcil
 
 
 class Fault(NamedTuple):
-    """What makes one check deny, in a plan and in the rest of its case."""
+    """Change of a plan, and of the rest of its case, that makes one check deny."""
 
     check: str
     reason: Reason

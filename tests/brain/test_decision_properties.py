@@ -1,4 +1,4 @@
-"""What holds for every decision, whatever the case."""
+"""Properties of every decision, for any case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALLOWS = {
 
 
 def covered_by_closes(case: Case, decision: Decision) -> Decimal:
-    """What live close permits on the decision's leg still cover."""
+    """Return the quantity that live close permits on the decision's leg still cover."""
     return sum(
         (
             permit.remaining
@@ -38,7 +38,7 @@ def covered_by_closes(case: Case, decision: Decision) -> Decimal:
 
 
 def test_the_random_cases_reach_every_way_to_allow_and_most_ways_to_deny() -> None:
-    """What the properties below say of an ALLOW would be empty words without them."""
+    """Check that the cases reach every allow and most denies: the properties below need such cases."""
     reached: Counter[Reason] = Counter()
 
     @seed(1)
@@ -114,12 +114,12 @@ def test_an_allow_never_exceeds_what_the_rules_leave(case: Case) -> None:
         assert decision.order_side == plan.side.value
         assert (decision.kind is Kind.OPEN) is (amount == 0)
     if plan.decision is PlanDecision.EXECUTE:
-        told = {
+        amounts = {
             Leg.BOTH: case.ledger.last_known_amt,
             Leg.LONG: case.ledger.long_amt,
             Leg.SHORT: case.ledger.short_amt,
         }
-        booked = Decimal(told[decision.leg] or 0)
+        booked = Decimal(amounts[decision.leg] or 0)
         assert abs(amount - booked) * 100 <= case.rules.qty_tolerance_pct * abs(amount)
 
 
@@ -206,8 +206,10 @@ def test_numbers_of_any_size_are_decided_exactly(case: Case, amount: Decimal, bo
     assume(case.snapshot is not None)
     assert case.snapshot is not None
     legs = tuple(msgspec.structs.replace(row, amount=amount) for row in case.snapshot.legs)
-    told = msgspec.structs.replace(case.ledger, last_known_amt=f"{booked:f}")
+    changed = msgspec.structs.replace(case.ledger, last_known_amt=f"{booked:f}")
     decision = decide(
-        msgspec.structs.replace(case, snapshot=msgspec.structs.replace(case.snapshot, legs=legs), ledger=told)
+        msgspec.structs.replace(
+            case, snapshot=msgspec.structs.replace(case.snapshot, legs=legs), ledger=changed
+        )
     )
     assert decision.quantity <= amount.copy_abs()

@@ -87,8 +87,8 @@ def test_an_order_without_reduce_only_is_seen_from_its_leg(
     leg: Leg, side: Side, quantity: str, snapshot: SnapshotView, expected: Kind | Reason
 ) -> None:
     long, short = snapshot.legs
-    told = StoredLedger(str(long.amount + short.amount), None, None, str(long.amount), str(short.amount))
-    decision = decide(hedge_case(entry(side, quantity, leg=leg), snapshot=snapshot, ledger=told))
+    ledger = StoredLedger(str(long.amount + short.amount), None, None, str(long.amount), str(short.amount))
+    decision = decide(hedge_case(entry(side, quantity, leg=leg), snapshot=snapshot, ledger=ledger))
     if isinstance(expected, Kind):
         assert (decision.allow, decision.kind, decision.leg) == (True, expected, leg), decision
     else:
@@ -104,26 +104,26 @@ def test_a_permit_of_the_other_leg_takes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("ledger", "says"),
     [
         (StoredLedger(last_known_amt="0.018"), "does not tell its legs"),
         (StoredLedger("0.05", None, None, "0.038", "-0.02"), "its legs do not add up to last_known_amt"),
         (StoredLedger("0.018", None, None, "0.038", "two"), "unreadable: short_amt"),
     ],
 )
-def test_a_ledger_that_says_nothing_of_the_leg_denies(told: StoredLedger, says: str) -> None:
-    decision = decide(hedge_case(full(Side.SELL, Leg.LONG), ledger=told))
+def test_a_ledger_that_says_nothing_of_the_leg_denies(ledger: StoredLedger, says: str) -> None:
+    decision = decide(hedge_case(full(Side.SELL, Leg.LONG), ledger=ledger))
     assert decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH
     assert str(decision.details["ledger"]).startswith(says)
 
 
 @pytest.mark.parametrize(
-    "told", [StoredLedger(last_known_amt="0.038"), StoredLedger("0.038", None, None, "0.05", "0")]
+    "ledger", [StoredLedger(last_known_amt="0.038"), StoredLedger("0.038", None, None, "0.05", "0")]
 )
-def test_a_corrected_sum_tells_the_leg_where_the_other_leg_of_the_exchange_is_flat(
-    told: StoredLedger,
+def test_a_corrected_sum_gives_the_leg_where_the_other_leg_of_the_exchange_is_flat(
+    ledger: StoredLedger,
 ) -> None:
-    case = hedge_case(full(Side.SELL, Leg.LONG), snapshot=hedged("0.038", "0"), ledger=told)
+    case = hedge_case(full(Side.SELL, Leg.LONG), snapshot=hedged("0.038", "0"), ledger=ledger)
     assert decide(case).quantity == Decimal("0.038")
     closing_short = hedge_case(
         full(Side.BUY, Leg.SHORT), snapshot=hedged("0", "-0.02"), ledger=StoredLedger("-0.02")
@@ -132,13 +132,13 @@ def test_a_corrected_sum_tells_the_leg_where_the_other_leg_of_the_exchange_is_fl
 
 
 @pytest.mark.parametrize(
-    ("amounts", "told"),
+    ("amounts", "total"),
     [(("0.038", "0"), "-0.038"), (("0", "-0.038"), "0.038"), (("0", "0"), "0.038")],
     ids=["of the other side", "of the other side, short", "of an unknown leg"],
 )
-def test_a_sum_that_fits_no_leg_of_the_exchange_denies(amounts: tuple[str, str], told: str) -> None:
+def test_a_sum_that_fits_no_leg_of_the_exchange_denies(amounts: tuple[str, str], total: str) -> None:
     opening = hedge_case(
-        entry(leg=Leg.LONG), snapshot=hedged(*amounts), ledger=StoredLedger(last_known_amt=told)
+        entry(leg=Leg.LONG), snapshot=hedged(*amounts), ledger=StoredLedger(last_known_amt=total)
     )
     assert not decide(opening).allow
 
@@ -151,9 +151,9 @@ def test_a_flat_ledger_without_legs_is_flat_on_both() -> None:
 
 
 def test_legs_that_cancel_out_are_still_positions() -> None:
-    told = StoredLedger("0", None, None, "0.038", "-0.038")
+    ledger = StoredLedger("0", None, None, "0.038", "-0.038")
     outside = hedge_case(
-        full(Side.SELL, Leg.LONG), snapshot=hedged("0.038", "-0.038"), ledger=told, in_allowlist=False
+        full(Side.SELL, Leg.LONG), snapshot=hedged("0.038", "-0.038"), ledger=ledger, in_allowlist=False
     )
     assert decide(outside).quantity == Decimal("0.038")
 

@@ -48,9 +48,9 @@ def test_a_window_holds_nothing_older_and_at_most_five_seconds_less(
         counts.count(name, now_sec)
         moments.append((now_sec, name))
     now_sec += window_sec + beyond_sec  # so that what happened last is at the window's end
-    told = counts.within(window_sec, now_sec)
-    assert told <= Counter(name for at, name in moments if at > now_sec - window_sec)
-    assert told >= Counter(name for at, name in moments if at > now_sec - window_sec + 5)
+    counted = counts.within(window_sec, now_sec)
+    assert counted <= Counter(name for at, name in moments if at > now_sec - window_sec)
+    assert counted >= Counter(name for at, name in moments if at > now_sec - window_sec + 5)
 
 
 def test_a_history_in_steps_has_every_count_in_its_place() -> None:

@@ -75,7 +75,7 @@ class Recording:
 
     async def dead_letter(self, entry: Entry, error: str) -> None:
         assert entry.fields is not None
-        await self._store.bury_plan(
+        await self._store.dead_letter_plan(
             self._fence, entry.id, dead_letter(entry.fields, entry_id=entry.id, error=error)
         )
 

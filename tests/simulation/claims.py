@@ -30,6 +30,8 @@ _BY_READ = ("rest", "ondemand")
 #: A step of the exchange's clock falsifies the dates of its transactions until clocks are compared again:
 #: every minute, where the exchange answers.
 COMPARED_MS = 90_000
+#: By more than this no event is dated ahead that may come after its date (ms).
+_LONGEST_DATED_AHEAD_MS = 5_000
 #: Of changes so close to one another a read may show either.
 _RACE_MS = 2_500
 #: A read is merged, and a proof that was under way is written, within this.
@@ -115,13 +117,14 @@ class Claims:
         misled_ms += self.clock_lag_ms(at_ms)
         if by in _BY_READ:
             held = self._venue.amounts_between(symbol, leg, at_ms - misled_ms, at_ms + misled_ms)
-            # A flat row without a date, of an account that was wiped too: if that came about while it was
-            # read, it looks flat all along.
+            # A row without a date, or dated back (a wiped account, a restored position): if that came about
+            # while it was read, it looks like that all along.
             faults = self._venue.faults
             undated = faults.flat_rows_lose_update_time or faults.v2_position_risk != "served"
             for change in self._venue.changes_since(symbol, leg, at_ms):
                 in_time = change.at_ms <= at_ms + misled_ms + _LONGEST_READ_MS
-                if in_time and not change.amount and (undated or not change.transaction_ms):
+                dated_back = change.transaction_ms - self._venue.clock.offset_ms <= at_ms
+                if in_time and (dated_back or (undated and not change.amount)):
                     held.add(change.amount)
             return held
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
@@ -134,6 +137,13 @@ class Claims:
             late_ms = unsure_ms if at_once else min(late_ms, unsure_ms)
         # Two legs have one time: where events overtake each other, the leg without an event lags behind.
         lag_ms = misled_ms + late_ms
+        for each in self._venue.legs_of(symbol):
+            for change in self._venue.changes_since(
+                symbol, each, at_ms - _LONGEST_DATED_AHEAD_MS - _MERGED_MS
+            ):
+                # An event dated ahead that comes after its date looks like any other.
+                if abs(change.transaction_ms - self._venue.clock.offset_ms - at_ms) <= _MERGED_MS:
+                    lag_ms = max(lag_ms, at_ms - change.at_ms)
         for start_ms, end_ms in self._venue.unannounced[symbol]:
             until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms)
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:

@@ -25,6 +25,8 @@ _NEAR_MS = 5
 #: A permit is dated by Redis's clock to within this (ms), a while after that was set (ms).
 _DATED_WITHIN_MS = 2_000
 _CLOCK_KNOWN_WITHIN_MS = 8_000
+#: An answer that was held up by less looks like one of a read that waited so long (ms).
+_HELD_UP_MS = 1_500
 #: An eviction is noticed within this (ms).
 _EVICTION_NOTICED_MS = 8_000
 #: Hosts agree with Redis's clock to within this (seconds), except while one of them is set wrong.
@@ -57,7 +59,7 @@ class Decisions:
         #: When another run of Redis began: by its clock, and by true time.
         self.redis_changed_ms = self.redis_truly_changed_ms = 0
         #: Redis's clock when it last evicted keys; 0: never.
-        self.evicted_ms = 0
+        self.evicted_ms = self.truly_evicted_ms = 0
         self._redis_clock = redis_clock
         self._books = books
         self._venue = venue
@@ -199,6 +201,9 @@ class Decisions:
         true_entry_ms = self._books.truly_published_ms[commit.entry_id]
         age_ms = now_ms - entry_ms
         limit_ms = self._settings.plan_max_age_sec * 1000
+        if int(commit.entry_id.partition("-")[0]) > entry_ms:
+            # Its time of publication is not in its id, but in the answer that brought it.
+            limit_ms += _HELD_UP_MS
         require(age_ms <= limit_ms, "e", f"{commit.plan_id} allowed {age_ms} ms after it was published")
         changed_ms = self.redis_changed_ms
         older = true_entry_ms < self.redis_truly_changed_ms
@@ -211,7 +216,8 @@ class Decisions:
                 f"{commit.plan_id} opens {since_ms} ms after Redis came up as another run",
             )
         if reason == Reason.OPEN_PERMIT_GRANTED and self.evicted_ms:
-            since_ms = now_ms - self.evicted_ms
+            # By Redis's clock, or truly where that was set back since.
+            since_ms = max(now_ms - self.evicted_ms, true_ms() - self.truly_evicted_ms)
             waits = _EVICTION_NOTICED_MS <= since_ms < self._settings.permit_ttl_sec * 1000
             require(not waits, "e", f"{commit.plan_id} opens {since_ms} ms after keys were evicted")
 

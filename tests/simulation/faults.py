@@ -79,7 +79,7 @@ KINDS: dict[str, tuple[int, float, float]] = {
 
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
 #: (seconds): there must be so much of the faulty part left.
-_AFTERMATH_SEC = {"ban": 190.0, "too_many_requests": 190.0}
+_AFTERMATH_SEC = {"ban": 190.0, "too_many_requests": 190.0, "maintenance": 35.0}
 
 
 class Alone(msgspec.Struct, frozen=True):

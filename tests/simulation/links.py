@@ -39,7 +39,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "recent_intents": ("xrevrange",),
     "remember_ban": ("set",),
     "remembered_ban": ("get",),
-    "restraints": ("get", "pttl", "time"),
+    "holds_and_cooldowns": ("get", "pttl", "time"),
     "durability": ("info",),
     "open_permits": ("hgetall",),
     "permit_traces": ("get", "pttl", "time"),
@@ -51,8 +51,8 @@ _POOL_OF = {"new_plans": "plans", "new_results": "results"}
 _READING = frozenset(
     {
         "redis_now_ms", "redis_run", "booking_state", "booking_states", "ledger_amounts", "universe",
-        "unread_result", "recent_intents", "remembered_ban", "restraints", "durability", "open_permits",
-        "permit_traces", "unknown_outcomes",
+        "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
+        "open_permits", "permit_traces", "unknown_outcomes",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

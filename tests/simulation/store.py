@@ -37,7 +37,7 @@ T = TypeVar("T")
 #: Their first argument is a fence, and without the lease they must have no effect.
 FENCED = frozenset(
     {
-        "recover_plans", "recover_results", "commit_decisions", "acknowledge_plans", "bury_plan",
+        "recover_plans", "recover_results", "commit_decisions", "acknowledge_plans", "dead_letter_plan",
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks",
     }
@@ -154,9 +154,9 @@ class WatchedStore(MemoryStore):
         self._fence = fence
         await super().acknowledge_plans(fence, entry_ids)
 
-    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
         self._fence = fence
-        await super().bury_plan(fence, entry_id, fields)
+        await super().dead_letter_plan(fence, entry_id, fields)
 
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
         self._fence = fence

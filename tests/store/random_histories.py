@@ -154,7 +154,7 @@ class History:
         await self._store.acknowledge_plans(self._fence, [self._entry("plans")])
 
     async def _bury(self) -> None:
-        await self._store.bury_plan(self._fence, self._entry("plans"), ("error", "x"))
+        await self._store.dead_letter_plan(self._fence, self._entry("plans"), ("error", "x"))
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5
@@ -227,7 +227,7 @@ class History:
     async def _report(self) -> object:
         run = await self._store.redis_run(None)
         permits = await self._store.open_permits(_SYMBOLS)
-        held = await self._store.restraints(_SYMBOLS, ())
+        held = await self._store.holds_and_cooldowns(_SYMBOLS, ())
         return (
             run.changed_ms,
             await self._store.universe(),

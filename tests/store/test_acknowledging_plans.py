@@ -42,7 +42,7 @@ async def test_a_dead_plan_is_a_dead_letter_and_no_longer_pending(
     store: Store, outside: Outside, keys: Keys, fence: str
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
-    await store.bury_plan(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
+    await store.dead_letter_plan(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
     ((_, letter),) = outside.xrange(keys.dead_plans)
     assert letter == {
         b"entry_id": entry_id.encode(), b"error": b"no plan_id", "\x00Ⓢ".encode(): b"",
@@ -59,5 +59,5 @@ async def test_a_stream_of_a_wrong_type_leaves_no_half_written_dead_letter(
     outside.set(getattr(keys, name), "x")
     before = everything(outside)
     with pytest.raises(StoreRefusedError):
-        await store.bury_plan(fence, "1-0", ("error", "x"))
+        await store.dead_letter_plan(fence, "1-0", ("error", "x"))
     assert everything(outside) == before

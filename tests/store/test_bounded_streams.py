@@ -23,7 +23,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
         "dead_plans", 10_000,
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
-    "a dead plan": ("dead_plans", 10_000, lambda store, fence: store.bury_plan(fence, "1-0", LETTER)),
+    "a dead plan": ("dead_plans", 10_000, lambda store, fence: store.dead_letter_plan(fence, "1-0", LETTER)),
     "a dead result": (
         "dead_results", 10_000,
         lambda store, fence: store.commit_result(fence, structs.replace(BURIAL, dead_fields=LETTER)),

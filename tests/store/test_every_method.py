@@ -36,7 +36,7 @@ EXAMPLES: dict[str, Example] = {
     "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
-    "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
+    "dead_letter_plan": lambda store, fence: store.dead_letter_plan(fence, "1-0", ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
     "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
     "unread_result": lambda store, _: store.unread_result("0-0"),
@@ -71,7 +71,7 @@ EXAMPLES: dict[str, Example] = {
     "release_lease": lambda store, fence: store.release_lease(fence),
     "remember_ban": lambda store, _: store.remember_ban(9_999_999_999_999),
     "remembered_ban": lambda store, _: store.remembered_ban(),
-    "restraints": lambda store, _: store.restraints([SYMBOL], ["ETHUSDT"]),
+    "holds_and_cooldowns": lambda store, _: store.holds_and_cooldowns([SYMBOL], ["ETHUSDT"]),
     "durability": lambda store, _: store.durability(),
     "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
 }  # fmt: skip

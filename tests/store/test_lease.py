@@ -217,7 +217,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
     "acknowledge_plans": lambda store, fence: store.acknowledge_plans(fence, ["1-0"]),
-    "bury_plan": lambda store, fence: store.bury_plan(fence, "1-0", ("error", "x")),
+    "dead_letter_plan": lambda store, fence: store.dead_letter_plan(fence, "1-0", ("error", "x")),
     "recover_plans": lambda store, fence: store.recover_plans(fence=fence, after="0", idle_ms=0, count=9),
     "recover_results": lambda store, fence: store.recover_results(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),

@@ -149,7 +149,7 @@ async def test_a_command_that_the_store_sends_itself_is_named(
         "xgroup": lambda: account.store.create_plan_group(lost=False),
         "info": lambda: account.store.redis_run(None),
         "get": lambda: account.store.universe(),
-        "mget": lambda: account.store.restraints(["BTCUSDT"], []),
+        "mget": lambda: account.store.holds_and_cooldowns(["BTCUSDT"], []),
         "time": lambda: account.store.redis_now_ms(),
     }
     with pytest.raises(WrongRightsError, match=f"user p33 has no right to {command.upper()}"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Listener:
-    """Where a service sends its reports; each is a list of assignments."""
+    """Socket for reports of a service; each is a list of assignments."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -18,7 +18,7 @@ class Listener:
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def heard(self) -> list[list[str]]:
-        """What came since the last time."""
+        """Return the reports since the last call."""
         reports: list[list[str]] = []
         while True:
             try:

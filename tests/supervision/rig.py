@@ -1,4 +1,4 @@
-"""What the tests of the supervision share: specs in one line, actors by script, and a journal of events."""
+"""Helpers of the supervision tests: specs in one line, actors by script, a journal of events."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -50,7 +50,7 @@ class Journal:
         return [event for event in self.events if isinstance(event, ChildCrashed)]
 
     def starts_sec(self, name: str) -> list[float]:
-        """When `name` was started, each time."""
+        """Return the times of all starts of `name`."""
         return [
             time_sec
             for event, time_sec in zip(self.events, self.times_sec, strict=True)

@@ -24,7 +24,7 @@ from tests.supervision.rig import Actor, Journal, chance, child, supervisor, tre
 
 
 class World:
-    """Who is alive now, seen from inside the actors; what it must not be."""
+    """Record of live actors, kept by the actors themselves, and its violations."""
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng

@@ -114,7 +114,7 @@ async def test_a_nested_supervisor_counts_anew_after_its_restart(autojump_clock:
         assert journal.lines().count("b crashed") == 5
 
 
-async def test_what_nobody_can_mend_leaves_through_the_root(autojump_clock: MockClock) -> None:
+async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root(autojump_clock: MockClock) -> None:
     journal = Journal()
     innermost = supervisor(child("b", crashes_after(1, ValueError("no"))), name="innermost", intensity=TWICE)
     inner = supervisor(innermost, child("x"), name="inner", intensity=TWICE, strategy="rest_for_one")

@@ -73,9 +73,9 @@ async def test_phases_that_overlap_leave_nothing_behind(autojump_clock: MockCloc
     assert heartbeat.oldest_beat_at_work_sec() is not None
 
 
-async def test_an_idle_strand_does_not_hide_one_at_work(autojump_clock: MockClock) -> None:
+async def test_an_idle_task_does_not_hide_one_at_work(autojump_clock: MockClock) -> None:
     heartbeat = Heartbeat()
-    with heartbeat.idle(), heartbeat.strand() as reader, heartbeat.strand() as pinger:
+    with heartbeat.idle(), heartbeat.task() as reader, heartbeat.task() as pinger:
         begun_sec = trio.current_time()
         with reader.idle():
             await trio.sleep(5)
@@ -92,9 +92,9 @@ async def test_an_idle_strand_does_not_hide_one_at_work(autojump_clock: MockCloc
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_of_several_strands_at_work_the_most_silent_counts(autojump_clock: MockClock) -> None:
+async def test_of_several_tasks_at_work_the_most_silent_counts(autojump_clock: MockClock) -> None:
     heartbeat = Heartbeat()
-    with heartbeat.strand() as silent, heartbeat.strand() as lively:
+    with heartbeat.task() as silent, heartbeat.task() as lively:
         await trio.sleep(5)
         heartbeat.beat()
         lively.beat()

@@ -1,4 +1,4 @@
-"""What is a child's failure, and what is nobody's and passes through."""
+"""Failures of a child, and exceptions that pass through the tree."""
 
 import pytest
 import trio

@@ -103,7 +103,7 @@ async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_orde
         assert restarts[1:] == [0, 0, 0, 0, 1, 1, 1]
 
 
-async def test_whoever_was_ended_by_anothers_failure_says_by_whose(autojump_clock: MockClock) -> None:
+async def test_a_child_ended_by_the_failure_of_another_names_it(autojump_clock: MockClock) -> None:
     inner = supervisor(child("c"), name="inner")
     spec = supervisor(
         child("a"),

@@ -101,17 +101,17 @@ async def test_a_crash_after_a_stall_has_its_own_reason(autojump_clock: MockCloc
         assert [crash.reason for crash in journal.crashes()] == ["stalled", "ValueError: no"]
 
 
-async def test_one_stalled_strand_ends_the_whole_incarnation(autojump_clock: MockClock) -> None:
+async def test_one_stalled_task_ends_the_whole_incarnation(autojump_clock: MockClock) -> None:
     journal = Journal()
 
     async def two_lines(heartbeat: Heartbeat) -> None:
         async def read() -> None:
-            with heartbeat.strand() as strand, strand.idle():
+            with heartbeat.task() as task, task.idle():
                 await trio.sleep_forever()
 
         async def ping() -> None:
-            with heartbeat.strand() as strand:
-                strand.beat()
+            with heartbeat.task() as task:
+                task.beat()
                 await trio.sleep_forever()
 
         with heartbeat.idle():

@@ -99,12 +99,12 @@ async def test_a_child_that_waits_for_a_dependency_gets_no_grace(autojump_clock:
         with heartbeat.waiting_for("Redis"):
             await trio.sleep_forever()
 
-    async def finishes_while_a_strand_waits(heartbeat: Heartbeat) -> None:
-        with heartbeat.strand() as strand, strand.waiting_for("Redis"):
+    async def finishes_while_a_task_waits(heartbeat: Heartbeat) -> None:
+        with heartbeat.task() as task, task.waiting_for("Redis"):
             await finishes_in(2)(heartbeat)
 
     spec = supervisor(
-        child("a", finishes_while_a_strand_waits, stop_grace_sec=5), child("b", waits, stop_grace_sec=5)
+        child("a", finishes_while_a_task_waits, stop_grace_sec=5), child("b", waits, stop_grace_sec=5)
     )
     took_sec = await stop(tree_of(spec, journal))
     assert journal.lines()[2:] == ["b out of grace", "a asked"]
@@ -126,7 +126,7 @@ async def test_a_child_runs_on_untouched_until_its_turn(autojump_clock: MockCloc
     assert asked_sec["a"] == pytest.approx(asked_sec["b"] + 0.5)
 
 
-async def test_nobody_comes_back_from_back_off_during_a_stop(autojump_clock: MockClock) -> None:
+async def test_no_child_restarts_after_back_off_during_a_stop(autojump_clock: MockClock) -> None:
     journal = Journal()
     spec = supervisor(
         child("a", crashes_after(0.9, ValueError())), child("b", finishes_in(10), stop_grace_sec=20)

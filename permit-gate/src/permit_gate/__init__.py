@@ -1,4 +1,4 @@
-"""Waits for the permits of a plan and consumes them, all or none: what executors import.
+"""Gate for executors: waits for the permits of a plan and consumes all of them, or none.
 
     gate = PermitGate("redis://localhost:6379/0", GateRules(consumer="apply-layer"))
     answer = gate.acquire(plan_id, symbol, [GOVERNOR, P33])
@@ -8,8 +8,8 @@
         log.warning("%s: %s", plan_id, answer)  # permit_timeout (missing: Governor)
 
 `PermitGate` blocks its thread; `permit_gate.asyncio_gate.AsyncioPermitGate` is the same for asyncio and
-`permit_gate.trio_gate.open_trio_gate` for trio. None raises for anything that Redis or a permit does: the
-answer is `Granted`, or `Refused` with its reason.
+`permit_gate.trio_gate.open_trio_gate` for trio. None raises for errors of Redis or of a permit: the answer is
+`Granted`, or `Refused` with its reason.
 """
 
 from permit_gate.answers import Granted, Kind, Permit, Refusal, Refused, Terms

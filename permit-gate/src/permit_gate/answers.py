@@ -1,4 +1,4 @@
-"""What a gate answers: granted, with all that the permits say, or refused, with the reason."""
+"""Answers of a gate: granted, with the permits, or refused, with the reason."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from permit_gate.sources import PermitSource
 
 
 class _Word(str, Enum):
-    """What StrEnum is from Python 3.11 on."""
+    """StrEnum, which Python has from 3.11 on."""
 
     def __str__(self) -> str:
         return str(self.value)
 
 
 class Kind(_Word):
-    """What the Position State Brain found the plan to ask for."""
+    """Kind of the plan at the time of the decision."""
 
     OPEN = "open"
     ADD = "add"
@@ -27,7 +27,7 @@ class Kind(_Word):
 
 
 class Refusal(_Word):
-    """Why the gate stays shut."""
+    """Reason of a refusal."""
 
     PERMIT_TIMEOUT = "permit_timeout"
     PERMIT_DENIED = "permit_denied"
@@ -46,13 +46,13 @@ class Refusal(_Word):
 
 @dataclass(frozen=True)
 class Terms:
-    """What the Position State Brain's permit allows.
+    """Terms of the Position State Brain's permit.
 
-    `safe_quantity` is in contracts: on a close, what may be closed; 0 on an open or add, where the plan's own
-    quantity holds; 0 on `none` (a stop loss update), where nothing may be executed. `order_side` is `BUY` or
-    `SELL`, `leg` `BOTH`, `LONG` or `SHORT`, `position_side` `LONG`, `SHORT` or `FLAT`: None where the permit
-    does not tell. `plan_quantity` is what the plan asked for when it was decided, None where the permit does
-    not tell. `created_at_sec` is the issuer's wall clock.
+    `safe_quantity` is in contracts: the most that a close may close; 0 on an open or add, which may use the
+    plan's own quantity; 0 on `none` (a stop loss update), where nothing may be executed. `order_side` is
+    `BUY` or `SELL`, `leg` `BOTH`, `LONG` or `SHORT`, `position_side` `LONG`, `SHORT` or `FLAT`.
+    `plan_quantity` is the plan's quantity at the decision. Each is None where the permit does not have it.
+    `created_at_sec` is the issuer's wall clock.
     """
 
     kind: Kind
@@ -66,10 +66,10 @@ class Terms:
     issued_by: str | None
 
     def order_quantity(self, plan_quantity: Decimal) -> Decimal:
-        """How much to order, in contracts: `plan_quantity` counts on an open or add only.
+        """Return the quantity to order, in contracts: `plan_quantity` counts on an open or add only.
 
-        And never more than was decided on: the same plan id published again with a larger quantity finds
-        the permit of the smaller one.
+        It is never larger than the quantity at the decision: the same plan id, published again with a larger
+        quantity, has the permit of the smaller one.
         """
         if self.kind not in (Kind.OPEN, Kind.ADD):
             return self.safe_quantity
@@ -78,7 +78,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Permit:
-    """One permit that said yes: all its members, numbers as Decimal."""
+    """Granting permit: all its members, numbers as Decimal."""
 
     source: PermitSource
     members: Mapping[str, object]
@@ -86,9 +86,9 @@ class Permit:
 
 @dataclass(frozen=True)
 class Granted:
-    """All permits said yes and are consumed: nobody else will get them.
+    """All permits granted and consumed: no other consumer gets them.
 
-    `permits` stand in the order in which they were asked for. `terms` is None when P33 was not among them.
+    `permits` are in the order of the sources. `terms` is None when P33 was not among them.
     """
 
     plan_id: str
@@ -99,10 +99,10 @@ class Granted:
 
 @dataclass(frozen=True)
 class Refused:
-    """Nothing was consumed, or nothing is known to have been: do not execute.
+    """Nothing was consumed, or that is unknown: do not execute.
 
-    `missing` names the services whose permits were not there. `denied_by` names the service whose permit said
-    no, or cannot be used; `because` is its reason, or what is wrong with it.
+    `missing` names services without a permit. `denied_by` names the service whose permit denies, or cannot
+    be used; `because` is its reason, or the permit's fault.
     """
 
     plan_id: str
@@ -114,7 +114,7 @@ class Refused:
     details: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """`permit_timeout (missing: Governor)`, `permit_denied (P3.3: stale_exchange_state)`."""
+        """Return for example `permit_timeout (missing: Governor)`, `permit_denied (P3.3: no_position)`."""
         if self.missing:
             what = f"missing: {', '.join(self.missing)}"
         else:

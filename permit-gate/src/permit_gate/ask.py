@@ -1,6 +1,6 @@
-"""One plan at the gate, without I/O: which keys, what their values mean, what the script's reply means.
+"""Protocol of the gate for one plan, without I/O: keys, values, the script and its replies.
 
-The flavours of the gate differ only in how they carry out what `conversation` asks for.
+The flavours of the gate differ only in the I/O for the steps of `conversation`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from permit_gate.reading import Unusable, Yes, read_permit
 from permit_gate.rules import REMEMBERED_SEC, GateRules
 from permit_gate.sources import P33, PermitSource
 
-#: What the Apply Layer waits for its permits (seconds).
+#: Wait of the Apply Layer for its permits (seconds).
 TIMEOUT_SEC = 1.2
-#: Pushes tell when to look; a server or proxy that swallows one costs no more than this (seconds).
+#: Longest time between two reads with pushes (seconds), in case a server or proxy drops one.
 LOOK_AGAIN_SEC = 0.05
-#: How often to look where there are no pushes (seconds).
+#: Interval of reads without pushes (seconds).
 POLL_SEC = 0.005
 
 _SCRIPT = files("permit_gate").joinpath("consume.lua").read_text(encoding="utf-8")
 _PLAN_ID = re.compile(r"(?!p33:|p26:)[ -~]{1,256}")
-#: How far the issuer's clock may be ahead of Redis's (milliseconds).
+#: Most that the issuer's clock may be ahead of Redis's (milliseconds).
 _CLOCK_TOLERANCE_MS = 5_000
 _WHILE_HELD = "reconcile_close_bypass"
 _TRACKING = ("CLIENT", "TRACKING")
@@ -38,21 +38,21 @@ Command = tuple[Union[str, bytes, int], ...]
 
 @dataclass(frozen=True)
 class Send:
-    """Send these commands in one go; the answer is a list of their replies, a ResponseError for a refusal."""
+    """Send these commands in one round trip; the answer is a list of replies or ResponseErrors."""
 
     commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True)
 class AwaitPush:
-    """Return when the server pushes something on this connection, or after `timeout_sec`."""
+    """Wait until the server pushes a message on this connection, at most `timeout_sec`."""
 
     timeout_sec: float
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Return after `duration_sec`."""
+    """Wait for `duration_sec`."""
 
     duration_sec: float
 
@@ -63,9 +63,9 @@ Conversation = Generator[Step, Any, Answer]
 
 
 class _Pushes:
-    """Whether the server pushes a change of any key that MGET has read.
+    """State of server pushes on changes of keys that MGET has read.
 
-    Off again before the connection is given back: whoever has it next shall not find pushes on it.
+    Switched off before the connection is given back: its next user must not find pushes on it.
     """
 
     def __init__(self, to_be_had: bool) -> None:
@@ -73,16 +73,16 @@ class _Pushes:
         self.are_on = False
 
     def on(self) -> tuple[Command, ...]:
-        """What to send before the next look."""
+        """Return the commands to send before the next read."""
         return ((*_TRACKING, "ON", "NOLOOP"),) if self.to_be_had and not self.are_on else ()
 
     def note(self, replies: Sequence[object]) -> None:
-        """What came of `on`, and of the look."""
+        """Record the replies to `on` and to the read."""
         if len(replies) > 1:
             self.to_be_had = self.are_on = not isinstance(replies[0], ResponseError)
 
     def off(self) -> tuple[Command, ...]:
-        """What to send when nothing is waited for any more."""
+        """Return the commands to send after the wait."""
         if not self.are_on:
             return ()
         self.are_on = False
@@ -90,7 +90,7 @@ class _Pushes:
 
 
 class Ask:
-    """A plan and the permits it needs. Raises ValueError when it needs none, or one twice."""
+    """Plan with the permits it needs. Raises ValueError for no or repeated sources."""
 
     def __init__(
         self, plan_id: str, symbol: str, sources: Sequence[PermitSource], rules: GateRules | None = None
@@ -109,16 +109,16 @@ class Ask:
     def conversation(
         self, clock: Callable[[], float], timeout_sec: float = TIMEOUT_SEC, *, pushes: bool = True
     ) -> Conversation:
-        """The steps to carry out on one connection until there is an answer.
+        """Yield the steps to perform on one connection; return the answer.
 
         `clock` is a monotonic clock in seconds. With `pushes` the connection speaks RESP3, and what the
-        server pushes can be read from it. A connection that fails in between is `failed`'s business. Raises
-        the ResponseError by which the server refuses to read or to consume (READONLY, OOM, NOPERM): the
-        answer is `failed`'s then, and the connection is not to be used again, since a new one may lead to a
-        server that does not refuse.
+        server pushes can be read from it. After an error of the connection, `failed` gives the answer. Raises
+        the ResponseError by which the server refuses to read or to consume (READONLY, OOM, NOPERM): then
+        `failed` gives the answer, and the connection must not be used again, since a new one may lead to
+        another server.
         """
         if not _PLAN_ID.fullmatch(self._plan_id):
-            # As `p33:<id>` it would make one service's permit pass for another's.
+            # As `p33:<id>` it would name one service's permit as another's.
             because = "not 1 to 256 printable ASCII characters, or begins like another service's key"
             return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
         deadline_sec = clock() + timeout_sec
@@ -145,11 +145,11 @@ class Ask:
                 yield Pause(min(left_sec, POLL_SEC))
 
     def failed(self, error: str) -> Refused:
-        """The answer where Redis gave none."""
+        """Return the refusal for an error of Redis."""
         return self._refused(Refusal.REDIS_ERROR, because=error[:200])
 
     def _read(self, values: Sequence[bytes | None] | ResponseError) -> list[Yes] | Refused:
-        """The permits that are there and say yes, or why it is no use to wait for the others."""
+        """Return the granting permits so far, or the refusal that ends the wait."""
         if isinstance(values, ResponseError):
             raise values
         mark, *texts = values
@@ -175,12 +175,12 @@ class Ask:
         return granted
 
     def _consumption(self, granted: Sequence[Yes], texts: Sequence[bytes | None]) -> Command:
-        heeds_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
+        stopped_by_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
         keys = (self._mark_key, self._hold_key, *self._permit_keys)
         arguments: list[str | bytes | int] = [
             self._rules.consumer,
             REMEMBERED_SEC * 1000,
-            "1" if heeds_hold else "0",
+            "1" if stopped_by_hold else "0",
             round(self._rules.max_age_sec * 1000),
             _CLOCK_TOLERANCE_MS,
         ]
@@ -189,7 +189,7 @@ class Ask:
         return ("EVAL", _SCRIPT, len(keys), *keys, *arguments)
 
     def _concluded(self, granted: Sequence[Yes], reply: Sequence[bytes] | ResponseError) -> Answer | None:
-        """What the script's reply means; None: a permit changed meanwhile, look again."""
+        """Parse the script's reply; None: a permit changed since the read, read again."""
         if isinstance(reply, ResponseError):
             raise reply
         said = [bytes(part) for part in reply]
@@ -224,5 +224,5 @@ class Ask:
         missing = tuple(source.name for source, text in zip(self._sources, texts) if text is None)
         return self._refused(Refusal.PERMIT_TIMEOUT, missing=missing)
 
-    def _refused(self, reason: Refusal, **told: Any) -> Refused:
-        return Refused(self._plan_id, self._symbol, reason, **told)
+    def _refused(self, reason: Refusal, **fields: Any) -> Refused:
+        return Refused(self._plan_id, self._symbol, reason, **fields)

@@ -1,4 +1,4 @@
-"""The gate for asyncio."""
+"""Gate for asyncio."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from permit_gate.sources import PermitSource
 
 
 class AsyncioPermitGate:
-    """Waits for permits and consumes them. Any number of tasks of one event loop may share a gate.
+    """Gate that waits for permits and consumes them, shared by any number of tasks of one event loop.
 
     Each waiting task has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
-    `client_name`). `command_timeout_sec`: how long Redis may take to answer one command; so much later than
-    its timeout may a call return. Async context manager; `aclose` at the end.
+    `client_name`). `command_timeout_sec` bounds the answer to one command; a call may return that much later
+    than its own timeout. Async context manager; `aclose` at the end.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class AsyncioPermitGate:
     ) -> Answer:
         """Wait for the permits of all `sources` for up to `timeout_sec`, and consume all of them or none.
 
-        One that says no, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
-        sources; whatever Redis does is an answer. A call that is cancelled may have consumed the permits.
+        A permit that denies, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
+        sources; an error of Redis is a `Refused`. A call that is cancelled may have consumed the permits.
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
         try:
@@ -96,12 +96,12 @@ class AsyncioPermitGate:
                 except RedisConnectionError:
                     if not may_be_dead:
                         raise
-                    # It ended while it was idle, which redis-py 4.6 does not notice: look on a new one.
+                    # It was closed while idle, which redis-py 4.6 does not notice: read on a new one.
                     await connection.disconnect(nowait=True)
                     reply = await _carry_out(step, connection)
                 may_be_dead = False
         except BaseException:
-            # In an unknown state, or of a server that refuses: connected anew when it is used again.
+            # In an unknown state, or of a server that refuses: reconnected when it is used again.
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -127,9 +127,9 @@ async def _carry_out(step: Step, connection: Any) -> Any:
 
 
 def _raise_lost_cancellation() -> None:
-    """Raise CancelledError where redis-py lost it, while it set up a connection.
+    """Raise the CancelledError that redis-py swallowed while it set up a connection.
 
-    Before Python 3.11 a task does not know that it was cancelled: such a call ends with its answer.
+    Before Python 3.11 a task cannot detect that it was cancelled: such a call returns its answer.
     """
     task: Any = asyncio.current_task()
     if getattr(task, "cancelling", int)():

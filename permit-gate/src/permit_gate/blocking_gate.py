@@ -1,4 +1,4 @@
-"""The gate for threads."""
+"""Gate for threads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from permit_gate.sources import PermitSource
 
 
 class PermitGate:
-    """Waits for permits and consumes them, blocking its thread. Any number of threads may share a gate.
+    """Gate that waits for permits and consumes them, blocking its thread, shared by any number of threads.
 
     Each waiting thread has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
-    `client_name`). `command_timeout_sec`: how long Redis may take to answer one command; so much later than
-    its timeout may a call return. Context manager; `close` at the end.
+    `client_name`). `command_timeout_sec` bounds the answer to one command; a call may return that much later
+    than its own timeout. Context manager; `close` at the end.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class PermitGate:
     ) -> Answer:
         """Wait for the permits of all `sources` for up to `timeout_sec`, and consume all of them or none.
 
-        One that says no, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
-        sources; whatever Redis does is an answer.
+        A permit that denies, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
+        sources; an error of Redis is a `Refused`.
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
         try:
@@ -89,7 +89,7 @@ class PermitGate:
                     return end.value  # type: ignore[no-any-return]
                 reply = _carry_out(step, connection)
         except BaseException:
-            # In an unknown state, or of a server that refuses: connected anew when it is used again.
+            # In an unknown state, or of a server that refuses: reconnected when it is used again.
             connection.disconnect()
             raise
         finally:

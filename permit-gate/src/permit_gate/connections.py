@@ -1,7 +1,7 @@
-"""Redis connections, on every redis-py from 4.6 on: all that differs between its versions stands here.
+"""Redis connections on redis-py 4.6 and newer, with all differences between its versions.
 
 A flavour takes a connection of the pool for one conversation. Pushes are used from redis-py 7 on: 4.6 does
-not speak RESP3, and 5 with hiredis cannot distinguish a push from a reply. Without them a gate looks every
+not speak RESP3, and 5 with hiredis cannot distinguish a push from a reply. Without them a gate reads every
 5 ms.
 """
 
@@ -19,18 +19,18 @@ except ImportError:
     MaintNotificationsConfig = None  # type: ignore[assignment,misc]
 
 _VERSION = tuple(part for part in redis.VERSION if isinstance(part, int))
-#: Whether this redis-py hands out what the server pushes.
+#: True if this redis-py returns messages that the server pushes.
 READS_PUSHES = _VERSION >= (7,)
-#: What `get_connection` of a pool takes: a command's name, until it was deprecated.
+#: Arguments of a pool's `get_connection`: a command's name, until it was deprecated.
 GET_CONNECTION_ARGUMENTS: tuple[str, ...] = () if _VERSION >= (5, 3) else ("_",)
 
 
 def connection_pool(
     pool_class: Any, redis_url: str, retry: object, timeout_sec: float, options: Mapping[str, Any]
 ) -> Any:
-    """A pool of `redis` or `redis.asyncio`; `options` are the caller's, for TLS and names.
+    """Return a pool of `redis` or `redis.asyncio`; `options` are the caller's, for TLS and names.
 
-    `retry` must be a policy that does not: redis-py's own retries would answer long after anybody waited.
+    `retry` must be a policy without retries: redis-py's own would return long after the caller's timeout.
     "Maintenance notifications" would switch off the check that an idle connection is still alive before it
     is used.
     """
@@ -50,10 +50,10 @@ def connection_pool(
 
 
 class IdleConnections:
-    """Finds the connections of a pool that were idle while a conversation on another one failed.
+    """Tracker of pooled connections that were idle while a conversation on another one failed.
 
     After a failover behind one address they still lead to the old primary, alive as a replica: they have to
-    be connected anew before they are used.
+    reconnect before use.
     """
 
     def __init__(self) -> None:
@@ -61,15 +61,15 @@ class IdleConnections:
         self._failures_when_taken: dict[object, int] = {}
 
     def failed(self) -> None:
-        """Note that Redis could not be reached, or refused a command."""
+        """Record that Redis could not be reached, or refused a command."""
         self._failures += 1
 
     def is_new(self, connection: object) -> bool:
-        """Whether `connection` was never taken before."""
+        """Return True if `connection` was never taken before."""
         return connection not in self._failures_when_taken
 
     def taken(self, connection: object) -> bool:
-        """Note that `connection` leaves the pool; True if something failed since it left it before."""
+        """Record that `connection` leaves the pool; return True after a failure since it last did."""
         before = self._failures_when_taken.get(connection, self._failures)
         self._failures_when_taken[connection] = self._failures
         return before != self._failures

@@ -1,7 +1,7 @@
 -- Consumes all permits of one plan, or none of them. Checks everything before it writes anything.
 -- KEYS: the plan's mark, the symbol's hold, then the permits.
--- ARGV: the mark's text, its life (ms), '1' where a hold is heeded, the greatest age (ms), how far clocks may
--- differ (ms); then for each permit its text as verified, and when it was created (epoch ms) or ''.
+-- ARGV: the mark's text, its life (ms), '1' where a hold refuses, the greatest age (ms), the most that clocks
+-- may differ (ms); then for each permit its text as verified, and when it was created (epoch ms) or ''.
 local mark = redis.pcall('GET', KEYS[1])
 if mark then return { 'consumed_before', mark.err or mark } end
 if ARGV[3] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return { 'hold' } end
@@ -18,7 +18,7 @@ for i = 3, #KEYS do
   end
 end
 
--- The mark first: it is what a full Redis refuses.
+-- The mark first: a full Redis refuses it before anything is consumed.
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('DEL', unpack(KEYS, 3))
 return { 'consumed' }

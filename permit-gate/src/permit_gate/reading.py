@@ -1,6 +1,6 @@
-"""From a permit's bytes to a yes, a no, or what is wrong with it.
+"""Parser of permits: granting, denying, or unusable with a reason.
 
-The signature comes first: of a permit that should be signed, nothing is looked at before it is verified.
+The signature comes first: no member of a permit that has to be signed is read before it is verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LATEST_SEC = Decimal(10) ** 11
 
 @dataclass(frozen=True)
 class Unusable:
-    """A permit that is no yes: the refusal, its reason in words, and what else the permit tells."""
+    """Permit that does not grant: the refusal, its reason in words, and further details of the permit."""
 
     refusal: Refusal
     because: str
@@ -32,7 +32,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Yes:
-    """A permit that says yes; `terms` for P33 alone."""
+    """Granting permit; `terms` for P33 only."""
 
     permit: Permit
     terms: Terms | None
@@ -51,10 +51,10 @@ def read_permit(
     key_prefix: str,
     signing_key: bytes | None,
 ) -> Yes | Unusable:
-    """Read one permit, whatever its bytes. Never raises.
+    """Parse a permit of any bytes. Never raises.
 
-    `key_prefix` is the prefix of the key at which the permit was found: a signed permit names the one that it
-    was signed for, so that a copy under the key of another account is refused.
+    `key_prefix` is the prefix of the permit's key: a signed permit names its own, so that a copy under the
+    key of another account is refused.
     """
     try:
         if source == P33 and signing_key is not None:
@@ -85,7 +85,7 @@ def _judge(source: PermitSource, members: dict[str, object], plan_id: str, symbo
     ):
         named = members.get(name)
         if named is None:
-            # Only P33 promises to name both. Its denial of a plan whose symbol it could not read names none.
+            # Only P33 always names both, except in a denial of a plan with an unreadable symbol.
             if source == P33 and members.get(source.verdict) is not False:
                 raise _UnreadableError(f"{name} is missing")
         elif named != expected:
@@ -93,18 +93,18 @@ def _judge(source: PermitSource, members: dict[str, object], plan_id: str, symbo
     verdict = members.get(source.verdict)
     if verdict is False:
         reason, details = members.get("reason"), members.get("details")
-        told = reason if isinstance(reason, str) else f"{source.verdict} is false"
-        return Unusable(Refusal.PERMIT_DENIED, told, details if isinstance(details, dict) else {})
+        because = reason if isinstance(reason, str) else f"{source.verdict} is false"
+        return Unusable(Refusal.PERMIT_DENIED, because, details if isinstance(details, dict) else {})
     if verdict is not True:
         raise _UnreadableError(f"{source.verdict} is neither true nor false")
     return Yes(Permit(source, members), _terms(members) if source == P33 else None)
 
 
 def _terms(members: Mapping[str, object]) -> Terms:
-    told = members.get("kind")
-    if not isinstance(told, str) or told not in tuple(Kind):
+    name = members.get("kind")
+    if not isinstance(name, str) or name not in tuple(Kind):
         raise _UnreadableError("kind is none of open, add, close, none")
-    kind = Kind(told)
+    kind = Kind(name)
     quantity = _quantity(members, "safe_close_qty")
     if "safe_qty" in members and _quantity(members, "safe_qty") != quantity:
         raise _UnreadableError("safe_close_qty and safe_qty differ")
@@ -144,7 +144,7 @@ def _text(members: Mapping[str, object], name: str) -> str | None:
 
 
 def _members(text: bytes) -> dict[str, object]:
-    """The JSON object in `text`, numbers as Decimal. Two members of one name are as unreadable as none."""
+    """Parse the JSON object in `text`, numbers as Decimal. A repeated member makes it unreadable."""
     if len(text) > _LONGEST:
         raise _UnreadableError(f"{len(text)} bytes")
     try:

@@ -1,21 +1,21 @@
-"""What a gate insists on, whichever plan it is asked about."""
+"""Rules of a gate for all plans."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: How long a consumed plan is remembered: a permit of that plan put back later stays useless (seconds).
+#: Time for which a consumed plan is remembered (seconds): a permit restored in that time stays unusable.
 REMEMBERED_SEC = 3600
 
 
 @dataclass(frozen=True)
 class GateRules:
-    """`max_age_sec`: an older P33 permit is refused, by its `created_at` and Redis's clock.
+    """Rules. `max_age_sec`: an older P33 permit is refused, by its `created_at` and Redis's clock.
 
-    `consumer` is who consumes, for those who come too late and for people looking. `signing_key` is
-    `P33_PERMIT_SIGNING_KEY`; with one, P33 permits without its signature, or signed for another prefix,
-    are refused. `prefix` is `P33_KEY_PREFIX`. Raises ValueError for an age that is not within the hour for
-    which a gate remembers.
+    `consumer` names the consumer, in the refusals of later ones and for operators. `signing_key` is
+    `P33_PERMIT_SIGNING_KEY`; with one, P33 permits without its signature, or signed for another prefix, are
+    refused. `prefix` is `P33_KEY_PREFIX`. Raises ValueError for an age outside the hour for which consumed
+    plans are remembered.
     """
 
     consumer: str = "permit_gate"
@@ -31,6 +31,6 @@ class GateRules:
 
     @property
     def key_bytes(self) -> bytes | None:
-        """The signing key as the HMAC takes it."""
+        """Signing key as bytes for the HMAC."""
         key = self.signing_key
         return key.encode() if isinstance(key, str) else key

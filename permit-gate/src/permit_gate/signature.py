@@ -1,9 +1,8 @@
 """HMAC-SHA256 over a permit's exact text.
 
-The signature is the last member of the permit's JSON object, `,"signature":"<64 lowercase hex digits>"`; what
-was signed is the text without it, byte for byte, closing brace included. So nothing has to be put into a
-canonical form, and nothing is parsed before it is known to be genuine. The text names the key prefix of its
-account (`key_prefix`), so the signature binds it.
+The signature is the last member of the permit's JSON object, `,"signature":"<64 lowercase hex digits>"`. The
+signed text is the rest, byte for byte, closing brace included. So no canonical form is needed, and nothing is
+parsed before it is verified. The text has the account's `key_prefix`, so the signature covers it.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ _MEMBER = re.compile(rb',"signature":"([0-9a-f]{64})"\}\Z')
 
 
 class SignatureMissingError(ValueError):
-    """The text does not end with a signature."""
+    """Text does not end with a signature."""
 
 
 class SignatureWrongError(ValueError):
-    """The text ends with a signature that the key did not make for it."""
+    """Text ends with a signature that is not valid for it."""
 
 
 def sign(text: bytes, key: bytes) -> str:
-    """The signature that belongs to a permit's text: lowercase hex."""
+    """Return the signature of a permit's text: lowercase hex."""
     return hmac.new(key, text, sha256).hexdigest()
 
 
 def verified(text: bytes, key: bytes) -> bytes:
-    """The text that was signed, after its signature was checked in constant time.
+    """Return the signed text, after a check of its signature in constant time.
 
     Raises SignatureMissingError, SignatureWrongError.
     """

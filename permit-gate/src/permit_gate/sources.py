@@ -1,4 +1,4 @@
-"""Who issues permits, under which key, and what in them says yes."""
+"""Issuers of permits: key and verdict member of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _PLAN_ID = "{plan_id}"
 
 @dataclass(frozen=True)
 class PermitSource:
-    """A service whose permit a plan needs.
+    """Service whose permit a plan needs.
 
-    `name` is what refusals call it. `key_pattern` is the permit's key, with `{prefix}` for the key prefix
+    `name` is for refusals. `key_pattern` is the permit's key, with `{prefix}` for the key prefix
     and `{plan_id}`, which must occur in it. The permit is a JSON object in a STRING; its member `verdict`
     is `true` for yes and `false` for no, and anything else is unreadable.
     """
@@ -25,7 +25,7 @@ class PermitSource:
             raise ValueError(f"{self.name}: the key pattern {self.key_pattern!r} names no {_PLAN_ID}")
 
     def key(self, prefix: str, plan_id: str) -> str:
-        """The key of one plan's permit."""
+        """Return the key of a plan's permit."""
         return self.key_pattern.replace("{prefix}", prefix).replace(_PLAN_ID, plan_id)
 
 

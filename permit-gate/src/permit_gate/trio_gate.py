@@ -1,4 +1,4 @@
-"""The gate for trio: the one for asyncio through trio-asyncio, one crossing a wait.
+"""Gate for Trio: the one for asyncio through trio-asyncio, with one crossing of the bridge a wait.
 
 Install `permit-gate[trio]` for it.
 """
@@ -18,7 +18,7 @@ from permit_gate.sources import PermitSource
 
 
 class TrioPermitGate:
-    """Waits for permits and consumes them. Any number of tasks may share a gate; see `open_trio_gate`."""
+    """Gate that waits for permits and consumes them, shared by any number of tasks; see `open_trio_gate`."""
 
     def __init__(self, gate: AsyncioPermitGate, loop: trio_asyncio.BaseTrioEventLoop) -> None:
         self._gate = gate
@@ -34,8 +34,8 @@ class TrioPermitGate:
     ) -> Answer:
         """Wait for the permits of all `sources` for up to `timeout_sec`, and consume all of them or none.
 
-        One that says no, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
-        sources; whatever Redis does is an answer. A call that is cancelled may have consumed the permits.
+        A permit that denies, or cannot be used, ends the wait at once. Raises ValueError for no or repeated
+        sources; an error of Redis is a `Refused`. A call that is cancelled may have consumed the permits.
         """
         waiting = self._gate.acquire(plan_id, symbol, sources, timeout_sec=timeout_sec)
         return await self._loop.run_aio_coroutine(waiting)  # type: ignore[no-any-return]
@@ -45,10 +45,10 @@ class TrioPermitGate:
 async def open_trio_gate(
     redis_url: str, rules: GateRules | None = None, *, command_timeout_sec: float = 0.5, **options: Any
 ) -> AsyncIterator[TrioPermitGate]:
-    """A gate for the length of a block; on the trio-asyncio loop around it, else on one of its own.
+    """Open a gate within the block, on the trio-asyncio loop around it, else on one of its own.
 
-    `options` go to redis-py (TLS, `client_name`). `command_timeout_sec`: how long Redis may take to answer
-    one command; so much later than its timeout may a call return.
+    `options` go to redis-py (TLS, `client_name`). `command_timeout_sec` bounds the answer to one command; a
+    call may return that much later than its own timeout.
     """
     async with AsyncExitStack() as stack:
         loop = trio_asyncio.current_loop.get()

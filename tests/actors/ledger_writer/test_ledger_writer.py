@@ -519,7 +519,7 @@ async def test_results_pending_from_before_a_crash_are_booked_first(
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
+async def test_an_answer_that_tarries_does_not_have_two_tasks_book_one_result(
     rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """The sweep finds what was delivered and is not here yet; it waits for the exchange when that comes."""

@@ -1,4 +1,4 @@
-"""What an answer says beside its reason: quantities, limits at their edges, and what passes."""
+"""Quantities beside the reason, limits at their edges, and allowed plans."""
 
 from __future__ import annotations
 

@@ -143,9 +143,9 @@ def test_a_stop_loss_update_is_of_no_kind_even_when_denied() -> None:
 
 
 def test_in_hedge_mode_the_amounts_are_the_legs() -> None:
-    told = StoredLedger("0.018", None, None, "0.038", "-0.02")
+    ledger = StoredLedger("0.018", None, None, "0.038", "-0.02")
     closing = case(
-        plan(leg=Leg.SHORT, side=Side.BUY), snapshot=hedged("0.038", "-0.02"), hedge_mode=True, ledger=told
+        plan(leg=Leg.SHORT, side=Side.BUY), snapshot=hedged("0.038", "-0.02"), hedge_mode=True, ledger=ledger
     )
     read = permit(closing)
     assert (read["leg"], read["side"]) == ("SHORT", "SHORT")
@@ -260,7 +260,7 @@ def test_what_is_no_audit_record_is_refused(record: bytes) -> None:
 @pytest.mark.parametrize(
     "outcome", [b"{}", b"[]", b'{"allow":true,"reason":"of a later build"}', b"[" * 100_000 + b"]" * 100_000]
 )
-def test_a_record_whose_outcome_nobody_can_read_is_refused(outcome: bytes) -> None:
+def test_a_record_with_an_unreadable_outcome_is_refused(outcome: bytes) -> None:
     record = b'{"plan_id":"a","symbol":null,"issued_by":"b","case":null,"decision":%b}' % outcome
     with pytest.raises(NotReplayableError) as refusal:
         recorded_decision(read_audit(record))

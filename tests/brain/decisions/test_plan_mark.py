@@ -1,4 +1,4 @@
-"""What became of a plan, and how its result finds leg and side."""
+"""Marks of plans, and the join of results with leg and side."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_anything_else_is_no_mark(garbage: str | None) -> None:
     assert decode_mark(garbage) is None
 
 
-def test_one_way_mode_needs_no_mark_when_the_side_is_told() -> None:
+def test_one_way_mode_needs_no_mark_when_the_side_is_given() -> None:
     assert join(order("BUY"), None, hedge_mode=False) == Joined(Leg.BOTH, "BUY", moves_ledger=True)
     assert join(order("BUY"), Settled.SETTLED, hedge_mode=False) == Joined(Leg.BOTH, "BUY", moves_ledger=True)
 
 
-def test_a_side_that_is_not_told_comes_from_the_decision() -> None:
+def test_a_missing_side_comes_from_the_decision() -> None:
     assert join(order(None), CLOSE_LONG, hedge_mode=False) == Joined(Leg.BOTH, "SELL", moves_ledger=True)
 
 
@@ -87,7 +87,7 @@ def test_a_reconcile_close_removes_what_the_ledger_never_had() -> None:
         ("SELL", PlanMark(Leg.BOTH, Kind.NONE, None, reconcile_close=False), True),
     ],
 )
-def test_what_nothing_tells_is_not_guessed(
+def test_an_unknown_leg_or_side_is_not_guessed(
     side: str | None, mark: PlanMark | Settled | None, hedge_mode: bool
 ) -> None:
     assert isinstance(join(order(side), mark, hedge_mode=hedge_mode), Unjoined)

@@ -5,7 +5,7 @@ import pytest
 from brain.decisions.reason_texts import REASON_TEXTS
 from brain.plans.permit import Reason
 
-#: Nobody has to do anything about these.
+#: Reasons that need no action.
 IN_ORDER = {
     Reason.SANITY_CHECKS_PASSED,
     Reason.OPEN_PERMIT_GRANTED,
@@ -22,7 +22,7 @@ def test_every_reason_has_its_words() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_a_reason_is_told_in_whole_sentences_without_its_own_code(reason: Reason) -> None:
+def test_a_reason_is_explained_in_whole_sentences_without_its_own_code(reason: Reason) -> None:
     finding, advice = REASON_TEXTS[reason]
     for text in (finding, advice):
         assert reason.value not in text

@@ -39,7 +39,7 @@ def test_with_the_recorded_settings_every_decision_is_identical(the_case: Case) 
     assert trail(again.audit.case) == trail(the_case)
 
 
-def test_another_outcome_is_told_value_by_value() -> None:
+def test_another_outcome_is_listed_value_by_value() -> None:
     decision = replace(decide(case()), quantity=Decimal("0.027"), warnings=("odd",))
     again = decide_again(record_of(case(), decision))
     assert not again.identical and not again.same_answer

@@ -22,7 +22,7 @@ from brain.plans.intent import read_intent_symbol
         {b"symbol": b"BTCUSDT", b"payload": b'{"symbol": "ETHUSDT"}'},
     ],
 )
-def test_the_first_dialect_that_tells_a_symbol_is_believed(fields: dict[bytes, bytes]) -> None:
+def test_the_first_dialect_with_a_symbol_is_used(fields: dict[bytes, bytes]) -> None:
     assert read_intent_symbol(fields) == "BTCUSDT"
 
 

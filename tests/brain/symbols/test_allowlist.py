@@ -60,7 +60,7 @@ def test_the_active_universe_comes_first() -> None:
         {b"stale": b"0", b"count": b"\xff"},
     ],
 )
-def test_an_active_list_that_meta_does_not_vouch_for_gives_way_to_the_last_good_one(
+def test_an_active_list_that_meta_does_not_mark_as_current_gives_way_to_the_last_good_one(
     meta: Mapping[bytes, bytes] | None,
 ) -> None:
     allowlist = chosen(meta=meta)
@@ -108,7 +108,7 @@ def test_without_any_list_nothing_may_be_opened() -> None:
     assert (allowlist.source, allowlist.stale, allowlist.symbols) == (AllowlistSource.NONE, True, frozenset())
 
 
-def test_the_operator_may_want_nobody_elses_list() -> None:
+def test_the_operator_can_choose_his_own_list_only() -> None:
     allowlist = chosen(source="env")
     assert allowlist == Allowlist(AllowlistSource.ENV, False, frozenset({"ENVUSDT"}), None, None)
     assert chosen(source="env", env=()).source is AllowlistSource.NONE

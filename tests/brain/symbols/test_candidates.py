@@ -1,4 +1,4 @@
-"""Which symbols are kept warm, and how many."""
+"""Choice of the symbols to keep warm, and their number."""
 
 from __future__ import annotations
 

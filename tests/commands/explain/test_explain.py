@@ -50,7 +50,7 @@ async def test_a_deny_is_reported_with_its_sentence_and_the_numbers_that_decided
     await service.decide("plan-1", case(snapshot=snapshot("0.038", age_sec=12.4)))
     await service.decide("plan-2", case())
     text = output_of(service, "plan-1", capsys)
-    assert text.startswith("Plan plan-1 BTCUSDT DENY stale_exchange_state What is known of the position is ")
+    assert text.startswith("Plan plan-1 BTCUSDT DENY stale_exchange_state The snapshot of the position is ")
     assert "fresh DENIED snapshot 12.4 s old, threshold 10 s → stale_exchange_state" in text
     assert "not expired passed 0.1 s old, limit 5 s" in text
     assert "not reached: leg, kind, recovering, ledger side" in text

@@ -20,7 +20,7 @@ async def test_holds_are_reported_with_their_remaining_time(
     outside.set(keys.hold("BTCUSDT"), "drift", ttl_ms=300_000)
     outside.set(keys.hold("SOLUSDT"), b"\xff")
     outside.set(keys.hold("NOTASKED"), "1")
-    first, second = (await store.restraints(SYMBOLS, ())).holds
+    first, second = (await store.holds_and_cooldowns(SYMBOLS, ())).holds
     assert first.symbol == "BTCUSDT"
     assert first.expires_in_ms is not None and 290_000 < first.expires_in_ms <= 300_000
     assert second == Hold("SOLUSDT", None)
@@ -34,7 +34,7 @@ async def test_an_execution_is_read_from_the_cooldown_key_and_the_ledger(
     outside.hset(keys.ledger("BTCUSDT"), {"last_known_amt": "1", "last_order_time_epoch": "1790000000.5"})
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
     outside.hset(keys.ledger("SOLUSDT"), {"last_known_amt": "1"})
-    shown = await store.restraints(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
+    shown = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {})
     assert shown.executions == (
         LastExecution("BTCUSDT", "1790000000000", StoredLedger("1", last_order_time_epoch="1790000000.5")),
@@ -49,24 +49,24 @@ async def test_of_no_symbols_only_the_booked_ones_are_reported(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
-    shown = await store.restraints((), ("XRPUSDT",))
+    shown = await store.holds_and_cooldowns((), ("XRPUSDT",))
     assert shown.executions == (
         LastExecution("XRPUSDT", None, StoredLedger(last_order_time_epoch="1790000001")),
     )
-    assert (await store.restraints((), ())).executions == ()
+    assert (await store.holds_and_cooldowns((), ())).executions == ()
 
 
 async def test_keys_of_other_types_are_no_crash(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.hold("BTCUSDT"), {"a": "b"})
     outside.hset(keys.cooldown("BTCUSDT"), {"a": "b"})
     outside.set(keys.ledger("BTCUSDT"), "text")
-    shown = await store.restraints(SYMBOLS, ("BTCUSDT",))
+    shown = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT",))
     assert shown.holds == (Hold("BTCUSDT", None),)
     assert shown.executions == (LastExecution("BTCUSDT", UNREADABLE, StoredLedger(UNREADABLE)),)
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
     outside.delete(keys.hold("BTCUSDT"))
     outside.zadd(keys.cooldown("ETHUSDT"), {"a": 1})
-    shown = await store.restraints(SYMBOLS, ())
+    shown = await store.holds_and_cooldowns(SYMBOLS, ())
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
 
 
@@ -97,7 +97,7 @@ async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision
     # Assumes what is never stored, so that the script answers with what is.
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=assumed(cooldown="never")))
     assert isinstance(verdict, Changed)
-    read = await store.restraints(SYMBOLS, ("BTCUSDT",))
+    read = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT",))
     last = next(
         (each for each in read.executions if each.symbol == "BTCUSDT"), LastExecution("BTCUSDT", None)
     )
@@ -135,7 +135,7 @@ async def test_diagnostics_change_nothing(store: Store, outside: Outside, keys: 
     outside.set(keys.hold("BTCUSDT"), "1", ttl_ms=300_000)
     outside.set(keys.permit("plan-1"), "{}", ttl_ms=60_000)
     before = everything(outside)
-    await store.restraints(SYMBOLS, SYMBOLS)
+    await store.holds_and_cooldowns(SYMBOLS, SYMBOLS)
     await store.permit_traces("plan-1", "BTCUSDT")
     assert everything(outside) == before
 

@@ -9,7 +9,7 @@ import redis.exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
 from store.errors import (
-    WAITED_OUT,
+    RETRYABLE_ERRORS,
     FencedError,
     GroupExistsError,
     GroupLostError,
@@ -138,7 +138,7 @@ def test_an_error_of_the_client_itself_means_one_thing(
 
 
 def test_all_that_an_actor_waits_out_is_redis_away_or_a_key_that_an_operator_repairs() -> None:
-    waited_out = {meaning for meaning in ANSWERS if issubclass(meaning, WAITED_OUT)}
+    waited_out = {meaning for meaning in ANSWERS if issubclass(meaning, RETRYABLE_ERRORS)}
     assert waited_out == {
         StoreUnavailableError, WrongServerError, WrongRightsError, RedisFullError, WrongTypeError,
     }  # fmt: skip

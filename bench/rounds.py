@@ -1,4 +1,4 @@
-"""One contender after the other at one number of symbols; what fails is noted, and the rest goes on."""
+"""Rounds of all contenders at one number of symbols; a failing case is recorded, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.redis_socket import RedisRefusedError
 from bench.sizes import Sizes
 from bench.stream_relay import StreamRelay
 
-#: What ends a case and not the run. OSError: something did not answer in time, or hung up.
+#: Errors that end a case and not the run. OSError: timeout or closed connection.
 _FAILURES = (
     ChildFailedError,
     WrongAnswersError,
@@ -31,11 +31,11 @@ _FAILURES = (
 _LONGEST_WHY = 2_000
 
 
-class Sitting:
-    """Figures and failures of all that was measured at one number of symbols."""
+class Rounds:
+    """Rounds at one number of symbols, with their figures and failures."""
 
     def __init__(self, symbols: int, sizes: Sizes, names: Sequence[str], say: Callable[[str], None]) -> None:
-        """`names` of cases. `say` is told what is being measured."""
+        """Take `names` of cases, and `say`, called with the present measurement."""
         self.symbols = symbols
         self.figures: list[tuple[str, Figure]] = []
         self.failures: list[Failure] = []
@@ -44,15 +44,15 @@ class Sitting:
         self._say = say
 
     def measure(self, redis_url: str, exchange_latency_ms: float, contenders: Iterable[str]) -> None:
-        """One round. Raises only what makes further measuring senseless."""
+        """Run one round. Raises only errors that affect all further measurements."""
         with self._stage(redis_url, exchange_latency_ms) as stage:
             for contender in CONTENDERS:
                 if contender not in contenders or (contender == PREDECESSOR and not _has_time(stage)):
                     continue
                 here = [name for name in self._names if contender in CASES[name].who]
-                opened = [name for name in here if contender == DAEMON and CASES[name].opened]
-                self._session(stage, contender, [name for name in here if name not in opened])
-                self._session(stage, contender, opened, opened=True)
+                instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
+                self._session(stage, contender, [name for name in here if name not in instrumented])
+                self._session(stage, contender, instrumented, instrumented=True)
 
     @contextmanager
     def _stage(self, redis_url: str, exchange_latency_ms: float) -> Iterator[Stage]:
@@ -72,18 +72,20 @@ class Sitting:
                 exchange_latency_ms=exchange_latency_ms,
             )
 
-    def _session(self, stage: Stage, contender: str, names: Sequence[str], *, opened: bool = False) -> None:
+    def _session(
+        self, stage: Stage, contender: str, names: Sequence[str], *, instrumented: bool = False
+    ) -> None:
         if not names:
             return
         left = list(names)
         try:
-            with session(stage, contender, opened=opened) as running:
+            with session(stage, contender, instrumented=instrumented) as running:
                 while left:
                     self._case(running, left.pop(0))
                     if running.process.ended:
                         raise running.process.failure("has ended")
         except _FAILURES as error:
-            # It did not start, or is gone: nothing more is to be measured of it.
+            # It did not start, or has ended: its other cases cannot be measured.
             for name in left:
                 self._fail(contender, name, error)
 
@@ -102,5 +104,5 @@ class Sitting:
 
 
 def _has_time(stage: Stage) -> bool:
-    """Whether there is time for the predecessor."""
+    """Return True if the sizes include the predecessor."""
     return stage.sizes.predecessor_plans > 0
