@@ -1,7 +1,7 @@
-"""The tree: which actors run, in which groups, and what happens when one fails.
+"""The tree: its actors and groups, and the rules for restarting them.
 
-What flows between them is in `channels/flows.py`, what each is given in `wiring/actors.py`. `service_tree` is
-everything that runs, and `serve` puts it on a real Redis and a real exchange until it is told to stop.
+Their channels are in `channels/channels.py`, their constructors in `wiring/actors.py`. `service_tree` returns
+the whole tree, and `serve` runs it on a real Redis and a real exchange until a signal.
 """
 
 from __future__ import annotations
@@ -14,62 +14,52 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
+from channels import Channels, DropOldest, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
 from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.names import open_names
-from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
+from exchange.protocol import MarkPriceConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
-from monitoring.gate_distribution import GateDistribution
-from monitoring.ledger_comparison import LedgerComparison
-from monitoring.metrics.families import lines_dropped, service_gauges
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.page_view.source import PageSource
-from monitoring.recent_decisions import RecentDecisions
-from monitoring.service_log import build_tag, report_supervision, say_how_we_start, version
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from monitoring.monitor import Monitor
+from monitoring.service_log import report_supervision, say_how_we_start
 from settings import Loaded, Settings
 from store.errors import StoreError
-from store.keys import Keys
 from store.protocol import Store
 from store.redis.store import open_redis_store
 from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
 from supervision.specs import Strategy
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors
-from wiring.rules import shown_settings
+from wiring.edges import Edges
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
 
-#: Work that makes no progress for so long is cancelled and begun again.
+#: An actor without progress for so long is cancelled and restarted.
 STALL_LIMIT_SEC = 10.0
 
 _BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
-#: Below the lease's TTL of 2 s: one more failure of whoever goes first does not cost us the lease.
+#: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
 _PRESENCE_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=1.0)
-#: Eleven failures make a group fail: within 20 s where an actor is hopeless.
+#: Eleven failures make a group fail: within 20 s where an actor fails at once each time.
 _GROUP_RESTARTS = 10
 _GROUP_WINDOW_SEC = 600.0
-#: Three failures of groups end the process: within a minute where an actor is hopeless.
+#: Three failures of groups end the process: within a minute where an actor fails at once each time.
 _PROCESS_INTENSITY = Intensity(restarts=2, within_sec=1800.0)
 
 
 def service_tree(
     settings: Settings, actors: ServiceActors, mark_prices: MarkPriceConnector | None
 ) -> SupervisorSpec:
-    """Everything that runs. Without `mark_prices`, mark prices come with REST reads alone.
+    """Return the whole tree. Without `mark_prices`, mark prices come with REST reads alone.
 
-    Groups are one-for-one wherever channels make a failed sibling harmless, which is almost everywhere: what
-    its neighbours were last told stays in the channels, and whatever they conclude from its silence they
-    conclude without being restarted. When `user_stream` ends it tells all shards that the stream is lost, and
-    they go on by REST: to restart them would only throw away the reads that decisions wait for. When
+    Groups are one-for-one wherever a failed actor does no harm to the others: the channels keep its last
+    messages. When `user_stream` ends it sends StreamLost to all shards, and they go on by REST: restarting
+    them would only cancel the reads that decisions wait for. When
     `lease_holder` is away, the scripts check the fencing token of every write. `permit_evaluator` rests on no
     ledger but the one that its commit compares.
     """
@@ -86,8 +76,8 @@ def service_tree(
         intensity=_PROCESS_INTENSITY,
         backoff=_BACKOFF,
         children=(
-            # Rest-for-one: only who has the port may hold the lease. The same instance started twice would
-            # take the lease from itself once if the one without the port asked for it.
+            # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
+            # without the port would take the lease from the first.
             _group(
                 "presence",
                 _actor("metrics", actors.metrics),
@@ -103,7 +93,7 @@ def service_tree(
                 _actor("user_stream", actors.user_stream),
                 *mark_price_feed,
             ),
-            # One message that no shard can bear fells them all at once: that must not look hopeless.
+            # A message that crashes one shard crashes all of them: allow one restart a shard.
             _group("snapshots", *shards, restarts=max(_GROUP_RESTARTS, settings.shards + 2)),
             _group(
                 "decisions",
@@ -123,7 +113,7 @@ def _group(
     restarts: int = _GROUP_RESTARTS,
     backoff: Backoff = _BACKOFF,
 ) -> SupervisorSpec:
-    """Actors that are restarted by one rule, and together where restarting one of them does not help."""
+    """Return a group: its actors are restarted by one rule, and all together when that does not help."""
     return SupervisorSpec(
         name=name,
         strategy=strategy,
@@ -134,113 +124,42 @@ def _group(
 
 
 def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec: float = 0.0) -> ChildSpec:
-    """A permanent child: an actor that returns has failed, unless it was asked to stop."""
+    """Return a permanent child: an actor that returns has failed, unless it was asked to stop."""
     return ChildSpec(name=name, start=run, stall_limit_sec=STALL_LIMIT_SEC, stop_grace_sec=grace_sec)
 
 
 class Service:
-    """The tree and its channels, put together for given settings, store and exchange."""
+    """The tree, its channels and its monitoring, put together for given settings and edges."""
 
     def __init__(
         self,
         loaded: Loaded,
-        flows: Flows,
+        channels: Channels,
+        edges: Edges,
         *,
-        store: Store,
-        exchange: Exchange,
-        orders: OrderLookup,
-        connector: StreamConnector,
-        mark_prices: MarkPriceConnector | None = None,
-        budget: WeightBudget,
         clock: Clock,
         rng: Random,
         log: FilteringBoundLogger,
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
-        settings = loaded.settings
-        clocks = Clocks(clock, exchange)
-        registry = MetricRegistry(
-            build_tag=build_tag(), clock=clock, book=flows.book, channels=flows.all(), logger=log
-        )
-        gates = GateDistribution(clock)
-        recent = RecentDecisions()
-        comparison = LedgerComparison(settings.qty_tolerance_pct, clocks.exchange_ms)
-        unreadable = UnreadableSymbols(flows.book, flows.unreadable_rules)
-        self.status = StatusSource(
+        clocks = Clocks(clock, edges.exchange)
+        self.channels = channels
+        self.monitor = Monitor(
+            loaded,
+            channels,
+            edges.store,
+            tree=lambda: self.tree,
             clocks=clocks,
-            build_tag=build_tag(),
-            version=version(),
-            instance=settings.instance,
-            settings=shown_settings(loaded),
-            tree_status=lambda: self.tree.status(),
-            waits=lambda: self.tree.waiting(),
-            needed_actors=("permit_evaluator", "ledger_writer", "candidate_planner"),
-            book=flows.book,
-            stale_threshold_sec=settings.stale_threshold_sec,
-            symbol_rules=flows.symbol_rules,
-            never_read=flows.never_read,
-            allowlist=flows.allowlist,
-            hedge_mode=flows.hedge_mode,
-            ledgers_adopted=flows.ledgers_adopted,
-            lease=flows.lease,
-            stream=flows.stream_status,
-            durability=flows.durability,
-            channels=flows.all(),
-            registry=registry,
-            gates=gates,
-            budget=budget,
-            comparison=comparison,
-            exchange_trouble=exchange.trouble,
-            unreadable=unreadable,
-            unknown_executions=flows.unknown_executions,
-            waiting_results=flows.waiting_results,
-        )
-        for gauge in service_gauges(
-            ready=lambda: self.status.readiness().ready,
-            lease=flows.lease,
-            ban_sec=lambda: budget.banned_for_sec,
-            unreadable=lambda: unreadable.count,
-            durability=flows.durability,
-            clocks=clocks,
-            started=clock.now(),
-            unknown_executions=self.status.unknown_count,
-        ):
-            registry.show(gauge)
-        registry.show_total(lines_dropped(log_lines_dropped))
-        page_source = PageSource(
-            status=self.status,
-            book=flows.book,
-            registry=registry,
-            gates=gates,
-            recent=recent,
-            comparison=comparison,
-            store=store,
-            clock=clock,
-            issued_by=f"{build_tag()} {settings.instance}",
-            cooldown_sec=settings.cooldown_sec,
-            keys=Keys(settings.key_prefix),
-        )
-        self.flows = flows
-        actors = ServiceActors(
-            settings,
-            flows,
-            store=store,
-            exchange=exchange,
-            orders=orders,
-            connector=connector,
-            budget=budget,
-            clocks=clocks,
-            rng=rng,
+            budget=edges.budget,
+            exchange_trouble=edges.exchange.trouble,
             log=log,
-            registry=registry,
-            status=self.status,
-            gates=gates,
-            recent=recent,
-            page=LivePage(page_source, clock),
-            unreadable=unreadable,
+            log_lines_dropped=log_lines_dropped,
         )
-        self.spec = service_tree(settings, actors, mark_prices)
-        self.tree = Tree(self.spec, rng=rng, on_event=partial(report_supervision, flows.metrics, log))
+        settings = loaded.settings
+        actors = ServiceActors(settings, channels, edges, self.monitor, clocks=clocks, rng=rng, log=log)
+        self.spec: SupervisorSpec = service_tree(settings, actors, edges.mark_prices)
+        on_event = partial(report_supervision, channels.metrics, log)
+        self.tree: Tree = Tree(self.spec, rng=rng, on_event=on_event)
 
 
 async def serve(
@@ -251,19 +170,19 @@ async def serve(
 ) -> None:
     """Run the service until SIGTERM or SIGINT; returns after a clean stop, within 4.5 s.
 
-    `log_lines_dropped` counts what the log lost so far. `notify_socket`: where systemd listens, if it does.
+    `log_lines_dropped` counts the lost lines of the log. `notify_socket`: systemd's, if there is one.
     Raises RestartIntensityExceeded when restarting actors does not help.
     """
     settings = loaded.settings
     credentials = settings.require_credentials()
     clock, rng = HostClock(), SystemRandom()
-    flows = Flows(settings.shards)
+    channels = Channels(settings.shards)
     server_time = ServerTime()
     budget = WeightBudget(
         clock,
         settings.weight_budget_per_min,
         exchange_ms=server_time.exchange_ms,
-        on_ban=flows.bans.send,
+        on_ban=channels.bans.send,
     )
     say_how_we_start(loaded, log)
     async with (
@@ -278,16 +197,14 @@ async def serve(
             clock=clock,
             budget=budget,
             server_time=server_time,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             rng=rng,
             names=names,
             notice=log.warning,
             ask_wallet=_wallet(settings, clock, server_time, rng),
         ) as exchange,
     ):
-        service = Service(
-            loaded,
-            flows,
+        edges = Edges(
             store=store,
             exchange=exchange,
             orders=exchange,
@@ -298,27 +215,26 @@ async def serve(
                 else None
             ),
             budget=budget,
-            clock=clock,
-            rng=rng,
-            log=log,
-            log_lines_dropped=log_lines_dropped,
+        )
+        service = Service(
+            loaded, channels, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped
         )
         reports = (
             None
             if notify_socket is None
-            else SystemdReports(notify_socket, service.tree, service.status.readiness)
+            else SystemdReports(notify_socket, service.tree, service.monitor.status.readiness)
         )
         try:
             await run_until_signalled(service.tree, log, reports)
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(0.5):
-                await release_lease(store, flows.lease)
+                await release_lease(store, channels.lease)
 
 
 def _wallet(
     settings: Settings, clock: Clock, server_time: ServerTime, rng: Random
 ) -> Callable[[], Awaitable[KeyPermissions]] | None:
-    """Reads the key's permissions, with a client of its own; None where no wallet can be asked."""
+    """Return a reader of the key's permissions with a client of its own; None where there is no wallet."""
     url, credentials = settings.wallet_url, settings.require_credentials()
     if url is None:
         return None
@@ -340,7 +256,7 @@ def _wallet(
 
 
 async def release_lease(store: Store, lease: LatestValue[Lease]) -> None:
-    """Give the lease up, so that a standby takes over at once."""
+    """Release the lease, so that a standby takes over at once."""
     if lease.value is not None and lease.value.fence is not None:
         with suppress(StoreError):
             await store.release_lease(lease.value.fence)

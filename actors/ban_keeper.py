@@ -1,4 +1,4 @@
-"""Shares the exchange's bans through Redis: neither a restarted service nor a standby walks into one."""
+"""Shares the exchange's bans through Redis, with a restarted service and with other instances."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from store.protocol import BanStore
 from supervision import Heartbeat
 
 _PAUSE_SEC = 0.2
-#: How soon an instance heeds a ban that another one on the same address has met.
+#: An instance observes a ban that another one on the same address has met within this time.
 _LOOK_SEC = 1.0
 #: Two ends that differ by less are one, seen by clocks that are known to a round trip (ms).
 _SAME_END_MS = 1_000
 
 
 class BanKeeper:
-    """Recalls a remembered ban before anybody asks the exchange anything; remembers new ones, and heeds those
-    that other instances meet."""
+    """Recalls a remembered ban before the first request to the exchange; remembers new ones, and observes
+    those that other instances meet."""
 
     def __init__(
         self,
@@ -31,7 +31,6 @@ class BanKeeper:
         recalled: LatestValue[bool],
         *,
         clocks: Clocks,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`bans` says when a new ban has begun. `recalled` is sent once Redis has been asked."""
@@ -41,7 +40,7 @@ class BanKeeper:
         self._recalled = recalled
         self._clocks = clocks
         self._written_ms: int | None = None
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Recall, then remember and look for what others have met, until cancelled."""

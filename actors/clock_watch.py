@@ -1,4 +1,4 @@
-"""Asks for Redis's clock all the time, and logs what is wrong with the clocks."""
+"""Reads Redis's clock twice a second, and logs problems of the clocks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from structlog.typing import FilteringBoundLogger
 from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
 from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
+from store.protocol import AddressedStore
 from store.records import Entry
 from supervision import Heartbeat
 
 _INTENTS = "trade.intent"
-#: A step of either clock, and an id ahead, are in the log within 1 s.
+#: A step of either clock, or an id ahead, is in the log within 1 s.
 _EVERY_SEC = 0.5
 #: An id of `trade.intent` that is ahead by less is none: the clock is known to a round trip (ms).
 _AHEAD_MS = 1_000
 
 
-class ClockStore(Protocol):
+class ClockStore(AddressedStore, Protocol):
     """The clock watch's side of the store (`store.protocol`)."""
 
     async def redis_now_ms(self) -> int: ...
@@ -35,12 +36,10 @@ class ClockWatch:
     few seconds, so this actor looks at the newest one.
     """
 
-    def __init__(
-        self, store: ClockStore, clocks: Clocks, *, redis_address: str, log: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, store: ClockStore, clocks: Clocks, *, log: FilteringBoundLogger) -> None:
         self._store = store
         self._clocks = clocks
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         self._logged: dict[str, str] = {}
 

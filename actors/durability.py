@@ -1,4 +1,4 @@
-"""Watches whether Redis keeps what it acknowledges: append-only file, eviction policy, evicted keys."""
+"""Watches the durability of Redis: append-only file, eviction policy, evicted keys."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EVERY_SEC = 2.0
 
 
 class DurabilityWatch:
-    """Reads Redis's durability every 2 s, publishes it, and logs what is wrong with it when it changes.
+    """Reads Redis's durability every 2 s, publishes it, and logs each problem when it begins.
 
-    While Redis does not answer nothing is published; others report that.
+    Publishes nothing while Redis does not answer, which other actors report.
     """
 
     def __init__(

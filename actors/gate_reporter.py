@@ -1,4 +1,4 @@
-"""Logs once a minute what the gates did."""
+"""Logs the gate distribution once a minute."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LINE_SEC = 60.0
 
 
 class GateReporter:
-    """Says once a minute what the gates did."""
+    """Logs the decisions of the last 5 min by reason, once a minute and at the end."""
 
     def __init__(self, distribution: GateDistribution, log: FilteringBoundLogger) -> None:
         self._distribution = distribution
         self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Go on until asked to stop."""
+        """Log until asked to stop."""
         while not heartbeat.stopping.is_set():
             with heartbeat.idle(), trio.move_on_after(_LINE_SEC):
                 await heartbeat.stopping.wait()

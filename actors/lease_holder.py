@@ -18,7 +18,7 @@ from supervision import Heartbeat
 
 LEASE_TTL_SEC = 2.0
 RENEWAL_SEC = 0.5
-#: Part of what a takeover takes, behind the TTL of a holder that has died.
+#: Added to a dead holder's TTL at a takeover.
 STANDBY_LOOK_SEC = 0.05
 _OUTAGE_PAUSE_SEC = 0.1
 _UNUSUAL = re.compile(r"[^A-Za-z0-9.-]")
@@ -31,16 +31,16 @@ def process_name(rng: Random) -> str:
 
 
 class LeaseHolder:
-    """Takes the lease when it is free, renews it, and tells everyone whose it is.
+    """Takes the lease when it is free, renews it, and publishes its holder.
 
     The scripts check the fencing token on every write, so that a holder which was stopped and continued
     cannot write even before it learns here that it lost the lease.
 
     A process takes the lease of another one of its own instance name only as long as it has never held it:
     a restarted process does not wait for its predecessor's lease to expire. One that loses the lease to such
-    a process says so and stands back: it takes the lease only once it is free. So two processes that were
-    given one name by mistake change places once a start, and never fight. Keep the object across failures of
-    the actor, since it remembers that.
+    a process logs that and takes the lease only once it is free. So two processes with one name by mistake
+    change places once a start, and do not take the lease from each other in turn. Keep the object across
+    failures of the actor, since it remembers that.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class LeaseHolder:
         *,
         instance: str,
         process: str,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`process`: see `process_name`."""
@@ -58,7 +57,7 @@ class LeaseHolder:
         self._lease = lease
         self._instance = instance
         self._process = process
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         #: Of the lease that was held last, which may be lost.
         self._fence: str | None = None
@@ -82,7 +81,7 @@ class LeaseHolder:
                     await trio.sleep(RENEWAL_SEC if held else STANDBY_LOOK_SEC)
 
     async def _hold_again(self, trouble: str, heartbeat: Heartbeat) -> bool:
-        # Waiting until it is answered: an attempt at a silent Redis takes longer than the pause before it.
+        # Shown as waiting until the answer: a silent Redis answers later than the pause ends.
         with heartbeat.waiting_for(trouble):
             await trio.sleep(_OUTAGE_PAUSE_SEC)
             return await self._hold()

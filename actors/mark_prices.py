@@ -1,6 +1,6 @@
 """Mark prices: the market stream, kept open, one message a second for each shard.
 
-Nothing rests on it: while it is away mark prices come with REST reads, and nothing waits for it.
+Nothing waits for it: without it mark prices come with REST reads.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from exchange.protocol import MarkPriceConnector, MarkPriceUpdate, Priority
 from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
-#: Frames come every second: so long a silence is a dead connection.
+#: Frames come every second: after so long a silence the connection is dead.
 SILENCE_SEC = 10.0
-#: To look at so many takes less than 1 ms; then others have a turn.
+#: Less than 1 ms of work between checkpoints.
 _PRICES_AT_A_TIME = 1000
 #: Only a connection that brought frames for 30 s shortens the pauses again.
 _BACKOFF = Backoff(initial_sec=1.0, maximum_sec=60.0, jitter=0.5, healthy_after_sec=30.0)
@@ -49,7 +49,7 @@ class MarkPriceFeed:
         self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Listen, and after each loss listen again, until cancelled."""
+        """Listen until cancelled; connect again after each loss."""
         with heartbeat.idle():
             while True:
                 error = await self._listen()
@@ -57,7 +57,7 @@ class MarkPriceFeed:
                 await trio.sleep(self._delays.next_sec())
 
     async def _listen(self) -> ExchangeError:
-        """One connection, until it ends; why it did."""
+        """Listen on one connection until it ends; return the error that ended it."""
         ended: ExchangeError = ExchangeUnavailable("market stream: silent")
         first_frame_sec: float | None = None
         await self._limit.turn(Priority.PERIODIC)

@@ -1,4 +1,4 @@
-"""The metrics actor: takes what everyone counts, and answers those who ask over HTTP."""
+"""The metrics actor: applies metric events, and serves HTTP."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from structlog.typing import FilteringBoundLogger
 from channels import DropOldest, LatestValue, MetricEvent
 from clock import Clock
 from monitoring.http.app import application, is_loopback
-from monitoring.http.middleware import RequestRate
+from monitoring.http.middleware import RateLimiter
 from monitoring.http.server import HttpServer, listening_url, open_listeners
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from monitoring.monitor import Monitor
 from supervision import Heartbeat
 
-#: Decisions wait no longer for a burst of events than it takes to apply so many (about 1 ms).
+#: About 1 ms of work: decisions wait no longer for a burst of events.
 _EVENTS_AT_A_TIME = 500
-#: What is not for scrapes and probes: somebody who looks at the page asks every two seconds.
+#: Limit of all requests but scrapes and probes. An open page asks every two seconds.
 _REQUESTS_PER_SEC, _BURST = 40.0, 120
 _LOOK_SEC = 1.0
 
@@ -33,48 +30,40 @@ class Metrics:
 
     def __init__(
         self,
-        *,
+        monitor: Monitor,
         events: DropOldest[MetricEvent],
-        registry: MetricRegistry,
-        status: StatusSource,
-        page: LivePage,
-        unreadable: UnreadableSymbols,
-        clock: Clock,
         address: LatestValue[str],
+        *,
         bind: str,
         port: int,
-        logger: FilteringBoundLogger,
+        clock: Clock,
+        log: FilteringBoundLogger,
     ) -> None:
-        """`port` 0 takes any free one; `address` is told the URL that is served, such as
+        """`port` 0 takes any free one; `address` is sent the URL that is served, such as
         `http://127.0.0.1:8045`."""
+        self._monitor = monitor
         self._events = events
-        self._registry = registry
-        self._status = status
-        self._page = page
-        self._unreadable = unreadable
-        self._clock = clock
         self._address = address
         self._bind = bind
         self._port = port
-        self._logger = logger
+        self._clock = clock
+        self._log = log
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Serve until cancelled, or asked to stop. Raises AddressUnusableError."""
         listeners = await open_listeners(self._bind, self._port)
         app = application(
-            self._registry,
-            self._status,
-            self._page,
-            RequestRate(self._clock, per_sec=_REQUESTS_PER_SEC, burst=_BURST),
+            self._monitor,
+            RateLimiter(self._clock, per_sec=_REQUESTS_PER_SEC, burst=_BURST),
             loopback=is_loopback(self._bind),
-            logger=self._logger,
+            log=self._log,
         )
-        server = HttpServer(app, logger=self._logger)
+        server = HttpServer(app, log=self._log)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.serve, listeners)
             url = listening_url(listeners)
             self._address.send(url)
-            self._logger.info("HTTP", address=url)
+            self._log.info("HTTP", address=url)
             nursery.start_soon(self._drain, heartbeat)
             nursery.start_soon(self._log_unreadable, heartbeat)
             try:
@@ -87,7 +76,7 @@ class Metrics:
     async def _log_unreadable(self, heartbeat: Heartbeat) -> None:
         with heartbeat.task() as task:
             while True:
-                self._unreadable.log_changes(self._logger)
+                self._monitor.unreadable.log_changes(self._log)
                 with task.idle():
                     await trio.sleep(_LOOK_SEC)
 
@@ -98,10 +87,10 @@ class Metrics:
             try:
                 while events:
                     for _ in range(min(len(events), _EVENTS_AT_A_TIME)):
-                        self._registry.apply(events.popleft())
+                        self._monitor.registry.apply(events.popleft())
                     heartbeat.beat()
                     await trio.lowlevel.checkpoint()
             finally:
-                # What is in hand when this actor fails is nowhere else any more.
+                # These events are nowhere else any more when this actor fails.
                 for event in events:
-                    self._registry.apply(event)
+                    self._monitor.registry.apply(event)

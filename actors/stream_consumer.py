@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
 import msgspec
 import trio
@@ -15,7 +16,7 @@ from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
 from store.errors import FencedError, GroupLostError
 from store.keys import GROUP
-from store.protocol import ConsumerGroup
+from store.protocol import AddressedStore, ConsumerGroup
 from store.records import Entry
 from supervision import Heartbeat
 
@@ -112,6 +113,10 @@ class Batch(msgspec.Struct, frozen=True):
         return self.session.fence
 
 
+class ConsumerStore(AddressedStore, ShowsRedisTime, Protocol):
+    """The store of an actor that reads a stream, beside its consumer group."""
+
+
 class StreamConsumer:
     """Hands all entries of a stream to `handle`, while this instance holds the lease.
 
@@ -138,25 +143,23 @@ class StreamConsumer:
     def __init__(
         self,
         group: ConsumerGroup,
-        store: ShowsRedisTime,
+        store: ConsumerStore,
         lease: LatestValue[Lease],
         failures: FailureCounter,
         *,
         clocks: Clocks,
-        redis_address: str,
         log: FilteringBoundLogger,
         batch: int = 64,
         readers: int = 1,
     ) -> None:
-        """`batch`: new entries read at once. `readers`: batches in hand at once; they take turns at reading.
-        `redis_address` is for people to read."""
+        """`batch`: new entries read at once. `readers`: batches in hand at once; one reads."""
         self.group = group
         self.failures = failures
         self.times = EntryTimes(clocks, store, group.stream.rpartition(":")[2])
         self._redis_time = store
         self._lease = lease
         self._clocks = clocks
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._log = log
         self._batch = batch
         self._readers = readers

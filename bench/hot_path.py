@@ -37,7 +37,7 @@ from brain.decisions.case import Rules
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
-from channels import BookEntry, Flows, Lease
+from channels import BookEntry, Channels, Lease
 from clock import HostClock
 from clocks.clocks import Clocks
 from commands.clients.embedded_redis import private_redis
@@ -239,7 +239,7 @@ async def _running(serve: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) -> AsyncIterator[None]:
     """Run the evaluator as wired by the service, with all positions known and constant."""
-    clock, flows, log = HostClock(), Flows(shards=1), structlog.get_logger()
+    clock, channels, log = HostClock(), Channels(shards=1), structlog.get_logger()
     now = clock.now()
     for holding in held:
         leg = LegPosition(Leg.BOTH, holding.amount, _PRICE, now.wall_ms)
@@ -252,49 +252,46 @@ async def _evaluator(url: str, redis: BlockingRedis, held: Sequence[Holding]) ->
             verified_at=now,
             verified_by=VerifiedBy.REST,
         )
-        flows.book.publish(0, BookEntry(snapshot, None))
+        channels.book.publish(0, BookEntry(snapshot, None))
     symbols = {
         each.symbol: SymbolRules(each.symbol, True, each.step, each.step, each.step * 10**6) for each in held
     }
-    flows.symbol_rules.send(symbols)
-    flows.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset(symbols), None, None))
-    flows.hedge_mode.send(False)
-    flows.ledgers_adopted.send(True)
-    registry = MetricRegistry(
-        build_tag="bench", clock=clock, book=flows.book, channels=flows.all(), logger=log
-    )
+    channels.symbol_rules.send(symbols)
+    channels.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset(symbols), None, None))
+    channels.hedge_mode.send(False)
+    channels.ledgers_adopted.send(True)
+    registry = MetricRegistry(channels, clock, log)
     async with open_redis_store(url, prefix="quantum", consumer="bench") as store:
-        flows.lease.send(Lease((await store.hold_lease("bench", None, _LEASE_MS)).fence, "bench"))
+        channels.lease.send(Lease((await store.hold_lease("bench", None, _LEASE_MS)).fence, "bench"))
         evaluator = PermitEvaluator(
             store,
             DecisionInputs(
-                book=flows.book,
-                results=flows.results,
-                symbol_rules=flows.symbol_rules,
-                rules_wanted=flows.rules_wanted,
-                rules_asked_at=flows.rules_asked_at,
-                allowlist=flows.allowlist,
-                hedge_mode=flows.hedge_mode,
-                ledgers_adopted=flows.ledgers_adopted,
-                lease=flows.lease,
+                book=channels.book,
+                results=channels.results,
+                symbol_rules=channels.symbol_rules,
+                rules_wanted=channels.rules_wanted,
+                rules_asked_at=channels.rules_asked_at,
+                allowlist=channels.allowlist,
+                hedge_mode=channels.hedge_mode,
+                ledgers_adopted=channels.ledgers_adopted,
+                lease=channels.lease,
             ),
             None,
-            flows.ledgers_wanted,
+            channels.ledgers_wanted,
             failures=FailureCounter(),
             clocks=Clocks(clock),
             rules=_RULES,
             writer=DecisionWriter(_RULES, "bench"),
             reports=DecisionReports(
-                flows.metrics, flows.symbol_rules, GateDistribution(clock), RecentDecisions(), log
+                channels.metrics, channels.symbol_rules, GateDistribution(clock), RecentDecisions(), log
             ),
             key_prefix="quantum",
-            redis_address=store.address,
             log=log,
         )
 
         async def drain_metrics() -> None:
             while True:
-                for event in await flows.metrics.receive_all():
+                for event in await channels.metrics.receive_all():
                     registry.apply(event)
 
         async with _running(partial(evaluator.run, Heartbeat())), _running(drain_metrics):

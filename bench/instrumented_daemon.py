@@ -125,8 +125,8 @@ class InstrumentedService(supervisor.Service):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.spec = Instrumentation(self.path, self.flows.book).instrumented(self.spec)
-        on_event = partial(report_supervision, self.flows.metrics, named["log"])
+        self.spec = Instrumentation(self.path, self.channels.book).instrumented(self.spec)
+        on_event = partial(report_supervision, self.channels.metrics, named["log"])
         self.tree = Tree(self.spec, rng=SystemRandom(), on_event=on_event)
 
 

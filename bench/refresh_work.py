@@ -23,7 +23,6 @@ from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
-from channels import Flows
 from clock import HostClock
 from clocks.clock_offset import ClockOffset
 from exchange import positions_wire, wire
@@ -61,37 +60,36 @@ class _Shards:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
         self._clock = HostClock()
-        flows = Flows(_SHARDS)
-        self._book = flows.book
+        channels = Channels(_SHARDS)
+        self._book = channels.book
         # One clock for both.
         clock_offset, turns = ClockOffset(lambda at: at.wall_ms, lambda at: at.wall_ms), trio.Lock()
         log = structlog.get_logger()
         self._shards = [
             ShardPositions(
                 shard,
-                lambda symbol, shard=shard: flows.shard_of(symbol) == shard,  # type: ignore[misc]
+                lambda symbol, shard=shard: channels.shard_of(symbol) == shard,  # type: ignore[misc]
                 cadence=_CADENCE,
                 clock_offset=clock_offset,
                 push_delay_sec=lambda: 0.0,
-                book=flows.book,
-                changes=flows.changes,
+                book=channels.book,
+                changes=channels.changes,
                 writer=SnapshotWriter(
                     store,
-                    flows.book,
-                    flows.lease,
+                    channels.book,
+                    channels.lease,
                     source="simulator",
                     ondemand_ttl_sec=SNAPSHOT_TTL_SEC,
-                    redis_address=store.address,
                     turns=turns,
                     log=log,
                 ),
-                metrics=flows.metrics,
+                metrics=channels.metrics,
                 clock=self._clock,
                 log=log,
             )
             for shard in range(_SHARDS)
         ]
-        self._of = flows.shard_of
+        self._of = channels.shard_of
 
     def now(self) -> Moment:
         return self._clock.now()

@@ -1,4 +1,4 @@
-"""What flows between actors: typed, frozen messages, and the channels that carry them.
+"""Typed, frozen messages between actors, and the channels that carry them.
 
 Every channel is bounded and says what happens when it is full: it pushes back, conflates, or drops the
 oldest and counts it. Channels are made once by the supervisor and outlive the actors on both ends.
@@ -6,9 +6,9 @@ oldest and counts it. Channels are made once by the supervisor and outlive the a
 
 from channels.book import UNCOVERED_NOTICED_SEC, BookEntry, SnapshotBook, Uncovered
 from channels.channel import Channel
+from channels.channels import Channels
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
-from channels.flows import Flows
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
@@ -44,11 +44,11 @@ __all__ = [
     "UNCOVERED_NOTICED_SEC",
     "BookEntry",
     "Channel",
+    "Channels",
     "Conflating",
     "Count",
     "DropOldest",
     "FillObserved",
-    "Flows",
     "LatestValue",
     "Lease",
     "LedgerWanted",

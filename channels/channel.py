@@ -1,4 +1,4 @@
-"""What all channels have in common."""
+"""The protocol of all channels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Channel(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on `/metrics` and `/status`."""
+        """Return its name on `/metrics` and `/status`."""
         ...
 
     @property
     def depth(self) -> int:
-        """Messages waiting, or values kept."""
+        """Return the number of messages waiting, or of values kept."""
         ...

@@ -31,14 +31,14 @@ class Conflating(Generic[T]):
 
     @property
     def depth(self) -> int:
-        """Messages waiting."""
+        """Return the number of messages waiting."""
         return len(self._waiting)
 
     def send(self, message: T) -> None:
-        """Leave `message` for the receiver, in place of one of the same key that still waits.
+        """Send `message`, in place of a waiting one with the same key.
 
-        What stays takes its place behind all that was sent before: a message never overtakes another key's
-        earlier one, so a proof that all was told cannot come before what was told.
+        The message goes behind all that were sent before: it never overtakes an earlier one with another key,
+        so a proof of the stream cannot overtake the pushes that it covers.
         """
         key = self._key(message)
         waiting = self._waiting.pop(key, None)

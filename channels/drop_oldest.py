@@ -22,11 +22,11 @@ class DropOldest(Generic[T]):
 
     @property
     def depth(self) -> int:
-        """Messages waiting."""
+        """Return the number of messages waiting."""
         return len(self._waiting)
 
     def send(self, message: T) -> None:
-        """Append `message`; if the channel is full, the oldest one goes, and `dropped` grows by one."""
+        """Append `message`; if the channel is full, drop the oldest one and count it in `dropped`."""
         if len(self._waiting) >= self.capacity:
             self._waiting.popleft()
             self.dropped += 1

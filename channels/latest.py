@@ -1,4 +1,4 @@
-"""A value of which only the latest version matters, and which a newcomer sees at once."""
+"""A channel that keeps its latest value for later readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 class LatestValue(Generic[T]):
     """One sender, any number of readers. Overflow rule: conflate; the latest value stays for later readers.
 
-    A restarted actor finds here what it was last told, without anybody telling it again.
+    A restarted actor finds the latest value here.
     """
 
     def __init__(self, name: str) -> None:
@@ -22,7 +22,7 @@ class LatestValue(Generic[T]):
 
     @property
     def depth(self) -> int:
-        """1 once a value was sent."""
+        """Return 1 once a value was sent."""
         return 0 if self.value is None else 1
 
     def send(self, value: T) -> None:
@@ -31,11 +31,11 @@ class LatestValue(Generic[T]):
         self._readers.unpark_all()
 
     def withdraw(self) -> None:
-        """What was sent no longer holds: readers wait for another value."""
+        """Remove the value: readers wait for another one."""
         self.value = None
 
     async def get(self) -> T:
-        """The latest value, waiting for the first one if there is none yet."""
+        """Return the latest value; wait for the first one if there is none yet."""
         while self.value is None:
             await self._readers.park()
         return self.value

@@ -50,7 +50,7 @@ class WaitingResult(msgspec.Struct, frozen=True):
 
 
 class LeverageObserved(msgspec.Struct, frozen=True):
-    """The private stream told a symbol's new leverage (`ACCOUNT_CONFIG_UPDATE`)."""
+    """A symbol's new leverage, on the private stream (`ACCOUNT_CONFIG_UPDATE`)."""
 
     symbol: str
     leverage: Decimal
@@ -68,7 +68,7 @@ class StreamConnected(msgspec.Struct, frozen=True):
 
 
 class StreamProven(msgspec.Struct, frozen=True):
-    """A ping of connection period `epoch` was answered: what was told until `as_of` is complete."""
+    """A ping of connection period `epoch` was answered: all pushes until `as_of` have arrived."""
 
     epoch: int
     as_of: Moment
@@ -90,15 +90,15 @@ class MarkPrice(msgspec.Struct, frozen=True):
 
 
 class MarkPrices(msgspec.Struct, frozen=True):
-    """The market stream told mark prices: of all symbols, those of other shards too, or of some of them."""
+    """Mark prices from the market stream: of all symbols, those of other shards too, or of some of them."""
 
     by_symbol: Mapping[str, MarkPrice]
 
 
-#: What the private stream tells the ledger writer of orders.
+#: Order events of the private stream, for the ledger writer.
 OrderObserved = FillObserved | OrderEndObserved
 
-#: What the streams tell a snapshot fetcher. Told in the order in which it came to be known.
+#: Messages of the streams to a snapshot fetcher, in the order of their arrival.
 ShardMessage = (
     PositionObserved
     | FillObserved
@@ -148,7 +148,7 @@ class RulesWanted(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who may write. `fence` goes with every write while the lease is ours, and is None otherwise.
+    """The holder of the lease. `fence` goes with every write while the lease is ours, and is None otherwise.
 
     `namesake`: the process that holds the lease under this instance's own name, None where none does.
     `since`: the first of our fences since which no other process has held it, None where that is `fence`.

@@ -18,11 +18,11 @@ class PushBack(Generic[T]):
 
     @property
     def depth(self) -> int:
-        """Messages waiting."""
+        """Return the number of messages waiting."""
         return self._send.statistics().current_buffer_used
 
     async def send(self, message: T) -> None:
-        """Hand `message` over, waiting for room first."""
+        """Send `message`; wait for room first."""
         await self._send.send(message)
 
     async def receive(self) -> T:

@@ -52,11 +52,11 @@ class ResultBook:
 
     @property
     def depth(self) -> int:
-        """Symbols with a result."""
+        """Return the number of symbols with a result."""
         return len(self._symbols)
 
     def begin(self, fence: str, now: Moment) -> None:
-        """Booking begins, or begins again: what was in hand may have been booked, by us or by others."""
+        """Begin to book, or begin again: results in hand may have been booked, by us or by others."""
         if fence != self._fence:
             self._fence, self.taken_over_at = fence, now
         for results in self._symbols.values():
@@ -66,13 +66,13 @@ class ResultBook:
         self._readers.unpark_all()
 
     def read(self, *, busy_since: Moment | None, until: str | None = None) -> None:
-        """Reading begins, or has ended: with results up to the id `until`, if any."""
+        """Record that a read begins, or has ended with results up to the id `until`."""
         self.busy_since = busy_since
         self.read_until = until or self.read_until
         self._readers.unpark_all()
 
     def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
-        """A result of `symbol` has been read, and is not settled yet."""
+        """Record a result of `symbol` that was read and is not settled yet."""
         results = self._symbols.get(symbol)
         if results is None:
             if len(self._symbols) >= _MOST_SYMBOLS:
@@ -83,9 +83,10 @@ class ResultBook:
         self._readers.unpark_all()
 
     def settle(self, symbol: str, entry_id: str, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
-        """The entry is booked or set aside; `fills`: each order of which it booked more, and how much in all.
+        """Record that the entry is booked or a dead letter.
 
-        Of an entry that did not arrive here, or is settled already, nothing changes.
+        `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,
+        or is settled already, changes nothing.
         """
         results = self._symbols.get(symbol)
         arrived = None if results is None else results.in_hand.pop(entry_id, None)
@@ -101,7 +102,7 @@ class ResultBook:
         self._readers.unpark_all()
 
     def end(self, plan_id: str) -> None:
-        """A result has ended what the plan's permit covers. The oldest of 20,000 plans is forgotten."""
+        """Record that a result has ended a plan's permit. The oldest of 20,000 plans is dropped."""
         self._ended[plan_id] = None
         if len(self._ended) > _MOST_ENDED:
             del self._ended[next(iter(self._ended))]
@@ -111,7 +112,7 @@ class ResultBook:
         return plan_id in self._ended
 
     def date(self, symbol: str, order_id: str, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
-        """The stream has shown `cumulative` of an order filled on `leg` by `filled_ms` (exchange's clock)."""
+        """Record that the stream has shown `cumulative` filled on `leg` by `filled_ms` (exchange's clock)."""
         results = self._symbols.get(symbol)
         fill = None if results is None else results.fills.get(order_id)
         if results is None or fill is None or fill.filled_ms is not None or cumulative < fill.cumulative:
@@ -143,7 +144,7 @@ class ResultBook:
         return 0 if results is None else results.settled
 
     def latest(self, symbol: str) -> Moment | None:
-        """The moment from which on a read of `symbol` contains all that is known of; None: any read does."""
+        """Return the moment from which on a read contains all known fills of `symbol`; None: any does."""
         moments = [self.taken_over_at, self._not_before]
         if (results := self._symbols.get(symbol)) is not None:
             moments += [results.not_before, *results.in_hand.values()]

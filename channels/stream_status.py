@@ -1,4 +1,4 @@
-"""What the private stream is worth at present."""
+"""The state of the private stream."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from brain.moment import Moment
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
-    """Told by the user stream: for `/status`, and for the actor itself when it is restarted.
+    """Written by the user stream: for `/status`, and for the actor itself when it is restarted.
 
     `connected_since` and `proven_as_of` are None while no connection is proven, by its listen key and an
-    answered ping; all that was pushed until `proven_as_of` has come. `allowance_sec` is what was deducted for
+    answered ping; all pushes until `proven_as_of` have arrived. `allowance_sec` is what was deducted for
     the exchange's push delay.
     """
 
@@ -25,5 +25,5 @@ class StreamStatus(msgspec.Struct, frozen=True):
 
     @property
     def trusted(self) -> bool:
-        """Whether the connection stands and has proven that it lives."""
+        """Return True if the connection is proven by an answered ping."""
         return self.proven_as_of is not None

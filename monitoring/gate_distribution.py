@@ -1,4 +1,4 @@
-"""Which gate lets how much through, and which blocks what: by reason, lately and since the start."""
+"""Counts of decisions by reason: of the last 5 min, the last hour, and since the start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _1_H_SEC = 3600
 
 
 class GateCounts(msgspec.Struct, frozen=True):
-    """Decisions of one stretch of time, the most frequent reasons first."""
+    """Decisions of one period, the most frequent reasons first."""
 
     allow: int
     deny: int
@@ -40,36 +40,36 @@ class GateDistribution:
         self._denied = SlidingCounts(_1_H_SEC)
 
     def decided(self, decisions: Iterable[Decision]) -> None:
-        """`decisions` were committed now."""
+        """Count decisions that were just committed."""
         now_sec = self._clock.now().monotonic_sec
         for (allow, reason), times in Counter((each.allow, each.reason) for each in decisions).items():
             (self._allowed if allow else self._denied).count(reason.value, now_sec, times)
 
     def last_5_min(self) -> GateCounts:
-        """Of the last 5 min; of the oldest 5 s some may be missing."""
+        """Return the counts of the last 5 min; of the oldest 5 s some may be missing."""
         return self._within(_5_MIN_SEC)
 
     def last_1_h(self) -> GateCounts:
-        """Of the last hour; of the oldest 5 s some may be missing."""
+        """Return the counts of the last hour; of the oldest 5 s some may be missing."""
         return self._within(_1_H_SEC)
 
     def since_start(self) -> GateCounts:
-        """Of all that this process has decided."""
+        """Return the counts of all decisions of this process."""
         return _counts(self._allowed.since_start(), self._denied.since_start())
 
     def history(self, step_sec: int, steps: int) -> list[GateStep]:
-        """The last `steps` of `step_sec` each (a multiple of 5, an hour in all at most), oldest first."""
+        """Return the last `steps` of `step_sec` (a multiple of 5; an hour in all at most), oldest first."""
         now_sec = self._clock.now().monotonic_sec
         allowed = self._allowed.steps(step_sec, steps, now_sec)
         denied = self._denied.steps(step_sec, steps, now_sec)
         return [GateStep(*both) for both in zip(allowed, denied, strict=True)]
 
     def line(self) -> str:
-        """The last 5 min for the log: `P3.3 gate distribution 5m: allow=3 deny=1 reasons=no_position:1,…`."""
+        """Return the log line: `P3.3 gate distribution 5m: allow=3 deny=1 reasons=no_position:1,…`."""
         counts = self.last_5_min()
         reasons = sorted((counts.allow_by_reason | counts.deny_by_reason).items(), key=_most_frequent_first)
-        told = ",".join(f"{reason}:{count}" for reason, count in reasons) or "-"
-        return f"P3.3 gate distribution 5m: allow={counts.allow} deny={counts.deny} reasons={told}"
+        shown = ",".join(f"{reason}:{count}" for reason, count in reasons) or "-"
+        return f"P3.3 gate distribution 5m: allow={counts.allow} deny={counts.deny} reasons={shown}"
 
     def _within(self, window_sec: int) -> GateCounts:
         now_sec = self._clock.now().monotonic_sec

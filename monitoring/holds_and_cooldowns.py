@@ -1,4 +1,4 @@
-"""Reads holds and cooldowns from Redis for those who look on: seldom, within a deadline, and never more."""
+"""Caches holds and cooldowns for the operator page: one read per 3 s at most, 0.5 s timeout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from itertools import islice
 
 import trio
 
-from brain.numbers import NotANumberError, parse_decimal
+from brain.decisions.position_checks import since_execution
+from brain.ledger.ledger import ledger_or_problem
+from brain.numbers import NotANumberError
 from clock import Clock
 from explanation.wrong_keys import cooldown_problem, hold_problem
-from page.content import Restrained, Restraints
+from page.content import HoldsAndCooldowns, TimeLeft
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
@@ -25,8 +27,8 @@ _MOST_BOOKED = 200
 _MOST_SHOWN = 100
 
 
-class RestraintReading:
-    """Keeps what was read last, so that many onlookers cost no more than one."""
+class HoldsAndCooldownsCache:
+    """Reads Redis when the last answer is older than 3 s, however many requests there are."""
 
     def __init__(self, store: DiagnosticsStore, clock: Clock, cooldown_sec: float, *, keys: Keys) -> None:
         self._store = store
@@ -39,10 +41,11 @@ class RestraintReading:
         self._bookings: Mapping[str, float] = {}
         self._booked_sec: dict[str, float] = {}
 
-    async def now(self, symbols: Sequence[str], bookings: Mapping[str, float]) -> Restraints:
-        """What restrains `symbols` now, as last read; `bookings` counts those of each ledger so far.
+    async def now(self, symbols: Sequence[str], bookings: Mapping[str, float]) -> HoldsAndCooldowns:
+        """Return the holds and cooldowns of `symbols`; `bookings` counts those of each ledger so far.
 
-        Where a ledger was booked lately, its order time counts for the cooldown as well as the key.
+        A decision reads cooldown key and ledger. Here ledgers are read only of symbols that were booked since
+        the last cooldown.
         """
         now_sec = self._clock.now().monotonic_sec
         if now_sec - self._at_sec >= _EVERY_SEC:
@@ -57,11 +60,11 @@ class RestraintReading:
                 except StoreError as error:
                     self._unread = f"Redis: {error}"
         if self._read is None or self._unread is not None:
-            return Restraints(holds=(), cooldowns=(), left_out=0, unread=self._unread)
+            return HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=self._unread)
         return self._shown(self._read, now_sec - self._at_sec)
 
     def _note(self, bookings: Mapping[str, float], now_sec: float) -> None:
-        """Learn which ledgers were booked since the last look; forget those whose cooldown is over."""
+        """Add the ledgers that were booked since the last read; remove those whose cooldown is over."""
         for symbol, count in bookings.items():
             if self._bookings.get(symbol) != count:
                 self._booked_sec[symbol] = now_sec
@@ -70,21 +73,19 @@ class RestraintReading:
             if now_sec - booked_sec > self._cooldown_sec + _EVERY_SEC:
                 del self._booked_sec[symbol]
 
-    def _shown(self, read: Stored, ago_sec: float) -> Restraints:
+    def _shown(self, read: Stored, ago_sec: float) -> HoldsAndCooldowns:
         holds = [
-            Restrained(
-                hold.symbol, None if hold.expires_in_ms is None else hold.expires_in_ms / 1000 - ago_sec
-            )
+            TimeLeft(hold.symbol, None if hold.expires_in_ms is None else hold.expires_in_ms / 1000 - ago_sec)
             for hold in read.holds
         ]
         holds = [each for each in holds if each.left_sec is None or each.left_sec > 0]
-        cooldowns: list[Restrained] = []
+        cooldowns: list[TimeLeft] = []
         for execution in read.executions:
-            left_sec = self._left_sec(execution, read.now_ms / 1000 + ago_sec)
+            left_sec = self._left_sec(execution, read.now_ms + ago_sec * 1000)
             if left_sec is None or left_sec > 0:
-                cooldowns.append(Restrained(execution.symbol, left_sec))
+                cooldowns.append(TimeLeft(execution.symbol, left_sec))
         cooldowns.sort(key=lambda each: (each.left_sec is not None, -(each.left_sec or 0.0), each.symbol))
-        return Restraints(
+        return HoldsAndCooldowns(
             holds=tuple(holds[:_MOST_SHOWN]),
             cooldowns=tuple(cooldowns[:_MOST_SHOWN]),
             left_out=max(len(holds) - _MOST_SHOWN, 0) + max(len(cooldowns) - _MOST_SHOWN, 0),
@@ -107,21 +108,11 @@ class RestraintReading:
             if problem is not None:
                 yield problem
 
-    def _left_sec(self, execution: LastExecution, now_sec: float) -> float | None:
-        """How long the cooldown still lasts; None for a key that cannot be read, which denies for good.
-
-        A time more than one cooldown ahead is nobody's clock, and counts for nothing: as decisions have it.
-        """
-        left_sec = 0.0
-        for text, unit_sec in ((execution.cooldown, 0.001), (execution.last_order_time_epoch, 1.0)):
-            if text is None or (text is not execution.cooldown and not text):
-                continue
-            try:
-                ago_sec = now_sec - float(parse_decimal(text)) * unit_sec
-            except NotANumberError:
-                if text is execution.cooldown:
-                    return None
-                continue
-            if ago_sec >= -self._cooldown_sec:
-                left_sec = max(left_sec, self._cooldown_sec - ago_sec)
-        return left_sec
+    def _left_sec(self, execution: LastExecution, now_ms: float) -> float | None:
+        """Return how long the cooldown denies plans (s); None: until its unreadable key is corrected."""
+        ledger = ledger_or_problem(execution.ledger)
+        try:
+            since_sec, _ = since_execution(ledger, execution.cooldown, now_ms, self._cooldown_sec)
+        except NotANumberError:
+            return None
+        return 0.0 if since_sec is None else self._cooldown_sec - since_sec

@@ -1,4 +1,4 @@
-"""Exchange against ledger, symbol by symbol, for people to see."""
+"""Positions on the exchange compared with the ledger, for page and `/status`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from brain.numbers import ZERO, plain
 from brain.positions.position import Snapshot
 from page.content import Holding, Holdings, Tone
 
-#: A fill is on the exchange before its result is booked: so long nobody has to worry.
+#: A fill is on the exchange before its result is booked: a shorter mismatch is in flight.
 SETTLES_SEC = 5.0
-#: Who looked no longer ago than this would have seen what was apart then.
+#: A comparison this recent would have seen a mismatch that is older.
 _RECENTLY_SEC = 10.0
 _MOST_SHOWN = 100
 
 
 class LedgerComparison:
-    """Remembers since when which symbols have been seen apart."""
+    """Compares exchange and ledger, and remembers since when each mismatch has been seen."""
 
     def __init__(
         self, tolerance_pct: Decimal, exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms
@@ -31,10 +31,10 @@ class LedgerComparison:
         self._looked_at: Moment | None = None
 
     def compare(self, snapshots: Iterable[Snapshot], ledgers: Mapping[str, float], now: Moment) -> Holdings:
-        """What is not flat on either side; `ledgers` are those that are known, as their gauges tell them.
+        """Return the positions that are not flat on both sides; `ledgers`: the values of the ledger gauges.
 
-        Apart are those that a close would be denied for: the sides differ, or the amounts by more than is
-        tolerated. They come first, the longest apart leading; the others follow by what they are worth.
+        Mismatches come first, the oldest leading: the sides differ, or the amounts by more than is tolerated,
+        and a close would be denied. The others follow by value.
         """
         apart: list[tuple[float, Holding]] = []
         agreeing: list[tuple[Decimal, Holding]] = []
@@ -63,10 +63,10 @@ class LedgerComparison:
         )
 
     def _since(self, snapshot: Snapshot, now: Moment) -> Moment:
-        """Since when a symbol that is seen apart for the first time may have been so.
+        """Return the earliest moment at which a mismatch that is seen for the first time may have begun.
 
-        If nobody has looked lately, since the exchange changed it last (by its clock, about), but not since
-        before it was seen to agree.
+        That is now if the last comparison is recent, else the exchange's last change of the position, but not
+        before the last comparison.
         """
         looked_at = self._looked_at
         if looked_at is not None and looked_at.age_sec(now) <= _RECENTLY_SEC:

@@ -1,4 +1,4 @@
-"""The latest decisions, kept for those who look on."""
+"""The latest 500 decisions, for the operator page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from brain.decisions.answer import Answer
 
-#: More than are shown, so that one that somebody points at can still be explained when it has scrolled away.
-#: Some kilobytes each: two or three megabytes in all, 16 if every plan is as large as plans may be.
+#: More than the page shows, so that a decision can be explained after it has scrolled away. Some kilobytes
+#: each: two or three megabytes in all, 16 if every plan is as large as plans may be.
 _MOST = 500
 
 
@@ -24,14 +24,14 @@ class RecentDecision(msgspec.Struct, frozen=True):
 
     @property
     def latency_ms(self) -> int | None:
-        """Time from publication to answer; None where it is not known when the plan was published."""
+        """Return the time from publication to answer; None if the time of publication is unknown."""
         return None if self.published_ms is None else max(self.decided_ms - self.published_ms, 0)
 
 
 class RecentDecisions:
     """Remembers what was decided. Made once by the wiring, so that a restarted evaluator goes on with it.
 
-    A decision costs one append; nothing is worked out before somebody looks.
+    A decision costs one append; the rest is computed for a request.
     """
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ class RecentDecisions:
         self._decided.extend(decided)
 
     def newest(self, count: int) -> list[RecentDecision]:
-        """The latest `count`, the newest first."""
+        """Return the latest `count`, the newest first."""
         return list(itertools.islice(reversed(self._decided), count))
 
     def of(self, plan_id: str) -> RecentDecision | None:
-        """The decision on a plan, while it is remembered."""
+        """Return the decision on a plan, while it is remembered."""
         return next((seen for seen in self._decided if seen.answer.plan_id == plan_id), None)

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from channels import Count, DropOldest, MetricEvent
 from monitoring.metrics.catalogue import ACTOR_FAILURES
-from settings import Loaded, describe
+from settings import Loaded, Settings, describe
 from supervision import (
     ChildCrashed,
     ChildStalled,
@@ -35,8 +35,13 @@ def build_tag() -> str:
     return f"{_PACKAGE}-{version()}"
 
 
+def issuer(settings: Settings) -> str:
+    """Return `issued_by` of permits: build and instance."""
+    return f"{build_tag()} {settings.instance}"
+
+
 def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
-    """The lines that operators look for first: the build, every setting and where it came from."""
+    """Log the build, every setting with its origin, and the warnings about settings."""
     settings = loaded.settings
     log.info(f"P3.3_BUILD_TAG={build_tag()}")
     for line in describe(loaded):
@@ -56,7 +61,7 @@ def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:
 def report_supervision(
     metrics: DropOldest[MetricEvent], log: FilteringBoundLogger, event: SupervisionEvent
 ) -> None:
-    """Failures and restarts, with their reasons, in metrics and log."""
+    """Count and log failures and restarts, with their reasons."""
     match event:
         case ChildStarted(restart_number=number) if number > 0:
             metrics.send(Count("p33_actor_restarts_total", (event.name,)))
@@ -77,7 +82,7 @@ def report_supervision(
 
 
 def _kind(failure: Exception) -> str:
-    """How an actor or a group failed, in as many words as a metric's label may have."""
+    """Return the kind of a failure, as a metric label."""
     match failure:
         case Stalled():
             return "stalled"
@@ -96,8 +101,8 @@ class LogLines(str):
     messages: tuple[str, ...]
 
     def __new__(cls, messages: Iterable[str]) -> Self:
-        """As text, where somebody knows nothing of this type, a line each."""
-        told = tuple(messages)
-        lines = super().__new__(cls, "\n".join(told))
-        lines.messages = told
+        """Join `messages` with newlines, for handlers that do not know this type."""
+        each = tuple(messages)
+        lines = super().__new__(cls, "\n".join(each))
+        lines.messages = each
         return lines

@@ -1,4 +1,4 @@
-"""Symbols of which the exchange sent something unreadable: no plan of theirs is allowed meanwhile."""
+"""Symbols of which the exchange sent something unreadable: their plans are denied."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class UnreadableSymbols:
 
     @property
     def count(self) -> int:
-        """The number of symbols that cannot be read now."""
+        """Return the number of symbols that cannot be read now."""
         return len(self._book.unreadable.keys() | (self._rules.value or {}).keys())
 
     def now(self) -> dict[str, str]:
-        """The reason by symbol, in the symbols' order; at most 200 characters each."""
+        """Return the reason by symbol, in the symbols' order; at most 200 characters each."""
         rules, positions = self._rules.value or {}, self._book.unreadable
         reasons: dict[str, str] = {}
         for symbol in sorted(rules.keys() | positions.keys()):
             reason = f"exchangeInfo: {rules[symbol]}" if symbol in rules else f"position: {positions[symbol]}"
-            # Of a row without a readable symbol the exchange module names "".
+            # The exchange module has the key "" for a row without a readable symbol.
             reasons[symbol or "?"] = reason[:_MOST_CHARACTERS]
         return reasons
 

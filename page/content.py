@@ -9,7 +9,7 @@ import msgspec
 
 
 class Tone(StrEnum):
-    """How a thing is to be taken. ASIDE: in order, and somebody else's turn."""
+    """The colour of a state. ASIDE: in order, a standby."""
 
     GOOD = "good"
     WATCH = "watch"
@@ -18,7 +18,7 @@ class Tone(StrEnum):
 
 
 class Overall(msgspec.Struct, frozen=True):
-    """The state of the whole in one line, and why it is so."""
+    """The headline: the state of the service in one line, with its reasons."""
 
     tone: Tone
     headline: str
@@ -54,15 +54,15 @@ class Ages(msgspec.Struct, frozen=True):
     stale_threshold_sec: float
 
 
-class Unreadable(msgspec.Struct, frozen=True):
-    """Symbols of which the exchange sent something unreadable, with the reason; `left_out` found no room."""
+class SymbolReasons(msgspec.Struct, frozen=True):
+    """Symbols with a reason each; `left_out`: the number of those that are not shown."""
 
     symbols: tuple[tuple[str, str], ...]
     left_out: int
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """What the private stream is worth. `proof_sec`: how often it proves that it lives."""
+    """The private stream, as in `/status`."""
 
     trusted: bool
     proven_age_sec: float | None
@@ -121,7 +121,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holdings(msgspec.Struct, frozen=True):
-    """What is not flat, the `apart` mismatches first; `left_out` are rows that found no room."""
+    """Positions that are not flat, the `apart` mismatches first; `left_out`: the number of rows not shown."""
 
     rows: tuple[Holding, ...]
     apart: int
@@ -129,21 +129,21 @@ class Holdings(msgspec.Struct, frozen=True):
     tolerance_pct: str
 
 
-class Restrained(msgspec.Struct, frozen=True):
+class TimeLeft(msgspec.Struct, frozen=True):
     """A symbol that may not be traded for now; `left_sec` is None for what does not end by itself."""
 
     symbol: str
     left_sec: float | None
 
 
-class Restraints(msgspec.Struct, frozen=True, kw_only=True):
+class HoldsAndCooldowns(msgspec.Struct, frozen=True, kw_only=True):
     """Holds and cooldowns; `unread` says why there is nothing to be seen of them.
 
     `problems`: keys that deny plans until they are corrected, a sentence each.
     """
 
-    holds: tuple[Restrained, ...]
-    cooldowns: tuple[Restrained, ...]
+    holds: tuple[TimeLeft, ...]
+    cooldowns: tuple[TimeLeft, ...]
     left_out: int
     unread: str | None
     problems: tuple[str, ...] = ()
@@ -185,7 +185,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class PageContent(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the service."""
+    """The content of one page."""
 
     as_of_ms: int
     build_tag: str
@@ -195,13 +195,16 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     overall: Overall
     tree: Actor
     ages: Ages
-    unreadable: Unreadable
+    #: The exchange sent something of them that cannot be read.
+    unreadable: SymbolReasons
+    #: No proof of the stream makes their snapshot fresher.
+    uncovered: SymbolReasons
     stream: Stream
     gates: tuple[GateHistory, ...]
     decided: tuple[Decided, ...]
     latencies_ms: tuple[int, ...]
     holdings: Holdings
-    restraints: Restraints
+    holds_and_cooldowns: HoldsAndCooldowns
     weight: Weight
     lease_holder: str | None
     lease_held: bool

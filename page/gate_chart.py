@@ -11,13 +11,13 @@ from markupsafe import Markup
 from page.content import GateHistory, GateStep
 
 WIDTH, HEIGHT = 600, 120
-#: Deny reasons that have a colour and pattern of their own; the rest share one.
+#: Number of deny reasons with a pattern of their own; the rest share one.
 _NAMED = 5
 ALLOWED, OTHER = "allowed", "other reasons"
 
 
 class LegendRow(msgspec.Struct, frozen=True):
-    """A look and its meaning, with the counts of each chart."""
+    """A pattern and its meaning, with the counts of each chart."""
 
     slot: str
     meaning: str
@@ -43,9 +43,9 @@ class GateCharts(msgspec.Struct, frozen=True):
 
 
 def gate_charts(histories: Sequence[GateHistory]) -> Generator[None, None, GateCharts]:
-    """The charts; looks go to the deny reasons that are the most frequent in all of them together.
+    """Return the charts; patterns go to the deny reasons that are the most frequent in all of them together.
 
-    Yields now and then, for others to work.
+    Yields between its parts, so that other tasks run.
     """
     frequent: Counter[str] = Counter()
     for history in histories:
@@ -74,7 +74,7 @@ def gate_charts(histories: Sequence[GateHistory]) -> Generator[None, None, GateC
 
 
 def _slots(step: GateStep, looks: dict[str, str]) -> dict[str, int]:
-    """Counts by look, in the order in which they are stacked."""
+    """Count by pattern, in the order in which they are stacked."""
     slots = {"allow": sum(step.allowed.values()), **dict.fromkeys(looks.values(), 0), "deny-other": 0}
     for reason, count in step.denied.items():
         slots[looks.get(reason, "deny-other")] += count
@@ -106,12 +106,12 @@ def _chart(history: GateHistory, slots: Sequence[Mapping[str, int]]) -> Chart:
 
 
 def fill(slot: str) -> str:
-    """What a look is painted with: the patterns are defined in the document."""
+    """Return the fill of a slot: the patterns are defined in the document."""
     return f"url(#look-{slot})"
 
 
 def _round_up(count: int) -> int:
-    """The next of 5, 10, 20, 50, 100, …"""
+    """Return the next of 5, 10, 20, 50, 100, …"""
     top = 5
     while top < count:
         top = top * 5 // 2 if str(top)[0] == "2" else top * 2

@@ -1,6 +1,6 @@
 """Snapshot ages as a map: a cell a symbol, always in the same place.
 
-A grade has a colour and a shape, so that nothing is told by colour alone.
+A grade has a colour and a shape: no meaning is in colour alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Grade(msgspec.Struct, frozen=True):
 
 
 class HeatMap(msgspec.Struct, frozen=True):
-    """The cells as markup, the legend, and in words what a glance would tell."""
+    """The cells as markup, the legend, and the same in numbers."""
 
     cells: Markup
     grades: tuple[Grade, ...]
@@ -43,7 +43,7 @@ class HeatMap(msgspec.Struct, frozen=True):
 
 
 def heat_map(ages: Ages) -> Generator[None, None, HeatMap]:
-    """The map of all snapshots, by name; yields now and then, for others to work."""
+    """Return the map of all snapshots, by name; yields between its parts, so that other tasks run."""
     threshold_sec = ages.stale_threshold_sec
     bounds_sec = [part * threshold_sec for part in _BOUNDS]
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Turns content into HTML, a part at a time, so that whoever asks can let others work in between."""
+"""Renders content as HTML, part by part, so that other tasks can run in between."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from page.heat_map import heat_map
 
 T = TypeVar("T")
 
-#: What a browser may do with the page: nothing but show it, with its own script and style.
+#: Lets a browser show the page with its own script and style, and nothing else.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -31,7 +31,16 @@ ASSETS: Final = {
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_SECTIONS = ("gates", "ages", "decisions", "holdings", "connections", "tree", "restraints", "settings")
+_SECTIONS = (
+    "gates",
+    "ages",
+    "decisions",
+    "holdings",
+    "connections",
+    "tree",
+    "holds_and_cooldowns",
+    "settings",
+)
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 
@@ -63,25 +72,25 @@ class Page:
         self._unexplained = environment.get_template("unexplained.html")
 
     def document(self, content: PageContent) -> Iterator[str]:
-        """The page in parts, the longest of which takes about a millisecond."""
-        ages = yield from _resting(heat_map(content.ages))
+        """Render the page in parts, the longest of which takes about a millisecond."""
+        ages = yield from _parts(heat_map(content.ages))
         yield self._head.render(content=content, ages=ages, latency=_latency(content.latencies_ms))
-        charts = yield from _resting(gate_charts(content.gates))
+        charts = yield from _parts(gate_charts(content.gates))
         for section in self._sections:
             yield section.render(content=content, ages=ages, gates=charts, width=WIDTH, height=HEIGHT)
         yield self._foot.render()
 
     def explanation(self, explained: Sections) -> str:
-        """Why a plan was answered as it was, as a document of its own."""
+        """Render the explanation of a decision as a document of its own."""
         return self._explanation.render(explained=explained)
 
     def unexplained(self, plan_id: str) -> str:
-        """The document for a plan of which nothing is remembered."""
+        """Render the document for a plan that is not remembered."""
         return self._unexplained.render(plan_id=plan_id)
 
 
-def _resting(making: Generator[None, None, T]) -> Generator[str, None, T]:
-    """What comes of `making`, with an empty part for each of its rests."""
+def _parts(making: Generator[None, None, T]) -> Generator[str, None, T]:
+    """Return the result of `making`; yield an empty part for each of its pauses."""
     while True:
         try:
             next(making)
@@ -92,12 +101,12 @@ def _resting(making: Generator[None, None, T]) -> Generator[str, None, T]:
 
 
 def asset(name: str) -> bytes:
-    """The bytes of one of `ASSETS`."""
+    """Return the bytes of one of `ASSETS`."""
     return files("page").joinpath("assets", name).read_bytes()
 
 
 def _shown(value: object) -> object:
-    """What is put out for a value: unknown is a dash, and what no screen shows is made visible."""
+    """Return the text of a value: a dash for None, and invisible characters made visible."""
     if value is None:
         return "–"
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -112,7 +121,7 @@ def _short(plan_id: str) -> str:
 
 
 def _latency(latencies_ms: Sequence[int]) -> tuple[int, int] | None:
-    """Median and 99th percentile."""
+    """Return median and 99th percentile."""
     if not latencies_ms:
         return None
     ordered = sorted(latencies_ms)

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them at a glance."""
+"""Numbers and times as text for the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MINUTE_SEC, _HOUR_SEC, _DAY_SEC = 60, 3600, 86_400
 
 
 def duration(seconds: float | None) -> str:
-    """About three digits: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """Format with about three digits: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds is None:
         return "–"
     if seconds < 9.95:
@@ -28,17 +28,17 @@ def duration(seconds: float | None) -> str:
 
 
 def time_of_day(epoch_ms: int) -> str:
-    """`12:04:31.250`, UTC."""
+    """Format as `12:04:31.250`, UTC."""
     return f"{_at(epoch_ms):%H:%M:%S}.{epoch_ms % 1000:03d}"
 
 
 def moment(epoch_ms: int) -> str:
-    """`2026-11-21 12:04:31 UTC`."""
+    """Format as `2026-11-21 12:04:31 UTC`."""
     return f"{_at(epoch_ms):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def iso_moment(text: str | None) -> str:
-    """An ISO 8601 moment in UTC as `moment` writes it."""
+    """Format an ISO 8601 moment in UTC as `moment` does."""
     return "–" if text is None else f"{text[:10]} {text[11:19]} UTC"
 
 

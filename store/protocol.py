@@ -34,6 +34,15 @@ from store.records import (
 LONGEST_BLOCK_MS = 2000
 
 
+class AddressedStore(Protocol):
+    """A store that names its Redis in log lines and waits."""
+
+    @property
+    def address(self) -> str:
+        """Return the address of Redis, without credentials."""
+        ...
+
+
 class ConsumerGroup(Protocol):
     """The consumer group of one stream. Without the group, reading and recovering raise GroupLostError."""
 
@@ -69,7 +78,7 @@ class ConsumerGroup(Protocol):
         ...
 
 
-class PlanStore(Protocol):
+class PlanStore(AddressedStore, Protocol):
     """Store of the permit evaluator."""
 
     @property
@@ -109,7 +118,7 @@ class PlanStore(Protocol):
         ...
 
 
-class ResultStore(Protocol):
+class ResultStore(AddressedStore, Protocol):
     """Store of the ledger writer."""
 
     @property
@@ -165,7 +174,7 @@ class ResultStore(Protocol):
         ...
 
 
-class SnapshotStore(Protocol):
+class SnapshotStore(AddressedStore, Protocol):
     """Store of the snapshot fetchers."""
 
     async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
@@ -193,7 +202,7 @@ class SnapshotStore(Protocol):
         ...
 
 
-class UniverseStore(Protocol):
+class UniverseStore(AddressedStore, Protocol):
     """Store of the candidate planner."""
 
     async def universe(self) -> UniverseKeys:
@@ -213,7 +222,7 @@ class UniverseStore(Protocol):
         ...
 
 
-class LeaseStore(Protocol):
+class LeaseStore(AddressedStore, Protocol):
     """Store of the lease holder."""
 
     async def hold_lease(
@@ -232,7 +241,7 @@ class LeaseStore(Protocol):
         ...
 
 
-class BanStore(Protocol):
+class BanStore(AddressedStore, Protocol):
     """Store of the ban keeper: a ban by the exchange outlives a restart."""
 
     async def remember_ban(self, until_ms: int) -> None:
@@ -268,11 +277,6 @@ class Store(
     PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, DiagnosticsStore, Protocol
 ):
     """All protocols of the store."""
-
-    @property
-    def address(self) -> str:
-        """Address of Redis without credentials, for log and status."""
-        ...
 
 
 __all__ = [

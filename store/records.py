@@ -285,11 +285,14 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class LastExecution(msgspec.Struct, frozen=True):
-    """Times from which a symbol's cooldown counts: cooldown key and the ledger's order time, as stored."""
+    """The two sources of a symbol's cooldown, as stored: the cooldown key and the ledger.
+
+    A decision rests on the same two, read in the same way (`SymbolState`).
+    """
 
     symbol: str
     cooldown: str | None
-    last_order_time_epoch: str | None
+    ledger: StoredLedger = StoredLedger()
 
 
 class HoldsAndCooldowns(msgspec.Struct, frozen=True):

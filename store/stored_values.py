@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from brain.ledger.ledger import StoredLedger
 from store.records import LastExecution, RedisRun, SymbolState
 
 #: Stands for an existing value that cannot be read; no parser takes it for a number.
@@ -120,13 +121,17 @@ def read_moment(stored: bytes | None) -> int | None:
     return int(stored) if stored is not None and _MOMENT.fullmatch(stored) else None
 
 
+def read_ledger(reply: Any) -> StoredLedger:
+    """Return the ledger's fields as text; a hash of a wrong type is a ledger whose amount is unreadable."""
+    return StoredLedger(*map(read_text, reply)) if isinstance(reply, list) else StoredLedger(UNREADABLE)
+
+
 def last_executions(
-    cooldowns: Mapping[str, str | None], order_times: Mapping[str, str | None]
+    cooldowns: Mapping[str, str | None], ledgers: Mapping[str, StoredLedger]
 ) -> tuple[LastExecution, ...]:
-    """Return a record for each symbol of which either time is stored."""
-    symbols = dict.fromkeys((*cooldowns, *order_times))
-    return tuple(
-        LastExecution(symbol, cooldowns.get(symbol), order_times.get(symbol))
-        for symbol in symbols
-        if cooldowns.get(symbol) is not None or order_times.get(symbol) is not None
+    """Return a record for each symbol of which a cooldown key or a ledger is stored."""
+    executions = (
+        LastExecution(symbol, cooldowns.get(symbol), ledgers.get(symbol, StoredLedger()))
+        for symbol in dict.fromkeys((*cooldowns, *ledgers))
     )
+    return tuple(each for each in executions if each != LastExecution(each.symbol, None))

@@ -1,4 +1,4 @@
-"""How the parts are put together: what each actor is given, and how the process lives around the tree.
+"""The wiring: each actor with its parts, and the process around the tree.
 
-Which actors there are, and what happens when one fails, is in `supervisor.py`.
+`supervisor.py` has the list of actors, and the rules for restarting them.
 """

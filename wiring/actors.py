@@ -1,4 +1,4 @@
-"""What each actor is given. Every incarnation is made afresh; what outlives one is made here once."""
+"""Makes each actor with its parts: every incarnation anew, and once what outlives an incarnation."""
 
 from __future__ import annotations
 
@@ -25,76 +25,57 @@ from actors.stream_consumer import FailureCounter
 from actors.user_stream.actor import UserStream
 from actors.waiting import present
 from brain.ledger.fill_memory import FillMemory
-from channels import Flows
+from channels import Channels
 from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
-from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
-from exchange.weight_budget import WeightBudget
-from monitoring.gate_distribution import GateDistribution
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.recent_decisions import RecentDecisions
-from monitoring.service_log import build_tag
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from exchange.protocol import MarkPriceConnector
+from monitoring.monitor import Monitor
+from monitoring.service_log import issuer
 from settings import Settings
-from store.protocol import Store
 from supervision import Heartbeat
+from wiring.edges import Edges
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
 
 class ServiceActors:
-    """One method an actor: makes an incarnation with all that it can touch, and runs it until it ends."""
+    """One method an actor: makes an incarnation with its parts, and runs it until it ends."""
 
     def __init__(
         self,
         settings: Settings,
-        flows: Flows,
+        channels: Channels,
+        edges: Edges,
+        monitor: Monitor,
         *,
-        store: Store,
-        exchange: Exchange,
-        orders: OrderLookup,
-        connector: StreamConnector,
-        budget: WeightBudget,
         clocks: Clocks,
         rng: Random,
         log: FilteringBoundLogger,
-        registry: MetricRegistry,
-        status: StatusSource,
-        gates: GateDistribution,
-        recent: RecentDecisions,
-        page: LivePage,
-        unreadable: UnreadableSymbols,
     ) -> None:
         self._settings = settings
-        self._flows = flows
-        self._store = store
-        self._exchange = exchange
-        self._orders = orders
-        self._connector = connector
-        self._budget = budget
+        self._channels = channels
+        self._edges = edges
+        self._store = edges.store
+        self._monitor = monitor
         self._clocks = clocks
         self._rng = rng
         self._log = log
-        self._registry = registry
-        self._status = status
-        self._gates = gates
-        self._recent = recent
-        self._page = page
-        self._unreadable = unreadable
-        self._redis_address = store.address
         self._rules = decision_rules(settings)
         self._snapshots = SnapshotMaking(
-            settings, flows, store, exchange, weight_per_read=self._weight_per_read, clocks=clocks, log=log
+            settings,
+            channels,
+            edges.store,
+            edges.exchange,
+            weight_per_read=self._weight_per_read,
+            clocks=clocks,
+            log=log,
         )
         self._lease_holder = LeaseHolder(
-            store,
-            flows.lease,
+            edges.store,
+            channels.lease,
             instance=settings.instance,
             process=process_name(rng),
-            redis_address=store.address,
             log=log,
         )
         self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
@@ -102,64 +83,59 @@ class ServiceActors:
         self._connections = ConnectionLimit()
 
     def _weight_per_read(self) -> int:
-        """Return what a read of positions costs as far as is known by now, by either version."""
-        return max(self._budget.cost(POSITION_RISK), self._budget.cost(POSITION_RISK_V3))
+        """Return the weight of a read of positions as known now, the larger of both versions."""
+        return max(self._edges.budget.cost(POSITION_RISK), self._edges.budget.cost(POSITION_RISK_V3))
 
     async def metrics(self, heartbeat: Heartbeat) -> None:
         actor = Metrics(
-            events=self._flows.metrics,
-            registry=self._registry,
-            status=self._status,
-            page=self._page,
-            unreadable=self._unreadable,
-            clock=self._clocks,
-            address=self._flows.http_address,
+            self._monitor,
+            self._channels.metrics,
+            self._channels.http_address,
             bind=self._settings.bind,
             port=self._settings.metrics_port,
-            logger=self._log,
+            clock=self._clocks,
+            log=self._log,
         )
         await actor.run(heartbeat)
 
     async def lease_holder(self, heartbeat: Heartbeat) -> None:
-        # A second start by mistake finds the port taken, and must not take the lease from the first.
-        await present(self._flows.http_address, "the HTTP port", heartbeat)
+        # A second start by mistake finds the port in use, and must not take the lease from the first.
+        await present(self._channels.http_address, "the HTTP port", heartbeat)
         await self._lease_holder.run(heartbeat)
 
     async def ban_keeper(self, heartbeat: Heartbeat) -> None:
         actor = BanKeeper(
             self._store,
-            self._budget,
-            self._flows.bans,
-            self._flows.ban_recalled,
+            self._edges.budget,
+            self._channels.bans,
+            self._channels.ban_recalled,
             clocks=self._clocks,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
 
     async def clock_watch(self, heartbeat: Heartbeat) -> None:
-        actor = ClockWatch(self._store, self._clocks, redis_address=self._redis_address, log=self._log)
+        actor = ClockWatch(self._store, self._clocks, log=self._log)
         await actor.run(heartbeat)
 
     async def candidate_planner(self, heartbeat: Heartbeat) -> None:
         await self._ban_recalled(heartbeat)
         actor = CandidatePlanner(
             self._store,
-            self._exchange,
-            self._flows.book,
+            self._edges.exchange,
+            self._channels.book,
             self._snapshots.latency,
-            symbol_rules=self._flows.symbol_rules,
-            unreadable_rules=self._flows.unreadable_rules,
-            rules_wanted=self._flows.rules_wanted,
-            rules_asked_at=self._flows.rules_asked_at,
-            hedge_mode=self._flows.hedge_mode,
-            allowlist=self._flows.allowlist,
-            candidates=self._flows.candidates,
-            metrics=self._flows.metrics,
+            symbol_rules=self._channels.symbol_rules,
+            unreadable_rules=self._channels.unreadable_rules,
+            rules_wanted=self._channels.rules_wanted,
+            rules_asked_at=self._channels.rules_asked_at,
+            hedge_mode=self._channels.hedge_mode,
+            allowlist=self._channels.allowlist,
+            candidates=self._channels.candidates,
+            metrics=self._channels.metrics,
             clocks=self._clocks,
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
@@ -167,15 +143,15 @@ class ServiceActors:
     async def user_stream(self, heartbeat: Heartbeat) -> None:
         await self._ban_recalled(heartbeat)
         actor = UserStream(
-            exchange=self._exchange,
-            connector=self._connector,
+            exchange=self._edges.exchange,
+            connector=self._edges.connector,
             clock=self._clocks,
-            book=self._flows.book,
-            shards=self._flows.shards,
-            shard_of=self._flows.shard_of,
-            fills=self._flows.fills,
-            metrics=self._flows.metrics,
-            status=self._flows.stream_status,
+            book=self._channels.book,
+            shards=self._channels.shards,
+            shard_of=self._channels.shard_of,
+            fills=self._channels.fills,
+            metrics=self._channels.metrics,
+            status=self._channels.stream_status,
             limit=self._connections,
             proof_sec=self._settings.stream_proof_sec,
             rng=self._rng,
@@ -186,7 +162,7 @@ class ServiceActors:
     async def mark_prices(self, connector: MarkPriceConnector, heartbeat: Heartbeat) -> None:
         actor = MarkPriceFeed(
             connector,
-            self._flows.shards,
+            self._channels.shards,
             self._clocks.exchange_ms,
             limit=self._connections,
             rng=self._rng,
@@ -200,87 +176,87 @@ class ServiceActors:
 
     async def ledger_writer(self, heartbeat: Heartbeat) -> None:
         await self._ban_recalled(heartbeat)
-        flows = self._flows
+        channels = self._channels
         actor = LedgerWriter(
             self._store,
-            flows.changes,
+            channels.changes,
             adoption=LedgerAdoption(
                 self._store,
-                flows.book,
+                channels.book,
                 self._snapshots.positions,
-                flows.ledgers_wanted,
-                symbol_rules=flows.symbol_rules,
+                channels.ledgers_wanted,
+                symbol_rules=channels.symbol_rules,
                 stale_threshold_sec=self._settings.stale_threshold_sec,
-                metrics=flows.metrics,
+                metrics=channels.metrics,
                 clocks=self._clocks,
                 log=self._log,
             ),
             failures=self._booking_failures,
             fill_monitor=FillMonitor(
-                flows.fills,
-                self._orders,
+                channels.fills,
+                self._edges.orders,
                 self._store,
                 self._fill_memory,
-                results=flows.results,
+                results=channels.results,
                 grace_sec=self._settings.execution_grace_sec,
                 log=self._log,
             ),
-            results=flows.results,
-            rules_wanted=flows.rules_wanted,
-            hedge_mode=flows.hedge_mode,
-            lease=flows.lease,
-            ledgers_adopted=flows.ledgers_adopted,
-            unknown_executions=flows.unknown_executions,
-            waiting_results=flows.waiting_results,
+            results=channels.results,
+            rules_wanted=channels.rules_wanted,
+            hedge_mode=channels.hedge_mode,
+            lease=channels.lease,
+            ledgers_adopted=channels.ledgers_adopted,
+            unknown_executions=channels.unknown_executions,
+            waiting_results=channels.waiting_results,
             key_prefix=self._settings.key_prefix,
             reservation_life_sec=self._rules.permit_ttl_sec + self._rules.execution_grace_sec,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             clocks=self._clocks,
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
 
     async def permit_evaluator(self, heartbeat: Heartbeat) -> None:
-        settings, flows = self._settings, self._flows
+        settings, channels = self._settings, self._channels
         actor = PermitEvaluator(
             self._store,
             DecisionInputs(
-                book=flows.book,
-                results=flows.results,
-                symbol_rules=flows.symbol_rules,
-                rules_wanted=flows.rules_wanted,
-                rules_asked_at=flows.rules_asked_at,
-                allowlist=flows.allowlist,
-                hedge_mode=flows.hedge_mode,
-                ledgers_adopted=flows.ledgers_adopted,
-                lease=flows.lease,
+                book=channels.book,
+                results=channels.results,
+                symbol_rules=channels.symbol_rules,
+                rules_wanted=channels.rules_wanted,
+                rules_asked_at=channels.rules_asked_at,
+                allowlist=channels.allowlist,
+                hedge_mode=channels.hedge_mode,
+                ledgers_adopted=channels.ledgers_adopted,
+                lease=channels.lease,
             ),
-            (lambda symbol: flows.on_demand[flows.shard_of(symbol)]) if settings.ondemand_snapshot else None,
-            flows.ledgers_wanted,
+            channels.on_demand_of if settings.ondemand_snapshot else None,
+            channels.ledgers_wanted,
             failures=self._decision_failures,
             clocks=self._clocks,
             rules=self._rules,
             writer=DecisionWriter(
                 self._rules,
-                f"{build_tag()} {settings.instance}",
+                issuer(settings),
                 signing_key=settings.permit_signing_key,
                 key_prefix=settings.key_prefix,
             ),
-            reports=DecisionReports(flows.metrics, flows.symbol_rules, self._gates, self._recent, self._log),
+            reports=DecisionReports(
+                channels.metrics, channels.symbol_rules, self._monitor.gates, self._monitor.recent, self._log
+            ),
             key_prefix=settings.key_prefix,
-            redis_address=self._redis_address,
             log=self._log,
         )
         await actor.run(heartbeat)
 
     async def durability_watch(self, heartbeat: Heartbeat) -> None:
-        await DurabilityWatch(self._store, self._flows.durability, log=self._log).run(heartbeat)
+        await DurabilityWatch(self._store, self._channels.durability, log=self._log).run(heartbeat)
 
     async def gate_reporter(self, heartbeat: Heartbeat) -> None:
-        await GateReporter(self._gates, self._log).run(heartbeat)
+        await GateReporter(self._monitor.gates, self._log).run(heartbeat)
 
     async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
-        """Nobody asks the exchange anything before it is known whether it has banned this address."""
-        await present(self._flows.ban_recalled, f"Redis at {self._redis_address}", heartbeat)
+        """Wait until it is known if the exchange has banned this address: no request is sent before."""
+        await present(self._channels.ban_recalled, f"Redis at {self._store.address}", heartbeat)

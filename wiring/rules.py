@@ -1,4 +1,4 @@
-"""The settings that decisions, candidates and reads rest on, as those who decide, plan and read want them."""
+"""Converts settings to the rules of decisions, candidates and reads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from actors.candidate_planner.actor import PlannerRules
 from brain.decisions.case import Rules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
-from monitoring.status.document import SettingShown
-from settings import Loaded, Settings
-from settings.show import shown
+from settings import Settings
 
 
 def decision_rules(settings: Settings) -> Rules:
-    """The settings that decisions rest on."""
+    """Return the settings that decisions rest on."""
     return Rules(
         stale_threshold_sec=settings.stale_threshold_sec,
         cooldown_sec=settings.cooldown_sec,
@@ -25,12 +23,12 @@ def decision_rules(settings: Settings) -> Rules:
 
 
 def read_pace(settings: Settings) -> ReadPace:
-    """How fast single reads may follow each other."""
+    """Return the pace of single reads."""
     return pace_within(periodic_weight_per_min(settings.weight_budget_per_min), settings.stale_threshold_sec)
 
 
 def planner_rules(settings: Settings) -> PlannerRules:
-    """The settings that candidates and allowlist rest on."""
+    """Return the settings that candidates and allowlist rest on."""
     return PlannerRules(
         allowlist_source=settings.allowlist_source,
         allowlist=settings.allowlist,
@@ -43,10 +41,3 @@ def planner_rules(settings: Settings) -> PlannerRules:
         weight_per_min=read_pace(settings).weight_per_min,
         stale_threshold_sec=settings.stale_threshold_sec,
     )
-
-
-def shown_settings(loaded: Loaded) -> list[SettingShown]:
-    """Every setting with its origin, secrets masked."""
-    return [
-        SettingShown(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
-    ]

@@ -10,16 +10,16 @@ from structlog.typing import FilteringBoundLogger
 from supervision import RestartIntensityExceeded, Tree
 from wiring.systemd_reports import SystemdReports
 
-#: With what comes after the tree, 5 s: 0.5 s to give up the lease, 0.5 s for the last lines of the log.
+#: 5 s with the rest: 0.5 s to release the lease, 0.5 s for the last lines of the log.
 SHUTDOWN_SEC = 4.0
-#: What comes after the tree, with room to spare.
+#: For the steps after the tree, with room to spare.
 _CLOSING_SEC = 1.5
 
 
 async def run_until_signalled(
     tree: Tree, log: FilteringBoundLogger, systemd: SystemdReports | None = None
 ) -> None:
-    """Run the tree; the first SIGTERM or SIGINT stops it in order, and cuts it off where that takes long.
+    """Run the tree; the first SIGTERM or SIGINT stops it in order, and cancels it after 4 s.
 
     Raises RestartIntensityExceeded, in groups, when restarting actors does not help.
     """

@@ -1,4 +1,4 @@
-"""What the snapshot fetchers are given. All shards read through the same few parts, made here once."""
+"""Makes the snapshot fetchers. All shards read through the same parts, which are made once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.refresh import AutoRefresh
 from actors.snapshot_fetcher.writer import SnapshotWriter
-from channels import Flows
+from channels import Channels
 from clocks.clocks import Clocks
 from exchange.book_read import BookRead
 from exchange.position_reads import PositionReads
@@ -28,12 +28,12 @@ from wiring.rules import read_pace
 
 
 class SnapshotMaking:
-    """Makes fetchers. `positions` and `latency` are what all of them, and others, read through."""
+    """Makes fetchers. `positions` and `latency` are shared by all of them, and by other actors."""
 
     def __init__(
         self,
         settings: Settings,
-        flows: Flows,
+        channels: Channels,
         store: Store,
         exchange: Exchange,
         *,
@@ -42,44 +42,43 @@ class SnapshotMaking:
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
-        self._flows = flows
+        self._channels = channels
         self._store = store
         self._exchange = exchange
         self._clocks = clocks
         self._log = log
         self.latency = ReadLatency()
-        book_read = BookRead(flows.book, flows.candidates, clocks)
+        book_read = BookRead(channels.book, channels.candidates, clocks)
         self.positions = PositionReads(
             exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clocks, log=log
         )
         self._turns = trio.Lock()
         self._pacer = ReadPacer(read_pace(settings), weight_per_read)
-        self._swept = SweptSymbols(flows.symbol_rules, flows.never_read)
+        self._swept = SweptSymbols(channels.symbol_rules, channels.never_read)
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec)
 
     def fetcher(self, shard: int) -> SnapshotFetcher:
-        """One that knows nothing yet."""
-        flows = self._flows
+        """Return a new fetcher of a shard."""
+        channels = self._channels
         writer = SnapshotWriter(
             self._store,
-            flows.book,
-            flows.lease,
+            channels.book,
+            channels.lease,
             source=self._settings.snapshot_source,
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
-            redis_address=self._store.address,
             turns=self._turns,
             log=self._log,
         )
         known = ShardPositions(
             shard,
-            lambda symbol: flows.shard_of(symbol) == shard,
+            lambda symbol: channels.shard_of(symbol) == shard,
             cadence=self._cadence,
             clock_offset=self._clocks.exchange,
             push_delay_sec=self._push_delay_sec,
-            book=flows.book,
-            changes=flows.changes,
+            book=channels.book,
+            changes=channels.changes,
             writer=writer,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             clock=self._clocks,
             log=self._log,
         )
@@ -87,22 +86,22 @@ class SnapshotMaking:
             known,
             self._refresh(known),
             writer,
-            inbox=flows.shards[shard],
-            on_demand=flows.on_demand[shard],
+            inbox=channels.shards[shard],
+            on_demand=channels.on_demand[shard],
             on_demand_reads=self.positions.on_demand,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             log=self._log,
         )
 
     def _push_delay_sec(self) -> float:
-        status = self._flows.stream_status.value
+        status = self._channels.stream_status.value
         return 0.0 if status is None else status.allowance_sec
 
     def _refresh(self, known: ShardPositions) -> AutoRefresh:
-        metrics, log, reads = self._flows.metrics, self._log, self.positions
+        metrics, log, reads = self._channels.metrics, self._log, self.positions
         one_by_one = PerSymbolRefresh(
             known,
-            self._flows.candidates,
+            self._channels.candidates,
             self._exchange,
             self._pacer,
             self.latency,

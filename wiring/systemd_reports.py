@@ -1,4 +1,4 @@
-"""What systemd is told of a running service, and when."""
+"""Reports of a running service to systemd: READY, STATUS, WATCHDOG and STOPPING."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from supervision import Tree
 from supervision.systemd import NotifySocket
 
 _LOOK_SEC = 1.0
-#: Of the watchdog's limit: as often as sd_watchdog_enabled(3) recommends, and how soon to look again at a
-#: tree that made no progress, so that one which recovers in time is heard of in time.
+#: Parts of the watchdog's limit: between two reports, as sd_watchdog_enabled(3) recommends, and between looks
+#: at a tree that made no progress.
 _FEED_SHARE, _LOOK_AGAIN_SHARE = 1 / 2, 1 / 20
 
 
 class SystemdReports:
-    """Says that the service stands, what it waits for, and that it makes progress; and when it does not."""
+    """Reports readiness and waits as the status line, and progress of the tree as the watchdog."""
 
     def __init__(self, systemd: NotifySocket, tree: Tree, readiness: Callable[[], Readiness]) -> None:
         self._systemd = systemd
@@ -26,32 +26,32 @@ class SystemdReports:
         self._stopping = False
 
     async def run(self) -> None:
-        """Report from now on, when the tree stands, until cancelled."""
+        """Report until cancelled; begin when the tree runs."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell_status)
+            nursery.start_soon(self._report_status)
             if self._systemd.watchdog_sec is not None:
                 nursery.start_soon(self._feed_watchdog, self._systemd.watchdog_sec)
 
     def stopping(self, within_sec: float) -> None:
-        """An ordered stop has begun, and takes `within_sec` at most."""
+        """Report that an ordered stop has begun, which takes `within_sec` at most."""
         self._stopping = True
         self._systemd.stopping("stopping: what is in hand is finished", within_sec)
 
     def gave_up(self, reason: str) -> None:
-        """The process ends because restarting actors did not help."""
+        """Report that the process ends because restarting actors did not help."""
         self._stopping = True
         self._systemd.status(f"gave up: {reason}")
 
-    async def _tell_status(self) -> None:
-        told: str | None = None
+    async def _report_status(self) -> None:
+        reported: str | None = None
         while not self._stopping:
             status = self._status()
-            if told is None:
-                # Until this one arrives, systemd does not take the service for started.
-                told = status if self._systemd.ready(status) else None
-            elif status != told:
+            if reported is None:
+                # systemd counts the service as started only when this one arrives.
+                reported = status if self._systemd.ready(status) else None
+            elif status != reported:
                 self._systemd.status(status)
-                told = status
+                reported = status
             await trio.sleep(_LOOK_SEC)
 
     async def _feed_watchdog(self, limit_sec: float) -> None:

@@ -1,4 +1,4 @@
-"""Plans which symbols matter: what the exchange trades, what may be opened, what should be kept warm."""
+"""Plans the symbols: those that the exchange trades, that may be opened, and that are kept warm."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _CATCH_UP_SEC = 0.25
 _LINE_SEC = 60.0
 _RETRY_SEC = 0.5
 _LONGEST_RETRY_SEC = 60.0
-#: Redis is asked again soon, however long it was away: decisions rest on the list of symbols.
+#: Redis is asked again within 2 s, however long it was away: decisions rest on the list of symbols.
 _LONGEST_REDIS_RETRY_SEC = 2.0
 _MOST_DOUBLINGS = 7
 #: An answer may take so many times the average without a snapshot growing stale.
@@ -104,7 +104,6 @@ class CandidatePlanner:
         clocks: Clocks,
         rules: PlannerRules,
         weight_per_read: Callable[[], int],
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
@@ -122,7 +121,7 @@ class CandidatePlanner:
         self._clocks = clocks
         self._rules = rules
         self._weight_per_read = weight_per_read
-        self._redis = f"Redis at {redis_address}"
+        self._redis = f"Redis at {store.address}"
         self._log = log
         self._intents = RecentIntents(store, rules.intent_window_sec)
         self._reading_intents = trio.Lock()
@@ -144,7 +143,7 @@ class CandidatePlanner:
                 (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
                 (self._refresh_ledgers, _LEDGERS_REFRESH_SEC, None),
                 (self._refresh_candidates, _CANDIDATES_REFRESH_SEC, None),
-                (self._say_where_we_are, _LINE_SEC, None),
+                (self._log_progress, _LINE_SEC, None),
             ):
                 nursery.start_soon(self._repeat, refresh, every_sec, dependency, heartbeat)
 
@@ -160,7 +159,7 @@ class CandidatePlanner:
         `dependency` names what the service is not ready without; where it is None, old values will do.
         """
         failures = 0
-        # Redis answers soon or fails; what asks the exchange, or waits for what others learn, may take long.
+        # Redis answers soon or fails; a read of the exchange, or a wait for another actor, may take long.
         soon_over = refresh in (self._refresh_allowlist, self._refresh_candidates)
         longest_retry_sec = _LONGEST_REDIS_RETRY_SEC if soon_over else _LONGEST_RETRY_SEC
         with heartbeat.task() as task:
@@ -203,7 +202,7 @@ class CandidatePlanner:
             self._log.info("Reading exchangeInfo early", why=wishes[-1].why)
 
     async def _refresh_mode(self) -> None:
-        """The account's position mode: it can be changed, but only while all positions are flat."""
+        """Read the account's position mode, which can change while all positions are flat."""
         mode = await self._exchange.hedge_mode()
         if self._hedge_mode.value is not None and mode != self._hedge_mode.value:
             self._log.warning("The account's position mode has changed", hedge_mode=mode)
@@ -240,14 +239,14 @@ class CandidatePlanner:
         await self._refresh_candidates()
 
     async def _refresh_ledgers(self) -> None:
-        """Which symbols have a position by our ledger, whatever is known of the exchange yet."""
+        """Read the symbols that have a position by our ledger."""
         symbols = list(await self._symbol_rules.get())
         stored = await self._store.ledger_amounts(symbols)
         self._with_ledger = [symbol for symbol, amount in stored.items() if amount != "0"]
         await self._refresh_candidates()
 
     async def _refresh_candidates(self) -> None:
-        """Open positions, recent intents, and the most traded of what may be opened."""
+        """Choose candidates: open positions, recent intents, and the most traded symbols of the allowlist."""
         tradable = self._symbol_rules.value or {}
         async with self._reading_intents:
             now_ms = await self._clocks.ask_redis(self._store)
@@ -280,7 +279,7 @@ class CandidatePlanner:
         self._metrics.send(SetGauge("p33_snapshot_candidates", len(candidates.symbols)))
         self._metrics.send(SetGauge("p33_ewma_latency_ms", self._latency.ewma_ms))
 
-    async def _say_where_we_are(self) -> None:
+    async def _log_progress(self) -> None:
         while not self._latency.cycle_ms:
             await self._book.changed()
         candidates = self._candidates.value
@@ -294,6 +293,6 @@ class CandidatePlanner:
 
 
 def _send_if_new(channel: LatestValue[Mapping[str, V]], value: Mapping[str, V]) -> None:
-    """Send what differs from the value sent before: a task that waits for a change is not woken for none."""
+    """Send what differs from the value sent before: tasks that wait for a change wake for changes alone."""
     if value != channel.value:
         channel.send(value)

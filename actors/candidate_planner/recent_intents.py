@@ -1,4 +1,4 @@
-"""When each symbol was last wanted, by the intents of the time that counts."""
+"""Return the time of each symbol's last intent, within P33_INTENT_WINDOW_SEC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brain.plans.intent import read_intent_symbol
 from store.protocol import UniverseStore
 from store.records import Entry, id_order
 
-#: So many take this process about 1 ms; then others have a turn.
+#: About 1 ms of work; then other tasks run.
 _PAGE = 200
 _PAUSE_SEC = 0.01
 _LONGEST_LOOK_SEC = 1.0
@@ -26,9 +26,9 @@ class _Gap(msgspec.Struct):
 
 
 class RecentIntents:
-    """Remembers how far it has read, so that no entry is read twice, and of each symbol only the newest time.
+    """Reads each intent once, and keeps the newest time of each symbol.
 
-    The newest entries are read first. What one look has no time for is left to the next ones.
+    The newest entries are read first. The next looks read what one has no time for.
     """
 
     def __init__(self, store: UniverseStore, window_sec: float) -> None:
@@ -41,12 +41,12 @@ class RecentIntents:
 
     @property
     def newest_ms(self) -> Mapping[str, int]:
-        """The time of each symbol's newest intent in the window (Redis's clock, ms), as last read."""
+        """Return the time of each symbol's newest intent in the window (Redis's clock, ms), as last read."""
         return self._newest_ms
 
     @property
     def behind(self) -> bool:
-        """Whether a look has left something to be read."""
+        """Return True if a look has left entries unread."""
         return bool(self._gaps)
 
     async def look(self, now_ms: int, known: Collection[str]) -> None:
@@ -83,7 +83,7 @@ class RecentIntents:
             await trio.sleep(_PAUSE_SEC)
 
     def _note_newest(self, newest: list[Entry]) -> None:
-        """Find out whether there are entries that were not read yet."""
+        """Add a gap for the entries that were not read yet."""
         newest_id = newest[0].id if newest else "0-0"
         if id_order(newest_id) < id_order(self._read_until):
             # The stream was deleted and begun anew.
@@ -96,7 +96,7 @@ class RecentIntents:
             self._read_until = newest_id
 
     def _rest_is_older(self, known: int) -> bool:
-        """Whether an intent of every symbol was read that is newer than all that was not."""
+        """Return True if an intent of every symbol was read that is newer than all unread ones."""
         if len(self._newest_ms) < known:
             return False
         return min(self._newest_ms.values()) >= id_order(self._gaps[-1].before)[0]

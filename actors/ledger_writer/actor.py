@@ -59,13 +59,12 @@ class LedgerWriter(StreamConsumer):
         metrics: DropOldest[MetricEvent],
         clocks: Clocks,
         mark_ttl_sec: float,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`failures` outlives this actor. `mark_ttl_sec`: the life of the mark of a plan whose result came
         before its decision. `reservation_life_sec`: from a decision to the end of its open permit."""
         super().__init__(
-            store.results, store, lease, failures, clocks=clocks, redis_address=redis_address, log=log,
+            store.results, store, lease, failures, clocks=clocks, log=log,
             batch=_BATCH,
         )  # fmt: skip
         self._changes = changes

@@ -54,13 +54,12 @@ class PermitEvaluator(StreamConsumer):
         writer: DecisionWriter,
         reports: DecisionReports,
         key_prefix: str,
-        redis_address: str,
         log: FilteringBoundLogger,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `failures` outlives this actor. `key_prefix` and `redis_address` are names for people to read."""
+        `failures` outlives this actor. `key_prefix` is for people to read."""
         super().__init__(
-            store.plans, store, known.lease, failures, clocks=clocks, redis_address=redis_address, log=log,
+            store.plans, store, known.lease, failures, clocks=clocks, log=log,
             batch=_BATCH, readers=_BATCHES_IN_HAND,
         )  # fmt: skip
         self._store = store

@@ -51,7 +51,6 @@ class SnapshotWriter:
         *,
         source: str,
         ondemand_ttl_sec: int,
-        redis_address: str,
         turns: trio.Lock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -61,7 +60,7 @@ class SnapshotWriter:
         self._lease = lease
         self._source = source
         self._ondemand_ttl_sec = ondemand_ttl_sec
-        self._trouble = RedisTrouble(f"Redis at {redis_address}", log)
+        self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._pushed: dict[str, None] = {}
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}

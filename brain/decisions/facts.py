@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from brain.decisions.case import Case
-from brain.ledger.ledger import Ledger, UnreadableLedgerError, legs_of, parse_ledger
+from brain.ledger.ledger import Ledger, ledger_or_problem, legs_of
 from brain.numbers import ZERO
 from brain.plans.kinds import reducing_side
 from brain.plans.permit import Kind, OpenPermit
@@ -98,10 +98,7 @@ class Facts:
     def ledger(self) -> Ledger | str:
         """Ledger, or the reason for which it cannot be used."""
         if self._ledger is None:
-            try:
-                self._ledger = parse_ledger(self.case.ledger) or "missing"
-            except UnreadableLedgerError as error:
-                self._ledger = f"unreadable: {error}"
+            self._ledger = ledger_or_problem(self.case.ledger)
         return self._ledger
 
     @property

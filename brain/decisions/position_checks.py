@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from brain.decisions.entry_checks import Judgement
 from brain.decisions.facts import Facts
+from brain.ledger.ledger import Ledger
 from brain.numbers import ZERO, NotANumberError, floor_to_step, parse_decimal
 from brain.plans.kinds import percent_of, reducing_side, row_for
 from brain.plans.permit import Details, Kind, Reason
@@ -130,36 +131,44 @@ def cooldown(facts: Facts) -> Judgement:
     """Deny with `cooldown_in_flight` if the last execution is less than `P33_COOLDOWN_SEC` ago.
 
     Its time is the later of `last_order_time_epoch` of the ledger and the cooldown key
-    (`<prefix>:cooldown:last_exec_ts:<symbol>`, epoch ms), both against Redis's clock. An unreadable key may
-    mean any time, so it denies. A time more than one cooldown ahead is ignored, with a warning.
+    (`<prefix>:cooldown:last_exec_ts:<symbol>`, epoch ms), both against Redis's clock: see `since_execution`.
+    An unreadable key may mean any time, so it denies.
     """
     case, limit_sec = facts.case, facts.case.rules.cooldown_sec
     compared: Details = {"seconds_since_exec": None, "cooldown_sec": limit_sec}
-    ago_sec: list[tuple[str, float]] = []
-    ledger = facts.ledger
+    try:
+        since_sec, ignored = since_execution(facts.ledger, case.cooldown_text, case.now_ms, limit_sec)
+    except NotANumberError:
+        key = f"{case.key_prefix}:cooldown:last_exec_ts:{facts.plan.symbol}"
+        stored = ascii((case.cooldown_text or "")[:_LONGEST_STORED])
+        return Reason.COOLDOWN_IN_FLIGHT, compared | {"cooldown": "unreadable", "key": key, "stored": stored}
+    facts.warnings += ignored
+    compared["seconds_since_exec"] = None if since_sec is None else round(since_sec, 3)
+    cooling = since_sec is not None and since_sec < limit_sec
+    return (Reason.COOLDOWN_IN_FLIGHT if cooling else None), compared
+
+
+def since_execution(
+    ledger: Ledger | str, cooldown_text: str | None, now_ms: float, cooldown_sec: float
+) -> tuple[float | None, tuple[str, ...]]:
+    """Return the seconds since the later of ledger's and cooldown key's time (None: neither), and warnings.
+
+    `ledger` is a text where it cannot be read: then the key alone counts. A time more than one cooldown in
+    the future is ignored, with a warning. Raises NotANumberError for a key that cannot be read.
+    """
+    times: list[tuple[str, float]] = []
     if not isinstance(ledger, str) and ledger.last_order_sec is not None:
-        ago_sec.append(("last_order_time_epoch", case.now_ms / 1000 - float(ledger.last_order_sec)))
-    if case.cooldown_text is not None:
-        try:
-            executed_ms = parse_decimal(case.cooldown_text)
-        except NotANumberError:
-            key = f"{case.key_prefix}:cooldown:last_exec_ts:{facts.plan.symbol}"
-            stored = ascii(case.cooldown_text[:_LONGEST_STORED])
-            return Reason.COOLDOWN_IN_FLIGHT, compared | {
-                "cooldown": "unreadable",
-                "key": key,
-                "stored": stored,
-            }
-        ago_sec.append(("cooldown key", (case.now_ms - float(executed_ms)) / 1000))
-    latest_sec = None
-    for source, seconds in ago_sec:
-        if seconds < -limit_sec:
-            facts.warnings += (f"{source} is {-seconds:.3f} s in the future: ignored",)
+        times.append(("last_order_time_epoch", now_ms / 1000 - float(ledger.last_order_sec)))
+    if cooldown_text is not None:
+        times.append(("cooldown key", (now_ms - float(parse_decimal(cooldown_text))) / 1000))
+    latest_sec: float | None = None
+    ignored: tuple[str, ...] = ()
+    for source, seconds in times:
+        if seconds < -cooldown_sec:
+            ignored += (f"{source} is {-seconds:.3f} s in the future: ignored",)
         elif latest_sec is None or seconds < latest_sec:
             latest_sec = seconds
-    compared["seconds_since_exec"] = None if latest_sec is None else round(latest_sec, 3)
-    cooling = latest_sec is not None and latest_sec < limit_sec
-    return (Reason.COOLDOWN_IN_FLIGHT if cooling else None), compared
+    return latest_sec, ignored
 
 
 def in_flight(facts: Facts) -> Judgement:

@@ -111,6 +111,14 @@ def parse_ledger(stored: StoredLedger) -> Ledger | None:
     )
 
 
+def ledger_or_problem(stored: StoredLedger) -> Ledger | str:
+    """Read a ledger as stored; a text where it is missing or cannot be read."""
+    try:
+        return parse_ledger(stored) or "missing"
+    except UnreadableLedgerError as error:
+        return f"unreadable: {error}"
+
+
 def _number(field: str, text: str | None) -> Decimal | None:
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""What is answered over HTTP. It only tells: nothing here changes anything."""
+"""The HTTP routes. All of them only read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from monitoring.http.middleware import Manners, RequestRate
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.status.source import StatusSource
+from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 
 #: Prometheus text format.
@@ -29,23 +27,18 @@ _HOST = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::\d+)?")
 
 
 def application(
-    registry: MetricRegistry,
-    status: StatusSource,
-    page: LivePage,
-    rate: RequestRate,
-    *,
-    loopback: bool,
-    logger: FilteringBoundLogger,
+    monitor: Monitor, limiter: RateLimiter, *, loopback: bool, log: FilteringBoundLogger
 ) -> Starlette:
-    """The ASGI application: GET and HEAD, no body taken, no answer stored by anyone.
+    """Return the ASGI application: GET and HEAD, no request body, no cached answer.
 
-    `/metrics`, `/healthz` and `/readyz` are always answered; all the rest within `rate`. Bound to a
-    `loopback` address, the rest is for names of this machine alone: the page of somebody's web site, open in
-    a browser here, could point its own name at this address and read along.
+    `/metrics`, `/healthz` and `/readyz` are always answered, the other routes within `limiter`. Bound to a
+    `loopback` address, the other routes answer to `localhost` and addresses alone: a web site that is open in
+    a browser on this host could point its own name at this address and read the answers (DNS rebinding).
     """
+    page = monitor.page
 
     async def failed(request: Request, error: Exception) -> Response:
-        logger.error("HTTP request failed", path=request.url.path[:100], exc_info=error)
+        log.error("HTTP request failed", path=request.url.path[:100], exc_info=error)
         return _json({"error": "the log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     assets = {name: asset(name) for name in ASSETS}
@@ -53,20 +46,20 @@ def application(
     def admit(request: Request) -> None:
         if loopback and not _is_local(request.headers.get("host", "")):
             raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST, "ask for localhost or an IP address")
-        wait_sec = rate.admit()
+        wait_sec = limiter.admit()
         if wait_sec:
             raise HTTPException(
                 HTTPStatus.TOO_MANY_REQUESTS, headers={"retry-after": str(math.ceil(wait_sec))}
             )
 
     async def metrics(_: Request) -> Response:
-        return Response(await registry.exposition(), headers={"content-type": _EXPOSITION})
+        return Response(await monitor.registry.exposition(), headers={"content-type": _EXPOSITION})
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        readiness = status.readiness()
+        readiness = monitor.status.readiness()
         return _json(readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def status_document(request: Request) -> Response:
@@ -102,7 +95,7 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
         ],
-        middleware=[Middleware(Manners)],
+        middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},
     )
     # A redirect to another spelling would repeat whatever Host header came in.
@@ -111,7 +104,7 @@ def application(
 
 
 def is_loopback(bind: str) -> bool:
-    """Whether what listens there can be reached from this machine alone."""
+    """Return whether only this host can connect to an address."""
     if bind == "localhost":
         return True
     try:
@@ -121,7 +114,7 @@ def is_loopback(bind: str) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    """Whether a Host header is an address or `localhost`: no name that somebody else gives out."""
+    """Return whether a Host header is `localhost` or an address: no name in a DNS zone of others."""
     found = _HOST.fullmatch(host)
     name = (found[1] or found[2]) if found else ""
     if name.lower() == "localhost":

@@ -19,12 +19,12 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-#: For whatever a browser might take for a document; the page has a policy of its own.
+#: For every answer but the page, which has a policy of its own.
 _NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'"
 
 
-class Manners:
-    """Refuses requests with a body, which nothing here reads; forbids to store or embed what is answered."""
+class SecurityHeaders:
+    """Refuses requests with a body; forbids browsers to store or embed answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,11 +53,8 @@ def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-class RequestRate:
-    """A bucket of requests that fills up again with time, one for all clients.
-
-    One process answers and decides: what asks for the page a thousand times a second must not have it.
-    """
+class RateLimiter:
+    """A token bucket, one for all clients: the process that answers them also decides plans."""
 
     def __init__(self, clock: Clock, *, per_sec: float, burst: int) -> None:
         self._clock = clock
@@ -67,7 +64,7 @@ class RequestRate:
         self._at_sec = clock.now().monotonic_sec
 
     def admit(self) -> float:
-        """Take one request out; 0, or how many seconds there is none to be had for."""
+        """Take one token: return 0, or the seconds until there is one."""
         now_sec = self._clock.now().monotonic_sec
         self._left = min(self._left + (now_sec - self._at_sec) * self._per_sec, self._burst)
         self._at_sec = now_sec

@@ -1,4 +1,4 @@
-"""An HTTP server for one ASGI application that no client can hold up.
+"""An HTTP server for one ASGI application that no client can block.
 
 Protocols are hypercorn's; accepting and ending connections is done here. `hypercorn.trio.serve` sends in a
 shielded scope, so that one client which does not read would keep the actor from ending, for a restart or for
@@ -40,16 +40,16 @@ async def open_listeners(bind: str, port: int) -> list[trio.SocketListener]:
 
 
 def listening_url(listeners: Sequence[trio.SocketListener]) -> str:
-    """The URL of the first listener."""
+    """Return the URL of the first listener."""
     host, port = listeners[0].socket.getsockname()[:2]
     return f"http://{_address(host, port)}"
 
 
 class HttpServer:
-    """Serves connections, the oldest of which is closed when there are too many."""
+    """Serves up to 64 connections; one more closes the oldest."""
 
-    def __init__(self, app: ASGIApp, *, logger: FilteringBoundLogger) -> None:
-        self._logger = logger
+    def __init__(self, app: ASGIApp, *, log: FilteringBoundLogger) -> None:
+        self._log = log
         self._config = Config()
         self._config.errorlog = None
         self._config.include_server_header = False
@@ -85,7 +85,7 @@ class HttpServer:
                     stream,  # type: ignore[arg-type]  # the annotation names TLS alone, the code takes both
                 )
         except Exception as error:  # noqa: BLE001 - what one client brings about ends that client's connection
-            self._logger.warning("HTTP connection failed", why=reason_of(error))
+            self._log.warning("HTTP connection failed", why=reason_of(error))
         finally:
             self._connections.pop(stream, None)
 

@@ -1,4 +1,4 @@
-"""Every metric that actors may send events for: its exposed name, its labels, its meaning.
+"""The metrics that actors send events for: exposed name, labels, meaning.
 
 Names, types and labels are those of docs/contract.md. Metrics that are views of live state are in `families`.
 """
@@ -16,7 +16,7 @@ _ANSWERING_SEC = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 1.
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One metric. `buckets` (seconds) are a histogram's upper bounds, and nobody else's."""
+    """One metric. `buckets` (seconds) are the upper bounds of a histogram."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str

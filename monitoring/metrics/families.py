@@ -12,15 +12,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from brain.durability import Durability
-from brain.moment import Moment
-from channels import Channel, DropOldest, LatestValue, Lease, SnapshotBook
+from channels import Channel, Channels, DropOldest, SnapshotBook
 from clock import Clock
 from clocks.clocks import Clocks
+from exchange.weight_budget import WeightBudget
 from monitoring.metrics.catalogue import Declared
+from monitoring.unreadable_symbols import UnreadableSymbols
 
 
 def dropped(channel: Channel) -> int | None:
-    """Messages lost to the channel's overflow rule; None where the rule loses none."""
+    """Return the number of messages lost to the channel's overflow rule; None where the rule loses none."""
     return channel.dropped if isinstance(channel, DropOldest) else None
 
 
@@ -35,7 +36,7 @@ class ChannelMetrics:
         self._channels = channels
 
     def collect(self) -> Iterator[Metric]:
-        """The families, as of now."""
+        """Yield the families, as of now."""
         depth = GaugeMetricFamily("p33_channel_depth", "Messages waiting in a channel", labels=["channel"])
         lost = CounterMetricFamily(
             "p33_channel_dropped_total", "Messages a full channel dropped", labels=["channel"]
@@ -49,7 +50,7 @@ class ChannelMetrics:
 
 
 class LiveGauge(NamedTuple):
-    """A gauge without labels that is read when somebody scrapes."""
+    """A gauge without labels, read at each scrape."""
 
     name: str
     meaning: str
@@ -57,17 +58,16 @@ class LiveGauge(NamedTuple):
 
 
 def service_gauges(
+    channels: Channels,
+    clocks: Clocks,
+    budget: WeightBudget,
+    unreadable: UnreadableSymbols,
     *,
     ready: Callable[[], bool],
-    lease: LatestValue[Lease],
-    ban_sec: Callable[[], float],
-    unreadable: Callable[[], int],
-    durability: LatestValue[Durability],
-    clocks: Clocks,
-    started: Moment,
     unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
     """Return the gauges for alert rules."""
+    started, durability, lease = clocks.now(), channels.durability, channels.lease
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
         return lambda: math.nan if durability.value is None else float(read(durability.value))
@@ -82,9 +82,15 @@ def service_gauges(
             "1 while this instance is the one that writes",
             lambda: float(lease.value is not None and lease.value.fence is not None),
         ),
-        LiveGauge("p33_exchange_ban_seconds", "How long the exchange still allows no requests", ban_sec),
         LiveGauge(
-            "p33_unreadable_symbols", "Symbols of which the exchange sent what cannot be read", unreadable
+            "p33_exchange_ban_seconds",
+            "How long the exchange still allows no requests",
+            lambda: budget.banned_for_sec,
+        ),
+        LiveGauge(
+            "p33_unreadable_symbols",
+            "Symbols of which the exchange sent what cannot be read",
+            lambda: unreadable.count,
         ),
         LiveGauge(
             "p33_redis_evicted_keys",
@@ -153,7 +159,7 @@ class SnapshotMetrics:
         self._labels: dict[str, str] = {}
 
     def exposition(self) -> str:
-        """The families as text, all as of one moment."""
+        """Return the families as text, all as of one moment."""
         now = self._clock.now()
         ages, sinces, amounts = ([preamble(each)] for each in (self._AGE, self._SINCE, self._AMOUNT))
         for symbol in self._book.symbols():
@@ -169,12 +175,12 @@ class SnapshotMetrics:
         return "".join((*ages, *sinces, *amounts))
 
 
-#: Far above symbols x reasons; only a sender that takes labels from outside could get there.
+#: Far above symbols x reasons: only labels taken from outside could reach it.
 _MOST_SERIES = 20_000
 
 
 class _Series:
-    """One line: what stands before the value, and the value."""
+    """One line: the text before the value, and the value."""
 
     __slots__ = ("head", "value")
 
@@ -203,22 +209,22 @@ class SymbolFamily:
         return True
 
     def by_symbol(self) -> dict[str, float]:
-        """The value of each series by its symbol, for a family without other labels."""
+        """Return the value of each series by its symbol, for a family without other labels."""
         return {labels[0]: series.value for labels, series in self._series.items()}
 
     def exposition(self) -> str:
-        """The family as text."""
+        """Return the family as text."""
         lines = [f"{series.head}{series.value!r}\n" for series in self._series.values()]
         return preamble(self.declared) + "".join(lines)
 
 
 def preamble(declared: Declared) -> str:
-    """The lines before a family's series."""
+    """Return the lines before a family's series."""
     return f"# HELP {declared.name} {declared.meaning}\n# TYPE {declared.name} {declared.kind}\n"
 
 
 def label_text(names: Sequence[str], values: Sequence[str]) -> str:
-    """Labels as they stand between a name and its value."""
+    """Return labels as they stand between a name and its value."""
     pairs = (f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
     return "{" + ",".join(pairs) + "}"
 
@@ -242,7 +248,7 @@ class DurationHistogram:
         self._sum += value * times
 
     def collect(self) -> Iterator[Metric]:
-        """The family, as of now."""
+        """Yield the family, as of now."""
         names = map(floatToGoString, self._bounds)
         buckets = [(name, float(count)) for name, count in zip(names, accumulate(self._counts), strict=True)]
         family = HistogramMetricFamily(self.declared.name, self.declared.meaning)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import Metric
 from structlog.typing import FilteringBoundLogger
 
-from channels import Channel, Count, MetricEvent, Observe, SetGauge, SnapshotBook
+from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import CATALOGUE, REFUSED_EVENTS, Declared
 from monitoring.metrics.families import (
@@ -20,8 +20,9 @@ from monitoring.metrics.families import (
     SnapshotMetrics,
     SymbolFamily,
 )
+from monitoring.service_log import build_tag
 
-#: Far above what any of these labels may be; only one that is taken from outside could get there.
+#: Far above the values of any of these labels: only one taken from outside could reach it.
 _MOST_SERIES = 1000
 _MOST_REFUSALS_LOGGED = 100
 
@@ -43,7 +44,7 @@ class _LibraryFamily:
             self._metric = Gauge(name, meaning, labels, registry=registry)
 
     def move(self, labels: tuple[str, ...], value: float) -> bool:
-        """Let the event's value act. False when there is no room for one more series."""
+        """Apply the event's value. False when there is no room for one more series."""
         series = self.series.get(labels)
         if series is None:
             if len(self.series) >= _MOST_SERIES:
@@ -57,7 +58,7 @@ class _LibraryFamily:
 
 
 class _WithoutCreated:
-    """What `generate_latest` takes for a registry, less the second series that it makes for each counter."""
+    """The registry for `generate_latest`, without the `_created` series of each counter."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -74,17 +75,9 @@ class MetricRegistry:
     An event that fits no metric changes nothing but `p33_metric_events_refused_total`, and the log, once.
     """
 
-    def __init__(
-        self,
-        *,
-        build_tag: str,
-        clock: Clock,
-        book: SnapshotBook,
-        channels: Sequence[Channel],
-        logger: FilteringBoundLogger,
-    ) -> None:
-        """`channels` are shown with depth and losses; raises ValueError when two share a name."""
-        self._logger = logger
+    def __init__(self, channels: Channels, clock: Clock, log: FilteringBoundLogger) -> None:
+        """Raises ValueError when two channels share a name."""
+        self._log = log
         self._refused: set[tuple[str, str]] = set()
         self._library = CollectorRegistry()
         self._by_symbol = {each.name: SymbolFamily(each) for each in CATALOGUE if "symbol" in each.labels}
@@ -99,10 +92,10 @@ class MetricRegistry:
         for durations in self._durations.values():
             self._library.register(durations)
         build = Gauge("p33_build_info", "1, labelled with the build", ["tag"], registry=self._library)
-        build.labels(build_tag).set(1)
-        self._library.register(ChannelMetrics(channels))
+        build.labels(build_tag()).set(1)
+        self._library.register(ChannelMetrics(channels.all()))
         self._expositions = [family.exposition for family in self._by_symbol.values()]
-        self._expositions.append(SnapshotMetrics(clock, book).exposition)
+        self._expositions.append(SnapshotMetrics(clock, channels.book).exposition)
 
     def show(self, gauge: LiveGauge) -> None:
         """Expose a view of live state. Raises ValueError for a name that is taken."""
@@ -113,21 +106,21 @@ class MetricRegistry:
         self._library.register(total)
 
     def apply(self, event: MetricEvent) -> None:
-        """Let the event move its metric. Never raises."""
+        """Apply the event to its metric. Never raises."""
         why = self._move(event)
         if why is not None:
             self._refuse(event.name, why)
 
     def value(self, name: str) -> float | None:
-        """The value of a gauge without labels; None before the first event for it."""
+        """Return the value of a gauge without labels; None before the first event for it."""
         return self._library.get_sample_value(name) if self._plain[name].series else None
 
     def symbol_values(self, name: str) -> dict[str, float]:
-        """The values of a metric whose only label is `symbol`."""
+        """Return the values of a metric whose only label is `symbol`."""
         return self._by_symbol[name].by_symbol()
 
     async def exposition(self) -> bytes:
-        """The text format 0.0.4. Other tasks run between its parts, of which the longest takes about 1 ms."""
+        """Return the text format 0.0.4. Other tasks run between its parts of about 1 ms."""
         parts = [generate_latest(_WithoutCreated(self._library))]
         for exposition in self._expositions:
             await trio.lowlevel.checkpoint()
@@ -135,7 +128,7 @@ class MetricRegistry:
         return b"".join(parts)
 
     def _move(self, event: MetricEvent) -> str | None:
-        """Why the event was refused, if it was."""
+        """Apply the event; return the reason for refusing it, None if it was applied."""
         if isinstance(event, Observe):
             durations = self._durations.get(event.name)
             if durations is None:
@@ -166,4 +159,4 @@ class MetricRegistry:
         self._move(Count(REFUSED_EVENTS, (why,)))
         if (name, why) not in self._refused and len(self._refused) < _MOST_REFUSALS_LOGGED:
             self._refused.add((name, why))
-            self._logger.warning("Metric event refused", metric=name, why=why)
+            self._log.warning("Metric event refused", metric=name, why=why)

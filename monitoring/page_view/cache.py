@@ -1,4 +1,4 @@
-"""The page as it is served: made at most once a second, however many ask, and never in one go."""
+"""The operator page as served: rendered once a second at most, with checkpoints while rendering."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from page.rendering import Page
 _YOUNG_SEC = 0.9
 
 
-class LivePage:
-    """Documents for browsers. Its templates are compiled when somebody looks for the first time."""
+class PageCache:
+    """Caches the page for 0.9 s. Compiles its templates at the first request."""
 
     def __init__(self, source: PageSource, clock: Clock) -> None:
         self._source = source
@@ -26,7 +26,7 @@ class LivePage:
         self._made_at_sec = float("-inf")
 
     async def document(self) -> bytes:
-        """The page, less than a second old."""
+        """Return the page, less than a second old."""
         async with self._making:
             now_sec = self._clock.now().monotonic_sec
             if self._made is None or now_sec - self._made_at_sec > _YOUNG_SEC:
@@ -40,11 +40,11 @@ class LivePage:
             return self._made
 
     async def status(self) -> StatusDocument:
-        """What `/status` answers."""
+        """Return the answer of `/status`."""
         return await self._source.status()
 
     async def explanation(self, plan_id: str) -> tuple[bool, bytes]:
-        """Whether the plan's decision is remembered, and the document that explains it or says so."""
+        """Return whether the plan's decision is remembered, and the document that explains it or says so."""
         explained = await self._source.explanation(plan_id)
         if explained is None:
             return False, (await self._compiled()).unexplained(plan_id).encode()

@@ -1,4 +1,4 @@
-"""The state of the whole in one line: what an operator has to know first."""
+"""The headline of the operator page: the state of the service in one line, with reasons or warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from monitoring.ledger_comparison import SETTLES_SEC
 from monitoring.status.document import StatusDocument
-from page.content import Actor, Holdings, Overall, Restraints, Tone, Weight
+from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
 from page.words import duration
 from supervision import NodeStatus
 
@@ -17,34 +17,34 @@ _NEARLY = 0.8
 _TONES = {"running": Tone.GOOD, "waiting": Tone.WATCH, "backing_off": Tone.BAD, "stopped": Tone.BAD}
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """What the state is judged by."""
+class Observed(msgspec.Struct, frozen=True):
+    """The inputs of the headline."""
 
     status: StatusDocument
     tree: Actor
     holdings: Holdings
-    restraints: Restraints
+    holds_and_cooldowns: HoldsAndCooldowns
     weight: Weight
 
 
-def overall(looked: Looked) -> Overall:
-    """Whether plans are decided, and what wants looking at even so."""
-    status = looked.status
+def overall(observed: Observed) -> Overall:
+    """Return `Ready`, `Ready, 2 warnings`, `Not ready` or `Standby`, with the reasons."""
+    status = observed.status
     if not status.ready:
         lease = status.lease
         standby = lease.holder is not None and not lease.held and lease.namesake is None
         if len(status.reasons) == 1 and standby:
-            return Overall(Tone.ASIDE, "Standing by", tuple(status.reasons))
-        return Overall(Tone.BAD, "Not deciding", tuple(status.reasons))
-    concerns = tuple(_concerns(looked))
-    if not concerns:
-        return Overall(Tone.GOOD, "Deciding, and all is well", ())
-    things = "one thing wants" if len(concerns) == 1 else f"{len(concerns)} things want"
-    return Overall(Tone.WATCH, f"Deciding, but {things} looking at", concerns)
+            return Overall(Tone.ASIDE, "Standby", tuple(status.reasons))
+        return Overall(Tone.BAD, "Not ready", tuple(status.reasons))
+    warnings = tuple(_warnings(observed))
+    if not warnings:
+        return Overall(Tone.GOOD, "Ready", ())
+    number = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    return Overall(Tone.WATCH, f"Ready, {number}", warnings)
 
 
 def actor(node: NodeStatus) -> Actor:
-    """A supervisor or actor as the page shows it."""
+    """Return a supervisor or actor as the page shows it."""
     return Actor(
         name=node.name,
         state=node.state.replace("_", " "),
@@ -57,8 +57,8 @@ def actor(node: NodeStatus) -> Actor:
     )
 
 
-def _concerns(looked: Looked) -> Iterator[str]:
-    status, weight = looked.status, looked.weight
+def _warnings(observed: Observed) -> Iterator[str]:
+    status, weight = observed.status, observed.weight
     if status.exchange.trouble is not None:
         yield status.exchange.trouble
     if not status.stream.trusted:
@@ -75,6 +75,10 @@ def _concerns(looked: Looked) -> Iterator[str]:
         )
     if status.snapshots.stale:
         yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
+    if uncovered := status.snapshots.uncovered.count:
+        names = _some([each.symbol for each in status.snapshots.uncovered.symbols], uncovered)
+        number = "a symbol" if uncovered == 1 else f"{uncovered} symbols"
+        yield f"the private stream does not cover {number}: {names}"
     unreadable = status.exchange.unreadable
     if unreadable.count:
         names = _some([each.symbol for each in unreadable.symbols], unreadable.count)
@@ -87,7 +91,7 @@ def _concerns(looked: Looked) -> Iterator[str]:
         yield "the allowlist is empty" if allowlist.count == 0 else "the allowlist is stale"
     apart = [
         row.symbol
-        for row in looked.holdings.rows
+        for row in observed.holdings.rows
         if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
     ]
     if apart:
@@ -97,14 +101,14 @@ def _concerns(looked: Looked) -> Iterator[str]:
         yield f"unknown executions: {unknown} ({names})"
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
-    yield from _restarts(looked.tree)
-    yield from looked.restraints.problems[:3]
-    if looked.restraints.unread is not None:
-        yield f"holds and cooldowns could not be read: {looked.restraints.unread}"
+    yield from _restarts(observed.tree)
+    yield from observed.holds_and_cooldowns.problems[:3]
+    if observed.holds_and_cooldowns.unread is not None:
+        yield f"holds and cooldowns could not be read: {observed.holds_and_cooldowns.unread}"
 
 
 def _some(symbols: list[str], count: int) -> str:
-    """The first three of `count` symbols, and the number of the others."""
+    """Join the first three of `count` symbols, and the number of the others."""
     more = f" and {count - 3} more" if count > 3 else ""
     return f"{', '.join(symbols[:3])}{more}"
 

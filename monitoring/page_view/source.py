@@ -1,4 +1,4 @@
-"""Looks at the service for the page, when somebody asks for it."""
+"""Collects the content of the operator page from channels, registry and Redis."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from clock import Clock
 from explanation.explaining import Explanation, explain_traces
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
-from monitoring.holds_and_cooldowns import RestraintReading
+from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.headline import Looked, actor, overall
+from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
-from monitoring.status.document import StatusDocument
+from monitoring.service_log import issuer
+from monitoring.status.document import StatusDocument, UncoveredShown, UnreadableShown
 from monitoring.status.source import StatusSource
 from page.content import (
     Ages,
@@ -35,11 +36,12 @@ from page.content import (
     Setting,
     Stream,
     SymbolAge,
+    SymbolReasons,
     UnknownExecution,
-    Unreadable,
     Weight,
 )
 from page.words import duration
+from settings import Settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
@@ -53,24 +55,21 @@ _UNKNOWN = PermitTraces(0, None, None, None, None)
 
 
 class PageSource:
-    """Made once by the wiring; what it reads is live, and Redis is asked for what nobody here keeps."""
+    """Collects the page's content and explains decisions. Made once."""
 
     def __init__(
         self,
+        settings: Settings,
+        book: SnapshotBook,
+        store: DiagnosticsStore,
+        clock: Clock,
         *,
         status: StatusSource,
-        book: SnapshotBook,
         registry: MetricRegistry,
         gates: GateDistribution,
         recent: RecentDecisions,
         comparison: LedgerComparison,
-        store: DiagnosticsStore,
-        clock: Clock,
-        issued_by: str,
-        cooldown_sec: float,
-        keys: Keys,
     ) -> None:
-        """`issued_by`: what permits say of who issued them."""
         self._status = status
         self._book = book
         self._registry = registry
@@ -79,12 +78,14 @@ class PageSource:
         self._comparison = comparison
         self._store = store
         self._clock = clock
-        self._issued_by = issued_by
-        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
+        self._issued_by = issuer(settings)
+        self._holds_and_cooldowns = HoldsAndCooldownsCache(
+            store, clock, settings.cooldown_sec, keys=Keys(settings.key_prefix)
+        )
 
     async def content(self) -> PageContent:
-        """Everything that the page shows, as of now."""
-        restraints = await self._restraints.now(
+        """Return everything that the page shows, as of now."""
+        holds_and_cooldowns = await self._holds_and_cooldowns.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
         status = await self.status()
@@ -100,10 +101,11 @@ class PageSource:
             instance=status.instance,
             started_at=status.started_at,
             uptime_sec=status.uptime_sec,
-            overall=overall(Looked(status, tree, holdings, restraints, weight)),
+            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
-            unreadable=_unreadable(status),
+            unreadable=_reasons(status.exchange.unreadable),
+            uncovered=_reasons(status.snapshots.uncovered),
             stream=_stream(status),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
@@ -111,7 +113,7 @@ class PageSource:
                 seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
             ),
             holdings=holdings,
-            restraints=restraints,
+            holds_and_cooldowns=holds_and_cooldowns,
             weight=weight,
             lease_holder=status.lease.holder,
             lease_held=status.lease.held,
@@ -125,13 +127,13 @@ class PageSource:
         )
 
     async def status(self) -> StatusDocument:
-        """What `/status` answers."""
+        """Return the answer of `/status`."""
         return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
-        """Why a plan was answered as it was; None for a plan that is not among the latest decisions.
+        """Explain the decision on a plan; None for a plan that is not among the latest 500.
 
-        What has become of its permit is read from Redis, where that answers in time.
+        Reads the state of its permit from Redis, within 0.5 s.
         """
         seen = self._recent.of(plan_id)
         if seen is None:
@@ -205,7 +207,7 @@ class PageSource:
 
 
 def _as_issued(permit: bytes | None) -> bytes:
-    """The permit without its signature; `null` where it is gone, or somebody put no JSON in its place."""
+    """Return the permit without its signature; `null` where it is gone or no JSON."""
     unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
     text = unsigned + b"}" if signature else unsigned
     try:
@@ -235,42 +237,41 @@ def _row(seen: RecentDecision) -> Decided:
 
 
 def _weight(status: StatusDocument) -> Weight:
-    told = status.weight
+    shown = status.weight
     return Weight(
-        own_used=told.own_used,
-        own_budget=told.own_budget,
-        address_used=told.address_used,
-        address_limit=told.address_limit,
-        ban_left_sec=told.ban_left_sec,
+        own_used=shown.own_used,
+        own_budget=shown.own_budget,
+        address_used=shown.address_used,
+        address_limit=shown.address_limit,
+        ban_left_sec=shown.ban_left_sec,
     )
 
 
-def _unreadable(status: StatusDocument) -> Unreadable:
-    shown = status.exchange.unreadable
+def _reasons(shown: UnreadableShown | UncoveredShown) -> SymbolReasons:
     symbols = tuple((each.symbol, each.why) for each in shown.symbols)
-    return Unreadable(symbols, shown.count - len(symbols))
+    return SymbolReasons(symbols, shown.count - len(symbols))
 
 
 def _stream(status: StatusDocument) -> Stream:
-    told = status.stream
+    shown = status.stream
     return Stream(
-        trusted=told.trusted,
-        proven_age_sec=told.proven_age_sec,
-        push_allowance_sec=told.push_allowance_sec,
-        connected_since=told.connected_since,
-        periods=told.periods,
-        losses=told.losses,
-        last_loss=told.last_loss,
-        last_lost_at=told.last_lost_at,
+        trusted=shown.trusted,
+        proven_age_sec=shown.proven_age_sec,
+        push_allowance_sec=shown.push_allowance_sec,
+        connected_since=shown.connected_since,
+        periods=shown.periods,
+        losses=shown.losses,
+        last_loss=shown.last_loss,
+        last_lost_at=shown.last_lost_at,
     )
 
 
 def _allowlist(status: StatusDocument) -> str:
-    told = status.allowlist
-    if told is None:
+    shown = status.allowlist
+    if shown is None:
         return "not known yet"
-    age = "" if told.age_sec is None else f", {duration(told.age_sec)} old"
-    return f"{told.count} symbols from {told.source}{age}{', stale' if told.stale else ''}"
+    age = "" if shown.age_sec is None else f", {duration(shown.age_sec)} old"
+    return f"{shown.count} symbols from {shown.source}{age}{', stale' if shown.stale else ''}"
 
 
 _ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

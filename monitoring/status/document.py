@@ -1,4 +1,4 @@
-"""What `/status` and `/readyz` answer, as it stands on the wire.
+"""The answers of `/status` and `/readyz`, as they are on the wire.
 
 Times of day are ISO 8601 in UTC (this host's wall clock), durations seconds. What is not known is null.
 """
@@ -19,7 +19,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
-    """Whether this instance may write, and who does.
+    """The lease: `held` here or not, and by which instance.
 
     `namesake`: the process that holds the lease under this instance's own name, None where none does.
     """
@@ -30,7 +30,7 @@ class LeaseShown(msgspec.Struct, frozen=True):
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the private stream is worth. `trust_lost_at`: snapshots proven before are not believed."""
+    """The private stream. `trust_lost_at`: snapshots verified before are not believed."""
 
     trusted: bool
     trust_lost_at: str | None
@@ -41,6 +41,21 @@ class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
     losses: int = 0
     last_loss: str | None = None
     last_lost_at: str | None = None
+
+
+class UncoveredSymbol(msgspec.Struct, frozen=True):
+    """A symbol whose snapshot no proof of the stream makes fresher, why, and for how long."""
+
+    symbol: str
+    why: str
+    for_sec: float
+
+
+class UncoveredShown(msgspec.Struct, frozen=True):
+    """`count` symbols are uncovered for 3 s or more; the first 20 of them by name."""
+
+    count: int = 0
+    symbols: list[UncoveredSymbol] = []
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +73,11 @@ class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
     stale_threshold_sec: float
     never_read: int | None = None
     never_read_symbols: tuple[str, ...] = ()
+    uncovered: UncoveredShown = UncoveredShown()
 
 
 class AllowlistShown(msgspec.Struct, frozen=True):
-    """Where the list of symbols that may be opened comes from; `age_sec` as of now."""
+    """The symbols that may be opened, and their source; `age_sec` as of now."""
 
     source: str
     stale: bool
@@ -90,7 +106,7 @@ class WeightShown(msgspec.Struct, frozen=True, kw_only=True):
 class MismatchShown(msgspec.Struct, frozen=True):
     """A symbol in which exchange and ledger differ by more than is tolerated; signed amounts as text.
 
-    `apart_sec`: for how long, as far as those who looked have seen.
+    `apart_sec`: for how long, as far as comparisons have seen.
     """
 
     symbol: str
@@ -109,7 +125,7 @@ class WaitingResultShown(msgspec.Struct, frozen=True):
 
 
 class LedgersShown(msgspec.Struct, frozen=True):
-    """How many ledgers are known, and those that differ from the exchange and go on doing so.
+    """The number of known ledgers, and those that differ from the exchange for 5 s or more.
 
     `in_flight` differ since less than 5 s: a fill is on the exchange before its result is booked.
     `waiting_results` are the first 20 of those that wait for an operator.

@@ -1,4 +1,4 @@
-"""Whether plans can be decided, and what is in the way if they cannot."""
+"""Readiness: plans can be decided, or the reasons why they cannot."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 from channels import Lease
 
-#: Every wait for Redis is named so, with its address.
+#: Every wait for Redis begins so.
 _REDIS = "Redis"
-#: Whatever this one waits for, it decides nothing meanwhile.
+#: Decides nothing while it waits, for whatever it is.
 _DECIDER = "permit_evaluator"
 
 
 class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that readiness rests on.
+    """The inputs of readiness.
 
     `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
     (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read.
@@ -38,7 +38,7 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unready(facts: ReadinessFacts) -> list[str]:
-    """Why plans cannot be decided, a sentence each; empty when they can.
+    """Return the reasons why plans cannot be decided, a sentence each; empty when they can.
 
     The exchange being away is no reason by itself: snapshots that grow stale are.
     """
@@ -85,7 +85,7 @@ def _lease(lease: Lease | None) -> list[str]:
 
 
 def _exchange(facts: ReadinessFacts) -> list[str]:
-    """Missing answers of the exchange: with a known cause they are one sentence that names it."""
+    """Name missing answers of the exchange; with a known cause all in one sentence."""
     missing = [*_account_and_symbols(facts), *_snapshots(facts)]
     if not missing or facts.exchange_trouble is None:
         return missing

@@ -1,31 +1,23 @@
-"""Reads the service's live state for those who ask over HTTP. Looks, and never touches."""
+"""Builds the answers of `/status` and `/readyz` from channels, registry and tree. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
+from typing import Protocol
 
-from brain.durability import Durability
 from brain.moment import Moment
-from brain.symbols.allowlist import Allowlist
-from brain.symbols.symbol_rules import SymbolRules
-from channels import (
-    Channel,
-    LatestValue,
-    Lease,
-    SnapshotBook,
-    StreamStatus,
-    UnknownExecution,
-    WaitingResult,
-)
+from brain.positions.position import Snapshot
+from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
 from monitoring.ledger_comparison import SETTLES_SEC, LedgerComparison
 from monitoring.metrics.families import dropped
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.service_log import build_tag, version
 from monitoring.status.document import (
     AllowlistShown,
     ChannelShown,
@@ -41,6 +33,8 @@ from monitoring.status.document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
+    UncoveredShown,
+    UncoveredSymbol,
     UnknownExecutionShown,
     UnknownExecutionsShown,
     UnreadableShown,
@@ -50,94 +44,76 @@ from monitoring.status.document import (
 )
 from monitoring.status.readiness import ReadinessFacts, unready
 from monitoring.unreadable_symbols import UnreadableSymbols
+from settings import Loaded
+from settings.show import shown
 from supervision import NodeStatus
 
 #: Names shown of a list that may be long.
 _MOST_NAMES = 20
 _MOST_UNREADABLE = 50
+#: Children of the tree without which no plan is decided.
+_NEEDED_ACTORS = ("permit_evaluator", "ledger_writer", "candidate_planner")
+
+
+class RunningTree(Protocol):
+    """The supervision tree as `/status` sees it (`supervision.Tree`)."""
+
+    def status(self) -> NodeStatus: ...
+
+    def waiting(self) -> list[tuple[str, str]]: ...
 
 
 class StatusSource:
-    """Made once by the wiring, inside the trio run; what it reads are channels, and the tree when asked."""
+    """Reads live state from the channels. Made once, inside the trio run: uptime counts from there."""
 
     def __init__(
         self,
+        loaded: Loaded,
+        channels: Channels,
         *,
+        tree: Callable[[], RunningTree],
         clocks: Clocks,
-        build_tag: str,
-        version: str,
-        instance: str,
-        settings: Sequence[SettingShown],
-        tree_status: Callable[[], NodeStatus],
-        waits: Callable[[], list[tuple[str, str]]],
-        needed_actors: Sequence[str],
-        book: SnapshotBook,
-        stale_threshold_sec: float,
-        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
-        never_read: LatestValue[tuple[str, ...]],
-        allowlist: LatestValue[Allowlist],
-        hedge_mode: LatestValue[bool],
-        ledgers_adopted: LatestValue[bool],
-        lease: LatestValue[Lease],
-        stream: LatestValue[StreamStatus],
-        durability: LatestValue[Durability],
-        channels: Sequence[Channel],
+        budget: WeightBudget,
+        exchange_trouble: Callable[[], str | None],
         registry: MetricRegistry,
         gates: GateDistribution,
-        budget: WeightBudget,
         comparison: LedgerComparison,
-        exchange_trouble: Callable[[], str | None],
         unreadable: UnreadableSymbols,
-        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
-        waiting_results: LatestValue[tuple[WaitingResult, ...]],
     ) -> None:
-        """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
-        `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
-        """
-        self._clocks = clocks
-        self._build_tag = build_tag
-        self._version = version
-        self._instance = instance
-        self._settings = tuple(settings)
-        self._tree_status = tree_status
-        self._waits = waits
-        self._needed_actors = tuple(needed_actors)
-        self._book = book
-        self._stale_threshold_sec = stale_threshold_sec
-        self._symbol_rules = symbol_rules
-        self._never_read = never_read
-        self._allowlist = allowlist
-        self._hedge_mode = hedge_mode
-        self._ledgers_adopted = ledgers_adopted
-        self._lease = lease
-        self._stream = stream
-        self._durability = durability
+        """`exchange_trouble`: see `Exchange.trouble`."""
+        self._instance = loaded.settings.instance
+        self._stale_threshold_sec = loaded.settings.stale_threshold_sec
+        self._build_tag, self._version = build_tag(), version()
+        self._settings = tuple(
+            SettingShown(name, shown(loaded.settings, name), origin)
+            for name, origin in loaded.origins.items()
+        )
         self._channels = channels
+        self._tree = tree
+        self._clocks = clocks
+        self._budget = budget
+        self._exchange_trouble = exchange_trouble
         self._registry = registry
         self._gate_distribution = gates
-        self._budget = budget
         self._comparison = comparison
-        self._exchange_trouble = exchange_trouble
         self._unreadable = unreadable
-        self._unknown_executions = unknown_executions
-        self._waiting_results = waiting_results
         self._started = clocks.now()
 
     def readiness(self) -> Readiness:
-        """Whether plans can be decided now."""
-        tree = self._tree_status()
+        """Return the answer of `/readyz`, as of now."""
+        tree = self._tree().status()
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
         return Readiness(not reasons, reasons)
 
     def status(self) -> StatusDocument:
-        """Everything, as of now."""
+        """Return the answer of `/status`, as of now."""
         now = self._clocks.now()
-        tree = self._tree_status()
+        tree = self._tree().status()
         snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
-        lease, rules = self._lease.value, self._symbol_rules.value
+        lease, rules = self._channels.lease.value, self._channels.symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
-        durability = self._durability.value
+        durability = self._channels.durability.value
         return StatusDocument(
             build_tag=self._build_tag,
             version=self._version,
@@ -155,8 +131,8 @@ class StatusSource:
             snapshots=snapshots,
             allowlist=self._allowlist_shown(now),
             symbols_known=None if rules is None else len(rules),
-            hedge_mode=self._hedge_mode.value,
-            ledgers_adopted=bool(self._ledgers_adopted.value),
+            hedge_mode=self._channels.hedge_mode.value,
+            ledgers_adopted=bool(self._channels.ledgers_adopted.value),
             request_weight_used=None if weight is None else round(weight),
             weight=self._weight(now),
             ledgers=self._ledgers(now),
@@ -167,7 +143,8 @@ class StatusSource:
             clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
-                ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
+                ChannelShown(channel.name, channel.depth, dropped(channel))
+                for channel in self._channels.all()
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
@@ -175,17 +152,17 @@ class StatusSource:
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
         states = {node.name: node.state for node in _nodes(tree)}
-        rules = self._symbol_rules.value
+        rules = self._channels.symbol_rules.value
         return unready(
             ReadinessFacts(
                 stopping=tree.state == "stopping",
-                waits=tuple(self._waits()),
-                needed_actors=tuple((name, states.get(name, "missing")) for name in self._needed_actors),
-                lease=self._lease.value,
+                waits=tuple(self._tree().waiting()),
+                needed_actors=tuple((name, states.get(name, "missing")) for name in _NEEDED_ACTORS),
+                lease=self._channels.lease.value,
                 symbols_known=None if rules is None else len(rules),
-                hedge_mode_known=self._hedge_mode.value is not None,
-                allowlist_known=self._allowlist.value is not None,
-                ledgers_adopted=bool(self._ledgers_adopted.value),
+                hedge_mode_known=self._channels.hedge_mode.value is not None,
+                allowlist_known=self._channels.allowlist.value is not None,
+                ledgers_adopted=bool(self._channels.ledgers_adopted.value),
                 snapshots=snapshots.count,
                 snapshots_fresh=snapshots.count - snapshots.stale,
                 stale_threshold_sec=self._stale_threshold_sec,
@@ -204,16 +181,14 @@ class StatusSource:
         )
 
     def _snapshots(self, now: Moment) -> SnapshotsShown:
-        snapshots = [
-            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
-        ]
+        snapshots = self._known_snapshots()
         ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
-        believed = [self._book.believed(snapshot) for snapshot in snapshots]
+        believed = [self._channels.book.believed(snapshot) for snapshot in snapshots]
         fresh = sum(
             known and age_sec <= self._stale_threshold_sec
             for known, age_sec in zip(believed, ages_sec, strict=True)
         )
-        never_read = self._never_read.value
+        never_read = self._channels.never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
@@ -223,7 +198,20 @@ class StatusSource:
             stale_threshold_sec=self._stale_threshold_sec,
             never_read=None if never_read is None else len(never_read),
             never_read_symbols=(never_read or ())[:_MOST_NAMES],
+            uncovered=self._uncovered(now),
         )
+
+    def _uncovered(self, now: Moment) -> UncoveredShown:
+        shown = [
+            UncoveredSymbol(symbol, each.why, for_sec)
+            for symbol, each in sorted(self._channels.book.uncovered.items())
+            if (for_sec := each.since.age_sec(now)) >= UNCOVERED_NOTICED_SEC
+        ]
+        return UncoveredShown(len(shown), shown[:_MOST_NAMES])
+
+    def _known_snapshots(self) -> list[Snapshot]:
+        book = self._channels.book
+        return [snapshot for symbol in book.symbols() if (snapshot := book.get(symbol)) is not None]
 
     def _exchange_shown(self) -> ExchangeShown:
         reasons = self._unreadable.now()
@@ -231,17 +219,17 @@ class StatusSource:
         return ExchangeShown(self._exchange_trouble(), UnreadableShown(len(reasons), shown))
 
     def _stream_shown(self, now: Moment) -> StreamShown:
-        told = self._stream.value or StreamStatus()
+        stream = self._channels.stream_status.value or StreamStatus()
         return StreamShown(
-            trusted=told.trusted,
-            trust_lost_at=_iso_or_none(self._book.trust_lost_at),
-            connected_since=_iso_or_none(told.connected_since),
-            proven_age_sec=None if told.proven_as_of is None else told.proven_as_of.age_sec(now),
-            push_allowance_sec=told.allowance_sec if told.trusted else None,
-            periods=told.epoch,
-            losses=told.losses,
-            last_loss=told.last_loss,
-            last_lost_at=_iso_or_none(told.last_lost_at),
+            trusted=stream.trusted,
+            trust_lost_at=_iso_or_none(self._channels.book.trust_lost_at),
+            connected_since=_iso_or_none(stream.connected_since),
+            proven_age_sec=None if stream.proven_as_of is None else stream.proven_as_of.age_sec(now),
+            push_allowance_sec=stream.allowance_sec if stream.trusted else None,
+            periods=stream.epoch,
+            losses=stream.losses,
+            last_loss=stream.last_loss,
+            last_lost_at=_iso_or_none(stream.last_lost_at),
         )
 
     def _weight(self, now: Moment) -> WeightShown:
@@ -257,10 +245,7 @@ class StatusSource:
 
     def _ledgers(self, now: Moment) -> LedgersShown:
         known = self._registry.symbol_values("p33_ledger_amt")
-        snapshots = [
-            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
-        ]
-        holdings = self._comparison.compare(snapshots, known, now)
+        holdings = self._comparison.compare(self._known_snapshots(), known, now)
         mismatches = [
             MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
             for row in holdings.rows
@@ -269,17 +254,17 @@ class StatusSource:
         in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
         waiting = [
             WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
-            for each in (self._waiting_results.value or ())[:_MOST_NAMES]
+            for each in (self._channels.waiting_results.value or ())[:_MOST_NAMES]
         ]
         return LedgersShown(len(known), in_flight, mismatches, waiting)
 
     def unknown_count(self) -> int:
-        """How many plans there are whose order may have been filled."""
+        """Return the number of plans whose order may have been filled."""
         return len(self._unknown(self._clocks.now()))
 
     def _unknown(self, now: Moment) -> list[UnknownExecution]:
-        """Without those whose open permit has ended since they were read."""
-        known = self._unknown_executions.value or ()
+        """Return those whose open permit has not ended since they were read."""
+        known = self._channels.unknown_executions.value or ()
         return [each for each in known if each.ends_at_sec > now.monotonic_sec]
 
     def _unknown_shown(self, now: Moment) -> UnknownExecutionsShown:
@@ -296,7 +281,7 @@ class StatusSource:
         return UnknownExecutionsShown(len(unknown), shown)
 
     def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
-        allowlist = self._allowlist.value
+        allowlist = self._channels.allowlist.value
         if allowlist is None:
             return None
         asof, redis = allowlist.asof_epoch, self._clocks.redis

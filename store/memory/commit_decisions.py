@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
-from store.memory.reads import text_at
+from store.memory.reads import ledger_at, text_at
 from store.records import (
     AlreadyDecided,
     Assumed,
@@ -26,7 +25,7 @@ from store.records import (
     TooLate,
     Verdict,
 )
-from store.stored_values import UNREADABLE, read_text
+from store.stored_values import read_text
 
 _LONGEST_AUDIT = 100_000
 _PERMIT_FIELD = re.compile(rb"p:([ -~]+)")
@@ -111,20 +110,12 @@ def _stored(redis: Keyspace, keys: Keys, symbol: str, now_ms: int, *, settled: b
     state = SymbolState(
         hold=redis.kind(keys.hold(symbol)) != "none",
         cooldown=text_at(redis, keys.cooldown(symbol)),
-        ledger=_ledger(redis, keys.ledger(symbol)),
+        ledger=ledger_at(redis, keys.ledger(symbol)),
         permits_version=version,
         permits=tuple(live),
         settled=settled,
     )
     return _Stored(state, tuple(expired))
-
-
-def _ledger(redis: Keyspace, key: str) -> StoredLedger:
-    try:
-        stored = redis.hash(key)
-    except WrongTypeError:
-        return StoredLedger(UNREADABLE)
-    return StoredLedger(*(read_text(stored.get(name.encode())) for name in StoredLedger.__struct_fields__))
 
 
 def _assumed(state: SymbolState) -> Assumed:

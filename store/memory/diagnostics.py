@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
-from store.memory.reads import field_at, text_at
+from store.memory.reads import field_at, ledger_at, text_at
 from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.stored_values import last_executions, read_text, read_unknown
 
@@ -23,11 +23,11 @@ def holds_and_cooldowns(
             life_ms = redis.ttl_ms(keys.hold(symbol))
             holds.append(Hold(symbol, life_ms if life_ms >= 0 else None))
     cooldowns = {symbol: text_at(redis, keys.cooldown(symbol)) for symbol in symbols}
-    order_times = {symbol: field_at(redis, keys.ledger(symbol), "last_order_time_epoch") for symbol in booked}
+    ledgers = {symbol: ledger_at(redis, keys.ledger(symbol)) for symbol in booked}
     return HoldsAndCooldowns(
         redis.now_ms(),
         tuple(holds),
-        last_executions(cooldowns, order_times),
+        last_executions(cooldowns, ledgers),
         _wrong(hold_kinds),
         _wrong(cooldown_kinds),
     )

@@ -10,7 +10,7 @@ from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
 from store.records import BookingState, Entry, SymbolState, UniverseKeys, UnknownOutcomes
-from store.stored_values import UNREADABLE, read_open_permits, read_text, read_unknown_outcomes
+from store.stored_values import UNREADABLE, read_ledger, read_open_permits, read_text, read_unknown_outcomes
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:
@@ -27,6 +27,15 @@ def field_at(redis: Keyspace, key: str, name: str) -> str | None:
         return read_text(redis.hash(key).get(name.encode()))
     except WrongTypeError:
         return UNREADABLE
+
+
+def ledger_at(redis: Keyspace, key: str) -> StoredLedger:
+    """A ledger's fields as text."""
+    try:
+        stored = redis.hash(key)
+    except WrongTypeError:
+        return read_ledger(None)
+    return read_ledger([stored.get(name.encode()) for name in StoredLedger.__struct_fields__])
 
 
 def booking_state(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.redis.client import RedisLink
-from store.stored_values import UNREADABLE, last_executions, read_text, read_unknown
+from store.stored_values import UNREADABLE, last_executions, read_ledger, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]
 
@@ -25,10 +26,10 @@ async def holds_and_cooldowns(
     if symbols:
         for key_of in (keys.hold, keys.cooldown):
             commands += [(name, *map(key_of, symbols)) for name in ("MGET", "EXISTS")]
-    commands += [("HGET", keys.ledger(symbol), "last_order_time_epoch") for symbol in booked]
+    commands += [("HMGET", keys.ledger(symbol), *StoredLedger.__struct_fields__) for symbol in booked]
     now, *answers = _unrefused(await link.pipeline(commands), 5 if symbols else 1)
     values, holds, cooldowns, cooldown_keys = answers[:4] if symbols else ((), 0, (), 0)
-    order_times = answers[4:] if symbols else answers
+    ledgers = answers[4:] if symbols else answers
     hold_kinds = await _wrong_kinds(link, keys.hold, symbols, values, holds)
     cooldown_kinds = await _wrong_kinds(link, keys.cooldown, symbols, cooldowns, cooldown_keys)
     held = [
@@ -50,7 +51,7 @@ async def holds_and_cooldowns(
         last_executions(
             dict(zip(symbols, map(read_text, cooldowns), strict=True))
             | dict.fromkeys(cooldown_kinds, UNREADABLE),
-            dict(zip(booked, map(read_text, order_times), strict=True)),
+            dict(zip(booked, map(read_ledger, ledgers), strict=True)),
         ),
         hold_kinds,
         cooldown_kinds,

@@ -149,7 +149,6 @@ class EvaluatorWorld:
                 structlog.get_logger(),
             ),
             key_prefix=self.keys.prefix,
-            redis_address="memory",
             log=structlog.get_logger(),
         )
 

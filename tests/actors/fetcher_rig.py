@@ -53,6 +53,8 @@ _MOST_ANSWERS_AT_ONCE = 100
 class KeptSnapshots:
     """A snapshot store that keeps every write, and can be away. `written`: the symbols of whole writes."""
 
+    address = "test"
+
     def __init__(self) -> None:
         self.hashes: dict[str, dict[str, str]] = {}
         self.times: dict[str, list[int]] = {}
@@ -192,7 +194,6 @@ class FetcherRig:
             self.lease,
             source="simulator",
             ondemand_ttl_sec=300,
-            redis_address="test",
             turns=self.turns,
             log=structlog.get_logger(),
         )

@@ -200,7 +200,6 @@ class LedgerWorld:
             metrics=self.metrics,
             clocks=self.clocks,
             mark_ttl_sec=3660,
-            redis_address="memory",
             log=log,
         )
 

@@ -43,7 +43,6 @@ class Process:
             self.bans,
             self.recalled,
             clocks=Clocks(self.clock),
-            redis_address="memory",
             log=structlog.get_logger(),
         )
         async with trio.open_nursery() as nursery:

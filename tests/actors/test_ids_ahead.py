@@ -318,9 +318,7 @@ async def test_an_id_ahead_is_in_the_log_within_a_second(
     world = FillsAndExits()
     with capture_logs() as logged:
         async with world.running(), trio.open_nursery() as nursery:
-            watch = ClockWatch(
-                world.store, world.ledgers.clocks, redis_address="memory", log=structlog.get_logger()
-            )
+            watch = ClockWatch(world.store, world.ledgers.clocks, log=structlog.get_logger())
             nursery.start_soon(watch.run, Heartbeat())
             await trio.sleep(0.3)
             key = f"{world.keys.prefix}:stream:{stream}"
@@ -336,7 +334,7 @@ async def test_an_id_ahead_is_in_the_log_within_a_second(
 
 async def test_clocks_apart_are_in_the_log_once_and_so_is_their_end(autojump_clock: MockClock) -> None:
     rig = EvaluatorRig()
-    watch = ClockWatch(rig.store, rig.clocks, redis_address="memory", log=structlog.get_logger())
+    watch = ClockWatch(rig.store, rig.clocks, log=structlog.get_logger())
     with capture_logs() as logged:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch.run, Heartbeat())

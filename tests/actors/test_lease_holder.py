@@ -55,7 +55,6 @@ class Host:
             self.lease,
             instance=self._instance,
             process=self.process,
-            redis_address="memory",
             log=structlog.get_logger(),
         )
 

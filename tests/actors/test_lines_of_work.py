@@ -34,6 +34,8 @@ async def test_a_decision_that_waits_for_a_read_is_work(autojump_clock: MockCloc
 class DeafLeases:
     """A store that never answers, as no store may."""
 
+    address = "memory"
+
     async def hold_lease(
         self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
@@ -51,7 +53,6 @@ async def test_asking_for_the_lease_is_work(autojump_clock: MockClock) -> None:
         LatestValue[Lease]("lease"),
         instance="me",
         process="here/1/0",
-        redis_address="memory",
         log=structlog.get_logger(),
     )
     async with trio.open_nursery() as nursery:

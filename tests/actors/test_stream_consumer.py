@@ -20,7 +20,7 @@ class Counting(StreamConsumer):
     def __init__(self, memory: MemoryBackend, lease: LatestValue[Lease], failures: FailureCounter) -> None:
         super().__init__(
             memory.store.plans, memory.store, lease, failures,
-            clocks=Clocks(TrioClock(memory.redis.now_ms())), redis_address="memory",
+            clocks=Clocks(TrioClock(memory.redis.now_ms())),
             log=structlog.get_logger(),
         )  # fmt: skip
         self.attempts: list[str] = []

@@ -138,7 +138,7 @@ async def _trade_hedged(
     await until(lambda: pipeline.snapshot("ETHUSDT").get("long_amt"), "a snapshot with legs", _PATIENT_SEC)
     exchange.faults.refuse_streams = True
     await simulator.streams.reset("private")
-    await until(lambda: service.flows.book.trust_lost_at, "the stream is lost", _PATIENT_SEC)
+    await until(lambda: service.channels.book.trust_lost_at, "the stream is lost", _PATIENT_SEC)
     fields = entry("SOLUSDT", "1") | {"positionSide": "LONG"}
     permits.append(await pipeline.ask("unread", fields, _PATIENT_SEC))
     exchange.weights.ban(exchange.exchange_ms(), 60_000)

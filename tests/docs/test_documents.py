@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from brain.plans.permit import Reason
-from channels import Flows
+from channels import Channels
 from commands.cli import parser
 from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.readiness import ReadinessFacts, unready
@@ -123,7 +123,7 @@ def test_the_architecture_names_every_actor_and_every_channel() -> None:
     assert {name.removesuffix("_N").removesuffix("_") for name in children} == {
         name.removesuffix("_N") for name in actors
     }
-    channels = {re.sub(r"_0$", "_N", channel.name) for channel in Flows(1).all()}
+    channels = {re.sub(r"_0$", "_N", channel.name) for channel in Channels(1).all()}
     told = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert told == channels
 

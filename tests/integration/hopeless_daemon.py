@@ -60,7 +60,7 @@ class HopelessService(supervisor.Service):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.spec = rigged(self.spec, Hopeless(self.actor).rigged, _BACKOFF, None)
-        on_event = partial(report_supervision, self.flows.metrics, named["log"])
+        on_event = partial(report_supervision, self.channels.metrics, named["log"])
         self.tree = Tree(self.spec, rng=Random(1), on_event=on_event)  # noqa: S311 - jitter
 
 

@@ -112,7 +112,7 @@ class ServiceInProcess:
     """A running service, its channels, and how its actors are."""
 
     def __init__(self, service: supervisor.Service, sabotage: Sabotage) -> None:
-        self.flows = service.flows
+        self.channels = service.channels
         self.tree = service.tree
         self.strike = sabotage.strike
         self.doom = sabotage.doom
@@ -120,7 +120,7 @@ class ServiceInProcess:
     @property
     def url(self) -> str:
         """Its HTTP address; another one after each start of `metrics`."""
-        return self.flows.http_address.value or ""
+        return self.channels.http_address.value or ""
 
     def restarts(self) -> dict[str, int]:
         """Return the actors that were restarted, and how often."""
@@ -164,7 +164,7 @@ async def running_service(
             with trio.fail_after(_START_SEC):
                 while not made:
                     await trio.lowlevel.checkpoint()
-                await made[0].flows.http_address.get()
+                await made[0].channels.http_address.get()
                 await is_ready(lambda: made[0].url)
             yield made[0]
             made[0].tree.stop()

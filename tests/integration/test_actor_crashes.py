@@ -11,19 +11,11 @@ from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
 from tests.integration.service_in_process import SabotageError, running_service
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
+from tests.test_service_tree import groups, the_tree
 
-ACTORS = (
-    "metrics", "lease_holder", "ban_keeper", "clock_watch", "candidate_planner", "user_stream", "mark_prices",
-    "snapshot_fetcher_0", "snapshot_fetcher_1", "ledger_writer", "permit_evaluator", "gate_reporter",
-    "durability_watch",
-)  # fmt: skip
+ACTORS = tuple(child.name for group in groups(the_tree(shards=2)) for child in group.children)
 #: Who is ended with whom: only who has the HTTP port may hold the lease.
 DEPENDENT = {"metrics": ("lease_holder",)}
-
-
-async def test_all_actors_are_struck_here(redis_server: str, simulator: RunningSimulator) -> None:
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
-        assert tuple(service.actors()) == ACTORS
 
 
 @pytest.mark.parametrize("actor", ACTORS)
@@ -33,7 +25,7 @@ async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_an
     exchange = simulator.exchange
     async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
         before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
-        lease = service.flows.lease.value
+        lease = service.channels.lease.value
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")
         exchange.faults.rest_latency_ms = 100
 
@@ -58,7 +50,7 @@ async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_an
         assert pipeline.ledger("BTCUSDT")["version"] == "2"
         assert service.restarts() == restarted
         assert service.actor(actor).last_reason == f"{SabotageError.__module__}.{SabotageError.__qualname__}"
-        assert service.flows.lease.value == lease
+        assert service.channels.lease.value == lease
         await pipeline.decided_once(["before", "after", *(f"during-{symbol}" for symbol in SYMBOLS)])
 
 

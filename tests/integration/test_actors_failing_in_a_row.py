@@ -108,7 +108,7 @@ async def test_a_hundred_failures_in_a_row_slow_no_other_actor_and_lose_nothing(
     async with running_service(
         redis_server, simulator, Rigging(AT_ONCE, STALL_LIMIT_SEC), **settings
     ) as service:
-        assert service.flows.shard_of(SYMBOL) == int(FETCHER[-1])
+        assert service.channels.shard_of(SYMBOL) == int(FETCHER[-1])
         work = Work(pipeline, simulator, service)
         undisturbed = {kind for kind, (_, doers) in work.kinds.items() if actor not in doers}
         assert len(undisturbed) >= 3

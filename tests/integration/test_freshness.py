@@ -389,7 +389,7 @@ async def test_nothing_is_lost_or_distrusted_while_the_stream_rotates(
     monkeypatch.setattr("actors.user_stream.actor.OVERLAP_SEC", 0.2)
     quiet = {"P33_STREAM_PROOF_SEC": "0.1", "P33_AUDIT_SEC": "9", "P33_POLL_SEC": "9"}
     async with running_service(redis_server, simulator, **quiet) as service:
-        await until(lambda: (watch := service.flows.stream_status.value) and watch.trusted, "trust")
+        await until(lambda: (watch := service.channels.stream_status.value) and watch.trusted, "trust")
         keys = len(simulator.exchange.requests.records(path="/fapi/v1/listenKey"))
         reads = len(simulator.exchange.requests.records(path=POSITION_RISK))
         for number in range(1, 80):
@@ -398,7 +398,7 @@ async def test_nothing_is_lost_or_distrusted_while_the_stream_rotates(
             await amount_is(pipeline, "BTCUSDT", amount, within_sec=0.2)
             await trio.sleep(0.04)
         requests = simulator.exchange.requests.records(path="/fapi/v1/listenKey")[keys:]
-        status = service.flows.stream_status.value
+        status = service.channels.stream_status.value
         assert [request.method for request in requests].count("POST") >= 2, "rotated"
         assert len(simulator.exchange.requests.records(path=POSITION_RISK)) == reads
         assert status is not None and status.trusted and status.losses == 0

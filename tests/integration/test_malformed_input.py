@@ -215,13 +215,13 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
 
 
 def stream_losses(service: ServiceInProcess) -> int:
-    status = service.flows.stream_status.value
+    status = service.channels.stream_status.value
     return status.losses if status else 0
 
 
 async def stream_is_trusted(service: ServiceInProcess) -> None:
     def proven() -> bool:
-        status = service.flows.stream_status.value
+        status = service.channels.stream_status.value
         return status is not None and status.proven_as_of is not None
 
     await until(proven, "the stream is proven", within_sec=10)

@@ -33,7 +33,7 @@ async def grown_stale(
     """Refuse the stream, and wait until everything that was read after its loss is stale."""
     simulator.exchange.faults.refuse_streams = True
     await simulator.streams.reset("private")
-    book, clock = service.flows.book, HostClock()
+    book, clock = service.channels.book, HostClock()
     await until(lambda: book.trust_lost_at is not None, "the stream is lost")
 
     def stale(symbol: str) -> bool:

@@ -61,7 +61,7 @@ async def test_the_page_follows_the_plans_as_they_flow(
 ) -> None:
     async with daemon_on(redis_server, simulator) as (_, url):
         await window.open(url)
-        text = await window.shows("Position State Brain", "Deciding, and all is well")
+        text = await window.shows("Position State Brain", "Ready")
         assert "No plan was decided by this process yet." in text
         await window.run("window.loadedOnce = true")
         permit = await pipeline.ask("plan-open", entry("BTCUSDT", "0.05"))
@@ -78,7 +78,7 @@ async def test_the_page_follows_the_plans_as_they_flow(
         await window.comes_true("document.querySelector('.heat li[title^=\"BTCUSDT \"].held') !== null")
 
         pipeline.redis.set("quantum:reconcile:hold:SOLUSDT", "drift", ex=300)
-        await window.shows("SOLUSDT", "held by P3.4", selector="#restraints")
+        await window.shows("SOLUSDT", "held by P3.4", selector="#holds-and-cooldowns")
         assert await window.run("return window.loadedOnce") is True
         assert await window.complaints() == []
         assert {requested.split("?")[0] for requested in await window.requested()} == {
@@ -143,7 +143,7 @@ async def test_hostile_symbols_and_plans_do_no_harm(
             assert "Checks, in order" in reported
             assert all(character.isprintable() or character in "\n\t" for character in reported)
             await window.click("#why-close")
-        await window.shows(*HOSTILE_SYMBOLS, "held by P3.4", selector="#restraints")
+        await window.shows(*HOSTILE_SYMBOLS, "held by P3.4", selector="#holds-and-cooldowns")
         # Each element is focused and pointed at, for handlers that might have got in.
         await window.run(
             "for (const e of document.querySelectorAll('*')) {"
@@ -226,9 +226,9 @@ async def test_trouble_is_shown_in_the_first_line_and_a_page_without_a_daemon_sa
 ) -> None:
     async with daemon_on(redis_server, simulator) as (daemon, url):
         await window.open(url)
-        await window.shows("Deciding, and all is well", selector="#overall")
+        await window.shows("Ready", selector="#overall")
         trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
-        await window.shows("Deciding, but one thing wants looking at", selector="#overall")
+        await window.shows("Ready, 1 warning", selector="#overall")
         await window.shows("ledger and exchange differ for BTCUSDT", selector="#overall")
         await daemon.stop(signal.SIGTERM)
         with trio.fail_after(PATIENCE_SEC):

@@ -43,7 +43,7 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
     pace = read_pace(settings.load(environment(redis_server, simulator, SETTINGS)).settings)
     began_sec = trio.current_time()
     async with running_service(redis_server, simulator, **SETTINGS) as service:
-        candidates = service.flows.candidates
+        candidates = service.channels.candidates
 
         def warm() -> tuple[str, ...]:
             """Return the candidates, when all of them have a snapshot."""
@@ -83,7 +83,7 @@ async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its
     for symbol in positions:
         external_events.move_position(simulator.exchange, symbol, target=Decimal(-300))
     async with running_service(redis_server, simulator, **SETTINGS) as service:
-        candidates = service.flows.candidates.value
+        candidates = service.channels.candidates.value
         assert candidates is not None
         # The sweep begins with the first by name, and takes minutes.
         listed = sorted(simulator.exchange.listing.symbols, reverse=True)
@@ -122,13 +122,13 @@ async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_
             lambda: pipeline.snapshot(held).get("position_amt") == "-300", "the snapshot", within_sec=5
         )
         await pipeline.ledger_reaches(held, "-300")
-        candidates = service.flows.candidates
+        candidates = service.channels.candidates
         await until(
             lambda: candidates.value is not None and candidates.value.symbols[0] == held,
             "the position as a candidate",
             within_sec=10,
         )
-        assert service.flows.never_read.value == ()
+        assert service.channels.never_read.value == ()
         assert service.restarts() == {}
 
 
@@ -138,7 +138,7 @@ async def test_auto_goes_on_symbol_by_symbol_where_a_read_without_one_is_refused
     simulator.exchange.faults.refuse_bulk_positions = True
     settings = SETTINGS | {"P33_FETCH_MODE": "auto"}
     async with running_service(redis_server, simulator, **settings) as service:
-        candidates = service.flows.candidates.value
+        candidates = service.channels.candidates.value
         assert candidates is not None
 
         def bulk_reads() -> int:

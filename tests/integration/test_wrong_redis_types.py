@@ -135,8 +135,8 @@ async def test_an_unreadable_universe_opens_nothing_and_the_service_runs(
             pipeline.redis.hset(
                 f"{UNIVERSE}meta", mapping={"stale": "0", "count": "1", "asof_epoch": b"\xff", "error": ""}
             )
-            await service.flows.allowlist.changed()
-            await service.flows.allowlist.changed()
+            await service.channels.allowlist.changed()
+            await service.channels.allowlist.changed()
             answer = await pipeline.ask(f"open-{number}", entry("BTCUSDT", "0.01"))
             assert (text[:40], answer["reason"]) == (text[:40], "symbol_not_in_allowlist")
         assert service.restarts() == {}

@@ -10,38 +10,22 @@ import structlog
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
+import settings
 from actors.metrics import Metrics
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.decision import decide
-from brain.durability import Durability
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
-from channels import (
-    BookEntry,
-    DropOldest,
-    LatestValue,
-    Lease,
-    MetricEvent,
-    SnapshotBook,
-    StreamStatus,
-    UnknownExecution,
-    WaitingResult,
-)
+from channels import BookEntry, Channels, DropOldest, Lease, MetricEvent
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
-from monitoring.gate_distribution import GateDistribution
-from monitoring.ledger_comparison import LedgerComparison
-from monitoring.metrics.registry import MetricRegistry
-from monitoring.page_view.cache import LivePage
-from monitoring.page_view.source import PageSource
-from monitoring.recent_decisions import RecentDecision, RecentDecisions
-from monitoring.status.document import SettingShown
-from monitoring.status.source import StatusSource
-from monitoring.unreadable_symbols import UnreadableSymbols
+from monitoring.metrics.families import LiveGauge, service_gauges
+from monitoring.monitor import Monitor
+from monitoring.recent_decisions import RecentDecision
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
@@ -49,7 +33,13 @@ from supervision import NodeStatus
 from tests.brain.cases import case
 
 NOON_MS = 1_790_000_000_000
-STALE_SEC = 10.0
+ENVIRONMENT = {
+    "P33_INSTANCE": "here:8045",
+    "P33_STALE_THRESHOLD_SEC": "10",
+    "P33_COOLDOWN_SEC": "15",
+    "BINANCE_API_KEY": "key",
+    "BINANCE_API_SECRET": "secret",
+}
 
 
 class SetClock:
@@ -83,108 +73,82 @@ def rules_of(symbol: str) -> SymbolRules:
     return SymbolRules(symbol, True, Decimal("0.001"), Decimal("0.001"), Decimal(120))
 
 
+class StandingTree(msgspec.Struct, frozen=True):
+    """A tree in which nothing changes."""
+
+    root: NodeStatus
+    waits: list[tuple[str, str]]
+
+    def status(self) -> NodeStatus:
+        return self.root
+
+    def waiting(self) -> list[tuple[str, str]]:
+        return self.waits
+
+
+#: Without these no plan is decided.
+NEEDED = tuple(map(node, ("permit_evaluator", "ledger_writer", "candidate_planner")))
+
+
 class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
     def __init__(self, *, port: int = 0, snapshot: bool = True) -> None:
         self.clock = SetClock()
         self.log = CapturingLogger()
-        logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
-        self.logger = logger
-        self.book = SnapshotBook("snapshots")
-        self.events = DropOldest[MetricEvent]("metric_events", 100)
-        self.rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
-        self.never_read = LatestValue[tuple[str, ...]]("never_read")
-        self.allowlist = LatestValue[Allowlist]("allowlist")
-        self.hedge_mode = LatestValue[bool]("hedge_mode")
-        self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
-        self.lease = LatestValue[Lease]("lease")
-        self.stream = LatestValue[StreamStatus]("stream_status")
-        self.durability = LatestValue[Durability]("durability")
-        self.address = LatestValue[str]("http_address")
-        self.waits: list[tuple[str, str]] = []
-        self.tree = node("brain", node("permit_evaluator"), node("metrics"))
-        channels = (self.book, self.events, self.lease)
-        self.registry = MetricRegistry(
-            build_tag="1.2.3", clock=self.clock, book=self.book, channels=channels, logger=logger
-        )
-        self.gates = GateDistribution(self.clock)
-        self.budget = WeightBudget(self.clock, 1200)
-        self.comparison = LedgerComparison(Decimal("1.0"))
-        self.unreadable_rules = LatestValue[Mapping[str, str]]("unreadable_rules")
-        self.unreadable = UnreadableSymbols(self.book, self.unreadable_rules)
-        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
-        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
-        self.exchange_trouble: str | None = None
+        self.logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
         self.clocks = Clocks(self.clock)
-        self.source = StatusSource(
-            clocks=self.clocks,
-            build_tag="position-state-brain-1.2.3",
-            version="1.2.3",
-            instance="here:8045",
-            settings=[SettingShown("BINANCE_API_SECRET", "***", "env")],
-            tree_status=lambda: self.tree,
-            waits=lambda: self.waits,
-            needed_actors=["permit_evaluator"],
-            book=self.book,
-            stale_threshold_sec=STALE_SEC,
-            symbol_rules=self.rules,
-            never_read=self.never_read,
-            allowlist=self.allowlist,
-            hedge_mode=self.hedge_mode,
-            ledgers_adopted=self.ledgers_adopted,
-            lease=self.lease,
-            stream=self.stream,
-            durability=self.durability,
-            channels=channels,
-            registry=self.registry,
-            gates=self.gates,
-            budget=self.budget,
-            comparison=self.comparison,
-            exchange_trouble=lambda: self.exchange_trouble,
-            unreadable=self.unreadable,
-            unknown_executions=self.unknown_executions,
-            waiting_results=self.waiting_results,
-        )
-        self.recent = RecentDecisions()
+        self.channels = Channels(1)
+        self.channels.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
+        self.book, self.lease = self.channels.book, self.channels.lease
+        self.waits: list[tuple[str, str]] = []
+        self.tree = node("brain", *NEEDED, node("metrics"))
+        self.budget = WeightBudget(self.clock, 1200)
+        self.exchange_trouble: str | None = None
+        self.log_lines_dropped = 0
         self.keys = Keys("quantum")
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
-        self.page_source = PageSource(
-            status=self.source,
-            book=self.book,
-            registry=self.registry,
-            gates=self.gates,
-            recent=self.recent,
-            comparison=self.comparison,
-            store=self.store,
-            clock=self.clock,
-            issued_by="1.2.3 here:8045",
-            cooldown_sec=15.0,
-            keys=self.keys,
+        self.monitor = Monitor(
+            settings.load(ENVIRONMENT),
+            self.channels,
+            self.store,
+            tree=lambda: StandingTree(self.tree, self.waits),
+            clocks=self.clocks,
+            budget=self.budget,
+            exchange_trouble=lambda: self.exchange_trouble,
+            log=self.logger,
+            log_lines_dropped=lambda: self.log_lines_dropped,
         )
-        self.page = LivePage(self.page_source, self.clock)
         self.metrics = Metrics(
-            events=self.events,
-            registry=self.registry,
-            status=self.source,
-            page=self.page,
-            unreadable=self.unreadable,
-            clock=self.clock,
-            address=self.address,
+            self.monitor,
+            self.events,
+            self.channels.http_address,
             bind="127.0.0.1",
             port=port,
-            logger=logger,
+            clock=self.clock,
+            log=self.logger,
         )
         self.lease.send(Lease("7", "here:8045"))
-        self.rules.send({"BTCUSDT": rules_of("BTCUSDT")})
-        self.hedge_mode.send(False)
-        self.ledgers_adopted.send(True)
-        self.allowlist.send(
+        self.channels.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
+        self.channels.hedge_mode.send(False)
+        self.channels.ledgers_adopted.send(True)
+        self.channels.allowlist.send(
             Allowlist(AllowlistSource.UNIVERSE_ACTIVE, False, frozenset({"BTCUSDT"}), NOON_MS / 1000 - 5, 1.0)
         )
         if snapshot:
             self.publish("BTCUSDT", "-0.038", age_sec=2.0)
+
+    def gauges(self) -> tuple[LiveGauge, ...]:
+        """The gauges that the monitor shows already."""
+        return service_gauges(
+            self.channels,
+            self.clocks,
+            self.budget,
+            self.monitor.unreadable,
+            ready=lambda: True,
+            unknown_executions=lambda: 0,
+        )
 
     def publish(self, symbol: str, amount: str, *, age_sec: float) -> None:
         """Put a snapshot into the book that was true `age_sec` ago."""
@@ -213,9 +177,9 @@ class StatusRig:
         answer = Answer(
             entry_id, plan_id, symbol, decision, the_case, fields or {b"plan_id": plan_id.encode()}
         )
-        self.gates.decided([decision])
+        self.monitor.gates.decided([decision])
         now_ms = self.clock.now().wall_ms
-        self.recent.decided([RecentDecision(answer, now_ms, now_ms - latency_ms)])
+        self.monitor.recent.decided([RecentDecision(answer, now_ms, now_ms - latency_ms)])
 
     @property
     def log_lines(self) -> list[tuple[str, dict[str, object]]]:

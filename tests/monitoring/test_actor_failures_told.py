@@ -101,23 +101,20 @@ async def test_the_log_tells_who_failed_why_and_what_follows(autojump_clock: Moc
 async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_the_same() -> None:
     rig, events = StatusRig(), DropOldest[MetricEvent]("many", 10_000)
     actor = Metrics(
-        events=events,
-        registry=rig.registry,
-        status=rig.source,
-        page=rig.page,
-        unreadable=rig.unreadable,
-        clock=rig.clock,
-        address=rig.address,
+        rig.monitor,
+        events,
+        rig.channels.http_address,
         bind="127.0.0.1",
         port=0,
-        logger=rig.logger,
+        clock=rig.clock,
+        log=rig.logger,
     )
     for _ in range(5_000):
         events.send(SetGauge("p33_stream_trusted", 0))
     events.send(SetGauge("p33_stream_trusted", 1))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(actor.run, Heartbeat())
-        while rig.registry.value("p33_stream_trusted") is None:
+        while rig.monitor.registry.value("p33_stream_trusted") is None:
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    assert rig.registry.value("p33_stream_trusted") == 1
+    assert rig.monitor.registry.value("p33_stream_trusted") == 1

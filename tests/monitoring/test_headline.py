@@ -6,29 +6,37 @@ import msgspec
 import pytest
 
 from brain.durability import Durability
-from channels import Lease, StreamStatus, UnknownExecution, WaitingResult
-from monitoring.page_view.headline import Looked, actor, overall
-from monitoring.status.document import UnknownExecutionShown, UnknownExecutionsShown, WaitingResultShown
-from page.content import Holding, Holdings, Restraints, Tone, Weight
+from channels import Lease, StreamStatus, Uncovered, UnknownExecution, WaitingResult
+from monitoring.page_view.headline import Observed, actor, overall
+from monitoring.status.document import (
+    UncoveredShown,
+    UncoveredSymbol,
+    UnknownExecutionShown,
+    UnknownExecutionsShown,
+    WaitingResultShown,
+)
+from page.content import Holding, Holdings, HoldsAndCooldowns, Tone, Weight
 from tests.monitoring.status_rig import NOON_MS, StatusRig, node
+from tests.page.test_rendering import read
 
+NONE = HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=None)
 WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None)
 
 
 def trusted_rig() -> StatusRig:
     rig = StatusRig()
     now = rig.clock.now()
-    rig.stream.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
+    rig.channels.stream_status.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
     return rig
 
 
-def looked(rig: StatusRig, **changes: Any) -> Looked:
-    status = rig.source.status()
-    usual = Looked(
+def observed(rig: StatusRig, **changes: Any) -> Observed:
+    status = rig.monitor.status.status()
+    usual = Observed(
         status,
         actor(status.tree),
         Holdings((), 0, 0, "1"),
-        Restraints(holds=(), cooldowns=(), left_out=0, unread=None),
+        NONE,
         WEIGHT,
     )
     return msgspec.structs.replace(usual, **changes)
@@ -41,34 +49,34 @@ def apart(symbol: str, apart_sec: float) -> Holding:
 
 
 async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
-    seen = overall(looked(trusted_rig()))
-    assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Deciding, and all is well", ())
+    seen = overall(observed(trusted_rig()))
+    assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Ready", ())
 
 
 async def test_not_deciding_is_told_with_every_reason() -> None:
     rig = trusted_rig()
     rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
-    rig.ledgers_adopted.send(False)
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    rig.channels.ledgers_adopted.send(False)
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not ready")
     assert len(seen.reasons) == 2
 
 
 async def test_a_standby_is_in_order() -> None:
     rig = trusted_rig()
     rig.lease.send(Lease(None, "other:8045"))
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standing by")
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standby")
     assert "other:8045" in seen.reasons[0]
-    rig.ledgers_adopted.send(False)
-    assert overall(looked(rig)).tone is Tone.BAD
+    rig.channels.ledgers_adopted.send(False)
+    assert overall(observed(rig)).tone is Tone.BAD
 
 
 async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
     rig = trusted_rig()
     rig.lease.send(Lease(None, "here:8045", "trade-2/71/ab"))
-    seen = overall(looked(rig))
-    assert (seen.tone, seen.headline) == (Tone.BAD, "Not deciding")
+    seen = overall(observed(rig))
+    assert (seen.tone, seen.headline) == (Tone.BAD, "Not ready")
     assert "trade-2/71/ab" in seen.reasons[0]
 
 
@@ -85,7 +93,11 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
             "ledger and exchange differ for S0, S1, S2 and 2 more",
         ),
         (
-            {"restraints": Restraints(holds=(), cooldowns=(), left_out=0, unread="Redis: away")},
+            {
+                "holds_and_cooldowns": HoldsAndCooldowns(
+                    holds=(), cooldowns=(), left_out=0, unread="Redis: away"
+                )
+            },
             "holds and cooldowns could not be read: Redis: away",
         ),
         (
@@ -99,23 +111,23 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
     ],
 )
 async def test_what_wants_looking_at_is_named(changes: dict[str, Any], told: str) -> None:
-    seen = overall(looked(trusted_rig(), **changes))
-    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but one thing wants looking at")
+    seen = overall(observed(trusted_rig(), **changes))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 1 warning")
     assert seen.reasons == (told,)
 
 
 async def test_a_restart_of_long_ago_worries_nobody() -> None:
     tree = actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=301.0)))
-    assert overall(looked(trusted_rig(), tree=tree)).tone is Tone.GOOD
+    assert overall(observed(trusted_rig(), tree=tree)).tone is Tone.GOOD
 
 
 async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
     rig = trusted_rig()
     rig.publish("ETHUSDT", "0", age_sec=11.0)
     rig.publish("SOLUSDT", "0", age_sec=1.0)
-    rig.stream.send(StreamStatus(1, losses=1, last_loss="no pong"))
-    seen = overall(looked(rig))
-    assert seen.headline == "Deciding, but 2 things want looking at"
+    rig.channels.stream_status.send(StreamStatus(1, losses=1, last_loss="no pong"))
+    seen = overall(observed(rig))
+    assert seen.headline == "Ready, 2 warnings"
     assert seen.reasons == (
         "the private stream is not trusted: no pong",
         "1 of 3 snapshots are stale or not believed",
@@ -125,53 +137,69 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
 async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_at() -> None:
     rig = trusted_rig()
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
-    rig.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
-    seen = overall(looked(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
-    assert (seen.tone, seen.headline) == (Tone.WATCH, "Deciding, but 2 things want looking at")
+    rig.channels.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
+    seen = overall(observed(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
+    assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 2 warnings")
     assert seen.reasons == (
         "the exchange refuses the API key (-2015)",
         "4 symbols cannot be read, plans are denied for AUSDT, BUSDT, CUSDT and 1 more",
     )
 
 
+async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seconds_with_the_reason() -> None:
+    rig = trusted_rig()
+    rig.book.set_uncovered("ABCUSDT", Uncovered("it was not read", rig.clock.now()))
+    assert overall(observed(rig)).reasons == ()
+    rig.clock.advance(3.0)
+    assert rig.monitor.status.status().snapshots.uncovered == UncoveredShown(
+        1, [UncoveredSymbol("ABCUSDT", "it was not read", 3.0)]
+    )
+    assert overall(observed(rig)).reasons == ("the private stream does not cover a symbol: ABCUSDT",)
+    assert "ABCUSDT it was not read" in read((await rig.monitor.page.document()).decode()).text
+    rig.book.set_uncovered("ABCUSDT", None)
+    assert overall(observed(rig)).reasons == ()
+
+
 async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:
     rig = trusted_rig()
     ends_sec = rig.clock.now().monotonic_sec + 60
-    rig.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
-    rig.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
-    status = rig.source.status()
+    rig.channels.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
+    rig.channels.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
+    status = rig.monitor.status.status()
     assert status.unknown_executions == UnknownExecutionsShown(
         1, [UnknownExecutionShown("plan-1", "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
     )
     assert status.ledgers.waiting_results == [WaitingResultShown("ETHUSDT", "plan-2", "5-0", "set long_amt")]
-    assert overall(looked(rig)).reasons == (
+    assert overall(observed(rig)).reasons == (
         "unknown executions: 1 (BTCUSDT)",
         "a result of ETHUSDT is not booked: set long_amt",
     )
-    rig.waiting_results.send(())
+    rig.channels.waiting_results.send(())
     rig.clock.advance(60)
-    assert rig.source.status().unknown_executions.count == rig.source.unknown_count() == 0
+    assert rig.monitor.status.status().unknown_executions.count == rig.monitor.status.unknown_count() == 0
 
 
 async def test_a_redis_that_forgets_is_a_concern() -> None:
     rig = trusted_rig()
-    rig.durability.send(Durability(False, "noeviction", 0))
-    seen = overall(looked(rig, status=rig.source.status()))
+    rig.channels.durability.send(Durability(False, "noeviction", 0))
+    seen = overall(observed(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice",
     )
-    rig.durability.send(Durability(True, "allkeys-lru", 12))
-    seen = overall(looked(rig, status=rig.source.status()))
+    rig.channels.durability.send(Durability(True, "allkeys-lru", 12))
+    seen = overall(observed(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
         "Redis may evict keys of this service (maxmemory-policy allkeys-lru): it has evicted 12 keys so far",
     )
-    rig.durability.send(Durability(True, "noeviction", 12))
-    assert overall(looked(rig, status=rig.source.status())).tone is Tone.GOOD
+    rig.channels.durability.send(Durability(True, "noeviction", 12))
+    assert overall(observed(rig, status=rig.monitor.status.status())).tone is Tone.GOOD
 
 
 async def test_a_key_that_denies_for_good_is_a_concern() -> None:
     rig = trusted_rig()
     problem = "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string"
-    restraints = Restraints(holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4)
-    seen = overall(looked(rig, restraints=restraints))
+    holds_and_cooldowns = HoldsAndCooldowns(
+        holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4
+    )
+    seen = overall(observed(rig, holds_and_cooldowns=holds_and_cooldowns))
     assert (seen.tone, seen.reasons) == (Tone.WATCH, (problem,) * 3)

@@ -4,8 +4,8 @@ import trio
 import trio.testing
 
 from clock import TrioClock
-from monitoring.holds_and_cooldowns import RestraintReading
-from page.content import Restrained
+from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
+from page.content import TimeLeft
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
@@ -22,7 +22,7 @@ class Rig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.keys = Keys("quantum")
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="me")
-        self.reading = RestraintReading(self.store, self.clock, 15.0, keys=self.keys)
+        self.reading = HoldsAndCooldownsCache(self.store, self.clock, 15.0, keys=self.keys)
 
     def executed(self, symbol: str, ago_sec: float) -> None:
         self.redis.set(self.keys.cooldown(symbol), str(self.clock.now().wall_ms - round(ago_sec * 1000)))
@@ -39,13 +39,13 @@ async def test_holds_run_out_between_two_reads(autojump_clock: trio.testing.Mock
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift", ttl_ms=2_000)
     rig.redis.set(rig.keys.hold("ETHUSDT"), "drift")
     assert (await rig.reading.now(SYMBOLS, {})).holds == (
-        Restrained("BTCUSDT", 2.0),
-        Restrained("ETHUSDT", None),
+        TimeLeft("BTCUSDT", 2.0),
+        TimeLeft("ETHUSDT", None),
     )
     await trio.sleep(1.5)
-    assert (await rig.reading.now(SYMBOLS, {})).holds[0] == Restrained("BTCUSDT", 0.5)
+    assert (await rig.reading.now(SYMBOLS, {})).holds[0] == TimeLeft("BTCUSDT", 0.5)
     await trio.sleep(1)
-    assert (await rig.reading.now(SYMBOLS, {})).holds == (Restrained("ETHUSDT", None),)
+    assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("ETHUSDT", None),)
 
 
 async def test_a_cooldown_counts_from_the_key(autojump_clock: trio.testing.MockClock) -> None:
@@ -54,8 +54,8 @@ async def test_a_cooldown_counts_from_the_key(autojump_clock: trio.testing.MockC
     rig.executed("ETHUSDT", 16.0)
     rig.executed("SOLUSDT", 10.0)
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (
-        Restrained("BTCUSDT", 10.0),
-        Restrained("SOLUSDT", 5.0),
+        TimeLeft("BTCUSDT", 10.0),
+        TimeLeft("SOLUSDT", 5.0),
     )
 
 
@@ -66,9 +66,9 @@ async def test_a_cooldown_counts_from_a_ledger_that_was_booked_lately(
     rig.booked("BTCUSDT", 4.0)
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == ()
     await trio.sleep(4)
-    assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == (Restrained("BTCUSDT", 7.0),)
+    assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == (TimeLeft("BTCUSDT", 7.0),)
     await trio.sleep(4)
-    assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == (Restrained("BTCUSDT", 3.0),)
+    assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == (TimeLeft("BTCUSDT", 3.0),)
     await trio.sleep(4)
     assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == ()
 
@@ -78,7 +78,7 @@ async def test_the_later_of_key_and_ledger_counts(autojump_clock: trio.testing.M
     rig.executed("BTCUSDT", 12.0)
     rig.booked("BTCUSDT", 2.0)
     (seen,) = (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns
-    assert seen == Restrained("BTCUSDT", 13.0)
+    assert seen == TimeLeft("BTCUSDT", 13.0)
 
 
 async def test_a_time_far_ahead_is_nobodys_clock_and_an_unreadable_one_never_ends(
@@ -87,7 +87,7 @@ async def test_a_time_far_ahead_is_nobodys_clock_and_an_unreadable_one_never_end
     rig = Rig()
     rig.executed("BTCUSDT", -16.0)
     rig.redis.set(rig.keys.cooldown("ETHUSDT"), "soon")
-    assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (Restrained("ETHUSDT", None),)
+    assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (TimeLeft("ETHUSDT", None),)
 
 
 async def test_redis_is_asked_seldom_however_many_look(autojump_clock: trio.testing.MockClock) -> None:
@@ -98,7 +98,7 @@ async def test_redis_is_asked_seldom_however_many_look(autojump_clock: trio.test
         await trio.sleep(0.1)
         assert (await rig.reading.now(SYMBOLS, {})).holds == ()
     await trio.sleep(1.1)
-    assert (await rig.reading.now(SYMBOLS, {})).holds == (Restrained("BTCUSDT", None),)
+    assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", None),)
 
 
 async def test_what_cannot_be_read_is_said_and_not_remembered(autojump_clock: trio.testing.MockClock) -> None:
@@ -117,7 +117,7 @@ async def test_what_cannot_be_read_is_said_and_not_remembered(autojump_clock: tr
 async def test_a_redis_that_does_not_answer_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
     rig = Rig()
     rig.store = MemoryStore(rig.redis, keys=rig.keys, consumer="me", crossing=trio.sleep_forever)
-    reading = RestraintReading(rig.store, rig.clock, 15.0, keys=rig.keys)
+    reading = HoldsAndCooldownsCache(rig.store, rig.clock, 15.0, keys=rig.keys)
     with trio.fail_after(1):
         assert (await reading.now(SYMBOLS, {})).unread == "Redis did not answer within 0.5 s"
 
@@ -138,8 +138,8 @@ async def test_keys_that_deny_for_good_are_named_with_what_is_wrong(
         f"{cooldown}:ETHUSDT is empty: {fix}",
         f"{cooldown}:SOLUSDT holds 'soon', which is no number: {fix}",
     )
-    assert seen.holds == (Restrained("BTCUSDT", None),)
-    assert seen.cooldowns == tuple(Restrained(symbol, None) for symbol in SYMBOLS)
+    assert seen.holds == (TimeLeft("BTCUSDT", None),)
+    assert seen.cooldowns == tuple(TimeLeft(symbol, None) for symbol in SYMBOLS)
     rig.redis.delete(rig.keys.hold("BTCUSDT"))
     for symbol in SYMBOLS:
         rig.redis.delete(rig.keys.cooldown(symbol))

@@ -14,6 +14,7 @@ from brain.plans.permit import Decision, Reason
 from brain.plans.plan import MalformedPlan
 from channels import SetGauge
 from exchange.protocol import Priority
+from monitoring.service_log import build_tag
 from tests.brain.cases import case, plan, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
 from tests.monitoring.status_rig import NOON_MS, StatusRig
@@ -44,7 +45,7 @@ async def test_the_page_shows_what_the_service_knows() -> None:
     rig = StatusRig()
     rig.decided("plan-1")
     rig.decided("plan-2", case(hold=True), symbol="ETHUSDT", latency_ms=7)
-    rig.registry.apply(SetGauge("p33_ledger_amt", -0.038, ("BTCUSDT",)))
+    rig.monitor.registry.apply(SetGauge("p33_ledger_amt", -0.038, ("BTCUSDT",)))
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift", ttl_ms=300_000)
     async with serving(rig) as client:
         text = (await page(client)).text
@@ -96,7 +97,7 @@ async def test_an_explanation_tells_the_numbers_and_what_became_of_the_permit() 
         stale = (await explained(client, "plan-1")).text
         assert "fresh DENIED snapshot 12.4 s old, threshold 10 s → stale_exchange_state" in stale
         assert "k_heat 0.31" in stale
-        assert "4 ms later, by 1.2.3 here:8045" in stale
+        assert f"4 ms later, by {build_tag()} here:8045" in stale
         there = (await explained(client, "plan-2")).text
         assert "now still there, expires in 60.0 s, signed" in there
         assert '"allow": true' in there and "5ec" not in there
@@ -198,20 +199,20 @@ async def test_making_the_page_lets_others_work_in_between() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        await rig.page.document()
+        await rig.monitor.page.document()
         nursery.cancel_scope.cancel()
     assert looks > 20
 
 
 async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() -> None:
     rig = StatusRig()
-    rig.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
+    rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
     rig.budget.reserve(5, Priority.PERIODIC)
     rig.budget.ban(60.0)
     async with serving(rig) as client:
         first = (await client.get("/status")).json()
         rig.clock.advance(7)
-        rig.durability.send(Durability(False, "allkeys-lru", 3))
+        rig.channels.durability.send(Durability(False, "allkeys-lru", 3))
         later = (await client.get("/status")).json()
         rig.clock.advance(30)
         last = (await client.get("/status")).json()

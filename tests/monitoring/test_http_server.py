@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from monitoring.http.app import is_loopback
 from monitoring.http.server import HttpServer, open_listeners
+from monitoring.page_view.source import PageSource
 from page.rendering import ASSETS, asset
 from tests.monitoring.status_rig import StatusRig
 from tests.monitoring.test_metrics import serving
@@ -183,7 +184,7 @@ async def test_noise_ends_one_connection_and_no_other(noise: bytes) -> None:
 
 async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = StatusRig()
-    monkeypatch.setattr(rig.page_source, "content", None)
+    monkeypatch.setattr(PageSource, "content", None)
     async with serving(rig) as client:
         rig.log.calls.clear()
         for _ in range(2):
@@ -217,7 +218,7 @@ async def test_a_client_that_does_not_read_cannot_keep_the_server_from_ending() 
             await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
 
     listeners = await open_listeners("127.0.0.1", 0)
-    server = HttpServer(too_much, logger=StatusRig().logger)
+    server = HttpServer(too_much, log=StatusRig().logger)
     scope, ended = trio.CancelScope(), trio.Event()
 
     async def serve() -> None:

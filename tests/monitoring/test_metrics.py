@@ -14,10 +14,11 @@ from brain.decisions.decision import decide
 from channels import Count, Lease, SetGauge, StreamStatus
 from monitoring.gate_distribution import GateCounts
 from monitoring.http.server import AddressUnusableError
+from monitoring.service_log import build_tag, version
 from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
 from tests.brain.cases import case
-from tests.monitoring.status_rig import StatusRig, node
+from tests.monitoring.status_rig import NEEDED, StatusRig, node
 
 
 @asynccontextmanager
@@ -26,7 +27,7 @@ async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.metrics.run, Heartbeat())
-            url = await rig.address.changed()
+            url = await rig.channels.http_address.changed()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                 yield client
             nursery.cancel_scope.cancel()
@@ -49,7 +50,7 @@ async def test_events_of_the_actors_are_on_metrics() -> None:
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert await sample(client, "p33_permit_deny_total", "BTCUSDT", "no_position") == 1
-        assert await sample(client, "p33_build_info", "1.2.3") == 1
+        assert await sample(client, "p33_build_info", build_tag()) == 1
 
 
 async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
@@ -58,8 +59,8 @@ async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
         rig.events.send(Count("p33_stream_divergence_total"))
     async with serving(rig) as client:
         assert await sample(client, "p33_stream_divergence_total") == rig.events.capacity
-        assert await sample(client, "p33_channel_dropped_total", "metric_events") == 20
-        assert await sample(client, "p33_channel_depth", "metric_events") == 0
+        assert await sample(client, "p33_channel_dropped_total", "metrics") == 20
+        assert await sample(client, "p33_channel_depth", "metrics") == 0
 
 
 async def test_an_event_that_fits_no_metric_kills_nothing() -> None:
@@ -111,12 +112,12 @@ async def test_ready_comes_and_goes_with_what_plans_need() -> None:
 
 async def test_an_actor_that_decides_nothing_at_present_is_a_reason() -> None:
     rig = StatusRig()
-    rig.tree = node("brain", node("deciding", node("permit_evaluator", state="backing_off")))
-    assert rig.source.readiness().reasons == ["permit_evaluator is backing off"]
-    rig.tree = node("brain", node("metrics"))
-    assert rig.source.readiness().reasons == ["permit_evaluator is missing"]
-    rig.tree = node("brain", node("permit_evaluator"), state="stopping")
-    assert rig.source.readiness().reasons == ["the service is stopping"]
+    rig.tree = node("brain", node("deciding", node("permit_evaluator", state="backing_off"), *NEEDED[1:]))
+    assert rig.monitor.status.readiness().reasons == ["permit_evaluator is backing off"]
+    rig.tree = node("brain", *NEEDED[1:])
+    assert rig.monitor.status.readiness().reasons == ["permit_evaluator is missing"]
+    rig.tree = node("brain", *NEEDED, state="stopping")
+    assert rig.monitor.status.readiness().reasons == ["the service is stopping"]
 
 
 async def test_waits_for_redis_are_a_reason() -> None:
@@ -125,21 +126,21 @@ async def test_waits_for_redis_are_a_reason() -> None:
         ("brain/ledger_writer", "Redis at r:6379"),
         ("brain/user_stream", "Binance's private stream"),
     ]
-    assert rig.source.readiness().reasons == ["waiting for Redis at r:6379 (ledger_writer)"]
+    assert rig.monitor.status.readiness().reasons == ["waiting for Redis at r:6379 (ledger_writer)"]
 
 
 async def test_status_tells_what_is_known() -> None:
     rig = StatusRig(snapshot=False)
     allowed, denied = decide(case()), decide(case(amount="0"))
-    rig.gates.decided([allowed])
-    rig.gates.decided([denied])
+    rig.monitor.gates.decided([allowed])
+    rig.monitor.gates.decided([denied])
     rig.clock.advance(400)
-    rig.gates.decided([denied])
+    rig.monitor.gates.decided([denied])
     rig.publish("BTCUSDT", "-0.038", age_sec=2.0)
     rig.publish("ETHUSDT", "0", age_sec=12.0)
     rig.publish("XRPUSDT", "0", age_sec=4.0)
-    rig.tree = node("brain", node("permit_evaluator", restarts=2, last_reason="ValueError: odd"))
-    rig.stream.send(
+    rig.tree = node("brain", node("metrics", restarts=2, last_reason="ValueError: odd"), *NEEDED)
+    rig.channels.stream_status.send(
         StreamStatus(
             epoch=3,
             connected_since=rig.clock.now().earlier_by(60),
@@ -155,7 +156,7 @@ async def test_status_tells_what_is_known() -> None:
         answer = await client.get("/status")
     assert answer.headers["content-type"] == "application/json"
     status = msgspec.json.decode(answer.content, type=StatusDocument)
-    assert (status.build_tag, status.version) == ("position-state-brain-1.2.3", "1.2.3")
+    assert (status.build_tag, status.version) == (build_tag(), version())
     assert (status.instance, status.uptime_sec) == ("here:8045", 401.0)
     assert status.started_at == "2026-09-21T14:13:20.000Z"
     assert (status.ready, status.reasons) == (True, [])
@@ -179,18 +180,25 @@ async def test_status_tells_what_is_known() -> None:
     assert status.gates.last_5_min == GateCounts(0, 1, {}, {"no_position": 1})
     assert status.gates.last_1_h == GateCounts(1, 2, {"sanity_checks_passed": 1}, {"no_position": 2})
     depths = {channel.name: (channel.depth, channel.dropped) for channel in status.channels}
-    assert depths == {"snapshots": (3, None), "metric_events": (0, 0), "lease": (1, None)}
-    assert [(each.name, each.value, each.origin) for each in status.settings] == [
-        ("BINANCE_API_SECRET", "***", "env")
-    ]
+    assert [channel.name for channel in rig.channels.all()] == list(depths)
+    assert (depths["snapshot_book"], depths["metrics"], depths["lease"]) == ((3, None), (0, 0), (1, None))
+    shown = {each.name: (each.value, each.origin) for each in status.settings}
+    assert shown["BINANCE_API_SECRET"] == ("***", "env")
+    assert shown["P33_METRICS_PORT"][1] == "default"
 
 
 async def test_status_says_null_for_what_is_not_known() -> None:
     rig = StatusRig()
-    for channel in (rig.lease, rig.allowlist, rig.rules, rig.hedge_mode, rig.ledgers_adopted):
+    for channel in (
+        rig.lease,
+        rig.channels.allowlist,
+        rig.channels.symbol_rules,
+        rig.channels.hedge_mode,
+        rig.channels.ledgers_adopted,
+    ):
         channel.value = None
     rig.book.lose_trust(rig.clock.now())
-    status = msgspec.json.decode(msgspec.json.encode(rig.source.status()))
+    status = msgspec.json.decode(msgspec.json.encode(rig.monitor.status.status()))
     assert status["lease"] == {"held": False, "holder": None, "namesake": None}
     for name in ("allowlist", "symbols_known", "hedge_mode", "request_weight_used"):
         assert status[name] is None, name
@@ -204,7 +212,7 @@ async def test_status_says_null_for_what_is_not_known() -> None:
 
 async def test_an_empty_book_has_no_ages() -> None:
     rig = StatusRig(snapshot=False)
-    snapshots = rig.source.status().snapshots
+    snapshots = rig.monitor.status.status().snapshots
     assert (snapshots.count, snapshots.oldest_age_sec, snapshots.median_age_sec) == (0, None, None)
 
 
@@ -215,7 +223,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
         rig = StatusRig(port=port)
         with pytest.raises(AddressUnusableError, match=f"127.0.0.1:{port}.*P33_METRICS_PORT.*in use"):
             await rig.metrics.run(Heartbeat())
-    assert rig.address.value is None
+    assert rig.channels.http_address.value is None
 
 
 async def test_the_actor_ends_when_asked_to() -> None:
@@ -224,7 +232,7 @@ async def test_the_actor_ends_when_asked_to() -> None:
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.metrics.run, heartbeat)
-            await rig.address.changed()
+            await rig.channels.http_address.changed()
             heartbeat.stopping.set()
 
 
@@ -233,7 +241,7 @@ async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck() -> None:
     heartbeat = Heartbeat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.metrics.run, heartbeat)
-        await rig.address.changed()
+        await rig.channels.http_address.changed()
         await trio.testing.wait_all_tasks_blocked()
         assert heartbeat.spoken
         assert heartbeat.oldest_beat_at_work_sec() is None

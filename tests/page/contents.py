@@ -15,17 +15,17 @@ from page.content import (
     GateStep,
     Holding,
     Holdings,
+    HoldsAndCooldowns,
     Overall,
     PageContent,
     Queue,
-    Restrained,
-    Restraints,
     Setting,
     Stream,
     SymbolAge,
+    SymbolReasons,
+    TimeLeft,
     Tone,
     UnknownExecution,
-    Unreadable,
     Weight,
 )
 
@@ -97,10 +97,11 @@ def content(**changes: Any) -> PageContent:
         instance="here:8045",
         started_at="2026-09-21T13:00:00.000Z",
         uptime_sec=4400.0,
-        overall=Overall(Tone.GOOD, "Deciding, and all is well", ()),
+        overall=Overall(Tone.GOOD, "Ready", ()),
         tree=_actor("position-state-brain", _actor("decisions", _actor("permit_evaluator"))),
         ages=Ages((SymbolAge("BTCUSDT", 0.4, True, "0.038"),), 10.0),
-        unreadable=Unreadable((), 0),
+        unreadable=SymbolReasons((), 0),
+        uncovered=SymbolReasons((), 0),
         stream=Stream(
             trusted=True,
             proven_age_sec=0.4,
@@ -132,7 +133,7 @@ def content(**changes: Any) -> PageContent:
             0,
             "1",
         ),
-        restraints=Restraints(holds=(), cooldowns=(), left_out=0, unread=None),
+        holds_and_cooldowns=HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=None),
         weight=Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None),
         lease_holder="here:8045",
         lease_held=True,
@@ -152,7 +153,7 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
     return msgspec.structs.replace(
         usual,
         instance=texts[0],
-        overall=Overall(Tone.BAD, "Not deciding", texts),
+        overall=Overall(Tone.BAD, "Not ready", texts),
         tree=_actor(
             texts[1],
             *(
@@ -161,7 +162,8 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             ),
         ),
         ages=Ages(tuple(SymbolAge(text, 12.0, True, None) for text in texts), 10.0),
-        unreadable=Unreadable(tuple((text, text) for text in texts), 1),
+        unreadable=SymbolReasons(tuple((text, text) for text in texts), 1),
+        uncovered=SymbolReasons(tuple((text, text) for text in texts), 1),
         stream=msgspec.structs.replace(
             usual.stream, trusted=False, last_loss=texts[0], last_lost_at="2026-09-21T13:00:00.000Z"
         ),
@@ -178,9 +180,9 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             0,
             "1",
         ),
-        restraints=Restraints(
-            holds=tuple(Restrained(text, None) for text in texts),
-            cooldowns=tuple(Restrained(text, 3.0) for text in texts),
+        holds_and_cooldowns=HoldsAndCooldowns(
+            holds=tuple(TimeLeft(text, None) for text in texts),
+            cooldowns=tuple(TimeLeft(text, 3.0) for text in texts),
             left_out=0,
             unread=texts[0],
         ),

@@ -12,12 +12,12 @@ from page.content import (
     Actor,
     Ages,
     Holdings,
+    HoldsAndCooldowns,
     Overall,
-    Restrained,
-    Restraints,
+    SymbolReasons,
+    TimeLeft,
     Tone,
     UnknownExecution,
-    Unreadable,
 )
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
 from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
@@ -80,14 +80,14 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
     assert len(ids) == len(set(ids))
     assert {
         "overall", "figures", "gates", "decisions", "holdings", "ages", "stream", "weight", "tree",
-        "restraints", "settings", "queues",
+        "holds-and-cooldowns", "settings", "queues",
     } <= set(ids)  # fmt: skip
 
 
 def test_the_page_shows_what_it_was_given() -> None:
     text = page_of().text
     for shown in (
-        "Deciding, and all is well",
+        "Ready",
         "here:8045",
         "180 allowed, 60 denied",
         "sanity_checks_passed",
@@ -103,12 +103,20 @@ def test_the_page_shows_what_it_was_given() -> None:
 
 
 def test_symbols_that_cannot_be_read_are_named_with_the_reason() -> None:
-    reading = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 0))
+    reading = page_of(unreadable=SymbolReasons((("ABCUSDT", "position: no updateTime"),), 0))
     assert "! 1 unreadable plans for this symbol are denied ABCUSDT position: no updateTime" in reading.text
-    many = page_of(unreadable=Unreadable((("ABCUSDT", "position: no updateTime"),), 7))
+    many = page_of(unreadable=SymbolReasons((("ABCUSDT", "position: no updateTime"),), 7))
     assert "! 8 unreadable plans for these symbols are denied" in many.text
     assert "and 7 more" in many.text
     assert "unreadable" not in page_of().text
+
+
+def test_symbols_that_the_stream_does_not_cover_are_named_with_the_reason() -> None:
+    reading = page_of(uncovered=SymbolReasons((("ABCUSDT", "it was not read"),), 0))
+    assert (
+        "! 1 uncovered the private stream does not cover this symbol ABCUSDT it was not read" in reading.text
+    )
+    assert "uncovered" not in page_of().text
 
 
 def test_unknown_executions_are_counted_and_named() -> None:
@@ -176,7 +184,7 @@ def test_the_policy_allows_own_files_and_nothing_else() -> None:
 
 def test_before_anything_is_known_the_page_says_so() -> None:
     reading = page_of(
-        overall=Overall(Tone.BAD, "Not deciding", ("exchangeInfo was not read yet",)),
+        overall=Overall(Tone.BAD, "Not ready", ("exchangeInfo was not read yet",)),
         ages=Ages((), 10.0),
         decided=(),
         latencies_ms=(),
@@ -195,20 +203,20 @@ def test_before_anything_is_known_the_page_says_so() -> None:
 
 
 def test_holds_cooldowns_and_what_could_not_be_read_are_reported() -> None:
-    restraints = Restraints(
-        holds=(Restrained("BTCUSDT", 290.0), Restrained("ETHUSDT", None)),
-        cooldowns=(Restrained("SOLUSDT", 3.2),),
+    holds_and_cooldowns = HoldsAndCooldowns(
+        holds=(TimeLeft("BTCUSDT", 290.0), TimeLeft("ETHUSDT", None)),
+        cooldowns=(TimeLeft("SOLUSDT", 3.2),),
         left_out=0,
         unread=None,
         problems=("quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string",),
     )
-    text = page_of(restraints=restraints).text
+    text = page_of(holds_and_cooldowns=holds_and_cooldowns).text
     assert "quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string" in text
     assert "BTCUSDT held by P3.4 4 min 50 s" in text
     assert "ETHUSDT held by P3.4 never" in text
     assert "SOLUSDT cooldown 3.2 s" in text
-    unread = Restraints(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
-    assert "Redis: no answer" in page_of(restraints=unread).text
+    unread = HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
+    assert "Redis: no answer" in page_of(holds_and_cooldowns=unread).text
 
 
 def test_an_explanation_is_escaped_like_the_page() -> None:

@@ -217,9 +217,9 @@ class Liveness:
         require(tasks <= self._most_tasks, "g", f"{tasks} tasks, {self._most_tasks} at most expected")
         for process in world.processes.values():
             # A standby books nothing, so the fills that it received wait, in a channel of bounded size.
-            if process.flows is None or not _holds_lease(process):
+            if process.channels is None or not _holds_lease(process):
                 continue
-            for channel in process.flows.all():
+            for channel in process.channels.all():
                 if channel.name.startswith(("shard_", "on_demand_", "changes", "fills", "metrics")):
                     require(
                         channel.depth <= 64, "g", f"{process.name}: {channel.depth} wait in {channel.name}"
@@ -247,7 +247,7 @@ class Liveness:
             world.neighbours, world.claims, world.ledgers, world.decisions, self,
         )  # fmt: skip
         running = [
-            (process.flows, process.tree, process.store)
+            (process.channels, process.tree, process.store)
             for process in world.processes.values()
             if process.tree
         ]
@@ -259,5 +259,5 @@ class Liveness:
 
 
 def _holds_lease(process: Process) -> bool:
-    lease = process.flows.lease.value if process.flows is not None else None
+    lease = process.channels.lease.value if process.channels is not None else None
     return lease is not None and lease.fence is not None

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
-from channels import DropOldest, Flows, MetricEvent
+from channels import Channels, DropOldest, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -44,6 +44,7 @@ from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import SabotageError, Tripwire
 from tests.simulation.venue import Venue
+from wiring.edges import Edges
 
 #: From the end of a process to its next start, as systemd has it here.
 _RESTART_SEC = 1.0
@@ -73,8 +74,8 @@ class _NoSockets:
 
     served: ClassVar[list[tuple[object, ASGIApp]]] = []
 
-    def __init__(self, app: ASGIApp, *, logger: object) -> None:
-        self._entry = logger, app
+    def __init__(self, app: ASGIApp, *, log: object) -> None:
+        self._entry = log, app
 
     async def serve(self, _: object) -> None:
         self.served.append(self._entry)
@@ -199,7 +200,7 @@ class Process:
         #: How often the stream of mark prices was connected.
         self.mark_connections = 0
         self.escalations = 0
-        self.flows: Flows | None = None
+        self.channels: Channels | None = None
         self.store: WatchedStore | None = None
         self.sabotage = Sabotage()
         self.tripwires = {way: Tripwire(way) for way in ("store", "rest", "stream")}
@@ -254,7 +255,7 @@ class Process:
                     await self._run()
             except* RestartIntensityExceeded:
                 self.escalations += 1
-            self.flows = self.store = self.tree = None
+            self.channels = self.store = self.tree = None
             self._note(f"{self.name} ended")
             await trio.sleep(self._down_sec)
 
@@ -272,7 +273,7 @@ class Process:
 
     async def readiness(self) -> str:
         """Return the reasons in `/readyz`: empty when ready."""
-        app = next((app for logger, app in _NoSockets.served if logger is self._log), None)
+        app = next((app for log, app in _NoSockets.served if log is self._log), None)
         if app is None:
             return "not running"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
@@ -284,13 +285,13 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        flows = Flows(settings.shards)
+        channels = Channels(settings.shards)
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,
             settings.weight_budget_per_min,
             exchange_ms=server_time.exchange_ms,
-            on_ban=flows.bans.send,
+            on_ban=channels.bans.send,
         )
         self.store = WatchedStore(
             self._redis,
@@ -310,7 +311,7 @@ class Process:
             clock=self.clock,
             budget=budget,
             server_time=server_time,
-            metrics=flows.metrics,
+            metrics=channels.metrics,
             rng=Random(rng.random()),
             network=RestNetwork(
                 self._venue,
@@ -321,9 +322,7 @@ class Process:
                 self.requests,
             ),
         ) as rest:
-            service = supervisor.Service(
-                self._loaded,
-                flows,
+            edges = Edges(
                 store=self.store,
                 exchange=rest,
                 orders=rest,
@@ -334,19 +333,19 @@ class Process:
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
-                clock=self.clock,
-                rng=Random(rng.random()),
-                log=self._log,
+            )
+            service = supervisor.Service(
+                self._loaded, channels, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
             )
             self.sabotage = Sabotage()
             service.tree = Tree(
                 self.sabotage.rigged(service.spec),
                 rng=Random(rng.random()),
-                on_event=partial(self._on_supervision_event, flows.metrics),
+                on_event=partial(self._on_supervision_event, channels.metrics),
             )
-            self.flows, self.tree = flows, service.tree
+            self.channels, self.tree = channels, service.tree
             await service.tree.run()
-            await self._release_lease(flows, self.store)
+            await self._release_lease(channels, self.store)
 
     def _on_supervision_event(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
         report_supervision(metrics, self._log, event)
@@ -357,8 +356,8 @@ class Process:
             case ChildStarted(restart_number=number) if number:
                 self._note(f"{self.name} {event.name} restarted")
 
-    async def _release_lease(self, flows: Flows, store: WatchedStore) -> None:
-        lease = flows.lease.value
+    async def _release_lease(self, channels: Channels, store: WatchedStore) -> None:
+        lease = channels.lease.value
         if lease is not None and lease.fence is not None:
             with trio.move_on_after(0.5):
                 try:

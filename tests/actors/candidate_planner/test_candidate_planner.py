@@ -120,7 +120,6 @@ class PlannerRig:
                 weight_per_min=900,
                 stale_threshold_sec=10,
             ),
-            redis_address="memory",
             log=structlog.get_logger(),
         )
         async with trio.open_nursery() as nursery:

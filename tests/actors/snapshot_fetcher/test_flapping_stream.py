@@ -10,7 +10,7 @@ import structlog
 import trio
 
 import settings
-from channels import Flows, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
+from channels import Channels, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
 from clocks.clocks import Clocks
 from exchange.errors import BudgetExhausted, ExchangeUnavailable
@@ -52,10 +52,6 @@ class WeighedExchange(DictatedExchange):
         return await super().positions(symbol, priority=priority)
 
 
-class NamedStore(KeptSnapshots):
-    address = "test"
-
-
 class Desk:
     """The fetchers of all shards, and plans that need a snapshot that is fresh and trusted."""
 
@@ -66,12 +62,12 @@ class Desk:
         for symbol in SYMBOLS:
             self.exchange.set(symbol, "0", update_time_ms=0)
         loaded = settings.load({"P33_STALE_THRESHOLD_SEC": f"{STALE_SEC}"})
-        self.flows = Flows(loaded.settings.shards)
-        self.flows.lease.send(Lease("1:me", "me"))
+        self.channels = Channels(loaded.settings.shards)
+        self.channels.lease.send(Lease("1:me", "me"))
         self.making = SnapshotMaking(
             loaded.settings,
-            self.flows,
-            NamedStore(),  # type: ignore[arg-type]
+            self.channels,
+            KeptSnapshots(),  # type: ignore[arg-type]
             self.exchange,
             weight_per_read=lambda: WEIGHT_PER_READ,
             clocks=Clocks(self.clock, self.exchange),
@@ -85,10 +81,10 @@ class Desk:
         self.epoch = 0
 
     def fresh(self, symbol: str) -> bool:
-        snapshot = self.flows.book.get(symbol)
+        snapshot = self.channels.book.get(symbol)
         return (
             snapshot is not None
-            and self.flows.book.believed(snapshot)
+            and self.channels.book.believed(snapshot)
             and snapshot.verified_at.age_sec(self.clock.now()) <= STALE_SEC
         )
 
@@ -111,7 +107,7 @@ class Desk:
         reply, answer = trio.open_memory_channel[str | None](1)
         with trio.move_on_after(PATIENCE_SEC):
             deadline_sec = trio.current_time() + PATIENCE_SEC
-            channel = self.flows.on_demand[self.flows.shard_of(symbol)]
+            channel = self.channels.on_demand[self.channels.shard_of(symbol)]
             await channel.send(OnDemandRead(symbol, "plan", deadline_sec, reply))
             return await answer.receive()
         return "no answer"
@@ -130,17 +126,17 @@ class Desk:
 
     def connect(self) -> None:
         self.epoch += 1
-        for inbox in self.flows.shards:
+        for inbox in self.channels.shards:
             inbox.send(StreamConnected(self.epoch, self.clock.now()))
 
     def prove(self) -> None:
-        for inbox in self.flows.shards:
+        for inbox in self.channels.shards:
             inbox.send(StreamProven(self.epoch, self.clock.now().earlier_by(0.25)))
 
     def lose(self) -> None:
         now = self.clock.now()
-        self.flows.book.lose_trust(now)
-        for inbox in self.flows.shards:
+        self.channels.book.lose_trust(now)
+        for inbox in self.channels.shards:
             inbox.send(StreamLost(self.epoch, now, "test"))
 
     async def flap(self, drops: int, *, back_after_sec: float) -> None:

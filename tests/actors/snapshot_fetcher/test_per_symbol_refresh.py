@@ -142,7 +142,6 @@ class PerSymbolRig(FetcherRig):
                 weight_per_min=self.pace.weight_per_min,
                 stale_threshold_sec=STALE_SEC,
             ),
-            redis_address="test",
             log=self.log,
         )
 

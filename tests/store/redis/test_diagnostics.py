@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import pytest
+
 from brain.durability import Durability
+from brain.ledger.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
-from store.records import Hold, LastExecution
+from store.records import Changed, Hold, LastExecution, SymbolState
 from store.stored_values import UNREADABLE
 from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, everything
+from tests.store.commits import assumed, commit, decision
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
@@ -33,9 +37,10 @@ async def test_an_execution_is_read_from_the_cooldown_key_and_the_ledger(
     shown = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT", "XRPUSDT", "SOLUSDT"))
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {})
     assert shown.executions == (
-        LastExecution("BTCUSDT", "1790000000000", "1790000000.5"),
-        LastExecution("ETHUSDT", UNREADABLE, None),
-        LastExecution("XRPUSDT", None, "1790000001"),
+        LastExecution("BTCUSDT", "1790000000000", StoredLedger("1", last_order_time_epoch="1790000000.5")),
+        LastExecution("ETHUSDT", UNREADABLE),
+        LastExecution("SOLUSDT", None, StoredLedger("1")),
+        LastExecution("XRPUSDT", None, StoredLedger(last_order_time_epoch="1790000001")),
     )
     assert abs(shown.now_ms - await store.redis_now_ms()) < 60_000
 
@@ -45,7 +50,9 @@ async def test_of_no_symbols_only_the_booked_ones_are_reported(
 ) -> None:
     outside.hset(keys.ledger("XRPUSDT"), {"last_order_time_epoch": "1790000001"})
     shown = await store.holds_and_cooldowns((), ("XRPUSDT",))
-    assert shown.executions == (LastExecution("XRPUSDT", None, "1790000001"),)
+    assert shown.executions == (
+        LastExecution("XRPUSDT", None, StoredLedger(last_order_time_epoch="1790000001")),
+    )
     assert (await store.holds_and_cooldowns((), ())).executions == ()
 
 
@@ -55,12 +62,46 @@ async def test_keys_of_other_types_are_no_crash(store: Store, outside: Outside, 
     outside.set(keys.ledger("BTCUSDT"), "text")
     shown = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT",))
     assert shown.holds == (Hold("BTCUSDT", None),)
-    assert shown.executions == (LastExecution("BTCUSDT", UNREADABLE, UNREADABLE),)
+    assert shown.executions == (LastExecution("BTCUSDT", UNREADABLE, StoredLedger(UNREADABLE)),)
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({"BTCUSDT": "hash"}, {"BTCUSDT": "hash"})
     outside.delete(keys.hold("BTCUSDT"))
     outside.zadd(keys.cooldown("ETHUSDT"), {"a": 1})
     shown = await store.holds_and_cooldowns(SYMBOLS, ())
     assert (shown.hold_kinds, shown.cooldown_kinds) == ({}, {"BTCUSDT": "hash", "ETHUSDT": "zset"})
+
+
+def _put(outside: Outside, key: str, kind: str) -> None:
+    match kind:
+        case "number":
+            outside.set(key, "1790000000000")
+        case "bytes":
+            outside.set(key, b"\xff")
+        case "empty":
+            outside.set(key, "")
+        case "hash":
+            outside.hset(key, {"last_known_amt": "1", "last_order_time_epoch": "1790000000"})
+        case "junk hash":
+            outside.hset(key, {"last_known_amt": b"\xff", "long_amt": "x", "last_order_time_epoch": ""})
+        case "zset":
+            outside.zadd(key, {"a": 1})
+        case "stream":
+            outside.xadd(key, {"a": "b"})
+
+
+@pytest.mark.parametrize("kind", ["none", "number", "bytes", "empty", "hash", "junk hash", "zset", "stream"])
+@pytest.mark.parametrize("name", ["hold", "cooldown", "ledger"])
+async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision_does(
+    store: Store, outside: Outside, keys: Keys, fence: str, name: str, kind: str
+) -> None:
+    _put(outside, getattr(keys, name)("BTCUSDT"), kind)
+    # Assumes what is never stored, so that the script answers with what is.
+    (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=assumed(cooldown="never")))
+    assert isinstance(verdict, Changed)
+    read = await store.holds_and_cooldowns(SYMBOLS, ("BTCUSDT",))
+    last = next(
+        (each for each in read.executions if each.symbol == "BTCUSDT"), LastExecution("BTCUSDT", None)
+    )
+    assert verdict.state == SymbolState(bool(read.holds), last.cooldown, last.ledger)
 
 
 async def test_a_permit_is_reported_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:

@@ -1,4 +1,4 @@
-"""Everything that flows: all channels of one service, each with its overflow rule."""
+"""All channels of one service, each with its overflow rule."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 
 
-class Flows:
-    """The channels. They are made once and outlive the actors on both ends.
+class Channels:
+    """All channels of one service. They are made once and outlive the actors on both ends.
 
     `PushBack` makes its sender wait, `Conflating` and `LatestValue` keep the newest, `DropOldest` drops the
-    oldest and counts it.
+    oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
     def __init__(self, shards: int) -> None:
@@ -55,13 +55,10 @@ class Flows:
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[OrderObserved]("fills", 10_000)
         self.results = ResultBook("results")
-        #: The plans whose order may have been filled; None until they were read.
-        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
-        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
-        #: One wish is as good as many.
-        self.rules_wanted = Conflating[RulesWanted]("rules_wanted", lambda _wish: None)
+        #: One key for all: a second request adds nothing to one that waits.
+        self.rules_wanted = Conflating[RulesWanted]("rules_wanted", lambda _: None)
         #: When exchangeInfo was last asked for, with or without an answer.
         self.rules_asked_at = LatestValue[Moment]("rules_asked_at")
         #: Symbols that exchangeInfo lists in a form that cannot be read, and why.
@@ -69,34 +66,37 @@ class Flows:
         self.hedge_mode = LatestValue[bool]("hedge_mode")
         self.allowlist = LatestValue[Allowlist]("allowlist")
         self.candidates = LatestValue[Candidates]("candidates")
-        #: Symbols that trade and of which no position was read yet, where they are read one by one.
+        #: Symbols that trade and whose position was not read yet, where they are read one by one.
         self.never_read = LatestValue[tuple[str, ...]]("never_read")
         self.ledgers_adopted = LatestValue[bool]("ledgers_adopted")
         self.lease = LatestValue[Lease]("lease")
-        self.durability = LatestValue[Durability]("durability")
         self.stream_status = LatestValue[StreamStatus]("stream_status")
         self.bans = LatestValue[int]("bans")
         self.ban_recalled = LatestValue[bool]("ban_recalled")
         self.http_address = LatestValue[str]("http_address")
+        #: The plans whose order may have been filled; None until they were read.
+        self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
+        self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
+        self.durability = LatestValue[Durability]("durability")
 
     def all(self) -> list[Channel]:
-        """Every channel, for `/metrics` and `/status`."""
-        return [
-            self.book, *self.shards, *self.on_demand, self.ledgers_wanted, self.changes, self.fills,
-            self.results, self.metrics, self.symbol_rules, self.rules_wanted, self.rules_asked_at,
-            self.unreadable_rules, self.hedge_mode, self.allowlist, self.candidates, self.never_read,
-            self.ledgers_adopted, self.lease, self.stream_status, self.bans,
-            self.ban_recalled, self.http_address, self.unknown_executions, self.waiting_results,
-            self.durability,
-        ]  # fmt: skip
+        """Return every channel, in the order of declaration."""
+        channels: list[Channel] = []
+        for each in vars(self).values():
+            channels.extend(each if isinstance(each, list) else [each])
+        return channels
 
     def shard_of(self, symbol: str) -> int:
-        """The shard that owns `symbol`: a stable hash, the same in every process."""
+        """Return the shard that owns `symbol`: a stable hash, the same in every process."""
         return zlib.crc32(symbol.encode()) % len(self.shards)
+
+    def on_demand_of(self, symbol: str) -> PushBack[OnDemandRead]:
+        """Return the channel of on-demand reads of the shard that owns `symbol`."""
+        return self.on_demand[self.shard_of(symbol)]
 
 
 def shard_key(message: ShardMessage) -> object:
-    """What a message may take the place of: one about the same leg, or the stream as a whole."""
+    """Return the key of a message: it replaces a waiting one with the same key."""
     match message:
         case PositionObserved():
             return PositionObserved, message.symbol, message.position.leg
@@ -108,10 +108,11 @@ def shard_key(message: ShardMessage) -> object:
 
 
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:
-    """Positions are ordered by the exchange's time, the rest by arrival.
+    """Return what waits after a message of the same key arrived.
 
-    A position that arrives later and is dated earlier, with another amount, is kept beside the other one.
-    Mark prices add up, since a round of them may come in several frames, each with symbols of its own.
+    Positions are ordered by the exchange's time, the rest by arrival. A position that arrives later and is
+    dated earlier, with another amount, is kept beside the other one. Mark prices add up: one round may come
+    in several frames, each with other symbols.
     """
     if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
         before, after = waiting.position, arriving.position

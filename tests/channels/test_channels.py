@@ -9,14 +9,14 @@ import msgspec
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition
 from channels import LeverageObserved, MarkPrice, MarkPrices, PositionObserved, ShardMessage
-from channels.flows import Flows
+from channels.channels import Channels
 
 NOW = Moment(5.0, 1_700_000_000_000)
 
 
 async def taken(*messages: ShardMessage) -> list[ShardMessage]:
     """What a shard finds that was busy while all of these were sent."""
-    inbox = Flows(1).shards[0]
+    inbox = Channels(1).shards[0]
     for message in messages:
         inbox.send(message)
     return await inbox.receive_all()

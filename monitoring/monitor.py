@@ -1,0 +1,80 @@
+"""Everything that is visible from outside: metrics, `/status`, the operator page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from channels import Channels
+from clocks.clocks import Clocks
+from exchange.weight_budget import WeightBudget
+from monitoring.gate_distribution import GateDistribution
+from monitoring.ledger_comparison import LedgerComparison
+from monitoring.metrics.families import lines_dropped, service_gauges
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.cache import PageCache
+from monitoring.page_view.source import PageSource
+from monitoring.recent_decisions import RecentDecisions
+from monitoring.status.source import RunningTree, StatusSource
+from monitoring.unreadable_symbols import UnreadableSymbols
+from settings import Loaded
+from store.protocol import DiagnosticsStore
+
+
+class Monitor:
+    """The one door to monitoring. Made once inside the trio run, outlives every restart of an actor."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        channels: Channels,
+        store: DiagnosticsStore,
+        *,
+        tree: Callable[[], RunningTree],
+        clocks: Clocks,
+        budget: WeightBudget,
+        exchange_trouble: Callable[[], str | None],
+        log: FilteringBoundLogger,
+        log_lines_dropped: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`tree`: the supervision tree, which runs the actors that are given this."""
+        self.registry = MetricRegistry(channels, clocks, log)
+        self.gates = GateDistribution(clocks)
+        self.recent = RecentDecisions()
+        self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
+        comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
+        self.status = StatusSource(
+            loaded,
+            channels,
+            tree=tree,
+            clocks=clocks,
+            budget=budget,
+            exchange_trouble=exchange_trouble,
+            registry=self.registry,
+            gates=self.gates,
+            comparison=comparison,
+            unreadable=self.unreadable,
+        )
+        page_source = PageSource(
+            loaded.settings,
+            channels.book,
+            store,
+            clocks,
+            status=self.status,
+            registry=self.registry,
+            gates=self.gates,
+            recent=self.recent,
+            comparison=comparison,
+        )
+        self.page = PageCache(page_source, clocks)
+        for gauge in service_gauges(
+            channels,
+            clocks,
+            budget,
+            self.unreadable,
+            ready=lambda: self.status.readiness().ready,
+            unknown_executions=self.status.unknown_count,
+        ):
+            self.registry.show(gauge)
+        self.registry.show_total(lines_dropped(log_lines_dropped))

@@ -1,0 +1,20 @@
+"""The outside world of one service: Redis and the exchange."""
+
+from __future__ import annotations
+
+import msgspec
+
+from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
+from exchange.weight_budget import WeightBudget
+from store.protocol import Store
+
+
+class Edges(msgspec.Struct, frozen=True, kw_only=True):
+    """A service runs on these. Without `mark_prices`, mark prices come with REST reads alone."""
+
+    store: Store
+    exchange: Exchange
+    orders: OrderLookup
+    connector: StreamConnector
+    mark_prices: MarkPriceConnector | None
+    budget: WeightBudget
