@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 GATE_PYTHON ?= $(BIN)/python
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --maxschedchunk=8
+FAST := not (process or redis or simulation or browser or timing)
 CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
@@ -22,14 +24,19 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
 
+# Everything: a test on each processor, then those marked `timing`, one by one.
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) --durations=15 $(ARGS)
+
+# What needs neither a redis-server nor another program, within a minute on two processors.
+test-fast: $(INSTALLED)
+	@$(PYTEST) -m "$(FAST)" $(ARGS)
 
 # The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
 test-gate-versions: $(INSTALLED)
