@@ -4,6 +4,7 @@
 SECONDS ?= 20
 HOURS ?= 100
 MINUTES ?= 10
+SINCE ?= main
 ARGS ?=
 
 VENV := .venv
@@ -24,7 +25,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-fast test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-changed test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -37,6 +38,11 @@ test: $(INSTALLED)
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
 	@$(PYTEST) -m "$(FAST)" $(ARGS)
+
+# The tests that import what differs from the branch SINCE; scripts/changed_tests.py has the rules.
+test-changed: $(INSTALLED)
+	@touched=$$($(BIN)/python scripts/changed_tests.py $(SINCE)) && \
+	  if [ -n "$$touched" ]; then $(PYTEST) $(ARGS) $$touched; else echo "No test imports what has changed."; fi
 
 # The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
 test-gate-versions: $(INSTALLED)
