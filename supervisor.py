@@ -14,21 +14,9 @@ from random import Random, SystemRandom
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
-from actors.gate_distribution import GateDistribution
-from actors.heartbeat import Heartbeat
-from actors.ledger_comparison import LedgerComparison
-from actors.live_metrics import lines_dropped, service_gauges
-from actors.live_page import LivePage
-from actors.metric_registry import MetricRegistry
-from actors.page_source import PageSource
-from actors.recent_decisions import RecentDecisions
-from actors.rules_from_settings import shown_settings
-from actors.service_log import build_tag, report_supervision, say_how_we_start
-from actors.status_source import StatusSource
-from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, Flows, LatestValue, Lease, MetricEvent
 from clock import Clock, HostClock
+from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.names import open_names
@@ -37,15 +25,26 @@ from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.user_stream_connection import UserStreamConnector
 from exchange.weight_budget import WeightBudget
+from monitoring.gate_distribution import GateDistribution
+from monitoring.ledger_comparison import LedgerComparison
+from monitoring.metrics.families import lines_dropped, service_gauges
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.cache import LivePage
+from monitoring.page_view.source import PageSource
+from monitoring.recent_decisions import RecentDecisions
+from monitoring.service_log import build_tag, report_supervision, say_how_we_start
+from monitoring.status.source import StatusSource
+from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded, Settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import Store
-from store.redis_store import open_redis_store
-from supervision import Backoff, ChildSpec, Intensity, SupervisorSpec, Tree
+from store.redis.store import open_redis_store
+from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
 from supervision.specs import Strategy
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors
+from wiring.rules import shown_settings
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import Clocks
-from actors.heartbeat import Heartbeat
-from actors.redis_trouble import REDIS_TROUBLE, RedisTrouble
+from actors.waiting import REDIS_TROUBLE, RedisTrouble
 from channels import LatestValue
+from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from store.protocol import BanStore
+from supervision import Heartbeat
 
 _PAUSE_SEC = 0.2
 #: How soon an instance heeds a ban that another one on the same address has met.

@@ -7,11 +7,11 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.clocks import HARMFUL_SEC, Clocks
-from actors.heartbeat import Heartbeat
-from actors.redis_trouble import REDIS_TROUBLE, told
+from actors.waiting import REDIS_TROUBLE, told
+from clocks.clocks import HARMFUL_SEC, Clocks
 from store.errors import StoreRefusedError
 from store.records import Entry
+from supervision import Heartbeat
 
 _INTENTS = "trade.intent"
 #: A step of either clock, and an id ahead, are in the log within 1 s.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from brain.durability import Durability
 from channels import LatestValue
 from store.errors import StoreError
 from store.protocol import OnlookerStore
+from supervision import Heartbeat
 
 _EVERY_SEC = 2.0
 

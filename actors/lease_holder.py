@@ -10,11 +10,11 @@ from random import Random
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
-from actors.redis_trouble import told
+from actors.waiting import told
 from channels import LatestValue, Lease
 from store.errors import StoreError
 from store.protocol import LeaseStore
+from supervision import Heartbeat
 
 LEASE_TTL_SEC = 2.0
 RENEWAL_SEC = 0.5

@@ -11,12 +11,12 @@ from random import Random
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
 from brain.moment import Moment
 from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
 from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable
 from exchange.protocol import MarkPriceConnector, MarkPriceUpdate, Priority
+from supervision import Heartbeat
 from supervision.backoff import Backoff, RestartDelays
 
 #: Frames come every second: so long a silence is a dead connection.

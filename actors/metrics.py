@@ -7,16 +7,16 @@ from collections import deque
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.heartbeat import Heartbeat
-from actors.http_api import application, is_loopback
-from actors.http_server import HttpServer, listening_url, open_listeners
-from actors.live_page import LivePage
-from actors.metric_registry import MetricRegistry
-from actors.request_rates import RequestRate
-from actors.status_source import StatusSource
-from actors.unreadable_symbols import UnreadableSymbols
 from channels import DropOldest, LatestValue, MetricEvent
 from clock import Clock
+from monitoring.http.app import application, is_loopback
+from monitoring.http.middleware import RequestRate
+from monitoring.http.server import HttpServer, listening_url, open_listeners
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.cache import LivePage
+from monitoring.status.source import StatusSource
+from monitoring.unreadable_symbols import UnreadableSymbols
+from supervision import Heartbeat
 
 #: Decisions wait no longer for a burst of events than it takes to apply so many (about 1 ms).
 _EVENTS_AT_A_TIME = 500

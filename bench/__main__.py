@@ -21,7 +21,7 @@ from bench.report import Circumstances, Report, as_json, circumstances, print_re
 from bench.sitting import Sitting
 from bench.sizes import FULL, GROWN, GROWN_TO, QUICK, SYMBOLS
 from bench.stopping import StoppedError, signals_restored, stoppable
-from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
+from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
 
 _EXCHANGE_LATENCY_MS = 300.0
 _WIDTH = 132

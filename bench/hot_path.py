@@ -23,33 +23,33 @@ import msgspec
 import structlog
 import trio
 
-from actors.attempts import Failures
-from actors.clocks import Clocks
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
-from actors.gate_distribution import GateDistribution
-from actors.metric_registry import MetricRegistry
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Failures
 from bench import bridge_floor
 from bench.account import Holding, holdings, ledger_commands
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, check_answers, publish_burst, series
 from bench.redis_socket import BlockingRedis
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.case import Rules
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.decisions.case import Rules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import BookEntry, Flows, Lease
 from clock import HostClock
-from commands.collector import spare_the_collector
-from commands.logs import configure
-from commands.private_redis import private_redis
+from clocks.clocks import Clocks
+from commands.clients.embedded_redis import private_redis
+from commands.run.collector import spare_the_collector
+from commands.run.logging_setup import configure
+from monitoring.gate_distribution import GateDistribution
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.recent_decisions import RecentDecisions
 from store.keys import Keys
-from store.redis_link import RedisLink
-from store.redis_store import open_redis_store
-from store.script_runner import script_texts
+from store.redis.client import RedisLink
+from store.redis.scripts import script_texts
+from store.redis.store import open_redis_store
 from supervision import Heartbeat
 
 #: A whole number of the evaluator's batches.

@@ -20,9 +20,9 @@ import msgspec
 import trio
 
 import supervisor
-from actors.service_log import report_supervision
 from channels import SnapshotBook
 from commands.run import run
+from monitoring.service_log import report_supervision
 from supervision import ChildSpec, Heartbeat, SupervisorSpec, Tree
 
 _STRUCK = ("permit_evaluator", "ledger_writer")

@@ -18,18 +18,17 @@ import msgspec
 import structlog
 import trio
 
-from actors.exchange_lead import ExchangeLead
-from actors.shard_positions import ShardPositions
-from actors.snapshot_record import snapshot_fields
-from actors.snapshot_writer import SNAPSHOT_TTL_SEC, SnapshotWriter
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
 from channels import Flows
 from clock import HostClock
+from clocks.clock_offset import ExchangeLead
 from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite
-from store.redis_store import RedisStore, open_redis_store
+from store.redis.store import RedisStore, open_redis_store
 
 _PREFIX = "bench-refresh"
 _SHARDS = 4

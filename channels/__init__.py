@@ -11,6 +11,7 @@ from channels.drop_oldest import DropOldest
 from channels.flows import Flows
 from channels.latest import LatestValue
 from channels.messages import (
+    RULES_AT_MOST_EVERY_SEC,
     Count,
     FillObserved,
     Lease,
@@ -39,6 +40,7 @@ from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 
 __all__ = [
+    "RULES_AT_MOST_EVERY_SEC",
     "BookEntry",
     "Channel",
     "Conflating",

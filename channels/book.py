@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 import trio
 
-from brain.merging import StreamProof
 from brain.moment import Moment
-from brain.position import Snapshot, VerifiedBy
+from brain.positions.merging import StreamProof
+from brain.positions.position import Snapshot, VerifiedBy
 from channels.messages import MarkPrice
 
 #: Named once: up to Python 3.11, a look into an enum takes as long as ten others.

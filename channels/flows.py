@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brain.allowlist import Allowlist
-from brain.candidates import Candidates
 from brain.durability import Durability
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
 from channels.channel import Channel
 from channels.conflating import Conflating

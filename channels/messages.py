@@ -10,7 +10,7 @@ import trio
 
 from brain.moment import Moment
 from brain.numbers import ZERO
-from brain.position import Leg, LegPosition, Snapshot
+from brain.positions.position import Leg, LegPosition, Snapshot
 
 
 class PositionObserved(msgspec.Struct, frozen=True):
@@ -169,6 +169,10 @@ class LedgerWanted(msgspec.Struct, frozen=True):
 
     symbol: str
     reply: trio.MemorySendChannel[bool]
+
+
+#: exchangeInfo is read no more often than this, however many plans name unknown symbols (seconds).
+RULES_AT_MOST_EVERY_SEC = 5.0
 
 
 class RulesWanted(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
-from brain.position import Leg, Snapshot
-from brain.reported_fills import ReportedFill, snapshot_contains
+from brain.positions.position import Leg, Snapshot
 
 _MOST_FILLS = 16
 _MOST_SYMBOLS = 5_000

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from commands.command_line import parser
+from commands.cli import parser
 from settings import SettingsError
 
 #: EX_CONFIG of sysexits.h: restarting will not help, and systemd is told not to.

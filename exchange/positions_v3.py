@@ -15,7 +15,7 @@ import msgspec
 from brain.json_text import read_json
 from brain.moment import Moment
 from brain.numbers import ZERO
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from exchange.exact import finite_or_none
 from exchange.protocol import PositionRow
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.json_text import read_json
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from exchange.exact import finite, finite_or_none
 from exchange.protocol import PositionRow
 

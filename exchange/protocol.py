@@ -11,8 +11,8 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.position import LegPosition
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import LegPosition
+from brain.symbols.symbol_rules import SymbolRules
 
 
 class Priority(IntEnum):

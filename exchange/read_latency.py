@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain.candidates import EWMA_START_MS, smoothed
+from brain.symbols.candidates import EWMA_START_MS, smoothed
 from exchange.protocol import PositionsRead
 
 

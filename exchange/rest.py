@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from brain.moment import Moment
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire

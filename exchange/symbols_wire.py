@@ -12,7 +12,7 @@ import msgspec
 
 from brain.json_text import read_json
 from brain.numbers import ZERO
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from exchange.exact import finite
 from exchange.positions_wire import row_symbol
 

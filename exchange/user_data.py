@@ -13,7 +13,7 @@ import msgspec
 
 from brain.json_text import read_json
 from brain.numbers import ZERO
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite, finite_or_none

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from brain.numbers import plain
-from brain.permit import Details
+from brain.plans.permit import Details
 
 #: By the name in a decision's details; `{}` is the value.
 _PHRASES = {

@@ -8,13 +8,11 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.case import Case
-from brain.checks import CHECKS
-from brain.decision import CheckResult, Outcome, decide, trail
-from brain.facts import LEGS_DO_NOT_ADD_UP, LEGS_NOT_TOLD
-from brain.ledger import SET_THE_LEGS
-from brain.permit import OpenPermit, Reason
-from brain.permit_text import (
+from brain.decisions.case import Case
+from brain.decisions.checks import CHECKS
+from brain.decisions.decision import CheckResult, Outcome, decide, trail
+from brain.decisions.facts import LEGS_DO_NOT_ADD_UP, LEGS_NOT_TOLD
+from brain.decisions.permit_text import (
     AuditRecord,
     NotReplayableError,
     RecordedDecision,
@@ -22,10 +20,12 @@ from brain.permit_text import (
     recorded_decision,
     same_outcome,
 )
-from brain.plan import SkippedPlan, UnanswerablePlan
-from brain.plan_mark import PlanMark
-from brain.position import Leg
-from brain.reason_texts import REASON_TEXTS
+from brain.decisions.plan_mark import PlanMark
+from brain.decisions.reason_texts import REASON_TEXTS
+from brain.ledger.ledger import SET_THE_LEGS
+from brain.plans.permit import OpenPermit, Reason
+from brain.plans.plan import SkippedPlan, UnanswerablePlan
+from brain.positions.position import Leg
 from explanation.traces import PlanTraces, Published
 
 _FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service can."

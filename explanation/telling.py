@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from brain.case import Case
-from brain.decision import CheckResult, Outcome
+from brain.decisions.case import Case
+from brain.decisions.decision import CheckResult, Outcome
 from brain.numbers import plain
-from brain.permit import OpenPermit
+from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
 from explanation.explaining import Explanation
 from explanation.printable import printable

@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from brain.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
-from brain.plan_mark import PlanMark, Settled
-from brain.unknown_outcomes import UnknownOutcome
+from brain.decisions.plan_mark import PlanMark, Settled
+from brain.ledger.unknown_outcomes import UnknownOutcome
+from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 
 
 class Recorded(msgspec.Struct, frozen=True):

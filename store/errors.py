@@ -1,4 +1,4 @@
-"""Errors between an actor and its store. `store/redis_errors.py` maps those of Redis to them."""
+"""Errors between an actor and its store. `store/redis/errors.py` maps those of Redis to them."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Keys:
 
     @property
     def unknown_outcomes(self) -> str:
-        """HASH: plan id, and since when the outcome of its order is unknown (brain/unknown_outcomes.py)."""
+        """HASH: plan id, and since when the outcome of its order is unknown."""
         return f"{self.prefix}:p33:unknown"
 
     def order_memory(self, symbol: str) -> str:

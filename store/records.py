@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
@@ -24,7 +24,7 @@ class Entry(msgspec.Struct, frozen=True):
     """A stream entry as delivered for the `deliveries`-th time (1: new).
 
     `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is when it was
-    published, as its reader has found out (`actors.entry_times`); None while that is not known.
+    published, as its reader has found out (`actors.stream_consumer`); None while that is not known.
     """
 
     id: str

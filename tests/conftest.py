@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 
 pytest_plugins = ("tests.marks", "tests.timing")
 

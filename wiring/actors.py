@@ -6,42 +6,43 @@ from random import Random
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.attempts import Attempts, Failures
 from actors.ban_keeper import BanKeeper
-from actors.candidate_planner import CandidatePlanner
+from actors.candidate_planner.actor import CandidatePlanner
 from actors.clock_watch import ClockWatch
-from actors.clocks import Clocks
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
 from actors.durability import DurabilityWatch
-from actors.fill_watch import FillWatch
-from actors.gate_distribution import GateDistribution, GateReporter
-from actors.heartbeat import Heartbeat
-from actors.lease import present
+from actors.gate_reporter import GateReporter
 from actors.lease_holder import LeaseHolder, process_name
-from actors.ledger_adoption import LedgerAdoption
-from actors.ledger_writer import LedgerWriter
-from actors.live_page import LivePage
+from actors.ledger_writer.actor import LedgerWriter
+from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.fill_monitor import FillWatch
 from actors.mark_prices import MarkPriceFeed
-from actors.metric_registry import MetricRegistry
 from actors.metrics import Metrics
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
-from actors.rules_from_settings import decision_rules, planner_rules
-from actors.service_log import build_tag
-from actors.status_source import StatusSource
-from actors.unreadable_symbols import UnreadableSymbols
-from actors.user_stream import UserStream
-from brain.fill_memory import FillMemory
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Attempts, Failures
+from actors.user_stream.actor import UserStream
+from actors.waiting import present
+from brain.ledger.fill_memory import FillMemory
 from channels import Flows
+from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
 from exchange.endpoints import POSITION_RISK, POSITION_RISK_V3
 from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
 from exchange.weight_budget import WeightBudget
+from monitoring.gate_distribution import GateDistribution
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.cache import LivePage
+from monitoring.recent_decisions import RecentDecisions
+from monitoring.service_log import build_tag
+from monitoring.status.source import StatusSource
+from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Settings
 from store.keys import Keys
 from store.protocol import Store
+from supervision import Heartbeat
+from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-from actors.status_document import Readiness
+from monitoring.status.document import Readiness
 from supervision import Tree
 from supervision.systemd import NotifySocket
 

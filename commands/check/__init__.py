@@ -9,6 +9,8 @@ import trio
 from redis.exceptions import RedisError
 
 from commands.check.exchange_access import exchange_findings
+from commands.check.findings import Finding, Verdict, failed, skipped
+from commands.check.findings_report import FindingsReport
 from commands.check.held_symbols import NAME as HELD_SYMBOLS
 from commands.check.held_symbols import held_symbol_findings
 from commands.check.ledger_writers import (
@@ -24,9 +26,7 @@ from commands.check.own_settings import load, settings_findings
 from commands.check.permit_writers import access_finding, permit_findings
 from commands.check.redis_server import not_allowed, reach, remembered_ban, server_findings
 from commands.check.redis_streams import stream_findings
-from commands.findings import Finding, Verdict, failed, skipped
-from commands.findings_report import FindingsReport
-from commands.redis_reading import RedisReading, reading
+from commands.clients.redis_reading import RedisReading, reading
 from settings import Loaded
 from store.errors import WrongRightsError
 

@@ -12,9 +12,9 @@ import trio
 from brain.moment import Moment
 from channels import DropOldest, MetricEvent
 from clock import HostClock
+from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.check.key_permissions import permission_findings
 from commands.check.redis_server import skew_finding
-from commands.findings import Finding, failed, ok, skipped, warning
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.errors import AskLater, ClockSkewed, ExchangeError, ExchangeRejected
 from exchange.key_refusal import KEY_REFUSED, key_refusal

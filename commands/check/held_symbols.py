@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from redis.exceptions import ResponseError
 
-from commands.findings import Finding, failed, ok
-from commands.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, ok
+from commands.clients.redis_reading import RedisReading
 from explanation.wrong_keys import cooldown_problem, hold_problem
 from store.stored_values import UNREADABLE, read_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commands.findings import Finding, failed, ok, warning
+from commands.check.findings import Finding, failed, ok, warning
 from exchange.account import KeyPermissions
 
 _PAGE = "on Binance's API management page"

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from commands.findings import Finding, failed, ok, warning
-from commands.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, ok, warning
+from commands.clients.redis_reading import RedisReading
 
 NAME = "ledger writers"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
 import settings
-from commands.findings import Finding, failed, ok, warning
+from commands.check.findings import Finding, failed, ok, warning
 from settings import Loaded, SettingsError
 from settings.hosts import venue_of
 

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
+from brain.decisions.plan_mark import PlanMark, decode_mark
 from brain.json_text import read_json
-from brain.plan_mark import PlanMark, decode_mark
+from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.check.redis_server import not_allowed
-from commands.findings import Finding, failed, ok, skipped, warning
-from commands.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading
 from permit_gate.signature import SignatureMissingError, SignatureWrongError, verified
 from settings import Secret
 from store.errors import WrongRightsError

@@ -11,9 +11,9 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
-from actors.clocks import HARMFUL_SEC
-from commands.findings import Finding, failed, ok, skipped, warning
-from commands.redis_reading import RedisReading
+from clocks.clocks import HARMFUL_SEC
+from commands.check.findings import Finding, failed, ok, skipped, warning
+from commands.clients.redis_reading import RedisReading
 from store.errors import StoreError, WrongRightsError
 
 _OLDEST_VERSION = (6, 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from commands.findings import Finding, failed, ok, warning
-from commands.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, ok, warning
+from commands.clients.redis_reading import RedisReading
 from store.keys import GROUP
 
 #: An entry that waits for longer has nobody who answers it.

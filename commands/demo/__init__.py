@@ -11,9 +11,9 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError
 from commands.demo.recording import RecordingFailedError, recording_file
 from commands.demo.stage import DemoFailedError, perform
-from commands.private_redis import RedisServerFailedError, RedisServerNotFoundError
 
 _INTERRUPTED = 130
 _LOG_COLUMNS = 140

@@ -9,7 +9,7 @@ from statistics import median
 
 import trio
 
-from commands.demo.neighbours import PLANS, RESULTS, Neighbours
+from commands.demo.other_services import PLANS, RESULTS, Neighbours
 from commands.demo.tally import Tally
 
 _UNIVERSE_SEC = 60.0

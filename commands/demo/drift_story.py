@@ -10,7 +10,7 @@ import time
 
 import trio
 
-from commands.demo.neighbours import NotSettledError
+from commands.demo.other_services import NotSettledError
 from commands.demo.outcome import Outcome, allowed, denied
 from commands.demo.plans import Fields, harvest_exit, reconcile_close
 from commands.demo.scenarios import PlanToPublish, Scenario

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from redis.exceptions import RedisError
 
-from commands.recorded_decisions import exported, from_stream
-from commands.redis_reading import reading
+from commands.clients.redis_reading import reading
+from commands.replay.records import exported, from_stream
 
 
 class RecordingFailedError(Exception):

@@ -18,6 +18,7 @@ import trio
 import trio_asyncio
 from rich.console import Console
 
+from commands.clients.embedded_redis import private_redis
 from commands.demo.background import (
     dead_letters,
     hand_out_tickets,
@@ -36,18 +37,17 @@ from commands.demo.children import (
 )
 from commands.demo.drift_story import live_through_drifts
 from commands.demo.exchange_client import ExchangeClient, TradedSymbol
-from commands.demo.neighbours import Neighbours
-from commands.demo.reckoning import reckon
+from commands.demo.final_check import reckon
+from commands.demo.other_services import Neighbours
 from commands.demo.recording import record_decisions
 from commands.demo.summary import summed_up
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk, Trader
 from commands.demo.view import Screen
-from commands.private_redis import private_redis
 from permit_gate import P33, GateRules
 from permit_gate.trio_gate import TrioPermitGate, open_trio_gate
 from store.errors import StoreError
-from store.redis_link import RedisLink
+from store.redis.client import RedisLink
 
 LATENCY_MS = 300.0
 PLANS_PER_SEC = 30.0

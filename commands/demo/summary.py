@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from commands.demo.exchange_client import RequestCost
+from commands.demo.final_check import Reckoning
 from commands.demo.outcome import Verdict
-from commands.demo.reckoning import Reckoning
 from commands.demo.tally import Spread, Tally, spread
 
 _ORDERS = "/fapi/v1/order"

@@ -9,11 +9,11 @@ from random import Random
 import trio
 
 from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefusedError, TradedSymbol
-from commands.demo.neighbours import Neighbours, NotSettledError
+from commands.demo.other_services import Neighbours, NotSettledError
 from commands.demo.outcome import Verdict, outcome_of
 from commands.demo.plans import Fields, intent
-from commands.demo.repertoire import choose
 from commands.demo.results import DIALECTS, executed, not_executed
+from commands.demo.scenario_catalog import choose
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState
 from commands.demo.tally import Decided, Tally
 from permit_gate import GOVERNOR, P33, Granted, Kind, Refused

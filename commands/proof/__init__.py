@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import RedisError
 
 import settings
-from commands.daemon_http import DaemonHttp, daemon_url
-from commands.findings import Finding, Verdict, failed, ok, skipped
-from commands.findings_report import FindingsReport
+from commands.check.findings import Finding, Verdict, failed, ok, skipped
+from commands.check.findings_report import FindingsReport
+from commands.clients.daemon import DaemonHttp, daemon_url
+from commands.clients.redis_reading import RedisReading, reading
 from commands.proof.answers import DECISIONS, PERMITS, decisions_replay, permits_readable
 from commands.proof.deployment import METRICS, SERVICE, metrics, service
 from commands.proof.probe import GATE, probe
@@ -20,7 +21,6 @@ from commands.proof.stored_state import (
     see_snapshots,
     snapshots_fresh,
 )
-from commands.redis_reading import RedisReading, reading
 
 _SUMMARY = "8 summary"
 POINTS = (SERVICE, METRICS, SNAPSHOTS, LEDGER, PERMITS, DECISIONS, GATE, _SUMMARY)

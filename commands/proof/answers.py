@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from brain.decisions.permit_text import NotReplayableError
+from brain.decisions.replaying import decide_again
 from brain.json_text import read_json
-from brain.permit_text import NotReplayableError
-from brain.replaying import decide_again
+from commands.check.findings import Finding, Verdict, failed, ok, warning
 from commands.check.permit_writers import permit_findings, standing_permits
-from commands.findings import Finding, Verdict, failed, ok, warning
-from commands.recorded_decisions import from_stream
-from commands.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading
+from commands.replay.records import from_stream
 from commands.status.document import Status
 from page.words import duration
 from permit_gate import P33, Refusal

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.metric_catalogue import CATALOGUE
 from brain.json_text import read_json
-from commands.daemon_http import DaemonHttp, NoDaemonError
-from commands.findings import Finding, failed, ok, skipped
+from commands.check.findings import Finding, failed, ok, skipped
+from commands.clients.daemon import DaemonHttp, NoDaemonError
 from commands.status.document import STATUS, Status
+from monitoring.metrics.catalogue import CATALOGUE
 from page.words import duration
 
 SERVICE, METRICS = "1 service", "2 metrics"

@@ -18,8 +18,8 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from commands.findings import Finding, failed, ok, skipped
-from commands.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, ok, skipped
+from commands.clients.redis_reading import RedisReading
 from commands.status.document import Status
 from permit_gate import P33, GateRules, Granted, PermitGate, Refusal
 from settings import Settings

@@ -10,9 +10,9 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from brain.numbers import ZERO, NotANumberError, parse_decimal
+from commands.check.findings import Finding, failed, ok, warning
 from commands.check.ledger_writers import see_ledgers
-from commands.findings import Finding, failed, ok, warning
-from commands.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading
 from page.words import duration
 
 SNAPSHOTS, LEDGER = "3 snapshots fresh", "4 ledger"

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.live import Live
 
 from brain.json_text import read_json
-from commands.daemon_http import DaemonHttp, NoDaemonError, daemon_url
+from commands.clients.daemon import DaemonHttp, NoDaemonError, daemon_url
+from commands.console.terminal import screen, show
 from commands.status.document import STATUS, Status
 from commands.status.rate import DecisionRate
 from commands.status.view import Look, StatusView
-from commands.terminal import screen, show
 
 _EVERY_SEC = 1.0
 

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from commands.console.terminal import printable
 from commands.status.document import Node
-from commands.terminal import printable
 from page.words import duration
 
 #: The exchange answers sooner.

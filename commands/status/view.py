@@ -10,9 +10,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from commands.console.terminal import printable
 from commands.status.document import Gates, Mismatch, Status
 from commands.status.tree import tree_view
-from commands.terminal import printable
 from page.words import duration, iso_moment
 
 #: From here on, decisions and tree stand beside the facts.

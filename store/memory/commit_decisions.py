@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.entries import LONGEST_DEAD, acknowledge_one

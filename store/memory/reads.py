@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError, WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace

@@ -1,4 +1,4 @@
--- Put before each script that calls it (`store/script_runner.py`).
+-- Put before each script that calls it (`store/redis/scripts.py`).
 -- Redis 7 and newer: a missing right shows before the first write, so that it leaves nothing half done.
 -- Answers an error that names the command and its key, or nil. On Redis 6.2, which cannot be asked, nil.
 local function refused(needed)

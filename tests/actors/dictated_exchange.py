@@ -7,7 +7,7 @@ from decimal import Decimal
 import trio
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from clock import Clock
 from exchange.errors import ExchangeError
 from exchange.protocol import PositionRow, PositionsRead, Priority, SymbolsRead

@@ -13,19 +13,16 @@ import structlog
 import trio
 import trio.testing
 
-from actors.attempts import Failures
-from actors.clocks import Clocks
-from actors.decision_reports import DecisionReports
-from actors.decision_writing import DecisionWriter
-from actors.gate_distribution import GateDistribution
-from actors.permit_evaluator import PermitEvaluator
-from actors.plan_work import WhatIsKnown
-from actors.recent_decisions import RecentDecisions
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.case import Rules
+from actors.permit_evaluator.actor import PermitEvaluator
+from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.plans import WhatIsKnown
+from actors.permit_evaluator.reports import DecisionReports
+from actors.stream_consumer import Failures
+from brain.decisions.case import Rules
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
     Conflating,
@@ -42,10 +39,13 @@ from channels import (
     SnapshotBook,
 )
 from clock import Clock, TrioClock
+from clocks.clocks import Clocks
+from monitoring.gate_distribution import GateDistribution
+from monitoring.recent_decisions import RecentDecisions
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat

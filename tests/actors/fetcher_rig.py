@@ -11,15 +11,13 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.bulk_refresh import BulkRefresh
-from actors.cadence import Cadence
-from actors.exchange_lead import ExchangeLead
-from actors.on_demand_reads import OnDemandReads
-from actors.shard_positions import ShardPositions
-from actors.snapshot_fetcher import Refresh, SnapshotFetcher
-from actors.snapshot_writer import SnapshotWriter
+from actors.snapshot_fetcher.actor import Refresh, SnapshotFetcher
+from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.read_schedule import Cadence
+from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot
+from brain.positions.position import Leg, LegPosition, Snapshot
 from channels import (
     Conflating,
     DropOldest,
@@ -38,6 +36,8 @@ from channels import (
     StreamProven,
 )
 from clock import TrioClock
+from clocks.clock_offset import ExchangeLead
+from exchange.on_demand_reads import OnDemandReads
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from store.errors import StoreUnavailableError

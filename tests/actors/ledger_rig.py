@@ -11,18 +11,15 @@ import structlog
 import trio
 import trio.testing
 
-from actors.attempts import Attempts
-from actors.book_read import BookRead
-from actors.clocks import Clocks
-from actors.fill_watch import FillWatch
-from actors.ledger_adoption import LedgerAdoption
-from actors.ledger_writer import LedgerWriter
-from actors.position_reads import PositionReads
-from brain.candidates import Candidates
-from brain.fill_memory import FillMemory
+from actors.ledger_writer.actor import LedgerWriter
+from actors.ledger_writer.adoption import LedgerAdoption
+from actors.ledger_writer.fill_monitor import FillWatch
+from actors.stream_consumer import Attempts
+from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.symbols.candidates import Candidates
+from brain.symbols.symbol_rules import SymbolRules
 from channels import (
     BookEntry,
     Conflating,
@@ -42,11 +39,14 @@ from channels import (
     WaitingResult,
 )
 from clock import Clock, TrioClock
+from clocks.clocks import Clocks
+from exchange.book_read import BookRead
+from exchange.position_reads import PositionReads
 from exchange.protocol import OrderTrade, PositionRow
 from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, ResultStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import trio
 import trio_asyncio
 
-from brain.case import Rules
+from brain.decisions.case import Rules
 from clock import HostClock
 from store.keys import Keys
 from store.records import CommitReply, DecisionCommit
-from store.redis_store import RedisStore
+from store.redis.store import RedisStore
 from tests.actors.evaluator_rig import EvaluatorRig, EvaluatorWorld, WatchedCommits
 from tests.actors.ledger_rig import LedgerRig, LedgerWorld
 from tests.store.backends import PlainRedis

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 import trio
 
-from actors.user_stream import UserStream
+from actors.user_stream.actor import UserStream
 from channels import (
     Conflating,
     DropOldest,

@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.clocks import Clocks
+from clocks.clocks import Clocks
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.ledger_rig import LedgerRig, running_writer
-from tests.actors.test_unknown_outcomes import OURS, unknown_close
+from tests.actors.ledger_writer.test_unknown_outcomes import OURS, unknown_close
 
 SYMBOL = "BTCUSDT"
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.position import Leg
+from brain.positions.position import Leg
 from supervision import Heartbeat
 from tests.actors.ledger_rig import LedgerRig
 

@@ -11,14 +11,14 @@ import trio
 from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
-from actors.clocks import Clocks
 from brain.moment import Moment
 from channels import LatestValue
 from clock import TrioClock
+from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
 

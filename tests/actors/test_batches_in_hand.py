@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.symbol_turns import SymbolTurns
+from actors.permit_evaluator.symbol_locks import SymbolTurns
 from store.records import DecisionCommit
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.case import Rules
+from brain.decisions.case import Rules
 from store.records import AlreadyDecided, CommitReply, Committed, DecisionCommit, TooLate
 from tests.actors.evaluator_rig import EvaluatorRig, EvaluatorWorld, WatchedCommits, running_evaluator
 from tests.actors.redis_worlds import BACKENDS, SERVERS, evaluator_world

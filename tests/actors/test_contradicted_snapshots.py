@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from channels import StreamProven
 from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted
 

@@ -13,7 +13,7 @@ from brain.durability import Durability
 from channels import LatestValue
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 
 

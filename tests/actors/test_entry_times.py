@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.clocks import Clocks
-from actors.entry_times import EntryTimes
+from actors.stream_consumer import EntryTimes
 from clock import TrioClock
+from clocks.clocks import Clocks
 from store.records import Entry
 
 EPOCH_MS = 1_760_000_000_000

@@ -12,10 +12,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from brain.merging import StreamProof
 from brain.moment import Moment
 from brain.numbers import plain
-from brain.position import Leg, Snapshot, VerifiedBy
+from brain.positions.merging import StreamProof
+from brain.positions.position import Leg, Snapshot, VerifiedBy
 from channels import BookEntry, Lease
 from store.records import ResultCommit
 from supervision import Heartbeat

@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors import plan_settling
-from actors.attempts import Failures
-from brain.decision import decide_on
-from brain.facts import Facts
-from brain.permit import Decision
+from actors.permit_evaluator import deciding as plan_settling
+from actors.stream_consumer import Failures
+from brain.decisions.decision import decide_on
+from brain.decisions.facts import Facts
+from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator

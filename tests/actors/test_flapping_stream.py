@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 import settings
-from actors.clocks import Clocks
 from channels import Flows, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
+from clocks.clocks import Clocks
 from exchange.errors import BudgetExhausted, ExchangeUnavailable
 from exchange.protocol import PositionsRead, Priority
 from exchange.read_pacer import WEIGHT_PER_READ

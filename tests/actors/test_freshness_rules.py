@@ -1,4 +1,4 @@
-"""The rules at the head of `brain.merging`, over everything that can arrive, in each state of the stream.
+"""The rules at the head of `brain.positions.merging`, over all that can arrive, in each state of the stream.
 
 Each cell names the rule that answers a row and what is left to decide on:
 
@@ -17,10 +17,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.shard_positions import ShardPositions
-from brain.merging import EVENT_IN_FLIGHT_SEC, Rule
+from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, Rule
+from brain.positions.position import Leg, LegPosition
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionRow, PositionsRead
 from tests.actors.fetcher_rig import FetcherRig

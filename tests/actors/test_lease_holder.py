@@ -15,7 +15,7 @@ from channels import LatestValue, Lease
 from clock import TrioClock
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
 

@@ -10,8 +10,8 @@ from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder
 from channels import LatestValue, Lease
 from store.records import LeaseReply, UniverseKeys
 from supervision import Heartbeat
+from tests.actors.candidate_planner.test_candidate_planner import CountedStore, PlannerRig
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
-from tests.actors.test_candidate_planner import CountedStore, PlannerRig
 
 
 async def test_a_decision_that_waits_for_a_read_is_work(autojump_clock: MockClock) -> None:

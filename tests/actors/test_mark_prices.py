@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from actors.mark_prices import SILENCE_SEC, MarkPriceFeed
 from brain.moment import Moment
-from brain.position import VerifiedBy
+from brain.positions.position import VerifiedBy
 from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
 from clock import HostClock, TrioClock
 from exchange.connection_limit import ConnectionLimit

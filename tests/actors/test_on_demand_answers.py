@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.position import VerifiedBy
+from brain.positions.position import VerifiedBy
 from channels import (
     OnDemandRead,
 )

@@ -11,8 +11,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.symbol_rules import SymbolRules
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from store.records import DecisionCommit
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 

@@ -8,13 +8,13 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.redis_trouble import RedisTrouble
+from actors.waiting import RedisTrouble
 from channels import Lease
 from store.errors import StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
-from tests.actors.test_ledger_writer import settled
+from tests.actors.ledger_writer.test_ledger_writer import settled
 
 NO_RIGHT = "user p33 has no right to XADD"
 

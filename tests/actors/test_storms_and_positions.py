@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.user_stream import UserStream
+from actors.user_stream.actor import UserStream
 from channels import DropOldest, LatestValue, OrderObserved, StreamStatus
 from exchange.connection_limit import ConnectionLimit
 from supervision import Heartbeat

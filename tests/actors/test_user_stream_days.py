@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.stream_line import LISTEN_KEY_TRUSTED_SEC
-from actors.user_stream import ROTATE_AFTER_SEC
+from actors.user_stream.actor import ROTATE_AFTER_SEC
+from actors.user_stream.connection import LISTEN_KEY_TRUSTED_SEC
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.errors import ExchangeRejected, ExchangeUnavailable, ListenKeyUnknown, RateLimited
 from tests.actors.stream_fakes import FakeBinance, FakeConnection, SleepyClock, account_update
@@ -117,7 +117,7 @@ async def test_rotating_to_a_connection_of_another_key_ends_the_period(
     monkeypatch: pytest.MonkeyPatch,
     replaced: bool,
 ) -> None:
-    monkeypatch.setattr("actors.user_stream.ROTATE_AFTER_SEC", 100.0)
+    monkeypatch.setattr("actors.user_stream.actor.ROTATE_AFTER_SEC", 100.0)
     async with patient_rig.running():
         old = await binance.connected()
         # Right after the keep-alive at 60 s; the rotation comes first.

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from brain.moment import Moment
-from brain.position import Leg
+from brain.positions.position import Leg
 from channels import (
     Count,
     FillObserved,

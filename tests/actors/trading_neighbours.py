@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import trio
 
+from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.numbers import plain
-from brain.unknown_outcomes import client_order_id_of
 from tests.actors.evaluator_rig import SYMBOLS
 from tests.actors.trading_world import Grant, TradingWorld
 from tests.brain.unknown_wordings import UNKNOWN

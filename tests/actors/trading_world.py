@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 import trio
 
-from brain.case import Rules
+from brain.decisions.case import Rules
 from brain.numbers import plain
-from brain.position import Snapshot, VerifiedBy
+from brain.positions.position import Snapshot, VerifiedBy
 from channels import BookEntry, Lease, SnapshotChanged
 from store.keys import GROUP
 from store.memory.faults import Effect
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched
 from tests.actors.ledger_rig import LedgerRig

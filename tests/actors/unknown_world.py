@@ -11,10 +11,10 @@ from typing import Literal
 import msgspec
 import trio
 
-from brain.allowlist import Allowlist, AllowlistSource
-from brain.position import Leg
-from brain.symbol_rules import SymbolRules
-from brain.unknown_outcomes import client_order_id_of
+from brain.ledger.unknown_outcomes import client_order_id_of
+from brain.positions.position import Leg
+from brain.symbols.allowlist import Allowlist, AllowlistSource
+from brain.symbols.symbol_rules import SymbolRules
 from channels import FillObserved, Lease, OrderEndObserved
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, Watched

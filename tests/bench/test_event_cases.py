@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bench.event_cases import SNAPSHOT_PREFIX, read_since, unwritten
 from bench.redis_socket import BlockingRedis
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 
 _NOW_MS = 1_760_000_000_000
 

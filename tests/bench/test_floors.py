@@ -23,7 +23,7 @@ from bench.plans import (
 )
 from bench.processes import child
 from bench.redis_socket import BlockingRedis
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 
 _HELD = [
     Holding("BTCUSDT", Decimal("0.001"), Decimal("10")),

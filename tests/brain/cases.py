@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from brain.case import Case, Rules, SnapshotView
-from brain.ledger import StoredLedger
-from brain.permit import Kind, OpenPermit
-from brain.plan import Plan, PlanDecision, Side
-from brain.position import Leg, LegPosition
-from brain.symbol_rules import SymbolRules
+from brain.decisions.case import Case, Rules, SnapshotView
+from brain.ledger.ledger import StoredLedger
+from brain.plans.permit import Kind, OpenPermit
+from brain.plans.plan import Plan, PlanDecision, Side
+from brain.positions.position import Leg, LegPosition
+from brain.symbols.symbol_rules import SymbolRules
 
 NOW_MS = 1_760_000_000_000
 

@@ -10,13 +10,13 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from brain.case import Case, Rules, SnapshotView
-from brain.ledger import StoredLedger
+from brain.decisions.case import Case, Rules, SnapshotView
+from brain.ledger.ledger import StoredLedger
 from brain.numbers import EXACT, plain
-from brain.permit import Kind, OpenPermit
-from brain.plan import Plan, PlanDecision, Side
-from brain.position import Leg, LegPosition
-from brain.symbol_rules import SymbolRules
+from brain.plans.permit import Kind, OpenPermit
+from brain.plans.plan import Plan, PlanDecision, Side
+from brain.positions.position import Leg, LegPosition
+from brain.symbols.symbol_rules import SymbolRules
 from tests.brain.cases import NOW_MS, RULES, plan
 
 Disturbance = Callable[[Case], Case]

@@ -7,11 +7,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.booking import Booking, adopt, book, decode_memory
-from brain.ledger import StoredLedger
+from brain.ledger.booking import Booking, adopt, book, decode_memory
+from brain.ledger.ledger import StoredLedger
+from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal
-from brain.position import Leg, LegPosition
-from brain.result import FilledOrder
+from brain.positions.position import Leg, LegPosition
 
 NOW = Decimal("1760000000.123")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.booking import (
+from brain.ledger.booking import (
     OrderMemory,
     UnreadableRecordError,
     decode_memory,
@@ -16,8 +16,8 @@ from brain.booking import (
     encode_memory,
     encode_open_permit,
 )
-from brain.permit import Kind, OpenPermit
-from brain.position import Leg
+from brain.plans.permit import Kind, OpenPermit
+from brain.positions.position import Leg
 
 QUANTITIES = st.decimals(min_value=0, max_value=10**9, places=8)
 PERMITS = st.builds(

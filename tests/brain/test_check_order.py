@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from brain.checks import CHECKS
-from brain.decision import Outcome, decide, trail
-from brain.permit import Kind, Reason
+from brain.decisions.checks import CHECKS
+from brain.decisions.decision import Outcome, decide, trail
+from brain.plans.permit import Kind, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcile_close, snapshot
 
 CONTRACT = (

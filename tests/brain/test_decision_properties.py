@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
-from brain.case import Case
-from brain.decision import Outcome, decide, trail
-from brain.permit import Decision, Kind, OpenPermit, Reason
-from brain.permit_text import audit_record, case_of, read_audit, same_outcome
-from brain.plan import PlanDecision
-from brain.position import Leg
+from brain.decisions.case import Case
+from brain.decisions.decision import Outcome, decide, trail
+from brain.decisions.permit_text import audit_record, case_of, read_audit, same_outcome
+from brain.plans.permit import Decision, Kind, OpenPermit, Reason
+from brain.plans.plan import PlanDecision
+from brain.positions.position import Leg
 from tests.brain.strategies import any_decimals, cases, open_permits, reconcile_closes
 
 ALLOWS = {

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from brain.merging import Disagreement, SymbolState, apply_push, apply_rest, explained
 from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.merging import Disagreement, SymbolState, apply_push, apply_rest, explained
+from brain.positions.position import Leg, LegPosition
 
 
 def at(ms: int) -> Moment:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.merging import (
+from brain.moment import Moment
+from brain.positions.merging import (
     EVENT_IN_FLIGHT_SEC,
     StreamProof,
     SymbolState,
@@ -16,8 +17,7 @@ from brain.merging import (
     not_shown,
     to_snapshot,
 )
-from brain.moment import Moment
-from brain.position import Leg, LegPosition, VerifiedBy
+from brain.positions.position import Leg, LegPosition, VerifiedBy
 
 LAST_MS = 10_000
 #: Seconds, milliseconds and microseconds; before the first trade, long ago, now, and years ahead.

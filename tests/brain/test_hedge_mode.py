@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from brain.case import Case, SnapshotView
-from brain.decision import decide
-from brain.ledger import StoredLedger
-from brain.permit import Kind, Reason
-from brain.plan import Plan, Side
-from brain.position import Leg, LegPosition, PositionSide
+from brain.decisions.case import Case, SnapshotView
+from brain.decisions.decision import decide
+from brain.ledger.ledger import StoredLedger
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan import Plan, Side
+from brain.positions.position import Leg, LegPosition, PositionSide
 from tests.brain.cases import NOW_MS, case, entry, hedged, open_permit, plan, reconcile_close
 
 BOTH_LEGS = StoredLedger(last_known_amt="0.018", long_amt="0.038", short_amt="-0.02")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from brain.allowlist import choose_allowlist
-from brain.intent import read_intent_symbol
+from brain.decisions.permit_text import NotReplayableError, read_audit
 from brain.json_text import read_json
-from brain.permit_text import NotReplayableError, read_audit
-from brain.result import DeadResult, read_result
+from brain.ledger.result import DeadResult, read_result
+from brain.plans.intent import read_intent_symbol
+from brain.symbols.allowlist import choose_allowlist
 
 DEEP = [b"[" * 1_000, b"[" * 100_000, b'{"a":' * 20_000, b'{"symbol":' * 5_000]
 

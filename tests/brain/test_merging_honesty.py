@@ -13,7 +13,8 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brain.merging import (
+from brain.moment import Moment
+from brain.positions.merging import (
     Disagreement,
     StreamProof,
     SymbolState,
@@ -22,8 +23,7 @@ from brain.merging import (
     explained,
     to_snapshot,
 )
-from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 
 LONGEST_PUSH_DELAY_MS = 250
 END_MS = 3000

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.case import Case
-from brain.decision import decide, deny_malformed, evaluation_failed, state_contended
-from brain.ledger import StoredLedger
-from brain.permit import Kind, Reason
-from brain.plan import MalformedPlan, Side
+from brain.decisions.case import Case
+from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.ledger.ledger import StoredLedger
+from brain.plans.permit import Kind, Reason
+from brain.plans.plan import MalformedPlan, Side
 from tests.brain.cases import (
     BTCUSDT,
     NOW_MS,

@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from brain.merging import StreamProof
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.merging import StreamProof
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import BookEntry, MarkPrice, SnapshotBook
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from channels import LeverageObserved, MarkPrice, MarkPrices, PositionObserved, ShardMessage
 from channels.flows import Flows
 

@@ -9,7 +9,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
 
 ONE = Decimal(1)

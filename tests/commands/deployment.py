@@ -12,7 +12,7 @@ import pytest
 import redis
 import trio
 
-from commands.private_redis import private_redis_server
+from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator, StreamServer, running
 from tests.integration.service_in_process import ServiceInProcess, running_service
 from tests.integration.surroundings import environment, small_exchange

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 
 import redis
 
-from actors.decision_writing import Answer, DecisionWriter, dead_letter
-from brain.case import Case
-from brain.decision import decide
-from brain.permit import Decision
+from actors.permit_evaluator.commit import DecisionWriter
+from brain.decisions.answer import Answer
+from brain.decisions.case import Case
+from brain.decisions.dead_letter import dead_letter
+from brain.decisions.decision import decide
+from brain.plans.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
-from store.redis_store import RedisStore, open_redis_store
+from store.redis.store import RedisStore, open_redis_store
 from tests.brain.cases import RULES
 
 PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from commands.check.findings import Finding, Verdict
 from commands.check.permit_writers import access_finding
-from commands.findings import Finding, Verdict
-from commands.redis_reading import reading
+from commands.clients.redis_reading import reading
 from tests.store.redis_servers import RedisServer, known_servers, running
 
 OPERATOR = ("+@read", "+acl|users", "+acl|getuser", "+acl|dryrun", "+client|list", "+ping", "%R~*")

@@ -14,8 +14,7 @@ import pytest
 
 import commands
 from commands import main
-from commands.command_line import SHELLS, parser
-from commands.completion import completion_script
+from commands.cli import SHELLS, completion_script, parser
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "position-state-brain"
@@ -134,7 +133,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(
     def interrupted(_: argparse.Namespace) -> int:
         raise raised
 
-    monkeypatch.setattr("commands.command_line._check", interrupted)
+    monkeypatch.setattr("commands.cli._check", interrupted)
     assert main(["check"]) == 128 + signal.SIGINT
 
 
@@ -142,6 +141,6 @@ def test_what_is_no_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) 
     def broken(_: argparse.Namespace) -> int:
         raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), RuntimeError("a fault")])
 
-    monkeypatch.setattr("commands.command_line._check", broken)
+    monkeypatch.setattr("commands.cli._check", broken)
     with pytest.raises(BaseExceptionGroup):
         main(["check"])

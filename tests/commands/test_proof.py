@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.case import Case
-from brain.decision import decide
-from brain.permit import Reason
-from brain.plan import Plan
-from brain.plan_fields import read_plan
+from brain.decisions.case import Case
+from brain.decisions.decision import decide
+from brain.plans.permit import Reason
+from brain.plans.plan import Plan
+from brain.plans.plan_fields import read_plan
 from commands import main
 from commands.proof import POINTS, proof
 from commands.proof.probe import probe_fields

@@ -14,7 +14,7 @@ import pytest
 import trio
 import yaml
 
-from actors.metric_catalogue import CATALOGUE
+from monitoring.metrics.catalogue import CATALOGUE
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import DEPLOY
 from tests.integration.conftest import simulator as simulator

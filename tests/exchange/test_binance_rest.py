@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from brain.position import Leg
+from brain.positions.position import Leg
 from exchange.errors import (
     AskLater,
     BudgetExhausted,

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from brain.position import Leg
+from brain.positions.position import Leg
 from exchange.errors import EndpointGone
 from tests.exchange.scripted import ScriptedRest
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.moment import Moment
-from brain.position import Leg, LegPosition
+from brain.positions.position import Leg, LegPosition
 from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.protocol import Frame

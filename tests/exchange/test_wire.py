@@ -5,8 +5,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from brain.position import Leg
-from brain.symbol_rules import SymbolRules
+from brain.positions.position import Leg
+from brain.symbols.symbol_rules import SymbolRules
 from exchange import positions_wire, symbols_wire, wire
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import PositionRow

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 
-from brain.case import Case
-from brain.decision import evaluation_failed, trail
-from brain.permit import Details
+from brain.decisions.case import Case
+from brain.decisions.decision import evaluation_failed, trail
+from brain.plans.permit import Details
 from explanation.compared_numbers import _PHRASES, in_words, value_text
 from tests.brain.strategies import cases
 

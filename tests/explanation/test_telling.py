@@ -4,11 +4,11 @@ from math import isnan
 
 import pytest
 
-from brain.case import Case
-from brain.decision import Outcome, decide, evaluation_failed, state_contended
-from brain.permit import Decision, Reason
-from brain.permit_text import audit_record
-from brain.reason_texts import REASON_TEXTS
+from brain.decisions.case import Case
+from brain.decisions.decision import Outcome, decide, evaluation_failed, state_contended
+from brain.decisions.permit_text import audit_record
+from brain.decisions.reason_texts import REASON_TEXTS
+from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable
 from explanation.telling import Told, told

@@ -17,8 +17,8 @@ import msgspec
 import trio
 
 import supervisor
-from actors.service_log import report_supervision
 from commands.run import run
+from monitoring.service_log import report_supervision
 from supervision import Backoff, ChildSpec, Heartbeat, Tree
 from tests.integration.service_in_process import SabotageError, rigged
 

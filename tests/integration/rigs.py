@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import trio
 
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, SimulatedExchange, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline

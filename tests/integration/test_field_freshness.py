@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import trio
 
-from brain.merging import EVENT_IN_FLIGHT_SEC
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from simulator import SimulatedExchange, outside
 from tests.integration.pipeline import Pipeline, entry, executed, full_close
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side

@@ -10,7 +10,7 @@ from decimal import Decimal
 import httpx
 import trio
 
-from brain.unknown_outcomes import client_order_id_of
+from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
 from tests.integration.daemon_process import daemon_process

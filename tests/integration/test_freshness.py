@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import trio
 
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, outside, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close
@@ -385,8 +385,8 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
 async def test_nothing_is_lost_or_doubted_while_the_stream_rotates(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.user_stream.ROTATE_AFTER_SEC", 0.5)
-    monkeypatch.setattr("actors.user_stream.OVERLAP_SEC", 0.2)
+    monkeypatch.setattr("actors.user_stream.actor.ROTATE_AFTER_SEC", 0.5)
+    monkeypatch.setattr("actors.user_stream.actor.OVERLAP_SEC", 0.2)
     quiet = {"P33_STREAM_PROOF_SEC": "0.1", "P33_AUDIT_SEC": "9", "P33_POLL_SEC": "9"}
     async with running_service(redis_server, simulator, **quiet) as service:
         await until(lambda: (told := service.flows.stream_status.value) and told.trusted, "trust")

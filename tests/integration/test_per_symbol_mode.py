@@ -8,12 +8,12 @@ from decimal import Decimal
 import trio
 
 import settings
-from actors.rules_from_settings import read_pace
 from simulator import RunningSimulator, outside
 from tests.integration.pipeline import EVENTS, Pipeline, entry, executed, full_close
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import environment, trade
 from tests.integration.waiting import until
+from wiring.rules import read_pace
 
 POSITIONS = "/fapi/v2/positionRisk"
 WARM = 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from commands.private_redis import private_redis_server
+from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline, entry, executed, full_close

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from commands.private_redis import PrivateRedis, private_redis_server
+from commands.clients.embedded_redis import PrivateRedis, private_redis_server
 from simulator import RunningSimulator, outside
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Pipeline, entry, executed, full_close

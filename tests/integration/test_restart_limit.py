@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from commands.log_repetition import INTERVAL_SEC
+from commands.run.log_repetition import INTERVAL_SEC
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, Pipeline, entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from commands.private_redis import private_redis_server
+from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
 from supervisor import STALL_LIMIT_SEC
 from tests.integration.daemon_process import daemon_process

@@ -10,8 +10,8 @@ import httpx
 import msgspec
 import trio
 
-from brain.permit import Reason
-from commands.private_redis import PrivateRedis, private_redis_server
+from brain.plans.permit import Reason
+from commands.clients.embedded_redis import PrivateRedis, private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import PLANS, Pipeline

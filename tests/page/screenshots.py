@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
-from commands.progress import with_progress
+from commands.console.progress import with_progress
 from tests.page.browser import Browser, BrowserMissingError, browser
 
 ROOT = Path(__file__).resolve().parents[2]

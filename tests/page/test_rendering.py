@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from brain.decision import Outcome
+from brain.decisions.decision import Outcome
 from explanation.telling import CheckTold, Told
 from page.content import (
     Actor,

@@ -68,9 +68,9 @@ class Kept(msgspec.Struct):
     """What follows from what Redis holds, and goes back in time with it.
 
     `decided`: the plans with a decision, whether allowed. `booked`: by order id, how much of it is in the
-    ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes
-    were in it when it was adopted. `told`: results by entry id; `settled`: plans whose
-    result was taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
+    ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes were in it as
+    it was adopted at `adopted_ms` (true time). `told`: results by entry id; `settled`: plans whose result was
+    taken in. `dead`: entries that were set aside. `booked_ms`: by symbol, when an order last moved
     its ledger, by Redis's clock.
     """
 
@@ -78,6 +78,7 @@ class Kept(msgspec.Struct):
     booked: dict[str, Decimal] = {}
     ledger: dict[Leg, Decimal] = {}
     contained: dict[Leg, int] = {}
+    adopted_ms: dict[Leg, int] = {}
     told: dict[str, Told] = {}
     settled: set[str] = set()
     dead: set[str] = set()
@@ -92,6 +93,7 @@ class Books:
         self.plan_of_entry: dict[str, str] = {}
         #: By entry id: when the plan was published, by Redis's clock. Its id may say another time.
         self.published_ms: dict[str, int] = {}
+        self.truly_published_ms: dict[str, int] = {}
         self.grants: dict[str, Grant] = {}
         self.orders: dict[str, OwnOrder] = {}
         self.ever_allowed: set[str] = set()

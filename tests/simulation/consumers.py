@@ -8,7 +8,7 @@ from random import Random
 
 import trio
 
-from brain.unknown_outcomes import client_order_id_of
+from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder
 from simulator.errors import ApiError
 from simulator.history import PositionSide

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
-from brain.case import SnapshotView
-from brain.permit import Reason
-from brain.permit_text import RecordedDecision, read_audit, recorded_decision
+from brain.decisions.case import SnapshotView
+from brain.decisions.permit_text import RecordedDecision, read_audit, recorded_decision
+from brain.plans.permit import Reason
 from settings import Settings
 from simulator.history import PositionSide
 from store.keys import Keys
@@ -54,7 +54,8 @@ class Decisions:
         self.count = 0
         self.allowed = 0
         #: Redis's clock when it last came up as another run; 0: never.
-        self.redis_changed_ms = 0
+        #: When another run of Redis began: by its clock, and by true time.
+        self.redis_changed_ms = self.redis_truly_changed_ms = 0
         #: Redis's clock when it last evicted keys; 0: never.
         self.evicted_ms = 0
         self._redis_clock = redis_clock
@@ -195,11 +196,13 @@ class Decisions:
     def _judge_age(self, commit: DecisionCommit, reason: str) -> None:
         # When it was published, whatever its id says.
         now_ms, entry_ms = self._redis.now_ms(), self._books.published_ms[commit.entry_id]
+        true_entry_ms = self._books.truly_published_ms[commit.entry_id]
         age_ms = now_ms - entry_ms
         limit_ms = self._settings.plan_max_age_sec * 1000
         require(age_ms <= limit_ms, "e", f"{commit.plan_id} allowed {age_ms} ms after it was published")
         changed_ms = self.redis_changed_ms
-        require(entry_ms >= changed_ms, "e", f"{commit.plan_id} allowed, and older than the run of Redis")
+        older = true_entry_ms < self.redis_truly_changed_ms
+        require(not older, "e", f"{commit.plan_id} allowed, and older than the run of Redis")
         if reason == Reason.OPEN_PERMIT_GRANTED and changed_ms:
             since_ms = now_ms - changed_ms
             require(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from brain.adoption import decode_adopted
-from brain.booking import decode_memory
-from brain.position import Leg
+from brain.ledger.adoption import decode_adopted
+from brain.ledger.booking import decode_memory
+from brain.positions.position import Leg
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -18,6 +18,8 @@ from tests.simulation.clocks import true_ms
 from tests.simulation.venue import ZERO, Change, Venue
 from tests.simulation.verdicts import require
 
+#: Results of fills from before an adoption come within this.
+_SETTLED_MS = 60_000
 #: What the service takes for the exchange's clock may be off by this, beside its steps.
 _DATED_WITHIN_MS = 500
 _FIELDS: dict[PositionSide, bytes] = {"BOTH": b"last_known_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
@@ -51,6 +53,7 @@ class Ledgers:
                     require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
                     self._books.kept.contained[adoption.symbol, leg] = len(held)
+                    self._books.kept.adopted_ms[adoption.symbol, leg] = true_ms()
                 self._books.kept.booked_ms.pop(adoption.symbol, None)
 
     def booked(self, commit: ResultCommit, booked_ms: int | None) -> None:
@@ -93,7 +96,9 @@ class Ledgers:
             told_apart = order.plan_id not in self._books.lost or order.plan_id in kept.decided
             told_apart = told_apart and order.plan_id not in self._books.unmarked
             removes = grant is not None and grant.reconcile and told_apart
-            if growth > 0 and not removes:
+            if self._misdated(order.symbol, order.leg):
+                kept.ledger[order.symbol, order.leg] = self.amount(order.symbol, order.leg) or ZERO
+            elif growth > 0 and not removes:
                 signed = growth if order.side == "BUY" else -growth
                 kept.ledger[order.symbol, order.leg] = (
                     kept.ledger.get((order.symbol, order.leg), ZERO) + signed
@@ -146,6 +151,13 @@ class Ledgers:
             return ZERO
         held = self._venue.changes[symbol, leg][: self._books.kept.contained.get((symbol, leg), 0)]
         return sum((abs(change.delta) for change in held if str(change.order_id) == order_id), ZERO)
+
+    def _misdated(self, symbol: str, leg: PositionSide) -> bool:
+        """Return True where a step of the exchange's clock hides which fills an adopted ledger contains."""
+        adopted_ms = self._books.kept.adopted_ms.get((symbol, leg), 0)
+        if true_ms() - adopted_ms > _SETTLED_MS:
+            return False
+        return len(self._venue.clock.offsets_since(adopted_ms - COMPARED_MS)) > 1
 
     def _changes_held(self, symbol: str, leg: PositionSide, amount: Decimal) -> Sequence[Change]:
         """The leg's changes until the one that a ledger just adopted says to contain last."""

@@ -16,11 +16,11 @@ import redis.exceptions as redis_errors
 import trio
 from redis._parsers.base import BaseParser
 
-from store.connection_pool import ConnectionPool
 from store.errors import StoreError, StoreUnavailableError, WrongServerError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from store.redis_errors import translate
+from store.redis.connection_pool import ConnectionPool
+from store.redis.errors import translate
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.entry_times import EntryTimes
-from actors.plan_settling import PlanSettler
-from actors.recent_decisions import RecentDecisions
-from brain.fill_memory import FillMemory
+from actors.permit_evaluator.deciding import PlanSettler
+from actors.stream_consumer import EntryTimes
+from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
+from monitoring.recent_decisions import RecentDecisions
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields
@@ -123,6 +123,8 @@ class Liveness:
         if not held:
             return
         name, leg = held[0]
+        # As any exit, this one rests on a snapshot that was proven after the last result.
+        await trio.sleep(world.settings.stream_proof_sec)
         (plan,) = await self._are_allowed([(name, neighbours.plans.full_exit(name, leg))], give_up=False)
         if not neighbours.consumers.execute_unseen(plan):
             return
@@ -198,6 +200,7 @@ class Liveness:
             f"{plan_id} ({entry_id})"
             for entry_id, plan_id in world.books.plan_of_entry.items()
             if plan_id not in decided
+            and plan_id not in world.books.lost  # whoever decided it remembers that
             and world.books.published[plan_id].wants
             and world.in_stream(world.keys.plans, entry_id)
         ]

@@ -56,7 +56,7 @@ MUTATIONS = (
         ("b",),
         (
             Edit(
-                "actors/permit_evaluator.py",
+                "actors/permit_evaluator/actor.py",
                 "            for work in await self._settler.settle(works, fence):\n",
                 "            if works:\n"
                 "                entry_ids = [work.entry.id for work in works]\n"
@@ -70,7 +70,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "    if not _well_after(sent, known.arrived):\n        return Rule.RACE\n    dispute",
                 "    if not _well_after(sent, known.arrived):\n        return Rule.NEWER\n    dispute",
             ),
@@ -81,14 +81,14 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/snapshot_writer.py",
+                "actors/snapshot_fetcher/writer.py",
                 "            on_demand = snapshot.verified_by",
                 "            old_sec = trio.current_time() - snapshot.verified_at.monotonic_sec\n"
                 "            now = snapshot.verified_at.earlier_by(-old_sec)\n"
                 "            snapshot = msgspec.structs.replace(snapshot, verified_at=now)\n"
                 "            on_demand = snapshot.verified_by",
             ),
-            Edit("actors/snapshot_writer.py", "import trio\n", "import msgspec\nimport trio\n"),
+            Edit("actors/snapshot_fetcher/writer.py", "import trio\n", "import msgspec\nimport trio\n"),
         ),
     ),
     Mutation(
@@ -101,7 +101,7 @@ MUTATIONS = (
         ("d",),
         (
             Edit(
-                "brain/booking.py",
+                "brain/ledger/booking.py",
                 "growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))",
                 "growth = order.cumulative if order.cumulative > booked_before else ZERO",
             ),
@@ -135,7 +135,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/stream_line.py",
+                "actors/user_stream/connection.py",
                 "            except trio.TooSlowError:\n"
                 '                self.end(f"a ping was not answered within '
                 '{_PATIENCE * self._proof_sec:g} s")\n',
@@ -177,7 +177,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "brain/checks.py",
+                "brain/decisions/checks.py",
                 '    Check("allowlist", all_plans, entry_checks.allowlist),\n',
                 "",
             ),
@@ -188,7 +188,7 @@ MUTATIONS = (
         ("d",),
         (
             Edit(
-                "brain/adoption.py",
+                "brain/ledger/adoption.py",
                 "        return self.changed_ms.get(leg, -1)\n",
                 "        return -1\n",
             ),
@@ -197,14 +197,14 @@ MUTATIONS = (
     Mutation(
         "an adopted flat row without a date contains no fill",
         ("d",),
-        (Edit("brain/adoption.py", "row.update_time_ms or seen_ms for", "row.update_time_ms for"),),
+        (Edit("brain/ledger/adoption.py", "row.update_time_ms or seen_ms for", "row.update_time_ms for"),),
     ),
     Mutation(
         "adopted dates ahead of the exchange's clock count",
         ("d",),
         (
             Edit(
-                "brain/adoption.py",
+                "brain/ledger/adoption.py",
                 "at_ms <= min(self.changed_ms, self.clock_ms) or at_ms == self.changed_ms",
                 "at_ms <= self.changed_ms",
             ),
@@ -215,7 +215,7 @@ MUTATIONS = (
         ("g",),
         (
             Edit(
-                "actors/attempts.py",
+                "actors/stream_consumer.py",
                 "        self._failed.pop(entry_id, None)\n",
                 "        self._failed.get(entry_id)\n",
             ),
@@ -226,7 +226,7 @@ MUTATIONS = (
         ("f",),
         (
             Edit(
-                "brain/position_checks.py",
+                "brain/decisions/position_checks.py",
                 "            since_sec is not None and since_sec < ttl_sec\n",
                 "            since_sec is not None\n",
             ),
@@ -249,7 +249,7 @@ MUTATIONS = (
         ("a",),
         (
             Edit(
-                "actors/snapshot_writer.py",
+                "actors/snapshot_fetcher/writer.py",
                 "written.legs == snapshot.legs and written.leverage == snapshot.leverage\n",
                 "written.leverage == snapshot.leverage\n",
             ),
@@ -260,7 +260,7 @@ MUTATIONS = (
         ("f", "a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "seconded = dispute.by_read and _well_after(sent, dispute.at)",
                 "seconded = False",
             ),
@@ -271,7 +271,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "    if dispute is None:\n        return Rule.DISCREPANCY\n",
                 "    if dispute is None:\n        return Rule.RACE\n",
             ),
@@ -282,7 +282,7 @@ MUTATIONS = (
         ("a", "e"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 " not in _WHOLE or state.disputed_at is not None:",
                 " not in _WHOLE:",
             ),
@@ -293,7 +293,7 @@ MUTATIONS = (
         ("a", "e", "f", "h"),
         (
             Edit(
-                "actors/exchange_lead.py",
+                "clocks/clock_offset.py",
                 "return None if at_most_ms is None else at_most_ms + _MACHINES_APART_MS",
                 "return None",
             ),
@@ -304,7 +304,7 @@ MUTATIONS = (
         ("h", "f"),
         (
             Edit(
-                "brain/merging.py",
+                "brain/positions/merging.py",
                 "if row.leg is Leg.BOTH and not row.amount and any(",
                 "if row.leg is Leg.BOTH and row.amount and any(",
             ),
@@ -315,7 +315,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/stream_line.py",
+                "actors/user_stream/connection.py",
                 "await trio.sleep_until(asked_sec + KEEP_ALIVE_SEC)",
                 "await trio.sleep_until(asked_sec + 30 * KEEP_ALIVE_SEC)",
             ),
@@ -326,7 +326,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream.py",
+                "actors/user_stream/actor.py",
                 'self._lose("diverged from the exchange")',
                 "pass",
             ),
@@ -337,7 +337,7 @@ MUTATIONS = (
         ("h",),
         (
             Edit(
-                "actors/user_stream.py",
+                "actors/user_stream/actor.py",
                 "pause_sec = self._delays.next_sec()",
                 "pause_sec = 0.1",
             ),
@@ -422,14 +422,14 @@ MUTATIONS = (
     Mutation(
         "connections to a demoted primary stay in use",
         ("f",),
-        (Edit("store/connection_pool.py", "        self._generation += 1\n", "        pass\n"),),
+        (Edit("store/redis/connection_pool.py", "        self._generation += 1\n", "        pass\n"),),
     ),
     Mutation(
         "a right that was taken is an error like any other",
         ("f",),
         (
             Edit(
-                "store/redis_errors.py",
+                "store/redis/errors.py",
                 '    "NOPERM": WrongRightsError,\n',
                 '    "NOPERM": StoreRefusedError,\n',
             ),
@@ -452,7 +452,7 @@ MUTATIONS = (
         ("c",),
         (
             Edit(
-                "actors/symbol_beliefs.py",
+                "actors/permit_evaluator/assumed_state.py",
                 "            belief.lost = known.lost | known.permits\n",
                 "            belief.lost = {}\n",
             ),
@@ -463,7 +463,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/plan_settling.py",
+                "actors/permit_evaluator/deciding.py",
                 "            created_at_sec=now_ms / 1000,\n",
                 "            created_at_sec=now.wall_ms / 1000,\n",
             ),
@@ -474,7 +474,7 @@ MUTATIONS = (
         ("f",),
         (
             Edit(
-                "actors/status_source.py",
+                "monitoring/status/source.py",
                 "clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),",
                 "clocks_apart=None,",
             ),
@@ -485,7 +485,7 @@ MUTATIONS = (
         ("e", "f"),
         (
             Edit(
-                "actors/plan_settling.py",
+                "actors/permit_evaluator/deciding.py",
                 "        now_ms = self._clocks.redis.now_ms(now)\n",
                 "        now_ms = max(self._clocks.redis.now_ms(now), entry.id_ms)\n",
             ),
@@ -496,7 +496,7 @@ MUTATIONS = (
         ("e",),
         (
             Edit(
-                "actors/ledger_writer.py",
+                "actors/ledger_writer/actor.py",
                 "        return Decimal(self._clocks.redis_now_ms()).scaleb(-3)\n",
                 "        return Decimal(self._clocks.now().wall_ms).scaleb(-3)\n",
             ),
@@ -507,7 +507,7 @@ MUTATIONS = (
         ("c", "d"),
         (
             Edit(
-                "actors/result_booking.py",
+                "actors/ledger_writer/booking.py",
                 "None if state.permit is None or result.unknown is not None else",
                 "None if state.permit is None else",
             ),
@@ -518,7 +518,7 @@ MUTATIONS = (
         ("c", "d"),
         (
             Edit(
-                "actors/unknown_outcomes.py",
+                "actors/ledger_writer/unknown_outcomes.py",
                 "if event is not None and await",
                 "if event is not None and not event and await",
             ),
@@ -529,7 +529,7 @@ MUTATIONS = (
         ("c",),
         (
             Edit(
-                "brain/result.py",
+                "brain/ledger/result.py",
                 "    proof = proof_of(_words(fields, quoted))\n",
                 "    proof = proof_of(_words(fields, quoted))\n"
                 '    if proof is Proof.REFUSED and b"permit" in fields.get(b"details", b""):\n'

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
-from actors.service_log import report_supervision
 from channels import DropOldest, Flows, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
+from monitoring.service_log import report_supervision
 from settings import Loaded
 from store.errors import StoreError
 from store.keys import Keys
@@ -56,17 +56,17 @@ _DRIFT = 100e-6
 _UNHURRIED_SEC = {
     "actors.lease_holder.RENEWAL_SEC": 0.9,
     "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
-    "actors.permit_evaluator._SWEEP_SEC": 4.0,
-    "actors.permit_evaluator._BLOCK_MS": 6_000,
-    "actors.ledger_writer._SWEEP_SEC": 4.0,
-    "actors.ledger_writer._BLOCK_MS": 6_000,
-    "actors.fill_watch._SWEEP_SEC": 4.0,
-    "actors.candidate_planner._CANDIDATES_REFRESH_SEC": 15.0,
+    "actors.permit_evaluator.actor._SWEEP_SEC": 4.0,
+    "actors.permit_evaluator.actor._BLOCK_MS": 6_000,
+    "actors.ledger_writer.actor._SWEEP_SEC": 4.0,
+    "actors.ledger_writer.actor._BLOCK_MS": 6_000,
+    "actors.ledger_writer.fill_monitor._SWEEP_SEC": 4.0,
+    "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability._EVERY_SEC": 5.0,
-    "actors.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
-    "store.memory_store.LONGEST_BLOCK_MS": 6_000,
+    "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
+    "store.memory.store.LONGEST_BLOCK_MS": 6_000,
 }
 
 
@@ -103,7 +103,7 @@ def without_sockets() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
         stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
-        stack.enter_context(patch("store.connection_pool.time", _VirtualTime))
+        stack.enter_context(patch("store.redis.connection_pool.time", _VirtualTime))
         stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
         for name, seconds in _UNHURRIED_SEC.items():
             stack.enter_context(patch(name, seconds))

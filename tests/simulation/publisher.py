@@ -57,6 +57,7 @@ class Publisher:
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
         plan.entry_ids.append(entry_id)
         self._books.published_ms[entry_id] = self._redis.now_ms()
+        self._books.truly_published_ms[entry_id] = true_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
         self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
         return entry_id

@@ -133,6 +133,7 @@ class _Run:
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
                     self._trace.note("calm")
+                    world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
                     await liveness.flat_rows_change_nothing()

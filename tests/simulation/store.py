@@ -18,7 +18,7 @@ from store.memory.commit_result import commit_result
 from store.memory.ledgers import adopt_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.snapshots import prove_snapshots, write_snapshots
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.records import (
     Adoption,
     CommitReply,

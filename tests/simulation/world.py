@@ -238,6 +238,7 @@ class World:
         """Another run answers from now on; with `before`, it holds what that copy holds."""
         self.redis.restart(with_keys_of=before)
         self.decisions.redis_changed_ms = self.redis.now_ms()
+        self.decisions.redis_truly_changed_ms = true_ms()
         self.trace.note("redis restarted")
         if kept is not None:
             self.books.lost.update(plan for plan in self.books.kept.decided if plan not in kept.decided)
@@ -261,6 +262,12 @@ class World:
             elif key.startswith(ledger := self.keys.ledger("")):
                 self.books.kept.booked_ms.pop(key.removeprefix(ledger), None)
         self.trace.note(f"evicted {' '.join(keys)}")
+
+    def calm(self) -> None:
+        """Drop the faults that wait for an event that did not come."""
+        self.streams.lose_next = 0
+        faults = self.venue.faults
+        faults.date_ahead_next, faults.microseconds_next = [], 0
 
     def tidy(self) -> None:
         """Forget what can matter no more: the judges' memory is bounded too."""

@@ -12,7 +12,7 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from brain.permit import Reason
+from brain.plans.permit import Reason
 from simulator import SimulatedExchange, running
 from simulator.stream_server import CONNECTIONS_WINDOW_SEC
 from tests.integration.pipeline import PLANS, RESULTS

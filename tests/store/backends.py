@@ -13,9 +13,9 @@ import trio.testing
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
-from store.memory_store import MemoryStore
+from store.memory.store import MemoryStore
 from store.protocol import Store
-from store.redis_store import RedisStore
+from store.redis.store import RedisStore
 from tests.store.redis_servers import RedisServer
 
 Text = str | bytes

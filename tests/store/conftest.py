@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio_asyncio
 
-from commands.private_redis import find_redis_server
+from commands.clients.embedded_redis import find_redis_server
 from store.keys import Keys
 from store.protocol import Store
 from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, redis_backend

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Changed, Committed, SymbolState

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from brain.ledger import StoredLedger
+from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store

@@ -14,15 +14,15 @@ import trio
 import trio.lowlevel
 import trio_asyncio
 
-from store import connection_pool
-from store.bridge import open_bridge
 from store.errors import StoreUnavailableError, WrongRightsError, WrongServerError
-from store.redis_link import MOST_CONNECTIONS, RedisLink
-from store.script_runner import ScriptRunner
+from store.redis import connection_pool
+from store.redis.asyncio_bridge import open_bridge
+from store.redis.client import MOST_CONNECTIONS, RedisLink
+from store.redis.scripts import ScriptRunner
 from tests.store.conftest import SERVERS
 from tests.store.movable_address import movable_address
+from tests.store.redis.test_client import listening
 from tests.store.redis_servers import RedisServer, running
-from tests.store.test_redis_link import listening
 
 WRITE = "return redis.call('SET', 'k', ARGV[1])"
 

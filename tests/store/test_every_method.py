@@ -16,7 +16,7 @@ import pytest
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption, BookingKeys, MarkWrite
-from store.script_runner import ScriptRunner, script_texts
+from store.redis.scripts import ScriptRunner, script_texts
 from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
 from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS

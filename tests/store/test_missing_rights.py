@@ -10,8 +10,8 @@ import pytest
 
 from store.errors import WrongRightsError
 from store.keys import Keys
-from store.redis_store import RedisStore
-from store.script_runner import script_texts
+from store.redis.scripts import script_texts
+from store.redis.store import RedisStore
 from tests.store.backends import RedisBackend, everything
 from tests.store.commits import DECISION, commit, deliver_plans, deliver_results
 from tests.store.test_lease import WRITES

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from brain.booking import decode_open_permit
+from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.keys import Keys
 from store.protocol import Store

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from actors.status_document import Readiness
+from monitoring.status.document import Readiness
 from supervision import Heartbeat, SupervisorSpec, Tree
 from supervision.systemd import NotifySocket
 from tests.supervision.notify_rig import Listener, listening

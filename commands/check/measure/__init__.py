@@ -25,8 +25,8 @@ from commands.check.measure.rows import skipped
 from commands.check.measure.steps import DELETION, Step, deletion_step, reading_steps, take
 from commands.check.measure.table import Header, Table
 from commands.check.redis_server import remembered_ban
-from commands.progress import patience
-from commands.redis_reading import reading
+from commands.clients.redis_reading import reading
+from commands.console.progress import patience
 from exchange.errors import ExchangeError
 from exchange.signing import Signer
 from settings import Settings

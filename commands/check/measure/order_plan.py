@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 import msgspec
 
 from brain.json_text import read_json
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.raw_json import row_of, rows_of
 from exchange import endpoints, symbols_wire, wire

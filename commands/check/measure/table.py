@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from commands.check.measure.rows import Documents, Outcome, Row, unmeasured
-from commands.terminal import printable
+from commands.console.terminal import printable
 
 _COLUMNS = ("asked", "found", "documents", "result")
 

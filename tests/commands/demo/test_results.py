@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from brain.intent import read_intent_symbol
-from brain.result import ExecutedResult, RefusedResult, read_result
+from brain.ledger.result import ExecutedResult, RefusedResult, read_result
+from brain.plans.intent import read_intent_symbol
 from commands.demo.exchange_client import OrderAnswer, TradedSymbol
 from commands.demo.plans import Fields, entry, harvest_exit, intent, reconcile_close
 from commands.demo.results import DIALECTS, executed, not_executed

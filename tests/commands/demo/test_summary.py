@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from commands.demo.exchange_client import RequestCost
+from commands.demo.final_check import Reckoning
 from commands.demo.outcome import Outcome, allowed, denied, refused
-from commands.demo.reckoning import Reckoning
 from commands.demo.summary import Summary, summed_up
 from commands.demo.tally import Decided, Spread, Tally, spread
 from commands.demo.view import Screen, live_view, plain_line

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from commands.check.measure import MeasureOptions, measure
-from commands.private_redis import private_redis
+from commands.clients.embedded_redis import private_redis
 from settings import SettingsError
 from simulator.faults import RestFault
 from store.keys import Keys

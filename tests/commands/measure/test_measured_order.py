@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from brain.symbol_rules import SymbolRules
+from brain.symbols.symbol_rules import SymbolRules
 from commands.check.measure.clocks import measure_clock
 from commands.check.measure.order import MeasuredOrder
 from commands.check.measure.order_plan import least_quantity, plan_order

@@ -1,0 +1,1 @@
+"""Chooses the symbols that are read and may be traded."""

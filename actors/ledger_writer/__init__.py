@@ -1,0 +1,1 @@
+"""Books every executed result once, and keeps a ledger for every symbol."""

@@ -1,0 +1,1 @@
+"""Decides the plans of apply.plan and commits each decision."""

@@ -1,0 +1,174 @@
+"""What the permit evaluator's parts hand to each other: plans in hand, and what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+
+import msgspec
+
+from actors.stream_consumer import Failures
+from actors.waiting import present
+from brain.decisions.decision import deny_malformed, evaluation_failed
+from brain.ledger.reported_fills import may_precede_takeover
+from brain.moment import Moment
+from brain.plans.permit import Decision
+from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from brain.plans.plan_fields import read_plan
+from brain.positions.position import Snapshot
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
+from channels import (
+    RULES_AT_MOST_EVERY_SEC,
+    Conflating,
+    LatestValue,
+    Lease,
+    ResultBook,
+    RulesWanted,
+    SnapshotBook,
+)
+from clocks.redis_clock import RedisClock
+from store.records import Entry
+from supervision import Heartbeat
+
+
+class Need(Enum):
+    """An input that a decision lacks, and that can be waited or asked for.
+
+    PUSH: the stream's report of a fill whose result has arrived. RESULT: a result that is being booked.
+    """
+
+    POSITION = auto()
+    LEDGER = auto()
+    PUSH = auto()
+    RESULT = auto()
+    RULES = auto()
+
+
+class Work(msgspec.Struct, eq=False):
+    """A plan in hand, on its way to a committed decision.
+
+    `need` is what it waits for, `tried` what was asked for already: nothing is asked for twice.
+    """
+
+    entry: Entry
+    plan: Plan
+    settled: bool = False
+    attempts: int = 0
+    need: Need | None = None
+    tried: frozenset[Need] = frozenset()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A deny that rests on no state: of what cannot be read, or what could not be decided.
+
+    `error`: why the entry is a dead letter as well; None where the answer says it all.
+    """
+
+    entry: Entry
+    plan_id: str
+    symbol: str | None
+    decision: Decision
+    error: str | None = None
+
+
+class WhatIsKnown(msgspec.Struct, frozen=True):
+    """The channels from which the evaluator learns what its decisions rest on."""
+
+    book: SnapshotBook
+    results: ResultBook
+    symbol_rules: LatestValue[Mapping[str, SymbolRules]]
+    rules_wanted: Conflating[RulesWanted]
+    rules_asked_at: LatestValue[Moment]
+    allowlist: LatestValue[Allowlist]
+    hedge_mode: LatestValue[bool]
+    ledgers_adopted: LatestValue[bool]
+    lease: LatestValue[Lease]
+
+    def shows_results(
+        self, snapshot: Snapshot, last_order_time_epoch: str | None, redis_clock: RedisClock
+    ) -> bool:
+        """Return True if the snapshot is proven to contain every fill whose result this process has, or
+        another one booked just before this one took over: `last_order_time_epoch`, of the ledger, shows
+        whether it did (Redis's clock).
+        """
+        taken_over_at = self.results.taken_over_at
+        if (
+            taken_over_at is not None
+            and snapshot.verified_at < taken_over_at
+            and may_precede_takeover(last_order_time_epoch, redis_clock.now_ms(taken_over_at))
+        ):
+            return False
+        return self.results.all_in(snapshot)
+
+    def rules_due(self, now: Moment) -> bool:
+        """Return True if exchangeInfo may be asked for again because a plan names an unknown symbol."""
+        asked_at = self.rules_asked_at.value
+        return asked_at is None or asked_at.age_sec(now) >= RULES_AT_MOST_EVERY_SEC
+
+    @property
+    def exchange_known(self) -> bool:
+        """Whether the exchange has told what it trades, and in which mode the account is."""
+        return self.symbol_rules.value is not None and self.hedge_mode.value is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing that a service which runs for a while has."""
+        return (
+            self.exchange_known
+            and self.allowlist.value is not None
+            and self.ledgers_adopted.value is not None
+        )
+
+    async def wait_until_complete(self, heartbeat: Heartbeat) -> None:
+        """Wait for what is missing; the service is not ready meanwhile."""
+        await present(self.symbol_rules, "exchangeInfo", heartbeat)
+        await present(self.hedge_mode, "the account's position mode", heartbeat)
+        await present(self.allowlist, "the allowlist", heartbeat)
+        await present(self.ledgers_adopted, "the first ledgers", heartbeat)
+
+
+class PlanBatch(msgspec.Struct):
+    """`works` need a decision, in order, on what is known of their `symbols`; nothing else does.
+
+    `done` are ids to be acknowledged without an answer, those of `skipped` among them; `refusals` rest on no
+    state; the `unanswerable` go to the dead letters with an error.
+    """
+
+    works: list[Work] = []
+    symbols: set[str] = set()
+    done: list[str] = []
+    skipped: list[SkippedPlan] = []
+    refusals: list[Refusal] = []
+    unanswerable: list[tuple[Entry, str]] = []
+
+
+def sort_entries(entries: Sequence[Entry], failures: Failures, most_failures: int) -> PlanBatch:
+    """Read each entry. A plan that has failed `most_failures` times is not looked at again. Never raises."""
+    batch = PlanBatch()
+    for entry in entries:
+        if entry.fields is None:
+            batch.done.append(entry.id)
+            continue
+        failed = failures.of(entry.id, entry.deliveries)
+        plan = read_plan(entry.fields)
+        match plan:
+            case Plan() if failed < most_failures:
+                batch.works.append(Work(entry, plan))
+                batch.symbols.add(plan.symbol)
+            case Plan() | MalformedPlan():
+                batch.refusals.append(_refusal(entry, plan, failed))
+            case SkippedPlan():
+                batch.done.append(entry.id)
+                batch.skipped.append(plan)
+            case UnanswerablePlan():
+                batch.unanswerable.append((entry, plan.error))
+    return batch
+
+
+def _refusal(entry: Entry, plan: Plan | MalformedPlan, failed: int) -> Refusal:
+    """The answer to a plan that cannot be read, or that has failed too often to be looked at again."""
+    if isinstance(plan, MalformedPlan):
+        return Refusal(entry, plan.plan_id, plan.symbol, deny_malformed(plan))
+    error = f"deciding it has failed {failed} times"
+    return Refusal(entry, plan.plan_id, plan.symbol, evaluation_failed(failed), error)

@@ -1,0 +1,1 @@
+"""Keeps the position snapshots of one shard of symbols fresh."""

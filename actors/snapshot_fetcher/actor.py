@@ -1,0 +1,128 @@
+"""Keeps the snapshots of one shard's symbols: from the stream while it is proven, from REST otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.snapshot_fetcher.positions import ShardPositions
+from actors.snapshot_fetcher.writer import SnapshotWriter
+from brain.moment import Moment
+from brain.positions.position import VerifiedBy
+from channels import Conflating, Count, DropOldest, MetricEvent, OnDemandRead, PushBack, ShardMessage
+from exchange.errors import ExchangeError
+from exchange.on_demand_reads import OnDemandReads
+from supervision import Heartbeat
+
+
+class Refresh(Protocol):
+    """When to read positions, and how: all in one request, or symbol by symbol."""
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Keep positions read until cancelled."""
+        ...
+
+
+class SnapshotFetcher:
+    """Takes in what the streams tell, reads what has to be read, and has the outcome written.
+
+    A stream that lives tells changes, and its proofs say that silence meant no change; a REST read gives
+    each connection period its base. Older news never overwrites newer (`brain.positions.merging`).
+    """
+
+    def __init__(
+        self,
+        known: ShardPositions,
+        refresh: Refresh,
+        writer: SnapshotWriter,
+        *,
+        inbox: Conflating[ShardMessage],
+        on_demand: PushBack[OnDemandRead],
+        on_demand_reads: OnDemandReads,
+        metrics: DropOldest[MetricEvent],
+        log: FilteringBoundLogger,
+    ) -> None:
+        """`refresh` and `writer` are parts of this actor, as `known` is; no other actor has them.
+        `on_demand_reads` is shared with the other shards."""
+        self._known = known
+        self._refresh = refresh
+        self._writer = writer
+        self._inbox = inbox
+        self._on_demand = on_demand
+        self._on_demand_reads = on_demand_reads
+        self._metrics = metrics
+        self._log = log
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Keep the shard's snapshots until cancelled."""
+        self._known.begin()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._observe, heartbeat)
+            nursery.start_soon(self._known.judge_disagreements)
+            nursery.start_soon(self._serve_on_demand)
+            for part in (self._refresh.run, self._writer.run):
+                nursery.start_soon(_on_a_strand, part, heartbeat)
+
+    async def _observe(self, heartbeat: Heartbeat) -> None:
+        """Take in what the streams tell."""
+        while True:
+            with heartbeat.idle():
+                messages = await self._inbox.receive_all()
+            self._known.take_in(messages)
+
+    async def _serve_on_demand(self) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                nursery.start_soon(self._read_one, await self._on_demand.receive(), nursery)
+
+    async def _read_one(self, request: OnDemandRead, nursery: trio.Nursery) -> None:
+        """Read one symbol for a decision that waits; what cannot be read is said, not retried."""
+        why_not: str | None = None
+        with trio.move_on_at(request.deadline_sec) as scope:
+            # What changed while it was read is read once more: then it is known when it was so.
+            for _ in range(2):
+                why_not = await self._read_now(request, nursery)
+                if why_not is not None or self._known.undated_reads.since(request.symbol) is None:
+                    break
+                why_not = "it changed each time while it was read"
+        if scope.cancelled_caught:
+            why_not = "no answer in time"
+        status = "ok" if why_not is None else "error"
+        label = request.symbol if self._known.knows(request.symbol) else "other"
+        self._metrics.send(Count("p33_snapshot_total", (label, status)))
+        with request.reply:
+            try:
+                request.reply.send_nowait(why_not)
+            except trio.BrokenResourceError:
+                self._log.debug("Nobody waits for the on-demand read any more", symbol=request.symbol)
+
+    async def _read_now(self, request: OnDemandRead, nursery: trio.Nursery) -> str | None:
+        """Read one symbol; why that gave nothing, else None."""
+        symbol = request.symbol
+        try:
+            read, of_all = await self._on_demand_reads.read(
+                symbol,
+                _later(self._known.read_needed_after(symbol), request.sent_after),
+                request.deadline_sec,
+                nursery,
+            )
+        except ExchangeError as error:
+            return str(error)
+        self._known.apply_read(read, VerifiedBy.REST if of_all else VerifiedBy.ONDEMAND)
+        if not any(row.symbol == symbol for row in read.rows):
+            self._known.apply_absence((), read, symbol)
+            unreadable = read.unreadable.get(symbol, read.unreadable.get(""))
+            return unreadable or "the exchange shows no position for this symbol"
+        return None
+
+
+async def _on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
+    with heartbeat.strand() as strand:
+        await part(strand)
+
+
+def _later(one: Moment | None, other: Moment | None) -> Moment | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)

@@ -1,0 +1,1 @@
+"""Follows the account's private stream."""

@@ -1,0 +1,1 @@
+"""Decisions on plans: inputs, checks, permits, audit records."""

@@ -1,0 +1,135 @@
+"""The decision function: one case in, one decision out. Pure: the same case, always the same decision."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+import msgspec
+
+from brain.decisions.case import Case
+from brain.decisions.checks import CHECKS, all_plans
+from brain.decisions.facts import Facts
+from brain.numbers import EXACT, ZERO
+from brain.plans.permit import Decision, Details, Kind, Reason
+from brain.plans.plan import MalformedPlan
+from brain.positions.position import Leg, side_of
+
+
+class Outcome(StrEnum):
+    """What became of one check. SKIPPED: it is not for such a plan; NOT_REACHED: an earlier one denied."""
+
+    PASSED = "passed"
+    DENIED = "denied"
+    SKIPPED = "skipped"
+    NOT_REACHED = "not reached"
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """One check of a decision, and the numbers it compared; `reason` when it denied."""
+
+    name: str
+    outcome: Outcome
+    compared: Details
+    reason: Reason | None = None
+
+
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_CLOSE, _NONE = Kind.CLOSE, Kind.NONE
+_BOTH = Leg.BOTH
+#: The table as `decide` walks it: None for a check that is for all plans.
+_WALK = tuple((None if check.concerns is all_plans else check.concerns, check.judge) for check in CHECKS)
+
+
+def decide(case: Case) -> Decision:
+    """Answer a plan: the first check that denies decides, and if none does, it is allowed.
+
+    Raises nothing for a case that was read by this package's readers; what a bug would raise is the
+    caller's to turn into a denial (`evaluation_failed`), never into an answer of another kind.
+    """
+    return decide_on(Facts(case))
+
+
+def decide_on(facts: Facts) -> Decision:
+    """`decide`, for a caller who needs what was found out on the way, too: `facts`, new."""
+    with localcontext(EXACT):
+        for concerns, judge in _WALK:
+            if concerns is None or concerns(facts):
+                reason, compared = judge(facts)
+                if reason is not None:
+                    return _denied(facts, reason, compared)
+        return _allowed(facts)
+
+
+def trail(case: Case) -> list[CheckResult]:
+    """Every check of the table with what it found: the same walk as `decide`, written down."""
+    results = []
+    denied = False
+    with localcontext(EXACT):
+        facts = Facts(case)
+        for check in CHECKS:
+            if denied:
+                results.append(CheckResult(check.name, Outcome.NOT_REACHED, {}))
+            elif not check.concerns(facts):
+                results.append(CheckResult(check.name, Outcome.SKIPPED, {}))
+            else:
+                reason, compared = check.judge(facts)
+                denied = reason is not None
+                outcome = Outcome.DENIED if denied else Outcome.PASSED
+                results.append(CheckResult(check.name, outcome, compared, reason))
+    return results
+
+
+def deny_malformed(malformed: MalformedPlan) -> Decision:
+    """The answer to a plan that cannot be read; `details` names each bad field."""
+    return _deny(Reason.MALFORMED_PLAN, dict(malformed.problems))
+
+
+def evaluation_failed(attempts: int) -> Decision:
+    """The answer to a plan whose decision failed `attempts` times."""
+    return _deny(Reason.EVALUATION_FAILED, {"attempts": attempts})
+
+
+def state_contended(attempts: int) -> Decision:
+    """The answer to a plan that was decided `attempts` times, on what then changed before the commit."""
+    return _deny(Reason.STATE_CONTENDED, {"attempts": attempts})
+
+
+def _allowed(facts: Facts) -> Decision:
+    kind = facts.kind or _NONE
+    reserve = ZERO
+    if kind is _NONE:
+        reason = Reason.NO_QUANTITY_CHANGE
+    elif kind is _CLOSE:
+        reason = Reason.RECONCILE_CLOSE_BYPASS if facts.reconcile_close else Reason.SANITY_CHECKS_PASSED
+        reserve = facts.quantity
+    else:
+        reason = Reason.OPEN_PERMIT_GRANTED
+        reserve = facts.plan.quantity or ZERO
+    return _decision(facts, True, reason, facts.quantity, reserve, {})
+
+
+def _denied(facts: Facts, reason: Reason, compared: Details) -> Decision:
+    return _decision(facts, False, reason, ZERO, ZERO, compared)
+
+
+def _decision(
+    facts: Facts, allow: bool, reason: Reason, quantity: Decimal, reserve: Decimal, details: Details
+) -> Decision:
+    return Decision(
+        allow=allow,
+        reason=reason,
+        kind=facts.kind or _NONE,
+        leg=facts.leg or _BOTH,
+        order_side=facts.order_side,
+        quantity=quantity,
+        reserve=reserve,
+        position_side=None if facts.amount is None else side_of(facts.amount),
+        details=details,
+        warnings=facts.warnings,
+    )
+
+
+def _deny(reason: Reason, details: Details) -> Decision:
+    """A deny of what no case was made of."""
+    return Decision(False, reason, _NONE, _BOTH, None, ZERO, ZERO, None, details)

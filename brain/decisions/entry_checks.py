@@ -1,0 +1,162 @@
+"""The checks that come before a plan's kind is known: may this plan be looked at, and against what?
+
+Each gives the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
+"""
+
+from __future__ import annotations
+
+from brain.decisions.facts import Facts
+from brain.plans.kinds import closes_by_name, contradiction, reducing_side
+from brain.plans.permit import Details, Reason
+from brain.positions.position import Leg
+
+Judgement = tuple[Reason | None, Details]
+
+
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_BOTH = Leg.BOTH
+
+
+def well_formed(facts: Facts) -> Judgement:
+    """The plan does not contradict itself, whatever the position may be.
+
+    `eval_type` ENTRY fits no plan that can only close. EXIT is compared when the kind is known.
+    """
+    plan = facts.plan
+    row = contradiction(plan)
+    if row is not None:
+        return Reason.MALFORMED_PLAN, {row.field: row.problem}
+    if plan.eval_type == "ENTRY" and closes_by_name(plan):
+        return Reason.MALFORMED_PLAN, {"eval_type": "ENTRY, of a plan that can only close"}
+    return None, {}
+
+
+def not_expired(facts: Facts) -> Judgement:
+    """Somebody still waits for the permit, and the plan is not an old one published again.
+
+    The entry's age is Redis's time against Redis's time; `timestamp` is the publisher's clock. An entry whose
+    age is unknown may be any age.
+    """
+    case, rules = facts.case, facts.case.rules
+    age_sec = None if case.entry_ms is None else (case.now_ms - case.entry_ms) / 1000
+    compared: Details = {"entry_age_sec": age_sec, "limit_sec": rules.plan_max_age_sec}
+    expired = age_sec is None or age_sec > rules.plan_max_age_sec
+    if facts.plan.timestamp_sec is not None:
+        published_ago_sec = case.now_ms / 1000 - facts.plan.timestamp_sec
+        compared["timestamp_age_sec"] = round(published_ago_sec, 3)
+        compared["timestamp_limit_sec"] = rules.decision_ttl_sec
+        expired = expired or published_ago_sec > rules.decision_ttl_sec
+    return (Reason.PLAN_EXPIRED if expired else None), compared
+
+
+def not_settled(facts: Facts) -> Judgement:
+    """No result for this plan came before its decision."""
+    settled = facts.case.settled
+    return (Reason.PLAN_ALREADY_SETTLED if settled else None), {"settled": settled}
+
+
+def survived(facts: Facts) -> Judgement:
+    """The entry is not from before Redis changed: a decision on it may have been acknowledged and lost."""
+    case = facts.case
+    before = case.entry_ms is None or case.entry_ms <= case.redis_changed_ms
+    lost = case.redis_changed_ms > 0 and before
+    return (Reason.RECOVERING if lost else None), {"came_before_redis_changed": lost}
+
+
+def allowlist(facts: Facts) -> Judgement:
+    """The symbol is on the allowlist, or the plan may close a position that exists.
+
+    Whether it does, a snapshot tells even when it is stale, unless it is stale and flat: then, as with none
+    at all, a plan that can only close goes on to the checks of the snapshot, which have a fresh one fetched.
+    """
+    case, plan = facts.case, facts.plan
+    if case.in_allowlist:
+        return None, {"in_allowlist": True}
+    passes = closes_by_name(plan)
+    if facts.holds_a_position:
+        passes = passes or _against_position(facts)
+    else:
+        passes = passes and not _is_fresh(facts) and _trades(facts)
+    compared: Details = {"in_allowlist": False, "may_close": passes}
+    return (None if passes else Reason.SYMBOL_NOT_IN_ALLOWLIST), compared
+
+
+def on_exchange(facts: Facts) -> Judgement:
+    """The exchange trades the symbol, or there is a position to get out of."""
+    if not facts.case.exchange_known:
+        return None, {"exchange_known": False}
+    trades = _trades(facts)
+    known = trades or facts.holds_a_position
+    return (None if known else Reason.SYMBOL_NOT_ON_EXCHANGE), {"trading": trades}
+
+
+def hold(facts: Facts) -> Judgement:
+    """The reconcile engine does not hold the symbol."""
+    held = facts.case.hold
+    if not held:
+        return None, {"hold": held}
+    key = f"{facts.case.key_prefix}:reconcile:hold:{facts.plan.symbol}"
+    return Reason.RECONCILE_HOLD_ACTIVE, {"hold": held, "key": key}
+
+
+def snapshot_present(facts: Facts) -> Judgement:
+    """There is a snapshot, of an exchange that has told what it trades."""
+    missing = facts.case.snapshot is None
+    if not facts.case.exchange_known:
+        return Reason.NO_EXCHANGE_SNAPSHOT, {"snapshot": not missing, "exchange_known": False}
+    return (Reason.NO_EXCHANGE_SNAPSHOT if missing else None), {"snapshot": not missing}
+
+
+def fresh(facts: Facts) -> Judgement:
+    """The snapshot is believed, not older than the threshold, and not from before a reported fill."""
+    snapshot = facts.case.snapshot
+    age_sec = None if snapshot is None else snapshot.age_sec
+    compared: Details = {"snapshot_age_sec": age_sec, "threshold_sec": facts.case.rules.stale_threshold_sec}
+    if snapshot is not None and not snapshot.believed:
+        compared["trust_lost"] = True
+    if snapshot is not None and not snapshot.shows_results:
+        compared["older_than_a_result"] = True
+    return (None if _is_fresh(facts) else Reason.STALE_EXCHANGE_STATE), compared
+
+
+def leg(facts: Facts) -> Judgement:
+    """In hedge mode the plan says which leg, and the snapshot is one of hedge mode.
+
+    A one-way position under hedge mode means that the mode was switched since: Binance allows that only
+    without a position, so the snapshot does not show what is.
+    """
+    if not facts.hedged:
+        return None, {"leg": _BOTH}
+    if facts.leg is None:
+        return Reason.POSITION_SIDE_REQUIRED, {"hedge_mode": True, "position_side": None}
+    snapshot = facts.case.snapshot
+    if snapshot is not None:
+        for row in snapshot.legs:
+            if row.leg is _BOTH and row.amount != 0:
+                return Reason.STALE_EXCHANGE_STATE, {"hedge_mode": True, "one_way_position_amt": row.amount}
+    return None, {"leg": facts.leg}
+
+
+def _trades(facts: Facts) -> bool:
+    """Whether the exchange trades the symbol; where it has not told yet, it may."""
+    rules = facts.case.symbol_rules
+    return not facts.case.exchange_known or (rules is not None and rules.trading)
+
+
+def _is_fresh(facts: Facts) -> bool:
+    snapshot = facts.case.snapshot
+    # An age that is not a number is within no threshold.
+    return (
+        snapshot is not None
+        and snapshot.believed
+        and snapshot.shows_results
+        and snapshot.age_sec <= facts.case.rules.stale_threshold_sec
+    )
+
+
+def _against_position(facts: Facts) -> bool:
+    """Whether the plan's order side is against its leg's position (any, while the leg is not known)."""
+    plan = facts.plan
+    if plan.eval_type == "ENTRY":
+        return False
+    return facts.leg is None or facts.amount is None or plan.side is reducing_side(facts.leg, facts.amount)

@@ -1,0 +1,1 @@
+"""Ledgers: amounts, bookings, results, adoption, fills of the private stream."""

@@ -1,0 +1,249 @@
+"""What an executed order does to the ledger, the order memory and the open permit.
+
+Everything here is text in, text out, exact: the caller stores it with a compare-and-set on what was read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from brain.ledger.ledger import (
+    Ledger,
+    LedgerLegs,
+    StoredLedger,
+    UnreadableLedgerError,
+    legs_of,
+    parse_ledger,
+)
+from brain.ledger.result import FilledOrder
+from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
+from brain.plans.permit import Kind, OpenPermit
+from brain.positions.position import Leg, LegPosition, side_of
+
+_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+
+
+class UnreadableRecordError(ValueError):
+    """A record that only this service writes holds something else. Guessing would count a fill twice."""
+
+
+class OrderMemory(msgspec.Struct, frozen=True):
+    """How much of an order was booked (contracts), and when (epoch milliseconds)."""
+
+    cumulative: Decimal
+    booked_ms: int
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """What is to be stored for one order.
+
+    `growth` is signed, in contracts: what the order added that was not booked before. `ledger` is the
+    ledger afterwards, ready to be the next order's `stored`; `fields` is its complete hash, None when
+    nothing in it changes. `memory` is the order's memory as text, None when it stays as it is. `permit` is
+    what remains of the open permit, None when there is none or it has ended.
+    """
+
+    growth: Decimal
+    ledger: StoredLedger
+    fields: dict[str, str] | None
+    memory: str | None
+    permit: OpenPermit | None
+
+
+class NeedsAdoption(msgspec.Struct, frozen=True):
+    """The symbol has no ledger yet: adopt one from the exchange, then book again."""
+
+
+class LedgerUnreadable(msgspec.Struct, frozen=True):
+    """The ledger holds something that cannot be added to: the result is a dead letter with `error`."""
+
+    error: str
+
+
+class LegsUnknown(msgspec.Struct, frozen=True):
+    """Hedge mode, and nothing tells the ledger's legs: the result waits until they are set."""
+
+
+def book(
+    order: FilledOrder,
+    *,
+    leg: Leg,
+    order_side: str,
+    moves_ledger: bool,
+    stored: StoredLedger,
+    stored_version: str | None,
+    memory: OrderMemory | None,
+    permit: OpenPermit | None,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition] = (),
+) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
+    """Book the growth of `order` over what it had already contributed; never a step back.
+
+    `leg` is BOTH in one-way mode. With `moves_ledger` False (a `RECONCILE_CLOSE`, or a fill that an adopted
+    amount contains) the ledger stays; order memory and open permit change all the same. `now_sec` is the
+    moment of booking in epoch seconds. An amount that an operator has set is where the booking starts.
+    `exchange`: fresh positions of the symbol's legs, empty where none are known; they tell the legs of a
+    ledger of which only the sum was set.
+    """
+    booked_before = memory.cumulative if memory else ZERO
+    growth = max(ZERO, EXACT.subtract(order.cumulative, booked_before))
+    signed = growth if order_side == "BUY" else -growth
+    ledger, fields = stored, None
+    if growth and moves_ledger:
+        if stored.last_known_amt is None:
+            return NeedsAdoption()
+        try:
+            moved = _moved(stored, leg, signed, order.order_id, now_sec, exchange)
+            if moved is None:
+                return LegsUnknown()
+            ledger = moved
+        except (UnreadableLedgerError, NotANumberError) as error:
+            return LedgerUnreadable(str(error))
+        fields = ledger_fields(
+            ledger, version=next_version(stored_version), source="apply_result", now_sec=now_sec
+        )
+    return Booking(
+        growth=signed if growth else ZERO,
+        ledger=ledger,
+        fields=fields,
+        memory=encode_memory(OrderMemory(order.cumulative, int(now_sec * 1000))) if growth else None,
+        permit=_remaining(permit, growth, final=order.final),
+    )
+
+
+def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
+    """The hash of a ledger taken over from the exchange: its amounts, version 1, and no order."""
+    amounts = {row.leg: row.amount for row in legs}
+    hedged = Leg.LONG in amounts or Leg.SHORT in amounts
+    ledger = StoredLedger(
+        last_known_amt=plain(sum(amounts.values(), ZERO)),
+        long_amt=plain(amounts.get(Leg.LONG, ZERO)) if hedged else None,
+        short_amt=plain(amounts.get(Leg.SHORT, ZERO)) if hedged else None,
+    )
+    return ledger_fields(ledger, version=1, source="adopted", now_sec=now_sec)
+
+
+def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: Decimal) -> dict[str, str]:
+    """The complete hash for a readable ledger, as the contract lists it; what is not known has no field.
+
+    `ledger_amt` and `ledger_side` repeat the amount for P3.4. Raises NotANumberError.
+    """
+    amount = parse_decimal(ledger.last_known_amt or "")
+    text, side = plain(amount), side_of(amount).value
+    fields = {
+        "last_known_amt": text,
+        "last_known_side": side,
+        "ledger_amt": text,
+        "ledger_side": side,
+        "last_update_ts": plain(now_sec),
+        "version": str(version),
+        "source": source,
+    }
+    optional = ("last_order_id", "last_order_time_epoch", "long_amt", "short_amt")
+    return fields | {name: value for name in optional if (value := getattr(ledger, name)) is not None}
+
+
+def next_version(stored: str | None) -> int:
+    """One more than the stored version; 1 where there is none, or something that is no version."""
+    return int(stored) + 1 if stored is not None and _WHOLE.fullmatch(stored) else 1
+
+
+def encode_memory(memory: OrderMemory) -> str:
+    """An order's memory as stored: `0.3|1760000000123`."""
+    return f"{plain(memory.cumulative)}|{memory.booked_ms}"
+
+
+def decode_memory(text: str) -> OrderMemory:
+    """The order memory that `text` encodes. Raises UnreadableRecordError."""
+    cumulative, _, booked = text.partition("|")
+    try:
+        memory = OrderMemory(parse_decimal(cumulative), int(booked) if _WHOLE.fullmatch(booked) else -1)
+    except NotANumberError as error:
+        raise UnreadableRecordError(f"order memory {text[:80]!r}: {error}") from None
+    if memory.booked_ms < 0 or memory.cumulative < 0:
+        raise UnreadableRecordError(f"order memory {text[:80]!r}")
+    return memory
+
+
+def encode_open_permit(permit: OpenPermit) -> str:
+    """An open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
+    return "|".join(
+        (permit.leg, permit.kind, permit.order_side, plain(permit.remaining), str(permit.expires_ms))
+    )
+
+
+def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
+    """The open permit that `text` encodes.
+
+    Raises UnreadableRecordError: to ignore an open permit would be to free its quantity.
+    """
+    match text.split("|"):
+        case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):
+            try:
+                quantity = parse_decimal(remaining)
+                if quantity >= 0:
+                    return OpenPermit(plan_id, Leg(leg), Kind(kind), side, quantity, int(expires))
+            except ValueError as error:
+                raise UnreadableRecordError(f"open permit {text[:80]!r}: {error}") from None
+    raise UnreadableRecordError(f"open permit {text[:80]!r}")
+
+
+def _moved(
+    stored: StoredLedger,
+    leg: Leg,
+    signed: Decimal,
+    order_id: str,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition],
+) -> StoredLedger | None:
+    """The ledger after an order moved `leg` by `signed`; None where its legs are not known.
+
+    Raises UnreadableLedgerError, NotANumberError.
+
+    Only the amounts that the account's mode has are read: what else is written over cannot be in the way.
+    In hedge mode an operator's correction of the sum stays: the legs follow from it where the exchange tells
+    them, else sum and leg move each on their own.
+    """
+    moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
+    if leg is Leg.BOTH:
+        amount = _readable(StoredLedger(last_known_amt=stored.last_known_amt)).amount
+        return msgspec.structs.replace(
+            moved, last_known_amt=_sum(amount, signed), long_amt=None, short_amt=None
+        )
+    ledger = _readable(msgspec.structs.replace(stored, last_order_time_epoch=None))
+    legs = legs_of(ledger, exchange, moving=leg)
+    if legs is None:
+        if ledger.long_amount is None or ledger.short_amount is None:
+            return None
+        legs = LedgerLegs(ledger.long_amount, ledger.short_amount)
+    return msgspec.structs.replace(
+        moved,
+        last_known_amt=_sum(ledger.amount, signed),
+        long_amt=_sum(legs.long, signed if leg is Leg.LONG else ZERO),
+        short_amt=_sum(legs.short, signed if leg is Leg.SHORT else ZERO),
+    )
+
+
+def _readable(stored: StoredLedger) -> Ledger:
+    ledger = parse_ledger(stored)
+    if ledger is None:
+        raise UnreadableLedgerError("last_known_amt: missing")
+    return ledger
+
+
+def _sum(amount: Decimal, signed: Decimal) -> str:
+    """The sum as text that can be read back. Raises NotANumberError for one too large for a ledger."""
+    text = plain(EXACT.add(amount, signed))
+    parse_decimal(text)
+    return text
+
+
+def _remaining(permit: OpenPermit | None, growth: Decimal, *, final: bool) -> OpenPermit | None:
+    """What an open permit still covers after `growth` of its order was filled."""
+    if permit is None or final or growth >= permit.remaining:
+        return None
+    return msgspec.structs.replace(permit, remaining=EXACT.subtract(permit.remaining, growth))

@@ -1,0 +1,342 @@
+"""Execution results: three dialects of `quantum:stream:apply.result`, read once into one form.
+
+Whatever the bytes, the answer is a value: an executed result, a refused one, or a dead letter with its error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
+from brain.json_text import read_json
+from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
+from brain.numbers import ZERO, NotANumberError, parse_decimal
+
+_FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
+_FINAL_UNFILLED = _FINAL - {"FILLED"}
+_STEP_NOT_SENT = frozenset({"SKIPPED", "WOULD_EXECUTE"})
+_EXECUTED = {"true": True, "1": True, "false": False, "0": False}
+_WHY_REFUSED = (b"error", b"reason")
+_CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_EXCHANGE_ORDER_ID = re.compile(r"[1-9][0-9]{0,19}")
+_WHOLE_NUMBER = re.compile(r"[0-9]+")
+
+
+class FilledOrder(msgspec.Struct, frozen=True):
+    """What one order of a result has filled so far.
+
+    `cumulative` is in contracts, 0 only where an order ended without a fill. `side` is `BUY` or `SELL`; None
+    when the result does not tell (or says `CLOSE`): then the plan's decision does. `status` is as told,
+    empty when absent. `final`: nothing more will be filled. A result without a status is final, because
+    the executors send market orders and report them when they are done.
+    """
+
+    order_id: str
+    side: str | None
+    cumulative: Decimal
+    status: str
+    final: bool
+
+
+class ExecutedResult(msgspec.Struct, frozen=True):
+    """At least one order was sent for the plan. `timestamp_sec`: the executor's clock, None if unreadable."""
+
+    plan_id: str
+    symbol: str
+    orders: tuple[FilledOrder, ...]
+    timestamp_sec: Decimal | None
+    decision: str
+
+
+class UnknownOrder(msgspec.Struct, frozen=True):
+    """An order that may have been filled: its ids as far as the result names them."""
+
+    order_id: str | None = None
+    client_order_id: str | None = None
+
+
+class RefusedResult(msgspec.Struct, frozen=True):
+    """The executor will not execute the plan. `symbol` is None when it does not say for which symbol.
+
+    `had_no_permit`: it says that it got none. Then another consumer of the plan may hold it, with an order
+    on its way, and that is not this one's to give up. `unknown` is set where it says that the order it sent
+    may have been filled: nothing is given up then.
+    """
+
+    plan_id: str
+    symbol: str | None
+    had_no_permit: bool = False
+    unknown: UnknownOrder | None = None
+
+
+class DeadResult(msgspec.Struct, frozen=True):
+    """A result that cannot be booked: a dead letter with `error`."""
+
+    error: str
+
+
+class _Step(msgspec.Struct):
+    """One element of `steps_results`. Raw, so that ids and quantities keep each of their digits."""
+
+    order_id: msgspec.Raw = msgspec.Raw()
+    executed_qty: msgspec.Raw = msgspec.Raw()
+    side: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
+
+
+class _Details(msgspec.Struct):
+    """The JSON object in `details`."""
+
+    order_id: msgspec.Raw = msgspec.Raw()
+    filled_qty: msgspec.Raw = msgspec.Raw()
+    side: msgspec.Raw = msgspec.Raw()
+    order_status: msgspec.Raw = msgspec.Raw()
+
+
+class _Why(msgspec.Struct):
+    """Words and ids in the JSON of a refusal: `details`, or one element of `steps_results`."""
+
+    error: msgspec.Raw = msgspec.Raw()
+    reason: msgspec.Raw = msgspec.Raw()
+    order_id: msgspec.Raw = msgspec.Raw()
+    client_order_id: msgspec.Raw = msgspec.Raw()
+
+
+_STEPS = msgspec.json.Decoder(list[_Step])
+_DETAILS = msgspec.json.Decoder(_Details)
+_EACH_STEP = msgspec.json.Decoder(list[msgspec.Raw])
+_WHY = msgspec.json.Decoder(_Why)
+_TEXT = msgspec.json.Decoder(str)
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What any dialect tells of one order; None for what it does not."""
+
+    order_id: str | None
+    quantity: str | None
+    side: str | None
+    status: str | None
+
+
+class _UnbookableError(ValueError):
+    pass
+
+
+def read_result(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult | DeadResult:
+    """Read an entry of `apply.result`. Never raises.
+
+    An executed result has a plan id, a symbol, and at least one order with an id and a quantity. Fields
+    that do not matter for the ledger may hold anything.
+    """
+    try:
+        return _read(fields)
+    except (_UnbookableError, UnreadableFieldError, NotANumberError) as error:
+        return DeadResult(str(error))
+    except msgspec.DecodeError as error:
+        return DeadResult(f"unreadable JSON: {error}")
+
+
+def is_final(status: str) -> bool:
+    """Return True if an order of this status (`X` of ORDER_TRADE_UPDATE) fills no further."""
+    return status in _FINAL
+
+
+def names_wrong_precision(fields: Mapping[bytes, bytes]) -> bool:
+    """Return True if an order was refused for more digits than the symbol takes: its steps have changed."""
+    return says_wrong_precision(_words(fields, _quoted(fields)))
+
+
+def outcome_is_unknown(fields: Mapping[bytes, bytes]) -> bool:
+    """Return True for a result which says that its order may have been filled. Never raises."""
+    result = read_result(fields)
+    return isinstance(result, RefusedResult) and result.unknown is not None
+
+
+def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
+    executed = _EXECUTED.get((field_text(fields, b"executed") or "").lower())
+    if executed is None:
+        raise _UnbookableError("executed: missing, or neither True nor False")
+    plan_id = plan_id_text(fields.get(b"plan_id", b""))
+    if plan_id is None:
+        raise _UnbookableError("plan_id: missing, or not 1 to 256 printable ASCII characters")
+    if not executed:
+        return _refusal(fields, plan_id)
+    symbol = field_text(fields, b"symbol")
+    if symbol is None or not is_symbol(symbol):
+        raise _UnbookableError("symbol: missing, or not 1 to 32 printable characters")
+    orders = _orders(_told(fields))
+    if not orders:
+        raise _UnbookableError("executed, but no order with an id and a filled quantity")
+    return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
+
+
+def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
+    quoted = _quoted(fields)
+    proof = proof_of(_words(fields, quoted))
+    unknown = None
+    if proof is Proof.UNKNOWN:
+        order_ids = [_lenient(fields, b"order_id"), *(_lenient_scalar(each.order_id) for each in quoted)]
+        client_ids = [_lenient(fields, b"client_order_id")]
+        client_ids += [_lenient_scalar(each.client_order_id) for each in quoted]
+        unknown = UnknownOrder(
+            next((text for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
+            next((text for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)), None),
+        )
+    return RefusedResult(plan_id, symbol_of(fields), proof is Proof.NO_PERMIT, unknown)
+
+
+def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
+    """The members of `details` and of each of `steps_results`, as far as those are JSON that can be read.
+
+    What one of them holds besides hides nothing that stands in the other.
+    """
+    steps = _each_of(_lenient(fields, b"steps_results"))
+    details = _lenient(fields, b"details")
+    found = [_why(bytes(step)) for step in steps]
+    found.append(None if details is None else _why(details))
+    return [why for why in found if why is not None]
+
+
+def _each_of(steps: str | None) -> list[msgspec.Raw]:
+    try:
+        return [] if steps is None else read_json(_EACH_STEP, steps)
+    except msgspec.DecodeError:
+        return []
+
+
+def _why(text: str | bytes) -> _Why | None:
+    try:
+        return read_json(_WHY, text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _words(fields: Mapping[bytes, bytes], quoted: Iterable[_Why]) -> list[str]:
+    """Each `error` and `reason`: the entry's, and those that stand inside it where its dialect has them.
+
+    One that is an object (Binance's own `{"code": …, "msg": …}`) or a list is its JSON text.
+    """
+    texts = [fields.get(name, b"")[:LONGEST_READ].decode(errors="replace") for name in _WHY_REFUSED]
+    inside = [_word(raw) for each in quoted for raw in (each.error, each.reason)]
+    return texts + [text[:LONGEST_READ] for text in inside if text is not None]
+
+
+def _word(raw: msgspec.Raw) -> str | None:
+    encoded = bytes(raw)
+    if encoded[:1] in (b"{", b"["):
+        return encoded[:LONGEST_READ].decode(errors="replace")
+    return _lenient_scalar(raw)
+
+
+def _told(fields: Mapping[bytes, bytes]) -> list[_Told]:
+    """What the entry tells of its orders, whichever dialect it speaks."""
+    steps = field_text(fields, b"steps_results")
+    if steps is not None:
+        decoded = read_json(_STEPS, steps)
+        return [_told_in_json(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
+    details = field_text(fields, b"details")
+    if details is not None:
+        order = read_json(_DETAILS, details)
+        return [_told_in_json(order.order_id, order.filled_qty, order.side, order.order_status)]
+    names = (b"order_id", b"filled_qty", b"side", b"order_status")
+    return [_Told(*(field_text(fields, name) for name in names))]
+
+
+def _orders(told: Iterable[_Told]) -> tuple[FilledOrder, ...]:
+    """The orders among what was told; several mentions of one order become its largest quantity."""
+    orders: dict[str, FilledOrder] = {}
+    for mention in told:
+        order = _order(mention)
+        if order is None:
+            continue
+        known = orders.get(order.order_id)
+        if known is not None:
+            if known.side != order.side:
+                raise _UnbookableError(f"order {order.order_id}: told with two sides")
+            larger = max(known, order, key=lambda either: either.cumulative)
+            order = msgspec.structs.replace(larger, final=known.final or order.final)
+        orders[order.order_id] = order
+    return tuple(orders.values())
+
+
+def _order(told: _Told) -> FilledOrder | None:
+    """One mention of an order; None for a step that sent none, or that only placed one (a stop loss)."""
+    status = (told.status or "").upper()
+    quantity = ZERO if told.quantity is None else parse_decimal(told.quantity)
+    if quantity < 0:
+        raise _UnbookableError(f"quantity: negative: {told.quantity!r}")
+    order_id = None if told.order_id == "0" else told.order_id
+    if order_id is None:
+        if quantity > 0 and status not in _STEP_NOT_SENT:
+            raise _UnbookableError(f"filled {told.quantity} without an order id")
+        return None
+    if not is_order_id(order_id):
+        raise _UnbookableError(f"order_id: unusable: {order_id[:70]!r}")
+    if quantity == 0 and (told.quantity is None or status not in _FINAL_UNFILLED):
+        return None
+    return FilledOrder(order_id, _side(told.side), quantity, status, status in _FINAL or not status)
+
+
+def _side(told: str | None) -> str | None:
+    side = (told or "CLOSE").upper()
+    if side == "CLOSE":
+        return None
+    if side not in ("BUY", "SELL"):
+        raise _UnbookableError(f"side: neither BUY nor SELL: {side[:40]!r}")
+    return side
+
+
+def _scalar(raw: msgspec.Raw) -> str | None:
+    """A JSON string's content, or a JSON number exactly as it was written."""
+    encoded = bytes(raw)
+    if not encoded:
+        return None
+    if encoded.startswith(b'"'):
+        return given(read_json(_TEXT, encoded))
+    if encoded[:1] in b"-0123456789":
+        return encoded.decode()
+    if encoded == b"null":
+        return None
+    raise _UnbookableError(f"neither text nor a number: {encoded[:40].decode(errors='replace')}")
+
+
+def _lenient_scalar(raw: msgspec.Raw) -> str | None:
+    try:
+        return _scalar(raw)
+    except (_UnbookableError, msgspec.DecodeError):
+        return None
+
+
+def _told_in_json(
+    order_id: msgspec.Raw, quantity: msgspec.Raw, side: msgspec.Raw, status: msgspec.Raw
+) -> _Told:
+    id_text = _scalar(order_id)
+    if id_text is not None and not bytes(order_id).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(id_text):
+        raise _UnbookableError(f"order_id: not a whole number: {id_text[:40]}")
+    return _Told(id_text, _scalar(quantity), _scalar(side), _scalar(status))
+
+
+def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """A field that no booking depends on: unreadable is as good as missing."""
+    try:
+        return field_text(fields, name)
+    except UnreadableFieldError:
+        return None
+
+
+def symbol_of(fields: Mapping[bytes, bytes]) -> str | None:
+    """The symbol of an entry of `apply.result`, whatever else it holds; None where it names none."""
+    symbol = _lenient(fields, b"symbol")
+    return symbol if symbol is not None and is_symbol(symbol) else None
+
+
+def _timestamp(fields: Mapping[bytes, bytes]) -> Decimal | None:
+    text = _lenient(fields, b"timestamp")
+    try:
+        return None if text is None else parse_decimal(text)
+    except NotANumberError:
+        return None

@@ -1,0 +1,1 @@
+"""Plans and intents as published, and the words of permits."""

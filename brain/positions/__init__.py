@@ -1,0 +1,1 @@
+"""Positions of symbols: rows, snapshots, and the rules of freshness."""

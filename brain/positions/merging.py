@@ -1,0 +1,472 @@
+"""Rules of freshness: a row believed, a snapshot dated, a stream proven, trust lost and regained.
+
+Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the exchange's time of change.
+ 1. *First*: a leg of which nothing is known takes the row of a read or a push.
+ 2. *Newer*: a row dated later replaces the known one. At equal dates and other amounts a push replaces it
+    (pushes arrive in order), and a read does if it was sent after the known row was learnt.
+ 3. *Same*: a row of the same amount confirms the known one: a push of the same date, a read of the same
+    date, or a read of an earlier date that was sent after the known row was learnt (rows and events may be
+    dated differently). A repeated push of an earlier date and the same amount changes nothing, except that
+    of a disputed leg it is out of order like any other (rule 5).
+ 4. *Race*: a read of another amount, dated earlier and sent before the known row arrived or within
+    `EVENT_IN_FLIGHT_SEC` after that, may be older than the known row; so may a read of an equal date sent
+    before the known row was learnt, and a push, dated later than the last push and earlier than a row that
+    a read brought within that time. They change nothing and prove nothing.
+ 5. *Out of order*: any other push of another amount that is dated earlier than the known row, and any push
+    dated ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent
+    after it.
+ 6. *Discrepancy*: a read of another amount, dated earlier, sent more than `EVENT_IN_FLIGHT_SEC` after the
+    known row arrived, is the exchange's present answer against the known row: the leg is disputed.
+ 7. *Second witness*: a read as in 6 is believed, whatever its date, if the leg is disputed by a read sent
+    more than `EVENT_IN_FLIGHT_SEC` before it, or by a push of this very row.
+ 8. *Not shown*: a symbol whose row is missing from a read of all symbols, or cannot be read, is disputed
+    until a later read shows it.
+ 9. *Flat BOTH*: a flat BOTH row of a symbol with LONG and SHORT legs is of a leg that the account cannot
+    trade: it changes nothing.
+
+Dates.
+10. A date ahead of the exchange clock's upper bound orders nothing: a read's row takes the known row's
+    date.
+11. A row has a span: `since`, when it became true at the latest, `until`, when it is known to have been
+    true still. A read's row is true until the read's sending; a push's is true at its own date. A snapshot
+    claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
+    there is no snapshot.
+12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not believed.
+    A read sent after the dispute arose, and after the latest push out of order arrived, ends it, by rule 2, 3
+    or 7; a newer push ends a dispute of rule 6, too.
+
+Stream and trust.
+13. A connection is proven from the first answered ping after its listen key was confirmed. An answered ping
+    proves that everything until its sending, less the push delay, has arrived
+    (`actors/user_stream/actor.py`).
+14. A proof moves `until` of the legs that were shown within the session, of symbols read within the session
+    and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`actors/snapshot_fetcher/positions.py`).
+15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
+    7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`, or within the push delay of late; else
+    trust is lost and the connection is ended (`actors/snapshot_fetcher/discrepancies.py`).
+16. Trust is lost by a closed or unanswering connection, a key that is not confirmed, an unreadable event,
+    or rule 15. From then on nothing verified earlier is believed; a read sent after the loss makes a symbol
+    fresh again, and proofs count again after such a read within a new session.
+
+All times are `Moment`s of this host; exchange times are only compared with each other and with the bounds
+of the exchange's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import IntEnum
+
+import msgspec
+
+from brain.moment import Moment
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+
+#: How long an event may be on its way after the exchange has answered a read by it (seconds).
+EVENT_IN_FLIGHT_SEC = 1.0
+
+#: The legs that make up a position, in one-way and in hedge mode.
+_WHOLE = (frozenset({Leg.BOTH}), frozenset({Leg.LONG, Leg.SHORT}))
+
+
+class Rule(IntEnum):
+    """The rule above that answered a row."""
+
+    FIRST = 1
+    NEWER = 2
+    SAME = 3
+    RACE = 4
+    OUT_OF_ORDER = 5
+    DISCREPANCY = 6
+    SECOND_WITNESS = 7
+    NOT_SHOWN = 8
+    FLAT_BOTH = 9
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """A row that speaks against a leg's known one: of a push (rule 5) or of a read (rule 6).
+
+    `at` is when the push arrived or the read was sent; `received` when either arrived. `pushed` is the latest
+    row pushed out of order, which a read can confirm (rule 7), and `pushed_at` its arrival.
+    """
+
+    by_read: bool
+    at: Moment
+    received: Moment
+    pushed: LegPosition | None = None
+    pushed_at: Moment | None = None
+
+    @property
+    def latest(self) -> Moment:
+        """The moment after which a read must be sent to end the dispute (rule 12)."""
+        return self.at if self.pushed_at is None else max(self.at, self.pushed_at)
+
+
+class LegState(msgspec.Struct, frozen=True):
+    """A leg's known row and the span in which it is known to be true.
+
+    `learnt` is the earliest moment at which it can have been true (arrival of the push, sending of the read),
+    `arrived` when the push or the read's answer came. `grounded` is the latest moment from which an unbroken
+    stream pushes every change of the leg. `pushed` is the newest row merged from the stream, `pushed_at` its
+    arrival. `rule` answered the latest row.
+    """
+
+    row: LegPosition
+    since: Moment
+    until: Moment
+    verified_by: VerifiedBy
+    learnt: Moment
+    arrived: Moment
+    grounded: Moment
+    pushed: LegPosition | None = None
+    pushed_at: Moment | None = None
+    dispute: Dispute | None = None
+    rule: Rule = Rule.FIRST
+
+
+class SymbolState(msgspec.Struct, frozen=True):
+    """All that is known of a symbol's position. `leverage` and mark price are None until they are known.
+
+    `read`: a REST read has shown all of its legs; pushes alone may have shown half of it. `not_shown_at` is
+    when the latest read was sent that should have shown the symbol and did not (rule 8), None after one that
+    did.
+    """
+
+    symbol: str
+    legs: tuple[LegState, ...] = ()
+    leverage: Decimal | None = None
+    mark_price: Decimal | None = None
+    mark_ts_ms: int = 0
+    read: bool = False
+    not_shown_at: Moment | None = None
+
+    def leg(self, leg: Leg) -> LegState | None:
+        """What is known of one leg; None where nothing is."""
+        return next((known for known in self.legs if known.row.leg is leg), None)
+
+    @property
+    def disputed_at(self) -> Moment | None:
+        """Moment of the symbol's latest dispute; None without one (rule 12)."""
+        at = self.not_shown_at
+        for known in self.legs:
+            dispute = known.dispute
+            if dispute is not None and (at is None or dispute.latest > at):
+                at = dispute.latest
+        return at
+
+    def grounded_since(self, since: Moment) -> bool:
+        """Return True if an unbroken stream since then has pushed, or built on, every leg."""
+        grounded = self.grounded
+        return grounded is not None and grounded >= since
+
+    @property
+    def grounded(self) -> Moment | None:
+        """The latest moment from which an unbroken stream pushes every change of every leg."""
+        return min((known.grounded for known in self.legs), default=None)
+
+
+class StreamProof(msgspec.Struct, frozen=True):
+    """The stream has missed nothing since `since`; all that it had to push until `as_of` has been applied."""
+
+    since: Moment
+    as_of: Moment
+
+
+class Disagreement(msgspec.Struct, frozen=True):
+    """A read showed an amount of a leg that a trusted stream had not pushed (rule 15)."""
+
+    symbol: str
+    held: LegPosition
+    read: LegPosition
+    sent: Moment
+    received: Moment
+
+
+def apply_push(
+    state: SymbolState,
+    row: LegPosition,
+    received: Moment,
+    *,
+    stream_since: Moment | None = None,
+    exchange_ahead_ms: int | None = 0,
+    not_after_ms: int | None = None,
+) -> SymbolState:
+    """Merge one entry of `ACCOUNT_UPDATE` by the rules for pushes.
+
+    Account updates come in the order in which they happened: so one that comes over a stream that missed
+    nothing since `stream_since` shows that the other legs did not change before it. (Apply all that came
+    together before looking.) `exchange_ahead_ms` is by how much the exchange's clock is ahead, at least; None
+    where nothing is known of it. `not_after_ms` is that clock's upper bound at `received`, if known.
+    """
+    known = state.leg(row.leg)
+    rule = _push_rule(state, known, row, received, not_after_ms)
+    if rule is Rule.FLAT_BOTH:
+        return state
+    if known is None and rule is Rule.OUT_OF_ORDER:
+        return msgspec.structs.replace(state, not_shown_at=received)
+    if known is not None and rule is Rule.RACE:
+        return _with_legs(state, (msgspec.structs.replace(known, rule=rule), *_others(state, row.leg)))
+    if known is not None and rule is Rule.OUT_OF_ORDER:
+        dispute = Dispute(False, received, received, row, received)
+        if known.dispute is not None and known.dispute.by_read:
+            dispute = msgspec.structs.replace(known.dispute, pushed=row, pushed_at=received)
+        disputed = msgspec.structs.replace(known, dispute=dispute, rule=rule)
+        return _with_legs(state, (disputed, *_others(state, row.leg)))
+    if known is not None and row.update_time_ms < known.row.update_time_ms:
+        return state
+    since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
+    pushed = LegState(
+        row, since, since, VerifiedBy.STREAM, received, received, received,
+        pushed=row, pushed_at=received, rule=rule,
+    )  # fmt: skip
+    if known is not None and rule is Rule.SAME:
+        kept = msgspec.structs.replace(
+            known, row=_priced(known.row, row), learnt=received, arrived=received, grounded=received,
+            pushed=row, pushed_at=received, rule=rule,
+        )  # fmt: skip
+        pushed = _true_until(kept, since, VerifiedBy.STREAM)
+    elif known is not None and known.dispute is not None and not known.dispute.by_read:
+        pushed = msgspec.structs.replace(pushed, dispute=known.dispute)
+    others = _others(state, row.leg)
+    if stream_since is not None:
+        others = tuple(
+            _true_until(other, since, VerifiedBy.STREAM) if other.grounded >= stream_since else other
+            for other in others
+        )
+    return _with_legs(state, (pushed, *others))
+
+
+def apply_rest(
+    state: SymbolState,
+    rows: Iterable[LegPosition],
+    *,
+    leverage: Decimal | None,
+    mark_price: Decimal | None,
+    sent: Moment,
+    received: Moment,
+    verified_by: VerifiedBy = VerifiedBy.REST,
+    stream_since: Moment | None = None,
+    exchange_ahead_ms: int | None = 0,
+    not_after_ms: int | None = None,
+) -> tuple[SymbolState, tuple[Disagreement, ...]]:
+    """Merge a read of the symbol by the rules for reads.
+
+    `rows` are all of its legs; others are gone (the account's mode changed). With `stream_since`, the
+    beginning of a trusted stream's session, an amount that it has not pushed is a disagreement.
+    `exchange_ahead_ms` and `not_after_ms`: as for `apply_push`.
+    """
+    legs: list[LegState] = []
+    disagreements: list[Disagreement] = []
+    for shown in rows:
+        known = state.leg(shown.leg)
+        row = shown
+        if not_after_ms is not None and row.update_time_ms > not_after_ms:
+            orders_nothing = 0 if known is None else known.row.update_time_ms
+            row = msgspec.structs.replace(row, update_time_ms=orders_nothing)
+        dated = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
+        if known is None:
+            legs.append(LegState(row, dated, sent, verified_by, sent, received, sent))
+            continue
+        rule = _read_rule(known, row, sent)
+        if rule is Rule.SAME:
+            legs.append(_confirmed(known, row, sent, verified_by))
+            continue
+        if rule is Rule.RACE:
+            legs.append(msgspec.structs.replace(known, rule=rule))
+            continue
+        if rule is Rule.DISCREPANCY:
+            dispute = Dispute(True, sent, received)
+            if known.dispute is not None:
+                dispute = msgspec.structs.replace(
+                    dispute, pushed=known.dispute.pushed, pushed_at=known.dispute.pushed_at
+                )
+            if known.dispute is not None and known.dispute.by_read:
+                # The second witness has to be later than the first one, not than the latest.
+                dispute = known.dispute
+            legs.append(msgspec.structs.replace(known, dispute=dispute, rule=rule))
+        else:
+            since = _since(row, known, dated)
+            if rule is Rule.SECOND_WITNESS and known.dispute is not None:
+                # The known row's own claims were wrong: they set no bound.
+                since = max(dated, known.dispute.received) if known.dispute.by_read else dated
+            standing = known.dispute is not None and sent <= known.dispute.latest
+            legs.append(
+                LegState(
+                    row, since, sent, verified_by, sent, received, sent, pushed=known.pushed,
+                    pushed_at=known.pushed_at, dispute=known.dispute if standing else None, rule=rule,
+                )
+            )  # fmt: skip
+        untold = stream_since is not None and known.grounded >= stream_since
+        unmerged = None if known.dispute is None else known.dispute.pushed
+        pushed = unmerged is not None and unmerged.amount == row.amount
+        if untold and not pushed and row.amount != known.row.amount:
+            disagreements.append(Disagreement(state.symbol, known.row, row, sent, received))
+    shown_again = state.not_shown_at is None or sent > state.not_shown_at
+    merged = msgspec.structs.replace(
+        _with_legs(state, legs), read=True, not_shown_at=None if shown_again else state.not_shown_at
+    )
+    if mark_price is not None:
+        merged = apply_mark(merged, mark_price, sent.wall_ms)
+    if leverage is not None:
+        merged = msgspec.structs.replace(merged, leverage=leverage)
+    return merged, tuple(disagreements)
+
+
+def not_shown(state: SymbolState, sent: Moment) -> SymbolState:
+    """Merge a read, sent then, that should have shown the symbol and did not, or not readably (rule 8)."""
+    if state.not_shown_at is not None and state.not_shown_at >= sent:
+        return state
+    if any(known.learnt > sent for known in state.legs):
+        # Learnt after the read was sent: the symbol may be new on the exchange.
+        return state
+    return msgspec.structs.replace(state, not_shown_at=sent)
+
+
+def apply_mark(state: SymbolState, price: Decimal, ts_ms: int) -> SymbolState:
+    """Merge a mark price (`ts_ms`: this host's wall clock); an older one than known changes nothing."""
+    if ts_ms < state.mark_ts_ms:
+        return state
+    return msgspec.structs.replace(state, mark_price=price, mark_ts_ms=ts_ms)
+
+
+def explained(state: SymbolState, disagreement: Disagreement) -> bool:
+    """Compare with the pushes since: True where the event was in flight when a read showed it (rule 15)."""
+    known = state.leg(disagreement.read.leg)
+    if known is None:
+        return False
+    unmerged = None if known.dispute is None else known.dispute.pushed
+    if unmerged is not None and unmerged.amount == disagreement.read.amount:
+        return True
+    if known.pushed is None or known.pushed_at is None:
+        return False
+    if known.pushed_at < disagreement.sent:
+        return False
+    read, pushed = disagreement.read, known.pushed
+    newest_ms = max(read.update_time_ms, disagreement.held.update_time_ms)
+    return pushed.update_time_ms > newest_ms or _same(pushed, read)
+
+
+def to_snapshot(state: SymbolState, proof: StreamProof | None) -> Snapshot | None:
+    """The symbol's position and the latest moment at which all of its legs are known to have been that.
+
+    None while a part of it was never read, while no such moment is known (rule 11), or while it is disputed
+    (rule 12). A proof freshens the legs that were shown within the stretch that it covers (rule 14).
+    """
+    legs = state.legs
+    if not state.read or {each.row.leg for each in legs} not in _WHOLE or state.disputed_at is not None:
+        return None
+    if proof is not None:
+        legs = tuple(
+            _true_until(known, proof.as_of, VerifiedBy.STREAM) if known.grounded >= proof.since else known
+            for known in legs
+        )
+    oldest = min(legs, key=lambda known: known.until)
+    if oldest.until < max(known.since for known in legs):
+        return None
+    return Snapshot(
+        symbol=state.symbol,
+        legs=tuple(known.row for known in legs),
+        leverage=state.leverage,
+        mark_price=state.mark_price,
+        mark_ts_ms=state.mark_ts_ms,
+        verified_at=oldest.until,
+        verified_by=oldest.verified_by,
+    )
+
+
+def _push_rule(
+    state: SymbolState,
+    known: LegState | None,
+    row: LegPosition,
+    received: Moment,
+    not_after_ms: int | None,
+) -> Rule:
+    if row.leg is Leg.BOTH and not row.amount and any(each.row.leg is not Leg.BOTH for each in state.legs):
+        return Rule.FLAT_BOTH
+    if not_after_ms is not None and row.update_time_ms > not_after_ms:
+        return Rule.OUT_OF_ORDER
+    if known is None:
+        return Rule.FIRST
+    if row.update_time_ms >= known.row.update_time_ms:
+        return Rule.SAME if _same(known.row, row) else Rule.NEWER
+    if row.amount == known.row.amount and known.dispute is None:
+        return Rule.SAME
+    in_order = known.pushed is None or row.update_time_ms > known.pushed.update_time_ms
+    raced = in_order and not _well_after(received, known.arrived)
+    return Rule.RACE if raced else Rule.OUT_OF_ORDER
+
+
+def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:
+    if row.update_time_ms > known.row.update_time_ms:
+        return Rule.NEWER
+    same_date, asked_after = row.update_time_ms == known.row.update_time_ms, sent > known.learnt
+    if row.amount == known.row.amount:
+        return Rule.SAME if same_date or asked_after else Rule.RACE
+    if same_date:
+        return Rule.NEWER if asked_after else Rule.RACE
+    if not _well_after(sent, known.arrived):
+        return Rule.RACE
+    dispute = known.dispute
+    if dispute is None:
+        return Rule.DISCREPANCY
+    if dispute.pushed is not None and _same(dispute.pushed, row):
+        return Rule.SECOND_WITNESS
+    seconded = dispute.by_read and _well_after(sent, dispute.at)
+    return Rule.SECOND_WITNESS if seconded else Rule.DISCREPANCY
+
+
+def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: VerifiedBy) -> LegState:
+    dispute = known.dispute
+    if dispute is not None and sent > dispute.latest:
+        dispute = None
+    kept = msgspec.structs.replace(
+        known,
+        row=_priced(known.row, row),
+        grounded=max(known.grounded, sent),
+        dispute=dispute,
+        rule=Rule.SAME,
+    )
+    return _true_until(kept, sent, verified_by)
+
+
+def _well_after(later: Moment, earlier: Moment) -> bool:
+    """Return True if `later` is after `earlier` by more than an event can be in flight (monotonic clock)."""
+    return later.monotonic_sec - earlier.monotonic_sec > EVENT_IN_FLIGHT_SEC
+
+
+def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | None) -> Moment:
+    """When an exchange time was, at the latest, on this host's clocks: never after its message came."""
+    if exchange_ahead_ms is None:
+        return received
+    return received.earlier_by(max(0, received.wall_ms + exchange_ahead_ms - exchange_ms) / 1000)
+
+
+def _since(row: LegPosition, known: LegState | None, dated: Moment) -> Moment:
+    """When the row became true at the latest: not while another one was still known to be."""
+    return dated if known is None or _same(known.row, row) else max(dated, known.until)
+
+
+def _same(known: LegPosition, row: LegPosition) -> bool:
+    return known.update_time_ms == row.update_time_ms and known.amount == row.amount
+
+
+def _priced(known: LegPosition, row: LegPosition) -> LegPosition:
+    """The known row, with the entry price of the same one where it had none."""
+    if known.entry_price is not None or row.entry_price is None:
+        return known
+    return msgspec.structs.replace(known, entry_price=row.entry_price)
+
+
+def _true_until(known: LegState, moment: Moment, verified_by: VerifiedBy) -> LegState:
+    if moment <= known.until:
+        return known
+    return msgspec.structs.replace(known, until=moment, verified_by=verified_by)
+
+
+def _others(state: SymbolState, leg: Leg) -> tuple[LegState, ...]:
+    return tuple(other for other in state.legs if other.row.leg is not leg)
+
+
+def _with_legs(state: SymbolState, legs: Iterable[LegState]) -> SymbolState:
+    return msgspec.structs.replace(state, legs=tuple(sorted(legs, key=lambda known: known.row.leg)))

@@ -1,0 +1,1 @@
+"""Symbols: trading rules, allowlist, candidates."""

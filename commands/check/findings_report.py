@@ -1,0 +1,111 @@
+"""Tells findings as they come: lines for people, or one JSON document for programs at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from commands.check.findings import Finding, Verdict
+from commands.console.progress import patience
+from commands.console.terminal import printable, screen, show_on
+
+_WORDS = {
+    Verdict.OK: ("ok", "green"),
+    Verdict.WARNING: ("WARN", "bold yellow"),
+    Verdict.FAILED: ("FAIL", "bold red"),
+    Verdict.SKIPPED: ("skip", "dim"),
+}
+#: Below this many columns, what was seen stands under the name instead of beside it.
+_NARROW = 60
+
+
+class _Document(msgspec.Struct, frozen=True):
+    ok: bool
+    findings: list[Finding]
+
+
+class FindingsReport:
+    """Collects findings. Without `as_json` each is printed at once, so that nobody waits before a blank."""
+
+    def __init__(self, *, as_json: bool, name_width: int = 19) -> None:
+        self._as_json = as_json
+        self._name_width = name_width
+        self._console = screen()
+        self._bars = self._console if self._console.is_terminal and not as_json else Console(stderr=True)
+        self.findings: list[Finding] = []
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        """How many of each."""
+        return Counter(finding.verdict for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """1 when anything failed; warnings and what was skipped do not count."""
+        return 1 if self.counts[Verdict.FAILED] else 0
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding, and tell it."""
+        self.findings.append(finding)
+        if not self._as_json:
+            self._tell(finding)
+
+    @contextmanager
+    def busy(self, what: str, lasts_sec: float | None = None) -> Iterator[None]:
+        """On a terminal, show after two seconds that `what` goes on; `lasts_sec`, where it is known."""
+        with patience(what, self._bars, lasts_sec):
+            yield
+
+    def close(self, summary: Finding | None = None) -> None:
+        """Tell the end: the counts, or `summary` instead."""
+        if summary is not None:
+            self.findings.append(summary)
+        if self._as_json:
+            print(msgspec.json.encode(_Document(self.exit_code == 0, self.findings)).decode())
+            return
+        show_on(self._console, Text())
+        if summary is not None:
+            self._tell(summary)
+            return
+        counts = self.counts
+        told = [_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict]]
+        style = "bold red" if counts[Verdict.FAILED] else "yellow" if counts[Verdict.WARNING] else "green"
+        show_on(self._console, Text(", ".join(told), style))
+
+    def _tell(self, finding: Finding) -> None:
+        if self._console.is_terminal:
+            show_on(self._console, self._line(finding))
+            return
+        # One line is one line, for grep.
+        word, _ = _WORDS[finding.verdict]
+        print(f"{word:<6}{finding.name:<{self._name_width + 2}}{printable(finding.told)}")
+        if finding.fix:
+            print(f"{'':<{self._name_width + 8}}fix: {printable(finding.fix)}", flush=True)
+
+    def _line(self, finding: Finding) -> RenderableType:
+        word, style = _WORDS[finding.verdict]
+        told = Text(printable(finding.told), "dim" if finding.verdict is Verdict.SKIPPED else "")
+        lines: list[RenderableType] = [told]
+        if finding.fix:
+            lines.append(Text("fix: ", "bold").append(printable(finding.fix), "not bold"))
+        if self._console.is_terminal and self._console.width < _NARROW:
+            head = Text(f"{word:<5}", style).append(finding.name, "bold")
+            return Group(head, Padding(Group(*lines), (0, 0, 0, 5)))
+        row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_column(width=4)
+        row.add_column(width=self._name_width)
+        row.add_column(overflow="fold")
+        row.add_row(Text(word, style), finding.name, Group(*lines))
+        return row
+
+
+def _counted(count: int, verdict: Verdict) -> str:
+    plural = "s" if verdict is Verdict.WARNING and count != 1 else ""
+    return f"{count} {verdict}{plural}"

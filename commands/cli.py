@@ -1,0 +1,239 @@
+"""The command line's parser, and the script that teaches a shell this command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from commands import help_texts
+
+SHELLS = ("bash", "zsh", "fish")
+#: As argparse ends a command line that it cannot read.
+_EXIT_USAGE = 2
+
+_Command = Callable[[argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; `command` of what it parses is the function to call."""
+    top = argparse.ArgumentParser(
+        prog="position-state-brain",
+        description=help_texts.TOP,
+        epilog=help_texts.TOP_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: _Command, summary: str, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        added.set_defaults(command=command)
+        return added
+
+    add("run", _run, "the daemon; settings come from the environment", help_texts.RUN)
+
+    demo = add(
+        "demo", _demo, "everything on this machine: exchange, Redis, daemon, pipeline", help_texts.DEMO
+    )
+    demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
+    _file(demo, "--export", "write the decisions to a new file, for replay")
+
+    check = add("check", _check, "what the service needs, and how to mend what is missing", help_texts.CHECK)
+    check.add_argument(
+        "--watch",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="how long to look for another writer of the ledger (default: 2)",
+    )
+    check.add_argument(
+        "--measure", action="store_true", help="measure at Binance what its documents leave open (2 minutes)"
+    )
+    check.add_argument(
+        "--order",
+        type=str.upper,
+        metavar="SYMBOL",
+        help="with --measure: one order and its close; asks first",
+    )
+    check.add_argument(
+        "--delete-key",
+        action="store_true",
+        help="with --measure, without a terminal: delete the account's listen key",
+    )
+    _json(check)
+
+    status = add("status", _status, "how a running daemon is, live", help_texts.STATUS)
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--once", action="store_true", help="tell once")
+    form.add_argument("--json", action="store_true", help="once, for programs: what /status answers")
+    _url(status)
+
+    proof = add("proof", _proof, "that a running deployment does its work, in eight points", help_texts.PROOF)
+    proof.add_argument("--no-probe", action="store_true", help="publish no probe plan")
+    _url(proof)
+    _json(proof)
+
+    explain = add(
+        "explain", _explain, "why a plan was allowed or denied, or has no answer yet", help_texts.EXPLAIN
+    )
+    explain.add_argument("plan_id", metavar="PLAN_ID", help="or its beginning, as the log lines show it")
+    _json(explain)
+
+    replay = add(
+        "replay", _replay, "recorded decisions again: the same, or other settings", help_texts.REPLAY
+    )
+    what = replay.add_mutually_exclusive_group()
+    what.add_argument("--last", type=_count, metavar="N", help="only the newest N records")
+    what.add_argument("--since", type=_seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    _file(what, "--file", "an exported file instead of Redis")
+    replay.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
+    )
+    _file(replay, "--export", "also write the records to a new file")
+
+    simulate = add(
+        "simulate-exchange",
+        _simulate_exchange,
+        "the Binance stand-in alone, on loopback",
+        help_texts.SIMULATE,
+    )
+    simulate.add_argument("--rest-port", type=int, default=0, metavar="PORT", help="0: any free port")
+    simulate.add_argument("--stream-port", type=int, default=0, metavar="PORT", help="0: any free port")
+    simulate.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="of REST answers")
+
+    completion = add("completion", _completion, "a completion script for your shell", help_texts.COMPLETION)
+    completion.add_argument("shell", choices=SHELLS, help="which shell it is for")
+    return top
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _url(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url", metavar="URL", help="where the daemon answers (default: P33_BIND and P33_METRICS_PORT)"
+    )
+
+
+def _file(command: Any, name: str, text: str) -> None:
+    command.add_argument(name, type=Path, metavar="FILE", help=text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up is expected, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"seconds above zero are expected, not {text!r}")
+    return seconds
+
+
+# Imported when they run: `demo` must not pay for the daemon, nor the daemon for the demo.
+
+
+def _run(_: argparse.Namespace) -> int:
+    from commands.run import run
+
+    return run(os.environ)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from commands import demo
+
+    return demo.main(options.seconds, options.export)
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.measure:
+        return _measure(options)
+    if options.order or options.delete_key:
+        print("position-state-brain: --order and --delete-key belong to --measure", file=sys.stderr)
+        return _EXIT_USAGE
+    from commands.check import check
+
+    return check(os.environ, as_json=options.json, watch_sec=options.watch)
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from commands.check.measure import MeasureOptions, measure
+    from commands.check.measure.questions import ask_at_terminal
+
+    chosen = MeasureOptions(as_json=options.json, delete_key=options.delete_key, order_symbol=options.order)
+    return measure(os.environ, chosen, ask=ask_at_terminal())
+
+
+def _status(options: argparse.Namespace) -> int:
+    from commands.status import status
+
+    if options.json:
+        return status(os.environ, url=options.url, form="json")
+    return status(os.environ, url=options.url, form="once" if options.once else "live")
+
+
+def _proof(options: argparse.Namespace) -> int:
+    from commands.proof import proof
+
+    return proof(os.environ, url=options.url, as_json=options.json, publish=not options.no_probe)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from commands.explain import explain
+
+    return explain(os.environ, options.plan_id, as_json=options.json)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from commands.replay import ReplayOptions, replay
+
+    return replay(
+        os.environ,
+        ReplayOptions(options.set, options.last, options.since, options.file, options.export),
+    )
+
+
+def _simulate_exchange(options: argparse.Namespace) -> int:
+    from commands.simulate_exchange import simulate_exchange
+
+    return simulate_exchange(options.rest_port, options.stream_port, options.latency_ms)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    return completion(options.shell)
+
+
+def completion(shell: str) -> int:
+    """Print the script for `shell`, made from the parser itself."""
+    print(completion_script(shell))
+    return 0
+
+
+def completion_script(shell: str) -> str:
+    """The script; where an option takes a path, the shell offers files."""
+    import shtab
+
+    top = parser()
+    for action in _actions(top):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+    return shtab.complete(top, shell)
+
+
+def _actions(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in command._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for name in action.choices:
+                yield from _actions(action.choices[name])

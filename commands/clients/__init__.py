@@ -1,0 +1,1 @@
+"""Connections of the commands to the daemon and to Redis."""

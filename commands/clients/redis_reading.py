@@ -1,0 +1,80 @@
+"""A plain Redis client for operators' commands, which look once and go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+import settings
+from store.errors import StoreError
+from store.keys import Keys
+from store.redis.errors import translate
+
+_TIMEOUT_SEC = 5.0
+_PAGE = 500
+
+#: Names and values of an entry as they are stored.
+Fields = Mapping[bytes, bytes]
+
+
+class RedisReading(NamedTuple):
+    """A client, the names of the keys, and where Redis is, without its password."""
+
+    client: Redis
+    keys: Keys
+    address: str
+
+    def newest_first(self, stream: str, *, since_ms: int | None = None) -> Iterator[tuple[str, Fields]]:
+        """A stream's entries, id and fields, read page by page; `since_ms` (Redis's clock) ends it.
+
+        Raises redis.exceptions.RedisError.
+        """
+        newest, oldest = "+", "-" if since_ms is None else str(since_ms)
+        while True:
+            page: list[tuple[bytes, Fields]] = self.client.xrevrange(  # type: ignore[assignment]
+                stream, newest, oldest, count=_PAGE
+            )
+            for entry_id, fields in page:
+                yield entry_id.decode(), fields
+            if len(page) < _PAGE:
+                return
+            newest = f"({page[-1][0].decode()}"
+
+    def meaning(self, error: RedisError, doing: str) -> StoreError:
+        """Return what an error says, in the service's words; `doing` is the command that was sent."""
+        user = self.client.connection_pool.connection_kwargs.get("username")
+        return translate(error, user=user or "default", doing=doing)
+
+    def now_ms(self) -> int:
+        """Redis's clock."""
+        seconds, microseconds = self.client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+@contextmanager
+def reading(environ: Mapping[str, str]) -> Iterator[RedisReading]:
+    """A client for the Redis and the key prefix that `environ` names, as the daemon reads it.
+
+    Raises SettingsError. Nothing is sent before the first command.
+    """
+    own = settings.load(environ).settings
+    client = Redis.from_url(
+        own.redis.url(),
+        protocol=3,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=_TIMEOUT_SEC,
+        socket_connect_timeout=_TIMEOUT_SEC,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        decode_responses=False,
+    )
+    try:
+        yield RedisReading(client, Keys(own.key_prefix), str(own.redis))
+    finally:
+        client.close()

@@ -1,0 +1,84 @@
+"""`replay`: recorded decisions made again, to see that they are the same, or what settings would change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from brain.decisions.permit_text import NotReplayableError
+from brain.decisions.replaying import decide_again
+from commands.clients.redis_reading import RedisReading, reading
+from commands.console.progress import with_progress
+from commands.console.terminal import show
+from commands.replay.overrides import parse_changes
+from commands.replay.records import NotExportedError, RecordedEntry, exported, from_file, from_stream
+from commands.replay.tally import ReplayTally
+from commands.replay.view import replay_view
+
+_EXIT_FAILURE = 1
+
+
+class ReplayOptions(msgspec.Struct, frozen=True):
+    """What to replay (`file`, else the audit stream: the newest `last`, the last `since_sec`, or all of it),
+    with which settings changed, and where to write what was replayed."""
+
+    changes: Sequence[str] = ()
+    last: int | None = None
+    since_sec: float | None = None
+    file: Path | None = None
+    export: Path | None = None
+
+
+def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
+    """Replay and print what came of it. Raises SettingsError, also for changes that cannot be tried out.
+
+    Exit code 1: a decision differs though no setting was changed, a record cannot be read, or there are none.
+    """
+    changes = parse_changes(options.changes)
+    tally = ReplayTally(changed_settings=bool(changes))
+    where = ""
+    try:
+        with ExitStack() as resources:
+            if options.file is not None:
+                where, total = str(options.file), None
+                entries = from_file(options.file)
+            else:
+                redis = resources.enter_context(reading(environ))
+                where = f"Redis at {redis.address}"
+                entries, total = _recorded(redis, options)
+                where = f"{redis.keys.audit} of {where}"
+            if options.export is not None:
+                entries = exported(entries, resources.enter_context(options.export.open("xb")))
+            _replay_all(with_progress(entries, "Replaying", total, Console(stderr=True)), changes, tally)
+    except (RedisError, NotExportedError) as error:
+        print(f"position-state-brain: {where}: {error}", file=sys.stderr)
+        return _EXIT_FAILURE
+    except OSError as error:
+        print(f"position-state-brain: {error.filename}: {error.strerror}", file=sys.stderr)
+        return _EXIT_FAILURE
+    show(replay_view(tally, where, options.changes, options.export))
+    failed = tally.records == 0 or (not changes and (tally.differing > 0 or tally.unreadable > 0))
+    return _EXIT_FAILURE if failed else 0
+
+
+def _recorded(redis: RedisReading, options: ReplayOptions) -> tuple[Iterator[RecordedEntry], int | None]:
+    """The entries that were asked for, and how many there are, where that is known."""
+    if options.since_sec is not None:
+        since_ms = redis.now_ms() - round(options.since_sec * 1000)
+        return from_stream(redis, since_ms=since_ms), None
+    length = int(redis.client.xlen(redis.keys.audit))
+    return from_stream(redis, last=options.last), min(length, options.last or length)
+
+
+def _replay_all(entries: Iterable[RecordedEntry], changes: Mapping[str, object], tally: ReplayTally) -> None:
+    for entry in entries:
+        try:
+            tally.take(decide_again(entry.record, changes))
+        except NotReplayableError as error:
+            tally.refused(error, entry.id)

@@ -1,0 +1,1 @@
+"""The service as seen from outside: HTTP, metrics, status, page and log."""

@@ -1,0 +1,103 @@
+"""Exchange against ledger, symbol by symbol, for people to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+
+from brain.moment import Moment
+from brain.numbers import ZERO, plain
+from brain.positions.position import Snapshot
+from page.content import Holding, Holdings, Tone
+
+#: A fill is on the exchange before its result is booked: so long nobody has to worry.
+SETTLES_SEC = 5.0
+#: Who looked no longer ago than this would have seen what was apart then.
+_RECENTLY_SEC = 10.0
+_MOST_SHOWN = 100
+
+
+class LedgerComparison:
+    """Remembers since when which symbols have been seen apart."""
+
+    def __init__(
+        self, tolerance_pct: Decimal, exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms
+    ) -> None:
+        """`tolerance_pct`: how far the two may differ, of the exchange's amount (P33_QTY_TOLERANCE_PCT).
+        `exchange_ms`: the exchange's clock at a moment (epoch ms), by which positions are dated."""
+        self._tolerance_pct = tolerance_pct
+        self._exchange_ms = exchange_ms
+        self._apart_since: dict[str, Moment] = {}
+        self._looked_at: Moment | None = None
+
+    def compare(self, snapshots: Iterable[Snapshot], ledgers: Mapping[str, float], now: Moment) -> Holdings:
+        """What is not flat on either side; `ledgers` are those that are known, as their gauges tell them.
+
+        Apart are those that a close would be denied for: the sides differ, or the amounts by more than is
+        tolerated. They come first, the longest apart leading; the others follow by what they are worth.
+        """
+        apart: list[tuple[float, Holding]] = []
+        agreeing: list[tuple[Decimal, Holding]] = []
+        since, self._apart_since = self._apart_since, {}
+        for snapshot in snapshots:
+            amount, gauge = snapshot.amount, ledgers.get(snapshot.symbol)
+            if amount == 0 and not gauge:
+                continue
+            # The shortest text that stands for a float is the decimal that it was made from.
+            ledger = None if gauge is None else Decimal(repr(gauge))
+            difference = ZERO if ledger is None else amount - ledger
+            if self._is_apart(amount, difference):
+                first = since.get(snapshot.symbol) or self._since(snapshot, now)
+                self._apart_since[snapshot.symbol] = first
+                apart_sec = first.age_sec(now)
+                apart.append((-apart_sec, _row(snapshot.symbol, amount, ledger, difference, apart_sec)))
+            else:
+                row = _row(snapshot.symbol, amount, ledger, None, None)
+                agreeing.append((-abs(amount) * (snapshot.mark_price or ZERO), row))
+        self._looked_at = now
+        apart.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
+        agreeing.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
+        rows = [row for _, row in (*apart, *agreeing)]
+        return Holdings(
+            tuple(rows[:_MOST_SHOWN]), len(apart), max(len(rows) - _MOST_SHOWN, 0), plain(self._tolerance_pct)
+        )
+
+    def _since(self, snapshot: Snapshot, now: Moment) -> Moment:
+        """Since when a symbol that is seen apart for the first time may have been so.
+
+        If nobody has looked lately, since the exchange changed it last (by its clock, about), but not since
+        before it was seen to agree.
+        """
+        looked_at = self._looked_at
+        if looked_at is not None and looked_at.age_sec(now) <= _RECENTLY_SEC:
+            return now
+        changed_ms = max((row.update_time_ms for row in snapshot.legs), default=0)
+        if not changed_ms:
+            return now
+        changed = now.earlier_by(max(self._exchange_ms(now) - changed_ms, 0) / 1000)
+        return changed if looked_at is None else max(changed, looked_at)
+
+    def _is_apart(self, amount: Decimal, difference: Decimal) -> bool:
+        return abs(difference) * 100 > self._tolerance_pct * abs(amount)
+
+
+def _row(
+    symbol: str,
+    amount: Decimal,
+    ledger: Decimal | None,
+    difference: Decimal | None,
+    apart_sec: float | None,
+) -> Holding:
+    tone = Tone.GOOD
+    if apart_sec is not None:
+        tone = Tone.WATCH if apart_sec < SETTLES_SEC else Tone.BAD
+    elif ledger is None:
+        tone = Tone.WATCH
+    return Holding(
+        symbol=symbol,
+        exchange=plain(amount),
+        ledger=None if ledger is None else plain(ledger),
+        difference=None if difference is None else plain(difference),
+        apart_sec=apart_sec,
+        tone=tone,
+    )

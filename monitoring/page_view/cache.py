@@ -1,0 +1,58 @@
+"""The page as it is served: made at most once a second, however many ask, and never in one go."""
+
+from __future__ import annotations
+
+import trio
+
+from clock import Clock
+from explanation.telling import told
+from monitoring.page_view.source import PageSource
+from monitoring.status.document import StatusDocument
+from page.rendering import Page
+
+_YOUNG_SEC = 0.9
+
+
+class LivePage:
+    """Documents for browsers. Its templates are compiled when somebody looks for the first time."""
+
+    def __init__(self, source: PageSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._page: Page | None = None
+        self._compiling = trio.Lock()
+        self._making = trio.Lock()
+        self._made: bytes | None = None
+        self._made_at_sec = float("-inf")
+
+    async def document(self) -> bytes:
+        """The page, less than a second old."""
+        async with self._making:
+            now_sec = self._clock.now().monotonic_sec
+            if self._made is None or now_sec - self._made_at_sec > _YOUNG_SEC:
+                page = await self._compiled()
+                content = await self._source.content()
+                parts: list[str] = []
+                for part in page.document(content):
+                    parts.append(part)
+                    await trio.lowlevel.checkpoint()
+                self._made, self._made_at_sec = "".join(parts).encode(), now_sec
+            return self._made
+
+    async def status(self) -> StatusDocument:
+        """What `/status` answers."""
+        return await self._source.status()
+
+    async def explanation(self, plan_id: str) -> tuple[bool, bytes]:
+        """Whether the plan's decision is remembered, and the document that explains it or says so."""
+        explained = await self._source.explanation(plan_id)
+        if explained is None:
+            return False, (await self._compiled()).unexplained(plan_id).encode()
+        return True, (await self._compiled()).explanation(told(explained)).encode()
+
+    async def _compiled(self) -> Page:
+        async with self._compiling:
+            if self._page is None:
+                # Some 40 ms of computing, which must not be at the cost of decisions.
+                self._page = await trio.to_thread.run_sync(Page)
+        return self._page

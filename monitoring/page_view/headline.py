@@ -1,0 +1,118 @@
+"""The state of the whole in one line: what an operator has to know first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from monitoring.ledger_comparison import SETTLES_SEC
+from monitoring.status.document import StatusDocument
+from page.content import Actor, Holdings, Overall, Restraints, Tone, Weight
+from page.words import duration
+from supervision import NodeStatus
+
+_RECENTLY_SEC = 300.0
+_NEARLY = 0.8
+_TONES = {"running": Tone.GOOD, "waiting": Tone.WATCH, "backing_off": Tone.BAD, "stopped": Tone.BAD}
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What the state is judged by."""
+
+    status: StatusDocument
+    tree: Actor
+    holdings: Holdings
+    restraints: Restraints
+    weight: Weight
+
+
+def overall(looked: Looked) -> Overall:
+    """Whether plans are decided, and what wants looking at even so."""
+    status = looked.status
+    if not status.ready:
+        lease = status.lease
+        standby = lease.holder is not None and not lease.held and lease.namesake is None
+        if len(status.reasons) == 1 and standby:
+            return Overall(Tone.ASIDE, "Standing by", tuple(status.reasons))
+        return Overall(Tone.BAD, "Not deciding", tuple(status.reasons))
+    concerns = tuple(_concerns(looked))
+    if not concerns:
+        return Overall(Tone.GOOD, "Deciding, and all is well", ())
+    things = "one thing wants" if len(concerns) == 1 else f"{len(concerns)} things want"
+    return Overall(Tone.WATCH, f"Deciding, but {things} looking at", concerns)
+
+
+def actor(node: NodeStatus) -> Actor:
+    """A supervisor or actor as the page shows it."""
+    return Actor(
+        name=node.name,
+        state=node.state.replace("_", " "),
+        tone=_TONES.get(node.state, Tone.WATCH),
+        waiting_for=node.waiting_for,
+        restarts=node.restarts,
+        last_reason=node.last_reason,
+        since_sec=node.since_sec,
+        children=tuple(map(actor, node.children)),
+    )
+
+
+def _concerns(looked: Looked) -> Iterator[str]:
+    status, weight = looked.status, looked.weight
+    if status.exchange.trouble is not None:
+        yield status.exchange.trouble
+    if not status.stream.trusted:
+        why = f": {status.stream.last_loss}" if status.stream.last_loss else ""
+        yield f"the private stream is not trusted{why}"
+    yield from status.clocks.troubles
+    if status.append_only is False:
+        yield "Redis keeps no append-only file: after a crash of Redis a plan could be allowed twice"
+    eviction = status.eviction
+    if eviction is not None and eviction.may_evict:
+        yield (
+            f"Redis may evict keys of this service (maxmemory-policy {eviction.policy}): it has evicted "
+            f"{eviction.evicted_keys} keys so far"
+        )
+    if status.snapshots.stale:
+        yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
+    unreadable = status.exchange.unreadable
+    if unreadable.count:
+        names = _some([each.symbol for each in unreadable.symbols], unreadable.count)
+        number = "a symbol" if unreadable.count == 1 else f"{unreadable.count} symbols"
+        yield f"{number} cannot be read, plans are denied for {names}"
+    if weight.own_used > weight.own_budget * _NEARLY:
+        yield f"{weight.own_used} of {weight.own_budget} request weight is used"
+    allowlist = status.allowlist
+    if allowlist is not None and (allowlist.stale or allowlist.count == 0):
+        yield "the allowlist is empty" if allowlist.count == 0 else "the allowlist is stale"
+    apart = [
+        row.symbol
+        for row in looked.holdings.rows
+        if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
+    ]
+    if apart:
+        yield f"ledger and exchange differ for {_some(apart, len(apart))}"
+    if unknown := status.unknown_executions.count:
+        names = _some([each.symbol for each in status.unknown_executions.executions], unknown)
+        yield f"unknown executions: {unknown} ({names})"
+    for waiting in status.ledgers.waiting_results:
+        yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
+    yield from _restarts(looked.tree)
+    yield from looked.restraints.problems[:3]
+    if looked.restraints.unread is not None:
+        yield f"holds and cooldowns could not be read: {looked.restraints.unread}"
+
+
+def _some(symbols: list[str], count: int) -> str:
+    """The first three of `count` symbols, and the number of the others."""
+    more = f" and {count - 3} more" if count > 3 else ""
+    return f"{', '.join(symbols[:3])}{more}"
+
+
+def _restarts(tree: Actor) -> Iterator[str]:
+    if tree.state == "backing off":
+        yield f"{tree.name} has failed and is about to be started again: {tree.last_reason}"
+    elif tree.restarts and tree.last_reason and (tree.since_sec or 0.0) < _RECENTLY_SEC:
+        yield f"{tree.name} was restarted {duration(tree.since_sec)} ago: {tree.last_reason}"
+    for child in tree.children:
+        yield from _restarts(child)

@@ -1,0 +1,276 @@
+"""Looks at the service for the page, when somebody asks for it."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from brain.decisions.permit_text import audit_record
+from brain.json_text import read_json
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.unknown_outcomes import decode_unknown
+from brain.moment import Moment
+from brain.numbers import plain
+from brain.positions.position import Snapshot
+from brain.text_fields import published_fields
+from channels import SnapshotBook
+from clock import Clock
+from explanation.explaining import Explanation, explain_traces
+from explanation.traces import PlanTraces, Recorded
+from monitoring.gate_distribution import GateDistribution
+from monitoring.holds_and_cooldowns import RestraintReading
+from monitoring.ledger_comparison import LedgerComparison
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.headline import Looked, actor, overall
+from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from monitoring.status.document import StatusDocument
+from monitoring.status.source import StatusSource
+from page.content import (
+    Ages,
+    Decided,
+    GateHistory,
+    GateStep,
+    PageContent,
+    Queue,
+    Setting,
+    Stream,
+    SymbolAge,
+    UnknownExecution,
+    Unreadable,
+    Weight,
+)
+from page.words import duration
+from store.errors import StoreError
+from store.keys import Keys
+from store.protocol import OnlookerStore
+from store.records import PermitTraces
+
+_DECISIONS_SHOWN = 50
+_LATENCIES = 500
+_PATIENCE_SEC = 0.5
+_AT_A_TIME = 100
+_UNKNOWN = PermitTraces(0, None, None, None, None)
+
+
+class PageSource:
+    """Made once by the wiring; what it reads is live, and Redis is asked for what nobody here keeps."""
+
+    def __init__(
+        self,
+        *,
+        status: StatusSource,
+        book: SnapshotBook,
+        registry: MetricRegistry,
+        gates: GateDistribution,
+        recent: RecentDecisions,
+        comparison: LedgerComparison,
+        store: OnlookerStore,
+        clock: Clock,
+        issued_by: str,
+        cooldown_sec: float,
+        keys: Keys,
+    ) -> None:
+        """`issued_by`: what permits say of who issued them."""
+        self._status = status
+        self._book = book
+        self._registry = registry
+        self._gates = gates
+        self._recent = recent
+        self._comparison = comparison
+        self._store = store
+        self._clock = clock
+        self._issued_by = issued_by
+        self._restraints = RestraintReading(store, clock, cooldown_sec, keys=keys)
+
+    async def content(self) -> PageContent:
+        """Everything that the page shows, as of now."""
+        restraints = await self._restraints.now(
+            self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
+        )
+        status = await self.status()
+        await trio.lowlevel.checkpoint()
+        now = self._clock.now()
+        snapshots, ages = await self._ages(now)
+        holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
+        await trio.lowlevel.checkpoint()
+        weight, tree = _weight(status), actor(status.tree)
+        return PageContent(
+            as_of_ms=now.wall_ms,
+            build_tag=status.build_tag,
+            instance=status.instance,
+            started_at=status.started_at,
+            uptime_sec=status.uptime_sec,
+            overall=overall(Looked(status, tree, holdings, restraints, weight)),
+            tree=tree,
+            ages=Ages(ages, status.snapshots.stale_threshold_sec),
+            unreadable=_unreadable(status),
+            stream=_stream(status),
+            gates=await self._histories(),
+            decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
+            latencies_ms=tuple(
+                seen.latency_ms for seen in self._recent.newest(_LATENCIES) if seen.latency_ms is not None
+            ),
+            holdings=holdings,
+            restraints=restraints,
+            weight=weight,
+            lease_holder=status.lease.holder,
+            lease_held=status.lease.held,
+            allowlist=_allowlist(status),
+            queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
+            settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            unknown_executions=tuple(
+                UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
+                for each in status.unknown_executions.executions
+            ),
+        )
+
+    async def status(self) -> StatusDocument:
+        """What `/status` answers."""
+        return self._status.status()
+
+    async def explanation(self, plan_id: str) -> Explanation | None:
+        """Why a plan was answered as it was; None for a plan that is not among the latest decisions.
+
+        What has become of its permit is read from Redis, where that answers in time.
+        """
+        seen = self._recent.of(plan_id)
+        if seen is None:
+            return None
+        answer, permit = seen.answer, _UNKNOWN
+        with trio.move_on_after(_PATIENCE_SEC):
+            try:
+                permit = await self._store.permit_traces(plan_id, answer.symbol)
+            except StoreError:
+                permit = _UNKNOWN
+        record = audit_record(
+            answer.decision,
+            answer.case,
+            plan_id=plan_id,
+            symbol=answer.symbol,
+            issued_by=self._issued_by,
+            fields=published_fields(answer.fields),
+            permit=_as_issued(permit.permit),
+        )
+        traces = PlanTraces(
+            plan_id=plan_id,
+            now_ms=permit.now_ms or self._clock.now().wall_ms,
+            recorded=Recorded(f"{seen.decided_ms}-0", answer.entry_id, record),
+            mark=None,
+            permit=permit.permit,
+            permit_ttl_ms=permit.ttl_ms,
+            consumed_by=permit.consumed_by,
+            unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
+        )
+        reservation = None
+        if permit.reservation is not None:
+            try:
+                reservation = decode_open_permit(plan_id, permit.reservation)
+            except UnreadableRecordError:
+                reservation = None
+        explained = explain_traces(traces, reservation)
+        if permit is _UNKNOWN:
+            note = "Redis does not answer: what has become of the permit is not known."
+            return msgspec.structs.replace(explained, notes=[*explained.notes, note])
+        return explained
+
+    async def _ages(self, now: Moment) -> tuple[list[Snapshot], tuple[SymbolAge, ...]]:
+        snapshots: list[Snapshot] = []
+        ages: list[SymbolAge] = []
+        for number, symbol in enumerate(self._book.symbols()):
+            snapshot = self._book.get(symbol)
+            if snapshot is None:
+                continue
+            snapshots.append(snapshot)
+            amount = snapshot.amount
+            ages.append(
+                SymbolAge(
+                    symbol,
+                    snapshot.verified_at.age_sec(now),
+                    self._book.believed(snapshot),
+                    plain(amount) if amount else None,
+                )
+            )
+            if number % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+        return snapshots, tuple(ages)
+
+    async def _histories(self) -> tuple[GateHistory, ...]:
+        histories: list[GateHistory] = []
+        for title, short, step_sec in (("last 5 minutes", "5 min", 5), ("last hour", "1 h", 60)):
+            steps = self._gates.history(step_sec, 60)
+            gates = tuple(GateStep(step.allowed, step.denied) for step in steps)
+            histories.append(GateHistory(title, short, step_sec, gates))
+            await trio.lowlevel.checkpoint()
+        return tuple(histories)
+
+
+def _as_issued(permit: bytes | None) -> bytes:
+    """The permit without its signature; `null` where it is gone, or somebody put no JSON in its place."""
+    unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
+    text = unsigned + b"}" if signature else unsigned
+    try:
+        read_json(_ANY_JSON, text)
+    except msgspec.DecodeError:
+        return b"null"
+    return text
+
+
+def _row(seen: RecentDecision) -> Decided:
+    answer, decision = seen.answer, seen.answer.decision
+    order = ""
+    if decision.allow and decision.order_side:
+        quantity = decision.quantity or (None if answer.case is None else answer.case.plan.quantity)
+        if quantity:
+            order = f"{decision.order_side} {plain(quantity)}"
+    return Decided(
+        plan_id=answer.plan_id,
+        symbol=answer.symbol,
+        allow=decision.allow,
+        reason=decision.reason.value,
+        kind=decision.kind.value if decision.allow else "",
+        order=order,
+        decided_ms=seen.decided_ms,
+        latency_ms=seen.latency_ms,
+    )
+
+
+def _weight(status: StatusDocument) -> Weight:
+    told = status.weight
+    return Weight(
+        own_used=told.own_used,
+        own_budget=told.own_budget,
+        address_used=told.address_used,
+        address_limit=told.address_limit,
+        ban_left_sec=told.ban_left_sec,
+    )
+
+
+def _unreadable(status: StatusDocument) -> Unreadable:
+    shown = status.exchange.unreadable
+    symbols = tuple((each.symbol, each.why) for each in shown.symbols)
+    return Unreadable(symbols, shown.count - len(symbols))
+
+
+def _stream(status: StatusDocument) -> Stream:
+    told = status.stream
+    return Stream(
+        trusted=told.trusted,
+        proven_age_sec=told.proven_age_sec,
+        push_allowance_sec=told.push_allowance_sec,
+        connected_since=told.connected_since,
+        periods=told.periods,
+        losses=told.losses,
+        last_loss=told.last_loss,
+        last_lost_at=told.last_lost_at,
+    )
+
+
+def _allowlist(status: StatusDocument) -> str:
+    told = status.allowlist
+    if told is None:
+        return "not known yet"
+    age = "" if told.age_sec is None else f", {duration(told.age_sec)} old"
+    return f"{told.count} symbols from {told.source}{age}{', stale' if told.stale else ''}"
+
+
+_ANY_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder()

@@ -1,0 +1,50 @@
+"""The latest decisions, kept for those who look on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from brain.decisions.answer import Answer
+
+#: More than are shown, so that one that somebody points at can still be explained when it has scrolled away.
+#: Some kilobytes each: two or three megabytes in all, 16 if every plan is as large as plans may be.
+_MOST = 500
+
+
+class RecentDecision(msgspec.Struct, frozen=True):
+    """An answer, when it was committed, and when its plan was published (Redis's clock; None: unknown)."""
+
+    answer: Answer
+    decided_ms: int
+    published_ms: int | None
+
+    @property
+    def latency_ms(self) -> int | None:
+        """Time from publication to answer; None where it is not known when the plan was published."""
+        return None if self.published_ms is None else max(self.decided_ms - self.published_ms, 0)
+
+
+class RecentDecisions:
+    """Remembers what was decided. Made once by the wiring, so that a restarted evaluator goes on with it.
+
+    A decision costs one append; nothing is worked out before somebody looks.
+    """
+
+    def __init__(self) -> None:
+        self._decided: deque[RecentDecision] = deque(maxlen=_MOST)
+
+    def decided(self, decided: Iterable[RecentDecision]) -> None:
+        """Remember answers that were committed."""
+        self._decided.extend(decided)
+
+    def newest(self, count: int) -> list[RecentDecision]:
+        """The latest `count`, the newest first."""
+        return list(itertools.islice(reversed(self._decided), count))
+
+    def of(self, plan_id: str) -> RecentDecision | None:
+        """The decision on a plan, while it is remembered."""
+        return next((seen for seen in self._decided if seen.answer.plan_id == plan_id), None)

@@ -1,0 +1,226 @@
+"""What `/status` and `/readyz` answer, as it stands on the wire.
+
+Times of day are ISO 8601 in UTC (this host's wall clock), durations seconds. What is not known is null.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitoring.gate_distribution import GateCounts
+from supervision import NodeStatus
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The answer of `/readyz`."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class LeaseShown(msgspec.Struct, frozen=True):
+    """Whether this instance may write, and who does.
+
+    `namesake`: the process that holds the lease under this instance's own name, None where none does.
+    """
+
+    held: bool
+    holder: str | None
+    namesake: str | None = None
+
+
+class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the private stream is worth. `trust_lost_at`: snapshots proven before are not believed."""
+
+    trusted: bool
+    trust_lost_at: str | None
+    connected_since: str | None = None
+    proven_age_sec: float | None = None
+    push_allowance_sec: float | None = None
+    periods: int = 0
+    losses: int = 0
+    last_loss: str | None = None
+    last_lost_at: str | None = None
+
+
+class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
+
+    `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
+    them by name. Null where all positions are read in one request.
+    """
+
+    count: int
+    stale: int
+    disbelieved: int
+    oldest_age_sec: float | None
+    median_age_sec: float | None
+    stale_threshold_sec: float
+    never_read: int | None = None
+    never_read_symbols: tuple[str, ...] = ()
+
+
+class AllowlistShown(msgspec.Struct, frozen=True):
+    """Where the list of symbols that may be opened comes from; `age_sec` as of now."""
+
+    source: str
+    stale: bool
+    count: int
+    age_sec: float | None
+    notes: tuple[str, ...]
+
+
+class GatesShown(GateCounts, frozen=True):
+    """Decisions since the process started, and of the last 5 min and the last hour among them."""
+
+    last_5_min: GateCounts
+    last_1_h: GateCounts
+
+
+class WeightShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Request weight: ours of the last 60 s, and everybody's at this address in the exchange's minute."""
+
+    own_used: int
+    own_budget: int
+    address_used: int
+    address_limit: int
+    ban_left_sec: float | None
+
+
+class MismatchShown(msgspec.Struct, frozen=True):
+    """A symbol in which exchange and ledger differ by more than is tolerated; signed amounts as text.
+
+    `apart_sec`: for how long, as far as those who looked have seen.
+    """
+
+    symbol: str
+    exchange: str
+    ledger: str | None
+    apart_sec: float | None
+
+
+class WaitingResultShown(msgspec.Struct, frozen=True):
+    """A result that is not booked until an operator has set what `why` names."""
+
+    symbol: str
+    plan_id: str
+    entry_id: str
+    why: str
+
+
+class LedgersShown(msgspec.Struct, frozen=True):
+    """How many ledgers are known, and those that differ from the exchange and go on doing so.
+
+    `in_flight` differ since less than 5 s: a fill is on the exchange before its result is booked.
+    `waiting_results` are the first 20 of those that wait for an operator.
+    """
+
+    count: int
+    in_flight: int
+    mismatches: list[MismatchShown]
+    waiting_results: list[WaitingResultShown] = []
+
+
+class UnknownExecutionShown(msgspec.Struct, frozen=True):
+    """A plan whose order may have been filled; its open permit ends in `ends_in_sec` at the latest."""
+
+    plan_id: str
+    symbol: str
+    since: str
+    ends_in_sec: float
+
+
+class UnknownExecutionsShown(msgspec.Struct, frozen=True):
+    """`count` plans of which the executor does not know the outcome; the first 20 of them."""
+
+    count: int = 0
+    executions: list[UnknownExecutionShown] = []
+
+
+class UnreadableSymbol(msgspec.Struct, frozen=True):
+    """A symbol whose plans are denied, because what the exchange sent of it cannot be read."""
+
+    symbol: str
+    why: str
+
+
+class UnreadableShown(msgspec.Struct, frozen=True):
+    """`count` symbols cannot be read; `symbols` are the first 50 of them by name."""
+
+    count: int
+    symbols: list[UnreadableSymbol]
+
+
+class ExchangeShown(msgspec.Struct, frozen=True):
+    """Refusals of the exchange at present, and why (null: none), and what of its answers is unreadable."""
+
+    trouble: str | None
+    unreadable: UnreadableShown
+
+
+class EvictionShown(msgspec.Struct, frozen=True):
+    """Redis's `maxmemory-policy`, whether it lets Redis evict keys, and how many it has since its start."""
+
+    policy: str
+    may_evict: bool
+    evicted_keys: int
+
+
+class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks as this host knows them.
+
+    `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
+    `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id
+    is ahead of Redis's clock, where that is more than 1 s. `troubles`: what is wrong, a sentence each.
+    """
+
+    redis_offset_sec: float | None
+    redis_uncertainty_sec: float | None
+    ids_ahead_sec: dict[str, float]
+    troubles: list[str]
+
+
+class ChannelShown(msgspec.Struct, frozen=True):
+    """`dropped` is null for channels whose overflow rule loses nothing."""
+
+    name: str
+    depth: int
+    dropped: int | None
+
+
+class SettingShown(msgspec.Struct, frozen=True):
+    """A setting, secrets masked. `origin`: env, file or default."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `/status`."""
+
+    build_tag: str
+    instance: str
+    started_at: str
+    uptime_sec: float
+    ready: bool
+    reasons: list[str]
+    tree: NodeStatus
+    lease: LeaseShown
+    exchange: ExchangeShown
+    stream: StreamShown
+    snapshots: SnapshotsShown
+    allowlist: AllowlistShown | None
+    symbols_known: int | None
+    hedge_mode: bool | None
+    ledgers_adopted: bool
+    request_weight_used: int | None
+    weight: WeightShown
+    ledgers: LedgersShown
+    append_only: bool | None
+    eviction: EvictionShown | None
+    clocks: ClocksShown
+    gates: GatesShown
+    channels: list[ChannelShown]
+    settings: tuple[SettingShown, ...]
+    unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()

@@ -1,0 +1,338 @@
+"""Reads the service's live state for those who ask over HTTP. Looks, and never touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from statistics import median
+
+from brain.durability import Durability
+from brain.moment import Moment
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
+from channels import (
+    Channel,
+    LatestValue,
+    Lease,
+    SnapshotBook,
+    StreamStatus,
+    UnknownExecution,
+    WaitingResult,
+)
+from clocks.clocks import HARMFUL_SEC, Clocks
+from exchange.weight_budget import WeightBudget
+from monitoring.gate_distribution import GateDistribution
+from monitoring.ledger_comparison import SETTLES_SEC, LedgerComparison
+from monitoring.metrics.families import dropped
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.status.document import (
+    AllowlistShown,
+    ChannelShown,
+    ClocksShown,
+    EvictionShown,
+    ExchangeShown,
+    GatesShown,
+    LeaseShown,
+    LedgersShown,
+    MismatchShown,
+    Readiness,
+    SettingShown,
+    SnapshotsShown,
+    StatusDocument,
+    StreamShown,
+    UnknownExecutionShown,
+    UnknownExecutionsShown,
+    UnreadableShown,
+    UnreadableSymbol,
+    WaitingResultShown,
+    WeightShown,
+)
+from monitoring.status.readiness import ReadinessFacts, unready
+from monitoring.unreadable_symbols import UnreadableSymbols
+from supervision import NodeStatus
+
+#: Names shown of a list that may be long.
+_MOST_NAMES = 20
+_MOST_UNREADABLE = 50
+
+
+class StatusSource:
+    """Made once by the wiring, inside the trio run; what it reads are channels, and the tree when asked."""
+
+    def __init__(
+        self,
+        *,
+        clocks: Clocks,
+        build_tag: str,
+        instance: str,
+        settings: Sequence[SettingShown],
+        tree_status: Callable[[], NodeStatus],
+        waits: Callable[[], list[tuple[str, str]]],
+        needed_actors: Sequence[str],
+        book: SnapshotBook,
+        stale_threshold_sec: float,
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        never_read: LatestValue[tuple[str, ...]],
+        allowlist: LatestValue[Allowlist],
+        hedge_mode: LatestValue[bool],
+        ledgers_adopted: LatestValue[bool],
+        lease: LatestValue[Lease],
+        stream: LatestValue[StreamStatus],
+        durability: LatestValue[Durability],
+        channels: Sequence[Channel],
+        registry: MetricRegistry,
+        gates: GateDistribution,
+        budget: WeightBudget,
+        comparison: LedgerComparison,
+        exchange_trouble: Callable[[], str | None],
+        unreadable: UnreadableSymbols,
+        unknown_executions: LatestValue[tuple[UnknownExecution, ...]],
+        waiting_results: LatestValue[tuple[WaitingResult, ...]],
+    ) -> None:
+        """`needed_actors`: names of children without which no plan is decided. Uptime counts from here.
+        `exchange_trouble`: what the exchange refuses at present and why, see `Exchange.trouble`.
+        """
+        self._clocks = clocks
+        self._build_tag = build_tag
+        self._instance = instance
+        self._settings = tuple(settings)
+        self._tree_status = tree_status
+        self._waits = waits
+        self._needed_actors = tuple(needed_actors)
+        self._book = book
+        self._stale_threshold_sec = stale_threshold_sec
+        self._symbol_rules = symbol_rules
+        self._never_read = never_read
+        self._allowlist = allowlist
+        self._hedge_mode = hedge_mode
+        self._ledgers_adopted = ledgers_adopted
+        self._lease = lease
+        self._stream = stream
+        self._durability = durability
+        self._channels = channels
+        self._registry = registry
+        self._gate_distribution = gates
+        self._budget = budget
+        self._comparison = comparison
+        self._exchange_trouble = exchange_trouble
+        self._unreadable = unreadable
+        self._unknown_executions = unknown_executions
+        self._waiting_results = waiting_results
+        self._started = clocks.now()
+
+    def readiness(self) -> Readiness:
+        """Whether plans can be decided now."""
+        tree = self._tree_status()
+        reasons = self._unready(tree, self._snapshots(self._clocks.now()))
+        return Readiness(not reasons, reasons)
+
+    def status(self) -> StatusDocument:
+        """Everything, as of now."""
+        now = self._clocks.now()
+        tree = self._tree_status()
+        snapshots = self._snapshots(now)
+        reasons = self._unready(tree, snapshots)
+        lease, rules = self._lease.value, self._symbol_rules.value
+        weight = self._registry.value("p33_request_weight_used")
+        durability = self._durability.value
+        return StatusDocument(
+            build_tag=self._build_tag,
+            instance=self._instance,
+            started_at=_iso(self._started),
+            uptime_sec=self._started.age_sec(now),
+            ready=not reasons,
+            reasons=reasons,
+            tree=tree,
+            lease=LeaseShown(False, None)
+            if lease is None
+            else LeaseShown(lease.fence is not None, lease.holder, lease.namesake),
+            exchange=self._exchange_shown(),
+            stream=self._stream_shown(now),
+            snapshots=snapshots,
+            allowlist=self._allowlist_shown(now),
+            symbols_known=None if rules is None else len(rules),
+            hedge_mode=self._hedge_mode.value,
+            ledgers_adopted=bool(self._ledgers_adopted.value),
+            request_weight_used=None if weight is None else round(weight),
+            weight=self._weight(now),
+            ledgers=self._ledgers(now),
+            append_only=None if durability is None else durability.append_only,
+            eviction=None
+            if durability is None
+            else EvictionShown(durability.maxmemory_policy, durability.may_evict, durability.evicted_keys),
+            clocks=self._clocks_shown(),
+            gates=self._gates(),
+            channels=[
+                ChannelShown(channel.name, channel.depth, dropped(channel)) for channel in self._channels
+            ],
+            settings=self._settings,
+            unknown_executions=self._unknown_shown(now),
+        )
+
+    def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
+        states = {node.name: node.state for node in _nodes(tree)}
+        rules = self._symbol_rules.value
+        return unready(
+            ReadinessFacts(
+                stopping=tree.state == "stopping",
+                waits=tuple(self._waits()),
+                needed_actors=tuple((name, states.get(name, "missing")) for name in self._needed_actors),
+                lease=self._lease.value,
+                symbols_known=None if rules is None else len(rules),
+                hedge_mode_known=self._hedge_mode.value is not None,
+                allowlist_known=self._allowlist.value is not None,
+                ledgers_adopted=bool(self._ledgers_adopted.value),
+                snapshots=snapshots.count,
+                snapshots_fresh=snapshots.count - snapshots.stale,
+                stale_threshold_sec=self._stale_threshold_sec,
+                exchange_trouble=self._exchange_trouble(),
+                clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),
+            )
+        )
+
+    def _clocks_shown(self) -> ClocksShown:
+        offset = self._clocks.redis_offset()
+        return ClocksShown(
+            redis_offset_sec=None if offset is None else offset.middle_sec,
+            redis_uncertainty_sec=None if offset is None else (offset.most_sec - offset.least_sec) / 2,
+            ids_ahead_sec=self._clocks.ids_ahead_sec(),
+            troubles=list(self._clocks.troubles().values()),
+        )
+
+    def _snapshots(self, now: Moment) -> SnapshotsShown:
+        snapshots = [
+            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
+        ]
+        ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
+        believed = [self._book.believed(snapshot) for snapshot in snapshots]
+        fresh = sum(
+            known and age_sec <= self._stale_threshold_sec
+            for known, age_sec in zip(believed, ages_sec, strict=True)
+        )
+        never_read = self._never_read.value
+        return SnapshotsShown(
+            count=len(snapshots),
+            stale=len(snapshots) - fresh,
+            disbelieved=believed.count(False),
+            oldest_age_sec=max(ages_sec, default=None),
+            median_age_sec=median(ages_sec) if ages_sec else None,
+            stale_threshold_sec=self._stale_threshold_sec,
+            never_read=None if never_read is None else len(never_read),
+            never_read_symbols=(never_read or ())[:_MOST_NAMES],
+        )
+
+    def _exchange_shown(self) -> ExchangeShown:
+        reasons = self._unreadable.now()
+        shown = [UnreadableSymbol(*each) for each in islice(reasons.items(), _MOST_UNREADABLE)]
+        return ExchangeShown(self._exchange_trouble(), UnreadableShown(len(reasons), shown))
+
+    def _stream_shown(self, now: Moment) -> StreamShown:
+        told = self._stream.value or StreamStatus()
+        return StreamShown(
+            trusted=told.trusted,
+            trust_lost_at=_iso_or_none(self._book.trust_lost_at),
+            connected_since=_iso_or_none(told.connected_since),
+            proven_age_sec=None if told.proven_as_of is None else told.proven_as_of.age_sec(now),
+            push_allowance_sec=told.allowance_sec if told.trusted else None,
+            periods=told.epoch,
+            losses=told.losses,
+            last_loss=told.last_loss,
+            last_lost_at=_iso_or_none(told.last_lost_at),
+        )
+
+    def _weight(self, now: Moment) -> WeightShown:
+        budget, banned_until = self._budget, self._budget.banned_until
+        left_sec = None if banned_until is None else banned_until.monotonic_sec - now.monotonic_sec
+        return WeightShown(
+            own_used=budget.own_used,
+            own_budget=budget.share_per_min,
+            address_used=budget.address_used,
+            address_limit=budget.address_limit_per_min,
+            ban_left_sec=left_sec,
+        )
+
+    def _ledgers(self, now: Moment) -> LedgersShown:
+        known = self._registry.symbol_values("p33_ledger_amt")
+        snapshots = [
+            snapshot for symbol in self._book.symbols() if (snapshot := self._book.get(symbol)) is not None
+        ]
+        holdings = self._comparison.compare(snapshots, known, now)
+        mismatches = [
+            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
+            for row in holdings.rows
+            if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
+        ]
+        in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
+        waiting = [
+            WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
+            for each in (self._waiting_results.value or ())[:_MOST_NAMES]
+        ]
+        return LedgersShown(len(known), in_flight, mismatches, waiting)
+
+    def unknown_count(self) -> int:
+        """How many plans there are whose order may have been filled."""
+        return len(self._unknown(self._clocks.now()))
+
+    def _unknown(self, now: Moment) -> list[UnknownExecution]:
+        """Without those whose open permit has ended since they were read."""
+        known = self._unknown_executions.value or ()
+        return [each for each in known if each.ends_at_sec > now.monotonic_sec]
+
+    def _unknown_shown(self, now: Moment) -> UnknownExecutionsShown:
+        unknown = self._unknown(now)
+        shown = [
+            UnknownExecutionShown(
+                each.plan_id,
+                each.symbol,
+                _iso_ms(each.since_ms),
+                round(each.ends_at_sec - now.monotonic_sec, 3),
+            )
+            for each in unknown[:_MOST_NAMES]
+        ]
+        return UnknownExecutionsShown(len(unknown), shown)
+
+    def _allowlist_shown(self, now: Moment) -> AllowlistShown | None:
+        allowlist = self._allowlist.value
+        if allowlist is None:
+            return None
+        asof, redis = allowlist.asof_epoch, self._clocks.redis
+        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
+        return AllowlistShown(
+            allowlist.source.value,
+            allowlist.stale,
+            len(allowlist.symbols),
+            None if asof is None else max(now_ms / 1000 - asof, 0.0),
+            allowlist.notes,
+        )
+
+    def _gates(self) -> GatesShown:
+        gates = self._gate_distribution
+        all_of_them = gates.since_start()
+        return GatesShown(
+            all_of_them.allow,
+            all_of_them.deny,
+            all_of_them.allow_by_reason,
+            all_of_them.deny_by_reason,
+            gates.last_5_min(),
+            gates.last_1_h(),
+        )
+
+
+def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _iso(moment: Moment) -> str:
+    return _iso_ms(moment.wall_ms)
+
+
+def _iso_ms(epoch_ms: int) -> str:
+    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _iso_or_none(moment: Moment | None) -> str | None:
+    return None if moment is None else _iso(moment)

@@ -1,0 +1,324 @@
+"""The store's twin in memory: the same answers as `store.redis.store`, held to it by `tests/store`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import trio
+
+from brain.durability import Durability
+from store.errors import StoreUnavailableError, unless_refused
+from store.keys import GROUP, Keys
+from store.memory import diagnostics as onlooking
+from store.memory import reads
+from store.memory.commit_decisions import commit_decisions
+from store.memory.commit_result import commit_result
+from store.memory.entries import acknowledge, recover
+from store.memory.faults import Faults
+from store.memory.fencing import hold_lease, release_lease
+from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
+from store.memory.memory_redis import MemoryRedis
+from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
+from store.memory.streams import Group, format_id, parse_id
+from store.protocol import LONGEST_BLOCK_MS
+from store.records import (
+    Adoption,
+    BookingKeys,
+    BookingState,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    LeaseReply,
+    MarkWrite,
+    PermitTraces,
+    RedisRun,
+    Restraints,
+    ResultCommit,
+    SnapshotWrite,
+    SymbolState,
+    UniverseKeys,
+    UnknownOutcomes,
+)
+from store.stored_values import read_evictions, read_group_start, read_moment, read_run
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """A `MemoryRedis` behind `store.protocol.Store`.
+
+    A blocking read waits by trio's clock and polls nothing, so virtual time jumps over it. Cancelled or
+    failed on its way back, a call has taken its effect all the same, as across a socket.
+    """
+
+    def __init__(
+        self,
+        redis: MemoryRedis,
+        *,
+        keys: Keys,
+        consumer: str,
+        crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    ) -> None:
+        """`consumer`: this instance's name in the consumer groups. `crossing` is the way there and back."""
+        self.address = "memory"
+        self.faults = Faults(redis.wake_readers)
+        self._redis = redis
+        self._keyspace = redis.keyspace
+        self._keys = keys
+        self._consumer = consumer
+        self._crossing = crossing
+
+    async def create_plan_group(self, *, lost: bool) -> None:
+        def create() -> None:
+            was_here = self._keyspace.kind(self._keys.redis_run) != "none"
+            self._create_group(self._keys.plans, "0" if lost or was_here else "$")
+
+        await self._call("create_plan_group", create)
+
+    async def create_result_group(self, *, lost: bool) -> None:
+        def create() -> None:
+            last = self._keyspace.text(self._keys.last_result_id)
+            start = read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
+            self._create_group(self._keys.results, start)
+
+        await self._call("create_result_group", create)
+
+    def _create_group(self, key: str, start: str) -> None:
+        stream = self._keyspace.make_stream(key)
+        if GROUP not in stream.groups:
+            stream.groups[GROUP] = Group(stream.last_id if start == "$" else parse_id(start))
+
+    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new("new_plans", self._keys.plans, count, block_ms)
+
+    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new("new_results", self._keys.results, count, block_ms)
+
+    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+        run_id = self._redis.run_id
+        await self._crossing()
+        delivered: list[Entry] = []
+        with trio.move_on_after(min(block_ms, LONGEST_BLOCK_MS) / 1000):
+            while True:
+                self._reach(method, run_id)
+                for entry_id in self._redis.read_new(key, GROUP, self._consumer, count):
+                    stream = self._keyspace.make_stream(key)
+                    delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
+                if delivered or block_ms <= 0:
+                    break
+                await self._redis.stirred(key)
+        await self._crossing()
+        self._return(method, run_id)
+        return delivered
+
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=self._keys.plans, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=True,
+            )  # fmt: skip
+
+        return await self._call("recover_plans", claim)
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        def claim() -> list[Entry]:
+            return recover(
+                self._redis, self._keys, fence,
+                stream=self._keys.results, consumer=self._consumer, after=after, idle_ms=idle_ms, count=count,
+                suspects_alone=False,
+            )  # fmt: skip
+
+        return await self._call("recover_results", claim)
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        return await self._call(
+            "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
+        )
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        return await self._call(
+            "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
+        )
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._call("acknowledge_plans", lambda: self._acknowledge(fence, entry_ids, ()))
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._call("bury_plan", lambda: self._acknowledge(fence, (entry_id,), fields))
+
+    def _acknowledge(self, fence: str, entry_ids: Sequence[str], fields: Sequence[str]) -> None:
+        keys = self._keys
+        acknowledge(
+            self._keyspace, keys, fence,
+            stream=keys.plans, dead=keys.dead_plans, entry_ids=entry_ids, fields=fields,
+        )  # fmt: skip
+
+    async def redis_now_ms(self) -> int:
+        return await self._call("redis_now_ms", self._redis.now_ms)
+
+    async def redis_run(self, known_run_id: str | None) -> RedisRun:
+        def compare() -> RedisRun:
+            stored_run = self._keyspace.text(self._keys.redis_run)
+            stored_evictions = self._keyspace.text(self._keys.evictions)
+            run_id, now_ms = self._redis.run_id, self._redis.now_ms()
+            evicted_ms, remember_evictions = read_evictions(
+                stored_evictions,
+                run_id=run_id,
+                evicted_keys=self._redis.evicted_keys,
+                policy=self._redis.maxmemory_policy,
+                now_ms=now_ms,
+            )
+            run, remember_run = read_run(
+                stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+            )
+            if remember_run is not None:
+                self._keyspace.set(self._keys.redis_run, remember_run)
+            if remember_evictions is not None:
+                self._keyspace.set(self._keys.evictions, remember_evictions)
+            return run
+
+        return await self._call("redis_run", compare)
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        return await self._call(
+            "booking_state",
+            lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
+        )
+
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        def read() -> list[BookingState | None]:
+            return [unless_refused(reads.booking_state, self._keyspace, self._keys, *keys) for keys in wanted]
+
+        return await self._call("booking_states", read)
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        return await self._call(
+            "commit_result", lambda: commit_result(self._keyspace, self._keys, fence, commit)
+        )
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        def book() -> list[int | None]:
+            return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
+
+        return await self._call("commit_results", book)
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        return await self._call(
+            "unknown_outcomes", lambda: reads.unknown_outcomes(self._keyspace, self._keys)
+        )
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        return await self._call(
+            "ledger_amounts", lambda: reads.ledger_amounts(self._keyspace, self._keys, symbols)
+        )
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        return await self._call(
+            "adopt_ledgers", lambda: adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
+        )
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        await self._call(
+            "renew_ledgers", lambda: renew_ledgers(self._keyspace, self._keys, fence, symbols, ttl_ms)
+        )
+
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        await self._call("emit_event", lambda: emit_event(self._keyspace, self._keys, fence, fields))
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        await self._call(
+            "write_snapshots", lambda: write_snapshots(self._keyspace, self._keys, fence, snapshots)
+        )
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        written_ms: Mapping[str, int],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        def prove() -> list[str]:
+            return prove_snapshots(
+                self._keyspace, self._keys, fence, written_ms,
+                times=times, verified_by=verified_by, ttl_sec=ttl_sec,
+            )  # fmt: skip
+
+        return await self._call("prove_snapshots", prove)
+
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        await self._call("write_marks", lambda: write_marks(self._keyspace, self._keys, fence, marks))
+
+    async def universe(self) -> UniverseKeys:
+        return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
+
+    async def unread_result(self, after: str) -> str | None:
+        return await self._call(
+            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
+        )
+
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        return await self._call(
+            "recent_intents",
+            lambda: reads.recent_intents(self._keyspace, self._keys, after, before, count),
+        )
+
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        return await self._call(
+            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
+        )
+
+    async def release_lease(self, fence: str) -> None:
+        await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
+
+    async def remember_ban(self, until_ms: int) -> None:
+        def remember() -> None:
+            left_ms = until_ms - self._redis.now_ms()
+            self._keyspace.set(self._keys.ban, str(until_ms), ttl_ms=left_ms)
+
+        await self._call("remember_ban", remember)
+
+    async def remembered_ban(self) -> int | None:
+        return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
+
+    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+        return await self._call(
+            "restraints", lambda: onlooking.restraints(self._keyspace, self._keys, symbols, booked)
+        )
+
+    async def durability(self) -> Durability:
+        redis = self._redis
+        return await self._call(
+            "durability", lambda: Durability(redis.append_only, redis.maxmemory_policy, redis.evicted_keys)
+        )
+
+    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+        return await self._call(
+            "permit_traces", lambda: onlooking.permit_traces(self._keyspace, self._keys, plan_id, symbol)
+        )
+
+    async def _call(self, method: str, effect: Callable[[], T]) -> T:
+        run_id = self._redis.run_id
+        await self._crossing()
+        self._reach(method, run_id)
+        answer = effect()
+        await self._crossing()
+        self._return(method, run_id)
+        return answer
+
+    def _reach(self, method: str, run_id: str) -> None:
+        if self._redis.run_id != run_id:
+            raise StoreUnavailableError(f"{method}: Redis was restarted")
+        for faults in (self._redis.faults, self.faults):
+            faults.before(method)
+
+    def _return(self, method: str, run_id: str) -> None:
+        if self._redis.run_id != run_id:
+            raise StoreUnavailableError(f"{method}: Redis was restarted")
+        for faults in (self._redis.faults, self.faults):
+            faults.after(method)

@@ -1,0 +1,71 @@
+"""Runs the scripts by their SHA1, loading one only when Redis does not know it (any more)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+from store.errors import StoreError, StoreRefusedError, UnknownScriptError, WrongRightsError
+from store.redis.client import RedisLink
+
+_RIGHTS = "_rights"
+
+
+def script_texts() -> dict[str, bytes]:
+    """Return the scripts of `store/scripts` by name, as they are sent."""
+    files = resources.files("store.scripts").iterdir()
+    texts = {
+        file.name.removesuffix(".lua"): file.read_bytes() for file in files if file.name.endswith(".lua")
+    }
+    rights = texts.pop(_RIGHTS)
+    return {name: rights + text if b" refused(" in text else text for name, text in texts.items()}
+
+
+class ScriptRunner:
+    """The scripts of `store/scripts`, on one link."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._texts = script_texts()
+        self._digests = {
+            name: hashlib.sha1(text, usedforsecurity=False).hexdigest() for name, text in self._texts.items()
+        }
+
+    async def run(self, name: str, *arguments: bytes | str | int) -> Any:
+        """Run script `name`. A script that Redis has forgotten (restart, flush) is sent again."""
+        with _naming(name):
+            try:
+                return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
+            except UnknownScriptError:
+                return await self._link.command("EVAL", self._texts[name], 0, *arguments)
+
+    async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
+        """Run script `name` for each of the arguments, in order, in one go: answers, or refusals as objects.
+
+        Raises any error that is no refusal.
+        """
+        with _naming(name):
+            answers = await self._link.pipeline(
+                [("EVALSHA", self._digests[name], 0, *call) for call in calls]
+            )
+        for number, answer in enumerate(answers):
+            if isinstance(answer, UnknownScriptError):
+                try:
+                    answers[number] = await self.run(name, *calls[number])
+                except StoreRefusedError as refusal:
+                    answers[number] = refusal
+            elif isinstance(answer, StoreError) and not isinstance(answer, StoreRefusedError):
+                raise answer
+        return answers
+
+
+@contextmanager
+def _naming(script: str) -> Iterator[None]:
+    """Let a missing right say which script needs it."""
+    try:
+        yield
+    except WrongRightsError as error:
+        raise WrongRightsError(f"{error} (script {script})") from error

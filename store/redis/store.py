@@ -1,0 +1,381 @@
+"""The store on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+
+from brain.durability import Durability
+from brain.ledger.ledger import StoredLedger
+from store.errors import GroupExistsError, StoreError, StoreRefusedError, unless_refused
+from store.keys import GROUP, Keys
+from store.protocol import LONGEST_BLOCK_MS
+from store.records import (
+    Adoption,
+    BookingKeys,
+    BookingState,
+    CommitReply,
+    DecisionCommit,
+    Entry,
+    LeaseReply,
+    MarkWrite,
+    PermitTraces,
+    RedisRun,
+    Restraints,
+    ResultCommit,
+    SnapshotWrite,
+    SymbolState,
+    UniverseKeys,
+    UnknownOutcomes,
+)
+from store.redis import diagnostics as onlooking
+from store.redis.asyncio_bridge import open_bridge
+from store.redis.client import RedisLink, naming
+from store.redis.replies import read_commit_reply, read_entries
+from store.redis.scripts import ScriptRunner
+from store.stored_values import (
+    read_evictions,
+    read_group_start,
+    read_moment,
+    read_open_permits,
+    read_run,
+    read_text,
+    read_unknown_outcomes,
+)
+
+_BLOCK_MARGIN_SEC = 2.0
+#: Redis serves nobody else while a script runs: one that goes through so many takes it less than 1 ms.
+_SYMBOLS_A_SCRIPT = 200
+_pack = msgspec.msgpack.encode
+Command = tuple[bytes | str | int | float, ...]
+
+
+class RedisStore:
+    """Redis behind `store.protocol.Store`.
+
+    Each blocking reader has a client of its own, so that waiting for plans never delays a commit.
+    """
+
+    def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
+        """`consumer`: this instance's name in the consumer groups. `timeout_sec` bounds every answer."""
+        self.address = _without_credentials(url)
+        self._keys = keys
+        self._consumer = consumer
+        reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
+        self._writes = RedisLink(url, timeout_sec=timeout_sec)
+        self._plan_reads = RedisLink(url, timeout_sec=reader_sec)
+        self._result_reads = RedisLink(url, timeout_sec=reader_sec)
+        self._scripts = ScriptRunner(self._writes)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in (self._writes, self._plan_reads, self._result_reads):
+            await link.close()
+
+    async def create_plan_group(self, *, lost: bool) -> None:
+        was_here = bool(await self._writes.command("EXISTS", self._keys.redis_run))
+        await self._create_group(self._keys.plans, "0" if lost or was_here else "$")
+
+    async def create_result_group(self, *, lost: bool) -> None:
+        with naming(self._keys.last_result_id):
+            last = await self._writes.command("GET", self._keys.last_result_id)
+        start = read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
+        await self._create_group(self._keys.results, start)
+
+    async def _create_group(self, stream: str, start: str) -> None:
+        with naming(stream), suppress(GroupExistsError):
+            await self._writes.command("XGROUP", "CREATE", stream, GROUP, start, "MKSTREAM")
+
+    async def new_plans(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new(self._plan_reads, self._keys.plans, count, block_ms)
+
+    async def new_results(self, *, count: int, block_ms: int) -> list[Entry]:
+        return await self._read_new(self._result_reads, self._keys.results, count, block_ms)
+
+    async def _read_new(self, link: RedisLink, stream: str, count: int, block_ms: int) -> list[Entry]:
+        # BLOCK 0 would wait for ever.
+        block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
+        with naming(stream):
+            answer = await link.command(
+                "XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *block, "STREAMS", stream, ">"
+            )
+        return read_entries(answer)
+
+    async def recover_plans(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.plans, after, idle_ms, count, suspects="alone")
+
+    async def recover_results(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+        return await self._recover(fence, self._keys.results, after, idle_ms, count, suspects="together")
+
+    async def _recover(
+        self, fence: str, stream: str, after: str, idle_ms: int, count: int, *, suspects: str
+    ) -> list[Entry]:
+        with naming(stream):
+            answer = await self._scripts.run(
+                "recover",
+                self._keys.prefix, fence, GROUP, stream, self._consumer, after, idle_ms, count, suspects,
+            )  # fmt: skip
+        return [
+            Entry(
+                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
+            )
+            for entry_id, deliveries, flat in answer
+        ]
+
+    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+        answer = await self._scripts.run(
+            "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
+        )
+        return read_commit_reply(answer)
+
+    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
+        found: dict[str, SymbolState] = {}
+        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
+            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
+            answers = await self._writes.pipeline(
+                [("HGETALL", self._keys.open_permits(symbol)) for symbol in some]
+            )
+            for symbol, stored in zip(some, answers, strict=True):
+                state = read_open_permits(stored) if isinstance(stored, Mapping) else None
+                if state is not None:
+                    found[symbol] = state
+        return found
+
+    async def acknowledge_plans(self, fence: str, entry_ids: Sequence[str]) -> None:
+        await self._acknowledge(fence, entry_ids, ())
+
+    async def bury_plan(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+        await self._acknowledge(fence, (entry_id,), fields)
+
+    async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+        await self._scripts.run(
+            "acknowledge", self._keys.prefix, fence, GROUP, self._keys.plans, self._keys.dead_plans,
+            _pack(ids), _pack(fields),
+        )  # fmt: skip
+
+    async def redis_now_ms(self) -> int:
+        seconds, microseconds = await self._writes.command("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def redis_run(self, known_run_id: str | None) -> RedisRun:
+        keys = (self._keys.redis_run, self._keys.evictions)
+        names = ("INFO server", "INFO stats", "INFO memory", "TIME", *keys)
+        commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
+        commands += [("TIME",), *(("GET", key) for key in keys)]
+        answers = _unrefused(names, await self._writes.pipeline(commands))
+        server, stats, memory, (seconds, microseconds), stored_run, stored_evictions = answers
+        run_id, now_ms = str(server["run_id"]), int(seconds) * 1000 + int(microseconds) // 1000
+        evicted_ms, remember_evictions = read_evictions(
+            stored_evictions,
+            run_id=run_id,
+            evicted_keys=int(stats["evicted_keys"]),
+            policy=str(memory["maxmemory_policy"]),
+            now_ms=now_ms,
+        )
+        run, remember_run = read_run(
+            stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
+        )
+        for key, text in zip(keys, (remember_run, remember_evictions), strict=True):
+            if text is not None:
+                await self._writes.command("SET", key, text)
+        return run
+
+    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+        wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
+        return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
+
+    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
+        reads = [self._booking_reads(keys) for keys in wanted]
+        answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
+        return [
+            unless_refused(_booking_state, keys, list(islice(answers, len(commands))))
+            for keys, commands in zip(wanted, reads, strict=True)
+        ]
+
+    def _booking_reads(self, wanted: BookingKeys) -> list[tuple[bytes | str | int | float, ...]]:
+        symbol, plan_id, order_ids = wanted
+        commands: list[tuple[bytes | str | int | float, ...]] = [
+            (
+                "HMGET", self._keys.ledger(symbol),
+                "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",
+                "version", "adopted_exchange_ms", "adopted_at_ms",
+            ),
+            ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
+            ("GET", self._keys.plan_mark(plan_id)),
+        ]  # fmt: skip
+        commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
+        return commands
+
+    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+        answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
+        return int(answer) if answer is not None else None
+
+    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
+        answers = await self._scripts.run_each("commit_result", calls)
+        return [answer if isinstance(answer, int) else None for answer in answers]
+
+    async def unknown_outcomes(self) -> UnknownOutcomes:
+        with naming(self._keys.unknown_outcomes):
+            stored = await self._writes.command("HGETALL", self._keys.unknown_outcomes)
+        return UnknownOutcomes(await self.redis_now_ms(), read_unknown_outcomes(stored))
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        amounts: dict[str, str] = {}
+        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
+            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
+            answers = await self._scripts.run("ledger_amounts", self._keys.prefix, *some)
+            for symbol, answer in zip(some, answers, strict=True):
+                if (text := read_text(answer)) is not None:
+                    amounts[symbol] = text
+        return amounts
+
+    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+        answer = await self._scripts.run("adopt_ledgers", self._keys.prefix, fence, ttl_ms, _pack(adoptions))
+        return [symbol.decode() for symbol in answer]
+
+    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+        await self._scripts.run("emit_event", self._keys.prefix, fence, _pack(fields))
+
+    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+        await self._scripts.run("renew_ledgers", self._keys.prefix, fence, ttl_ms, *symbols)
+
+    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+        await self._scripts.run("write_snapshots", self._keys.prefix, fence, _pack(snapshots))
+
+    async def prove_snapshots(
+        self,
+        fence: str,
+        written_ms: Mapping[str, int],
+        *,
+        times: Mapping[str, str],
+        verified_by: str,
+        ttl_sec: int,
+    ) -> list[str]:
+        answer = await self._scripts.run(
+            "prove_snapshots",
+            self._keys.prefix,
+            fence,
+            ttl_sec,
+            times["ts_epoch"],
+            times["ts_epoch_ms"],
+            times["ts_iso"],
+            verified_by,
+            *(argument for pair in written_ms.items() for argument in pair),
+        )
+        return [symbol.decode() for symbol in answer]
+
+    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+        await self._scripts.run("write_marks", self._keys.prefix, fence, _pack(marks))
+
+    async def universe(self) -> UniverseKeys:
+        active, meta, last_ok = await self._writes.pipeline(
+            [
+                ("GET", self._keys.universe_active),
+                ("HGETALL", self._keys.universe_meta),
+                ("GET", self._keys.universe_last_ok),
+            ]
+        )
+        return UniverseKeys(
+            active if isinstance(active, bytes) else None,
+            meta if isinstance(meta, Mapping) and meta else None,
+            last_ok if isinstance(last_ok, bytes) else None,
+        )
+
+    async def unread_result(self, after: str) -> str | None:
+        answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
+        return answer[0][0].decode() if answer else None
+
+    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
+        newest = "+" if before is None else f"({before}"
+        answer = await self._writes.command(
+            "XREVRANGE", self._keys.intents, newest, f"({after}", "COUNT", count
+        )
+        return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
+
+    async def hold_lease(
+        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+    ) -> LeaseReply:
+        with naming(f"{self._keys.lease} or {self._keys.fence}"):
+            held, lease, replaced, unbroken = await self._scripts.run(
+                "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
+            )
+        return LeaseReply.read(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
+
+    async def release_lease(self, fence: str) -> None:
+        await self._scripts.run("release_lease", self._keys.prefix, fence)
+
+    async def remember_ban(self, until_ms: int) -> None:
+        await self._writes.command("SET", self._keys.ban, str(until_ms), "PXAT", until_ms)
+
+    async def remembered_ban(self) -> int | None:
+        with naming(self._keys.ban):
+            return read_moment(await self._writes.command("GET", self._keys.ban))
+
+    async def restraints(self, symbols: Sequence[str], booked: Sequence[str]) -> Restraints:
+        return await onlooking.restraints(self._writes, self._keys, symbols, booked)
+
+    async def durability(self) -> Durability:
+        sections = ("persistence", "memory", "stats")
+        answers = await self._writes.pipeline([("INFO", section) for section in sections])
+        persistence, memory, stats = _unrefused([f"INFO {section}" for section in sections], answers)
+        return Durability(
+            bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
+        )
+
+    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+        return await onlooking.permit_traces(self._writes, self._keys, plan_id, symbol)
+
+
+@asynccontextmanager
+async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIterator[RedisStore]:
+    """A store within its own asyncio loop on trio; connects lazily, so Redis need not be there yet."""
+    async with open_bridge():
+        store = RedisStore(url, keys=Keys(prefix), consumer=consumer)
+        try:
+            yield store
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(1):
+                await store.close()
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
+    """The answers. Raises the first error among them, with the name of what was asked for."""
+    for name, answer in zip(names, answers, strict=True):
+        if isinstance(answer, StoreError):
+            with naming(name):
+                raise answer
+    return answers
+
+
+def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
+    """What the answers to `_booking_reads` say. Raises StoreRefusedError."""
+    ledger, permit, mark, *memories = answers
+    if isinstance(ledger, Exception):
+        raise StoreRefusedError(f"ledger of {wanted.symbol}: {ledger}")
+    stored = [read_text(value) for value in ledger]
+    remembered = {
+        order: text
+        for order, memory in zip(wanted.order_ids, memories, strict=True)
+        if (text := read_text(memory)) is not None
+    }
+    return BookingState(
+        ledger=StoredLedger(*stored[:5]),
+        version=stored[5],
+        orders=remembered,
+        permit=read_text(permit),
+        plan_mark=read_text(mark),
+        adopted_exchange_ms=stored[6],
+        adopted_at_ms=stored[7],
+    )

@@ -1,0 +1,606 @@
+"""Every executed result counts once, with its sign; what an adoption contains counts there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.ledger_writer import actor as ledger_writer
+from actors.ledger_writer import batch_booking as joint_booking
+from actors.ledger_writer.booking import plan_booking
+from brain.ledger.result import ExecutedResult
+from brain.symbols.symbol_rules import SymbolRules
+from channels import Count, Observe, SetGauge
+from exchange.errors import ExchangeUnavailable
+from store.errors import StoreRefusedError
+from store.records import Entry, ResultCommit
+from tests.actors.ledger_rig import LedgerRig, running_writer
+
+
+@pytest.fixture
+async def rig() -> LedgerRig:
+    rig = LedgerRig()
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
+    return rig
+
+
+async def settled(rig: LedgerRig) -> None:
+    """The book is filled, and the first ledgers are adopted."""
+    for symbol in rig.exchange.rows:
+        rig.observe(symbol)
+    await trio.sleep(1)
+    assert rig.ledgers_adopted.value
+
+
+async def test_a_symbol_first_seen_flat_gets_a_ledger_of_zero_without_an_event(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        assert rig.ledger("BTCUSDT")["last_known_amt"] == "0"
+        assert rig.ledger("BTCUSDT")["source"] == "adopted"
+        assert "last_order_time_epoch" not in rig.ledger("BTCUSDT")
+        assert [event["symbol"] for event in rig.events()] == ["ETHUSDT"]
+
+
+async def test_a_symbol_first_seen_with_a_position_adopts_it_with_an_event(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        ledger = rig.ledger("ETHUSDT")
+        assert (ledger["last_known_amt"], ledger["last_known_side"]) == ("-2", "SHORT")
+        assert rig.events()[0]["event"] == "LEDGER_ADOPTED"
+        assert rig.events()[0]["ledger_amt"] == "-2"
+
+
+async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("BTCUSDT", "1", "SELL", "0.3")
+        rig.push_fill("BTCUSDT", "1", "SELL")
+        for _ in range(3):
+            rig.publish_result("BTCUSDT", "1", "SELL", "0.3")
+        await trio.sleep(1)
+        ledger = rig.ledger("BTCUSDT")
+        assert (ledger["last_known_amt"], ledger["ledger_amt"]) == ("-0.3", "-0.3")
+        assert (ledger["last_known_side"], ledger["source"]) == ("SHORT", "apply_result")
+        assert ledger["version"] == "2"
+        assert ledger["last_order_id"] == "1"
+        assert rig.pending() == 0
+
+
+async def test_a_booking_says_in_log_and_metrics_which_order_and_how_late(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    with capture_logs() as logs:
+        async with running_writer(rig):
+            await settled(rig)
+            await rig.metrics.receive_all()
+            rig.exchange.fill("BTCUSDT", "81234", "SELL", "0.3")
+            with rig.store.faults.outage():
+                rig.publish_result("BTCUSDT", "81234", "SELL", "0.3")
+                await trio.sleep(0.25)
+                rig.push_fill("BTCUSDT", "81234", "SELL")
+            await trio.sleep(3)
+            told = await rig.metrics.receive_all()
+    (lag,) = [event for event in told if event.name == "p33_ledger_lag_seconds"]
+    assert isinstance(lag, Observe) and 0.25 <= lag.seconds < 2.5
+    (line,) = [entry["event"] for entry in logs if "Ledger updated" in entry["event"]]
+    assert line == f"BTCUSDT: Ledger updated from order 81234, lag={lag.seconds:.3f}s"
+
+
+async def test_cumulative_quantities_count_by_their_growth_in_either_order(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
+        rig.push_fill("BTCUSDT", "1", "BUY")
+        rig.publish_result("BTCUSDT", "1", "BUY", "1.0")
+        rig.publish_result("BTCUSDT", "1", "BUY", "0.3", status="PARTIALLY_FILLED")
+        await trio.sleep(1)
+        assert rig.amount("BTCUSDT") == "1"
+
+
+async def test_an_operators_correction_is_where_the_next_booking_starts(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "5"})
+        rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
+        rig.push_fill("BTCUSDT", "1", "BUY")
+        rig.publish_result("BTCUSDT", "1", "BUY", "1")
+        await trio.sleep(1)
+        assert rig.amount("BTCUSDT") == "6"
+
+
+async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.set("ETHUSDT", "0")
+        rig.observe("ETHUSDT")
+        for symbol in ("ETHUSDT", "BTCUSDT"):
+            rig.redis.pexpire(rig.keys.ledger(symbol), 40_000)
+        await trio.sleep(50)
+        assert rig.amount("ETHUSDT") == "-2"
+        assert rig.redis.pttl(rig.keys.ledger("ETHUSDT")) > 86_000_000
+
+
+async def test_a_result_that_cannot_be_booked_is_a_dead_letter(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.xadd(rig.keys.results, {"plan_id": "p", "symbol": "BTCUSDT", "executed": "True"})
+        rig.redis.xadd(rig.keys.results, {"nonsense": b"\xff\xfe"})
+        await trio.sleep(1)
+        assert len(rig.dead()) == 2
+        assert rig.pending() == 0
+
+
+async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_no_others(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "a lot"})
+        rig.publish_result("BTCUSDT", "1", "BUY", "1")
+        rig.exchange.fill("ETHUSDT", "2", "BUY", "1")
+        rig.push_fill("ETHUSDT", "2", "BUY")
+        rig.publish_result("ETHUSDT", "2", "BUY", "1")
+        await trio.sleep(3)
+        assert len(rig.dead()) == 1
+        assert rig.amount("ETHUSDT") == "-1"
+
+
+async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    one = Decimal(1)
+    rig.symbol_rules.send({s: SymbolRules(s, True, one, one, one) for s in (*rig.exchange.rows, "NEWUSDT")})
+    async with running_writer(rig):
+        await settled(rig)
+        await rig.metrics.receive_all()
+        rig.publish_result("GONEUSDT", "1", "SELL", "4")
+        rig.publish_result("NEWUSDT", "2", "SELL", "3")
+        await trio.sleep(3)
+        assert rig.amount("GONEUSDT") == "-4"
+        told = await rig.metrics.receive_all()
+        updates = [event for event in told if event.name == "p33_ledger_update_total"]
+        assert updates == [
+            Count("p33_ledger_update_total", ("other",)),
+            Count("p33_ledger_update_total", ("NEWUSDT",)),
+        ], "a listed symbol without a snapshot is still one of the exchange"
+        gauges = {event.labels for event in told if isinstance(event, SetGauge)}
+        assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
+
+
+async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autojump_clock: MockClock) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
+        rig.push_fill("BTCUSDT", "1", "BUY")
+        rig.store.faults.fail_next("after", method="commit_results")
+        rig.publish_result("BTCUSDT", "1", "BUY", "1")
+        await trio.sleep(3)
+        assert rig.amount("BTCUSDT") == "1"
+        assert rig.pending() == 0
+
+
+async def test_a_refusal_ends_the_open_permit_and_takes_the_permit_away(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        far = str(rig.exchange.now_ms() + 60_000)
+        rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "d1-0", "p:plan": f"BOTH|open|BUY|1|{far}"})
+        rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|open|BUY|0")
+        rig.redis.set(rig.keys.permit("plan"), "{}")
+        rig.redis.xadd(
+            rig.keys.results, {"plan_id": "plan", "symbol": "BTCUSDT", "executed": "False", "error": "no"}
+        )
+        await trio.sleep(1)
+        assert rig.redis.get(rig.keys.permit("plan")) is None
+        assert b"p:plan" not in rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))
+
+
+@pytest.mark.parametrize(
+    ("error", "consumed", "released"),
+    [
+        ("permit_timeout (missing: P3.3)", True, False),
+        ("permit_timeout (missing: Governor)", False, True),
+        ("permit_already_consumed", True, False),
+        ("order rejected: -2019", True, True),
+    ],
+)
+async def test_who_got_no_permit_cannot_give_up_what_another_consumer_took(
+    rig: LedgerRig, autojump_clock: MockClock, error: str, consumed: bool, released: bool
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        far = str(rig.exchange.now_ms() + 60_000)
+        key = rig.keys.open_permits("ETHUSDT")
+        rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
+        rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
+        if not consumed:
+            rig.redis.set(rig.keys.permit("plan"), "{}")
+        rig.redis.xadd(
+            rig.keys.results,
+            {"plan_id": "plan", "symbol": "ETHUSDT", "executed": "False", "error": error},
+        )
+        await trio.sleep(1)
+        assert (b"p:plan" not in rig.redis.hgetall(key)) is released
+        assert rig.redis.get(rig.keys.permit("plan")) is None
+
+
+async def test_a_result_before_its_decision_marks_the_plan_as_settled(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.xadd(rig.keys.results, {"plan_id": "early", "symbol": "BTCUSDT", "executed": "False"})
+        await trio.sleep(1)
+        assert rig.redis.get(rig.keys.plan_mark("early")) == b"S"
+
+
+async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        far = str(rig.exchange.now_ms() + 60_000)
+        key = rig.keys.open_permits("ETHUSDT")
+        rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
+        rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
+        rig.exchange.fill("ETHUSDT", "7", "BUY", "0.5")
+        rig.push_fill("ETHUSDT", "7", "BUY")
+        rig.publish_result("ETHUSDT", "7", "BUY", "0.5", status="PARTIALLY_FILLED")
+        await trio.sleep(1)
+        assert rig.redis.hgetall(key)[b"p:plan"].decode() == f"BOTH|close|BUY|1.5|{far}"
+        rig.exchange.fill("ETHUSDT", "7", "BUY", "1")
+        rig.push_fill("ETHUSDT", "7", "BUY")
+        rig.publish_result("ETHUSDT", "7", "BUY", "1.5", status="CANCELED")
+        await trio.sleep(1)
+        assert b"p:plan" not in rig.redis.hgetall(key)
+        assert rig.amount("ETHUSDT") == "-0.5"
+
+
+async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig, autojump_clock: MockClock) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|1")
+        rig.exchange.fill("ETHUSDT", "7", "BUY", "2")
+        rig.push_fill("ETHUSDT", "7", "BUY")
+        rig.publish_result("ETHUSDT", "7", "BUY", "2")
+        await trio.sleep(1)
+        assert rig.amount("ETHUSDT") == "-2"
+        assert rig.pending() == 0
+
+
+@pytest.mark.parametrize(
+    ("client_order_id", "cause", "after_sec"),
+    [
+        ("autoclose-1", "liquidation", 2),
+        ("adl_autoclose", "adl", 2),
+        ("settlement_autoclose-7", "settlement", 2),
+        ("web_manual", "order", 33),
+    ],
+)
+async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
+    rig: LedgerRig, autojump_clock: MockClock, client_order_id: str, cause: str, after_sec: float
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
+        rig.push_fill("ETHUSDT", "99", "BUY", client_order_id=client_order_id)
+        await trio.sleep(after_sec)
+        (event,) = [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]
+        assert (event["cause"], event["order_id"], event["cumulative_qty"]) == (cause, "99", "2")
+        assert event["client_order_id"] == client_order_id
+        assert rig.amount("ETHUSDT") == "-2", "never booked silently"
+
+
+async def test_many_unexplained_fills_over_a_slow_redis_are_no_stall(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit_event, oldest_sec = rig.store.emit_event, 0.0
+
+    async def slowly(fence: str, fields: Sequence[str]) -> None:
+        nonlocal oldest_sec
+        await trio.sleep(1)
+        await emit_event(fence, fields)
+        assert rig.heartbeat is not None
+        beat_sec = rig.heartbeat.oldest_beat_at_work_sec()
+        oldest_sec = max(oldest_sec, 0.0 if beat_sec is None else trio.current_time() - beat_sec)
+
+    async with running_writer(rig):
+        await settled(rig)
+        monkeypatch.setattr(rig.store, "emit_event", slowly)
+        for number in range(100, 130):
+            rig.exchange.fill("ETHUSDT", str(number), "BUY", "1")
+            rig.push_fill("ETHUSDT", str(number), "BUY", client_order_id=f"autoclose-{number}")
+        await trio.sleep(60)
+        assert len([event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]) == 30
+        assert 1 <= oldest_sec < 2
+
+
+async def test_what_redis_does_not_take_of_unexplained_fills_is_reported_when_it_is_back(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.store.faults.fail_next("before", method="emit_event", count=2)
+        for number in ("101", "102", "103"):
+            rig.exchange.fill("ETHUSDT", number, "BUY", "1")
+            rig.push_fill("ETHUSDT", number, "BUY", client_order_id="autoclose-1")
+        await trio.sleep(20)
+        reported = [event["order_id"] for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]
+        assert sorted(reported) == ["101", "102", "103"]
+
+
+async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock: MockClock) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
+        rig.publish_result("ETHUSDT", "99", "BUY", "2")
+        await trio.sleep(0.5)
+        rig.push_fill("ETHUSDT", "99", "BUY")
+        await trio.sleep(60)
+        assert [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"] == []
+
+
+async def test_without_a_push_the_exchange_is_asked_when_the_order_was_filled(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
+        await settled(rig)
+        assert rig.amount("ETHUSDT") == "-1.5"
+        rig.exchange.fill("ETHUSDT", "2", "BUY", "0.25")  # after it
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        rig.publish_result("ETHUSDT", "2", "BUY", "0.25")
+        await trio.sleep(5)
+        assert rig.exchange.lookups == ["1", "2"]
+        assert rig.amount("ETHUSDT") == "-1.25"
+
+
+async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_the_result(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        rig.exchange.trades_listed_after_sec = 2.5
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
+        await settled(rig)
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(5)
+        assert rig.exchange.lookups == ["1", "1"]
+        assert rig.amount("ETHUSDT") == "-1.5"
+        rig.publish_result("ETHUSDT", "never", "BUY", "0.25")
+        await trio.sleep(5)
+        assert rig.exchange.lookups == ["1", "1", "never", "never", "never"]
+        assert rig.amount("ETHUSDT") == "-1.25", "what the exchange does not contain is booked"
+
+
+async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.redis.delete(rig.keys.ledger("ETHUSDT"))
+        rig.book.lose_trust(rig.clock.now())
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
+        rig.exchange.failure = ExchangeUnavailable("down")
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(3)
+        assert rig.amount("ETHUSDT") is None
+        await trio.sleep(60)
+        assert rig.dead() == [], "waiting is not failing"
+        rig.exchange.failure = None
+        await trio.sleep(3)
+        assert rig.amount("ETHUSDT") == "-1.5"
+
+
+async def test_a_poisonous_result_is_set_aside_after_three_failures_and_does_not_stop_the_rest(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(entry: Entry, result: ExecutedResult, *args: Any, **kwargs: Any) -> Any:
+        if result.plan_id == "poison":
+            raise ZeroDivisionError
+        return plan_booking(entry, result, *args, **kwargs)
+
+    for module in (ledger_writer, joint_booking):
+        monkeypatch.setattr(module, "plan_booking", explode)
+    async with running_writer(rig):
+        await settled(rig)
+    await trio.sleep(61)
+    rig.publish_result("BTCUSDT", "1", "BUY", "1")
+    rig.publish_result("BTCUSDT", "2", "BUY", "1", plan_id="poison")
+    rig.publish_result("BTCUSDT", "3", "BUY", "1")
+    failures = 0
+    for _ in range(6):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(3)
+        except* ZeroDivisionError:
+            failures += 1
+    assert failures == 3
+    assert rig.amount("BTCUSDT") == "2"
+    assert len(rig.dead()) == 1
+    assert rig.pending() == 0
+
+
+async def test_a_result_that_redis_refuses_twice_for_no_known_reason_is_booked_and_not_set_aside(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_result, refusals = rig.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
+
+    async def nothing_together(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+        return [None] * len(commits)
+
+    async def refuse(fence: str, commit: ResultCommit) -> int | None:
+        for refusal in refusals:
+            raise refusal
+        return await commit_result(fence, commit)
+
+    async with running_writer(rig):
+        await settled(rig)
+    await trio.sleep(61)
+    monkeypatch.setattr(rig.store, "commit_results", nothing_together)
+    monkeypatch.setattr(rig.store, "commit_result", refuse)
+    rig.publish_result("BTCUSDT", "1", "BUY", "1")
+    failures = 0
+    for _ in range(4):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(3)
+        except* StoreRefusedError:
+            failures += 1
+    assert (failures, rig.amount("BTCUSDT"), rig.dead(), rig.pending()) == (2, "1", [], 0)
+
+
+@pytest.mark.parametrize("waits_for", ["a missing ledger", "word on a fill"])
+async def test_crashes_of_something_else_are_no_failures_of_a_result_that_waits_for_the_exchange(
+    rig: LedgerRig, autojump_clock: MockClock, waits_for: str
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+        rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
+        rig.exchange.failure = ExchangeUnavailable("down")
+        if waits_for == "a missing ledger":
+            rig.redis.delete(rig.keys.ledger("ETHUSDT"))
+            rig.book.lose_trust(rig.clock.now())
+        rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(2)
+    crashes = 0
+    for _ in range(5):
+        try:
+            async with running_writer(rig):
+                await trio.sleep(2)
+                raise ZeroDivisionError
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == 5
+    rig.exchange.failure = None
+    rig.observe("ETHUSDT")
+    async with running_writer(rig):
+        await trio.sleep(5)
+        assert rig.dead() == []
+        assert rig.amount("ETHUSDT") == "-1.5"
+        assert rig.pending() == 0
+
+
+async def test_results_pending_from_before_a_crash_are_booked_first(
+    rig: LedgerRig, autojump_clock: MockClock
+) -> None:
+    async with running_writer(rig):
+        await settled(rig)
+    rig.publish_result("BTCUSDT", "1", "BUY", "1")
+    rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
+    assert await rig.store.new_results(count=1, block_ms=1)
+    async with running_writer(rig):
+        await trio.sleep(70)
+        assert rig.amount("BTCUSDT") == "1"
+        assert rig.pending() == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_an_answer_that_tarries_does_not_have_two_strands_book_one_result(
+    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The sweep finds what was delivered and is not here yet; it waits for the exchange when that comes."""
+    new_results = rig.store.new_results
+
+    async def tarrying(*, count: int, block_ms: int) -> list[Entry]:
+        entries = await new_results(count=count, block_ms=block_ms)
+        await trio.sleep(4 if entries else 0)
+        return entries
+
+    commit_result = rig.store.commit_result
+
+    async def slow_commit(fence: str, commit: ResultCommit) -> int | None:
+        await trio.sleep(1)
+        return await commit_result(fence, commit)
+
+    async with running_writer(rig):
+        await settled(rig)
+        monkeypatch.setattr(rig.store, "new_results", tarrying)
+        monkeypatch.setattr(rig.store, "commit_result", slow_commit)
+        await trio.sleep(3)
+        rig.exchange.failure = ExchangeUnavailable("down")
+        for number in range(1, count + 1):
+            rig.exchange.fill("ETHUSDT", str(number), "BUY", "0.5")
+            rig.publish_result("ETHUSDT", str(number), "BUY", "0.5")
+        await trio.sleep(8)
+        rig.exchange.failure = None
+        await trio.sleep(20)
+        assert rig.amount("ETHUSDT") == str(Decimal("-2") + count * Decimal("0.5"))
+        assert rig.pending() == 0
+        assert rig.dead() == []
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    results=st.lists(
+        st.tuples(
+            st.integers(1, 6), st.sampled_from(["0.1", "0.2", "0.3"]), st.sampled_from(["BUY", "SELL"])
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    losses=st.sets(st.integers(0, 29), max_size=4),
+)
+async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_fills(
+    autojump_clock: MockClock, results: list[tuple[int, str, str]], losses: set[int]
+) -> None:
+    rig = LedgerRig()
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    sides: dict[int, str] = {}
+    filled: dict[int, Decimal] = {}
+    async with running_writer(rig):
+        await settled(rig)
+        await trio.sleep(61)  # results of fills from before the adoption are over
+        for number, (order, quantity, side) in enumerate(results):
+            if number in losses:
+                rig.store.faults.fail_next("after", method="commit_results")
+            side = sides.setdefault(order, side)
+            filled[order] = max(filled.get(order, Decimal(0)), Decimal(quantity))
+            rig.publish_result("BTCUSDT", str(order), side, quantity)
+            await trio.sleep(0.2)
+        await trio.sleep(5)
+        expected = sum((q if sides[order] == "BUY" else -q for order, q in filled.items()), Decimal(0))
+        assert Decimal(rig.amount("BTCUSDT") or "nan") == expected
+        assert rig.pending() == 0
+
+
+@pytest.mark.parametrize(("error", "wanted"), [("code=-1111 Precision is over the maximum", 1), ("-2019", 0)])
+async def test_an_order_refused_for_its_precision_has_exchange_info_read(
+    autojump_clock: MockClock, error: str, wanted: int
+) -> None:
+    rig = LedgerRig()
+    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
+    async with running_writer(rig):
+        rig.observe("BTCUSDT")
+        await trio.sleep(1)
+        for plan_id in ("a", "b"):
+            rig.redis.xadd(
+                rig.keys.results,
+                {"plan_id": plan_id, "symbol": "BTCUSDT", "executed": "False", "error": error},
+            )
+        await trio.sleep(1)
+        assert rig.rules_wanted.depth == wanted
+        assert rig.pending() == 0

@@ -1,0 +1,203 @@
+"""An order whose outcome is unknown covers its quantity until evidence, a later result, or the grace."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from itertools import cycle
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from brain.ledger.unknown_outcomes import client_order_id_of
+from brain.plans.permit import Reason
+from brain.positions.position import Leg
+from channels import OrderEndObserved
+from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.unknown_world import ORDERED, POSITION, UnknownWorld, drawn_fate
+from tests.brain.unknown_wordings import UNKNOWN
+
+#: In each world so many orders; P33_TESTS_UNKNOWN_WORLDS=58 gives each wording 200.
+ORDERS = 200
+WORLDS = int(os.environ.get("P33_TESTS_UNKNOWN_WORLDS", "6"))
+
+
+@pytest.mark.parametrize("seed", range(WORLDS))
+async def test_whatever_becomes_of_an_unknown_order_never_more_than_the_position_is_permitted(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    world = UnknownWorld(ORDERS, seed)
+    wordings = dict(zip(world.symbols, cycle([*UNKNOWN[seed:], *UNKNOWN[:seed]]), strict=False))
+    left: dict[str, Decimal | str] = {}
+    fates = {symbol: drawn_fate(world.random) for symbol in world.symbols}
+
+    async def live(symbol: str) -> None:
+        await trio.sleep(world.random.uniform(0, 5))
+        left[symbol] = await world.live_through(symbol, wordings[symbol], fates[symbol])
+
+    async with world.running():
+        async with trio.open_nursery() as nursery:
+            for symbol in world.symbols:
+                nursery.start_soon(live, symbol)
+        await trio.sleep(2)  # the last results are booked
+        for symbol, fate in fates.items():
+            ledger = Decimal(world.ledgers.amount(symbol) or "nan")
+            if not fate.filled:
+                assert (left[symbol], ledger) == (POSITION, POSITION), fate
+            elif fate.known_at is not None:
+                assert (left[symbol], ledger) == (POSITION - ORDERED, POSITION - ORDERED), fate
+            else:
+                assert (left[symbol], ledger) == (Reason.RECONCILE_REQUIRED_QTY_MISMATCH, POSITION), fate
+        assert world.ledgers.unknown_executions.value == ()
+        assert world.ledgers.pending() == 0
+        assert world.ledgers.dead() == []
+
+
+SYMBOL, PLAN = "BTCUSDT", "plan"
+OURS = client_order_id_of("quantum", PLAN)
+
+
+async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -> None:
+    """A ledger of 4, and an open permit to close 3 of it whose outcome is unknown; decided `age_sec` ago."""
+    expires_ms = rig.redis.now_ms() + round((rig.reservation_life_sec - age_sec) * 1000)
+    rig.redis.hset(
+        rig.keys.open_permits(SYMBOL), {"v": "d1-0", f"p:{PLAN}": f"BOTH|close|SELL|3|{expires_ms}"}
+    )
+    rig.redis.set(rig.keys.plan_mark(PLAN), "D|BOTH|close|SELL|0")
+    refusal: dict[str | bytes, str | bytes] = {"plan_id": PLAN, "symbol": SYMBOL, "executed": "False"}
+    refusal.update({"error": "timeout", **named})
+    rig.redis.xadd(rig.keys.results, refusal)
+    await trio.sleep(0.5)
+
+
+def covered(rig: LedgerRig) -> str | None:
+    """What the open permit still covers."""
+    text = rig.redis.hgetall(rig.keys.open_permits(SYMBOL)).get(f"p:{PLAN}".encode())
+    return None if text is None else text.decode().split("|")[3]
+
+
+def four() -> LedgerRig:
+    rig = LedgerRig()
+    rig.exchange.set(SYMBOL, "4", update_time_ms=rig.exchange.now_ms() - 1000)
+    return rig
+
+
+def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
+    """The stream tells that the order ended without another fill."""
+    now = rig.clock.now()
+    told: dict[str, Any] = {"leg": Leg.BOTH, "order_id": "9", "client_order_id": OURS, "order_side": "SELL"}
+    told |= changes
+    rig.fills.send(
+        OrderEndObserved(
+            symbol=SYMBOL,
+            cumulative=Decimal(filled),
+            status=status,
+            transaction_ms=now.wall_ms,
+            received=now,
+            **told,
+        )
+    )  # fmt: skip
+
+
+async def test_a_part_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends(
+    autojump_clock: MockClock,
+) -> None:
+    rig = four()
+    async with running_writer(rig):
+        rig.observe(SYMBOL)
+        await trio.sleep(61)
+        await unknown_close(rig)
+        rig.exchange.fill(SYMBOL, "9", "SELL", "1")
+        rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS, status="PARTIALLY_FILLED")
+        await trio.sleep(0.1)
+        assert (rig.amount(SYMBOL), covered(rig)) == ("3", "2")
+        assert len(rig.unknown_executions.value or ()) == 1
+        ended(rig, "EXPIRED", "1")
+        await trio.sleep(0.1)
+        assert (rig.amount(SYMBOL), covered(rig)) == ("3", None)
+        assert rig.unknown_executions.value == ()
+        rig.publish_result(SYMBOL, "9", "SELL", "1", status="EXPIRED")
+        await trio.sleep(60)
+        assert rig.amount(SYMBOL) == "3"
+        assert [event["event"] for event in rig.events()] == ["LEDGER_ADOPTED"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_order_id": "x"},
+        {"client_order_id": client_order_id_of("quantum", "another plan")},
+        {"client_order_id": client_order_id_of("another prefix", PLAN)},
+        {"order_side": "BUY"},
+        {"leg": Leg.LONG},
+    ],
+)
+async def test_an_event_of_another_order_ends_nothing(
+    autojump_clock: MockClock, changes: dict[str, Any]
+) -> None:
+    rig = four()
+    async with running_writer(rig):
+        rig.observe(SYMBOL)
+        await trio.sleep(61)
+        await unknown_close(rig)
+        ended(rig, "CANCELED", "0", **changes)
+        await trio.sleep(2)
+        assert covered(rig) == "3"
+        ended(rig, "CANCELED", "0", order_id="10")
+        await trio.sleep(0.1)
+        assert covered(rig) is None
+
+
+@pytest.mark.parametrize("before_sec", [10, 3])
+async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(
+    autojump_clock: MockClock, before_sec: float
+) -> None:
+    rig = four()
+    async with running_writer(rig):
+        rig.observe(SYMBOL)
+        await trio.sleep(61)
+        ended(rig, "CANCELED", "0", client_order_id="reused")
+        await trio.sleep(before_sec)
+        await unknown_close(rig, client_order_id="reused")
+        await trio.sleep(2)
+        assert covered(rig) == "3"
+        ended(rig, "CANCELED", "0", client_order_id="reused", order_id="10")
+        await trio.sleep(0.1)
+        assert covered(rig) is None
+
+
+async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    rig = four()
+    rig.exchange.fill(SYMBOL, "9", "SELL", "3")
+    async with running_writer(rig):
+        rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS)
+        await trio.sleep(1)
+        rig.observe(SYMBOL)
+        await trio.sleep(1)
+        assert rig.amount(SYMBOL) == "1"
+        await unknown_close(rig, age_sec=5)
+        await trio.sleep(0.1)
+        assert (rig.amount(SYMBOL), covered(rig)) == ("1", None)
+        rig.publish_result(SYMBOL, "9", "SELL", "3")
+        await trio.sleep(5)
+        assert rig.amount(SYMBOL) == "1"
+
+
+async def test_what_was_unknown_before_a_restart_is_followed_after_it(autojump_clock: MockClock) -> None:
+    rig = four()
+    async with running_writer(rig):
+        rig.observe(SYMBOL)
+        await trio.sleep(61)
+        await unknown_close(rig, order_id="9")
+    rig.unknown_executions.withdraw()
+    async with running_writer(rig):
+        await trio.sleep(1)
+        assert [each.plan_id for each in rig.unknown_executions.value or ()] == [PLAN]
+        rig.exchange.fill(SYMBOL, "9", "SELL", "3")
+        rig.push_fill(SYMBOL, "9", "SELL")
+        await trio.sleep(0.1)
+        assert (rig.amount(SYMBOL), covered(rig)) == ("1", None)

@@ -1,0 +1,126 @@
+"""What the words of a refusal prove: no permit, a refused order, or an outcome that is not known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of
+from brain.ledger.result import (
+    RefusedResult,
+    UnknownOrder,
+    names_wrong_precision,
+    outcome_is_unknown,
+    read_result,
+)
+from tests.brain.unknown_wordings import NO_PERMIT, REFUSED, UNKNOWN
+
+PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"False"}
+PERMIT = {
+    "plan_id": "plan-1",
+    "symbol": "BTCUSDT",
+    "allow": True,
+    "reason": "sanity_checks_passed",
+    "safe_close_qty": 3,
+    "issued_by": "p33 permit_",
+}
+
+
+def refusal(**fields: str) -> RefusedResult:
+    told = {name.encode(): value.encode() for name, value in fields.items()}
+    result = read_result(PLAN | told)
+    assert isinstance(result, RefusedResult)
+    return result
+
+
+@pytest.mark.parametrize("field", ["error", "reason"])
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_a_text_that_says_that_the_outcome_is_unknown_is_no_refusal(text: str, field: str) -> None:
+    result = refusal(**{field: text})
+    assert result.unknown is not None
+    assert not result.had_no_permit
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_text_that_says_that_nothing_was_filled_is_a_refusal(text: str) -> None:
+    assert refusal(error=text) == RefusedResult("plan-1", "BTCUSDT")
+
+
+@pytest.mark.parametrize("field", ["error", "reason"])
+@pytest.mark.parametrize("text", NO_PERMIT)
+def test_a_consumer_without_a_permit_is_known_by_how_its_text_begins(text: str, field: str) -> None:
+    assert refusal(**{field: text}) == RefusedResult("plan-1", "BTCUSDT", had_no_permit=True)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        json.dumps({"permit": PERMIT, "order_status": "REJECTED"}),
+        json.dumps(PERMIT),
+        json.dumps({"message": "permit_timeout", "permit": {"error": "permit_timeout"}}),
+        "permit_timeout",
+        "not JSON, and it names the permit and -1007 and a timeout",
+        "[" * 2_000,
+        "\x00",
+    ],
+)
+def test_a_permit_quoted_in_the_details_of_a_refused_order_decides_nothing(details: str) -> None:
+    assert refusal(error="binance_error:-2019", details=details) == RefusedResult("plan-1", "BTCUSDT")
+
+
+def test_the_error_of_the_details_dialect_stands_inside_its_details() -> None:
+    text = json.dumps({"error": "APIError(code=-1007)", "order_id": 17, "client_order_id": "desk-1"})
+    assert refusal(details=text).unknown == UnknownOrder("17", "desk-1")
+    assert refusal(details=json.dumps({"error": "permit_timeout (missing: Governor)"})).had_no_permit
+
+
+def test_a_step_whose_outcome_is_unknown_makes_the_whole_outcome_unknown() -> None:
+    steps = [{"step": "CANCEL", "status": "ok"}, {"step": "CLOSE", "error": "ReadTimeout", "order_id": None}]
+    assert refusal(error="steps failed", steps_results=json.dumps(steps)).unknown == UnknownOrder()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"details": json.dumps({"error": {"code": -1007, "msg": "Timeout waiting for response"}})},
+        {"details": json.dumps({"reason": ["ReadTimeout", "POST /fapi/v1/order"]})},
+        {"steps_results": json.dumps([{"step": "CLOSE", "error": {"code": -1006}}])},
+        {"steps_results": json.dumps([{"step": "CLOSE", "error": "ReadTimeout"}, None])},
+        {"steps_results": json.dumps(["CANCEL", {"step": "CLOSE", "error": "ReadTimeout"}])},
+        {"steps_results": "[{'step': 'CLOSE'}]", "details": json.dumps({"error": "ReadTimeout"})},
+    ],
+)
+def test_what_stands_beside_or_around_an_unknown_outcome_does_not_hide_it(fields: dict[str, str]) -> None:
+    assert refusal(error="order failed", **fields).unknown == UnknownOrder()
+
+
+def test_an_unknown_outcome_outweighs_a_missing_permit() -> None:
+    result = refusal(error="permit_timeout", reason="execution status unknown")
+    assert result.unknown is not None
+    assert not result.had_no_permit
+
+
+def test_the_ids_of_an_unknown_order_are_taken_where_they_can_be_used() -> None:
+    named = refusal(error="timeout", order_id="9007199254740993", client_order_id="p33-0f")
+    assert named.unknown == UnknownOrder("9007199254740993", "p33-0f")
+    odd = refusal(error="timeout", order_id="0", client_order_id="no spaces | here")
+    assert odd.unknown == UnknownOrder()
+
+
+def test_only_the_beginning_of_a_long_text_is_read() -> None:
+    assert proof_of(["x" * 10 + " timeout"]) is Proof.UNKNOWN
+    assert refusal(error="x" * LONGEST_READ + " timeout").unknown is None
+
+
+def test_an_executed_result_or_nonsense_says_nothing_of_an_unknown_outcome() -> None:
+    assert outcome_is_unknown(PLAN | {b"error": b"timeout"})
+    assert not outcome_is_unknown(PLAN | {b"executed": b"True", b"error": b"timeout"})
+    assert not outcome_is_unknown({b"error": b"timeout"})
+
+
+def test_a_wrong_precision_is_named_by_the_error_and_not_by_a_quoted_quantity() -> None:
+    assert names_wrong_precision(PLAN | {b"error": b"APIError(code=-1111): Precision is over the maximum"})
+    assert names_wrong_precision(PLAN | {b"details": b'{"error": "binance_error:-1111"}'})
+    assert not names_wrong_precision(PLAN | {b"details": b'{"permit": {"position_amt": "-1111"}}'})
+    assert not names_wrong_precision(PLAN | {b"error": b"-11110"})

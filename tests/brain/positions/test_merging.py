@@ -1,0 +1,406 @@
+"""How REST rows and pushed rows become one position: the rules, one by one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from brain.moment import Moment
+from brain.positions.merging import (
+    StreamProof,
+    SymbolState,
+    apply_mark,
+    apply_push,
+    apply_rest,
+    not_shown,
+    to_snapshot,
+)
+from brain.positions.position import Leg, LegPosition, VerifiedBy
+
+EMPTY = SymbolState("BTCUSDT")
+START = Moment(0.0, 0)
+
+
+def at(ms: int) -> Moment:
+    """A moment of a host whose clocks both show the exchange's time."""
+    return Moment(ms / 1000, ms)
+
+
+def row(amount: str, changed_ms: int, leg: Leg = Leg.BOTH) -> LegPosition:
+    return LegPosition(leg, Decimal(amount), Decimal(100), changed_ms)
+
+
+def read(
+    state: SymbolState, *rows: LegPosition, sent: int, received: int, by: VerifiedBy = VerifiedBy.REST
+) -> SymbolState:
+    return apply_rest(
+        state,
+        rows,
+        leverage=Decimal(10),
+        mark_price=Decimal(101),
+        sent=at(sent),
+        received=at(received),
+        verified_by=by,
+    )[0]
+
+
+def amounts(state: SymbolState) -> list[str]:
+    return [str(known.row.amount) for known in state.legs]
+
+
+def claim(state: SymbolState, proof: StreamProof | None = None) -> tuple[Moment, VerifiedBy] | None:
+    snapshot = to_snapshot(state, proof)
+    return None if snapshot is None else (snapshot.verified_at, snapshot.verified_by)
+
+
+HELD = read(EMPTY, row("1", 100), sent=1000, received=1300)
+HEDGED = read(EMPTY, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1000, received=1300)
+
+
+def test_a_read_is_true_as_of_its_sending() -> None:
+    snapshot = to_snapshot(HELD, None)
+    assert snapshot is not None
+    assert snapshot.amount == 1 and snapshot.leverage == 10 and snapshot.mark_price == 101
+    assert (snapshot.mark_ts_ms, snapshot.verified_at) == (1000, at(1000))
+    assert snapshot.verified_by is VerifiedBy.REST
+
+
+def test_a_row_that_changed_after_the_read_was_sent_claims_nothing_until_something_confirms_it() -> None:
+    """The exchange answered after the change, and it may have changed again since: nobody here knows when."""
+    state = read(HELD, row("2", 1100), sent=1050, received=1300)
+    assert amounts(state) == ["2"] and claim(state) is None
+    assert claim(read(state, row("2", 1100), sent=1090, received=1400)) is None
+    assert claim(read(state, row("2", 1100), sent=1120, received=1400)) == (at(1120), VerifiedBy.REST)
+    assert claim(apply_push(state, row("2", 1100), at(1350))) == (at(1100), VerifiedBy.STREAM)
+    assert claim(state, StreamProof(at(900), at(1099))) is None
+    assert claim(state, StreamProof(at(900), at(1200))) == (at(1200), VerifiedBy.STREAM)
+
+
+def test_a_row_whose_change_may_have_been_after_the_sending_counts_as_changed_after_it() -> None:
+    for ahead_ms, claimed in [(0, (at(1000), VerifiedBy.REST)), (-101, None), (None, None)]:
+        state, _ = apply_rest(
+            EMPTY,
+            [row("1", 900)],
+            leverage=Decimal(10),
+            mark_price=Decimal(101),
+            sent=at(1000),
+            received=at(1300),
+            exchange_ahead_ms=ahead_ms,
+        )
+        assert claim(state) == claimed
+
+
+def test_a_push_is_true_as_of_its_change() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_exchange_times_are_turned_into_this_hosts() -> None:
+    state = apply_push(HELD, row("2", 61_500), at(1540), exchange_ahead_ms=60_000)
+    assert claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_an_exchange_clock_that_is_ahead_makes_nothing_fresher_than_its_arrival() -> None:
+    state = apply_push(HELD, row("2", 99_000), at(1540))
+    assert claim(state) == (at(1540), VerifiedBy.STREAM)
+
+
+def test_a_late_rest_answer_never_overwrites_a_newer_push() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    state = read(pushed, row("1", 100), sent=1400, received=2300)
+    assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_an_older_row_asked_for_while_the_newer_one_may_be_in_flight_changes_nothing() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    state = read(pushed, row("1", 100), sent=2540, received=5300)
+    assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_claimed() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    state = read(pushed, row("1", 100), sent=2541, received=2800)
+    assert amounts(state) == ["2"] and claim(state) is None
+    assert claim(state, StreamProof(at(900), at(9000))) is None
+
+
+@pytest.mark.parametrize("date_ms", [0, 100, 1499])
+def test_a_second_read_of_another_amount_is_believed_whatever_its_date(date_ms: int) -> None:
+    """The account was wiped, or the exchange's clock set back."""
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    once = read(pushed, row("0", date_ms), sent=3000, received=3300)
+    assert claim(read(once, row("0", date_ms), sent=4000, received=4300)) is None
+    twice = read(once, row("0", date_ms), sent=4001, received=4300)
+    assert amounts(twice) == ["0"] and claim(twice) == (at(4001), VerifiedBy.REST)
+    pushed_later = apply_push(twice, row("5", date_ms + 1), at(5000))
+    assert amounts(pushed_later) == ["5"]
+
+
+def test_two_reads_apart_that_come_after_a_third_one_settle_nothing_before_it() -> None:
+    """A slow answer that was asked for before the dispute arose does not end it."""
+    once = read(HELD, row("0", 0), sent=3000, received=3300)
+    assert claim(read(once, row("1", 100), sent=2900, received=4300)) is None
+    assert claim(read(once, row("7", 2950), sent=2940, received=4300)) is None
+    assert claim(read(once, row("1", 100), sent=3001, received=4300)) == (at(3001), VerifiedBy.REST)
+
+
+def test_a_newer_push_ends_what_a_read_disputed() -> None:
+    once = read(HELD, row("0", 0), sent=3000, received=3300)
+    state = apply_push(once, row("0", 3100), at(3350))
+    assert amounts(state) == ["0"] and claim(state) == (at(3100), VerifiedBy.STREAM)
+
+
+def test_the_same_amount_under_an_older_date_confirms_when_it_was_asked_for_later() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert claim(read(pushed, row("2", 1499), sent=5000, received=5300)) == (at(5000), VerifiedBy.REST)
+    assert claim(read(pushed, row("2", 1499), sent=1530, received=5300)) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_a_repeated_older_push_of_the_known_amount_changes_nothing() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    assert apply_push(state, row("2", 1400), at(1600)) == state
+
+
+def test_an_older_push_behind_a_read_that_was_faster_changes_nothing() -> None:
+    state = read(HELD, row("3", 1500), sent=1510, received=1530)
+    raced = apply_push(state, row("2", 1450), at(2530))
+    assert amounts(raced) == ["3"] and claim(raced) == claim(state)
+
+
+def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    disputed = apply_push(state, row("3", 1400), at(1600))
+    assert amounts(disputed) == ["2"] and claim(disputed, StreamProof(at(900), at(9000))) is None
+    assert claim(read(disputed, row("2", 1500), sent=1600, received=1900)) is None
+    assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
+
+
+def test_a_read_that_shows_what_a_push_out_of_order_showed_is_believed_at_once() -> None:
+    """The exchange's clock was set back: event and read agree against the known row."""
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    disputed = apply_push(state, row("3", 1400), at(4000))
+    assert claim(read(disputed, row("3", 1399), sent=4001, received=4300)) is None
+    believed = read(disputed, row("3", 1400), sent=4001, received=4300)
+    assert amounts(believed) == ["3"] and claim(believed) == (at(4001), VerifiedBy.REST)
+
+
+@pytest.mark.parametrize("ahead_ms", [1, 5_000, 3_600_000, 1_700_000_000_000_000])
+def test_a_push_dated_ahead_of_the_exchanges_clock_is_not_merged(ahead_ms: int) -> None:
+    disputed = apply_push(HELD, row("0", 2000 + ahead_ms), at(1950), not_after_ms=2000)
+    assert amounts(disputed) == ["1"] and claim(disputed) is None
+    merged = apply_push(disputed, row("0", 2010), at(2020), not_after_ms=2070)
+    assert amounts(merged) == ["0"] and claim(merged) is None
+    assert claim(read(merged, row("0", 2010), sent=2021, received=2300)) == (at(2021), VerifiedBy.REST)
+
+
+def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
+    def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
+        return apply_rest(
+            state,
+            [row(amount, 9_999_999)],
+            leverage=None,
+            mark_price=None,
+            sent=at(sent),
+            received=at(sent + 300),
+            not_after_ms=sent + 400,
+        )[0]
+
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert amounts(dated_ahead(pushed, "3", 1540)) == ["2"]
+    state = dated_ahead(pushed, "3", 1541)
+    assert amounts(state) == ["3"] and claim(state) == (at(1541), VerifiedBy.REST)
+    assert amounts(apply_push(state, row("4", 1600), at(1900))) == ["4"]
+    assert claim(dated_ahead(EMPTY, "3", 1541)) == (at(1541), VerifiedBy.REST)
+
+
+def test_a_flat_both_row_of_a_symbol_with_legs_changes_nothing() -> None:
+    assert apply_push(HEDGED, row("0", 1500), at(1540)) == HEDGED
+    assert claim(apply_push(HEDGED, row("1", 1500), at(1540))) is None
+
+
+def test_a_symbol_that_a_read_does_not_show_claims_nothing_until_one_does() -> None:
+    gone = not_shown(HELD, at(2000))
+    assert claim(gone, StreamProof(at(900), at(9000))) is None
+    assert claim(read(gone, row("1", 100), sent=1999, received=2500)) is None
+    assert claim(read(gone, row("1", 100), sent=2001, received=2500)) == (at(2001), VerifiedBy.REST)
+    assert not_shown(HELD, at(999)) == HELD
+
+
+def test_an_entry_price_that_becomes_readable_is_taken_into_the_known_row() -> None:
+    unpriced = LegPosition(Leg.BOTH, Decimal(1), None, 100)
+    state = read(read(EMPTY, unpriced, sent=1000, received=1300), row("1", 100), sent=2000, received=2300)
+    assert [known.row.entry_price for known in state.legs] == [Decimal(100)]
+
+
+def test_the_same_row_by_both_ways_keeps_the_later_proof() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert claim(read(pushed, row("2", 1500), sent=1510, received=1800)) == (at(1510), VerifiedBy.REST)
+    later_read = read(HELD, row("2", 1500), sent=1510, received=1530)
+    assert claim(apply_push(later_read, row("2", 1500), at(1540))) == (at(1510), VerifiedBy.REST)
+
+
+def test_at_equal_times_a_read_wins_only_if_it_was_sent_after_the_push_arrived() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert amounts(read(pushed, row("3", 1500), sent=1540, received=1800)) == ["2"]
+    assert amounts(read(pushed, row("3", 1500), sent=1541, received=1800)) == ["3"]
+
+
+def test_at_equal_times_the_later_push_wins() -> None:
+    pushed = apply_push(HELD, row("2", 1500), at(1540))
+    assert amounts(apply_push(pushed, row("3", 1500), at(1541))) == ["3"]
+
+
+def test_an_answer_overtaken_by_a_later_one_takes_nothing_back() -> None:
+    state = read(HELD, row("2", 1500), sent=2000, received=2100)
+    state = read(state, row("1", 100), sent=1400, received=2300)
+    assert amounts(state) == ["2"] and claim(state) == (at(2000), VerifiedBy.REST)
+
+
+def test_an_on_demand_read_says_so() -> None:
+    state = read(EMPTY, row("0", 0), sent=1000, received=1300, by=VerifiedBy.ONDEMAND)
+    assert claim(state) == (at(1000), VerifiedBy.ONDEMAND)
+
+
+def test_a_proof_freshens_what_it_covers() -> None:
+    assert claim(HELD, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
+    assert claim(HELD, StreamProof(at(900), at(950))) == (at(1000), VerifiedBy.REST)
+
+
+def test_a_proof_says_nothing_of_rows_from_before_its_stream() -> None:
+    assert claim(HELD, StreamProof(at(1001), at(3000))) == (at(1000), VerifiedBy.REST)
+    assert HELD.grounded_since(at(1000)) and not HELD.grounded_since(at(1001))
+    assert not EMPTY.grounded_since(START)
+
+
+def test_a_push_of_its_own_grounds_a_one_way_position() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540))
+    assert claim(state, StreamProof(at(1200), at(3000))) == (at(3000), VerifiedBy.STREAM)
+
+
+def test_a_row_told_again_is_grounded_again() -> None:
+    assert read(HELD, row("1", 100), sent=2000, received=2300).grounded_since(at(2000))
+    assert apply_push(HELD, row("1", 100), at(2000)).grounded_since(at(2000))
+    assert not read(HELD, row("3", 50), sent=2000, received=2300).grounded_since(at(2000))
+
+
+def test_a_proof_from_before_a_change_does_not_date_it_back() -> None:
+    state = apply_push(HELD, row("2", 1500), at(1540), stream_since=at(900))
+    assert claim(state, StreamProof(at(900), at(1200))) == (at(1500), VerifiedBy.STREAM)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        EMPTY,
+        apply_push(EMPTY, row("1", 100), at(150)),
+        apply_push(EMPTY, row("1", 100, Leg.LONG), at(150)),
+        apply_push(HELD, row("1", 1500, Leg.LONG), at(1540)),
+        read(EMPTY, row("1", 100, Leg.LONG), sent=1000, received=1300),
+    ],
+)
+def test_a_part_of_a_position_is_no_snapshot(state: SymbolState) -> None:
+    assert to_snapshot(state, StreamProof(START, at(9000))) is None
+
+
+def test_a_read_names_all_legs() -> None:
+    state = read(HELD, row("1", 1500, Leg.LONG), row("0", 0, Leg.SHORT), sent=2000, received=2100)
+    assert [known.row.leg for known in state.legs] == [Leg.LONG, Leg.SHORT]
+    assert claim(state) == (at(2000), VerifiedBy.REST)
+
+
+def test_a_hedged_snapshot_is_as_old_as_its_oldest_leg() -> None:
+    proof = StreamProof(at(1200), at(3000))
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(900))
+    assert claim(pushed) == (at(1500), VerifiedBy.STREAM)
+    assert claim(pushed, proof) == (at(1500), VerifiedBy.STREAM)
+    assert claim(pushed, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
+
+
+def test_legs_that_were_never_known_together_are_no_snapshot() -> None:
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540))
+    assert claim(pushed) is None
+    assert claim(pushed, StreamProof(at(900), at(1400))) is None
+    assert claim(pushed, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
+
+
+def test_a_push_says_nothing_of_a_leg_that_may_have_changed_before_the_stream_began() -> None:
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1001))
+    assert claim(pushed) is None
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1000))
+    assert claim(pushed) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_one_answer_shows_both_legs_at_one_moment() -> None:
+    state = read(HEDGED, row("0", 1350, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
+    assert claim(state) == (at(1400), VerifiedBy.REST)
+
+
+def test_a_leg_that_changed_while_it_was_read_makes_the_whole_position_undated() -> None:
+    state = read(HEDGED, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
+    assert claim(state) is None
+    state = read(state, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1600, received=1800)
+    assert claim(state) == (at(1600), VerifiedBy.REST)
+
+
+def test_a_leg_whose_row_was_rejected_keeps_its_own_verification() -> None:
+    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(900))
+    state = read(pushed, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=2000, received=4300)
+    assert claim(state) == (at(1500), VerifiedBy.STREAM)
+
+
+def test_a_dispute_of_one_leg_is_not_ended_by_news_of_the_other() -> None:
+    both = read(HEDGED, row("0", 0, Leg.LONG), row("0", 0, Leg.SHORT), sent=4000, received=4300)
+    half = apply_push(both, row("0", 4100, Leg.LONG), at(4350))
+    assert claim(half) is None
+    whole = read(half, row("0", 4100, Leg.LONG), row("0", 0, Leg.SHORT), sent=5500, received=5800)
+    assert amounts(whole) == ["0", "0"] and claim(whole) == (at(5500), VerifiedBy.REST)
+
+
+def test_mark_prices_go_by_their_own_time() -> None:
+    state = apply_mark(HELD, Decimal(105), 1200)
+    assert state.mark_price == 105 and state.mark_ts_ms == 1200
+    assert apply_mark(state, Decimal(104), 1199) == state
+    assert read(state, row("1", 100), sent=1100, received=1900).mark_price == 105
+    assert read(state, row("1", 100), sent=1300, received=1900).mark_price == 101
+
+
+def test_a_row_begins_no_earlier_than_the_one_before_it_was_last_known_to_be_true() -> None:
+    """The exchange's clock is known better by now than when the first push was dated."""
+    first = apply_push(HELD, row("2", 1500), at(1560), exchange_ahead_ms=-40)
+    assert claim(first) == (at(1540), VerifiedBy.STREAM)
+    second = apply_push(first, row("3", 1510), at(1570), exchange_ahead_ms=-5)
+    assert amounts(second) == ["3"] and claim(second) == (at(1540), VerifiedBy.STREAM)
+    assert claim(read(first, row("3", 1510), sent=1530, received=1600)) is None
+    assert claim(read(first, row("3", 1510), sent=1545, received=1600)) == (at(1545), VerifiedBy.REST)
+
+
+SET_BACK = apply_push(HELD, row("3", 60_000), at(60_010))
+LATE_PROOF = StreamProof(at(900), at(75_000))
+
+
+@pytest.mark.parametrize(
+    ("shown", "pushed"),
+    [(row("5", 10_000), row("4", 11_400)), (row("3", 10_000), row("4", 11_400))],
+    ids=["second witness", "same amount"],
+)
+def test_a_push_out_of_order_that_came_while_a_read_was_under_way_keeps_the_leg_disputed(
+    shown: LegPosition, pushed: LegPosition
+) -> None:
+    """The read may be from before the push."""
+    state = read(SET_BACK, row("5", 9_000), sent=70_000, received=70_300)
+    state = apply_push(state, pushed, at(71_400))
+    state = read(state, shown, sent=71_300, received=71_600)
+    assert claim(state, LATE_PROOF) is None
+    assert state.disputed_at == at(71_400)
+    settled = read(state, pushed, sent=72_500, received=72_800)
+    assert (amounts(settled), claim(settled)) == (["4"], (at(72_500), VerifiedBy.REST))
+
+
+def test_a_push_back_to_the_known_amount_of_a_disputed_leg_outdates_the_read_that_is_under_way() -> None:
+    state = apply_push(SET_BACK, row("2", 10_000), at(70_000))
+    state = apply_push(state, row("3", 11_400), at(71_400))
+    state = read(state, row("2", 10_000), sent=71_300, received=71_600)
+    assert claim(state, LATE_PROOF) is None
+    settled = read(state, row("3", 11_400), sent=72_500, received=72_800)
+    assert (amounts(settled), claim(settled)) == (["3"], (at(72_500), VerifiedBy.REST))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from monitoring.http.middleware import RequestRate
+from tests.monitoring.status_rig import SetClock
+
+
+def test_a_burst_is_admitted_and_then_so_many_a_second() -> None:
+    clock = SetClock()
+    rate = RequestRate(clock, per_sec=2.0, burst=5)
+    assert [rate.admit() for _ in range(5)] == [0.0] * 5
+    assert rate.admit() == 0.5
+    clock.advance(0.25)
+    assert rate.admit() == 0.25
+    clock.advance(0.25)
+    assert rate.admit() == 0.0
+    assert rate.admit() == 0.5
+
+
+def test_who_asks_too_often_is_not_made_to_wait_longer_for_it() -> None:
+    clock = SetClock()
+    rate = RequestRate(clock, per_sec=2.0, burst=1)
+    rate.admit()
+    for _ in range(100):
+        rate.admit()
+    clock.advance(0.5)
+    assert rate.admit() == 0.0
+
+
+def test_a_quiet_time_saves_up_no_more_than_a_burst() -> None:
+    clock = SetClock()
+    rate = RequestRate(clock, per_sec=2.0, burst=3)
+    clock.advance(3600)
+    assert [rate.admit() > 0 for _ in range(4)] == [False, False, False, True]

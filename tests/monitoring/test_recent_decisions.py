@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from brain.decisions.answer import Answer
+from brain.decisions.decision import decide
+from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from tests.brain.cases import case
+
+
+def decision(plan_id: str, published_ms: int | None = 1_790_000_000_123) -> RecentDecision:
+    answer = Answer("1790000000123-7", plan_id, "BTCUSDT", decide(case()), case(), {})
+    return RecentDecision(answer, 1_790_000_000_127, published_ms)
+
+
+def test_the_newest_come_first() -> None:
+    recent = RecentDecisions()
+    for number in range(5):
+        recent.decided([decision(f"plan-{number}")])
+    assert [seen.answer.plan_id for seen in recent.newest(3)] == ["plan-4", "plan-3", "plan-2"]
+
+
+def test_a_decision_is_found_while_it_is_remembered_and_memory_does_not_grow() -> None:
+    recent = RecentDecisions()
+    for number in range(501):
+        recent.decided([decision(f"plan-{number}")])
+    assert len(recent.newest(10_000)) == 500
+    assert recent.of("plan-0") is None
+    found = recent.of("plan-1")
+    assert found is not None and found.answer.plan_id == "plan-1"
+
+
+def test_how_long_a_plan_waited_is_known_only_where_its_publication_is() -> None:
+    assert decision("plan-1").latency_ms == 4
+    assert decision("plan-1", published_ms=None).latency_ms is None
+    assert decision("plan-1", published_ms=1_790_000_000_128).latency_ms == 0
