@@ -212,6 +212,7 @@ async def test_nothing_rests_on_a_new_connection_before_the_old_one_has_told_all
         assert patient_rig.all_told(StreamProven) == proofs
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(6))
 async def test_old_and_new_are_heard_together_for_seconds_wherever_the_pings_fall(
     autojump_clock: MockClock, binance: FakeBinance, clock: SleepyClock, seed: int
