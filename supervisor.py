@@ -32,7 +32,7 @@ from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.cache import LivePage
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
-from monitoring.service_log import build_tag, report_supervision, say_how_we_start
+from monitoring.service_log import build_tag, report_supervision, say_how_we_start, version
 from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded, Settings
@@ -169,6 +169,7 @@ class Service:
         self.status = StatusSource(
             clocks=clocks,
             build_tag=build_tag(),
+            version=version(),
             instance=settings.instance,
             settings=shown_settings(loaded),
             tree_status=lambda: self.tree.status(),

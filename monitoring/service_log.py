@@ -22,10 +22,17 @@ from supervision import (
     SupervisionEvent,
 )
 
+_PACKAGE = "position-state-brain"
+
+
+def version() -> str:
+    """Return the version of the installed package, as pyproject.toml has it."""
+    return metadata.version(_PACKAGE)
+
 
 def build_tag() -> str:
-    """What this build calls itself: the installed package and its version."""
-    return f"position-state-brain-{metadata.version('position-state-brain')}"
+    """Return the name of this build: the package and its version."""
+    return f"{_PACKAGE}-{version()}"
 
 
 def say_how_we_start(loaded: Loaded, log: FilteringBoundLogger) -> None:

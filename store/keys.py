@@ -6,7 +6,7 @@ GROUP = "p33"
 
 
 class Keys:
-    """Key names as the contract gives them; those below `<prefix>:p33:` are this service's own."""
+    """Key names as in docs/contract.md; those below `<prefix>:p33:` are this service's own."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix

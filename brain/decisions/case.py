@@ -41,7 +41,7 @@ class SnapshotView(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One plan and everything its decision rests on.
+    """One plan and everything its decision rests on. A new field needs a default: see `AuditRecord`.
 
     Times ending in `_ms` are epoch milliseconds of Redis's clock, which stamps the stream entries:
     `entry_ms` (when the plan was published: its entry's id, or its arrival where ids are ahead of the clock;

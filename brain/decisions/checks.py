@@ -1,4 +1,4 @@
-"""The checks of a decision in the contract's order: the first that denies decides.
+"""The checks of a decision in the order of docs/contract.md: the first that denies decides.
 
 This table is the order, and says what each check is for; what a check does stands in its own function, in
 `brain/decisions/entry_checks.py` and `brain/decisions/position_checks.py`.
@@ -16,7 +16,7 @@ from brain.plans.permit import Kind
 
 
 class Check(NamedTuple):
-    """One check: the contract's name for it, which plans it is for, and its judgement."""
+    """One check: its name in docs/contract.md, which plans it is for, and its judgement."""
 
     name: str
     concerns: Callable[[Facts], bool]
@@ -56,7 +56,7 @@ CHECKS: tuple[Check, ...] = (
     Check("well-formed", all_plans, entry_checks.well_formed),
     Check("not expired", all_plans, entry_checks.not_expired),
     Check("not settled", all_plans, entry_checks.not_settled),
-    # The contract names no place for the two about a changed Redis: the first goes by the entry alone.
+    # The first of two about a changed Redis: it goes by the entry alone.
     Check("survived", all_plans, entry_checks.survived),
     Check("allowlist", all_plans, entry_checks.allowlist),
     Check("on the exchange", all_plans, entry_checks.on_exchange),

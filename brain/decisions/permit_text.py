@@ -26,7 +26,7 @@ _NOT_FROM_THE_CASE = frozenset({Reason.EVALUATION_FAILED, Reason.STATE_CONTENDED
 
 
 class _Permit(msgspec.Struct):
-    """The members of `quantum:permit:p33:<plan_id>`, in their order; the contract says what they mean.
+    """The members of `quantum:permit:p33:<plan_id>`, in their order (docs/contract.md, Permits).
 
     `side` is the position's, `order_side` that of the order which the permit is for (`BUY`, `SELL`), and
     the amounts are those of `leg`. `plan_qty`, on an allow, is the quantity that the plan named when it was
@@ -59,6 +59,9 @@ class _Permit(msgspec.Struct):
 class AuditRecord(msgspec.Struct, frozen=True):
     """One decision and all it was based on.
 
+    Records of earlier releases lack what was added since: a new field here, in `Case` or in a struct inside
+    either needs a default, or they become unreadable (tests/commands/test_recorded_audits.py).
+
     `case` is None where there was none to decide on: the plan could not be read (`decision` names the
     fields), or deciding failed. `decision` is the exact text of the outcome, `fields` the plan as published
     (escaped and cut, see `brain/text_fields.py`), `permit` the permit as issued, without a signature.
@@ -82,7 +85,10 @@ class NotReplayableError(ValueError):
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
-    """A decision as read back: as `Decision`, but the decimals in `details` stay text."""
+    """A decision as read back: as `Decision`, but the decimals in `details` stay text.
+
+    A new field needs a default, as in `AuditRecord`.
+    """
 
     allow: bool
     reason: Reason
@@ -107,7 +113,7 @@ def permit_json(
     key_prefix: str | None = None,
     facts: Facts | None = None,
 ) -> bytes:
-    """The permit as the contract has it; what is not known is `null`.
+    """Return the permit as in docs/contract.md; what is not known is `null`.
 
     `created_at_sec` is Redis's clock (epoch seconds), `issued_by` the build tag and the instance.
     `key_prefix` is named by a permit that will be signed.

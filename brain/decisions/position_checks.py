@@ -27,7 +27,7 @@ _BUY, _SELL = Side.BUY, Side.SELL
 
 
 def kind(facts: Facts) -> Judgement:
-    """What the plan asks for, by the contract's kind table, and that this is possible at all.
+    """Find the plan's kind by the kind table (docs/contract.md, Plans); deny what is impossible.
 
     `eval_type` must agree: ENTRY with an open or add, EXIT with a close or with a stop loss update, which
     belongs to an exit. In one-way mode Binance knows no `positionSide` LONG or SHORT; publishers that always

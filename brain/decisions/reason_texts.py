@@ -96,8 +96,9 @@ REASON_TEXTS: Final[Mapping[Reason, ReasonText]] = {
         "last_known_amt of the ledger by hand.",
     ),
     Reason.COOLDOWN_IN_FLIGHT: ReasonText(
-        "The last execution in this symbol was too short a while ago.",
-        "Wait for the rest of the cooldown (P33_COOLDOWN_SEC).",
+        "The symbol's last execution is less than one cooldown ago, or its cooldown key cannot be read.",
+        "Wait for the rest of the cooldown (P33_COOLDOWN_SEC). If the key cannot be read, waiting does not "
+        "help: delete it, or set it to epoch milliseconds.",
     ),
     Reason.IN_FLIGHT_PERMIT: ReasonText(
         "Permits that were granted before, and are not settled yet, already cover this.",

@@ -128,7 +128,7 @@ def adopt(legs: tuple[LegPosition, ...], *, now_sec: Decimal) -> dict[str, str]:
 
 
 def ledger_fields(ledger: StoredLedger, *, version: int, source: str, now_sec: Decimal) -> dict[str, str]:
-    """The complete hash for a readable ledger, as the contract lists it; what is not known has no field.
+    """Return the complete hash of a readable ledger (docs/contract.md); what is not known has no field.
 
     `ledger_amt` and `ledger_side` repeat the amount for P3.4. Raises NotANumberError.
     """

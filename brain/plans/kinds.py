@@ -1,9 +1,7 @@
-"""What a plan asks for: the contract's kind table, row by row.
+"""The kind table of docs/contract.md (Plans), row by row, as data.
 
-The table is data, so that it can be held beside the contract; it is unfolded once, at import, into a lookup
-with one answer for every combination. Nothing else decides about kinds.
-
-What the contract's table leaves open is settled here:
+It is unfolded once, at import, into a lookup with one answer for every combination. Nothing else decides
+about kinds. The reasons for some of its rows:
 
 * A closing action that names no side means `CLOSE`: the harvest path leaves it out at times. Without a
   closing action to lean on, a missing side is malformed.

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a permit was allowed or denied. The contract's table, word for word."""
+    """The reasons to allow or deny a permit, as in docs/contract.md (Reasons)."""
 
     SANITY_CHECKS_PASSED = "sanity_checks_passed"
     OPEN_PERMIT_GRANTED = "open_permit_granted"

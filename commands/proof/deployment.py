@@ -13,7 +13,7 @@ from monitoring.metrics.catalogue import CATALOGUE
 from page.words import duration
 
 SERVICE, METRICS = "1 service", "2 metrics"
-#: Those of the contract that are views of live state.
+#: Metrics of docs/contract.md that are views of live state.
 _LIVE = (
     "p33_snapshot_age_sec", "p33_last_snapshot_ts", "p33_position_amt", "p33_channel_depth", "p33_build_info",
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """Every metric that actors may send events for: its exposed name, its labels, its meaning.
 
-Names, types and labels are the contract's; what is marked as an addition is not in it. Metrics that are views
-of live state are not here, but in `live_metrics`.
+Names, types and labels are those of docs/contract.md. Metrics that are views of live state are in `families`.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ class Declared(msgspec.Struct, frozen=True):
     buckets: tuple[float, ...] = ()
 
 
-#: Refused metric events, by why; an addition to the contract.
+#: Refused metric events, by why.
 REFUSED_EVENTS = "p33_metric_events_refused_total"
-#: Crashed, stalled, returned, or gave up (a group); an addition to the contract.
+#: Crashed, stalled, returned, or gave up (a group).
 ACTOR_FAILURES = "p33_actor_failures_total"
 
 CATALOGUE = (

@@ -25,7 +25,7 @@ def dropped(channel: Channel) -> int | None:
 
 
 class ChannelMetrics:
-    """A prometheus collector over channels. `p33_channel_dropped_total` is an addition to the contract."""
+    """A prometheus collector over channels."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         """Raises ValueError when two channels share a name."""
@@ -67,11 +67,7 @@ def service_gauges(
     started: Moment,
     unknown_executions: Callable[[], float],
 ) -> tuple[LiveGauge, ...]:
-    """Return the gauges for alert rules.
-
-    All but `p33_unreadable_symbols`, `p33_redis_evicted_keys` and `p33_redis_clock_offset_seconds` are
-    additions to the contract.
-    """
+    """Return the gauges for alert rules."""
 
     def of_redis(read: Callable[[Durability], float]) -> Callable[[], float]:
         return lambda: math.nan if durability.value is None else float(read(durability.value))
@@ -138,7 +134,7 @@ class LiveTotal(NamedTuple):
 
 
 def lines_dropped(read: Callable[[], int]) -> LiveTotal:
-    """Return the counter of log lines that were never written; an addition to the contract."""
+    """Return the counter of log lines that were never written."""
     return LiveTotal("p33_log_lines_dropped_total", "Log lines dropped, as nothing took them in time", read)
 
 

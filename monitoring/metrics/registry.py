@@ -69,7 +69,7 @@ class _WithoutCreated:
 
 
 class MetricRegistry:
-    """The contract's metrics: those that events move, and those that are views of live state.
+    """The metrics of docs/contract.md: those that events move, and those that are views of live state.
 
     An event that fits no metric changes nothing but `p33_metric_events_refused_total`, and the log, once.
     """

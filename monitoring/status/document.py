@@ -200,6 +200,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/status`."""
 
     build_tag: str
+    version: str
     instance: str
     started_at: str
     uptime_sec: float

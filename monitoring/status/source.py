@@ -65,6 +65,7 @@ class StatusSource:
         *,
         clocks: Clocks,
         build_tag: str,
+        version: str,
         instance: str,
         settings: Sequence[SettingShown],
         tree_status: Callable[[], NodeStatus],
@@ -95,6 +96,7 @@ class StatusSource:
         """
         self._clocks = clocks
         self._build_tag = build_tag
+        self._version = version
         self._instance = instance
         self._settings = tuple(settings)
         self._tree_status = tree_status
@@ -138,6 +140,7 @@ class StatusSource:
         durability = self._durability.value
         return StatusDocument(
             build_tag=self._build_tag,
+            version=self._version,
             instance=self._instance,
             started_at=_iso(self._started),
             uptime_sec=self._started.age_sec(now),

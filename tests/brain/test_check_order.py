@@ -9,16 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from brain.decisions.checks import CHECKS
 from brain.decisions.decision import Outcome, decide, trail
 from brain.plans.permit import Kind, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcile_close, snapshot
-
-CONTRACT = (
-    "well-formed → not expired → not settled → survived → allowlist → on the exchange → hold → "
-    "snapshot present → fresh → leg → kind → recovering → ledger side → ledger quantity → cooldown → "
-    "in flight → quantity"
-)
 
 
 class Fault(NamedTuple):
@@ -84,10 +77,6 @@ def test_the_earlier_of_two_faults_decides(amount: str, earlier: Fault, later: F
         denied = [result for result in trail(changed) if result.outcome is Outcome.DENIED]
         assert [(result.name, result.reason) for result in denied] == [(decisive.check, decisive.reason)]
         assert decide(changed).reason is decisive.reason
-
-
-def test_the_table_has_the_contracts_checks_in_the_contracts_order() -> None:
-    assert " → ".join(check.name for check in CHECKS) == CONTRACT
 
 
 def test_the_ledgers_side_is_compared_before_its_quantity() -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_every_command_is_named_with_what_it_is_for(capsys: pytest.CaptureFixtur
     text = help_of(capsys)
     for name in COMMANDS:
         assert re.search(rf"^    {name}\n? +[a-z]", text, re.MULTILINE), name
+
+
+def test_the_version_is_the_one_in_pyproject(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{NAME} {project['version']}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

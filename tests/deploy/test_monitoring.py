@@ -25,7 +25,7 @@ from tests.integration.surroundings import trade
 RULES = DEPLOY / "prometheus/position-state-brain.rules.yml"
 RULE_TESTS = DEPLOY / "prometheus/position-state-brain.rules.test.yml"
 DASHBOARD = DEPLOY / "grafana/position-state-brain.json"
-#: What the contract calls them, against Prometheus's advice to spell units out.
+#: Names of docs/contract.md, against Prometheus's advice to spell units out.
 NAMED_BY_CONTRACT = {"p33_ewma_latency_ms", "p33_snapshot_age_sec"}
 _METRIC = re.compile(r"\b(?:p33_\w+|up)\b(?:\{([^}]*)\})?")
 _BY_PROMETHEUS = {"job", "instance", "le"}

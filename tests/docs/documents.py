@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = {
-    str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))
+    str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 }
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
@@ -47,10 +47,20 @@ def section(document: str, title: str) -> str:
     return found[2]
 
 
-def table(text: str) -> dict[str, list[str]]:
-    """The first table in a text: the other cells of each row, by the row's first cell."""
-    rows: dict[str, list[str]] = {}
-    for line in re.findall(r"^\|(.+)\|$", text, flags=re.M)[2:]:
-        first, *others = (cell.strip() for cell in line.split(" | "))
-        rows[first.strip("` |")] = others
-    return rows
+def tables(text: str) -> list[list[list[str]]]:
+    """The cells of each row of each table in a text, without its heading."""
+    blocks = re.findall(r"(?:^\|.*\n?)+", text, flags=re.M)
+    return [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+        for block in blocks
+    ]
+
+
+def table(text: str, number: int = 0) -> dict[str, list[str]]:
+    """A table in a text, the first unless another is asked for: a row's other cells by its first cell."""
+    return {first.strip("`"): others for first, *others in tables(text)[number]}
+
+
+def codes(cell: str) -> list[str]:
+    """The pieces of code in a text."""
+    return re.findall(r"`([^`]+)`", cell)

@@ -8,14 +8,13 @@ import shlex
 import pytest
 import yaml
 
-from brain.decisions.checks import CHECKS
 from brain.plans.permit import Reason
 from channels import Flows
 from commands.cli import parser
 from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.readiness import ReadinessFacts, unready
 from settings import VARIABLES
-from tests.docs.documents import DOCUMENTS, ROOT, blocks, headings, prose, section, table
+from tests.docs.documents import DOCUMENTS, ROOT, blocks, codes, headings, prose, section, table, tables
 
 OPERATIONS, ARCHITECTURE = "docs/operations.md", "docs/architecture.md"
 ALLOWS = {
@@ -129,12 +128,12 @@ def test_the_architecture_names_every_actor_and_every_channel() -> None:
     assert told == channels
 
 
-def test_the_architecture_tells_the_checks_in_their_order() -> None:
-    told = section(ARCHITECTURE, "A plan's way").replace("\n", " ")
-    order = re.search(r"first that denies decides: (.*?)\. Their", told)
-    assert order is not None
-    names = [re.sub(r" \(.*\)", "", name) for name in order[1].split(" → ")]
-    assert names == [check.name for check in CHECKS]
+def test_what_actors_share_is_made_where_the_service_is_put_together() -> None:
+    made = "".join(path.read_text() for path in (ROOT / "supervisor.py", *ROOT.glob("wiring/*.py")))
+    objects = {
+        name for first, *_ in tables(section(ARCHITECTURE, "What actors share"))[0] for name in codes(first)
+    }
+    assert {name for name in objects if f"{name}(" not in made} == set()
 
 
 def test_paths_in_the_repository_that_are_named_exist() -> None:

@@ -119,7 +119,8 @@ class StatusRig:
         self.clocks = Clocks(self.clock)
         self.source = StatusSource(
             clocks=self.clocks,
-            build_tag="1.2.3",
+            build_tag="position-state-brain-1.2.3",
+            version="1.2.3",
             instance="here:8045",
             settings=[SettingShown("BINANCE_API_SECRET", "***", "env")],
             tree_status=lambda: self.tree,

@@ -155,7 +155,8 @@ async def test_status_tells_what_is_known() -> None:
         answer = await client.get("/status")
     assert answer.headers["content-type"] == "application/json"
     status = msgspec.json.decode(answer.content, type=StatusDocument)
-    assert (status.build_tag, status.instance, status.uptime_sec) == ("1.2.3", "here:8045", 401.0)
+    assert (status.build_tag, status.version) == ("position-state-brain-1.2.3", "1.2.3")
+    assert (status.instance, status.uptime_sec) == ("here:8045", 401.0)
     assert status.started_at == "2026-09-21T14:13:20.000Z"
     assert (status.ready, status.reasons) == (True, [])
     assert status.tree == rig.tree
