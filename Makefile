@@ -4,12 +4,18 @@
 SECONDS ?= 20
 HOURS ?= 100
 MINUTES ?= 10
+SINCE ?= main
 ARGS ?=
+
+# Compiled modules are kept, even where the environment says otherwise: compiling all tests takes 10 s a run.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 GATE_PYTHON ?= $(BIN)/python
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --maxschedchunk=8
+FAST := not (process or redis or simulation or browser or timing)
 CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
@@ -22,14 +28,24 @@ PYTHON = $(shell for python in python3 python3.12 python3.11; do \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-changed test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
 
+# Everything: a test on each processor, then those marked `timing`, one by one.
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) --durations=15 $(ARGS)
+
+# What needs neither a redis-server nor another program, within a minute on two processors.
+test-fast: $(INSTALLED)
+	@$(PYTEST) -m "$(FAST)" $(ARGS)
+
+# The tests that import what differs from the branch SINCE; scripts/changed_tests.py has the rules.
+test-changed: $(INSTALLED)
+	@touched=$$($(BIN)/python scripts/changed_tests.py $(SINCE)) && \
+	  if [ -n "$$touched" ]; then $(PYTEST) $(ARGS) $$touched; else echo "No test imports what has changed."; fi
 
 # The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
 test-gate-versions: $(INSTALLED)
@@ -40,7 +56,7 @@ system-tools:
 	  command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; done; \
 	  test -z "$$lacking" || { echo "make check lacks tools of the system; Debian's packages:$$lacking"; exit 1; }
 
-# Each looks at something else; `make --jobs 2 check` lets them share two processors.
+# Each looks at something else; `make --jobs 2 check test-gate-versions` lets them share two processors.
 check: style types imports documents audit
 
 style: system-tools $(CHECKED)

@@ -23,6 +23,7 @@ from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
 from brain.moment import Moment
+from channels import Channels
 from clock import HostClock
 from clocks.clock_offset import ClockOffset
 from exchange import positions_wire, wire

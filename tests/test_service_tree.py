@@ -119,6 +119,7 @@ async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(
     assert restarts(tree.status()).keys() <= {group, *GROUPS[group]}
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("actor", ACTORS)
 async def test_a_failure_now_and_then_never_ends_anything(autojump_clock: MockClock, actor: str) -> None:
     journal = Journal()

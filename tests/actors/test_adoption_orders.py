@@ -74,6 +74,7 @@ async def ledger_after(order: Order, *, observed: bool, with_side: bool = True) 
     return rig
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("observed", [True, False])
 @pytest.mark.parametrize("pushes", [("push 1", "push 2"), ("push 1",), ("push 2",), ()])
 async def test_an_order_filled_in_two_parts_counts_once_whichever_pushes_are_lost(

@@ -17,6 +17,7 @@ SEEDS = range(1, 13)
 PLANS = 100
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_whatever_breaks_each_plan_is_decided_once_and_each_fill_booked_once(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -14,6 +14,8 @@ import trio
 
 from bench.hot_path import HotPath
 
+pytestmark = pytest.mark.timing
+
 _BATCH = 64
 _MOST_IN_A_BURST, _MOST_FOR_ONE = 18.0, 4.0
 

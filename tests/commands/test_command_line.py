@@ -95,6 +95,7 @@ def completed(*words: str) -> list[str]:
     return [line.strip() for line in ended.stdout.splitlines() if line.strip()]
 
 
+@pytest.mark.process
 def test_bash_completes_commands_options_and_choices() -> None:
     assert set(completed(NAME, "st")) == {"status"}
     assert set(completed(NAME, "status", "--o")) == {"--once"}
@@ -108,6 +109,7 @@ def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert "bash" in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [["completion", "zsh"], ["check", "--json", "--watch", "0.1"]])
 def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str]) -> None:
     reading, writing = os.pipe()

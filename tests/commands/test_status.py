@@ -258,6 +258,7 @@ def test_a_daemon_that_goes_and_comes_back_is_followed(daemon: Canned, terminal:
     assert terminal.end(signal.SIGINT) == 0
 
 
+@pytest.mark.process
 def test_no_color_is_respected(daemon: Canned) -> None:
     plain, coloured = Terminal(daemon.url, NO_COLOR="1"), Terminal(daemon.url)
     try:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from simulator import RunningSimulator, running
 from tests.integration.pipeline import Pipeline
 from tests.integration.surroundings import small_exchange
+from tests.page.browser import Browser, browser
 
 
 @pytest.fixture
@@ -19,3 +20,10 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 @pytest.fixture
 def pipeline(redis_server: str) -> Pipeline:
     return Pipeline(redis_server)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests: starting it takes longer than most of them."""
+    with browser() as started:
+        yield started

@@ -161,6 +161,7 @@ def p99(took_sec: Sequence[float]) -> float:
     return sorted(took_sec)[len(took_sec) * 99 // 100]
 
 
+@pytest.mark.timing
 async def test_while_the_log_is_not_read_plans_are_decided_as_before_and_what_it_lost_is_counted(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from random import Random
 
+import pytest
 import trio
 
 from simulator import external_events
@@ -21,6 +22,7 @@ BEHIND_SEC = 0.005
 PUSH_DELAY_MS, PUSH_JITTER_MS = 12.0, 8.0
 
 
+@pytest.mark.timing
 async def test_a_close_right_behind_the_result_of_its_fill_is_allowed_within_50_ms() -> None:
     random = Random(1)  # noqa: S311 - the same gaps each time
     async with running_rig({}) as rig:

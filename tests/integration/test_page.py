@@ -34,6 +34,9 @@ TRAP = "window.harm = []; window.boom = window.b = () => window.harm.push('ran')
 
 @pytest.fixture
 def window(chromium: Browser) -> Window:
+    """A window in which no page of an earlier test is left, nor what it logged."""
+    chromium.open("about:blank")
+    chromium.complaints()
     return Window(chromium)
 
 

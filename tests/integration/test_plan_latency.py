@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from statistics import median
 
+import pytest
 import trio
 
 from simulator import running
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.surroundings import environment
+
+pytestmark = pytest.mark.timing
 
 PLANS = 200
 REST_LATENCY_MS = 300

@@ -21,6 +21,7 @@ _HOURS = 16
 _ROUNDS_OF_THE_LONG_ONE = 8
 
 
+@pytest.mark.timing
 def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         long_one = pool.submit(simulate, "long", _ROUNDS_OF_THE_LONG_ONE)

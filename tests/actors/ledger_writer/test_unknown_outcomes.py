@@ -24,6 +24,7 @@ ORDERS = 200
 WORLDS = int(os.environ.get("P33_TESTS_UNKNOWN_WORLDS", "6"))
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(WORLDS))
 async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_position(
     autojump_clock: MockClock, seed: int

@@ -17,6 +17,8 @@ from commands.clients.embedded_redis import (
     private_redis_server,
 )
 
+pytestmark = pytest.mark.redis
+
 
 def _folder(url: str) -> Path:
     return Path(urlsplit(url).path).parent

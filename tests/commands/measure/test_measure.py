@@ -213,6 +213,7 @@ async def test_the_first_ban_ends_the_requests(measured: Rig, capsys: Capture) -
     assert sum(row.asked.startswith("weight of") for row in found.rows) == 5
 
 
+@pytest.mark.redis
 async def test_a_remembered_ban_lets_nothing_be_asked(measured: Rig, capsys: Capture) -> None:
     async with private_redis() as url:
         with redis.Redis.from_url(url) as client:

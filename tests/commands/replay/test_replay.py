@@ -39,6 +39,7 @@ async def aged(service: Recording, *ages_sec: float) -> None:
 
 @given(st.lists(cases(), min_size=1, max_size=60))
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.redis
 async def test_whatever_was_decided_is_decided_identically_again(
     capsys: Capture, recorded: list[Case]
 ) -> None:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 #: Frees a large buffer, then 200 of 200 KB with a small one behind each; prints what is kept (MB).
 _PROGRAM = """
 import os, sys

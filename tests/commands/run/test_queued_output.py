@@ -227,6 +227,7 @@ def _process(
     return subprocess.Popen(program, cwd=_ROOT, stdout=stdout, stderr=stderr, preexec_fn=prepare)  # noqa: S603
 
 
+@pytest.mark.process
 def test_the_traceback_that_ends_the_process_is_written_when_it_is_read() -> None:
     process = _process('print("before")')
     output, errors = process.communicate(timeout=20)
@@ -236,6 +237,7 @@ def test_the_traceback_that_ends_the_process_is_written_when_it_is_read() -> Non
     assert b"lines dropped" not in errors
 
 
+@pytest.mark.process
 def test_a_standard_error_that_is_not_read_keeps_no_process_from_ending() -> None:
     process = _process(_FILLS)
     try:
@@ -245,6 +247,7 @@ def test_a_standard_error_that_is_not_read_keeps_no_process_from_ending() -> Non
         process.communicate()
 
 
+@pytest.mark.process
 def test_a_signal_ends_a_process_while_its_standard_error_is_not_read() -> None:
     process = _process(f'{_FILLS}; import time; print("filled"); time.sleep(60)')
     try:
@@ -257,6 +260,7 @@ def test_a_signal_ends_a_process_while_its_standard_error_is_not_read() -> None:
         process.communicate()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
 def test_a_process_that_starts_with_closed_streams_writes_nowhere(closed: tuple[int, ...]) -> None:
     def close() -> None:

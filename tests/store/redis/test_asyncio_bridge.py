@@ -128,6 +128,7 @@ async def test_a_cancelled_call_is_cancelled_on_asyncios_side() -> None:
     assert ended == ["cancelled"]
 
 
+@pytest.mark.redis
 async def test_a_command_and_a_pipeline_take_four_rounds_each() -> None:
     """To send, to receive, to resume asyncio's task and ours. By itself trio-asyncio takes six."""
     rounds = Rounds()

@@ -112,6 +112,7 @@ async def test_a_store_opens_and_closes_without_a_redis(tmp_path: Path) -> None:
             await store.redis_now_ms()
 
 
+@pytest.mark.redis
 async def test_who_comes_after_a_cancelled_pipeline_gets_an_answer_of_its_own() -> None:
     with running(find_redis_server()) as server:
         async with linked(server.url, 5) as link:
@@ -124,6 +125,7 @@ async def test_who_comes_after_a_cancelled_pipeline_gets_an_answer_of_its_own() 
             assert await link.command("ECHO", "mine, too") == b"mine, too"
 
 
+@pytest.mark.redis
 async def test_a_refusal_within_a_pipeline_is_the_answer_to_its_command_alone() -> None:
     with running(find_redis_server()) as server:
         async with linked(server.url, 5) as link:
