@@ -26,7 +26,9 @@ _BY_FOLDER = {
 _BY_FIXTURE = {
     "chromium": "browser",
     "deployed": "redis",
+    "hedged": "process",
     "measured": "process",
+    "one_way": "process",
     "redis_server": "redis",
     "simulator": "process",
     "system_redis": "redis",

@@ -200,7 +200,7 @@ def commands_of(server: GuardedRedis, user: str) -> set[str]:
 def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: GuardedRedis) -> None:
     folder = Path(store.__file__).parent
     called = {name for lua in folder.glob("scripts/*.lua") for name in _CALLED.findall(lua.read_text())}
-    sent = {name for code in folder.glob("*.py") for name in _SENT.findall(code.read_text())}
+    sent = {name for code in folder.glob("**/*.py") for name in _SENT.findall(code.read_text())}
     assert {"HSET", "XADD", "XACK"} <= called
     assert {"XREADGROUP", "INFO", "MGET"} <= sent
     # By redis-py itself: scripts, whether the connection lives, which database. BLOCK is no command.
