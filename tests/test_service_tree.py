@@ -1,4 +1,4 @@
-"""The real tree with its real limits, on virtual time; its actors are stand-ins that fail when told to."""
+"""The real tree with its real limits, on virtual time; its actors are stand-ins that fail on request."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ACTORS = [actor for actors in GROUPS.values() for actor in actors]
 
 
 def restarts(node: NodeStatus) -> dict[str, int]:
-    """How often each actor and group was restarted, where it was."""
+    """Return the restarts of each actor and group that was restarted."""
     own = {node.name: node.restarts} if node.restarts else {}
     for child in node.children:
         own |= restarts(child)
@@ -129,7 +129,7 @@ async def test_a_failure_now_and_then_never_ends_anything(autojump_clock: MockCl
         assert journal.lines().count(f"{actor} crashed") == 50
 
 
-async def test_a_failure_restarts_its_actor_and_nobody_else(autojump_clock: MockClock) -> None:
+async def test_a_failure_restarts_its_actor_and_no_other(autojump_clock: MockClock) -> None:
     for actor in ACTORS:
         failures = iter([crashes_after(1, OSError("no")), obedient])
 
@@ -155,7 +155,7 @@ async def test_who_may_hold_the_lease_is_ended_before_the_port_is_tried_again(
         ]  # fmt: skip
 
 
-def test_a_failure_of_whoever_has_the_port_does_not_cost_the_lease() -> None:
+def test_a_failure_of_metrics_does_not_cost_the_lease() -> None:
     (presence, *_) = groups(the_tree())
     assert presence.backoff.maximum_sec < LEASE_TTL_SEC
 

@@ -1,4 +1,4 @@
-"""What waits for a busy shard: the newest of each thing, and nothing instead of another."""
+"""Messages that wait for a busy shard: the newest of each key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOW = Moment(5.0, 1_700_000_000_000)
 
 
 async def taken(*messages: ShardMessage) -> list[ShardMessage]:
-    """What a shard finds that was busy while all of these were sent."""
+    """Return the messages that a shard finds which was busy while all of these were sent."""
     inbox = Channels(1).shards[0]
     for message in messages:
         inbox.send(message)

@@ -1,4 +1,4 @@
-"""What metrics and log tell of failures; the tree that fails is a real one."""
+"""Metrics and log lines of failures; the tree that fails is a real one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def hangs(heartbeat: Heartbeat) -> None:
     await trio.sleep_forever()
 
 
-class Told:
+class Reported:
     """The metrics and log lines of a tree with these actors that ran for a while."""
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Told:
 
 
 async def test_failures_are_counted_by_kind_and_restarts_by_actor(autojump_clock: MockClock) -> None:
-    told = Told()
-    assert await told.run(script(crashes_after(1, OSError("no")), obedient), script(hangs, obedient)) == {
+    reported = Reported()
+    assert await reported.run(script(crashes_after(1, OSError("no")), obedient), script(hangs, obedient)) == {
         ("failures", "a0", "crashed"): 1,
         ("restarts", "a0"): 1,
         ("failures", "a1", "stalled"): 1,
@@ -66,8 +66,8 @@ async def test_failures_are_counted_by_kind_and_restarts_by_actor(autojump_clock
 
 
 async def test_a_group_that_gives_up_is_counted_with_all_that_it_restarts(autojump_clock: MockClock) -> None:
-    told = Told()
-    assert await told.run(script(*[returns_after(1)] * 3, obedient), obedient) == {
+    reported = Reported()
+    assert await reported.run(script(*[returns_after(1)] * 3, obedient), obedient) == {
         ("failures", "a0", "returned"): 3,
         ("failures", "group", "gave_up"): 1,
         ("restarts", "group"): 1,
@@ -76,11 +76,11 @@ async def test_a_group_that_gives_up_is_counted_with_all_that_it_restarts(autoju
     }
 
 
-async def test_the_log_tells_who_failed_why_and_what_follows(autojump_clock: MockClock) -> None:
-    told = Told()
-    await told.run(script(crashes_after(1, OSError("no route")), hangs, obedient))
+async def test_the_log_shows_who_failed_why_and_what_follows(autojump_clock: MockClock) -> None:
+    reported = Reported()
+    await reported.run(script(crashes_after(1, OSError("no route")), hangs, obedient))
     crash, again, stall, failure, once_more = (
-        {name: value for name, value in line.items() if name != "exc_info"} for line in told.lines
+        {name: value for name, value in line.items() if name != "exc_info"} for line in reported.lines
     )
     assert crash == {
         "event": "Actor failed",
@@ -95,7 +95,7 @@ async def test_the_log_tells_who_failed_why_and_what_follows(autojump_clock: Moc
     }  # fmt: skip
     assert (failure["actor"], failure["reason"]) == ("a0", "stalled")
     assert once_more["restart"] == 2
-    assert isinstance(told.lines[0]["exc_info"], OSError)
+    assert isinstance(reported.lines[0]["exc_info"], OSError)
 
 
 async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_the_same() -> None:

@@ -19,7 +19,7 @@ NO_POSITION = decide(case(amount="0"))
 MALFORMED = deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"}))
 
 
-async def test_decisions_are_counted_by_reason_lately_and_since_the_start(
+async def test_decisions_are_counted_by_reason_recently_and_since_the_start(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     gates = GateDistribution(TrioClock(NOW_MS))
@@ -41,7 +41,7 @@ async def test_decisions_are_counted_by_reason_lately_and_since_the_start(
     assert gates.since_start() == everything
 
 
-async def test_the_log_tells_the_last_five_minutes_once_a_minute(
+async def test_the_log_shows_the_last_five_minutes_once_a_minute(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     log = CapturingLogger()
@@ -65,7 +65,7 @@ async def test_the_line_of_a_quiet_time_says_so(autojump_clock: trio.testing.Moc
     assert line == "P3.3 gate distribution 5m: allow=0 deny=0 reasons=-"
 
 
-async def test_the_history_tells_when_what_was_decided(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_history_shows_when_what_was_decided(autojump_clock: trio.testing.MockClock) -> None:
     gates = GateDistribution(TrioClock(NOW_MS))
     gates.decided([CLOSE])
     await trio.sleep(10)

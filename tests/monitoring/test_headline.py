@@ -53,7 +53,7 @@ async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
     assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Ready", ())
 
 
-async def test_not_deciding_is_told_with_every_reason() -> None:
+async def test_not_deciding_is_reported_with_every_reason() -> None:
     rig = trusted_rig()
     rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
     rig.channels.ledgers_adopted.send(False)
@@ -81,7 +81,7 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reported"),
     [
         ({"weight": msgspec.structs.replace(WEIGHT, own_used=961)}, "961 of 1200 request weight is used"),
         (
@@ -110,10 +110,10 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
         ),
     ],
 )
-async def test_what_wants_looking_at_is_named(changes: dict[str, Any], told: str) -> None:
+async def test_what_wants_looking_at_is_named(changes: dict[str, Any], reported: str) -> None:
     seen = overall(observed(trusted_rig(), **changes))
     assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 1 warning")
-    assert seen.reasons == (told,)
+    assert seen.reasons == (reported,)
 
 
 async def test_a_restart_of_long_ago_worries_nobody() -> None:

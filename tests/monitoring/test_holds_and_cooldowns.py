@@ -59,7 +59,7 @@ async def test_a_cooldown_counts_from_the_key(autojump_clock: trio.testing.MockC
     )
 
 
-async def test_a_cooldown_counts_from_a_ledger_that_was_booked_lately(
+async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     rig = Rig()
@@ -81,7 +81,7 @@ async def test_the_later_of_key_and_ledger_counts(autojump_clock: trio.testing.M
     assert seen == TimeLeft("BTCUSDT", 13.0)
 
 
-async def test_a_time_far_ahead_is_nobodys_clock_and_an_unreadable_one_never_ends(
+async def test_a_time_far_ahead_is_ignored_and_an_unreadable_one_never_ends(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     rig = Rig()
@@ -90,7 +90,9 @@ async def test_a_time_far_ahead_is_nobodys_clock_and_an_unreadable_one_never_end
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (TimeLeft("ETHUSDT", None),)
 
 
-async def test_redis_is_asked_seldom_however_many_look(autojump_clock: trio.testing.MockClock) -> None:
+async def test_redis_is_asked_once_in_three_seconds_however_many_look(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     rig = Rig()
     await rig.reading.now(SYMBOLS, {})
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")

@@ -82,7 +82,7 @@ async def test_every_reason_is_explained_in_words_with_what_was_compared(reason:
     assert (f"→ {reason}" in text) is (decided_by_a_check and not decision.allow)
 
 
-async def test_an_explanation_tells_the_numbers_and_what_became_of_the_permit() -> None:
+async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() -> None:
     rig = StatusRig()
     stale_case = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=NOON_MS - 4, now_ms=NOON_MS)
     rig.decided("plan-1", stale_case, fields={b"k_heat": b"0.31"})
@@ -125,7 +125,7 @@ async def test_what_is_no_permit_in_its_place_is_no_crash() -> None:
             assert "Every check passed" in (await explained(client, "plan-1")).text
 
 
-async def test_a_plan_that_is_not_remembered_is_told_with_the_command_that_finds_it() -> None:
+async def test_a_plan_that_is_not_remembered_is_reported_with_the_command_that_finds_it() -> None:
     async with serving(StatusRig()) as client:
         answer = await client.get("/explanation", params={"plan": "<b>gone</b>"})
     assert answer.status_code == 404
@@ -140,7 +140,7 @@ async def test_an_explanation_of_nothing_is_refused(query: str) -> None:
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-async def test_without_redis_the_page_and_explanations_tell_what_the_process_knows() -> None:
+async def test_without_redis_the_page_and_explanations_show_what_the_process_knows() -> None:
     rig = StatusRig()
     rig.decided("plan-1")
     async with serving(rig) as client:
@@ -204,7 +204,7 @@ async def test_making_the_page_lets_others_work_in_between() -> None:
     assert looks > 20
 
 
-async def test_status_tells_weight_mismatches_and_durability_as_the_page_does() -> None:
+async def test_status_shows_weight_mismatches_and_durability_as_the_page_does() -> None:
     rig = StatusRig()
     rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
     rig.budget.reserve(5, Priority.PERIODIC)

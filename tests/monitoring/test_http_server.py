@@ -44,7 +44,7 @@ async def test_no_answer_may_be_stored(path: str) -> None:
     assert "server" not in answer.headers
 
 
-async def test_an_unknown_path_is_told_in_json() -> None:
+async def test_an_unknown_path_is_reported_in_json() -> None:
     async with serving(StatusRig()) as client:
         for path in ("/nothing/here", "/status/", "/metrics/x"):
             answer = await client.get(path)
@@ -78,7 +78,7 @@ async def test_assets_are_served_by_name_and_nothing_else() -> None:
             assert (await client.get(f"/page/{name}")).status_code == 404
 
 
-async def test_a_flood_is_refused_and_keeps_nobody_from_scraping() -> None:
+async def test_a_flood_is_refused_and_keeps_no_client_from_scraping() -> None:
     async with serving(StatusRig()) as client:
         statuses = Counter([(await client.get(COSTLY[n % 4])).status_code for n in range(200)])
         assert statuses[429] == 80
@@ -128,7 +128,7 @@ async def test_names_that_others_give_out_are_not_this_machine(host: str, known:
      ("0.0.0.0", False),  # noqa: S104
      ("10.0.0.7", False), ("::", False), ("brain.internal", False)],
 )  # fmt: skip
-def test_who_can_reach_an_address_is_told_by_the_address(bind: str, loopback: bool) -> None:
+def test_who_can_reach_an_address_is_reported_by_the_address(bind: str, loopback: bool) -> None:
     assert is_loopback(bind) is loopback
 
 

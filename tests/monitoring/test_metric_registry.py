@@ -22,7 +22,7 @@ LIVE = {
 
 
 async def families(rig: StatusRig) -> dict[str, Metric]:
-    """What a scraper understands, under the names that stand in the `# TYPE` lines."""
+    """Return what a scraper reads, under the names that stand in the `# TYPE` lines."""
     text = (await rig.monitor.registry.exposition()).decode()
     parsed = text_string_to_metric_families(text)
     return {family.name + "_total" * (family.type == "counter"): family for family in parsed}
@@ -98,7 +98,7 @@ async def test_counters_add_gauges_replace_and_histograms_count() -> None:
 
 
 REFUSED: list[tuple[MetricEvent, str]] = [
-    (Count("p33_nobody_knows_total"), "unknown_metric"),
+    (Count("p33_not_declared_total"), "unknown_metric"),
     (Count("p33_permit_total", ("BTCUSDT",)), "wrong_labels"),
     (Count("p33_stream_divergence_total", ("BTCUSDT",)), "wrong_labels"),
     (SetGauge("p33_permit_total", 1, ("BTCUSDT", "allow")), "wrong_kind"),
@@ -107,7 +107,7 @@ REFUSED: list[tuple[MetricEvent, str]] = [
     (Count("p33_stream_divergence_total", (), float("inf")), "wrong_value"),
     (Observe("p33_push_latency_seconds", float("nan")), "wrong_value"),
     (Observe("p33_push_latency_seconds", 0.1, -1), "wrong_value"),
-    (Observe("p33_nobody_knows_seconds", 1), "unknown_metric"),
+    (Observe("p33_not_declared_seconds", 1), "unknown_metric"),
     (Count("p33_push_latency_seconds"), "wrong_kind"),
 ]
 

@@ -66,7 +66,7 @@ async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
 async def test_an_event_that_fits_no_metric_kills_nothing() -> None:
     rig = StatusRig()
     async with serving(rig) as client:
-        rig.events.send(Count("p33_nobody_knows_total"))
+        rig.events.send(Count("p33_not_declared_total"))
         rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
         rig.events.send(Count("p33_permit_allow_total", ("BTCUSDT",)))
         assert await sample(client, "p33_permit_allow_total", "BTCUSDT") == 1
@@ -129,7 +129,7 @@ async def test_waits_for_redis_are_a_reason() -> None:
     assert rig.monitor.status.readiness().reasons == ["waiting for Redis at r:6379 (ledger_writer)"]
 
 
-async def test_status_tells_what_is_known() -> None:
+async def test_status_shows_what_is_known() -> None:
     rig = StatusRig(snapshot=False)
     allowed, denied = decide(case()), decide(case(amount="0"))
     rig.monitor.gates.decided([allowed])

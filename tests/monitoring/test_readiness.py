@@ -86,7 +86,7 @@ def test_what_does_not_keep_plans_from_being_decided_is_no_reason(change: dict[s
     assert unready(msgspec.structs.replace(READY, **change)) == []
 
 
-def test_all_reasons_are_told_at_once() -> None:
+def test_all_reasons_are_reported_at_once() -> None:
     nothing = ReadinessFacts(
         stopping=True,
         waits=(("brain/permit_evaluator", "Redis at r:6379"),),

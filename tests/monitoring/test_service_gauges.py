@@ -16,7 +16,7 @@ def rig() -> StatusRig:
     return StatusRig()
 
 
-async def test_a_scrape_tells_what_is_true_at_that_moment(rig: StatusRig) -> None:
+async def test_a_scrape_shows_what_is_true_at_that_moment(rig: StatusRig) -> None:
     seen = await values(rig)
     assert seen["p33_ready",] == 1
     assert seen["p33_lease_held",] == 1

@@ -28,7 +28,7 @@ class Rig:
         self.reports = SystemdReports(notify, tree, lambda: self.readiness)
 
     def fed(self) -> int:
-        """How often the watchdog was fed since the last time."""
+        """Return how often the watchdog was fed since the last call."""
         return self.heard().count(["WATCHDOG=1"])
 
 
@@ -112,7 +112,9 @@ async def test_the_status_line_names_who_is_stuck(autojump_clock: MockClock, tmp
         assert rig.heard()[-1] == ["STATUS=no progress: a"]
 
 
-async def test_a_stop_is_told_at_once_and_is_the_last_word(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_a_stop_is_reported_at_once_and_is_the_last_word(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with reporting(tmp_path, supervisor(child("a")), None) as rig:
         await trio.sleep(5)
         rig.heard()
