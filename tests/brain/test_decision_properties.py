@@ -43,7 +43,7 @@ def test_the_random_cases_reach_every_way_to_allow_and_most_ways_to_deny() -> No
 
     @seed(1)
     @given(cases())
-    @settings(max_examples=600, database=None, phases=[Phase.generate], deadline=None)
+    @settings(max_examples=600, database=None, phases=[Phase.generate])
     def decide_many(case: Case) -> None:
         reached[decide(case).reason] += 1
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from brain.moment import Moment
 from brain.positions.merging import apply_push, apply_rest, explained
 from brain.positions.position import Leg, LegPosition
 from brain.positions.symbol_state import Discrepancy, StreamProof, SymbolState, to_snapshot
+
+pytestmark = pytest.mark.simulation
 
 LONGEST_PUSH_DELAY_MS = 250
 END_MS = 3000
@@ -141,7 +144,7 @@ def follow(story: Story) -> Iterator[tuple[SymbolState, StreamProof | None]]:
 STORIES = stories(with_stream=True) | stories(with_stream=False)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STORIES)
 def test_the_position_was_what_a_snapshot_claims_when_it_claims_it(story: Story) -> None:
     for state, proof in follow(story):
@@ -151,7 +154,7 @@ def test_the_position_was_what_a_snapshot_claims_when_it_claims_it(story: Story)
                 assert [row.amount for row in snapshot.legs] == [row.amount for row in true]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STORIES)
 def test_a_merged_position_never_goes_back(story: Story) -> None:
     newest: dict[Leg, int] = {}
@@ -161,7 +164,7 @@ def test_a_merged_position_never_goes_back(story: Story) -> None:
             newest[known.row.leg] = known.row.update_time_ms
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STORIES)
 def test_the_newest_row_stands_in_the_end(story: Story) -> None:
     for last, _ in follow(story):
@@ -173,7 +176,7 @@ def test_the_newest_row_stands_in_the_end(story: Story) -> None:
         assert known.row == newest
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(stories(with_stream=True))
 def test_a_stream_without_gaps_explains_every_discrepancy(story: Story) -> None:
     state = SymbolState("BTCUSDT")
@@ -197,7 +200,7 @@ def test_a_stream_without_gaps_explains_every_discrepancy(story: Story) -> None:
     assert all(explained(state, discrepancy) for discrepancy in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(stories(with_stream=True), st.integers(0, 1000))
 def test_a_proof_makes_a_whole_position_as_fresh_as_itself(story: Story, later_ms: int) -> None:
     for last, _ in follow(story):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as search
 from hypothesis import strategies as st
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 from redis.connection import parse_url as untyped_parse_url
@@ -18,7 +17,6 @@ def parse_url(url: str) -> dict[str, object]:
 passwords = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
 
 
-@search(deadline=None)
 @given(
     passwords,
     st.sampled_from(["redis.internal", "10.0.0.7", "::1"]),
@@ -33,7 +31,6 @@ def test_redis_py_reads_from_the_url_what_the_parts_said(
     assert parse_url(address.url()) == {"host": host, "port": port, "db": db, "password": password}
 
 
-@search(deadline=None)
 @given(passwords)
 def test_a_password_beside_a_url_without_one_is_used(password: str) -> None:
     environ = {"REDIS_URL": "rediss://operator@cache.example/2", "REDIS_PASSWORD": password}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
-from hypothesis import settings as search
 from hypothesis import strategies as st
 
 from settings import VARIABLES, Loaded, Secret, Settings, SettingsError, describe, load
@@ -38,32 +37,27 @@ def everything_printed(environ: dict[str, str]) -> str:
     return "\n".join([*lines, repr(settings), repr(loaded), str(settings.redis), credentials])
 
 
-@search(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), any_text, max_size=4))
 def test_any_text_in_any_variable_is_either_accepted_or_refused_in_one_line(environ: dict[str, str]) -> None:
     everything_printed(environ)
 
 
-@search(deadline=None)
 @given(any_text, any_text)
 def test_any_unknown_name_is_harmless(name: str, text: str) -> None:
     everything_printed({f"P33_{name}": text})
 
 
-@search(deadline=None)
 @given(st.sampled_from(SECRETS), any_text, st.booleans())
 def test_a_secret_is_never_printed_whether_accepted_or_refused(name: str, tail: str, testnet: bool) -> None:
     environ = {name: MARK + tail, "BINANCE_TESTNET": str(testnet)}
     assert MARK not in everything_printed(environ)
 
 
-@search(deadline=None)
 @given(st.sampled_from(SECRETS), any_text)
 def test_a_secret_put_where_its_files_path_belongs_is_not_printed(name: str, tail: str) -> None:
     assert MARK not in everything_printed({f"{name}_FILE": MARK + tail})
 
 
-@search(deadline=None)
 @given(
     st.sampled_from(["redis", "rediss", "unix", "http", ""]),
     st.text("abc:/@?#%[]=&. ", max_size=4),
@@ -82,7 +76,6 @@ def test_the_password_is_not_printed_either_where_the_host_was_forgotten() -> No
     assert MARK not in everything_printed({"REDIS_URL": f"redis://user:{MARK}"})
 
 
-@search(deadline=None)
 @given(st.sampled_from(["BINANCE_REST_URL", "BINANCE_WS_URL"]), any_text)
 def test_a_password_in_a_base_address_is_refused_and_not_printed(name: str, tail: str) -> None:
     scheme = "https" if "REST" in name else "wss"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -116,7 +116,7 @@ def leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
             yield from leaves(each)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), end=st.sampled_from(["stop", "cancel"]))
 async def test_whatever_the_children_do_the_tree_keeps_its_promises(
     autojump_clock: MockClock, seed: int, end: str

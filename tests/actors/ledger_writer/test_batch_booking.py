@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -226,7 +226,7 @@ _RESULTS = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(results=_RESULTS, lost=st.booleans())
 async def test_a_batch_stores_the_same_as_results_one_after_the_other(
     autojump_clock: MockClock, results: list[tuple[str, int, str, str]], lost: bool

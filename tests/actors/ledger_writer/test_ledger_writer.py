@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
@@ -507,7 +507,7 @@ async def test_a_late_reply_does_not_make_two_tasks_book_one_result(
         assert stopped.dead() == []
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40)
 @given(
     results=st.lists(
         st.tuples(

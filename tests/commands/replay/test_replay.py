@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.decisions.case import Case
@@ -38,7 +38,7 @@ async def aged(service: Recording, *ages_sec: float) -> None:
 
 
 @given(st.lists(cases(), min_size=1, max_size=60))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=8)
 @pytest.mark.redis
 async def test_whatever_was_decided_is_decided_identically_again(
     capsys: Capture, recorded: list[Case]

@@ -14,7 +14,6 @@ import httpx
 import pytest
 import structlog
 from hypothesis import given
-from hypothesis import settings as search
 from hypothesis import strategies as st
 
 from commands.run.logging_setup import LogFormat, configure
@@ -135,7 +134,6 @@ def test_json_is_one_object_a_line() -> None:
     }
 
 
-@search(deadline=None)
 @given(st.text(), st.dictionaries(keys, anything, max_size=3))
 def test_nothing_that_is_logged_can_break_out_of_its_line(message: str, values: dict[str, Any]) -> None:
     out = io.StringIO()
