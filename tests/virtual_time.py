@@ -1,24 +1,28 @@
-"""Virtual time for all tests of a module that says `pytestmark = virtual_time`."""
+"""Virtual time for all async tests of a module that says `pytestmark = virtual_time`.
+
+pytest-trio itself takes a clock only from a test's arguments. A test with `@given` still needs it there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+
+virtual_time = pytest.mark.usefixtures("autojump_clock")
 
 
-def _run(test: Callable[[], Awaitable[None]], *, clock: None, instruments: Sequence[Any]) -> None:
-    trio.run(test, clock=MockClock(autojump_threshold=0), instruments=instruments)
-
-
-virtual_time = pytest.mark.trio(run=_run)
-
-
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the module's mark before the one that pytest-trio gives each test, which would win."""
+    """Run the marked tests on their clock; pytest-trio has marked the async ones before."""
     for item in items:
-        if any(mark.kwargs.get("run") is _run for mark in item.iter_markers("trio")):
-            item.add_marker(virtual_time, append=False)
+        marked = virtual_time.mark in item.iter_markers("usefixtures")
+        if marked and isinstance(item, pytest.Function) and item.get_closest_marker("trio"):
+            item.add_marker(pytest.mark.trio(run=partial(_run, item)), append=False)
+
+
+def _run(item: pytest.Function, test: Callable[[], Awaitable[object]], **options: Any) -> object:
+    return trio.run(test, **{**options, "clock": item.funcargs["autojump_clock"]})
