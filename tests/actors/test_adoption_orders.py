@@ -7,11 +7,13 @@ from itertools import permutations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import Leg
 from supervision import Heartbeat
 from tests.actors.ledger_rig import LedgerRig
+from tests.virtual_time import virtual_time
+
+pytestmark = [pytest.mark.simulation, virtual_time]
 
 Order = tuple[str, ...]
 
@@ -74,11 +76,10 @@ async def ledger_after(order: Order, *, observed: bool, with_side: bool = True) 
     return rig
 
 
-@pytest.mark.simulation
 @pytest.mark.parametrize("observed", [True, False])
 @pytest.mark.parametrize("pushes", [("push 1", "push 2"), ("push 1",), ("push 2",), ()])
 async def test_an_order_filled_in_two_parts_counts_once_whichever_pushes_are_lost(
-    autojump_clock: MockClock, pushes: Order, observed: bool
+    pushes: Order, observed: bool
 ) -> None:
     orders = list(consistent_orders((*TWO_PARTS, *pushes)))
     assert len(orders) == {2: 280, 1: 72 if "push 2" not in pushes else 48, 0: 15}[len(pushes)]
@@ -89,25 +90,19 @@ async def test_an_order_filled_in_two_parts_counts_once_whichever_pushes_are_los
 
 
 @pytest.mark.parametrize("lost", ["push 1", "push 2"])
-async def test_one_result_that_reports_both_parts_counts_them_once(
-    autojump_clock: MockClock, lost: str
-) -> None:
+async def test_one_result_that_reports_both_parts_counts_them_once(lost: str) -> None:
     for order in consistent_orders({"fill 1", "fill 2", "start", "result 2", "push 1", "push 2"} - {lost}):
         rig = await ledger_after(order, observed=False)
         assert (rig.amount("ETHUSDT"), rig.pending()) == ("-1", 0), order
 
 
-async def test_the_decision_may_be_remembered_before_or_after_anything_else(
-    autojump_clock: MockClock,
-) -> None:
+async def test_the_decision_may_be_remembered_before_or_after_anything_else() -> None:
     for order in consistent_orders(("fill 1", "push 1", "start", "result 1", "plan")):
         rig = await ledger_after(order, observed=True)
         assert (rig.amount("ETHUSDT"), rig.pending(), rig.dead()) == ("-1.7", 0, []), order
 
 
-async def test_a_result_without_a_side_takes_that_of_the_decision_before_it(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_result_without_a_side_takes_that_of_the_decision_before_it() -> None:
     for order in consistent_orders(("fill 1", "push 1", "start", "result 1")):
         rig = await ledger_after(("plan", *order), observed=True, with_side=False)
         assert (rig.amount("ETHUSDT"), rig.pending(), rig.dead()) == ("-1.7", 0, []), order
@@ -148,9 +143,7 @@ async def legs_after(order: Order) -> LedgerRig:
 
 
 @pytest.mark.parametrize("pushes", [(), ("push long",), ("push short",)])
-async def test_each_leg_contains_its_fills_until_a_moment_of_its_own(
-    autojump_clock: MockClock, pushes: Order
-) -> None:
+async def test_each_leg_contains_its_fills_until_a_moment_of_its_own(pushes: Order) -> None:
     for order in consistent_orders((*TWO_LEGS, *pushes)):
         rig = await legs_after(order)
         ledger = rig.ledger("ETHUSDT")

@@ -23,7 +23,7 @@ from tests.actors.fetcher_rig import KeptSnapshots
 from tests.virtual_time import virtual_time
 from wiring.snapshots import SnapshotMaking
 
-pytestmark = virtual_time
+pytestmark = [pytest.mark.simulation, virtual_time]
 
 SYMBOLS = [f"S{number:03}USDT" for number in range(300)]
 PLANS_PER_SEC = 200

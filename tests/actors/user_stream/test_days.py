@@ -16,7 +16,7 @@ from tests.actors.stream_fakes import FakeConnection, account_update
 from tests.actors.stream_rig import FakeRig, shard_of
 from tests.virtual_time import virtual_time
 
-pytestmark = virtual_time
+pytestmark = [pytest.mark.simulation, virtual_time]
 
 HOUR_SEC = 3600.0
 
