@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from clocks.clocks import Clocks
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.ledger_writer.test_unknown_outcomes import OURS, unknown_close
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SYMBOL = "BTCUSDT"
 HOUR_MS = 3_600_000
@@ -37,9 +39,7 @@ async def evict_ledger(rig: DatedRig) -> None:
 
 
 @pytest.mark.parametrize("pushed", [True, False])
-async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_position(
-    autojump_clock: MockClock, pushed: bool
-) -> None:
+async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_position(pushed: bool) -> None:
     rig = DatedRig()
     async with running_writer(rig):
         await trio.sleep(1)
@@ -54,7 +54,7 @@ async def test_a_flat_row_without_a_date_contains_the_fill_that_closed_the_posit
         assert (rig.amount(SYMBOL), rig.pending()) == ("0", 0)
 
 
-async def test_a_fill_after_a_flat_row_without_a_date_was_seen_counts(autojump_clock: MockClock) -> None:
+async def test_a_fill_after_a_flat_row_without_a_date_was_seen_counts() -> None:
     rig = DatedRig()
     rig.exchange.set(SYMBOL, "0", update_time_ms=0)
     async with running_writer(rig):
@@ -69,7 +69,7 @@ async def test_a_fill_after_a_flat_row_without_a_date_was_seen_counts(autojump_c
 
 @pytest.mark.parametrize("set_back_after_adoption", [True, False])
 async def test_a_fill_counts_though_the_exchanges_clock_was_set_back_behind_the_adopted_row(
-    autojump_clock: MockClock, set_back_after_adoption: bool
+    set_back_after_adoption: bool,
 ) -> None:
     rig = DatedRig()
     async with running_writer(rig):
@@ -89,9 +89,7 @@ async def test_a_fill_counts_though_the_exchanges_clock_was_set_back_behind_the_
         assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
 
 
-async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one() -> None:
     rig = DatedRig()
     async with running_writer(rig):
         await trio.sleep(1)
@@ -107,9 +105,7 @@ async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one(
         assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
 
 
-async def test_an_unknown_outcome_is_booked_though_the_exchanges_clock_was_set_back(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_unknown_outcome_is_booked_though_the_exchanges_clock_was_set_back() -> None:
     rig = DatedRig()
     async with running_writer(rig):
         await trio.sleep(70)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 import trio
-from trio.testing import MockClock
 
 from actors.ban_keeper import BanKeeper
 from brain.moment import Moment
@@ -21,6 +20,9 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 class Process:
@@ -51,7 +53,7 @@ class Process:
             nursery.cancel_scope.cancel()
 
 
-async def test_a_ban_outlives_the_process_that_met_it(autojump_clock: MockClock) -> None:
+async def test_a_ban_outlives_the_process_that_met_it() -> None:
     first = Process()
     async with first.running():
         await first.recalled.get()
@@ -64,7 +66,7 @@ async def test_a_ban_outlives_the_process_that_met_it(autojump_clock: MockClock)
         assert 49 < second.budget.banned_for_sec <= 50
 
 
-async def test_nobody_is_told_that_there_is_no_ban_before_redis_was_asked(autojump_clock: MockClock) -> None:
+async def test_nobody_is_told_that_there_is_no_ban_before_redis_was_asked() -> None:
     first = Process()
     async with first.running():
         first.budget.ban(60)
@@ -80,9 +82,7 @@ async def test_nobody_is_told_that_there_is_no_ban_before_redis_was_asked(autoju
         assert second.budget.banned_for_sec > 50
 
 
-async def test_a_ban_that_begins_while_redis_is_away_is_remembered_when_it_is_back(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_ban_that_begins_while_redis_is_away_is_remembered_when_it_is_back() -> None:
     first = Process()
     async with first.running():
         await first.recalled.get()
@@ -95,7 +95,7 @@ async def test_a_ban_that_begins_while_redis_is_away_is_remembered_when_it_is_ba
         assert await first.store.remembered_ban() == EPOCH_MS + 61_000
 
 
-async def test_a_ban_that_another_instance_meets_stops_this_one_too(autojump_clock: MockClock) -> None:
+async def test_a_ban_that_another_instance_meets_stops_this_one_too() -> None:
     first = Process()
     second = Process(first.redis)
     async with first.running(), second.running():
@@ -109,7 +109,7 @@ async def test_a_ban_that_another_instance_meets_stops_this_one_too(autojump_clo
         assert second.budget.banned_for_sec > 57
 
 
-async def test_a_ban_that_is_over_is_not_told_again(autojump_clock: MockClock) -> None:
+async def test_a_ban_that_is_over_is_not_told_again() -> None:
     first = Process()
     async with first.running():
         first.budget.ban(5)
@@ -118,7 +118,7 @@ async def test_a_ban_that_is_over_is_not_told_again(autojump_clock: MockClock) -
 
 
 async def test_a_wall_clock_that_is_set_back_does_not_prolong_our_own_ban(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process = Process()
     async with process.running():

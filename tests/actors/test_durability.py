@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import structlog
 import trio
 from structlog.testing import CapturingLogger
-from trio.testing import MockClock
 
 from actors.durability import DurabilityWatch
 from brain.durability import Durability
@@ -15,6 +14,9 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 class Watched:
@@ -40,14 +42,14 @@ async def watched() -> AsyncIterator[Watched]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_redis_that_keeps_everything_is_no_warning(autojump_clock: MockClock) -> None:
+async def test_a_redis_that_keeps_everything_is_no_warning() -> None:
     async with watched() as rig:
         await trio.sleep(60)
         assert rig.durability.value == Durability(True, "noeviction", 0)
         assert rig.warnings == []
 
 
-async def test_an_evicting_policy_is_a_warning_within_5_s_and_only_one(autojump_clock: MockClock) -> None:
+async def test_an_evicting_policy_is_a_warning_within_5_s_and_only_one() -> None:
     async with watched() as rig:
         rig.redis.maxmemory_policy = "allkeys-lru"
         await trio.sleep(5)
@@ -62,7 +64,7 @@ async def test_an_evicting_policy_is_a_warning_within_5_s_and_only_one(autojump_
         assert len(rig.warnings) == 2
 
 
-async def test_each_growth_of_the_evicted_keys_is_a_warning_within_5_s(autojump_clock: MockClock) -> None:
+async def test_each_growth_of_the_evicted_keys_is_a_warning_within_5_s() -> None:
     async with watched() as rig:
         for count in (3, 8):
             rig.redis.evicted_keys = count
@@ -74,7 +76,7 @@ async def test_each_growth_of_the_evicted_keys_is_a_warning_within_5_s(autojump_
         assert len(rig.warnings) == 2
 
 
-async def test_no_append_only_file_is_a_warning(autojump_clock: MockClock) -> None:
+async def test_no_append_only_file_is_a_warning() -> None:
     async with watched() as rig:
         rig.redis.append_only = False
         await trio.sleep(60)
@@ -82,7 +84,7 @@ async def test_no_append_only_file_is_a_warning(autojump_clock: MockClock) -> No
         assert "append-only" in warning
 
 
-async def test_nothing_is_known_while_redis_does_not_answer(autojump_clock: MockClock) -> None:
+async def test_nothing_is_known_while_redis_does_not_answer() -> None:
     async with watched() as rig:
         with rig.redis.faults.outage():
             await trio.sleep(5)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.stream_consumer import EntryTimes
 from clock import TrioClock
 from clocks.clocks import Clocks
 from store.records import Entry
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 EPOCH_MS = 1_760_000_000_000
 HALF_HOUR_MS = 1_800_000
@@ -81,24 +83,24 @@ def reader() -> Reader:
     return Reader()
 
 
-async def test_an_id_in_order_is_the_time_of_publication(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_an_id_in_order_is_the_time_of_publication(reader: Reader) -> None:
     await reader.start()
     assert await reader.read(2, ahead_ms=-3_000) == [3_000, 3_000]
     assert reader.redis.asked == 1
 
 
-async def test_what_was_waited_for_is_new(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_what_was_waited_for_is_new(reader: Reader) -> None:
     await reader.start()
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=1.5) == [0]
 
 
-async def test_what_lay_there_is_as_old_as_the_read_before(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_what_lay_there_is_as_old_as_the_read_before(reader: Reader) -> None:
     await reader.start()
     await trio.sleep(2.0)
     assert await reader.read(3, ahead_ms=HALF_HOUR_MS) == [2_000] * 3
 
 
-async def test_while_reads_are_full_nothing_is_new(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_while_reads_are_full_nothing_is_new(reader: Reader) -> None:
     await reader.start()
     assert reader.times.block_ms(2_000) == 2_000
     await reader.read(64, full=True)
@@ -109,9 +111,7 @@ async def test_while_reads_are_full_nothing_is_new(reader: Reader, autojump_cloc
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=3.0) == [0]
 
 
-async def test_what_lay_unread_at_a_start_is_of_unknown_age(
-    reader: Reader, autojump_clock: MockClock
-) -> None:
+async def test_what_lay_unread_at_a_start_is_of_unknown_age(reader: Reader) -> None:
     await reader.clocks.ask_redis(reader.redis)
     assert reader.times.block_ms(2_000) == 0
     assert await reader.read(2, ahead_ms=HALF_HOUR_MS, full=True) == [None, None]
@@ -119,24 +119,20 @@ async def test_what_lay_unread_at_a_start_is_of_unknown_age(
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=1.0) == [0]
 
 
-async def test_after_another_run_of_redis_nothing_counts(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_after_another_run_of_redis_nothing_counts(reader: Reader) -> None:
     await reader.start()
     reader.times.forget()
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS) == [None]
 
 
-async def test_after_an_outage_entries_are_no_older_than_the_last_read(
-    reader: Reader, autojump_clock: MockClock
-) -> None:
+async def test_after_an_outage_entries_are_no_older_than_the_last_read(reader: Reader) -> None:
     await reader.start()
     reader.times.begin()
     await trio.sleep(3.0)
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS) == [3_000]
 
 
-async def test_an_entry_that_is_delivered_again_keeps_its_time(
-    reader: Reader, autojump_clock: MockClock
-) -> None:
+async def test_an_entry_that_is_delivered_again_keeps_its_time(reader: Reader) -> None:
     await reader.start()
     assert reader.times.block_ms(2_000) == 2_000
     sent, entry = reader.clock.now(), reader.entry(HALF_HOUR_MS)
@@ -147,7 +143,7 @@ async def test_an_entry_that_is_delivered_again_keeps_its_time(
     assert reader.ages([await reader.times.recovered(reader.entry(HALF_HOUR_MS))]) == [None]
 
 
-async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader) -> None:
     await reader.start()
     reader.redis.off_ms = 7_200_000
     assert await reader.read(1, ahead_ms=-400) == [400], "Redis's clock was set forward"
@@ -157,14 +153,14 @@ async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader, autoj
     assert reader.redis.asked == 3, "what is known to be ahead costs no more questions"
 
 
-async def test_a_stream_ahead_is_named(reader: Reader, autojump_clock: MockClock) -> None:
+async def test_a_stream_ahead_is_named(reader: Reader) -> None:
     await reader.start()
     await reader.read(1, ahead_ms=HALF_HOUR_MS)
     assert list(reader.clocks.ids_ahead_sec()) == ["apply.plan"]
 
 
 async def test_an_id_ahead_in_an_answer_that_was_held_up_is_dated_by_the_sending_of_the_read(
-    reader: Reader, autojump_clock: MockClock
+    reader: Reader,
 ) -> None:
     await reader.start()
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=1.5, held_up_sec=7.0) == [8_500]

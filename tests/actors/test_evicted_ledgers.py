@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from store.keys import GROUP
 from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SYMBOL = "BTCUSDT"
 
@@ -34,7 +36,7 @@ def evict(rig: LedgerRig, key: str) -> None:
 
 
 async def test_an_evicted_ledger_is_adopted_again_within_5_s_with_an_event_and_a_warning(
-    stopped: LedgerRig, autojump_clock: MockClock
+    stopped: LedgerRig,
 ) -> None:
     with capture_logs() as logs:
         async with running_writer(stopped):
@@ -50,9 +52,7 @@ async def test_an_evicted_ledger_is_adopted_again_within_5_s_with_an_event_and_a
     assert (warning["log_level"], warning["before"]) == ("warning", "7")
 
 
-async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again(rig: LedgerRig) -> None:
     """The result comes after the eviction; its fill is in the adopted amount."""
     rig.exchange.fill(SYMBOL, "1", "SELL", "1")
     rig.push_fill(SYMBOL, "1", "SELL")
@@ -63,9 +63,7 @@ async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again
     assert rig.amount(SYMBOL) == "3"
 
 
-async def test_an_evicted_result_stream_is_read_again_when_it_is_back(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_an_evicted_result_stream_is_read_again_when_it_is_back(rig: LedgerRig) -> None:
     evict(rig, rig.keys.results)
     await trio.sleep(1)
     rig.exchange.fill(SYMBOL, "1", "SELL", "1")
@@ -87,7 +85,7 @@ async def test_an_evicted_result_stream_is_read_again_when_it_is_back(
     ],
 )
 async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
-    rig: LedgerRig, fields: dict[str | bytes, str | bytes], ended: bool, autojump_clock: MockClock
+    rig: LedgerRig, fields: dict[str | bytes, str | bytes], ended: bool
 ) -> None:
     rig.exchange.fill(SYMBOL, "1", "SELL", "1")
     rig.push_fill(SYMBOL, "1", "SELL")

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from trio.testing import MockClock
 
 from brain.moment import Moment
 from brain.numbers import plain
@@ -22,6 +21,9 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, Watched
 from tests.actors.ledger_rig import LedgerRig
 from tests.brain.cases import RULES
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 NO_COOLDOWN = msgspec.structs.replace(RULES, cooldown_sec=0)
 _SHARED = (
@@ -132,7 +134,7 @@ class FillsAndExits:
 @pytest.mark.parametrize("gap_sec", [0, 0.001, 0.003, 0.005])
 @pytest.mark.parametrize("push_after_sec", [0, 0.001, 0.003, 0.080])
 async def test_an_exit_right_behind_its_fills_result_waits_for_the_push(
-    autojump_clock: MockClock, gap_sec: float, push_after_sec: float
+    gap_sec: float, push_after_sec: float
 ) -> None:
     world = FillsAndExits()
     async with world.running(), trio.open_nursery() as nursery:
@@ -147,7 +149,7 @@ async def test_an_exit_right_behind_its_fills_result_waits_for_the_push(
         assert world.reads == 0
 
 
-async def test_a_push_that_never_comes_makes_the_position_be_read(autojump_clock: MockClock) -> None:
+async def test_a_push_that_never_comes_makes_the_position_be_read() -> None:
     world = FillsAndExits()
     async with world.running():
         await world.opened()
@@ -157,7 +159,7 @@ async def test_a_push_that_never_comes_makes_the_position_be_read(autojump_clock
         assert world.reads == 1
 
 
-async def test_without_trust_in_the_stream_no_push_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_without_trust_in_the_stream_no_push_is_waited_for() -> None:
     world = FillsAndExits()
     async with world.running():
         await world.opened()
@@ -168,9 +170,7 @@ async def test_without_trust_in_the_stream_no_push_is_waited_for(autojump_clock:
 
 
 @pytest.mark.parametrize("on_demand", [True, False])
-async def test_what_is_not_proven_to_contain_the_fill_is_stale_in_the_end(
-    autojump_clock: MockClock, on_demand: bool
-) -> None:
+async def test_what_is_not_proven_to_contain_the_fill_is_stale_in_the_end(on_demand: bool) -> None:
     world = FillsAndExits(on_demand=on_demand)
     world.read_answer = "HTTP 502"
     async with world.running():
@@ -180,9 +180,7 @@ async def test_what_is_not_proven_to_contain_the_fill_is_stale_in_the_end(
         assert world.permits.reason("exit") == "stale_exchange_state"
 
 
-async def test_a_result_that_no_push_explains_delays_no_plan_after_the_next_proof(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_result_that_no_push_explains_delays_no_plan_after_the_next_proof() -> None:
     world = FillsAndExits()
     async with world.running():
         await world.opened()
@@ -194,7 +192,7 @@ async def test_a_result_that_no_push_explains_delays_no_plan_after_the_next_proo
         assert world.reads == 0
 
 
-async def test_a_plan_of_another_symbol_is_not_held_up(autojump_clock: MockClock) -> None:
+async def test_a_plan_of_another_symbol_is_not_held_up() -> None:
     world = FillsAndExits()
     async with world.running():
         await world.opened()
@@ -204,7 +202,7 @@ async def test_a_plan_of_another_symbol_is_not_held_up(autojump_clock: MockClock
         assert world.permits.permit("exit") is None
 
 
-async def test_an_exit_waits_until_the_result_in_hand_is_booked(autojump_clock: MockClock) -> None:
+async def test_an_exit_waits_until_the_result_in_hand_is_booked() -> None:
     """The push is here; the ledger is not, and the entry's permit would explain the difference."""
     world = FillsAndExits()
     world.store.booking_sec = 0.2
@@ -216,9 +214,7 @@ async def test_an_exit_waits_until_the_result_in_hand_is_booked(autojump_clock: 
         assert world.permits.reason("exit") == "sanity_checks_passed"
 
 
-async def test_a_result_that_is_never_booked_makes_no_plan_miss_its_deadline(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_result_that_is_never_booked_makes_no_plan_miss_its_deadline() -> None:
     world = FillsAndExits()
     world.store.booking_sec = 3600
     async with world.running():
@@ -233,7 +229,7 @@ async def test_a_result_that_is_never_booked_makes_no_plan_miss_its_deadline(
         assert await world.answered("later") < 0.02
 
 
-async def test_a_repeated_result_makes_nobody_wait(autojump_clock: MockClock) -> None:
+async def test_a_repeated_result_makes_nobody_wait() -> None:
     world = FillsAndExits()
     async with world.running():
         filled = await world.opened()
@@ -246,9 +242,7 @@ async def test_a_repeated_result_makes_nobody_wait(autojump_clock: MockClock) ->
         assert world.reads == 0
 
 
-async def test_an_older_snapshot_that_agrees_with_a_newer_ledger_by_chance_allows_nothing(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_older_snapshot_that_agrees_with_a_newer_ledger_by_chance_allows_nothing() -> None:
     """Another trader buys 3, our order buys 3, the other one sells 5: only the first was pushed in time."""
     world = FillsAndExits()
     async with world.running():
@@ -269,7 +263,7 @@ async def test_an_older_snapshot_that_agrees_with_a_newer_ledger_by_chance_allow
         assert world.reads == 1
 
 
-async def test_a_fill_of_the_other_leg_proves_nothing(autojump_clock: MockClock) -> None:
+async def test_a_fill_of_the_other_leg_proves_nothing() -> None:
     world = FillsAndExits(hedge_mode=True)
     async with world.running():
         filled = await world.opened("1", positionSide="LONG")
@@ -286,7 +280,7 @@ async def test_a_fill_of_the_other_leg_proves_nothing(autojump_clock: MockClock)
 
 
 @pytest.mark.parametrize("leg", ["LONG", "SHORT"])
-async def test_a_push_of_its_leg_is_enough_in_hedge_mode(autojump_clock: MockClock, leg: str) -> None:
+async def test_a_push_of_its_leg_is_enough_in_hedge_mode(leg: str) -> None:
     world = FillsAndExits(hedge_mode=True)
     side = "BUY" if leg == "LONG" else "SELL"
     async with world.running(), trio.open_nursery() as nursery:
@@ -298,9 +292,7 @@ async def test_a_push_of_its_leg_is_enough_in_hedge_mode(autojump_clock: MockClo
         assert world.reads == 0
 
 
-async def test_what_another_process_booked_last_is_not_decided_on_an_older_snapshot(
-    autojump_clock: MockClock,
-) -> None:
+async def test_what_another_process_booked_last_is_not_decided_on_an_older_snapshot() -> None:
     """A standby takes over: its book is warm, and the ledger is newer than the book."""
     world = FillsAndExits()
     async with world.running():
@@ -316,9 +308,7 @@ async def test_what_another_process_booked_last_is_not_decided_on_an_older_snaps
         assert world.reads == 1
 
 
-async def test_an_exit_waits_for_results_that_lie_unread_behind_another_booking(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_exit_waits_for_results_that_lie_unread_behind_another_booking() -> None:
     world = FillsAndExits()
     async with world.running():
         world.permits.publish_entry("entry", qty="3")

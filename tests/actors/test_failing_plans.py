@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.permit_evaluator import deciding
 from actors.stream_consumer import FailureCounter
@@ -16,6 +15,9 @@ from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def rig() -> EvaluatorRig:
 
 
 async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and_does_not_stop_the_rest(
-    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    rig: EvaluatorRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.holds("BTCUSDT", "1")
 
@@ -53,7 +55,7 @@ async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and
 
 
 async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_a_read(
-    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    rig: EvaluatorRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising = set[str]()
 
@@ -93,9 +95,7 @@ async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_
         nursery.cancel_scope.cancel()
 
 
-async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         for _ in range(5):
@@ -105,9 +105,7 @@ async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(
         assert rig.reason("p") == "sanity_checks_passed"
 
 
-async def test_deliveries_from_before_this_process_count_as_failures(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_deliveries_from_before_this_process_count_as_failures(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     await rig.store.plans.create(lost=False)
     rig.publish("p")
@@ -127,7 +125,7 @@ async def test_deliveries_from_before_this_process_count_as_failures(
 
 @pytest.mark.parametrize("failed", [False, True])
 async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_has_failed(
-    rig: EvaluatorRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failed: bool
+    rig: EvaluatorRig, monkeypatch: pytest.MonkeyPatch, failed: bool
 ) -> None:
     rig.holds("BTCUSDT", "1")
     await rig.store.plans.create(lost=False)
@@ -156,7 +154,7 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
 
 
 async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_decided(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     rig.holds("BTCUSDT", "1")
 
@@ -195,9 +193,7 @@ def test_an_interruption_is_no_failure_and_an_error_is() -> None:
     assert failures.of("1-0", 1) == 0
 
 
-async def test_no_failures_are_kept_of_acknowledged_plans(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_no_failures_are_kept_of_acknowledged_plans(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.publish("decided")

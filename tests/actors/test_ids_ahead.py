@@ -21,6 +21,9 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.test_exits_behind_fills import FillsAndExits
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 HALF_HOUR_MS, TWO_HOURS_MS = 1_800_000, 7_200_000
 AHEAD_MS = [HALF_HOUR_MS, TWO_HOURS_MS]
@@ -45,9 +48,7 @@ async def rig(autojump_clock: MockClock) -> EvaluatorRig:
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_an_exit_is_allowed_whatever_the_ids(
-    rig: EvaluatorRig, autojump_clock: MockClock, ahead_ms: int
-) -> None:
+async def test_an_exit_is_allowed_whatever_the_ids(rig: EvaluatorRig, ahead_ms: int) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, ahead_ms)
         await trio.sleep(0.1)
@@ -57,9 +58,7 @@ async def test_an_exit_is_allowed_whatever_the_ids(
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_the_cooldown_holds_whatever_the_ids(
-    rig: EvaluatorRig, autojump_clock: MockClock, ahead_ms: int
-) -> None:
+async def test_the_cooldown_holds_whatever_the_ids(rig: EvaluatorRig, ahead_ms: int) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, ahead_ms)
         await trio.sleep(0.1)
@@ -71,7 +70,7 @@ async def test_the_cooldown_holds_whatever_the_ids(
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
-    rig: EvaluatorRig, autojump_clock: MockClock, ahead_ms: int
+    rig: EvaluatorRig, ahead_ms: int
 ) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, ahead_ms)
@@ -86,9 +85,7 @@ async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_what_lay_unread_at_a_start_is_expired(
-    rig: EvaluatorRig, autojump_clock: MockClock, ahead_ms: int
-) -> None:
+async def test_what_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms: int) -> None:
     await rig.store.plans.create(lost=False)
     rig.publish("in order")
     put_ahead(rig, ahead_ms)
@@ -104,9 +101,7 @@ async def test_what_lay_unread_at_a_start_is_expired(
         assert rig.reason("live") == "no_position"
 
 
-async def test_what_waited_through_an_outage_is_as_old_as_the_outage(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_what_waited_through_an_outage_is_as_old_as_the_outage(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, HALF_HOUR_MS)
         await trio.sleep(0.1)
@@ -123,9 +118,7 @@ async def test_what_waited_through_an_outage_is_as_old_as_the_outage(
             rig.redis.hdel(rig.keys.open_permits("BTCUSDT"), f"p:{plan_id}")
 
 
-async def test_a_plan_that_a_failed_commit_left_pending_keeps_its_age(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_plan_that_a_failed_commit_left_pending_keeps_its_age(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, HALF_HOUR_MS)
         await trio.sleep(0.1)
@@ -135,9 +128,7 @@ async def test_a_plan_that_a_failed_commit_left_pending_keeps_its_age(
         assert rig.reason("exit") == "sanity_checks_passed"
 
 
-async def test_the_latency_of_a_plan_ahead_is_measured_from_its_arrival(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_the_latency_of_a_plan_ahead_is_measured_from_its_arrival(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         put_ahead(rig, HALF_HOUR_MS)
         await trio.sleep(0.1)
@@ -149,9 +140,7 @@ async def test_the_latency_of_a_plan_ahead_is_measured_from_its_arrival(
         assert len(latencies) == 1 and latencies[0] < 0.1
 
 
-async def test_after_redis_is_set_back_exits_go_on_and_opens_wait_one_permit_ttl(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_after_redis_is_set_back_exits_go_on_and_opens_wait_one_permit_ttl(rig: EvaluatorRig) -> None:
     """A host that starts with a clock ahead: Redis dates its run by it, and is set right then."""
     rig.redis_off_ms = TWO_HOURS_MS
     async with running_evaluator(rig):
@@ -177,9 +166,7 @@ async def test_after_redis_is_set_back_exits_go_on_and_opens_wait_one_permit_ttl
 
 
 @pytest.mark.parametrize("off_sec", [-70, -7, -3, 0, 3, 7, 70])
-async def test_permits_are_dated_by_the_clock_of_redis(
-    rig: EvaluatorRig, autojump_clock: MockClock, off_sec: int
-) -> None:
+async def test_permits_are_dated_by_the_clock_of_redis(rig: EvaluatorRig, off_sec: int) -> None:
     rig.redis_off_ms = off_sec * 1000
     async with running_evaluator(rig):
         await trio.sleep(0.1)
@@ -196,7 +183,7 @@ async def test_permits_are_dated_by_the_clock_of_redis(
 
 @pytest.mark.parametrize("step_sec", [-20, -2, 2, 20])
 async def test_a_commit_that_redis_dates_otherwise_than_its_decision_is_decided_again(
-    rig: EvaluatorRig, autojump_clock: MockClock, step_sec: int
+    rig: EvaluatorRig, step_sec: int
 ) -> None:
     async with running_evaluator(rig):
         await trio.sleep(0.1)
@@ -218,9 +205,7 @@ async def test_a_commit_that_redis_dates_otherwise_than_its_decision_is_decided_
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_an_exit_waits_for_the_result_of_its_own_fill_whatever_the_ids(
-    autojump_clock: MockClock, ahead_ms: int
-) -> None:
+async def test_an_exit_waits_for_the_result_of_its_own_fill_whatever_the_ids(ahead_ms: int) -> None:
     for stream in ("plans", "results"):
         world = FillsAndExits()
         async with world.running(), trio.open_nursery() as nursery:
@@ -236,7 +221,7 @@ async def test_an_exit_waits_for_the_result_of_its_own_fill_whatever_the_ids(
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_a_result_that_is_itself_ahead_is_waited_for(autojump_clock: MockClock, ahead_ms: int) -> None:
+async def test_a_result_that_is_itself_ahead_is_waited_for(ahead_ms: int) -> None:
     world = FillsAndExits()
     world.store.booking_sec = 0.1
     async with world.running():
@@ -255,7 +240,7 @@ async def test_a_result_that_is_itself_ahead_is_waited_for(autojump_clock: MockC
 @pytest.mark.parametrize("unread_at_the_start", [True, False])
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 async def test_a_fill_that_the_adopted_ledger_contains_counts_once_whatever_the_ids(
-    autojump_clock: MockClock, ahead_ms: int, unread_at_the_start: bool
+    ahead_ms: int, unread_at_the_start: bool
 ) -> None:
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
@@ -275,9 +260,7 @@ async def test_a_fill_that_the_adopted_ledger_contains_counts_once_whatever_the_
         assert rig.amount("ETHUSDT") == "2"
 
 
-async def test_results_are_booked_when_the_stream_is_made_anew_below_the_last_id(
-    autojump_clock: MockClock,
-) -> None:
+async def test_results_are_booked_when_the_stream_is_made_anew_below_the_last_id() -> None:
     rig = LedgerRig()
     rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
     rig.observe("ETHUSDT")
@@ -293,7 +276,7 @@ async def test_results_are_booked_when_the_stream_is_made_anew_below_the_last_id
 
 
 @pytest.mark.parametrize("off_sec", [-70, 70])
-async def test_ledgers_are_dated_by_the_clock_of_redis(autojump_clock: MockClock, off_sec: int) -> None:
+async def test_ledgers_are_dated_by_the_clock_of_redis(off_sec: int) -> None:
     rig = LedgerRig()
     rig.redis_off_ms = off_sec * 1000
     rig.exchange.set("ETHUSDT", "0", update_time_ms=0)
@@ -312,9 +295,7 @@ async def test_ledgers_are_dated_by_the_clock_of_redis(autojump_clock: MockClock
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 @pytest.mark.parametrize("stream", ["apply.plan", "apply.result", "trade.intent"])
-async def test_an_id_ahead_is_in_the_log_within_a_second(
-    autojump_clock: MockClock, stream: str, ahead_ms: int
-) -> None:
+async def test_an_id_ahead_is_in_the_log_within_a_second(stream: str, ahead_ms: int) -> None:
     world = FillsAndExits()
     with capture_logs() as logged:
         async with world.running(), trio.open_nursery() as nursery:
@@ -332,7 +313,7 @@ async def test_an_id_ahead_is_in_the_log_within_a_second(
     ]
 
 
-async def test_clocks_apart_are_in_the_log_once_and_so_is_their_end(autojump_clock: MockClock) -> None:
+async def test_clocks_apart_are_in_the_log_once_and_so_is_their_end() -> None:
     rig = EvaluatorRig()
     watch = ClockWatch(rig.store, rig.clocks, log=structlog.get_logger())
     with capture_logs() as logged:

@@ -8,7 +8,6 @@ import pytest
 import structlog
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder, process_name
 from channels import LatestValue, Lease
@@ -18,6 +17,9 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 KEYS = Keys("quantum")
 #: An answer that comes late, and the look after it.
@@ -73,7 +75,7 @@ def redis() -> MemoryRedis:
 
 
 async def test_of_two_processes_with_one_name_the_later_holds_and_stays_and_the_other_says_so(
-    redis: MemoryRedis, autojump_clock: MockClock
+    redis: MemoryRedis,
 ) -> None:
     first, second = Host(redis, "trade", "a"), Host(redis, "trade", "b")
     with capture_logs() as logs:
@@ -94,9 +96,7 @@ async def test_of_two_processes_with_one_name_the_later_holds_and_stays_and_the_
     assert [line["replaced"].partition("@")[2] for line in taken] == ["a/1/0:trade"]
 
 
-async def test_whoever_stands_back_takes_over_once_the_other_has_ended(
-    redis: MemoryRedis, autojump_clock: MockClock
-) -> None:
+async def test_whoever_stands_back_takes_over_once_the_other_has_ended(redis: MemoryRedis) -> None:
     first, second = Host(redis, "trade", "a"), Host(redis, "trade", "b")
     async with trio.open_nursery() as nursery:
         first.start(nursery)
@@ -110,9 +110,7 @@ async def test_whoever_stands_back_takes_over_once_the_other_has_ended(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_restarted_process_takes_its_predecessors_lease_at_once(
-    redis: MemoryRedis, autojump_clock: MockClock
-) -> None:
+async def test_a_restarted_process_takes_its_predecessors_lease_at_once(redis: MemoryRedis) -> None:
     host = Host(redis, "trade", "a")
     async with trio.open_nursery() as nursery:
         host.start(nursery)
@@ -125,9 +123,7 @@ async def test_a_restarted_process_takes_its_predecessors_lease_at_once(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_process_takes_its_own_lease_whose_answer_it_never_had(
-    redis: MemoryRedis, autojump_clock: MockClock
-) -> None:
+async def test_a_process_takes_its_own_lease_whose_answer_it_never_had(redis: MemoryRedis) -> None:
     """Redis lost the lease, it was taken again, and the answer to that was lost."""
     host = Host(redis, "trade", "a")
     with capture_logs() as logs:
@@ -142,9 +138,7 @@ async def test_a_process_takes_its_own_lease_whose_answer_it_never_had(
     assert not [line for line in logs if "Standing back" in line["event"]]
 
 
-async def test_a_holder_that_fails_and_runs_again_still_stands_back(
-    redis: MemoryRedis, autojump_clock: MockClock
-) -> None:
+async def test_a_holder_that_fails_and_runs_again_still_stands_back(redis: MemoryRedis) -> None:
     first, second = Host(redis, "trade", "a"), Host(redis, "trade", "b")
     async with trio.open_nursery() as nursery:
         holder = first.holder()
@@ -159,7 +153,7 @@ async def test_a_holder_that_fails_and_runs_again_still_stands_back(
 
 
 async def test_an_older_release_of_the_same_name_is_taken_from_and_does_not_take_back(
-    redis: MemoryRedis, autojump_clock: MockClock
+    redis: MemoryRedis,
 ) -> None:
     """It reads `<token>:<instance>`, and takes for another's what it cannot read."""
     older, newer = Host(redis, "trade", ""), Host(redis, "trade", "b")
@@ -181,7 +175,7 @@ def test_a_process_name_has_neither_colon_nor_space(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_lease_whose_key_is_evicted_is_taken_again_and_says_since_when_it_is_unbroken(
-    redis: MemoryRedis, autojump_clock: MockClock
+    redis: MemoryRedis,
 ) -> None:
     host = Host(redis, "first", "a")
     fences: list[str | None] = []

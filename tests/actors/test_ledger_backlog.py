@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 ORDERS = 20
 
@@ -34,9 +36,7 @@ async def left_behind(rig: LedgerRig, symbol: str) -> None:
 
 
 @pytest.mark.parametrize(("symbol", "amount"), [("BTCUSDT", "-2"), ("ETHUSDT", "-4")])
-async def test_an_old_result_does_not_wait_for_its_push(
-    rig: LedgerRig, autojump_clock: MockClock, symbol: str, amount: str
-) -> None:
+async def test_an_old_result_does_not_wait_for_its_push(rig: LedgerRig, symbol: str, amount: str) -> None:
     await left_behind(rig, symbol)
     await trio.sleep(2)
     rig.exchange.latency_sec = 0.05
@@ -46,9 +46,7 @@ async def test_an_old_result_does_not_wait_for_its_push(
         assert len(rig.exchange.lookups) == ORDERS
 
 
-async def test_a_new_result_waits_for_its_push_before_the_exchange_is_asked(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_new_result_waits_for_its_push_before_the_exchange_is_asked(rig: LedgerRig) -> None:
     async with running_writer(rig):
         rig.exchange.fill("ETHUSDT", "1", "SELL", "0.5")
         rig.publish_result("ETHUSDT", "1", "SELL", "0.5")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder
 from channels import LatestValue, Lease
@@ -12,9 +12,12 @@ from store.records import LeaseReply, UniverseKeys
 from supervision import Heartbeat
 from tests.actors.candidate_planner.test_candidate_planner import CountedStore, PlannerRig
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
-async def test_a_decision_that_waits_for_a_read_is_work(autojump_clock: MockClock) -> None:
+async def test_a_decision_that_waits_for_a_read_is_work() -> None:
     rig = EvaluatorRig()
     async with running_evaluator(rig):
         heartbeat = rig.heartbeat
@@ -46,7 +49,7 @@ class DeafLeases:
         raise AssertionError
 
 
-async def test_asking_for_the_lease_is_work(autojump_clock: MockClock) -> None:
+async def test_asking_for_the_lease_is_work() -> None:
     heartbeat = Heartbeat()
     holder = LeaseHolder(
         DeafLeases(),
@@ -71,9 +74,7 @@ class DeafUniverse(CountedStore):
         raise AssertionError
 
 
-async def test_asking_redis_for_the_allowlist_is_work_and_asking_the_exchange_is_not(
-    autojump_clock: MockClock,
-) -> None:
+async def test_asking_redis_for_the_allowlist_is_work_and_asking_the_exchange_is_not() -> None:
     rig = PlannerRig()
     rig.exchange.latency_sec = 10_000
     async with rig.running():

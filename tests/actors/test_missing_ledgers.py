@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from channels import LedgerWanted, SetGauge
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def rig() -> EvaluatorRig:
     ("amount", "reason"), [("1", "sanity_checks_passed"), ("0", "no_position")], ids=["held", "flat"]
 )
 async def test_a_close_without_a_ledger_is_decided_on_the_adopted_one(
-    rig: EvaluatorRig, autojump_clock: MockClock, amount: str, reason: str
+    rig: EvaluatorRig, amount: str, reason: str
 ) -> None:
     rig.position("BTCUSDT", amount)
 
@@ -37,9 +39,7 @@ async def test_a_close_without_a_ledger_is_decided_on_the_adopted_one(
         nursery.cancel_scope.cancel()
 
 
-async def test_an_open_without_a_ledger_is_granted_once_there_is_one(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_an_open_without_a_ledger_is_granted_once_there_is_one(rig: EvaluatorRig) -> None:
     rig.position("BTCUSDT", "0")
 
     def adopt(symbol: str) -> bool:
@@ -55,7 +55,7 @@ async def test_an_open_without_a_ledger_is_granted_once_there_is_one(
 
 
 async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_plan(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     def read(symbol: str) -> None:
         rig.position(symbol, "-2")
@@ -82,7 +82,7 @@ async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_
 
 @pytest.mark.parametrize("writer", ["is away", "cannot adopt"])
 async def test_without_a_ledger_after_all_the_plans_are_denied_within_a_second(
-    rig: EvaluatorRig, autojump_clock: MockClock, writer: str
+    rig: EvaluatorRig, writer: str
 ) -> None:
     rig.position("BTCUSDT", "1")
     with capture_logs() as logs:
@@ -101,7 +101,7 @@ async def test_without_a_ledger_after_all_the_plans_are_denied_within_a_second(
     assert warnings == ["BTCUSDT: no ledger, and none was adopted in time"]
 
 
-async def test_an_existing_ledger_is_not_asked_for(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+async def test_an_existing_ledger_is_not_asked_for(rig: EvaluatorRig) -> None:
     rig.position("BTCUSDT", "1")
     rig.ledger("BTCUSDT", "5")
     async with running_evaluator(rig):
@@ -139,9 +139,7 @@ async def ledgers() -> LedgerRig:
     return rig
 
 
-async def test_the_ledger_writer_adopts_a_deleted_ledger_when_a_decision_wants_it(
-    ledgers: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_the_ledger_writer_adopts_a_deleted_ledger_when_a_decision_wants_it(ledgers: LedgerRig) -> None:
     async with running_writer(ledgers):
         await deleted(ledgers)
         assert await wanted(ledgers, "ETHUSDT")
@@ -153,9 +151,7 @@ async def test_the_ledger_writer_adopts_a_deleted_ledger_when_a_decision_wants_i
         assert len(ledgers.events()) == len(adopted), "and it was not adopted again"
 
 
-async def test_the_ledger_writer_adopts_nothing_from_an_untrusted_snapshot(
-    ledgers: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_the_ledger_writer_adopts_nothing_from_an_untrusted_snapshot(ledgers: LedgerRig) -> None:
     async with running_writer(ledgers):
         await deleted(ledgers)
         ledgers.book.lose_trust(ledgers.clock.now())
@@ -168,9 +164,7 @@ async def test_the_ledger_writer_adopts_nothing_from_an_untrusted_snapshot(
         assert not await wanted(ledgers, "ETHUSDT"), "the snapshot is stale"
 
 
-async def test_a_fill_contained_in_a_ledger_adopted_for_a_decision_moves_nothing(
-    ledgers: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_fill_contained_in_a_ledger_adopted_for_a_decision_moves_nothing(ledgers: LedgerRig) -> None:
     async with running_writer(ledgers):
         await deleted(ledgers)
         ledgers.exchange.fill("ETHUSDT", "7", "BUY", "0.5")
@@ -188,18 +182,14 @@ async def test_a_fill_contained_in_a_ledger_adopted_for_a_decision_moves_nothing
         assert ledgers.amount("ETHUSDT") == "-1"
 
 
-async def test_a_deleted_ledger_is_adopted_within_seconds_without_any_plan(
-    ledgers: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_deleted_ledger_is_adopted_within_seconds_without_any_plan(ledgers: LedgerRig) -> None:
     async with running_writer(ledgers):
         await deleted(ledgers)
         await trio.sleep(6.1)
         assert ledgers.amount("ETHUSDT") == "-2"
 
 
-async def test_a_correction_is_seen_in_gauge_and_hash_within_seconds(
-    ledgers: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_correction_is_seen_in_gauge_and_hash_within_seconds(ledgers: LedgerRig) -> None:
     async with running_writer(ledgers):
         for symbol in ledgers.exchange.rows:
             ledgers.observe(symbol)

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import VerifiedBy
 from channels import (
@@ -15,6 +14,9 @@ from channels import (
 from exchange.errors import ExchangeUnavailable
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.integration.waiting import until
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -22,9 +24,7 @@ def rig() -> FetcherRig:
     return FetcherRig()
 
 
-async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(
-    rig: FetcherRig, autojump_clock: MockClock
-) -> None:
+async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
         await trio.sleep(1)
@@ -42,11 +42,7 @@ async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(
     [(5.0, None, "no answer in time"), (0.1, ExchangeUnavailable("HTTP 502"), "HTTP 502")],
 )
 async def test_an_on_demand_read_that_fails_says_why(
-    rig: FetcherRig,
-    autojump_clock: MockClock,
-    latency_sec: float,
-    failure: ExchangeUnavailable | None,
-    why: str,
+    rig: FetcherRig, latency_sec: float, failure: ExchangeUnavailable | None, why: str
 ) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):
@@ -59,7 +55,7 @@ async def test_an_on_demand_read_that_fails_says_why(
 
 @pytest.mark.parametrize(("changes", "why"), [(1, None), (2, "it changed each time while it was read")])
 async def test_what_changes_during_an_on_demand_read_is_read_once_more(
-    rig: FetcherRig, autojump_clock: MockClock, changes: int, why: str | None
+    rig: FetcherRig, changes: int, why: str | None
 ) -> None:
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
     async with running_fetcher(rig):

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
 from store.records import DecisionCommit
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ async def on_demand_lines(rig: EvaluatorRig, answer: str | None) -> tuple[list[s
     return lines(logs, "On-demand", "on-demand", "SNAPSHOT_MISS"), counted
 
 
-async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig) -> None:
     rig.ledger("BTCUSDT", "1")
 
     def read(symbol: str) -> None:
@@ -67,9 +69,7 @@ async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig, autojump_
         nursery.cancel_scope.cancel()
 
 
-async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(rig: EvaluatorRig) -> None:
     """The first answer needs no position, but rests on a cooldown that the evaluator does not know yet."""
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"ETHUSDT"}), None, None))
     rig.ledger("BTCUSDT", "1")
@@ -87,9 +87,7 @@ async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(rig: EvaluatorRig) -> None:
     rig.ledger("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
 
@@ -113,7 +111,7 @@ async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(
 
 @pytest.mark.parametrize("answer", ["HTTP 502", "no answer"])
 async def test_a_read_that_fails_denies_all_plans_that_wait_for_it_within_a_second(
-    rig: EvaluatorRig, autojump_clock: MockClock, answer: str
+    rig: EvaluatorRig, answer: str
 ) -> None:
     async with running_evaluator(rig), trio.open_nursery() as nursery:
         nursery.start_soon(rig.answer_reads, 0.3 if answer == "HTTP 502" else 60, lambda _symbol: answer)
@@ -124,9 +122,7 @@ async def test_a_read_that_fails_denies_all_plans_that_wait_for_it_within_a_seco
         nursery.cancel_scope.cancel()
 
 
-async def test_plans_that_come_during_a_failing_read_keep_their_order(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_plans_that_come_during_a_failing_read_keep_their_order(rig: EvaluatorRig) -> None:
     async def slowly(decisions: Sequence[DecisionCommit]) -> None:
         await trio.sleep(0.1)
 
@@ -143,9 +139,7 @@ async def test_plans_that_come_during_a_failing_read_keep_their_order(
         nursery.cancel_scope.cancel()
 
 
-async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once(
-    autojump_clock: MockClock,
-) -> None:
+async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once() -> None:
     rig = EvaluatorRig(on_demand=False)
     async with running_evaluator(rig):
         rig.publish("p")
@@ -153,9 +147,7 @@ async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once(
         assert rig.reason("p") == "no_exchange_snapshot"
 
 
-async def test_a_snapshot_from_before_trust_was_lost_is_read_again(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_snapshot_from_before_trust_was_lost_is_read_again(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
 
     def read(symbol: str) -> None:
@@ -173,9 +165,7 @@ async def test_a_snapshot_from_before_trust_was_lost_is_read_again(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(rig: EvaluatorRig) -> None:
     allowed = frozenset({"NOPEUSDT", "BTCUSDT"})
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, allowed, None, None))
     async with running_evaluator(rig):
@@ -186,11 +176,11 @@ async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(
         assert rig.reads.depth == 0
 
 
-async def test_a_read_for_a_decision_is_one_line_and_one_count(autojump_clock: MockClock) -> None:
+async def test_a_read_for_a_decision_is_one_line_and_one_count() -> None:
     assert await on_demand_lines(EvaluatorRig(), None) == ([READ], 1)
 
 
-async def test_a_read_that_fails_is_a_miss_that_was_attempted(autojump_clock: MockClock) -> None:
+async def test_a_read_that_fails_is_a_miss_that_was_attempted() -> None:
     logged, counted = await on_demand_lines(EvaluatorRig(), "HTTP 502")
     assert logged == [
         "BTCUSDT: on-demand read failed",
@@ -199,7 +189,7 @@ async def test_a_read_that_fails_is_a_miss_that_was_attempted(autojump_clock: Mo
     assert counted == 0
 
 
-async def test_with_on_demand_reads_off_a_miss_says_so(autojump_clock: MockClock) -> None:
+async def test_with_on_demand_reads_off_a_miss_says_so() -> None:
     logged, counted = await on_demand_lines(EvaluatorRig(on_demand=False), None)
     assert logged == [
         "P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan=01234567 ondemand_enabled=false attempted=false"
@@ -208,9 +198,7 @@ async def test_with_on_demand_reads_off_a_miss_says_so(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize("state", ["stale", "from before trust was lost"])
-async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(
-    autojump_clock: MockClock, state: str
-) -> None:
+async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(state: str) -> None:
     rig = EvaluatorRig(on_demand=False)
     rig.holds("BTCUSDT", "1")
     await trio.sleep(11 if state == "stale" else 1)
@@ -222,7 +210,7 @@ async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(
     ]
 
 
-async def test_plans_that_share_a_read_are_one_read_and_a_miss_each(autojump_clock: MockClock) -> None:
+async def test_plans_that_share_a_read_are_one_read_and_a_miss_each() -> None:
     rig = EvaluatorRig()
     with capture_logs() as logs:
         async with running_evaluator(rig), trio.open_nursery() as nursery:
@@ -239,7 +227,7 @@ async def test_plans_that_share_a_read_are_one_read_and_a_miss_each(autojump_clo
 
 
 async def test_a_plan_of_an_unknown_symbol_waits_for_exchange_info_where_that_is_due(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     allowed = frozenset({"NEWUSDT", "NOPEUSDT"})
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, allowed, None, None))
@@ -265,7 +253,7 @@ async def test_a_plan_of_an_unknown_symbol_waits_for_exchange_info_where_that_is
 
 
 async def test_a_plan_of_an_unknown_symbol_is_denied_in_time_where_exchange_info_does_not_come(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"NOPEUSDT"}), None, None))
     async with running_evaluator(rig):

@@ -6,7 +6,6 @@ import pytest
 import structlog
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from actors.waiting import RedisTrouble
 from channels import Lease
@@ -14,6 +13,9 @@ from store.errors import StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 NO_RIGHT = "user p33 has no right to XADD"
 
@@ -28,7 +30,7 @@ def rig() -> EvaluatorRig:
     return EvaluatorRig()
 
 
-async def test_a_wait_is_shown_through_every_attempt_until_one_succeeds(autojump_clock: MockClock) -> None:
+async def test_a_wait_is_shown_through_every_attempt_until_one_succeeds() -> None:
     heartbeat, trouble = Heartbeat(), RedisTrouble("Redis at there", structlog.get_logger())
     trouble.begin(StoreUnavailableError("gone"), heartbeat)
     assert waits(heartbeat) == ["Redis at there: gone"]
@@ -42,9 +44,7 @@ async def test_a_wait_is_shown_through_every_attempt_until_one_succeeds(autojump
     trouble.over()
 
 
-async def test_a_missing_right_is_logged_once_a_minute_and_an_outage_is_not(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_missing_right_is_logged_once_a_minute_and_an_outage_is_not() -> None:
     heartbeat = Heartbeat()
     with capture_logs() as lines:
         trouble = RedisTrouble("Redis at there", structlog.get_logger())
@@ -59,7 +59,7 @@ async def test_a_missing_right_is_logged_once_a_minute_and_an_outage_is_not(
 
 @pytest.mark.parametrize("method", ["commit_decisions", "plans.read_new", "plans.create", "redis_run"])
 async def test_an_evaluator_without_a_right_shows_it_at_every_moment_and_decides_once_it_is_back(
-    rig: EvaluatorRig, autojump_clock: MockClock, method: str
+    rig: EvaluatorRig, method: str
 ) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
@@ -80,7 +80,7 @@ async def test_an_evaluator_without_a_right_shows_it_at_every_moment_and_decides
 
 
 async def test_an_evaluator_that_stands_by_after_an_outage_waits_for_the_lease_and_for_nothing_else(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     async with running_evaluator(rig):
         with rig.redis.faults.outage():
@@ -93,7 +93,7 @@ async def test_an_evaluator_that_stands_by_after_an_outage_waits_for_the_lease_a
 
 @pytest.mark.parametrize("method", ["commit_results", "results.read_new", "results.create"])
 async def test_a_ledger_writer_without_a_right_shows_it_at_every_moment_and_books_once_it_is_back(
-    autojump_clock: MockClock, method: str
+    method: str,
 ) -> None:
     rig = LedgerRig()
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, Watched
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SOUND = {"order_id": "2", "filled_qty": "1", "order_status": "FILLED", "side": "SELL"}
 
@@ -32,7 +34,7 @@ def evaluator_beside(ledger: LedgerRig) -> EvaluatorRig:
         pytest.param({"executed": "perhaps"}, id="unreadable"),
     ],
 )
-async def test_an_early_result_settles_its_plan(autojump_clock: MockClock, fields: dict[str, str]) -> None:
+async def test_an_early_result_settles_its_plan(fields: dict[str, str]) -> None:
     ledger = LedgerRig()
     evaluator = evaluator_beside(ledger)
     ledger.exchange.set("BTCUSDT", "1", update_time_ms=0)
@@ -52,9 +54,7 @@ async def test_an_early_result_settles_its_plan(autojump_clock: MockClock, field
         nursery.cancel_scope.cancel()
 
 
-async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_event_and_settles_it(
-    autojump_clock: MockClock,
-) -> None:
+async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_event_and_settles_it() -> None:
     ledger = LedgerRig()
     ledger.hedge_mode.send(True)
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
@@ -74,9 +74,7 @@ async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_eve
         assert ledger.pending() == 0
 
 
-async def test_a_result_that_cannot_be_booked_leaves_its_plans_decision_as_it_is(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_result_that_cannot_be_booked_leaves_its_plans_decision_as_it_is() -> None:
     ledger = LedgerRig()
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
     ledger.observe("BTCUSDT")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from channels import LatestValue
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 AGE_LIMIT_SEC = 5.0
 
@@ -45,9 +47,7 @@ async def lacking(rig: EvaluatorRig, *names: str) -> AsyncIterator[Callable[[], 
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-async def test_what_comes_within_half_the_age_limit_is_waited_for(
-    rig: EvaluatorRig, autojump_clock: MockClock, name: str
-) -> None:
+async def test_what_comes_within_half_the_age_limit_is_waited_for(rig: EvaluatorRig, name: str) -> None:
     rig.holds("BTCUSDT", "1")
     async with lacking(rig, name) as send_all:
         rig.publish("p")
@@ -63,7 +63,7 @@ async def test_what_comes_within_half_the_age_limit_is_waited_for(
 @pytest.mark.parametrize("held", [True, False], ids=["snapshot", "no snapshot"])
 @pytest.mark.parametrize("names", [("symbol rules",), ("position mode",), tuple(CHANNELS)])
 async def test_while_the_exchange_is_away_after_a_start_every_plan_is_denied_within_its_age_limit(
-    rig: EvaluatorRig, autojump_clock: MockClock, names: tuple[str, ...], held: bool
+    rig: EvaluatorRig, names: tuple[str, ...], held: bool
 ) -> None:
     if held:
         rig.holds("BTCUSDT", "1")
@@ -87,9 +87,7 @@ async def test_while_the_exchange_is_away_after_a_start_every_plan_is_denied_wit
         assert rig.pending() == 0
 
 
-async def test_without_an_allowlist_closes_go_on_and_nothing_is_opened(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_without_an_allowlist_closes_go_on_and_nothing_is_opened(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     rig.holds("ETHUSDT", "0")
     async with lacking(rig, "allowlist"):
@@ -100,9 +98,7 @@ async def test_without_an_allowlist_closes_go_on_and_nothing_is_opened(
         assert rig.reason("open") == "symbol_not_in_allowlist"
 
 
-async def test_plans_that_are_held_back_keep_their_order_and_are_taken_once(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_plans_that_are_held_back_keep_their_order_and_are_taken_once(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with lacking(rig, "ledgers") as send_all:
         plans = [f"p{number}" for number in range(20)]
@@ -115,9 +111,7 @@ async def test_plans_that_are_held_back_keep_their_order_and_are_taken_once(
         assert rig.store.commits < 5, "once, together"
 
 
-async def test_plans_in_hand_from_before_a_restart_are_held_back_too(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_plans_in_hand_from_before_a_restart_are_held_back_too(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     await rig.store.plans.create(lost=False)
     rig.publish("a", action="PARTIAL_50")

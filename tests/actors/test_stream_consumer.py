@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 import trio
-from trio.testing import MockClock
 
 from actors.stream_consumer import MOST_FAILURES, Batch, FailureCounter, StreamConsumer
 from channels import LatestValue, Lease
@@ -12,6 +11,9 @@ from clock import TrioClock
 from clocks.clocks import Clocks
 from supervision import Heartbeat
 from tests.store.backends import MemoryBackend
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 class Counting(StreamConsumer):
@@ -41,9 +43,9 @@ class Counting(StreamConsumer):
             self.failures.done(entry.id)
 
 
-async def test_an_entry_that_raises_becomes_a_dead_letter_after_three_failures_and_the_others_are_handled(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_entry_that_raises_is_a_dead_letter_after_three_failures_and_the_others_are_handled() -> (
+    None
+):
     memory, failures = MemoryBackend(), FailureCounter()
     lease: LatestValue[Lease] = LatestValue("lease")
     lease.send(Lease((await memory.store.hold_lease("me", None, 600_000)).fence, "me"))
@@ -67,9 +69,7 @@ async def test_an_entry_that_raises_becomes_a_dead_letter_after_three_failures_a
     assert memory.redis.xpending(memory.keys.plans, "p33") == {}
 
 
-async def test_an_entry_in_hand_is_handled_once_and_finished_when_a_stop_comes(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_entry_in_hand_is_handled_once_and_finished_when_a_stop_comes() -> None:
     """The sweep finds it idle each second while it waits for 5 s."""
     memory = MemoryBackend()
     lease: LatestValue[Lease] = LatestValue("lease")

@@ -32,6 +32,9 @@ from store.memory.store import MemoryStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")
 
@@ -161,9 +164,7 @@ def lines(logs: Sequence[Mapping[str, object]], start: str) -> list[str]:
     return [text for each in logs if (text := str(each["event"])).startswith(start)]
 
 
-async def test_the_allowlist_goes_down_its_tiers_and_says_so(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_the_allowlist_goes_down_its_tiers_and_says_so(rig: PlannerRig) -> None:
     asof = EPOCH_MS // 1000
     rig.universe("AAAUSDT", "BBBUSDT")
     with capture_logs() as logs:
@@ -181,9 +182,7 @@ async def test_the_allowlist_goes_down_its_tiers_and_says_so(
     assert said[-1] == "P3.3 allowlist source=env stale=1 count=1 asof_epoch=none age_s=none"
 
 
-async def test_after_a_long_outage_of_redis_the_list_is_read_again_within_seconds(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_after_a_long_outage_of_redis_the_list_is_read_again_within_seconds(rig: PlannerRig) -> None:
     rig.universe("AAAUSDT", "BBBUSDT")
     async with rig.running():
         await trio.sleep(1)
@@ -194,7 +193,7 @@ async def test_after_a_long_outage_of_redis_the_list_is_read_again_within_second
         assert rig.allowed() == {"AAAUSDT"}
 
 
-async def test_without_any_list_nothing_may_be_opened(autojump_clock: MockClock) -> None:
+async def test_without_any_list_nothing_may_be_opened() -> None:
     rig = PlannerRig()
     with capture_logs() as logs:
         async with rig.running():
@@ -207,9 +206,7 @@ async def test_without_any_list_nothing_may_be_opened(autojump_clock: MockClock)
     assert said[0] == "P3.3 allowlist source=none stale=1 count=0 asof_epoch=none age_s=none"
 
 
-async def test_an_active_list_that_nobody_renews_grows_stale(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_an_active_list_that_nobody_renews_grows_stale(rig: PlannerRig) -> None:
     rig.universe("AAAUSDT")
     async with rig.running():
         await trio.sleep(299)
@@ -220,9 +217,7 @@ async def test_an_active_list_that_nobody_renews_grows_stale(
         assert rig.allowed() == {"AAAUSDT"}
 
 
-async def test_a_delisted_symbol_is_gone_within_ten_minutes(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_delisted_symbol_is_gone_within_ten_minutes(rig: PlannerRig) -> None:
     async with rig.running():
         await trio.sleep(1)
         rig.intend("BBBUSDT")
@@ -236,9 +231,7 @@ async def test_a_delisted_symbol_is_gone_within_ten_minutes(
         assert "BBBUSDT" not in rig.warm()
 
 
-async def test_candidates_are_said_once_a_minute_and_measured(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_candidates_are_said_once_a_minute_and_measured(rig: PlannerRig) -> None:
     rig.universe("AAAUSDT", "BBBUSDT")
     rig.latency.cycle_ms, rig.latency.ewma_ms = 250.0, 120.0
     with capture_logs() as logs:
@@ -253,7 +246,7 @@ async def test_candidates_are_said_once_a_minute_and_measured(
     assert set(said[1:]) == {"P3.3 snapshot: candidates=3, cycle_ms=250, ewma_ms=120"}
 
 
-async def test_a_new_latency_is_measured(rig: PlannerRig, autojump_clock: MockClock) -> None:
+async def test_a_new_latency_is_measured(rig: PlannerRig) -> None:
     rig.latency.ewma_ms = 120.0
     async with rig.running():
         await trio.sleep(1)
@@ -262,9 +255,7 @@ async def test_a_new_latency_is_measured(rig: PlannerRig, autojump_clock: MockCl
         assert await rig.gauge("p33_ewma_latency_ms") == 340
 
 
-async def test_of_many_intents_none_is_forgotten_and_only_new_ones_are_read(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_of_many_intents_none_is_forgotten_and_only_new_ones_are_read(rig: PlannerRig) -> None:
     rig.intend("CCCUSDT")
     await trio.sleep(1)
     for _ in range(1499):
@@ -284,7 +275,7 @@ async def test_of_many_intents_none_is_forgotten_and_only_new_ones_are_read(
         assert rig.warm() == ("DDDUSDT",), "their time has passed"
 
 
-async def test_a_listed_symbol_is_known_within_a_minute(rig: PlannerRig, autojump_clock: MockClock) -> None:
+async def test_a_listed_symbol_is_known_within_a_minute(rig: PlannerRig) -> None:
     async with rig.running():
         await trio.sleep(1)
         rig.exchange.trading = (*SYMBOLS, "NEWUSDT")
@@ -294,9 +285,7 @@ async def test_a_listed_symbol_is_known_within_a_minute(rig: PlannerRig, autojum
         assert 10 <= rig.exchange.rules_reads <= 12
 
 
-async def test_exchange_info_that_is_wanted_is_read_at_once(
-    rig: PlannerRig, autojump_clock: MockClock
-) -> None:
+async def test_exchange_info_that_is_wanted_is_read_at_once(rig: PlannerRig) -> None:
     async with rig.running():
         await trio.sleep(10)
         rig.exchange.trading = (*SYMBOLS, "NEWUSDT")
@@ -306,9 +295,7 @@ async def test_exchange_info_that_is_wanted_is_read_at_once(
 
 
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_flood_of_wishes_reads_exchange_info_every_five_seconds(
-    rig: PlannerRig, autojump_clock: MockClock, down: bool
-) -> None:
+async def test_a_flood_of_wishes_reads_exchange_info_every_five_seconds(rig: PlannerRig, down: bool) -> None:
     async with rig.running():
         await trio.sleep(60.5)
         if down:
@@ -321,7 +308,7 @@ async def test_a_flood_of_wishes_reads_exchange_info_every_five_seconds(
         assert 10 <= rig.exchange.rules_reads - before <= 13
 
 
-async def test_equal_rules_wake_no_reader(rig: PlannerRig, autojump_clock: MockClock) -> None:
+async def test_equal_rules_wake_no_reader(rig: PlannerRig) -> None:
     woken: list[float] = []
 
     async def read() -> None:

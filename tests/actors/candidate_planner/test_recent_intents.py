@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from actors.candidate_planner.recent_intents import RecentIntents
 from clock import TrioClock
@@ -14,6 +13,9 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.records import Entry
 from tests.actors.dictated_exchange import EPOCH_MS
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 WINDOW_SEC = 1800.0
 KNOWN = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -60,7 +62,7 @@ class Rig:
         return symbols
 
 
-async def test_a_full_window_is_read_once_in_pages_and_over_several_looks(autojump_clock: MockClock) -> None:
+async def test_a_full_window_is_read_once_in_pages_and_over_several_looks() -> None:
     rig = Rig()
     rig.publish("AAAUSDT")
     await trio.sleep(1)
@@ -80,7 +82,7 @@ async def test_a_full_window_is_read_once_in_pages_and_over_several_looks(autoju
     assert rig.store.ids == rig.published[-1:]
 
 
-async def test_what_is_published_while_old_ones_are_read_comes_before_them(autojump_clock: MockClock) -> None:
+async def test_what_is_published_while_old_ones_are_read_comes_before_them() -> None:
     rig = Rig()
     rig.publish("AAAUSDT")
     await trio.sleep(1)
@@ -95,14 +97,14 @@ async def test_what_is_published_while_old_ones_are_read_comes_before_them(autoj
     assert sorted(rig.store.ids) == sorted(rig.published)
 
 
-async def test_symbols_that_the_exchange_does_not_know_take_no_memory(autojump_clock: MockClock) -> None:
+async def test_symbols_that_the_exchange_does_not_know_take_no_memory() -> None:
     rig = Rig()
     rig.publish(*(f"N{number}USDT" for number in range(1000)))
     assert await rig.catch_up() == []
     assert dict(rig.intents.newest_ms) == {}
 
 
-async def test_reading_ends_where_everything_older_can_change_nothing(autojump_clock: MockClock) -> None:
+async def test_reading_ends_where_everything_older_can_change_nothing() -> None:
     rig = Rig()
     rig.publish(*["AAAUSDT"] * 5_000)
     await trio.sleep(1)
@@ -112,7 +114,7 @@ async def test_reading_ends_where_everything_older_can_change_nothing(autojump_c
     assert len(rig.store.ids) == 200
 
 
-async def test_a_failure_loses_no_intent_and_reads_none_twice(autojump_clock: MockClock) -> None:
+async def test_a_failure_loses_no_intent_and_reads_none_twice() -> None:
     rig = Rig()
     rig.publish("AAAUSDT", *["NOPEUSDT"] * 999)
     rig.store.faults.fail_next("before", method="recent_intents")
@@ -132,7 +134,7 @@ async def _fail_soon(rig: Rig) -> None:
     rig.store.faults.fail_next("before", method="recent_intents")
 
 
-async def test_intents_leave_the_window_and_are_not_read_from_before_it(autojump_clock: MockClock) -> None:
+async def test_intents_leave_the_window_and_are_not_read_from_before_it() -> None:
     rig = Rig()
     rig.publish("AAAUSDT")
     await trio.sleep(WINDOW_SEC + 1)
@@ -144,7 +146,7 @@ async def test_intents_leave_the_window_and_are_not_read_from_before_it(autojump
     assert await rig.look() == []
 
 
-async def test_a_stream_that_begins_anew_with_lower_ids_is_read(autojump_clock: MockClock) -> None:
+async def test_a_stream_that_begins_anew_with_lower_ids_is_read() -> None:
     rig = Rig()
     await trio.sleep(10)
     rig.publish("AAAUSDT")
@@ -155,7 +157,7 @@ async def test_a_stream_that_begins_anew_with_lower_ids_is_read(autojump_clock: 
     assert "BBBUSDT" in await rig.look()
 
 
-async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now(autojump_clock: MockClock) -> None:
+async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now() -> None:
     rig = Rig()
     rig.clock.epoch_ms += 3_600_000
     rig.publish("AAAUSDT")
@@ -169,7 +171,7 @@ async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now(autojump_cloc
     assert await rig.look() == []
 
 
-async def test_a_symbol_that_is_no_longer_known_is_dropped(autojump_clock: MockClock) -> None:
+async def test_a_symbol_that_is_no_longer_known_is_dropped() -> None:
     rig = Rig()
     rig.publish("AAAUSDT", "BBBUSDT")
     await rig.look()

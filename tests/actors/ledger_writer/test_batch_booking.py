@@ -15,6 +15,9 @@ from actors.ledger_writer.batch_booking import MOST_TOGETHER
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -72,9 +75,7 @@ class RoundTrips:
         return await self._one(fence, commit)
 
 
-async def test_a_batch_takes_two_round_trips(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_batch_takes_two_round_trips(rig: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> None:
     trips = RoundTrips(rig, monkeypatch)
     for number in range(MOST_TOGETHER):
         rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1", plan_id=f"plan-{number % 5}")
@@ -85,9 +86,7 @@ async def test_a_batch_takes_two_round_trips(
     assert rig.pending() == 0
 
 
-async def test_a_single_result_is_a_batch_of_one(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_single_result_is_a_batch_of_one(rig: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> None:
     trips = RoundTrips(rig, monkeypatch)
     rig.publish_result("BTCUSDT", "1", "BUY", "0.1")
     await trio.sleep(1)
@@ -97,7 +96,7 @@ async def test_a_single_result_is_a_batch_of_one(
 @pytest.mark.parametrize("pushed", [True, False])
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
 async def test_right_after_an_adoption_only_results_with_known_fill_times_are_booked_together(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch, symbol: str, pushed: bool
 ) -> None:
     """The row of BTCUSDT has no date, that of ETHUSDT has one."""
     stopped.exchange.set("ETHUSDT", "0", update_time_ms=5)
@@ -119,7 +118,7 @@ async def test_right_after_an_adoption_only_results_with_known_fill_times_are_bo
 
 
 async def test_pending_results_of_a_dead_consumer_are_booked_in_batches(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are claimed in batches, too: three round trips for 64 results."""
     async with running_writer(stopped):
@@ -138,7 +137,7 @@ async def test_pending_results_of_a_dead_consumer_are_booked_in_batches(
 
 
 async def test_a_recovered_result_that_fails_is_a_dead_letter_after_three_failures_and_fails_no_other(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_writer(stopped):
         await at_rest(stopped, NO_LATE_RESULTS_SEC)
@@ -160,9 +159,7 @@ async def test_a_recovered_result_that_fails_is_a_dead_letter_after_three_failur
     assert stopped.pending() == 0
 
 
-async def test_a_result_that_needs_more_than_redis_is_booked_in_its_place(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_result_that_needs_more_than_redis_is_booked_in_its_place(rig: LedgerRig) -> None:
     """The second has no ledger yet, and the third is unreadable."""
     rig.exchange.set("SOLUSDT", "0", update_time_ms=0)
     rig.exchange.fill("SOLUSDT", "2", "BUY", "5")
@@ -178,7 +175,7 @@ async def test_a_result_that_needs_more_than_redis_is_booked_in_its_place(
 
 
 async def test_a_correction_during_a_batch_stands_and_the_batch_counts_on_top(
-    rig: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_results = rig.store.commit_results
 
@@ -201,7 +198,7 @@ async def test_a_correction_during_a_batch_stands_and_the_batch_counts_on_top(
 
 
 async def test_a_result_that_redis_refuses_is_a_dead_letter_and_those_around_it_are_booked(
-    rig: LedgerRig, autojump_clock: MockClock
+    rig: LedgerRig,
 ) -> None:
     rig.redis.hset(rig.keys.plan_mark("plan-5"), {"a": "b"})
     for number in range(20):

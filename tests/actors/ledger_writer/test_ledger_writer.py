@@ -18,6 +18,9 @@ from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError
 from store.records import Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -35,27 +38,21 @@ async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
         yield stopped
 
 
-async def test_a_symbol_first_seen_flat_gets_a_ledger_of_zero_without_an_event(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_first_seen_flat_gets_a_ledger_of_zero_without_an_event(rig: LedgerRig) -> None:
     assert rig.ledger("BTCUSDT")["last_known_amt"] == "0"
     assert rig.ledger("BTCUSDT")["source"] == "adopted"
     assert "last_order_time_epoch" not in rig.ledger("BTCUSDT")
     assert [event["symbol"] for event in rig.events()] == ["ETHUSDT"]
 
 
-async def test_a_symbol_first_seen_with_a_position_adopts_it_with_an_event(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_symbol_first_seen_with_a_position_adopts_it_with_an_event(rig: LedgerRig) -> None:
     ledger = rig.ledger("ETHUSDT")
     assert (ledger["last_known_amt"], ledger["last_known_side"]) == ("-2", "SHORT")
     assert rig.events()[0]["event"] == "LEDGER_ADOPTED"
     assert rig.events()[0]["ledger_amt"] == "-2"
 
 
-async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(rig: LedgerRig) -> None:
     rig.exchange.fill("BTCUSDT", "1", "SELL", "0.3")
     rig.push_fill("BTCUSDT", "1", "SELL")
     for _ in range(3):
@@ -69,9 +66,7 @@ async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(
     assert rig.pending() == 0
 
 
-async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(
-    stopped: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(stopped: LedgerRig) -> None:
     with capture_logs() as logs:
         async with running_writer(stopped):
             await at_rest(stopped)
@@ -89,9 +84,7 @@ async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(
     assert line == f"BTCUSDT: Ledger updated from order 81234, lag={lag.seconds:.3f}s"
 
 
-async def test_cumulative_quantities_count_by_their_growth_in_either_order(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_cumulative_quantities_count_by_their_growth_in_either_order(rig: LedgerRig) -> None:
     rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
     rig.push_fill("BTCUSDT", "1", "BUY")
     rig.publish_result("BTCUSDT", "1", "BUY", "1.0")
@@ -100,9 +93,7 @@ async def test_cumulative_quantities_count_by_their_growth_in_either_order(
     assert rig.amount("BTCUSDT") == "1"
 
 
-async def test_an_operators_correction_is_where_the_next_booking_starts(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_an_operators_correction_is_where_the_next_booking_starts(rig: LedgerRig) -> None:
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "5"})
     rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
     rig.push_fill("BTCUSDT", "1", "BUY")
@@ -111,9 +102,7 @@ async def test_an_operators_correction_is_where_the_next_booking_starts(
     assert rig.amount("BTCUSDT") == "6"
 
 
-async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(rig: LedgerRig) -> None:
     rig.exchange.set("ETHUSDT", "0")
     rig.observe("ETHUSDT")
     for symbol in ("ETHUSDT", "BTCUSDT"):
@@ -123,9 +112,7 @@ async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(
     assert rig.redis.pttl(rig.keys.ledger("ETHUSDT")) > 86_000_000
 
 
-async def test_a_result_that_cannot_be_booked_is_a_dead_letter(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_result_that_cannot_be_booked_is_a_dead_letter(rig: LedgerRig) -> None:
     rig.redis.xadd(rig.keys.results, {"plan_id": "p", "symbol": "BTCUSDT", "executed": "True"})
     rig.redis.xadd(rig.keys.results, {"nonsense": b"\xff\xfe"})
     await trio.sleep(1)
@@ -134,7 +121,7 @@ async def test_a_result_that_cannot_be_booked_is_a_dead_letter(
 
 
 async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_no_others(
-    rig: LedgerRig, autojump_clock: MockClock
+    rig: LedgerRig,
 ) -> None:
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "a lot"})
     rig.publish_result("BTCUSDT", "1", "BUY", "1")
@@ -146,9 +133,7 @@ async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_n
     assert rig.amount("ETHUSDT") == "-1"
 
 
-async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(
-    stopped: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(stopped: LedgerRig) -> None:
     one = Decimal(1)
     stopped.symbol_rules.send(
         {s: SymbolRules(s, True, one, one, one) for s in (*stopped.exchange.rows, "NEWUSDT")}
@@ -170,7 +155,7 @@ async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(
         assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
 
 
-async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autojump_clock: MockClock) -> None:
+async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig) -> None:
     rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
     rig.push_fill("BTCUSDT", "1", "BUY")
     rig.store.faults.fail_next("after", method="commit_results")
@@ -180,9 +165,7 @@ async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig, autoju
     assert rig.pending() == 0
 
 
-async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(rig: LedgerRig) -> None:
     far = str(rig.exchange.now_ms() + 60_000)
     rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "d1-0", "p:plan": f"BOTH|open|BUY|1|{far}"})
     rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|open|BUY|0")
@@ -205,7 +188,7 @@ async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(
     ],
 )
 async def test_a_consumer_without_a_permit_does_not_release_the_permit_of_another(
-    rig: LedgerRig, autojump_clock: MockClock, error: str, consumed: bool, released: bool
+    rig: LedgerRig, error: str, consumed: bool, released: bool
 ) -> None:
     far = str(rig.exchange.now_ms() + 60_000)
     key = rig.keys.open_permits("ETHUSDT")
@@ -222,17 +205,13 @@ async def test_a_consumer_without_a_permit_does_not_release_the_permit_of_anothe
     assert rig.redis.get(rig.keys.permit("plan")) is None
 
 
-async def test_a_result_before_its_decision_marks_the_plan_as_settled(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_result_before_its_decision_marks_the_plan_as_settled(rig: LedgerRig) -> None:
     rig.redis.xadd(rig.keys.results, {"plan_id": "early", "symbol": "BTCUSDT", "executed": "False"})
     await trio.sleep(1)
     assert rig.redis.get(rig.keys.plan_mark("early")) == b"S"
 
 
-async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(rig: LedgerRig) -> None:
     far = str(rig.exchange.now_ms() + 60_000)
     key = rig.keys.open_permits("ETHUSDT")
     rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
@@ -250,7 +229,7 @@ async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(
     assert rig.amount("ETHUSDT") == "-0.5"
 
 
-async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig, autojump_clock: MockClock) -> None:
+async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig) -> None:
     rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|1")
     rig.exchange.fill("ETHUSDT", "7", "BUY", "2")
     rig.push_fill("ETHUSDT", "7", "BUY")
@@ -270,7 +249,7 @@ async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig, autojump_clock:
     ],
 )
 async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
-    rig: LedgerRig, autojump_clock: MockClock, client_order_id: str, cause: str, after_sec: float
+    rig: LedgerRig, client_order_id: str, cause: str, after_sec: float
 ) -> None:
     rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
     rig.push_fill("ETHUSDT", "99", "BUY", client_order_id=client_order_id)
@@ -282,7 +261,7 @@ async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
 
 
 async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emit_event, oldest_sec = stopped.store.emit_event, 0.0
 
@@ -305,9 +284,7 @@ async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
         assert 1 <= oldest_sec < 2
 
 
-async def test_unexplained_fills_are_reported_once_redis_is_back(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_unexplained_fills_are_reported_once_redis_is_back(rig: LedgerRig) -> None:
     rig.store.faults.fail_next("before", method="emit_event", count=2)
     for number in ("101", "102", "103"):
         rig.exchange.fill("ETHUSDT", number, "BUY", "1")
@@ -317,7 +294,7 @@ async def test_unexplained_fills_are_reported_once_redis_is_back(
     assert sorted(reported) == ["101", "102", "103"]
 
 
-async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock: MockClock) -> None:
+async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig) -> None:
     rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
     rig.publish_result("ETHUSDT", "99", "BUY", "2")
     await trio.sleep(0.5)
@@ -326,9 +303,7 @@ async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig, autojump_clock
     assert [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"] == []
 
 
-async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(
-    stopped: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(stopped: LedgerRig) -> None:
     async with running_writer(stopped):
         stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
         await at_rest(stopped)
@@ -342,7 +317,7 @@ async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(
 
 
 async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_the_result(
-    stopped: LedgerRig, autojump_clock: MockClock
+    stopped: LedgerRig,
 ) -> None:
     async with running_writer(stopped):
         stopped.exchange.trades_listed_after_sec = 2.5
@@ -358,9 +333,7 @@ async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_
         assert stopped.amount("ETHUSDT") == "-1.25", "what the exchange does not contain is booked"
 
 
-async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
-    rig: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(rig: LedgerRig) -> None:
     rig.redis.delete(rig.keys.ledger("ETHUSDT"))
     rig.book.lose_trust(rig.clock.now())
     rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
@@ -376,7 +349,7 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(
 
 
 async def test_a_result_is_a_dead_letter_after_three_failures_and_does_not_stop_the_rest(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_planning_of("poison", monkeypatch)
     async with running_writer(stopped):
@@ -399,7 +372,7 @@ async def test_a_result_is_a_dead_letter_after_three_failures_and_does_not_stop_
 
 
 async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked_in_the_end(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_result, refusals = stopped.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
 
@@ -429,7 +402,7 @@ async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked
 
 @pytest.mark.parametrize("waits_for", ["a missing ledger", "the times of a fill"])
 async def test_other_crashes_are_not_counted_against_a_result_that_waits_for_the_exchange(
-    stopped: LedgerRig, autojump_clock: MockClock, waits_for: str
+    stopped: LedgerRig, waits_for: str
 ) -> None:
     async with running_writer(stopped):
         await at_rest(stopped)
@@ -458,9 +431,7 @@ async def test_other_crashes_are_not_counted_against_a_result_that_waits_for_the
         assert stopped.pending() == 0
 
 
-async def test_results_pending_from_before_a_crash_are_booked_first(
-    stopped: LedgerRig, autojump_clock: MockClock
-) -> None:
+async def test_results_pending_from_before_a_crash_are_booked_first(stopped: LedgerRig) -> None:
     async with running_writer(stopped):
         await at_rest(stopped)
     stopped.publish_result("BTCUSDT", "1", "BUY", "1")
@@ -474,7 +445,7 @@ async def test_results_pending_from_before_a_crash_are_booked_first(
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_late_reply_does_not_make_two_tasks_book_one_result(
-    stopped: LedgerRig, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, count: int
+    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """The sweep finds entries whose reply is late, and still waits for the exchange when the reply comes."""
     read_new = stopped.store.results.read_new
@@ -542,9 +513,7 @@ async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_f
 
 
 @pytest.mark.parametrize(("error", "wanted"), [("code=-1111 Precision is over the maximum", 1), ("-2019", 0)])
-async def test_an_order_refused_for_its_precision_has_exchange_info_read(
-    autojump_clock: MockClock, error: str, wanted: int
-) -> None:
+async def test_an_order_refused_for_its_precision_has_exchange_info_read(error: str, wanted: int) -> None:
     rig = LedgerRig()
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
     async with running_writer(rig):

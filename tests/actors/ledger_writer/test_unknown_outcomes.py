@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.plans.permit import Reason
@@ -18,6 +17,9 @@ from channels import OrderEndObserved
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.unknown_world import ORDERED, POSITION, UnknownWorld, drawn_fate
 from tests.brain.unknown_wordings import UNKNOWN
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 #: In each world so many orders; P33_TESTS_UNKNOWN_WORLDS=58 gives each wording 200.
 ORDERS = 200
@@ -26,9 +28,7 @@ WORLDS = int(os.environ.get("P33_TESTS_UNKNOWN_WORLDS", "6"))
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(WORLDS))
-async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_position(
-    autojump_clock: MockClock, seed: int
-) -> None:
+async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_position(seed: int) -> None:
     world = UnknownWorld(ORDERS, seed)
     wordings = dict(zip(world.symbols, cycle([*UNKNOWN[seed:], *UNKNOWN[:seed]]), strict=False))
     left: dict[str, Decimal | str] = {}
@@ -102,9 +102,7 @@ def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
     )  # fmt: skip
 
 
-async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends() -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)
@@ -135,9 +133,7 @@ async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until
         {"leg": Leg.LONG},
     ],
 )
-async def test_an_event_of_another_order_ends_nothing(
-    autojump_clock: MockClock, changes: dict[str, Any]
-) -> None:
+async def test_an_event_of_another_order_ends_nothing(changes: dict[str, Any]) -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)
@@ -152,9 +148,7 @@ async def test_an_event_of_another_order_ends_nothing(
 
 
 @pytest.mark.parametrize("before_sec", [10, 3])
-async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(
-    autojump_clock: MockClock, before_sec: float
-) -> None:
+async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(before_sec: float) -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)
@@ -169,9 +163,7 @@ async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(
         assert covered(rig) is None
 
 
-async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves_nothing(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves_nothing() -> None:
     rig = four()
     rig.exchange.fill(SYMBOL, "9", "SELL", "3")
     async with running_writer(rig):
@@ -188,7 +180,7 @@ async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves
         assert rig.amount(SYMBOL) == "1"
 
 
-async def test_an_unknown_outcome_is_followed_over_a_restart(autojump_clock: MockClock) -> None:
+async def test_an_unknown_outcome_is_followed_over_a_restart() -> None:
     rig = four()
     async with running_writer(rig):
         rig.observe(SYMBOL)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import Leg
 from store.keys import GROUP
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 SYMBOL = "BTCUSDT"
 MARK = "D|LONG|close|SELL|0"
@@ -34,7 +36,7 @@ def only_the_sum(rig: LedgerRig, amount: str) -> None:
     rig.redis.hset(rig.keys.ledger(SYMBOL), {"last_known_amt": amount})
 
 
-async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs(autojump_clock: MockClock) -> None:
+async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs() -> None:
     rig = hedged_rig(long="4", short="-2")
     async with running_writer(rig):
         await adopted_long_ago(rig)
@@ -56,9 +58,7 @@ async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs(autojump
         assert (rig.pending(), rig.waiting_results.value) == (0, ())
 
 
-async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_other(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_other() -> None:
     rig = hedged_rig(long="4", short="-2")
     async with running_writer(rig):
         await adopted_long_ago(rig)
@@ -81,9 +81,7 @@ async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_oth
         assert rig.pending() == 1
 
 
-async def test_a_fill_is_booked_on_a_sum_alone_if_the_other_leg_is_flat(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_fill_is_booked_on_a_sum_alone_if_the_other_leg_is_flat() -> None:
     rig = hedged_rig(long="4", short="0")
     async with running_writer(rig):
         await adopted_long_ago(rig)
@@ -97,7 +95,7 @@ async def test_a_fill_is_booked_on_a_sum_alone_if_the_other_leg_is_flat(
         assert (rig.pending(), rig.dead(), rig.waiting_results.value) == (0, [], ())
 
 
-async def test_a_waiting_result_survives_the_loss_of_its_group(autojump_clock: MockClock) -> None:
+async def test_a_waiting_result_survives_the_loss_of_its_group() -> None:
     rig = hedged_rig(long="4", short="-2")
     rig.exchange.set_leg("ETHUSDT", Leg.LONG, "0", 1)
     rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "0", 1)

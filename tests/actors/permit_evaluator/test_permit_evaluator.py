@@ -7,11 +7,13 @@ from decimal import Decimal
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from store.records import DecisionCommit
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, running_evaluator
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.fixture
@@ -19,9 +21,7 @@ def rig() -> EvaluatorRig:
     return EvaluatorRig()
 
 
-async def test_a_close_is_allowed_with_the_safe_quantity(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_close_is_allowed_with_the_safe_quantity(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "0.038")
     async with running_evaluator(rig):
         rig.publish("p", action="PARTIAL_75")
@@ -34,9 +34,7 @@ async def test_a_close_is_allowed_with_the_safe_quantity(
         assert rig.pending() == 0
 
 
-async def test_an_open_is_granted_and_another_waits_for_it(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_an_open_is_granted_and_another_waits_for_it(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "0")
     async with running_evaluator(rig):
         rig.publish_entry("a")
@@ -46,7 +44,7 @@ async def test_an_open_is_granted_and_another_waits_for_it(
         assert rig.reason("b") == "in_flight_permit"
 
 
-async def test_closes_share_the_position(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+async def test_closes_share_the_position(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         for plan_id in ("a", "b", "c"):
@@ -63,9 +61,7 @@ async def test_closes_share_the_position(rig: EvaluatorRig, autojump_clock: Mock
         assert rig.reason("none") == "in_flight_permit"
 
 
-async def test_plans_that_lie_ready_are_decided_together_and_each_symbols_in_order(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_plans_that_lie_ready_are_decided_together_and_each_symbols_in_order(rig: EvaluatorRig) -> None:
     plans: dict[str, list[str]] = {}
     for symbol in SYMBOLS:
         rig.holds(symbol, "1")
@@ -84,7 +80,7 @@ async def test_plans_that_lie_ready_are_decided_together_and_each_symbols_in_ord
         assert rig.store.commits <= 12
 
 
-async def test_a_plan_published_twice_is_decided_once(rig: EvaluatorRig, autojump_clock: MockClock) -> None:
+async def test_a_plan_published_twice_is_decided_once(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.publish("p")
@@ -99,9 +95,7 @@ async def test_a_plan_published_twice_is_decided_once(rig: EvaluatorRig, autojum
 
 
 @pytest.mark.parametrize("decision", ["SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"])
-async def test_what_asks_for_nothing_is_acknowledged_and_counted(
-    rig: EvaluatorRig, autojump_clock: MockClock, decision: str
-) -> None:
+async def test_what_asks_for_nothing_is_acknowledged_and_counted(rig: EvaluatorRig, decision: str) -> None:
     async with running_evaluator(rig):
         rig.publish("p", decision=decision)
         await trio.sleep(0.01)
@@ -110,9 +104,7 @@ async def test_what_asks_for_nothing_is_acknowledged_and_counted(
         assert (await rig.counts())["p33_plans_skipped_total"] == 1
 
 
-async def test_a_plan_that_cannot_be_answered_is_a_dead_letter(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_plan_that_cannot_be_answered_is_a_dead_letter(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         rig.redis.xadd(rig.keys.plans, {"symbol": "BTCUSDT", "raw": b"\xff\x00" * 5000})
         await trio.sleep(0.01)
@@ -122,9 +114,7 @@ async def test_a_plan_that_cannot_be_answered_is_a_dead_letter(
         assert rig.pending() == 0
 
 
-async def test_a_malformed_plan_is_denied_with_what_is_wrong(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_malformed_plan_is_denied_with_what_is_wrong(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         rig.publish("p", qty="NaN")
         await trio.sleep(0.01)
@@ -134,9 +124,7 @@ async def test_a_malformed_plan_is_denied_with_what_is_wrong(
         assert "qty" in permit["details"]
 
 
-async def test_a_state_that_never_holds_still_is_answered_in_the_end(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_state_that_never_holds_still_is_answered_in_the_end(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
 
     async def keep_changing(decisions: Sequence[DecisionCommit]) -> None:
@@ -153,7 +141,7 @@ async def test_a_state_that_never_holds_still_is_answered_in_the_end(
     ("delay_sec", "reason"), [(0.05, "sanity_checks_passed"), (0.2, "stale_exchange_state")]
 )
 async def test_a_snapshot_that_turns_stale_on_the_way_to_the_commit_allows_nothing(
-    autojump_clock: MockClock, delay_sec: float, reason: str
+    delay_sec: float, reason: str
 ) -> None:
     rig = EvaluatorRig(on_demand=False)
     rig.holds("BTCUSDT", "1")
@@ -172,7 +160,7 @@ async def test_a_snapshot_that_turns_stale_on_the_way_to_the_commit_allows_nothi
 
 
 async def test_an_unmentioned_permit_ends_when_its_time_to_live_and_the_grace_are_over(
-    rig: EvaluatorRig, autojump_clock: MockClock
+    rig: EvaluatorRig,
 ) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
@@ -195,7 +183,7 @@ async def test_an_unmentioned_permit_ends_when_its_time_to_live_and_the_grace_ar
     ("ends", "reason"), [(False, "reconcile_close_bypass"), (True, "guardrail_violation")]
 )
 async def test_a_reconcile_close_whose_hold_ends_before_the_commit_is_not_allowed(
-    rig: EvaluatorRig, autojump_clock: MockClock, ends: bool, reason: str
+    rig: EvaluatorRig, ends: bool, reason: str
 ) -> None:
     rig.position("BTCUSDT", "1")
     rig.ledger("BTCUSDT", "0")
@@ -222,9 +210,7 @@ async def test_a_reconcile_close_whose_hold_ends_before_the_commit_is_not_allowe
         assert (rig.redis.get(rig.keys.hold("BTCUSDT")) is None) is ends
 
 
-async def test_a_commit_whose_answer_is_lost_is_found_done(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_commit_whose_answer_is_lost_is_found_done(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.publish("first")
@@ -236,9 +222,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_done(
         assert rig.pending() == 0
 
 
-async def test_plans_that_came_while_redis_was_away_are_answered_when_it_is_back(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_plans_that_came_while_redis_was_away_are_answered_when_it_is_back(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         with rig.store.faults.outage():
@@ -252,9 +236,7 @@ async def test_plans_that_came_while_redis_was_away_are_answered_when_it_is_back
         assert rig.reason("p") == "sanity_checks_passed"
 
 
-async def test_an_entry_that_a_read_swallowed_is_found_again(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_an_entry_that_a_read_swallowed_is_found_again(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.store.faults.fail_next("after", method="plans.read_new")
@@ -263,9 +245,7 @@ async def test_an_entry_that_a_read_swallowed_is_found_again(
         assert rig.reason("p") == "sanity_checks_passed"
 
 
-async def test_an_entry_that_a_dead_reader_left_behind_is_answered(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_an_entry_that_a_dead_reader_left_behind_is_answered(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     await rig.store.plans.create(lost=False)
     rig.publish("p")
@@ -276,9 +256,7 @@ async def test_an_entry_that_a_dead_reader_left_behind_is_answered(
         assert rig.reason("p") == "sanity_checks_passed"
 
 
-async def test_a_broken_plan_mark_makes_its_plan_a_dead_letter_and_stops_nothing(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_broken_plan_mark_makes_its_plan_a_dead_letter_and_stops_nothing(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.redis.hset(rig.keys.plan_mark("p"), {"not": "a string"})
@@ -291,9 +269,7 @@ async def test_a_broken_plan_mark_makes_its_plan_a_dead_letter_and_stops_nothing
         assert rig.pending() == 0
 
 
-async def test_unreadable_open_permits_of_a_symbol_deny_its_plans_and_no_others(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_unreadable_open_permits_of_a_symbol_deny_its_plans_and_no_others(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
     async with running_evaluator(rig):
@@ -307,9 +283,7 @@ async def test_unreadable_open_permits_of_a_symbol_deny_its_plans_and_no_others(
         assert rig.pending() == 0
 
 
-async def test_a_writer_that_lost_its_lease_decides_nothing_until_it_has_it_again(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_a_writer_that_lost_its_lease_decides_nothing_until_it_has_it_again(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
     async with running_evaluator(rig):
         rig.redis.set(rig.keys.lease, "9:another")
@@ -323,9 +297,7 @@ async def test_a_writer_that_lost_its_lease_decides_nothing_until_it_has_it_agai
         assert rig.reason("p") == "sanity_checks_passed"
 
 
-async def test_after_another_run_of_redis_opens_wait_and_closes_go_on(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_after_another_run_of_redis_opens_wait_and_closes_go_on(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "0")
     rig.holds("ETHUSDT", "1")
     async with running_evaluator(rig):
@@ -344,9 +316,7 @@ async def test_after_another_run_of_redis_opens_wait_and_closes_go_on(
         assert rig.reason("later") == "open_permit_granted"
 
 
-async def test_asked_to_stop_it_finishes_what_it_has_in_hand(
-    rig: EvaluatorRig, autojump_clock: MockClock
-) -> None:
+async def test_asked_to_stop_it_finishes_what_it_has_in_hand(rig: EvaluatorRig) -> None:
     rig.ledger("BTCUSDT", "1")
 
     def read(symbol: str) -> None:

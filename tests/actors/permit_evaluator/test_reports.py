@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from actors.permit_evaluator.reports import DecisionReports
 from brain.decisions.answer import Answer
@@ -20,6 +19,9 @@ from monitoring.gate_distribution import GateCounts, GateDistribution
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.service_log import LogLines
 from tests.brain.cases import BTCUSDT, NOW_MS, case, entry
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 def decided(
@@ -32,7 +34,7 @@ def decided(
     return RecentDecision(answer, NOW_MS, None if latency_ms is None else NOW_MS - latency_ms)
 
 
-async def test_a_batch_is_one_log_call_and_one_event_for_each_series(autojump_clock: MockClock) -> None:
+async def test_a_batch_is_one_log_call_and_one_event_for_each_series() -> None:
     metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
     rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
     rules.send({"BTCUSDT": BTCUSDT})
@@ -77,7 +79,7 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series(autojump_cl
     ]  # fmt: skip
 
 
-async def test_many_evaluations_are_one_event(autojump_clock: MockClock) -> None:
+async def test_many_evaluations_are_one_event() -> None:
     metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
     reports = DecisionReports(
         metrics,
@@ -90,9 +92,7 @@ async def test_many_evaluations_are_one_event(autojump_clock: MockClock) -> None
     assert await metrics.receive_all() == [Observe("p33_evaluation_duration_seconds", 0.0005, 4)]
 
 
-async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes() -> None:
     metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
     rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
     gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
