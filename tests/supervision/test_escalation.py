@@ -1,6 +1,5 @@
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Escalated, Intensity, RestartIntensityExceeded
 from tests.supervision.rig import (
@@ -13,11 +12,14 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 TWICE = Intensity(restarts=2, within_sec=100)
 
 
-async def test_one_restart_too_many_ends_the_tree_with_the_cause(autojump_clock: MockClock) -> None:
+async def test_one_restart_too_many_ends_the_tree_with_the_cause() -> None:
     journal = Journal()
     spec = supervisor(child("a"), child("b", crashes_after(1, ValueError("no"))), child("c"), intensity=TWICE)
     with pytest.raises(
@@ -35,7 +37,7 @@ async def test_one_restart_too_many_ends_the_tree_with_the_cause(autojump_clock:
     assert (last.name, last.restart_number, last.delay_sec) == ("b", None, None)
 
 
-async def test_restarts_of_all_children_count_together(autojump_clock: MockClock) -> None:
+async def test_restarts_of_all_children_count_together() -> None:
     spec = supervisor(
         *(child(name, script(crashes_after(1, ValueError()), obedient)) for name in "abc"), intensity=TWICE
     )
@@ -43,9 +45,7 @@ async def test_restarts_of_all_children_count_together(autojump_clock: MockClock
         await tree_of(spec, Journal()).run()
 
 
-async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count(
-    autojump_clock: MockClock,
-) -> None:
+async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count() -> None:
     journal = Journal()
     crash = crashes_after(1, ValueError())
     spec = supervisor(
@@ -60,7 +60,7 @@ async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count(
         assert not any(isinstance(event, Escalated) for event in journal.events)
 
 
-async def test_failures_far_enough_apart_never_escalate(autojump_clock: MockClock) -> None:
+async def test_failures_far_enough_apart_never_escalate() -> None:
     journal = Journal()
     spec = supervisor(child("a", crashes_after(60, ValueError())), intensity=TWICE)
     async with running(tree_of(spec, journal)):
@@ -68,9 +68,7 @@ async def test_failures_far_enough_apart_never_escalate(autojump_clock: MockCloc
         assert journal.lines().count("a crashed") == 100
 
 
-async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent() -> None:
     journal = Journal()
     crash = crashes_after(1, ValueError("no"))
     inner = supervisor(child("b", script(*[crash] * 3, obedient)), child("c"), name="inner", intensity=TWICE)
@@ -104,7 +102,7 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(
         assert [status.restarts for status in inner_status.children] == [3, 1]
 
 
-async def test_a_nested_supervisor_counts_anew_after_its_restart(autojump_clock: MockClock) -> None:
+async def test_a_nested_supervisor_counts_anew_after_its_restart() -> None:
     journal = Journal()
     crash = crashes_after(1, ValueError())
     inner = supervisor(child("b", script(*[crash] * 5, obedient)), name="inner", intensity=TWICE)
@@ -114,7 +112,7 @@ async def test_a_nested_supervisor_counts_anew_after_its_restart(autojump_clock:
         assert journal.lines().count("b crashed") == 5
 
 
-async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root(autojump_clock: MockClock) -> None:
+async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root() -> None:
     journal = Journal()
     innermost = supervisor(child("b", crashes_after(1, ValueError("no"))), name="innermost", intensity=TWICE)
     inner = supervisor(innermost, child("x"), name="inner", intensity=TWICE, strategy="rest_for_one")
@@ -130,7 +128,7 @@ async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root(autoju
     assert journal.lines().count("b crashed") == 27
 
 
-async def test_escalation_does_not_wait_for_anybodys_back_off(autojump_clock: MockClock) -> None:
+async def test_escalation_does_not_wait_for_anybodys_back_off() -> None:
     spec = supervisor(
         child("a", crashes_after(0.1, ValueError())),
         child("b", crashes_after(0.2, ValueError())),

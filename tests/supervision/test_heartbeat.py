@@ -1,11 +1,13 @@
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Heartbeat
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
-async def test_a_heartbeat_is_at_work_from_its_first_moment(autojump_clock: MockClock) -> None:
+async def test_a_heartbeat_is_at_work_from_its_first_moment() -> None:
     heartbeat = Heartbeat()
     made_sec = trio.current_time()
     await trio.sleep(3)
@@ -13,7 +15,7 @@ async def test_a_heartbeat_is_at_work_from_its_first_moment(autojump_clock: Mock
     assert not heartbeat.spoken
 
 
-async def test_a_beat_is_the_newest_progress(autojump_clock: MockClock) -> None:
+async def test_a_beat_is_the_newest_progress() -> None:
     heartbeat = Heartbeat()
     await trio.sleep(3)
     heartbeat.beat()
@@ -21,7 +23,7 @@ async def test_a_beat_is_the_newest_progress(autojump_clock: MockClock) -> None:
     assert heartbeat.spoken
 
 
-async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat(autojump_clock: MockClock) -> None:
+async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat() -> None:
     heartbeat = Heartbeat()
     for phase in (heartbeat.idle(), heartbeat.waiting_for("Redis")):
         with phase:
@@ -30,7 +32,7 @@ async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat(autojump
         assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_what_is_waited_for_has_its_name_and_its_beginning(autojump_clock: MockClock) -> None:
+async def test_what_is_waited_for_has_its_name_and_its_beginning() -> None:
     heartbeat = Heartbeat()
     with heartbeat.idle():
         await trio.sleep(5)
@@ -43,7 +45,7 @@ async def test_what_is_waited_for_has_its_name_and_its_beginning(autojump_clock:
         assert heartbeat.oldest_beat_at_work_sec() is None
 
 
-async def test_work_within_an_idle_phase_is_watched(autojump_clock: MockClock) -> None:
+async def test_work_within_an_idle_phase_is_watched() -> None:
     heartbeat = Heartbeat()
     with heartbeat.idle():
         await trio.sleep(5)
@@ -54,7 +56,7 @@ async def test_work_within_an_idle_phase_is_watched(autojump_clock: MockClock) -
         assert heartbeat.oldest_beat_at_work_sec() is None
 
 
-async def test_a_phase_left_by_an_exception_is_left(autojump_clock: MockClock) -> None:
+async def test_a_phase_left_by_an_exception_is_left() -> None:
     heartbeat = Heartbeat()
     with pytest.raises(ConnectionError), heartbeat.waiting_for("Redis"):
         raise ConnectionError
@@ -62,7 +64,7 @@ async def test_a_phase_left_by_an_exception_is_left(autojump_clock: MockClock) -
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_phases_that_overlap_leave_nothing_behind(autojump_clock: MockClock) -> None:
+async def test_phases_that_overlap_leave_nothing_behind() -> None:
     heartbeat = Heartbeat()
     first, second = heartbeat.waiting_for("first"), heartbeat.waiting_for("second")
     first.__enter__()
@@ -73,7 +75,7 @@ async def test_phases_that_overlap_leave_nothing_behind(autojump_clock: MockCloc
     assert heartbeat.oldest_beat_at_work_sec() is not None
 
 
-async def test_an_idle_task_does_not_hide_one_at_work(autojump_clock: MockClock) -> None:
+async def test_an_idle_task_does_not_hide_one_at_work() -> None:
     heartbeat = Heartbeat()
     with heartbeat.idle(), heartbeat.task() as reader, heartbeat.task() as pinger:
         begun_sec = trio.current_time()
@@ -92,7 +94,7 @@ async def test_an_idle_task_does_not_hide_one_at_work(autojump_clock: MockClock)
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_of_several_tasks_at_work_the_most_silent_counts(autojump_clock: MockClock) -> None:
+async def test_of_several_tasks_at_work_the_most_silent_counts() -> None:
     heartbeat = Heartbeat()
     with heartbeat.task() as silent, heartbeat.task() as lively:
         await trio.sleep(5)

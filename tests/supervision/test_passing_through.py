@@ -2,7 +2,6 @@
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Heartbeat, SupervisionEvent, Tree
 from supervision.failures import reason_of
@@ -20,9 +19,12 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
-async def test_the_groups_of_nested_nurseries_are_unwrapped(autojump_clock: MockClock) -> None:
+async def test_the_groups_of_nested_nurseries_are_unwrapped() -> None:
     journal = Journal()
 
     async def deep(heartbeat: Heartbeat) -> None:
@@ -37,7 +39,7 @@ async def test_the_groups_of_nested_nurseries_are_unwrapped(autojump_clock: Mock
         assert (crash.reason, crash.exception_type) == ("LookupError: deep down", "LookupError")
 
 
-async def test_of_several_failures_at_once_each_is_named(autojump_clock: MockClock) -> None:
+async def test_of_several_failures_at_once_each_is_named() -> None:
     journal = Journal()
 
     async def twice(heartbeat: Heartbeat) -> None:
@@ -63,9 +65,7 @@ def test_a_reason_is_one_bounded_line_whatever_the_exception() -> None:
 
 
 @pytest.mark.parametrize("passing", [KeyboardInterrupt, SystemExit])
-async def test_an_interrupt_ends_the_tree_and_is_raised(
-    autojump_clock: MockClock, passing: type[BaseException]
-) -> None:
+async def test_an_interrupt_ends_the_tree_and_is_raised(passing: type[BaseException]) -> None:
     journal = Journal()
     inner = supervisor(child("b", crashes_after(1, passing())), child("c"), name="inner")
     spec = supervisor(child("a"), inner, strategy="rest_for_one")
@@ -75,9 +75,7 @@ async def test_an_interrupt_ends_the_tree_and_is_raised(
     assert sorted(journal.lines()[4:]) == ["a cancelled", "b cancelled", "c cancelled", "inner cancelled"]
 
 
-async def test_a_failure_that_comes_with_an_interrupt_is_reported_and_the_interrupt_raised(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_failure_that_comes_with_an_interrupt_is_reported_and_the_interrupt_raised() -> None:
     journal = Journal()
 
     async def both(heartbeat: Heartbeat) -> None:
@@ -107,7 +105,7 @@ async def raises_beside_the_cancelled(heartbeat: Heartbeat) -> None:
 
 @pytest.mark.parametrize("actor", [raises_when_cancelled, raises_beside_the_cancelled])
 async def test_a_crash_under_cancellation_from_outside_is_reported_and_does_not_leave_run(
-    autojump_clock: MockClock, actor: Actor
+    actor: Actor,
 ) -> None:
     journal = Journal()
     spec = supervisor(supervisor(child("a", actor), name="inner"), child("b"))
@@ -118,7 +116,7 @@ async def test_a_crash_under_cancellation_from_outside_is_reported_and_does_not_
     assert (crash.name, crash.reason, crash.delay_sec) == ("a", "OSError: close failed", None)
 
 
-async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair(autojump_clock: MockClock) -> None:
+async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair() -> None:
     journal = Journal()
 
     async def times_out(heartbeat: Heartbeat) -> None:
@@ -134,7 +132,7 @@ async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair(autojump_clock
         assert crash.exception_type == "trio.TooSlowError"
 
 
-async def test_a_report_that_raises_is_not_lost(autojump_clock: MockClock) -> None:
+async def test_a_report_that_raises_is_not_lost() -> None:
     def full(event: SupervisionEvent) -> None:
         raise trio.WouldBlock
 

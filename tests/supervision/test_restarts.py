@@ -2,7 +2,6 @@ from itertools import pairwise
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Backoff, ChildStarted, Heartbeat
 from supervision.specs import Restart
@@ -19,6 +18,9 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @pytest.mark.parametrize(
@@ -30,9 +32,7 @@ from tests.supervision.rig import (
         ("transient", returns_after(1), ["a started", "a returned"]),
     ],
 )
-async def test_who_is_restarted(
-    autojump_clock: MockClock, restart: Restart, end: Actor, lines: list[str]
-) -> None:
+async def test_who_is_restarted(restart: Restart, end: Actor, lines: list[str]) -> None:
     journal = Journal()
     spec = supervisor(child("a", script(end, obedient), restart=restart), child("b"))
     async with running(tree_of(spec, journal)):
@@ -40,7 +40,7 @@ async def test_who_is_restarted(
         assert [line for line in journal.lines() if line.startswith("a ")] == lines
 
 
-async def test_a_crash_is_reported_with_its_reason_and_what_follows(autojump_clock: MockClock) -> None:
+async def test_a_crash_is_reported_with_its_reason_and_what_follows() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", script(crashes_after(1, ValueError("bad frame")), returns_after(1), obedient)),
@@ -61,9 +61,7 @@ async def test_a_crash_is_reported_with_its_reason_and_what_follows(autojump_clo
     assert (returned.restart_number, returned.delay_sec) == (2, 4)
 
 
-async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end(
-    autojump_clock: MockClock,
-) -> None:
+async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end() -> None:
     journal = Journal()
     inner = supervisor(child("b", returns_after(2), restart="transient"), name="inner")
     with trio.fail_after(10):
@@ -71,7 +69,7 @@ async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end(
     assert journal.lines()[-3:] == ["a returned", "b returned", "inner returned"]
 
 
-async def test_one_for_one_leaves_the_siblings_alone(autojump_clock: MockClock) -> None:
+async def test_one_for_one_leaves_the_siblings_alone() -> None:
     journal = Journal()
     spec = supervisor(
         child("a"), child("b", script(crashes_after(5, ValueError()), obedient)), child("c", deaf)
@@ -81,9 +79,7 @@ async def test_one_for_one_leaves_the_siblings_alone(autojump_clock: MockClock) 
         assert journal.lines() == ["a started", "b started", "c started", "b crashed", "b started"]
 
 
-async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order(
-    autojump_clock: MockClock,
-) -> None:
+async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order() -> None:
     journal = Journal()
     spec = supervisor(
         child("a"),
@@ -103,7 +99,7 @@ async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_orde
         assert restarts[1:] == [0, 0, 0, 0, 1, 1, 1]
 
 
-async def test_a_child_ended_by_the_failure_of_another_names_it(autojump_clock: MockClock) -> None:
+async def test_a_child_ended_by_the_failure_of_another_names_it() -> None:
     inner = supervisor(child("c"), name="inner")
     spec = supervisor(
         child("a"),
@@ -122,9 +118,7 @@ async def test_a_child_ended_by_the_failure_of_another_names_it(autojump_clock: 
         assert (c.restarts, c.last_reason) == (1, "ended with b")
 
 
-async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end(
-    autojump_clock: MockClock,
-) -> None:
+async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", script(crashes_after(5, ValueError()), obedient)),
@@ -140,9 +134,7 @@ async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_
         ]
 
 
-async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended(
-    autojump_clock: MockClock,
-) -> None:
+async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", returns_after(1), restart="transient"),
@@ -154,9 +146,7 @@ async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended(
         assert journal.lines() == ["a started", "b started", "a returned", "b crashed", "b started"]
 
 
-async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds(
-    autojump_clock: MockClock,
-) -> None:
+async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds() -> None:
     journal = Journal()
     inner = supervisor(child("b"), supervisor(child("c"), name="innermost"), name="inner")
     spec = supervisor(
@@ -170,7 +160,7 @@ async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds(
         ]
 
 
-async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one(autojump_clock: MockClock) -> None:
+async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", script(crashes_after(2, ValueError()), obedient)),
@@ -188,9 +178,7 @@ async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one(autojump_c
         ]
 
 
-async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started(
-    autojump_clock: MockClock,
-) -> None:
+async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started() -> None:
     order: list[str] = []
 
     def notes(name: str) -> Actor:
@@ -206,7 +194,7 @@ async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started(
         assert order == list("abcdefg")
 
 
-async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it(autojump_clock: MockClock) -> None:
+async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it() -> None:
     journal = Journal()
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
@@ -221,7 +209,7 @@ async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it(autojump_cl
         assert waited_sec == pytest.approx([1, 2, 4, 6, 6, 31, 2])
 
 
-async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too(autojump_clock: MockClock) -> None:
+async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too() -> None:
     journal = Journal()
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
@@ -240,9 +228,7 @@ async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too(autojump_c
         ]
 
 
-async def test_a_child_that_crashes_in_its_first_step_a_hundred_times_comes_up_at_last(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_child_that_crashes_in_its_first_step_a_hundred_times_comes_up_at_last() -> None:
     journal = Journal()
     crashes = 0
 
@@ -268,7 +254,7 @@ async def test_a_child_that_crashes_in_its_first_step_a_hundred_times_comes_up_a
         assert journal.lines().count("a crashed") == 100
 
 
-async def test_each_incarnation_has_a_heartbeat_of_its_own(autojump_clock: MockClock) -> None:
+async def test_each_incarnation_has_a_heartbeat_of_its_own() -> None:
     given: list[Heartbeat] = []
 
     async def actor(heartbeat: Heartbeat) -> None:

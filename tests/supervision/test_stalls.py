@@ -1,6 +1,5 @@
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Backoff, ChildStalled, Heartbeat
 from tests.supervision.rig import (
@@ -14,6 +13,9 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 async def hangs(heartbeat: Heartbeat) -> None:
@@ -21,9 +23,7 @@ async def hangs(heartbeat: Heartbeat) -> None:
     await trio.sleep_forever()
 
 
-async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted(
-    autojump_clock: MockClock,
-) -> None:
+async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted() -> None:
     journal = Journal()
     spec = supervisor(child("a", script(hangs, obedient), stall_limit_sec=5), child("b"))
     async with running(tree_of(spec, journal)):
@@ -41,7 +41,7 @@ async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted(
         assert journal.events[-3] == ChildStalled(path="root/a", stall_limit_sec=5)
 
 
-async def test_a_child_that_never_uses_its_heartbeat_stalls_too(autojump_clock: MockClock) -> None:
+async def test_a_child_that_never_uses_its_heartbeat_stalls_too() -> None:
     journal = Journal()
 
     async def mute(heartbeat: Heartbeat) -> None:
@@ -52,7 +52,7 @@ async def test_a_child_that_never_uses_its_heartbeat_stalls_too(autojump_clock: 
         assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_slow_work_that_beats_is_no_stall(autojump_clock: MockClock) -> None:
+async def test_slow_work_that_beats_is_no_stall() -> None:
     journal = Journal()
 
     async def plods(heartbeat: Heartbeat) -> None:
@@ -65,7 +65,7 @@ async def test_slow_work_that_beats_is_no_stall(autojump_clock: MockClock) -> No
         assert journal.lines() == ["a started"]
 
 
-async def test_waiting_for_a_dependency_or_for_work_is_no_stall(autojump_clock: MockClock) -> None:
+async def test_waiting_for_a_dependency_or_for_work_is_no_stall() -> None:
     journal = Journal()
 
     async def waits(heartbeat: Heartbeat) -> None:
@@ -82,7 +82,7 @@ async def test_waiting_for_a_dependency_or_for_work_is_no_stall(autojump_clock: 
         assert journal.times_sec[2] - begun_sec == pytest.approx(20_005)
 
 
-async def test_without_a_limit_nothing_stalls(autojump_clock: MockClock) -> None:
+async def test_without_a_limit_nothing_stalls() -> None:
     journal = Journal()
     tree = tree_of(supervisor(child("a", hangs, stall_limit_sec=None)), journal)
     async with running(tree):
@@ -91,7 +91,7 @@ async def test_without_a_limit_nothing_stalls(autojump_clock: MockClock) -> None
         assert tree.progressing()
 
 
-async def test_a_crash_after_a_stall_has_its_own_reason(autojump_clock: MockClock) -> None:
+async def test_a_crash_after_a_stall_has_its_own_reason() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", script(hangs, crashes_after(1, ValueError("no")), obedient), stall_limit_sec=5)
@@ -101,7 +101,7 @@ async def test_a_crash_after_a_stall_has_its_own_reason(autojump_clock: MockCloc
         assert [crash.reason for crash in journal.crashes()] == ["stalled", "ValueError: no"]
 
 
-async def test_one_stalled_task_ends_the_whole_incarnation(autojump_clock: MockClock) -> None:
+async def test_one_stalled_task_ends_the_whole_incarnation() -> None:
     journal = Journal()
 
     async def two_lines(heartbeat: Heartbeat) -> None:
@@ -124,9 +124,7 @@ async def test_one_stalled_task_ends_the_whole_incarnation(autojump_clock: MockC
         assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of_its_stall(
-    autojump_clock: MockClock,
-) -> None:
+async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of_its_stall() -> None:
     journal = Journal()
 
     async def ends_badly(heartbeat: Heartbeat) -> None:
@@ -143,7 +141,7 @@ async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of
         assert crash.failure.__cause__.subgroup(OSError)
 
 
-async def test_time_spent_stalled_is_not_healthy_time(autojump_clock: MockClock) -> None:
+async def test_time_spent_stalled_is_not_healthy_time() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", hangs, stall_limit_sec=60),
@@ -154,9 +152,7 @@ async def test_time_spent_stalled_is_not_healthy_time(autojump_clock: MockClock)
         assert [crash.delay_sec for crash in journal.crashes()] == [1, 2, 4]
 
 
-async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progressing(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progressing() -> None:
     journal = Journal()
 
     async def shields(heartbeat: Heartbeat) -> None:
@@ -176,7 +172,7 @@ async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progres
         assert tree.progressing()
 
 
-async def test_a_child_that_ends_in_time_leaves_no_watcher_behind(autojump_clock: MockClock) -> None:
+async def test_a_child_that_ends_in_time_leaves_no_watcher_behind() -> None:
     journal = Journal()
     spec = supervisor(child("a", returns_after(1), restart="transient", stall_limit_sec=1000))
     begun_sec = trio.current_time()
@@ -184,7 +180,7 @@ async def test_a_child_that_ends_in_time_leaves_no_watcher_behind(autojump_clock
     assert trio.current_time() - begun_sec == pytest.approx(1)
 
 
-async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched(autojump_clock: MockClock) -> None:
+async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched() -> None:
     journal = Journal()
     ticks = 0
 

@@ -3,7 +3,6 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Backoff, Heartbeat, NodeStatus
 from tests.supervision.rig import (
@@ -17,6 +16,9 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 async def waits_for_redis(heartbeat: Heartbeat) -> None:
@@ -44,7 +46,7 @@ def test_before_it_runs_a_tree_is_declared_and_stopped() -> None:
     assert (a.name, a.state, a.last_reason, a.since_sec) == ("a", "stopped", None, None)
 
 
-async def test_each_state_of_a_child_is_seen(autojump_clock: MockClock) -> None:
+async def test_each_state_of_a_child_is_seen() -> None:
     backoff = Backoff(initial_sec=10, maximum_sec=10, jitter=0)
     inner = supervisor(
         child("waits", waits_for_redis, stall_limit_sec=1),
@@ -91,7 +93,7 @@ async def test_each_state_of_a_child_is_seen(autojump_clock: MockClock) -> None:
         assert tree.status().children[1].children[1].restarts == 1
 
 
-async def test_a_child_asked_to_stop_is_stopping_and_then_stopped(autojump_clock: MockClock) -> None:
+async def test_a_child_asked_to_stop_is_stopping_and_then_stopped() -> None:
     tree = tree_of(supervisor(child("a"), child("b", deaf, stop_grace_sec=10)), Journal())
     async with running(tree):
         tree.stop()
@@ -108,7 +110,7 @@ async def test_a_child_asked_to_stop_is_stopping_and_then_stopped(autojump_clock
         assert [each.state for each in (status, *status.children)] == ["stopped"] * 3
 
 
-async def test_a_transient_child_at_its_end_is_stopped(autojump_clock: MockClock) -> None:
+async def test_a_transient_child_at_its_end_is_stopped() -> None:
     async def once(heartbeat: Heartbeat) -> None:
         heartbeat.beat()
 
@@ -119,7 +121,7 @@ async def test_a_transient_child_at_its_end_is_stopped(autojump_clock: MockClock
         assert tree.progressing()
 
 
-async def test_a_status_is_json(autojump_clock: MockClock) -> None:
+async def test_a_status_is_json() -> None:
     tree = tree_of(supervisor(supervisor(child("a", waits_for_redis), name="inner")), Journal())
     async with running(tree):
         await trio.sleep(3)

@@ -1,6 +1,5 @@
 import pytest
 import trio
-from trio.testing import MockClock
 
 from supervision import Backoff, Heartbeat, Intensity, Tree
 from supervision.specs import Strategy
@@ -16,6 +15,9 @@ from tests.supervision.rig import (
     supervisor,
     tree_of,
 )
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 def finishes_in(sec: float) -> Actor:
@@ -40,9 +42,7 @@ async def stop(tree: Tree, after_sec: float = 1) -> float:
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one"])
-async def test_children_are_stopped_in_reverse_one_after_the_other(
-    autojump_clock: MockClock, strategy: Strategy
-) -> None:
+async def test_children_are_stopped_in_reverse_one_after_the_other(strategy: Strategy) -> None:
     journal = Journal()
     inner = supervisor(
         child("b", finishes_in(0.5)), child("c", finishes_in(0.25)), name="inner", strategy=strategy
@@ -54,9 +54,7 @@ async def test_children_are_stopped_in_reverse_one_after_the_other(
     assert took_sec == pytest.approx(0.125 + 0.5 + 0.25 + 0.75)
 
 
-async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked() -> None:
     journal = Journal()
     # Each level takes some steps of the scheduler to close behind its last child.
     nested = supervisor(child("b"), name="level0")
@@ -67,9 +65,7 @@ async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked
     assert journal.lines()[-10:] == ["b asked", *levels, "a asked"]
 
 
-async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other() -> None:
     journal = Journal()
     inner = supervisor(
         child("b", script(crashes_after(1, ValueError()), obedient)),
@@ -80,7 +76,7 @@ async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other(
     assert journal.lines()[-2:] == ["b asked", "inner asked"]
 
 
-async def test_a_child_is_cancelled_when_its_grace_is_over(autojump_clock: MockClock) -> None:
+async def test_a_child_is_cancelled_when_its_grace_is_over() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", finishes_in(3), stop_grace_sec=4),
@@ -92,7 +88,7 @@ async def test_a_child_is_cancelled_when_its_grace_is_over(autojump_clock: MockC
     assert took_sec == pytest.approx(5)
 
 
-async def test_a_child_that_waits_for_a_dependency_gets_no_grace(autojump_clock: MockClock) -> None:
+async def test_a_child_that_waits_for_a_dependency_gets_no_grace() -> None:
     journal = Journal()
 
     async def waits(heartbeat: Heartbeat) -> None:
@@ -111,7 +107,7 @@ async def test_a_child_that_waits_for_a_dependency_gets_no_grace(autojump_clock:
     assert took_sec == pytest.approx(2)
 
 
-async def test_a_child_runs_on_untouched_until_its_turn(autojump_clock: MockClock) -> None:
+async def test_a_child_runs_on_untouched_until_its_turn() -> None:
     asked_sec: dict[str, float] = {}
 
     def notes(name: str) -> Actor:
@@ -126,7 +122,7 @@ async def test_a_child_runs_on_untouched_until_its_turn(autojump_clock: MockCloc
     assert asked_sec["a"] == pytest.approx(asked_sec["b"] + 0.5)
 
 
-async def test_no_child_restarts_after_back_off_during_a_stop(autojump_clock: MockClock) -> None:
+async def test_no_child_restarts_after_back_off_during_a_stop() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", crashes_after(0.9, ValueError())), child("b", finishes_in(10), stop_grace_sec=20)
@@ -136,7 +132,7 @@ async def test_no_child_restarts_after_back_off_during_a_stop(autojump_clock: Mo
     assert took_sec == pytest.approx(10)
 
 
-async def test_a_stop_does_not_wait_for_a_back_off(autojump_clock: MockClock) -> None:
+async def test_a_stop_does_not_wait_for_a_back_off() -> None:
     journal = Journal()
     spec = supervisor(
         child("a", crashes_after(0.5, ValueError())),
@@ -149,7 +145,7 @@ async def test_a_stop_does_not_wait_for_a_back_off(autojump_clock: MockClock) ->
     assert [status.state for status in tree.status().children] == ["stopped", "stopped"]
 
 
-async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing(autojump_clock: MockClock) -> None:
+async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing() -> None:
     journal = Journal()
 
     async def breaks_when_asked(heartbeat: Heartbeat) -> None:
@@ -167,7 +163,7 @@ async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing(autojump_
     assert [(crash.restart_number, crash.delay_sec) for crash in journal.crashes()] == [(None, None)] * 2
 
 
-async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart(autojump_clock: MockClock) -> None:
+async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart() -> None:
     journal = Journal()
     spec = supervisor(
         child("a"),
@@ -181,13 +177,13 @@ async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart(autojump
     assert took_sec == pytest.approx(1)
 
 
-async def test_the_end_of_a_stop_is_no_failure_of_a_permanent_child(autojump_clock: MockClock) -> None:
+async def test_the_end_of_a_stop_is_no_failure_of_a_permanent_child() -> None:
     journal = Journal()
     await stop(tree_of(supervisor(child("a", restart="permanent")), journal))
     assert journal.lines(without="") == ["root started", "a started", "a asked", "root asked"]
 
 
-async def test_stop_may_be_asked_twice_before_during_and_after(autojump_clock: MockClock) -> None:
+async def test_stop_may_be_asked_twice_before_during_and_after() -> None:
     journal = Journal()
     tree = tree_of(supervisor(child("a", finishes_in(1), stop_grace_sec=5)), journal)
     async with trio.open_nursery() as nursery:
@@ -199,7 +195,7 @@ async def test_stop_may_be_asked_twice_before_during_and_after(autojump_clock: M
     assert journal.lines() == ["a started", "a asked"]
 
 
-async def test_a_tree_stopped_before_it_runs_starts_nothing(autojump_clock: MockClock) -> None:
+async def test_a_tree_stopped_before_it_runs_starts_nothing() -> None:
     journal = Journal()
     tree = tree_of(supervisor(child("a")), journal)
     tree.stop()
@@ -208,9 +204,7 @@ async def test_a_tree_stopped_before_it_runs_starts_nothing(autojump_clock: Mock
     assert journal.events == []
 
 
-async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child() -> None:
     journal = Journal()
 
     async def asks(heartbeat: Heartbeat) -> None:
@@ -224,7 +218,7 @@ async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child
     assert "b19 started" not in journal.lines()
 
 
-async def test_cancelling_run_ends_all_at_once_and_without_grace(autojump_clock: MockClock) -> None:
+async def test_cancelling_run_ends_all_at_once_and_without_grace() -> None:
     journal = Journal()
     inner = supervisor(child("b", deaf, stop_grace_sec=100), name="inner")
     spec = supervisor(child("a", finishes_in(50), stop_grace_sec=100), inner)
@@ -236,7 +230,7 @@ async def test_cancelling_run_ends_all_at_once_and_without_grace(autojump_clock:
     assert sorted(journal.lines()[3:]) == ["a cancelled", "b cancelled", "inner cancelled"]
 
 
-async def test_cancelling_run_cuts_a_stop_short(autojump_clock: MockClock) -> None:
+async def test_cancelling_run_cuts_a_stop_short() -> None:
     spec = supervisor(*(child(name, deaf, stop_grace_sec=100) for name in "abc"))
     tree = tree_of(spec, Journal())
     begun_sec = trio.current_time()
@@ -247,9 +241,7 @@ async def test_cancelling_run_cuts_a_stop_short(autojump_clock: MockClock) -> No
     assert trio.current_time() - begun_sec == pytest.approx(4)
 
 
-async def test_a_tree_standing_is_announced_after_all_children_were_started(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_tree_standing_is_announced_after_all_children_were_started() -> None:
     journal = Journal()
     inner = supervisor(child("b"), child("c"), name="inner", strategy="rest_for_one")
     async with running(tree_of(supervisor(child("a"), inner, child("d")), journal)):
