@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from exchange.connection_limit import MOST_CONNECTIONS, WINDOW_SEC, ConnectionLimit
 from exchange.protocol import Priority
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 FIVE_MINUTES_SEC = 300.0
 
@@ -32,9 +34,7 @@ async def connect_for(
 
 
 @pytest.mark.parametrize("pause_sec", [0.0, 0.3, 4.9, 5.1, 7.0])
-async def test_never_more_than_sixty_connections_are_made_in_any_five_minutes(
-    autojump_clock: MockClock, pause_sec: float
-) -> None:
+async def test_never_more_than_sixty_connections_are_made_in_any_five_minutes(pause_sec: float) -> None:
     times_sec = await connect_for(ConnectionLimit(), Priority.VITAL, 1800, pause_sec)
     assert most_within(times_sec, WINDOW_SEC - 1e-6) <= MOST_CONNECTIONS[Priority.VITAL] == 12
     assert most_within(times_sec, FIVE_MINUTES_SEC - 1e-6) <= 60
@@ -42,7 +42,7 @@ async def test_never_more_than_sixty_connections_are_made_in_any_five_minutes(
     assert max(gaps) <= 60
 
 
-async def test_connections_below_the_limit_wait_for_nothing(autojump_clock: MockClock) -> None:
+async def test_connections_below_the_limit_wait_for_nothing() -> None:
     limit = ConnectionLimit()
     began_sec = trio.current_time()
     for _ in range(12):
@@ -50,7 +50,7 @@ async def test_connections_below_the_limit_wait_for_nothing(autojump_clock: Mock
     assert trio.current_time() == began_sec
 
 
-async def test_mark_prices_leave_connections_for_the_private_stream(autojump_clock: MockClock) -> None:
+async def test_mark_prices_leave_connections_for_the_private_stream() -> None:
     limit = ConnectionLimit()
     times_sec: dict[Priority, list[float]] = {}
 

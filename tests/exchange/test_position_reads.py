@@ -8,7 +8,6 @@ from decimal import Decimal
 import pytest
 import structlog
 import trio
-from trio.testing import MockClock
 
 from actors.snapshot_fetcher.bulk_refresh import BulkRefresh
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
@@ -28,6 +27,9 @@ from exchange.weight_budget import periodic_weight_per_min
 from tests.actors.dictated_exchange import DictatedExchange
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 WANTS_A_SYMBOL = ExchangeRejected(-1102, "Mandatory parameter 'symbol' was not sent")
 
@@ -95,7 +97,7 @@ class AutoRig(FetcherRig):
         )
 
 
-async def test_auto_is_bulk_until_a_bulk_read_is_refused(autojump_clock: MockClock) -> None:
+async def test_auto_is_bulk_until_a_bulk_read_is_refused() -> None:
     rig = AutoRig(DictatedExchange)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
         await trio.sleep(30)
@@ -105,9 +107,7 @@ async def test_auto_is_bulk_until_a_bulk_read_is_refused(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("code", [-1102, -1105, -1128])
-async def test_auto_reads_symbol_by_symbol_once_a_read_without_one_is_refused(
-    autojump_clock: MockClock, code: int
-) -> None:
+async def test_auto_reads_symbol_by_symbol_once_a_read_without_one_is_refused(code: int) -> None:
     rig = AutoRig(RefusesBulk)
     rig.exchange.refusal = ExchangeRejected(code, "no")  # type: ignore[attr-defined]
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
@@ -123,9 +123,7 @@ async def test_auto_reads_symbol_by_symbol_once_a_read_without_one_is_refused(
 @pytest.mark.parametrize(
     "error", [ExchangeUnavailable("HTTP 502"), ExchangeRejected(-2015, "key")], ids=["502", "-2015"]
 )
-async def test_any_other_failure_leaves_auto_as_it_is(
-    autojump_clock: MockClock, error: ExchangeError
-) -> None:
+async def test_any_other_failure_leaves_auto_as_it_is(error: ExchangeError) -> None:
     rig = AutoRig(RefusesBulk)
     rig.exchange.refusal = error  # type: ignore[attr-defined]
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
@@ -135,7 +133,7 @@ async def test_any_other_failure_leaves_auto_as_it_is(
         assert set(rig.exchange.reads) == {None}
 
 
-async def test_bulk_stays_bulk_whatever_is_refused(autojump_clock: MockClock) -> None:
+async def test_bulk_stays_bulk_whatever_is_refused() -> None:
     rig = AutoRig(RefusesBulk, "bulk")
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
         await trio.sleep(30)
@@ -152,7 +150,7 @@ def trade(rig: AutoRig, count: int) -> list[str]:
     return symbols
 
 
-async def test_per_symbol_tries_one_read_of_all_and_remembers_its_refusal(autojump_clock: MockClock) -> None:
+async def test_per_symbol_tries_one_read_of_all_and_remembers_its_refusal() -> None:
     rig = AutoRig(RefusesBulk, "per_symbol")
     trade(rig, 60)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
@@ -161,9 +159,7 @@ async def test_per_symbol_tries_one_read_of_all_and_remembers_its_refusal(autoju
         assert rig.age_sec("BTCUSDT") <= 10
 
 
-async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of_all(
-    autojump_clock: MockClock,
-) -> None:
+async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of_all() -> None:
     rig = AutoRig(DictatedExchange, "per_symbol")
     flat = trade(rig, 60)
     async with running_fetcher(rig, rig.fetcher_with(rig.refresh)):
@@ -182,7 +178,7 @@ async def test_per_symbol_finds_a_position_outside_the_candidates_by_one_read_of
 
 @pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
 async def test_without_bulk_reads_each_symbol_is_swept_once_and_the_rest_is_named_until_then(
-    autojump_clock: MockClock, fetch_mode: str
+    fetch_mode: str,
 ) -> None:
     rig = AutoRig(RefusesBulk, fetch_mode)
     flat = trade(rig, 60)
@@ -198,7 +194,7 @@ async def test_without_bulk_reads_each_symbol_is_swept_once_and_the_rest_is_name
         assert {rig.exchange.reads.count(symbol) for symbol in flat} == {1}
 
 
-async def test_the_sweep_goes_on_when_the_candidates_use_the_whole_pace(autojump_clock: MockClock) -> None:
+async def test_the_sweep_goes_on_when_the_candidates_use_the_whole_pace() -> None:
     rig = AutoRig(RefusesBulk, "per_symbol")
     flat = trade(rig, 60)
     rig.candidates.send(Candidates(tuple(flat[:40])))
@@ -208,9 +204,7 @@ async def test_the_sweep_goes_on_when_the_candidates_use_the_whole_pace(autojump
         assert {rig.exchange.reads.count(symbol) for symbol in flat[40:]} == {1}
 
 
-async def test_a_symbol_that_cannot_be_swept_stays_named_and_is_tried_again(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_symbol_that_cannot_be_swept_stays_named_and_is_tried_again() -> None:
     class Moody(RefusesBulk):
         moody = True
 
@@ -234,7 +228,7 @@ async def test_a_symbol_that_cannot_be_swept_stays_named_and_is_tried_again(
 
 @pytest.mark.parametrize("fetch_mode", ["per_symbol", "auto"])
 async def test_a_result_of_a_symbol_without_ledger_and_snapshot_is_booked_on_one_read_of_it(
-    autojump_clock: MockClock, fetch_mode: str
+    fetch_mode: str,
 ) -> None:
     rig = LedgerRig(fetch_mode=fetch_mode)
     rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
@@ -264,9 +258,9 @@ async def test_a_result_of_a_symbol_without_ledger_and_snapshot_is_booked_on_one
         nursery.cancel_scope.cancel()
 
 
-async def test_a_flat_symbol_that_a_sweep_could_not_read_and_the_next_one_can_is_no_longer_unreadable(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_flat_symbol_that_a_sweep_could_not_read_and_the_next_one_can_is_no_longer_unreadable() -> (
+    None
+):
     class Odd(DictatedExchange):
         odd = True
 

@@ -9,11 +9,13 @@ import httpx
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.positions.position import Leg
 from exchange.errors import EndpointGone
 from tests.exchange.scripted import ScriptedRest
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 V2, V3, CONFIG = "/fapi/v2/positionRisk", "/fapi/v3/positionRisk", "/fapi/v1/symbolConfig"
 INFO, MODE = "/fapi/v1/exchangeInfo", "/fapi/v1/positionSide/dual"
@@ -63,9 +65,7 @@ GONE = [
 
 
 @pytest.mark.parametrize("gone", GONE)
-async def test_where_v2_is_gone_v3_is_read_with_flat_rows_and_leverages(
-    autojump_clock: MockClock, gone: Answer
-) -> None:
+async def test_where_v2_is_gone_v3_is_read_with_flat_rows_and_leverages(gone: Answer) -> None:
     scripted = without_v2([v3_row("BTCUSDT", "-2")])
     scripted.network.answers[V2] = gone
     for _ in range(3):
@@ -84,9 +84,7 @@ async def test_where_v2_is_gone_v3_is_read_with_flat_rows_and_leverages(
     assert scripted.rest.trouble() is None
 
 
-async def test_flat_symbols_have_both_legs_in_hedge_mode_as_the_rows_or_else_the_account_show(
-    autojump_clock: MockClock,
-) -> None:
+async def test_flat_symbols_have_both_legs_in_hedge_mode_as_the_rows_or_else_the_account_show() -> None:
     scripted = without_v2([v3_row("BTCUSDT", "2", "LONG"), v3_row("BTCUSDT", "0", "SHORT")])
     read = await scripted.rest.positions()
     assert [r.position.leg for r in read.rows if r.symbol == "ETHUSDT"] == [Leg.LONG, Leg.SHORT]
@@ -103,16 +101,14 @@ async def test_flat_symbols_have_both_legs_in_hedge_mode_as_the_rows_or_else_the
     assert len(scripted.network.times(MODE)) == 1
 
 
-async def test_a_single_symbol_without_a_row_is_flat_if_the_exchange_lists_it(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_single_symbol_without_a_row_is_flat_if_the_exchange_lists_it() -> None:
     scripted = without_v2([])
     (row,) = (await scripted.rest.positions("ETHUSDT")).rows
     assert (row.symbol, row.position.amount) == ("ETHUSDT", Decimal(0))
     assert (await scripted.rest.positions("NOSUCH")).rows == ()
 
 
-async def test_an_unreadable_symbol_is_not_taken_for_flat(autojump_clock: MockClock) -> None:
+async def test_an_unreadable_symbol_is_not_taken_for_flat() -> None:
     bad = {**v3_row("ETHUSDT", "1"), "positionAmt": None}
     read = await without_v2([bad, v3_row("BTCUSDT", "1")]).rest.positions()
     assert [row.symbol for row in read.rows] == ["BTCUSDT"]
@@ -123,9 +119,7 @@ async def test_an_unreadable_symbol_is_not_taken_for_flat(autojump_clock: MockCl
     assert list(read.unreadable) == [""]
 
 
-async def test_leverages_are_read_every_ten_minutes_and_are_unknown_where_that_fails(
-    autojump_clock: MockClock,
-) -> None:
+async def test_leverages_are_read_every_ten_minutes_and_are_unknown_where_that_fails() -> None:
     scripted = without_v2([v3_row("BTCUSDT", "1")])
     scripted.network.answers[CONFIG] = as_json({"code": -1000, "msg": "unknown"}, 400)
     read = await scripted.rest.positions()
@@ -136,7 +130,7 @@ async def test_leverages_are_read_every_ten_minutes_and_are_unknown_where_that_f
     assert [row.leverage for row in read.rows] == [Decimal(7), None]
 
 
-async def test_where_neither_is_there_both_are_tried_again(autojump_clock: MockClock) -> None:
+async def test_where_neither_is_there_both_are_tried_again() -> None:
     scripted = without_v2([])
     scripted.network.answers[V3] = lambda: httpx.Response(404)
     with pytest.raises(EndpointGone):

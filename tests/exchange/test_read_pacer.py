@@ -9,9 +9,12 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from exchange.read_pacer import WEIGHT_PER_READ, ReadPace, ReadPacer, pace_within
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 @given(st.floats(1, 2400), st.floats(1, 300))
@@ -31,7 +34,7 @@ def test_the_default_budget_keeps_25_symbols() -> None:
     assert pace.weight_per_min == 755
 
 
-async def test_a_burst_is_let_through_and_then_the_steady_pace(autojump_clock: MockClock) -> None:
+async def test_a_burst_is_let_through_and_then_the_steady_pace() -> None:
     pacer = ReadPacer(ReadPace(burst=3, per_sec=2.0))
     turns = []
     for _ in range(7):
@@ -44,9 +47,7 @@ async def test_a_burst_is_let_through_and_then_the_steady_pace(autojump_clock: M
     assert trio.current_time() == pytest.approx(102.5)
 
 
-async def test_reads_that_cost_twice_the_documented_weight_have_half_the_turns(
-    autojump_clock: MockClock,
-) -> None:
+async def test_reads_that_cost_twice_the_documented_weight_have_half_the_turns() -> None:
     weight = WEIGHT_PER_READ
     pacer = ReadPacer(ReadPace(burst=4, per_sec=2.0), lambda: weight)
     for _ in range(4):
@@ -62,7 +63,7 @@ async def test_reads_that_cost_twice_the_documented_weight_have_half_the_turns(
     assert trio.current_time() - began_sec == pytest.approx(1.0), "a burst of two"
 
 
-async def test_the_longest_unread_has_the_next_turn(autojump_clock: MockClock) -> None:
+async def test_the_longest_unread_has_the_next_turn() -> None:
     pacer = ReadPacer(ReadPace(burst=1, per_sec=1.0))
     await pacer.turn(0)
     order: list[float] = []
@@ -78,7 +79,7 @@ async def test_the_longest_unread_has_the_next_turn(autojump_clock: MockClock) -
     assert order == [-math.inf, 3.0, 4.0, 5.0, 6.0]
 
 
-async def test_a_cancelled_read_takes_no_turn_and_delays_no_other(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_read_takes_no_turn_and_delays_no_other() -> None:
     pacer = ReadPacer(ReadPace(burst=1, per_sec=1.0))
     await pacer.turn(0)
     async with trio.open_nursery() as nursery:
@@ -89,9 +90,7 @@ async def test_a_cancelled_read_takes_no_turn_and_delays_no_other(autojump_clock
 
 
 @pytest.mark.parametrize("restless_sec", [0.0, 1.0, 5.0])
-async def test_no_minute_takes_more_and_no_symbol_waits_longer_than_promised(
-    restless_sec: float, autojump_clock: MockClock
-) -> None:
+async def test_no_minute_takes_more_and_no_symbol_waits_longer_than_promised(restless_sec: float) -> None:
     """However eager 25 symbols are, and if all of them want to be read at once every few seconds."""
     pacer = ReadPacer(pace_within(960, 10))
     turns: list[list[float]] = [[] for _ in range(25)]

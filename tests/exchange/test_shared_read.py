@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from brain.moment import Moment
 from clock import TrioClock
 from exchange.errors import ExchangeUnavailable
 from exchange.protocol import PositionsRead, Priority
 from exchange.shared_read import SharedRead
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 ANSWER_SEC = 0.3
 
@@ -41,7 +44,7 @@ def shared(exchange: SlowExchange) -> SharedRead:
 
 
 async def test_callers_with_the_same_moment_share_one_request_however_far_apart(
-    autojump_clock: MockClock, exchange: SlowExchange, shared: SharedRead
+    exchange: SlowExchange, shared: SharedRead
 ) -> None:
     tick = exchange.clock.now()
     reads: list[PositionsRead] = []
@@ -58,7 +61,7 @@ async def test_callers_with_the_same_moment_share_one_request_however_far_apart(
 
 
 async def test_a_caller_is_never_given_a_read_sent_before_it_asked(
-    autojump_clock: MockClock, exchange: SlowExchange, shared: SharedRead
+    exchange: SlowExchange, shared: SharedRead
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shared.read)
@@ -69,9 +72,7 @@ async def test_a_caller_is_never_given_a_read_sent_before_it_asked(
     assert exchange.clock.now().monotonic_sec == pytest.approx(asked.monotonic_sec + ANSWER_SEC)
 
 
-async def test_at_most_two_requests_are_under_way(
-    autojump_clock: MockClock, exchange: SlowExchange, shared: SharedRead
-) -> None:
+async def test_at_most_two_requests_are_under_way(exchange: SlowExchange, shared: SharedRead) -> None:
     reads: list[tuple[Moment, PositionsRead]] = []
 
     async def ask(after_sec: float) -> None:
@@ -93,7 +94,7 @@ async def test_at_most_two_requests_are_under_way(
 
 
 async def test_when_the_asking_caller_is_cancelled_another_asks_for_those_who_wait(
-    autojump_clock: MockClock, exchange: SlowExchange, shared: SharedRead
+    exchange: SlowExchange, shared: SharedRead
 ) -> None:
     tick = exchange.clock.now()
     reads: list[PositionsRead] = []
@@ -121,7 +122,7 @@ async def test_when_the_asking_caller_is_cancelled_another_asks_for_those_who_wa
 
 
 async def test_a_failure_is_shared_and_the_next_caller_asks_again(
-    autojump_clock: MockClock, exchange: SlowExchange, shared: SharedRead
+    exchange: SlowExchange, shared: SharedRead
 ) -> None:
     exchange.failing = True
     tick = exchange.clock.now()

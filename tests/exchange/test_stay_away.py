@@ -8,12 +8,14 @@ from itertools import pairwise
 import httpx
 import pytest
 import trio
-from trio.testing import MockClock
 
 from brain.moment import Moment
 from exchange.errors import AskLater, ExchangeError, ExchangeRejected, RateLimited, TemporarilyRefused
 from exchange.refusals import read_ban, read_error, read_later
 from tests.exchange.scripted import EPOCH_MS, ScriptedRest
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 POSITIONS, MODE, INFO = "/fapi/v2/positionRisk", "/fapi/v1/positionSide/dual", "/fapi/v1/exchangeInfo"
 TIME = "/fapi/v1/time"
@@ -78,9 +80,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
-async def test_a_minute_of_refusals_sees_three_rounds_of_requests_at_most(
-    autojump_clock: MockClock, answer: Answer
-) -> None:
+async def test_a_minute_of_refusals_sees_three_rounds_of_requests_at_most(answer: Answer) -> None:
     scripted = refusing(always(200, b"[]"))
     del scripted.network.answers[TIME]
     # In a steady state, one request at a time meets the refusal first.
@@ -94,9 +94,7 @@ async def test_a_minute_of_refusals_sees_three_rounds_of_requests_at_most(
     assert scripted.bans
 
 
-async def test_callers_that_wait_for_the_end_of_a_ban_ask_one_at_a_time_until_one_is_answered(
-    autojump_clock: MockClock,
-) -> None:
+async def test_callers_that_wait_for_the_end_of_a_ban_ask_one_at_a_time_until_one_is_answered() -> None:
     scripted = refusing(always(429))
     with pytest.raises(RateLimited):
         await scripted.rest.symbol_rules()
@@ -111,7 +109,7 @@ async def test_callers_that_wait_for_the_end_of_a_ban_ask_one_at_a_time_until_on
     assert scripted.rest.trouble() is None or "listenKey" in str(scripted.rest.trouble())
 
 
-async def test_a_ban_asked_for_by_the_header_or_the_text_is_sat_out(autojump_clock: MockClock) -> None:
+async def test_a_ban_asked_for_by_the_header_or_the_text_is_sat_out() -> None:
     until_ms = EPOCH_MS + 200_000
     text = b'{"code":-1003,"msg":"Way too many requests; IP(1.2.3.4) banned until %d."}' % until_ms
     for answer, lasts_sec in (
@@ -128,9 +126,7 @@ async def test_a_ban_asked_for_by_the_header_or_the_text_is_sat_out(autojump_clo
         assert limited.value.until.monotonic_sec - began == pytest.approx(expected, abs=0.1)
 
 
-async def test_the_web_firewall_stops_everything_for_five_minutes_and_is_named(
-    autojump_clock: MockClock,
-) -> None:
+async def test_the_web_firewall_stops_everything_for_five_minutes_and_is_named() -> None:
     scripted = refusing(always(403, HTML))
     with pytest.raises(RateLimited) as limited:
         await scripted.rest.symbol_rules()
@@ -156,9 +152,7 @@ LATER = [
 
 
 @pytest.mark.parametrize("answer", LATER)
-async def test_maintenance_is_asked_again_after_growing_pauses_once_each(
-    autojump_clock: MockClock, answer: Answer
-) -> None:
+async def test_maintenance_is_asked_again_after_growing_pauses_once_each(answer: Answer) -> None:
     scripted = ScriptedRest({POSITIONS: answer})
     with pytest.raises(TemporarilyRefused):
         await scripted.rest.positions()
@@ -174,7 +168,7 @@ async def test_maintenance_is_asked_again_after_growing_pauses_once_each(
     assert not scripted.bans
 
 
-async def test_after_maintenance_the_first_answer_ends_the_pauses(autojump_clock: MockClock) -> None:
+async def test_after_maintenance_the_first_answer_ends_the_pauses() -> None:
     scripted = ScriptedRest({POSITIONS: LATER[0]})
     with pytest.raises(TemporarilyRefused):
         await scripted.rest.positions()
@@ -189,9 +183,7 @@ async def test_after_maintenance_the_first_answer_ends_the_pauses(autojump_clock
 @pytest.mark.parametrize(
     ("code", "words"), [(-2015, "API key is refused"), (-2014, "API key is refused"), (-1022, "API secret")]
 )
-async def test_a_refused_key_is_named_until_a_signed_request_is_answered(
-    autojump_clock: MockClock, code: int, words: str
-) -> None:
+async def test_a_refused_key_is_named_until_a_signed_request_is_answered(code: int, words: str) -> None:
     scripted = ScriptedRest({POSITIONS: always(401, b'{"code":%d,"msg":"refused"}' % code)})
     with pytest.raises(ExchangeRejected):
         await scripted.rest.positions()
@@ -202,7 +194,7 @@ async def test_a_refused_key_is_named_until_a_signed_request_is_answered(
     assert scripted.rest.trouble() is None
 
 
-async def test_an_unknown_symbol_is_no_trouble_of_the_exchange(autojump_clock: MockClock) -> None:
+async def test_an_unknown_symbol_is_no_trouble_of_the_exchange() -> None:
     scripted = ScriptedRest({POSITIONS: always(400, b'{"code":-1121,"msg":"Invalid symbol."}')})
     with pytest.raises(ExchangeRejected):
         await scripted.rest.positions("NOSUCH")
@@ -234,9 +226,7 @@ def test_no_body_of_an_error_breaks_its_reading(status: int, body: bytes) -> Non
     assert isinstance(read_error(status, body), ExchangeError)
 
 
-async def test_a_request_that_is_cancelled_while_it_tries_lets_the_next_one_try(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_request_that_is_cancelled_while_it_tries_lets_the_next_one_try() -> None:
     scripted = ScriptedRest({INFO: always(429)}, clock=AdvancingClock())
     with pytest.raises(RateLimited):
         await scripted.rest.symbol_rules()
