@@ -12,6 +12,9 @@ from clock import TrioClock
 from monitoring.gate_distribution import GateCounts, GateDistribution
 from supervision import Heartbeat
 from tests.brain.cases import NOW_MS, case, entry
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 CLOSE = decide(case())
 OPEN = decide(case(entry(), "0"))
@@ -19,9 +22,7 @@ NO_POSITION = decide(case(amount="0"))
 MALFORMED = deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"}))
 
 
-async def test_decisions_are_counted_by_reason_recently_and_since_the_start(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_decisions_are_counted_by_reason_recently_and_since_the_start() -> None:
     gates = GateDistribution(TrioClock(NOW_MS))
     for decision in (CLOSE, NO_POSITION, MALFORMED, MALFORMED):
         gates.decided([decision])
@@ -41,9 +42,7 @@ async def test_decisions_are_counted_by_reason_recently_and_since_the_start(
     assert gates.since_start() == everything
 
 
-async def test_the_log_shows_the_last_five_minutes_once_a_minute(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_the_log_shows_the_last_five_minutes_once_a_minute() -> None:
     log = CapturingLogger()
     gates = GateDistribution(TrioClock(NOW_MS))
     heartbeat = Heartbeat()
@@ -60,12 +59,12 @@ async def test_the_log_shows_the_last_five_minutes_once_a_minute(
     )
 
 
-async def test_the_line_of_a_quiet_time_says_so(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_line_of_a_quiet_time_says_so() -> None:
     line = GateDistribution(TrioClock(NOW_MS)).line()
     assert line == "P3.3 gate distribution 5m: allow=0 deny=0 reasons=-"
 
 
-async def test_the_history_shows_when_what_was_decided(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_history_shows_when_what_was_decided() -> None:
     gates = GateDistribution(TrioClock(NOW_MS))
     gates.decided([CLOSE])
     await trio.sleep(10)

@@ -9,6 +9,9 @@ from page.content import TimeLeft
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 NOW_MS = 1_790_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -34,7 +37,7 @@ class Rig:
         )
 
 
-async def test_holds_run_out_between_two_reads(autojump_clock: trio.testing.MockClock) -> None:
+async def test_holds_run_out_between_two_reads() -> None:
     rig = Rig()
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift", ttl_ms=2_000)
     rig.redis.set(rig.keys.hold("ETHUSDT"), "drift")
@@ -48,7 +51,7 @@ async def test_holds_run_out_between_two_reads(autojump_clock: trio.testing.Mock
     assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("ETHUSDT", None),)
 
 
-async def test_a_cooldown_counts_from_the_key(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_cooldown_counts_from_the_key() -> None:
     rig = Rig()
     rig.executed("BTCUSDT", 5.0)
     rig.executed("ETHUSDT", 16.0)
@@ -59,9 +62,7 @@ async def test_a_cooldown_counts_from_the_key(autojump_clock: trio.testing.MockC
     )
 
 
-async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently() -> None:
     rig = Rig()
     rig.booked("BTCUSDT", 4.0)
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == ()
@@ -73,7 +74,7 @@ async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently(
     assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == ()
 
 
-async def test_the_later_of_key_and_ledger_counts(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_later_of_key_and_ledger_counts() -> None:
     rig = Rig()
     rig.executed("BTCUSDT", 12.0)
     rig.booked("BTCUSDT", 2.0)
@@ -81,18 +82,14 @@ async def test_the_later_of_key_and_ledger_counts(autojump_clock: trio.testing.M
     assert seen == TimeLeft("BTCUSDT", 13.0)
 
 
-async def test_a_time_far_ahead_is_ignored_and_an_unreadable_one_never_ends(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_a_time_far_ahead_is_ignored_and_an_unreadable_one_never_ends() -> None:
     rig = Rig()
     rig.executed("BTCUSDT", -16.0)
     rig.redis.set(rig.keys.cooldown("ETHUSDT"), "soon")
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (TimeLeft("ETHUSDT", None),)
 
 
-async def test_redis_is_asked_once_in_three_seconds_however_many_look(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_redis_is_asked_once_in_three_seconds_however_many_look() -> None:
     rig = Rig()
     await rig.reading.now(SYMBOLS, {})
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
@@ -103,7 +100,7 @@ async def test_redis_is_asked_once_in_three_seconds_however_many_look(
     assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", None),)
 
 
-async def test_what_cannot_be_read_is_said_and_not_remembered(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_cannot_be_read_is_said_and_not_remembered() -> None:
     rig = Rig()
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
     await rig.reading.now(SYMBOLS, {})
@@ -116,7 +113,7 @@ async def test_what_cannot_be_read_is_said_and_not_remembered(autojump_clock: tr
     assert (await rig.reading.now(SYMBOLS, {})).unread is None
 
 
-async def test_a_redis_that_does_not_answer_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_redis_that_does_not_answer_is_not_waited_for() -> None:
     rig = Rig()
     rig.store = MemoryStore(rig.redis, keys=rig.keys, consumer="me", crossing=trio.sleep_forever)
     reading = HoldsAndCooldownsCache(rig.store, rig.clock, 15.0, keys=rig.keys)
@@ -124,9 +121,7 @@ async def test_a_redis_that_does_not_answer_is_not_waited_for(autojump_clock: tr
         assert (await reading.now(SYMBOLS, {})).unread == "Redis did not answer within 0.5 s"
 
 
-async def test_keys_that_deny_for_good_are_named_with_what_is_wrong(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_keys_that_deny_for_good_are_named_with_what_is_wrong() -> None:
     rig = Rig()
     rig.redis.hset(rig.keys.hold("BTCUSDT"), {"a": "b"})
     rig.redis.hset(rig.keys.cooldown("BTCUSDT"), {"a": "b"})
