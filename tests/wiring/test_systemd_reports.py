@@ -5,14 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
-from trio.testing import MockClock
 
 from monitoring.status.document import Readiness
 from supervision import Heartbeat, SupervisorSpec, Tree
 from supervision.systemd import NotifySocket
 from tests.supervision.notify_rig import Listener, listening
 from tests.supervision.rig import Journal, child, obedient, supervisor, tree_of
+from tests.virtual_time import virtual_time
 from wiring.systemd_reports import SystemdReports
+
+pytestmark = virtual_time
 
 LIMIT_SEC = 20.0
 WAITING = Readiness(ready=False, reasons=["waiting for Redis at localhost:6379 (ledger_writer)"])
@@ -51,17 +53,13 @@ async def waits(heartbeat: Heartbeat) -> None:
         await trio.sleep_forever()
 
 
-async def test_it_is_ready_for_systemd_before_it_is_ready_for_plans(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_it_is_ready_for_systemd_before_it_is_ready_for_plans(tmp_path: Path) -> None:
     async with reporting(tmp_path, supervisor(child("a")), None) as rig:
         await trio.sleep(5)
         assert rig.heard() == [["READY=1", f"STATUS=not ready: {WAITING.reasons[0]}"]]
 
 
-async def test_the_status_line_follows_what_is_waited_for_and_is_not_repeated(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_the_status_line_follows_what_is_waited_for_and_is_not_repeated(tmp_path: Path) -> None:
     async with reporting(tmp_path, supervisor(child("a")), None) as rig:
         await trio.sleep(5)
         rig.heard()
@@ -73,18 +71,14 @@ async def test_the_status_line_follows_what_is_waited_for_and_is_not_repeated(
         assert rig.heard() == [[f"STATUS=not ready: {WAITING.reasons[0]}"]]
 
 
-async def test_the_watchdog_is_fed_twice_within_its_limit_by_those_who_idle_or_wait(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_the_watchdog_is_fed_twice_within_its_limit_by_those_who_idle_or_wait(tmp_path: Path) -> None:
     spec = supervisor(child("a", waits, stall_limit_sec=5), child("b", obedient, stall_limit_sec=5))
     async with reporting(tmp_path, spec) as rig:
         await trio.sleep(95)
         assert rig.fed() == 10
 
 
-async def test_the_watchdog_is_not_fed_while_an_actor_neither_progresses_nor_ends(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_the_watchdog_is_not_fed_while_an_actor_neither_progresses_nor_ends(tmp_path: Path) -> None:
     async def sticks(heartbeat: Heartbeat) -> None:
         heartbeat.beat()
         with trio.CancelScope(shield=True):
@@ -102,7 +96,7 @@ async def test_the_watchdog_is_not_fed_while_an_actor_neither_progresses_nor_end
         assert rig.fed() > 0
 
 
-async def test_the_status_line_names_who_is_stuck(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_the_status_line_names_who_is_stuck(tmp_path: Path) -> None:
     async def sticks(heartbeat: Heartbeat) -> None:
         with trio.CancelScope(shield=True):
             await trio.sleep(60)
@@ -112,9 +106,7 @@ async def test_the_status_line_names_who_is_stuck(autojump_clock: MockClock, tmp
         assert rig.heard()[-1] == ["STATUS=no progress: a"]
 
 
-async def test_a_stop_is_reported_at_once_and_is_the_last_word(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_a_stop_is_reported_at_once_and_is_the_last_word(tmp_path: Path) -> None:
     async with reporting(tmp_path, supervisor(child("a")), None) as rig:
         await trio.sleep(5)
         rig.heard()
@@ -126,7 +118,7 @@ async def test_a_stop_is_reported_at_once_and_is_the_last_word(
         assert status.startswith("STATUS=stopping")
 
 
-async def test_ready_is_repeated_until_systemd_takes_it(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_ready_is_repeated_until_systemd_takes_it(tmp_path: Path) -> None:
     with NotifySocket(str(tmp_path / "notify"), None) as notify:
         tree = tree_of(supervisor(child("a")), Journal())
         reports = SystemdReports(notify, tree, lambda: READY)
