@@ -8,7 +8,6 @@ from typing import Any, cast
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 import settings
 from actors.lease_holder import LEASE_TTL_SEC
@@ -24,7 +23,10 @@ from supervision import (
 )
 from supervisor import service_tree
 from tests.supervision.rig import Actor, Journal, crashes_after, obedient, running, tree_of
+from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
+
+pytestmark = virtual_time
 
 CREDENTIALS = {"BINANCE_API_KEY": "key", "BINANCE_API_SECRET": "secret"}
 
@@ -96,9 +98,7 @@ def test_every_actor_is_watched_for_stalls() -> None:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_once(
-    autojump_clock: MockClock, actor: str
-) -> None:
+async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_once(actor: str) -> None:
     journal = Journal()
     gave_up, took_sec = await ends(tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), journal))
     (group,) = [name for name, actors in GROUPS.items() if actor in actors]
@@ -110,9 +110,7 @@ async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_on
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(
-    autojump_clock: MockClock, actor: str
-) -> None:
+async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(actor: str) -> None:
     tree = tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), Journal())
     await ends(tree)
     (group,) = [name for name, actors in GROUPS.items() if actor in actors]
@@ -121,7 +119,7 @@ async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_a_failure_now_and_then_never_ends_anything(autojump_clock: MockClock, actor: str) -> None:
+async def test_a_failure_now_and_then_never_ends_anything(actor: str) -> None:
     journal = Journal()
     async with running(tree_of(the_tree({actor: crashes_after(120, OSError("no"))}), journal)):
         await trio.sleep(6_100)
@@ -129,7 +127,7 @@ async def test_a_failure_now_and_then_never_ends_anything(autojump_clock: MockCl
         assert journal.lines().count(f"{actor} crashed") == 50
 
 
-async def test_a_failure_restarts_its_actor_and_no_other(autojump_clock: MockClock) -> None:
+async def test_a_failure_restarts_its_actor_and_no_other() -> None:
     for actor in ACTORS:
         failures = iter([crashes_after(1, OSError("no")), obedient])
 
@@ -143,9 +141,7 @@ async def test_a_failure_restarts_its_actor_and_no_other(autojump_clock: MockClo
             assert restarts(tree.status()) == {actor: 1, **ended_with_it}
 
 
-async def test_who_may_hold_the_lease_is_ended_before_the_port_is_tried_again(
-    autojump_clock: MockClock,
-) -> None:
+async def test_who_may_hold_the_lease_is_ended_before_the_port_is_tried_again() -> None:
     journal = Journal()
     async with running(tree_of(the_tree({"metrics": crashes_after(50, OSError("no"))}), journal)):
         journal.forget()
@@ -161,9 +157,7 @@ def test_a_failure_of_metrics_does_not_cost_the_lease() -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 4, 64])
-async def test_all_shards_may_fail_at_once_and_nothing_escalates(
-    autojump_clock: MockClock, shards: int
-) -> None:
+async def test_all_shards_may_fail_at_once_and_nothing_escalates(shards: int) -> None:
     journal = Journal()
     failing = {f"snapshot_fetcher_{shard}": crashes_after(600, OSError("no")) for shard in range(shards)}
     async with running(tree_of(the_tree(failing, shards), journal)):
@@ -173,9 +167,7 @@ async def test_all_shards_may_fail_at_once_and_nothing_escalates(
 
 
 @pytest.mark.parametrize("shards", [1, 64])
-async def test_one_hopeless_shard_ends_the_service_however_many_there_are(
-    autojump_clock: MockClock, shards: int
-) -> None:
+async def test_one_hopeless_shard_ends_the_service_however_many_there_are(shards: int) -> None:
     failing = {"snapshot_fetcher_0": crashes_after(0, OSError("no"))}
     _, took_sec = await ends(tree_of(the_tree(failing, shards), Journal()))
     assert took_sec < 1200
