@@ -14,7 +14,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 GATE_PYTHON ?= $(BIN)/python
-PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --maxschedchunk=8
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(BIN)/python -m pytest --maxprocesses=8 --maxschedchunk=8 --numprocesses
 FAST := not (process or redis or simulation or browser or timing)
 CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
@@ -34,18 +35,19 @@ endif
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
 
-# Everything: a test on each processor, then those marked `timing`, one by one.
+# Everything: one test more at a time than there are processors, since half of them wait; those marked `timing`
+# come last, one at a time.
 test: $(INSTALLED)
-	@$(PYTEST) --durations=15 $(ARGS)
+	@$(PYTEST) $$(($(PROCESSORS) + 1)) --durations=15 $(ARGS)
 
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
-	@$(PYTEST) -m "$(FAST)" $(ARGS)
+	@$(PYTEST) $(PROCESSORS) -m "$(FAST)" $(ARGS)
 
 # The tests that import what differs from the branch SINCE; scripts/changed_tests.py has the rules.
 test-changed: $(INSTALLED)
 	@touched=$$($(BIN)/python scripts/changed_tests.py $(SINCE)) && \
-	  if [ -n "$$touched" ]; then $(PYTEST) $(ARGS) $$touched; else echo "No test imports what has changed."; fi
+	  if [ -n "$$touched" ]; then $(PYTEST) $(PROCESSORS) $(ARGS) $$touched; else echo "No test imports what has changed."; fi
 
 # The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
 test-gate-versions: $(INSTALLED)
