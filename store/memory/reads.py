@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreRefusedError, WrongTypeError
+from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
@@ -41,12 +41,12 @@ def ledger_at(redis: Keyspace, key: str) -> StoredLedger:
 def booking_state(
     redis: Keyspace, keys: Keys, symbol: str, plan_id: str, order_ids: Sequence[str]
 ) -> BookingState:
-    """Return the state for the booking of a result. Raises StoreRefusedError for a ledger of a wrong type."""
+    """Return the state for the booking of a result. Raises WrongTypeError for a ledger of a wrong type."""
     key = keys.ledger(symbol)
     try:
         redis.hash(key)
     except WrongTypeError as error:
-        raise StoreRefusedError(f"ledger of {symbol}: {error}") from error
+        raise WrongTypeError(f"ledger of {symbol}: {error}") from error
     memories = {order: field_at(redis, keys.order_memory(symbol), order) for order in order_ids}
     return BookingState(
         ledger=StoredLedger(*(field_at(redis, key, name) for name in StoredLedger.__struct_fields__)),

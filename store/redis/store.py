@@ -14,7 +14,7 @@ import trio
 
 from brain.durability import Durability
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreError, StoreRefusedError, unless_refused
+from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -320,8 +320,8 @@ def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
 def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
     """Parse the replies to `_booking_reads`. Raises StoreRefusedError."""
     ledger, permit, mark, *memories = answers
-    if isinstance(ledger, Exception):
-        raise StoreRefusedError(f"ledger of {wanted.symbol}: {ledger}")
+    if isinstance(ledger, StoreError):
+        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
     stored = [read_text(value) for value in ledger]
     remembered = {
         order: text

@@ -188,7 +188,9 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So many losses within seconds would have to wait for each other.
-    monkeypatch.setattr("actors.user_stream.actor._BACKOFF", Backoff(initial_sec=0.1, maximum_sec=0.1))
+    monkeypatch.setattr(
+        "actors.user_stream.reconnect_pauses._BACKOFF", Backoff(initial_sec=0.1, maximum_sec=0.1)
+    )
     monkeypatch.setitem(MOST_CONNECTIONS, Priority.VITAL, 1000)
     exchange = simulator.exchange
     async with running_service(redis_server, simulator) as service:

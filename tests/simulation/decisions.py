@@ -209,7 +209,8 @@ class Decisions:
         older = true_entry_ms < self.redis_truly_changed_ms
         require(not older, "e", f"{commit.plan_id} allowed, and older than the run of Redis")
         if reason == Reason.OPEN_PERMIT_GRANTED and changed_ms:
-            since_ms = now_ms - changed_ms
+            # By Redis's clock, or truly where that was set back since.
+            since_ms = max(now_ms - changed_ms, true_ms() - self.redis_truly_changed_ms)
             require(
                 since_ms >= self._settings.permit_ttl_sec * 1000,
                 "e",

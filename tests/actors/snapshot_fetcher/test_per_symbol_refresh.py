@@ -82,6 +82,8 @@ class WeighedExchange(DictatedExchange):
 class DictatedUniverse:
     """Redis as the planner reads it."""
 
+    address = "memory"
+
     def __init__(self, rig: FetcherRig) -> None:
         self.rig = rig
         self.intents: list[Entry] = []
