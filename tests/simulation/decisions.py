@@ -111,7 +111,8 @@ class Decisions:
             f"{plan_id} allowed as {reason}: {published.fields}",
         )
         self._judge_permit(commit, decision)
-        settled = plan_id in self._books.kept.settled and not self._is_new_again(commit)
+        # A mark that was evicted says nothing of a result any more.
+        settled = plan_id in self._books.kept.settled and plan_id not in self._books.unmarked
         require(not settled, "e", f"{plan_id} allowed after its result")
         if not bypass and reason != Reason.NO_QUANTITY_CHANGE:
             self._judge_cooldown(commit)

@@ -50,7 +50,10 @@ class Ledgers:
                     require(amount is not None, "d", f"{adoption.symbol} {leg}: adopted without an amount")
                     held = self._changes_held(adoption.symbol, leg, amount or ZERO)
                     was = held[-1].amount if held else ZERO
-                    require(amount == was, "d", f"{adoption.symbol} {leg}: adopted {amount}, was {was}")
+                    # A step of the exchange's clock hides when a row without a date was so.
+                    stepped = len(self._venue.clock.offsets_since(true_ms() - COMPARED_MS)) > 1
+                    says = f"{adoption.symbol} {leg}: adopted {amount}, was {was}"
+                    require(amount == was or stepped, "d", says)
                     self._books.kept.ledger[adoption.symbol, leg] = amount or ZERO
                     self._books.kept.contained[adoption.symbol, leg] = len(held)
                     self._books.kept.adopted_ms[adoption.symbol, leg] = true_ms()
