@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import AsyncExitStack
 
+import pytest
 import trio
 
 from simulator import RunningSimulator
@@ -13,6 +14,8 @@ from tests.integration.pipeline import Pipeline
 from tests.integration.surroundings import environment
 from tests.integration.test_two_instances import is_warm_standby, lease
 from tests.integration.trading_load import SETTINGS, TradingLoad
+
+pytestmark = pytest.mark.timing
 
 HANDOVERS = 11
 SEED = 3

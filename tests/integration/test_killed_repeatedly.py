@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from random import Random
 
+import pytest
 import trio
 
 from simulator import RunningSimulator
@@ -12,6 +13,8 @@ from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline
 from tests.integration.surroundings import environment
 from tests.integration.trading_load import SETTINGS, TradingLoad
+
+pytestmark = pytest.mark.timing
 
 KILLS = 10
 SEED = 1
