@@ -129,7 +129,7 @@ class Pipeline:
     def ledger_amount(self, symbol: str) -> str | None:
         return self.ledger(symbol).get("last_known_amt")
 
-    async def ledger_reaches(self, symbol: str, amount: str, within_sec: float = 10.0) -> None:
+    async def ledger_reaches(self, symbol: str, amount: str, within_sec: float = 3.0) -> None:
         await until(
             lambda: self.ledger_amount(symbol) == amount,
             f"the ledger of {symbol} at {amount}, not {self.ledger_amount(symbol)}",

@@ -123,7 +123,7 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
                 pipe.execute()
                 await trio.lowlevel.checkpoint()
         pipe.execute()
-        await pipeline.nothing_pends(PLANS, RESULTS, within_sec=120)
+        await pipeline.nothing_pends(PLANS, RESULTS, within_sec=40)
 
         answer = await pipeline.ask("after", entry(HONEST[-1], "20"), within_sec=10)
         assert answer["reason"] not in ("malformed_plan", "evaluation_failed")
