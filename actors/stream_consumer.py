@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -75,6 +75,10 @@ class FailureCounter:
     def done(self, entry_id: str) -> None:
         """Forget an entry that is acknowledged."""
         self._failed.pop(entry_id, None)
+
+    def keep(self, pending: Container[str]) -> None:
+        """Forget all entries but those pending: others were acknowledged elsewhere, or are lost."""
+        self._failed = {each: failed for each, failed in self._failed.items() if each in pending}
 
 
 #: Errors whose cause is not the entry: the actor is stopped, Redis is away, the lease or the group is lost.
@@ -163,8 +167,8 @@ class StreamConsumer:
         self._log = log
         self._batch = batch
         self._readers = readers
-        #: Entries being handled. A late reply to a read can deliver one that the sweep has claimed.
-        self._in_hand: set[str] = set()
+        #: Entries being handled, and since when. A late reply can deliver one that the sweep has claimed.
+        self._in_hand: dict[str, float] = {}
         self._reading = trio.CancelScope()
 
     async def handle(self, batch: Batch) -> None:
@@ -209,7 +213,7 @@ class StreamConsumer:
             await self._clocks.ask_redis(self._redis_time)
             self.times.begin()
             await self.begin(session)
-            await self._recover(session, heartbeat, idle_ms=0)
+            self.failures.keep(await self._recover(session, heartbeat, idle_ms=0))
             await self.recovered(session)
             background.start_soon(self._sweep, session)
             turn = trio.Lock()
@@ -230,20 +234,26 @@ class StreamConsumer:
                 with task.idle():
                     await trio.sleep(_SWEEP_SEC)
                 await self.sweep(session)
-                await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
+                # What is long in hand lies idle, too, and each recovery counts as one more delivery.
+                now_sec = trio.current_time()
+                if now_sec - min(self._in_hand.values(), default=now_sec) < _SWEEP_SEC:
+                    await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
 
-    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> None:
-        """Handle entries that were delivered before and not acknowledged, oldest first.
+    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[str]:
+        """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.
 
         One by one if any has failed: it must not take others with it each time.
         """
+        recovered: set[str] = set()
         after, count = "0", 1 if self.failures.any else RECOVERED_TOGETHER
         while entries := await self.group.recover(
             fence=session.fence, after=after, idle_ms=idle_ms, count=count
         ):
             after = entries[-1].id  # some stay pending: those that are in hand, or wait for an operator
+            recovered.update(entry.id for entry in entries)
             dated = [await self.times.recovered(entry) for entry in entries]
             await self._hand_over(dated, session, heartbeat)
+        return recovered
 
     async def _read_beside(self, turn: trio.Lock, session: Session) -> None:
         with session.heartbeat.task() as task:
@@ -266,9 +276,8 @@ class StreamConsumer:
         """Wait for new entries, up to 2 s; empty where a stop ended the wait."""
         entries: list[Entry] = []
         sent = self._clocks.now()
-        # After an error the first read shows that Redis serves again, and does not wait for an entry.
-        block_ms = 0 if self._trouble.text else self.times.block_ms(_BLOCK_MS)
         with heartbeat.idle(), trio.CancelScope() as self._reading:
+            block_ms = self.times.block_ms(_BLOCK_MS)
             entries = await self.group.read_new(count=self._batch, block_ms=block_ms)
         self._trouble.over()
         return await self.times.delivered(entries, sent, full=len(entries) == self._batch)
@@ -284,12 +293,13 @@ class StreamConsumer:
         free = [entry for entry in entries if entry.id not in self._in_hand]
         if not free and new_until is None:
             return
-        ids = {entry.id for entry in free}
-        self._in_hand |= ids
+        ids = [entry.id for entry in free]
+        self._in_hand |= dict.fromkeys(ids, trio.current_time())
         try:
             await self.handle(Batch(free, session, heartbeat, new_until, read_on))
         finally:
-            self._in_hand -= ids
+            for entry_id in ids:
+                del self._in_hand[entry_id]
         heartbeat.beat()
 
 

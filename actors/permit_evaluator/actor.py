@@ -107,7 +107,7 @@ class PermitEvaluator(StreamConsumer):
         if not batch.entries:
             return
         if not self._known.complete:
-            await self._hold_back(batch.entries[0], batch.session.heartbeat)
+            await self._hold_back(batch.entries[0], batch.heartbeat)
         await self._take_over(batch.fence)
         plans = sort_entries(batch.entries, self.failures)
         await self._locks.acquire(plans.symbols)
