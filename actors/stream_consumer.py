@@ -11,6 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
@@ -86,7 +87,7 @@ _MOST_REMEMBERED = 10_000
 class Session(msgspec.Struct, frozen=True):
     """Consuming under one lease, from its beginning to a stop or an error."""
 
-    fence: str
+    fence: FencingToken
     heartbeat: Heartbeat
     #: Tasks that are cancelled when reading has ended.
     background: trio.Nursery
@@ -108,7 +109,7 @@ class Batch(msgspec.Struct, frozen=True):
     read_on: Callable[[], None]
 
     @property
-    def fence(self) -> str:
+    def fence(self) -> FencingToken:
         """The lease that writes for these entries need."""
         return self.session.fence
 
@@ -202,7 +203,7 @@ class StreamConsumer:
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
-    async def _consume(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _consume(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as unfinished, trio.open_nursery() as background:
             session = Session(fence, heartbeat, background, unfinished)
             background.start_soon(self._stop_reading, heartbeat)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NewType
+
+#: The lease as stored, `<token>@<process>:<instance>`, which every write carries.
+FencingToken = NewType("FencingToken", str)
 
 #: Longest field that this service parses (bytes).
 LONGEST_FIELD = 65_536

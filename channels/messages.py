@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.identifiers import FencingToken
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -154,10 +155,10 @@ class Lease(msgspec.Struct, frozen=True):
     `since`: the first of our fences since which no other process has held it, None where that is `fence`.
     """
 
-    fence: str | None
+    fence: FencingToken | None
     holder: str
     namesake: str | None = None
-    since: str | None = None
+    since: FencingToken | None = None
 
 
 class SnapshotChanged(msgspec.Struct, frozen=True):

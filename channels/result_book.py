@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.identifiers import FencingToken
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -47,7 +48,7 @@ class ResultBook:
         self._symbols: dict[str, _SymbolResults] = {}
         self._ended: dict[str, None] = {}
         self._not_before: Moment | None = None
-        self._fence: str | None = None
+        self._fence: FencingToken | None = None
         self._readers = trio.lowlevel.ParkingLot()
 
     @property
@@ -55,7 +56,7 @@ class ResultBook:
         """Return the number of symbols with a result."""
         return len(self._symbols)
 
-    def begin(self, fence: str, now: Moment) -> None:
+    def begin(self, fence: FencingToken, now: Moment) -> None:
         """Begin to book, or begin again: results in hand may have been booked, by us or by others."""
         if fence != self._fence:
             self._fence, self.taken_over_at = fence, now

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
 
 
@@ -262,7 +263,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
     """
 
     held: bool
-    fence: str
+    fence: FencingToken
     holder: str
     process: str = ""
     replaced: str = ""
@@ -271,7 +272,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
         """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
-        fence = lease.decode(errors="backslashreplace")
+        fence = FencingToken(lease.decode(errors="backslashreplace"))
         owner, _, holder = fence.partition(":")
         before = replaced.decode(errors="backslashreplace")
         return cls(held, fence, holder, owner.partition("@")[2], before, unbroken)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from brain.identifiers import FencingToken
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
@@ -133,7 +134,7 @@ class FillMonitor:
                 with heartbeat.waiting_for("the exchange's trades of an order"):
                     await trio.sleep(_LOOKUP_PAUSE_SEC)
 
-    async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def report_unexplained(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Report fills without a result until cancelled: they are of orders that are not ours."""
         with heartbeat.task() as task:
             while True:
@@ -141,7 +142,7 @@ class FillMonitor:
                     await trio.sleep(_SWEEP_SEC)
                 await self._report_some(fence, task)
 
-    async def _report_some(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _report_some(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         fills = self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec)[:_MOST_AT_ONCE]
         if not fills:
             return
@@ -152,7 +153,7 @@ class FillMonitor:
             self._memory.reported(fill)
             heartbeat.beat()
 
-    async def _report(self, fill: FillObserved, ledger_amount: str | None, fence: str) -> None:
+    async def _report(self, fill: FillObserved, ledger_amount: str | None, fence: FencingToken) -> None:
         self._log.warning(
             f"{fill.symbol}: Fill of an order that is not ours",
             cause=fill.cause,

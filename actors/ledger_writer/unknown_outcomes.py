@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
+from brain.identifiers import FencingToken
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
@@ -82,7 +83,7 @@ class UnknownOutcomes:
         if self._known:
             self._wake()
 
-    async def follow(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def follow(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Book the events of unknown outcomes, until cancelled."""
         with heartbeat.task() as task:
             while True:
@@ -96,7 +97,7 @@ class UnknownOutcomes:
         self._changed = True
         self._waiting.unpark_all()
 
-    async def _look(self, fence: str) -> None:
+    async def _look(self, fence: FencingToken) -> None:
         try:
             read = await self._store.unknown_outcomes()
         except StoreRefusedError as error:
@@ -141,7 +142,9 @@ class UnknownOutcomes:
         ours = client_order_id_of(self._key_prefix, outcome.plan_id)
         return [ours] if named is None else [ours, named]
 
-    async def _book(self, outcome: UnknownOutcome, event: OrderEvent, now_ms: int, fence: str) -> bool:
+    async def _book(
+        self, outcome: UnknownOutcome, event: OrderEvent, now_ms: int, fence: FencingToken
+    ) -> bool:
         """Book an event as a result would be; return False where it changes nothing."""
         entry = Entry(f"{now_ms}-{next(self._numbers)}", {})
         result = ExecutedResult(outcome.plan_id, outcome.symbol, (event.as_order(),), None, "")

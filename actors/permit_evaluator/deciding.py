@@ -16,6 +16,7 @@ from brain.decisions.case import Case, Rules, SnapshotView
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
+from brain.identifiers import FencingToken
 from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
@@ -102,7 +103,7 @@ class PlanDecider:
         """Confirm all reservations: plans that were not committed have been decided again."""
         self._states.all_answered()
 
-    async def decide_and_commit(self, plans: Sequence[PendingPlan], fence: str) -> list[PendingPlan]:
+    async def decide_and_commit(self, plans: Sequence[PendingPlan], fence: FencingToken) -> list[PendingPlan]:
         """Decide plans and commit the decisions; return, in order, the plans that lack an input.
 
         A plan is decided again, on the state in Redis, where that differs from the assumed state.
@@ -151,7 +152,9 @@ class PlanDecider:
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
 
-    async def _without_repeated(self, plans: Sequence[PendingPlan], fence: str) -> Sequence[PendingPlan]:
+    async def _without_repeated(
+        self, plans: Sequence[PendingPlan], fence: FencingToken
+    ) -> Sequence[PendingPlan]:
         """Acknowledge plans that this process allowed under another entry, and return the others.
 
         The commit script finds this by the plan's mark too, unless Redis has evicted it.
@@ -170,7 +173,7 @@ class PlanDecider:
             return False
         return self._clocks.redis_now_ms() < known[1]
 
-    async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
+    async def refuse(self, refusals: Sequence[Refusal], fence: FencingToken) -> None:
         """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
         created_at_sec = self._clocks.redis_now_ms() / 1000
         answers: list[Answer] = []
@@ -203,7 +206,7 @@ class PlanDecider:
                 self._reports.dead_letter(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 
-    async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
+    async def _commit(self, fence: FencingToken, commits: Sequence[DecisionCommit]) -> CommitReply:
         sent = self._clocks.now()
         reply = await self._store.commit_decisions(fence, commits)
         self._clocks.redis.observe(reply.now_ms, sent, self._clocks.now())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
@@ -44,7 +45,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def commit_decisions(
-    redis: Keyspace, keys: Keys, fence: str, decisions: Sequence[DecisionCommit]
+    redis: Keyspace, keys: Keys, fence: FencingToken, decisions: Sequence[DecisionCommit]
 ) -> CommitReply:
     """Return one verdict for each decision, in order."""
     check_fence(redis, keys, fence)

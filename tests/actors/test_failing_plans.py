@@ -11,6 +11,7 @@ from actors.permit_evaluator import deciding
 from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
+from brain.identifiers import FencingToken
 from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
@@ -139,7 +140,7 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
     recovered: list[int] = []
     recover = rig.store.plans.recover
 
-    async def counted(*, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def counted(*, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         entries = await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
         recovered.append(len(entries))
         return entries

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
@@ -82,21 +83,21 @@ def test_many_symbols_shrink_to_a_moment_for_all() -> None:
 
 def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> None:
     book = ResultBook("results")
-    book.begin("fence-1", at(0))
+    book.begin(FencingToken("fence-1"), at(0))
     book.arrive("BTCUSDT", "1-0", at(100))
-    book.begin("fence-1", at(200))
+    book.begin(FencingToken("fence-1"), at(200))
     assert book.taken_over_at == at(0)
     assert not book.unsettled("BTCUSDT", at(200), 2.0)
     assert not book.all_in(shown(99, 0))
     assert book.all_in(shown(100, 0))
-    book.begin("fence-2", at(300))
+    book.begin(FencingToken("fence-2"), at(300))
     assert book.taken_over_at == at(300)
 
 
 def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
     book = ResultBook("results")
     assert book.latest("BTCUSDT") is None
-    book.begin("fence", at(5))
+    book.begin(FencingToken("fence"), at(5))
     assert book.latest("BTCUSDT") == at(5)
     booked(book, "a", 100)
     assert book.latest("BTCUSDT") == at(100)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
@@ -76,7 +77,7 @@ def assumed(**changes: object) -> Assumed:
     return msgspec.structs.replace(NOTHING_STORED, **changes)
 
 
-async def commit(store: Store, fence: str, *decisions: DecisionCommit) -> list[Verdict]:
+async def commit(store: Store, fence: FencingToken, *decisions: DecisionCommit) -> list[Verdict]:
     """Return the verdicts."""
     reply: CommitReply = await store.commit_decisions(fence, decisions)
     return list(reply.verdicts)

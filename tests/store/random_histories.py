@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import Backend, everything
@@ -33,7 +34,7 @@ class History:
         self._out = backend.outside
         self._keys = backend.keys
         self._random = Random(seed)  # noqa: S311 - not for secrets
-        self._fence = "none"
+        self._fence = FencingToken("none")
         self._published: dict[str, list[str]] = {"plans": [], "results": []}
         self._states = {symbol: SymbolState() for symbol in _SYMBOLS}
         self._steps: list[Callable[[], Awaitable[object]]] = [

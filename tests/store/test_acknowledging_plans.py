@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from brain.identifiers import FencingToken
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store
@@ -10,7 +11,7 @@ from tests.store.commits import deliver_plans, pending_ids
 
 
 async def test_acknowledged_entries_are_no_longer_pending(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     first, second, third = await deliver_plans(store, outside, keys, "a", "b", "c")
     await store.plans.acknowledge(fence, [first, third])
@@ -20,7 +21,7 @@ async def test_acknowledged_entries_are_no_longer_pending(
 
 
 async def test_nothing_and_very_much_can_be_acknowledged_at_once(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
     await store.plans.acknowledge(fence, [])
@@ -30,7 +31,7 @@ async def test_nothing_and_very_much_can_be_acknowledged_at_once(
 
 
 async def test_acknowledging_without_stream_or_group_does_nothing(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.plans.acknowledge(fence, ["1-0"])
     outside.xadd(keys.plans, {"plan_id": "a"})
@@ -39,7 +40,7 @@ async def test_acknowledging_without_stream_or_group_does_nothing(
 
 
 async def test_a_dead_plan_is_a_dead_letter_and_no_longer_pending(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "a")
     await store.plans.dead_letter(fence, entry_id, ("entry_id", entry_id, "error", "no plan_id", "\x00Ⓢ", ""))
@@ -52,7 +53,7 @@ async def test_a_dead_plan_is_a_dead_letter_and_no_longer_pending(
 
 @pytest.mark.parametrize("name", ["plans", "dead_plans"])
 async def test_a_stream_of_a_wrong_type_leaves_no_half_written_dead_letter(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
 ) -> None:
     if name == "dead_plans":
         await deliver_plans(store, outside, keys, "a")

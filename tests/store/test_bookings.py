@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -17,7 +18,7 @@ PERMIT = "BOTH|close|SELL|0.028|1760000090000"
 
 
 async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     now_ms = await store.redis_now_ms()
@@ -38,7 +39,7 @@ async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
 
 
 async def test_every_key_of_a_booking_has_its_own_life(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.commit_result(fence, booking("1-0"))
     for key, life_ms in {
@@ -52,7 +53,7 @@ async def test_every_key_of_a_booking_has_its_own_life(
 
 
 async def test_a_result_that_changes_nothing_is_only_acknowledged(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     before = set(everything(outside))
@@ -86,7 +87,7 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
 async def test_whatever_was_read_otherwise_books_nothing(
-    store: Store, outside: Outside, keys: Keys, fence: str, what: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, what: str
 ) -> None:
     stored_otherwise(outside, keys, what)
     before = everything(outside)
@@ -97,7 +98,7 @@ async def test_whatever_was_read_otherwise_books_nothing(
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
 async def test_what_was_read_and_is_gone_books_nothing(
-    store: Store, outside: Outside, fence: str, what: str
+    store: Store, outside: Outside, fence: FencingToken, what: str
 ) -> None:
     before = everything(outside)
     assert await store.commit_result(fence, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
@@ -105,7 +106,7 @@ async def test_what_was_read_and_is_gone_books_nothing(
 
 
 async def test_a_second_order_that_changed_books_neither(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.order_memory(SYMBOL), {"1002": "1|1"})
     before = everything(outside)
@@ -115,7 +116,7 @@ async def test_a_second_order_that_changed_books_neither(
 
 
 async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     """Otherwise reading again and booking again would go on for ever."""
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300})
@@ -195,7 +196,7 @@ async def test_several_states_are_read_as_each_alone(store: Store, outside: Outs
 
 
 async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     entry_ids = await deliver_results(store, outside, keys, count=4)
     first = booking(entry_ids[0])
@@ -225,7 +226,7 @@ WRONG_TYPES = (
 
 @pytest.mark.parametrize("name", WRONG_TYPES)
 async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
 ) -> None:
     named = getattr(keys, name)
     key = named if isinstance(named, str) else named("plan-1" if name == "plan_mark" else SYMBOL)
@@ -245,7 +246,7 @@ async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(
 
 
 async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_says(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     for plan_id in ("FENCED ", "OOM ", "NOGROUP ", "READONLY x", "UNBLOCKED no longer exists"):
         outside.hset(keys.plan_mark(plan_id), {"a": "b"})
@@ -254,7 +255,7 @@ async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_
 
 
 async def test_a_burial_needs_no_comparison_and_no_keys_of_the_symbol(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await deliver_results(store, outside, keys)
     outside.set(keys.ledger(""), "of a wrong type")
@@ -263,14 +264,16 @@ async def test_a_burial_needs_no_comparison_and_no_keys_of_the_symbol(
     assert letter == {b"entry_id": b"1-0", b"error": b"no quantity"}
 
 
-async def test_a_booking_may_carry_an_event(store: Store, outside: Outside, keys: Keys, fence: str) -> None:
+async def test_a_booking_may_carry_an_event(
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
+) -> None:
     await store.commit_result(fence, booking("1-0", event_fields=("event", "LEDGER_DIVERGED")))
     ((_, event),) = outside.xrange(keys.events)
     assert event == {b"event": b"LEDGER_DIVERGED"}
 
 
 async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.permit("plan-1"), "{}")
     outside.set(keys.permit("plan-2"), "{}")
@@ -288,7 +291,7 @@ async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
 
 @pytest.mark.parametrize("consumed", [True, False])
 async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
-    store: Store, outside: Outside, keys: Keys, fence: str, consumed: bool
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, consumed: bool
 ) -> None:
     if not consumed:
         outside.set(keys.permit("plan-1"), "{}")
@@ -310,7 +313,7 @@ async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
 
 @pytest.mark.parametrize("before", [None, "D|BOTH|close|SELL|0"])
 async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no_mark(
-    store: Store, outside: Outside, keys: Keys, fence: str, before: str | None
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, before: str | None
 ) -> None:
     if before is not None:
         outside.set(keys.plan_mark("plan-1"), before)
@@ -320,7 +323,7 @@ async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no
 
 
 async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     outside.pexpire(keys.open_permits(SYMBOL), 100_000)
@@ -330,7 +333,7 @@ async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
 
 
 async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.permit("plan-1"), "{}")
     outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
@@ -341,7 +344,7 @@ async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
 
 
 async def test_the_last_booked_result_only_moves_on(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     shown = []
     for entry_id in ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0"):
@@ -353,7 +356,7 @@ async def test_the_last_booked_result_only_moves_on(
 
 
 async def test_the_last_booked_result_passes_none_that_is_still_pending(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.results.create(lost=False)
     first, second, third = [outside.xadd(keys.results, {"f": "v"}) for _ in range(3)]
@@ -366,7 +369,7 @@ async def test_the_last_booked_result_passes_none_that_is_still_pending(
 
 
 async def test_a_last_booked_result_that_cannot_be_read_is_replaced(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.last_result_id, b"\xffyesterday-5")
     await store.commit_result(fence, nothing_but_acknowledging("5-0"))

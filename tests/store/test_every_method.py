@@ -13,6 +13,7 @@ from inspect import iscoroutinefunction
 
 import pytest
 
+from brain.identifiers import FencingToken
 from store.keys import Keys
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
@@ -27,7 +28,7 @@ from tests.store.test_snapshots import snapshot
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
 
-Example = Callable[[Store, str], Awaitable[object]]
+Example = Callable[[Store, FencingToken], Awaitable[object]]
 
 #: By method: what is asked, of a Redis that `furnished` has filled.
 EXAMPLES: dict[str, Example] = {
@@ -77,7 +78,7 @@ EXAMPLES: dict[str, Example] = {
 }  # fmt: skip
 
 
-async def furnished(store: Store, outside: Outside, keys: Keys) -> str:
+async def furnished(store: Store, outside: Outside, keys: Keys) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     await deliver_plans(store, outside, keys, "plan-1", "plan-2")
     await deliver_results(store, outside, keys, 2)

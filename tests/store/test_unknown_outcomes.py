@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from brain.identifiers import FencingToken
 from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -31,7 +32,7 @@ async def reserve(outside: Outside, keys: Keys) -> None:
 
 
 async def test_an_unknown_outcome_frees_nothing_and_is_kept_beside_the_open_permits(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     (entry_id,) = await deliver_results(store, outside, keys)
@@ -47,7 +48,7 @@ async def test_an_unknown_outcome_frees_nothing_and_is_kept_beside_the_open_perm
 
 
 async def test_the_first_report_says_since_when(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -65,7 +66,7 @@ async def test_the_first_report_says_since_when(
     ids=["the permit ends", "a part is reported", "the order is reported"],
 )
 async def test_the_state_ends_with_the_permit_or_by_a_result(
-    store: Store, outside: Outside, keys: Keys, fence: str, ends: dict[str, object]
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, ends: dict[str, object]
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -74,7 +75,7 @@ async def test_the_state_ends_with_the_permit_or_by_a_result(
 
 
 async def test_a_refusal_that_frees_nothing_ends_no_unknown_outcome(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -85,7 +86,7 @@ async def test_a_refusal_that_frees_nothing_ends_no_unknown_outcome(
 
 
 async def test_states_of_ended_permits_make_room(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     outside.hset(keys.unknown_outcomes, {"over": "1000|999|||BTCUSDT", "lives": STATE, "junk": b"\xff"})
@@ -94,7 +95,7 @@ async def test_states_of_ended_permits_make_room(
 
 
 async def test_an_event_of_the_exchange_is_booked_without_an_entry(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     await reserve(outside, keys)
@@ -114,7 +115,7 @@ async def test_an_event_of_the_exchange_is_booked_without_an_entry(
 
 
 async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     outside.set(keys.unknown_outcomes, "text")
@@ -138,7 +139,7 @@ async def test_diagnostics_read_the_state_of_a_plan(store: Store, outside: Outsi
 
 
 async def test_open_permits_stay_readable_for_the_builds_before_this_state(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     """Those refuse to decide on a symbol whose hash holds another field, or another form of value."""
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=None, permit="{}"))

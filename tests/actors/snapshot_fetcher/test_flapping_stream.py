@@ -10,6 +10,7 @@ import structlog
 import trio
 
 import settings
+from brain.identifiers import FencingToken
 from channels import Channels, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -63,7 +64,7 @@ class Desk:
             self.exchange.set(symbol, "0", update_time_ms=0)
         loaded = settings.load({"P33_STALE_THRESHOLD_SEC": f"{STALE_SEC}"})
         self.channels = Channels(loaded.settings.shards)
-        self.channels.lease.send(Lease("1:me", "me"))
+        self.channels.lease.send(Lease(FencingToken("1:me"), "me"))
         self.making = SnapshotMaking(
             loaded.settings,
             self.channels,

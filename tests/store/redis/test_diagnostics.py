@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from brain.durability import Durability
+from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
@@ -91,7 +92,7 @@ def _put(outside: Outside, key: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["none", "number", "bytes", "empty", "hash", "junk hash", "zset", "stream"])
 @pytest.mark.parametrize("name", ["hold", "cooldown", "ledger"])
 async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision_does(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str, kind: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str, kind: str
 ) -> None:
     _put(outside, getattr(keys, name)("BTCUSDT"), kind)
     # Assumes what is never stored, so that the script answers with what is.
