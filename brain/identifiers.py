@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NewType
 
+PlanId = NewType("PlanId", str)
 #: The lease as stored, `<token>@<process>:<instance>`, which every write carries.
 FencingToken = NewType("FencingToken", str)
 
@@ -47,9 +48,9 @@ def given(text: str) -> str | None:
     return None if text.lower() in _NOT_GIVEN else text
 
 
-def plan_id_text(raw: bytes) -> str | None:
+def plan_id_text(raw: bytes) -> PlanId | None:
     """Return a plan id unchanged: 1 to 256 printable ASCII characters; None for anything else."""
-    return raw.decode("ascii") if _PLAN_ID.fullmatch(raw) else None
+    return PlanId(raw.decode("ascii")) if _PLAN_ID.fullmatch(raw) else None
 
 
 def is_symbol(text: str) -> bool:

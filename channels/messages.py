@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -35,7 +35,7 @@ class UnknownExecution(msgspec.Struct, frozen=True):
     the latest.
     """
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     since_ms: int
     ends_at_sec: float
@@ -46,7 +46,7 @@ class WaitingResult(msgspec.Struct, frozen=True):
 
     entry_id: str
     symbol: str
-    plan_id: str
+    plan_id: PlanId
     why: str
 
 
@@ -119,7 +119,7 @@ class OnDemandRead(msgspec.Struct, frozen=True):
     """
 
     symbol: str
-    plan_id: str
+    plan_id: PlanId
     deadline_sec: float
     reply: trio.MemorySendChannel[str | None]
     sent_after: Moment | None = None

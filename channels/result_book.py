@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -46,7 +46,7 @@ class ResultBook:
         #: Since when no result is read, because others are being booked; None while the next are waited for.
         self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
-        self._ended: dict[str, None] = {}
+        self._ended: dict[PlanId, None] = {}
         self._not_before: Moment | None = None
         self._fence: FencingToken | None = None
         self._readers = trio.lowlevel.ParkingLot()
@@ -102,13 +102,13 @@ class ResultBook:
             results.not_before = _later(results.not_before, oldest.arrived)
         self._readers.unpark_all()
 
-    def end(self, plan_id: str) -> None:
+    def end(self, plan_id: PlanId) -> None:
         """Record that a result has ended a plan's permit. The oldest of 20,000 plans is dropped."""
         self._ended[plan_id] = None
         if len(self._ended) > _MOST_ENDED:
             del self._ended[next(iter(self._ended))]
 
-    def has_ended(self, plan_id: str) -> bool:
+    def has_ended(self, plan_id: PlanId) -> bool:
         """Return True if a result has ended what the plan's permit covers, as far as is remembered."""
         return plan_id in self._ended
 

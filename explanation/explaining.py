@@ -21,6 +21,7 @@ from brain.decisions.permit_text import (
     same_outcome,
 )
 from brain.decisions.reason_texts import REASON_TEXTS
+from brain.identifiers import PlanId
 from brain.ledger.ledger import SET_THE_LEGS
 from brain.ledger.plan_mark import PlanMark
 from brain.plans.permit import OpenPermit, Reason
@@ -58,7 +59,7 @@ class PermitNow(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The content of an explanation. Times are Redis's clock, ISO 8601 in UTC."""
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     state: State
     finding: str

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from brain.identifiers import PlanId
 from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
@@ -55,7 +56,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     begin like the one asked for, when nothing was found of that.
     """
 
-    plan_id: str
+    plan_id: PlanId
     now_ms: int
     recorded: Recorded | None
     mark: PlanMark | Settled | None
@@ -64,7 +65,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     consumed_by: str | None
     published: Published | None = None
     dead_letters: tuple[DeadLetter, ...] = ()
-    similar: tuple[str, ...] = ()
+    similar: tuple[PlanId, ...] = ()
     unknown: UnknownOutcome | None = None
     waiting_result: WaitingResult | None = None
     unknown_permits: tuple[UnknownOutcome, ...] = ()

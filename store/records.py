@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
 
 
@@ -50,7 +50,7 @@ class SymbolState(msgspec.Struct, frozen=True):
     cooldown: str | None = None
     ledger: StoredLedger = StoredLedger()
     permits_version: str | None = None
-    permits: tuple[tuple[str, str], ...] = ()
+    permits: tuple[tuple[PlanId, str], ...] = ()
     settled: bool = False
 
 
@@ -81,7 +81,7 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     """
 
     entry_id: str
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     assumed: Assumed | None
     deadline_ms: int
@@ -142,7 +142,7 @@ class BookingKeys(NamedTuple):
     """Keys of a result's booking: symbol, plan and orders."""
 
     symbol: str
-    plan_id: str
+    plan_id: PlanId
     order_ids: tuple[str, ...]
 
 
@@ -180,7 +180,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     """
 
     entry_id: str
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     compare: bool
     before_amounts: tuple[str | None, str | None, str | None]
@@ -205,7 +205,7 @@ class UnknownOutcomes(msgspec.Struct, frozen=True):
     """Plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
 
     now_ms: int
-    stored: tuple[tuple[str, str], ...]
+    stored: tuple[tuple[PlanId, str], ...]
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import plan_id_text
+from brain.identifiers import PlanId, plan_id_text
 from brain.ledger.booking import (
     BookedOrders,
     NeedsAdoption,
@@ -92,7 +92,7 @@ class CommitPlanner:
         Its plan is settled all the same: the executor that reported the result is done with the plan.
         """
         fields = entry.fields or {}
-        plan_id = plan_id_text(fields.get(b"plan_id", b"")) or ""
+        plan_id = plan_id_text(fields.get(b"plan_id", b"")) or PlanId("")
         event: tuple[str, ...] = ()
         if unjoined:
             event = (
@@ -125,7 +125,7 @@ class CommitPlanner:
             unknown_after=None if unknown is None else encode_unknown(unknown),
         )
 
-    def _settled(self, entry: Entry, plan_id: str, symbol: str, state: BookingState) -> ResultCommit:
+    def _settled(self, entry: Entry, plan_id: PlanId, symbol: str, state: BookingState) -> ResultCommit:
         """Return a commit on `state` that marks a plan without a decision as settled, and changes no more."""
         return ResultCommit(
             entry_id=entry.id,

@@ -8,7 +8,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
@@ -146,7 +146,7 @@ class FillMonitor:
         fills = self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec)[:_MOST_AT_ONCE]
         if not fills:
             return
-        wanted = [BookingKeys(fill.symbol, "", (fill.order_id,)) for fill in fills]
+        wanted = [BookingKeys(fill.symbol, PlanId(""), (fill.order_id,)) for fill in fills]
         for fill, state in zip(fills, await self._store.booking_states(wanted), strict=True):
             if state is None or fill.order_id not in state.orders:
                 await self._report(fill, None if state is None else state.ledger.last_known_amt, fence)

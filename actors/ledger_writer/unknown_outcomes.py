@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
@@ -70,7 +70,7 @@ class UnknownOutcomes:
         self._clocks = clocks
         self._log = log
         self._numbers = count()
-        self._known: dict[str, UnknownOutcome] = {}
+        self._known: dict[PlanId, UnknownOutcome] = {}
         self._changed = False
         self._waiting = trio.lowlevel.ParkingLot()
 

@@ -10,6 +10,7 @@ import msgspec
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from actors.waiting import present
 from brain.decisions.decision import deny_malformed, evaluation_failed
+from brain.identifiers import PlanId
 from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
 from brain.plans.permit import Decision
@@ -72,7 +73,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """
 
     entry: Entry
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     decision: Decision
     error: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.decisions.case import Case
+from brain.identifiers import PlanId
 from brain.plans.permit import Decision
 
 
@@ -17,7 +18,7 @@ class Answer(msgspec.Struct, frozen=True):
     """
 
     entry_id: str
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     decision: Decision
     case: Case | None

@@ -13,6 +13,7 @@ import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.facts import Facts
+from brain.identifiers import PlanId
 from brain.json_text import read_json
 from brain.numbers import EXACT, plain
 from brain.plans.permit import Decision, Kind, Reason
@@ -34,7 +35,7 @@ class _Permit(msgspec.Struct):
     another account.
     """
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     allow: bool
     reason: Reason
@@ -67,7 +68,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
     `brain/text_fields.py`), `permit` the permit as issued, without a signature.
     """
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     issued_by: str
     case: Case | None
@@ -106,7 +107,7 @@ def permit_json(
     decision: Decision,
     case: Case | None,
     *,
-    plan_id: str,
+    plan_id: PlanId,
     symbol: str | None,
     created_at_sec: float,
     issued_by: str,
@@ -173,7 +174,7 @@ def audit_record(
     decision: Decision,
     case: Case | None,
     *,
-    plan_id: str,
+    plan_id: PlanId,
     symbol: str | None,
     issued_by: str,
     fields: Mapping[str, str],

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from brain.identifiers import PlanId
 from brain.ledger.ledger import (
     SET_THE_LEGS,
     Ledger,
@@ -241,7 +242,7 @@ def encode_open_permit(permit: OpenPermit) -> str:
     )
 
 
-def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
+def decode_open_permit(plan_id: PlanId, text: str) -> OpenPermit:
     """Decode an open permit. Raises UnreadableRecordError: ignoring a permit would free its quantity."""
     match text.split("|"):
         case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):

@@ -12,7 +12,15 @@ from typing import ClassVar
 
 import msgspec
 
-from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
+from brain.identifiers import (
+    PlanId,
+    UnreadableFieldError,
+    field_text,
+    given,
+    is_order_id,
+    is_symbol,
+    plan_id_text,
+)
 from brain.json_text import read_json
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 from brain.numbers import ZERO, NotANumberError, parse_decimal
@@ -46,7 +54,7 @@ class FilledOrder(msgspec.Struct, frozen=True):
 class ExecutedResult(msgspec.Struct, frozen=True):
     """At least one order was sent for the plan. `timestamp_sec`: the executor's clock, None if unreadable."""
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     orders: tuple[FilledOrder, ...]
     timestamp_sec: Decimal | None
@@ -69,7 +77,7 @@ class RefusedResult(msgspec.Struct, frozen=True):
 
     orders: ClassVar[tuple[FilledOrder, ...]] = ()
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     had_no_permit: bool = False
     unknown: UnknownOrder | None = None
@@ -174,7 +182,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
 
 
-def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
+def _refusal(fields: Mapping[bytes, bytes], plan_id: PlanId) -> RefusedResult:
     quoted = _quoted(fields)
     proof = proof_of(_words(fields, quoted))
     unknown = None

@@ -11,6 +11,7 @@ import re
 
 import msgspec
 
+from brain.identifiers import PlanId
 from brain.ledger.result import UnknownOrder
 
 _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})\|(.{1,32})", re.DOTALL)
@@ -23,14 +24,14 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
     ids that the result named.
     """
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     since_ms: int
     expires_ms: int
     order: UnknownOrder = UnknownOrder()
 
 
-def client_order_id_of(prefix: str, plan_id: str) -> str:
+def client_order_id_of(prefix: str, plan_id: PlanId) -> str:
     """Return the client order id of a plan's order, as the executor makes it (docs/integration.md)."""
     digest = hashlib.sha256(f"{prefix}\0{plan_id}".encode()).hexdigest()
     return f"p33-{digest[:32]}"
@@ -50,7 +51,7 @@ def encode_unknown(outcome: UnknownOutcome) -> str:
     )
 
 
-def decode_unknown(plan_id: str, text: str) -> UnknownOutcome | None:
+def decode_unknown(plan_id: PlanId, text: str) -> UnknownOutcome | None:
     """Decode the state; None for any other text, which leaves the open permit as it is."""
     found = _STORED.fullmatch(text)
     if found is None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from brain.identifiers import given, is_symbol, plan_id_text
+from brain.identifiers import PlanId, given, is_symbol, plan_id_text
 from brain.numbers import NotANumberError, parse_decimal_down
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
@@ -62,7 +62,7 @@ def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPl
 
 
 def _plan(
-    fields: Mapping[bytes, bytes], plan_id: str, symbol: str, decision: PlanDecision, problems: Problems
+    fields: Mapping[bytes, bytes], plan_id: PlanId, symbol: str, decision: PlanDecision, problems: Problems
 ) -> Plan:
     """Build the plan; valid only if nothing was added to `problems`."""
     for name in _BYSTANDERS:

@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from brain.decisions.permit_text import audit_record
+from brain.identifiers import PlanId
 from brain.json_text import read_json
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.unknown_outcomes import decode_unknown
@@ -130,7 +131,7 @@ class PageSource:
         """Return the answer of `/status`."""
         return self._status.status()
 
-    async def explanation(self, plan_id: str) -> Explanation | None:
+    async def explanation(self, plan_id: PlanId) -> Explanation | None:
         """Explain the decision on a plan; None for a plan that is not among the latest 500.
 
         Reads the state of its permit from Redis, within 0.5 s.

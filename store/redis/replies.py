@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from brain.identifiers import PlanId
 from brain.ledger.ledger import StoredLedger
 from store.records import (
     AlreadyDecided,
@@ -52,7 +53,7 @@ def _read_verdict(verdict: list[Any]) -> Verdict:
                     ledger=StoredLedger(*map(read_text, (amount, order_id, order_time, long, short))),
                     permits_version=read_text(version),
                     permits=tuple(
-                        (plan_id.decode(errors="replace"), value.decode(errors="replace"))
+                        (PlanId(plan_id.decode(errors="replace")), value.decode(errors="replace"))
                         for plan_id, value in zip(live[::2], live[1::2], strict=True)
                     ),
                     settled=bool(settled),

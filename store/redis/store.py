@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
@@ -145,7 +145,7 @@ class RedisStore:
                 await self._writes.command("SET", key, text)
         return run
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[str]) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
         return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
 
@@ -290,7 +290,7 @@ class RedisStore:
             bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
         )
 
-    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: str | None) -> PermitTraces:
         return await diagnostics.permit_traces(self._writes, self._keys, plan_id, symbol)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.positions.position import Leg
 from brain.symbols.allowlist import Allowlist, AllowlistSource
@@ -221,7 +222,7 @@ class UnknownWorld:
     def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> str:
         match fate.link:
             case "chain":
-                return client_order_id_of("quantum", plan_id)
+                return client_order_id_of("quantum", PlanId(plan_id))
             case "named client id":
                 return f"desk-{symbol}"
         return "x"

@@ -8,6 +8,7 @@ from brain.decisions.case import Case
 from brain.decisions.decision import Outcome, decide, evaluation_failed, state_contended
 from brain.decisions.permit_text import audit_record
 from brain.decisions.reason_texts import REASON_TEXTS
+from brain.identifiers import PlanId
 from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable
@@ -32,7 +33,7 @@ def explained(decision: Decision, the_case: Case | None, **fields: str) -> Secti
     record = audit_record(
         decision,
         the_case,
-        plan_id="plan-1",
+        plan_id=PlanId("plan-1"),
         symbol="BTCUSDT",
         issued_by="build-1 host:8045",
         fields={"plan_id": "plan-1", **fields},
@@ -41,7 +42,7 @@ def explained(decision: Decision, the_case: Case | None, **fields: str) -> Secti
     return sections_of(
         explain_traces(
             PlanTraces(
-                plan_id="plan-1",
+                plan_id=PlanId("plan-1"),
                 now_ms=NOW_MS + 1_000,
                 recorded=Recorded(f"{NOW_MS}-0", f"{NOW_MS - 4}-0", record),
                 mark=None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
@@ -17,7 +17,7 @@ NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, Fal
 
 DECISION = DecisionCommit(
     entry_id="1-0",
-    plan_id="plan-1",
+    plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     assumed=NOTHING_STORED,
     deadline_ms=0,
@@ -35,7 +35,7 @@ DENIAL = msgspec.structs.replace(
 
 BOOKING = ResultCommit(
     entry_id="1-0",
-    plan_id="plan-1",
+    plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     compare=True,
     before_amounts=(None, None, None),

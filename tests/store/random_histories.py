@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import Backend, everything
@@ -124,7 +124,7 @@ class History:
 
     async def _book(self) -> object:
         symbol, plan_id, order_id = self._pick(*_SYMBOLS), self._pick(*_PLANS), self._pick("1", "2")
-        state = await self._store.booking_state(symbol, plan_id, [order_id])
+        state = await self._store.booking_state(symbol, PlanId(plan_id), [order_id])
         ledger = state.ledger
         commit = booking(
             self._entry("results"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -124,7 +124,7 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
     outside.hset(keys.order_memory(SYMBOL), {"1001": b"\xfe"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
     outside.set(keys.plan_mark("plan-1"), b"\xfc")
-    state = await store.booking_state(SYMBOL, "plan-1", ["1001"])
+    state = await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"])
     assert state == BookingState(
         StoredLedger(UNREADABLE, None, None, UNREADABLE, UNREADABLE),
         UNREADABLE, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE,
@@ -141,7 +141,7 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
 
 
 async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outside, keys: Keys) -> None:
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
+    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"]) == BookingState(
         StoredLedger(), None, {}, None, None
     )
     outside.hset(
@@ -154,7 +154,7 @@ async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outsid
     outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
     outside.set(keys.plan_mark("plan-1"), "S")
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001", "1002"]) == BookingState(
+    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001", "1002"]) == BookingState(
         StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {"1001": "0.3|1"}, PERMIT, "S", "11", "12"
     )
 
@@ -164,14 +164,14 @@ async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(
 ) -> None:
     outside.set(keys.ledger(SYMBOL), "0.5")
     with pytest.raises(StoreRefusedError):
-        await store.booking_state(SYMBOL, "plan-1", [])
+        await store.booking_state(SYMBOL, PlanId("plan-1"), [])
 
 
 async def test_other_keys_of_wrong_types_cannot_be_read(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.order_memory(SYMBOL), "x")
     outside.set(keys.open_permits(SYMBOL), "x")
     outside.hset(keys.plan_mark("plan-1"), {"a": "b"})
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
+    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"]) == BookingState(
         StoredLedger(), None, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE
     )
 
@@ -182,10 +182,10 @@ async def test_several_states_are_read_as_each_alone(store: Store, outside: Outs
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     outside.set(keys.ledger("BADUSDT"), "no hash")
     wanted = [
-        BookingKeys(SYMBOL, "plan-1", ("1001", "1002")),
-        BookingKeys("BADUSDT", "plan-1", ()),
-        BookingKeys("ETHUSDT", "plan-2", ()),
-        BookingKeys(SYMBOL, "plan-2", ("1003",)),
+        BookingKeys(SYMBOL, PlanId("plan-1"), ("1001", "1002")),
+        BookingKeys("BADUSDT", PlanId("plan-1"), ()),
+        BookingKeys("ETHUSDT", PlanId("plan-2"), ()),
+        BookingKeys(SYMBOL, PlanId("plan-2"), ("1003",)),
     ]
     states = await store.booking_states(wanted)
     assert states[1] is None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from store.keys import Keys
 from store.protocol import Store
 from store.records import AlreadyDecided, Changed, Committed, SymbolState, TooLate
@@ -140,7 +140,7 @@ async def test_an_open_permit_that_has_come_since_is_reported_with_its_version(
     assert isinstance(first, Committed)
     (verdict,) = await commit(store, fence, decision("plan-2", "2-0"))
     stored = f"BOTH|close|SELL|0.028|{first.reservation_expires_ms}"
-    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=(("plan-1", stored),)))
+    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=((PlanId("plan-1"), stored),)))
     assert outside.get(keys.permit("plan-2")) is None
 
 

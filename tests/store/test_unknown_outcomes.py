@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -124,17 +124,17 @@ async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(
     assert outside.get(keys.unknown_outcomes) == b"text"
     with pytest.raises(WrongTypeError, match="p33:unknown"):
         await store.unknown_outcomes()
-    assert (await store.permit_traces("plan-1", SYMBOL)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-1"), SYMBOL)).unknown is None
 
 
 async def test_diagnostics_read_the_state_of_a_plan(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.unknown_outcomes, {"plan-1": STATE.replace("BTCUSDT", "Ⓢ"), "plan-2": "x" * 600})
     before = everything(outside)
-    assert (await store.permit_traces("plan-1", SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
-    assert (await store.permit_traces("plan-2", None)).unknown is None
-    assert (await store.permit_traces("plan-3", SYMBOL)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-1"), SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
+    assert (await store.permit_traces(PlanId("plan-2"), None)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-3"), SYMBOL)).unknown is None
     read = await store.unknown_outcomes()
-    assert read == UnknownOutcomes(read.now_ms, (("plan-1", STATE.replace("BTCUSDT", "Ⓢ")),))
+    assert read == UnknownOutcomes(read.now_ms, ((PlanId("plan-1"), STATE.replace("BTCUSDT", "Ⓢ")),))
     assert everything(outside) == before
 
 
@@ -144,7 +144,7 @@ async def test_open_permits_stay_readable_for_the_builds_before_this_state(
     """Those refuse to decide on a symbol whose hash holds another field, or another form of value."""
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=None, permit="{}"))
     stored = outside.hgetall(keys.open_permits(SYMBOL))[b"p:plan-1"].decode()
-    state = f"{decode_open_permit('plan-1', stored).expires_ms}|1|||{SYMBOL}"
+    state = f"{decode_open_permit(PlanId('plan-1'), stored).expires_ms}|1|||{SYMBOL}"
     await store.commit_result(
         fence, unknown("5-0", permit_before=stored, mark_before="D|BOTH|close|SELL|0", unknown_after=state)
     )
