@@ -11,7 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from brain.moment import Moment
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
@@ -41,9 +41,9 @@ class FailureCounter:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[str, int] = {}
+        self._failed: dict[EntryId, int] = {}
 
-    def of(self, entry_id: str, deliveries: int = 1) -> int:
+    def of(self, entry_id: EntryId, deliveries: int = 1) -> int:
         """Return the entry's failures. Its deliveries from before this process count as failures.
 
         Leave `deliveries` out where entries stay pending without having failed, as results that wait for an
@@ -62,7 +62,7 @@ class FailureCounter:
         return any(self._failed.values())
 
     @contextmanager
-    def attributed_to(self, entry_ids: Sequence[str]) -> Iterator[None]:
+    def attributed_to(self, entry_ids: Sequence[EntryId]) -> Iterator[None]:
         """Count an error out of the block as a failure of each entry, unless it is an interruption."""
         try:
             yield
@@ -73,7 +73,7 @@ class FailureCounter:
                 self._failed[entry_id] = self._failed.get(entry_id, 0) + 1
             raise
 
-    def done(self, entry_id: str) -> None:
+    def done(self, entry_id: EntryId) -> None:
         """Forget an entry that is acknowledged."""
         self._failed.pop(entry_id, None)
 
@@ -105,7 +105,7 @@ class Batch(msgspec.Struct, frozen=True):
     entries: list[Entry]
     session: Session
     heartbeat: Heartbeat
-    new_until: str | None
+    new_until: EntryId | None
     read_on: Callable[[], None]
 
     @property
@@ -165,7 +165,7 @@ class StreamConsumer:
         self._batch = batch
         self._readers = readers
         #: Entries being handled. A late reply to a read can deliver one that the sweep has claimed.
-        self._in_hand: set[str] = set()
+        self._in_hand: set[EntryId] = set()
         self._reading = trio.CancelScope()
 
     async def handle(self, batch: Batch) -> None:
@@ -279,7 +279,7 @@ class StreamConsumer:
         entries: Sequence[Entry],
         session: Session,
         heartbeat: Heartbeat,
-        new_until: str | None = None,
+        new_until: EntryId | None = None,
         read_on: Callable[[], None] = lambda: None,
     ) -> None:
         free = [entry for entry in entries if entry.id not in self._in_hand]
@@ -323,7 +323,7 @@ class EntryTimes:
         self._caught_up_at: Moment | None = None
         self._newest_ms = self._newest_ahead_ms = 0
         #: By entry id: when it was published (Redis's clock), of ids ahead of that clock alone.
-        self._published_ms: dict[str, int] = {}
+        self._published_ms: dict[EntryId, int] = {}
 
     def begin(self) -> None:
         """Reading begins, or begins again: entries may have come in the meantime."""

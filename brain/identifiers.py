@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NewType
 
 PlanId = NewType("PlanId", str)
+EntryId = NewType("EntryId", str)
 #: The lease as stored, `<token>@<process>:<instance>`, which every write carries.
 FencingToken = NewType("FencingToken", str)
 

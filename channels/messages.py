@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -44,7 +44,7 @@ class UnknownExecution(msgspec.Struct, frozen=True):
 class WaitingResult(msgspec.Struct, frozen=True):
     """A result that stays pending, because of `why`, until an operator has set what it needs."""
 
-    entry_id: str
+    entry_id: EntryId
     symbol: str
     plan_id: PlanId
     why: str

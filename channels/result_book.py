@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -24,7 +24,7 @@ class _SymbolResults(msgspec.Struct):
     `not_before`: the arrival of the newest result of which no more than that is known. `settled`: how many.
     """
 
-    in_hand: dict[str, Moment]
+    in_hand: dict[EntryId, Moment]
     fills: dict[str, ReportedFill]
     settled: int = 0
     not_before: Moment | None = None
@@ -42,7 +42,7 @@ class ResultBook:
         #: When this process began to book under its present lease; None before.
         self.taken_over_at: Moment | None = None
         #: The id of the newest result that was read.
-        self.read_until = "0-0"
+        self.read_until = EntryId("0-0")
         #: Since when no result is read, because others are being booked; None while the next are waited for.
         self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
@@ -66,13 +66,13 @@ class ResultBook:
                 results.in_hand.clear()
         self._readers.unpark_all()
 
-    def read(self, *, busy_since: Moment | None, until: str | None = None) -> None:
+    def read(self, *, busy_since: Moment | None, until: EntryId | None = None) -> None:
         """Record that a read begins, or has ended with results up to the id `until`."""
         self.busy_since = busy_since
         self.read_until = until or self.read_until
         self._readers.unpark_all()
 
-    def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
+    def arrive(self, symbol: str, entry_id: EntryId, now: Moment) -> None:
         """Record a result of `symbol` that was read and is not settled yet."""
         results = self._symbols.get(symbol)
         if results is None:
@@ -83,7 +83,7 @@ class ResultBook:
         results.in_hand.setdefault(entry_id, now)
         self._readers.unpark_all()
 
-    def settle(self, symbol: str, entry_id: str, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
+    def settle(self, symbol: str, entry_id: EntryId, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
         """Record that the entry is booked or a dead letter.
 
         `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brain.durability import Durability
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from store.records import (
     Adoption,
     BookingKeys,
@@ -70,11 +70,11 @@ class ConsumerGroup(Protocol):
         """
         ...
 
-    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[str]) -> None:
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         """Acknowledge entries for which nothing is written."""
         ...
 
-    async def dead_letter(self, fence: FencingToken, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
         """Append `fields` (flat names and values) to the dead-letter stream, and acknowledge the entry."""
         ...
 
@@ -103,7 +103,7 @@ class PlanStore(AddressedStore, Protocol):
         """
         ...
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         """Return the id of the first entry of `apply.result` behind `after`, None where there is none yet."""
         ...
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
 
 
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     publication, determined by the reader (`actors.stream_consumer`); None while unknown.
     """
 
-    id: str
+    id: EntryId
     fields: Mapping[bytes, bytes] | None
     deliveries: int = 1
     published_ms: int | None = None
@@ -80,7 +80,7 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     reservation may be written on top of the old one.
     """
 
-    entry_id: str
+    entry_id: EntryId
     plan_id: PlanId
     symbol: str
     assumed: Assumed | None
@@ -179,7 +179,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     booked.
     """
 
-    entry_id: str
+    entry_id: EntryId
     plan_id: PlanId
     symbol: str
     compare: bool

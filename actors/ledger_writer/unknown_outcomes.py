@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
@@ -146,7 +146,7 @@ class UnknownOutcomes:
         self, outcome: UnknownOutcome, event: OrderEvent, now_ms: int, fence: FencingToken
     ) -> bool:
         """Book an event as a result would be; return False where it changes nothing."""
-        entry = Entry(f"{now_ms}-{next(self._numbers)}", {})
+        entry = Entry(EntryId(f"{now_ms}-{next(self._numbers)}"), {})
         result = ExecutedResult(outcome.plan_id, outcome.symbol, (event.as_order(),), None, "")
         try:
             while (commit := await self._plan(entry, result, event)) is not None:

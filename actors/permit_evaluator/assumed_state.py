@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.plans.permit import OpenPermit
 from store.records import Assumed, SymbolState
@@ -30,7 +30,7 @@ class AssumedState(msgspec.Struct):
     version: str | None
     from_redis: bool = False
     results_settled: int = 0
-    unanswered: dict[PlanId, str] = msgspec.field(default_factory=dict)
+    unanswered: dict[PlanId, EntryId] = msgspec.field(default_factory=dict)
     lost: dict[PlanId, OpenPermit] = msgspec.field(default_factory=dict)
 
     @property
@@ -115,7 +115,7 @@ class AssumedStates:
             assumed.unanswered = known.unanswered
         self._states[symbol] = assumed
 
-    def reserved(self, permit: OpenPermit, symbol: str, entry_id: str, version: str) -> None:
+    def reserved(self, permit: OpenPermit, symbol: str, entry_id: EntryId, version: str) -> None:
         """Add the open permit of a decision whose commit is sent; they then have `version`."""
         assumed = self.of(symbol)
         assumed.permits[permit.plan_id] = permit
@@ -126,7 +126,7 @@ class AssumedStates:
         """Confirm the reservation for `plan_id`: its commit has succeeded."""
         self.of(symbol).unanswered.pop(plan_id, None)
 
-    def not_committed(self, symbol: str, plan_id: PlanId, entry_id: str) -> None:
+    def not_committed(self, symbol: str, plan_id: PlanId, entry_id: EntryId) -> None:
         """Drop the reservation of `entry_id`: its commit failed, or the entry was delivered again."""
         assumed = self.of(symbol)
         if assumed.unanswered.get(plan_id) == entry_id:

@@ -16,7 +16,7 @@ from brain.decisions.case import Case, Rules, SnapshotView
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
@@ -84,7 +84,7 @@ class PlanDecider:
         self._proposals = 0
         self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
         #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
-        self._allowed: dict[PlanId, tuple[str, float]] = {}
+        self._allowed: dict[PlanId, tuple[EntryId, float]] = {}
         self._unsure_until_ms = 0
         self.redis_changed_ms = 0
         self.evicted_ms = 0
@@ -389,7 +389,7 @@ class PlanDecider:
                 self._reports.decided(decided)
         return again, undecidable
 
-    def _remember_allowed(self, plan_id: PlanId, entry_id: str, now_ms: int) -> None:
+    def _remember_allowed(self, plan_id: PlanId, entry_id: EntryId, now_ms: int) -> None:
         self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
         if len(self._allowed) > _MOST_ALLOWED:
             del self._allowed[next(iter(self._allowed))]

@@ -10,7 +10,7 @@ import msgspec
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from actors.waiting import present
 from brain.decisions.decision import deny_malformed, evaluation_failed
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
 from brain.plans.permit import Decision
@@ -145,7 +145,7 @@ class PlanBatch(msgspec.Struct):
 
     pending: list[PendingPlan] = []
     symbols: set[str] = set()
-    done: list[str] = []
+    done: list[EntryId] = []
     skipped: list[SkippedPlan] = []
     refusals: list[Refusal] = []
     unanswerable: list[tuple[Entry, str]] = []

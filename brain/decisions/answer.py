@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.decisions.case import Case
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.plans.permit import Decision
 
 
@@ -17,7 +17,7 @@ class Answer(msgspec.Struct, frozen=True):
     `fields` is the plan as published.
     """
 
-    entry_id: str
+    entry_id: EntryId
     plan_id: PlanId
     symbol: str | None
     decision: Decision

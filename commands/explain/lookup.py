@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
@@ -34,7 +34,7 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
     for audit_id, fields in redis.newest_first(keys.audit):
         name = fields.get(b"plan_id", b"")
         if name == wanted:
-            entry_id = fields.get(b"entry_id", b"").decode(errors="replace")
+            entry_id = EntryId(fields.get(b"entry_id", b"").decode(errors="replace"))
             recorded = Recorded(audit_id, entry_id, fields.get(b"record", b""))
             break
         _note_similar(similar, name, wanted)
@@ -97,7 +97,7 @@ def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
     except ResponseError:
         return None
     for row in pending:
-        entry_id = _text(row["message_id"])
+        entry_id = EntryId(_text(row["message_id"]))
         entries: list[tuple[bytes, Fields]] = redis.client.xrange(stream, entry_id, entry_id)  # type: ignore[assignment]
         for _, fields in entries:
             if fields.get(b"plan_id", b"") == wanted:
@@ -139,7 +139,7 @@ def _published(redis: RedisReading, wanted: bytes, similar: dict[PlanId, None]) 
     return None
 
 
-def _progress(redis: RedisReading, entry_id: str, fields: Fields) -> Published:
+def _progress(redis: RedisReading, entry_id: EntryId, fields: Fields) -> Published:
     found = Published(entry_id, text_fields(fields), read_plan(fields), "acknowledged")
     stream = redis.keys.plans
     groups = [group for group in redis.client.xinfo_groups(stream) if _text(group["name"]) == GROUP]

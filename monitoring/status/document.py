@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from monitoring.gate_distribution import GateCounts
 from supervision import NodeStatus
 
@@ -121,7 +121,7 @@ class WaitingResultShown(msgspec.Struct, frozen=True):
 
     symbol: str
     plan_id: PlanId
-    entry_id: str
+    entry_id: EntryId
     why: str
 
 

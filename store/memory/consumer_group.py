@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from store.keys import GROUP, Keys
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
@@ -19,7 +19,7 @@ T = TypeVar("T")
 LONGEST_DEAD = 10_000
 
 
-def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
+def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId) -> None:
     """XACK: no effect where there is no such stream, group or pending entry."""
     stored = redis.stream(stream)
     if stored is not None and GROUP in stored.groups:
@@ -88,14 +88,14 @@ class MemoryConsumerGroup:
 
         return await self.call(f"{self.name}.recover", fence, claim)
 
-    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[str]) -> None:
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge("acknowledge", fence, entry_ids, ())
 
-    async def dead_letter(self, fence: FencingToken, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
         await self._acknowledge("dead_letter", fence, (entry_id,), fields)
 
     async def _acknowledge(
-        self, method: str, fence: FencingToken, ids: Sequence[str], fields: Sequence[str]
+        self, method: str, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]
     ) -> None:
         """As `acknowledge.lua`."""
 

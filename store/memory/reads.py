@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -92,7 +92,7 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
     )
 
 
-def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
+def unread_result(redis: Keyspace, keys: Keys, after: str) -> EntryId | None:
     """Return the id of the first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)

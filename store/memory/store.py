@@ -9,7 +9,7 @@ from typing import TypeVar
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import diagnostics, reads
@@ -219,7 +219,7 @@ class MemoryStore:
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         return await self._call(
             "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain.identifiers import PlanId
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.records import (
     AlreadyDecided,
@@ -26,7 +26,8 @@ def read_entries(reply: Any) -> list[Entry]:
         return []
     (entries,) = reply.values()
     return [
-        Entry(entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries
+        Entry(EntryId(entry_id.decode()), dict(zip(flat[::2], flat[1::2], strict=True)))
+        for entry_id, flat in entries
     ]
 
 

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
@@ -249,16 +249,16 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
-        return answer[0][0].decode() if answer else None
+        return EntryId(answer[0][0].decode()) if answer else None
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         newest = "+" if before is None else f"({before}"
         answer = await self._writes.command(
             "XREVRANGE", self._keys.intents, newest, f"({after}", "COUNT", count
         )
-        return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
+        return [Entry(EntryId(entry_id.decode()), fields or {}) for entry_id, fields in answer]
 
     async def hold_lease(
         self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""

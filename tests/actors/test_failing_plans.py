@@ -11,7 +11,7 @@ from actors.permit_evaluator import deciding
 from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
@@ -182,16 +182,16 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
 
 def test_an_interruption_is_no_failure_and_an_error_is() -> None:
     failures = FailureCounter()
-    assert failures.of("1-0", 1) == 0
-    with pytest.raises(StoreUnavailableError), failures.attributed_to(("1-0",)):
+    assert failures.of(EntryId("1-0"), 1) == 0
+    with pytest.raises(StoreUnavailableError), failures.attributed_to([EntryId("1-0")]):
         raise StoreUnavailableError
-    with pytest.raises(ZeroDivisionError), failures.attributed_to(("1-0", "2-0")):
+    with pytest.raises(ZeroDivisionError), failures.attributed_to([EntryId("1-0"), EntryId("2-0")]):
         raise ZeroDivisionError
-    assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
-    assert failures.of("2-0", 2) == 1
-    assert failures.of("3-0", 2) == 1, "the outcome of the first delivery is unknown"
-    failures.done("1-0")
-    assert failures.of("1-0", 1) == 0
+    assert failures.of(EntryId("1-0"), 3) == 1, "how often it was delivered since does not matter"
+    assert failures.of(EntryId("2-0"), 2) == 1
+    assert failures.of(EntryId("3-0"), 2) == 1, "the outcome of the first delivery is unknown"
+    failures.done(EntryId("1-0"))
+    assert failures.of(EntryId("1-0"), 1) == 0
 
 
 async def test_no_failures_are_kept_of_acknowledged_plans(rig: EvaluatorRig) -> None:
@@ -209,7 +209,7 @@ async def test_no_failures_are_kept_of_acknowledged_plans(rig: EvaluatorRig) -> 
 
 def test_the_oldest_of_10_000_entries_is_forgotten() -> None:
     failures = FailureCounter()
-    assert failures.of("0-1", deliveries=3) == 2
+    assert failures.of(EntryId("0-1"), deliveries=3) == 2
     for number in range(1, 10_001):
-        failures.of(f"{number}-0", deliveries=1)
-    assert failures.of("0-1", deliveries=1) == 0
+        failures.of(EntryId(f"{number}-0"), deliveries=1)
+    assert failures.of(EntryId("0-1"), deliveries=1) == 0

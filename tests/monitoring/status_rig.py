@@ -15,7 +15,7 @@ from actors.metrics import Metrics
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.decision import decide
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -176,7 +176,12 @@ class StatusRig:
             decision = decide(the_case)
         entry_id = f"{self.clock.now().wall_ms - latency_ms}-0"
         answer = Answer(
-            entry_id, PlanId(plan_id), symbol, decision, the_case, fields or {b"plan_id": plan_id.encode()}
+            EntryId(entry_id),
+            PlanId(plan_id),
+            symbol,
+            decision,
+            the_case,
+            fields or {b"plan_id": plan_id.encode()},
         )
         self.monitor.gates.decided([decision])
         now_ms = self.clock.now().wall_ms

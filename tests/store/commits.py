@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
@@ -16,7 +16,7 @@ SYMBOL = "BTCUSDT"
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(
-    entry_id="1-0",
+    entry_id=EntryId("1-0"),
     plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     assumed=NOTHING_STORED,
@@ -34,7 +34,7 @@ DENIAL = msgspec.structs.replace(
 )
 
 BOOKING = ResultCommit(
-    entry_id="1-0",
+    entry_id=EntryId("1-0"),
     plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     compare=True,
@@ -83,7 +83,7 @@ async def commit(store: Store, fence: FencingToken, *decisions: DecisionCommit) 
     return list(reply.verdicts)
 
 
-async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[str]:
+async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[EntryId]:
     """Publish plans and read them: pending now. Their entry ids."""
     await store.plans.create(lost=False)
     ids = [outside.xadd(keys.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
@@ -92,7 +92,7 @@ async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: s
     return ids
 
 
-async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[str]:
+async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[EntryId]:
     """Publish results and read them: pending now. Their entry ids."""
     await store.results.create(lost=False)
     ids = [outside.xadd(keys.results, {"plan_id": f"plan-{n}"}) for n in range(count)]

@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import Backend, everything
@@ -152,10 +152,10 @@ class History:
         return state, await self._store.commit_result(self._fence, commit) is not None
 
     async def _acknowledge(self) -> None:
-        await self._store.plans.acknowledge(self._fence, [self._entry("plans")])
+        await self._store.plans.acknowledge(self._fence, [EntryId(self._entry("plans"))])
 
     async def _bury(self) -> None:
-        await self._store.plans.dead_letter(self._fence, self._entry("plans"), ("error", "x"))
+        await self._store.plans.dead_letter(self._fence, EntryId(self._entry("plans")), ("error", "x"))
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5

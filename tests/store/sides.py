@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from store.protocol import ConsumerGroup, Store
 from store.records import Entry
 from tests.store.backends import Outside
@@ -47,5 +47,5 @@ class Side(NamedTuple):
         return await self.group(by).recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
 
-def publish(outside: Outside, stream: str, *names: str) -> list[str]:
+def publish(outside: Outside, stream: str, *names: str) -> list[EntryId]:
     return [outside.xadd(stream, {"plan_id": name}) for name in names]

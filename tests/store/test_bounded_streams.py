@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption
@@ -25,7 +25,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[obje
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
     "a plan that cannot be answered": (
-        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, "1-0", LETTER),
+        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), LETTER),
     ),
     "a buried result": (
         "dead_results", 10_000,

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 
 import pytest
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
 from store.keys import Keys
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
@@ -27,7 +27,7 @@ from tests.store.test_snapshots import snapshot
 #: What differs from run to run and from server to server: ids, times, runs.
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
-PLAN = PlanId("plan-1")
+PLAN, ENTRY = PlanId("plan-1"), EntryId("1-0")
 
 Example = Callable[[Store, FencingToken], Awaitable[object]]
 
@@ -37,8 +37,8 @@ EXAMPLES: dict[str, Example] = {
     "plans.read_new": lambda store, _: store.plans.read_new(count=10, block_ms=20),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
     "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
     "unread_result": lambda store, _: store.unread_result("0-0"),
@@ -46,8 +46,8 @@ EXAMPLES: dict[str, Example] = {
     "results.create": lambda store, _: store.results.create(lost=True),
     "results.read_new": lambda store, _: store.results.read_new(count=10, block_ms=20),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
-    "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, ["1-0"]),
-    "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, "1-0", ("error", "x")),
+    "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, [ENTRY]),
+    "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, ENTRY, ("error", "x")),
     "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", PLAN, ("1001",))]),
     "booking_state": lambda store, _: store.booking_state("ETHUSDT", PLAN, ["1001"]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),

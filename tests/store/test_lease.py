@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from brain.identifiers import FencingToken
+from brain.identifiers import EntryId, FencingToken
 from store.errors import FencedError, StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store
@@ -219,8 +219,8 @@ TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.
 WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [EntryId("1-0")]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), ("error", "x")),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
