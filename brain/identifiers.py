@@ -8,6 +8,8 @@ from typing import NewType
 
 PlanId = NewType("PlanId", str)
 EntryId = NewType("EntryId", str)
+OrderId = NewType("OrderId", str)
+ClientOrderId = NewType("ClientOrderId", str)
 #: The lease as stored, `<token>@<process>:<instance>`, which every write carries.
 FencingToken = NewType("FencingToken", str)
 

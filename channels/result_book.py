@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -25,7 +25,7 @@ class _SymbolResults(msgspec.Struct):
     """
 
     in_hand: dict[EntryId, Moment]
-    fills: dict[str, ReportedFill]
+    fills: dict[OrderId, ReportedFill]
     settled: int = 0
     not_before: Moment | None = None
 
@@ -83,7 +83,7 @@ class ResultBook:
         results.in_hand.setdefault(entry_id, now)
         self._readers.unpark_all()
 
-    def settle(self, symbol: str, entry_id: EntryId, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
+    def settle(self, symbol: str, entry_id: EntryId, fills: Iterable[tuple[OrderId, Decimal]] = ()) -> None:
         """Record that the entry is booked or a dead letter.
 
         `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,
@@ -112,7 +112,7 @@ class ResultBook:
         """Return True if a result has ended what the plan's permit covers, as far as is remembered."""
         return plan_id in self._ended
 
-    def date(self, symbol: str, order_id: str, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
+    def date(self, symbol: str, order_id: OrderId, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
         """Record that the stream has shown `cumulative` filled on `leg` by `filled_ms` (exchange's clock)."""
         results = self._symbols.get(symbol)
         fill = None if results is None else results.fills.get(order_id)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.identifiers import ClientOrderId, OrderId
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
@@ -113,7 +114,7 @@ class _Order(msgspec.Struct, frozen=True):
     i: int
     z: Decimal
     l: Decimal = ZERO  # noqa: E741 - the field's name on the wire
-    c: str = ""
+    c: ClientOrderId = ClientOrderId("")
     ps: Leg = Leg.BOTH
 
 
@@ -225,7 +226,7 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded |
             OrderEndObserved(
                 symbol=order.s,
                 leg=order.ps,
-                order_id=str(order.i),
+                order_id=OrderId(str(order.i)),
                 client_order_id=order.c,
                 order_side=order.S,
                 cumulative=filled,
@@ -238,7 +239,7 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded |
         FillObserved(
             symbol=order.s,
             leg=order.ps,
-            order_id=str(order.i),
+            order_id=OrderId(str(order.i)),
             client_order_id=order.c,
             order_side=order.S,
             cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),

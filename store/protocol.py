@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from store.records import (
     Adoption,
     BookingKeys,
@@ -131,7 +131,7 @@ class ResultStore(AddressedStore, Protocol):
         """
         ...
 
-    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
         """Return the state from which a result's booking is computed."""
         ...
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from brain.ledger.ledger import StoredLedger
 
 
@@ -143,7 +143,7 @@ class BookingKeys(NamedTuple):
 
     symbol: str
     plan_id: PlanId
-    order_ids: tuple[str, ...]
+    order_ids: tuple[OrderId, ...]
 
 
 class BookingState(msgspec.Struct, frozen=True):
@@ -151,7 +151,7 @@ class BookingState(msgspec.Struct, frozen=True):
 
     ledger: StoredLedger
     version: str | None
-    orders: Mapping[str, str]
+    orders: Mapping[OrderId, str]
     permit: str | None
     plan_mark: str | None
     adopted_exchange_ms: str | None = None
@@ -161,7 +161,7 @@ class BookingState(msgspec.Struct, frozen=True):
 class OrderWrite(msgspec.Struct, frozen=True, array_like=True):
     """Order memory: `before` as read (None: none), `after` to be stored."""
 
-    order_id: str
+    order_id: OrderId
     before: str | None
     after: str
 

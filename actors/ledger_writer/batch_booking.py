@@ -15,7 +15,7 @@ from actors.ledger_writer.projected_state import ProjectedState
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, OrderId
 from brain.ledger.booking import NeedsAdoption, Waiting
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import WaitingResult
@@ -150,7 +150,9 @@ class BatchBooking:
         adopted_with_it = False
         while True:
             state = await self._store.booking_state(*keys)
-            contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
+            contained: Mapping[OrderId, Decimal] = {
+                order.order_id: order.cumulative for order in result.orders
+            }
             if not adopted_with_it:
                 contained = await self._contained.find(entry, result, state, heartbeat)
             exchange = self._adoption.fresh_legs(keys.symbol)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import PlanId, plan_id_text
+from brain.identifiers import OrderId, PlanId, plan_id_text
 from brain.ledger.booking import (
     BookedOrders,
     NeedsAdoption,
@@ -49,7 +49,7 @@ class CommitPlanner:
         result: ExecutedResult | RefusedResult,
         state: BookingState,
         *,
-        contained: Mapping[str, Decimal],
+        contained: Mapping[OrderId, Decimal],
         exchange: Sequence[LegPosition] = (),
     ) -> ResultCommit | NeedsAdoption | DeadResult | Waiting:
         """Return what the result writes on `state`, or what that needs first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from brain.identifiers import PlanId
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.records import BookingKeys, BookingState, ResultCommit
 
@@ -16,7 +16,7 @@ class ProjectedState:
 
     def __init__(self) -> None:
         self._ledgers: dict[str, tuple[StoredLedger, str | None]] = {}
-        self._orders: dict[tuple[str, str], str] = {}
+        self._orders: dict[tuple[str, OrderId], str] = {}
         self._permits: dict[tuple[str, PlanId], str | None] = {}
         self._marks: dict[PlanId, str] = {}
 

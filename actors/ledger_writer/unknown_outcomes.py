@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import ClientOrderId, EntryId, FencingToken, OrderId, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
@@ -137,7 +137,7 @@ class UnknownOutcomes:
             if event is not None and await self._book(outcome, event, read.now_ms, fence):
                 self._changed = True
 
-    def _client_order_ids(self, outcome: UnknownOutcome) -> list[str]:
+    def _client_order_ids(self, outcome: UnknownOutcome) -> list[ClientOrderId]:
         named = outcome.order.client_order_id
         ours = client_order_id_of(self._key_prefix, outcome.plan_id)
         return [ours] if named is None else [ours, named]
@@ -184,7 +184,7 @@ class UnknownOutcomes:
             return None
         return msgspec.structs.replace(commit, acknowledge=False, unknown_after=None)
 
-    def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[str, Decimal] | None:
+    def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[OrderId, Decimal] | None:
         """Return how much of the order the adopted ledger contains; None where that is not certain."""
         age_ms = round((self._clocks.now().monotonic_sec - event.received.monotonic_sec) * 1000)
         within = self._contained.within(state, event.leg, self._clocks.redis_now_ms() - age_ms)

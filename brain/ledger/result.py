@@ -13,6 +13,8 @@ from typing import ClassVar
 import msgspec
 
 from brain.identifiers import (
+    ClientOrderId,
+    OrderId,
     PlanId,
     UnreadableFieldError,
     field_text,
@@ -44,7 +46,7 @@ class FilledOrder(msgspec.Struct, frozen=True):
     the executors send market orders and report them when they are done.
     """
 
-    order_id: str
+    order_id: OrderId
     side: str | None
     cumulative: Decimal
     status: str
@@ -64,8 +66,8 @@ class ExecutedResult(msgspec.Struct, frozen=True):
 class UnknownOrder(msgspec.Struct, frozen=True):
     """An order that may have been filled: its ids as far as the result names them."""
 
-    order_id: str | None = None
-    client_order_id: str | None = None
+    order_id: OrderId | None = None
+    client_order_id: ClientOrderId | None = None
 
 
 class RefusedResult(msgspec.Struct, frozen=True):
@@ -191,8 +193,11 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: PlanId) -> RefusedResult:
         client_ids = [_lenient(fields, b"client_order_id")]
         client_ids += [_lenient_scalar(each.client_order_id) for each in quoted]
         unknown = UnknownOrder(
-            next((text for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
-            next((text for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)), None),
+            next((OrderId(text) for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
+            next(
+                (ClientOrderId(text) for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)),
+                None,
+            ),
         )
     return RefusedResult(plan_id, symbol_of(fields), proof is Proof.NO_PERMIT, unknown)
 
@@ -256,7 +261,7 @@ def _mentions(fields: Mapping[bytes, bytes]) -> list[_Mention]:
 
 def _orders(mentions: Iterable[_Mention]) -> tuple[FilledOrder, ...]:
     """Combine the mentions of each order into its largest quantity."""
-    orders: dict[str, FilledOrder] = {}
+    orders: dict[OrderId, FilledOrder] = {}
     for mention in mentions:
         order = _order(mention)
         if order is None:
@@ -286,7 +291,9 @@ def _order(mention: _Mention) -> FilledOrder | None:
         raise _UnbookableError(f"order_id: unusable: {order_id[:70]!r}")
     if quantity == 0 and (mention.quantity is None or status not in _FINAL_UNFILLED):
         return None
-    return FilledOrder(order_id, _side(mention.side), quantity, status, status in _FINAL or not status)
+    return FilledOrder(
+        OrderId(order_id), _side(mention.side), quantity, status, status in _FINAL or not status
+    )
 
 
 def _side(text: str | None) -> str | None:

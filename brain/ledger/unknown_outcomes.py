@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from brain.identifiers import PlanId
+from brain.identifiers import ClientOrderId, OrderId, PlanId
 from brain.ledger.result import UnknownOrder
 
 _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})\|(.{1,32})", re.DOTALL)
@@ -31,10 +31,10 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
     order: UnknownOrder = UnknownOrder()
 
 
-def client_order_id_of(prefix: str, plan_id: PlanId) -> str:
+def client_order_id_of(prefix: str, plan_id: PlanId) -> ClientOrderId:
     """Return the client order id of a plan's order, as the executor makes it (docs/integration.md)."""
     digest = hashlib.sha256(f"{prefix}\0{plan_id}".encode()).hexdigest()
-    return f"p33-{digest[:32]}"
+    return ClientOrderId(f"p33-{digest[:32]}")
 
 
 def encode_unknown(outcome: UnknownOutcome) -> str:
@@ -57,5 +57,5 @@ def decode_unknown(plan_id: PlanId, text: str) -> UnknownOutcome | None:
     if found is None:
         return None
     expires, since, client_order_id, order_id, symbol = found.groups()
-    order = UnknownOrder(order_id or None, client_order_id or None)
+    order = UnknownOrder(OrderId(order_id) or None, ClientOrderId(client_order_id) or None)
     return UnknownOutcome(plan_id, symbol, int(since), int(expires), order)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import diagnostics, reads
@@ -143,7 +143,7 @@ class MemoryStore:
 
         return await self._call("redis_run", compare)
 
-    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
         return await self._call(
             "booking_state",
             lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from brain.identifiers import PlanId
+from brain.identifiers import ClientOrderId, OrderId, PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.positions.position import Leg
 from brain.symbols.allowlist import Allowlist, AllowlistSource
@@ -216,13 +216,13 @@ class UnknownWorld:
             self.left[symbol] = Decimal(0)
             self.report(symbol, plan_id, error="order_not_found")
 
-    def _order_id(self, symbol: str) -> str:
-        return f"9{symbol[1:-4]}"
+    def _order_id(self, symbol: str) -> OrderId:
+        return OrderId(f"9{symbol[1:-4]}")
 
-    def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> str:
+    def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> ClientOrderId:
         match fate.link:
             case "chain":
                 return client_order_id_of("quantum", PlanId(plan_id))
             case "named client id":
-                return f"desk-{symbol}"
-        return "x"
+                return ClientOrderId(f"desk-{symbol}")
+        return ClientOrderId("x")

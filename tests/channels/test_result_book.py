@@ -8,7 +8,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from brain.identifiers import EntryId, FencingToken
+from brain.identifiers import EntryId, FencingToken, OrderId
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
@@ -27,7 +27,7 @@ def shown(verified_ms: int, updated_ms: int, symbol: str = "BTCUSDT") -> Snapsho
 
 def booked(book: ResultBook, order_id: str, arrived_ms: int, symbol: str = "BTCUSDT") -> None:
     book.arrive(symbol, EntryId(f"{arrived_ms}-0"), at(arrived_ms))
-    book.settle(symbol, EntryId(f"{arrived_ms}-0"), [(order_id, ONE)])
+    book.settle(symbol, EntryId(f"{arrived_ms}-0"), [(OrderId(order_id), ONE)])
 
 
 def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival() -> None:
@@ -49,9 +49,9 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
     book = ResultBook("results")
     booked(book, "a", 100)
     booked(book, "b", 110)
-    book.date("BTCUSDT", "b", Leg.BOTH, ONE, 95)
+    book.date("BTCUSDT", OrderId("b"), Leg.BOTH, ONE, 95)
     assert not book.all_in(shown(90, 95)), "a is not dated"
-    book.date("BTCUSDT", "a", Leg.BOTH, ONE, 90)
+    book.date("BTCUSDT", OrderId("a"), Leg.BOTH, ONE, 90)
     assert book.all_in(shown(90, 95))
     assert not book.all_in(shown(90, 94))
 
@@ -59,7 +59,7 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
 def test_a_fill_of_less_than_was_reported_dates_nothing() -> None:
     book = ResultBook("results")
     booked(book, "a", 100)
-    book.date("BTCUSDT", "a", Leg.BOTH, Decimal("0.5"), 90)
+    book.date("BTCUSDT", OrderId("a"), Leg.BOTH, Decimal("0.5"), 90)
     assert not book.all_in(shown(95, 95))
 
 
@@ -67,7 +67,7 @@ def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None
     book = ResultBook("results")
     for number in range(100):
         booked(book, f"order-{number}", number)
-        book.date("BTCUSDT", f"order-{number}", Leg.BOTH, ONE, 1)
+        book.date("BTCUSDT", OrderId(f"order-{number}"), Leg.BOTH, ONE, 1)
     assert not book.all_in(shown(82, 1)), "the oldest are no longer dated"
     assert book.all_in(shown(83, 1))
 
@@ -128,9 +128,9 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
         await trio.testing.wait_all_tasks_blocked()
         book.arrive("BTCUSDT", EntryId("1-0"), at(1))
         await trio.testing.wait_all_tasks_blocked()
-        book.settle("BTCUSDT", EntryId("1-0"), [("a", ONE)])
+        book.settle("BTCUSDT", EntryId("1-0"), [(OrderId("a"), ONE)])
         await trio.testing.wait_all_tasks_blocked()
-        book.date("BTCUSDT", "a", Leg.BOTH, ONE, 1)
+        book.date("BTCUSDT", OrderId("a"), Leg.BOTH, ONE, 1)
         await trio.testing.wait_all_tasks_blocked()
         assert len(woken) == 3
         nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
@@ -42,7 +42,7 @@ BOOKING = ResultCommit(
     before_version=None,
     ledger_fields=("last_known_amt", "0.5", "ledger_amt", "0.5", "version", "1"),
     ledger_ttl_ms=86_400_000,
-    orders=(OrderWrite("1001", None, "0.5|1760000000000"),),
+    orders=(OrderWrite(OrderId("1001"), None, "0.5|1760000000000"),),
     permit_before=None,
     permit_after=None,
     revoke_permit=False,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -15,6 +15,7 @@ from tests.store.backends import Outside, everything
 from tests.store.commits import BURIAL, SYMBOL, booking, deliver_results, pending_ids
 
 PERMIT = "BOTH|close|SELL|0.028|1760000090000"
+PLAN, ORDER, ANOTHER = PlanId("plan-1"), OrderId("1001"), OrderId("1002")
 
 
 async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
@@ -67,7 +68,7 @@ def stored_otherwise(outside: Outside, keys: Keys, what: str) -> None:
     if what in ("last_known_amt", "long_amt", "short_amt", "version"):
         outside.hset(keys.ledger(SYMBOL), {what: "0"})
     elif what == "order":
-        outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1"})
+        outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1"})
     elif what == "permit":
         outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     else:
@@ -79,7 +80,7 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
     "long_amt": {"before_amounts": (None, "0", None)},
     "short_amt": {"before_amounts": (None, None, "0")},
     "version": {"before_version": "0"},
-    "order": {"orders": (OrderWrite("1001", "0.3|1", "0.5|2"),)},
+    "order": {"orders": (OrderWrite(ORDER, "0.3|1", "0.5|2"),)},
     "permit": {"permit_before": PERMIT},
     "mark": {"mark_before": "D|BOTH|close|SELL|0"},
 }  # fmt: skip
@@ -108,9 +109,9 @@ async def test_what_was_read_and_is_gone_books_nothing(
 async def test_a_second_order_that_changed_books_neither(
     store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
-    outside.hset(keys.order_memory(SYMBOL), {"1002": "1|1"})
+    outside.hset(keys.order_memory(SYMBOL), {ANOTHER: "1|1"})
     before = everything(outside)
-    orders = (OrderWrite("1001", None, "0.5|2"), OrderWrite("1002", None, "2|2"))
+    orders = (OrderWrite(ORDER, None, "0.5|2"), OrderWrite(ANOTHER, None, "2|2"))
     assert await store.commit_result(fence, booking("1-0", orders=orders)) is None
     assert everything(outside) == before
 
@@ -121,19 +122,19 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
     """Otherwise reading again and booking again would go on for ever."""
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300})
     outside.hset(keys.ledger(SYMBOL), {"version": b"\x00"})
-    outside.hset(keys.order_memory(SYMBOL), {"1001": b"\xfe"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: b"\xfe"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
     outside.set(keys.plan_mark("plan-1"), b"\xfc")
-    state = await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"])
+    state = await store.booking_state(SYMBOL, PLAN, [ORDER])
     assert state == BookingState(
         StoredLedger(UNREADABLE, None, None, UNREADABLE, UNREADABLE),
-        UNREADABLE, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE,
+        UNREADABLE, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE,
     )  # fmt: skip
     commit = booking(
         "1-0",
         before_amounts=(UNREADABLE, UNREADABLE, UNREADABLE),
         before_version=state.version,
-        orders=(OrderWrite("1001", state.orders["1001"], "0.5|2"),),
+        orders=(OrderWrite(ORDER, state.orders[ORDER], "0.5|2"),),
         permit_before=state.permit,
         mark_before=state.plan_mark,
     )
@@ -141,7 +142,7 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
 
 
 async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outside, keys: Keys) -> None:
-    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"]) == BookingState(
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
         StoredLedger(), None, {}, None, None
     )
     outside.hset(
@@ -151,11 +152,11 @@ async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outsid
             "short_amt": "-0.5", "version": "3", "adopted_exchange_ms": "11", "adopted_at_ms": "12",
         },
     )  # fmt: skip
-    outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
     outside.set(keys.plan_mark("plan-1"), "S")
-    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001", "1002"]) == BookingState(
-        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {"1001": "0.3|1"}, PERMIT, "S", "11", "12"
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
+        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {ORDER: "0.3|1"}, PERMIT, "S", "11", "12"
     )
 
 
@@ -164,28 +165,28 @@ async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(
 ) -> None:
     outside.set(keys.ledger(SYMBOL), "0.5")
     with pytest.raises(StoreRefusedError):
-        await store.booking_state(SYMBOL, PlanId("plan-1"), [])
+        await store.booking_state(SYMBOL, PLAN, [])
 
 
 async def test_other_keys_of_wrong_types_cannot_be_read(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.order_memory(SYMBOL), "x")
     outside.set(keys.open_permits(SYMBOL), "x")
     outside.hset(keys.plan_mark("plan-1"), {"a": "b"})
-    assert await store.booking_state(SYMBOL, PlanId("plan-1"), ["1001"]) == BookingState(
-        StoredLedger(), None, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
+        StoredLedger(), None, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE
     )
 
 
 async def test_several_states_are_read_as_each_alone(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
-    outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     outside.set(keys.ledger("BADUSDT"), "no hash")
     wanted = [
-        BookingKeys(SYMBOL, PlanId("plan-1"), ("1001", "1002")),
-        BookingKeys("BADUSDT", PlanId("plan-1"), ()),
+        BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
+        BookingKeys("BADUSDT", PLAN, ()),
         BookingKeys("ETHUSDT", PlanId("plan-2"), ()),
-        BookingKeys(SYMBOL, PlanId("plan-2"), ("1003",)),
+        BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
     ]
     states = await store.booking_states(wanted)
     assert states[1] is None
@@ -206,7 +207,7 @@ async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
         before_amounts=("0.5", None, None),
         before_version="1",
         ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "2"),
-        orders=(OrderWrite("1002", None, "0.2|1760000000000"),),
+        orders=(OrderWrite(ANOTHER, None, "0.2|1760000000000"),),
     )
     changed = booking(entry_ids[2], plan_id="plan-3", orders=())
     outside.hset(keys.plan_mark("plan-4"), {"a": "b"})

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 
 import pytest
 
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
 from store.keys import Keys
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
@@ -27,7 +27,7 @@ from tests.store.test_snapshots import snapshot
 #: What differs from run to run and from server to server: ids, times, runs.
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
-PLAN, ENTRY = PlanId("plan-1"), EntryId("1-0")
+PLAN, ENTRY, ORDER = PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
 
 Example = Callable[[Store, FencingToken], Awaitable[object]]
 
@@ -48,8 +48,8 @@ EXAMPLES: dict[str, Example] = {
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, [ENTRY]),
     "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, ENTRY, ("error", "x")),
-    "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", PLAN, ("1001",))]),
-    "booking_state": lambda store, _: store.booking_state("ETHUSDT", PLAN, ["1001"]),
+    "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", PLAN, (ORDER,))]),
+    "booking_state": lambda store, _: store.booking_state("ETHUSDT", PLAN, [ORDER]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "unknown_outcomes": lambda store, _: store.unknown_outcomes(),

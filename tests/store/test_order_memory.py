@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, OrderId
 from store.keys import Keys
 from store.protocol import Store
 from store.records import OrderWrite
@@ -11,7 +11,9 @@ WEEK_MS = 604_800_000
 
 
 async def remember(store: Store, fence: FencingToken, order_id: str) -> None:
-    commit = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(order_id, None, "1|1"),))
+    commit = booking(
+        "1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(OrderId(order_id), None, "1|1"),)
+    )
     assert await store.commit_result(fence, commit) is not None
 
 
@@ -53,6 +55,6 @@ async def test_booking_an_order_again_makes_it_the_newest(
 ) -> None:
     now_ms = await store.redis_now_ms()
     fill_memory(outside, keys, {"a": float(now_ms - 2_000), "b": float(now_ms - 1_000)})
-    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite("a", "1|1", "2|2"),))
+    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(OrderId("a"), "1|1", "2|2"),))
     await store.commit_result(fence, again)
     assert outside.zrange(keys.order_times(SYMBOL)) == [b"b", b"a"]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId
 from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -104,7 +104,7 @@ async def test_an_event_of_the_exchange_is_booked_without_an_entry(
         "9-3",
         permit_before=PERMIT,
         permit_after="",
-        orders=(OrderWrite("1001", None, "3|2"),),
+        orders=(OrderWrite(OrderId("1001"), None, "3|2"),),
         acknowledge=False,
     )
     assert await store.commit_result(fence, event) is not None

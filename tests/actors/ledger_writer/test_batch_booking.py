@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
@@ -67,9 +67,9 @@ class RoundTrips:
             self.asked.append("recover")
         return await self._recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
         self.asked.append("state")
-        return await self._alone(symbol, PlanId(plan_id), order_ids)
+        return await self._alone(symbol, plan_id, order_ids)
 
     async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         self.asked.append("commit")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from brain.identifiers import PlanId
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.booking import (
     Booking,
     LedgerUnreadable,
@@ -29,7 +29,7 @@ PERMIT = OpenPermit(PlanId("plan-1"), Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0
 
 
 def order(cumulative: str, *, final: bool = True, order_id: str = "17") -> FilledOrder:
-    return FilledOrder(order_id, None, Decimal(cumulative), "", final)
+    return FilledOrder(OrderId(order_id), None, Decimal(cumulative), "", final)
 
 
 def outcome(

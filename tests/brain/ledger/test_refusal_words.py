@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from brain.identifiers import PlanId
+from brain.identifiers import ClientOrderId, OrderId, PlanId
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of
 from brain.ledger.result import (
     ExecutedResult,
@@ -72,7 +72,7 @@ def test_a_permit_quoted_in_the_details_of_a_refused_order_decides_nothing(detai
 
 def test_the_error_of_the_details_dialect_stands_inside_its_details() -> None:
     text = json.dumps({"error": "APIError(code=-1007)", "order_id": 17, "client_order_id": "desk-1"})
-    assert refusal(details=text).unknown == UnknownOrder("17", "desk-1")
+    assert refusal(details=text).unknown == UnknownOrder(OrderId("17"), ClientOrderId("desk-1"))
     assert refusal(details=json.dumps({"error": "permit_timeout (missing: Governor)"})).had_no_permit
 
 
@@ -104,7 +104,7 @@ def test_an_unknown_outcome_outweighs_a_missing_permit() -> None:
 
 def test_the_ids_of_an_unknown_order_are_taken_where_they_can_be_used() -> None:
     named = refusal(error="timeout", order_id="9007199254740993", client_order_id="p33-0f")
-    assert named.unknown == UnknownOrder("9007199254740993", "p33-0f")
+    assert named.unknown == UnknownOrder(OrderId("9007199254740993"), ClientOrderId("p33-0f"))
     odd = refusal(error="timeout", order_id="0", client_order_id="no spaces | here")
     assert odd.unknown == UnknownOrder()
 

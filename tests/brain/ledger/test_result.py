@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.identifiers import PlanId
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder, RefusedResult, read_result
 
 PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"True"}
@@ -36,7 +36,7 @@ def order_of(fields: dict[bytes, bytes]) -> FilledOrder:
     return order
 
 
-FILLED = FilledOrder("17", "SELL", Decimal("0.3"), "FILLED", final=True)
+FILLED = FilledOrder(OrderId("17"), "SELL", Decimal("0.3"), "FILLED", final=True)
 STEP = {"step": "CLOSE", "status": "FILLED", "order_id": 17, "side": "SELL", "executed_qty": "0.3"}
 
 
@@ -126,7 +126,7 @@ def test_steps_that_sent_no_order_are_passed_over() -> None:
 def test_several_steps_are_several_orders() -> None:
     result = read_result(steps(STEP, STEP | {"order_id": "x-18", "side": "BUY", "executed_qty": 1}))
     assert isinstance(result, ExecutedResult)
-    assert result.orders == (FILLED, FilledOrder("x-18", "BUY", Decimal(1), "FILLED", final=True))
+    assert result.orders == (FILLED, FilledOrder(OrderId("x-18"), "BUY", Decimal(1), "FILLED", final=True))
 
 
 def test_an_order_named_twice_in_one_result_counts_with_its_largest_quantity() -> None:
