@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -36,7 +36,7 @@ class UnknownExecution(msgspec.Struct, frozen=True):
     """
 
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     since_ms: int
     ends_at_sec: float
 
@@ -45,7 +45,7 @@ class WaitingResult(msgspec.Struct, frozen=True):
     """A result that stays pending, because of `why`, until an operator has set what it needs."""
 
     entry_id: EntryId
-    symbol: str
+    symbol: Symbol
     plan_id: PlanId
     why: str
 
@@ -118,7 +118,7 @@ class OnDemandRead(msgspec.Struct, frozen=True):
     was sent before `sent_after` does not serve it.
     """
 
-    symbol: str
+    symbol: Symbol
     plan_id: PlanId
     deadline_sec: float
     reply: trio.MemorySendChannel[str | None]

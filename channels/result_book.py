@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -72,7 +72,7 @@ class ResultBook:
         self.read_until = until or self.read_until
         self._readers.unpark_all()
 
-    def arrive(self, symbol: str, entry_id: EntryId, now: Moment) -> None:
+    def arrive(self, symbol: Symbol, entry_id: EntryId, now: Moment) -> None:
         """Record a result of `symbol` that was read and is not settled yet."""
         results = self._symbols.get(symbol)
         if results is None:
@@ -83,7 +83,9 @@ class ResultBook:
         results.in_hand.setdefault(entry_id, now)
         self._readers.unpark_all()
 
-    def settle(self, symbol: str, entry_id: EntryId, fills: Iterable[tuple[OrderId, Decimal]] = ()) -> None:
+    def settle(
+        self, symbol: Symbol, entry_id: EntryId, fills: Iterable[tuple[OrderId, Decimal]] = ()
+    ) -> None:
         """Record that the entry is booked or a dead letter.
 
         `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,
@@ -112,7 +114,7 @@ class ResultBook:
         """Return True if a result has ended what the plan's permit covers, as far as is remembered."""
         return plan_id in self._ended
 
-    def date(self, symbol: str, order_id: OrderId, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
+    def date(self, symbol: Symbol, order_id: OrderId, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
         """Record that the stream has shown `cumulative` filled on `leg` by `filled_ms` (exchange's clock)."""
         results = self._symbols.get(symbol)
         fill = None if results is None else results.fills.get(order_id)

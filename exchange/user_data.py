@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from brain.identifiers import ClientOrderId, OrderId
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
@@ -90,7 +90,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class _ChangedPosition(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     pa: Decimal
     ep: object = ZERO
     ps: Leg = Leg.BOTH
@@ -107,7 +107,7 @@ class _AccountUpdate(msgspec.Struct, frozen=True):
 
 
 class _Order(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     S: str
     x: str
     X: str
@@ -124,7 +124,7 @@ class _OrderTradeUpdate(msgspec.Struct, frozen=True):
 
 
 class _Leverage(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     l: Decimal  # noqa: E741 - the field's name on the wire
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.records import (
     Adoption,
     BookingKeys,
@@ -131,7 +131,9 @@ class ResultStore(AddressedStore, Protocol):
         """
         ...
 
-    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         """Return the state from which a result's booking is computed."""
         ...
 
@@ -271,7 +273,7 @@ class DiagnosticsStore(Protocol):
         """Return Redis's persistence settings: at-most-once permits need acknowledged writes to be kept."""
         ...
 
-    async def permit_traces(self, plan_id: PlanId, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         """Return permit, consumption and reservation of a plan."""
         ...
 

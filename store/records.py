@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 
 
@@ -82,7 +82,7 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
 
     entry_id: EntryId
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     assumed: Assumed | None
     deadline_ms: int
     mark: str
@@ -141,7 +141,7 @@ class CommitReply(msgspec.Struct, frozen=True):
 class BookingKeys(NamedTuple):
     """Keys of a result's booking: symbol, plan and orders."""
 
-    symbol: str
+    symbol: Symbol
     plan_id: PlanId
     order_ids: tuple[OrderId, ...]
 
@@ -181,7 +181,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
 
     entry_id: EntryId
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     compare: bool
     before_amounts: tuple[str | None, str | None, str | None]
     before_version: str | None

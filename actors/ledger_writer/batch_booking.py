@@ -15,7 +15,7 @@ from actors.ledger_writer.projected_state import ProjectedState
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
-from brain.identifiers import FencingToken, OrderId
+from brain.identifiers import FencingToken, OrderId, Symbol
 from brain.ledger.booking import NeedsAdoption, Waiting
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import WaitingResult
@@ -179,4 +179,6 @@ class BatchBooking:
 
 
 def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:
-    return BookingKeys(result.symbol or "", result.plan_id, tuple(order.order_id for order in result.orders))
+    return BookingKeys(
+        result.symbol or Symbol(""), result.plan_id, tuple(order.order_id for order in result.orders)
+    )

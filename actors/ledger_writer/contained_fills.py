@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from actors.ledger_writer.fill_monitor import FillMonitor
-from brain.identifiers import OrderId
+from brain.identifiers import OrderId, Symbol
 from brain.ledger.adoption import Contained, decode_adopted
 from brain.ledger.booking import decode_memory
 from brain.ledger.plan_mark import Joined, decode_mark, join
@@ -45,7 +45,7 @@ class ContainedFills:
         contained: dict[OrderId, Decimal] = {}
         for order, within in self._candidates(entry, result, state):
             filled = self._monitor.memory.filled_within(
-                result.symbol or "", order.order_id, within, reported=order.cumulative
+                result.symbol or Symbol(""), order.order_id, within, reported=order.cumulative
             )
             if filled is None:
                 return None
@@ -60,7 +60,7 @@ class ContainedFills:
         for order, within in self._candidates(entry, result, state):
             waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
             contained[order.order_id] = await self._monitor.filled_within(
-                result.symbol or "",
+                result.symbol or Symbol(""),
                 order.order_id,
                 within,
                 heartbeat,

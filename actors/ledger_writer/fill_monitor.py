@@ -8,7 +8,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from brain.identifiers import FencingToken, OrderId, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
@@ -70,7 +70,7 @@ class FillMonitor:
                 self._taken_in.unpark_all()
                 self.on_events()
 
-    def booked(self, symbol: str, order_id: OrderId, cumulative: Decimal) -> None:
+    def booked(self, symbol: Symbol, order_id: OrderId, cumulative: Decimal) -> None:
         """Note a booked result, which reported `cumulative` of the order (contracts)."""
         self._memory.booked(symbol, order_id)
         reached = self._memory.reached(symbol, order_id, cumulative)
@@ -80,7 +80,7 @@ class FillMonitor:
 
     async def filled_within(
         self,
-        symbol: str,
+        symbol: Symbol,
         order_id: OrderId,
         contained: Contained,
         heartbeat: Heartbeat,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from brain.identifiers import OrderId, PlanId
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.records import BookingKeys, BookingState, ResultCommit
 
@@ -16,8 +16,8 @@ class ProjectedState:
 
     def __init__(self) -> None:
         self._ledgers: dict[str, tuple[StoredLedger, str | None]] = {}
-        self._orders: dict[tuple[str, OrderId], str] = {}
-        self._permits: dict[tuple[str, PlanId], str | None] = {}
+        self._orders: dict[tuple[Symbol, OrderId], str] = {}
+        self._permits: dict[tuple[Symbol, PlanId], str | None] = {}
         self._marks: dict[PlanId, str] = {}
 
     def state(self, keys: BookingKeys, read: BookingState) -> BookingState:

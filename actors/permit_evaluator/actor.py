@@ -17,7 +17,7 @@ from actors.permit_evaluator.symbol_locks import SymbolLocks
 from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsumer
 from brain.decisions.case import Rules
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from channels import LedgerWanted, OnDemandRead, PushBack
 from clocks.clocks import Clocks
 from store.protocol import PlanStore
@@ -82,7 +82,7 @@ class PermitEvaluator(StreamConsumer):
         self._prerequisites = Prerequisites(
             store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
         )
-        self._lanes: dict[str, deque[PendingPlan]] = {}
+        self._lanes: dict[Symbol, deque[PendingPlan]] = {}
         self._locks = SymbolLocks()
         self._run_id: str | None = None
         self._fence: FencingToken | None = None
@@ -181,7 +181,7 @@ class PermitEvaluator(StreamConsumer):
         # Redis may have been replaced during the wait, in which no call of this actor would have failed.
         await self._learn_redis_run()
 
-    async def _run_lane(self, lane: deque[PendingPlan], symbol: str, session: Session) -> None:
+    async def _run_lane(self, lane: deque[PendingPlan], symbol: Symbol, session: Session) -> None:
         """Fetch what a symbol's first plan lacks, and decide its plans in order, until none is left."""
         with session.heartbeat.task() as task:
             while lane:

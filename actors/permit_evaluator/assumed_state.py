@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.plans.permit import OpenPermit
 from store.records import Assumed, SymbolState
@@ -115,18 +115,18 @@ class AssumedStates:
             assumed.unanswered = known.unanswered
         self._states[symbol] = assumed
 
-    def reserved(self, permit: OpenPermit, symbol: str, entry_id: EntryId, version: str) -> None:
+    def reserved(self, permit: OpenPermit, symbol: Symbol, entry_id: EntryId, version: str) -> None:
         """Add the open permit of a decision whose commit is sent; they then have `version`."""
         assumed = self.of(symbol)
         assumed.permits[permit.plan_id] = permit
         assumed.unanswered[permit.plan_id] = entry_id
         assumed.version = version
 
-    def committed(self, symbol: str, plan_id: PlanId) -> None:
+    def committed(self, symbol: Symbol, plan_id: PlanId) -> None:
         """Confirm the reservation for `plan_id`: its commit has succeeded."""
         self.of(symbol).unanswered.pop(plan_id, None)
 
-    def not_committed(self, symbol: str, plan_id: PlanId, entry_id: EntryId) -> None:
+    def not_committed(self, symbol: Symbol, plan_id: PlanId, entry_id: EntryId) -> None:
         """Drop the reservation of `entry_id`: its commit failed, or the entry was delivered again."""
         assumed = self.of(symbol)
         if assumed.unanswered.get(plan_id) == entry_id:

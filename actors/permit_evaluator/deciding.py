@@ -16,7 +16,7 @@ from brain.decisions.case import Case, Rules, SnapshotView
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
@@ -116,8 +116,8 @@ class PlanDecider:
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
-            waiting_symbols: set[str] = set()
-            asked_symbols: set[str] = set()
+            waiting_symbols: set[Symbol] = set()
+            asked_symbols: set[Symbol] = set()
             # A plan that was published twice is proposed once: a second proposal would count the first one's
             # reservation, and replace it among the assumed permits.
             proposed: set[PlanId] = set()

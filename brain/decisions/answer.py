@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.decisions.case import Case
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Decision
 
 
@@ -19,7 +19,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     entry_id: EntryId
     plan_id: PlanId
-    symbol: str | None
+    symbol: Symbol | None
     decision: Decision
     case: Case | None
     fields: Mapping[bytes, bytes]

@@ -13,7 +13,7 @@ import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.facts import Facts
-from brain.identifiers import PlanId
+from brain.identifiers import PlanId, Symbol
 from brain.json_text import read_json
 from brain.numbers import EXACT, plain
 from brain.plans.permit import Decision, Kind, Reason
@@ -36,7 +36,7 @@ class _Permit(msgspec.Struct):
     """
 
     plan_id: PlanId
-    symbol: str | None
+    symbol: Symbol | None
     allow: bool
     reason: Reason
     kind: Kind | None
@@ -69,7 +69,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
     """
 
     plan_id: PlanId
-    symbol: str | None
+    symbol: Symbol | None
     issued_by: str
     case: Case | None
     decision: msgspec.Raw
@@ -108,7 +108,7 @@ def permit_json(
     case: Case | None,
     *,
     plan_id: PlanId,
-    symbol: str | None,
+    symbol: Symbol | None,
     created_at_sec: float,
     issued_by: str,
     key_prefix: str | None = None,
@@ -175,7 +175,7 @@ def audit_record(
     case: Case | None,
     *,
     plan_id: PlanId,
-    symbol: str | None,
+    symbol: Symbol | None,
     issued_by: str,
     fields: Mapping[str, str],
     permit: bytes,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.identifiers import ClientOrderId, OrderId
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.result import FilledOrder, is_final
 from brain.moment import Moment
 from brain.numbers import ZERO
@@ -47,7 +47,7 @@ class OrderEvent(msgspec.Struct, frozen=True):
     `cumulative` is the order's filled quantity so far (`z`, contracts), `transaction_ms` the exchange's `T`.
     """
 
-    symbol: str
+    symbol: Symbol
     leg: Leg
     order_id: OrderId
     client_order_id: ClientOrderId
@@ -91,8 +91,8 @@ class OrderEvents:
 
     def __init__(self, most_orders: int) -> None:
         self._most_orders = most_orders
-        self._orders: OrderedDict[tuple[str, OrderId], OrderEvent] = OrderedDict()
-        self._by_client_id: dict[tuple[str, ClientOrderId], OrderId] = {}
+        self._orders: OrderedDict[tuple[Symbol, OrderId], OrderEvent] = OrderedDict()
+        self._by_client_id: dict[tuple[Symbol, ClientOrderId], OrderId] = {}
 
     def add(self, event: OrderEvent) -> None:
         """Add an event. Those of one order may arrive in any order: its quantity grows, and its end stays."""
@@ -112,7 +112,7 @@ class OrderEvents:
 
     def find(
         self,
-        symbol: str,
+        symbol: Symbol,
         *,
         order_id: OrderId | None,
         client_order_ids: Iterable[ClientOrderId],

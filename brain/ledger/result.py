@@ -16,6 +16,7 @@ from brain.identifiers import (
     ClientOrderId,
     OrderId,
     PlanId,
+    Symbol,
     UnreadableFieldError,
     field_text,
     given,
@@ -57,7 +58,7 @@ class ExecutedResult(msgspec.Struct, frozen=True):
     """At least one order was sent for the plan. `timestamp_sec`: the executor's clock, None if unreadable."""
 
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     orders: tuple[FilledOrder, ...]
     timestamp_sec: Decimal | None
     decision: str
@@ -80,7 +81,7 @@ class RefusedResult(msgspec.Struct, frozen=True):
     orders: ClassVar[tuple[FilledOrder, ...]] = ()
 
     plan_id: PlanId
-    symbol: str | None
+    symbol: Symbol | None
     had_no_permit: bool = False
     unknown: UnknownOrder | None = None
 
@@ -291,9 +292,7 @@ def _order(mention: _Mention) -> FilledOrder | None:
         raise _UnbookableError(f"order_id: unusable: {order_id[:70]!r}")
     if quantity == 0 and (mention.quantity is None or status not in _FINAL_UNFILLED):
         return None
-    return FilledOrder(
-        OrderId(order_id), _side(mention.side), quantity, status, status in _FINAL or not status
-    )
+    return FilledOrder(order_id, _side(mention.side), quantity, status, status in _FINAL or not status)
 
 
 def _side(text: str | None) -> str | None:
@@ -343,7 +342,7 @@ def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
         return None
 
 
-def symbol_of(fields: Mapping[bytes, bytes]) -> str | None:
+def symbol_of(fields: Mapping[bytes, bytes]) -> Symbol | None:
     """Return the symbol of any entry of `apply.result`; None where it names none."""
     symbol = _lenient(fields, b"symbol")
     return symbol if symbol is not None and is_symbol(symbol) else None

@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from brain.identifiers import ClientOrderId, OrderId, PlanId
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.result import UnknownOrder
 
 _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})\|(.{1,32})", re.DOTALL)
@@ -25,7 +25,7 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
     """
 
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     since_ms: int
     expires_ms: int
     order: UnknownOrder = UnknownOrder()
@@ -58,4 +58,4 @@ def decode_unknown(plan_id: PlanId, text: str) -> UnknownOutcome | None:
         return None
     expires, since, client_order_id, order_id, symbol = found.groups()
     order = UnknownOrder(OrderId(order_id) or None, ClientOrderId(client_order_id) or None)
-    return UnknownOutcome(plan_id, symbol, int(since), int(expires), order)
+    return UnknownOutcome(plan_id, Symbol(symbol), int(since), int(expires), order)

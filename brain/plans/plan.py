@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from brain.identifiers import PlanId
+from brain.identifiers import PlanId, Symbol
 from brain.positions.position import Leg
 
 
@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
     """
 
     plan_id: PlanId
-    symbol: str
+    symbol: Symbol
     decision: PlanDecision
     action: str
     side: Side | None
@@ -62,7 +62,7 @@ class MalformedPlan(msgspec.Struct, frozen=True):
     """
 
     plan_id: PlanId
-    symbol: str | None
+    symbol: Symbol | None
     problems: dict[str, str]
 
 

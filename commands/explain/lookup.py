@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
@@ -67,7 +67,7 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
     )
 
 
-def reservation_of(plan_id: PlanId, symbol: str, redis: RedisReading) -> OpenPermit | None:
+def reservation_of(plan_id: PlanId, symbol: Symbol, redis: RedisReading) -> OpenPermit | None:
     """Return what the plan's permit still covers of the symbol's position; None when nothing (any more).
 
     Raises redis.exceptions.RedisError.

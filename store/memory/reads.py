@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain.identifiers import EntryId, OrderId, PlanId
+from brain.identifiers import EntryId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -40,7 +40,7 @@ def ledger_at(redis: Keyspace, key: str) -> StoredLedger:
 
 
 def booking_state(
-    redis: Keyspace, keys: Keys, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]
+    redis: Keyspace, keys: Keys, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
 ) -> BookingState:
     """Return the state for the booking of a result. Raises WrongTypeError for a ledger of a wrong type."""
     key = keys.ledger(symbol)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import diagnostics, reads
@@ -143,7 +143,9 @@ class MemoryStore:
 
         return await self._call("redis_run", compare)
 
-    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         return await self._call(
             "booking_state",
             lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
@@ -262,7 +264,7 @@ class MemoryStore:
             "durability", lambda: Durability(redis.append_only, redis.maxmemory_policy, redis.evicted_keys)
         )
 
-    async def permit_traces(self, plan_id: PlanId, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         return await self._call(
             "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )

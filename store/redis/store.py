@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
@@ -145,7 +145,9 @@ class RedisStore:
                 await self._writes.command("SET", key, text)
         return run
 
-    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
         return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
 
@@ -290,7 +292,7 @@ class RedisStore:
             bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
         )
 
-    async def permit_traces(self, plan_id: PlanId, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         return await diagnostics.permit_traces(self._writes, self._keys, plan_id, symbol)
 
 

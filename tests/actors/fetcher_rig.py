@@ -17,7 +17,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.refresh import Refresh
 from actors.snapshot_fetcher.writer import SnapshotWriter
-from brain.identifiers import ClientOrderId, FencingToken, OrderId
+from brain.identifiers import ClientOrderId, FencingToken, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot
 from channels import (
@@ -230,7 +230,7 @@ class FetcherRig:
     def push_fill(self, symbol: str, transaction_ms: int) -> None:
         self.inbox.send(
             FillObserved(
-                symbol,
+                Symbol(symbol),
                 Leg.BOTH,
                 OrderId("77"),
                 ClientOrderId("web_1"),

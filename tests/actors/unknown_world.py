@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from brain.identifiers import ClientOrderId, OrderId, PlanId
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.positions.position import Leg
 from brain.symbols.allowlist import Allowlist, AllowlistSource
@@ -173,10 +173,10 @@ class UnknownWorld:
             case "CANCELED":
                 self.left[symbol] = Decimal(0)
                 if fate.link != "none":
-                    now = self.ledgers.clock.now()
+                    now, client_id = self.ledgers.clock.now(), self._client_id(symbol, plan_id, fate)
                     self.ledgers.fills.send(
                         OrderEndObserved(
-                            symbol, Leg.BOTH, self._order_id(symbol), self._client_id(symbol, plan_id, fate),
+                            Symbol(symbol), Leg.BOTH, self._order_id(symbol), client_id,
                             "SELL", Decimal(0), "CANCELED", now.wall_ms, now,
                         )
                     )  # fmt: skip
@@ -187,11 +187,11 @@ class UnknownWorld:
         self.ledgers.exchange.fill(symbol, self._order_id(symbol), "SELL", str(quantity))
         if fate.link == "none" and self.random.random() < 0.5:
             return  # the stream was away
-        now = self.ledgers.clock.now()
+        now, client_id = self.ledgers.clock.now(), self._client_id(symbol, plan_id, fate)
         filled = ORDERED - self.left[symbol]
         self.ledgers.fills.send(
             FillObserved(
-                symbol, Leg.BOTH, self._order_id(symbol), self._client_id(symbol, plan_id, fate),
+                Symbol(symbol), Leg.BOTH, self._order_id(symbol), client_id,
                 "SELL", filled, status, now.wall_ms, now, quantity,
             )
         )  # fmt: skip

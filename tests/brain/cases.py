@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from brain.decisions.case import Case, Rules, SnapshotView
-from brain.identifiers import PlanId
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.plans.permit import Kind, OpenPermit
 from brain.plans.plan import Plan, PlanDecision, Side
@@ -43,7 +43,7 @@ def plan(**changes: Any) -> Plan:
     """A plan to close 75 % of a LONG."""
     usual = Plan(
         plan_id=PlanId("plan-1"),
-        symbol="BTCUSDT",
+        symbol=Symbol("BTCUSDT"),
         decision=PlanDecision.EXECUTE,
         action="PARTIAL_75",
         side=Side.SELL,

@@ -8,7 +8,7 @@ from brain.decisions.case import Case
 from brain.decisions.decision import Outcome, decide, evaluation_failed, state_contended
 from brain.decisions.permit_text import audit_record
 from brain.decisions.reason_texts import REASON_TEXTS
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable
@@ -34,7 +34,7 @@ def explained(decision: Decision, the_case: Case | None, **fields: str) -> Secti
         decision,
         the_case,
         plan_id=PlanId("plan-1"),
-        symbol="BTCUSDT",
+        symbol=Symbol("BTCUSDT"),
         issued_by="build-1 host:8045",
         fields={"plan_id": "plan-1", **fields},
         permit=b"null",

@@ -15,7 +15,7 @@ from actors.metrics import Metrics
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.decision import decide
-from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -178,7 +178,7 @@ class StatusRig:
         answer = Answer(
             EntryId(entry_id),
             PlanId(plan_id),
-            symbol,
+            Symbol(symbol),
             decision,
             the_case,
             fields or {b"plan_id": plan_id.encode()},

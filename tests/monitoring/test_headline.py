@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from channels import Lease, StreamStatus, Uncovered, UnknownExecution, WaitingResult
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.status.document import (
@@ -165,10 +165,10 @@ async def test_unknown_executions_and_results_that_wait_are_named_until_they_end
     rig = trusted_rig()
     ends_sec = rig.clock.now().monotonic_sec + 60
     rig.channels.unknown_executions.send(
-        (UnknownExecution(PlanId("plan-1"), "BTCUSDT", NOON_MS - 500, ends_sec),)
+        (UnknownExecution(PlanId("plan-1"), Symbol("BTCUSDT"), NOON_MS - 500, ends_sec),)
     )
     rig.channels.waiting_results.send(
-        (WaitingResult(EntryId("5-0"), "ETHUSDT", PlanId("plan-2"), "set long_amt"),)
+        (WaitingResult(EntryId("5-0"), Symbol("ETHUSDT"), PlanId("plan-2"), "set long_amt"),)
     )
     status = rig.monitor.status.status()
     assert status.unknown_executions == UnknownExecutionsShown(

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from brain.decisions.answer import Answer
 from brain.decisions.decision import decide
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from tests.brain.cases import case
 
 
 def decision(plan_id: str, published_ms: int | None = 1_790_000_000_123) -> RecentDecision:
-    answer = Answer(EntryId("1790000000123-7"), PlanId(plan_id), "BTCUSDT", decide(case()), case(), {})
+    answer = Answer(
+        EntryId("1790000000123-7"), PlanId(plan_id), Symbol("BTCUSDT"), decide(case()), case(), {}
+    )
     return RecentDecision(answer, 1_790_000_000_127, published_ms)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
 from tests.store.backends import Outside
 
-SYMBOL = "BTCUSDT"
+SYMBOL = Symbol("BTCUSDT")
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(

@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import Backend, everything
@@ -125,7 +125,7 @@ class History:
     async def _book(self) -> object:
         symbol, plan_id = self._pick(*_SYMBOLS), self._pick(*_PLANS)
         order_id = OrderId(self._pick("1", "2"))
-        state = await self._store.booking_state(symbol, PlanId(plan_id), [order_id])
+        state = await self._store.booking_state(Symbol(symbol), PlanId(plan_id), [order_id])
         ledger = state.ledger
         commit = booking(
             self._entry("results"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken, OrderId, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -184,8 +184,8 @@ async def test_several_states_are_read_as_each_alone(store: Store, outside: Outs
     outside.set(keys.ledger("BADUSDT"), "no hash")
     wanted = [
         BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
-        BookingKeys("BADUSDT", PLAN, ()),
-        BookingKeys("ETHUSDT", PlanId("plan-2"), ()),
+        BookingKeys(Symbol("BADUSDT"), PLAN, ()),
+        BookingKeys(Symbol("ETHUSDT"), PlanId("plan-2"), ()),
         BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
     ]
     states = await store.booking_states(wanted)

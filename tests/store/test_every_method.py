@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 
 import pytest
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.keys import Keys
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
@@ -48,8 +48,8 @@ EXAMPLES: dict[str, Example] = {
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, [ENTRY]),
     "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, ENTRY, ("error", "x")),
-    "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", PLAN, (ORDER,))]),
-    "booking_state": lambda store, _: store.booking_state("ETHUSDT", PLAN, [ORDER]),
+    "booking_states": lambda store, _: store.booking_states([BookingKeys(Symbol("ETHUSDT"), PLAN, (ORDER,))]),
+    "booking_state": lambda store, _: store.booking_state(Symbol("ETHUSDT"), PLAN, [ORDER]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "unknown_outcomes": lambda store, _: store.unknown_outcomes(),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
-from brain.identifiers import FencingToken, OrderId, PlanId
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
@@ -69,7 +69,7 @@ class RoundTrips:
 
     async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
         self.asked.append("state")
-        return await self._alone(symbol, plan_id, order_ids)
+        return await self._alone(Symbol(symbol), plan_id, order_ids)
 
     async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         self.asked.append("commit")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from brain.identifiers import PlanId
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.plans.permit import Reason
 from brain.positions.position import Leg
@@ -93,7 +93,7 @@ def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
     event |= changes
     rig.fills.send(
         OrderEndObserved(
-            symbol=SYMBOL,
+            symbol=Symbol(SYMBOL),
             cumulative=Decimal(filled),
             status=status,
             transaction_ms=now.wall_ms,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.permit_evaluator.assumed_state import AssumedStates
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg
 from store.records import SymbolState
@@ -24,9 +24,9 @@ def lost(states: AssumedStates, ended: str = "") -> set[str]:
 
 def reserved(states: AssumedStates, *plan_ids: str, committed: bool = True) -> None:
     for plan_id in plan_ids:
-        states.reserved(permit(plan_id), "A", EntryId(f"{plan_id}-0"), f"d{plan_id}")
+        states.reserved(permit(plan_id), Symbol("A"), EntryId(f"{plan_id}-0"), f"d{plan_id}")
         if committed:
-            states.committed("A", PlanId(plan_id))
+            states.committed(Symbol("A"), PlanId(plan_id))
 
 
 def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends() -> None:
@@ -55,8 +55,8 @@ def test_an_unanswered_commit_counts_once_everything_else_was_delivered_again() 
     reserved(states, "p1", "p2", committed=False)
     states.learn("A", GONE, 0)
     assert lost(states) == set()
-    states.not_committed("A", PlanId("p1"), EntryId("p1-0"))
-    states.not_committed("A", PlanId("p2"), EntryId("another entry of p2"))
+    states.not_committed(Symbol("A"), PlanId("p1"), EntryId("p1-0"))
+    states.not_committed(Symbol("A"), PlanId("p2"), EntryId("another entry of p2"))
     states.all_answered()
     assert lost(states) == {"p2"}
 

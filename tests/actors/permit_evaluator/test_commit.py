@@ -16,7 +16,7 @@ from brain.decisions.case import Case
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed
 from brain.decisions.permit_text import read_audit
-from brain.identifiers import EntryId, PlanId
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.plan import MalformedPlan
 from brain.plans.plan_fields import read_plan
 from permit_gate import P33
@@ -39,7 +39,9 @@ def commit(
     key_prefix: str = "quantum",
 ) -> DecisionCommit:
     writer = DecisionWriter(RULES, "build-1 host:8045", Secret(key) if key else None, key_prefix=key_prefix)
-    answer = Answer(EntryId("1-0"), PlanId("plan-1"), "BTCUSDT", decide(the_case), the_case, fields or FIELDS)
+    answer = Answer(
+        EntryId("1-0"), PlanId("plan-1"), Symbol("BTCUSDT"), decide(the_case), the_case, fields or FIELDS
+    )
     return writer.commit(answer, assumed=None, deadline_ms=0, created_at_sec=time.time())
 
 
@@ -160,7 +162,7 @@ def test_the_record_of_a_malformed_plan_holds_its_fields() -> None:
 
 
 def test_an_answer_without_a_case_is_signed_as_well() -> None:
-    answer = Answer(EntryId("1-0"), PlanId("plan-1"), "BTCUSDT", evaluation_failed(3), None, {})
+    answer = Answer(EntryId("1-0"), PlanId("plan-1"), Symbol("BTCUSDT"), evaluation_failed(3), None, {})
     written = DecisionWriter(RULES, "test", Secret(KEY)).commit(
         answer, assumed=None, deadline_ms=0, created_at_sec=NOW_MS / 1000
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.snapshot_fetcher.early_reads import AmbiguousReads, UnmatchedFills
-from brain.identifiers import ClientOrderId, OrderId
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import FillObserved
@@ -19,7 +19,7 @@ def fill(second: float, leg: Leg = Leg.BOTH) -> FillObserved:
     """Received at that second, half a second after it happened."""
     happened_ms = round(second * 1000) - 500
     return FillObserved(
-        "BTCUSDT",
+        Symbol("BTCUSDT"),
         leg,
         OrderId("77"),
         ClientOrderId("web_1"),

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 import settings
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import FencingToken, PlanId, Symbol
 from channels import Channels, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -109,7 +109,7 @@ class Desk:
         with trio.move_on_after(PATIENCE_SEC):
             deadline_sec = trio.current_time() + PATIENCE_SEC
             channel = self.channels.on_demand[self.channels.shard_of(symbol)]
-            await channel.send(OnDemandRead(symbol, PlanId("plan"), deadline_sec, reply))
+            await channel.send(OnDemandRead(Symbol(symbol), PlanId("plan"), deadline_sec, reply))
             return await answer.receive()
         return "no answer"
 

@@ -22,7 +22,7 @@ from brain.decisions.permit_text import (
     same_outcome,
     with_signature,
 )
-from brain.identifiers import PlanId
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.numbers import plain
 from brain.plans.permit import Decision
@@ -31,6 +31,7 @@ from brain.positions.position import Leg
 from tests.brain.cases import BTCUSDT, case, entry, hedged, ledger, plan, snapshot
 from tests.brain.strategies import cases
 
+BTC = Symbol("BTCUSDT")
 CREATED_AT_SEC = 1_760_000_000.25
 ALWAYS = {
     "plan_id",
@@ -51,7 +52,7 @@ ALWAYS = {
 }
 
 
-def text_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+def text_of(decision: Decision, the_case: Case | None, symbol: Symbol | None = BTC) -> bytes:
     return permit_json(
         decision,
         the_case,
@@ -62,7 +63,7 @@ def text_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTC
     )
 
 
-def record_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+def record_of(decision: Decision, the_case: Case | None, symbol: Symbol | None = BTC) -> bytes:
     return audit_record(
         decision,
         the_case,
@@ -186,7 +187,7 @@ def test_a_permit_that_will_be_signed_names_its_key_prefix_last() -> None:
         decision,
         case(),
         plan_id=PlanId("plan-1"),
-        symbol="BTCUSDT",
+        symbol=Symbol("BTCUSDT"),
         created_at_sec=CREATED_AT_SEC,
         issued_by="v1 host:8045",
         key_prefix="account-2",
@@ -208,7 +209,7 @@ def test_text_from_outside_cannot_break_out_of_its_string() -> None:
             decision,
             odd,
             plan_id=PlanId('a","allow":true,"x":"'),
-            symbol='S"',
+            symbol=Symbol('S"'),
             created_at_sec=1.0,
             issued_by="\n",
         )

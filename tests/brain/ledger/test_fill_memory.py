@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.identifiers import ClientOrderId, OrderId
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import Cause, FillObserved, cause_of
@@ -26,7 +26,7 @@ def fill(
     quantity: str = "0",
 ) -> FillObserved:
     return FillObserved(
-        "BTCUSDT",
+        Symbol("BTCUSDT"),
         Leg.BOTH,
         OrderId(order_id),
         ClientOrderId(client),
@@ -40,7 +40,9 @@ def fill(
 
 
 def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | None:
-    return memory.filled_within("BTCUSDT", OrderId("1"), Contained(at_ms, 10**15), reported=Decimal(reported))
+    return memory.filled_within(
+        Symbol("BTCUSDT"), OrderId("1"), Contained(at_ms, 10**15), reported=Decimal(reported)
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
     memory.add(fill("1", 20, quantity="0.2"))
     assert until(memory, 15) is None, "from 0.3 to 0.8, at whatever time"
     memory.looked_up(
-        "BTCUSDT", OrderId("1"), [(Decimal("0.3"), 10), (Decimal("0.5"), 14), (Decimal("0.2"), 20)]
+        Symbol("BTCUSDT"), OrderId("1"), [(Decimal("0.3"), 10), (Decimal("0.5"), 14), (Decimal("0.2"), 20)]
     )
     assert until(memory, 15) == Decimal("0.8")
     assert until(memory, 13) == Decimal("0.3")
@@ -87,7 +89,7 @@ def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
 
 def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
     memory = FillMemory()
-    memory.looked_up("BTCUSDT", OrderId("1"), [(Decimal(1), 10)])
+    memory.looked_up(Symbol("BTCUSDT"), OrderId("1"), [(Decimal(1), 10)])
     memory.add(fill("1", 10, quantity="1"))
     assert len(memory.unexplained(30, grace_sec=30)) == 1
 
@@ -95,7 +97,7 @@ def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
 def test_a_fill_with_a_result_is_explained() -> None:
     memory = FillMemory()
     memory.add(fill("1", 10, received_sec=0))
-    memory.booked("BTCUSDT", OrderId("1"))
+    memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     assert memory.unexplained(1000, grace_sec=30) == []
 
 
@@ -136,7 +138,7 @@ def test_the_grace_counts_from_the_first_fill_without_a_result() -> None:
 def test_a_repeated_fill_changes_nothing() -> None:
     memory = FillMemory()
     memory.add(fill("1", 10))
-    memory.booked("BTCUSDT", OrderId("1"))
+    memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     memory.add(fill("1", 10, received_sec=50))
     assert memory.unexplained(1000, grace_sec=30) == []
 
@@ -146,6 +148,8 @@ def test_only_the_latest_orders_are_remembered(orders: int, most: int) -> None:
     memory = FillMemory(most_orders=most)
     for number in range(orders):
         memory.add(fill("1", 10, order_id=str(number)))
-    known = [n for n in range(orders) if memory.known_within("BTCUSDT", OrderId(str(n)), Contained(10, 10))]
+    known = [
+        n for n in range(orders) if memory.known_within(Symbol("BTCUSDT"), OrderId(str(n)), Contained(10, 10))
+    ]
     assert known == list(range(max(0, orders - most), orders))
     assert len(memory.unexplained(1e9, grace_sec=0)) == min(orders, most)

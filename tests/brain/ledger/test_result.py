@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.identifiers import OrderId, PlanId
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder, RefusedResult, read_result
 
 PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"True"}
@@ -56,13 +56,13 @@ def test_the_three_dialects_give_the_same_order(fields: dict[bytes, bytes]) -> N
 def test_the_rest_of_a_result_is_read_too() -> None:
     result = read_result(flat() | {b"decision": b"EXECUTE", b"timestamp": b"1760000000.25"})
     assert result == ExecutedResult(
-        PlanId("plan-1"), "BTCUSDT", (FILLED,), Decimal("1760000000.25"), "EXECUTE"
+        PlanId("plan-1"), Symbol("BTCUSDT"), (FILLED,), Decimal("1760000000.25"), "EXECUTE"
     )
 
 
 def test_an_unreadable_timestamp_does_not_cost_a_fill() -> None:
     result = read_result(flat() | {b"timestamp": b"2026-01-01T00:00:00Z", b"decision": b"\xff"})
-    assert result == ExecutedResult(PlanId("plan-1"), "BTCUSDT", (FILLED,), None, "")
+    assert result == ExecutedResult(PlanId("plan-1"), Symbol("BTCUSDT"), (FILLED,), None, "")
 
 
 def test_fields_that_mean_nothing_here_may_hold_anything() -> None:
@@ -217,7 +217,7 @@ def test_a_refusal_needs_only_its_plan(executed: bytes) -> None:
     assert read_result(refusal) == RefusedResult(PlanId("plan-1"), None)
     assert read_result(refusal | {b"symbol": b"\xff"}) == RefusedResult(PlanId("plan-1"), None)
     assert read_result(refusal | {b"symbol": b"BTCUSDT", b"details": b"{"}) == RefusedResult(
-        PlanId("plan-1"), "BTCUSDT"
+        PlanId("plan-1"), Symbol("BTCUSDT")
     )
     assert isinstance(read_result({b"executed": executed, b"symbol": b"BTCUSDT"}), DeadResult)
 
