@@ -11,6 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import EntryId, FencingToken
 from brain.moment import Moment
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
@@ -40,9 +41,9 @@ class FailureCounter:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[str, int] = {}
+        self._failed: dict[EntryId, int] = {}
 
-    def of(self, entry_id: str, deliveries: int = 1) -> int:
+    def of(self, entry_id: EntryId, deliveries: int = 1) -> int:
         """Return the entry's failures. Its deliveries from before this process count as failures.
 
         Leave `deliveries` out where entries stay pending without having failed, as results that wait for an
@@ -61,7 +62,7 @@ class FailureCounter:
         return any(self._failed.values())
 
     @contextmanager
-    def attributed_to(self, entry_ids: Sequence[str]) -> Iterator[None]:
+    def attributed_to(self, entry_ids: Sequence[EntryId]) -> Iterator[None]:
         """Count an error out of the block as a failure of each entry, unless it is an interruption."""
         try:
             yield
@@ -72,11 +73,11 @@ class FailureCounter:
                 self._failed[entry_id] = self._failed.get(entry_id, 0) + 1
             raise
 
-    def done(self, entry_id: str) -> None:
+    def done(self, entry_id: EntryId) -> None:
         """Forget an entry that is acknowledged."""
         self._failed.pop(entry_id, None)
 
-    def keep(self, pending: Container[str]) -> None:
+    def keep(self, pending: Container[EntryId]) -> None:
         """Forget all entries but those pending: others were acknowledged elsewhere, or are lost."""
         self._failed = {each: failed for each, failed in self._failed.items() if each in pending}
 
@@ -90,7 +91,7 @@ _MOST_REMEMBERED = 10_000
 class Session(msgspec.Struct, frozen=True):
     """Consuming under one lease, from its beginning to a stop or an error."""
 
-    fence: str
+    fence: FencingToken
     heartbeat: Heartbeat
     #: Tasks that are cancelled when reading has ended.
     background: trio.Nursery
@@ -108,11 +109,11 @@ class Batch(msgspec.Struct, frozen=True):
     entries: list[Entry]
     session: Session
     heartbeat: Heartbeat
-    new_until: str | None
+    new_until: EntryId | None
     read_on: Callable[[], None]
 
     @property
-    def fence(self) -> str:
+    def fence(self) -> FencingToken:
         """The lease that writes for these entries need."""
         return self.session.fence
 
@@ -168,7 +169,7 @@ class StreamConsumer:
         self._batch = batch
         self._readers = readers
         #: Entries being handled, and since when. A late reply can deliver one that the sweep has claimed.
-        self._in_hand: dict[str, float] = {}
+        self._in_hand: dict[EntryId, float] = {}
         self._reading = trio.CancelScope()
 
     async def handle(self, batch: Batch) -> None:
@@ -206,7 +207,7 @@ class StreamConsumer:
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
-    async def _consume(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _consume(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as unfinished, trio.open_nursery() as background:
             session = Session(fence, heartbeat, background, unfinished)
             background.start_soon(self._stop_reading, heartbeat)
@@ -239,12 +240,12 @@ class StreamConsumer:
                 if now_sec - min(self._in_hand.values(), default=now_sec) < _SWEEP_SEC:
                     await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
 
-    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[str]:
+    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:
         """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.
 
         One by one if any has failed: it must not take others with it each time.
         """
-        recovered: set[str] = set()
+        recovered: set[EntryId] = set()
         after, count = "0", 1 if self.failures.any else RECOVERED_TOGETHER
         while entries := await self.group.recover(
             fence=session.fence, after=after, idle_ms=idle_ms, count=count
@@ -287,7 +288,7 @@ class StreamConsumer:
         entries: Sequence[Entry],
         session: Session,
         heartbeat: Heartbeat,
-        new_until: str | None = None,
+        new_until: EntryId | None = None,
         read_on: Callable[[], None] = lambda: None,
     ) -> None:
         free = [entry for entry in entries if entry.id not in self._in_hand]
@@ -332,7 +333,7 @@ class EntryTimes:
         self._caught_up_at: Moment | None = None
         self._newest_ms = self._newest_ahead_ms = 0
         #: By entry id: when it was published (Redis's clock), of ids ahead of that clock alone.
-        self._published_ms: dict[str, int] = {}
+        self._published_ms: dict[EntryId, int] = {}
 
     def begin(self) -> None:
         """Reading begins, or begins again: entries may have come in the meantime."""

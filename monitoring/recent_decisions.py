@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from brain.decisions.answer import Answer
+from brain.identifiers import PlanId
 
 #: More than the page shows, so that a decision can be explained after it has scrolled away. Some kilobytes
 #: each: two or three megabytes in all, 16 if every plan is as large as plans may be.
@@ -45,6 +46,6 @@ class RecentDecisions:
         """Return the latest `count`, the newest first."""
         return list(itertools.islice(reversed(self._decided), count))
 
-    def of(self, plan_id: str) -> RecentDecision | None:
+    def of(self, plan_id: PlanId) -> RecentDecision | None:
         """Return the decision on a plan, while it is remembered."""
         return next((seen for seen in self._decided if seen.answer.plan_id == plan_id), None)

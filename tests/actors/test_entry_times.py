@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from actors.stream_consumer import EntryTimes
+from brain.identifiers import EntryId
 from clock import TrioClock
 from clocks.clocks import Clocks
 from store.records import Entry
@@ -71,7 +72,7 @@ class Reader:
 
     def entry(self, ahead_ms: int) -> Entry:
         self._number += 1
-        return Entry(f"{self.redis.now_ms() + ahead_ms}-{self._number}", {})
+        return Entry(EntryId(f"{self.redis.now_ms() + ahead_ms}-{self._number}"), {})
 
     def ages(self, entries: list[Entry]) -> list[int | None]:
         now_ms = self.redis.now_ms()

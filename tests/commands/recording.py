@@ -13,6 +13,7 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide
+from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.plans.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
@@ -27,7 +28,7 @@ Decided = tuple[str, Decision, Case | None]
 class Recording:
     """A Redis, with the service's side of it."""
 
-    def __init__(self, url: str, prefix: str, store: RedisStore, fence: str) -> None:
+    def __init__(self, url: str, prefix: str, store: RedisStore, fence: FencingToken) -> None:
         self.environ = {"REDIS_URL": url, "P33_KEY_PREFIX": prefix}
         self.redis = redis.Redis.from_url(url, decode_responses=True, protocol=3)
         self.prefix = prefix
@@ -60,7 +61,7 @@ class Recording:
         commits: list[DecisionCommit] = []
         for entry, (plan_id, decision, the_case) in zip(await self.read(), decided, strict=True):
             assert entry.fields is not None
-            answer = Answer(entry.id, plan_id, "BTCUSDT", decision, the_case, entry.fields)
+            answer = Answer(entry.id, PlanId(plan_id), Symbol("BTCUSDT"), decision, the_case, entry.fields)
             dead = dead_letter(entry.fields, entry_id=entry.id, error=error) if error else ()
             commits.append(
                 self._writer.commit(

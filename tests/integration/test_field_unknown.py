@@ -10,6 +10,7 @@ from decimal import Decimal
 import httpx
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
@@ -85,7 +86,7 @@ async def filled_and_shown(rig: Rig, symbol: str, text: str) -> None:
     plan_id = await unknown_close(rig, symbol, text)
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == 1
     rig.pipeline.publish_result(refused(f"rest-{symbol}", symbol, error="no"))
-    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id_of("quantum", plan_id))
+    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id_of("quantum", PlanId(plan_id)))
     await rig.pipeline.ledger_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol)) == 1
 
@@ -165,7 +166,7 @@ async def test_an_unknown_order_is_still_unknown_after_a_kill(
         await stream_is_trusted(await second.ready())
         assert await may_close(pipeline, "rest", full_close(symbol)) == 1
         pipeline.publish_result(refused("rest", symbol, error="no"))
-        client_order_id = client_order_id_of("quantum", plan_id)
+        client_order_id = client_order_id_of("quantum", PlanId(plan_id))
         send(simulator.exchange, plan_id, symbol, client_order_id=client_order_id)
         await pipeline.ledger_reaches(symbol, "1")
         assert await may_close(pipeline, "last", full_close(symbol)) == 1

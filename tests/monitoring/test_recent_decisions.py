@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from brain.decisions.answer import Answer
 from brain.decisions.decision import decide
+from brain.identifiers import EntryId, PlanId, Symbol
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from tests.brain.cases import case
 
 
 def decision(plan_id: str, published_ms: int | None = 1_790_000_000_123) -> RecentDecision:
-    answer = Answer("1790000000123-7", plan_id, "BTCUSDT", decide(case()), case(), {})
+    answer = Answer(
+        EntryId("1790000000123-7"), PlanId(plan_id), Symbol("BTCUSDT"), decide(case()), case(), {}
+    )
     return RecentDecision(answer, 1_790_000_000_127, published_ms)
 
 
@@ -23,8 +26,8 @@ def test_a_decision_is_found_while_it_is_remembered_and_memory_does_not_grow() -
     for number in range(501):
         recent.decided([decision(f"plan-{number}")])
     assert len(recent.newest(10_000)) == 500
-    assert recent.of("plan-0") is None
-    found = recent.of("plan-1")
+    assert recent.of(PlanId("plan-0")) is None
+    found = recent.of(PlanId("plan-1"))
     assert found is not None and found.answer.plan_id == "plan-1"
 
 

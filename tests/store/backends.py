@@ -10,6 +10,7 @@ import redis
 import trio
 import trio.testing
 
+from brain.identifiers import EntryId
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -25,7 +26,7 @@ PREFIX = "q"
 class Outside(Protocol):
     """Commands of publishers, consumers and operators, on `MemoryRedis` or a real Redis (`PlainRedis`)."""
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str: ...
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> EntryId: ...
     def xdel(self, key: str, entry_id: str) -> bool: ...
     def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]: ...
     def xlen(self, key: str) -> int: ...
@@ -78,9 +79,9 @@ class PlainRedis:
     def call(self, *command: Any) -> Any:
         return self._execute(*command)
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> EntryId:
         flat = [text for pair in fields.items() for text in pair]
-        return str(self.call("XADD", key, entry_id, *flat).decode())
+        return EntryId(self.call("XADD", key, entry_id, *flat).decode())
 
     def xdel(self, key: str, entry_id: str) -> bool:
         return bool(self.call("XDEL", key, entry_id))

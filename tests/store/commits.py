@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.keys import GROUP, Keys
 from store.protocol import Store
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
 from tests.store.backends import Outside
 
-SYMBOL = "BTCUSDT"
+SYMBOL = Symbol("BTCUSDT")
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(
-    entry_id="1-0",
-    plan_id="plan-1",
+    entry_id=EntryId("1-0"),
+    plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     assumed=NOTHING_STORED,
     deadline_ms=0,
@@ -33,15 +34,15 @@ DENIAL = msgspec.structs.replace(
 )
 
 BOOKING = ResultCommit(
-    entry_id="1-0",
-    plan_id="plan-1",
+    entry_id=EntryId("1-0"),
+    plan_id=PlanId("plan-1"),
     symbol=SYMBOL,
     compare=True,
     before_amounts=(None, None, None),
     before_version=None,
     ledger_fields=("last_known_amt", "0.5", "ledger_amt", "0.5", "version", "1"),
     ledger_ttl_ms=86_400_000,
-    orders=(OrderWrite("1001", None, "0.5|1760000000000"),),
+    orders=(OrderWrite(OrderId("1001"), None, "0.5|1760000000000"),),
     permit_before=None,
     permit_after=None,
     revoke_permit=False,
@@ -76,13 +77,13 @@ def assumed(**changes: object) -> Assumed:
     return msgspec.structs.replace(NOTHING_STORED, **changes)
 
 
-async def commit(store: Store, fence: str, *decisions: DecisionCommit) -> list[Verdict]:
+async def commit(store: Store, fence: FencingToken, *decisions: DecisionCommit) -> list[Verdict]:
     """Return the verdicts."""
     reply: CommitReply = await store.commit_decisions(fence, decisions)
     return list(reply.verdicts)
 
 
-async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[str]:
+async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[EntryId]:
     """Publish plans and read them: pending now. Their entry ids."""
     await store.plans.create(lost=False)
     ids = [outside.xadd(keys.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
@@ -91,7 +92,7 @@ async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: s
     return ids
 
 
-async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[str]:
+async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[EntryId]:
     """Publish results and read them: pending now. Their entry ids."""
     await store.results.create(lost=False)
     ids = [outside.xadd(keys.results, {"plan_id": f"plan-{n}"}) for n in range(count)]

@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio_asyncio
 
+from brain.identifiers import FencingToken
 from commands.clients.embedded_redis import find_redis_server
 from store.keys import Keys
 from store.protocol import Store
@@ -64,7 +65,7 @@ def keys(backend: Backend) -> Keys:
 
 
 @pytest.fixture
-async def fence(store: Store) -> str:
+async def fence(store: Store) -> FencingToken:
     """The lease, taken."""
     return (await store.hold_lease("first", None, 60_000)).fence
 

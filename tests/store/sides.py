@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from brain.identifiers import EntryId, FencingToken
 from store.protocol import ConsumerGroup, Store
 from store.records import Entry
 from tests.store.backends import Outside
@@ -28,7 +29,7 @@ class Side(NamedTuple):
         return await self.group(by).read_new(count=count, block_ms=block_ms)
 
     async def recover(
-        self, fence: str, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
+        self, fence: FencingToken, *, after: str = "0", idle_ms: int = 0, by: Store | None = None
     ) -> Entry | None:
         """Return the first that `recover_some` finds."""
         found = await self.recover_some(fence, after=after, idle_ms=idle_ms, count=1, by=by)
@@ -36,7 +37,7 @@ class Side(NamedTuple):
 
     async def recover_some(
         self,
-        fence: str,
+        fence: FencingToken,
         *,
         after: str = "0",
         idle_ms: int = 0,
@@ -46,5 +47,5 @@ class Side(NamedTuple):
         return await self.group(by).recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
 
-def publish(outside: Outside, stream: str, *names: str) -> list[str]:
+def publish(outside: Outside, stream: str, *names: str) -> list[EntryId]:
     return [outside.xadd(stream, {"plan_id": name}) for name in names]

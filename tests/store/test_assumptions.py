@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
@@ -34,7 +35,7 @@ async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_i
     store: Store,
     outside: Outside,
     keys: Keys,
-    fence: str,
+    fence: FencingToken,
     name: str,
     fields: dict[str | bytes, str | bytes] | None,
     state: SymbolState,
@@ -68,7 +69,7 @@ async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_i
     ids=lambda believed: next(iter(believed)),
 )  # fmt: skip
 async def test_an_assumption_of_a_value_that_is_gone_is_a_change_too(
-    store: Store, outside: Outside, fence: str, believed: dict[str, Any]
+    store: Store, outside: Outside, fence: FencingToken, believed: dict[str, Any]
 ) -> None:
     before = everything(outside)
     wrong = decision("plan-1", "1-0", assumed=assumed(**believed))
@@ -77,7 +78,7 @@ async def test_an_assumption_of_a_value_that_is_gone_is_a_change_too(
 
 
 async def test_the_ledger_is_compared_as_text_as_stored(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.50"})
     believed = assumed(last_known_amt="0.5")

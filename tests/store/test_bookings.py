@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -14,10 +15,11 @@ from tests.store.backends import Outside, everything
 from tests.store.commits import BURIAL, SYMBOL, booking, deliver_results, pending_ids
 
 PERMIT = "BOTH|close|SELL|0.028|1760000090000"
+PLAN, ORDER, ANOTHER = PlanId("plan-1"), OrderId("1001"), OrderId("1002")
 
 
 async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     now_ms = await store.redis_now_ms()
@@ -38,7 +40,7 @@ async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
 
 
 async def test_every_key_of_a_booking_has_its_own_life(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.commit_result(fence, booking("1-0"))
     for key, life_ms in {
@@ -52,7 +54,7 @@ async def test_every_key_of_a_booking_has_its_own_life(
 
 
 async def test_a_result_that_changes_nothing_is_only_acknowledged(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     before = set(everything(outside))
@@ -66,7 +68,7 @@ def stored_otherwise(outside: Outside, keys: Keys, what: str) -> None:
     if what in ("last_known_amt", "long_amt", "short_amt", "version"):
         outside.hset(keys.ledger(SYMBOL), {what: "0"})
     elif what == "order":
-        outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1"})
+        outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1"})
     elif what == "permit":
         outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     else:
@@ -78,7 +80,7 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
     "long_amt": {"before_amounts": (None, "0", None)},
     "short_amt": {"before_amounts": (None, None, "0")},
     "version": {"before_version": "0"},
-    "order": {"orders": (OrderWrite("1001", "0.3|1", "0.5|2"),)},
+    "order": {"orders": (OrderWrite(ORDER, "0.3|1", "0.5|2"),)},
     "permit": {"permit_before": PERMIT},
     "mark": {"mark_before": "D|BOTH|close|SELL|0"},
 }  # fmt: skip
@@ -86,7 +88,7 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
 async def test_whatever_was_read_otherwise_books_nothing(
-    store: Store, outside: Outside, keys: Keys, fence: str, what: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, what: str
 ) -> None:
     stored_otherwise(outside, keys, what)
     before = everything(outside)
@@ -97,7 +99,7 @@ async def test_whatever_was_read_otherwise_books_nothing(
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
 async def test_what_was_read_and_is_gone_books_nothing(
-    store: Store, outside: Outside, fence: str, what: str
+    store: Store, outside: Outside, fence: FencingToken, what: str
 ) -> None:
     before = everything(outside)
     assert await store.commit_result(fence, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
@@ -105,34 +107,34 @@ async def test_what_was_read_and_is_gone_books_nothing(
 
 
 async def test_a_second_order_that_changed_books_neither(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
-    outside.hset(keys.order_memory(SYMBOL), {"1002": "1|1"})
+    outside.hset(keys.order_memory(SYMBOL), {ANOTHER: "1|1"})
     before = everything(outside)
-    orders = (OrderWrite("1001", None, "0.5|2"), OrderWrite("1002", None, "2|2"))
+    orders = (OrderWrite(ORDER, None, "0.5|2"), OrderWrite(ANOTHER, None, "2|2"))
     assert await store.commit_result(fence, booking("1-0", orders=orders)) is None
     assert everything(outside) == before
 
 
 async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     """Otherwise reading again and booking again would go on for ever."""
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300})
     outside.hset(keys.ledger(SYMBOL), {"version": b"\x00"})
-    outside.hset(keys.order_memory(SYMBOL), {"1001": b"\xfe"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: b"\xfe"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
     outside.set(keys.plan_mark("plan-1"), b"\xfc")
-    state = await store.booking_state(SYMBOL, "plan-1", ["1001"])
+    state = await store.booking_state(SYMBOL, PLAN, [ORDER])
     assert state == BookingState(
         StoredLedger(UNREADABLE, None, None, UNREADABLE, UNREADABLE),
-        UNREADABLE, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE,
+        UNREADABLE, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE,
     )  # fmt: skip
     commit = booking(
         "1-0",
         before_amounts=(UNREADABLE, UNREADABLE, UNREADABLE),
         before_version=state.version,
-        orders=(OrderWrite("1001", state.orders["1001"], "0.5|2"),),
+        orders=(OrderWrite(ORDER, state.orders[ORDER], "0.5|2"),),
         permit_before=state.permit,
         mark_before=state.plan_mark,
     )
@@ -140,7 +142,7 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
 
 
 async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outside, keys: Keys) -> None:
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
         StoredLedger(), None, {}, None, None
     )
     outside.hset(
@@ -150,11 +152,11 @@ async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outsid
             "short_amt": "-0.5", "version": "3", "adopted_exchange_ms": "11", "adopted_at_ms": "12",
         },
     )  # fmt: skip
-    outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
     outside.set(keys.plan_mark("plan-1"), "S")
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001", "1002"]) == BookingState(
-        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {"1001": "0.3|1"}, PERMIT, "S", "11", "12"
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
+        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {ORDER: "0.3|1"}, PERMIT, "S", "11", "12"
     )
 
 
@@ -163,28 +165,28 @@ async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(
 ) -> None:
     outside.set(keys.ledger(SYMBOL), "0.5")
     with pytest.raises(StoreRefusedError):
-        await store.booking_state(SYMBOL, "plan-1", [])
+        await store.booking_state(SYMBOL, PLAN, [])
 
 
 async def test_other_keys_of_wrong_types_cannot_be_read(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.order_memory(SYMBOL), "x")
     outside.set(keys.open_permits(SYMBOL), "x")
     outside.hset(keys.plan_mark("plan-1"), {"a": "b"})
-    assert await store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
-        StoredLedger(), None, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE
+    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
+        StoredLedger(), None, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE
     )
 
 
 async def test_several_states_are_read_as_each_alone(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
-    outside.hset(keys.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     outside.set(keys.ledger("BADUSDT"), "no hash")
     wanted = [
-        BookingKeys(SYMBOL, "plan-1", ("1001", "1002")),
-        BookingKeys("BADUSDT", "plan-1", ()),
-        BookingKeys("ETHUSDT", "plan-2", ()),
-        BookingKeys(SYMBOL, "plan-2", ("1003",)),
+        BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
+        BookingKeys(Symbol("BADUSDT"), PLAN, ()),
+        BookingKeys(Symbol("ETHUSDT"), PlanId("plan-2"), ()),
+        BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
     ]
     states = await store.booking_states(wanted)
     assert states[1] is None
@@ -195,7 +197,7 @@ async def test_several_states_are_read_as_each_alone(store: Store, outside: Outs
 
 
 async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     entry_ids = await deliver_results(store, outside, keys, count=4)
     first = booking(entry_ids[0])
@@ -205,7 +207,7 @@ async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
         before_amounts=("0.5", None, None),
         before_version="1",
         ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "2"),
-        orders=(OrderWrite("1002", None, "0.2|1760000000000"),),
+        orders=(OrderWrite(ANOTHER, None, "0.2|1760000000000"),),
     )
     changed = booking(entry_ids[2], plan_id="plan-3", orders=())
     outside.hset(keys.plan_mark("plan-4"), {"a": "b"})
@@ -225,7 +227,7 @@ WRONG_TYPES = (
 
 @pytest.mark.parametrize("name", WRONG_TYPES)
 async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
 ) -> None:
     named = getattr(keys, name)
     key = named if isinstance(named, str) else named("plan-1" if name == "plan_mark" else SYMBOL)
@@ -245,7 +247,7 @@ async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(
 
 
 async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_says(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     for plan_id in ("FENCED ", "OOM ", "NOGROUP ", "READONLY x", "UNBLOCKED no longer exists"):
         outside.hset(keys.plan_mark(plan_id), {"a": "b"})
@@ -254,7 +256,7 @@ async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_
 
 
 async def test_a_burial_needs_no_comparison_and_no_keys_of_the_symbol(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await deliver_results(store, outside, keys)
     outside.set(keys.ledger(""), "of a wrong type")
@@ -263,14 +265,16 @@ async def test_a_burial_needs_no_comparison_and_no_keys_of_the_symbol(
     assert letter == {b"entry_id": b"1-0", b"error": b"no quantity"}
 
 
-async def test_a_booking_may_carry_an_event(store: Store, outside: Outside, keys: Keys, fence: str) -> None:
+async def test_a_booking_may_carry_an_event(
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
+) -> None:
     await store.commit_result(fence, booking("1-0", event_fields=("event", "LEDGER_DIVERGED")))
     ((_, event),) = outside.xrange(keys.events)
     assert event == {b"event": b"LEDGER_DIVERGED"}
 
 
 async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.permit("plan-1"), "{}")
     outside.set(keys.permit("plan-2"), "{}")
@@ -288,7 +292,7 @@ async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
 
 @pytest.mark.parametrize("consumed", [True, False])
 async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
-    store: Store, outside: Outside, keys: Keys, fence: str, consumed: bool
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, consumed: bool
 ) -> None:
     if not consumed:
         outside.set(keys.permit("plan-1"), "{}")
@@ -310,7 +314,7 @@ async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
 
 @pytest.mark.parametrize("before", [None, "D|BOTH|close|SELL|0"])
 async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no_mark(
-    store: Store, outside: Outside, keys: Keys, fence: str, before: str | None
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, before: str | None
 ) -> None:
     if before is not None:
         outside.set(keys.plan_mark("plan-1"), before)
@@ -320,7 +324,7 @@ async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no
 
 
 async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     outside.pexpire(keys.open_permits(SYMBOL), 100_000)
@@ -330,7 +334,7 @@ async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
 
 
 async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.permit("plan-1"), "{}")
     outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
@@ -341,7 +345,7 @@ async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
 
 
 async def test_the_last_booked_result_only_moves_on(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     shown = []
     for entry_id in ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0"):
@@ -353,7 +357,7 @@ async def test_the_last_booked_result_only_moves_on(
 
 
 async def test_the_last_booked_result_passes_none_that_is_still_pending(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.results.create(lost=False)
     first, second, third = [outside.xadd(keys.results, {"f": "v"}) for _ in range(3)]
@@ -366,7 +370,7 @@ async def test_the_last_booked_result_passes_none_that_is_still_pending(
 
 
 async def test_a_last_booked_result_that_cannot_be_read_is_replaced(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.last_result_id, b"\xffyesterday-5")
     await store.commit_result(fence, nothing_but_acknowledging("5-0"))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
+from brain.identifiers import EntryId, FencingToken
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption
@@ -14,7 +15,7 @@ from tests.store.backends import Outside, fill_stream
 from tests.store.commits import BURIAL, booking, decision
 
 LETTER = ("error", "the newest")
-WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = {
+WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[object]]]] = {
     "a decision": (
         "audit", 100_000,
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", audit_fields=LETTER)]),
@@ -24,7 +25,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
     "a plan that cannot be answered": (
-        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, "1-0", LETTER),
+        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), LETTER),
     ),
     "a buried result": (
         "dead_results", 10_000,
@@ -46,7 +47,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
 
 @pytest.mark.parametrize("what", WRITES)
 async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(
-    store: Store, outside: Outside, keys: Keys, fence: str, what: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, what: str
 ) -> None:
     name, most, write = WRITES[what]
     key = getattr(keys, name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.identifiers import FencingToken, PlanId
 from store.keys import Keys
 from store.protocol import Store
 from store.records import AlreadyDecided, Changed, Committed, SymbolState, TooLate
@@ -16,7 +17,7 @@ from tests.store.commits import (
 
 
 async def test_a_decision_writes_permit_mark_reservation_and_audit_and_acknowledges(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "plan-1")
     now_ms = await store.redis_now_ms()
@@ -38,7 +39,7 @@ async def test_a_decision_writes_permit_mark_reservation_and_audit_and_acknowled
 
 
 async def test_every_key_of_a_decision_has_its_own_life(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "plan-1")
     await commit(store, fence, decision("plan-1", entry_id))
@@ -52,7 +53,7 @@ async def test_every_key_of_a_decision_has_its_own_life(
 
 
 async def test_a_later_short_reservation_never_shortens_the_life_of_an_earlier_long_one(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     first, second = await deliver_plans(store, outside, keys, "plan-1", "plan-2")
     await commit(store, fence, decision("plan-1", first, reservation_life_ms=500_000))
@@ -61,7 +62,7 @@ async def test_a_later_short_reservation_never_shortens_the_life_of_an_earlier_l
 
 
 async def test_a_denial_reserves_nothing_and_reports_no_expiry(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     assert await commit(store, fence, DENIAL) == [Committed(0)]
     assert outside.kind(keys.open_permits(SYMBOL)) == "none"
@@ -69,7 +70,7 @@ async def test_a_denial_reserves_nothing_and_reports_no_expiry(
 
 
 async def test_a_plan_that_failed_goes_to_the_dead_letters_with_its_decision(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     dead = ("entry_id", "1-0", "error", "no decision after 3 deliveries")
     await commit(store, fence, decision("plan-1", "1-0", assumed=None, reservation="", dead_fields=dead))
@@ -78,7 +79,7 @@ async def test_a_plan_that_failed_goes_to_the_dead_letters_with_its_decision(
 
 
 async def test_a_second_delivery_is_acknowledged_and_changes_nothing_else(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     first, again = await deliver_plans(store, outside, keys, "plan-1", "plan-1")
     await commit(store, fence, decision("plan-1", first))
@@ -94,7 +95,7 @@ async def test_a_second_delivery_is_acknowledged_and_changes_nothing_else(
 
 
 async def test_the_mark_decides_again_once_its_life_is_over(
-    backend: Backend, store: Store, fence: str
+    backend: Backend, store: Store, fence: FencingToken
 ) -> None:
     brief = decision("plan-1", "1-0", mark_ttl_ms=30, reservation="")
     await commit(store, fence, brief)
@@ -104,7 +105,7 @@ async def test_the_mark_decides_again_once_its_life_is_over(
 
 
 async def test_a_permit_is_gone_once_its_life_is_over(
-    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: str
+    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await commit(store, fence, decision("plan-1", "1-0", permit_ttl_ms=30))
     await backend.pass_ms(31)
@@ -113,7 +114,7 @@ async def test_a_permit_is_gone_once_its_life_is_over(
 
 
 async def test_a_plan_whose_result_came_first_is_changed_then_decided_as_settled(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.plan_mark("plan-1"), "S")
     assert await commit(store, fence, decision("plan-1", "1-0")) == [Changed(SymbolState(settled=True))]
@@ -123,7 +124,7 @@ async def test_a_plan_whose_result_came_first_is_changed_then_decided_as_settled
 
 
 async def test_an_answer_on_the_plan_alone_looks_at_nothing_else(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.hold(SYMBOL), "1")
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "1"})
@@ -133,18 +134,18 @@ async def test_an_answer_on_the_plan_alone_looks_at_nothing_else(
 
 
 async def test_an_open_permit_that_has_come_since_is_reported_with_its_version(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (first,) = await commit(store, fence, decision("plan-1", "1-0"))
     assert isinstance(first, Committed)
     (verdict,) = await commit(store, fence, decision("plan-2", "2-0"))
     stored = f"BOTH|close|SELL|0.028|{first.reservation_expires_ms}"
-    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=(("plan-1", stored),)))
+    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=((PlanId("plan-1"), stored),)))
     assert outside.get(keys.permit("plan-2")) is None
 
 
 async def test_a_decision_of_a_batch_sees_the_reservation_of_the_one_before(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     informed = assumed(permits_version="d1-0", live_permits=1)
     verdicts = await commit(
@@ -163,7 +164,7 @@ async def test_a_decision_of_a_batch_sees_the_reservation_of_the_one_before(
 
 
 async def test_what_rests_on_an_entry_decided_anew_is_not_committed_on_top_of_its_first_decision(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     first, anew = decision("plan-1", "1-0", proposal=".1"), decision("plan-1", "1-0", proposal=".2")
     assert (first.permits_version, anew.permits_version) == ("d1-0.1", "d1-0.2")
@@ -175,7 +176,7 @@ async def test_what_rests_on_an_entry_decided_anew_is_not_committed_on_top_of_it
 
 
 async def test_an_expired_reservation_is_not_reported_and_is_removed_by_the_next_decision(
-    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: str
+    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await commit(store, fence, decision("plan-1", "1-0", reservation_life_ms=30))
     await backend.pass_ms(31)
@@ -189,7 +190,7 @@ async def test_an_expired_reservation_is_not_reported_and_is_removed_by_the_next
 
 
 async def test_more_expired_reservations_than_a_script_can_unpack_are_removed_bit_by_bit(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     ended: dict[str | bytes, str | bytes] = {f"p:{n}": "BOTH|close|SELL|1|1000" for n in range(9_000)}
     outside.hset(keys.open_permits(SYMBOL), ended)
@@ -199,7 +200,7 @@ async def test_more_expired_reservations_than_a_script_can_unpack_are_removed_bi
 
 
 async def test_a_commit_after_its_deadline_writes_nothing(
-    backend: Backend, store: Store, outside: Outside, fence: str
+    backend: Backend, store: Store, outside: Outside, fence: FencingToken
 ) -> None:
     deadline_ms = await store.redis_now_ms() + 20
     late = decision("plan-1", "1-0", deadline_ms=deadline_ms)
@@ -209,14 +210,14 @@ async def test_a_commit_after_its_deadline_writes_nothing(
     assert everything(outside) == before
 
 
-async def test_a_commit_before_its_deadline_is_in_time(store: Store, fence: str) -> None:
+async def test_a_commit_before_its_deadline_is_in_time(store: Store, fence: FencingToken) -> None:
     deadline_ms = await store.redis_now_ms() + 10_000
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", deadline_ms=deadline_ms))
     assert isinstance(verdict, Committed)
 
 
 async def test_a_commit_that_redis_dates_before_its_decision_writes_nothing(
-    store: Store, outside: Outside, fence: str
+    store: Store, outside: Outside, fence: FencingToken
 ) -> None:
     now_ms = await store.redis_now_ms()
     early = decision("plan-1", "1-0", deadline_ms=now_ms + 60_000, not_before_ms=now_ms + 30_000)
@@ -229,7 +230,7 @@ async def test_a_commit_that_redis_dates_before_its_decision_writes_nothing(
 
 
 async def test_of_a_change_and_lateness_the_change_is_reported(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.hold(SYMBOL), "1")
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", deadline_ms=1))
@@ -237,7 +238,7 @@ async def test_of_a_change_and_lateness_the_change_is_reported(
 
 
 async def test_a_plan_id_may_hold_any_printable_character(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     plan_id = "".join(chr(code) for code in range(32, 127))
     (verdict,) = await commit(store, fence, decision(plan_id, "1-0"))
@@ -249,7 +250,7 @@ async def test_a_plan_id_may_hold_any_printable_character(
 
 
 async def test_a_text_of_any_length_and_script_arrives_whole(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     record = "\x00Ⓢ中\N{PILE OF POO}" * 20_000
     audit = ("record", record)
@@ -259,5 +260,5 @@ async def test_a_text_of_any_length_and_script_arrives_whole(
     assert fields == {b"record": record.encode()}
 
 
-async def test_an_empty_batch_has_no_verdicts(store: Store, fence: str) -> None:
+async def test_an_empty_batch_has_no_verdicts(store: Store, fence: FencingToken) -> None:
     assert await commit(store, fence) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -18,7 +19,7 @@ JUNK_IDS = ["no UTF-8", "no ASCII", "line feed", "NUL", "long"]
 
 
 async def refused(
-    store: Store, outside: Outside, fence: str, *decisions: DecisionCommit
+    store: Store, outside: Outside, fence: FencingToken, *decisions: DecisionCommit
 ) -> StoreRefusedError:
     before = everything(outside)
     with pytest.raises(StoreRefusedError) as caught:
@@ -27,7 +28,7 @@ async def refused(
     return caught.value
 
 
-async def broken(store: Store, outside: Outside, fence: str, refused_one: DecisionCommit) -> str:
+async def broken(store: Store, outside: Outside, fence: FencingToken, refused_one: DecisionCommit) -> str:
     before = everything(outside)
     (verdict,) = await commit(store, fence, refused_one)
     assert isinstance(verdict, Broken)
@@ -37,7 +38,7 @@ async def broken(store: Store, outside: Outside, fence: str, refused_one: Decisi
 
 @pytest.mark.parametrize("name", ["plans", "audit", "dead_plans"])
 async def test_a_stream_of_a_wrong_type_refuses_all_and_nothing_is_written(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
 ) -> None:
     outside.set(getattr(keys, name), "x")
     doomed = decision("plan-1", "1-0", dead_fields=("error", "x"))
@@ -48,7 +49,7 @@ async def test_a_stream_of_a_wrong_type_refuses_all_and_nothing_is_written(
 
 @pytest.mark.parametrize("name", ["plan_mark", "open_permits"])
 async def test_a_key_of_our_own_of_a_wrong_type_breaks_only_its_own_decision(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
 ) -> None:
     if name == "plan_mark":
         outside.hset(keys.plan_mark("plan-1"), {"a": "b"})
@@ -61,7 +62,7 @@ async def test_a_key_of_our_own_of_a_wrong_type_breaks_only_its_own_decision(
 
 
 async def test_a_reservation_without_assumptions_looks_at_the_open_permits_all_the_same(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.open_permits(SYMBOL), "x")
     await broken(store, outside, fence, decision("plan-1", "1-0", assumed=None))
@@ -87,27 +88,27 @@ async def test_a_reservation_without_assumptions_looks_at_the_open_permits_all_t
     ],
 )
 async def test_an_open_permit_that_cannot_be_read_is_never_passed_over(
-    store: Store, outside: Outside, keys: Keys, fence: str, field: str | bytes, value: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, field: str | bytes, value: bytes
 ) -> None:
     outside.hset(keys.open_permits(SYMBOL), {field: value})
     await broken(store, outside, fence, DECISION)
     await broken(store, outside, fence, decision("plan-1", "1-0", assumed=assumed(live_permits=1)))
 
 
-async def changed_to(store: Store, fence: str) -> SymbolState:
+async def changed_to(store: Store, fence: FencingToken) -> SymbolState:
     (verdict,) = await commit(store, fence, DECISION)
     assert isinstance(verdict, Changed)
     return verdict.state
 
 
-async def decided_on(store: Store, fence: str, **believed: object) -> Verdict:
+async def decided_on(store: Store, fence: FencingToken, **believed: object) -> Verdict:
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=assumed(**believed)))
     return verdict
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=JUNK_IDS)
 async def test_a_cooldown_that_cannot_be_read_is_reported_as_such_and_can_be_decided_on(
-    store: Store, outside: Outside, keys: Keys, fence: str, junk: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, junk: bytes
 ) -> None:
     outside.set(keys.cooldown(SYMBOL), junk)
     assert await changed_to(store, fence) == SymbolState(cooldown=UNREADABLE)
@@ -115,7 +116,7 @@ async def test_a_cooldown_that_cannot_be_read_is_reported_as_such_and_can_be_dec
 
 
 async def test_a_cooldown_of_a_wrong_type_cannot_be_read(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.cooldown(SYMBOL), {"a": "b"})
     assert await changed_to(store, fence) == SymbolState(cooldown=UNREADABLE)
@@ -125,7 +126,7 @@ async def test_a_cooldown_of_a_wrong_type_cannot_be_read(
 @pytest.mark.parametrize("field", StoredLedger.__struct_fields__)
 @pytest.mark.parametrize("junk", JUNK, ids=JUNK_IDS)
 async def test_a_ledger_field_that_cannot_be_read_is_reported_as_such_and_can_be_decided_on(
-    store: Store, outside: Outside, keys: Keys, fence: str, field: str, junk: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, field: str, junk: bytes
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {field: junk})
     state = await changed_to(store, fence)
@@ -134,7 +135,7 @@ async def test_a_ledger_field_that_cannot_be_read_is_reported_as_such_and_can_be
 
 
 async def test_a_ledger_of_a_wrong_type_cannot_be_read(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.ledger(SYMBOL), "0.5")
     assert await changed_to(store, fence) == SymbolState(ledger=StoredLedger(UNREADABLE))
@@ -143,7 +144,7 @@ async def test_a_ledger_of_a_wrong_type_cannot_be_read(
 
 @pytest.mark.parametrize("junk", JUNK, ids=JUNK_IDS)
 async def test_a_permits_version_that_cannot_be_read_is_replaced_by_the_next_reservation(
-    store: Store, outside: Outside, keys: Keys, fence: str, junk: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, junk: bytes
 ) -> None:
     outside.hset(keys.open_permits(SYMBOL), {"v": junk})
     assert await changed_to(store, fence) == SymbolState(permits_version=UNREADABLE)
@@ -153,21 +154,21 @@ async def test_a_permits_version_that_cannot_be_read_is_replaced_by_the_next_res
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"1" * 1000])
 async def test_a_hold_counts_whatever_it_holds(
-    store: Store, outside: Outside, keys: Keys, fence: str, value: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, value: bytes
 ) -> None:
     outside.set(keys.hold(SYMBOL), value)
     assert await changed_to(store, fence) == SymbolState(hold=True)
 
 
 async def test_a_hold_counts_whatever_its_type(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.hold(SYMBOL), {"a": "b"})
     assert await changed_to(store, fence) == SymbolState(hold=True)
 
 
 async def test_a_permit_key_of_a_wrong_type_is_overwritten(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.permit("plan-1"), {"a": "b"})
     (entry_id,) = await deliver_plans(store, outside, keys, "plan-1")
@@ -176,7 +177,7 @@ async def test_a_permit_key_of_a_wrong_type_is_overwritten(
 
 
 async def test_a_decision_outlives_the_loss_of_the_plan_stream(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_plans(store, outside, keys, "plan-1")
     outside.delete(keys.plans)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from brain.identifiers import EntryId, FencingToken
 from store.errors import FencedError, StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store
@@ -37,7 +38,9 @@ async def test_another_instance_is_refused_with_the_name_of_the_holder(
     taken = await store.hold_lease("first", None, TTL_MS)
     before = everything(outside)
     assert await store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
-    assert await store.hold_lease("second", "17:second", TTL_MS) == LeaseReply(False, taken.fence, "first")
+    assert await store.hold_lease("second", FencingToken("17:second"), TTL_MS) == LeaseReply(
+        False, taken.fence, "first"
+    )
     assert everything(outside) == before
 
 
@@ -155,7 +158,7 @@ async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(
 
 async def test_releasing_gives_only_ones_own_lease_up(store: Store, outside: Outside, keys: Keys) -> None:
     taken = await store.hold_lease("first", None, TTL_MS)
-    await store.release_lease("17:second")
+    await store.release_lease(FencingToken("17:second"))
     assert outside.get(keys.lease) == taken.fence.encode()
     await store.release_lease(taken.fence)
     assert outside.get(keys.lease) is None
@@ -213,11 +216,11 @@ def token(reply: LeaseReply) -> int:
 
 TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.000Z"}
 
-WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
+WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [EntryId("1-0")]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), ("error", "x")),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
@@ -243,8 +246,8 @@ async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing
     store: Store,
     outside: Outside,
     keys: Keys,
-    fence: str,
-    write: Callable[[Store, str], Awaitable[object]],
+    fence: FencingToken,
+    write: Callable[[Store, FencingToken], Awaitable[object]],
     holder: str,
 ) -> None:
     await deliver_plans(store, outside, keys, "plan-1")
@@ -265,7 +268,7 @@ async def test_a_lease_of_a_wrong_type_refuses_every_write(
     store: Store,
     outside: Outside,
     keys: Keys,
-    fence: str,
+    fence: FencingToken,
     name: str,
 ) -> None:
     outside.delete(keys.lease)
@@ -277,7 +280,7 @@ async def test_a_lease_of_a_wrong_type_refuses_every_write(
 
 
 async def test_a_lease_of_a_wrong_type_lets_none_of_several_results_be_booked(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.delete(keys.lease)
     outside.hset(keys.lease, {"a": "b"})

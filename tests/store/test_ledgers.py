@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from brain.identifiers import FencingToken
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.protocol import Store
@@ -19,7 +20,7 @@ ADOPTION = Adoption(
 
 
 async def test_a_missing_ledger_is_created_with_its_event(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     assert await store.adopt_ledgers(fence, [ADOPTION], TTL_MS) == [SYMBOL]
     assert outside.hgetall(keys.ledger(SYMBOL)) == {
@@ -31,7 +32,7 @@ async def test_a_missing_ledger_is_created_with_its_event(
 
 
 async def test_a_flat_ledger_is_created_without_an_event(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     flat = Adoption(SYMBOL, ("last_known_amt", "0"), ())
     assert await store.adopt_ledgers(fence, [flat], TTL_MS) == [SYMBOL]
@@ -39,7 +40,7 @@ async def test_a_flat_ledger_is_created_without_an_event(
 
 
 async def test_only_missing_ledgers_are_created(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.ledger("A"), {"last_known_amt": ""})
     outside.hset(keys.ledger("B"), {"last_order_id": "7", "last_order_time_epoch": "9", "long_amt": "3"})
@@ -53,7 +54,7 @@ async def test_only_missing_ledgers_are_created(
 
 
 async def test_an_adopted_ledger_has_nothing_left_of_an_older_one(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_order_time_epoch": "9", "long_amt": "3", "version": "4"})
     await store.adopt_ledgers(fence, [ADOPTION], TTL_MS)
@@ -63,7 +64,7 @@ async def test_an_adopted_ledger_has_nothing_left_of_an_older_one(
 
 
 async def test_hundreds_of_ledgers_are_created_at_once(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     symbols = [f"S{n}USDT" for n in range(569)]
     adoptions = [Adoption(symbol, ("last_known_amt", "0"), ()) for symbol in symbols]
@@ -72,7 +73,7 @@ async def test_hundreds_of_ledgers_are_created_at_once(
 
 
 async def test_events_of_a_wrong_type_leave_nothing_half_adopted(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.events, "x")
     before = everything(outside)
@@ -83,7 +84,7 @@ async def test_events_of_a_wrong_type_leave_nothing_half_adopted(
     assert everything(outside) == before
 
 
-async def test_an_event_is_appended(store: Store, outside: Outside, keys: Keys, fence: str) -> None:
+async def test_an_event_is_appended(store: Store, outside: Outside, keys: Keys, fence: FencingToken) -> None:
     await store.emit_event(fence, ("event", "LEDGER_DIVERGED", "evidence", "Ⓢ\x00"))
     ((_, event),) = outside.xrange(keys.events)
     assert event == {b"event": b"LEDGER_DIVERGED", b"evidence": "Ⓢ\x00".encode()}
@@ -111,7 +112,7 @@ async def test_amounts_are_reported_as_stored_for_those_that_exist(
     ],
 )  # fmt: skip
 async def test_a_correction_by_hand_reaches_the_fields_that_others_read(
-    store: Store, outside: Outside, keys: Keys, fence: str, amount: str, side: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, amount: str, side: str
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": amount, "ledger_amt": "9", "ledger_side": "LONG"})
     await store.renew_ledgers(fence, [SYMBOL], TTL_MS)
@@ -126,7 +127,7 @@ async def test_a_correction_by_hand_reaches_the_fields_that_others_read(
     "junk", [b"", b"nan", b"inf", b"0x10", b" 5", b"5 ", b"5+3", b"5e", b"1,5", b"\xff", b"5\n", b"1" * 65]
 )
 async def test_a_ledger_that_cannot_be_read_lives_on_as_it_is(
-    store: Store, outside: Outside, keys: Keys, fence: str, junk: bytes
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, junk: bytes
 ) -> None:
     stored: dict[str | bytes, str | bytes] = {
         b"last_known_amt": junk,
@@ -141,7 +142,7 @@ async def test_a_ledger_that_cannot_be_read_lives_on_as_it_is(
 
 
 async def test_renewing_creates_nothing_and_leaves_other_types_alone(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.set(keys.ledger("A"), "x", ttl_ms=10_000)
     outside.hset(keys.ledger("B"), {"version": "1"})
@@ -153,7 +154,7 @@ async def test_renewing_creates_nothing_and_leaves_other_types_alone(
 
 
 async def test_a_ledger_in_line_is_only_prolonged(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.5", "ledger_amt": "0.5"})
     await store.renew_ledgers(fence, [SYMBOL], TTL_MS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.identifiers import FencingToken, OrderId
 from store.keys import Keys
 from store.protocol import Store
 from store.records import OrderWrite
@@ -9,8 +10,10 @@ from tests.store.commits import SYMBOL, booking
 WEEK_MS = 604_800_000
 
 
-async def remember(store: Store, fence: str, order_id: str) -> None:
-    commit = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(order_id, None, "1|1"),))
+async def remember(store: Store, fence: FencingToken, order_id: str) -> None:
+    commit = booking(
+        "1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(OrderId(order_id), None, "1|1"),)
+    )
     assert await store.commit_result(fence, commit) is not None
 
 
@@ -20,7 +23,7 @@ def fill_memory(outside: Outside, keys: Keys, scores: dict[str, float]) -> None:
 
 
 async def test_orders_booked_more_than_a_week_ago_are_forgotten_a_hundred_at_a_time(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     now_ms = await store.redis_now_ms()
     old = {f"old-{n:03}": float(now_ms - WEEK_MS - 1_000 + n) for n in range(150)}
@@ -35,7 +38,7 @@ async def test_orders_booked_more_than_a_week_ago_are_forgotten_a_hundred_at_a_t
 
 
 async def test_no_more_than_ten_thousand_orders_of_a_symbol_are_remembered(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     now_ms = await store.redis_now_ms()
     fill_memory(outside, keys, {f"{n:05}": float(now_ms - 20_000 + n) for n in range(10_000)})
@@ -48,10 +51,10 @@ async def test_no_more_than_ten_thousand_orders_of_a_symbol_are_remembered(
 
 
 async def test_booking_an_order_again_makes_it_the_newest(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     now_ms = await store.redis_now_ms()
     fill_memory(outside, keys, {"a": float(now_ms - 2_000), "b": float(now_ms - 1_000)})
-    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite("a", "1|1", "2|2"),))
+    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(OrderId("a"), "1|1", "2|2"),))
     await store.commit_result(fence, again)
     assert outside.zrange(keys.order_times(SYMBOL)) == [b"b", b"a"]

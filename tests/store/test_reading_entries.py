@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from brain.identifiers import FencingToken
 from store.errors import GroupLostError, StoreRefusedError
 from store.keys import GROUP, Keys
 from store.protocol import Store
@@ -129,7 +130,7 @@ async def test_a_group_makes_its_stream(side: Side, outside: Outside) -> None:
     assert outside.xlen(side.stream) == 0
 
 
-async def test_a_stream_of_a_wrong_type_is_refused(side: Side, outside: Outside, fence: str) -> None:
+async def test_a_stream_of_a_wrong_type_is_refused(side: Side, outside: Outside, fence: FencingToken) -> None:
     outside.set(side.stream, "x")
     with pytest.raises(StoreRefusedError):
         await side.create()
@@ -141,7 +142,7 @@ async def test_a_stream_of_a_wrong_type_is_refused(side: Side, outside: Outside,
 
 @pytest.mark.parametrize("there", [True, False], ids=["a stream without group", "no stream"])
 async def test_without_its_group_a_read_says_so(
-    side: Side, outside: Outside, fence: str, there: bool
+    side: Side, outside: Outside, fence: FencingToken, there: bool
 ) -> None:
     if there:
         publish(outside, side.stream, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from brain.identifiers import FencingToken
 from store.keys import Keys
 from store.protocol import Store
 from store.records import Entry
@@ -10,7 +11,7 @@ from tests.store.sides import Side, publish
 
 
 async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
-    side: Side, outside: Outside, fence: str
+    side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     first, second = publish(outside, side.stream, "a", "b")
@@ -22,14 +23,14 @@ async def test_the_oldest_pending_entry_is_claimed_and_counted_each_time(
     assert pending(outside, side.stream) == {first: ("first", 3), second: ("first", 2)}
 
 
-async def test_an_undelivered_entry_is_not_pending(side: Side, outside: Outside, fence: str) -> None:
+async def test_an_undelivered_entry_is_not_pending(side: Side, outside: Outside, fence: FencingToken) -> None:
     await side.create()
     publish(outside, side.stream, "a")
     assert await side.recover(fence) is None
 
 
 async def test_another_consumers_entries_are_claimed_too(
-    backend: Backend, side: Side, outside: Outside, fence: str
+    backend: Backend, side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     (entry_id,) = publish(outside, side.stream, "a")
@@ -42,7 +43,7 @@ async def test_another_consumers_entries_are_claimed_too(
 
 
 async def test_only_what_lay_idle_long_enough_is_claimed_and_a_claim_begins_anew(
-    backend: Backend, side: Side, outside: Outside, fence: str
+    backend: Backend, side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     first, second = publish(outside, side.stream, "a", "b")
@@ -59,7 +60,7 @@ async def test_only_what_lay_idle_long_enough_is_claimed_and_a_claim_begins_anew
 
 
 async def test_an_entry_deleted_while_pending_is_reported_until_it_is_acknowledged(
-    side: Side, store: Store, outside: Outside, keys: Keys, fence: str
+    side: Side, store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await side.create()
     first, second = publish(outside, side.stream, "a", "b")
@@ -74,7 +75,7 @@ async def test_an_entry_deleted_while_pending_is_reported_until_it_is_acknowledg
 
 
 async def test_entries_trimmed_away_while_pending_are_recovered_one_by_one(
-    side: Side, outside: Outside, fence: str
+    side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     ids = publish(outside, side.stream, "a", "b", "c")
@@ -90,7 +91,7 @@ async def test_entries_trimmed_away_while_pending_are_recovered_one_by_one(
 
 
 async def test_as_many_as_wanted_are_claimed_at_once_oldest_first(
-    side: Side, outside: Outside, fence: str
+    side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     ids = publish(outside, side.stream, *"abcde")
@@ -108,7 +109,7 @@ async def test_as_many_as_wanted_are_claimed_at_once_oldest_first(
 
 
 async def test_a_plan_that_was_delivered_more_than_once_comes_alone_and_a_result_with_the_rest(
-    side: Side, outside: Outside, fence: str
+    side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     ids = publish(outside, side.stream, *"abcde")
@@ -123,7 +124,7 @@ async def test_a_plan_that_was_delivered_more_than_once_comes_alone_and_a_result
 
 
 async def test_a_cancelled_or_lost_read_is_found_by_recovery(
-    side: Side, outside: Outside, fence: str
+    side: Side, outside: Outside, fence: FencingToken
 ) -> None:
     await side.create()
     ids = publish(outside, side.stream, *"abcdefgh")

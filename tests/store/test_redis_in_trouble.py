@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 import trio
 
+from brain.identifiers import FencingToken
 from store.errors import GroupLostError, StoreRefusedError, StoreUnavailableError, WrongServerError
 from store.records import Adoption, Committed
 from tests.store.backends import RedisBackend, everything, pending
@@ -32,7 +33,7 @@ TAKES_NO_MEMORY = {
 }  # fmt: skip
 
 
-async def prepared(real: RedisBackend) -> str:
+async def prepared(real: RedisBackend) -> FencingToken:
     """Return the lease, with something for every write to write to."""
     await deliver_plans(real.store, real.outside, real.keys, "plan-1")
     await deliver_results(real.store, real.outside, real.keys)

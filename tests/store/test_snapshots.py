@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.identifiers import FencingToken
 from store.keys import Keys
 from store.protocol import Store
 from store.records import MarkWrite, SnapshotWrite
@@ -18,7 +19,7 @@ def _fields(amount: str) -> tuple[str, ...]:
 
 
 async def test_snapshots_are_written_with_their_life(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.write_snapshots(fence, [snapshot("A", "1"), snapshot("B", "-2", 300)])
     assert outside.hgetall(keys.snapshot("A")) == {
@@ -30,7 +31,7 @@ async def test_snapshots_are_written_with_their_life(
 
 
 async def test_a_snapshot_is_replaced_whole_whatever_was_there(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     outside.hset(keys.snapshot("A"), {"position_amt": "9", "long_amt": "10", "short_amt": "-1"})
     outside.set(keys.snapshot("B"), "of a wrong type")
@@ -41,7 +42,7 @@ async def test_a_snapshot_is_replaced_whole_whatever_was_there(
 
 
 async def test_a_snapshot_is_gone_once_its_life_is_over(
-    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: str
+    backend: Backend, store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.write_snapshots(fence, [snapshot("A", "1", 1)])
     await backend.pass_ms(1_001)
@@ -49,7 +50,7 @@ async def test_a_snapshot_is_gone_once_its_life_is_over(
 
 
 async def test_a_proof_moves_the_times_of_snapshots_that_exist_and_names_the_others(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.write_snapshots(fence, [snapshot("A", "1", 300)])
     outside.hset(keys.snapshot("B"), {"ts_epoch": "1"})
@@ -68,7 +69,7 @@ async def test_a_proof_moves_the_times_of_snapshots_that_exist_and_names_the_oth
 
 
 async def test_a_proof_passes_by_a_snapshot_that_is_not_as_it_was_last_written(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     """A Redis that lost its last second holds an older position: that is not what was proven."""
     await store.write_snapshots(fence, [snapshot("A", "1"), snapshot("B", "2")])
@@ -81,7 +82,7 @@ async def test_a_proof_passes_by_a_snapshot_that_is_not_as_it_was_last_written(
 
 
 async def test_hundreds_of_snapshots_are_written_and_proven_at_once(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     symbols = [f"S{n}USDT" for n in range(569)]
     await store.write_snapshots(fence, [snapshot(symbol, "0") for symbol in symbols])
@@ -92,7 +93,7 @@ async def test_hundreds_of_snapshots_are_written_and_proven_at_once(
 
 
 async def test_marks_reach_the_snapshots_that_exist_and_leave_their_life_alone(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await store.write_snapshots(fence, [snapshot(SYMBOL, "1", 300)])
     outside.hset(keys.snapshot("B"), {"ts_epoch": "1"})

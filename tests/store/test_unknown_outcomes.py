@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from brain.identifiers import FencingToken, OrderId, PlanId
 from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -31,7 +32,7 @@ async def reserve(outside: Outside, keys: Keys) -> None:
 
 
 async def test_an_unknown_outcome_frees_nothing_and_is_kept_beside_the_open_permits(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     (entry_id,) = await deliver_results(store, outside, keys)
@@ -47,7 +48,7 @@ async def test_an_unknown_outcome_frees_nothing_and_is_kept_beside_the_open_perm
 
 
 async def test_the_first_report_says_since_when(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -65,7 +66,7 @@ async def test_the_first_report_says_since_when(
     ids=["the permit ends", "a part is reported", "the order is reported"],
 )
 async def test_the_state_ends_with_the_permit_or_by_a_result(
-    store: Store, outside: Outside, keys: Keys, fence: str, ends: dict[str, object]
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, ends: dict[str, object]
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -74,7 +75,7 @@ async def test_the_state_ends_with_the_permit_or_by_a_result(
 
 
 async def test_a_refusal_that_frees_nothing_ends_no_unknown_outcome(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     await store.commit_result(fence, unknown("5-0"))
@@ -85,7 +86,7 @@ async def test_a_refusal_that_frees_nothing_ends_no_unknown_outcome(
 
 
 async def test_states_of_ended_permits_make_room(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     outside.hset(keys.unknown_outcomes, {"over": "1000|999|||BTCUSDT", "lives": STATE, "junk": b"\xff"})
@@ -94,7 +95,7 @@ async def test_states_of_ended_permits_make_room(
 
 
 async def test_an_event_of_the_exchange_is_booked_without_an_entry(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     (entry_id,) = await deliver_results(store, outside, keys)
     await reserve(outside, keys)
@@ -103,7 +104,7 @@ async def test_an_event_of_the_exchange_is_booked_without_an_entry(
         "9-3",
         permit_before=PERMIT,
         permit_after="",
-        orders=(OrderWrite("1001", None, "3|2"),),
+        orders=(OrderWrite(OrderId("1001"), None, "3|2"),),
         acknowledge=False,
     )
     assert await store.commit_result(fence, event) is not None
@@ -114,7 +115,7 @@ async def test_an_event_of_the_exchange_is_booked_without_an_entry(
 
 
 async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     await reserve(outside, keys)
     outside.set(keys.unknown_outcomes, "text")
@@ -123,27 +124,27 @@ async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(
     assert outside.get(keys.unknown_outcomes) == b"text"
     with pytest.raises(WrongTypeError, match="p33:unknown"):
         await store.unknown_outcomes()
-    assert (await store.permit_traces("plan-1", SYMBOL)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-1"), SYMBOL)).unknown is None
 
 
 async def test_diagnostics_read_the_state_of_a_plan(store: Store, outside: Outside, keys: Keys) -> None:
     outside.hset(keys.unknown_outcomes, {"plan-1": STATE.replace("BTCUSDT", "Ⓢ"), "plan-2": "x" * 600})
     before = everything(outside)
-    assert (await store.permit_traces("plan-1", SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
-    assert (await store.permit_traces("plan-2", None)).unknown is None
-    assert (await store.permit_traces("plan-3", SYMBOL)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-1"), SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
+    assert (await store.permit_traces(PlanId("plan-2"), None)).unknown is None
+    assert (await store.permit_traces(PlanId("plan-3"), SYMBOL)).unknown is None
     read = await store.unknown_outcomes()
-    assert read == UnknownOutcomes(read.now_ms, (("plan-1", STATE.replace("BTCUSDT", "Ⓢ")),))
+    assert read == UnknownOutcomes(read.now_ms, ((PlanId("plan-1"), STATE.replace("BTCUSDT", "Ⓢ")),))
     assert everything(outside) == before
 
 
 async def test_open_permits_stay_readable_for_the_builds_before_this_state(
-    store: Store, outside: Outside, keys: Keys, fence: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken
 ) -> None:
     """Those refuse to decide on a symbol whose hash holds another field, or another form of value."""
     (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=None, permit="{}"))
     stored = outside.hgetall(keys.open_permits(SYMBOL))[b"p:plan-1"].decode()
-    state = f"{decode_open_permit('plan-1', stored).expires_ms}|1|||{SYMBOL}"
+    state = f"{decode_open_permit(PlanId('plan-1'), stored).expires_ms}|1|||{SYMBOL}"
     await store.commit_result(
         fence, unknown("5-0", permit_before=stored, mark_before="D|BOTH|close|SELL|0", unknown_after=state)
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from brain.durability import Durability
+from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import Keys
 from store.protocol import Store
@@ -91,7 +92,7 @@ def _put(outside: Outside, key: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["none", "number", "bytes", "empty", "hash", "junk hash", "zset", "stream"])
 @pytest.mark.parametrize("name", ["hold", "cooldown", "ledger"])
 async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision_does(
-    store: Store, outside: Outside, keys: Keys, fence: str, name: str, kind: str
+    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str, kind: str
 ) -> None:
     _put(outside, getattr(keys, name)("BTCUSDT"), kind)
     # Assumes what is never stored, so that the script answers with what is.
@@ -107,18 +108,18 @@ async def test_the_page_reads_hold_cooldown_and_ledger_of_any_type_as_a_decision
 async def test_a_permit_is_reported_while_it_is_there(store: Store, outside: Outside, keys: Keys) -> None:
     outside.set(keys.permit("plan-1"), b'{"allow":true}', ttl_ms=60_000)
     outside.hset(keys.open_permits("BTCUSDT"), {"v": "1", "p:plan-1": "BOTH|close|SELL|0.5|1790000000000"})
-    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    shown = await store.permit_traces(PlanId("plan-1"), Symbol("BTCUSDT"))
     assert (shown.permit, shown.consumed_by) == (b'{"allow":true}', None)
     assert shown.ttl_ms is not None and 50_000 < shown.ttl_ms <= 60_000
     assert shown.reservation == "BOTH|close|SELL|0.5|1790000000000"
-    assert (await store.permit_traces("plan-1", None)).reservation is None
+    assert (await store.permit_traces(PlanId("plan-1"), None)).reservation is None
 
 
 async def test_a_consumed_permit_is_reported_with_its_consumer(
     store: Store, outside: Outside, keys: Keys
 ) -> None:
     outside.set(keys.permit_consumer("plan-1"), "apply-layer-3", ttl_ms=60_000)
-    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    shown = await store.permit_traces(PlanId("plan-1"), Symbol("BTCUSDT"))
     assert (shown.permit, shown.ttl_ms, shown.consumed_by) == (None, None, "apply-layer-3")
     assert shown.reservation is None
 
@@ -127,7 +128,7 @@ async def test_traces_of_other_types_are_none(store: Store, outside: Outside, ke
     outside.hset(keys.permit("plan-1"), {"a": "b"})
     outside.hset(keys.permit_consumer("plan-1"), {"a": "b"})
     outside.set(keys.open_permits("BTCUSDT"), "text")
-    shown = await store.permit_traces("plan-1", "BTCUSDT")
+    shown = await store.permit_traces(PlanId("plan-1"), Symbol("BTCUSDT"))
     assert (shown.permit, shown.ttl_ms, shown.consumed_by, shown.reservation) == (None, None, None, None)
 
 
@@ -136,7 +137,7 @@ async def test_diagnostics_change_nothing(store: Store, outside: Outside, keys: 
     outside.set(keys.permit("plan-1"), "{}", ttl_ms=60_000)
     before = everything(outside)
     await store.holds_and_cooldowns(SYMBOLS, SYMBOLS)
-    await store.permit_traces("plan-1", "BTCUSDT")
+    await store.permit_traces(PlanId("plan-1"), Symbol("BTCUSDT"))
     assert everything(outside) == before
 
 
