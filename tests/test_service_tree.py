@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from random import SystemRandom
+from typing import Any
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ import trio
 
 import settings
 from actors.lease_holder import LEASE_TTL_SEC
-from exchange.protocol import MarkPriceConnector
+from channels import Channels
 from supervision import (
     ChildSpec,
     Escalated,
@@ -21,7 +23,6 @@ from supervision import (
     SupervisorSpec,
     Tree,
 )
-from supervisor import service_tree
 from tests.supervision.rig import Actor, Journal, crashes_after, obedient, running, tree_of
 from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
@@ -31,28 +32,21 @@ pytestmark = virtual_time
 CREDENTIALS = {"BINANCE_API_KEY": "key", "BINANCE_API_SECRET": "secret"}
 
 
-class Anyone:
-    """Stands in for every actor: has nothing to do until it is asked to stop."""
-
-    def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
-        async def actor(*given: Any) -> None:
-            await obedient(given[-1])
-
-        return actor
-
-
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
-    """The service's, where those named in `failing` do something else."""
+    """The service's; in the place of its actors, those in `failing` or else obedient ones."""
     loaded = settings.load({**CREDENTIALS, "P33_SHARDS": str(shards)})
-    spec = service_tree(loaded.settings, cast(ServiceActors, Anyone()), cast(MarkPriceConnector, object()))
-    return replaced(spec, failing or {})
+    unused = MagicMock()
+    actors = ServiceActors(
+        loaded.settings, Channels(shards), unused, unused, clocks=unused, rng=SystemRandom(), log=unused
+    )
+    return replaced(actors.tree(), failing or {})
 
 
 def replaced(spec: SupervisorSpec, failing: Mapping[str, Actor]) -> SupervisorSpec:
     children = tuple(
         replaced(child, failing)
         if isinstance(child, SupervisorSpec)
-        else msgspec.structs.replace(child, start=failing.get(child.name, child.start))
+        else msgspec.structs.replace(child, start=failing.get(child.name, obedient))
         for child in spec.children
     )
     return msgspec.structs.replace(spec, children=children)
