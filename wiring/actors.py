@@ -79,11 +79,7 @@ class ServiceActors:
             log=log,
         )
         self._lease_holder = LeaseHolder(
-            edges.store,
-            channels.lease,
-            instance=settings.instance,
-            process=process_name(rng),
-            log=log,
+            edges.store, channels.lease, instance=settings.instance, process=process_name(rng), log=log
         )
         self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
         self._fill_memory = FillMemory()
@@ -103,52 +99,47 @@ class ServiceActors:
         port_open = partial(present, channels.http_address, "the HTTP port")
         # No request is sent before it is known if the exchange has banned this address.
         ban_known = partial(present, channels.ban_recalled, f"Redis at {store.address}")
+        # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
+        # without the port would take the lease from the first.
+        presence = group(
+            "presence",
+            actor("metrics", self._metrics),
+            actor("lease_holder", lambda: self._lease_holder, after=port_open),
+            strategy="rest_for_one",
+            backoff=_PRESENCE_BACKOFF,
+        )
         market = self._edges.mark_prices
-        shards = range(self._settings.shards)
+        exchange = group(
+            "exchange",
+            actor("ban_keeper", self._ban_keeper),
+            actor("clock_watch", lambda: ClockWatch(store, self._clocks, log=log)),
+            actor("candidate_planner", self._candidate_planner, after=ban_known),
+            actor("user_stream", self._user_stream, after=ban_known),
+            *([] if market is None else [actor("mark_prices", partial(self._mark_prices, market))]),
+        )
+        shards = [
+            actor(f"snapshot_fetcher_{shard}", partial(self._snapshots.fetcher, shard), after=ban_known)
+            for shard in range(self._settings.shards)
+        ]
+        # A message that crashes one shard crashes all of them: allow one restart a shard.
+        snapshots = group("snapshots", *shards, restarts=max(GROUP_RESTARTS, len(shards) + 2))
+        decisions = group(
+            "decisions",
+            actor("ledger_writer", self._ledger_writer, after=ban_known, grace_sec=1.5),
+            actor("permit_evaluator", self._permit_evaluator, grace_sec=1.5),
+            actor("gate_reporter", lambda: GateReporter(self._monitor.gates, log), grace_sec=0.5),
+            actor(
+                "durability_watch",
+                partial(DurabilityWatch, store, channels.durability, log=log),
+                grace_sec=0.5,
+            ),
+        )
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
             intensity=_PROCESS_INTENSITY,
             backoff=BACKOFF,
-            children=(
-                # Rest-for-one: only the process that has the port may hold the lease. Started twice, the
-                # process without the port would take the lease from the first.
-                group(
-                    "presence",
-                    actor("metrics", self._metrics),
-                    actor("lease_holder", lambda: self._lease_holder, after=port_open),
-                    strategy="rest_for_one",
-                    backoff=_PRESENCE_BACKOFF,
-                ),
-                group(
-                    "exchange",
-                    actor("ban_keeper", self._ban_keeper),
-                    actor("clock_watch", lambda: ClockWatch(store, self._clocks, log=log)),
-                    actor("candidate_planner", self._candidate_planner, after=ban_known),
-                    actor("user_stream", self._user_stream, after=ban_known),
-                    *([] if market is None else [actor("mark_prices", partial(self._mark_prices, market))]),
-                ),
-                # A message that crashes one shard crashes all of them: allow one restart a shard.
-                group(
-                    "snapshots",
-                    *(
-                        actor(f"snapshot_fetcher_{n}", partial(self._snapshots.fetcher, n), after=ban_known)
-                        for n in shards
-                    ),
-                    restarts=max(GROUP_RESTARTS, len(shards) + 2),
-                ),
-                group(
-                    "decisions",
-                    actor("ledger_writer", self._ledger_writer, after=ban_known, grace_sec=1.5),
-                    actor("permit_evaluator", self._permit_evaluator, grace_sec=1.5),
-                    actor("gate_reporter", lambda: GateReporter(self._monitor.gates, log), grace_sec=0.5),
-                    actor(
-                        "durability_watch",
-                        lambda: DurabilityWatch(store, channels.durability, log=log),
-                        grace_sec=0.5,
-                    ),
-                ),
-            ),
+            children=(presence, exchange, snapshots, decisions),
         )
 
     def _weight_per_read(self) -> int:
@@ -167,14 +158,8 @@ class ServiceActors:
         )
 
     def _ban_keeper(self) -> BanKeeper:
-        return BanKeeper(
-            self._store,
-            self._edges.budget,
-            self._channels.bans,
-            self._channels.ban_recalled,
-            clocks=self._clocks,
-            log=self._log,
-        )
+        bans, recalled = self._channels.bans, self._channels.ban_recalled
+        return BanKeeper(self._store, self._edges.budget, bans, recalled, clocks=self._clocks, log=self._log)
 
     def _candidate_planner(self) -> CandidatePlanner:
         return CandidatePlanner(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import trio
-from trio.testing import MockClock
+from trio.testing import wait_all_tasks_blocked
 
 from brain.decisions.answer import Answer
 from brain.decisions.decision import decide
@@ -17,28 +17,21 @@ def decision(
     return RecentDecision(answer, 1_790_000_000_127, published_ms)
 
 
-async def test_each_decision_is_received_once_by_all_that_wait_and_a_late_reader_misses_the_oldest(
-    autojump_clock: MockClock,
-) -> None:
-    recent, received = RecentDecisions(), dict[str, list[str]](a=[], b=[])
+async def test_a_reader_waits_for_the_decisions_after_those_that_it_has() -> None:
+    recent, received = RecentDecisions(), dict[int, list[str]]()
 
-    async def receive(plan_ids: list[str]) -> None:
-        total = 0
-        while True:
-            decided, total = await recent.after(total), recent.total
-            plan_ids.extend(each.answer.plan_id for each in decided)
+    async def receive(total: int) -> None:
+        received[total] = [each.answer.plan_id for each in await recent.after(total)]
 
     async with trio.open_nursery() as nursery:
-        for plan_ids in received.values():
-            nursery.start_soon(receive, plan_ids)
-        for batch in (["1", "2"], ["3"]):
-            await trio.sleep(1)
+        for total in (0, 2, 3):
+            nursery.start_soon(receive, total)
+        for batch in (["a", "b"], ["c"]):
+            await wait_all_tasks_blocked()
             recent.decided([decision(plan_id) for plan_id in batch])
-        await trio.sleep(1)
+        await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert received == {"a": ["2", "1", "3"], "b": ["2", "1", "3"]}
-    recent.decided([decision(f"plan-{number}") for number in range(501)])
-    assert len(await recent.after(3)) == 500
+    assert received == {0: ["b", "a"], 2: ["c"]}
 
 
 def test_the_newest_come_first() -> None:
