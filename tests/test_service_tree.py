@@ -23,33 +23,24 @@ from supervision import (
     SupervisorSpec,
     Tree,
 )
-from tests.supervision.rig import Actor, Journal, crashes_after, obedient, running, tree_of
+from tests.supervision.rig import Actor, Journal, crashes_after, obedient, rigged, running, tree_of
 from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
 
 pytestmark = virtual_time
 
-CREDENTIALS = {"BINANCE_API_KEY": "key", "BINANCE_API_SECRET": "secret"}
-
 
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
     """The service's; in the place of its actors, those in `failing` or else obedient ones."""
-    loaded = settings.load({**CREDENTIALS, "P33_SHARDS": str(shards)})
-    unused = MagicMock()
+    loaded, unused = settings.load({"P33_SHARDS": str(shards)}), MagicMock()
     actors = ServiceActors(
         loaded.settings, Channels(shards), unused, unused, clocks=unused, rng=SystemRandom(), log=unused
     )
-    return replaced(actors.tree(), failing or {})
 
+    def stand_in(child: ChildSpec) -> ChildSpec:
+        return msgspec.structs.replace(child, start=(failing or {}).get(child.name, obedient))
 
-def replaced(spec: SupervisorSpec, failing: Mapping[str, Actor]) -> SupervisorSpec:
-    children = tuple(
-        replaced(child, failing)
-        if isinstance(child, SupervisorSpec)
-        else msgspec.structs.replace(child, start=failing.get(child.name, obedient))
-        for child in spec.children
-    )
-    return msgspec.structs.replace(spec, children=children)
+    return rigged(actors.tree(), stand_in)
 
 
 def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:
