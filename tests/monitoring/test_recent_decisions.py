@@ -8,12 +8,11 @@ from brain.decisions.decision import decide
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from tests.brain.cases import case
 
+PUBLISHED_MS = 1_790_000_000_123
 
-def decision(
-    plan_id: str, published_ms: int | None = 1_790_000_000_123, *, source: bytes = b""
-) -> RecentDecision:
-    fields = {b"source": source}
-    answer = Answer("1790000000123-7", plan_id, "BTCUSDT", decide(case()), case(), fields)
+
+def decision(plan_id: str, published_ms: int | None = PUBLISHED_MS, source: bytes = b"") -> RecentDecision:
+    answer = Answer("1790000000123-7", plan_id, "BTCUSDT", decide(case()), case(), {b"source": source})
     return RecentDecision(answer, 1_790_000_000_127, published_ms)
 
 
