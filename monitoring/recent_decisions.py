@@ -1,12 +1,13 @@
-"""The latest 500 decisions, for the operator page."""
+"""The latest 500 decisions, for the operator page and for actors that look at each decision."""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
+import trio
 
 from brain.decisions.answer import Answer
 from brain.identifiers import PlanId
@@ -37,10 +38,21 @@ class RecentDecisions:
 
     def __init__(self) -> None:
         self._decided: deque[RecentDecision] = deque(maxlen=_MOST)
+        #: Decisions of this process so far.
+        self.total = 0
+        self._waiting = trio.lowlevel.ParkingLot()
 
-    def decided(self, decided: Iterable[RecentDecision]) -> None:
-        """Remember answers that were committed."""
+    def decided(self, decided: Sequence[RecentDecision]) -> None:
+        """Remember answers that were committed, and wake those that wait for them."""
         self._decided.extend(decided)
+        self.total += len(decided)
+        self._waiting.unpark_all()
+
+    async def after(self, total: int) -> list[RecentDecision]:
+        """Wait until `total` is exceeded; return the decisions since then, newest first, 500 at most."""
+        while self.total <= total:
+            await self._waiting.park()
+        return self.newest(self.total - total)
 
     def newest(self, count: int) -> list[RecentDecision]:
         """Return the latest `count`, the newest first."""

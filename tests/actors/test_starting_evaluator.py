@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from channels import LatestValue
-from supervisor import STALL_LIMIT_SEC
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.brain.cases import RULES
 from tests.virtual_time import virtual_time
+from wiring.groups import STALL_LIMIT_SEC
 
 pytestmark = virtual_time
 
