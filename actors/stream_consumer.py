@@ -63,7 +63,10 @@ class FailureCounter:
 
     @contextmanager
     def attributed_to(self, entry_ids: Sequence[EntryId]) -> Iterator[None]:
-        """Count an error out of the block as a failure of each entry, unless it is an interruption."""
+        """Count an error out of the block, as of a common commit, as a failure of each entry.
+
+        Interruptions do not count.
+        """
         try:
             yield
         except _INTERRUPTIONS:

@@ -121,7 +121,7 @@ class ServiceActors:
             actor(f"snapshot_fetcher_{shard}", partial(self._snapshots.fetcher, shard), after=ban_known)
             for shard in range(self._settings.shards)
         ]
-        # A message that crashes one shard crashes all of them: allow one restart a shard.
+        # A message that crashes one shard crashes all: beyond 8 shards, allow one restart each and 2 more.
         snapshots = group("snapshots", *shards, restarts=max(GROUP_RESTARTS, len(shards) + 2))
         decisions = group(
             "decisions",

@@ -10,6 +10,7 @@ from supervision.specs import Strategy
 
 #: An actor without progress for so long is cancelled and restarted.
 STALL_LIMIT_SEC = 10.0
+#: A restart waits 20 ms, twice as long each time, 5 s at most (up to 20 % less); 30 s of work begin anew.
 BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
 #: Eleven failures make a group fail: within 20 s where an actor fails at once each time.
 GROUP_RESTARTS = 10
