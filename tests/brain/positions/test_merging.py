@@ -25,7 +25,12 @@ def row(amount: str, changed_ms: int, leg: Leg = Leg.BOTH) -> LegPosition:
 
 
 def read(
-    state: SymbolState, *rows: LegPosition, sent: int, received: int, by: VerifiedBy = VerifiedBy.REST
+    state: SymbolState,
+    *rows: LegPosition,
+    sent: int,
+    received: int,
+    by: VerifiedBy = VerifiedBy.REST,
+    not_after_ms: int | None = None,
 ) -> SymbolState:
     return apply_rest(
         state,
@@ -35,6 +40,7 @@ def read(
         sent=at(sent),
         received=at(received),
         verified_by=by,
+        not_after_ms=not_after_ms,
     )[0]
 
 
@@ -189,22 +195,29 @@ def test_a_push_dated_ahead_of_the_exchanges_clock_is_not_merged(ahead_ms: int) 
 
 def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
     def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
-        return apply_rest(
-            state,
-            [row(amount, 9_999_999)],
-            leverage=None,
-            mark_price=None,
-            sent=at(sent),
-            received=at(sent + 300),
-            not_after_ms=sent + 400,
-        )[0]
+        return read(state, row(amount, 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
 
     pushed = apply_push(HELD, row("2", 1500), at(1540))
     assert amounts(dated_ahead(pushed, "3", 1540)) == ["2"]
     state = dated_ahead(pushed, "3", 1541)
-    assert amounts(state) == ["3"] and claim(state) == (at(1541), VerifiedBy.REST)
+    assert amounts(state) == ["3"]
     assert amounts(apply_push(state, row("4", 1600), at(1900))) == ["4"]
-    assert claim(dated_ahead(EMPTY, "3", 1541)) == (at(1541), VerifiedBy.REST)
+    assert claim(dated_ahead(HELD, "1", 1541)) == (at(1541), VerifiedBy.REST)
+
+
+@pytest.mark.parametrize("known", [HELD, EMPTY])
+def test_a_read_dated_ahead_of_another_amount_claims_nothing_until_another_one(known: SymbolState) -> None:
+    """Its date does not show whether it changed before the read was sent, or while it was read."""
+
+    def dated_ahead(state: SymbolState, sent: int) -> SymbolState:
+        return read(state, row("0", 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
+
+    once = dated_ahead(known, 2000)
+    assert amounts(once) == ["0"] and claim(once) is None
+    assert claim(dated_ahead(once, 2299)) is None
+    assert claim(dated_ahead(once, 2301)) == (at(2301), VerifiedBy.REST)
+    assert claim(once, StreamProof(at(900), at(2299))) is None
+    assert claim(once, StreamProof(at(900), at(2301))) == (at(2301), VerifiedBy.STREAM)
 
 
 def test_a_flat_both_row_of_a_symbol_with_legs_changes_nothing() -> None:
