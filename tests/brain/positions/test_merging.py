@@ -128,12 +128,13 @@ def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_cla
 def test_a_second_read_of_another_amount_is_accepted_whatever_its_date(date_ms: int) -> None:
     """The account was wiped, or the exchange's clock set back."""
     pushed = apply_push(HELD, row("2", 1500), at(1540))
-    once = read(pushed, row("0", date_ms), sent=3000, received=3300)
-    assert claim(read(once, row("0", date_ms), sent=4000, received=4300)) is None
-    twice = read(once, row("0", date_ms), sent=4001, received=4300)
-    assert amounts(twice) == ["0"] and claim(twice) == (at(4001), VerifiedBy.REST)
-    pushed_later = apply_push(twice, row("5", date_ms + 1), at(5000))
-    assert amounts(pushed_later) == ["5"]
+    for amount, later_ms in (("0", 4001), ("3", date_ms + 1)):
+        once = read(pushed, row(amount, date_ms), sent=3000, received=3300)
+        assert claim(read(once, row(amount, date_ms), sent=4000, received=4300)) is None
+        twice = read(once, row(amount, date_ms), sent=4001, received=4300)
+        assert amounts(twice) == [amount] and claim(twice) == (at(4001), VerifiedBy.REST)
+        pushed_later = apply_push(twice, row("5", later_ms), at(5000))
+        assert amounts(pushed_later) == ["5"]
 
 
 def test_two_reads_apart_that_come_after_a_third_one_settle_nothing_before_it() -> None:
@@ -173,6 +174,25 @@ def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it()
     assert amounts(disputed) == ["2"] and claim(disputed, StreamProof(at(900), at(9000))) is None
     assert claim(read(disputed, row("2", 1500), sent=1600, received=1900)) is None
     assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
+
+
+@pytest.mark.parametrize("shown_ms", [0, 100])
+def test_a_push_dated_before_a_read_that_showed_the_leg_flat_leaves_nothing_claimed(shown_ms: int) -> None:
+    """The leg was opened and closed before the read, whose flat row has no date or an older one."""
+    flat = read(EMPTY, row("0", 100), sent=1000, received=1300)
+    state = read(flat, row("0", shown_ms), sent=2000, received=2020)
+    late = apply_push(state, row("2", 1999), at(2500))
+    assert amounts(late) == ["0"] and claim(late, StreamProof(at(900), at(9000))) is None
+    assert claim(read(late, row("0", shown_ms), sent=2501, received=2520)) == (at(2501), VerifiedBy.REST)
+    assert claim(apply_push(state, row("2", 2000), at(2500))) == (at(2000), VerifiedBy.STREAM)
+
+
+def test_a_push_dated_before_the_event_of_the_other_leg_opens_a_flat_leg_all_the_same() -> None:
+    """Events overtook each other: no read speaks against the later one."""
+    legs = row("0", 0, Leg.LONG), row("-2", 200, Leg.SHORT)
+    state = read(EMPTY, *legs, sent=1000, received=1300)
+    state = apply_push(state, row("-3", 1700, Leg.SHORT), at(1740), stream_since=at(900))
+    assert amounts(apply_push(state, row("2", 1600, Leg.LONG), at(1760))) == ["2", "-3"]
 
 
 def test_a_read_of_the_row_that_was_pushed_out_of_order_is_accepted_at_once() -> None:
