@@ -155,11 +155,7 @@ def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[
     span_sec = (BEFORE_SEC, latest_sec) if latest_sec > BEFORE_SEC else (1.0, 4.0)
     at_sec = begin_sec + rng.uniform(*span_sec)
     over_sec = at_sec + for_sec + alone.after_sec
-    kept = [
-        fault
-        for fault in faults
-        if _over_sec(fault) < at_sec - BEFORE_SEC or fault.at_sec > over_sec
-    ]
+    kept = [fault for fault in faults if _over_sec(fault) < at_sec - BEFORE_SEC or fault.at_sec > over_sec]
     one = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
     return sorted([*kept, one], key=lambda fault: fault.at_sec)
 
