@@ -319,11 +319,12 @@ _MOST_DATED = 4_096
 class EntryTimes:
     """Dates the entries that one reader of a consumer group reads.
 
-    An id that is not ahead of Redis's clock is the time of publication. An id ahead of it: what a read waited
-    for, when all before it had been delivered, was published as it arrived, or, where the answer was held up,
-    as the read was sent; what lay there already, not before the moment up to which all had been delivered;
-    and where that moment is not known (a start, a takeover, another run of Redis) the time of publication is
-    unknown.
+    An id is the time of publication, except one that is ahead of Redis's clock, or that lies between the
+    first and the newest that were read ahead of it: later entries continue an id ahead until the clock has
+    passed it. Of an entry with such an id: what a read waited for, when all before it had been delivered, was
+    published as it arrived, or, where the answer was held up, as the read was sent; what lay there already,
+    not before the moment up to which all had been delivered; and where that moment is not known (a start, a
+    takeover, another run of Redis) the time of publication is unknown.
     """
 
     def __init__(self, clocks: Clocks, store: ShowsRedisTime, stream: str) -> None:
@@ -334,8 +335,8 @@ class EntryTimes:
         self._behind = True
         self._blocks_ms = 0
         self._caught_up_at: Moment | None = None
-        self._newest_ms = self._newest_ahead_ms = 0
-        #: By entry id: when it was published (Redis's clock), of ids ahead of that clock alone.
+        self._newest_ms = self._first_ahead_ms = self._newest_ahead_ms = 0
+        #: By entry id: when it was published (Redis's clock), of ids that are no times alone.
         self._published_ms: dict[EntryId, int] = {}
 
     def begin(self) -> None:
@@ -391,14 +392,16 @@ class EntryTimes:
         latest_ms = redis.at_most_ms(self._clocks.now())
         self._newest_ms = max(self._newest_ms, newest_ms)
         self._clocks.saw_id(self.stream, self._newest_ms)
-        if newest_ms <= latest_ms:
-            return [msgspec.structs.replace(entry, published_ms=entry.id_ms) for entry in entries]
-        self._newest_ahead_ms = newest_ms
+        if newest_ms > latest_ms:
+            if self._newest_ahead_ms <= latest_ms:
+                self._first_ahead_ms = min(entry.id_ms for entry in entries if entry.id_ms > latest_ms)
+            self._newest_ahead_ms = max(newest_ms, self._newest_ahead_ms)
         arrived_ms = None if not_before is None else redis.now_ms(not_before)
         return [self._date(entry, latest_ms, arrived_ms) for entry in entries]
 
     def _date(self, entry: Entry, latest_ms: int, arrived_ms: int | None) -> Entry:
-        if entry.id_ms <= latest_ms:
+        was_ahead = self._first_ahead_ms <= entry.id_ms <= self._newest_ahead_ms
+        if entry.id_ms <= latest_ms and not was_ahead:
             return msgspec.structs.replace(entry, published_ms=entry.id_ms)
         if arrived_ms is not None:
             self._published_ms.setdefault(entry.id, arrived_ms)

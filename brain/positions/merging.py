@@ -29,7 +29,8 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
 
 Dates.
 10. A date ahead of the exchange clock's upper bound orders nothing: a read's row takes the known row's
-    date, and another amount than the known one may be as new as the read's arrival.
+    date, keeps its own beside it, as that of the fill which an adopted ledger contains last, and another
+    amount than the known one may be as new as the read's arrival.
 11. A row has a span: `since`, when it became true at the latest, `until`, when it is known to have been
     true still. A read's row is true until the read's sending; a push's is true at its own date. A snapshot
     claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
@@ -138,7 +139,9 @@ def apply_rest(
         row = shown
         if not_after_ms is not None and row.update_time_ms > not_after_ms:
             orders_nothing = 0 if known is None else known.row.update_time_ms
-            row = msgspec.structs.replace(row, update_time_ms=orders_nothing)
+            row = msgspec.structs.replace(
+                row, update_time_ms=orders_nothing, dated_ahead_ms=row.update_time_ms
+            )
         dated = _on_this_host(shown.update_time_ms, received, exchange_ahead_ms)
         if known is None:
             legs.append(LegState(row, dated, sent, verified_by, sent, received, sent))

@@ -144,6 +144,23 @@ async def test_an_entry_that_is_delivered_again_keeps_its_time(reader: Reader) -
     assert reader.ages([await reader.times.recovered(reader.entry(HALF_HOUR_MS))]) == [None]
 
 
+async def test_an_id_that_was_ahead_does_not_become_the_time_when_redis_clock_has_passed_it(
+    reader: Reader,
+) -> None:
+    """Later entries have the same one, until then: of those that lay unread none is as young as it seems."""
+    await reader.start()
+    assert reader.times.block_ms(2_000) == 2_000
+    before, sent, ahead = reader.entry(0), reader.clock.now(), reader.entry(3_000)
+    await trio.sleep(1.0)
+    await reader.times.delivered([ahead], sent, full=False)
+    reader.times.begin()
+    await trio.sleep(4.0)
+    assert await reader.read(1, ahead_ms=-2_000) == [4_000]
+    assert reader.ages([await reader.times.recovered(ahead)]) == [4_000]
+    assert reader.ages([await reader.times.recovered(before)]) == [5_000]
+    assert await reader.read(1, ahead_ms=-1_999) == [1_999]
+
+
 async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader) -> None:
     await reader.start()
     reader.redis.off_ms = 7_200_000
