@@ -49,6 +49,7 @@ from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat
+from tests.background import background
 from tests.brain.cases import RULES
 from tests.store.backends import Outside
 
@@ -271,11 +272,9 @@ async def running_evaluator(rig: EvaluatorWorld) -> AsyncIterator[EvaluatorWorld
     await rig.take_lease()
     rig.rules_asked_at.send(rig.clock.now())
     rig.heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.evaluator().run, rig.heartbeat)
+    async with background(rig.evaluator().run, rig.heartbeat):
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(30):
             while not rig.has_group():  # noqa: ASYNC110 - on a real Redis
                 await trio.sleep(0.001)
         yield rig
-        nursery.cancel_scope.cancel()

@@ -45,6 +45,7 @@ from store.errors import StoreUnavailableError
 from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 
 CADENCE = Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60)
 _MOST_ANSWERS_AT_ONCE = 100
@@ -252,10 +253,8 @@ class FetcherRig:
 async def running_fetcher(
     rig: FetcherRig, fetcher: SnapshotFetcher | None = None
 ) -> AsyncIterator[FetcherRig]:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon((fetcher or rig.fetcher()).run, Heartbeat())
+    async with background((fetcher or rig.fetcher()).run, Heartbeat()):
         yield rig
-        nursery.cancel_scope.cancel()
 
 
 async def trusted(rig: FetcherRig) -> None:

@@ -54,6 +54,7 @@ from store.protocol import LeaseStore, ResultStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 from tests.store.backends import Outside
 
 #: After so long no result reports a fill from before the adoption.
@@ -331,11 +332,9 @@ async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
     """Run the writer with the lease; its first ledgers come once every symbol is in the book."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.writer().run, rig.heartbeat)
+    async with background(rig.writer().run, rig.heartbeat):
         await trio.testing.wait_all_tasks_blocked()
         yield rig
-        nursery.cancel_scope.cancel()
 
 
 async def at_rest(rig: LedgerWorld, after_sec: float = 1) -> None:

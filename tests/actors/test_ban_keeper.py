@@ -20,6 +20,7 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -47,10 +48,8 @@ class Process:
             clocks=Clocks(self.clock),
             log=structlog.get_logger(),
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(keeper.run, self.heartbeat)
+        async with background(keeper.run, self.heartbeat):
             yield
-            nursery.cancel_scope.cancel()
 
 
 async def test_a_ban_outlives_the_process_that_met_it() -> None:

@@ -15,6 +15,7 @@ from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -87,12 +88,10 @@ async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_
     def read(symbol: str) -> None:
         rig.position(symbol, "1")
 
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
+    async with running_evaluator(rig), background(rig.answer_reads, 0.3, read):
         await trio.sleep(0.5)
         assert rig.reason("waiting") == "sanity_checks_passed"
         assert rig.pending() == 0
-        nursery.cancel_scope.cancel()
 
 
 async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(rig: EvaluatorRig) -> None:

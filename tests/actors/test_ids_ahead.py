@@ -21,6 +21,7 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.test_exits_behind_fills import FillsAndExits
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -317,14 +318,12 @@ async def test_clocks_apart_are_in_the_log_once_and_so_is_their_end() -> None:
     rig = EvaluatorRig()
     watch = ClockWatch(rig.store, rig.clocks, log=structlog.get_logger())
     with capture_logs() as logged:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch.run, Heartbeat())
+        async with background(watch.run, Heartbeat()):
             await trio.sleep(1)
             rig.redis_off_ms = -7_000
             await trio.sleep(3)
             rig.redis_off_ms = 0
             await trio.sleep(1)
-            nursery.cancel_scope.cancel()
     assert [line["event"] for line in logged] == [
         "Clocks: this host's clock is 7.0 s ahead of Redis's",
         "Clocks: this host's clock is 7.0 s ahead of Redis's: not ready",

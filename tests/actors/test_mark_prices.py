@@ -26,6 +26,7 @@ from simulator import RunningSimulator, SimulatedExchange, running
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+from tests.background import background
 
 Answer = list[MarkPriceUpdate] | Exception | None
 
@@ -91,10 +92,8 @@ class FeedRig:
         )
 
     async def run_for(self, seconds: float) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.feed.run, Heartbeat())
+        async with background(self.feed.run, Heartbeat()):
             await trio.sleep(seconds)
-            nursery.cancel_scope.cancel()
 
 
 class _Says:

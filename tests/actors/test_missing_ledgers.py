@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from channels import LedgerWanted, SetGauge
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -31,12 +32,10 @@ async def test_a_close_without_a_ledger_is_decided_on_the_adopted_one(
         rig.ledger(symbol, amount)
         return True
 
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.adopt_ledgers, 0.2, adopt)
+    async with running_evaluator(rig), background(rig.adopt_ledgers, 0.2, adopt):
         rig.publish("p")
         await trio.sleep(0.3)
         assert rig.reason("p") == reason
-        nursery.cancel_scope.cancel()
 
 
 async def test_an_open_without_a_ledger_is_granted_once_there_is_one(rig: EvaluatorRig) -> None:
@@ -46,12 +45,10 @@ async def test_an_open_without_a_ledger_is_granted_once_there_is_one(rig: Evalua
         rig.ledger(symbol, "0")
         return True
 
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.adopt_ledgers, 0.2, adopt)
+    async with running_evaluator(rig), background(rig.adopt_ledgers, 0.2, adopt):
         rig.publish_entry("p")
         await trio.sleep(0.3)
         assert rig.reason("p") == "open_permit_granted"
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_plan(
@@ -65,8 +62,7 @@ async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_
         return True
 
     rig.holds("ETHUSDT", "1")
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
+    async with running_evaluator(rig), background(rig.answer_reads, 0.3, read) as nursery:
         nursery.start_soon(rig.adopt_ledgers, 0.2, adopt)
         rig.publish("first", action="PARTIAL_50")
         await trio.sleep(0.1)
@@ -77,7 +73,6 @@ async def test_a_missing_position_and_then_a_missing_ledger_are_fetched_for_one_
         await trio.sleep(0.5)
         assert rig.audited() == ["quick", "first", "second"]
         assert rig.reason("first") == rig.reason("second") == "sanity_checks_passed"
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("writer", ["is away", "cannot adopt"])

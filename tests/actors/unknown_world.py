@@ -19,6 +19,7 @@ from channels import FillObserved, Lease, OrderEndObserved
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, Watched
 from tests.actors.ledger_rig import LedgerRig
+from tests.background import background
 from tests.brain.cases import RULES as USUAL
 
 RULES = msgspec.structs.replace(USUAL, cooldown_sec=0)
@@ -100,14 +101,12 @@ class UnknownWorld:
         """Both actors run, and the ledgers are adopted for good."""
         reply = await self.store.hold_lease("me", None, 3_600_000)
         self.ledgers.lease.send(Lease(reply.fence, "me"))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.ledgers.writer().run, Heartbeat())
+        async with background(self.ledgers.writer().run, Heartbeat()) as nursery:
             nursery.start_soon(self.permits.evaluator().run, Heartbeat())
             for name in self.symbols:
                 self.ledgers.observe(name)
             await trio.sleep(_ADOPTION_SETTLES_SEC)
             yield
-            nursery.cancel_scope.cancel()
 
     def amount(self, symbol: str) -> Decimal:
         """The position on the exchange."""

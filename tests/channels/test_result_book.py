@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
+from tests.background import background
 
 ONE = Decimal(1)
 
@@ -122,8 +123,7 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
             await book.changed()
             woken.append(len(woken))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
+    async with background(read):
         await trio.testing.wait_all_tasks_blocked()
         book.arrive("BTCUSDT", "1-0", at(1))
         await trio.testing.wait_all_tasks_blocked()
@@ -132,4 +132,3 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
         book.date("BTCUSDT", "a", Leg.BOTH, ONE, 1)
         await trio.testing.wait_all_tasks_blocked()
         assert len(woken) == 3
-        nursery.cancel_scope.cancel()

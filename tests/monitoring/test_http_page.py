@@ -15,6 +15,7 @@ from brain.plans.plan import MalformedPlan
 from channels import SetGauge
 from exchange.protocol import Priority
 from monitoring.service_log import build_tag
+from tests.background import background
 from tests.brain.cases import case, plan, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
 from tests.monitoring.status_rig import NOON_MS, StatusRig
@@ -197,10 +198,8 @@ async def test_making_the_page_lets_others_work_in_between() -> None:
             looks += 1
             await trio.lowlevel.checkpoint()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
+    async with background(others):
         await rig.monitor.page.document()
-        nursery.cancel_scope.cancel()
     assert looks > 20
 
 

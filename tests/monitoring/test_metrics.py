@@ -17,6 +17,7 @@ from monitoring.http.server import AddressUnusableError
 from monitoring.service_log import build_tag, version
 from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
+from tests.background import background
 from tests.brain.cases import case
 from tests.monitoring.status_rig import NEEDED, StatusRig, node
 
@@ -25,12 +26,10 @@ from tests.monitoring.status_rig import NEEDED, StatusRig, node
 async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
     """The actor at work, and a client of what it serves."""
     with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.metrics.run, Heartbeat())
+        async with background(rig.metrics.run, Heartbeat()):
             url = await rig.channels.http_address.changed()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                 yield client
-            nursery.cancel_scope.cancel()
 
 
 async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | None:
@@ -239,10 +238,8 @@ async def test_the_actor_ends_when_asked_to() -> None:
 async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck() -> None:
     rig = StatusRig()
     heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.metrics.run, heartbeat)
+    async with background(rig.metrics.run, heartbeat):
         await rig.channels.http_address.changed()
         await trio.testing.wait_all_tasks_blocked()
         assert heartbeat.spoken
         assert heartbeat.oldest_beat_at_work_sec() is None
-        nursery.cancel_scope.cancel()

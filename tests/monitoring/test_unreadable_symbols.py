@@ -6,6 +6,7 @@ import trio.testing
 
 from monitoring.status.readiness import unready
 from supervision import Heartbeat
+from tests.background import background
 from tests.monitoring.status_rig import StatusRig
 from tests.monitoring.test_readiness import READY
 
@@ -70,13 +71,11 @@ async def test_the_metrics_actor_logs_it_within_a_second_and_repeats_nothing_aft
 ) -> None:
     rig = StatusRig()
     for expected in (1, 0):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.metrics.run, Heartbeat())
+        async with background(rig.metrics.run, Heartbeat()):
             await rig.channels.http_address.changed()
             rig.book.set_unreadable("ABCUSDT", "no updateTime")
             await trio.sleep(1.1)
             assert len(lines(rig)) == expected
-            nursery.cancel_scope.cancel()
 
 
 async def test_the_status_names_fifty_symbols_and_counts_all() -> None:

@@ -32,6 +32,7 @@ from store.memory.store import MemoryStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -125,10 +126,8 @@ class PlannerRig:
             ),
             log=structlog.get_logger(),
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(planner.run, self.heartbeat)
+        async with background(planner.run, self.heartbeat):
             yield
-            nursery.cancel_scope.cancel()
 
     def universe(self, *symbols: str, age_sec: int = 0, stale: str = "0") -> None:
         """The universe service publishes, and keeps a good list as the last that was."""
@@ -316,11 +315,9 @@ async def test_equal_rules_wake_no_reader(rig: PlannerRig) -> None:
             await rig.symbol_rules.changed()
             woken.append(trio.current_time())
 
-    async with rig.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(read)
+    async with rig.running(), background(read):
         await trio.sleep(300)
         assert len(woken) == 1
         rig.exchange.trading = SYMBOLS[:2]
         await trio.sleep(62)
         assert len(woken) == 2
-        nursery.cancel_scope.cancel()

@@ -11,6 +11,7 @@ import trio
 from store.records import DecisionCommit
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, running_evaluator
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -324,8 +325,7 @@ async def test_asked_to_stop_it_finishes_what_it_has_in_hand(rig: EvaluatorRig) 
 
     await rig.take_lease()
     rig.heartbeat = heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
+    async with background(rig.answer_reads, 0.3, read):
         async with trio.open_nursery() as running:
             running.start_soon(rig.evaluator().run, heartbeat)
             await trio.sleep(0.1)
@@ -335,4 +335,3 @@ async def test_asked_to_stop_it_finishes_what_it_has_in_hand(rig: EvaluatorRig) 
             stopped_sec = trio.current_time()
         assert trio.current_time() - stopped_sec < 0.5
         assert rig.reason("p") == "sanity_checks_passed"
-        nursery.cancel_scope.cancel()

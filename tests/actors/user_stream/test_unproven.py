@@ -13,6 +13,7 @@ from supervision import Heartbeat
 from tests.actors.stream_fakes import FakeBinance, FakeConnection, account_update
 from tests.actors.stream_rig import FakeRig
 from tests.actors.test_mark_prices import FeedRig, told
+from tests.background import background
 from tests.exchange.test_connection_limit import most_within
 from tests.virtual_time import virtual_time
 
@@ -227,14 +228,12 @@ async def test_private_stream_and_mark_prices_together_stay_within_the_limit(rig
     script = [answer for _ in range(500) for answer in ([told("A", "1", 1)], UnreadableEvent("not JSON"))]
     marks = FeedRig(*script, limit=rig.limit)
     accept_and_close(rig.binance)
-    async with rig.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(marks.feed.run, Heartbeat())
+    async with rig.running(), background(marks.feed.run, Heartbeat()):
         await trio.sleep(2 * FIVE_MINUTES_SEC)
         both = sorted(rig.binance.connects_sec + marks.connector.tries_sec)
         assert most_within(both, 60) <= 12
         assert most_within(both, FIVE_MINUTES_SEC) <= 60
         assert len(rig.binance.connects_sec) > 20 and len(marks.connector.tries_sec) > 5
-        nursery.cancel_scope.cancel()
 
 
 async def test_connections_of_restarted_actors_count_against_the_limit(rig: FakeRig) -> None:
