@@ -108,12 +108,12 @@ class _Says:
         return self._frame
 
 
-def told(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
+def event(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
     return MarkPriceUpdate(event_ms, symbol, Decimal(price))
 
 
 async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock: MockClock) -> None:
-    rig = FeedRig(*([told("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
+    rig = FeedRig(*([event("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
     await rig.run_for(5.5)
     (message,) = await rig.inbox.receive_all()
     assert isinstance(message, MarkPrices)
@@ -121,7 +121,9 @@ async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock:
 
 
 async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock: MockClock) -> None:
-    rig = FeedRig([told("OLD", "1", EPOCH_MS + 40_700), told("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000)
+    rig = FeedRig(
+        [event("OLD", "1", EPOCH_MS + 40_700), event("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000
+    )
     await rig.run_for(1.5)
     (message,) = await rig.inbox.receive_all()
     assert isinstance(message, MarkPrices)
@@ -131,7 +133,7 @@ async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock
 
 @pytest.mark.parametrize("end", [None, ExchangeUnavailable("closed"), UnreadableEvent("not JSON")])
 async def test_a_connection_that_ends_is_replaced(autojump_clock: MockClock, end: Answer) -> None:
-    rig = FeedRig([told("BTCUSDT", "1", EPOCH_MS)], end, [told("BTCUSDT", "2", EPOCH_MS)])
+    rig = FeedRig([event("BTCUSDT", "1", EPOCH_MS)], end, [event("BTCUSDT", "2", EPOCH_MS)])
     await rig.run_for(SILENCE_SEC + 5)
     (message,) = await rig.inbox.receive_all()
     assert isinstance(message, MarkPrices)
