@@ -203,6 +203,12 @@ class EvaluatorWorld:
         text = self.redis.get(self.keys.permit(plan_id))
         return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
+    def answer(self, plan_id: str) -> dict[str, Any]:
+        """Return the permit of a plan that is decided."""
+        permit = self.permit(plan_id)
+        assert permit is not None, f"{plan_id} is not decided"
+        return permit
+
     def reason(self, plan_id: str) -> str | None:
         permit = self.permit(plan_id)
         return None if permit is None else str(permit["reason"])
@@ -229,13 +235,19 @@ class EvaluatorWorld:
                 counted[event.name] = counted.get(event.name, 0) + event.amount
         return counted
 
-    async def adopt_ledgers(self, latency_sec: float, adopt: Callable[[str], bool]) -> None:
-        """Play the ledger writer: after `latency_sec` each wish is answered with what `adopt` says."""
+    async def adopt_ledgers(self, latency_sec: float, amount: str | None) -> None:
+        """Play the ledger writer: after `latency_sec` each wish is answered with a ledger, or with None."""
         while True:
             wanted = await self.ledgers_wanted.receive()
             await trio.sleep(latency_sec)
+            if amount is not None:
+                self.ledger(wanted.symbol, amount)
             with wanted.reply:
-                wanted.reply.send_nowait(adopt(wanted.symbol))
+                wanted.reply.send_nowait(amount is not None)
+
+    async def show_reads(self, latency_sec: float, amount: str) -> None:
+        """Play the snapshot fetchers: each read shows this position."""
+        await self.answer_reads(latency_sec, lambda symbol: self.position(symbol, amount))
 
     async def answer_reads(self, latency_sec: float, answer: Callable[[str], str | None]) -> None:
         """Play the snapshot fetchers: after `latency_sec` each read is answered with what `answer` says."""

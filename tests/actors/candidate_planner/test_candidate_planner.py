@@ -150,8 +150,8 @@ class PlannerRig:
         return set(self.allowlist.value.symbols)
 
     async def gauge(self, name: str) -> float:
-        told = await self.metrics.receive_all()
-        return [event.value for event in told if isinstance(event, SetGauge) and event.name == name][-1]
+        sent = await self.metrics.receive_all()
+        return [event.value for event in sent if isinstance(event, SetGauge) and event.name == name][-1]
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ async def test_without_any_list_nothing_may_be_opened() -> None:
     assert said[0] == "P3.3 allowlist source=none stale=1 count=0 asof_epoch=none age_s=none"
 
 
-async def test_an_active_list_that_nobody_renews_grows_stale(rig: PlannerRig) -> None:
+async def test_an_active_list_that_is_not_renewed_grows_stale(rig: PlannerRig) -> None:
     rig.universe("AAAUSDT")
     async with rig.running():
         await trio.sleep(299)

@@ -138,7 +138,7 @@ def test_the_record_holds_case_permit_and_the_plan_as_published() -> None:
     assert json.loads(bytes(audit.permit)) == permit
 
 
-def test_nobody_finds_a_signature_in_the_record() -> None:
+def test_the_record_has_no_signature() -> None:
     written = commit(case())
     assert json.loads(written.permit)["signature"].encode() not in audited(written)
     assert KEY.encode() not in audited(written)

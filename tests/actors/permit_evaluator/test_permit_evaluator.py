@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import pytest
 import trio
@@ -17,18 +16,12 @@ from tests.virtual_time import virtual_time
 pytestmark = virtual_time
 
 
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
-
-
 async def test_a_close_is_allowed_with_the_safe_quantity(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "0.038")
     async with running_evaluator(rig):
         rig.publish("p", action="PARTIAL_75")
         await trio.sleep(0.01)
-        permit = rig.permit("p")
-        assert permit is not None
+        permit = rig.answer("p")
         assert (permit["allow"], permit["reason"]) == (True, "sanity_checks_passed")
         assert permit["safe_close_qty"] == 0.028
         assert rig.audited() == ["p"]
@@ -53,12 +46,8 @@ async def test_closes_share_the_position(rig: EvaluatorRig) -> None:
         rig.publish("all")
         rig.publish("none")
         await trio.sleep(0.02)
-        quantities = [
-            Decimal(str(permit["safe_close_qty"]))
-            for plan_id in ("a", "b", "c", "all")
-            if (permit := rig.permit(plan_id)) is not None
-        ]
-        assert quantities == [Decimal("0.5"), Decimal("0.25"), Decimal("0.125"), Decimal("0.125")]
+        quantities = [rig.answer(plan_id)["safe_close_qty"] for plan_id in ("a", "b", "c", "all")]
+        assert quantities == [0.5, 0.25, 0.125, 0.125]
         assert rig.reason("none") == "in_flight_permit"
 
 
@@ -119,8 +108,7 @@ async def test_a_malformed_plan_is_denied_with_what_is_wrong(rig: EvaluatorRig) 
     async with running_evaluator(rig):
         rig.publish("p", qty="NaN")
         await trio.sleep(0.01)
-        permit = rig.permit("p")
-        assert permit is not None
+        permit = rig.answer("p")
         assert permit["reason"] == "malformed_plan"
         assert "qty" in permit["details"]
 
@@ -319,13 +307,9 @@ async def test_after_another_run_of_redis_opens_wait_and_closes_go_on(rig: Evalu
 
 async def test_asked_to_stop_it_finishes_what_it_has_in_hand(rig: EvaluatorRig) -> None:
     rig.ledger("BTCUSDT", "1")
-
-    def read(symbol: str) -> None:
-        rig.position(symbol, "1")
-
     await rig.take_lease()
     rig.heartbeat = heartbeat = Heartbeat()
-    async with background(rig.answer_reads, 0.3, read):
+    async with background(rig.show_reads, 0.3, "1"):
         async with trio.open_nursery() as running:
             running.start_soon(rig.evaluator().run, heartbeat)
             await trio.sleep(0.1)
