@@ -116,7 +116,7 @@ async def test_what_wants_looking_at_is_named(changes: dict[str, Any], reported:
     assert seen.reasons == (reported,)
 
 
-async def test_a_restart_of_long_ago_worries_nobody() -> None:
+async def test_a_restart_of_long_ago_is_no_warning() -> None:
     tree = actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=301.0)))
     assert overall(observed(trusted_rig(), tree=tree)).tone is Tone.GOOD
 

@@ -42,8 +42,7 @@ async def page(client: httpx.AsyncClient) -> Reading:
     return read(answer.text)
 
 
-async def test_the_page_shows_what_the_service_knows() -> None:
-    rig = StatusRig()
+async def test_the_page_shows_what_the_service_knows(rig: StatusRig) -> None:
     rig.decided("plan-1")
     rig.decided("plan-2", case(hold=True), symbol="ETHUSDT", latency_ms=7)
     rig.monitor.registry.apply(SetGauge("p33_ledger_amt", -0.038, ("BTCUSDT",)))
@@ -58,8 +57,7 @@ async def test_the_page_shows_what_the_service_knows() -> None:
     assert "as of 2026-09-21 14:13:20 UTC" in text
 
 
-async def test_the_newest_fifty_decisions_are_shown() -> None:
-    rig = StatusRig()
+async def test_the_newest_fifty_decisions_are_shown(rig: StatusRig) -> None:
     for number in range(60):
         rig.decided(f"plan-{number}")
     async with serving(rig) as client:
@@ -83,8 +81,7 @@ async def test_every_reason_is_explained_in_words_with_what_was_compared(reason:
     assert (f"→ {reason}" in text) is (decided_by_a_check and not decision.allow)
 
 
-async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() -> None:
-    rig = StatusRig()
+async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit(rig: StatusRig) -> None:
     stale_case = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=NOON_MS - 4, now_ms=NOON_MS)
     rig.decided("plan-1", stale_case, fields={b"k_heat": b"0.31"})
     rig.decided("plan-2")
@@ -107,8 +104,7 @@ async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() 
         assert "in flight still counts for 0.028" in consumed
 
 
-async def test_a_malformed_plan_is_explained_by_its_fields() -> None:
-    rig = StatusRig()
+async def test_a_malformed_plan_is_explained_by_its_fields(rig: StatusRig) -> None:
     malformed = deny_malformed(MalformedPlan("plan-1", None, {"qty": "not a decimal number: 'many'"}))
     rig.decided("plan-1", None, decision=malformed, fields={b"qty": b"many", b"reason": b"\xff\xe2\x80\xae"})
     async with serving(rig) as client:
@@ -117,8 +113,7 @@ async def test_a_malformed_plan_is_explained_by_its_fields() -> None:
     assert "\\u202e" in text
 
 
-async def test_what_is_no_permit_in_its_place_is_no_crash() -> None:
-    rig = StatusRig()
+async def test_what_is_no_permit_in_its_place_is_no_crash(rig: StatusRig) -> None:
     rig.decided("plan-1")
     for value in (b"\xff", b'{"a":', b"[" * 100_000, b',"signature":"'):
         rig.redis.set(rig.keys.permit("plan-1"), value)
@@ -141,8 +136,7 @@ async def test_an_explanation_of_nothing_is_refused(query: str) -> None:
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-async def test_without_redis_the_page_and_explanations_show_what_the_process_knows() -> None:
-    rig = StatusRig()
+async def test_without_redis_the_page_and_explanations_show_what_the_process_knows(rig: StatusRig) -> None:
     rig.decided("plan-1")
     async with serving(rig) as client:
         with rig.store.faults.outage():
@@ -155,8 +149,7 @@ async def test_without_redis_the_page_and_explanations_show_what_the_process_kno
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_hostile_names_stay_text(hostile: str) -> None:
-    rig = StatusRig()
+async def test_hostile_names_stay_text(hostile: str, rig: StatusRig) -> None:
     rig.publish(hostile, "1", age_sec=1.0)
     the_case = case(plan(plan_id=hostile, symbol=hostile, action=hostile, source=hostile))
     rig.decided(hostile, the_case, symbol=hostile, fields={hostile.encode(): hostile.encode()})
@@ -176,8 +169,7 @@ async def test_hostile_names_stay_text(hostile: str) -> None:
             assert not {tag for tag, _ in found.elements} & {"iframe", "object", "embed", "form"}
 
 
-async def test_many_lookers_cost_one_look_a_second() -> None:
-    rig = StatusRig()
+async def test_many_lookers_cost_one_look_a_second(rig: StatusRig) -> None:
     async with serving(rig) as client:
         first = (await client.get("/")).content
         rig.decided("plan-1")
@@ -186,8 +178,7 @@ async def test_many_lookers_cost_one_look_a_second() -> None:
         assert b"plan-1" in (await client.get("/")).content
 
 
-async def test_making_the_page_lets_others_work_in_between() -> None:
-    rig = StatusRig()
+async def test_making_the_page_lets_others_work_in_between(rig: StatusRig) -> None:
     for number in range(600):
         rig.publish(f"S{number}USDT", "1", age_sec=1.0)
     looks = 0
@@ -203,8 +194,7 @@ async def test_making_the_page_lets_others_work_in_between() -> None:
     assert looks > 20
 
 
-async def test_status_shows_weight_mismatches_and_durability_as_the_page_does() -> None:
-    rig = StatusRig()
+async def test_status_shows_weight_mismatches_and_durability_as_the_page_does(rig: StatusRig) -> None:
     rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
     rig.budget.reserve(5, Priority.PERIODIC)
     rig.budget.ban(60.0)

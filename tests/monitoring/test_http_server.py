@@ -89,8 +89,7 @@ async def test_a_flood_is_refused_and_keeps_no_client_from_scraping() -> None:
                 assert (await client.get(path)).status_code == 200
 
 
-async def test_after_a_flood_the_page_comes_back() -> None:
-    rig = StatusRig()
+async def test_after_a_flood_the_page_comes_back(rig: StatusRig) -> None:
     async with serving(rig) as client:
         while (await client.get("/")).status_code == 200:
             pass
@@ -196,8 +195,7 @@ async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: p
     assert isinstance(line["exc_info"], TypeError)
 
 
-async def test_what_breaks_the_protocol_library_breaks_one_connection() -> None:
-    rig = StatusRig()
+async def test_what_breaks_the_protocol_library_breaks_one_connection(rig: StatusRig) -> None:
     priorities = b"".join(
         b"\x00\x00\x05\x02\x00" + (2 * number + 1).to_bytes(4, "big") + bytes(4) + b"\x05"
         for number in range(1001)

@@ -41,8 +41,7 @@ async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | 
     return None
 
 
-async def test_events_of_the_actors_are_on_metrics() -> None:
-    rig = StatusRig()
+async def test_events_of_the_actors_are_on_metrics(rig: StatusRig) -> None:
     async with serving(rig) as client:
         rig.events.send(Count("p33_permit_deny_total", ("BTCUSDT", "no_position")))
         answer = await client.get("/metrics")
@@ -52,8 +51,7 @@ async def test_events_of_the_actors_are_on_metrics() -> None:
         assert await sample(client, "p33_build_info", build_tag()) == 1
 
 
-async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
-    rig = StatusRig()
+async def test_a_burst_is_taken_and_what_did_not_fit_is_visible(rig: StatusRig) -> None:
     for _ in range(rig.events.capacity + 20):
         rig.events.send(Count("p33_stream_divergence_total"))
     async with serving(rig) as client:
@@ -62,8 +60,7 @@ async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
         assert await sample(client, "p33_channel_depth", "metrics") == 0
 
 
-async def test_an_event_that_fits_no_metric_kills_nothing() -> None:
-    rig = StatusRig()
+async def test_an_event_that_fits_no_metric_kills_nothing(rig: StatusRig) -> None:
     async with serving(rig) as client:
         rig.events.send(Count("p33_not_declared_total"))
         rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
@@ -72,16 +69,14 @@ async def test_an_event_that_fits_no_metric_kills_nothing() -> None:
         assert await sample(client, "p33_metric_events_refused_total", "unknown_metric") == 1
 
 
-async def test_counters_go_on_where_they_were_after_a_restart_of_the_actor() -> None:
-    rig = StatusRig()
+async def test_counters_go_on_where_they_were_after_a_restart_of_the_actor(rig: StatusRig) -> None:
     for expected in (1, 2):
         async with serving(rig) as client:
             rig.events.send(Count("p33_stream_divergence_total"))
             assert await sample(client, "p33_stream_divergence_total") == expected
 
 
-async def test_the_process_lives_while_it_is_not_ready() -> None:
-    rig = StatusRig()
+async def test_the_process_lives_while_it_is_not_ready(rig: StatusRig) -> None:
     rig.lease.send(Lease(None, "elsewhere"))
     async with serving(rig) as client:
         alive = await client.get("/healthz")
@@ -94,8 +89,7 @@ async def test_the_process_lives_while_it_is_not_ready() -> None:
         }
 
 
-async def test_ready_comes_and_goes_with_what_plans_need() -> None:
-    rig = StatusRig()
+async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig) -> None:
     async with serving(rig) as client:
         ready = await client.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
@@ -109,8 +103,7 @@ async def test_ready_comes_and_goes_with_what_plans_need() -> None:
         assert (await client.get("/readyz")).status_code == 503
 
 
-async def test_an_actor_that_decides_nothing_at_present_is_a_reason() -> None:
-    rig = StatusRig()
+async def test_an_actor_that_decides_nothing_at_present_is_a_reason(rig: StatusRig) -> None:
     rig.tree = node("brain", node("deciding", node("permit_evaluator", state="backing_off"), *NEEDED[1:]))
     assert rig.monitor.status.readiness().reasons == ["permit_evaluator is backing off"]
     rig.tree = node("brain", *NEEDED[1:])
@@ -119,8 +112,7 @@ async def test_an_actor_that_decides_nothing_at_present_is_a_reason() -> None:
     assert rig.monitor.status.readiness().reasons == ["the service is stopping"]
 
 
-async def test_waits_for_redis_are_a_reason() -> None:
-    rig = StatusRig()
+async def test_waits_for_redis_are_a_reason(rig: StatusRig) -> None:
     rig.waits = [
         ("brain/ledger_writer", "Redis at r:6379"),
         ("brain/user_stream", "Binance's private stream"),
@@ -186,8 +178,7 @@ async def test_status_shows_what_is_known() -> None:
     assert shown["P33_METRICS_PORT"][1] == "default"
 
 
-async def test_status_says_null_for_what_is_not_known() -> None:
-    rig = StatusRig()
+async def test_status_says_null_for_what_is_not_known(rig: StatusRig) -> None:
     for channel in (
         rig.lease,
         rig.channels.allowlist,
@@ -225,8 +216,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
     assert rig.channels.http_address.value is None
 
 
-async def test_the_actor_ends_when_asked_to() -> None:
-    rig = StatusRig()
+async def test_the_actor_ends_when_asked_to(rig: StatusRig) -> None:
     heartbeat = Heartbeat()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
@@ -235,8 +225,7 @@ async def test_the_actor_ends_when_asked_to() -> None:
             heartbeat.stopping.set()
 
 
-async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck() -> None:
-    rig = StatusRig()
+async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck(rig: StatusRig) -> None:
     heartbeat = Heartbeat()
     async with background(rig.metrics.run, heartbeat):
         await rig.channels.http_address.changed()

@@ -62,7 +62,7 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
     ),
 ]
 
-IN_NOBODYS_WAY: list[dict[str, object]] = [
+NOT_IN_THE_WAY: list[dict[str, object]] = [
     {},
     {"needed_actors": (("permit_evaluator", "waiting"),)},
     {
@@ -81,7 +81,7 @@ def test_each_thing_that_is_missing_is_the_one_reason(change: dict[str, object],
     assert unready(msgspec.structs.replace(READY, **change)) == [reason]
 
 
-@pytest.mark.parametrize("change", IN_NOBODYS_WAY)
+@pytest.mark.parametrize("change", NOT_IN_THE_WAY)
 def test_what_does_not_keep_plans_from_being_decided_is_no_reason(change: dict[str, object]) -> None:
     assert unready(msgspec.structs.replace(READY, **change)) == []
 

@@ -11,11 +11,6 @@ from tests.monitoring.status_rig import NOON_MS, StatusRig
 from tests.monitoring.test_metric_registry import values
 
 
-@pytest.fixture
-def rig() -> StatusRig:
-    return StatusRig()
-
-
 async def test_a_scrape_shows_what_is_true_at_that_moment(rig: StatusRig) -> None:
     seen = await values(rig)
     assert seen["p33_ready",] == 1
