@@ -265,6 +265,14 @@ async def trusted(rig: FetcherRig) -> None:
     await trio.sleep(0.01)
 
 
+@asynccontextmanager
+async def trusted_fetcher(rig: FetcherRig) -> AsyncIterator[None]:
+    """Run a fetcher that has read once and trusts its stream."""
+    async with running_fetcher(rig):
+        await trusted(rig)
+        yield
+
+
 async def diverged(rig: FetcherRig) -> None:
     """Prove the stream until an audit has found a change that it did not push."""
     with trio.fail_after(15):
