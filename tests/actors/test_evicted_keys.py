@@ -263,9 +263,7 @@ async def test_a_takeover_without_evictions_holds_no_close_up(autojump_clock: Mo
         assert await ask(rig, "rest") == ("sanity_checks_passed", 2)
 
 
-async def test_an_evicted_plan_stream_is_read_again_when_it_is_back(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_evicted_plan_stream_is_read_again_when_it_is_back(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
         await ask(rig, "before")

@@ -53,11 +53,7 @@ class Host:
 
     def holder(self) -> LeaseHolder:
         return LeaseHolder(
-            self.store,
-            self.lease,
-            instance=self._instance,
-            process=self.process,
-            log=structlog.get_logger(),
+            self.store, self.lease, instance=self._instance, process=self.process, log=structlog.get_logger()
         )
 
     async def _run(self, holder: LeaseHolder) -> None:

@@ -73,11 +73,7 @@ class ScriptedConnector:
 
 class FeedRig:
     def __init__(
-        self,
-        *script: Answer,
-        refusals: int = 0,
-        ahead_ms: int = 0,
-        limit: ConnectionLimit | None = None,
+        self, *script: Answer, refusals: int = 0, ahead_ms: int = 0, limit: ConnectionLimit | None = None
     ) -> None:
         self.clock = TrioClock(EPOCH_MS)
         self.connector = ScriptedConnector(self.clock, *script, refusals=refusals)

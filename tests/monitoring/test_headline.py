@@ -32,13 +32,7 @@ def trusted_rig() -> StatusRig:
 
 def observed(rig: StatusRig, **changes: Any) -> Observed:
     status = rig.monitor.status.status()
-    usual = Observed(
-        status,
-        actor(status.tree),
-        Holdings((), 0, 0, "1"),
-        NONE,
-        WEIGHT,
-    )
+    usual = Observed(status, actor(status.tree), Holdings((), 0, 0, "1"), NONE, WEIGHT)
     return msgspec.structs.replace(usual, **changes)
 
 

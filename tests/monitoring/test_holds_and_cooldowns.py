@@ -41,10 +41,7 @@ async def test_holds_run_out_between_two_reads() -> None:
     rig = Rig()
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift", ttl_ms=2_000)
     rig.redis.set(rig.keys.hold("ETHUSDT"), "drift")
-    assert (await rig.reading.now(SYMBOLS, {})).holds == (
-        TimeLeft("BTCUSDT", 2.0),
-        TimeLeft("ETHUSDT", None),
-    )
+    assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", 2.0), TimeLeft("ETHUSDT", None))
     await trio.sleep(1.5)
     assert (await rig.reading.now(SYMBOLS, {})).holds[0] == TimeLeft("BTCUSDT", 0.5)
     await trio.sleep(1)

@@ -83,10 +83,7 @@ async def test_the_process_lives_while_it_is_not_ready(rig: StatusRig) -> None:
         assert (alive.status_code, alive.text) == (200, "ok")
         ready = await client.get("/readyz")
         assert ready.status_code == 503
-        assert ready.json() == {
-            "ready": False,
-            "reasons": ["standing by: the lease is held by elsewhere"],
-        }
+        assert ready.json() == {"ready": False, "reasons": ["standing by: the lease is held by elsewhere"]}
 
 
 async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig) -> None:

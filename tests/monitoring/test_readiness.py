@@ -56,10 +56,7 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
     ),
     ({"snapshots": 0, "snapshots_fresh": 0}, "there is no snapshot yet"),
     ({"snapshots_fresh": 0}, "all 569 snapshots are older than 10 s or not believed"),
-    (
-        {"snapshots": 569, "snapshots_fresh": 284},
-        "285 of 569 snapshots are older than 10 s or not believed",
-    ),
+    ({"snapshots": 569, "snapshots_fresh": 284}, "285 of 569 snapshots are older than 10 s or not believed"),
 ]
 
 NOT_IN_THE_WAY: list[dict[str, object]] = [

@@ -45,12 +45,7 @@ def commit(
 def at_the_gate(permit: str, key: str | None = KEY, *, symbol: str = "BTCUSDT") -> Yes | Unusable:
     signing_key = key.encode() if key else None
     return read_permit(
-        P33,
-        permit.encode(),
-        plan_id="plan-1",
-        symbol=symbol,
-        key_prefix="quantum",
-        signing_key=signing_key,
+        P33, permit.encode(), plan_id="plan-1", symbol=symbol, key_prefix="quantum", signing_key=signing_key
     )
 
 

@@ -7,14 +7,7 @@ from decimal import Decimal
 import pytest
 import trio
 
-from channels import (
-    Conflating,
-    Count,
-    SetGauge,
-    ShardMessage,
-    StreamConnected,
-    StreamProven,
-)
+from channels import Conflating, Count, SetGauge, ShardMessage, StreamConnected, StreamProven
 from exchange.errors import ExchangeUnavailable
 from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, diverged, running_fetcher, trusted_fetcher

@@ -9,9 +9,7 @@ import pytest
 import trio
 
 from brain.positions.position import VerifiedBy
-from channels import (
-    LeverageObserved,
-)
+from channels import LeverageObserved
 from exchange.errors import ExchangeUnavailable
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted, trusted_fetcher
 from tests.virtual_time import virtual_time
