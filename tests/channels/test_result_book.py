@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -30,23 +31,25 @@ def booked(book: ResultBook, order_id: str, arrived_ms: int, symbol: str = "BTCU
     book.settle(symbol, f"{arrived_ms}-0", [(order_id, ONE)])
 
 
-def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival() -> None:
-    book = ResultBook("results")
+@pytest.fixture
+def book() -> ResultBook:
+    return ResultBook("results")
+
+
+def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival(book: ResultBook) -> None:
     book.arrive("BTCUSDT", "1-0", at(100))
     assert not book.all_in(shown(99, 1_000))
     assert book.all_in(shown(100, 0))
     assert book.all_in(shown(99, 0, "ETHUSDT"))
 
 
-def test_a_refusal_or_a_repetition_makes_no_snapshot_older() -> None:
-    book = ResultBook("results")
+def test_a_refusal_or_a_repetition_makes_no_snapshot_older(book: ResultBook) -> None:
     book.arrive("BTCUSDT", "1-0", at(100))
     book.settle("BTCUSDT", "1-0")
     assert book.all_in(shown(99, 0))
 
 
-def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
-    book = ResultBook("results")
+def test_each_of_several_orders_must_be_in_the_snapshot(book: ResultBook) -> None:
     booked(book, "a", 100)
     booked(book, "b", 110)
     book.date("BTCUSDT", "b", Leg.BOTH, ONE, 95)
@@ -56,15 +59,13 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
     assert not book.all_in(shown(90, 94))
 
 
-def test_a_fill_of_less_than_was_reported_dates_nothing() -> None:
-    book = ResultBook("results")
+def test_a_fill_of_less_than_was_reported_dates_nothing(book: ResultBook) -> None:
     booked(book, "a", 100)
     book.date("BTCUSDT", "a", Leg.BOTH, Decimal("0.5"), 90)
     assert not book.all_in(shown(95, 95))
 
 
-def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None:
-    book = ResultBook("results")
+def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival(book: ResultBook) -> None:
     for number in range(100):
         booked(book, f"order-{number}", number)
         book.date("BTCUSDT", f"order-{number}", Leg.BOTH, ONE, 1)
@@ -72,8 +73,7 @@ def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None
     assert book.all_in(shown(83, 1))
 
 
-def test_many_symbols_shrink_to_a_moment_for_all() -> None:
-    book = ResultBook("results")
+def test_many_symbols_shrink_to_a_moment_for_all(book: ResultBook) -> None:
     for number in range(5_001):
         booked(book, "a", 7, f"S{number}")
     assert book.depth == 1
@@ -81,8 +81,7 @@ def test_many_symbols_shrink_to_a_moment_for_all() -> None:
     assert book.all_in(shown(7, 0, "S3"))
 
 
-def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> None:
-    book = ResultBook("results")
+def test_what_was_in_hand_when_booking_began_again_may_have_been_booked(book: ResultBook) -> None:
     book.begin("fence-1", at(0))
     book.arrive("BTCUSDT", "1-0", at(100))
     book.begin("fence-1", at(200))
@@ -94,8 +93,7 @@ def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> Non
     assert book.taken_over_at == at(300)
 
 
-def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
-    book = ResultBook("results")
+def test_a_read_sent_at_the_latest_arrival_contains_everything(book: ResultBook) -> None:
     assert book.latest("BTCUSDT") is None
     book.begin("fence", at(5))
     assert book.latest("BTCUSDT") == at(5)
@@ -107,8 +105,7 @@ def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
     assert book.latest("ETHUSDT") == at(5)
 
 
-def test_a_result_is_waited_for_only_a_while() -> None:
-    book = ResultBook("results")
+def test_a_result_is_waited_for_only_a_while(book: ResultBook) -> None:
     book.arrive("BTCUSDT", "1-0", at(100))
     assert book.unsettled("BTCUSDT", at(2_100), 2.0)
     assert not book.unsettled("BTCUSDT", at(2_101), 2.0)

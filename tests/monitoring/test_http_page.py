@@ -18,8 +18,7 @@ from monitoring.service_log import build_tag
 from tests.background import background
 from tests.brain.cases import case, plan, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
-from tests.monitoring.status_rig import NOON_MS, StatusRig
-from tests.monitoring.test_metrics import serving
+from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
 from tests.page.test_rendering import Reading, read
 
@@ -130,9 +129,8 @@ async def test_a_plan_that_is_not_remembered_is_reported_with_the_command_that_f
 
 
 @pytest.mark.parametrize("query", ["", "?plan=", "?plan=" + "x" * 257, "?other=1"])
-async def test_an_explanation_of_nothing_is_refused(query: str) -> None:
-    async with serving(StatusRig()) as client:
-        answer = await client.get(f"/explanation{query}")
+async def test_an_explanation_of_nothing_is_refused(query: str, client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/explanation{query}")
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
@@ -169,13 +167,12 @@ async def test_hostile_names_stay_text(hostile: str, rig: StatusRig) -> None:
             assert not {tag for tag, _ in found.elements} & {"iframe", "object", "embed", "form"}
 
 
-async def test_many_lookers_cost_one_look_a_second(rig: StatusRig) -> None:
-    async with serving(rig) as client:
-        first = (await client.get("/")).content
-        rig.decided("plan-1")
-        assert (await client.get("/")).content == first
-        rig.clock.advance(1)
-        assert b"plan-1" in (await client.get("/")).content
+async def test_many_lookers_cost_one_look_a_second(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    first = (await client.get("/")).content
+    rig.decided("plan-1")
+    assert (await client.get("/")).content == first
+    rig.clock.advance(1)
+    assert b"plan-1" in (await client.get("/")).content
 
 
 async def test_making_the_page_lets_others_work_in_between(rig: StatusRig) -> None:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import httpx
 import msgspec
 import pytest
@@ -19,17 +16,7 @@ from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
 from tests.background import background
 from tests.brain.cases import case
-from tests.monitoring.status_rig import NEEDED, StatusRig, node
-
-
-@asynccontextmanager
-async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
-    """The actor at work, and a client of what it serves."""
-    with trio.fail_after(10):
-        async with background(rig.metrics.run, Heartbeat()):
-            url = await rig.channels.http_address.changed()
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-                yield client
+from tests.monitoring.status_rig import NEEDED, StatusRig, node, serving
 
 
 async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | None:
@@ -41,14 +28,13 @@ async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | 
     return None
 
 
-async def test_events_of_the_actors_are_on_metrics(rig: StatusRig) -> None:
-    async with serving(rig) as client:
-        rig.events.send(Count("p33_permit_deny_total", ("BTCUSDT", "no_position")))
-        answer = await client.get("/metrics")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert await sample(client, "p33_permit_deny_total", "BTCUSDT", "no_position") == 1
-        assert await sample(client, "p33_build_info", build_tag()) == 1
+async def test_events_of_the_actors_are_on_metrics(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    rig.events.send(Count("p33_permit_deny_total", ("BTCUSDT", "no_position")))
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert await sample(client, "p33_permit_deny_total", "BTCUSDT", "no_position") == 1
+    assert await sample(client, "p33_build_info", build_tag()) == 1
 
 
 async def test_a_burst_is_taken_and_what_did_not_fit_is_visible(rig: StatusRig) -> None:
@@ -60,13 +46,12 @@ async def test_a_burst_is_taken_and_what_did_not_fit_is_visible(rig: StatusRig) 
         assert await sample(client, "p33_channel_depth", "metrics") == 0
 
 
-async def test_an_event_that_fits_no_metric_kills_nothing(rig: StatusRig) -> None:
-    async with serving(rig) as client:
-        rig.events.send(Count("p33_not_declared_total"))
-        rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
-        rig.events.send(Count("p33_permit_allow_total", ("BTCUSDT",)))
-        assert await sample(client, "p33_permit_allow_total", "BTCUSDT") == 1
-        assert await sample(client, "p33_metric_events_refused_total", "unknown_metric") == 1
+async def test_an_event_that_fits_no_metric_kills_nothing(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    rig.events.send(Count("p33_not_declared_total"))
+    rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
+    rig.events.send(Count("p33_permit_allow_total", ("BTCUSDT",)))
+    assert await sample(client, "p33_permit_allow_total", "BTCUSDT") == 1
+    assert await sample(client, "p33_metric_events_refused_total", "unknown_metric") == 1
 
 
 async def test_counters_go_on_where_they_were_after_a_restart_of_the_actor(rig: StatusRig) -> None:
@@ -86,18 +71,17 @@ async def test_the_process_lives_while_it_is_not_ready(rig: StatusRig) -> None:
         assert ready.json() == {"ready": False, "reasons": ["standing by: the lease is held by elsewhere"]}
 
 
-async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig) -> None:
-    async with serving(rig) as client:
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
-        rig.clock.advance(8.5)
-        assert (await client.get("/readyz")).json()["reasons"] == [
-            "all 1 snapshots are older than 10 s or not believed"
-        ]
-        rig.publish("BTCUSDT", "0", age_sec=10.0)
-        assert (await client.get("/readyz")).status_code == 200
-        rig.book.lose_trust(rig.clock.now())
-        assert (await client.get("/readyz")).status_code == 503
+async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
+    rig.clock.advance(8.5)
+    assert (await client.get("/readyz")).json()["reasons"] == [
+        "all 1 snapshots are older than 10 s or not believed"
+    ]
+    rig.publish("BTCUSDT", "0", age_sec=10.0)
+    assert (await client.get("/readyz")).status_code == 200
+    rig.book.lose_trust(rig.clock.now())
+    assert (await client.get("/readyz")).status_code == 503
 
 
 async def test_an_actor_that_decides_nothing_at_present_is_a_reason(rig: StatusRig) -> None:
