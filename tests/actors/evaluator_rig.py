@@ -49,6 +49,7 @@ from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat
+from tests.actors.ledger_rig import LedgerRig
 from tests.background import background
 from tests.brain.cases import RULES
 from tests.store.backends import Outside
@@ -276,6 +277,18 @@ class EvaluatorRig(EvaluatorWorld):
         store = Watched(redis, keys=Keys("quantum"), consumer="me")
         self.epoch_ms = clock.epoch_ms
         super().__init__(store, redis, clock, on_demand=on_demand, rules=rules)
+
+
+def evaluator_beside(
+    ledgers: LedgerRig, store: Watched, *, on_demand: bool = False, rules: Rules = RULES
+) -> EvaluatorRig:
+    """Build an evaluator on a ledger writer's clocks, Redis, book and channels; both use `store`."""
+    rig = EvaluatorRig(on_demand=on_demand, rules=rules)
+    shared = "clock clocks redis book hedge_mode lease ledgers_adopted ledgers_wanted results"
+    for name in shared.split():
+        setattr(rig, name, getattr(ledgers, name))
+    ledgers.store = rig.store = store
+    return rig
 
 
 @asynccontextmanager

@@ -240,26 +240,19 @@ async def test_after_a_takeover_closes_wait_where_reservations_may_have_been_evi
         assert await ask(rig, "third") == ("sanity_checks_passed", 4)
 
 
-async def test_reservations_of_another_process_are_known_when_they_are_evicted_after_a_takeover(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("evicted", [True, False])
+async def test_reservations_of_another_process_are_known_after_a_takeover_evicted_or_not(
+    evicted: bool, autojump_clock: MockClock
 ) -> None:
     rig = EvaluatorRig(on_demand=False)
     rig.holds(SYMBOL, "4")
     async with running_evaluator(rig):
         await ask(rig, "half", action="PARTIAL_50")
     async with running_evaluator(rig):
-        evict(rig, rig.keys.open_permits(SYMBOL))
-        await trio.sleep(2)
-        rig.position(SYMBOL, "4")
-        assert await ask(rig, "rest") == ("sanity_checks_passed", 2)
-
-
-async def test_a_takeover_without_evictions_holds_no_close_up(autojump_clock: MockClock) -> None:
-    rig = EvaluatorRig(on_demand=False)
-    rig.holds(SYMBOL, "4")
-    async with running_evaluator(rig):
-        await ask(rig, "half", action="PARTIAL_50")
-    async with running_evaluator(rig):
+        if evicted:
+            evict(rig, rig.keys.open_permits(SYMBOL))
+            await trio.sleep(2)
+            rig.position(SYMBOL, "4")
         assert await ask(rig, "rest") == ("sanity_checks_passed", 2)
 
 

@@ -18,7 +18,7 @@ from brain.positions.symbol_state import StreamProof
 from channels import BookEntry, Lease
 from store.records import ResultCommit
 from supervision import Heartbeat
-from tests.actors.evaluator_rig import EvaluatorRig, Watched
+from tests.actors.evaluator_rig import Watched, evaluator_beside
 from tests.actors.ledger_rig import LedgerRig
 from tests.brain.cases import RULES
 from tests.virtual_time import virtual_time
@@ -26,9 +26,6 @@ from tests.virtual_time import virtual_time
 pytestmark = virtual_time
 
 NO_COOLDOWN = msgspec.structs.replace(RULES, cooldown_sec=0)
-_SHARED = (
-    "clock", "clocks", "redis", "book", "hedge_mode", "ledgers_adopted", "ledgers_wanted", "results",
-)  # fmt: skip
 
 
 class SlowBookings(Watched):
@@ -46,13 +43,10 @@ class FillsAndExits:
 
     def __init__(self, *, hedge_mode: bool = False, on_demand: bool = True) -> None:
         self.ledgers = LedgerRig(hedge_mode=hedge_mode)
-        self.permits = EvaluatorRig(on_demand=on_demand, rules=NO_COOLDOWN)
         self.exchange, self.redis, self.clock = self.ledgers.exchange, self.ledgers.redis, self.ledgers.clock
         self.book, self.keys = self.ledgers.book, self.ledgers.keys
-        for name in _SHARED:
-            setattr(self.permits, name, getattr(self.ledgers, name))
         self.store = SlowBookings(self.redis, keys=self.keys, consumer="me")
-        self.ledgers.store = self.permits.store = self.store
+        self.permits = evaluator_beside(self.ledgers, self.store, on_demand=on_demand, rules=NO_COOLDOWN)
         self.reads = 0
         self.read_answer: str | None = None
         for symbol in ("BTCUSDT", "ETHUSDT"):
@@ -66,7 +60,6 @@ class FillsAndExits:
         """Both run; all symbols are flat, proven, and adopted more than a minute ago."""
         reply = await self.store.hold_lease("me", None, 3_600_000)
         async with trio.open_nursery() as nursery:
-            self.permits.lease.send(Lease(reply.fence, "me"))
             self.ledgers.lease.send(Lease(reply.fence, "me"))
             self.permits.rules_asked_at.send(self.clock.now())
             nursery.start_soon(self.ledgers.writer().run, Heartbeat())

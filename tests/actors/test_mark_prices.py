@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from random import Random
 
@@ -87,6 +87,11 @@ class FeedRig:
             log=structlog.get_logger(),
         )
 
+    async def prices(self) -> Mapping[str, MarkPrice]:
+        (message,) = await self.inbox.receive_all()
+        assert isinstance(message, MarkPrices)
+        return message.by_symbol
+
     async def run_for(self, seconds: float) -> None:
         async with background(self.feed.run, Heartbeat()):
             await trio.sleep(seconds)
@@ -111,9 +116,7 @@ def event(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
 async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock: MockClock) -> None:
     rig = FeedRig(*([event("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
     await rig.run_for(5.5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["BTCUSDT"].price == 5
+    assert (await rig.prices())["BTCUSDT"].price == 5
 
 
 async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock: MockClock) -> None:
@@ -121,19 +124,16 @@ async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock
         [event("OLD", "1", EPOCH_MS + 40_700), event("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000
     )
     await rig.run_for(1.5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["OLD"].ts_ms == EPOCH_MS + 700
-    assert message.by_symbol["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
+    prices = await rig.prices()
+    assert prices["OLD"].ts_ms == EPOCH_MS + 700
+    assert prices["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
 
 
 @pytest.mark.parametrize("end", [None, ExchangeUnavailable("closed"), UnreadableEvent("not JSON")])
 async def test_a_connection_that_ends_is_replaced(autojump_clock: MockClock, end: Answer) -> None:
     rig = FeedRig([event("BTCUSDT", "1", EPOCH_MS)], end, [event("BTCUSDT", "2", EPOCH_MS)])
     await rig.run_for(SILENCE_SEC + 5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["BTCUSDT"].price == 2
+    assert (await rig.prices())["BTCUSDT"].price == 2
     assert rig.connector.streams[0].closed
 
 

@@ -17,7 +17,7 @@ from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
 from channels import FillObserved, Lease, OrderEndObserved
 from supervision import Heartbeat
-from tests.actors.evaluator_rig import EvaluatorRig, Watched
+from tests.actors.evaluator_rig import Watched, evaluator_beside
 from tests.actors.ledger_rig import LedgerRig
 from tests.background import background
 from tests.brain.cases import RULES as USUAL
@@ -77,12 +77,9 @@ class UnknownWorld:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
         self.ledgers = LedgerRig()
         self.ledgers.reservation_life_sec = GRACE_ENDS_SEC
-        self.permits = EvaluatorRig(on_demand=False, rules=RULES)
         self.redis, self.keys = self.ledgers.redis, self.ledgers.keys
         self.store = Watched(self.redis, keys=self.keys, consumer="me")
-        self.ledgers.store = self.permits.store = self.store
-        for name in ("clock", "clocks", "redis", "book", "hedge_mode", "lease", "ledgers_wanted", "results"):
-            setattr(self.permits, name, getattr(self.ledgers, name))
+        self.permits = evaluator_beside(self.ledgers, self.store, rules=RULES)
         self.symbols = tuple(f"S{number}USDT" for number in range(symbols))
         step = Decimal("0.001")
         self.permits.symbol_rules.send(

@@ -78,6 +78,7 @@ class Desk:
         self.rng = Random(5)  # noqa: S311
         self.asking: dict[str, trio.Event] = {}
         self.decided = self.denied = self.unready = 0
+        self.answers: list[str | None] = []
         self.slowest_sec = 0.0
         self.epoch = 0
 
@@ -110,7 +111,8 @@ class Desk:
             deadline_sec = trio.current_time() + PATIENCE_SEC
             channel = self.channels.on_demand[self.channels.shard_of(symbol)]
             await channel.send(OnDemandRead(symbol, "plan", deadline_sec, reply))
-            return await answer.receive()
+            self.answers.append(await answer.receive())
+            return self.answers[-1]
         return "no answer"
 
     async def plan(self, nursery: trio.Nursery) -> None:
@@ -221,19 +223,14 @@ async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read
     desk: Desk, nursery: trio.Nursery
 ) -> None:
     desk.use_up(Priority.ON_DEMAND)
-    answers: list[str | None] = []
-
-    async def ask(symbol: str) -> None:
-        answers.append(await desk.ask(symbol))
-
     for symbol in SYMBOLS[:20]:
-        nursery.start_soon(ask, symbol)
+        nursery.start_soon(desk.ask, symbol)
     await trio.sleep(0.2)
     assert desk.exchange.refused
-    assert answers == []
+    assert desk.answers == []
     await desk.making.positions.all.read(priority=Priority.RECOVERY)
     await trio.sleep(0.01)
-    assert answers == [None] * 20
+    assert desk.answers == [None] * 20
     assert await desk.ask(SYMBOLS[30]) is None, "by the same read"
     assert await desk.ask(SYMBOLS[0]) == "our share of the request weight is used up"
 
@@ -269,13 +266,8 @@ async def test_a_shared_read_that_fails_is_one_failure_for_all_that_wait(
 ) -> None:
     desk.exchange.failure = ExchangeUnavailable("HTTP 502")
     desk.exchange.reads.clear()
-    answers: list[str | None] = []
-
-    async def ask(symbol: str) -> None:
-        answers.append(await desk.ask(symbol))
-
     for symbol in SYMBOLS[:10]:
-        nursery.start_soon(ask, symbol)
+        nursery.start_soon(desk.ask, symbol)
     await trio.sleep(0.5)
-    assert answers == ["HTTP 502"] * 10
+    assert desk.answers == ["HTTP 502"] * 10
     assert desk.exchange.reads == [None]
