@@ -45,11 +45,12 @@ class Host:
     def holds(self) -> bool:
         return self.lease.value is not None and self.lease.value.fence is not None
 
-    def start(self, nursery: trio.Nursery) -> None:
+    async def start(self, nursery: trio.Nursery, wait_sec: float = SOON_SEC) -> None:
         self._starts += 1
         self._life = trio.CancelScope()
         self.lease = LatestValue[Lease]("lease")
         nursery.start_soon(self._run, self.holder())
+        await trio.sleep(wait_sec)
 
     def holder(self) -> LeaseHolder:
         return LeaseHolder(
@@ -75,10 +76,8 @@ async def test_of_two_processes_with_one_name_the_later_holds_and_stays_and_the_
 ) -> None:
     first, second = Host(redis, "trade", "a"), Host(redis, "trade", "b")
     with capture_logs() as logs:
-        first.start(nursery)
-        await trio.sleep(SOON_SEC)
-        second.start(nursery)
-        await trio.sleep(SOON_SEC)
+        await first.start(nursery)
+        await second.start(nursery)
         token = redis.get(KEYS.fence)
         await trio.sleep(60)
         assert (first.holds, second.holds) == (False, True)
@@ -94,10 +93,8 @@ async def test_a_process_that_stands_back_takes_over_once_the_other_has_ended(
     redis: MemoryRedis, nursery: trio.Nursery
 ) -> None:
     first, second = Host(redis, "trade", "a"), Host(redis, "trade", "b")
-    first.start(nursery)
-    await trio.sleep(SOON_SEC)
-    second.start(nursery)
-    await trio.sleep(SOON_SEC)
+    await first.start(nursery)
+    await second.start(nursery)
     second.kill()
     await trio.sleep(LEASE_TTL_SEC + 0.1)
     assert first.holds
@@ -108,12 +105,10 @@ async def test_a_restarted_process_takes_its_predecessors_lease_at_once(
     redis: MemoryRedis, nursery: trio.Nursery
 ) -> None:
     host = Host(redis, "trade", "a")
-    host.start(nursery)
-    await trio.sleep(SOON_SEC)
+    await host.start(nursery)
     host.kill()
     await trio.sleep(0.1)
-    host.start(nursery)
-    await trio.sleep(0.01)
+    await host.start(nursery, 0.01)
     assert host.holds
 
 
@@ -123,8 +118,7 @@ async def test_a_process_takes_its_own_lease_whose_answer_it_never_had(
     """Redis lost the lease, it was taken again, and the answer to that was lost."""
     host = Host(redis, "trade", "a")
     with capture_logs() as logs:
-        host.start(nursery)
-        await trio.sleep(SOON_SEC)
+        await host.start(nursery)
         redis.delete(KEYS.lease)
         host.store.faults.fail_next("after", method="hold_lease")
         await trio.sleep(SOON_SEC)
@@ -139,7 +133,7 @@ async def test_a_holder_that_fails_and_runs_again_still_stands_back(
     holder = first.holder()
     with trio.move_on_after(SOON_SEC):
         await holder.run(Heartbeat())
-    second.start(nursery)
+    await second.start(nursery, 0)
     for _ in range(3):
         with trio.move_on_after(SOON_SEC):
             await holder.run(Heartbeat())
@@ -152,8 +146,7 @@ async def test_an_older_release_of_the_same_name_is_taken_from_and_does_not_take
     """It reads `<token>:<instance>`, and takes for another's what it cannot read."""
     older, newer = Host(redis, "trade", ""), Host(redis, "trade", "b")
     await older.store.hold_lease("trade", None, 60_000)
-    newer.start(nursery)
-    await trio.sleep(SOON_SEC)
+    await newer.start(nursery)
     assert newer.holds
     assert (redis.get(KEYS.lease) or b"").partition(b":")[0].endswith(b"@b/1/0")
 
@@ -171,7 +164,7 @@ async def test_a_lease_whose_key_is_evicted_is_taken_again_and_says_since_when_i
 ) -> None:
     host = Host(redis, "first", "a")
     fences: list[str | None] = []
-    host.start(nursery)
+    await host.start(nursery, 0)
     for _ in range(3):
         await trio.sleep(SOON_SEC)
         assert host.lease.value is not None

@@ -195,28 +195,23 @@ async def test_connections_that_are_proven_and_closed_within_seconds_stay_few(
         assert 5 * len(rig.messages_of(StreamConnected)) + 2 * len(storm) <= 7 * len(storm) + 10
 
 
-async def test_a_stream_that_is_proven_for_seconds_each_time_is_back_soon(rig: FakeRig) -> None:
-    """It drops every 10 s: proven all the same, and worth more than reads alone."""
+@pytest.mark.parametrize(
+    ("stands_sec", "losses", "back_within_sec"),
+    [pytest.param(10, 39, 0.7, id="every 10 s"), pytest.param(35, 19, 0.2, id="isolated")],
+)
+async def test_a_proven_connection_that_is_lost_is_followed_by_a_new_one_at_once(
+    rig: FakeRig, stands_sec: float, losses: int, back_within_sec: float
+) -> None:
+    """A stream that drops every 10 s is proven all the same, and worth more than reads alone."""
     async with rig.running():
-        for number in range(1, 40):
+        for number in range(1, losses + 1):
             connection = await rig.binance.connected(number)
-            await trio.sleep(10)
+            await trio.sleep(stands_sec)
             connection.hang_up()
             lost = await rig.message(StreamLost, number)
             again = await rig.binance.connected(number + 1)
-            assert again.opened_sec - lost.at.monotonic_sec <= 0.7
-        assert most_within(sorted(rig.binance.connects_sec), FIVE_MINUTES_SEC) <= 60
-
-
-async def test_an_isolated_loss_of_a_proven_connection_is_followed_by_a_new_one_at_once(rig: FakeRig) -> None:
-    async with rig.running():
-        for number in range(1, 20):
-            connection = await rig.binance.connected(number)
-            await trio.sleep(35)
-            connection.hang_up()
-            lost = await rig.message(StreamLost, number)
-            again = await rig.binance.connected(number + 1)
-            assert again.opened_sec - lost.at.monotonic_sec < 0.2
+            assert again.opened_sec - lost.at.monotonic_sec <= back_within_sec
+        assert most_within(rig.binance.connects_sec, FIVE_MINUTES_SEC) <= 60
 
 
 async def test_private_stream_and_mark_prices_together_stay_within_the_limit(rig: FakeRig) -> None:
