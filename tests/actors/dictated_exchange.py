@@ -15,7 +15,41 @@ from exchange.protocol import PositionRow, PositionsRead, Priority, SymbolsRead
 EPOCH_MS = 1_700_000_000_000
 
 
-class DictatedExchange:
+class SilentExchange:
+    """An exchange that answers no request; its clock is that of the class made of it."""
+
+    def exchange_ms(self, at: Moment) -> int:
+        raise NotImplementedError
+
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        return self.exchange_ms(at)
+
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        return self.exchange_ms(at)
+
+    def trouble(self) -> str | None:
+        return None
+
+    async def symbol_rules(self) -> SymbolsRead:
+        raise NotImplementedError
+
+    async def hedge_mode(self) -> bool:
+        raise NotImplementedError
+
+    async def quote_volumes(self) -> dict[str, Decimal]:
+        raise NotImplementedError
+
+    async def synchronise_clock(self) -> None:
+        raise NotImplementedError
+
+    async def create_listen_key(self) -> str:
+        raise NotImplementedError
+
+    async def keep_alive_listen_key(self, listen_key: str) -> None:
+        raise NotImplementedError
+
+
+class DictatedExchange(SilentExchange):
     """Positions as the test sets them; an answer shows what was true in the middle of its latency."""
 
     def __init__(self, clock: Clock) -> None:
@@ -60,30 +94,3 @@ class DictatedExchange:
 
     def exchange_ms(self, at: Moment) -> int:
         return at.wall_ms + self.ahead_ms
-
-    def exchange_ms_at_least(self, at: Moment) -> int | None:
-        return self.exchange_ms(at)
-
-    def exchange_ms_at_most(self, at: Moment) -> int | None:
-        return self.exchange_ms(at)
-
-    def trouble(self) -> str | None:
-        return None
-
-    async def symbol_rules(self) -> SymbolsRead:
-        raise NotImplementedError
-
-    async def hedge_mode(self) -> bool:
-        raise NotImplementedError
-
-    async def quote_volumes(self) -> dict[str, Decimal]:
-        raise NotImplementedError
-
-    async def synchronise_clock(self) -> None:
-        raise NotImplementedError
-
-    async def create_listen_key(self) -> str:
-        raise NotImplementedError
-
-    async def keep_alive_listen_key(self, listen_key: str) -> None:
-        raise NotImplementedError

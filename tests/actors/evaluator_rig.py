@@ -50,6 +50,8 @@ from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, PlanStore
 from store.records import CommitReply, DecisionCommit
 from supervision import Heartbeat
+from tests.actors.ledger_rig import LedgerRig
+from tests.background import background
 from tests.brain.cases import RULES
 from tests.store.backends import Outside
 
@@ -203,6 +205,12 @@ class EvaluatorWorld:
         text = self.redis.get(self.keys.permit(plan_id))
         return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
+    def answer(self, plan_id: str) -> dict[str, Any]:
+        """Return the permit of a plan that is decided."""
+        permit = self.permit(plan_id)
+        assert permit is not None, f"{plan_id} is not decided"
+        return permit
+
     def reason(self, plan_id: str) -> str | None:
         permit = self.permit(plan_id)
         return None if permit is None else str(permit["reason"])
@@ -229,13 +237,19 @@ class EvaluatorWorld:
                 counted[event.name] = counted.get(event.name, 0) + event.amount
         return counted
 
-    async def adopt_ledgers(self, latency_sec: float, adopt: Callable[[str], bool]) -> None:
-        """Play the ledger writer: after `latency_sec` each wish is answered with what `adopt` says."""
+    async def adopt_ledgers(self, latency_sec: float, amount: str | None) -> None:
+        """Play the ledger writer: after `latency_sec` each wish is answered with a ledger, or with None."""
         while True:
             wanted = await self.ledgers_wanted.receive()
             await trio.sleep(latency_sec)
+            if amount is not None:
+                self.ledger(wanted.symbol, amount)
             with wanted.reply:
-                wanted.reply.send_nowait(adopt(wanted.symbol))
+                wanted.reply.send_nowait(amount is not None)
+
+    async def show_reads(self, latency_sec: float, amount: str) -> None:
+        """Play the snapshot fetchers: each read shows this position."""
+        await self.answer_reads(latency_sec, lambda symbol: self.position(symbol, amount))
 
     async def answer_reads(self, latency_sec: float, answer: Callable[[str], str | None]) -> None:
         """Play the snapshot fetchers: after `latency_sec` each read is answered with what `answer` says."""
@@ -266,17 +280,27 @@ class EvaluatorRig(EvaluatorWorld):
         super().__init__(store, redis, clock, on_demand=on_demand, rules=rules)
 
 
+def evaluator_beside(
+    ledgers: LedgerRig, store: Watched, *, on_demand: bool = False, rules: Rules = RULES
+) -> EvaluatorRig:
+    """Build an evaluator on a ledger writer's clocks, Redis, book and channels; both use `store`."""
+    rig = EvaluatorRig(on_demand=on_demand, rules=rules)
+    shared = "clock clocks redis book hedge_mode lease ledgers_adopted ledgers_wanted results"
+    for name in shared.split():
+        setattr(rig, name, getattr(ledgers, name))
+    ledgers.store = rig.store = store
+    return rig
+
+
 @asynccontextmanager
 async def running_evaluator(rig: EvaluatorWorld) -> AsyncIterator[EvaluatorWorld]:
     """The evaluator runs, holds the lease, and its consumer group exists."""
     await rig.take_lease()
     rig.rules_asked_at.send(rig.clock.now())
     rig.heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.evaluator().run, rig.heartbeat)
+    async with background(rig.evaluator().run, rig.heartbeat):
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(30):
             while not rig.has_group():  # noqa: ASYNC110 - on a real Redis
                 await trio.sleep(0.001)
         yield rig
-        nursery.cancel_scope.cancel()

@@ -46,6 +46,7 @@ from store.errors import StoreUnavailableError
 from store.records import MarkWrite, SnapshotWrite
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 
 CADENCE = Cadence(poll_sec=5, audit_sec=8, audit_max_age_sec=60)
 _MOST_ANSWERS_AT_ONCE = 100
@@ -261,10 +262,8 @@ class FetcherRig:
 async def running_fetcher(
     rig: FetcherRig, fetcher: SnapshotFetcher | None = None
 ) -> AsyncIterator[FetcherRig]:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon((fetcher or rig.fetcher()).run, Heartbeat())
+    async with background((fetcher or rig.fetcher()).run, Heartbeat()):
         yield rig
-        nursery.cancel_scope.cancel()
 
 
 async def trusted(rig: FetcherRig) -> None:
@@ -273,6 +272,14 @@ async def trusted(rig: FetcherRig) -> None:
     await trio.sleep(1)
     rig.prove()
     await trio.sleep(0.01)
+
+
+@asynccontextmanager
+async def trusted_fetcher(rig: FetcherRig) -> AsyncIterator[None]:
+    """Run a fetcher that has read once and trusts its stream."""
+    async with running_fetcher(rig):
+        await trusted(rig)
+        yield
 
 
 async def diverged(rig: FetcherRig) -> None:

@@ -55,6 +55,7 @@ from store.protocol import LeaseStore, ResultStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 from tests.store.backends import Outside
 
 #: After so long no result reports a fill from before the adoption.
@@ -280,6 +281,18 @@ class LedgerWorld:
             entry_id=entry_id,
         )
 
+    def execute(self, symbol: str, order_id: str, side: str, quantity: str) -> None:
+        """Fill an order, push the fill and publish the result."""
+        self.exchange.fill(symbol, order_id, side, quantity)
+        self.push_fill(symbol, order_id, side)
+        self.publish_result(symbol, order_id, side, quantity)
+
+    def publish_refusal(self, symbol: str, error: str, *, plan_id: str = "plan") -> None:
+        """Publish that a plan was not executed."""
+        self.redis.xadd(
+            self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": error}
+        )
+
     def ledger(self, symbol: str) -> dict[str, str]:
         stored = self.redis.hgetall(self.keys.ledger(symbol))
         return {name.decode(): value.decode() for name, value in stored.items()}
@@ -287,11 +300,11 @@ class LedgerWorld:
     def amount(self, symbol: str) -> str | None:
         return self.ledger(symbol).get("last_known_amt")
 
-    def events(self) -> list[dict[str, str]]:
-        return [
-            {name.decode(): value.decode() for name, value in fields.items()}
-            for _, fields in self.redis.xrange(self.keys.events)
-        ]
+    def events(self, kind: str | None = None) -> list[dict[str, str]]:
+        """Return the events, or those of a kind."""
+        entries = [fields for _, fields in self.redis.xrange(self.keys.events)]
+        events = [{name.decode(): text.decode() for name, text in fields.items()} for fields in entries]
+        return [event for event in events if kind in (None, event["event"])]
 
     def dead(self) -> list[str]:
         return [fields[b"error"].decode() for _, fields in self.redis.xrange(self.keys.dead_results)]
@@ -332,11 +345,9 @@ async def running_writer(rig: LedgerWorld) -> AsyncIterator[LedgerWorld]:
     """Run the writer with the lease; its first ledgers come once every symbol is in the book."""
     await rig.take_lease()
     rig.heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.writer().run, rig.heartbeat)
+    async with background(rig.writer().run, rig.heartbeat):
         await trio.testing.wait_all_tasks_blocked()
         yield rig
-        nursery.cancel_scope.cancel()
 
 
 async def at_rest(rig: LedgerWorld, after_sec: float = 1) -> None:

@@ -33,6 +33,19 @@ class WatchedRedis(WatchedCommits, RedisStore):
 
 
 @asynccontextmanager
+async def redis_store(name: str) -> AsyncIterator[tuple[WatchedRedis, PlainRedis]]:
+    """A store on a redis-server of that name, started for it, and a plain client."""
+    with running(SERVERS[name]) as server, server.client() as client:
+        async with trio_asyncio.open_loop():
+            store = WatchedRedis(server.url, keys=Keys("quantum"), consumer="me")
+            try:
+                yield store, PlainRedis(client)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await store.close()
+
+
+@asynccontextmanager
 async def evaluator_world(
     name: str, *, rules: Rules, patience_sec: float = 30.0
 ) -> AsyncIterator[tuple[EvaluatorWorld, WatchedCommits]]:
@@ -42,17 +55,8 @@ async def evaluator_world(
             rig = EvaluatorRig(rules=rules)
             yield rig, rig.store
             return
-        with running(SERVERS[name]) as server, server.client() as client:
-            async with trio_asyncio.open_loop():
-                store = WatchedRedis(server.url, keys=Keys("quantum"), consumer="me")
-                try:
-                    world = EvaluatorWorld(
-                        store, PlainRedis(client), HostClock(), on_demand=True, rules=rules
-                    )
-                    yield world, store
-                finally:
-                    with trio.CancelScope(shield=True):
-                        await store.close()
+        async with redis_store(name) as (store, client):
+            yield EvaluatorWorld(store, client, HostClock(), on_demand=True, rules=rules), store
 
 
 @asynccontextmanager
@@ -62,11 +66,5 @@ async def ledger_world(name: str, *, patience_sec: float = 30.0) -> AsyncIterato
         if name == "memory":
             yield LedgerRig()
             return
-        with running(SERVERS[name]) as server, server.client() as client:
-            async with trio_asyncio.open_loop():
-                store = RedisStore(server.url, keys=Keys("quantum"), consumer="me")
-                try:
-                    yield LedgerWorld(store, PlainRedis(client), HostClock())
-                finally:
-                    with trio.CancelScope(shield=True):
-                        await store.close()
+        async with redis_store(name) as (store, client):
+            yield LedgerWorld(store, client, HostClock())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
 
 import msgspec
 import trio
@@ -12,9 +11,8 @@ import trio
 from brain.moment import Moment
 from clock import TrioClock
 from exchange.errors import ExchangeError, ExchangeUnavailable, ListenKeyUnknown
-from exchange.protocol import Frame, Pong, PositionsRead, Priority, SymbolsRead
-
-EPOCH_MS = 1_700_000_000_000
+from exchange.protocol import Frame, Pong, PositionsRead, Priority
+from tests.actors.dictated_exchange import EPOCH_MS, SilentExchange
 
 
 class SleepyClock(TrioClock):
@@ -79,7 +77,7 @@ class FakeConnection:
         await trio.lowlevel.checkpoint()
 
 
-class FakeBinance:
+class FakeBinance(SilentExchange):
     """`Exchange` and `StreamConnector` at once, as far as the private stream asks.
 
     There is one listen key: POST returns the live one or makes one, PUT answers with the live one. A
@@ -175,12 +173,6 @@ class FakeBinance:
     def exchange_ms(self, at: Moment) -> int:
         return at.wall_ms + self.assumed_skew_ms
 
-    def exchange_ms_at_least(self, at: Moment) -> int | None:
-        return self.exchange_ms(at)
-
-    def exchange_ms_at_most(self, at: Moment) -> int | None:
-        return self.exchange_ms(at)
-
     def true_ms(self) -> int:
         """The exchange's own clock now."""
         return self.clock.now().wall_ms + self.skew_ms
@@ -189,18 +181,6 @@ class FakeBinance:
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
         raise AssertionError("the stream reads no positions")
-
-    def trouble(self) -> str | None:
-        return None
-
-    async def symbol_rules(self) -> SymbolsRead:
-        raise AssertionError("the stream needs no rules")
-
-    async def hedge_mode(self) -> bool:
-        raise AssertionError("the stream carries its legs")
-
-    async def quote_volumes(self) -> dict[str, Decimal]:
-        raise AssertionError("the stream needs no volumes")
 
 
 def account_update(symbol: str, amount: str, transaction_ms: int) -> dict[str, object]:

@@ -26,7 +26,7 @@ from clock import Clock
 from exchange.connection_limit import ConnectionLimit
 from exchange.protocol import Exchange, StreamConnector
 from supervision import Heartbeat
-from tests.actors.stream_fakes import FakeBinance, SleepyClock
+from tests.actors.stream_fakes import FakeBinance, FakeConnection, SleepyClock
 
 SHARDS = 3
 M = TypeVar("M", bound=ShardMessage)
@@ -105,6 +105,11 @@ class StreamRig:
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.cancel_scope.cancel()
 
+    @property
+    def known_status(self) -> StreamStatus:
+        assert self.status.value is not None
+        return self.status.value
+
     def messages_of(self, kind: type[M], shard: int = 0) -> list[M]:
         return [message for message in self.messages[shard] if isinstance(message, kind)]
 
@@ -129,3 +134,9 @@ class FakeRig(StreamRig):
         super().__init__(
             self.binance, self.binance, self.clock, proof_sec=proof_sec, seed=seed, within_sec=within_sec
         )
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[FakeConnection]:
+        """Run a user stream until the end of the block; yields its first connection."""
+        async with self.running():
+            yield await self.binance.connected()

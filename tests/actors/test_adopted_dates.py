@@ -92,36 +92,26 @@ async def test_a_fill_after_a_flat_row_without_a_date_was_seen_counts() -> None:
         assert (rig.amount(SYMBOL), rig.pending()) == ("-1", 0)
 
 
-@pytest.mark.parametrize("set_back_after_adoption", [True, False])
-async def test_a_fill_counts_though_the_exchanges_clock_was_set_back_behind_the_adopted_row(
-    set_back_after_adoption: bool,
+@pytest.mark.parametrize(
+    ("for_the_first_fill_ms", "before_the_adoption_ms", "after_it_ms"),
+    [
+        pytest.param(0, -HOUR_MS, 0, id="set back before the adoption"),
+        pytest.param(0, 0, -HOUR_MS, id="set back after the adoption"),
+        pytest.param(5_000, -5_000, 0, id="ahead for the first fill alone"),
+    ],
+)
+async def test_an_adopted_row_contains_its_own_fill_and_no_later_one_wherever_the_exchanges_clock_steps(
+    for_the_first_fill_ms: int, before_the_adoption_ms: int, after_it_ms: int
 ) -> None:
     rig = DatedRig()
     async with running_writer(rig):
         await trio.sleep(1)
+        rig.exchange.ahead_ms += for_the_first_fill_ms
         rig.exchange.fill(SYMBOL, "1", "BUY", "1")
         await trio.sleep(1)
-        if not set_back_after_adoption:
-            rig.exchange.ahead_ms -= HOUR_MS
+        rig.exchange.ahead_ms += before_the_adoption_ms
         await evict_ledger(rig)
-        if set_back_after_adoption:
-            rig.exchange.ahead_ms -= HOUR_MS
-        await trio.sleep(1)
-        rig.exchange.fill(SYMBOL, "2", "SELL", "2")
-        rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")
-        rig.publish_result(SYMBOL, "2", "SELL", "2")
-        await trio.sleep(5)
-        assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
-
-
-async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one() -> None:
-    rig = DatedRig()
-    async with running_writer(rig):
-        await trio.sleep(1)
-        rig.exchange.ahead_ms += 5_000
-        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
-        rig.exchange.ahead_ms -= 5_000
-        await evict_ledger(rig)
+        rig.exchange.ahead_ms += after_it_ms
         await trio.sleep(1)
         rig.exchange.fill(SYMBOL, "2", "SELL", "2")
         rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")

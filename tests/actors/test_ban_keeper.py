@@ -20,6 +20,7 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -47,10 +48,8 @@ class Process:
             clocks=Clocks(self.clock),
             log=structlog.get_logger(),
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(keeper.run, self.heartbeat)
+        async with background(keeper.run, self.heartbeat):
             yield
-            nursery.cancel_scope.cancel()
 
 
 async def test_a_ban_outlives_the_process_that_met_it() -> None:
@@ -66,7 +65,7 @@ async def test_a_ban_outlives_the_process_that_met_it() -> None:
         assert 49 < second.budget.banned_for_sec <= 50
 
 
-async def test_nobody_is_told_that_there_is_no_ban_before_redis_was_asked() -> None:
+async def test_a_process_does_not_count_as_free_of_bans_before_redis_has_answered() -> None:
     first = Process()
     async with first.running():
         first.budget.ban(60)
@@ -109,7 +108,7 @@ async def test_a_ban_that_another_instance_meets_stops_this_one_too() -> None:
         assert second.budget.banned_for_sec > 57
 
 
-async def test_a_ban_that_is_over_is_not_told_again() -> None:
+async def test_a_ban_that_is_over_is_not_remembered() -> None:
     first = Process()
     async with first.running():
         first.budget.ban(5)
@@ -125,9 +124,7 @@ async def test_a_wall_clock_that_is_set_back_does_not_prolong_our_own_ban(
         await process.recalled.get()
         process.budget.ban(60)
         await trio.sleep(2)
-        told = process.clock.now
-        monkeypatch.setattr(
-            process.clock, "now", lambda: Moment(told().monotonic_sec, told().wall_ms - 30_000)
-        )
+        now = process.clock.now
+        monkeypatch.setattr(process.clock, "now", lambda: Moment(now().monotonic_sec, now().wall_ms - 30_000))
         await trio.sleep(5)
         assert process.budget.banned_for_sec <= 53

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -14,11 +13,6 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 
 SLOW_SEC = 0.3
-
-
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
 
 
 def slow_commits_of(rig: EvaluatorRig, symbol: str) -> list[list[str]]:

@@ -88,15 +88,14 @@ def allows(decisions: Sequence[DecisionCommit]) -> bool:
 
 
 async def answered(world: EvaluatorWorld) -> dict[str, Any]:
-    permit = await until(lambda: world.permit("p"), "an answer", WITHIN_SEC)
-    assert permit is not None
-    return permit
+    await until(lambda: world.permit("p"), "an answer", WITHIN_SEC)
+    return world.answer("p")
 
 
 def nothing_was_given(world: EvaluatorWorld) -> None:
     """Neither a permit nor a reservation for the plan, and it was decided once."""
-    permit = world.permit("p")
-    assert permit is not None and permit["allow"] is False
+    permit = world.answer("p")
+    assert permit["allow"] is False
     assert "safe_close_qty" not in permit
     assert world.redis.hgetall(world.keys.open_permits(SYMBOL)) == {}
     assert world.audited() == ["p"]
@@ -149,7 +148,7 @@ async def test_where_nothing_changes_the_parked_allow_is_committed(name: str, ki
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-async def test_a_reconcile_close_whose_hold_ends_meanwhile_is_stopped(name: str) -> None:
+async def test_a_reconcile_close_whose_hold_ends_between_read_and_commit_is_stopped(name: str) -> None:
     async with evaluator_world(name, rules=RULES) as (world, store):
         world.position(SYMBOL, "1")
         world.ledger(SYMBOL, "0")

@@ -14,6 +14,7 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -35,11 +36,9 @@ class Watched:
 async def watched() -> AsyncIterator[Watched]:
     rig = Watched()
     watch = DurabilityWatch(rig.store, rig.durability, log=structlog.wrap_logger(rig.log, processors=[]))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch.run, Heartbeat())
+    async with background(watch.run, Heartbeat()):
         await trio.sleep(0.1)
         yield rig
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_redis_that_keeps_everything_is_no_warning() -> None:

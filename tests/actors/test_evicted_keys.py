@@ -33,21 +33,25 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[EvaluatorWorld]
 async def answered(world: EvaluatorWorld, plan_id: str) -> tuple[str, float | None]:
     """The reason of a plan's answer, and the quantity that it may close."""
     await until(lambda: world.permit(plan_id) is not None, f"an answer to {plan_id}", within_sec=10)
-    permit = world.permit(plan_id) or {}
+    permit = world.answer(plan_id)
     return permit["reason"], permit.get("safe_close_qty")
+
+
+async def ask(world: EvaluatorWorld, plan_id: str, **fields: str) -> tuple[str, float | None]:
+    """Publish a plan to close, and wait for its answer."""
+    world.publish(plan_id, **fields)
+    return await answered(world, plan_id)
 
 
 async def test_a_second_close_is_denied_while_the_first_ones_reservation_is_evicted(
     world: EvaluatorWorld,
 ) -> None:
     world.holds(SYMBOL, "4")
-    world.publish("first")
-    assert await answered(world, "first") == ("sanity_checks_passed", 4)
+    assert await ask(world, "first") == ("sanity_checks_passed", 4)
     for again in ("second", "third"):
         assert world.redis.evict(world.keys.open_permits(SYMBOL)) is (again == "second")
         world.position(SYMBOL, "4")
-        world.publish(again)
-        assert await answered(world, again) == ("in_flight_permit", None)
+        assert await ask(world, again) == ("in_flight_permit", None)
 
 
 async def test_what_is_left_beside_an_evicted_reservation_may_be_closed_and_no_more(
@@ -57,15 +61,13 @@ async def test_what_is_left_beside_an_evicted_reservation_may_be_closed_and_no_m
     closed = Decimal(0)
     for number in range(5):
         world.position(SYMBOL, "4")
-        world.publish(f"half-{number}", action="PARTIAL_50")
-        reason, quantity = await answered(world, f"half-{number}")
+        reason, quantity = await ask(world, f"half-{number}", action="PARTIAL_50")
         assert reason == "sanity_checks_passed"
         closed += Decimal(str(quantity))
         assert world.redis.evict(world.keys.open_permits(SYMBOL))
     assert closed == Decimal("3.875")
     world.position(SYMBOL, "4")
-    world.publish("rest")
-    assert await answered(world, "rest") == ("sanity_checks_passed", 0.125)
+    assert await ask(world, "rest") == ("sanity_checks_passed", 0.125)
 
 
 async def test_a_plan_published_twice_is_kept_with_the_quantity_that_it_was_allowed(
@@ -79,20 +81,17 @@ async def test_a_plan_published_twice_is_kept_with_the_quantity_that_it_was_allo
     await trio.sleep(0.2)
     assert world.redis.evict(world.keys.open_permits(SYMBOL))
     world.position(SYMBOL, "4")
-    world.publish("rest")
-    assert await answered(world, "rest") == ("sanity_checks_passed", 2)
+    assert await ask(world, "rest") == ("sanity_checks_passed", 2)
 
 
 async def test_a_plan_whose_mark_is_evicted_is_not_allowed_again(world: EvaluatorWorld) -> None:
     world.holds(SYMBOL, "4")
-    world.publish("once", action="PARTIAL_50")
-    assert await answered(world, "once") == ("sanity_checks_passed", 2)
+    assert await ask(world, "once", action="PARTIAL_50") == ("sanity_checks_passed", 2)
     assert world.redis.take(world.keys.permit("once")) is not None
     assert world.redis.evict(world.keys.plan_mark("once"))
     world.position(SYMBOL, "4")
     world.publish("once", action="PARTIAL_50")
-    world.publish("behind", action="PARTIAL_50")
-    assert await answered(world, "behind") == ("sanity_checks_passed", 1)
+    assert await ask(world, "behind", action="PARTIAL_50") == ("sanity_checks_passed", 1)
     assert world.permit("once") is None
     assert world.pending() == 0
     assert world.audited().count("once") == 1
@@ -114,8 +113,7 @@ def evict(rig: EvaluatorRig, key: str = "other:service") -> None:
 
 async def known(rig: EvaluatorRig) -> None:
     """Let the evaluator learn what Redis has of the symbol, so that its next commit is an allowing one."""
-    rig.publish("known", action="UPDATE_SL")
-    assert await answered(rig, "known") == ("no_quantity_change", 0)
+    assert await ask(rig, "known", action="UPDATE_SL") == ("no_quantity_change", 0)
 
 
 async def test_opens_wait_for_one_permit_ttl_and_closes_go_on(autojump_clock: MockClock) -> None:
@@ -127,8 +125,7 @@ async def test_opens_wait_for_one_permit_ttl_and_closes_go_on(autojump_clock: Mo
         rig.holds(SYMBOL, "4")
         rig.publish("close")
         assert (await answered(rig, "open"))[0] == "recovering"
-        permit = rig.permit("open") or {}
-        assert 0 <= permit["details"]["seconds_since_redis_evicted"] <= 2
+        assert 0 <= rig.answer("open")["details"]["seconds_since_redis_evicted"] <= 2
         assert await answered(rig, "close") == ("sanity_checks_passed", 4)
         await trio.sleep(TTL_SEC)
         rig.position("ETHUSDT", "0")
@@ -158,49 +155,40 @@ async def test_the_memory_of_evictions_may_be_evicted_itself(autojump_clock: Moc
         rig.holds("ETHUSDT", "0")
         rig.publish_entry("open", "ETHUSDT")
         assert (await answered(rig, "open"))[0] == "recovering"
-        permit = rig.permit("open") or {}
-        assert permit["details"]["seconds_since_redis_changed"] is None
+        assert rig.answer("open")["details"]["seconds_since_redis_changed"] is None
 
 
 async def test_a_result_ends_a_reservation_that_is_evicted(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
-        rig.publish("first")
-        await answered(rig, "first")
+        await ask(rig, "first")
         evict(rig, rig.keys.open_permits(SYMBOL))
-        rig.publish("early")
-        assert await answered(rig, "early") == ("in_flight_permit", None)
+        assert await ask(rig, "early") == ("in_flight_permit", None)
         rig.results.end(PlanId("first"))
-        rig.publish("late")
-        assert await answered(rig, "late") == ("sanity_checks_passed", 4)
+        assert await ask(rig, "late") == ("sanity_checks_passed", 4)
 
 
 async def test_an_evicted_reservation_ends_by_itself_as_any(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
-        rig.publish("first")
-        await answered(rig, "first")
+        await ask(rig, "first")
         evict(rig, rig.keys.open_permits(SYMBOL))
         await trio.sleep(LIFE_SEC - 1)
         rig.position(SYMBOL, "4")
-        rig.publish("early")
-        assert await answered(rig, "early") == ("in_flight_permit", None)
+        assert await ask(rig, "early") == ("in_flight_permit", None)
         await trio.sleep(1.1)
         rig.position(SYMBOL, "4")
-        rig.publish("late")
-        assert await answered(rig, "late") == ("sanity_checks_passed", 4)
+        assert await ask(rig, "late") == ("sanity_checks_passed", 4)
 
 
 async def test_a_release_that_redis_knows_of_is_not_taken_for_an_eviction(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
-        rig.publish("first")
-        await answered(rig, "first")
+        await ask(rig, "first")
         evict(rig)
         rig.redis.hset(rig.keys.open_permits(SYMBOL), {"v": "r1-0"})
         rig.redis.hdel(rig.keys.open_permits(SYMBOL), "p:first")
-        rig.publish("second")
-        assert await answered(rig, "second") == ("sanity_checks_passed", 4)
+        assert await ask(rig, "second") == ("sanity_checks_passed", 4)
 
 
 async def test_a_reservation_whose_commit_was_not_answered_and_then_evicted_still_counts(
@@ -210,13 +198,11 @@ async def test_a_reservation_whose_commit_was_not_answered_and_then_evicted_stil
         rig.holds(SYMBOL, "4")
         await known(rig)
         rig.store.faults.fail_next("after", method="commit_decisions")
-        rig.publish("first")
-        assert await answered(rig, "first") == ("sanity_checks_passed", 4)
+        assert await ask(rig, "first") == ("sanity_checks_passed", 4)
         evict(rig, rig.keys.open_permits(SYMBOL))
         await trio.sleep(1)
         rig.position(SYMBOL, "4")
-        rig.publish("second")
-        assert await answered(rig, "second") == ("in_flight_permit", None)
+        assert await ask(rig, "second") == ("in_flight_permit", None)
 
 
 async def test_plans_whose_commit_was_lost_are_decided_again_as_if_it_had_never_been_sent(
@@ -239,8 +225,7 @@ async def test_after_a_takeover_closes_wait_where_reservations_may_have_been_evi
     rig = EvaluatorRig(on_demand=False)
     rig.holds(SYMBOL, "4")
     async with running_evaluator(rig):
-        rig.publish("first")
-        await answered(rig, "first")
+        await ask(rig, "first")
         evict(rig, rig.keys.open_permits(SYMBOL))
         await trio.sleep(2)
     await trio.sleep(ago_sec - 2)
@@ -253,44 +238,29 @@ async def test_after_a_takeover_closes_wait_where_reservations_may_have_been_evi
         assert await answered(rig, "second") == ("recovering", None)
         await trio.sleep(LIFE_SEC - ago_sec + 2)
         rig.position(SYMBOL, "4")
-        rig.publish("third")
-        assert await answered(rig, "third") == ("sanity_checks_passed", 4)
+        assert await ask(rig, "third") == ("sanity_checks_passed", 4)
 
 
-async def test_reservations_of_another_process_are_known_when_they_are_evicted_after_a_takeover(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("evicted", [True, False])
+async def test_reservations_of_another_process_are_known_after_a_takeover_evicted_or_not(
+    evicted: bool, autojump_clock: MockClock
 ) -> None:
     rig = EvaluatorRig(on_demand=False)
     rig.holds(SYMBOL, "4")
     async with running_evaluator(rig):
-        rig.publish("half", action="PARTIAL_50")
-        await answered(rig, "half")
+        await ask(rig, "half", action="PARTIAL_50")
     async with running_evaluator(rig):
-        evict(rig, rig.keys.open_permits(SYMBOL))
-        await trio.sleep(2)
-        rig.position(SYMBOL, "4")
-        rig.publish("rest")
-        assert await answered(rig, "rest") == ("sanity_checks_passed", 2)
+        if evicted:
+            evict(rig, rig.keys.open_permits(SYMBOL))
+            await trio.sleep(2)
+            rig.position(SYMBOL, "4")
+        assert await ask(rig, "rest") == ("sanity_checks_passed", 2)
 
 
-async def test_a_takeover_without_evictions_holds_no_close_up(autojump_clock: MockClock) -> None:
-    rig = EvaluatorRig(on_demand=False)
-    rig.holds(SYMBOL, "4")
-    async with running_evaluator(rig):
-        rig.publish("half", action="PARTIAL_50")
-        await answered(rig, "half")
-    async with running_evaluator(rig):
-        rig.publish("rest")
-        assert await answered(rig, "rest") == ("sanity_checks_passed", 2)
-
-
-async def test_an_evicted_plan_stream_is_read_again_when_it_is_back(
-    autojump_clock: MockClock,
-) -> None:
+async def test_an_evicted_plan_stream_is_read_again_when_it_is_back(autojump_clock: MockClock) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
-        rig.publish("before")
-        await answered(rig, "before")
+        await ask(rig, "before")
         evict(rig, rig.keys.plans)
         rig.publish("after")
         assert (await answered(rig, "after"))[0] == "in_flight_permit"
@@ -312,13 +282,12 @@ async def test_a_lease_taken_after_its_key_was_evicted_has_another_token(autojum
 
 
 @pytest.mark.parametrize("unbroken", [True, False])
-async def test_closes_go_on_under_another_token_where_nobody_else_has_held_the_lease(
+async def test_closes_go_on_under_another_token_where_no_other_process_has_held_the_lease(
     unbroken: bool, autojump_clock: MockClock
 ) -> None:
     async with on_virtual_time() as rig:
         rig.holds(SYMBOL, "4")
-        rig.publish("half", action="PARTIAL_50")
-        await answered(rig, "half")
+        await ask(rig, "half", action="PARTIAL_50")
         evict(rig, rig.keys.lease)
         evict(rig, rig.keys.open_permits(SYMBOL))
         before = rig.lease.value

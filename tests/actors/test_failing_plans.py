@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import trio
@@ -16,14 +17,10 @@ from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.background import background, count_crashes
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
-
-
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
 
 
 async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and_does_not_stop_the_rest(
@@ -41,14 +38,7 @@ async def test_a_plan_whose_decision_raises_is_answered_after_three_failures_and
     rig.publish("before", action="PARTIAL_50")
     rig.publish("raises")
     rig.publish("after", action="PARTIAL_50")
-    crashes = 0
-    for _ in range(5):
-        try:
-            async with running_evaluator(rig):
-                await trio.sleep(0.5)
-        except* ZeroDivisionError:
-            crashes += 1
-    assert crashes == 3
+    assert await count_crashes(partial(running_evaluator, rig), runs=5, for_sec=0.5) == 3
     assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert len(rig.redis.xrange(rig.keys.dead_plans)) == 1
@@ -85,15 +75,10 @@ async def test_crashes_of_another_plan_are_no_failures_of_a_plan_that_waits_for_
     _, _, deliveries = next(iter(rig.redis.xpending(rig.keys.plans, "p33").values()))
     assert deliveries > 3, "it was in hand each time"
 
-    def read(symbol: str) -> None:
-        rig.position(symbol, "1")
-
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
+    async with running_evaluator(rig), background(rig.show_reads, 0.3, "1"):
         await trio.sleep(0.5)
         assert rig.reason("waiting") == "sanity_checks_passed"
         assert rig.pending() == 0
-        nursery.cancel_scope.cancel()
 
 
 async def test_outages_of_redis_are_no_failures_of_the_plans_in_hand(rig: EvaluatorRig) -> None:
@@ -118,8 +103,7 @@ async def test_deliveries_from_before_this_process_count_as_failures(rig: Evalua
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("p") == "evaluation_failed"
-        permit = rig.permit("p")
-        assert permit is not None and permit["details"] == {"attempts": 3}
+        assert rig.answer("p")["details"] == {"attempts": 3}
         ((_, letter),) = rig.redis.xrange(rig.keys.dead_plans)
         assert letter[b"error"] == b"deciding it has failed 3 times"
 
@@ -167,14 +151,8 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
     await rig.store.plans.create(lost=False)
     for plan_id in ("before", "raises", "after"):
         rig.publish(plan_id, action="PARTIAL_50")
-    crashes = 0
-    for _ in range(6):
-        try:
-            async with running_evaluator(rig):
-                await trio.sleep(0.2)
-        except* StoreRefusedError:
-            crashes += 1
-    assert crashes == 3
+    running = partial(running_evaluator, rig)
+    assert await count_crashes(running, runs=6, for_sec=0.2, error=StoreRefusedError) == 3
     assert rig.reason("raises") == "evaluation_failed"
     assert rig.reason("before") == rig.reason("after") == "sanity_checks_passed"
     assert rig.pending() == 0

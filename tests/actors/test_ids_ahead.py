@@ -21,6 +21,7 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.ledger_rig import LedgerRig, running_writer
 from tests.actors.test_exits_behind_fills import FillsAndExits
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -34,9 +35,10 @@ def now_ms(rig: EvaluatorRig) -> int:
     return rig.redis.now_ms()
 
 
-def put_ahead(rig: EvaluatorRig, ahead_ms: int) -> None:
-    """One plan is published under an explicit id."""
+async def put_ahead(rig: EvaluatorRig, ahead_ms: int) -> None:
+    """Publish one plan under an explicit id, and wait until it is read."""
     rig.publish("ahead", "SOLUSDT", entry_id=f"{now_ms(rig) + ahead_ms}-0", decision="HOLD")
+    await trio.sleep(0.1)
 
 
 @pytest.fixture
@@ -50,8 +52,7 @@ async def rig(autojump_clock: MockClock) -> EvaluatorRig:
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 async def test_an_exit_is_allowed_whatever_the_ids(rig: EvaluatorRig, ahead_ms: int) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, ahead_ms)
-        await trio.sleep(0.1)
+        await put_ahead(rig, ahead_ms)
         rig.publish("exit", timestamp=f"{now_ms(rig) / 1000}")
         await trio.sleep(0.1)
         assert rig.reason("exit") == "sanity_checks_passed"
@@ -60,8 +61,7 @@ async def test_an_exit_is_allowed_whatever_the_ids(rig: EvaluatorRig, ahead_ms: 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
 async def test_the_cooldown_holds_whatever_the_ids(rig: EvaluatorRig, ahead_ms: int) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, ahead_ms)
-        await trio.sleep(0.1)
+        await put_ahead(rig, ahead_ms)
         rig.redis.set(rig.keys.cooldown("BTCUSDT"), str(now_ms(rig) - 1_000))
         rig.publish("exit")
         await trio.sleep(0.1)
@@ -73,8 +73,7 @@ async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
     rig: EvaluatorRig, ahead_ms: int
 ) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, ahead_ms)
-        await trio.sleep(0.1)
+        await put_ahead(rig, ahead_ms)
         rig.redis.restart()
         await trio.sleep(1)
         rig.publish_entry("open", "ETHUSDT")
@@ -88,14 +87,13 @@ async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
 async def test_what_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms: int) -> None:
     await rig.store.plans.create(lost=False)
     rig.publish("in order")
-    put_ahead(rig, ahead_ms)
+    await put_ahead(rig, ahead_ms)
     rig.publish("exit")
     async with running_evaluator(rig):
         await trio.sleep(0.1)
         assert rig.reason("in order") == "sanity_checks_passed"
         assert rig.reason("exit") == "plan_expired"
-        permit = rig.permit("exit")
-        assert permit is not None and permit["details"]["entry_age_sec"] is None
+        assert rig.answer("exit")["details"]["entry_age_sec"] is None
         rig.publish("live", "ETHUSDT")
         await trio.sleep(0.1)
         assert rig.reason("live") == "no_position"
@@ -103,8 +101,7 @@ async def test_what_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms
 
 async def test_what_waited_through_an_outage_is_as_old_as_the_outage(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, HALF_HOUR_MS)
-        await trio.sleep(0.1)
+        await put_ahead(rig, HALF_HOUR_MS)
         for outage_sec, reason in ((2.0, "sanity_checks_passed"), (6.0, "plan_expired")):
             rig.position("BTCUSDT", "1")
             plan_id = f"after {outage_sec}"
@@ -120,8 +117,7 @@ async def test_what_waited_through_an_outage_is_as_old_as_the_outage(rig: Evalua
 
 async def test_a_plan_that_a_failed_commit_left_pending_keeps_its_age(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, HALF_HOUR_MS)
-        await trio.sleep(0.1)
+        await put_ahead(rig, HALF_HOUR_MS)
         rig.store.faults.fail_next("before", method="commit_decisions")
         rig.publish("exit")
         await trio.sleep(1)
@@ -130,8 +126,7 @@ async def test_a_plan_that_a_failed_commit_left_pending_keeps_its_age(rig: Evalu
 
 async def test_the_latency_of_a_plan_ahead_is_measured_from_its_arrival(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
-        put_ahead(rig, HALF_HOUR_MS)
-        await trio.sleep(0.1)
+        await put_ahead(rig, HALF_HOUR_MS)
         await rig.metrics.receive_all()
         rig.publish("exit")
         await trio.sleep(0.1)
@@ -175,8 +170,7 @@ async def test_permits_are_dated_by_the_clock_of_redis(rig: EvaluatorRig, off_se
         published_ms = now_ms(rig)
         await trio.sleep(0.1)
         for plan_id in ("exit", "malformed"):
-            permit = rig.permit(plan_id)
-            assert permit is not None
+            permit = rig.answer(plan_id)
             assert published_ms <= permit["created_at"] * 1000 <= published_ms + 50
             assert permit["ts_epoch"] == int(permit["created_at"])
 
@@ -199,9 +193,7 @@ async def test_a_commit_that_redis_dates_otherwise_than_its_decision_is_decided_
         rig.store.before_commit, rig.store.after_commit = step, committed.append
         rig.publish("exit")
         await trio.sleep(0.2)
-        permit = rig.permit("exit")
-        assert permit is not None
-        assert abs(permit["created_at"] * 1000 - committed[-1].now_ms) < 1_000
+        assert abs(rig.answer("exit")["created_at"] * 1000 - committed[-1].now_ms) < 1_000
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
@@ -214,8 +206,7 @@ async def test_an_exit_waits_for_the_result_of_its_own_fill_whatever_the_ids(ahe
             await trio.sleep(0.1)
             filled = await world.opened()
             nursery.start_soon(world.push, "1", "BUY", filled, 0.08)
-            world.permits.publish("exit")
-            assert await world.answered("exit") <= 0.1
+            assert await world.ask() <= 0.1
             assert world.permits.reason("exit") == "sanity_checks_passed"
             assert world.reads == 0
 
@@ -232,8 +223,7 @@ async def test_a_result_that_is_itself_ahead_is_waited_for(ahead_ms: int) -> Non
         await world.push("1", "BUY", filled, 0)
         entry_id = f"{world.redis.now_ms() + ahead_ms}-0"
         world.ledgers.publish_result("BTCUSDT", "1", "BUY", "3", plan_id="entry", entry_id=entry_id)
-        world.permits.publish("exit")
-        assert await world.answered("exit") < 0.3
+        assert await world.ask() < 0.3
         assert world.permits.reason("exit") == "sanity_checks_passed"
 
 
@@ -285,9 +275,7 @@ async def test_ledgers_are_dated_by_the_clock_of_redis(off_sec: int) -> None:
         await trio.sleep(1)
         adopted_sec = Decimal(rig.ledger("ETHUSDT")["last_update_ts"])
         assert abs(adopted_sec * 1000 - rig.redis.now_ms()) <= 1_000
-        rig.exchange.fill("ETHUSDT", "1", "BUY", "2")
-        rig.push_fill("ETHUSDT", "1", "BUY")
-        rig.publish_result("ETHUSDT", "1", "BUY", "2")
+        rig.execute("ETHUSDT", "1", "BUY", "2")
         await trio.sleep(0.1)
         booked_sec = Decimal(rig.ledger("ETHUSDT")["last_order_time_epoch"])
         assert abs(booked_sec * 1000 - rig.redis.now_ms()) <= 200
@@ -298,14 +286,12 @@ async def test_ledgers_are_dated_by_the_clock_of_redis(off_sec: int) -> None:
 async def test_an_id_ahead_is_in_the_log_within_a_second(stream: str, ahead_ms: int) -> None:
     world = FillsAndExits()
     with capture_logs() as logged:
-        async with world.running(), trio.open_nursery() as nursery:
-            watch = ClockWatch(world.store, world.ledgers.clocks, log=structlog.get_logger())
-            nursery.start_soon(watch.run, Heartbeat())
+        watch = ClockWatch(world.store, world.ledgers.clocks, log=structlog.get_logger())
+        async with world.running(), background(watch.run, Heartbeat()):
             await trio.sleep(0.3)
             key = f"{world.keys.prefix}:stream:{stream}"
             world.redis.xadd(key, {"x": "y"}, entry_id=f"{world.redis.now_ms() + ahead_ms}-0")
             await trio.sleep(0.9)
-            nursery.cancel_scope.cancel()
     warned = [line["event"] for line in logged if line["event"].startswith("Clocks:")]
     assert warned == [
         f"Clocks: new entries of {stream} have ids {ahead_ms // 1000} s ahead of Redis's clock: they count "
@@ -317,14 +303,12 @@ async def test_clocks_apart_are_in_the_log_once_and_so_is_their_end() -> None:
     rig = EvaluatorRig()
     watch = ClockWatch(rig.store, rig.clocks, log=structlog.get_logger())
     with capture_logs() as logged:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch.run, Heartbeat())
+        async with background(watch.run, Heartbeat()):
             await trio.sleep(1)
             rig.redis_off_ms = -7_000
             await trio.sleep(3)
             rig.redis_off_ms = 0
             await trio.sleep(1)
-            nursery.cancel_scope.cancel()
     assert [line["event"] for line in logged] == [
         "Clocks: this host's clock is 7.0 s ahead of Redis's",
         "Clocks: this host's clock is 7.0 s ahead of Redis's: not ready",

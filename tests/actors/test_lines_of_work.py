@@ -13,6 +13,7 @@ from store.records import LeaseReply, UniverseKeys
 from supervision import Heartbeat
 from tests.actors.candidate_planner.test_candidate_planner import CountedStore, PlannerRig
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -59,12 +60,10 @@ async def test_asking_for_the_lease_is_work() -> None:
         process="here/1/0",
         log=structlog.get_logger(),
     )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(holder.run, heartbeat)
+    async with background(holder.run, heartbeat):
         await trio.sleep(10 * LEASE_TTL_SEC)
         begun_sec = heartbeat.oldest_beat_at_work_sec()
         assert begun_sec is not None and trio.current_time() - begun_sec >= 10 * LEASE_TTL_SEC
-        nursery.cancel_scope.cancel()
 
 
 class DeafUniverse(CountedStore):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from random import Random
 
@@ -26,6 +26,7 @@ from simulator import RunningSimulator, SimulatedExchange, running
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+from tests.background import background
 
 Answer = list[MarkPriceUpdate] | Exception | None
 
@@ -72,11 +73,7 @@ class ScriptedConnector:
 
 class FeedRig:
     def __init__(
-        self,
-        *script: Answer,
-        refusals: int = 0,
-        ahead_ms: int = 0,
-        limit: ConnectionLimit | None = None,
+        self, *script: Answer, refusals: int = 0, ahead_ms: int = 0, limit: ConnectionLimit | None = None
     ) -> None:
         self.clock = TrioClock(EPOCH_MS)
         self.connector = ScriptedConnector(self.clock, *script, refusals=refusals)
@@ -90,11 +87,14 @@ class FeedRig:
             log=structlog.get_logger(),
         )
 
+    async def prices(self) -> Mapping[str, MarkPrice]:
+        (message,) = await self.inbox.receive_all()
+        assert isinstance(message, MarkPrices)
+        return message.by_symbol
+
     async def run_for(self, seconds: float) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.feed.run, Heartbeat())
+        async with background(self.feed.run, Heartbeat()):
             await trio.sleep(seconds)
-            nursery.cancel_scope.cancel()
 
 
 class _Says:
@@ -109,34 +109,31 @@ class _Says:
         return self._frame
 
 
-def told(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
+def event(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
     return MarkPriceUpdate(event_ms, symbol, Decimal(price))
 
 
 async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock: MockClock) -> None:
-    rig = FeedRig(*([told("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
+    rig = FeedRig(*([event("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
     await rig.run_for(5.5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["BTCUSDT"].price == 5
+    assert (await rig.prices())["BTCUSDT"].price == 5
 
 
 async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock: MockClock) -> None:
-    rig = FeedRig([told("OLD", "1", EPOCH_MS + 40_700), told("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000)
+    rig = FeedRig(
+        [event("OLD", "1", EPOCH_MS + 40_700), event("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000
+    )
     await rig.run_for(1.5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["OLD"].ts_ms == EPOCH_MS + 700
-    assert message.by_symbol["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
+    prices = await rig.prices()
+    assert prices["OLD"].ts_ms == EPOCH_MS + 700
+    assert prices["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
 
 
 @pytest.mark.parametrize("end", [None, ExchangeUnavailable("closed"), UnreadableEvent("not JSON")])
 async def test_a_connection_that_ends_is_replaced(autojump_clock: MockClock, end: Answer) -> None:
-    rig = FeedRig([told("BTCUSDT", "1", EPOCH_MS)], end, [told("BTCUSDT", "2", EPOCH_MS)])
+    rig = FeedRig([event("BTCUSDT", "1", EPOCH_MS)], end, [event("BTCUSDT", "2", EPOCH_MS)])
     await rig.run_for(SILENCE_SEC + 5)
-    (message,) = await rig.inbox.receive_all()
-    assert isinstance(message, MarkPrices)
-    assert message.by_symbol["BTCUSDT"].price == 2
+    assert (await rig.prices())["BTCUSDT"].price == 2
     assert rig.connector.streams[0].closed
 
 

@@ -9,9 +9,7 @@ import trio
 
 from brain.identifiers import PlanId, Symbol
 from brain.positions.position import VerifiedBy
-from channels import (
-    OnDemandRead,
-)
+from channels import OnDemandRead
 from exchange.errors import ExchangeUnavailable
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.integration.waiting import until

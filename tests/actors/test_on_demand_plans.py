@@ -14,14 +14,10 @@ from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
 from store.records import DecisionCommit
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
-
-
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
 
 
 PLAN = "0123456789abcdef"
@@ -44,29 +40,12 @@ async def on_demand_lines(rig: EvaluatorRig, answer: str | None) -> tuple[list[s
 
     rig.ledger("BTCUSDT", "1")
     with capture_logs() as logs:
-        async with running_evaluator(rig), trio.open_nursery() as nursery:
-            nursery.start_soon(rig.answer_reads, 0.3, read)
+        async with running_evaluator(rig), background(rig.answer_reads, 0.3, read):
             rig.publish(PLAN)
             await trio.sleep(2)
             assert rig.audited() == [PLAN]
-            nursery.cancel_scope.cancel()
     counted = (await rig.counts()).get("p33_ondemand_snapshots_total", 0)
     return lines(logs, "On-demand", "on-demand", "SNAPSHOT_MISS"), counted
-
-
-async def test_a_missing_snapshot_is_read_on_demand(rig: EvaluatorRig) -> None:
-    rig.ledger("BTCUSDT", "1")
-
-    def read(symbol: str) -> None:
-        rig.position(symbol, "1")
-
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
-        rig.publish("p")
-        await trio.sleep(0.5)
-        assert rig.reason("p") == "sanity_checks_passed"
-        assert (await rig.counts())["p33_ondemand_snapshots_total"] == 1
-        nursery.cancel_scope.cancel()
 
 
 async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(rig: EvaluatorRig) -> None:
@@ -74,28 +53,21 @@ async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(r
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"ETHUSDT"}), None, None))
     rig.ledger("BTCUSDT", "1")
     rig.redis.set(rig.keys.cooldown("BTCUSDT"), "1")
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "the exchange does not answer")
+    async with running_evaluator(rig), background(rig.answer_reads, 0.3, lambda _: "it does not answer"):
         rig.publish_entry("first")
         rig.publish("second")
         await trio.sleep(1)
-        assert [rig.reason(plan) for plan in ("first", "second")] == [
+        assert (rig.reason("first"), rig.reason("second")) == (
             "symbol_not_in_allowlist",
             "no_exchange_snapshot",
-        ]
+        )
         assert rig.audited() == ["first", "second"]
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(rig: EvaluatorRig) -> None:
     rig.ledger("BTCUSDT", "1")
     rig.holds("ETHUSDT", "1")
-
-    def read(symbol: str) -> None:
-        rig.position(symbol, "1")
-
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.6, read)
+    async with running_evaluator(rig), background(rig.show_reads, 0.6, "1"):
         rig.publish("slow-1", action="PARTIAL_50")
         rig.publish("quick", "ETHUSDT")
         await trio.sleep(0.1)
@@ -104,22 +76,18 @@ async def test_a_slow_read_holds_up_its_own_symbol_alone_and_keeps_its_order(rig
         assert rig.audited() == ["quick"]
         await trio.sleep(0.6)
         assert rig.audited() == ["quick", "slow-1", "slow-2"]
-        permits = [rig.permit("slow-1"), rig.permit("slow-2")]
-        assert [permit and permit["safe_close_qty"] for permit in permits] == [0.5, 0.5]
-        nursery.cancel_scope.cancel()
+        assert [rig.answer(plan)["safe_close_qty"] for plan in ("slow-1", "slow-2")] == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("answer", ["HTTP 502", "no answer"])
+@pytest.mark.parametrize("latency_sec", [0.3, 60], ids=["HTTP 502", "no answer"])
 async def test_a_read_that_fails_denies_all_plans_that_wait_for_it_within_a_second(
-    rig: EvaluatorRig, answer: str
+    rig: EvaluatorRig, latency_sec: float
 ) -> None:
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3 if answer == "HTTP 502" else 60, lambda _symbol: answer)
+    async with running_evaluator(rig), background(rig.answer_reads, latency_sec, lambda _: "HTTP 502"):
         for number in range(5):
             rig.publish(f"p{number}")
         await trio.sleep(1)
         assert [rig.reason(f"p{number}") for number in range(5)] == ["no_exchange_snapshot"] * 5
-        nursery.cancel_scope.cancel()
 
 
 async def test_plans_that_come_during_a_failing_read_keep_their_order(rig: EvaluatorRig) -> None:
@@ -127,8 +95,7 @@ async def test_plans_that_come_during_a_failing_read_keep_their_order(rig: Evalu
         await trio.sleep(0.1)
 
     rig.store.before_commit = slowly
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502")
+    async with running_evaluator(rig), background(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502"):
         rig.publish("a")
         await trio.sleep(0.2)
         rig.publish("b")  # a is being read
@@ -136,7 +103,6 @@ async def test_plans_that_come_during_a_failing_read_keep_their_order(rig: Evalu
         rig.publish("c")  # a is being committed
         await trio.sleep(2)
         assert rig.audited() == ["a", "b", "c"]
-        nursery.cancel_scope.cancel()
 
 
 async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once() -> None:
@@ -149,12 +115,7 @@ async def test_without_on_demand_reads_a_missing_snapshot_is_a_deny_at_once() ->
 
 async def test_a_snapshot_from_before_trust_was_lost_is_read_again(rig: EvaluatorRig) -> None:
     rig.holds("BTCUSDT", "1")
-
-    def read(symbol: str) -> None:
-        rig.position(symbol, "1")
-
-    async with running_evaluator(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(rig.answer_reads, 0.3, read)
+    async with running_evaluator(rig), background(rig.show_reads, 0.3, "1"):
         await trio.sleep(0.1)
         rig.book.lose_trust(rig.clock.now())
         rig.publish("p")
@@ -162,7 +123,6 @@ async def test_a_snapshot_from_before_trust_was_lost_is_read_again(rig: Evaluato
         assert rig.permit("p") is None
         await trio.sleep(0.2)
         assert rig.reason("p") == "sanity_checks_passed"
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(rig: EvaluatorRig) -> None:
@@ -176,8 +136,9 @@ async def test_a_symbol_that_the_exchange_does_not_trade_costs_no_read(rig: Eval
         assert rig.reads.depth == 0
 
 
-async def test_a_read_for_a_decision_is_one_line_and_one_count() -> None:
-    assert await on_demand_lines(EvaluatorRig(), None) == ([READ], 1)
+async def test_a_missing_snapshot_is_read_on_demand_with_one_line_and_one_count(rig: EvaluatorRig) -> None:
+    assert await on_demand_lines(rig, None) == ([READ], 1)
+    assert rig.reason(PLAN) == "sanity_checks_passed"
 
 
 async def test_a_read_that_fails_is_a_miss_that_was_attempted() -> None:
@@ -213,12 +174,10 @@ async def test_a_snapshot_that_nothing_may_rest_on_is_missed_as_well(state: str)
 async def test_plans_that_share_a_read_are_one_read_and_a_miss_each() -> None:
     rig = EvaluatorRig()
     with capture_logs() as logs:
-        async with running_evaluator(rig), trio.open_nursery() as nursery:
-            nursery.start_soon(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502")
+        async with running_evaluator(rig), background(rig.answer_reads, 0.3, lambda _symbol: "HTTP 502"):
             for plan_id in ("a", "b", "c"):
                 rig.publish(plan_id)
             await trio.sleep(2)
-            nursery.cancel_scope.cancel()
     assert len(lines(logs, "on-demand read failed")) == 1
     assert lines(logs, "SNAPSHOT_MISS") == [
         f"P3.3_SNAPSHOT_MISS symbol=BTCUSDT plan={plan_id} ondemand_enabled=true attempted=true"

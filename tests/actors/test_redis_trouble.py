@@ -25,11 +25,6 @@ def waits(heartbeat: Heartbeat | None) -> list[str]:
     return [wait.what for wait in heartbeat.waits()]
 
 
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
-
-
 async def test_a_wait_is_shown_through_every_attempt_until_one_succeeds() -> None:
     heartbeat, trouble = Heartbeat(), RedisTrouble("Redis at there", structlog.get_logger())
     trouble.begin(StoreUnavailableError("gone"), heartbeat)
@@ -102,9 +97,7 @@ async def test_a_ledger_writer_without_a_right_shows_it_at_every_moment_and_book
         rig.redis.faults.forbid(method)
         with rig.redis.faults.outage():
             await trio.sleep(0.05)
-        rig.exchange.fill("BTCUSDT", "1", "SELL", "0.3")
-        rig.push_fill("BTCUSDT", "1", "SELL")
-        rig.publish_result("BTCUSDT", "1", "SELL", "0.3")
+        rig.execute("BTCUSDT", "1", "SELL", "0.3")
         await trio.sleep(0.5)
         for _ in range(200):
             assert f"Redis at memory: user p33 has no right to {method}" in waits(rig.heartbeat)

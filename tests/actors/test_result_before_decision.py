@@ -6,22 +6,13 @@ import pytest
 import trio
 
 from supervision import Heartbeat
-from tests.actors.evaluator_rig import EvaluatorRig, Watched
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.evaluator_rig import Watched, evaluator_beside
+from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
 
 SOUND = {"order_id": "2", "filled_qty": "1", "order_status": "FILLED", "side": "SELL"}
-
-
-def evaluator_beside(ledger: LedgerRig) -> EvaluatorRig:
-    """Build an evaluator on the ledger writer's clock, Redis and book."""
-    rig = EvaluatorRig(on_demand=False)
-    ledger.store = rig.store = Watched(ledger.redis, keys=ledger.keys, consumer="me")
-    rig.clock, rig.redis, rig.book = ledger.clock, ledger.redis, ledger.book
-    rig.hedge_mode, rig.lease, rig.ledgers_adopted = ledger.hedge_mode, ledger.lease, ledger.ledgers_adopted
-    return rig
 
 
 @pytest.mark.parametrize(
@@ -34,13 +25,12 @@ def evaluator_beside(ledger: LedgerRig) -> EvaluatorRig:
         pytest.param({"executed": "perhaps"}, id="unreadable"),
     ],
 )
-async def test_an_early_result_settles_its_plan(fields: dict[str, str]) -> None:
+async def test_an_early_result_settles_its_plan(nursery: trio.Nursery, fields: dict[str, str]) -> None:
     ledger = LedgerRig()
-    evaluator = evaluator_beside(ledger)
+    evaluator = evaluator_beside(ledger, Watched(ledger.redis, keys=ledger.keys, consumer="me"))
     ledger.exchange.set("BTCUSDT", "1", update_time_ms=0)
-    ledger.observe("BTCUSDT")
-    async with running_writer(ledger), trio.open_nursery() as nursery:
-        await trio.sleep(1)
+    async with running_writer(ledger):
+        await at_rest(ledger)
         early: dict[str | bytes, str | bytes] = {"plan_id": "p", "symbol": "BTCUSDT"}
         early.update(fields)
         ledger.redis.xadd(ledger.keys.results, early)
@@ -51,16 +41,13 @@ async def test_an_early_result_settles_its_plan(fields: dict[str, str]) -> None:
         evaluator.publish("p")
         await trio.sleep(0.5)
         assert evaluator.reason("p") == "plan_already_settled"
-        nursery.cancel_scope.cancel()
 
 
 async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_event_and_settles_it() -> None:
-    ledger = LedgerRig()
-    ledger.hedge_mode.send(True)
+    ledger = LedgerRig(hedge_mode=True)
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    ledger.observe("BTCUSDT")
     async with running_writer(ledger):
-        await trio.sleep(1)
+        await at_rest(ledger)
         entry_id = ledger.publish_result("BTCUSDT", "7", "SELL", "1", plan_id="unknown")
         await trio.sleep(1)
         (event,) = ledger.events()
@@ -77,9 +64,8 @@ async def test_in_hedge_mode_a_result_of_an_unknown_plan_is_a_dead_letter_an_eve
 async def test_a_result_that_cannot_be_booked_leaves_its_plans_decision_as_it_is() -> None:
     ledger = LedgerRig()
     ledger.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    ledger.observe("BTCUSDT")
     async with running_writer(ledger):
-        await trio.sleep(1)
+        await at_rest(ledger)
         ledger.redis.set(ledger.keys.plan_mark("p"), "D|BOTH|open|BUY|0")
         ledger.redis.xadd(ledger.keys.results, {"plan_id": "p", "symbol": "BTCUSDT", "executed": "True"})
         await trio.sleep(1)

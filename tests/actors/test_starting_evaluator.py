@@ -28,11 +28,6 @@ CHANNELS: dict[str, Callable[[EvaluatorRig], LatestValue[Any]]] = {
 }
 
 
-@pytest.fixture
-def rig() -> EvaluatorRig:
-    return EvaluatorRig()
-
-
 @asynccontextmanager
 async def lacking(rig: EvaluatorRig, *names: str) -> AsyncIterator[Callable[[], None]]:
     """Run the evaluator without the values of these channels; the callable sends them."""
@@ -82,8 +77,7 @@ async def test_while_the_exchange_is_away_after_a_start_every_plan_is_denied_wit
         assert sorted(rig.audited()) == sorted(plans)
         reasons = {rig.reason(plan_id) for plan_id in plans if not plan_id.startswith("open")}
         assert reasons == {"no_exchange_snapshot"}
-        permit = rig.permit("close-0")
-        assert permit is not None
+        permit = rig.answer("close-0")
         assert permit["details"] == {"snapshot": held, "exchange_known": False}
         assert permit["created_at"] * 1000 - rig.epoch_ms < AGE_LIMIT_SEC * 1000
         assert rig.reads.depth == 0, "no read is asked for that cannot succeed"

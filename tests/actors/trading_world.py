@@ -23,7 +23,7 @@ from store.keys import GROUP
 from store.memory.faults import Effect
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
-from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched
+from tests.actors.evaluator_rig import SYMBOLS, Watched, evaluator_beside
 from tests.actors.ledger_rig import LedgerRig
 
 #: Times so short that permits expire and orders outlive them within one run. As in service, an order is
@@ -66,24 +66,11 @@ class TradingWorld:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
         self.ledgers = LedgerRig()
         self.ledgers.reservation_life_sec = RULES.permit_ttl_sec + RULES.execution_grace_sec
-        self.permits = EvaluatorRig(on_demand=False, rules=RULES)
         self.clock, self.redis, self.keys = self.ledgers.clock, self.ledgers.redis, self.ledgers.keys
         self.exchange = self.ledgers.exchange
         self.store = Watched(self.redis, keys=self.keys, consumer="me", crossing=self._cross)
-        self.ledgers.store = self.permits.store = self.store
+        self.permits = evaluator_beside(self.ledgers, self.store, rules=RULES)
         self._calm_store = MemoryStore(self.redis, keys=self.keys, consumer="me")
-        for name in (
-            "clock",
-            "clocks",
-            "redis",
-            "book",
-            "hedge_mode",
-            "lease",
-            "ledgers_adopted",
-            "ledgers_wanted",
-            "results",
-        ):
-            setattr(self.permits, name, getattr(self.ledgers, name))
         self.before = {symbol: Decimal(self.random.choice((0, 0, 1, -2))) for symbol in SYMBOLS}
         for symbol, amount in self.before.items():
             self.exchange.set(symbol, plain(amount), update_time_ms=self.exchange.now_ms() - 1)

@@ -18,8 +18,9 @@ from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
 from channels import FillObserved, Lease, OrderEndObserved
 from supervision import Heartbeat
-from tests.actors.evaluator_rig import EvaluatorRig, Watched
+from tests.actors.evaluator_rig import Watched, evaluator_beside
 from tests.actors.ledger_rig import LedgerRig
+from tests.background import background
 from tests.brain.cases import RULES as USUAL
 
 RULES = msgspec.structs.replace(USUAL, cooldown_sec=0)
@@ -77,12 +78,9 @@ class UnknownWorld:
         self.random = Random(seed)  # noqa: S311 - the same world for the same seed
         self.ledgers = LedgerRig()
         self.ledgers.reservation_life_sec = GRACE_ENDS_SEC
-        self.permits = EvaluatorRig(on_demand=False, rules=RULES)
         self.redis, self.keys = self.ledgers.redis, self.ledgers.keys
         self.store = Watched(self.redis, keys=self.keys, consumer="me")
-        self.ledgers.store = self.permits.store = self.store
-        for name in ("clock", "clocks", "redis", "book", "hedge_mode", "lease", "ledgers_wanted", "results"):
-            setattr(self.permits, name, getattr(self.ledgers, name))
+        self.permits = evaluator_beside(self.ledgers, self.store, rules=RULES)
         self.symbols = tuple(f"S{number}USDT" for number in range(symbols))
         step = Decimal("0.001")
         self.permits.symbol_rules.send(
@@ -101,14 +99,12 @@ class UnknownWorld:
         """Both actors run, and the ledgers are adopted for good."""
         reply = await self.store.hold_lease("me", None, 3_600_000)
         self.ledgers.lease.send(Lease(reply.fence, "me"))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.ledgers.writer().run, Heartbeat())
+        async with background(self.ledgers.writer().run, Heartbeat()) as nursery:
             nursery.start_soon(self.permits.evaluator().run, Heartbeat())
             for name in self.symbols:
                 self.ledgers.observe(name)
             await trio.sleep(_ADOPTION_SETTLES_SEC)
             yield
-            nursery.cancel_scope.cancel()
 
     def amount(self, symbol: str) -> Decimal:
         """The position on the exchange."""

@@ -39,10 +39,7 @@ OPENING = [
     Fault("ledger quantity", Reason.RECONCILE_REQUIRED_QTY_MISMATCH, {}, {"ledger": ledger("1")}),
     Fault("cooldown", Reason.COOLDOWN_IN_FLIGHT, {}, {"cooldown_text": str(NOW_MS)}),
     Fault(
-        "in flight",
-        Reason.IN_FLIGHT_PERMIT,
-        {},
-        {"open_permits": (open_permit(Kind.OPEN, "BUY", "0.01"),)},
+        "in flight", Reason.IN_FLIGHT_PERMIT, {}, {"open_permits": (open_permit(Kind.OPEN, "BUY", "0.01"),)}
     ),
     Fault("quantity", Reason.BELOW_MIN_QTY, {"quantity": Decimal("0.0001")}, {}),
 ]

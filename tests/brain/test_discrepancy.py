@@ -47,12 +47,7 @@ def test_an_amount_that_a_trusted_stream_has_not_pushed_is_a_discrepancy() -> No
 
 @pytest.mark.parametrize(
     ("shown", "since"),
-    [
-        (row("2", 1500), None),
-        (row("2", 1500), 1001),
-        (row("1", 1500), 900),
-        (row("1", 100), 900),
-    ],
+    [(row("2", 1500), None), (row("2", 1500), 1001), (row("1", 1500), 900), (row("1", 100), 900)],
     ids=["untrusted", "not yet synced", "same amount", "same row"],
 )
 def test_an_amount_that_a_stream_need_not_have_pushed_is_none(shown: LegPosition, since: int | None) -> None:

@@ -20,11 +20,7 @@ BOTH_LEGS = StoredLedger(last_known_amt="0.018", long_amt="0.038", short_amt="-0
 
 def hedge_case(the_plan: Plan, **changes: Any) -> Case:
     """LONG 0.038 and SHORT 0.020, in the exchange and in the ledger."""
-    usual: dict[str, Any] = {
-        "hedge_mode": True,
-        "snapshot": hedged("0.038", "-0.020"),
-        "ledger": BOTH_LEGS,
-    }
+    usual: dict[str, Any] = {"hedge_mode": True, "snapshot": hedged("0.038", "-0.020"), "ledger": BOTH_LEGS}
     return case(the_plan, **usual | changes)
 
 

@@ -156,10 +156,7 @@ def test_answers_that_come_without_a_case() -> None:
             case(plan(timestamp_sec=NOW_SEC - 4000.0)),
             {"timestamp_age_sec": 4000.0, "timestamp_limit_sec": 3600},
         ),
-        (
-            case(snapshot=snapshot("0.038", age_sec=12.5)),
-            {"snapshot_age_sec": 12.5, "threshold_sec": 10},
-        ),
+        (case(snapshot=snapshot("0.038", age_sec=12.5)), {"snapshot_age_sec": 12.5, "threshold_sec": 10}),
         (case(snapshot=snapshot("0.038", believed=False)), {"trust_lost": True, "snapshot_age_sec": 0.5}),
         (
             case(ledger=ledger("0.03")),
@@ -177,10 +174,7 @@ def test_answers_that_come_without_a_case() -> None:
             case(plan(), "0.001"),
             {"asked_qty": Decimal("0.00075"), "rounded_qty": 0, "market_min": Decimal("0.001")},
         ),
-        (
-            case(open_permits=(LIVE_CLOSE,)),
-            {"open_permits_qty": Decimal("0.038"), "available_qty": 0},
-        ),
+        (case(open_permits=(LIVE_CLOSE,)), {"open_permits_qty": Decimal("0.038"), "available_qty": 0}),
         (case(entry(), "0", open_permits=(LIVE_OPEN,)), {"open_permit": "other"}),
     ],
 )

@@ -46,22 +46,22 @@ def test_what_was_never_published_is_not_there(book: SnapshotBook) -> None:
     assert book.symbols() == []
 
 
-def test_a_proof_extends_entries_synced_in_its_session(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
-    book.prove(0, StreamProof(since=at(9), as_of=at(20)))
-    assert verified(book, "BTCUSDT") == (20, VerifiedBy.STREAM)
-
-
-def test_a_proof_does_not_extend_entries_synced_before_its_session(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=at(10)))
-    book.prove(0, StreamProof(since=at(11), as_of=at(20)))
-    assert verified(book, "BTCUSDT") == (10, VerifiedBy.REST)
-
-
-def test_a_proof_does_not_extend_entries_that_were_never_synced(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), synced_at=None))
-    book.prove(0, StreamProof(since=at(1), as_of=at(20)))
-    assert verified(book, "BTCUSDT") == (10, VerifiedBy.REST)
+@pytest.mark.parametrize(
+    ("verified_sec", "synced_sec", "since_sec", "shown"),
+    [
+        pytest.param(10, 10, 9, (20, VerifiedBy.STREAM), id="synced in the session"),
+        pytest.param(10, 10, 11, (10, VerifiedBy.REST), id="synced before the session"),
+        pytest.param(10, None, 1, (10, VerifiedBy.REST), id="never synced"),
+        pytest.param(30, 10, 9, (30, VerifiedBy.REST), id="verified later than the proof"),
+    ],
+)
+def test_a_proof_extends_older_entries_synced_in_its_session_and_no_others(
+    book: SnapshotBook, verified_sec: float, synced_sec: float | None, since_sec: float, shown: object
+) -> None:
+    synced_at = None if synced_sec is None else at(synced_sec)
+    book.publish(0, BookEntry(snapshot("BTCUSDT", verified_sec), synced_at))
+    book.prove(0, StreamProof(since=at(since_sec), as_of=at(20)))
+    assert verified(book, "BTCUSDT") == shown
 
 
 def test_a_proof_of_one_shard_does_not_extend_entries_of_another(book: SnapshotBook) -> None:
@@ -70,12 +70,6 @@ def test_a_proof_of_one_shard_does_not_extend_entries_of_another(book: SnapshotB
     book.prove(1, StreamProof(since=at(9), as_of=at(20)))
     assert verified(book, "BTCUSDT")[0] == 10
     assert verified(book, "ETHUSDT")[0] == 20
-
-
-def test_a_proof_never_makes_a_snapshot_older(book: SnapshotBook) -> None:
-    book.publish(0, BookEntry(snapshot("BTCUSDT", 30), synced_at=at(10)))
-    book.prove(0, StreamProof(since=at(9), as_of=at(20)))
-    assert verified(book, "BTCUSDT") == (30, VerifiedBy.REST)
 
 
 def test_no_entry_from_before_a_loss_of_trust_is_trusted(book: SnapshotBook) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -12,6 +13,7 @@ from brain.identifiers import EntryId, FencingToken, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
+from tests.background import background
 
 ONE = Decimal(1)
 
@@ -30,23 +32,25 @@ def booked(book: ResultBook, order_id: str, arrived_ms: int, symbol: str = "BTCU
     book.settle(Symbol(symbol), EntryId(f"{arrived_ms}-0"), [(OrderId(order_id), ONE)])
 
 
-def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival() -> None:
-    book = ResultBook("results")
+@pytest.fixture
+def book() -> ResultBook:
+    return ResultBook("results")
+
+
+def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival(book: ResultBook) -> None:
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     assert not book.all_in(shown(99, 1_000))
     assert book.all_in(shown(100, 0))
     assert book.all_in(shown(99, 0, "ETHUSDT"))
 
 
-def test_a_refusal_or_a_repetition_makes_no_snapshot_older() -> None:
-    book = ResultBook("results")
+def test_a_refusal_or_a_repetition_makes_no_snapshot_older(book: ResultBook) -> None:
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     book.settle(Symbol("BTCUSDT"), EntryId("1-0"))
     assert book.all_in(shown(99, 0))
 
 
-def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
-    book = ResultBook("results")
+def test_each_of_several_orders_must_be_in_the_snapshot(book: ResultBook) -> None:
     booked(book, "a", 100)
     booked(book, "b", 110)
     book.date(Symbol("BTCUSDT"), OrderId("b"), Leg.BOTH, ONE, 95)
@@ -56,15 +60,13 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
     assert not book.all_in(shown(90, 94))
 
 
-def test_a_fill_of_less_than_was_reported_dates_nothing() -> None:
-    book = ResultBook("results")
+def test_a_fill_of_less_than_was_reported_dates_nothing(book: ResultBook) -> None:
     booked(book, "a", 100)
     book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, Decimal("0.5"), 90)
     assert not book.all_in(shown(95, 95))
 
 
-def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None:
-    book = ResultBook("results")
+def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival(book: ResultBook) -> None:
     for number in range(100):
         booked(book, f"order-{number}", number)
         book.date(Symbol("BTCUSDT"), OrderId(f"order-{number}"), Leg.BOTH, ONE, 1)
@@ -72,8 +74,7 @@ def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None
     assert book.all_in(shown(83, 1))
 
 
-def test_many_symbols_shrink_to_a_moment_for_all() -> None:
-    book = ResultBook("results")
+def test_many_symbols_shrink_to_a_moment_for_all(book: ResultBook) -> None:
     for number in range(5_001):
         booked(book, "a", 7, f"S{number}")
     assert book.depth == 1
@@ -81,8 +82,7 @@ def test_many_symbols_shrink_to_a_moment_for_all() -> None:
     assert book.all_in(shown(7, 0, "S3"))
 
 
-def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> None:
-    book = ResultBook("results")
+def test_what_was_in_hand_when_booking_began_again_may_have_been_booked(book: ResultBook) -> None:
     book.begin(FencingToken("fence-1"), at(0))
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     book.begin(FencingToken("fence-1"), at(200))
@@ -94,8 +94,7 @@ def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> Non
     assert book.taken_over_at == at(300)
 
 
-def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
-    book = ResultBook("results")
+def test_a_read_sent_at_the_latest_arrival_contains_everything(book: ResultBook) -> None:
     assert book.latest("BTCUSDT") is None
     book.begin(FencingToken("fence"), at(5))
     assert book.latest("BTCUSDT") == at(5)
@@ -107,8 +106,7 @@ def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
     assert book.latest("ETHUSDT") == at(5)
 
 
-def test_a_result_is_waited_for_only_a_while() -> None:
-    book = ResultBook("results")
+def test_a_result_is_waited_for_only_a_while(book: ResultBook) -> None:
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     assert book.unsettled("BTCUSDT", at(2_100), 2.0)
     assert not book.unsettled("BTCUSDT", at(2_101), 2.0)
@@ -123,8 +121,7 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
             await book.changed()
             woken.append(len(woken))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
+    async with background(read):
         await trio.testing.wait_all_tasks_blocked()
         book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(1))
         await trio.testing.wait_all_tasks_blocked()
@@ -133,4 +130,3 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
         book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, ONE, 1)
         await trio.testing.wait_all_tasks_blocked()
         assert len(woken) == 3
-        nursery.cancel_scope.cancel()

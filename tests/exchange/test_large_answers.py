@@ -20,6 +20,7 @@ from exchange.errors import ExchangeUnavailable, RateLimited
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
+from tests.background import background
 
 _MB = 1024 * 1024
 Send = Callable[[trio.SocketStream], object]
@@ -98,11 +99,9 @@ async def test_an_answer_of_200_mb_is_unreadable_and_holds_nothing_up(
     stall = LongestStall()
     before_mb = peak_mb()
     with trio.fail_after(30):
-        async with answering(head_bytes, chunk, times) as rest, trio.open_nursery() as nursery:
-            nursery.start_soon(stall.watch)
+        async with answering(head_bytes, chunk, times) as rest, background(stall.watch):
             with pytest.raises(ExchangeUnavailable, match="larger than 16384 KB"):
                 await rest.symbol_rules()
-            nursery.cancel_scope.cancel()
     assert peak_mb() - before_mb <= 64
     assert stall.sec <= 0.1
 

@@ -73,9 +73,7 @@ def test_an_account_update_reports_the_changed_positions_at_its_transaction_time
                 ARRIVED,
             ),
             PositionObserved(
-                "BTCUSDT",
-                LegPosition(Leg.BOTH, Decimal(0), Decimal("0.00000"), 1_700_000_000_450),
-                ARRIVED,
+                "BTCUSDT", LegPosition(Leg.BOTH, Decimal(0), Decimal("0.00000"), 1_700_000_000_450), ARRIVED
             ),
         ),
     )

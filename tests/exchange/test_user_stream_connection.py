@@ -16,6 +16,7 @@ from exchange.errors import ExchangeUnavailable
 from exchange.protocol import Frame, Pong
 from exchange.user_stream_connection import UserStreamConnection, UserStreamConnector
 from simulator import RunningSimulator, external_events
+from tests.background import background
 from tests.exchange.parts import Parts
 
 
@@ -75,13 +76,11 @@ async def test_a_receiver_that_already_waits_is_given_the_pong(
 async def test_a_frozen_connection_answers_no_ping_and_can_be_left_at_once(
     simulator: RunningSimulator, parts: Parts
 ) -> None:
-    async with connected(simulator, parts) as connection, trio.open_nursery() as nursery:
-        nursery.start_soon(connection.receive)
+    async with connected(simulator, parts) as connection, background(connection.receive):
         simulator.streams.freeze("private")
         with trio.move_on_after(0.1) as waited:
             await connection.ping()
         assert waited.cancelled_caught
-        nursery.cancel_scope.cancel()
 
 
 async def test_frames_sent_before_the_end_are_received_before_the_end_is_reported(

@@ -23,20 +23,22 @@ def spend(budget: WeightBudget, weight: int, priority: Priority = VITAL, *, each
         budget.reserve(each, priority)
 
 
+def refusal(budget: WeightBudget, weight: int, priority: Priority) -> BudgetExhausted:
+    with pytest.raises(BudgetExhausted) as raised:
+        budget.reserve(weight, priority)
+    return raised.value
+
+
 def test_periodic_reads_leave_room_for_decisions_and_those_for_the_listen_key(clock: HandClock) -> None:
     budget = WeightBudget(clock, 100)
     spend(budget, 80, PERIODIC)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(5, PERIODIC)
+    refusal(budget, 5, PERIODIC)
     spend(budget, 10, ON_DEMAND)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(5, ON_DEMAND)
+    refusal(budget, 5, ON_DEMAND)
     spend(budget, 5, RECOVERY)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(5, RECOVERY)
+    refusal(budget, 5, RECOVERY)
     spend(budget, 5, VITAL)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(1, VITAL)
+    refusal(budget, 1, VITAL)
     assert budget.own_used == 100
 
 
@@ -47,12 +49,9 @@ def test_decisions_never_use_what_polls_and_audits_need(
     budget = WeightBudget(clock, 100)
     budget.reserve(5, steady)
     spend(budget, 90 - kept, ON_DEMAND)
-    with pytest.raises(BudgetExhausted) as exhausted:
-        budget.reserve(5, ON_DEMAND)
-    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 60)
+    assert refusal(budget, 5, ON_DEMAND).until.monotonic_sec == pytest.approx(clock.monotonic_sec + 60)
     spend(budget, kept - 5, steady)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(5, steady)
+    refusal(budget, 5, steady)
     spend(budget, 5, RECOVERY)
     assert budget.own_used == 95
 
@@ -73,9 +72,7 @@ def test_exhaustion_names_the_time_of_the_next_room(clock: HandClock) -> None:
     budget.reserve(60, PERIODIC)
     clock.turn(20)
     budget.reserve(20, PERIODIC)
-    with pytest.raises(BudgetExhausted) as exhausted:
-        budget.reserve(5, PERIODIC)
-    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 40)
+    assert refusal(budget, 5, PERIODIC).until.monotonic_sec == pytest.approx(clock.monotonic_sec + 40)
     clock.turn(40)
     budget.reserve(5, PERIODIC)
 
@@ -99,9 +96,7 @@ def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(
     budget = WeightBudget(clock, 1200)
     clock.turn(10)
     budget.used_by_address(2390)
-    with pytest.raises(BudgetExhausted) as exhausted:
-        budget.reserve(1, VITAL)
-    assert exhausted.value.until.monotonic_sec == pytest.approx(clock.monotonic_sec + 50)
+    assert refusal(budget, 1, VITAL).until.monotonic_sec == pytest.approx(clock.monotonic_sec + 50)
     clock.turn(50)
     budget.reserve(1, VITAL)
 
@@ -111,16 +106,14 @@ def test_what_we_sent_since_the_exchange_counted_is_added_to_its_count(clock: Ha
     budget.used_by_address(2140)
     spend(budget, 20)
     assert budget.address_used == 2160
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(1, VITAL)
+    refusal(budget, 1, VITAL)
 
 
 def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
     budget.used_by_address(2390)
     budget.used_by_address(1995)
-    with pytest.raises(BudgetExhausted):
-        budget.reserve(1, VITAL)
+    refusal(budget, 1, VITAL)
 
 
 def test_a_ban_stops_every_priority_and_ends_by_the_monotonic_clock(clock: HandClock) -> None:

@@ -126,11 +126,7 @@ def test_an_unreadable_price_or_leverage_is_unknown_and_refuses_nothing(field: s
     (read,), unreadable = read_rows(msgspec.json.encode(rows))
     assert not unreadable
     assert read.position.amount == 1
-    shown = {
-        "entryPrice": read.position.entry_price,
-        "markPrice": read.mark_price,
-        "leverage": read.leverage,
-    }
+    shown = {"entryPrice": read.position.entry_price, "markPrice": read.mark_price, "leverage": read.leverage}
     assert [name for name, number in shown.items() if number is None] == [field]
 
 

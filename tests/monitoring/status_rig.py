@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
+import httpx
 import msgspec
 import structlog
+import trio
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
@@ -30,7 +33,8 @@ from monitoring.recent_decisions import RecentDecision
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
-from supervision import NodeStatus
+from supervision import Heartbeat, NodeStatus
+from tests.background import background
 from tests.brain.cases import case
 
 NOON_MS = 1_790_000_000_000
@@ -191,3 +195,13 @@ class StatusRig:
     def log_lines(self) -> list[tuple[str, dict[str, object]]]:
         """Each line's method and keywords."""
         return [(call.method_name, dict(call.kwargs)) for call in self.log.calls]
+
+
+@asynccontextmanager
+async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
+    """The actor at work, and a client of what it serves."""
+    with trio.fail_after(10):
+        async with background(rig.metrics.run, Heartbeat()):
+            url = await rig.channels.http_address.changed()
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                yield client

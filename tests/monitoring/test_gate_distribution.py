@@ -31,10 +31,7 @@ async def test_decisions_are_counted_by_reason_recently_and_since_the_start() ->
     gates.decided([OPEN])
     assert gates.last_5_min() == GateCounts(1, 0, {"open_permit_granted": 1}, {})
     everything = GateCounts(
-        2,
-        3,
-        {"open_permit_granted": 1, "sanity_checks_passed": 1},
-        {"malformed_plan": 2, "no_position": 1},
+        2, 3, {"open_permit_granted": 1, "sanity_checks_passed": 1}, {"malformed_plan": 2, "no_position": 1}
     )
     assert gates.last_1_h() == gates.since_start() == everything
     assert list(gates.since_start().deny_by_reason) == ["malformed_plan", "no_position"]

@@ -24,7 +24,9 @@ NONE = HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=None)
 WEIGHT = Weight(own_used=40, own_budget=1200, address_used=45, address_limit=2400, ban_left_sec=None)
 
 
-def trusted_rig() -> StatusRig:
+@pytest.fixture
+def rig() -> StatusRig:
+    """Returns one whose stream is trusted."""
     rig = StatusRig()
     now = rig.clock.now()
     rig.channels.stream_status.send(StreamStatus(1, now.earlier_by(60), now.earlier_by(0.5), 0.25))
@@ -33,13 +35,7 @@ def trusted_rig() -> StatusRig:
 
 def observed(rig: StatusRig, **changes: Any) -> Observed:
     status = rig.monitor.status.status()
-    usual = Observed(
-        status,
-        actor(status.tree),
-        Holdings((), 0, 0, "1"),
-        NONE,
-        WEIGHT,
-    )
+    usual = Observed(status, actor(status.tree), Holdings((), 0, 0, "1"), NONE, WEIGHT)
     return msgspec.structs.replace(usual, **changes)
 
 
@@ -49,13 +45,12 @@ def apart(symbol: str, apart_sec: float) -> Holding:
     )
 
 
-async def test_all_is_well_only_when_nothing_wants_looking_at() -> None:
-    seen = overall(observed(trusted_rig()))
+async def test_all_is_well_only_when_nothing_wants_looking_at(rig: StatusRig) -> None:
+    seen = overall(observed(rig))
     assert (seen.tone, seen.headline, seen.reasons) == (Tone.GOOD, "Ready", ())
 
 
-async def test_not_deciding_is_reported_with_every_reason() -> None:
-    rig = trusted_rig()
+async def test_not_deciding_is_reported_with_every_reason(rig: StatusRig) -> None:
     rig.waits.append(("brain/permit_evaluator", "Redis at redis://localhost:6379/0"))
     rig.channels.ledgers_adopted.send(False)
     seen = overall(observed(rig))
@@ -63,8 +58,7 @@ async def test_not_deciding_is_reported_with_every_reason() -> None:
     assert len(seen.reasons) == 2
 
 
-async def test_a_standby_is_in_order() -> None:
-    rig = trusted_rig()
+async def test_a_standby_is_in_order(rig: StatusRig) -> None:
     rig.lease.send(Lease(None, "other:8045"))
     seen = overall(observed(rig))
     assert (seen.tone, seen.headline) == (Tone.ASIDE, "Standby")
@@ -73,8 +67,7 @@ async def test_a_standby_is_in_order() -> None:
     assert overall(observed(rig)).tone is Tone.BAD
 
 
-async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
-    rig = trusted_rig()
+async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order(rig: StatusRig) -> None:
     rig.lease.send(Lease(None, "here:8045", "trade-2/71/ab"))
     seen = overall(observed(rig))
     assert (seen.tone, seen.headline) == (Tone.BAD, "Not ready")
@@ -111,19 +104,18 @@ async def test_a_standby_to_a_process_of_its_own_name_is_not_in_order() -> None:
         ),
     ],
 )
-async def test_what_wants_looking_at_is_named(changes: dict[str, Any], reported: str) -> None:
-    seen = overall(observed(trusted_rig(), **changes))
+async def test_each_warning_is_named(rig: StatusRig, changes: dict[str, Any], reported: str) -> None:
+    seen = overall(observed(rig, **changes))
     assert (seen.tone, seen.headline) == (Tone.WATCH, "Ready, 1 warning")
     assert seen.reasons == (reported,)
 
 
-async def test_a_restart_of_long_ago_worries_nobody() -> None:
+async def test_a_restart_of_long_ago_is_no_warning(rig: StatusRig) -> None:
     tree = actor(node("brain", node("metrics", restarts=1, last_reason="boom", since_sec=301.0)))
-    assert overall(observed(trusted_rig(), tree=tree)).tone is Tone.GOOD
+    assert overall(observed(rig, tree=tree)).tone is Tone.GOOD
 
 
-async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
-    rig = trusted_rig()
+async def test_a_lost_stream_and_stale_snapshots_are_two_things(rig: StatusRig) -> None:
     rig.publish("ETHUSDT", "0", age_sec=11.0)
     rig.publish("SOLUSDT", "0", age_sec=1.0)
     rig.channels.stream_status.send(StreamStatus(1, losses=1, last_loss="no pong"))
@@ -135,8 +127,7 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things() -> None:
     )
 
 
-async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_at() -> None:
-    rig = trusted_rig()
+async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_at(rig: StatusRig) -> None:
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
     rig.channels.unreadable_rules.send(dict.fromkeys(("AUSDT", "BUSDT", "CUSDT", "DUSDT"), "no filters"))
     seen = overall(observed(rig, weight=msgspec.structs.replace(WEIGHT, ban_left_sec=42.0)))
@@ -147,8 +138,9 @@ async def test_a_trouble_with_the_exchange_and_unreadable_symbols_want_looking_a
     )
 
 
-async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seconds_with_the_reason() -> None:
-    rig = trusted_rig()
+async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seconds_with_the_reason(
+    rig: StatusRig,
+) -> None:
     rig.book.set_uncovered("ABCUSDT", Uncovered("it was not read", rig.clock.now()))
     assert overall(observed(rig)).reasons == ()
     rig.clock.advance(3.0)
@@ -161,8 +153,7 @@ async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seco
     assert overall(observed(rig)).reasons == ()
 
 
-async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:
-    rig = trusted_rig()
+async def test_unknown_executions_and_results_that_wait_are_named_until_they_end(rig: StatusRig) -> None:
     ends_sec = rig.clock.now().monotonic_sec + 60
     rig.channels.unknown_executions.send(
         (UnknownExecution(PlanId("plan-1"), Symbol("BTCUSDT"), NOON_MS - 500, ends_sec),)
@@ -186,8 +177,7 @@ async def test_unknown_executions_and_results_that_wait_are_named_until_they_end
     assert rig.monitor.status.status().unknown_executions.count == rig.monitor.status.unknown_count() == 0
 
 
-async def test_a_redis_that_forgets_is_a_concern() -> None:
-    rig = trusted_rig()
+async def test_a_redis_that_forgets_is_a_concern(rig: StatusRig) -> None:
     rig.channels.durability.send(Durability(False, "noeviction", 0))
     seen = overall(observed(rig, status=rig.monitor.status.status()))
     assert seen.reasons == (
@@ -202,8 +192,7 @@ async def test_a_redis_that_forgets_is_a_concern() -> None:
     assert overall(observed(rig, status=rig.monitor.status.status())).tone is Tone.GOOD
 
 
-async def test_a_key_that_denies_for_good_is_a_concern() -> None:
-    rig = trusted_rig()
+async def test_a_key_that_denies_for_good_is_a_concern(rig: StatusRig) -> None:
     problem = "quantum:cooldown:last_exec_ts:BTCUSDT holds a hash, not a string"
     holds_and_cooldowns = HoldsAndCooldowns(
         holds=(), cooldowns=(), left_out=0, unread=None, problems=(problem,) * 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
@@ -37,22 +38,22 @@ class Rig:
         )
 
 
-async def test_holds_run_out_between_two_reads() -> None:
-    rig = Rig()
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_holds_run_out_between_two_reads(rig: Rig) -> None:
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift", ttl_ms=2_000)
     rig.redis.set(rig.keys.hold("ETHUSDT"), "drift")
-    assert (await rig.reading.now(SYMBOLS, {})).holds == (
-        TimeLeft("BTCUSDT", 2.0),
-        TimeLeft("ETHUSDT", None),
-    )
+    assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", 2.0), TimeLeft("ETHUSDT", None))
     await trio.sleep(1.5)
     assert (await rig.reading.now(SYMBOLS, {})).holds[0] == TimeLeft("BTCUSDT", 0.5)
     await trio.sleep(1)
     assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("ETHUSDT", None),)
 
 
-async def test_a_cooldown_counts_from_the_key() -> None:
-    rig = Rig()
+async def test_a_cooldown_counts_from_the_key(rig: Rig) -> None:
     rig.executed("BTCUSDT", 5.0)
     rig.executed("ETHUSDT", 16.0)
     rig.executed("SOLUSDT", 10.0)
@@ -62,8 +63,7 @@ async def test_a_cooldown_counts_from_the_key() -> None:
     )
 
 
-async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently() -> None:
-    rig = Rig()
+async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently(rig: Rig) -> None:
     rig.booked("BTCUSDT", 4.0)
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == ()
     await trio.sleep(4)
@@ -74,23 +74,20 @@ async def test_a_cooldown_counts_from_a_ledger_that_was_booked_recently() -> Non
     assert (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns == ()
 
 
-async def test_the_later_of_key_and_ledger_counts() -> None:
-    rig = Rig()
+async def test_the_later_of_key_and_ledger_counts(rig: Rig) -> None:
     rig.executed("BTCUSDT", 12.0)
     rig.booked("BTCUSDT", 2.0)
     (seen,) = (await rig.reading.now(SYMBOLS, {"BTCUSDT": 1.0})).cooldowns
     assert seen == TimeLeft("BTCUSDT", 13.0)
 
 
-async def test_a_time_far_ahead_is_ignored_and_an_unreadable_one_never_ends() -> None:
-    rig = Rig()
+async def test_a_time_far_ahead_is_ignored_and_an_unreadable_one_never_ends(rig: Rig) -> None:
     rig.executed("BTCUSDT", -16.0)
     rig.redis.set(rig.keys.cooldown("ETHUSDT"), "soon")
     assert (await rig.reading.now(SYMBOLS, {})).cooldowns == (TimeLeft("ETHUSDT", None),)
 
 
-async def test_redis_is_asked_once_in_three_seconds_however_many_look() -> None:
-    rig = Rig()
+async def test_redis_is_asked_once_in_three_seconds_however_many_look(rig: Rig) -> None:
     await rig.reading.now(SYMBOLS, {})
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
     for _ in range(20):
@@ -100,8 +97,7 @@ async def test_redis_is_asked_once_in_three_seconds_however_many_look() -> None:
     assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", None),)
 
 
-async def test_what_cannot_be_read_is_said_and_not_remembered() -> None:
-    rig = Rig()
+async def test_what_cannot_be_read_is_said_and_not_remembered(rig: Rig) -> None:
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
     await rig.reading.now(SYMBOLS, {})
     await trio.sleep(3)
@@ -113,16 +109,14 @@ async def test_what_cannot_be_read_is_said_and_not_remembered() -> None:
     assert (await rig.reading.now(SYMBOLS, {})).unread is None
 
 
-async def test_a_redis_that_does_not_answer_is_not_waited_for() -> None:
-    rig = Rig()
+async def test_a_redis_that_does_not_answer_is_not_waited_for(rig: Rig) -> None:
     rig.store = MemoryStore(rig.redis, keys=rig.keys, consumer="me", crossing=trio.sleep_forever)
     reading = HoldsAndCooldownsCache(rig.store, rig.clock, 15.0, keys=rig.keys)
     with trio.fail_after(1):
         assert (await reading.now(SYMBOLS, {})).unread == "Redis did not answer within 0.5 s"
 
 
-async def test_keys_that_deny_for_good_are_named_with_what_is_wrong() -> None:
-    rig = Rig()
+async def test_keys_that_deny_for_good_are_named_with_what_is_wrong(rig: Rig) -> None:
     rig.redis.hset(rig.keys.hold("BTCUSDT"), {"a": "b"})
     rig.redis.hset(rig.keys.cooldown("BTCUSDT"), {"a": "b"})
     rig.redis.set(rig.keys.cooldown("ETHUSDT"), "")

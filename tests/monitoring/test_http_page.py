@@ -16,10 +16,10 @@ from brain.plans.plan import MalformedPlan
 from channels import SetGauge
 from exchange.protocol import Priority
 from monitoring.service_log import build_tag
+from tests.background import background
 from tests.brain.cases import case, plan, snapshot
 from tests.brain.test_reasons import ALLOWED, DENIED
-from tests.monitoring.status_rig import NOON_MS, StatusRig
-from tests.monitoring.test_metrics import serving
+from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
 from tests.page.test_rendering import Reading, read
 
@@ -42,8 +42,7 @@ async def page(client: httpx.AsyncClient) -> Reading:
     return read(answer.text)
 
 
-async def test_the_page_shows_what_the_service_knows() -> None:
-    rig = StatusRig()
+async def test_the_page_shows_what_the_service_knows(rig: StatusRig) -> None:
     rig.decided("plan-1")
     rig.decided("plan-2", case(hold=True), symbol="ETHUSDT", latency_ms=7)
     rig.monitor.registry.apply(SetGauge("p33_ledger_amt", -0.038, ("BTCUSDT",)))
@@ -58,8 +57,7 @@ async def test_the_page_shows_what_the_service_knows() -> None:
     assert "as of 2026-09-21 14:13:20 UTC" in text
 
 
-async def test_the_newest_fifty_decisions_are_shown() -> None:
-    rig = StatusRig()
+async def test_the_newest_fifty_decisions_are_shown(rig: StatusRig) -> None:
     for number in range(60):
         rig.decided(f"plan-{number}")
     async with serving(rig) as client:
@@ -83,8 +81,7 @@ async def test_every_reason_is_explained_in_words_with_what_was_compared(reason:
     assert (f"→ {reason}" in text) is (decided_by_a_check and not decision.allow)
 
 
-async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() -> None:
-    rig = StatusRig()
+async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit(rig: StatusRig) -> None:
     stale_case = case(snapshot=snapshot("0.038", age_sec=12.4), entry_ms=NOON_MS - 4, now_ms=NOON_MS)
     rig.decided("plan-1", stale_case, fields={b"k_heat": b"0.31"})
     rig.decided("plan-2")
@@ -107,8 +104,7 @@ async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() 
         assert "in flight still counts for 0.028" in consumed
 
 
-async def test_a_malformed_plan_is_explained_by_its_fields() -> None:
-    rig = StatusRig()
+async def test_a_malformed_plan_is_explained_by_its_fields(rig: StatusRig) -> None:
     malformed = deny_malformed(MalformedPlan(PlanId("plan-1"), None, {"qty": "not a decimal number: 'many'"}))
     rig.decided("plan-1", None, decision=malformed, fields={b"qty": b"many", b"reason": b"\xff\xe2\x80\xae"})
     async with serving(rig) as client:
@@ -117,8 +113,7 @@ async def test_a_malformed_plan_is_explained_by_its_fields() -> None:
     assert "\\u202e" in text
 
 
-async def test_what_is_no_permit_in_its_place_is_no_crash() -> None:
-    rig = StatusRig()
+async def test_what_is_no_permit_in_its_place_is_no_crash(rig: StatusRig) -> None:
     rig.decided("plan-1")
     for value in (b"\xff", b'{"a":', b"[" * 100_000, b',"signature":"'):
         rig.redis.set(rig.keys.permit("plan-1"), value)
@@ -135,14 +130,12 @@ async def test_a_plan_that_is_not_remembered_is_reported_with_the_command_that_f
 
 
 @pytest.mark.parametrize("query", ["", "?plan=", "?plan=" + "x" * 257, "?other=1"])
-async def test_an_explanation_of_nothing_is_refused(query: str) -> None:
-    async with serving(StatusRig()) as client:
-        answer = await client.get(f"/explanation{query}")
+async def test_an_explanation_of_nothing_is_refused(query: str, client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/explanation{query}")
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-async def test_without_redis_the_page_and_explanations_show_what_the_process_knows() -> None:
-    rig = StatusRig()
+async def test_without_redis_the_page_and_explanations_show_what_the_process_knows(rig: StatusRig) -> None:
     rig.decided("plan-1")
     async with serving(rig) as client:
         with rig.store.faults.outage():
@@ -155,8 +148,7 @@ async def test_without_redis_the_page_and_explanations_show_what_the_process_kno
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_hostile_names_stay_text(hostile: str) -> None:
-    rig = StatusRig()
+async def test_hostile_names_stay_text(hostile: str, rig: StatusRig) -> None:
     rig.publish(hostile, "1", age_sec=1.0)
     the_case = case(plan(plan_id=hostile, symbol=hostile, action=hostile, source=hostile))
     rig.decided(hostile, the_case, symbol=hostile, fields={hostile.encode(): hostile.encode()})
@@ -176,18 +168,15 @@ async def test_hostile_names_stay_text(hostile: str) -> None:
             assert not {tag for tag, _ in found.elements} & {"iframe", "object", "embed", "form"}
 
 
-async def test_many_lookers_cost_one_look_a_second() -> None:
-    rig = StatusRig()
-    async with serving(rig) as client:
-        first = (await client.get("/")).content
-        rig.decided("plan-1")
-        assert (await client.get("/")).content == first
-        rig.clock.advance(1)
-        assert b"plan-1" in (await client.get("/")).content
+async def test_many_lookers_cost_one_look_a_second(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    first = (await client.get("/")).content
+    rig.decided("plan-1")
+    assert (await client.get("/")).content == first
+    rig.clock.advance(1)
+    assert b"plan-1" in (await client.get("/")).content
 
 
-async def test_making_the_page_lets_others_work_in_between() -> None:
-    rig = StatusRig()
+async def test_making_the_page_lets_others_work_in_between(rig: StatusRig) -> None:
     for number in range(600):
         rig.publish(f"S{number}USDT", "1", age_sec=1.0)
     looks = 0
@@ -198,15 +187,12 @@ async def test_making_the_page_lets_others_work_in_between() -> None:
             looks += 1
             await trio.lowlevel.checkpoint()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
+    async with background(others):
         await rig.monitor.page.document()
-        nursery.cancel_scope.cancel()
     assert looks > 20
 
 
-async def test_status_shows_weight_mismatches_and_durability_as_the_page_does() -> None:
-    rig = StatusRig()
+async def test_status_shows_weight_mismatches_and_durability_as_the_page_does(rig: StatusRig) -> None:
     rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
     rig.budget.reserve(5, Priority.PERIODIC)
     rig.budget.ban(60.0)

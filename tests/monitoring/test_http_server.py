@@ -12,8 +12,7 @@ from monitoring.http.app import is_loopback
 from monitoring.http.server import HttpServer, open_listeners
 from monitoring.page_view.source import PageSource
 from page.rendering import ASSETS, asset
-from tests.monitoring.status_rig import StatusRig
-from tests.monitoring.test_metrics import serving
+from tests.monitoring.status_rig import StatusRig, serving
 
 #: How a connection says that it speaks HTTP/2 without having been asked.
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -37,18 +36,16 @@ async def raw(client: httpx.AsyncClient, request: bytes, *, hang_up: bool = Fals
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/status", "/", "/nothing/here"])
-async def test_no_answer_may_be_stored(path: str) -> None:
-    async with serving(StatusRig()) as client:
-        answer = await client.get(path)
+async def test_no_answer_may_be_stored(path: str, client: httpx.AsyncClient) -> None:
+    answer = await client.get(path)
     assert answer.headers["cache-control"] == "no-store"
     assert "server" not in answer.headers
 
 
-async def test_an_unknown_path_is_reported_in_json() -> None:
-    async with serving(StatusRig()) as client:
-        for path in ("/nothing/here", "/status/", "/metrics/x"):
-            answer = await client.get(path)
-            assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
+async def test_an_unknown_path_is_reported_in_json(client: httpx.AsyncClient) -> None:
+    for path in ("/nothing/here", "/status/", "/metrics/x"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
 PATHS = ("/", "/explanation", "/page/page.js", "/metrics", "/healthz", "/readyz", "/status")
@@ -68,34 +65,30 @@ async def test_no_answer_may_be_embedded_or_run_anything_from_elsewhere(path: st
     assert "unsafe" not in headers["content-security-policy"]
 
 
-async def test_assets_are_served_by_name_and_nothing_else() -> None:
-    async with serving(StatusRig()) as client:
-        for name, kind in ASSETS.items():
-            answer = await client.get(f"/page/{name}")
-            assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
-            assert answer.content == asset(name)
-        for name in ("head.html", "..%2frendering.py", "../../pyproject.toml", "%00", ""):
-            assert (await client.get(f"/page/{name}")).status_code == 404
+async def test_assets_are_served_by_name_and_nothing_else(client: httpx.AsyncClient) -> None:
+    for name, kind in ASSETS.items():
+        answer = await client.get(f"/page/{name}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert answer.content == asset(name)
+    for name in ("head.html", "..%2frendering.py", "../../pyproject.toml", "%00", ""):
+        assert (await client.get(f"/page/{name}")).status_code == 404
 
 
-async def test_a_flood_is_refused_and_keeps_no_client_from_scraping() -> None:
-    async with serving(StatusRig()) as client:
-        statuses = Counter([(await client.get(COSTLY[n % 4])).status_code for n in range(200)])
-        assert statuses[429] == 80
-        refused = await client.get("/")
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-        for path in ALWAYS:
-            for _ in range(50):
-                assert (await client.get(path)).status_code == 200
+async def test_a_flood_is_refused_and_keeps_no_client_from_scraping(client: httpx.AsyncClient) -> None:
+    statuses = Counter([(await client.get(COSTLY[n % 4])).status_code for n in range(200)])
+    assert statuses[429] == 80
+    refused = await client.get("/")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    for path in ALWAYS:
+        for _ in range(50):
+            assert (await client.get(path)).status_code == 200
 
 
-async def test_after_a_flood_the_page_comes_back() -> None:
-    rig = StatusRig()
-    async with serving(rig) as client:
-        while (await client.get("/")).status_code == 200:
-            pass
-        rig.clock.advance(1)
-        assert (await client.get("/")).status_code == 200
+async def test_after_a_flood_the_page_comes_back(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    while (await client.get("/")).status_code == 200:
+        pass
+    rig.clock.advance(1)
+    assert (await client.get("/")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -133,19 +126,17 @@ def test_who_can_reach_an_address_is_reported_by_the_address(bind: str, loopback
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_nothing_but_reading_is_allowed(method: str) -> None:
-    async with serving(StatusRig()) as client:
-        for path in PATHS:
-            answer = await client.request(method, path)
-            assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
-            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+async def test_nothing_but_reading_is_allowed(method: str, client: httpx.AsyncClient) -> None:
+    for path in PATHS:
+        answer = await client.request(method, path)
+        assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_head_answers_like_get_without_a_body() -> None:
-    async with serving(StatusRig()) as client:
-        for path in ("/", "/page/page.css", "/metrics", "/healthz", "/readyz", "/status"):
-            answer = await client.head(path)
-            assert (answer.status_code, answer.content) == (200, b"")
+async def test_head_answers_like_get_without_a_body(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/page/page.css", "/metrics", "/healthz", "/readyz", "/status"):
+        answer = await client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 async def test_a_request_with_a_body_is_refused_unread() -> None:
@@ -159,11 +150,10 @@ async def test_a_request_with_a_body_is_refused_unread() -> None:
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_an_endless_head_is_refused() -> None:
-    async with serving(StatusRig()) as client:
-        answer = await raw(client, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 20_000)
-        assert answer.startswith(b"HTTP/1.1 431 ")
-        assert (await client.get("/healthz")).status_code == 200
+async def test_an_endless_head_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await raw(client, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 20_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert (await client.get("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -176,10 +166,9 @@ async def test_an_endless_head_is_refused() -> None:
         HTTP2 + b"\x00\xff\xff\x00" * 40,
     ],
 )
-async def test_noise_ends_one_connection_and_no_other(noise: bytes) -> None:
-    async with serving(StatusRig()) as client:
-        await raw(client, noise, hang_up=True)
-        assert (await client.get("/healthz")).status_code == 200
+async def test_noise_ends_one_connection_and_no_other(noise: bytes, client: httpx.AsyncClient) -> None:
+    await raw(client, noise, hang_up=True)
+    assert (await client.get("/healthz")).status_code == 200
 
 
 async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,8 +185,7 @@ async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: p
     assert isinstance(line["exc_info"], TypeError)
 
 
-async def test_what_breaks_the_protocol_library_breaks_one_connection() -> None:
-    rig = StatusRig()
+async def test_what_breaks_the_protocol_library_breaks_one_connection(rig: StatusRig) -> None:
     priorities = b"".join(
         b"\x00\x00\x05\x02\x00" + (2 * number + 1).to_bytes(4, "big") + bytes(4) + b"\x05"
         for number in range(1001)
@@ -240,13 +228,12 @@ async def test_a_client_that_does_not_read_cannot_keep_the_server_from_ending() 
     assert ended_unread
 
 
-async def test_with_too_many_connections_the_oldest_goes() -> None:
-    async with serving(StatusRig()) as client:
-        url = client.base_url
-        streams = [await trio.open_tcp_stream(url.host, url.port or 80) for _ in range(64)]
-        assert (await client.get("/healthz")).status_code == 200
-        assert await streams[0].receive_some() == b""
-        await streams[1].send_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert (await streams[1].receive_some()).startswith(b"HTTP/1.1 200 ")
-        for stream in streams:
-            await stream.aclose()
+async def test_with_too_many_connections_the_oldest_goes(client: httpx.AsyncClient) -> None:
+    url = client.base_url
+    streams = [await trio.open_tcp_stream(url.host, url.port or 80) for _ in range(64)]
+    assert (await client.get("/healthz")).status_code == 200
+    assert await streams[0].receive_some() == b""
+    await streams[1].send_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await streams[1].receive_some()).startswith(b"HTTP/1.1 200 ")
+    for stream in streams:
+        await stream.aclose()

@@ -36,7 +36,7 @@ def test_what_differs_by_no_more_than_is_tolerated_agrees() -> None:
         assert (seen.difference, seen.tone) == (None, Tone.GOOD)
 
 
-def test_what_differs_by_more_is_told_exactly() -> None:
+def test_what_differs_by_more_is_shown_exactly() -> None:
     for exchange, ledger, difference in (
         ("100", 98.99, "1.01"),
         ("0.3", 0.1, "0.2"),

@@ -49,8 +49,7 @@ def events_for_every_declared_metric() -> list[MetricEvent]:
     return events
 
 
-async def test_declared_metrics_are_exposed_with_their_names_types_and_labels() -> None:
-    rig = StatusRig()
+async def test_declared_metrics_are_exposed_with_their_names_types_and_labels(rig: StatusRig) -> None:
     for event in events_for_every_declared_metric():
         rig.monitor.registry.apply(event)
     exposed = await families(rig)
@@ -62,16 +61,14 @@ async def test_declared_metrics_are_exposed_with_their_names_types_and_labels() 
     assert exposed.keys() == {declared.name for declared in CATALOGUE} | LIVE | gauges
 
 
-async def test_no_series_but_those_of_the_metrics_is_exposed() -> None:
-    rig = StatusRig()
+async def test_no_series_but_those_of_the_metrics_is_exposed(rig: StatusRig) -> None:
     for event in events_for_every_declared_metric():
         rig.monitor.registry.apply(event)
     assert b"_created" not in await rig.monitor.registry.exposition()
     assert not rig.log_lines
 
 
-async def test_counters_add_gauges_replace_and_histograms_count() -> None:
-    rig = StatusRig()
+async def test_counters_add_gauges_replace_and_histograms_count(rig: StatusRig) -> None:
     for event in (
         Count("p33_permit_total", ("BTCUSDT", "allow")),
         Count("p33_permit_total", ("BTCUSDT", "allow"), 2),
@@ -127,8 +124,7 @@ async def test_an_event_that_fits_no_metric_is_counted_and_logged_once(event: Me
 @pytest.mark.parametrize(
     ("name", "room"), [("p33_plans_skipped_total", 1000), ("p33_permit_allow_total", 20_000)]
 )
-async def test_labels_taken_from_outside_cannot_fill_the_memory(name: str, room: int) -> None:
-    rig = StatusRig()
+async def test_labels_taken_from_outside_cannot_fill_the_memory(name: str, room: int, rig: StatusRig) -> None:
     for number in range(room + 50):
         rig.monitor.registry.apply(Count(name, (f"WISH_{number}",)))
     rig.monitor.registry.apply(Count(name, ("WISH_0",)))
@@ -140,8 +136,7 @@ async def test_labels_taken_from_outside_cannot_fill_the_memory(name: str, room:
 
 
 @pytest.mark.parametrize("name", ["p33_plans_skipped_total", "p33_permit_allow_total"])
-async def test_a_hostile_label_stays_within_its_line(name: str) -> None:
-    rig = StatusRig()
+async def test_a_hostile_label_stays_within_its_line(name: str, rig: StatusRig) -> None:
     hostile = 'HOLD"} 7\np33_stream_trusted 1\n\\n\\'
     rig.monitor.registry.apply(Count(name, (hostile,)))
     seen = await values(rig)
@@ -149,8 +144,7 @@ async def test_a_hostile_label_stays_within_its_line(name: str) -> None:
     assert seen["p33_stream_trusted",] == 0
 
 
-async def test_gauges_may_be_anything_a_float_can_be() -> None:
-    rig = StatusRig()
+async def test_gauges_may_be_anything_a_float_can_be(rig: StatusRig) -> None:
     for number, value in enumerate((float("inf"), 1e300, 1e-9, 12345678.125)):
         rig.monitor.registry.apply(SetGauge("p33_ledger_amt", value, (f"S{number}",)))
     seen = await values(rig)
@@ -162,15 +156,13 @@ async def test_gauges_may_be_anything_a_float_can_be() -> None:
     ]
 
 
-def test_a_gauge_that_nobody_set_yet_is_unknown() -> None:
-    rig = StatusRig()
+def test_a_gauge_that_was_never_set_is_unknown(rig: StatusRig) -> None:
     assert rig.monitor.registry.value("p33_request_weight_used") is None
     rig.monitor.registry.apply(SetGauge("p33_request_weight_used", 45))
     assert rig.monitor.registry.value("p33_request_weight_used") == 45
 
 
-async def test_snapshots_are_shown_as_they_are_at_the_moment_of_the_scrape() -> None:
-    rig = StatusRig()
+async def test_snapshots_are_shown_as_they_are_at_the_moment_of_the_scrape(rig: StatusRig) -> None:
     rig.clock.advance(1.5)
     seen = await values(rig)
     assert seen["p33_snapshot_age_sec", "BTCUSDT"] == 3.5
@@ -178,8 +170,7 @@ async def test_snapshots_are_shown_as_they_are_at_the_moment_of_the_scrape() -> 
     assert seen["p33_position_amt", "BTCUSDT"] == -0.038
 
 
-async def test_channels_show_depth_and_what_they_dropped() -> None:
-    rig = StatusRig()
+async def test_channels_show_depth_and_what_they_dropped(rig: StatusRig) -> None:
     for _ in range(rig.events.capacity + 7):
         rig.events.send(Count("p33_stream_divergence_total"))
     seen = await values(rig)
@@ -194,8 +185,7 @@ def test_two_channels_of_one_name_are_a_mistake_of_the_wiring() -> None:
         ChannelMetrics((DropOldest[int]("plans", 1), PushBack[int]("plans", 1)))
 
 
-async def test_a_scrape_of_569_symbols_is_cheap() -> None:
-    rig = StatusRig()
+async def test_a_scrape_of_569_symbols_is_cheap(rig: StatusRig) -> None:
     for number in range(569):
         symbol = f"S{number}USDT"
         rig.publish(symbol, "0.001", age_sec=1)

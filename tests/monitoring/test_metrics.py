@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import httpx
 import msgspec
 import pytest
@@ -17,20 +14,9 @@ from monitoring.http.server import AddressUnusableError
 from monitoring.service_log import build_tag, version
 from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
+from tests.background import background
 from tests.brain.cases import case
-from tests.monitoring.status_rig import NEEDED, StatusRig, node
-
-
-@asynccontextmanager
-async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
-    """The actor at work, and a client of what it serves."""
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.metrics.run, Heartbeat())
-            url = await rig.channels.http_address.changed()
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-                yield client
-            nursery.cancel_scope.cancel()
+from tests.monitoring.status_rig import NEEDED, StatusRig, node, serving
 
 
 async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | None:
@@ -42,19 +28,16 @@ async def sample(client: httpx.AsyncClient, name: str, *labels: str) -> float | 
     return None
 
 
-async def test_events_of_the_actors_are_on_metrics() -> None:
-    rig = StatusRig()
-    async with serving(rig) as client:
-        rig.events.send(Count("p33_permit_deny_total", ("BTCUSDT", "no_position")))
-        answer = await client.get("/metrics")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert await sample(client, "p33_permit_deny_total", "BTCUSDT", "no_position") == 1
-        assert await sample(client, "p33_build_info", build_tag()) == 1
+async def test_events_of_the_actors_are_on_metrics(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    rig.events.send(Count("p33_permit_deny_total", ("BTCUSDT", "no_position")))
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert await sample(client, "p33_permit_deny_total", "BTCUSDT", "no_position") == 1
+    assert await sample(client, "p33_build_info", build_tag()) == 1
 
 
-async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
-    rig = StatusRig()
+async def test_a_burst_is_taken_and_what_did_not_fit_is_visible(rig: StatusRig) -> None:
     for _ in range(rig.events.capacity + 20):
         rig.events.send(Count("p33_stream_divergence_total"))
     async with serving(rig) as client:
@@ -63,55 +46,45 @@ async def test_a_burst_is_taken_and_what_did_not_fit_is_visible() -> None:
         assert await sample(client, "p33_channel_depth", "metrics") == 0
 
 
-async def test_an_event_that_fits_no_metric_kills_nothing() -> None:
-    rig = StatusRig()
-    async with serving(rig) as client:
-        rig.events.send(Count("p33_not_declared_total"))
-        rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
-        rig.events.send(Count("p33_permit_allow_total", ("BTCUSDT",)))
-        assert await sample(client, "p33_permit_allow_total", "BTCUSDT") == 1
-        assert await sample(client, "p33_metric_events_refused_total", "unknown_metric") == 1
+async def test_an_event_that_fits_no_metric_kills_nothing(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    rig.events.send(Count("p33_not_declared_total"))
+    rig.events.send(Count("p33_permit_allow_total", ("too", "many")))
+    rig.events.send(Count("p33_permit_allow_total", ("BTCUSDT",)))
+    assert await sample(client, "p33_permit_allow_total", "BTCUSDT") == 1
+    assert await sample(client, "p33_metric_events_refused_total", "unknown_metric") == 1
 
 
-async def test_counters_go_on_where_they_were_after_a_restart_of_the_actor() -> None:
-    rig = StatusRig()
+async def test_counters_go_on_where_they_were_after_a_restart_of_the_actor(rig: StatusRig) -> None:
     for expected in (1, 2):
         async with serving(rig) as client:
             rig.events.send(Count("p33_stream_divergence_total"))
             assert await sample(client, "p33_stream_divergence_total") == expected
 
 
-async def test_the_process_lives_while_it_is_not_ready() -> None:
-    rig = StatusRig()
+async def test_the_process_lives_while_it_is_not_ready(rig: StatusRig) -> None:
     rig.lease.send(Lease(None, "elsewhere"))
     async with serving(rig) as client:
         alive = await client.get("/healthz")
         assert (alive.status_code, alive.text) == (200, "ok")
         ready = await client.get("/readyz")
         assert ready.status_code == 503
-        assert ready.json() == {
-            "ready": False,
-            "reasons": ["standing by: the lease is held by elsewhere"],
-        }
+        assert ready.json() == {"ready": False, "reasons": ["standing by: the lease is held by elsewhere"]}
 
 
-async def test_ready_comes_and_goes_with_what_plans_need() -> None:
-    rig = StatusRig()
-    async with serving(rig) as client:
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
-        rig.clock.advance(8.5)
-        assert (await client.get("/readyz")).json()["reasons"] == [
-            "all 1 snapshots are older than 10 s or not believed"
-        ]
-        rig.publish("BTCUSDT", "0", age_sec=10.0)
-        assert (await client.get("/readyz")).status_code == 200
-        rig.book.lose_trust(rig.clock.now())
-        assert (await client.get("/readyz")).status_code == 503
+async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig, client: httpx.AsyncClient) -> None:
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
+    rig.clock.advance(8.5)
+    assert (await client.get("/readyz")).json()["reasons"] == [
+        "all 1 snapshots are older than 10 s or not believed"
+    ]
+    rig.publish("BTCUSDT", "0", age_sec=10.0)
+    assert (await client.get("/readyz")).status_code == 200
+    rig.book.lose_trust(rig.clock.now())
+    assert (await client.get("/readyz")).status_code == 503
 
 
-async def test_an_actor_that_decides_nothing_at_present_is_a_reason() -> None:
-    rig = StatusRig()
+async def test_an_actor_that_decides_nothing_at_present_is_a_reason(rig: StatusRig) -> None:
     rig.tree = node("brain", node("deciding", node("permit_evaluator", state="backing_off"), *NEEDED[1:]))
     assert rig.monitor.status.readiness().reasons == ["permit_evaluator is backing off"]
     rig.tree = node("brain", *NEEDED[1:])
@@ -120,8 +93,7 @@ async def test_an_actor_that_decides_nothing_at_present_is_a_reason() -> None:
     assert rig.monitor.status.readiness().reasons == ["the service is stopping"]
 
 
-async def test_waits_for_redis_are_a_reason() -> None:
-    rig = StatusRig()
+async def test_waits_for_redis_are_a_reason(rig: StatusRig) -> None:
     rig.waits = [
         ("brain/ledger_writer", "Redis at r:6379"),
         ("brain/user_stream", "Binance's private stream"),
@@ -187,8 +159,7 @@ async def test_status_shows_what_is_known() -> None:
     assert shown["P33_METRICS_PORT"][1] == "default"
 
 
-async def test_status_says_null_for_what_is_not_known() -> None:
-    rig = StatusRig()
+async def test_status_says_null_for_what_is_not_known(rig: StatusRig) -> None:
     for channel in (
         rig.lease,
         rig.channels.allowlist,
@@ -226,8 +197,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
     assert rig.channels.http_address.value is None
 
 
-async def test_the_actor_ends_when_asked_to() -> None:
-    rig = StatusRig()
+async def test_the_actor_ends_when_asked_to(rig: StatusRig) -> None:
     heartbeat = Heartbeat()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
@@ -236,13 +206,10 @@ async def test_the_actor_ends_when_asked_to() -> None:
             heartbeat.stopping.set()
 
 
-async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck() -> None:
-    rig = StatusRig()
+async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck(rig: StatusRig) -> None:
     heartbeat = Heartbeat()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.metrics.run, heartbeat)
+    async with background(rig.metrics.run, heartbeat):
         await rig.channels.http_address.changed()
         await trio.testing.wait_all_tasks_blocked()
         assert heartbeat.spoken
         assert heartbeat.oldest_beat_at_work_sec() is None
-        nursery.cancel_scope.cancel()

@@ -57,13 +57,10 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
     ),
     ({"snapshots": 0, "snapshots_fresh": 0}, "there is no snapshot yet"),
     ({"snapshots_fresh": 0}, "all 569 snapshots are older than 10 s or not believed"),
-    (
-        {"snapshots": 569, "snapshots_fresh": 284},
-        "285 of 569 snapshots are older than 10 s or not believed",
-    ),
+    ({"snapshots": 569, "snapshots_fresh": 284}, "285 of 569 snapshots are older than 10 s or not believed"),
 ]
 
-IN_NOBODYS_WAY: list[dict[str, object]] = [
+NOT_IN_THE_WAY: list[dict[str, object]] = [
     {},
     {"needed_actors": (("permit_evaluator", "waiting"),)},
     {
@@ -82,7 +79,7 @@ def test_each_thing_that_is_missing_is_the_one_reason(change: dict[str, object],
     assert unready(msgspec.structs.replace(READY, **change)) == [reason]
 
 
-@pytest.mark.parametrize("change", IN_NOBODYS_WAY)
+@pytest.mark.parametrize("change", NOT_IN_THE_WAY)
 def test_what_does_not_keep_plans_from_being_decided_is_no_reason(change: dict[str, object]) -> None:
     assert unready(msgspec.structs.replace(READY, **change)) == []
 

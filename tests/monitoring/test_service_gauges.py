@@ -11,11 +11,6 @@ from tests.monitoring.status_rig import NOON_MS, StatusRig
 from tests.monitoring.test_metric_registry import values
 
 
-@pytest.fixture
-def rig() -> StatusRig:
-    return StatusRig()
-
-
 async def test_a_scrape_shows_what_is_true_at_that_moment(rig: StatusRig) -> None:
     seen = await values(rig)
     assert seen["p33_ready",] == 1
@@ -39,9 +34,7 @@ async def test_a_symbol_that_cannot_be_read_twice_over_counts_once(rig: StatusRi
     assert seen["p33_ready",] == 1
 
 
-async def test_the_durability_of_redis_is_shown_and_nothing_while_it_is_silent(
-    rig: StatusRig,
-) -> None:
+async def test_the_durability_of_redis_is_shown_and_nothing_while_it_is_silent(rig: StatusRig) -> None:
     names = ("p33_redis_evicted_keys", "p33_redis_may_evict", "p33_redis_append_only")
     seen = await values(rig)
     assert all(math.isnan(seen[name,]) for name in names)

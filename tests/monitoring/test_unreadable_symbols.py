@@ -6,6 +6,7 @@ import trio.testing
 
 from monitoring.status.readiness import unready
 from supervision import Heartbeat
+from tests.background import background
 from tests.monitoring.status_rig import StatusRig
 from tests.monitoring.test_readiness import READY
 
@@ -40,8 +41,7 @@ async def test_a_symbol_is_named_once_when_it_becomes_unreadable_and_once_when_i
     assert lines(rig) == [("warning", "Symbol can be read again", {"symbol": "ABCUSDT"})]
 
 
-async def test_a_symbol_without_readable_trading_rules_is_named_with_that_source() -> None:
-    rig = StatusRig()
+async def test_a_symbol_without_readable_trading_rules_is_named_with_that_source(rig: StatusRig) -> None:
     rig.book.set_unreadable("ABCUSDT", "no updateTime")
     rig.channels.unreadable_rules.send({"ABCUSDT": "no filters", "XYZUSDT": "no status"})
     assert rig.monitor.unreadable.now() == {
@@ -66,21 +66,17 @@ async def test_a_format_change_that_concerns_every_symbol_is_a_bounded_number_of
 
 
 async def test_the_metrics_actor_logs_it_within_a_second_and_repeats_nothing_after_a_restart(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: trio.testing.MockClock, rig: StatusRig
 ) -> None:
-    rig = StatusRig()
     for expected in (1, 0):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.metrics.run, Heartbeat())
+        async with background(rig.metrics.run, Heartbeat()):
             await rig.channels.http_address.changed()
             rig.book.set_unreadable("ABCUSDT", "no updateTime")
             await trio.sleep(1.1)
             assert len(lines(rig)) == expected
-            nursery.cancel_scope.cancel()
 
 
-async def test_the_status_names_fifty_symbols_and_counts_all() -> None:
-    rig = StatusRig()
+async def test_the_status_names_fifty_symbols_and_counts_all(rig: StatusRig) -> None:
     assert rig.monitor.status.status().exchange.unreadable.count == 0
     rig.channels.unreadable_rules.send({f"S{number:03}USDT": "no filters" for number in range(60)})
     rig.exchange_trouble = "the exchange refuses the API key (-2015)"
@@ -93,14 +89,12 @@ async def test_the_status_names_fifty_symbols_and_counts_all() -> None:
     assert "and 10 more" in page
 
 
-async def test_an_unreadable_symbol_does_not_make_the_service_unready() -> None:
-    rig = StatusRig()
+async def test_an_unreadable_symbol_does_not_make_the_service_unready(rig: StatusRig) -> None:
     rig.book.set_unreadable("BTCUSDT", "no updateTime")
     assert rig.monitor.status.readiness().ready
 
 
-async def test_the_cause_of_old_snapshots_is_in_the_line_of_readyz() -> None:
-    rig = StatusRig()
+async def test_the_cause_of_old_snapshots_is_in_the_line_of_readyz(rig: StatusRig) -> None:
     rig.clock.advance(60.0)
     rig.exchange_trouble = "the exchange has banned this address until 12:03:20 UTC"
     assert rig.monitor.status.readiness().reasons == [
@@ -127,7 +121,6 @@ def test_what_is_missing_for_one_cause_is_one_sentence() -> None:
     assert unready(msgspec.structs.replace(READY, exchange_trouble="the key is refused")) == []
 
 
-async def test_a_row_without_a_readable_symbol_is_shown_with_a_question_mark() -> None:
-    rig = StatusRig()
+async def test_a_row_without_a_readable_symbol_is_shown_with_a_question_mark(rig: StatusRig) -> None:
     rig.book.set_unreadable("", "symbol: Expected `str`, got `null`")
     assert rig.monitor.unreadable.now() == {"?": "position: symbol: Expected `str`, got `null`"}

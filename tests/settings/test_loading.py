@@ -368,7 +368,7 @@ def test_the_file_variants_of_secrets_are_known_names(tmp_path: Path) -> None:
         ({"P33_ALLOWLIST_SOURCE": "env"}, "nothing will be opened"),
     ],
 )
-def test_a_doubtful_combination_is_a_warning(environ: dict[str, str], words: str) -> None:
+def test_a_combination_that_is_likely_a_mistake_is_a_warning(environ: dict[str, str], words: str) -> None:
     [warning] = load(environ).warnings
     assert words in warning
 

@@ -164,11 +164,7 @@ def test_which_credentials_apply(environ: dict[str, str], pair: tuple[str, str])
         ({"BINANCE_API_KEY": "k", "BINANCE_TESTNET_API_SECRET": "s"}, "BINANCE_API_SECRET"),
         # Testnet keys do not open the real exchange.
         (
-            {
-                "BINANCE_TESTNET": "no",
-                "BINANCE_TESTNET_API_KEY": "k",
-                "BINANCE_TESTNET_API_SECRET": "s",
-            },
+            {"BINANCE_TESTNET": "no", "BINANCE_TESTNET_API_KEY": "k", "BINANCE_TESTNET_API_SECRET": "s"},
             "BINANCE_API_KEY",
         ),
     ],

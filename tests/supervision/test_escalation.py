@@ -19,8 +19,7 @@ pytestmark = virtual_time
 TWICE = Intensity(restarts=2, within_sec=100)
 
 
-async def test_one_restart_too_many_ends_the_tree_with_the_cause() -> None:
-    journal = Journal()
+async def test_one_restart_too_many_ends_the_tree_with_the_cause(journal: Journal) -> None:
     spec = supervisor(child("a"), child("b", crashes_after(1, ValueError("no"))), child("c"), intensity=TWICE)
     with pytest.raises(
         RestartIntensityExceeded, match=r"root: root/b failed after 2 restarts within 100 s"
@@ -45,8 +44,7 @@ async def test_restarts_of_all_children_count_together() -> None:
         await tree_of(spec, Journal()).run()
 
 
-async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count() -> None:
-    journal = Journal()
+async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count(journal: Journal) -> None:
     crash = crashes_after(1, ValueError())
     spec = supervisor(
         child("a", script(crash, crash, obedient)),
@@ -60,16 +58,14 @@ async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count() 
         assert not any(isinstance(event, Escalated) for event in journal.events)
 
 
-async def test_failures_far_enough_apart_never_escalate() -> None:
-    journal = Journal()
+async def test_failures_far_enough_apart_never_escalate(journal: Journal) -> None:
     spec = supervisor(child("a", crashes_after(60, ValueError())), intensity=TWICE)
     async with running(tree_of(spec, journal)):
         await trio.sleep(6100)
         assert journal.lines().count("a crashed") == 100
 
 
-async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent() -> None:
-    journal = Journal()
+async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(journal: Journal) -> None:
     crash = crashes_after(1, ValueError("no"))
     inner = supervisor(child("b", script(*[crash] * 3, obedient)), child("c"), name="inner", intensity=TWICE)
     tree = tree_of(supervisor(child("a"), inner), journal)
@@ -102,8 +98,7 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent() ->
         assert [status.restarts for status in inner_status.children] == [3, 1]
 
 
-async def test_a_nested_supervisor_counts_anew_after_its_restart() -> None:
-    journal = Journal()
+async def test_a_nested_supervisor_counts_anew_after_its_restart(journal: Journal) -> None:
     crash = crashes_after(1, ValueError())
     inner = supervisor(child("b", script(*[crash] * 5, obedient)), name="inner", intensity=TWICE)
     async with running(tree_of(supervisor(inner), journal)):
@@ -112,8 +107,7 @@ async def test_a_nested_supervisor_counts_anew_after_its_restart() -> None:
         assert journal.lines().count("b crashed") == 5
 
 
-async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root() -> None:
-    journal = Journal()
+async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root(journal: Journal) -> None:
     innermost = supervisor(child("b", crashes_after(1, ValueError("no"))), name="innermost", intensity=TWICE)
     inner = supervisor(innermost, child("x"), name="inner", intensity=TWICE, strategy="rest_for_one")
     with pytest.raises(RestartIntensityExceeded) as it:

@@ -7,24 +7,26 @@ from tests.virtual_time import virtual_time
 pytestmark = virtual_time
 
 
-async def test_a_heartbeat_is_at_work_from_its_first_moment() -> None:
-    heartbeat = Heartbeat()
+@pytest.fixture
+async def heartbeat() -> Heartbeat:
+    return Heartbeat()
+
+
+async def test_a_heartbeat_is_at_work_from_its_first_moment(heartbeat: Heartbeat) -> None:
     made_sec = trio.current_time()
     await trio.sleep(3)
     assert heartbeat.oldest_beat_at_work_sec() == made_sec
     assert not heartbeat.spoken
 
 
-async def test_a_beat_is_the_newest_progress() -> None:
-    heartbeat = Heartbeat()
+async def test_a_beat_is_the_newest_progress(heartbeat: Heartbeat) -> None:
     await trio.sleep(3)
     heartbeat.beat()
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
     assert heartbeat.spoken
 
 
-async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat() -> None:
-    heartbeat = Heartbeat()
+async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat(heartbeat: Heartbeat) -> None:
     for phase in (heartbeat.idle(), heartbeat.waiting_for("Redis")):
         with phase:
             await trio.sleep(100)
@@ -32,8 +34,7 @@ async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat() -> Non
         assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_what_is_waited_for_has_its_name_and_its_beginning() -> None:
-    heartbeat = Heartbeat()
+async def test_what_is_waited_for_has_its_name_and_its_beginning(heartbeat: Heartbeat) -> None:
     with heartbeat.idle():
         await trio.sleep(5)
         entered_sec = trio.current_time()
@@ -45,8 +46,7 @@ async def test_what_is_waited_for_has_its_name_and_its_beginning() -> None:
         assert heartbeat.oldest_beat_at_work_sec() is None
 
 
-async def test_work_within_an_idle_phase_is_watched() -> None:
-    heartbeat = Heartbeat()
+async def test_work_within_an_idle_phase_is_watched(heartbeat: Heartbeat) -> None:
     with heartbeat.idle():
         await trio.sleep(5)
         with heartbeat.working():
@@ -56,16 +56,14 @@ async def test_work_within_an_idle_phase_is_watched() -> None:
         assert heartbeat.oldest_beat_at_work_sec() is None
 
 
-async def test_a_phase_left_by_an_exception_is_left() -> None:
-    heartbeat = Heartbeat()
+async def test_a_phase_left_by_an_exception_is_left(heartbeat: Heartbeat) -> None:
     with pytest.raises(ConnectionError), heartbeat.waiting_for("Redis"):
         raise ConnectionError
     assert heartbeat.waits() == []
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_phases_that_overlap_leave_nothing_behind() -> None:
-    heartbeat = Heartbeat()
+async def test_phases_that_overlap_leave_nothing_behind(heartbeat: Heartbeat) -> None:
     first, second = heartbeat.waiting_for("first"), heartbeat.waiting_for("second")
     first.__enter__()
     second.__enter__()
@@ -75,8 +73,7 @@ async def test_phases_that_overlap_leave_nothing_behind() -> None:
     assert heartbeat.oldest_beat_at_work_sec() is not None
 
 
-async def test_an_idle_task_does_not_hide_one_at_work() -> None:
-    heartbeat = Heartbeat()
+async def test_an_idle_task_does_not_hide_one_at_work(heartbeat: Heartbeat) -> None:
     with heartbeat.idle(), heartbeat.task() as reader, heartbeat.task() as pinger:
         begun_sec = trio.current_time()
         with reader.idle():
@@ -94,8 +91,7 @@ async def test_an_idle_task_does_not_hide_one_at_work() -> None:
     assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_of_several_tasks_at_work_the_most_silent_counts() -> None:
-    heartbeat = Heartbeat()
+async def test_of_several_tasks_at_work_the_most_silent_counts(heartbeat: Heartbeat) -> None:
     with heartbeat.task() as silent, heartbeat.task() as lively:
         await trio.sleep(5)
         heartbeat.beat()

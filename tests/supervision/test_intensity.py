@@ -27,11 +27,7 @@ def test_none_allowed_means_the_first_failure_escalates() -> None:
     assert not RestartWindow(Intensity(restarts=0, within_sec=10)).admits(0)
 
 
-@given(
-    st.integers(0, 5),
-    st.floats(0.1, 100),
-    st.lists(st.floats(0, 50), max_size=60),
-)
+@given(st.integers(0, 5), st.floats(0.1, 100), st.lists(st.floats(0, 50), max_size=60))
 def test_no_window_holds_more_restarts_than_allowed(
     restarts: int, within_sec: float, gaps_sec: list[float]
 ) -> None:

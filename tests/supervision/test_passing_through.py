@@ -24,8 +24,7 @@ from tests.virtual_time import virtual_time
 pytestmark = virtual_time
 
 
-async def test_the_groups_of_nested_nurseries_are_unwrapped() -> None:
-    journal = Journal()
+async def test_the_groups_of_nested_nurseries_are_unwrapped(journal: Journal) -> None:
 
     async def deep(heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as outer:
@@ -39,8 +38,7 @@ async def test_the_groups_of_nested_nurseries_are_unwrapped() -> None:
         assert (crash.reason, crash.exception_type) == ("LookupError: deep down", "LookupError")
 
 
-async def test_of_several_failures_at_once_each_is_named() -> None:
-    journal = Journal()
+async def test_of_several_failures_at_once_each_is_named(journal: Journal) -> None:
 
     async def twice(heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as nursery:
@@ -105,9 +103,8 @@ async def raises_beside_the_cancelled(heartbeat: Heartbeat) -> None:
 
 @pytest.mark.parametrize("actor", [raises_when_cancelled, raises_beside_the_cancelled])
 async def test_a_crash_under_cancellation_from_outside_is_reported_and_does_not_leave_run(
-    actor: Actor,
+    actor: Actor, journal: Journal
 ) -> None:
-    journal = Journal()
     spec = supervisor(supervisor(child("a", actor), name="inner"), child("b"))
     with trio.move_on_after(3) as scope:
         await tree_of(spec, journal).run()
@@ -116,8 +113,7 @@ async def test_a_crash_under_cancellation_from_outside_is_reported_and_does_not_
     assert (crash.name, crash.reason, crash.delay_sec) == ("a", "OSError: close failed", None)
 
 
-async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair() -> None:
-    journal = Journal()
+async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair(journal: Journal) -> None:
 
     async def times_out(heartbeat: Heartbeat) -> None:
         with heartbeat.idle():

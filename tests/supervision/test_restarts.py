@@ -32,16 +32,14 @@ pytestmark = virtual_time
         ("transient", returns_after(1), ["a started", "a returned"]),
     ],
 )
-async def test_who_is_restarted(restart: Restart, end: Actor, lines: list[str]) -> None:
-    journal = Journal()
+async def test_who_is_restarted(restart: Restart, end: Actor, lines: list[str], journal: Journal) -> None:
     spec = supervisor(child("a", script(end, obedient), restart=restart), child("b"))
     async with running(tree_of(spec, journal)):
         await trio.sleep(10)
         assert [line for line in journal.lines() if line.startswith("a ")] == lines
 
 
-async def test_a_crash_is_reported_with_its_reason_and_what_follows() -> None:
-    journal = Journal()
+async def test_a_crash_is_reported_with_its_reason_and_what_follows(journal: Journal) -> None:
     spec = supervisor(
         child("a", script(crashes_after(1, ValueError("bad frame")), returns_after(1), obedient)),
         backoff=Backoff(initial_sec=2, maximum_sec=10, factor=2, jitter=0),
@@ -61,16 +59,14 @@ async def test_a_crash_is_reported_with_its_reason_and_what_follows() -> None:
     assert (returned.restart_number, returned.delay_sec) == (2, 4)
 
 
-async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end() -> None:
-    journal = Journal()
+async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end(journal: Journal) -> None:
     inner = supervisor(child("b", returns_after(2), restart="transient"), name="inner")
     with trio.fail_after(10):
         await tree_of(supervisor(child("a", returns_after(1), restart="transient"), inner), journal).run()
     assert journal.lines()[-3:] == ["a returned", "b returned", "inner returned"]
 
 
-async def test_one_for_one_leaves_the_siblings_alone() -> None:
-    journal = Journal()
+async def test_one_for_one_leaves_the_siblings_alone(journal: Journal) -> None:
     spec = supervisor(
         child("a"), child("b", script(crashes_after(5, ValueError()), obedient)), child("c", deaf)
     )
@@ -79,8 +75,7 @@ async def test_one_for_one_leaves_the_siblings_alone() -> None:
         assert journal.lines() == ["a started", "b started", "c started", "b crashed", "b started"]
 
 
-async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order() -> None:
-    journal = Journal()
+async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order(journal: Journal) -> None:
     spec = supervisor(
         child("a"),
         child("b", script(crashes_after(5, ValueError()), obedient)),
@@ -118,8 +113,7 @@ async def test_a_child_ended_by_the_failure_of_another_names_it() -> None:
         assert (c.restarts, c.last_reason) == (1, "ended with b")
 
 
-async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end() -> None:
-    journal = Journal()
+async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end(journal: Journal) -> None:
     spec = supervisor(
         child("a", script(crashes_after(5, ValueError()), obedient)),
         child("b", returns_after(1), restart="transient"),
@@ -134,8 +128,7 @@ async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_
         ]
 
 
-async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended() -> None:
-    journal = Journal()
+async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended(journal: Journal) -> None:
     spec = supervisor(
         child("a", returns_after(1), restart="transient"),
         child("b", script(crashes_after(3, ValueError()), obedient)),
@@ -146,8 +139,7 @@ async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended()
         assert journal.lines() == ["a started", "b started", "a returned", "b crashed", "b started"]
 
 
-async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds() -> None:
-    journal = Journal()
+async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds(journal: Journal) -> None:
     inner = supervisor(child("b"), supervisor(child("c"), name="innermost"), name="inner")
     spec = supervisor(
         child("a", script(crashes_after(5, ValueError()), obedient)), inner, strategy="rest_for_one"
@@ -160,8 +152,7 @@ async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds() -> 
         ]
 
 
-async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one() -> None:
-    journal = Journal()
+async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one(journal: Journal) -> None:
     spec = supervisor(
         child("a", script(crashes_after(2, ValueError()), obedient)),
         child("b", script(crashes_after(1.5, ValueError()), obedient)),
@@ -194,8 +185,7 @@ async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started()
         assert order == list("abcdefg")
 
 
-async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it() -> None:
-    journal = Journal()
+async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it(journal: Journal) -> None:
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
         child("a", script(*[at_once] * 5, crashes_after(30, ValueError()), at_once, obedient)),
@@ -209,8 +199,7 @@ async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it() -> None:
         assert waited_sec == pytest.approx([1, 2, 4, 6, 6, 31, 2])
 
 
-async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too() -> None:
-    journal = Journal()
+async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too(journal: Journal) -> None:
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
         child("a", script(crashes_after(60, ValueError()), obedient)),

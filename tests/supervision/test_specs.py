@@ -8,13 +8,7 @@ from tests.supervision.rig import ONE_SECOND, PLENTY, child, obedient, superviso
 
 @pytest.mark.parametrize(
     "bad",
-    [
-        {"name": ""},
-        {"name": "a/b"},
-        {"restart": "temporary"},
-        {"stall_limit_sec": 0},
-        {"stop_grace_sec": -1},
-    ],
+    [{"name": ""}, {"name": "a/b"}, {"restart": "temporary"}, {"stall_limit_sec": 0}, {"stop_grace_sec": -1}],
 )
 def test_a_child_that_makes_no_sense_is_refused(bad: dict[str, Any]) -> None:
     good: dict[str, Any] = {"name": "a", "start": obedient, "stall_limit_sec": None}

@@ -23,8 +23,7 @@ async def hangs(heartbeat: Heartbeat) -> None:
     await trio.sleep_forever()
 
 
-async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted() -> None:
-    journal = Journal()
+async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted(journal: Journal) -> None:
     spec = supervisor(child("a", script(hangs, obedient), stall_limit_sec=5), child("b"))
     async with running(tree_of(spec, journal)):
         begun_sec = trio.current_time()
@@ -41,8 +40,7 @@ async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted() -> 
         assert journal.events[-3] == ChildStalled(path="root/a", stall_limit_sec=5)
 
 
-async def test_a_child_that_never_uses_its_heartbeat_stalls_too() -> None:
-    journal = Journal()
+async def test_a_child_that_never_uses_its_heartbeat_stalls_too(journal: Journal) -> None:
 
     async def mute(heartbeat: Heartbeat) -> None:
         await trio.sleep_forever()
@@ -52,8 +50,7 @@ async def test_a_child_that_never_uses_its_heartbeat_stalls_too() -> None:
         assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_slow_work_that_beats_is_no_stall() -> None:
-    journal = Journal()
+async def test_slow_work_that_beats_is_no_stall(journal: Journal) -> None:
 
     async def plods(heartbeat: Heartbeat) -> None:
         while True:
@@ -65,8 +62,7 @@ async def test_slow_work_that_beats_is_no_stall() -> None:
         assert journal.lines() == ["a started"]
 
 
-async def test_waiting_for_a_dependency_or_for_work_is_no_stall() -> None:
-    journal = Journal()
+async def test_waiting_for_a_dependency_or_for_work_is_no_stall(journal: Journal) -> None:
 
     async def waits(heartbeat: Heartbeat) -> None:
         with heartbeat.waiting_for("Redis"):
@@ -82,8 +78,7 @@ async def test_waiting_for_a_dependency_or_for_work_is_no_stall() -> None:
         assert journal.times_sec[2] - begun_sec == pytest.approx(20_005)
 
 
-async def test_without_a_limit_nothing_stalls() -> None:
-    journal = Journal()
+async def test_without_a_limit_nothing_stalls(journal: Journal) -> None:
     tree = tree_of(supervisor(child("a", hangs, stall_limit_sec=None)), journal)
     async with running(tree):
         await trio.sleep(10_000)
@@ -91,8 +86,7 @@ async def test_without_a_limit_nothing_stalls() -> None:
         assert tree.progressing()
 
 
-async def test_a_crash_after_a_stall_has_its_own_reason() -> None:
-    journal = Journal()
+async def test_a_crash_after_a_stall_has_its_own_reason(journal: Journal) -> None:
     spec = supervisor(
         child("a", script(hangs, crashes_after(1, ValueError("no")), obedient), stall_limit_sec=5)
     )
@@ -101,8 +95,7 @@ async def test_a_crash_after_a_stall_has_its_own_reason() -> None:
         assert [crash.reason for crash in journal.crashes()] == ["stalled", "ValueError: no"]
 
 
-async def test_one_stalled_task_ends_the_whole_incarnation() -> None:
-    journal = Journal()
+async def test_one_stalled_task_ends_the_whole_incarnation(journal: Journal) -> None:
 
     async def two_lines(heartbeat: Heartbeat) -> None:
         async def read() -> None:
@@ -141,8 +134,7 @@ async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of
         assert crash.failure.__cause__.subgroup(OSError)
 
 
-async def test_time_spent_stalled_is_not_healthy_time() -> None:
-    journal = Journal()
+async def test_time_spent_stalled_is_not_healthy_time(journal: Journal) -> None:
     spec = supervisor(
         child("a", hangs, stall_limit_sec=60),
         backoff=Backoff(initial_sec=1, maximum_sec=60, factor=2, jitter=0, healthy_after_sec=30),
@@ -172,16 +164,14 @@ async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progres
         assert tree.progressing()
 
 
-async def test_a_child_that_ends_in_time_leaves_no_watcher_behind() -> None:
-    journal = Journal()
+async def test_a_child_that_ends_in_time_leaves_no_watcher_behind(journal: Journal) -> None:
     spec = supervisor(child("a", returns_after(1), restart="transient", stall_limit_sec=1000))
     begun_sec = trio.current_time()
     await tree_of(spec, journal).run()
     assert trio.current_time() - begun_sec == pytest.approx(1)
 
 
-async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched() -> None:
-    journal = Journal()
+async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched(journal: Journal) -> None:
     ticks = 0
 
     async def ticking(heartbeat: Heartbeat) -> None:

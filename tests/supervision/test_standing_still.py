@@ -32,9 +32,8 @@ async def advance(clock: MockClock, *steps_sec: float) -> None:
 
 
 async def test_a_child_at_work_is_not_blamed_for_the_time_in_which_nothing_ran(
-    mock_clock: MockClock,
+    mock_clock: MockClock, journal: Journal
 ) -> None:
-    journal = Journal()
     async with running(tree_of(supervisor(child("a", plods, stall_limit_sec=5)), journal)):
         await wait_all_tasks_blocked()
         for _ in range(3):
@@ -42,8 +41,7 @@ async def test_a_child_at_work_is_not_blamed_for_the_time_in_which_nothing_ran(
         assert journal.lines() == ["a started"]
 
 
-async def test_one_that_hangs_is_found_a_limit_later(mock_clock: MockClock) -> None:
-    journal = Journal()
+async def test_one_that_hangs_is_found_a_limit_later(mock_clock: MockClock, journal: Journal) -> None:
     async with running(tree_of(supervisor(child("a", hangs_from_now_on, stall_limit_sec=5)), journal)):
         await wait_all_tasks_blocked()
         await advance(mock_clock, 60, 4)

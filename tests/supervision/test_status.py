@@ -101,10 +101,7 @@ async def test_a_child_asked_to_stop_is_stopping_and_then_stopped() -> None:
         status = tree.status()
         assert status.state == "stopping"
         now: list[Any] = [(each.state, each.since_sec) for each in status.children]
-        assert now == [
-            ("running", pytest.approx(4)),
-            ("stopping", pytest.approx(4)),
-        ]
+        assert now == [("running", pytest.approx(4)), ("stopping", pytest.approx(4))]
         await trio.sleep(7)
         status = tree.status()
         assert [each.state for each in (status, *status.children)] == ["stopped"] * 3

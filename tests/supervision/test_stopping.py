@@ -54,8 +54,7 @@ async def test_children_are_stopped_in_reverse_one_after_the_other(strategy: Str
     assert took_sec == pytest.approx(0.125 + 0.5 + 0.25 + 0.75)
 
 
-async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked() -> None:
-    journal = Journal()
+async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked(journal: Journal) -> None:
     # Each level takes some steps of the scheduler to close behind its last child.
     nested = supervisor(child("b"), name="level0")
     for level in range(1, 8):
@@ -65,8 +64,7 @@ async def test_a_nested_supervisor_is_over_before_the_child_ahead_of_it_is_asked
     assert journal.lines()[-10:] == ["b asked", *levels, "a asked"]
 
 
-async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other() -> None:
-    journal = Journal()
+async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other(journal: Journal) -> None:
     inner = supervisor(
         child("b", script(crashes_after(1, ValueError()), obedient)),
         name="inner",
@@ -76,8 +74,7 @@ async def test_a_nested_supervisor_that_once_gave_up_is_stopped_like_any_other()
     assert journal.lines()[-2:] == ["b asked", "inner asked"]
 
 
-async def test_a_child_is_cancelled_when_its_grace_is_over() -> None:
-    journal = Journal()
+async def test_a_child_is_cancelled_when_its_grace_is_over(journal: Journal) -> None:
     spec = supervisor(
         child("a", finishes_in(3), stop_grace_sec=4),
         child("b", finishes_in(3), stop_grace_sec=2),
@@ -88,8 +85,7 @@ async def test_a_child_is_cancelled_when_its_grace_is_over() -> None:
     assert took_sec == pytest.approx(5)
 
 
-async def test_a_child_that_waits_for_a_dependency_gets_no_grace() -> None:
-    journal = Journal()
+async def test_a_child_that_waits_for_a_dependency_gets_no_grace(journal: Journal) -> None:
 
     async def waits(heartbeat: Heartbeat) -> None:
         with heartbeat.waiting_for("Redis"):
@@ -122,8 +118,7 @@ async def test_a_child_runs_on_untouched_until_its_turn() -> None:
     assert asked_sec["a"] == pytest.approx(asked_sec["b"] + 0.5)
 
 
-async def test_no_child_restarts_after_back_off_during_a_stop() -> None:
-    journal = Journal()
+async def test_no_child_restarts_after_back_off_during_a_stop(journal: Journal) -> None:
     spec = supervisor(
         child("a", crashes_after(0.9, ValueError())), child("b", finishes_in(10), stop_grace_sec=20)
     )
@@ -132,8 +127,7 @@ async def test_no_child_restarts_after_back_off_during_a_stop() -> None:
     assert took_sec == pytest.approx(10)
 
 
-async def test_a_stop_does_not_wait_for_a_back_off() -> None:
-    journal = Journal()
+async def test_a_stop_does_not_wait_for_a_back_off(journal: Journal) -> None:
     spec = supervisor(
         child("a", crashes_after(0.5, ValueError())),
         child("b"),
@@ -145,8 +139,7 @@ async def test_a_stop_does_not_wait_for_a_back_off() -> None:
     assert [status.state for status in tree.status().children] == ["stopped", "stopped"]
 
 
-async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing() -> None:
-    journal = Journal()
+async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing(journal: Journal) -> None:
 
     async def breaks_when_asked(heartbeat: Heartbeat) -> None:
         await heartbeat.stopping.wait()
@@ -163,8 +156,7 @@ async def test_a_crash_during_the_stop_is_reported_and_hinders_nothing() -> None
     assert [(crash.restart_number, crash.delay_sec) for crash in journal.crashes()] == [(None, None)] * 2
 
 
-async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart() -> None:
-    journal = Journal()
+async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart(journal: Journal) -> None:
     spec = supervisor(
         child("a"),
         child("b", crashes_after(1, ValueError())),
@@ -177,14 +169,12 @@ async def test_a_stop_while_rest_for_one_is_being_stopped_for_a_restart() -> Non
     assert took_sec == pytest.approx(1)
 
 
-async def test_the_end_of_a_stop_is_no_failure_of_a_permanent_child() -> None:
-    journal = Journal()
+async def test_the_end_of_a_stop_is_no_failure_of_a_permanent_child(journal: Journal) -> None:
     await stop(tree_of(supervisor(child("a", restart="permanent")), journal))
     assert journal.lines(without="") == ["root started", "a started", "a asked", "root asked"]
 
 
-async def test_stop_may_be_asked_twice_before_during_and_after() -> None:
-    journal = Journal()
+async def test_stop_may_be_asked_twice_before_during_and_after(journal: Journal) -> None:
     tree = tree_of(supervisor(child("a", finishes_in(1), stop_grace_sec=5)), journal)
     async with trio.open_nursery() as nursery:
         await nursery.start(tree.run)
@@ -195,8 +185,7 @@ async def test_stop_may_be_asked_twice_before_during_and_after() -> None:
     assert journal.lines() == ["a started", "a asked"]
 
 
-async def test_a_tree_stopped_before_it_runs_starts_nothing() -> None:
-    journal = Journal()
+async def test_a_tree_stopped_before_it_runs_starts_nothing(journal: Journal) -> None:
     tree = tree_of(supervisor(child("a")), journal)
     tree.stop()
     async with trio.open_nursery() as nursery:
@@ -204,8 +193,7 @@ async def test_a_tree_stopped_before_it_runs_starts_nothing() -> None:
     assert journal.events == []
 
 
-async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child() -> None:
-    journal = Journal()
+async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child(journal: Journal) -> None:
 
     async def asks(heartbeat: Heartbeat) -> None:
         tree.stop()
@@ -218,8 +206,7 @@ async def test_a_stop_asked_by_a_child_in_its_first_step_starts_no_further_child
     assert "b19 started" not in journal.lines()
 
 
-async def test_cancelling_run_ends_all_at_once_and_without_grace() -> None:
-    journal = Journal()
+async def test_cancelling_run_ends_all_at_once_and_without_grace(journal: Journal) -> None:
     inner = supervisor(child("b", deaf, stop_grace_sec=100), name="inner")
     spec = supervisor(child("a", finishes_in(50), stop_grace_sec=100), inner)
     begun_sec = trio.current_time()
@@ -241,8 +228,7 @@ async def test_cancelling_run_cuts_a_stop_short() -> None:
     assert trio.current_time() - begun_sec == pytest.approx(4)
 
 
-async def test_a_tree_standing_is_announced_after_all_children_were_started() -> None:
-    journal = Journal()
+async def test_a_tree_standing_is_announced_after_all_children_were_started(journal: Journal) -> None:
     inner = supervisor(child("b"), child("c"), name="inner", strategy="rest_for_one")
     async with running(tree_of(supervisor(child("a"), inner, child("d")), journal)):
         assert journal.lines() == ["a started", "inner started", "b started", "c started", "d started"]

@@ -32,6 +32,7 @@ from store.memory.store import MemoryStore
 from store.records import Entry
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -125,10 +126,8 @@ class PlannerRig:
             ),
             log=structlog.get_logger(),
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(planner.run, self.heartbeat)
+        async with background(planner.run, self.heartbeat):
             yield
-            nursery.cancel_scope.cancel()
 
     def universe(self, *symbols: str, age_sec: int = 0, stale: str = "0") -> None:
         """The universe service publishes, and keeps a good list as the last that was."""
@@ -151,8 +150,8 @@ class PlannerRig:
         return set(self.allowlist.value.symbols)
 
     async def gauge(self, name: str) -> float:
-        told = await self.metrics.receive_all()
-        return [event.value for event in told if isinstance(event, SetGauge) and event.name == name][-1]
+        sent = await self.metrics.receive_all()
+        return [event.value for event in sent if isinstance(event, SetGauge) and event.name == name][-1]
 
 
 @pytest.fixture
@@ -206,7 +205,7 @@ async def test_without_any_list_nothing_may_be_opened() -> None:
     assert said[0] == "P3.3 allowlist source=none stale=1 count=0 asof_epoch=none age_s=none"
 
 
-async def test_an_active_list_that_nobody_renews_grows_stale(rig: PlannerRig) -> None:
+async def test_an_active_list_that_is_not_renewed_grows_stale(rig: PlannerRig) -> None:
     rig.universe("AAAUSDT")
     async with rig.running():
         await trio.sleep(299)
@@ -316,11 +315,9 @@ async def test_equal_rules_wake_no_reader(rig: PlannerRig) -> None:
             await rig.symbol_rules.changed()
             woken.append(trio.current_time())
 
-    async with rig.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(read)
+    async with rig.running(), background(read):
         await trio.sleep(300)
         assert len(woken) == 1
         rig.exchange.trading = SYMBOLS[:2]
         await trio.sleep(62)
         assert len(woken) == 2
-        nursery.cancel_scope.cancel()

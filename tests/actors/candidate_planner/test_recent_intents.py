@@ -62,8 +62,12 @@ class Rig:
         return symbols
 
 
-async def test_a_full_window_is_read_once_in_pages_and_over_several_looks() -> None:
-    rig = Rig()
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_a_full_window_is_read_once_in_pages_and_over_several_looks(rig: Rig) -> None:
     rig.publish("AAAUSDT")
     await trio.sleep(1)
     rig.publish(*["NOPEUSDT"] * 50_000)
@@ -82,8 +86,7 @@ async def test_a_full_window_is_read_once_in_pages_and_over_several_looks() -> N
     assert rig.store.ids == rig.published[-1:]
 
 
-async def test_what_is_published_while_old_ones_are_read_comes_before_them() -> None:
-    rig = Rig()
+async def test_what_is_published_while_old_ones_are_read_comes_before_them(rig: Rig) -> None:
     rig.publish("AAAUSDT")
     await trio.sleep(1)
     rig.publish(*["NOPEUSDT"] * 90_000)
@@ -97,15 +100,13 @@ async def test_what_is_published_while_old_ones_are_read_comes_before_them() -> 
     assert sorted(rig.store.ids) == sorted(rig.published)
 
 
-async def test_symbols_that_the_exchange_does_not_know_take_no_memory() -> None:
-    rig = Rig()
+async def test_symbols_that_the_exchange_does_not_know_take_no_memory(rig: Rig) -> None:
     rig.publish(*(f"N{number}USDT" for number in range(1000)))
     assert await rig.catch_up() == []
     assert dict(rig.intents.newest_ms) == {}
 
 
-async def test_reading_ends_where_everything_older_can_change_nothing() -> None:
-    rig = Rig()
+async def test_reading_ends_where_everything_older_can_change_nothing(rig: Rig) -> None:
     rig.publish(*["AAAUSDT"] * 5_000)
     await trio.sleep(1)
     rig.publish(*KNOWN)
@@ -114,8 +115,7 @@ async def test_reading_ends_where_everything_older_can_change_nothing() -> None:
     assert len(rig.store.ids) == 200
 
 
-async def test_a_failure_loses_no_intent_and_reads_none_twice() -> None:
-    rig = Rig()
+async def test_a_failure_loses_no_intent_and_reads_none_twice(rig: Rig) -> None:
     rig.publish("AAAUSDT", *["NOPEUSDT"] * 999)
     rig.store.faults.fail_next("before", method="recent_intents")
     with pytest.raises(StoreUnavailableError):
@@ -134,8 +134,7 @@ async def _fail_soon(rig: Rig) -> None:
     rig.store.faults.fail_next("before", method="recent_intents")
 
 
-async def test_intents_leave_the_window_and_are_not_read_from_before_it() -> None:
-    rig = Rig()
+async def test_intents_leave_the_window_and_are_not_read_from_before_it(rig: Rig) -> None:
     rig.publish("AAAUSDT")
     await trio.sleep(WINDOW_SEC + 1)
     assert await rig.look() == []
@@ -146,8 +145,7 @@ async def test_intents_leave_the_window_and_are_not_read_from_before_it() -> Non
     assert await rig.look() == []
 
 
-async def test_a_stream_that_begins_anew_with_lower_ids_is_read() -> None:
-    rig = Rig()
+async def test_a_stream_that_begins_anew_with_lower_ids_is_read(rig: Rig) -> None:
     await trio.sleep(10)
     rig.publish("AAAUSDT")
     assert await rig.look() == ["AAAUSDT"]
@@ -157,8 +155,7 @@ async def test_a_stream_that_begins_anew_with_lower_ids_is_read() -> None:
     assert "BBBUSDT" in await rig.look()
 
 
-async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now() -> None:
-    rig = Rig()
+async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now(rig: Rig) -> None:
     rig.clock.epoch_ms += 3_600_000
     rig.publish("AAAUSDT")
     rig.clock.epoch_ms -= 3_600_000
@@ -171,8 +168,7 @@ async def test_an_id_ahead_of_the_clock_is_read_once_and_is_of_now() -> None:
     assert await rig.look() == []
 
 
-async def test_a_symbol_that_is_no_longer_known_is_dropped() -> None:
-    rig = Rig()
+async def test_a_symbol_that_is_no_longer_known_is_dropped(rig: Rig) -> None:
     rig.publish("AAAUSDT", "BBBUSDT")
     await rig.look()
     await rig.intents.look(EPOCH_MS, ("BBBUSDT",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
+from tests.background import count_crashes
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -147,14 +149,7 @@ async def test_a_recovered_result_that_fails_is_a_dead_letter_after_three_failur
         stopped.publish_result("BTCUSDT", f"7{number}", "BUY", "1", plan_id=f"plan-{number}")
     await dead.results.read_new(count=1_000, block_ms=0)
     fail_planning_of("plan-3", monkeypatch)
-    crashes = 0
-    for _ in range(6):
-        try:
-            async with running_writer(stopped):
-                await trio.sleep(1)
-        except* ZeroDivisionError:
-            crashes += 1
-    assert crashes == 3
+    assert await count_crashes(partial(running_writer, stopped), runs=6, for_sec=1) == 3
     assert stopped.dead() == ["booking it has failed 3 times"]
     assert stopped.amount("BTCUSDT") == "7"
     assert stopped.pending() == 0
@@ -259,9 +254,7 @@ def _publish(rig: LedgerRig, symbol: str, order: int, quantity: str, status: str
         rig.publish_result(symbol, order_id, side, quantity, plan_id=plan_id, status=status)
     else:
         why = "order rejected" if status == "refused" else "permit_timeout (missing: P3.3)"
-        rig.redis.xadd(
-            rig.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": why}
-        )
+        rig.publish_refusal(symbol, why, plan_id=plan_id)
 
 
 def _what_is_stored(rig: LedgerRig) -> dict[str, object]:

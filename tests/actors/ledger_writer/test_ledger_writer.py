@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -19,24 +20,10 @@ from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError
 from store.records import Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
+from tests.background import count_crashes
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
-
-
-@pytest.fixture
-async def stopped() -> LedgerRig:
-    rig = LedgerRig()
-    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    rig.exchange.set("ETHUSDT", "-2", update_time_ms=5)
-    return rig
-
-
-@pytest.fixture
-async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        yield stopped
 
 
 async def test_a_symbol_first_seen_flat_gets_a_ledger_of_zero_without_an_event(rig: LedgerRig) -> None:
@@ -67,18 +54,16 @@ async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(rig: LedgerRig)
     assert rig.pending() == 0
 
 
-async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(stopped: LedgerRig) -> None:
+async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(rig: LedgerRig) -> None:
+    await rig.metrics.receive_all()
+    rig.exchange.fill("BTCUSDT", "81234", "SELL", "0.3")
     with capture_logs() as logs:
-        async with running_writer(stopped):
-            await at_rest(stopped)
-            await stopped.metrics.receive_all()
-            stopped.exchange.fill("BTCUSDT", "81234", "SELL", "0.3")
-            with stopped.store.faults.outage():
-                stopped.publish_result("BTCUSDT", "81234", "SELL", "0.3")
-                await trio.sleep(0.25)
-                stopped.push_fill("BTCUSDT", "81234", "SELL")
-            await trio.sleep(3)
-            sent = await stopped.metrics.receive_all()
+        with rig.store.faults.outage():
+            rig.publish_result("BTCUSDT", "81234", "SELL", "0.3")
+            await trio.sleep(0.25)
+            rig.push_fill("BTCUSDT", "81234", "SELL")
+        await trio.sleep(3)
+    sent = await rig.metrics.receive_all()
     (lag,) = [event for event in sent if event.name == "p33_ledger_lag_seconds"]
     assert isinstance(lag, Observe) and 0.25 <= lag.seconds < 2.5
     (line,) = [entry["event"] for entry in logs if "Ledger updated" in entry["event"]]
@@ -96,9 +81,7 @@ async def test_cumulative_quantities_count_by_their_growth_in_either_order(rig: 
 
 async def test_an_operators_correction_is_where_the_next_booking_starts(rig: LedgerRig) -> None:
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "5"})
-    rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    rig.push_fill("BTCUSDT", "1", "BUY")
-    rig.publish_result("BTCUSDT", "1", "BUY", "1")
+    rig.execute("BTCUSDT", "1", "BUY", "1")
     await trio.sleep(1)
     assert rig.amount("BTCUSDT") == "6"
 
@@ -126,34 +109,28 @@ async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_n
 ) -> None:
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "a lot"})
     rig.publish_result("BTCUSDT", "1", "BUY", "1")
-    rig.exchange.fill("ETHUSDT", "2", "BUY", "1")
-    rig.push_fill("ETHUSDT", "2", "BUY")
-    rig.publish_result("ETHUSDT", "2", "BUY", "1")
+    rig.execute("ETHUSDT", "2", "BUY", "1")
     await trio.sleep(3)
     assert len(rig.dead()) == 1
     assert rig.amount("ETHUSDT") == "-1"
 
 
-async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(stopped: LedgerRig) -> None:
+async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(rig: LedgerRig) -> None:
     one = Decimal(1)
-    stopped.symbol_rules.send(
-        {s: SymbolRules(s, True, one, one, one) for s in (*stopped.exchange.rows, "NEWUSDT")}
-    )
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        await stopped.metrics.receive_all()
-        stopped.publish_result("GONEUSDT", "1", "SELL", "4")
-        stopped.publish_result("NEWUSDT", "2", "SELL", "3")
-        await trio.sleep(3)
-        assert stopped.amount("GONEUSDT") == "-4"
-        sent = await stopped.metrics.receive_all()
-        updates = [event for event in sent if event.name == "p33_ledger_update_total"]
-        assert updates == [
-            Count("p33_ledger_update_total", ("other",)),
-            Count("p33_ledger_update_total", ("NEWUSDT",)),
-        ], "a listed symbol without a snapshot is still one of the exchange"
-        gauges = {event.labels for event in sent if isinstance(event, SetGauge)}
-        assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
+    rig.symbol_rules.send({s: SymbolRules(s, True, one, one, one) for s in (*rig.exchange.rows, "NEWUSDT")})
+    await rig.metrics.receive_all()
+    rig.publish_result("GONEUSDT", "1", "SELL", "4")
+    rig.publish_result("NEWUSDT", "2", "SELL", "3")
+    await trio.sleep(3)
+    assert rig.amount("GONEUSDT") == "-4"
+    sent = await rig.metrics.receive_all()
+    updates = [event for event in sent if event.name == "p33_ledger_update_total"]
+    assert updates == [
+        Count("p33_ledger_update_total", ("other",)),
+        Count("p33_ledger_update_total", ("NEWUSDT",)),
+    ], "a listed symbol without a snapshot is still one of the exchange"
+    gauges = {event.labels for event in sent if isinstance(event, SetGauge)}
+    assert ("GONEUSDT",) not in gauges and ("NEWUSDT",) in gauges
 
 
 async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig) -> None:
@@ -171,9 +148,7 @@ async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(rig: Ledger
     rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "d1-0", "p:plan": f"BOTH|open|BUY|1|{far}"})
     rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|open|BUY|0")
     rig.redis.set(rig.keys.permit("plan"), "{}")
-    rig.redis.xadd(
-        rig.keys.results, {"plan_id": "plan", "symbol": "BTCUSDT", "executed": "False", "error": "no"}
-    )
+    rig.publish_refusal("BTCUSDT", "no")
     await trio.sleep(1)
     assert rig.redis.get(rig.keys.permit("plan")) is None
     assert b"p:plan" not in rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))
@@ -197,10 +172,7 @@ async def test_a_consumer_without_a_permit_does_not_release_the_permit_of_anothe
     rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
     if not consumed:
         rig.redis.set(rig.keys.permit("plan"), "{}")
-    rig.redis.xadd(
-        rig.keys.results,
-        {"plan_id": "plan", "symbol": "ETHUSDT", "executed": "False", "error": error},
-    )
+    rig.publish_refusal("ETHUSDT", error)
     await trio.sleep(1)
     assert (b"p:plan" not in rig.redis.hgetall(key)) is released
     assert rig.redis.get(rig.keys.permit("plan")) is None
@@ -232,9 +204,7 @@ async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(rig
 
 async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig) -> None:
     rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|1")
-    rig.exchange.fill("ETHUSDT", "7", "BUY", "2")
-    rig.push_fill("ETHUSDT", "7", "BUY")
-    rig.publish_result("ETHUSDT", "7", "BUY", "2")
+    rig.execute("ETHUSDT", "7", "BUY", "2")
     await trio.sleep(1)
     assert rig.amount("ETHUSDT") == "-2"
     assert rig.pending() == 0
@@ -255,34 +225,32 @@ async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
     rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
     rig.push_fill("ETHUSDT", "99", "BUY", client_order_id=client_order_id)
     await trio.sleep(after_sec)
-    (event,) = [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]
+    (event,) = rig.events("LEDGER_DIVERGED")
     assert (event["cause"], event["order_id"], event["cumulative_qty"]) == (cause, "99", "2")
     assert event["client_order_id"] == client_order_id
     assert rig.amount("ETHUSDT") == "-2", "never booked silently"
 
 
 async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
-    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emit_event, oldest_sec = stopped.store.emit_event, 0.0
+    emit_event, oldest_sec = rig.store.emit_event, 0.0
 
     async def slowly(fence: FencingToken, fields: Sequence[str]) -> None:
         nonlocal oldest_sec
         await trio.sleep(1)
         await emit_event(fence, fields)
-        assert stopped.heartbeat is not None
-        beat_sec = stopped.heartbeat.oldest_beat_at_work_sec()
+        assert rig.heartbeat is not None
+        beat_sec = rig.heartbeat.oldest_beat_at_work_sec()
         oldest_sec = max(oldest_sec, 0.0 if beat_sec is None else trio.current_time() - beat_sec)
 
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        monkeypatch.setattr(stopped.store, "emit_event", slowly)
-        for number in range(100, 130):
-            stopped.exchange.fill("ETHUSDT", str(number), "BUY", "1")
-            stopped.push_fill("ETHUSDT", str(number), "BUY", client_order_id=f"autoclose-{number}")
-        await trio.sleep(60)
-        assert len([event for event in stopped.events() if event["event"] == "LEDGER_DIVERGED"]) == 30
-        assert 1 <= oldest_sec < 2
+    monkeypatch.setattr(rig.store, "emit_event", slowly)
+    for number in range(100, 130):
+        rig.exchange.fill("ETHUSDT", str(number), "BUY", "1")
+        rig.push_fill("ETHUSDT", str(number), "BUY", client_order_id=f"autoclose-{number}")
+    await trio.sleep(60)
+    assert len(rig.events("LEDGER_DIVERGED")) == 30
+    assert 1 <= oldest_sec < 2
 
 
 async def test_unexplained_fills_are_reported_once_redis_is_back(rig: LedgerRig) -> None:
@@ -291,7 +259,7 @@ async def test_unexplained_fills_are_reported_once_redis_is_back(rig: LedgerRig)
         rig.exchange.fill("ETHUSDT", number, "BUY", "1")
         rig.push_fill("ETHUSDT", number, "BUY", client_order_id="autoclose-1")
     await trio.sleep(20)
-    reported = [event["order_id"] for event in rig.events() if event["event"] == "LEDGER_DIVERGED"]
+    reported = [event["order_id"] for event in rig.events("LEDGER_DIVERGED")]
     assert sorted(reported) == ["101", "102", "103"]
 
 
@@ -301,7 +269,7 @@ async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig) -> None:
     await trio.sleep(0.5)
     rig.push_fill("ETHUSDT", "99", "BUY")
     await trio.sleep(60)
-    assert [event for event in rig.events() if event["event"] == "LEDGER_DIVERGED"] == []
+    assert rig.events("LEDGER_DIVERGED") == []
 
 
 async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(stopped: LedgerRig) -> None:
@@ -350,32 +318,21 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(rig:
 
 
 async def test_a_result_is_a_dead_letter_after_three_failures_and_does_not_stop_the_rest(
-    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
+    adopted: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_planning_of("poison", monkeypatch)
-    async with running_writer(stopped):
-        await at_rest(stopped)
     await trio.sleep(NO_LATE_RESULTS_SEC)
-    stopped.publish_result("BTCUSDT", "1", "BUY", "1")
-    stopped.publish_result("BTCUSDT", "2", "BUY", "1", plan_id="poison")
-    stopped.publish_result("BTCUSDT", "3", "BUY", "1")
-    failures = 0
-    for _ in range(6):
-        try:
-            async with running_writer(stopped):
-                await trio.sleep(3)
-        except* ZeroDivisionError:
-            failures += 1
-    assert failures == 3
-    assert stopped.amount("BTCUSDT") == "2"
-    assert len(stopped.dead()) == 1
-    assert stopped.pending() == 0
+    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
+    adopted.publish_result("BTCUSDT", "2", "BUY", "1", plan_id="poison")
+    adopted.publish_result("BTCUSDT", "3", "BUY", "1")
+    assert await count_crashes(partial(running_writer, adopted), runs=6, for_sec=3) == 3
+    assert (adopted.amount("BTCUSDT"), len(adopted.dead()), adopted.pending()) == ("2", 1, 0)
 
 
 async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked_in_the_end(
-    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch
+    adopted: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_result, refusals = stopped.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
+    commit_result, refusals = adopted.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
 
     async def nothing_together(fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         return [None] * len(commits)
@@ -385,20 +342,13 @@ async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked
             raise refusal
         return await commit_result(fence, commit)
 
-    async with running_writer(stopped):
-        await at_rest(stopped)
     await trio.sleep(NO_LATE_RESULTS_SEC)
-    monkeypatch.setattr(stopped.store, "commit_results", nothing_together)
-    monkeypatch.setattr(stopped.store, "commit_result", refuse)
-    stopped.publish_result("BTCUSDT", "1", "BUY", "1")
-    failures = 0
-    for _ in range(4):
-        try:
-            async with running_writer(stopped):
-                await trio.sleep(3)
-        except* StoreRefusedError:
-            failures += 1
-    assert (failures, stopped.amount("BTCUSDT"), stopped.dead(), stopped.pending()) == (2, "1", [], 0)
+    monkeypatch.setattr(adopted.store, "commit_results", nothing_together)
+    monkeypatch.setattr(adopted.store, "commit_result", refuse)
+    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
+    running = partial(running_writer, adopted)
+    assert await count_crashes(running, runs=4, for_sec=3, error=StoreRefusedError) == 2
+    assert (adopted.amount("BTCUSDT"), adopted.dead(), adopted.pending()) == ("1", [], 0)
 
 
 @pytest.mark.parametrize("waits_for", ["a missing ledger", "the times of a fill"])
@@ -432,51 +382,46 @@ async def test_other_crashes_are_not_counted_against_a_result_that_waits_for_the
         assert stopped.pending() == 0
 
 
-async def test_results_pending_from_before_a_crash_are_booked_first(stopped: LedgerRig) -> None:
-    async with running_writer(stopped):
-        await at_rest(stopped)
-    stopped.publish_result("BTCUSDT", "1", "BUY", "1")
-    stopped.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    assert await stopped.store.results.read_new(count=1, block_ms=1)
-    async with running_writer(stopped):
+async def test_results_pending_from_before_a_crash_are_booked_first(adopted: LedgerRig) -> None:
+    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
+    adopted.exchange.fill("BTCUSDT", "1", "BUY", "1")
+    assert await adopted.store.results.read_new(count=1, block_ms=1)
+    async with running_writer(adopted):
         await trio.sleep(70)
-        assert stopped.amount("BTCUSDT") == "1"
-        assert stopped.pending() == 0
+        assert (adopted.amount("BTCUSDT"), adopted.pending()) == ("1", 0)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_late_reply_does_not_make_two_tasks_book_one_result(
-    stopped: LedgerRig, monkeypatch: pytest.MonkeyPatch, count: int
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """The sweep finds entries whose reply is late, and still waits for the exchange when the reply comes."""
-    read_new = stopped.store.results.read_new
+    read_new = rig.store.results.read_new
 
     async def late_reply(*, count: int, block_ms: int) -> list[Entry]:
         entries = await read_new(count=count, block_ms=block_ms)
         await trio.sleep(4 if entries else 0)
         return entries
 
-    commit_result = stopped.store.commit_result
+    commit_result = rig.store.commit_result
 
     async def slow_commit(fence: FencingToken, commit: ResultCommit) -> int | None:
         await trio.sleep(1)
         return await commit_result(fence, commit)
 
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        monkeypatch.setattr(stopped.store.results, "read_new", late_reply)
-        monkeypatch.setattr(stopped.store, "commit_result", slow_commit)
-        await trio.sleep(3)
-        stopped.exchange.failure = ExchangeUnavailable("down")
-        for number in range(1, count + 1):
-            stopped.exchange.fill("ETHUSDT", str(number), "BUY", "0.5")
-            stopped.publish_result("ETHUSDT", str(number), "BUY", "0.5")
-        await trio.sleep(8)
-        stopped.exchange.failure = None
-        await trio.sleep(20)
-        assert stopped.amount("ETHUSDT") == str(Decimal("-2") + count * Decimal("0.5"))
-        assert stopped.pending() == 0
-        assert stopped.dead() == []
+    monkeypatch.setattr(rig.store.results, "read_new", late_reply)
+    monkeypatch.setattr(rig.store, "commit_result", slow_commit)
+    await trio.sleep(3)
+    rig.exchange.failure = ExchangeUnavailable("down")
+    for number in range(1, count + 1):
+        rig.exchange.fill("ETHUSDT", str(number), "BUY", "0.5")
+        rig.publish_result("ETHUSDT", str(number), "BUY", "0.5")
+    await trio.sleep(8)
+    rig.exchange.failure = None
+    await trio.sleep(20)
+    assert rig.amount("ETHUSDT") == str(Decimal("-2") + count * Decimal("0.5"))
+    assert rig.pending() == 0
+    assert rig.dead() == []
 
 
 @settings(max_examples=40)
@@ -514,17 +459,10 @@ async def test_any_repetition_and_any_lost_answer_give_the_sum_of_the_distinct_f
 
 
 @pytest.mark.parametrize(("error", "wanted"), [("code=-1111 Precision is over the maximum", 1), ("-2019", 0)])
-async def test_an_order_refused_for_its_precision_has_exchange_info_read(error: str, wanted: int) -> None:
-    rig = LedgerRig()
-    rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
-    async with running_writer(rig):
-        rig.observe("BTCUSDT")
-        await trio.sleep(1)
-        for plan_id in ("a", "b"):
-            rig.redis.xadd(
-                rig.keys.results,
-                {"plan_id": plan_id, "symbol": "BTCUSDT", "executed": "False", "error": error},
-            )
-        await trio.sleep(1)
-        assert rig.rules_wanted.depth == wanted
-        assert rig.pending() == 0
+async def test_an_order_refused_for_its_precision_has_exchange_info_read(
+    rig: LedgerRig, error: str, wanted: int
+) -> None:
+    for plan_id in ("a", "b"):
+        rig.publish_refusal("BTCUSDT", error, plan_id=plan_id)
+    await trio.sleep(1)
+    assert (rig.rules_wanted.depth, rig.pending()) == (wanted, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import cycle
 from typing import Any
@@ -15,7 +16,7 @@ from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.plans.permit import Reason
 from brain.positions.position import Leg
 from channels import OrderEndObserved
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, running_writer
 from tests.actors.unknown_world import ORDERED, POSITION, UnknownWorld, drawn_fate
 from tests.brain.unknown_wordings import UNKNOWN
 from tests.virtual_time import virtual_time
@@ -86,6 +87,15 @@ def four() -> LedgerRig:
     return rig
 
 
+@pytest.fixture
+async def rig() -> AsyncIterator[LedgerRig]:
+    """Yields one that has adopted a position of 4 so long ago that no result reports an earlier fill."""
+    rig = four()
+    async with running_writer(rig):
+        await at_rest(rig, NO_LATE_RESULTS_SEC)
+        yield rig
+
+
 def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
     """Push the end of the order without another fill."""
     now = rig.clock.now()
@@ -103,25 +113,23 @@ def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
     )  # fmt: skip
 
 
-async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends() -> None:
-    rig = four()
-    async with running_writer(rig):
-        rig.observe(SYMBOL)
-        await trio.sleep(61)
-        await unknown_close(rig)
-        rig.exchange.fill(SYMBOL, "9", "SELL", "1")
-        rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS, status="PARTIALLY_FILLED")
-        await trio.sleep(0.1)
-        assert (rig.amount(SYMBOL), covered(rig)) == ("3", "2")
-        assert len(rig.unknown_executions.value or ()) == 1
-        ended(rig, "EXPIRED", "1")
-        await trio.sleep(0.1)
-        assert (rig.amount(SYMBOL), covered(rig)) == ("3", None)
-        assert rig.unknown_executions.value == ()
-        rig.publish_result(SYMBOL, "9", "SELL", "1", status="EXPIRED")
-        await trio.sleep(60)
-        assert rig.amount(SYMBOL) == "3"
-        assert [event["event"] for event in rig.events()] == ["LEDGER_ADOPTED"]
+async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until_the_order_ends(
+    rig: LedgerRig,
+) -> None:
+    await unknown_close(rig)
+    rig.exchange.fill(SYMBOL, "9", "SELL", "1")
+    rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS, status="PARTIALLY_FILLED")
+    await trio.sleep(0.1)
+    assert (rig.amount(SYMBOL), covered(rig)) == ("3", "2")
+    assert len(rig.unknown_executions.value or ()) == 1
+    ended(rig, "EXPIRED", "1")
+    await trio.sleep(0.1)
+    assert (rig.amount(SYMBOL), covered(rig)) == ("3", None)
+    assert rig.unknown_executions.value == ()
+    rig.publish_result(SYMBOL, "9", "SELL", "1", status="EXPIRED")
+    await trio.sleep(60)
+    assert rig.amount(SYMBOL) == "3"
+    assert [event["event"] for event in rig.events()] == ["LEDGER_ADOPTED"]
 
 
 @pytest.mark.parametrize(
@@ -134,34 +142,28 @@ async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until
         {"leg": Leg.LONG},
     ],
 )
-async def test_an_event_of_another_order_ends_nothing(changes: dict[str, Any]) -> None:
-    rig = four()
-    async with running_writer(rig):
-        rig.observe(SYMBOL)
-        await trio.sleep(61)
-        await unknown_close(rig)
-        ended(rig, "CANCELED", "0", **changes)
-        await trio.sleep(2)
-        assert covered(rig) == "3"
-        ended(rig, "CANCELED", "0", order_id="10")
-        await trio.sleep(0.1)
-        assert covered(rig) is None
+async def test_an_event_of_another_order_ends_nothing(rig: LedgerRig, changes: dict[str, Any]) -> None:
+    await unknown_close(rig)
+    ended(rig, "CANCELED", "0", **changes)
+    await trio.sleep(2)
+    assert covered(rig) == "3"
+    ended(rig, "CANCELED", "0", order_id="10")
+    await trio.sleep(0.1)
+    assert covered(rig) is None
 
 
 @pytest.mark.parametrize("before_sec", [10, 3])
-async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(before_sec: float) -> None:
-    rig = four()
-    async with running_writer(rig):
-        rig.observe(SYMBOL)
-        await trio.sleep(61)
-        ended(rig, "CANCELED", "0", client_order_id="reused")
-        await trio.sleep(before_sec)
-        await unknown_close(rig, client_order_id="reused")
-        await trio.sleep(2)
-        assert covered(rig) == "3"
-        ended(rig, "CANCELED", "0", client_order_id="reused", order_id="10")
-        await trio.sleep(0.1)
-        assert covered(rig) is None
+async def test_an_earlier_order_with_the_same_client_order_id_is_no_evidence(
+    rig: LedgerRig, before_sec: float
+) -> None:
+    ended(rig, "CANCELED", "0", client_order_id="reused")
+    await trio.sleep(before_sec)
+    await unknown_close(rig, client_order_id="reused")
+    await trio.sleep(2)
+    assert covered(rig) == "3"
+    ended(rig, "CANCELED", "0", client_order_id="reused", order_id="10")
+    await trio.sleep(0.1)
+    assert covered(rig) is None
 
 
 async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves_nothing() -> None:
@@ -184,8 +186,7 @@ async def test_a_fill_that_the_adopted_ledger_contains_ends_the_permit_and_moves
 async def test_an_unknown_outcome_is_followed_over_a_restart() -> None:
     rig = four()
     async with running_writer(rig):
-        rig.observe(SYMBOL)
-        await trio.sleep(61)
+        await at_rest(rig, NO_LATE_RESULTS_SEC)
         await unknown_close(rig, order_id="9")
     rig.unknown_executions.withdraw()
     async with running_writer(rig):

@@ -6,7 +6,7 @@ import trio
 
 from brain.positions.position import Leg
 from store.keys import GROUP
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, running_writer
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -15,12 +15,14 @@ SYMBOL = "BTCUSDT"
 MARK = "D|LONG|close|SELL|0"
 
 
-async def adopted_long_ago(rig: LedgerRig) -> None:
-    """Have the ledger adopted, and mark a plan to close LONG as decided."""
+async def only_the_sum(rig: LedgerRig, amount: str) -> None:
+    """Have the ledger adopted and a plan to close LONG decided; then set the sum alone, as an operator."""
     rig.observe(SYMBOL)
-    await trio.sleep(61)
+    await trio.sleep(NO_LATE_RESULTS_SEC)
     rig.redis.set(rig.keys.plan_mark("plan"), MARK)
     rig.observe(SYMBOL)
+    rig.redis.delete(rig.keys.ledger(SYMBOL))
+    rig.redis.hset(rig.keys.ledger(SYMBOL), {"last_known_amt": amount})
 
 
 def hedged_rig(*, long: str, short: str) -> LedgerRig:
@@ -30,17 +32,10 @@ def hedged_rig(*, long: str, short: str) -> LedgerRig:
     return rig
 
 
-def only_the_sum(rig: LedgerRig, amount: str) -> None:
-    """Delete the ledger and set one field of it, as an operator would."""
-    rig.redis.delete(rig.keys.ledger(SYMBOL))
-    rig.redis.hset(rig.keys.ledger(SYMBOL), {"last_known_amt": amount})
-
-
 async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs() -> None:
     rig = hedged_rig(long="4", short="-2")
     async with running_writer(rig):
-        await adopted_long_ago(rig)
-        only_the_sum(rig, "2")
+        await only_the_sum(rig, "2")
         rig.exchange.fill(SYMBOL, "9", "SELL", "1", Leg.LONG)
         entry_id = rig.publish_result(SYMBOL, "9", "SELL", "1")
         for _ in range(20):
@@ -61,8 +56,7 @@ async def test_a_result_waits_and_is_shown_while_its_ledger_has_no_legs() -> Non
 async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_other() -> None:
     rig = hedged_rig(long="4", short="-2")
     async with running_writer(rig):
-        await adopted_long_ago(rig)
-        only_the_sum(rig, "2")
+        await only_the_sum(rig, "2")
         rig.publish_result(SYMBOL, "9", "SELL", "1")
         await trio.sleep(3)
         assert rig.pending() == 1
@@ -84,8 +78,7 @@ async def test_a_waiting_result_is_found_again_after_a_restart_and_delays_no_oth
 async def test_a_fill_is_booked_on_a_sum_alone_if_the_other_leg_is_flat() -> None:
     rig = hedged_rig(long="4", short="0")
     async with running_writer(rig):
-        await adopted_long_ago(rig)
-        only_the_sum(rig, "4")
+        await only_the_sum(rig, "4")
         rig.exchange.fill(SYMBOL, "9", "SELL", "4", Leg.LONG)
         rig.observe(SYMBOL)
         rig.publish_result(SYMBOL, "9", "SELL", "4")
@@ -101,9 +94,8 @@ async def test_a_waiting_result_survives_the_loss_of_its_group() -> None:
     rig.exchange.set_leg("ETHUSDT", Leg.SHORT, "0", 1)
     async with running_writer(rig):
         rig.observe("ETHUSDT")
-        await adopted_long_ago(rig)
+        await only_the_sum(rig, "2")
         rig.redis.set(rig.keys.plan_mark("other"), "D|LONG|open|BUY|0")
-        only_the_sum(rig, "2")
         entry_id = rig.publish_result(SYMBOL, "9", "SELL", "1")
         rig.publish_result("ETHUSDT", "10", "BUY", "1", plan_id="other")
         await trio.sleep(3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from actors.permit_evaluator.assumed_state import AssumedStates
 from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Kind, OpenPermit
@@ -29,8 +31,12 @@ def reserved(states: AssumedStates, *plan_ids: str, committed: bool = True) -> N
             states.committed(Symbol("A"), PlanId(plan_id))
 
 
-def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends() -> None:
-    states = AssumedStates()
+@pytest.fixture
+def states() -> AssumedStates:
+    return AssumedStates()
+
+
+def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends(states: AssumedStates) -> None:
     reserved(states, "p1", "p2")
     states.learn("A", GONE, 0)
     assert lost(states) == {"p1", "p2"}
@@ -42,16 +48,14 @@ def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends() -> Non
     assert lost(states) == {"p2"}
 
 
-def test_what_another_version_of_the_key_lacks_was_released() -> None:
-    states = AssumedStates()
+def test_what_another_version_of_the_key_lacks_was_released(states: AssumedStates) -> None:
     reserved(states, "p1")
     states.learn("A", SymbolState(permits_version="r1-0"), 0)
     states.learn("A", GONE, 0)
     assert lost(states) == set()
 
 
-def test_an_unanswered_commit_counts_once_everything_else_was_delivered_again() -> None:
-    states = AssumedStates()
+def test_an_unanswered_commit_counts_once_everything_else_was_delivered_again(states: AssumedStates) -> None:
     reserved(states, "p1", "p2", committed=False)
     states.learn("A", GONE, 0)
     assert lost(states) == set()
@@ -61,8 +65,7 @@ def test_an_unanswered_commit_counts_once_everything_else_was_delivered_again() 
     assert lost(states) == {"p2"}
 
 
-def test_a_flood_of_symbols_makes_no_reservation_forgotten() -> None:
-    states = AssumedStates()
+def test_a_flood_of_symbols_makes_no_reservation_forgotten(states: AssumedStates) -> None:
     reserved(states, "p1")
     for number in range(20_000):
         states.of(f"S{number}")
@@ -82,8 +85,7 @@ def test_at_a_takeover_what_redis_has_counts_and_of_what_it_lacks_the_reservatio
     assert states.of("B").lost.keys() == {"p9"}
 
 
-def test_at_a_takeover_what_others_released_is_released() -> None:
-    states = AssumedStates()
+def test_at_a_takeover_what_others_released_is_released(states: AssumedStates) -> None:
     reserved(states, "p1")
     states.begin({"A": SymbolState(permits_version="r1-0")})
     assert lost(states) == set()

@@ -48,12 +48,7 @@ def commit(
 def at_the_gate(permit: str, key: str | None = KEY, *, symbol: str = "BTCUSDT") -> Yes | Unusable:
     signing_key = key.encode() if key else None
     return read_permit(
-        P33,
-        permit.encode(),
-        plan_id="plan-1",
-        symbol=symbol,
-        key_prefix="quantum",
-        signing_key=signing_key,
+        P33, permit.encode(), plan_id="plan-1", symbol=symbol, key_prefix="quantum", signing_key=signing_key
     )
 
 
@@ -141,7 +136,7 @@ def test_the_record_holds_case_permit_and_the_plan_as_published() -> None:
     assert json.loads(bytes(audit.permit)) == permit
 
 
-def test_nobody_finds_a_signature_in_the_record() -> None:
+def test_the_record_has_no_signature() -> None:
     written = commit(case())
     assert json.loads(written.permit)["signature"].encode() not in audited(written)
     assert KEY.encode() not in audited(written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import pytest
 import structlog
 from structlog.testing import capture_logs
 
@@ -35,12 +36,23 @@ def decided(
     return RecentDecision(answer, NOW_MS, None if latency_ms is None else NOW_MS - latency_ms)
 
 
-async def test_a_batch_is_one_log_call_and_one_event_for_each_series() -> None:
-    metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
-    rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
-    rules.send({"BTCUSDT": BTCUSDT})
-    gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
-    reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
+class Reported:
+    """Reports, and all that they go to."""
+
+    def __init__(self) -> None:
+        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
+        rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
+        rules.send({"BTCUSDT": BTCUSDT})
+        self.gates, self.recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
+        self.reports = DecisionReports(self.metrics, rules, self.gates, self.recent, structlog.get_logger())
+
+
+@pytest.fixture
+async def rig() -> Reported:
+    return Reported()
+
+
+async def test_a_batch_is_one_log_call_and_one_event_for_each_series(rig: Reported) -> None:
     batch = [
         decided(4, "close-0001", case()),
         decided(4, "close-0002", case()),
@@ -48,7 +60,7 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series() -> None:
         decided(None, "nothing-01", case(amount="0")),
     ]
     with capture_logs() as logged:
-        reports.decided(batch)
+        rig.reports.decided(batch)
     lines = [
         "BTCUSDT: P3.3 ALLOW plan close-00 (safe_qty=0.028, exchange_amt=0.038)",
         "BTCUSDT: P3.3 ALLOW plan close-00 (safe_qty=0.028, exchange_amt=0.038)",
@@ -63,7 +75,7 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series() -> None:
     assert together.messages == tuple(lines)
     assert logged[2]["event"].startswith("BTCUSDT: P3.3 DENY plan nothing- reason=no_position context=")
     assert len(logged) == 3
-    assert await metrics.receive_all() == [
+    assert await rig.metrics.receive_all() == [
         Count("p33_permit_total", ("BTCUSDT", "allow"), 2),
         Count("p33_permit_allow_total", ("BTCUSDT",), 2),
         Count("p33_permit_total", ("other", "allow"), 1),
@@ -74,33 +86,21 @@ async def test_a_batch_is_one_log_call_and_one_event_for_each_series() -> None:
         Observe("p33_decision_latency_seconds", 0.005, 1),
     ]
     reasons = {"sanity_checks_passed": 2, "open_permit_granted": 1}
-    assert gates.since_start() == GateCounts(3, 1, reasons, {"no_position": 1})
-    assert [seen.answer.plan_id for seen in recent.newest(4)] == [
+    assert rig.gates.since_start() == GateCounts(3, 1, reasons, {"no_position": 1})
+    assert [seen.answer.plan_id for seen in rig.recent.newest(4)] == [
         "nothing-01", "open-00001", "close-0002", "close-0001",
     ]  # fmt: skip
 
 
-async def test_many_evaluations_are_one_event() -> None:
-    metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
-    reports = DecisionReports(
-        metrics,
-        LatestValue("symbol_rules"),
-        GateDistribution(TrioClock(NOW_MS)),
-        RecentDecisions(),
-        structlog.get_logger(),
-    )
-    reports.evaluated(4, 0.002)
-    assert await metrics.receive_all() == [Observe("p33_evaluation_duration_seconds", 0.0005, 4)]
+async def test_many_evaluations_are_one_event(rig: Reported) -> None:
+    rig.reports.evaluated(4, 0.002)
+    assert await rig.metrics.receive_all() == [Observe("p33_evaluation_duration_seconds", 0.0005, 4)]
 
 
-async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes() -> None:
-    metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100)
-    rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
-    gates, recent = GateDistribution(TrioClock(NOW_MS)), RecentDecisions()
-    reports = DecisionReports(metrics, rules, gates, recent, structlog.get_logger())
+async def test_a_cooldown_key_that_cannot_be_read_is_a_warning_once_until_it_changes(rig: Reported) -> None:
     with capture_logs() as logged:
         for stored in ("soon", "soon", "", "", "soon"):
-            reports.decided([decided(1, "p", case(cooldown_text=stored))])
+            rig.reports.decided([decided(1, "p", case(cooldown_text=stored))])
     warnings = [line for line in logged if line["log_level"] == "warning"]
     assert [line["stored"] for line in warnings] == ["'soon'", "''", "'soon'"]
     assert {line["key"] for line in warnings} == {"quantum:cooldown:last_exec_ts:BTCUSDT"}

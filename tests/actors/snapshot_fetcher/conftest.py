@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
+from tests.actors.fetcher_rig import FetcherRig, trusted_fetcher
 
 
 @pytest.fixture
@@ -16,6 +16,5 @@ def rig() -> FetcherRig:
 async def trusted_rig(rig: FetcherRig) -> AsyncIterator[FetcherRig]:
     """Yields a rig whose fetcher runs, has read 0.5 BTC and trusts its stream."""
     rig.exchange.set("BTCUSDT", "0.5")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         yield rig

@@ -9,7 +9,8 @@ import trio
 
 from brain.positions.position import VerifiedBy
 from channels import StreamProven
-from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted, trusted_fetcher
+from tests.background import background
 from tests.integration.waiting import until
 from tests.virtual_time import virtual_time
 
@@ -45,8 +46,7 @@ async def test_a_position_that_changed_while_it_was_read_is_published_by_the_nex
 async def test_the_stream_never_extends_a_snapshot_that_a_read_has_outdated(rig: FetcherRig) -> None:
     """The audit shows a change of this moment, and its event is lost: proofs may not renew the old amount."""
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         rig.exchange.reads.clear()
         while not rig.exchange.reads:
             rig.prove()
@@ -91,14 +91,12 @@ async def test_a_position_that_changes_during_every_read_is_read_early_only_once
             rig.exchange.set("BTCUSDT", f"0.{number}")
             await trio.sleep(0.1)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(change)
+    async with background(change):
         await trio.sleep(0.05)
         async with running_fetcher(rig):
             await trio.sleep(21)
             assert rig.book.get("BTCUSDT") is None
             assert len(rig.exchange.reads) == 6, "two at first, then one every five seconds"
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_symbol_that_the_exchange_no_longer_shows_is_not_read_early(rig: FetcherRig) -> None:

@@ -9,7 +9,7 @@ import trio
 
 from brain.positions.position import Leg, LegPosition
 from channels import StreamProven
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted
+from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted, trusted_fetcher
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -62,8 +62,7 @@ async def test_an_event_dated_ahead_is_settled_by_a_read_and_pins_nothing(
     rig: FetcherRig, ahead_ms: int
 ) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         now_ms = rig.exchange.now_ms()
         rig.exchange.set("BTCUSDT", "1", update_time_ms=now_ms)
         rig.push("BTCUSDT", LegPosition(Leg.BOTH, Decimal(1), Decimal(100), now_ms + ahead_ms))
@@ -82,8 +81,7 @@ async def test_events_of_a_clock_that_was_set_back_cost_each_symbol_a_read_and_n
     rig: FetcherRig, back_ms: int
 ) -> None:
     rig.exchange.set("BTCUSDT", "3")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         await trio.sleep(1)
         date_ms = rig.exchange.now_ms() - back_ms
         rig.exchange.set("BTCUSDT", "1", update_time_ms=date_ms)
@@ -99,8 +97,7 @@ async def test_events_of_a_clock_that_was_set_back_cost_each_symbol_a_read_and_n
 
 async def test_a_contradicted_snapshot_is_not_written_any_more(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "3")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         await trio.sleep(2)
         rig.exchange.set("BTCUSDT", "0", update_time_ms=0)
         while not rig.book.is_disputed("BTCUSDT"):
@@ -119,8 +116,7 @@ async def test_a_contradicted_snapshot_is_not_written_any_more(rig: FetcherRig) 
 async def test_a_symbol_that_reads_no_longer_show_is_not_relied_on(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
     rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         row = rig.exchange.rows.pop("BTCUSDT")
         await trio.sleep(CADENCE.audit_sec + 1)
         rig.prove()

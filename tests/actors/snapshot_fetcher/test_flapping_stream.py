@@ -21,6 +21,7 @@ from exchange.weight_budget import WeightBudget
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
 from tests.actors.fetcher_rig import KeptSnapshots
+from tests.background import background
 from tests.virtual_time import virtual_time
 from wiring.snapshots import SnapshotMaking
 
@@ -77,7 +78,8 @@ class Desk:
         self.shards = loaded.settings.shards
         self.rng = Random(5)  # noqa: S311
         self.asking: dict[str, trio.Event] = {}
-        self.decided = self.denied = self.looks = self.unready = 0
+        self.decided = self.denied = self.unready = 0
+        self.answers: list[str | None] = []
         self.slowest_sec = 0.0
         self.epoch = 0
 
@@ -110,7 +112,8 @@ class Desk:
             deadline_sec = trio.current_time() + PATIENCE_SEC
             channel = self.channels.on_demand[self.channels.shard_of(symbol)]
             await channel.send(OnDemandRead(Symbol(symbol), PlanId("plan"), deadline_sec, reply))
-            return await answer.receive()
+            self.answers.append(await answer.receive())
+            return self.answers[-1]
         return "no answer"
 
     async def plan(self, nursery: trio.Nursery) -> None:
@@ -121,7 +124,6 @@ class Desk:
     async def look(self) -> None:
         while True:
             await trio.sleep(0.5)
-            self.looks += 1
             fresh = sum(self.fresh(symbol) for symbol in SYMBOLS)
             self.unready += fresh * 2 < len(SYMBOLS)
 
@@ -163,120 +165,110 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def desk(nursery: trio.Nursery) -> Desk:
+    """Returns one whose fetchers run."""
+    desk = Desk()
+    await desk.start(nursery)
+    return desk
 
 
 @pytest.mark.parametrize("back_after_sec", [1.0, 4.0], ids=["back after 1 s", "back after 4 s"])
 async def test_plans_are_decided_through_a_stream_that_drops_every_eight_seconds(
     desk: Desk, back_after_sec: float
 ) -> None:
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
+    most_used = 0
+
+    async def watch_weight() -> None:
+        nonlocal most_used
+        while True:
+            most_used = max(most_used, desk.budget.own_used)
+            await trio.sleep(0.1)
+
+    async with background(watch_weight) as nursery:
         nursery.start_soon(desk.look)
         nursery.start_soon(desk.plan, nursery)
-        most_used = 0
-
-        async def watch_weight() -> None:
-            nonlocal most_used
-            while True:
-                most_used = max(most_used, desk.budget.own_used)
-                await trio.sleep(0.1)
-
-        nursery.start_soon(watch_weight)
         await desk.flap(DROPS, back_after_sec=back_after_sec)
-        nursery.cancel_scope.cancel()
-        desk.exchange.reads.clear()
-        assert await desk.ask(SYMBOLS[0]) is None
-        assert desk.exchange.reads == [SYMBOLS[0]]
-        desk.exchange.reads.clear()
-        for symbol in SYMBOLS[1:40]:
-            nursery.start_soon(desk.ask, symbol)
-            await trio.sleep(0.005)
-        await trio.sleep(1)
-        assert desk.exchange.reads == [SYMBOLS[1], None], "both are under way while all others come"
-        nursery.cancel_scope.cancel()
+    assert desk.denied == 0 and desk.decided > 0.99 * DROPS * DROP_EVERY_SEC * PLANS_PER_SEC
+    assert desk.slowest_sec < PATIENCE_SEC / 2
+    assert desk.unready <= DROPS, "a look or none a drop, of two a second"
+    assert most_used < 200, "of 1200 a minute"
+
+
+async def test_the_first_read_is_of_one_symbol_and_what_waits_beside_a_second_one_shares_a_read_of_all(
+    desk: Desk, nursery: trio.Nursery
+) -> None:
+    await trio.sleep(1)
+    desk.exchange.reads.clear()
+    assert await desk.ask(SYMBOLS[0]) is None
+    assert desk.exchange.reads == [SYMBOLS[0]]
+    desk.exchange.reads.clear()
+    for symbol in SYMBOLS[1:40]:
+        nursery.start_soon(desk.ask, symbol)
+        await trio.sleep(0.005)
+    await trio.sleep(1)
+    assert desk.exchange.reads == [SYMBOLS[1], None], "both are under way while all others come"
 
 
 async def test_a_plan_that_comes_during_the_refresh_after_a_loss_is_answered_by_it(desk: Desk) -> None:
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
-        desk.exchange.reads.clear()
-        desk.lose()
-        await trio.sleep(0.1)
-        began_sec = trio.current_time()
-        assert await desk.ask(SYMBOLS[7]) is None
-        assert trio.current_time() - began_sec < desk.exchange.latency_sec
-        assert desk.fresh(SYMBOLS[7])
-        assert desk.exchange.reads == [None]
-        nursery.cancel_scope.cancel()
+    desk.exchange.reads.clear()
+    desk.lose()
+    await trio.sleep(0.1)
+    began_sec = trio.current_time()
+    assert await desk.ask(SYMBOLS[7]) is None
+    assert trio.current_time() - began_sec < desk.exchange.latency_sec
+    assert desk.fresh(SYMBOLS[7])
+    assert desk.exchange.reads == [None]
 
 
-async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read_of_all(desk: Desk) -> None:
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
-        desk.use_up(Priority.ON_DEMAND)
-        answers: list[str | None] = []
-
-        async def ask(symbol: str) -> None:
-            answers.append(await desk.ask(symbol))
-
-        for symbol in SYMBOLS[:20]:
-            nursery.start_soon(ask, symbol)
-        await trio.sleep(0.2)
-        assert desk.exchange.refused
-        assert answers == []
-        await desk.making.positions.all.read(priority=Priority.RECOVERY)
-        await trio.sleep(0.01)
-        assert answers == [None] * 20
-        assert await desk.ask(SYMBOLS[30]) is None, "by the same read"
-        assert await desk.ask(SYMBOLS[0]) == "our share of the request weight is used up"
-        nursery.cancel_scope.cancel()
+async def test_a_request_refused_for_lack_of_weight_is_answered_by_the_next_read_of_all(
+    desk: Desk, nursery: trio.Nursery
+) -> None:
+    desk.use_up(Priority.ON_DEMAND)
+    for symbol in SYMBOLS[:20]:
+        nursery.start_soon(desk.ask, symbol)
+    await trio.sleep(0.2)
+    assert desk.exchange.refused
+    assert desk.answers == []
+    await desk.making.positions.all.read(priority=Priority.RECOVERY)
+    await trio.sleep(0.01)
+    assert desk.answers == [None] * 20
+    assert await desk.ask(SYMBOLS[30]) is None, "by the same read"
+    assert await desk.ask(SYMBOLS[0]) == "our share of the request weight is used up"
 
 
-async def test_no_request_is_repeated_while_the_exchange_is_slower_than_any_plan_waits(desk: Desk) -> None:
+async def test_no_request_is_repeated_while_the_exchange_is_slower_than_any_plan_waits(
+    desk: Desk, nursery: trio.Nursery
+) -> None:
     """A read that others wait for goes on when the plan that caused it has been answered."""
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
-        desk.exchange.latency_sec = 1.2
-        desk.exchange.reads.clear()
-        desk.lose()
-        for symbol in SYMBOLS[:40]:
-            nursery.start_soon(desk.decide, symbol)
-            await trio.sleep(0.01)
-        await trio.sleep(2)
-        assert desk.exchange.reads.count(None) <= 2
-        assert len(desk.exchange.reads) <= 3
-        assert desk.fresh(SYMBOLS[39])
-        nursery.cancel_scope.cancel()
+    desk.exchange.latency_sec = 1.2
+    desk.exchange.reads.clear()
+    desk.lose()
+    for symbol in SYMBOLS[:40]:
+        nursery.start_soon(desk.decide, symbol)
+        await trio.sleep(0.01)
+    await trio.sleep(2)
+    assert desk.exchange.reads.count(None) <= 2
+    assert len(desk.exchange.reads) <= 3
+    assert desk.fresh(SYMBOLS[39])
 
 
 async def test_a_refresh_that_waits_for_weight_is_sent_at_once_when_trust_is_lost(desk: Desk) -> None:
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
-        desk.use_up(Priority.PERIODIC)
-        desk.use_up(Priority.ON_DEMAND)
-        await trio.sleep(6)  # the poll is refused
-        assert desk.exchange.refused
-        desk.lose()
-        await trio.sleep(0.5)
-        assert desk.fresh(SYMBOLS[0])
-        nursery.cancel_scope.cancel()
+    desk.use_up(Priority.PERIODIC)
+    desk.use_up(Priority.ON_DEMAND)
+    await trio.sleep(6)  # the poll is refused
+    assert desk.exchange.refused
+    desk.lose()
+    await trio.sleep(0.5)
+    assert desk.fresh(SYMBOLS[0])
 
 
-async def test_a_shared_read_that_fails_is_one_failure_for_all_that_wait(desk: Desk) -> None:
-    async with trio.open_nursery() as nursery:
-        await desk.start(nursery)
-        desk.exchange.failure = ExchangeUnavailable("HTTP 502")
-        desk.exchange.reads.clear()
-        answers: list[str | None] = []
-
-        async def ask(symbol: str) -> None:
-            answers.append(await desk.ask(symbol))
-
-        for symbol in SYMBOLS[:10]:
-            nursery.start_soon(ask, symbol)
-        await trio.sleep(0.5)
-        assert answers == ["HTTP 502"] * 10
-        assert desk.exchange.reads == [None]
-        nursery.cancel_scope.cancel()
+async def test_a_shared_read_that_fails_is_one_failure_for_all_that_wait(
+    desk: Desk, nursery: trio.Nursery
+) -> None:
+    desk.exchange.failure = ExchangeUnavailable("HTTP 502")
+    desk.exchange.reads.clear()
+    for symbol in SYMBOLS[:10]:
+        nursery.start_soon(desk.ask, symbol)
+    await trio.sleep(0.5)
+    assert desk.answers == ["HTTP 502"] * 10
+    assert desk.exchange.reads == [None]

@@ -7,17 +7,10 @@ from decimal import Decimal
 import pytest
 import trio
 
-from channels import (
-    Conflating,
-    Count,
-    SetGauge,
-    ShardMessage,
-    StreamConnected,
-    StreamProven,
-)
+from channels import Conflating, Count, SetGauge, ShardMessage, StreamConnected, StreamProven
 from exchange.errors import ExchangeUnavailable
 from supervision import Heartbeat
-from tests.actors.fetcher_rig import FetcherRig, diverged, running_fetcher, trusted
+from tests.actors.fetcher_rig import FetcherRig, diverged, running_fetcher, trusted_fetcher
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -77,8 +70,7 @@ async def test_a_push_is_awaited_for_the_current_push_delay_up_to_5_s(
     """An exchange under load pushes late: that alone is no reason to give up its connection."""
     rig.push_delay_sec = late_sec
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         rig.exchange.reads.clear()
         while not rig.exchange.reads:
             rig.prove()
@@ -170,8 +162,7 @@ async def test_the_stream_counts_as_trusted_again_once_it_is_proven_on_a_new_rea
         return [e.value for e in events if isinstance(e, SetGauge) and e.name == "p33_stream_trusted"]
 
     rig.exchange.set("BTCUSDT", "0.5")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         await trusted_gauge()
         rig.exchange.set("BTCUSDT", "0.1")  # and no push
         await diverged(rig)
@@ -186,8 +177,7 @@ async def test_the_stream_counts_as_trusted_again_once_it_is_proven_on_a_new_rea
 @pytest.mark.parametrize("loss", ["connection", "divergence"])
 async def test_after_a_loss_a_push_is_trusted_only_with_a_later_read(rig: FetcherRig, loss: str) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         await rig.prove_for(3)
         if loss == "divergence":
             rig.exchange.set("BTCUSDT", "0.6")  # and no push

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
@@ -53,8 +55,12 @@ class Shard:
         return str(snapshot.amount), snapshot.verified_at.wall_ms - self.at(0).wall_ms
 
 
-async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered() -> None:
-    shard = Shard()
+@pytest.fixture
+def shard() -> Shard:
+    return Shard()
+
+
+async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered(shard: Shard) -> None:
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.set("ETHUSDT", "2", -9_000)
     for symbol in ("BTCUSDT", "ETHUSDT"):
@@ -71,9 +77,8 @@ async def test_a_symbol_that_was_only_pushed_in_the_session_is_not_covered() -> 
     assert shard.claim("BTCUSDT") == ("0.7", 1_000)
 
 
-async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdated() -> None:
+async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdated(shard: Shard) -> None:
     """A read from before the connection shows a change that the stream has lost."""
-    shard = Shard()
     for symbol, amount in (("BTCUSDT", "0.5"), ("ETHUSDT", "2")):
         shard.set(symbol, amount, -9_000)
         shard.read(symbol, sent_ms=0, received_ms=100)
@@ -89,8 +94,7 @@ async def test_a_proof_does_not_extend_a_snapshot_that_an_older_read_has_outdate
     assert (amount == "0.9") is (as_of_ms >= 300)
 
 
-async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early() -> None:
-    shard = Shard()
+async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early(shard: Shard) -> None:
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.push("BTCUSDT", 10)
     assert shard.known.schedule.ambiguous_reads.repeat() is None
@@ -99,8 +103,7 @@ async def test_a_symbol_that_reads_do_not_show_makes_no_read_due_early() -> None
     assert shard.cause() == shard.known.schedule.ambiguous_reads.since("ETHUSDT") == shard.at(20)
 
 
-async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again() -> None:
-    shard = Shard()
+async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again(shard: Shard) -> None:
     for sent_ms in (100, 600):
         shard.set("BTCUSDT", str(sent_ms), sent_ms + 20)
         shard.read("BTCUSDT", sent_ms=sent_ms, received_ms=sent_ms + 50)
@@ -111,8 +114,7 @@ async def test_an_ambiguous_read_after_a_published_one_is_repeated_early_again()
         assert shard.claim("BTCUSDT") == (str(sent_ms), sent_ms + 250)
 
 
-async def test_a_read_from_before_the_session_makes_no_proof_count() -> None:
-    shard = Shard()
+async def test_a_read_from_before_the_session_makes_no_proof_count(shard: Shard) -> None:
     shard.set("BTCUSDT", "0.5", 20)
     shard.read("BTCUSDT", sent_ms=10, received_ms=60)
     shard.connect(100)
@@ -125,8 +127,7 @@ async def test_a_read_from_before_the_session_makes_no_proof_count() -> None:
     assert shard.claim("BTCUSDT") == ("0.5", 600)
 
 
-async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trust() -> None:
-    shard = Shard()
+async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trust(shard: Shard) -> None:
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.connect(100)
     shard.read("BTCUSDT", sent_ms=200, received_ms=300)
@@ -138,9 +139,8 @@ async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trus
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing() -> None:
+async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing(shard: Shard) -> None:
     """Loss, connection and proof arrive together, after the trust was lost once more."""
-    shard = Shard()
     shard.set("BTCUSDT", "0.5", -9_000)
     shard.connect(100)
     shard.read("BTCUSDT", sent_ms=1_200, received_ms=1_300)
@@ -157,8 +157,7 @@ async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_
     assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
 
 
-async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated() -> None:
-    shard = Shard()
+async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated(shard: Shard) -> None:
     for symbol in ("BTCUSDT", "ETHUSDT"):
         shard.set(symbol, "1", -9_000)
         shard.read(symbol, sent_ms=0, received_ms=100)
@@ -170,8 +169,7 @@ async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated
     assert shard.claim("ETHUSDT") == ("2", 960)
 
 
-async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbol_too() -> None:
-    shard = Shard()
+async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbol_too(shard: Shard) -> None:
     shard.set("BTCUSDT", "3", -9_000)
     shard.read("BTCUSDT", sent_ms=0, received_ms=100)
     shard.set("BTCUSDT", "1", -60_000)

@@ -47,9 +47,7 @@ def test_the_stream_covers_a_symbol_until_its_last_read_is_too_old_by_either_clo
     assert gap(schedule, ETH, at(11)) is Gap.AUDIT_OVERDUE
 
 
-def test_the_stream_covers_candidates_alone_where_symbols_are_read_one_by_one(
-    schedule: ReadSchedule,
-) -> None:
+def test_the_stream_covers_candidates_alone_where_symbols_are_read_one_by_one(schedule: ReadSchedule) -> None:
     schedule.shown(ETH, at(10))
     schedule.audited_symbols = {ETH: None}
     assert [gap(schedule, symbol, at(11)) for symbol in (BTC, ETH)] == [Gap.NO_CANDIDATE, None]

@@ -9,11 +9,9 @@ import pytest
 import trio
 
 from brain.positions.position import VerifiedBy
-from channels import (
-    LeverageObserved,
-)
+from channels import LeverageObserved
 from exchange.errors import ExchangeUnavailable
-from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted
+from tests.actors.fetcher_rig import FetcherRig, running_fetcher, trusted, trusted_fetcher
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -132,8 +130,7 @@ async def test_an_exchange_that_is_down_for_half_a_day_is_read_when_it_is_back(r
 async def test_snapshots_are_written_when_redis_is_back(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     rig.store.away = True
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.6"))
         await trio.sleep(1)
         assert rig.store.hashes == {}
@@ -146,8 +143,7 @@ async def test_snapshots_are_written_when_redis_is_back(rig: FetcherRig) -> None
 async def test_written_snapshots_never_go_back_in_time(rig: FetcherRig) -> None:
     for symbol in ("BTCUSDT", "ETHUSDT"):
         rig.exchange.set(symbol, "0.5")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         for step in range(40):
             if step % 3 == 0:
                 rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step)))

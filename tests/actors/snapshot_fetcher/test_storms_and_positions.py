@@ -16,6 +16,7 @@ from supervision import Heartbeat
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
 from tests.actors.stream_fakes import FakeBinance, FakeConnection
 from tests.actors.user_stream.test_unproven import FAULTS, Fault
+from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -42,10 +43,8 @@ async def running_with_stream(rig: FetcherRig, binance: FakeBinance) -> AsyncIte
         rng=Random(1),  # noqa: S311 - jitter
         log=rig.log,
     )
-    async with running_fetcher(rig), trio.open_nursery() as nursery:
-        nursery.start_soon(stream.run, Heartbeat())
+    async with running_fetcher(rig), background(stream.run, Heartbeat()):
         yield
-        nursery.cancel_scope.cancel()
 
 
 def close_after(stands_sec: float) -> Fault:

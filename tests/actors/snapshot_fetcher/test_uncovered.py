@@ -14,7 +14,7 @@ from actors.snapshot_fetcher.uncovered import UncoveredSymbols
 from channels import SnapshotBook
 from clock import TrioClock
 from exchange.errors import ExchangeUnavailable
-from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted
+from tests.actors.fetcher_rig import CADENCE, FetcherRig, running_fetcher, trusted_fetcher
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -39,8 +39,7 @@ async def test_a_symbol_that_reads_no_longer_show_is_named_until_one_shows_it(
 ) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)
     rig.exchange.set("ETHUSDT", "1", update_time_ms=5)
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         row = rig.exchange.rows.pop("BTCUSDT")
         await rig.prove_for(CADENCE.audit_sec)
         assert {s: each.why for s, each in rig.book.uncovered.items()} == {"BTCUSDT": Gap.MISSING}
@@ -57,8 +56,7 @@ async def test_a_symbol_that_reads_no_longer_show_is_named_until_one_shows_it(
 
 async def test_a_symbol_that_audits_no_longer_reach_is_named(rig: FetcherRig, lines: Lines) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
-    async with running_fetcher(rig):
-        await trusted(rig)
+    async with trusted_fetcher(rig):
         rig.exchange.failure = ExchangeUnavailable("down")
         await rig.prove_for(CADENCE.audit_max_age_sec + 5)
     assert rig.book.uncovered["BTCUSDT"].why == Gap.AUDIT_OVERDUE

@@ -34,15 +34,13 @@ async def test_connecting_is_tried_with_growing_pauses_and_named_as_the_wait(rig
 async def test_an_exchange_that_refuses_for_half_a_day_is_tried_on() -> None:
     rig = FakeRig(within_sec=24 * 3600.0)
     rig.binance.refusals = [ExchangeUnavailable("503")] * 2_500
-    async with rig.running():
-        line = await rig.binance.connected()
+    async with rig.connected() as line:
         assert line.opened_sec > 8 * 3600
         assert len(rig.binance.attempts_sec) == 2_501
 
 
 async def test_no_request_is_made_before_a_ban_ends(rig: FakeRig) -> None:
-    async with rig.running():
-        line = await rig.binance.connected()
+    async with rig.connected() as line:
         await rig.message(StreamProven)
         until = rig.clock.now().earlier_by(-90.0)
         rig.binance.refusals = [RateLimited(until, "429")]

@@ -28,8 +28,7 @@ def day_rig() -> FakeRig:
 
 
 async def test_the_listen_key_is_kept_alive_each_minute_and_retried_soon(day_rig: FakeRig) -> None:
-    async with day_rig.running():
-        line = await day_rig.binance.connected()
+    async with day_rig.connected() as line:
         await trio.sleep(1)
         day_rig.binance.keep_alive_refusals = [ExchangeUnavailable("503"), ExchangeUnavailable("503")]
         await trio.sleep(HOUR_SEC)
@@ -42,8 +41,7 @@ async def test_the_listen_key_is_kept_alive_each_minute_and_retried_soon(day_rig
 
 
 async def test_a_listen_key_is_relied_on_for_ten_minutes_without_an_extension(day_rig: FakeRig) -> None:
-    async with day_rig.running():
-        line = await day_rig.binance.connected()
+    async with day_rig.connected() as line:
         await trio.sleep(1)
         day_rig.binance.keep_alive_refusals = [ExchangeUnavailable("503")] * 10_000
         lost = await day_rig.message(StreamLost)
@@ -55,8 +53,7 @@ async def test_a_listen_key_is_relied_on_for_ten_minutes_without_an_extension(da
 async def test_a_ban_of_minutes_costs_a_proven_stream_nothing(
     day_rig: FakeRig, ban_sec: float, survives: bool
 ) -> None:
-    async with day_rig.running():
-        await day_rig.binance.connected()
+    async with day_rig.connected():
         await trio.sleep(1)
         until = day_rig.binance.clock.now().earlier_by(-ban_sec)
         day_rig.binance.keep_alive_refusals = [RateLimited(until, "418")]
@@ -70,8 +67,7 @@ async def test_a_ban_of_minutes_costs_a_proven_stream_nothing(
     "refusal", [ListenKeyUnknown(-1125, "no such key"), ExchangeRejected(-2015, "no permission")]
 )
 async def test_a_rejected_keep_alive_loses_trust_at_once(day_rig: FakeRig, refusal: ExchangeRejected) -> None:
-    async with day_rig.running():
-        line = await day_rig.binance.connected()
+    async with day_rig.connected() as line:
         await trio.sleep(1)
         day_rig.binance.keep_alive_refusals = [refusal]
         lost = await day_rig.message(StreamLost)
@@ -83,8 +79,7 @@ async def test_a_rejected_keep_alive_loses_trust_at_once(day_rig: FakeRig, refus
 async def test_a_key_that_another_process_deleted_is_found_within_a_minute(
     day_rig: FakeRig, replaced: bool
 ) -> None:
-    async with day_rig.running():
-        await day_rig.binance.connected()
+    async with day_rig.connected():
         await trio.sleep(1000)
         day_rig.binance.delete_key(replaced=replaced)
         deleted_sec = trio.current_time()
@@ -101,8 +96,7 @@ async def test_rotating_to_a_connection_of_another_key_ends_the_session(
     day_rig: FakeRig, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
     monkeypatch.setattr("actors.user_stream.actor.ROTATE_AFTER_SEC", 100.0)
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         # Right after the keep-alive at 60 s; the rotation comes first.
         await trio.sleep_until(old.opened_sec + 61)
         day_rig.binance.delete_key(replaced=replaced)
@@ -115,8 +109,7 @@ async def test_rotating_to_a_connection_of_another_key_ends_the_session(
 
 async def test_rotation_overlaps_and_neither_trust_nor_any_event_is_lost(day_rig: FakeRig) -> None:
     shard = shard_of("BTCUSDT")
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         new = await day_rig.binance.connected(2)
         assert new.opened_sec - old.opened_sec <= ROTATE_AFTER_SEC < 24 * HOUR_SEC
         amount = 0
@@ -148,8 +141,7 @@ async def test_rotation_overlaps_and_neither_trust_nor_any_event_is_lost(day_rig
 
 async def test_repeated_updates_of_a_slower_connection_are_left_out(day_rig: FakeRig) -> None:
     shard = shard_of("BTCUSDT")
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         new = await day_rig.binance.connected(2)
         await trio.sleep(1)
         events = [account_update("BTCUSDT", str(n), day_rig.binance.true_ms() + n) for n in (1, 2, 3)]
@@ -164,8 +156,7 @@ async def test_repeated_updates_of_a_slower_connection_are_left_out(day_rig: Fak
 
 
 async def test_an_old_connection_that_breaks_before_the_handover_loses_trust(day_rig: FakeRig) -> None:
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         new = await day_rig.binance.connected(2)
         await trio.sleep(2.0)
         old.hang_up()
@@ -175,8 +166,7 @@ async def test_an_old_connection_that_breaks_before_the_handover_loses_trust(day
 
 
 async def test_a_new_connection_is_current_after_the_old_one_has_pushed_all(day_rig: FakeRig) -> None:
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         new = await day_rig.binance.connected(2)
         old.frozen = True
         await trio.sleep(0.2)
@@ -190,8 +180,7 @@ async def test_a_new_connection_is_current_after_the_old_one_has_pushed_all(day_
 @pytest.mark.parametrize("seed", range(6))
 async def test_old_and_new_connection_overlap_for_seconds_at_any_phase_of_the_pings(seed: int) -> None:
     rig = FakeRig(proof_sec=20.0, seed=seed, within_sec=36 * HOUR_SEC)
-    async with rig.running():
-        old = await rig.binance.connected()
+    async with rig.connected() as old:
         new = await rig.binance.connected(2)
         await trio.sleep_until(new.opened_sec + 5.0)
         old.push(account_update("BTCUSDT", "7", rig.binance.true_ms() - 4_900))
@@ -203,8 +192,7 @@ async def test_old_and_new_connection_overlap_for_seconds_at_any_phase_of_the_pi
 
 
 async def test_a_new_connection_that_fails_in_the_overlap_costs_nothing(day_rig: FakeRig) -> None:
-    async with day_rig.running():
-        old = await day_rig.binance.connected()
+    async with day_rig.connected() as old:
         day_rig.binance.on_connect = FakeConnection.hang_up
         failing = await day_rig.binance.connected(2)
         day_rig.binance.on_connect = lambda _connection: None

@@ -12,7 +12,8 @@ from exchange.errors import ExchangeUnavailable, ListenKeyUnknown, RateLimited, 
 from supervision import Heartbeat
 from tests.actors.stream_fakes import FakeBinance, FakeConnection, account_update
 from tests.actors.stream_rig import FakeRig
-from tests.actors.test_mark_prices import FeedRig, told
+from tests.actors.test_mark_prices import FeedRig, event
+from tests.background import background
 from tests.exchange.test_connection_limit import most_within
 from tests.virtual_time import virtual_time
 
@@ -23,8 +24,7 @@ FIVE_MINUTES_SEC = 300.0
 
 async def test_pongs_prove_nothing_before_the_listen_key_is_proven(rig: FakeRig) -> None:
     rig.binance.keep_alive_refusals = [ExchangeUnavailable("503")] * 4
-    async with rig.running():
-        line = await rig.binance.connected()
+    async with rig.connected() as line:
         while rig.binance.keep_alive_refusals:
             assert not rig.messages_of(StreamProven)
             assert rig.status.value is None
@@ -39,8 +39,7 @@ async def test_pongs_prove_nothing_before_the_listen_key_is_proven(rig: FakeRig)
 async def test_a_ban_after_the_handshake_leaves_the_connection_unproven_until_it_ends(rig: FakeRig) -> None:
     until = rig.binance.clock.now().earlier_by(-90.0)
     rig.binance.keep_alive_refusals = [RateLimited(until, "418")]
-    async with rig.running():
-        await rig.binance.connected()
+    async with rig.connected():
         proven = await rig.message(StreamProven)
         assert 88 < proven.as_of.monotonic_sec - (until.monotonic_sec - 90) < 92
         assert len(rig.binance.connections) == 1
@@ -52,8 +51,7 @@ async def test_a_connection_with_a_dead_key_is_never_trusted_and_soon_replaced(r
         rig.binance.on_connect = lambda _connection: None
 
     rig.binance.on_connect = die_once
-    async with rig.running():
-        dead = await rig.binance.connected()
+    async with rig.connected() as dead:
         again = await rig.binance.connected(2)
         assert dead.listen_key == "key-1" and again.listen_key == "key-2"
         assert again.opened_sec - dead.opened_sec < 0.5
@@ -63,8 +61,7 @@ async def test_a_connection_with_a_dead_key_is_never_trusted_and_soon_replaced(r
 
 
 async def test_a_divergence_ends_the_connection_and_only_a_new_one_is_trusted(rig: FakeRig) -> None:
-    async with rig.running():
-        old = await rig.binance.connected()
+    async with rig.connected() as old:
         await trio.sleep(40.5)
         diverged = rig.clock.now()
         rig.book.lose_trust(diverged)
@@ -198,43 +195,36 @@ async def test_connections_that_are_proven_and_closed_within_seconds_stay_few(
         assert 5 * len(rig.messages_of(StreamConnected)) + 2 * len(storm) <= 7 * len(storm) + 10
 
 
-async def test_a_stream_that_is_proven_for_seconds_each_time_is_back_soon(rig: FakeRig) -> None:
-    """It drops every 10 s: proven all the same, and worth more than reads alone."""
+@pytest.mark.parametrize(
+    ("stands_sec", "losses", "back_within_sec"),
+    [pytest.param(10, 39, 0.7, id="every 10 s"), pytest.param(35, 19, 0.2, id="isolated")],
+)
+async def test_a_proven_connection_that_is_lost_is_followed_by_a_new_one_at_once(
+    rig: FakeRig, stands_sec: float, losses: int, back_within_sec: float
+) -> None:
+    """A stream that drops every 10 s is proven all the same, and worth more than reads alone."""
     async with rig.running():
-        for number in range(1, 40):
+        for number in range(1, losses + 1):
             connection = await rig.binance.connected(number)
-            await trio.sleep(10)
+            await trio.sleep(stands_sec)
             connection.hang_up()
             lost = await rig.message(StreamLost, number)
             again = await rig.binance.connected(number + 1)
-            assert again.opened_sec - lost.at.monotonic_sec <= 0.7
-        assert most_within(sorted(rig.binance.connects_sec), FIVE_MINUTES_SEC) <= 60
-
-
-async def test_an_isolated_loss_of_a_proven_connection_is_followed_by_a_new_one_at_once(rig: FakeRig) -> None:
-    async with rig.running():
-        for number in range(1, 20):
-            connection = await rig.binance.connected(number)
-            await trio.sleep(35)
-            connection.hang_up()
-            lost = await rig.message(StreamLost, number)
-            again = await rig.binance.connected(number + 1)
-            assert again.opened_sec - lost.at.monotonic_sec < 0.2
+            assert again.opened_sec - lost.at.monotonic_sec <= back_within_sec
+        assert most_within(rig.binance.connects_sec, FIVE_MINUTES_SEC) <= 60
 
 
 async def test_private_stream_and_mark_prices_together_stay_within_the_limit(rig: FakeRig) -> None:
     # Mark prices: a frame, then a close, again and again; the private stream: accept and close.
-    script = [answer for _ in range(500) for answer in ([told("A", "1", 1)], UnreadableEvent("not JSON"))]
+    script = [answer for _ in range(500) for answer in ([event("A", "1", 1)], UnreadableEvent("not JSON"))]
     marks = FeedRig(*script, limit=rig.limit)
     accept_and_close(rig.binance)
-    async with rig.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(marks.feed.run, Heartbeat())
+    async with rig.running(), background(marks.feed.run, Heartbeat()):
         await trio.sleep(2 * FIVE_MINUTES_SEC)
         both = sorted(rig.binance.connects_sec + marks.connector.tries_sec)
         assert most_within(both, 60) <= 12
         assert most_within(both, FIVE_MINUTES_SEC) <= 60
         assert len(rig.binance.connects_sec) > 20 and len(marks.connector.tries_sec) > 5
-        nursery.cancel_scope.cancel()
 
 
 async def test_connections_of_restarted_actors_count_against_the_limit(rig: FakeRig) -> None:
@@ -246,20 +236,17 @@ async def test_connections_of_restarted_actors_count_against_the_limit(rig: Fake
 
 
 async def test_events_dated_ahead_have_the_clock_synchronised_and_count_as_no_delay(rig: FakeRig) -> None:
-    async with rig.running():
-        line = await rig.binance.connected()
+    async with rig.connected() as line:
         await trio.sleep(100.3)
         compared = rig.binance.comparisons
-        # The exchange's rig.clock is 5 s ahead from now on.
+        # The exchange's clock is 5 s ahead from now on.
         rig.binance.skew_ms = 5_000
         line.push(account_update("BTCUSDT", "1", rig.binance.true_ms()))
         await trio.sleep(2.1)
         assert rig.binance.assumed_skew_ms == 5_000
-        # A date that no rig.clock explains: compared again, every 2 s at most.
+        # A date that no clock explains: compared again, every 2 s at most.
         for step in range(100):
             line.push(account_update("BTCUSDT", str(step), rig.binance.true_ms() + 3_600_000))
             await trio.sleep(0.1)
         assert 3 <= rig.binance.comparisons - compared <= 7
-        status = rig.status.value
-        assert status is not None
-        assert status.allowance_sec == 0.25
+        assert rig.known_status.allowance_sec == 0.25

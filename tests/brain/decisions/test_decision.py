@@ -235,8 +235,7 @@ def test_an_order_against_a_position_passes_the_allowlist_unless_it_calls_itself
 
 
 @pytest.mark.parametrize(
-    "closing",
-    [plan(), plan(action="UPDATE_SL", side=None, reduce_only=None), reconcile_close()],
+    "closing", [plan(), plan(action="UPDATE_SL", side=None, reduce_only=None), reconcile_close()]
 )
 def test_a_plan_that_can_only_close_is_no_entry_whatever_the_position(closing: Plan) -> None:
     unseen = case(msgspec.structs.replace(closing, eval_type="ENTRY"), snapshot=None, hold=False)

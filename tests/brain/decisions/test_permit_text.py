@@ -245,8 +245,7 @@ def test_an_audit_record_holds_the_whole_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "the_case"),
-    [(evaluation_failed(3), None), (state_contended(5), case())],
+    ("decision", "the_case"), [(evaluation_failed(3), None), (state_contended(5), case())]
 )
 def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
     decision: Decision, the_case: Case | None

@@ -45,6 +45,11 @@ def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | N
     )
 
 
+@pytest.fixture
+def memory() -> FillMemory:
+    return FillMemory()
+
+
 @pytest.mark.parametrize(
     ("client_order_id", "cause"),
     [
@@ -59,8 +64,7 @@ def test_the_client_order_id_identifies_the_exchanges_own_orders(client_order_id
     assert cause_of(ClientOrderId(client_order_id)) is cause
 
 
-def test_the_quantity_filled_until_a_moment_follows_from_the_known_fills() -> None:
-    memory = FillMemory()
+def test_the_quantity_filled_until_a_moment_follows_from_the_known_fills(memory: FillMemory) -> None:
     memory.add(fill("0.3", 10, quantity="0.3"))
     memory.add(fill("1", 20, quantity="0.7"))
     assert until(memory, 9) == 0
@@ -73,8 +77,7 @@ def test_an_order_without_a_push_is_unknown_rather_than_unfilled() -> None:
     assert until(FillMemory(), 99) is None
 
 
-def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
-    memory = FillMemory()
+def test_a_fill_without_a_push_may_have_come_before_the_moment(memory: FillMemory) -> None:
     memory.add(fill("0.3", 10, quantity="0.3"))
     assert until(memory, 15) is None, "the rest may have come by then"
     assert until(memory, 15, reported="0.3") == Decimal("0.3")
@@ -87,15 +90,13 @@ def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
     assert until(memory, 13) == Decimal("0.3")
 
 
-def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
-    memory = FillMemory()
+def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result(memory: FillMemory) -> None:
     memory.looked_up(Symbol("BTCUSDT"), OrderId("1"), [(Decimal(1), 10)])
     memory.add(fill("1", 10, quantity="1"))
     assert len(memory.unexplained(30, grace_sec=30)) == 1
 
 
-def test_a_fill_with_a_result_is_explained() -> None:
-    memory = FillMemory()
+def test_a_fill_with_a_result_is_explained(memory: FillMemory) -> None:
     memory.add(fill("1", 10, received_sec=0))
     memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     assert memory.unexplained(1000, grace_sec=30) == []
@@ -112,8 +113,7 @@ def test_a_fill_without_a_result_is_unexplained_after_the_grace_until_it_is_repo
     assert memory.unexplained(99, grace_sec=30) == []
 
 
-def test_an_order_that_fills_further_is_reported_again() -> None:
-    memory = FillMemory()
+def test_an_order_that_fills_further_is_reported_again(memory: FillMemory) -> None:
     memory.add(fill("0.3", 10, received_sec=0))
     (due,) = memory.unexplained(30, grace_sec=30)
     memory.add(fill("1", 20, received_sec=31))
@@ -121,22 +121,19 @@ def test_an_order_that_fills_further_is_reported_again() -> None:
     assert [each.cumulative for each in memory.unexplained(99, grace_sec=30)] == [Decimal(1)]
 
 
-def test_a_liquidation_is_unexplained_at_once() -> None:
-    memory = FillMemory()
+def test_a_liquidation_is_unexplained_at_once(memory: FillMemory) -> None:
     memory.add(fill("1", 10, client="autoclose-9", received_sec=5))
     assert [each.cause for each in memory.unexplained(5, grace_sec=30)] == [Cause.LIQUIDATION]
 
 
-def test_the_grace_counts_from_the_first_fill_without_a_result() -> None:
-    memory = FillMemory()
+def test_the_grace_counts_from_the_first_fill_without_a_result(memory: FillMemory) -> None:
     memory.add(fill("0.3", 10, received_sec=0))
     memory.add(fill("1", 20, received_sec=29))
     due = memory.unexplained(30, grace_sec=30)
     assert [each.cumulative for each in due] == [Decimal(1)]
 
 
-def test_a_repeated_fill_changes_nothing() -> None:
-    memory = FillMemory()
+def test_a_repeated_fill_changes_nothing(memory: FillMemory) -> None:
     memory.add(fill("1", 10))
     memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     memory.add(fill("1", 10, received_sec=50))

@@ -54,6 +54,7 @@ def claim(state: SymbolState, proof: StreamProof | None = None) -> tuple[Moment,
 
 
 HELD = read(EMPTY, row("1", 100), sent=1000, received=1300)
+PUSHED = apply_push(HELD, row("2", 1500), at(1540))
 HEDGED = read(EMPTY, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1000, received=1300)
 
 
@@ -91,8 +92,7 @@ def test_a_row_whose_change_may_have_been_after_the_sending_counts_as_changed_af
 
 
 def test_a_push_is_true_as_of_its_change() -> None:
-    state = apply_push(HELD, row("2", 1500), at(1540))
-    assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
+    assert amounts(PUSHED) == ["2"] and claim(PUSHED) == (at(1500), VerifiedBy.STREAM)
 
 
 def test_exchange_times_are_turned_into_this_hosts() -> None:
@@ -106,20 +106,17 @@ def test_an_exchange_clock_that_is_ahead_makes_nothing_fresher_than_its_arrival(
 
 
 def test_a_late_rest_answer_never_overwrites_a_newer_push() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    state = read(pushed, row("1", 100), sent=1400, received=2300)
+    state = read(PUSHED, row("1", 100), sent=1400, received=2300)
     assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
 
 
 def test_an_older_row_asked_for_while_the_newer_one_may_be_in_flight_changes_nothing() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    state = read(pushed, row("1", 100), sent=2540, received=5300)
+    state = read(PUSHED, row("1", 100), sent=2540, received=5300)
     assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
 
 
 def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_claimed() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    state = read(pushed, row("1", 100), sent=2541, received=2800)
+    state = read(PUSHED, row("1", 100), sent=2541, received=2800)
     assert amounts(state) == ["2"] and claim(state) is None
     assert claim(state, StreamProof(at(900), at(9000))) is None
 
@@ -127,9 +124,8 @@ def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_cla
 @pytest.mark.parametrize("date_ms", [0, 100, 1499])
 def test_a_second_read_of_another_amount_is_accepted_whatever_its_date(date_ms: int) -> None:
     """The account was wiped, or the exchange's clock set back."""
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
     for amount, later_ms in (("0", 4001), ("3", date_ms + 1)):
-        once = read(pushed, row(amount, date_ms), sent=3000, received=3300)
+        once = read(PUSHED, row(amount, date_ms), sent=3000, received=3300)
         assert claim(read(once, row(amount, date_ms), sent=4000, received=4300)) is None
         twice = read(once, row(amount, date_ms), sent=4001, received=4300)
         assert amounts(twice) == [amount] and claim(twice) == (at(4001), VerifiedBy.REST)
@@ -152,14 +148,12 @@ def test_a_newer_push_ends_what_a_read_disputed() -> None:
 
 
 def test_the_same_amount_under_an_older_date_confirms_when_it_was_asked_for_later() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    assert claim(read(pushed, row("2", 1499), sent=5000, received=5300)) == (at(5000), VerifiedBy.REST)
-    assert claim(read(pushed, row("2", 1499), sent=1530, received=5300)) == (at(1500), VerifiedBy.STREAM)
+    assert claim(read(PUSHED, row("2", 1499), sent=5000, received=5300)) == (at(5000), VerifiedBy.REST)
+    assert claim(read(PUSHED, row("2", 1499), sent=1530, received=5300)) == (at(1500), VerifiedBy.STREAM)
 
 
 def test_a_repeated_older_push_of_the_known_amount_changes_nothing() -> None:
-    state = apply_push(HELD, row("2", 1500), at(1540))
-    assert apply_push(state, row("2", 1400), at(1600)) == state
+    assert apply_push(PUSHED, row("2", 1400), at(1600)) == PUSHED
 
 
 def test_an_older_push_behind_a_read_that_was_faster_changes_nothing() -> None:
@@ -169,8 +163,7 @@ def test_an_older_push_behind_a_read_that_was_faster_changes_nothing() -> None:
 
 
 def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it() -> None:
-    state = apply_push(HELD, row("2", 1500), at(1540))
-    disputed = apply_push(state, row("3", 1400), at(1600))
+    disputed = apply_push(PUSHED, row("3", 1400), at(1600))
     assert amounts(disputed) == ["2"] and claim(disputed, StreamProof(at(900), at(9000))) is None
     assert claim(read(disputed, row("2", 1500), sent=1600, received=1900)) is None
     assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
@@ -197,8 +190,7 @@ def test_a_push_dated_before_the_event_of_the_other_leg_opens_a_flat_leg_all_the
 
 def test_a_read_of_the_row_that_was_pushed_out_of_order_is_accepted_at_once() -> None:
     """The exchange's clock was set back: event and read agree against the known row."""
-    state = apply_push(HELD, row("2", 1500), at(1540))
-    disputed = apply_push(state, row("3", 1400), at(4000))
+    disputed = apply_push(PUSHED, row("3", 1400), at(4000))
     assert claim(read(disputed, row("3", 1399), sent=4001, received=4300)) is None
     accepted = read(disputed, row("3", 1400), sent=4001, received=4300)
     assert amounts(accepted) == ["3"] and claim(accepted) == (at(4001), VerifiedBy.REST)
@@ -217,9 +209,8 @@ def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
     def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
         return read(state, row(amount, 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
 
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    assert amounts(dated_ahead(pushed, "3", 1540)) == ["2"]
-    state = dated_ahead(pushed, "3", 1541)
+    assert amounts(dated_ahead(PUSHED, "3", 1540)) == ["2"]
+    state = dated_ahead(PUSHED, "3", 1541)
     assert amounts(state) == ["3"]
     assert amounts(apply_push(state, row("4", 1600), at(1900))) == ["4"]
     assert claim(dated_ahead(HELD, "1", 1541)) == (at(1541), VerifiedBy.REST)
@@ -260,21 +251,18 @@ def test_an_entry_price_that_becomes_readable_is_taken_into_the_known_row() -> N
 
 
 def test_the_same_row_by_both_ways_keeps_the_later_proof() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    assert claim(read(pushed, row("2", 1500), sent=1510, received=1800)) == (at(1510), VerifiedBy.REST)
+    assert claim(read(PUSHED, row("2", 1500), sent=1510, received=1800)) == (at(1510), VerifiedBy.REST)
     later_read = read(HELD, row("2", 1500), sent=1510, received=1530)
     assert claim(apply_push(later_read, row("2", 1500), at(1540))) == (at(1510), VerifiedBy.REST)
 
 
 def test_at_equal_times_a_read_wins_only_if_it_was_sent_after_the_push_arrived() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    assert amounts(read(pushed, row("3", 1500), sent=1540, received=1800)) == ["2"]
-    assert amounts(read(pushed, row("3", 1500), sent=1541, received=1800)) == ["3"]
+    assert amounts(read(PUSHED, row("3", 1500), sent=1540, received=1800)) == ["2"]
+    assert amounts(read(PUSHED, row("3", 1500), sent=1541, received=1800)) == ["3"]
 
 
 def test_at_equal_times_the_later_push_wins() -> None:
-    pushed = apply_push(HELD, row("2", 1500), at(1540))
-    assert amounts(apply_push(pushed, row("3", 1500), at(1541))) == ["3"]
+    assert amounts(apply_push(PUSHED, row("3", 1500), at(1541))) == ["3"]
 
 
 def test_an_answer_overtaken_by_a_later_one_takes_nothing_back() -> None:
@@ -299,8 +287,7 @@ def test_a_proof_does_not_extend_rows_from_before_its_session() -> None:
 
 
 def test_a_push_syncs_a_one_way_position() -> None:
-    state = apply_push(HELD, row("2", 1500), at(1540))
-    assert claim(state, StreamProof(at(1200), at(3000))) == (at(3000), VerifiedBy.STREAM)
+    assert claim(PUSHED, StreamProof(at(1200), at(3000))) == (at(3000), VerifiedBy.STREAM)
 
 
 def test_a_repeated_row_is_synced_again() -> None:

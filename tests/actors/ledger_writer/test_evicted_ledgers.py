@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -23,13 +21,6 @@ async def stopped() -> LedgerRig:
     rig = LedgerRig()
     rig.exchange.set(SYMBOL, "4", update_time_ms=5)
     return rig
-
-
-@pytest.fixture
-async def rig(stopped: LedgerRig) -> AsyncIterator[LedgerRig]:
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        yield stopped
 
 
 def evict(rig: LedgerRig, key: str) -> None:
@@ -67,9 +58,7 @@ async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again
 async def test_an_evicted_result_stream_is_read_again_when_it_is_back(rig: LedgerRig) -> None:
     evict(rig, rig.keys.results)
     await trio.sleep(1)
-    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-    rig.push_fill(SYMBOL, "1", "SELL")
-    rig.publish_result(SYMBOL, "1", "SELL", "1")
+    rig.execute(SYMBOL, "1", "SELL", "1")
     await trio.sleep(3)
     assert rig.amount(SYMBOL) == "3"
     assert len(rig.redis.xpending(rig.keys.results, GROUP)) == 0

@@ -13,6 +13,7 @@ from actors.metrics import Metrics
 from channels import Count, DropOldest, MetricEvent, SetGauge
 from monitoring.service_log import report_supervision
 from supervision import Heartbeat, Intensity, Tree
+from tests.background import background
 from tests.monitoring.status_rig import StatusRig
 from tests.supervision.rig import (
     Actor,
@@ -112,9 +113,7 @@ async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_
     for _ in range(5_000):
         events.send(SetGauge("p33_stream_trusted", 0))
     events.send(SetGauge("p33_stream_trusted", 1))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(actor.run, Heartbeat())
+    async with background(actor.run, Heartbeat()):
         while rig.monitor.registry.value("p33_stream_trusted") is None:
             await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
     assert rig.monitor.registry.value("p33_stream_trusted") == 1
