@@ -17,6 +17,7 @@ from brain.moment import Moment
 from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
+from clocks.growing_delay import GrowingDelay
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
@@ -40,8 +41,9 @@ from exchange.weight_budget import WeightBudget
 
 T = TypeVar("T")
 
-#: Pauses between the attempts (seconds); the last attempt's error is raised.
-_BACKOFFS_SEC = (0.2, 0.4)
+#: The last attempt's error is raised.
+_ATTEMPTS = 3
+_PAUSES = GrowingDelay(initial_sec=0.2, maximum_sec=0.4)
 #: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 100
 _SYMBOLS_AT_A_TIME = 50
@@ -281,12 +283,12 @@ class BinanceRest:
         params: dict[str, str],
         priority: Priority,
     ) -> tuple[T, Moment, Moment]:
-        for backoff_sec in (*_BACKOFFS_SEC, None):
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = await self._transport.send(endpoint, params, priority)
                 read = answer.body.read(decoder)
             except ExchangeUnavailable as error:
-                if backoff_sec is None:
+                if attempt == _ATTEMPTS:
                     self._troubles.failed(endpoint, error)
                     raise
             except ExchangeError as error:
@@ -297,7 +299,7 @@ class BinanceRest:
             else:
                 self._troubles.answered(endpoint)
                 return read, answer.sent, answer.received
-            await trio.sleep(backoff_sec * self._rng.uniform(0.5, 1.0))
+            await trio.sleep(_PAUSES.after(attempt) * self._rng.uniform(0.5, 1.0))
         raise AssertionError("the last attempt returns or raises")
 
     async def _synchronise_unless_done_since(self, moment: Moment | None) -> None:
