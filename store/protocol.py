@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brain.durability import Durability
+from clocks.clocks import ShowsRedisTime
 from store.records import (
     Adoption,
     BookingKeys,
@@ -78,7 +79,7 @@ class ConsumerGroup(Protocol):
         ...
 
 
-class PlanStore(AddressedStore, Protocol):
+class PlanStore(AddressedStore, ShowsRedisTime, Protocol):
     """Store of the permit evaluator."""
 
     @property
@@ -106,10 +107,6 @@ class PlanStore(AddressedStore, Protocol):
         """Return the id of the first entry of `apply.result` behind `after`, None where there is none yet."""
         ...
 
-    async def redis_now_ms(self) -> int:
-        """Return Redis's clock (epoch ms)."""
-        ...
-
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         """Compare Redis's run with the one that is stored there and with `known_run_id`.
 
@@ -118,7 +115,7 @@ class PlanStore(AddressedStore, Protocol):
         ...
 
 
-class ResultStore(AddressedStore, Protocol):
+class ResultStore(AddressedStore, ShowsRedisTime, Protocol):
     """Store of the ledger writer."""
 
     @property
@@ -165,10 +162,6 @@ class ResultStore(AddressedStore, Protocol):
         """Append a reconcile event (flat names and values)."""
         ...
 
-    async def redis_now_ms(self) -> int:
-        """Return Redis's clock (epoch ms)."""
-        ...
-
     async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
         """Expire ledgers in `ttl_ms`; copy an amount corrected by hand to the fields that P3.4 reads."""
         ...
@@ -202,7 +195,7 @@ class SnapshotStore(AddressedStore, Protocol):
         ...
 
 
-class UniverseStore(AddressedStore, Protocol):
+class UniverseStore(AddressedStore, ShowsRedisTime, Protocol):
     """Store of the candidate planner."""
 
     async def universe(self) -> UniverseKeys:
@@ -215,10 +208,6 @@ class UniverseStore(AddressedStore, Protocol):
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         """Return `last_known_amt` of the ledgers that exist."""
-        ...
-
-    async def redis_now_ms(self) -> int:
-        """Return Redis's clock (epoch ms)."""
         ...
 
 
@@ -241,7 +230,7 @@ class LeaseStore(AddressedStore, Protocol):
         ...
 
 
-class BanStore(AddressedStore, Protocol):
+class BanStore(AddressedStore, ShowsRedisTime, Protocol):
     """Store of the ban keeper: a ban by the exchange outlives a restart."""
 
     async def remember_ban(self, until_ms: int) -> None:
@@ -250,10 +239,6 @@ class BanStore(AddressedStore, Protocol):
 
     async def remembered_ban(self) -> int | None:
         """Return the end of the stored ban (Redis's clock, ms), None if there is none."""
-        ...
-
-    async def redis_now_ms(self) -> int:
-        """Return Redis's clock (epoch ms)."""
         ...
 
 
@@ -277,16 +262,3 @@ class Store(
     PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, DiagnosticsStore, Protocol
 ):
     """All protocols of the store."""
-
-
-__all__ = [
-    "LONGEST_BLOCK_MS",
-    "BanStore",
-    "ConsumerGroup",
-    "LeaseStore",
-    "PlanStore",
-    "ResultStore",
-    "SnapshotStore",
-    "Store",
-    "UniverseStore",
-]
