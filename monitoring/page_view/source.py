@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 import trio
 
@@ -46,6 +48,8 @@ from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
+
+T = TypeVar("T")
 
 _DECISIONS_SHOWN = 50
 _LATENCIES = 500
@@ -94,7 +98,7 @@ class PageSource:
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
         await trio.lowlevel.checkpoint()
-        weight, tree = _weight(status), actor(status.tree)
+        weight, tree = _as(Weight, status.weight), actor(status.tree)
         return PageContent(
             as_of_ms=now.wall_ms,
             build_tag=status.build_tag,
@@ -106,7 +110,7 @@ class PageSource:
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
             unreadable=_reasons(status.exchange.unreadable),
             uncovered=_reasons(status.snapshots.uncovered),
-            stream=_stream(status),
+            stream=_as(Stream, status.stream),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
             latencies_ms=tuple(
@@ -118,8 +122,8 @@ class PageSource:
             lease_holder=status.lease.holder,
             lease_held=status.lease.held,
             allowlist=_allowlist(status),
-            queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
-            settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            queues=_as(tuple[Queue, ...], status.channels),
+            settings=_as(tuple[Setting, ...], status.settings),
             unknown_executions=tuple(
                 UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
                 for each in status.unknown_executions.executions
@@ -206,6 +210,11 @@ class PageSource:
         return tuple(histories)
 
 
+def _as(kind: type[T], shown: object) -> T:
+    """Return what `/status` shows as the page's record of the same fields."""
+    return msgspec.convert(shown, kind, from_attributes=True)
+
+
 def _as_issued(permit: bytes | None) -> bytes:
     """Return the permit without its signature; `null` where it is gone or no JSON."""
     unsigned, signature, _ = (permit or b"null").partition(b',"signature":')
@@ -236,34 +245,9 @@ def _row(seen: RecentDecision) -> Decided:
     )
 
 
-def _weight(status: StatusDocument) -> Weight:
-    shown = status.weight
-    return Weight(
-        own_used=shown.own_used,
-        own_budget=shown.own_budget,
-        address_used=shown.address_used,
-        address_limit=shown.address_limit,
-        ban_left_sec=shown.ban_left_sec,
-    )
-
-
 def _reasons(shown: UnreadableShown | UncoveredShown) -> SymbolReasons:
     symbols = tuple((each.symbol, each.why) for each in shown.symbols)
     return SymbolReasons(symbols, shown.count - len(symbols))
-
-
-def _stream(status: StatusDocument) -> Stream:
-    shown = status.stream
-    return Stream(
-        trusted=shown.trusted,
-        proven_age_sec=shown.proven_age_sec,
-        push_allowance_sec=shown.push_allowance_sec,
-        connected_since=shown.connected_since,
-        periods=shown.periods,
-        losses=shown.losses,
-        last_loss=shown.last_loss,
-        last_lost_at=shown.last_lost_at,
-    )
 
 
 def _allowlist(status: StatusDocument) -> str:
