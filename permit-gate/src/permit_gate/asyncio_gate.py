@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -73,9 +72,7 @@ class AsyncioPermitGate:
     async def __aenter__(self) -> AsyncioPermitGate:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _converse(self, conversation: Conversation) -> Answer:

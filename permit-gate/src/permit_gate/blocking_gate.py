@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from redis import ConnectionPool
@@ -71,9 +70,7 @@ class PermitGate:
     def __enter__(self) -> PermitGate:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _converse(self, conversation: Conversation) -> Answer:
