@@ -24,6 +24,11 @@ _PAGE = 500
 Fields = Mapping[bytes, bytes]
 
 
+def text_of(value: object) -> str:
+    """Return a stored name or value as text."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 class RedisReading(NamedTuple):
     """A client, the names of the keys, and where Redis is, without its password."""
 
@@ -46,6 +51,10 @@ class RedisReading(NamedTuple):
             if len(page) < _PAGE:
                 return
             newest = f"({page[-1][0].decode()}"
+
+    def keys_beginning(self, begins: str) -> list[bytes]:
+        """Return the keys with that beginning, sorted. Raises redis.exceptions.RedisError."""
+        return sorted(self.client.scan_iter(match=f"{begins}*", count=1000))
 
     def meaning(self, error: RedisError, doing: str) -> StoreError:
         """Return what an error says, in the service's words; `doing` is the command that was sent."""
