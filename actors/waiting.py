@@ -8,6 +8,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from brain.error_groups import first_error
 from channels import LatestValue, Lease
 from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
@@ -44,7 +45,7 @@ _LOG_AGAIN_SEC = 60.0
 
 def describe_error(redis: str, trouble: BaseException) -> str:
     """Return `redis` (`Redis at …`) with the error's text; of a group, the first error's."""
-    return f"{redis}: {str(_first(trouble))[:_LONGEST]}"
+    return f"{redis}: {str(first_error(trouble))[:_LONGEST]}"
 
 
 class RedisTrouble:
@@ -67,7 +68,7 @@ class RedisTrouble:
             task = self._shown.enter_context(heartbeat.task())
             self._shown.enter_context(task.waiting_for(text))
             self.text = text
-        if isinstance(_first(trouble), _FOR_OPERATORS):
+        if isinstance(first_error(trouble), _FOR_OPERATORS):
             now_sec = trio.current_time()
             if self.text != self._logged or now_sec - self._logged_sec >= _LOG_AGAIN_SEC:
                 self._logged, self._logged_sec = self.text, now_sec
@@ -77,9 +78,3 @@ class RedisTrouble:
         """End the wait: Redis serves this actor again."""
         self._shown.close()
         self.text = ""
-
-
-def _first(trouble: BaseException) -> BaseException:
-    while isinstance(trouble, BaseExceptionGroup):
-        trouble = trouble.exceptions[0]
-    return trouble

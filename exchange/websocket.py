@@ -16,6 +16,7 @@ from trio_websocket import (
 )
 from wsproto.utilities import LocalProtocolError
 
+from brain.error_groups import first_error
 from clock import Clock
 from exchange.errors import ExchangeUnavailable, HandshakeRefused
 from exchange.names import NameResolver, open_socket
@@ -145,7 +146,5 @@ class WebSocketConnector:
 
 
 def _status(errors: BaseExceptionGroup[ConnectionRejected]) -> str:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(errors)
     return f" with status {error.status_code}" if isinstance(error, ConnectionRejected) else ""

@@ -9,6 +9,7 @@ from random import SystemRandom
 
 import trio
 
+from brain.error_groups import first_error
 from brain.moment import Moment
 from channels import DropOldest, MetricEvent
 from clock import HostClock
@@ -212,7 +213,7 @@ async def _stream(settings: Settings, clock: HostClock) -> Finding:
                 symbols = len(updates)
                 nursery.cancel_scope.cancel()
     except* ExchangeError as group:
-        why = str(first_of(group))
+        why = str(first_error(group))
     if not symbols:
         return failed(name, f"{url}: {why}", fix)
     return ok(name, f"{url}: mark prices of {symbols} symbols after {trio.current_time() - begun_sec:.1f} s")
@@ -246,11 +247,3 @@ def _unreachable(settings: Settings, error: ExchangeError) -> Finding:
 
 def _clock_time(moment: Moment) -> str:
     return datetime.fromtimestamp(moment.wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error in a group of groups that is none itself."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
