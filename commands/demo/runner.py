@@ -11,13 +11,14 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import httpx
 import trio
 import trio_asyncio
 from rich.console import Console
 
+from brain.error_groups import first_error
 from commands.clients.embedded_redis import private_redis
 from commands.demo.background import (
     count_dead_letters,
@@ -166,13 +167,12 @@ async def _run(
         return summary.agrees
 
 
-class Traders:
+class Traders(NamedTuple):
     """The traders of the scenarios, and those of the drifts."""
 
-    def __init__(self, desk: Desk, trading: Sequence[Trader], drifting: Sequence[Trader]) -> None:
-        self.desk = desk
-        self.trading = trading
-        self.drifting = drifting
+    desk: Desk
+    trading: Sequence[Trader]
+    drifting: Sequence[Trader]
 
     def all(self) -> list[Trader]:
         return [*self.trading, *self.drifting]
@@ -249,8 +249,7 @@ async def _trade(
 
 def _first_leaf(error: BaseException) -> str:
     """Return the text of the first error in nested groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(error)
     text = str(error) or type(error).__name__
     return f"Redis: {text}" if isinstance(error, StoreError) else text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 from random import Random
+from typing import NamedTuple
 
 import trio
 
@@ -25,22 +26,14 @@ _COOLDOWN_MARGIN_SEC = 0.25
 _DECIDED_WITHIN_SEC = 1.0
 
 
-class Desk:
+class Desk(NamedTuple):
     """The services and counters that all traders share."""
 
-    def __init__(
-        self,
-        services: OtherServices,
-        gate: TrioPermitGate,
-        exchange: ExchangeClient,
-        tally: Tally,
-        rng: Random,
-    ) -> None:
-        self.services = services
-        self.gate = gate
-        self.exchange = exchange
-        self.tally = tally
-        self.rng = rng
+    services: OtherServices
+    gate: TrioPermitGate
+    exchange: ExchangeClient
+    tally: Tally
+    rng: Random
 
 
 class Trader:
