@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 import trio
 
@@ -32,15 +30,11 @@ from page.content import (
     Ages,
     Decided,
     GateHistory,
-    GateStep,
     PageContent,
-    Queue,
-    Setting,
     Stream,
     SymbolAge,
     SymbolReasons,
     UnknownExecution,
-    Weight,
 )
 from page.words import duration
 from settings import Settings
@@ -48,8 +42,6 @@ from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
-
-T = TypeVar("T")
 
 _DECISIONS_SHOWN = 50
 _LATENCIES = 500
@@ -98,19 +90,19 @@ class PageSource:
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
         await trio.lowlevel.checkpoint()
-        weight, tree = _as(Weight, status.weight), actor(status.tree)
+        tree = actor(status.tree)
         return PageContent(
             as_of_ms=now.wall_ms,
             build_tag=status.build_tag,
             instance=status.instance,
             started_at=status.started_at,
             uptime_sec=status.uptime_sec,
-            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, weight)),
+            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, status.weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
             unreadable=_reasons(status.exchange.unreadable),
             uncovered=_reasons(status.snapshots.uncovered),
-            stream=_as(Stream, status.stream),
+            stream=msgspec.convert(status.stream, Stream, from_attributes=True),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
             latencies_ms=tuple(
@@ -118,12 +110,12 @@ class PageSource:
             ),
             holdings=holdings,
             holds_and_cooldowns=holds_and_cooldowns,
-            weight=weight,
+            weight=status.weight,
             lease_holder=status.lease.holder,
             lease_held=status.lease.held,
             allowlist=_allowlist(status),
-            queues=_as(tuple[Queue, ...], status.channels),
-            settings=_as(tuple[Setting, ...], status.settings),
+            queues=tuple(status.channels),
+            settings=status.settings,
             unknown_executions=tuple(
                 UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
                 for each in status.unknown_executions.executions
@@ -203,16 +195,10 @@ class PageSource:
     async def _histories(self) -> tuple[GateHistory, ...]:
         histories: list[GateHistory] = []
         for title, short, step_sec in (("last 5 minutes", "5 min", 5), ("last hour", "1 h", 60)):
-            steps = self._gates.history(step_sec, 60)
-            gates = tuple(GateStep(step.allowed, step.denied) for step in steps)
+            gates = tuple(self._gates.history(step_sec, 60))
             histories.append(GateHistory(title, short, step_sec, gates))
             await trio.lowlevel.checkpoint()
         return tuple(histories)
-
-
-def _as(kind: type[T], shown: object) -> T:
-    """Return what `/status` shows as the page's record of the same fields."""
-    return msgspec.convert(shown, kind, from_attributes=True)
 
 
 def _as_issued(permit: bytes | None) -> bytes:

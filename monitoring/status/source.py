@@ -20,7 +20,6 @@ from monitoring.metrics.registry import MetricRegistry
 from monitoring.service_log import build_tag, version
 from monitoring.status.document import (
     AllowlistShown,
-    ChannelShown,
     ClocksShown,
     EvictionShown,
     ExchangeShown,
@@ -29,7 +28,6 @@ from monitoring.status.document import (
     LedgersShown,
     MismatchShown,
     Readiness,
-    SettingShown,
     SnapshotsShown,
     StatusDocument,
     StreamShown,
@@ -40,10 +38,10 @@ from monitoring.status.document import (
     UnreadableShown,
     UnreadableSymbol,
     WaitingResultShown,
-    WeightShown,
 )
 from monitoring.status.readiness import ReadinessFacts, unready
 from monitoring.unreadable_symbols import UnreadableSymbols
+from page.content import Queue, Setting, Weight
 from settings import Loaded
 from settings.show import shown
 from supervision import NodeStatus
@@ -85,8 +83,7 @@ class StatusSource:
         self._stale_threshold_sec = loaded.settings.stale_threshold_sec
         self._build_tag, self._version = build_tag(), version()
         self._settings = tuple(
-            SettingShown(name, shown(loaded.settings, name), origin)
-            for name, origin in loaded.origins.items()
+            Setting(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
         )
         self._channels = channels
         self._tree = tree
@@ -143,8 +140,7 @@ class StatusSource:
             clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
-                ChannelShown(channel.name, channel.depth, dropped(channel))
-                for channel in self._channels.all()
+                Queue(channel.name, channel.depth, dropped(channel)) for channel in self._channels.all()
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
@@ -232,10 +228,10 @@ class StatusSource:
             last_lost_at=_iso_or_none(stream.last_lost_at),
         )
 
-    def _weight(self, now: Moment) -> WeightShown:
+    def _weight(self, now: Moment) -> Weight:
         budget, banned_until = self._budget, self._budget.banned_until
         left_sec = None if banned_until is None else banned_until.monotonic_sec - now.monotonic_sec
-        return WeightShown(
+        return Weight(
             own_used=budget.own_used,
             own_budget=budget.share_per_min,
             address_used=budget.address_used,
