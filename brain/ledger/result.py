@@ -96,8 +96,11 @@ class _Step(msgspec.Struct):
     status: msgspec.Raw = msgspec.Raw()
 
 
-class _Details(_Step, rename={"executed_qty": "filled_qty", "status": "order_status"}):
+class _Details(_Step):
     """The JSON object in `details`."""
+
+    executed_qty: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="filled_qty")
+    status: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="order_status")
 
 
 class _Why(msgspec.Struct):
