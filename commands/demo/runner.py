@@ -183,17 +183,8 @@ def _make_traders(desk: Desk, symbols: Sequence[TradedSymbol]) -> Traders:
     affordable = [row for row in symbols[:-_OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
     drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
 
-    def trader(
-        symbol: TradedSymbol, steps: int = 0, *, in_universe: bool = True, listed: bool = True
-    ) -> Trader:
-        return Trader(
-            desk,
-            symbol,
-            amount=symbol.step * steps,
-            in_universe=in_universe,
-            listed=listed,
-            cooldown_sec=COOLDOWN_SEC,
-        )
+    def trader(symbol: TradedSymbol, steps: int = 0, **kind: bool) -> Trader:
+        return Trader(desk, symbol, amount=symbol.step * steps, cooldown_sec=COOLDOWN_SEC, **kind)
 
     adopted = (_ADOPTED_STEPS, -_ADOPTED_STEPS, _ADOPTED_STEPS, -_ADOPTED_STEPS)
     first = [trader(symbol, steps) for symbol, steps in zip(traded, adopted, strict=False)]
