@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import TypeGuard
@@ -14,7 +13,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
-from brain.moment import Moment
+from brain.moment import Moment, iso_utc
 from brain.numbers import plain
 from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
 from channels import LatestValue, Lease, SnapshotBook
@@ -248,11 +247,10 @@ def _take(marks: dict[str, None], most: int) -> list[str]:
 
 def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
     """Return the three forms of a snapshot's time (this host's wall clock); `ts_epoch` is in seconds."""
-    moment = datetime.fromtimestamp(ts_epoch_ms / 1000, UTC)
     return {
         "ts_epoch": str(ts_epoch_ms // 1000),
         "ts_epoch_ms": str(ts_epoch_ms),
-        "ts_iso": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ts_iso": iso_utc(ts_epoch_ms),
     }
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 from typing import Protocol
 
-from brain.moment import Moment
+from brain.moment import Moment, iso_utc
 from brain.positions.position import Snapshot
 from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
@@ -115,7 +114,7 @@ class StatusSource:
             build_tag=self._build_tag,
             version=self._version,
             instance=self._instance,
-            started_at=_iso(self._started),
+            started_at=iso_utc(self._started.wall_ms),
             uptime_sec=self._started.age_sec(now),
             ready=not reasons,
             reasons=reasons,
@@ -269,7 +268,7 @@ class StatusSource:
             UnknownExecutionShown(
                 each.plan_id,
                 each.symbol,
-                _iso_ms(each.since_ms),
+                iso_utc(each.since_ms),
                 round(each.ends_at_sec - now.monotonic_sec, 3),
             )
             for each in unknown[:_MOST_NAMES]
@@ -309,14 +308,5 @@ def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
         yield from _nodes(child)
 
 
-def _iso(moment: Moment) -> str:
-    return _iso_ms(moment.wall_ms)
-
-
-def _iso_ms(epoch_ms: int) -> str:
-    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
 def _iso_or_none(moment: Moment | None) -> str | None:
-    return None if moment is None else _iso(moment)
+    return None if moment is None else iso_utc(moment.wall_ms)
