@@ -145,9 +145,7 @@ def _run_rounds(all_rounds: Sequence[Rounds], redis_url: str, options: argparse.
 
 def _circumstances(redis_url: str, options: argparse.Namespace, symbols: Sequence[int]) -> Circumstances:
     with BlockingRedis(redis_url) as redis:
-        text = redis.command("INFO", "server")
-    lines = (text if isinstance(text, str) else text.decode()).splitlines()
-    version = next(line.partition(":")[2] for line in lines if line.startswith("redis_version:"))
+        version = redis.info("server")["redis_version"]
     return Circumstances(
         redis=version,
         python=platform.python_version(),

@@ -16,6 +16,7 @@ import settings
 from store.errors import StoreError
 from store.keys import Keys
 from store.redis.errors import translate
+from store.redis.replies import read_time
 
 _TIMEOUT_SEC = 5.0
 _PAGE = 500
@@ -63,8 +64,7 @@ class RedisReading(NamedTuple):
 
     def now_ms(self) -> int:
         """Return Redis's clock, epoch milliseconds."""
-        seconds, microseconds = self.client.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return read_time(self.client.time())
 
 
 @contextmanager
