@@ -118,15 +118,11 @@ async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
 async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTime) -> AsyncIterator[Finding]:
     try:
         config = await _config(rest)
-    except ExchangeRejected as error:
-        if error.code != KEY_REFUSED:
-            yield failed(_KEY, str(error), _key_fix(error))
-            yield skipped("key permissions", "need a valid key, as does the position mode")
-            return
-        async for finding in _refused_key(settings, server_time, error):
-            yield finding
-        return
     except ExchangeError as error:
+        if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
+            async for finding in _refused_key(settings, server_time, error):
+                yield finding
+            return
         yield failed(_KEY, str(error), _key_fix(error))
         yield skipped("key permissions", "need a valid key, as does the position mode")
         return

@@ -11,7 +11,7 @@ from commands.clients.redis_reading import RedisReading, text_of
 from explanation.wrong_keys import cooldown_problem, hold_problem
 from store.stored_values import UNREADABLE, read_text
 
-NAME = "cooldowns and holds"
+HELD_SYMBOLS = "cooldowns and holds"
 _MOST_NAMED = 3
 
 
@@ -33,11 +33,11 @@ def held_symbol_findings(redis: RedisReading) -> Iterator[Finding]:
     problems += [(key, hold_problem(text_of(key), kind=kind_of[key])) for key in holds]
     wrong = [(key, problem) for key, problem in problems if problem is not None and kind_of[key] != "none"]
     if not wrong:
-        yield ok(NAME, f"{len(cooldowns)} cooldown keys and {len(holds)} holds can be read")
+        yield ok(HELD_SYMBOLS, f"{len(cooldowns)} cooldown keys and {len(holds)} holds can be read")
         return
     for key, problem in wrong[:_MOST_NAMED]:
         more = f"; and {len(wrong) - 1} more such keys" if len(wrong) > _MOST_NAMED else ""
-        yield failed(NAME, f"{problem}{more}", f"find out who wrote it; redis-cli DEL {text_of(key)}")
+        yield failed(HELD_SYMBOLS, f"{problem}{more}", f"find out who wrote it; redis-cli DEL {text_of(key)}")
 
 
 def _stored(value: object) -> str | None:

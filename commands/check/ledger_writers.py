@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from commands.check.findings import Finding, failed, named, ok, warning
 from commands.clients.redis_reading import RedisReading, text_of
 
-NAME = "ledger writers"
+LEDGER_WRITERS = "ledger writers"
 
 _FIELDS = frozenset(
     {
@@ -91,14 +91,16 @@ def ledger_findings(
     ]
     count = len(seen.ledgers)
     yield from findings or [
-        ok(NAME, f"{count} ledgers, no sign of another writer (watched for {watched_sec:.1f} s)")
+        ok(LEDGER_WRITERS, f"{count} ledgers, no sign of another writer (watched for {watched_sec:.1f} s)")
     ]
 
 
 def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
     if seen.unreadable:
         key = redis.keys.ledger(seen.unreadable[0])
-        yield failed(NAME, f"no hash: {named(seen.unreadable)}", f"{_ONE_WRITER}; redis-cli DEL {key}")
+        yield failed(
+            LEDGER_WRITERS, f"no hash: {named(seen.unreadable)}", f"{_ONE_WRITER}; redis-cli DEL {key}"
+        )
     foreign: defaultdict[str, list[str]] = defaultdict(list)
     for symbol, fields in seen.ledgers.items():
         for name in fields.keys() - _FIELDS:
@@ -109,10 +111,12 @@ def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
         shown = "; ".join(
             f"{name} ({named(symbols)})" for name, symbols in sorted(foreign.items())[:_MOST_NAMED]
         )
-        yield failed(NAME, f"fields that this service does not write: {shown}", _ONE_WRITER)
+        yield failed(LEDGER_WRITERS, f"fields that this service does not write: {shown}", _ONE_WRITER)
     if unknown := _orders_never_booked(seen, redis):
         yield failed(
-            NAME, f"last_order_id names an order that was never booked: {named(unknown)}", _ONE_WRITER
+            LEDGER_WRITERS,
+            f"last_order_id names an order that was never booked: {named(unknown)}",
+            _ONE_WRITER,
         )
 
 
@@ -145,7 +149,7 @@ def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
     if changes:
         shown = named([f"{symbol} {change}" for symbol, change in changes.items()])
         yield failed(
-            NAME,
+            LEDGER_WRITERS,
             f"changed during the check as this service never does: {shown}",
             f"{_ONE_WRITER}; {_BY_HAND}",
         )
@@ -154,21 +158,21 @@ def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
 def _perhaps_by_hand(seen: LedgersSeen) -> Iterator[Finding]:
     missing = [symbol for symbol, fields in seen.ledgers.items() if "last_known_amt" not in fields]
     if missing:
-        yield warning(NAME, f"no last_known_amt, which is no ledger: {named(missing)}", _BY_HAND)
+        yield warning(LEDGER_WRITERS, f"no last_known_amt, which is no ledger: {named(missing)}", _BY_HAND)
     bare = [
         symbol
         for symbol, fields in seen.ledgers.items()
         if "last_known_amt" in fields and not {"version", "source"} <= fields.keys()
     ]
     if bare:
-        yield warning(NAME, f"no version or source: {named(bare)}", _BY_HAND)
+        yield warning(LEDGER_WRITERS, f"no version or source: {named(bare)}", _BY_HAND)
     corrected = [
         symbol
         for symbol, fields in seen.ledgers.items()
         if "ledger_amt" in fields and fields["ledger_amt"] != fields.get("last_known_amt")
     ]
     if corrected:
-        yield warning(NAME, f"last_known_amt was set past ledger_amt: {named(corrected)}", _BY_HAND)
+        yield warning(LEDGER_WRITERS, f"last_known_amt was set past ledger_amt: {named(corrected)}", _BY_HAND)
 
 
 def _seconds(text: str | None) -> float:
