@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -10,10 +11,13 @@ from structlog.typing import FilteringBoundLogger
 
 from brain.error_groups import first_error
 from channels import LatestValue, Lease
+from exchange.errors import AskLater, ExchangeError
 from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
 
 T = TypeVar("T")
+
+EXCHANGE_PAUSE_SEC = 0.5
 
 
 async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> str:
@@ -32,6 +36,24 @@ async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T
         with heartbeat.waiting_for(what):
             return await channel.get()
     return channel.value
+
+
+async def exchange_answer(
+    ask: Callable[[], Awaitable[T]], what: str, heartbeat: Heartbeat, *, passing: type[ExchangeError]
+) -> T:
+    """Ask the exchange for `what` until it answers. Raises `passing` alone."""
+    while True:
+        try:
+            with heartbeat.waiting_for(what):
+                return await ask()
+        except AskLater as error:
+            with heartbeat.waiting_for(f"the exchange: {error}"):
+                await trio.sleep_until(error.until.monotonic_sec)
+        except passing:
+            raise
+        except ExchangeError as error:
+            with heartbeat.waiting_for(f"the exchange: {error}"):
+                await trio.sleep(EXCHANGE_PAUSE_SEC)
 
 
 #: Errors that end by themselves, or once an operator has repaired a key or a right: try again.
