@@ -78,6 +78,9 @@ class BinanceRest:
         `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self._server_time = server_time
+        self.exchange_ms = server_time.exchange_ms
+        self.exchange_ms_at_least = server_time.exchange_ms_at_least
+        self.exchange_ms_at_most = server_time.exchange_ms_at_most
         self._rng = rng
         self._synchronising = trio.Lock()
         self._notice = notice
@@ -231,15 +234,6 @@ class BinanceRest:
 
     async def synchronise_clock(self) -> None:
         await self._synchronise_unless_done_since(self._clock.now())
-
-    def exchange_ms(self, at: Moment) -> int:
-        return self._server_time.exchange_ms(at)
-
-    def exchange_ms_at_least(self, at: Moment) -> int | None:
-        return self._server_time.exchange_ms_at_least(at)
-
-    def exchange_ms_at_most(self, at: Moment) -> int | None:
-        return self._server_time.exchange_ms_at_most(at)
 
     async def create_listen_key(self) -> str:
         body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
