@@ -64,7 +64,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(await page.status())
+        return _json(monitor.status.status())
 
     async def root(request: Request) -> Response:
         admit(request)

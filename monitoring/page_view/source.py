@@ -84,7 +84,7 @@ class PageSource:
         holds_and_cooldowns = await self._holds_and_cooldowns.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
-        status = await self.status()
+        status = self._status.status()
         await trio.lowlevel.checkpoint()
         now = self._clock.now()
         snapshots, ages = await self._ages(now)
@@ -121,10 +121,6 @@ class PageSource:
                 for each in status.unknown_executions.executions
             ),
         )
-
-    async def status(self) -> StatusDocument:
-        """Return the answer of `/status`."""
-        return self._status.status()
 
     async def explanation(self, plan_id: str) -> Explanation | None:
         """Explain the decision on a plan; None for a plan that is not among the latest 500.
