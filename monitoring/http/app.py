@@ -103,16 +103,6 @@ def application(
     return served
 
 
-def is_loopback(bind: str) -> bool:
-    """Return whether only this host can connect to an address."""
-    if bind == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(bind).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_local(host: str) -> bool:
     """Return whether a Host header is `localhost` or an address: no name in a DNS zone of others."""
     found = _HOST.fullmatch(host)
