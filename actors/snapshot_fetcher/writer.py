@@ -198,9 +198,7 @@ class SnapshotWriter:
         marks: list[MarkWrite] = []
         for symbol in symbols:
             snapshot, written = self._book.get(symbol), self._written.get(symbol)
-            if snapshot is None:
-                continue
-            if snapshot.mark_price is None:
+            if snapshot is None or snapshot.mark_price is None:
                 continue
             if _is_still(written, snapshot):
                 marks.append(mark_write(snapshot))
