@@ -15,7 +15,6 @@ class Clock(Protocol):
 
     def now(self) -> Moment:
         """The present moment."""
-        ...
 
 
 class HostClock:

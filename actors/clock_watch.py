@@ -8,7 +8,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
-from clocks.clocks import HARMFUL_SEC, Clocks
+from clocks.clocks import HARMFUL_SEC, Clocks, ShowsRedisTime
 from store.errors import StoreRefusedError
 from store.protocol import AddressedStore
 from store.records import Entry
@@ -21,10 +21,8 @@ _EVERY_SEC = 0.5
 _AHEAD_MS = 1_000
 
 
-class ClockStore(AddressedStore, Protocol):
+class ClockStore(AddressedStore, ShowsRedisTime, Protocol):
     """The clock watch's side of the store (`store.protocol`)."""
-
-    async def redis_now_ms(self) -> int: ...
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]: ...
 

@@ -9,10 +9,11 @@ from structlog.typing import FilteringBoundLogger
 
 from channels import DropOldest, LatestValue, MetricEvent
 from clock import Clock
-from monitoring.http.app import application, is_loopback
+from monitoring.http.app import application
 from monitoring.http.middleware import RateLimiter
 from monitoring.http.server import HttpServer, listening_url, open_listeners
 from monitoring.monitor import Monitor
+from settings.hosts import is_loopback_host
 from supervision import Heartbeat
 
 #: About 1 ms of work: decisions wait no longer for a burst of events.
@@ -55,7 +56,7 @@ class Metrics:
         app = application(
             self._monitor,
             RateLimiter(self._clock, per_sec=_REQUESTS_PER_SEC, burst=_BURST),
-            loopback=is_loopback(self._bind),
+            loopback=is_loopback_host(self._bind),
             log=self._log,
         )
         server = HttpServer(app, log=self._log)

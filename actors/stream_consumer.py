@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
@@ -125,7 +126,7 @@ class ConsumerStore(AddressedStore, ShowsRedisTime, Protocol):
     """The store of an actor that reads a stream, beside its consumer group."""
 
 
-class StreamConsumer:
+class StreamConsumer(ABC):
     """Hands all entries of a stream to `handle`, while this instance holds the lease.
 
     An entry stays pending until the role acknowledges it, in the script that writes its outcome. Entries that
@@ -175,17 +176,17 @@ class StreamConsumer:
         self._in_hand: dict[EntryId, float] = {}
         self._reading = trio.CancelScope()
 
+    @abstractmethod
     async def handle(self, batch: Batch) -> None:
         """Deal with each entry of the batch. One that is not acknowledged then comes again."""
-        raise NotImplementedError
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: Session) -> None:  # noqa: B027 - few roles need it
         """Prepare for the entries of a session."""
 
-    async def recovered(self, session: Session) -> None:
+    async def recovered(self, session: Session) -> None:  # noqa: B027 - few roles need it
         """Go on to new entries: the pending ones have been handled."""
 
-    async def sweep(self, session: Session) -> None:
+    async def sweep(self, session: Session) -> None:  # noqa: B027 - few roles need it
         """Do what is due each second, before idle entries are recovered."""
 
     async def run(self, heartbeat: Heartbeat) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from brain.error_groups import first_error
 from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
+from exchange.errors import AskLater, ExchangeError
 from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
 
 T = TypeVar("T")
+
+EXCHANGE_PAUSE_SEC = 0.5
 
 
 async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> FencingToken:
@@ -34,6 +39,24 @@ async def present(channel: LatestValue[T], what: str, heartbeat: Heartbeat) -> T
     return channel.value
 
 
+async def exchange_answer(
+    ask: Callable[[], Awaitable[T]], what: str, heartbeat: Heartbeat, *, passing: type[ExchangeError]
+) -> T:
+    """Ask the exchange for `what` until it answers. Raises `passing` alone."""
+    while True:
+        try:
+            with heartbeat.waiting_for(what):
+                return await ask()
+        except AskLater as error:
+            with heartbeat.waiting_for(f"the exchange: {error}"):
+                await trio.sleep_until(error.until.monotonic_sec)
+        except passing:
+            raise
+        except ExchangeError as error:
+            with heartbeat.waiting_for(f"the exchange: {error}"):
+                await trio.sleep(EXCHANGE_PAUSE_SEC)
+
+
 #: Errors that end by themselves, or once an operator has repaired a key or a right: try again.
 RETRYABLE_REDIS_ERRORS = RETRYABLE_ERRORS
 
@@ -45,7 +68,7 @@ _LOG_AGAIN_SEC = 60.0
 
 def describe_error(redis: str, trouble: BaseException) -> str:
     """Return `redis` (`Redis at …`) with the error's text; of a group, the first error's."""
-    return f"{redis}: {str(_first(trouble))[:_LONGEST]}"
+    return f"{redis}: {str(first_error(trouble))[:_LONGEST]}"
 
 
 class RedisTrouble:
@@ -68,7 +91,7 @@ class RedisTrouble:
             task = self._shown.enter_context(heartbeat.task())
             self._shown.enter_context(task.waiting_for(text))
             self.text = text
-        if isinstance(_first(trouble), _FOR_OPERATORS):
+        if isinstance(first_error(trouble), _FOR_OPERATORS):
             now_sec = trio.current_time()
             if self.text != self._logged or now_sec - self._logged_sec >= _LOG_AGAIN_SEC:
                 self._logged, self._logged_sec = self.text, now_sec
@@ -78,9 +101,3 @@ class RedisTrouble:
         """End the wait: Redis serves this actor again."""
         self._shown.close()
         self.text = ""
-
-
-def _first(trouble: BaseException) -> BaseException:
-    while isinstance(trouble, BaseExceptionGroup):
-        trouble = trouble.exceptions[0]
-    return trouble

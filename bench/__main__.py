@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from bench.figures import CONTENDERS, PREDECESSOR, rows
 from bench.markdown import markdown
 from bench.processes import ChildFailedError
 from bench.redis_socket import BlockingRedis
-from bench.report import Circumstances, Report, as_json, circumstances, print_report
+from bench.report import Circumstances, Report, as_json, print_report
 from bench.rounds import Rounds
 from bench.sizes import FULL, GROWN, GROWN_TO, QUICK, SYMBOLS
 from bench.stopping import StoppedError, signals_restored, stoppable
@@ -143,11 +145,12 @@ def _run_rounds(all_rounds: Sequence[Rounds], redis_url: str, options: argparse.
 
 def _circumstances(redis_url: str, options: argparse.Namespace, symbols: Sequence[int]) -> Circumstances:
     with BlockingRedis(redis_url) as redis:
-        text = redis.command("INFO", "server")
-    lines = (text if isinstance(text, str) else text.decode()).splitlines()
-    version = next(line.partition(":")[2] for line in lines if line.startswith("redis_version:"))
-    return circumstances(
-        version,
+        version = redis.info("server")["redis_version"]
+    return Circumstances(
+        redis=version,
+        python=platform.python_version(),
+        processors=os.cpu_count() or 1,
+        load=round(os.getloadavg()[0], 2),
         rounds=options.rounds,
         growth_rounds=options.growth_rounds,
         quick=options.quick,

@@ -16,10 +16,11 @@ from bench.control_socket import daemon_path
 from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
 from bench.key_watch import KeyWatch
 from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
-from bench.processes import Child, child, free_port
+from bench.processes import Child, child
 from bench.redis_socket import BlockingRedis
 from bench.sizes import Sizes
 from bench.stream_relay import StreamRelay
+from commands.demo.children import free_port
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from functools import partial
 
-import msgspec
 import trio
 
 from bench.account import holdings, symbols
-from simulator import SimulatedExchange, external_events, serve
+from commands.simulate_exchange import serve_until_signalled
+from simulator import SimulatedExchange, external_events
 from simulator.account import host_epoch_ms
 
 _LONG_AGO_MS = 600_000
@@ -40,16 +39,6 @@ def exchange_with(count: int) -> SimulatedExchange:
     return exchange
 
 
-async def serve_until_signalled(latency_ms: float, count: int) -> None:
-    """Serve on free loopback ports."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            serving = partial(serve, exchange_with(count), latency_ms=latency_ms)
-            addresses = await nursery.start(serving)
-            print(msgspec.json.encode(addresses).decode(), flush=True)
-            await anext(aiter(signals))
-            nursery.cancel_scope.cancel()
-
-
 if __name__ == "__main__":
-    trio.run(serve_until_signalled, float(sys.argv[1]), int(sys.argv[2]))
+    exchange = exchange_with(int(sys.argv[2]))
+    trio.run(partial(serve_until_signalled, exchange, latency_ms=float(sys.argv[1])))

@@ -156,13 +156,13 @@ def _name(case: str) -> str:
 
 
 def _server_cpu_sec(redis: BlockingRedis) -> float:
-    info = _info(redis, "cpu")
+    info = redis.info("cpu")
     return float(info["used_cpu_sys"]) + float(info["used_cpu_user"])
 
 
 def _round_trips(redis: BlockingRedis) -> tuple[int, float]:
     """Return reads and scripts since the statistics were reset, and the scripts' seconds."""
-    info = _info(redis, "commandstats")
+    info = redis.info("commandstats")
     calls, script_sec = 0, 0.0
     for command in _ROUND_TRIPS:
         stat = info.get(f"cmdstat_{command}")
@@ -172,9 +172,3 @@ def _round_trips(redis: BlockingRedis) -> tuple[int, float]:
             if command == "evalsha":
                 script_sec = int(values["usec"]) / 1e6
     return calls, script_sec
-
-
-def _info(redis: BlockingRedis, section: str) -> dict[str, str]:
-    text = redis.command("INFO", section)
-    lines = (text if isinstance(text, str) else text.decode()).splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)

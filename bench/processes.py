@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from commands.demo.children import inherited_environ
+
 _SOURCES = Path(__file__).parents[1]
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _STOP_SEC = 8.0
 _START_SEC = 60.0
 _LOOK_SEC = 0.01
@@ -95,13 +95,12 @@ def child(
     name: str, folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
     """Run `python -m <arguments>` within the block; both its outputs go to one file in `folder`."""
-    environ = {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", *arguments],
             cwd=_SOURCES,
-            env={**environ, **(settings or {})},
+            env={**inherited_environ(), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -111,11 +110,3 @@ def child(
         yield running
     finally:
         running.stop()
-
-
-def free_port() -> int:
-    """Return a free TCP port on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

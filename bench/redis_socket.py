@@ -59,6 +59,12 @@ class BlockingRedis:
         self.send([arguments])
         return self.reply()
 
+    def info(self, section: str) -> dict[str, str]:
+        """Return a section of INFO."""
+        text = self.command("INFO", section)
+        lines = (text if isinstance(text, str) else text.decode()).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
     def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip; return their replies in order."""
         self.send(commands)

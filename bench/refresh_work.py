@@ -6,7 +6,6 @@ floor decodes without types, merges nothing, and sends one HSET a symbol.
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 import time
@@ -27,6 +26,7 @@ from brain.moment import Moment
 from channels import Channels
 from clock import HostClock
 from clocks.clock_offset import ClockOffset
+from commands.run.collector import spare_the_collector
 from exchange import positions_wire, wire
 from exchange.protocol import PositionsRead
 from store.records import SnapshotWrite
@@ -34,7 +34,6 @@ from store.redis.store import RedisStore, open_redis_store
 
 _PREFIX = "bench-refresh"
 _SHARDS = 4
-_YOUNG_OBJECTS = 10_000
 _LEASE_MS = 600_000
 _CADENCE = Cadence(poll_sec=5.0, audit_sec=8.0, audit_max_age_sec=60.0)
 
@@ -163,9 +162,7 @@ def _write(row: dict[str, str], now_sec: float) -> Command:
 def main(kind: str, redis_url: str, body_file: str, rounds: str) -> None:
     """Refresh so often, and print the times."""
     body, count = Path(body_file).read_bytes(), int(rounds)
-    # As in the daemon.
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
+    spare_the_collector()
     if kind == "floor":
         found = refresh_as_the_floor(redis_url, body, count)
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,29 +60,6 @@ class Report(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
     failures: Sequence[Failure]
     names: Sequence[str]
-
-
-def circumstances(
-    redis: str,
-    *,
-    rounds: int,
-    growth_rounds: int,
-    quick: bool,
-    exchange_latency_ms: float,
-    symbols: Sequence[int],
-) -> Circumstances:
-    """Return the circumstances of this run, on this machine."""
-    return Circumstances(
-        redis=redis,
-        python=platform.python_version(),
-        processors=os.cpu_count() or 1,
-        load=round(os.getloadavg()[0], 2),
-        rounds=rounds,
-        growth_rounds=growth_rounds,
-        quick=quick,
-        exchange_latency_ms=exchange_latency_ms,
-        symbols=symbols,
-    )
 
 
 def as_json(report: Report) -> bytes:

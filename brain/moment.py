@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 
@@ -22,3 +24,9 @@ class Moment(msgspec.Struct, frozen=True, order=True):
     def earlier_by(self, seconds: float) -> Moment:
         """Return the moment `seconds` before this one."""
         return Moment(self.monotonic_sec - seconds, self.wall_ms - round(seconds * 1000))
+
+
+def iso_utc(epoch_ms: int) -> str:
+    """Return a time as ISO 8601 in UTC, with milliseconds."""
+    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,1 +1,1 @@
-"""Clocks of this host, of Redis and of the exchange, each within the bounds that are known."""
+"""Clocks of this host, of Redis and of the exchange, each within known bounds; delays that grow."""

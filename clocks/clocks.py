@@ -24,7 +24,7 @@ _AHEAD_NOTICED_MS = 1_000
 
 
 class ShowsRedisTime(Protocol):
-    """Redis's clock as a store shows it."""
+    """Redis's clock (epoch ms) as a store shows it."""
 
     async def redis_now_ms(self) -> int: ...
 

@@ -17,15 +17,11 @@ from brain.moment import Moment
 from clock import Clock
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite
-from exchange.names import NameResolver
 from exchange.protocol import MarkPriceUpdate
-from exchange.websocket import OpenWebSocket, WebSocketHost
+from exchange.websocket import OpenWebSocket, WebSocketConnector
 from exchange.wrong_numbers import read_exchange_json
 
 _TARGET = "/market/ws/!markPrice@arr@1s"
-#: Frames that may wait: beyond, the connection stops reading rather than queue prices of minutes ago.
-_FRAMES_WAITING = 2
-
 #: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 300
 
@@ -41,32 +37,16 @@ class _Row(MarkPriceUpdate, frozen=True):
 _ROW = msgspec.json.Decoder(_Row)
 
 
-class MarketStreamConnector:
+class MarketStreamConnector(WebSocketConnector):
     """Connector to the market stream at a base address such as `wss://fstream.binance.com`."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        clock: Clock,
-        connect_timeout_sec: float = 5.0,
-        names: NameResolver | None = None,
-    ) -> None:
-        """Take `connect_timeout_sec` for name resolution, TCP, TLS and WebSocket handshake together.
-
-        `names` looks up the host's addresses; None: each connection by itself."""
-        self._host = WebSocketHost(
-            base_url,
-            name="market stream",
-            frames_waiting=_FRAMES_WAITING,
-            connect_timeout_sec=connect_timeout_sec,
-            names=names,
-        )
-        self._clock = clock
+    name = "market stream"
+    #: Beyond, the connection stops reading rather than queue prices of minutes ago.
+    frames_waiting = 2
 
     async def connect(self, nursery: trio.Nursery) -> MarketStreamConnection:
         """Return an open connection; its tasks run in `nursery`. Raises ExchangeUnavailable."""
-        return MarketStreamConnection(await self._host.open(nursery, _TARGET), self._clock)
+        return MarketStreamConnection(await self.open(nursery, _TARGET), self.clock)
 
 
 class MarketStreamConnection:

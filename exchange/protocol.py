@@ -79,53 +79,42 @@ class Exchange(Protocol):
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
     ) -> PositionsRead:
         """Read all positions in one request, or one symbol's (both weight 5). `GET /fapi/v2/positionRisk`."""
-        ...
 
     def trouble(self) -> str | None:
         """Return the exchange's present refusal and its reason, for an operator; None: none."""
-        ...
 
     async def symbol_rules(self) -> SymbolsRead:
         """Read step sizes and trading status of every symbol (weight 1). `GET /fapi/v1/exchangeInfo`."""
-        ...
 
     async def hedge_mode(self) -> bool:
         """Return True in hedge mode (weight 30). `GET /fapi/v1/positionSide/dual`."""
-        ...
 
     async def quote_volumes(self) -> dict[str, Decimal]:
         """Read the 24 h volume of every symbol in quote currency (weight 40). `GET /fapi/v1/ticker/24hr`."""
-        ...
 
     async def synchronise_clock(self) -> None:
         """Synchronise with the exchange's clock (weight 1). `GET /fapi/v1/time`."""
-        ...
 
     def exchange_ms(self, at: Moment) -> int:
         """Return the exchange's clock `at` that moment, by the latest synchronisation (epoch ms).
 
         Before the first synchronisation it is this host's wall clock.
         """
-        ...
 
     def exchange_ms_at_least(self, at: Moment) -> int | None:
         """Return the earliest time of the exchange's clock `at` that moment (epoch ms); None: unknown."""
-        ...
 
     def exchange_ms_at_most(self, at: Moment) -> int | None:
         """Return the latest time of the exchange's clock `at` that moment (epoch ms).
 
         None: never synchronised.
         """
-        ...
 
     async def create_listen_key(self) -> str:
         """Create a listen key, or get the active one; valid for 60 min. `POST /fapi/v1/listenKey`."""
-        ...
 
     async def keep_alive_listen_key(self, listen_key: str) -> None:
         """Extend it by 60 min; ListenKeyUnknown when there is none. `PUT /fapi/v1/listenKey`."""
-        ...
 
 
 class OrderTrade(msgspec.Struct, frozen=True):
@@ -143,7 +132,6 @@ class OrderLookup(Protocol):
 
         `GET /fapi/v1/userTrades`; raises as `Exchange` does.
         """
-        ...
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -164,18 +152,15 @@ class StreamSocket(Protocol):
 
     async def receive(self) -> Frame | Pong:
         """Return the next frame or pong. Raises ExchangeUnavailable once closed and all was received."""
-        ...
 
     async def ping(self) -> None:
         """Send a ping, and wait until its pong was received; without limit if the other end is gone.
 
         Raises ExchangeUnavailable when the connection is closed.
         """
-        ...
 
     async def aclose(self) -> None:
         """Say goodbye, briefly, and close."""
-        ...
 
 
 class StreamConnector(Protocol):
@@ -187,7 +172,6 @@ class StreamConnector(Protocol):
         Its tasks run in `nursery`, to be cancelled when the caller has done with it, whether connecting
         succeeded or not. Raises ExchangeUnavailable, in bounded time.
         """
-        ...
 
 
 class MarkPriceUpdate(msgspec.Struct, frozen=True):
@@ -206,11 +190,9 @@ class MarkPriceStream(Protocol):
 
         Raises ExchangeUnavailable once closed, and UnreadableEvent for an unreadable frame.
         """
-        ...
 
     async def aclose(self) -> None:
         """Say goodbye, briefly, and close."""
-        ...
 
 
 class MarkPriceConnector(Protocol):
@@ -218,4 +200,3 @@ class MarkPriceConnector(Protocol):
 
     async def connect(self, nursery: trio.Nursery) -> MarkPriceStream:
         """Return an open connection; see `StreamConnector.connect`."""
-        ...

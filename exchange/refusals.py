@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from brain.json_text import read_json
+from clocks.growing_delay import GrowingDelay
 from exchange.errors import (
     ClockSkewed,
     EndpointGone,
@@ -20,7 +21,6 @@ from exchange.errors import (
     ExchangeUnavailable,
     ListenKeyUnknown,
 )
-from exchange.request_gate import Pauses
 from exchange.wire import ERROR, ErrorBody
 
 OK = 200
@@ -28,12 +28,13 @@ _SERVER_ERROR, _FORBIDDEN, _NOT_FOUND, _GONE, _BANNED, _TOO_MANY_REQUESTS = 500,
 
 #: Longest ban that Binance documents (seconds); longer ones are ignored.
 LONGEST_BAN_SEC = 3 * 86_400.0
+#: The shortest pauses after refusals in a row. Of too many requests, three are refused within 60 s.
 _PAUSES = {
-    _TOO_MANY_REQUESTS: Pauses(5.0, 120.0),
-    _BANNED: Pauses(60.0, 3600.0, growth=2.0),
-    _FORBIDDEN: Pauses(300.0, 3600.0, growth=2.0),
+    _TOO_MANY_REQUESTS: GrowingDelay(initial_sec=5.0, maximum_sec=120.0, factor=3.0),
+    _BANNED: GrowingDelay(initial_sec=60.0, maximum_sec=3600.0),
+    _FORBIDDEN: GrowingDelay(initial_sec=300.0, maximum_sec=3600.0),
 }
-LATER_PAUSES = Pauses(1.0, 60.0, growth=2.0)
+LATER_PAUSES = GrowingDelay(initial_sec=1.0, maximum_sec=60.0)
 
 _WORDS = {
     _TOO_MANY_REQUESTS: "the exchange answered 429 (too many requests from this address)",
@@ -55,7 +56,7 @@ class Ban(msgspec.Struct, frozen=True):
     """Ban of this address for `asked_sec` (0: not given), and for the pause of `pauses` at least."""
 
     why: str
-    pauses: Pauses
+    pauses: GrowingDelay
     asked_sec: float
 
 

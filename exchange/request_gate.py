@@ -12,28 +12,12 @@ pauses grow from the first.
 
 from __future__ import annotations
 
-import msgspec
-
 from brain.moment import Moment
+from clocks.growing_delay import GrowingDelay
 
-#: Factor of the shortest pause for each further refusal in a row. With a first pause of 5 s, three requests
-#: are refused within 60 s.
-_GROWTH = 3.0
 #: While a probe is under way, others check the gate at this interval, for at most this long (seconds).
 _LOOK_AGAIN_SEC = 1.0
 _LONGEST_TRIAL_SEC = 10.0
-
-
-class Pauses(msgspec.Struct, frozen=True):
-    """Shortest pause after a first refusal, and the longest after repeated ones (seconds)."""
-
-    first_sec: float
-    longest_sec: float
-    growth: float = _GROWTH
-
-    def after(self, refusals: int) -> float:
-        """Return the shortest pause after so many refusals in a row (seconds)."""
-        return min(self.first_sec * self.growth ** min(refusals - 1, 20), self.longest_sec)
 
 
 class RequestGate:
@@ -42,7 +26,7 @@ class RequestGate:
     def __init__(self) -> None:
         self.until: Moment | None = None
         self.why = ""
-        self._refusals: dict[Pauses, int] = {}
+        self._refusals: dict[GrowingDelay, int] = {}
         self._refused_until: Moment | None = None
         self._asks_singly = False
         self._trial_sec: float | None = None
@@ -61,7 +45,9 @@ class RequestGate:
         if self._asks_singly:
             self._trial_sec = now.monotonic_sec
 
-    def refused(self, sent: Moment, now: Moment, why: str, pauses: Pauses, asked_sec: float = 0.0) -> Moment:
+    def refused(
+        self, sent: Moment, now: Moment, why: str, pauses: GrowingDelay, asked_sec: float = 0.0
+    ) -> Moment:
         """Record that the request sent at `sent` was refused. Returns the end of the pause.
 
         The pause is the longer of `asked_sec` and that of `pauses`; each kind of refusal grows by itself.

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
 from random import Random
-from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
@@ -18,6 +17,7 @@ from brain.moment import Moment
 from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
+from clocks.growing_delay import GrowingDelay
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
@@ -41,8 +41,9 @@ from exchange.weight_budget import WeightBudget
 
 T = TypeVar("T")
 
-#: Pauses between the attempts (seconds); the last attempt's error is raised.
-_BACKOFFS_SEC = (0.2, 0.4)
+#: The last attempt's error is raised.
+_ATTEMPTS = 3
+_PAUSES = GrowingDelay(initial_sec=0.2, maximum_sec=0.4)
 #: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 100
 _SYMBOLS_AT_A_TIME = 50
@@ -78,6 +79,9 @@ class BinanceRest:
         `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self._server_time = server_time
+        self.exchange_ms = server_time.exchange_ms
+        self.exchange_ms_at_least = server_time.exchange_ms_at_least
+        self.exchange_ms_at_most = server_time.exchange_ms_at_most
         self._rng = rng
         self._synchronising = trio.Lock()
         self._notice = notice
@@ -106,9 +110,7 @@ class BinanceRest:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -234,15 +236,6 @@ class BinanceRest:
     async def synchronise_clock(self) -> None:
         await self._synchronise_unless_done_since(self._clock.now())
 
-    def exchange_ms(self, at: Moment) -> int:
-        return self._server_time.exchange_ms(at)
-
-    def exchange_ms_at_least(self, at: Moment) -> int | None:
-        return self._server_time.exchange_ms_at_least(at)
-
-    def exchange_ms_at_most(self, at: Moment) -> int | None:
-        return self._server_time.exchange_ms_at_most(at)
-
     async def create_listen_key(self) -> str:
         body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
         if not body.listen_key:
@@ -282,12 +275,12 @@ class BinanceRest:
         params: dict[str, str],
         priority: Priority,
     ) -> tuple[T, Moment, Moment]:
-        for backoff_sec in (*_BACKOFFS_SEC, None):
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = await self._transport.send(endpoint, params, priority)
                 read = answer.body.read(decoder)
             except ExchangeUnavailable as error:
-                if backoff_sec is None:
+                if attempt == _ATTEMPTS:
                     self._troubles.failed(endpoint, error)
                     raise
             except ExchangeError as error:
@@ -298,7 +291,7 @@ class BinanceRest:
             else:
                 self._troubles.answered(endpoint)
                 return read, answer.sent, answer.received
-            await trio.sleep(backoff_sec * self._rng.uniform(0.5, 1.0))
+            await trio.sleep(_PAUSES.after(attempt) * self._rng.uniform(0.5, 1.0))
         raise AssertionError("the last attempt returns or raises")
 
     async def _synchronise_unless_done_since(self, moment: Moment | None) -> None:

@@ -20,7 +20,6 @@ class ReadAll(Protocol):
 
     async def __call__(self, *, priority: Priority) -> PositionsRead:
         """Read all positions once. Raises as `Exchange` does."""
-        ...
 
 
 class _Flight:

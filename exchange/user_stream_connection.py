@@ -13,41 +13,20 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from clock import Clock
-from exchange.names import NameResolver
 from exchange.protocol import Frame, Pong
-from exchange.websocket import OpenWebSocket, WebSocketHost
-
-#: Frames that may wait; the library reads nothing, not even pongs, while its queue is full.
-_FRAMES_WAITING = 65_536
+from exchange.websocket import OpenWebSocket, WebSocketConnector
 
 
-class UserStreamConnector:
+class UserStreamConnector(WebSocketConnector):
     """Connector to the private stream at a base address such as `wss://fstream.binance.com`."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        clock: Clock,
-        connect_timeout_sec: float = 5.0,
-        names: NameResolver | None = None,
-    ) -> None:
-        """Take `connect_timeout_sec` for name resolution, TCP, TLS and WebSocket handshake together.
-
-        `names` looks up the host's addresses; None: each connection by itself."""
-        self._host = WebSocketHost(
-            base_url,
-            name="private stream",
-            frames_waiting=_FRAMES_WAITING,
-            connect_timeout_sec=connect_timeout_sec,
-            names=names,
-        )
-        self._clock = clock
+    name = "private stream"
+    frames_waiting = 65_536
 
     async def connect(self, nursery: trio.Nursery, listen_key: str) -> UserStreamConnection:
         """Return an open connection. Raises ExchangeUnavailable; see `StreamConnector` for the nursery."""
-        opened = await self._host.open(nursery, f"/private/ws?{urlencode({'listenKey': listen_key})}")
-        return UserStreamConnection(opened, self._clock)
+        opened = await self.open(nursery, f"/private/ws?{urlencode({'listenKey': listen_key})}")
+        return UserStreamConnection(opened, self.clock)
 
 
 class UserStreamConnection:

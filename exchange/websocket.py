@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +16,8 @@ from trio_websocket import (
 )
 from wsproto.utilities import LocalProtocolError
 
+from brain.error_groups import first_error
+from clock import Clock
 from exchange.errors import ExchangeUnavailable, HandshakeRefused
 from exchange.names import NameResolver, open_socket
 from exchange.wire_logs import keep_addresses_out_of_logs
@@ -48,23 +51,27 @@ class OpenWebSocket:
         return ExchangeUnavailable(f"{self._name}: closed with code {closed.reason.code}")
 
 
-class WebSocketHost:
-    """Opener of WebSockets at a base address such as `wss://fstream.binance.com`."""
+class WebSocketConnector:
+    """Opener of WebSockets at a base address such as `wss://fstream.binance.com`.
+
+    `name` is for error texts, `frames_waiting` the number of frames that may be queued: with a full queue the
+    library reads nothing, not even pongs.
+    """
+
+    name: ClassVar[str]
+    frames_waiting: ClassVar[int]
 
     def __init__(
         self,
         base_url: str,
         *,
-        name: str,
-        frames_waiting: int,
+        clock: Clock,
         connect_timeout_sec: float = 5.0,
         names: NameResolver | None = None,
     ) -> None:
-        """Take `name` for error texts, and `frames_waiting`, the number of frames that may be queued.
+        """Take `connect_timeout_sec` for name resolution, TCP, TLS and WebSocket handshake together.
 
-        With a full queue the library reads nothing, not even pongs. `connect_timeout_sec` is for name
-        resolution, TCP, TLS and
-        handshake together. `names` looks up the host's addresses; None: each connection by itself."""
+        `names` looks up the host's addresses; None: each connection by itself."""
         keep_addresses_out_of_logs()
         base = urlsplit(base_url)
         self._tls = httpx.create_ssl_context() if base.scheme == "wss" else None
@@ -72,10 +79,9 @@ class WebSocketHost:
         self._port = base.port or (80 if self._tls is None else 443)
         self._host_header = base.netloc
         self._path = base.path.rstrip("/")
-        self._name = name
-        self._frames_waiting = frames_waiting
+        self.clock = clock
         self._connect_timeout_sec = connect_timeout_sec
-        self._names = names
+        self.names = names
 
     async def open(self, nursery: trio.Nursery, target: str) -> OpenWebSocket:
         """Open a WebSocket at path and query `target`. Raises ExchangeUnavailable.
@@ -99,14 +105,14 @@ class WebSocketHost:
                 task_status.started(opened)
         except* trio.TooSlowError:
             refusal = ExchangeUnavailable(
-                f"{self._name}: no connection within {self._connect_timeout_sec:g} s"
+                f"{self.name}: no connection within {self._connect_timeout_sec:g} s"
             )
         except* ConnectionRejected as errors:
-            refusal = HandshakeRefused(f"{self._name}: ConnectionRejected{_status(errors)}")
+            refusal = HandshakeRefused(f"{self.name}: ConnectionRejected{_status(errors)}")
         except* (HandshakeError, LocalProtocolError, OSError, trio.BrokenResourceError) as errors:
             # The library's reader answers a ping even after our close frame, and fails with a protocol error.
             # The library's own text may contain the address, and with it the listen key.
-            refusal = ExchangeUnavailable(f"{self._name}: {type(errors.exceptions[0]).__name__}")
+            refusal = ExchangeUnavailable(f"{self.name}: {type(errors.exceptions[0]).__name__}")
         if refusal is not None and opened is None:
             raise refusal
 
@@ -120,19 +126,19 @@ class WebSocketHost:
                 stream,
                 self._host_header,
                 f"{self._path}{target}",
-                message_queue_size=self._frames_waiting,
+                message_queue_size=self.frames_waiting,
                 max_message_size=_LARGEST_FRAME_BYTES,
             )
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
-        return OpenWebSocket(self._name, websocket, stream)
+        return OpenWebSocket(self.name, websocket, stream)
 
     async def _open_socket(self) -> _Socket:
-        if self._names is None:
+        if self.names is None:
             stream = await trio.open_tcp_stream(self._host, self._port)
         else:
-            stream = await open_socket(self._names, self._host, self._port)
+            stream = await open_socket(self.names, self._host, self._port)
         if self._tls is None:
             return stream
         # The certificate is checked against the name, at any address.
@@ -140,7 +146,5 @@ class WebSocketHost:
 
 
 def _status(errors: BaseExceptionGroup[ConnectionRejected]) -> str:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(errors)
     return f" with status {error.status_code}" if isinstance(error, ConnectionRejected) else ""

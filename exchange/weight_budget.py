@@ -79,6 +79,8 @@ class WeightBudget:
         self._address_used = 0
         self._address_minute = 0
         self._gate = RequestGate()
+        #: To be called after each request with the moment that `reserve` returned.
+        self.answered, self.unanswered = self._gate.answered, self._gate.unanswered
         self.weights = LearntWeights(exchange_ms)
         if banned_until_wall_ms is not None:
             self.recall_ban(banned_until_wall_ms)
@@ -166,14 +168,6 @@ class WeightBudget:
         """
         now = self._clock.now()
         return self._closed(lambda: self._gate.refused(sent, now, ban.why, ban.pauses, ban.asked_sec))
-
-    def answered(self, sent: Moment) -> None:
-        """Record the answer to the request sent at `sent`: a ban that had ended by then is over."""
-        self._gate.answered(sent)
-
-    def unanswered(self, sent: Moment) -> None:
-        """Record that the request sent at `sent` got no answer, so that a ban may go on."""
-        self._gate.unanswered(sent)
 
     def recall_ban(self, until_wall_ms: int) -> None:
         """Begin the stored ban of an earlier process; ignored if over, or shorter than the present one."""

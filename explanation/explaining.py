@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -24,6 +23,7 @@ from brain.decisions.reason_texts import REASON_TEXTS
 from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import SET_THE_LEGS
 from brain.ledger.plan_mark import PlanMark
+from brain.moment import iso_utc
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
@@ -308,7 +308,4 @@ def _ms(entry_id: str) -> int:
 
 
 def _iso(epoch_ms: int | None) -> str | None:
-    if not epoch_ms:
-        return None
-    at = datetime.fromtimestamp(epoch_ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"
+    return iso_utc(epoch_ms) if epoch_ms else None

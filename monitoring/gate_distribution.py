@@ -10,6 +10,7 @@ import msgspec
 from brain.plans.permit import Decision
 from brain.sliding_counts import SlidingCounts
 from clock import Clock
+from page.content import GateStep
 
 _5_MIN_SEC = 300
 _1_H_SEC = 3600
@@ -22,13 +23,6 @@ class GateCounts(msgspec.Struct, frozen=True):
     deny: int
     allow_by_reason: dict[str, int]
     deny_by_reason: dict[str, int]
-
-
-class GateStep(msgspec.Struct, frozen=True):
-    """Decisions by reason, of one step of a history."""
-
-    allowed: Mapping[str, int]
-    denied: Mapping[str, int]
 
 
 class GateDistribution:

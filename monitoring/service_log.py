@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
-from typing import Self
+from itertools import islice
+from typing import NamedTuple, Self
 
 from structlog.typing import FilteringBoundLogger
 
@@ -23,6 +24,8 @@ from supervision import (
 )
 
 _PACKAGE = "position-state-brain"
+#: One fault can concern every symbol at once.
+_MOST_LINES = 20
 
 
 def version() -> str:
@@ -91,6 +94,21 @@ def _kind(failure: Exception) -> str:
         case RestartIntensityExceeded():
             return "gave_up"
     return "crashed"
+
+
+class SymbolLines(NamedTuple):
+    """Messages of a line about one symbol, and of the line about those for which there is no room."""
+
+    one: str
+    rest: str
+
+
+def log_symbols(log: FilteringBoundLogger, lines: SymbolLines, why: Mapping[str, str | None]) -> None:
+    """Warn of each symbol, with its reason if it has one; of more than 20 the rest is one line."""
+    for symbol, reason in islice(why.items(), _MOST_LINES):
+        log.warning(lines.one, symbol=symbol, **({} if reason is None else {"why": reason}))
+    if len(why) > _MOST_LINES:
+        log.warning(lines.rest, symbols=len(why) - _MOST_LINES)
 
 
 class LogLines(str):

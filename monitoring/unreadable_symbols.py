@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from structlog.typing import FilteringBoundLogger
 
 from channels import LatestValue, SnapshotBook
+from monitoring.service_log import SymbolLines, log_symbols
 
-#: Lines of one look at most: one changed format can concern every symbol at once.
-_MOST_LINES = 20
 _MOST_CHARACTERS = 200
+_UNREADABLE = SymbolLines(
+    "Symbol cannot be read, its plans are denied", "More symbols cannot be read, their plans are denied"
+)
+_READABLE = SymbolLines("Symbol can be read again", "More symbols can be read again")
 
 
 class UnreadableSymbols:
@@ -41,19 +44,10 @@ class UnreadableSymbols:
         return reasons
 
     def log_changes(self, log: FilteringBoundLogger) -> None:
-        """Write a line for each symbol that became unreadable or readable since the last call.
-
-        Of more than 20 changes at once the rest is one line with their number.
-        """
+        """Write a line for each symbol that became unreadable or readable since the last call."""
         reasons = self.now()
         appeared = [symbol for symbol in reasons if symbol not in self._logged]
         gone = sorted(self._logged - reasons.keys())
         self._logged = frozenset(reasons)
-        for symbol in appeared[:_MOST_LINES]:
-            log.warning("Symbol cannot be read, its plans are denied", symbol=symbol, why=reasons[symbol])
-        if left_out := appeared[_MOST_LINES:]:
-            log.warning("More symbols cannot be read, their plans are denied", symbols=len(left_out))
-        for symbol in gone[:_MOST_LINES]:
-            log.warning("Symbol can be read again", symbol=symbol)
-        if left_out := gone[_MOST_LINES:]:
-            log.warning("More symbols can be read again", symbols=len(left_out))
+        log_symbols(log, _UNREADABLE, {symbol: reasons[symbol] for symbol in appeared})
+        log_symbols(log, _READABLE, dict.fromkeys(gone))

@@ -71,7 +71,12 @@ def parse_base_url(text: str, schemes: tuple[str, ...]) -> str:
 def is_loopback(url: str) -> bool:
     """Return True if the URL's host is this machine."""
     host = urlsplit(url).hostname or ""
+    return host.endswith(".localhost") or is_loopback_host(host)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return True if only this host can connect to an address, or to what `localhost` names."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host == "localhost"

@@ -204,11 +204,7 @@ class SimulatedExchange:
         )
         self.orders.add(accepted)
         if announced:
-            self.announce(
-                events.order_trade_update(
-                    accepted, execution_type="NEW", event_time_ms=now_ms, transaction_time_ms=now_ms
-                )
-            )
+            self.announce(events.order_trade_update(accepted, execution_type="NEW", event_time_ms=now_ms))
         return accepted
 
     def fill_remainder(self, order: Order, quantity: Decimal | None = None) -> None:
@@ -227,11 +223,7 @@ class SimulatedExchange:
         order.expire(now_ms)
         self.announce(
             events.order_trade_update(
-                order,
-                execution_type="EXPIRED",
-                event_time_ms=now_ms,
-                transaction_time_ms=now_ms,
-                expiry_reason="9",
+                order, execution_type="EXPIRED", event_time_ms=now_ms, expiry_reason="9"
             )
         )
 
@@ -360,18 +352,10 @@ class SimulatedExchange:
         self.wallet_balance = self._first_wallet_balance
         self.version += 1
 
-    def list_symbol(
-        self,
-        name: str,
-        *,
-        step_size: Decimal,
-        tick_size: Decimal,
-        first_price: Decimal,
-        status: str = TRADING,
-    ) -> None:
+    def list_symbol(self, name: str, *, step_size: Decimal, tick_size: Decimal, first_price: Decimal) -> None:
         """List another perpetual contract while running. ``ValueError`` if listed, or not above 0."""
         symbol = new_symbol(name, step_size=step_size, tick_size=tick_size, first_price=first_price)
-        self.listing.add(symbol, status)
+        self.listing.add(symbol)
         self.mark_prices.add(symbol)
         self.version += 1
 

@@ -32,30 +32,30 @@ def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[R
     control = _Control(exchange, streams)
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "/faults", control.faults),
-        ("POST", "/faults", control.patch_faults),
+        ("POST", "/faults", _given(dict[str, Any], control.patch_faults)),
         ("DELETE", "/faults", control.clear_faults),
         ("GET", "/positions", control.positions),
-        ("POST", "/position", control.move_position),
-        ("POST", "/position-mode", control.set_position_mode),
+        ("POST", "/position", _given(asked.MovePosition, control.move_position)),
+        ("POST", "/position-mode", _given(asked.SetPositionMode, control.set_position_mode)),
         ("GET", "/history", control.history),
         ("GET", "/requests", control.requests),
-        ("POST", "/delist", control.delist),
-        ("POST", "/mark-price", control.set_mark_price),
-        ("POST", "/leverage", control.set_leverage),
-        ("POST", "/balance", control.change_balance),
-        ("POST", "/frame", control.send_frame),
-        ("POST", "/ban", control.ban),
-        ("POST", "/weight", control.set_weight),
+        ("POST", "/delist", _given(asked.Delist, control.delist)),
+        ("POST", "/mark-price", _given(asked.SetMarkPrice, control.set_mark_price)),
+        ("POST", "/leverage", _given(asked.SetLeverage, control.set_leverage)),
+        ("POST", "/balance", _given(asked.ChangeBalance, control.change_balance)),
+        ("POST", "/frame", _given(asked.SendFrame, control.send_frame)),
+        ("POST", "/ban", _given(asked.Ban, control.ban)),
+        ("POST", "/weight", _given(asked.SetWeight, control.set_weight)),
         ("GET", "/streams", control.streams),
-        ("POST", "/streams", control.act_on_streams),
-        ("POST", "/listen-key", control.act_on_listen_key),
-        ("POST", "/odd", control.show_oddly),
+        ("POST", "/streams", _given(asked.ActOnStreams, control.act_on_streams)),
+        ("POST", "/listen-key", _given(asked.ActOnListenKey, control.act_on_listen_key)),
+        ("POST", "/odd", _given(asked.ShowOddly, control.show_oddly)),
         ("POST", "/wipe", control.wipe_account),
-        ("POST", "/rewind", control.rewind_position),
-        ("POST", "/listing", control.change_listing),
-        ("POST", "/portfolio-margin", control.set_portfolio_margin),
-        ("POST", "/first-fill-share", control.set_first_fill_share),
-        ("POST", "/order", control.finish_order),
+        ("POST", "/rewind", _given(asked.RewindPosition, control.rewind_position)),
+        ("POST", "/listing", _given(asked.ChangeListing, control.change_listing)),
+        ("POST", "/portfolio-margin", _given(asked.SetPortfolioMargin, control.set_portfolio_margin)),
+        ("POST", "/first-fill-share", _given(asked.SetFirstFillShare, control.set_first_fill_share)),
+        ("POST", "/order", _given(asked.FinishOrder, control.finish_order)),
     ]
     return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in routes]
 
@@ -65,7 +65,8 @@ def _guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         if request.client is None or not ip_address(request.client.host).is_loopback:
             return _json({"error": "loopback only"}, 403)
         try:
-            return _json(await handler(request), 200)
+            answer = await handler(request)
+            return _json({} if answer is None else answer, 200)
         except (msgspec.MsgspecError, ValueError, ApiError) as refusal:
             return _json({"error": str(refusal)}, 400)
 
@@ -76,8 +77,13 @@ def _json(content: Any, status: int) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
-async def _read(request: Request, body_type: type[Body]) -> Body:
-    return msgspec.json.decode(await request.body(), type=body_type)
+def _given(body_type: type[Body], act: Callable[[Body], Awaitable[Any]]) -> Handler:
+    """Return a handler that reads the request's body for `act`."""
+
+    async def handle(request: Request) -> Any:
+        return await act(msgspec.json.decode(await request.body(), type=body_type))
+
+    return handle
 
 
 class _Control:
@@ -88,9 +94,9 @@ class _Control:
     async def faults(self, _: Request) -> Any:
         return self._exchange.faults
 
-    async def patch_faults(self, request: Request) -> Any:
+    async def patch_faults(self, changes: dict[str, Any]) -> Any:
         """Set some fields of ``Faults``; answers all of them."""
-        self._exchange.faults.patch(await _read(request, dict[str, Any]))
+        self._exchange.faults.patch(changes)
         return self._exchange.faults
 
     async def clear_faults(self, _: Request) -> Any:
@@ -110,9 +116,8 @@ class _Control:
             for position in self._exchange.open_positions()
         ]
 
-    async def move_position(self, request: Request) -> Any:
+    async def move_position(self, move: asked.MovePosition) -> Any:
         """Move a position by a manual trade, stop order, liquidation, ADL or settlement."""
-        move = await _read(request, asked.MovePosition)
         order = external_events.move_position(
             self._exchange,
             move.symbol,
@@ -125,9 +130,8 @@ class _Control:
         )
         return {"order_id": order.order_id if order else None}
 
-    async def set_position_mode(self, request: Request) -> Any:
-        self._exchange.set_hedge_mode((await _read(request, asked.SetPositionMode)).hedge_mode)
-        return {}
+    async def set_position_mode(self, change: asked.SetPositionMode) -> None:
+        self._exchange.set_hedge_mode(change.hedge_mode)
 
     async def history(self, request: Request) -> Any:
         """Return every change of one symbol (``?symbol=…``), or of all, oldest first per leg."""
@@ -148,41 +152,32 @@ class _Control:
         )
         return {"total": self._exchange.requests.total, "records": records}
 
-    async def delist(self, request: Request) -> Any:
+    async def delist(self, change: asked.Delist) -> None:
         """Change a symbol's status; ``TRADING`` lists it again, ``REMOVED`` takes it out for good."""
-        change = await _read(request, asked.Delist)
         if change.status == _REMOVED:
             self._exchange.listing.remove(change.symbol)
         else:
             self._exchange.listing.set_status(change.symbol, change.status)
-        return {}
 
-    async def set_mark_price(self, request: Request) -> Any:
-        change = await _read(request, asked.SetMarkPrice)
+    async def set_mark_price(self, change: asked.SetMarkPrice) -> Any:
         self._exchange.symbol(change.symbol)
         self._exchange.mark_prices.set_price(change.symbol, change.price, hold=change.hold)
         return {"mark_price": self._exchange.mark_price(change.symbol)}
 
-    async def set_leverage(self, request: Request) -> Any:
-        change = await _read(request, asked.SetLeverage)
+    async def set_leverage(self, change: asked.SetLeverage) -> None:
         external_events.set_leverage(self._exchange, change.symbol, change.leverage)
-        return {}
 
-    async def change_balance(self, request: Request) -> Any:
+    async def change_balance(self, change: asked.ChangeBalance) -> None:
         """Send an ``ACCOUNT_UPDATE`` of a balance, with the unchanged legs of ``symbol`` if one is named."""
-        change = await _read(request, asked.ChangeBalance)
         external_events.change_balance(self._exchange, change.reason, change.amount, symbol=change.symbol)
-        return {}
 
-    async def send_frame(self, request: Request) -> Any:
+    async def send_frame(self, frame: asked.SendFrame) -> None:
         """Any text as a frame on the private streams, JSON or not."""
-        frame = await _read(request, asked.SendFrame)
         external_events.send_frame(self._exchange, frame.text.encode(), frame.event_type)
-        return {}
 
-    async def ban(self, request: Request) -> Any:
+    async def ban(self, change: asked.Ban) -> Any:
         """Answer 418 to everything for so many seconds; 0 lifts the ban."""
-        seconds = (await _read(request, asked.Ban)).seconds
+        seconds = change.seconds
         weights = self._exchange.weights
         if seconds > 0:
             weights.ban(self._exchange.host_ms(), round(seconds * 1000))
@@ -190,9 +185,8 @@ class _Control:
             weights.lift_ban()
         return {"banned_until_ms": weights.banned_until_ms}
 
-    async def set_weight(self, request: Request) -> Any:
+    async def set_weight(self, change: asked.SetWeight) -> Any:
         """Pretend that so much weight was used in this minute; change the limit, or the weights of paths."""
-        change = await _read(request, asked.SetWeight)
         if change.used is not None:
             self._exchange.weights.set_used(self._exchange.host_ms(), change.used)
         if change.limit_per_minute is not None:
@@ -211,13 +205,12 @@ class _Control:
             "opened_in_5_min": {face: streams.connections_opened(face, recent_sec) for face in FACES},
         }
 
-    async def act_on_listen_key(self, request: Request) -> Any:
+    async def act_on_listen_key(self, act: asked.ActOnListenKey) -> Any:
         """Delete, replace (another process makes its own) or expire the listen key.
 
         ``silently`` false sends ``listenKeyExpired`` to the old key's streams. It is false unless given for
         delete and true for replace; an expiry always sends it. Answers the live key.
         """
-        act = await _read(request, asked.ActOnListenKey)
         match act.action:
             case "delete":
                 self._exchange.delete_listen_key(silently=bool(act.silently))
@@ -227,9 +220,8 @@ class _Control:
                 self._exchange.expire_listen_key(now=True)
         return {"listen_key": self._exchange.listen_keys.live}
 
-    async def show_oddly(self, request: Request) -> Any:
+    async def show_oddly(self, odd: asked.ShowOddly) -> None:
         """Change what is shown of a symbol; ``changes`` null shows it as it is. See ``odd_rows``."""
-        odd = await _read(request, asked.ShowOddly)
         rows = {
             "positionRisk": self._exchange.odd_rows,
             "exchangeInfo": self._exchange.odd_symbols,
@@ -239,23 +231,18 @@ class _Control:
             rows.pop(odd.symbol, None)
         else:
             rows[odd.symbol] = odd.changes
-        return {}
 
-    async def wipe_account(self, _: Request) -> Any:
+    async def wipe_account(self, _: Request) -> None:
         """Set every position flat with ``updateTime`` 0 and no event: the testnet's monthly reset."""
         self._exchange.wipe_account()
-        return {}
 
-    async def rewind_position(self, request: Request) -> Any:
+    async def rewind_position(self, to: asked.RewindPosition) -> None:
         """Put a leg to another amount with the ``updateTime`` given, without an event."""
-        to = await _read(request, asked.RewindPosition)
         leg = to.position_side or self._exchange.legs[0]
         self._exchange.rewind_position(to.symbol, leg, to.amount, to.update_time_ms)
-        return {}
 
-    async def change_listing(self, request: Request) -> Any:
+    async def change_listing(self, change: asked.ChangeListing) -> None:
         """Change the step size of a listed symbol, or list a new one (whose tick size and price count)."""
-        change = await _read(request, asked.ChangeListing)
         if change.symbol in self._exchange.listing.symbols:
             self._exchange.change_step_size(change.symbol, change.step_size)
         else:
@@ -265,17 +252,13 @@ class _Control:
                 tick_size=change.tick_size,
                 first_price=change.first_price,
             )
-        return {}
 
-    async def set_portfolio_margin(self, request: Request) -> Any:
+    async def set_portfolio_margin(self, change: asked.SetPortfolioMargin) -> None:
         """Make the account one of portfolio margin, or an ordinary one again."""
-        change = await _read(request, asked.SetPortfolioMargin)
         self._exchange.portfolio_margin = change.portfolio_margin
-        return {}
 
-    async def act_on_streams(self, request: Request) -> Any:
+    async def act_on_streams(self, act: asked.ActOnStreams) -> Any:
         """Freeze, thaw, disconnect or reset the connections, or expire the listen key."""
-        act = await _read(request, asked.ActOnStreams)
         match act.action:
             case "freeze":
                 self._streams.freeze(act.face)
@@ -289,14 +272,12 @@ class _Control:
                 self._exchange.expire_listen_key(now=True)
         return {"connections": self._streams.connection_count(act.face)}
 
-    async def set_first_fill_share(self, request: Request) -> Any:
+    async def set_first_fill_share(self, change: asked.SetFirstFillShare) -> None:
         """Fill orders partly first from now on (see ``place_market_order``); ``null`` ends that."""
-        self._exchange.first_fill_share = (await _read(request, asked.SetFirstFillShare)).share
-        return {}
+        self._exchange.first_fill_share = change.share
 
-    async def finish_order(self, request: Request) -> Any:
+    async def finish_order(self, act: asked.FinishOrder) -> Any:
         """Fill (some of) an unfinished order's remainder, or let it expire."""
-        act = await _read(request, asked.FinishOrder)
         order = self._exchange.orders.find(act.symbol, order_id=act.order_id)
         if act.expire:
             self._exchange.expire_remainder(order)

@@ -5,6 +5,8 @@ Source: USDⓈ-M Futures, "Error Codes"; statuses as the live service sends them
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class ApiError(Exception):
     """A refusal that reaches the client as ``{"code": …, "msg": …}``."""
@@ -16,104 +18,49 @@ class ApiError(Exception):
         self.http_status = http_status
 
 
+#: Makers of errors: each refusal raises a new one.
+timestamp_outside_window = partial(
+    ApiError, -1021, "Timestamp for this request is outside of the recvWindow."
+)
+timestamp_ahead = partial(
+    ApiError, -1021, "Timestamp for this request was 1000ms ahead of the server's time."
+)
+bad_signature = partial(ApiError, -1022, "Signature for this request is not valid.")
+malformed_api_key = partial(ApiError, -2014, "API-key format invalid.", 401)
+unknown_api_key = partial(ApiError, -2015, "Invalid API-key, IP, or permissions for action.", 401)
+precision_exceeded = partial(ApiError, -1111, "Precision is over the maximum defined for this asset.")
+invalid_order_type = partial(ApiError, -1116, "Invalid orderType.")
+invalid_side = partial(ApiError, -1117, "Invalid side.")
+invalid_symbol = partial(ApiError, -1121, "Invalid symbol.")
+unknown_listen_key = partial(ApiError, -1125, "This listenKey does not exist.")
+order_does_not_exist = partial(ApiError, -2013, "Order does not exist.")
+reduce_only_rejected = partial(ApiError, -2022, "ReduceOnly Order is rejected.")
+quantity_not_positive = partial(ApiError, -4003, "Quantity less than or equal to zero.")
+quantity_below_minimum = partial(ApiError, -4004, "Quantity less than min quantity.")
+quantity_above_maximum = partial(ApiError, -4005, "Quantity greater than max quantity.")
+client_order_id_invalid = partial(ApiError, -4015, "Client order id is not valid.")
+client_order_id_duplicated = partial(ApiError, -4116, "ClientOrderId is duplicated.")
+invalid_position_side = partial(ApiError, -4060, "Invalid position side.")
+position_side_does_not_match = partial(
+    ApiError, -4061, "Order's position side does not match user's setting."
+)
+no_need_to_change_position_side = partial(ApiError, -4059, "No need to change position side.")
+position_side_change_with_position = partial(
+    ApiError, -4068, "Position side cannot be changed if there exists position."
+)
+symbol_not_open_for_trading = partial(ApiError, -4140, "Invalid symbol status for opening position.")
+
+
 def mandatory_parameter(name: str) -> ApiError:
     return ApiError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
-
-
-def timestamp_outside_window() -> ApiError:
-    return ApiError(-1021, "Timestamp for this request is outside of the recvWindow.")
-
-
-def timestamp_ahead() -> ApiError:
-    return ApiError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
-
-
-def bad_signature() -> ApiError:
-    return ApiError(-1022, "Signature for this request is not valid.")
-
-
-def malformed_api_key() -> ApiError:
-    return ApiError(-2014, "API-key format invalid.", 401)
-
-
-def unknown_api_key() -> ApiError:
-    return ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-
-
-def precision_exceeded() -> ApiError:
-    return ApiError(-1111, "Precision is over the maximum defined for this asset.")
 
 
 def parameter_not_required(name: str) -> ApiError:
     return ApiError(-1106, f"Parameter '{name}' sent when not required.")
 
 
-def invalid_order_type() -> ApiError:
-    return ApiError(-1116, "Invalid orderType.")
-
-
-def invalid_side() -> ApiError:
-    return ApiError(-1117, "Invalid side.")
-
-
-def invalid_symbol() -> ApiError:
-    return ApiError(-1121, "Invalid symbol.")
-
-
-def unknown_listen_key() -> ApiError:
-    return ApiError(-1125, "This listenKey does not exist.")
-
-
-def order_does_not_exist() -> ApiError:
-    return ApiError(-2013, "Order does not exist.")
-
-
-def reduce_only_rejected() -> ApiError:
-    return ApiError(-2022, "ReduceOnly Order is rejected.")
-
-
-def quantity_not_positive() -> ApiError:
-    return ApiError(-4003, "Quantity less than or equal to zero.")
-
-
-def quantity_below_minimum() -> ApiError:
-    return ApiError(-4004, "Quantity less than min quantity.")
-
-
-def quantity_above_maximum() -> ApiError:
-    return ApiError(-4005, "Quantity greater than max quantity.")
-
-
-def client_order_id_invalid() -> ApiError:
-    return ApiError(-4015, "Client order id is not valid.")
-
-
-def client_order_id_duplicated() -> ApiError:
-    return ApiError(-4116, "ClientOrderId is duplicated.")
-
-
 def invalid_leverage(leverage: int) -> ApiError:
     return ApiError(-4028, f"Leverage {leverage} is not valid")
-
-
-def invalid_position_side() -> ApiError:
-    return ApiError(-4060, "Invalid position side.")
-
-
-def position_side_does_not_match() -> ApiError:
-    return ApiError(-4061, "Order's position side does not match user's setting.")
-
-
-def no_need_to_change_position_side() -> ApiError:
-    return ApiError(-4059, "No need to change position side.")
-
-
-def position_side_change_with_position() -> ApiError:
-    return ApiError(-4068, "Position side cannot be changed if there exists position.")
-
-
-def symbol_not_open_for_trading() -> ApiError:
-    return ApiError(-4140, "Invalid symbol status for opening position.")
 
 
 def notional_too_small(minimum: str) -> ApiError:

@@ -39,15 +39,17 @@ def order_trade_update(
     *,
     execution_type: str,
     event_time_ms: int,
-    transaction_time_ms: int,
     fill: Fill | None = None,
+    transaction_time_ms: int | None = None,
     expiry_reason: str = "0",
 ) -> Payload:
+    """Build the event; its transaction time is that of the event unless another is given."""
+    at_ms = event_time_ms if transaction_time_ms is None else transaction_time_ms
     text = order.symbol.quantity_text
     return {
         "e": "ORDER_TRADE_UPDATE",
         "E": event_time_ms,
-        "T": transaction_time_ms,
+        "T": at_ms,
         "o": {
             "s": order.symbol.name,
             "c": order.client_order_id,
@@ -66,7 +68,7 @@ def order_trade_update(
             "L": plain(fill.price) if fill else "0",
             "N": order.symbol.quote_asset,
             "n": plain(fill.commission if fill else FLAT, 8),
-            "T": transaction_time_ms,
+            "T": at_ms,
             "t": fill.trade_id if fill else 0,
             "b": "0",
             "a": "0",
@@ -154,14 +156,12 @@ def _changed_position(position: Position, mark_price: Decimal) -> Payload:
     }
 
 
-def algo_update(
-    order: Order, *, status: AlgoStatus, trigger_price: Decimal, event_time_ms: int, transaction_time_ms: int
-) -> Payload:
+def algo_update(order: Order, *, status: AlgoStatus, trigger_price: Decimal, time_ms: int) -> Payload:
     """Build the event of a conditional order that has become ``order`` in the matching engine."""
     return {
         "e": "ALGO_UPDATE",
-        "E": event_time_ms,
-        "T": transaction_time_ms,
+        "E": time_ms,
+        "T": time_ms,
         "o": {
             "caid": order.client_order_id,
             "aid": order.order_id,
@@ -185,18 +185,18 @@ def algo_update(
             "cp": False,
             "pP": False,
             "R": order.reduce_only,
-            "tt": transaction_time_ms,
+            "tt": time_ms,
             "gtd": 0,
             "rm": "",
         },
     }
 
 
-def leverage_changed(symbol: str, leverage: int, *, event_time_ms: int, transaction_time_ms: int) -> Payload:
+def leverage_changed(symbol: str, leverage: int, *, time_ms: int) -> Payload:
     return {
         "e": "ACCOUNT_CONFIG_UPDATE",
-        "E": event_time_ms,
-        "T": transaction_time_ms,
+        "E": time_ms,
+        "T": time_ms,
         "ac": {"s": symbol, "l": leverage},
     }
 

@@ -39,13 +39,13 @@ class Listing:
         self._statuses[name] = status
         self.version += 1
 
-    def add(self, symbol: Symbol, status: str) -> None:
-        """List another symbol. ``ValueError`` if one of that name is listed."""
+    def add(self, symbol: Symbol) -> None:
+        """List another symbol, which trades. ``ValueError`` if one of that name is listed."""
         if symbol.name in self.symbols:
             raise ValueError(f"{symbol.name} is listed")
         self.symbols[symbol.name] = symbol
         self.quote_volumes[symbol.name] = symbol.quote_volume
-        self._statuses[symbol.name] = status
+        self._statuses[symbol.name] = TRADING
         self.version += 1
 
     def change_step_size(self, name: str, step_size: Decimal) -> Symbol:

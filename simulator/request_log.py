@@ -26,8 +26,8 @@ class RequestRecord:
 class RequestLog:
     """The last 20 000 requests, oldest first. Control requests are not among them."""
 
-    def __init__(self, kept: int = _KEPT) -> None:
-        self._records: deque[RequestRecord] = deque(maxlen=kept)
+    def __init__(self) -> None:
+        self._records: deque[RequestRecord] = deque(maxlen=_KEPT)
         self.total = 0
 
     def arrived(self, record: RequestRecord) -> None:
@@ -41,6 +41,3 @@ class RequestLog:
             for record in self._records
             if record.wall_time_ms >= since_ms and path in (None, record.path)
         ]
-
-    def clear(self) -> None:
-        self._records.clear()

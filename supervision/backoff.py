@@ -2,21 +2,17 @@
 
 from random import Random
 
-import msgspec
+from clocks.growing_delay import GrowingDelay
 
 
-class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """Exponential delays between restarts, in seconds.
+class Backoff(GrowingDelay, frozen=True, kw_only=True):
+    """Growing delays between restarts.
 
-    The first restart waits about `initial_sec`, each further one `factor` times as long, never more than
-    `maximum_sec`. A random share of each delay, up to `jitter` (0: none, 1: all), is left out, so that
-    children that failed together do not return together. After a run of `healthy_after_sec` the next failure
-    waits `initial_sec` again.
+    A random share of each delay, up to `jitter` (0: none, 1: all), is left out, so that children that failed
+    together do not return together. After a run of `healthy_after_sec` the next failure waits `initial_sec`
+    again.
     """
 
-    initial_sec: float
-    maximum_sec: float
-    factor: float = 2.0
     jitter: float = 0.2
     healthy_after_sec: float = 30.0
 
@@ -37,15 +33,14 @@ class RestartDelays:
     def __init__(self, backoff: Backoff, rng: Random) -> None:
         self._backoff = backoff
         self._rng = rng
-        self._longest_sec = backoff.initial_sec
+        self._failures = 0
 
     def next_sec(self) -> float:
         """Return the delay before the next restart, in seconds."""
-        longest_sec = self._longest_sec
-        self._longest_sec = min(self._backoff.maximum_sec, longest_sec * self._backoff.factor)
-        return longest_sec * (1 - self._backoff.jitter * self._rng.random())
+        self._failures += 1
+        return self._backoff.after(self._failures) * (1 - self._backoff.jitter * self._rng.random())
 
     def ran(self, healthy_sec: float) -> None:
         """Begin the delays anew if an incarnation ran well for `healthy_after_sec`."""
         if healthy_sec >= self._backoff.healthy_after_sec:
-            self._longest_sec = self._backoff.initial_sec
+            self._failures = 0

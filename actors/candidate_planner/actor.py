@@ -34,6 +34,7 @@ from channels import (
     SnapshotBook,
 )
 from clocks.clocks import Clocks
+from clocks.growing_delay import GrowingDelay
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import Exchange
 from exchange.read_latency import ReadLatency
@@ -49,11 +50,9 @@ _CANDIDATES_REFRESH_SEC = 5.0
 #: While intents wait to be read.
 _CATCH_UP_SEC = 0.25
 _LINE_SEC = 60.0
-_RETRY_SEC = 0.5
-_LONGEST_RETRY_SEC = 60.0
+_RETRIES = GrowingDelay(initial_sec=0.5, maximum_sec=60.0)
 #: Redis is asked again within 2 s, however long it was away: decisions rest on the list of symbols.
-_LONGEST_REDIS_RETRY_SEC = 2.0
-_MOST_DOUBLINGS = 7
+_REDIS_RETRIES = GrowingDelay(initial_sec=0.5, maximum_sec=2.0)
 #: An answer may take so many times the average without a snapshot growing stale.
 _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
@@ -161,7 +160,7 @@ class CandidatePlanner:
         failures = 0
         # Redis answers soon or fails; a read of the exchange, or a wait for another actor, may take long.
         soon_over = refresh in (self._refresh_allowlist, self._refresh_candidates)
-        longest_retry_sec = _LONGEST_REDIS_RETRY_SEC if soon_over else _LONGEST_RETRY_SEC
+        retries = _REDIS_RETRIES if soon_over else _RETRIES
         with heartbeat.task() as task:
             while True:
                 problem: Exception | None = None
@@ -171,10 +170,10 @@ class CandidatePlanner:
                         await refresh()
                 except AskLater as error:
                     problem = error
-                    pause_sec = max(error.until.monotonic_sec - trio.current_time(), _RETRY_SEC)
+                    pause_sec = max(error.until.monotonic_sec - trio.current_time(), retries.initial_sec)
                 except (ExchangeError, StoreError) as error:
                     problem = error
-                    pause_sec = min(_RETRY_SEC * 2**failures, longest_retry_sec)
+                    pause_sec = retries.after(failures + 1)
                 if problem is None:
                     failures = 0
                     if refresh == self._refresh_candidates and self._intents.behind:
@@ -182,7 +181,7 @@ class CandidatePlanner:
                 else:
                     if failures == 0:
                         self._log.warning("Refresh failed", of=refresh.__name__, error=str(problem))
-                    failures = min(failures + 1, _MOST_DOUBLINGS)
+                    failures += 1
                 waits = problem is not None and dependency is not None
                 with task.waiting_for(f"{dependency}: {problem}") if waits else task.idle():
                     await self._pause(pause_sec, refresh)

@@ -12,6 +12,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import LEDGER_TTL_MS
+from actors.waiting import EXCHANGE_PAUSE_SEC, exchange_answer
 from brain.identifiers import FencingToken
 from brain.ledger.adoption import adopted_state, encode_adopted
 from brain.ledger.booking import adopt
@@ -20,7 +21,7 @@ from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
 from clocks.clocks import Clocks
-from exchange.errors import AskLater, ExchangeError, UnreadablePosition
+from exchange.errors import UnreadablePosition
 from exchange.position_reads import PositionReads, SeenLegs
 from store.protocol import ResultStore
 from store.records import Adoption
@@ -28,7 +29,6 @@ from supervision import Heartbeat
 
 T = TypeVar("T")
 
-_EXCHANGE_PAUSE_SEC = 0.5
 _MOST_READS = 3
 _RENEWAL_SEC = 30.0
 
@@ -77,7 +77,7 @@ class LedgerAdoption:
             await self.adopt_new(self._book.symbols(), fence)
             return
         begun = self._clocks.now()
-        rows = await self._ask(lambda: self._positions.legs_since(begun), heartbeat)
+        rows = await _positions(partial(self._positions.legs_since, begun), heartbeat)
         for symbol in rows:
             while self._book.get(symbol) is None:
                 with heartbeat.waiting_for(f"the first snapshot of {symbol}"):
@@ -121,13 +121,13 @@ class LedgerAdoption:
         for tries_left in reversed(range(_MOST_READS if self._may_hold(symbol) else 0)):
             begun = self._clocks.now()
             try:
-                seen = await self._ask(partial(self._positions.legs_of, symbol, begun), heartbeat)
+                seen = await _positions(partial(self._positions.legs_of, symbol, begun), heartbeat)
                 break
             except UnreadablePosition as error:
                 if not tries_left:
                     raise
                 with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep(_EXCHANGE_PAUSE_SEC)
+                    await trio.sleep(EXCHANGE_PAUSE_SEC)
         created = await self._create({symbol: seen}, fence)
         return bool(seen.legs) and symbol in created
 
@@ -167,21 +167,6 @@ class LedgerAdoption:
     def booked(self, symbol: str, amount: str) -> None:
         """Note the ledger's amount after a booking."""
         self._note({symbol: amount})
-
-    async def _ask(self, ask: Callable[[], Awaitable[T]], heartbeat: Heartbeat) -> T:
-        """Ask the exchange until it answers."""
-        while True:
-            try:
-                with heartbeat.waiting_for("the exchange's positions"):
-                    return await ask()
-            except AskLater as error:
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep_until(error.until.monotonic_sec)
-            except UnreadablePosition:
-                raise
-            except ExchangeError as error:
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep(_EXCHANGE_PAUSE_SEC)
 
     async def _create(self, seen: Mapping[str, SeenLegs], fence: FencingToken) -> list[str]:
         """Create the missing ledgers, and return their symbols; one with a position is an event."""
@@ -228,6 +213,10 @@ class LedgerAdoption:
             else:
                 if self.label(symbol) == symbol:
                     self._metrics.send(SetGauge("p33_ledger_amt", float(amount), (symbol,)))
+
+
+async def _positions(ask: Callable[[], Awaitable[T]], heartbeat: Heartbeat) -> T:
+    return await exchange_answer(ask, "the exchange's positions", heartbeat, passing=UnreadablePosition)
 
 
 def _adoption(symbol: str, legs: tuple[LegPosition, ...], now_ms: int, seen_ms: int) -> Adoption:

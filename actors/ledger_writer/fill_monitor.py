@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.waiting import EXCHANGE_PAUSE_SEC, exchange_answer
 from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
 from channels import DropOldest, FillObserved, OrderObserved, ResultBook
-from exchange.errors import AskLater, ExchangeError, ExchangeRejected
+from exchange.errors import ExchangeRejected
 from exchange.protocol import OrderLookup
 from store.protocol import ResultStore
 from store.records import BookingKeys
 from supervision import Heartbeat
 
 _PUSH_WITHIN_SEC = 1.0
-_LOOKUP_PAUSE_SEC = 0.5
+_TRADES = "the exchange's trades of an order"
 _MOST_LOOKUPS = 3
 _SWEEP_SEC = 1.0
 _MOST_AT_ONCE = 64
@@ -102,37 +104,30 @@ class FillMonitor:
         lookups = 0
         while True:
             try:
-                with heartbeat.waiting_for("the exchange's trades of an order"):
-                    trades = await self._orders.order_trades(symbol, order_id)
-            except AskLater as error:
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep_until(error.until.monotonic_sec)
+                ask = partial(self._orders.order_trades, symbol, order_id)
+                trades = await exchange_answer(ask, _TRADES, heartbeat, passing=ExchangeRejected)
             except ExchangeRejected as error:
                 # An order that the exchange does not know is in no position of this account.
                 self._log.warning(
                     "Order unknown to the exchange", symbol=symbol, order_id=order_id, error=str(error)
                 )
                 return Decimal(0)
-            except ExchangeError as error:
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep(_LOOKUP_PAUSE_SEC)
-            else:
-                memory.looked_up(symbol, order_id, ((trade.quantity, trade.time_ms) for trade in trades))
-                filled = memory.filled_within(symbol, order_id, contained, reported=reported)
-                if filled is not None:
-                    return filled
-                lookups += 1
-                if lookups == _MOST_LOOKUPS:
-                    self._log.warning(
-                        "The exchange lists fewer fills of an order than its result reports",
-                        symbol=symbol,
-                        order_id=order_id,
-                        reported=plain(reported),
-                    )
-                    return memory.known_within(symbol, order_id, contained)
-                # The list of trades may show a fill only a moment later.
-                with heartbeat.waiting_for("the exchange's trades of an order"):
-                    await trio.sleep(_LOOKUP_PAUSE_SEC)
+            memory.looked_up(symbol, order_id, ((trade.quantity, trade.time_ms) for trade in trades))
+            filled = memory.filled_within(symbol, order_id, contained, reported=reported)
+            if filled is not None:
+                return filled
+            lookups += 1
+            if lookups == _MOST_LOOKUPS:
+                self._log.warning(
+                    "The exchange lists fewer fills of an order than its result reports",
+                    symbol=symbol,
+                    order_id=order_id,
+                    reported=plain(reported),
+                )
+                return memory.known_within(symbol, order_id, contained)
+            # The list of trades may show a fill only a moment later.
+            with heartbeat.waiting_for(_TRADES):
+                await trio.sleep(EXCHANGE_PAUSE_SEC)
 
     async def report_unexplained(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Report fills without a result until cancelled: they are of orders that are not ours."""

@@ -39,14 +39,12 @@ from actors.snapshot_fetcher.early_reads import AmbiguousReads, UnmatchedFills
 from brain.moment import Moment
 from channels import SnapshotBook
 from clock import Clock
+from clocks.growing_delay import GrowingDelay
 
 #: Longest time that the account update of a fill may be missing before positions are read instead.
 FILL_WITHOUT_UPDATE_SEC = 1.0
 _INSTANT_SEC = 0.00001
-_FIRST_RETRY_SEC = 0.5
-_LONGEST_RETRY_SEC = 2.0
-#: A float overflows at 1024 of them.
-_MOST_DOUBLINGS = 10
+_RETRIES = GrowingDelay(initial_sec=0.5, maximum_sec=2.0)
 
 
 def just_after(moment: Moment) -> Moment:
@@ -247,8 +245,7 @@ class ReadSchedule:
 
     def retry_sec(self, failures: int) -> float:
         """Return the pause after so many (at least one) failed reads in a row."""
-        doublings = min(failures - 1, _MOST_DOUBLINGS)
-        return min(_FIRST_RETRY_SEC * 2.0**doublings, _LONGEST_RETRY_SEC, self.cadence.poll_sec)
+        return min(_RETRIES.after(failures), self.cadence.poll_sec)
 
     def recheck(self) -> None:
         """Wake the tasks that wait for the next read: it may be due earlier."""

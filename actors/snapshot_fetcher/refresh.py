@@ -16,7 +16,6 @@ class Refresh(Protocol):
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Read positions whenever they are due, until cancelled."""
-        ...
 
 
 class AutoRefresh:

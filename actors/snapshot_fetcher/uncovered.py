@@ -9,10 +9,11 @@ from structlog.typing import FilteringBoundLogger
 from actors.snapshot_fetcher.read_schedule import Gap
 from channels import UNCOVERED_NOTICED_SEC, SnapshotBook, Uncovered
 from clock import Clock
+from monitoring.service_log import SymbolLines, log_symbols
 
 _LOOK_SEC = 1.0
-#: Lines of one look at most: an exchange that cannot be read concerns every symbol at once.
-_MOST_LINES = 20
+_STALE = SymbolLines("No fresh snapshot", "No fresh snapshot of more symbols")
+_FRESH = SymbolLines("Fresh snapshot again", "Fresh snapshot of more symbols again")
 
 
 class UncoveredSymbols:
@@ -42,10 +43,7 @@ class UncoveredSymbols:
             self._book.set_uncovered(symbol, self._uncovered[symbol])
 
     def log_changes(self) -> None:
-        """Log each symbol that is uncovered for 3 s, and each that no longer is: once a second at most.
-
-        Of more than 20 changes at once the rest is one line with their number.
-        """
+        """Log each symbol that is uncovered for 3 s, and each that no longer is: once a second at most."""
         now = self._clock.now()
         if now.monotonic_sec < self._next_look_sec or not (self._uncovered or self._logged):
             return
@@ -58,11 +56,5 @@ class UncoveredSymbols:
         gone = sorted(self._logged - self._uncovered.keys())
         self._logged.update(appeared)
         self._logged.difference_update(gone)
-        for symbol in appeared[:_MOST_LINES]:
-            self._log.warning("No fresh snapshot", symbol=symbol, why=self._uncovered[symbol].why)
-        if left_out := appeared[_MOST_LINES:]:
-            self._log.warning("No fresh snapshot of more symbols", symbols=len(left_out))
-        for symbol in gone[:_MOST_LINES]:
-            self._log.warning("Fresh snapshot again", symbol=symbol)
-        if left_out := gone[_MOST_LINES:]:
-            self._log.warning("Fresh snapshot of more symbols again", symbols=len(left_out))
+        log_symbols(self._log, _STALE, {symbol: self._uncovered[symbol].why for symbol in appeared})
+        log_symbols(self._log, _FRESH, dict.fromkeys(gone))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import TypeGuard
@@ -15,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.moment import Moment
+from brain.moment import Moment, iso_utc
 from brain.numbers import plain
 from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
 from channels import LatestValue, Lease, SnapshotBook
@@ -200,9 +199,7 @@ class SnapshotWriter:
         marks: list[MarkWrite] = []
         for symbol in symbols:
             snapshot, written = self._book.get(symbol), self._written.get(symbol)
-            if snapshot is None:
-                continue
-            if snapshot.mark_price is None:
+            if snapshot is None or snapshot.mark_price is None:
                 continue
             if _is_still(written, snapshot):
                 marks.append(mark_write(snapshot))
@@ -249,11 +246,10 @@ def _take(marks: dict[str, None], most: int) -> list[str]:
 
 def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
     """Return the three forms of a snapshot's time (this host's wall clock); `ts_epoch` is in seconds."""
-    moment = datetime.fromtimestamp(ts_epoch_ms / 1000, UTC)
     return {
         "ts_epoch": str(ts_epoch_ms // 1000),
         "ts_epoch_ms": str(ts_epoch_ms),
-        "ts_iso": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ts_iso": iso_utc(ts_epoch_ms),
     }
 
 

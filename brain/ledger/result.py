@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from brain.identifiers import (
 from brain.json_text import read_json
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 from brain.numbers import ZERO, NotANumberError, parse_decimal
+
+T = TypeVar("T")
 
 _FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _FINAL_UNFILLED = _FINAL - {"FILLED"}
@@ -105,13 +107,11 @@ class _Step(msgspec.Struct):
     status: msgspec.Raw = msgspec.Raw()
 
 
-class _Details(msgspec.Struct):
+class _Details(_Step):
     """The JSON object in `details`."""
 
-    order_id: msgspec.Raw = msgspec.Raw()
-    filled_qty: msgspec.Raw = msgspec.Raw()
-    side: msgspec.Raw = msgspec.Raw()
-    order_status: msgspec.Raw = msgspec.Raw()
+    executed_qty: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="filled_qty")
+    status: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="order_status")
 
 
 class _Why(msgspec.Struct):
@@ -208,23 +208,16 @@ def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
 
     An unreadable part hides nothing of the others.
     """
-    steps = _each_of(_lenient(fields, b"steps_results"))
-    details = _lenient(fields, b"details")
-    found = [_why(bytes(step)) for step in steps]
-    found.append(None if details is None else _why(details))
+    steps = _decoded(_EACH_STEP, _lenient(fields, b"steps_results"))
+    texts = [*(bytes(step) for step in steps or ()), _lenient(fields, b"details")]
+    found = [_decoded(_WHY, text) for text in texts]
     return [why for why in found if why is not None]
 
 
-def _each_of(steps: str | None) -> list[msgspec.Raw]:
+def _decoded(decoder: msgspec.json.Decoder[T], text: str | bytes | None) -> T | None:
+    """Decode JSON; None where it is missing or unreadable."""
     try:
-        return [] if steps is None else read_json(_EACH_STEP, steps)
-    except msgspec.DecodeError:
-        return []
-
-
-def _why(text: str | bytes) -> _Why | None:
-    try:
-        return read_json(_WHY, text)
+        return None if text is None else read_json(decoder, text)
     except msgspec.DecodeError:
         return None
 
@@ -250,12 +243,10 @@ def _mentions(fields: Mapping[bytes, bytes]) -> list[_Mention]:
     """Read the mentions of orders from any of the three dialects."""
     steps = field_text(fields, b"steps_results")
     if steps is not None:
-        decoded = read_json(_STEPS, steps)
-        return [_json_mention(step.order_id, step.executed_qty, step.side, step.status) for step in decoded]
+        return [_json_mention(step) for step in read_json(_STEPS, steps)]
     details = field_text(fields, b"details")
     if details is not None:
-        order = read_json(_DETAILS, details)
-        return [_json_mention(order.order_id, order.filled_qty, order.side, order.order_status)]
+        return [_json_mention(read_json(_DETAILS, details))]
     names = (b"order_id", b"filled_qty", b"side", b"order_status")
     return [_Mention(*(field_text(fields, name) for name in names))]
 
@@ -325,13 +316,11 @@ def _lenient_scalar(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _json_mention(
-    order_id: msgspec.Raw, quantity: msgspec.Raw, side: msgspec.Raw, status: msgspec.Raw
-) -> _Mention:
-    id_text = _scalar(order_id)
-    if id_text is not None and not bytes(order_id).startswith(b'"') and not _WHOLE_NUMBER.fullmatch(id_text):
+def _json_mention(step: _Step) -> _Mention:
+    id_text, quoted = _scalar(step.order_id), bytes(step.order_id).startswith(b'"')
+    if id_text is not None and not quoted and not _WHOLE_NUMBER.fullmatch(id_text):
         raise _UnbookableError(f"order_id: not a whole number: {id_text[:40]}")
-    return _Mention(id_text, _scalar(quantity), _scalar(side), _scalar(status))
+    return _Mention(id_text, _scalar(step.executed_qty), _scalar(step.side), _scalar(step.status))
 
 
 def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:

@@ -11,12 +11,9 @@ from redis.exceptions import RedisError
 from commands.check.exchange_access import exchange_findings
 from commands.check.findings import Finding, Verdict, failed, skipped
 from commands.check.findings_report import FindingsReport
-from commands.check.held_symbols import NAME as HELD_SYMBOLS
-from commands.check.held_symbols import held_symbol_findings
+from commands.check.held_symbols import HELD_SYMBOLS, held_symbol_findings
 from commands.check.ledger_writers import (
-    NAME as LEDGER_WRITERS,
-)
-from commands.check.ledger_writers import (
+    LEDGER_WRITERS,
     LedgersSeen,
     changed_without_us,
     ledger_findings,

@@ -9,6 +9,7 @@ from random import SystemRandom
 
 import trio
 
+from brain.error_groups import first_error
 from brain.moment import Moment
 from channels import DropOldest, MetricEvent
 from clock import HostClock
@@ -117,15 +118,11 @@ async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
 async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTime) -> AsyncIterator[Finding]:
     try:
         config = await _config(rest)
-    except ExchangeRejected as error:
-        if error.code != KEY_REFUSED:
-            yield failed(_KEY, str(error), _key_fix(error))
-            yield skipped("key permissions", "need a valid key, as does the position mode")
-            return
-        async for finding in _refused_key(settings, server_time, error):
-            yield finding
-        return
     except ExchangeError as error:
+        if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
+            async for finding in _refused_key(settings, server_time, error):
+                yield finding
+            return
         yield failed(_KEY, str(error), _key_fix(error))
         yield skipped("key permissions", "need a valid key, as does the position mode")
         return
@@ -212,7 +209,7 @@ async def _stream(settings: Settings, clock: HostClock) -> Finding:
                 symbols = len(updates)
                 nursery.cancel_scope.cancel()
     except* ExchangeError as group:
-        why = str(first_of(group))
+        why = str(first_error(group))
     if not symbols:
         return failed(name, f"{url}: {why}", fix)
     return ok(name, f"{url}: mark prices of {symbols} symbols after {trio.current_time() - begun_sec:.1f} s")
@@ -246,11 +243,3 @@ def _unreachable(settings: Settings, error: ExchangeError) -> Finding:
 
 def _clock_time(moment: Moment) -> str:
     return datetime.fromtimestamp(moment.wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error in a group of groups that is none itself."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

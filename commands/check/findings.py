@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
+
+_MOST_NAMED = 3
 
 
 class Verdict(StrEnum):
@@ -43,3 +46,9 @@ def failed(name: str, detail: str, fix: str) -> Finding:
 def skipped(name: str, detail: str, fix: str = "") -> Finding:
     """Return a check that could not be made."""
     return Finding(name, Verdict.SKIPPED, detail, fix)
+
+
+def named(symbols: Sequence[str]) -> str:
+    """Return the first three symbols, and the number of the others."""
+    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
+    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"

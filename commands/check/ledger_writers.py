@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from commands.check.findings import Finding, failed, ok, warning
-from commands.clients.redis_reading import RedisReading
+from commands.check.findings import Finding, failed, named, ok, warning
+from commands.clients.redis_reading import RedisReading, text_of
 
-NAME = "ledger writers"
+LEDGER_WRITERS = "ledger writers"
 
 _FIELDS = frozenset(
     {
@@ -51,7 +51,7 @@ class LedgersSeen(msgspec.Struct, frozen=True):
 def see_ledgers(redis: RedisReading) -> LedgersSeen:
     """Read all ledgers. Raises redis.exceptions.RedisError."""
     begins = redis.keys.ledger("")
-    keys = sorted(redis.client.scan_iter(match=f"{begins}*", count=1000))
+    keys = redis.keys_beginning(begins)
     pipeline = redis.client.pipeline(transaction=False)
     for key in keys:
         pipeline.hgetall(key)
@@ -59,12 +59,12 @@ def see_ledgers(redis: RedisReading) -> LedgersSeen:
     *answers, lease = pipeline.execute(raise_on_error=False)
     ledgers, unreadable = {}, []
     for key, answer in zip(keys, answers, strict=True):
-        symbol = _text(key).removeprefix(begins)
+        symbol = text_of(key).removeprefix(begins)
         if isinstance(answer, ResponseError):
             unreadable.append(symbol)
         else:
-            ledgers[symbol] = {_text(name): _text(value) for name, value in answer.items()}
-    return LedgersSeen(ledgers, tuple(unreadable), _text(lease) if isinstance(lease, bytes) else None)
+            ledgers[symbol] = {text_of(name): text_of(value) for name, value in answer.items()}
+    return LedgersSeen(ledgers, tuple(unreadable), text_of(lease) if isinstance(lease, bytes) else None)
 
 
 def changed_without_us(before: LedgersSeen, after: LedgersSeen) -> dict[str, str]:
@@ -91,14 +91,16 @@ def ledger_findings(
     ]
     count = len(seen.ledgers)
     yield from findings or [
-        ok(NAME, f"{count} ledgers, no sign of another writer (watched for {watched_sec:.1f} s)")
+        ok(LEDGER_WRITERS, f"{count} ledgers, no sign of another writer (watched for {watched_sec:.1f} s)")
     ]
 
 
 def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
     if seen.unreadable:
         key = redis.keys.ledger(seen.unreadable[0])
-        yield failed(NAME, f"no hash: {_named(seen.unreadable)}", f"{_ONE_WRITER}; redis-cli DEL {key}")
+        yield failed(
+            LEDGER_WRITERS, f"no hash: {named(seen.unreadable)}", f"{_ONE_WRITER}; redis-cli DEL {key}"
+        )
     foreign: defaultdict[str, list[str]] = defaultdict(list)
     for symbol, fields in seen.ledgers.items():
         for name in fields.keys() - _FIELDS:
@@ -106,13 +108,15 @@ def _never_by_us(seen: LedgersSeen, redis: RedisReading) -> Iterator[Finding]:
         if fields.get("source", "reconciled") not in _SOURCES:
             foreign[f"source={fields['source']}"].append(symbol)
     if foreign:
-        named = "; ".join(
-            f"{name} ({_named(symbols)})" for name, symbols in sorted(foreign.items())[:_MOST_NAMED]
+        shown = "; ".join(
+            f"{name} ({named(symbols)})" for name, symbols in sorted(foreign.items())[:_MOST_NAMED]
         )
-        yield failed(NAME, f"fields that this service does not write: {named}", _ONE_WRITER)
+        yield failed(LEDGER_WRITERS, f"fields that this service does not write: {shown}", _ONE_WRITER)
     if unknown := _orders_never_booked(seen, redis):
         yield failed(
-            NAME, f"last_order_id names an order that was never booked: {_named(unknown)}", _ONE_WRITER
+            LEDGER_WRITERS,
+            f"last_order_id names an order that was never booked: {named(unknown)}",
+            _ONE_WRITER,
         )
 
 
@@ -138,16 +142,15 @@ def _orders_never_booked(seen: LedgersSeen, redis: RedisReading) -> list[str]:
 
 def _stored_order(redis: RedisReading, symbol: str) -> str:
     stored: Any = redis.client.hget(redis.keys.ledger(symbol), "last_order_id")
-    return _text(stored or b"")
+    return text_of(stored or b"")
 
 
 def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
     if changes:
-        named = ", ".join(f"{symbol} {change}" for symbol, change in list(changes.items())[:_MOST_NAMED])
-        more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
+        shown = named([f"{symbol} {change}" for symbol, change in changes.items()])
         yield failed(
-            NAME,
-            f"changed during the check as this service never does: {named}{more}",
+            LEDGER_WRITERS,
+            f"changed during the check as this service never does: {shown}",
             f"{_ONE_WRITER}; {_BY_HAND}",
         )
 
@@ -155,26 +158,21 @@ def _changes(changes: Mapping[str, str]) -> Iterator[Finding]:
 def _perhaps_by_hand(seen: LedgersSeen) -> Iterator[Finding]:
     missing = [symbol for symbol, fields in seen.ledgers.items() if "last_known_amt" not in fields]
     if missing:
-        yield warning(NAME, f"no last_known_amt, which is no ledger: {_named(missing)}", _BY_HAND)
+        yield warning(LEDGER_WRITERS, f"no last_known_amt, which is no ledger: {named(missing)}", _BY_HAND)
     bare = [
         symbol
         for symbol, fields in seen.ledgers.items()
         if "last_known_amt" in fields and not {"version", "source"} <= fields.keys()
     ]
     if bare:
-        yield warning(NAME, f"no version or source: {_named(bare)}", _BY_HAND)
+        yield warning(LEDGER_WRITERS, f"no version or source: {named(bare)}", _BY_HAND)
     corrected = [
         symbol
         for symbol, fields in seen.ledgers.items()
         if "ledger_amt" in fields and fields["ledger_amt"] != fields.get("last_known_amt")
     ]
     if corrected:
-        yield warning(NAME, f"last_known_amt was set past ledger_amt: {_named(corrected)}", _BY_HAND)
-
-
-def _named(symbols: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
-    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"
+        yield warning(LEDGER_WRITERS, f"last_known_amt was set past ledger_amt: {named(corrected)}", _BY_HAND)
 
 
 def _seconds(text: str | None) -> float:
@@ -182,7 +180,3 @@ def _seconds(text: str | None) -> float:
         return float(text or 0)
     except ValueError:
         return 0.0
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="backslashreplace")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 
 import settings
 from commands.check.findings import Finding, failed, ok, warning
 from settings import Loaded, SettingsError
-from settings.hosts import venue_of
+from settings.hosts import is_loopback_host, venue_of
 
 _SETTINGS = "settings"
 _EXCHANGES = {
@@ -43,7 +42,7 @@ def settings_findings(loaded: Loaded) -> Iterator[Finding]:
             _SETTINGS, line, "correct or remove it; deploy/position-state-brain.env lists all settings"
         )
     yield _credentials(loaded)
-    if not _is_loopback(loaded.settings.bind):
+    if not is_loopback_host(loaded.settings.bind):
         yield warning(
             "HTTP address",
             f"P33_BIND={loaded.settings.bind}: any host that reaches this one reads page, status and metrics",
@@ -62,10 +61,3 @@ def _credentials(loaded: Loaded) -> Finding:
     venue = venue_of(loaded.settings.binance_rest_url)
     where = venue.name if venue and not venue.real_money else _EXCHANGES[loaded.settings.snapshot_source]
     return ok(name, f"{variable} ({loaded.origins[variable]}), for {where}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -17,7 +17,7 @@ from brain.json_text import read_json
 from brain.ledger.plan_mark import PlanMark, decode_mark
 from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.check.redis_server import not_allowed
-from commands.clients.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading, text_of
 from permit_gate.signature import SignatureMissingError, SignatureWrongError, verified
 from settings import Secret
 from store.errors import WrongRightsError
@@ -51,7 +51,7 @@ def standing_permits(redis: RedisReading) -> Iterator[StandingPermit]:
     """Yield the stored permits, up to 2000. Raises redis.exceptions.RedisError."""
     begins = redis.keys.permit("")
     found = islice(redis.client.scan_iter(match=f"{begins}*", count=1000), _MOST_READ)
-    plan_ids = [key.decode(errors="backslashreplace").removeprefix(begins) for key in found]
+    plan_ids = [text_of(key).removeprefix(begins) for key in found]
     pipeline = redis.client.pipeline(transaction=False)
     for plan_id in plan_ids:
         pipeline.get(redis.keys.permit(plan_id))
@@ -110,7 +110,7 @@ def _why_strange(permit: StandingPermit, signing_key: Secret | None) -> str:
 def access_finding(redis: RedisReading) -> Finding:
     """Return which users may write the ledger by Redis's access rules. Raises redis.exceptions.RedisError."""
     try:
-        may = sorted(user for user in map(_text, redis.client.acl_users()) if _may_write(redis, user))
+        may = sorted(user for user in map(text_of, redis.client.acl_users()) if _may_write(redis, user))
         clients: list[Mapping[str, str]] = redis.client.client_list()  # type: ignore[assignment]
     except ResponseError as error:
         meaning = redis.meaning(error, "ACL")
@@ -129,7 +129,7 @@ def _may_write(redis: RedisReading, user: str) -> bool:
     if "on" not in rules.get("flags", ()):
         return False
     answer: Any = redis.client.acl_dryrun(user, "HSET", redis.keys.ledger("BTCUSDT"), "last_known_amt", "0")
-    return _text(answer) == "OK"
+    return text_of(answer) == "OK"
 
 
 def _connected(clients: list[Mapping[str, str]], users: list[str]) -> str:
@@ -142,7 +142,3 @@ def _connected(clients: list[Mapping[str, str]], users: list[str]) -> str:
             names[name] = names.get(name, 0) + 1
     detail = ", ".join(f"{count} of {name}" for name, count in sorted(names.items())[:6])
     return f" (connections now: {detail})" if detail else ""
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

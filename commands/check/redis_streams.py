@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from commands.check.findings import Finding, failed, ok, warning
-from commands.clients.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading, text_of
 from store.keys import GROUP
+from store.records import id_order
 
 #: An entry that waits for longer is not being read.
 _PATIENCE_SEC = 5.0
@@ -57,10 +58,10 @@ def _read_stream(redis: RedisReading, key: str, name: str, instance: str) -> Fin
 def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any], instance: str) -> Finding:
     now_ms = redis.now_ms()
     length = int(redis.client.xlen(key))
-    last = _text(group["last-delivered-id"])
+    last = text_of(group["last-delivered-id"])
     unread: Any = redis.client.xrange(key, f"({last}", "+", count=_MOST_COUNTED)
     pending: Any = redis.client.xpending_range(key, GROUP, "-", "+", 1)
-    ahead_sec = (_ms(_text(redis.client.xinfo_stream(key)["last-generated-id"])) - now_ms) / 1000
+    ahead_sec = (id_order(text_of(redis.client.xinfo_stream(key)["last-generated-id"]))[0] - now_ms) / 1000
     if ahead_sec > _AHEAD_SEC:
         return warning(
             name,
@@ -69,7 +70,7 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
             "publish with XADD *; until the clock reaches them, entries unread at a start count as expired",
         )
     detail = f"{length} entries, group {GROUP}: {_many(len(unread))} unread, {group['pending']} pending"
-    waits_sec = (now_ms - _ms(_text(unread[0][0]))) / 1000 if unread else 0.0
+    waits_sec = (now_ms - id_order(text_of(unread[0][0]))[0]) / 1000 if unread else 0.0
     if waits_sec > _PATIENCE_SEC:
         return failed(
             name,
@@ -77,9 +78,9 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
             "it is not read: is the service running and ready? (position-state-brain status)",
         )
     if pending:
-        lies_sec = (now_ms - _ms(_text(pending[0]["message_id"]))) / 1000
+        lies_sec = (now_ms - id_order(text_of(pending[0]["message_id"]))[0]) / 1000
         if lies_sec > _PATIENCE_SEC:
-            whose = _text(pending[0]["consumer"])
+            whose = text_of(pending[0]["consumer"])
             other = "" if whose == instance else f", given to {whose}"
             return warning(
                 name,
@@ -91,11 +92,11 @@ def _progress(redis: RedisReading, key: str, name: str, group: Mapping[str, Any]
 
 def _group(redis: RedisReading, key: str) -> Mapping[str, Any] | None:
     groups: list[dict[str, Any]] = redis.client.xinfo_groups(key)
-    return next((group for group in groups if _text(group["name"]) == GROUP), None)
+    return next((group for group in groups if text_of(group["name"]) == GROUP), None)
 
 
 def _kind(redis: RedisReading, key: str) -> str:
-    return _text(redis.client.type(key))
+    return text_of(redis.client.type(key))
 
 
 def _rename(key: str) -> str:
@@ -104,11 +105,3 @@ def _rename(key: str) -> str:
 
 def _many(count: int) -> str:
     return f"{count}+" if count == _MOST_COUNTED else str(count)
-
-
-def _ms(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

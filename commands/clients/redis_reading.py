@@ -17,12 +17,18 @@ from brain.identifiers import EntryId
 from store.errors import StoreError
 from store.keys import Keys
 from store.redis.errors import translate
+from store.redis.replies import read_time
 
 _TIMEOUT_SEC = 5.0
 _PAGE = 500
 
 #: Names and values of an entry as they are stored.
 Fields = Mapping[bytes, bytes]
+
+
+def text_of(value: object) -> str:
+    """Return a stored name or value as text."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 class RedisReading(NamedTuple):
@@ -48,6 +54,10 @@ class RedisReading(NamedTuple):
                 return
             newest = f"({page[-1][0].decode()}"
 
+    def keys_beginning(self, begins: str) -> list[bytes]:
+        """Return the keys with that beginning, sorted. Raises redis.exceptions.RedisError."""
+        return sorted(self.client.scan_iter(match=f"{begins}*", count=1000))
+
     def meaning(self, error: RedisError, doing: str) -> StoreError:
         """Return what an error says, in the service's words; `doing` is the command that was sent."""
         user = self.client.connection_pool.connection_kwargs.get("username")
@@ -55,8 +65,7 @@ class RedisReading(NamedTuple):
 
     def now_ms(self) -> int:
         """Return Redis's clock, epoch milliseconds."""
-        seconds, microseconds = self.client.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return read_time(self.client.time())
 
 
 @contextmanager

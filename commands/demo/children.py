@@ -122,7 +122,7 @@ async def running_daemon(
     folder: Path, redis_url: str, exchange: ExchangeAddresses
 ) -> AsyncIterator[tuple[Child, str]]:
     """Run the daemon as a process for the length of a block; yield it with the address of its HTTP side."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "REDIS_URL": redis_url,
         "BINANCE_REST_URL": exchange.rest_url,
@@ -145,14 +145,13 @@ async def _child(
 
     It has a session of its own, so that a Ctrl-C in the terminal reaches the demo alone, which then stops it.
     """
-    environ = {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
     with log_path.open("ab") as log:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "commands", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else log,
             stderr=log,
-            env={**environ, "PYTHONPATH": str(_SOURCES), **settings},
+            env={**inherited_environ(), "PYTHONPATH": str(_SOURCES), **settings},
             start_new_session=True,
         )
     child = Child(name, process, log_path)
@@ -163,7 +162,13 @@ async def _child(
             await child.stop()
 
 
-def _free_port() -> int:
+def inherited_environ() -> dict[str, str]:
+    """Return the part of this process's environment that children get."""
+    return {variable: os.environ[variable] for variable in _INHERITED if variable in os.environ}
+
+
+def free_port() -> int:
+    """Return a free TCP port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -19,6 +19,7 @@ _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
+_SETTLES_SEC = 3.0
 
 PLANS = f"{_PREFIX}:stream:apply.plan"
 RESULTS = f"{_PREFIX}:stream:apply.result"
@@ -112,12 +113,10 @@ class OtherServices:
         """Wait until the daemon has revoked an unused permit. Raises NotSettledError."""
         await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", _p33_key(plan)), 0)
 
-    async def wait_for_amounts(
-        self, symbol: str, *, ledger: Decimal, snapshot: Decimal, within_sec: float = 3.0
-    ) -> None:
+    async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
         """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
         stored = SymbolInRedis(None, None, None)
-        with trio.move_on_after(within_sec):
+        with trio.move_on_after(_SETTLES_SEC):
             while True:
                 (stored,) = await self.read_symbols([symbol])
                 if stored.ledger == ledger and stored.snapshot == snapshot:
@@ -152,7 +151,7 @@ class OtherServices:
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
-        with trio.move_on_after(3):
+        with trio.move_on_after(_SETTLES_SEC):
             while True:
                 if int(await self._redis.command(*question)) == answer:
                     return

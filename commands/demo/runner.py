@@ -11,13 +11,14 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import httpx
 import trio
 import trio_asyncio
 from rich.console import Console
 
+from brain.error_groups import first_error
 from commands.clients.embedded_redis import private_redis
 from commands.demo.background import (
     count_dead_letters,
@@ -166,13 +167,12 @@ async def _run(
         return summary.agrees
 
 
-class Traders:
+class Traders(NamedTuple):
     """The traders of the scenarios, and those of the drifts."""
 
-    def __init__(self, desk: Desk, trading: Sequence[Trader], drifting: Sequence[Trader]) -> None:
-        self.desk = desk
-        self.trading = trading
-        self.drifting = drifting
+    desk: Desk
+    trading: Sequence[Trader]
+    drifting: Sequence[Trader]
 
     def all(self) -> list[Trader]:
         return [*self.trading, *self.drifting]
@@ -183,17 +183,8 @@ def _make_traders(desk: Desk, symbols: Sequence[TradedSymbol]) -> Traders:
     affordable = [row for row in symbols[:-_OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
     drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
 
-    def trader(
-        symbol: TradedSymbol, steps: int = 0, *, in_universe: bool = True, listed: bool = True
-    ) -> Trader:
-        return Trader(
-            desk,
-            symbol,
-            amount=symbol.step * steps,
-            in_universe=in_universe,
-            listed=listed,
-            cooldown_sec=COOLDOWN_SEC,
-        )
+    def trader(symbol: TradedSymbol, steps: int = 0, **kind: bool) -> Trader:
+        return Trader(desk, symbol, amount=symbol.step * steps, cooldown_sec=COOLDOWN_SEC, **kind)
 
     adopted = (_ADOPTED_STEPS, -_ADOPTED_STEPS, _ADOPTED_STEPS, -_ADOPTED_STEPS)
     first = [trader(symbol, steps) for symbol, steps in zip(traded, adopted, strict=False)]
@@ -249,8 +240,7 @@ async def _trade(
 
 def _first_leaf(error: BaseException) -> str:
     """Return the text of the first error in nested groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(error)
     text = str(error) or type(error).__name__
     return f"Redis: {text}" if isinstance(error, StoreError) else text
 

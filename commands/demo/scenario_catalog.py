@@ -94,28 +94,12 @@ def _may_grow(state: SymbolState) -> bool:
     return _tradable_held(state) and state.in_universe and small
 
 
-def _cooling_flat(state: SymbolState) -> bool:
-    return _flat(state) and state.cooling is Cooling.YES
-
-
-def _cooling_held(state: SymbolState) -> bool:
-    return _held(state) and state.cooling is Cooling.YES
-
-
 def _in_universe(state: SymbolState) -> bool:
     return state.in_universe and state.listed
 
 
 def _outside_flat(state: SymbolState) -> bool:
     return not state.in_universe and state.amount == 0
-
-
-def _outside_held(state: SymbolState) -> bool:
-    return not state.in_universe and state.amount != 0
-
-
-def _unlisted(state: SymbolState) -> bool:
-    return not state.listed
 
 
 def _one(
@@ -255,7 +239,8 @@ CASES: tuple[Case, ...] = (
     Case("open, no Governor", 1, _tradable_flat, _opening(_NO_GOVERNOR, Governor.IS_SILENT)),
     Case("two opens at once", 2, _tradable_flat, _two_opens),
     Case("open below the step", 2, _tradable_flat, _too_small),
-    Case("open while cooling", 8, _cooling_flat, _opening(denied("cooldown_in_flight"))),
+    Case("open while cooling", 8, lambda s: _flat(s) and s.cooling is Cooling.YES,
+         _opening(denied("cooldown_in_flight"))),
     Case("close of nothing", 3, _flat, _full_close(denied("no_position"))),
     Case("stop loss of nothing", 1, _flat, lambda s: _one(s.exit("UPDATE_SL"), denied("no_position"))),
 
@@ -267,7 +252,8 @@ CASES: tuple[Case, ...] = (
     Case("close by the intent bridge", 4, _tradable_held, _close_by_entry),
     Case("two full closes at once", 4, _tradable_held, _two_closes),
     Case("half and whole at once", 3, _tradable_held, _shared_close),
-    Case("close while cooling", 8, _cooling_held, _full_close(denied("cooldown_in_flight"))),
+    Case("close while cooling", 8, lambda s: _held(s) and s.cooling is Cooling.YES,
+         _full_close(denied("cooldown_in_flight"))),
     Case("stop loss update", 3, _held, lambda s: _one(
         s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0)))),
     Case("close on the wrong side", 2, _held, _wrong_side),
@@ -283,7 +269,8 @@ CASES: tuple[Case, ...] = (
     Case("open outside the universe", 6, _outside_flat, _opening(denied("symbol_not_in_allowlist"))),
     Case("close of nothing outside the universe", 2, _outside_flat,
          _full_close(denied("symbol_not_in_allowlist"))),
-    Case("add outside the universe", 4, _outside_held, lambda s: _add(s, denied("symbol_not_in_allowlist"))),
-    Case("open what is not listed", 6, _unlisted, _opening(denied("symbol_not_on_exchange"))),
+    Case("add outside the universe", 4, lambda s: not s.in_universe and _held(s),
+         lambda s: _add(s, denied("symbol_not_in_allowlist"))),
+    Case("open what is not listed", 6, lambda s: not s.listed, _opening(denied("symbol_not_on_exchange"))),
 )
 # fmt: on

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from random import Random
+from typing import NamedTuple
 
 import trio
 
@@ -25,61 +27,46 @@ _COOLDOWN_MARGIN_SEC = 0.25
 _DECIDED_WITHIN_SEC = 1.0
 
 
-class Desk:
+class Desk(NamedTuple):
     """The services and counters that all traders share."""
 
-    def __init__(
-        self,
-        services: OtherServices,
-        gate: TrioPermitGate,
-        exchange: ExchangeClient,
-        tally: Tally,
-        rng: Random,
-    ) -> None:
-        self.services = services
-        self.gate = gate
-        self.exchange = exchange
-        self.tally = tally
-        self.rng = rng
+    services: OtherServices
+    gate: TrioPermitGate
+    exchange: ExchangeClient
+    tally: Tally
+    rng: Random
 
 
+@dataclass
 class Trader:
     """All services of one symbol, with the position that it must have.
 
     `amount` is exchange and ledger at the start (signed contracts), `cooldown_sec` the daemon's cooldown.
     """
 
-    def __init__(
-        self,
-        desk: Desk,
-        symbol: TradedSymbol,
-        *,
-        amount: Decimal = Decimal(0),
-        in_universe: bool = True,
-        listed: bool = True,
-        cooldown_sec: float,
-    ) -> None:
-        self.symbol = symbol
-        self.amount = amount
-        self._desk = desk
-        self._in_universe = in_universe
-        self._listed = listed
-        self._cooldown_sec = cooldown_sec
-        # The last execution was between these two.
-        self._ordered_sec = self._booked_sec = float("-inf")
+    desk: Desk
+    symbol: TradedSymbol
+    _: KW_ONLY
+    amount: Decimal = Decimal(0)
+    in_universe: bool = True
+    listed: bool = True
+    cooldown_sec: float
+    #: The last execution was between these two.
+    ordered_sec: float = float("-inf")
+    booked_sec: float = float("-inf")
 
     async def run(self, tickets: trio.MemoryReceiveChannel[None]) -> None:
         """Run a scenario for every ticket, until there are no more."""
         async for _ in tickets:
-            await self.run_scenario(choose(self._state(), self._desk.rng, time.time()))
+            await self.run_scenario(choose(self._state(), self.desk.rng, time.time()))
 
     async def run_scenario(self, scenario: Scenario) -> None:
         """Publish the scenario's plans and follow each to its end."""
-        services = self._desk.services
+        services = self.desk.services
         if scenario.hold:
             await services.hold(self.symbol.name)
         plans = [plan.fields for plan in scenario.plans]
-        intents = [intent(one.fields, self._desk.rng) for one in scenario.plans if one.from_intent]
+        intents = [intent(one.fields, self.desk.rng) for one in scenario.plans if one.from_intent]
         before = self.amount
         published_sec = trio.current_time()
         await services.publish_plans(plans, intents)
@@ -94,28 +81,28 @@ class Trader:
 
     def _state(self) -> SymbolState:
         now_sec = trio.current_time()
-        if now_sec > self._booked_sec + self._cooldown_sec + _COOLDOWN_MARGIN_SEC:
+        if now_sec > self.booked_sec + self.cooldown_sec + _COOLDOWN_MARGIN_SEC:
             cooling = Cooling.NO
-        elif now_sec + _DECIDED_WITHIN_SEC < self._ordered_sec + self._cooldown_sec:
+        elif now_sec + _DECIDED_WITHIN_SEC < self.ordered_sec + self.cooldown_sec:
             cooling = Cooling.YES
         else:
             cooling = Cooling.UNSURE
-        return SymbolState(self.symbol, self.amount, cooling, self._in_universe, self._listed)
+        return SymbolState(self.symbol, self.amount, cooling, self.in_universe, self.listed)
 
     async def _govern(self, plan: PlanToPublish) -> None:
         if plan.governor is Governor.GRANTS:
-            await self._desk.services.grant(plan.fields)
+            await self.desk.services.grant(plan.fields)
         elif plan.governor is Governor.DENIES:
-            await self._desk.services.deny_after_p33(plan.fields)
+            await self.desk.services.deny_after_p33(plan.fields)
 
     async def _follow_plan(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
         """Wait at the gate, execute what it grants, and publish the result."""
         fields = plan.fields
-        answer = await self._desk.gate.acquire(fields["plan_id"], self.symbol.name, (GOVERNOR, P33))
+        answer = await self.desk.gate.acquire(fields["plan_id"], self.symbol.name, (GOVERNOR, P33))
         latency_ms = (trio.current_time() - published_sec) * 1000
         outcome = outcome_of(answer)
         kind = str(answer.terms.kind) if isinstance(answer, Granted) and answer.terms else None
-        self._desk.tally.decided(
+        self.desk.tally.decided(
             Decided(time.time(), self.symbol.name, scenario, outcome, latency_ms, outcome == plan.expected),
             plan.expected,
             kind=kind,
@@ -131,9 +118,9 @@ class Trader:
             return
         side = terms.order_side or fields["side"]
         quantity = terms.order_quantity(Decimal(fields.get("qty") or 0))
-        self._ordered_sec = trio.current_time()
+        self.ordered_sec = trio.current_time()
         try:
-            order = await self._desk.exchange.market_order(
+            order = await self.desk.exchange.market_order(
                 self.symbol.name,
                 side,
                 quantity,
@@ -141,44 +128,44 @@ class Trader:
                 client_order_id=f"demo-{fields['plan_id'][-24:]}",
             )
         except OrderRefusedError as error:
-            self._desk.tally.surprise(f"the exchange refused an allowed order: {error}")
-            await self._desk.services.publish_result(
-                not_executed(fields, str(error), self._desk.rng, time.time())
+            self.desk.tally.surprise(f"the exchange refused an allowed order: {error}")
+            await self.desk.services.publish_result(
+                not_executed(fields, str(error), self.desk.rng, time.time())
             )
             return
-        self._desk.tally.orders += 1
+        self.desk.tally.orders += 1
         self.amount += order.executed_qty if order.side == "BUY" else -order.executed_qty
         if fields["decision"] == "EXECUTE":
-            await self._desk.services.note_execution(self.symbol.name)
+            await self.desk.services.note_execution(self.symbol.name)
         await self._report(fields, order)
 
     async def _report(self, fields: Fields, order: OrderAnswer) -> None:
         """Publish the result, one in three times twice, as redeliveries do."""
-        rng, tally = self._desk.rng, self._desk.tally
+        rng, tally = self.desk.rng, self.desk.tally
         result = executed(fields, order, rng.choice(DIALECTS), time.time())
-        await self._desk.services.publish_result(result)
+        await self.desk.services.publish_result(result)
         tally.results += 1
         if rng.random() < _REPEATED_SHARE:
-            await self._desk.services.publish_result(result)
+            await self.desk.services.publish_result(result)
             tally.repeated_results += 1
 
     async def _decline(self, fields: Fields, refused: Refused) -> None:
         """Publish that the plan is not executed, and wait until its permit is revoked."""
-        result = not_executed(fields, str(refused), self._desk.rng, time.time())
-        await self._desk.services.publish_result(result)
+        result = not_executed(fields, str(refused), self.desk.rng, time.time())
+        await self.desk.services.publish_result(result)
         try:
-            await self._desk.services.wait_for_revocation(fields)
+            await self.desk.services.wait_for_revocation(fields)
         except NotSettledError as error:
-            self._desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
+            self.desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
 
     async def _wait_until_booked(self) -> None:
         """Wait until ledger and snapshot show what was executed."""
         published_sec = trio.current_time()
         try:
-            await self._desk.services.wait_for_amounts(
+            await self.desk.services.wait_for_amounts(
                 self.symbol.name, ledger=self.amount, snapshot=self.amount
             )
         except NotSettledError as error:
-            self._desk.tally.surprise(f"not within 3 s: {error}")
-        self._booked_sec = trio.current_time()
-        self._desk.tally.booking_ms.append((self._booked_sec - published_sec) * 1000)
+            self.desk.tally.surprise(f"not within 3 s: {error}")
+        self.booked_sec = trio.current_time()
+        self.desk.tally.booking_ms.append((self.booked_sec - published_sec) * 1000)

@@ -14,9 +14,10 @@ from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit
 from brain.plans.plan_fields import read_plan
 from brain.text_fields import text_fields
-from commands.clients.redis_reading import Fields, RedisReading
+from commands.clients.redis_reading import Fields, RedisReading, text_of
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
+from store.records import id_order
 from store.stored_values import read_unknown_outcomes
 
 _MOST_SIMILAR = 10
@@ -97,7 +98,7 @@ def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
     except ResponseError:
         return None
     for row in pending:
-        entry_id = EntryId(_text(row["message_id"]))
+        entry_id = EntryId(text_of(row["message_id"]))
         entries: list[tuple[bytes, Fields]] = redis.client.xrange(stream, entry_id, entry_id)  # type: ignore[assignment]
         for _, fields in entries:
             if fields.get(b"plan_id", b"") == wanted:
@@ -142,25 +143,16 @@ def _published(redis: RedisReading, wanted: bytes, similar: dict[PlanId, None]) 
 def _progress(redis: RedisReading, entry_id: EntryId, fields: Fields) -> Published:
     found = Published(entry_id, text_fields(fields), read_plan(fields), "acknowledged")
     stream = redis.keys.plans
-    groups = [group for group in redis.client.xinfo_groups(stream) if _text(group["name"]) == GROUP]
-    if not groups or _moment(_text(groups[0]["last-delivered-id"])) < _moment(entry_id):
+    groups = [group for group in redis.client.xinfo_groups(stream) if text_of(group["name"]) == GROUP]
+    if not groups or id_order(text_of(groups[0]["last-delivered-id"])) < id_order(entry_id):
         return msgspec.structs.replace(found, progress="unread")
     pending = redis.client.xpending_range(stream, GROUP, entry_id, entry_id, 1)
     for row in pending:
         return msgspec.structs.replace(
             found,
             progress="pending",
-            consumer=_text(row["consumer"]),
+            consumer=text_of(row["consumer"]),
             deliveries=int(row["times_delivered"]),
             idle_sec=int(row["time_since_delivered"]) / 1000,
         )
     return found
-
-
-def _moment(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number)
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -16,6 +16,7 @@ from page.words import duration
 from permit_gate import P33, Refusal
 from permit_gate.reading import Unusable, read_permit
 from settings import Secret
+from store.records import id_order
 
 PERMITS, DECISIONS = "5 permits", "6 decisions"
 _MOST_DECISIONS = 500
@@ -59,7 +60,7 @@ def decisions_replay(redis: RedisReading) -> Finding:
     count, unanswered = 0, 0
     newest_ms = None
     for entry in from_stream(redis, last=_MOST_DECISIONS):
-        newest_ms = newest_ms or int(entry.id.partition("-")[0])
+        newest_ms = newest_ms or id_order(entry.id)[0]
         count += 1
         try:
             replayed = decide_again(entry.record)

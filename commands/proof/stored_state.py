@@ -10,9 +10,9 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from brain.numbers import ZERO, NotANumberError, parse_decimal
-from commands.check.findings import Finding, failed, ok, warning
+from commands.check.findings import Finding, failed, named, ok, warning
 from commands.check.ledger_writers import see_ledgers
-from commands.clients.redis_reading import RedisReading
+from commands.clients.redis_reading import RedisReading, text_of
 from page.words import duration
 
 SNAPSHOTS, LEDGER = "3 snapshots fresh", "4 ledger"
@@ -33,16 +33,13 @@ class SnapshotsSeen(msgspec.Struct, frozen=True):
 def see_snapshots(redis: RedisReading) -> SnapshotsSeen:
     """Read all snapshots. Raises redis.exceptions.RedisError."""
     begins = redis.keys.snapshot("")
-    keys = sorted(redis.client.scan_iter(match=f"{begins}*", count=1000))
+    keys = redis.keys_beginning(begins)
     pipeline = redis.client.pipeline(transaction=False)
     for key in keys:
         pipeline.hgetall(key)
     at_ms = time.time() * 1000
     hashes = {
-        key.decode(errors="backslashreplace").removeprefix(begins): {
-            name.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
-            for name, value in answer.items()
-        }
+        text_of(key).removeprefix(begins): {text_of(name): text_of(value) for name, value in answer.items()}
         for key, answer in zip(keys, pipeline.execute(raise_on_error=False), strict=True)
         if answer and not isinstance(answer, ResponseError)
     }
@@ -61,13 +58,13 @@ def snapshots_fresh(seen: SnapshotsSeen, *, threshold_sec: float) -> Finding:
     ages_sec = {symbol: _age_sec(fields, seen.at_ms) for symbol, fields in seen.hashes.items()}
     unreadable = [symbol for symbol, age_sec in ages_sec.items() if age_sec is None]
     if unreadable:
-        return failed(SNAPSHOTS, f"without a time: {_named(unreadable)}", "another service writes snapshots")
+        return failed(SNAPSHOTS, f"without a time: {named(unreadable)}", "another service writes snapshots")
     known = {symbol: age_sec for symbol, age_sec in ages_sec.items() if age_sec is not None}
     stale = [symbol for symbol, age_sec in known.items() if age_sec > threshold_sec]
     held = [symbol for symbol in stale if _amount(seen.hashes[symbol], "position_amt")]
     detail = f"{len(known)}, the oldest {duration(max(known.values()))} old, limit {duration(threshold_sec)}"
     if held:
-        return failed(SNAPSHOTS, f"{detail}; stale with an open position: {_named(held)}", fix)
+        return failed(SNAPSHOTS, f"{detail}; stale with an open position: {named(held)}", fix)
     if len(stale) * 2 > len(known):
         return failed(SNAPSHOTS, f"{detail}; {len(stale)} are stale", fix)
     if min(known.values()) < -1:
@@ -77,7 +74,7 @@ def snapshots_fresh(seen: SnapshotsSeen, *, threshold_sec: float) -> Finding:
             "this host's clock and the daemon's differ: timedatectl set-ntp true on both",
         )
     if stale:
-        return warning(SNAPSHOTS, f"{detail}; {len(stale)} are stale: {_named(stale)}", fix)
+        return warning(SNAPSHOTS, f"{detail}; {len(stale)} are stale: {named(stale)}", fix)
     return ok(SNAPSHOTS, detail)
 
 
@@ -146,8 +143,3 @@ def _age_sec(fields: Mapping[str, str], at_ms: float) -> float | None:
         return None
     claimed_ms = float(stored) if "ts_epoch_ms" in fields else float(stored) * 1000
     return (at_ms - claimed_ms) / 1000
-
-
-def _named(symbols: list[str]) -> str:
-    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
-    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"

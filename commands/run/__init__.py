@@ -11,6 +11,7 @@ import trio
 
 import settings
 import supervisor
+from brain.error_groups import first_error
 from commands.run.collector import return_freed_memory, spare_the_collector
 from commands.run.logging_setup import configure
 from commands.run.queued_output import queue_standard_streams
@@ -42,18 +43,10 @@ def run(environ: Mapping[str, str]) -> int:
         try:
             trio.run(supervisor.serve, loaded, log, streams.dropped, notify_socket)
         except* RestartIntensityExceeded as group:
-            log.critical("Giving up", reason=str(_leaf(group)))
+            log.critical("Giving up", reason=str(first_error(group)))
             return_code = _EXIT_FAILURE
         else:
             return_code = 0
         finally:
             finish_log()
     return return_code
-
-
-def _leaf(group: BaseExceptionGroup[RestartIntensityExceeded]) -> BaseException:
-    """Return the first error in a group of groups that is none itself."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -65,7 +65,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(await page.status())
+        return _json(monitor.status.status())
 
     async def root(request: Request) -> Response:
         admit(request)
@@ -102,16 +102,6 @@ def application(
     # A redirect to another spelling would repeat whatever Host header came in.
     served.router.redirect_slashes = False
     return served
-
-
-def is_loopback(bind: str) -> bool:
-    """Return whether only this host can connect to an address."""
-    if bind == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(bind).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_local(host: str) -> bool:

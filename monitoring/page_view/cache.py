@@ -8,7 +8,6 @@ from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
 from monitoring.page_view.source import PageSource
-from monitoring.status.document import StatusDocument
 from page.rendering import Page
 
 _YOUNG_SEC = 0.9
@@ -39,10 +38,6 @@ class PageCache:
                     await trio.lowlevel.checkpoint()
                 self._made, self._made_at_sec = "".join(parts).encode(), now_sec
             return self._made
-
-    async def status(self) -> StatusDocument:
-        """Return the answer of `/status`."""
-        return await self._source.status()
 
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""

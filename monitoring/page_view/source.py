@@ -31,15 +31,11 @@ from page.content import (
     Ages,
     Decided,
     GateHistory,
-    GateStep,
     PageContent,
-    Queue,
-    Setting,
     Stream,
     SymbolAge,
     SymbolReasons,
     UnknownExecution,
-    Weight,
 )
 from page.words import duration
 from settings import Settings
@@ -89,25 +85,25 @@ class PageSource:
         holds_and_cooldowns = await self._holds_and_cooldowns.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
-        status = await self.status()
+        status = self._status.status()
         await trio.lowlevel.checkpoint()
         now = self._clock.now()
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
         await trio.lowlevel.checkpoint()
-        weight, tree = _weight(status), actor(status.tree)
+        tree = actor(status.tree)
         return PageContent(
             as_of_ms=now.wall_ms,
             build_tag=status.build_tag,
             instance=status.instance,
             started_at=status.started_at,
             uptime_sec=status.uptime_sec,
-            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, weight)),
+            overall=overall(Observed(status, tree, holdings, holds_and_cooldowns, status.weight)),
             tree=tree,
             ages=Ages(ages, status.snapshots.stale_threshold_sec),
             unreadable=_reasons(status.exchange.unreadable),
             uncovered=_reasons(status.snapshots.uncovered),
-            stream=_stream(status),
+            stream=msgspec.convert(status.stream, Stream, from_attributes=True),
             gates=await self._histories(),
             decided=tuple(map(_row, self._recent.newest(_DECISIONS_SHOWN))),
             latencies_ms=tuple(
@@ -115,21 +111,17 @@ class PageSource:
             ),
             holdings=holdings,
             holds_and_cooldowns=holds_and_cooldowns,
-            weight=weight,
+            weight=status.weight,
             lease_holder=status.lease.holder,
             lease_held=status.lease.held,
             allowlist=_allowlist(status),
-            queues=tuple(Queue(each.name, each.depth, each.dropped) for each in status.channels),
-            settings=tuple(Setting(each.name, each.value, each.origin) for each in status.settings),
+            queues=tuple(status.channels),
+            settings=status.settings,
             unknown_executions=tuple(
                 UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
                 for each in status.unknown_executions.executions
             ),
         )
-
-    async def status(self) -> StatusDocument:
-        """Return the answer of `/status`."""
-        return self._status.status()
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:
         """Explain the decision on a plan; None for a plan that is not among the latest 500.
@@ -200,8 +192,7 @@ class PageSource:
     async def _histories(self) -> tuple[GateHistory, ...]:
         histories: list[GateHistory] = []
         for title, short, step_sec in (("last 5 minutes", "5 min", 5), ("last hour", "1 h", 60)):
-            steps = self._gates.history(step_sec, 60)
-            gates = tuple(GateStep(step.allowed, step.denied) for step in steps)
+            gates = tuple(self._gates.history(step_sec, 60))
             histories.append(GateHistory(title, short, step_sec, gates))
             await trio.lowlevel.checkpoint()
         return tuple(histories)
@@ -237,34 +228,9 @@ def _row(seen: RecentDecision) -> Decided:
     )
 
 
-def _weight(status: StatusDocument) -> Weight:
-    shown = status.weight
-    return Weight(
-        own_used=shown.own_used,
-        own_budget=shown.own_budget,
-        address_used=shown.address_used,
-        address_limit=shown.address_limit,
-        ban_left_sec=shown.ban_left_sec,
-    )
-
-
 def _reasons(shown: UnreadableShown | UncoveredShown) -> SymbolReasons:
     symbols = tuple((each.symbol, each.why) for each in shown.symbols)
     return SymbolReasons(symbols, shown.count - len(symbols))
-
-
-def _stream(status: StatusDocument) -> Stream:
-    shown = status.stream
-    return Stream(
-        trusted=shown.trusted,
-        proven_age_sec=shown.proven_age_sec,
-        push_allowance_sec=shown.push_allowance_sec,
-        connected_since=shown.connected_since,
-        periods=shown.periods,
-        losses=shown.losses,
-        last_loss=shown.last_loss,
-        last_lost_at=shown.last_lost_at,
-    )
 
 
 def _allowlist(status: StatusDocument) -> str:

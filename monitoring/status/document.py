@@ -9,6 +9,7 @@ import msgspec
 
 from brain.identifiers import EntryId, PlanId
 from monitoring.gate_distribution import GateCounts
+from page.content import Queue, Setting, Weight
 from supervision import NodeStatus
 
 
@@ -92,16 +93,6 @@ class GatesShown(GateCounts, frozen=True):
 
     last_5_min: GateCounts
     last_1_h: GateCounts
-
-
-class WeightShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Request weight: ours of the last 60 s, and everybody's at this address in the exchange's minute."""
-
-    own_used: int
-    own_budget: int
-    address_used: int
-    address_limit: int
-    ban_left_sec: float | None
 
 
 class MismatchShown(msgspec.Struct, frozen=True):
@@ -197,22 +188,6 @@ class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
     troubles: list[str]
 
 
-class ChannelShown(msgspec.Struct, frozen=True):
-    """`dropped` is null for channels whose overflow rule loses nothing."""
-
-    name: str
-    depth: int
-    dropped: int | None
-
-
-class SettingShown(msgspec.Struct, frozen=True):
-    """A setting, secrets masked. `origin`: env, file or default."""
-
-    name: str
-    value: str
-    origin: str
-
-
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/status`."""
 
@@ -233,12 +208,12 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     hedge_mode: bool | None
     ledgers_adopted: bool
     request_weight_used: int | None
-    weight: WeightShown
+    weight: Weight
     ledgers: LedgersShown
     append_only: bool | None
     eviction: EvictionShown | None
     clocks: ClocksShown
     gates: GatesShown
-    channels: list[ChannelShown]
-    settings: tuple[SettingShown, ...]
+    channels: list[Queue]
+    settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from statistics import median
 from typing import Protocol
 
-from brain.moment import Moment
+from brain.moment import Moment, iso_utc
 from brain.positions.position import Snapshot
 from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
@@ -20,7 +19,6 @@ from monitoring.metrics.registry import MetricRegistry
 from monitoring.service_log import build_tag, version
 from monitoring.status.document import (
     AllowlistShown,
-    ChannelShown,
     ClocksShown,
     EvictionShown,
     ExchangeShown,
@@ -29,7 +27,6 @@ from monitoring.status.document import (
     LedgersShown,
     MismatchShown,
     Readiness,
-    SettingShown,
     SnapshotsShown,
     StatusDocument,
     StreamShown,
@@ -40,10 +37,10 @@ from monitoring.status.document import (
     UnreadableShown,
     UnreadableSymbol,
     WaitingResultShown,
-    WeightShown,
 )
 from monitoring.status.readiness import ReadinessFacts, unready
 from monitoring.unreadable_symbols import UnreadableSymbols
+from page.content import Queue, Setting, Weight
 from settings import Loaded
 from settings.show import shown
 from supervision import NodeStatus
@@ -85,8 +82,7 @@ class StatusSource:
         self._stale_threshold_sec = loaded.settings.stale_threshold_sec
         self._build_tag, self._version = build_tag(), version()
         self._settings = tuple(
-            SettingShown(name, shown(loaded.settings, name), origin)
-            for name, origin in loaded.origins.items()
+            Setting(name, shown(loaded.settings, name), origin) for name, origin in loaded.origins.items()
         )
         self._channels = channels
         self._tree = tree
@@ -118,7 +114,7 @@ class StatusSource:
             build_tag=self._build_tag,
             version=self._version,
             instance=self._instance,
-            started_at=_iso(self._started),
+            started_at=iso_utc(self._started.wall_ms),
             uptime_sec=self._started.age_sec(now),
             ready=not reasons,
             reasons=reasons,
@@ -143,8 +139,7 @@ class StatusSource:
             clocks=self._clocks_shown(),
             gates=self._gates(),
             channels=[
-                ChannelShown(channel.name, channel.depth, dropped(channel))
-                for channel in self._channels.all()
+                Queue(channel.name, channel.depth, dropped(channel)) for channel in self._channels.all()
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
@@ -232,10 +227,10 @@ class StatusSource:
             last_lost_at=_iso_or_none(stream.last_lost_at),
         )
 
-    def _weight(self, now: Moment) -> WeightShown:
+    def _weight(self, now: Moment) -> Weight:
         budget, banned_until = self._budget, self._budget.banned_until
         left_sec = None if banned_until is None else banned_until.monotonic_sec - now.monotonic_sec
-        return WeightShown(
+        return Weight(
             own_used=budget.own_used,
             own_budget=budget.share_per_min,
             address_used=budget.address_used,
@@ -273,7 +268,7 @@ class StatusSource:
             UnknownExecutionShown(
                 each.plan_id,
                 each.symbol,
-                _iso_ms(each.since_ms),
+                iso_utc(each.since_ms),
                 round(each.ends_at_sec - now.monotonic_sec, 3),
             )
             for each in unknown[:_MOST_NAMES]
@@ -313,14 +308,5 @@ def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
         yield from _nodes(child)
 
 
-def _iso(moment: Moment) -> str:
-    return _iso_ms(moment.wall_ms)
-
-
-def _iso_ms(epoch_ms: int) -> str:
-    text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
 def _iso_or_none(moment: Moment | None) -> str | None:
-    return None if moment is None else _iso(moment)
+    return None if moment is None else iso_utc(moment.wall_ms)

@@ -68,9 +68,14 @@ class Keyspace:
             return value
         raise self._wrong_type(key, "string")
 
-    def hash(self, key: str) -> Mapping[bytes, bytes]:
+    def hash(self, key: str) -> Hash:
         """Return a hash, empty when missing."""
-        return self._hash(key)
+        value = self._get(key)
+        if value is None:
+            return Hash()
+        if isinstance(value, Hash):
+            return value
+        raise self._wrong_type(key, "hash")
 
     def sorted_set(self, key: str) -> SortedSet:
         """Return a sorted set, empty when missing."""
@@ -105,13 +110,13 @@ class Keyspace:
 
     def hset(self, key: str, flat: Sequence[str | bytes]) -> None:
         """Set fields, given as flat names and values; the hash's expiry does not change."""
-        stored = self._hash(key)
+        stored = self.hash(key)
         stored.update(paired(flat))
         self._values[key] = stored
 
     def hdel(self, key: str, fields: Iterable[bytes]) -> None:
         """Remove fields, and the key with the last one."""
-        stored = self._hash(key)
+        stored = self.hash(key)
         for name in fields:
             stored.pop(name, None)
         if not stored:
@@ -181,14 +186,6 @@ class Keyspace:
         if ends_ms is not None and ends_ms <= self.now_ms():
             self._drop(key)
         return self._values.get(key)
-
-    def _hash(self, key: str) -> Hash:
-        value = self._get(key)
-        if value is None:
-            return Hash()
-        if isinstance(value, Hash):
-            return value
-        raise self._wrong_type(key, "hash")
 
     def _drop(self, key: str) -> None:
         self._values.pop(key, None)

@@ -32,7 +32,11 @@ class MemoryRedis:
         #: Counted since the server started.
         self.evicted_keys = 0
         self.faults = Faults(self.wake_readers)
-        self.keyspace = Keyspace(now_ms, self._stir)
+        keyspace = self.keyspace = Keyspace(now_ms, self._stir)
+        #: Commands that the keyspace's own methods are.
+        self.get, self.set, self.delete = keyspace.text, keyspace.set, keyspace.delete
+        self.keys, self.kind, self.flushall = keyspace.keys, keyspace.kind, keyspace.flush
+        self.pexpire, self.pttl = keyspace.expire, keyspace.ttl_ms
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
 
     @property
@@ -91,23 +95,11 @@ class MemoryRedis:
         if stream is not None and stream.groups.pop(group, None) is not None:
             self._stir(key)
 
-    def set(self, key: str, value: Text, *, ttl_ms: int | None = None) -> None:
-        """Store a string."""
-        self.keyspace.set(key, value, ttl_ms=ttl_ms)
-
-    def get(self, key: str) -> bytes | None:
-        """Return a string, None when missing."""
-        return self.keyspace.text(key)
-
     def take(self, key: str) -> bytes | None:
         """Return and delete a string (GETDEL), as a consumer does with a permit."""
         value = self.keyspace.text(key)
         self.keyspace.delete(key)
         return value
-
-    def delete(self, key: str) -> bool:
-        """Remove a key."""
-        return self.keyspace.delete(key)
 
     def evict(self, key: str) -> bool:
         """Evict a key, as a full server does, and count it."""
@@ -135,26 +127,6 @@ class MemoryRedis:
     def zrange(self, key: str) -> list[bytes]:
         """Return the members of a sorted set in order."""
         return [member for _, member in self.keyspace.sorted_set(key).in_order()]
-
-    def keys(self) -> list[str]:
-        """Return all keys."""
-        return self.keyspace.keys()
-
-    def kind(self, key: str) -> str:
-        """Return `string`, `hash`, `zset`, `stream` or `none` (TYPE)."""
-        return self.keyspace.kind(key)
-
-    def pexpire(self, key: str, ttl_ms: int) -> None:
-        """Expire a key after `ttl_ms`."""
-        self.keyspace.expire(key, ttl_ms)
-
-    def pttl(self, key: str) -> int:
-        """Return a key's time to live (ms): -1 without expiry, -2 without key."""
-        return self.keyspace.ttl_ms(key)
-
-    def flushall(self) -> None:
-        """Remove everything."""
-        self.keyspace.flush()
 
     def group(self, key: str, name: str) -> tuple[Stream, Group]:
         """Return a stream and its group. Raises GroupLostError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 
@@ -18,6 +18,7 @@ from store.memory.commit_result import commit_result
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.faults import Faults
 from store.memory.fencing import hold_lease, release_lease
+from store.memory.keyspace import Keyspace
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
@@ -43,6 +44,7 @@ from store.records import (
 )
 from store.stored_values import read_evictions, read_group_start, read_moment, read_run
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -108,14 +110,10 @@ class MemoryStore:
         return delivered
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
-        return await self._call(
-            "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
-        )
+        return await self._run(commit_decisions, fence, decisions)
 
     async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
-        return await self._call(
-            "open_permits", lambda: reads.open_permits(self._keyspace, self._keys, symbols)
-        )
+        return await self._run(reads.open_permits, symbols)
 
     async def redis_now_ms(self) -> int:
         return await self._call("redis_now_ms", self._redis.now_ms)
@@ -146,10 +144,7 @@ class MemoryStore:
     async def booking_state(
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
     ) -> BookingState:
-        return await self._call(
-            "booking_state",
-            lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
-        )
+        return await self._run(reads.booking_state, symbol, plan_id, order_ids)
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
         def read() -> list[BookingState | None]:
@@ -158,9 +153,7 @@ class MemoryStore:
         return await self._call("booking_states", read)
 
     async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
-        return await self._call(
-            "commit_result", lambda: commit_result(self._keyspace, self._keys, fence, commit)
-        )
+        return await self._run(commit_result, fence, commit)
 
     async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         def book() -> list[int | None]:
@@ -169,34 +162,24 @@ class MemoryStore:
         return await self._call("commit_results", book)
 
     async def unknown_outcomes(self) -> UnknownOutcomes:
-        return await self._call(
-            "unknown_outcomes", lambda: reads.unknown_outcomes(self._keyspace, self._keys)
-        )
+        return await self._run(reads.unknown_outcomes)
 
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
-        return await self._call(
-            "ledger_amounts", lambda: reads.ledger_amounts(self._keyspace, self._keys, symbols)
-        )
+        return await self._run(reads.ledger_amounts, symbols)
 
     async def adopt_ledgers(
         self, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
     ) -> list[str]:
-        return await self._call(
-            "adopt_ledgers", lambda: adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
-        )
+        return await self._run(adopt_ledgers, fence, adoptions, ttl_ms)
 
     async def renew_ledgers(self, fence: FencingToken, symbols: Sequence[str], ttl_ms: int) -> None:
-        await self._call(
-            "renew_ledgers", lambda: renew_ledgers(self._keyspace, self._keys, fence, symbols, ttl_ms)
-        )
+        await self._run(renew_ledgers, fence, symbols, ttl_ms)
 
     async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
-        await self._call("emit_event", lambda: emit_event(self._keyspace, self._keys, fence, fields))
+        await self._run(emit_event, fence, fields)
 
     async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
-        await self._call(
-            "write_snapshots", lambda: write_snapshots(self._keyspace, self._keys, fence, snapshots)
-        )
+        await self._run(write_snapshots, fence, snapshots)
 
     async def prove_snapshots(
         self,
@@ -207,40 +190,29 @@ class MemoryStore:
         verified_by: str,
         ttl_sec: int,
     ) -> list[str]:
-        def prove() -> list[str]:
-            return prove_snapshots(
-                self._keyspace, self._keys, fence, written_ms,
-                times=times, verified_by=verified_by, ttl_sec=ttl_sec,
-            )  # fmt: skip
-
-        return await self._call("prove_snapshots", prove)
+        return await self._run(
+            prove_snapshots, fence, written_ms, times=times, verified_by=verified_by, ttl_sec=ttl_sec
+        )
 
     async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
-        await self._call("write_marks", lambda: write_marks(self._keyspace, self._keys, fence, marks))
+        await self._run(write_marks, fence, marks)
 
     async def universe(self) -> UniverseKeys:
-        return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
+        return await self._run(reads.universe)
 
     async def unread_result(self, after: str) -> EntryId | None:
-        return await self._call(
-            "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
-        )
+        return await self._run(reads.unread_result, after)
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
-        return await self._call(
-            "recent_intents",
-            lambda: reads.recent_intents(self._keyspace, self._keys, after, before, count),
-        )
+        return await self._run(reads.recent_intents, after, before, count)
 
     async def hold_lease(
         self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
-        return await self._call(
-            "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
-        )
+        return await self._run(hold_lease, instance, process, fence, ttl_ms)
 
     async def release_lease(self, fence: FencingToken) -> None:
-        await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
+        await self._run(release_lease, fence)
 
     async def remember_ban(self, until_ms: int) -> None:
         def remember() -> None:
@@ -253,10 +225,7 @@ class MemoryStore:
         return await self._call("remembered_ban", lambda: read_moment(self._keyspace.text(self._keys.ban)))
 
     async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:
-        return await self._call(
-            "holds_and_cooldowns",
-            lambda: diagnostics.holds_and_cooldowns(self._keyspace, self._keys, symbols, booked),
-        )
+        return await self._run(diagnostics.holds_and_cooldowns, symbols, booked)
 
     async def durability(self) -> Durability:
         redis = self._redis
@@ -265,8 +234,17 @@ class MemoryStore:
         )
 
     async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
+        return await self._run(diagnostics.permit_traces, plan_id, symbol)
+
+    async def _run(
+        self,
+        effect: Callable[Concatenate[Keyspace, Keys, P], T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Call `effect`, which has the method's name, with the keyspace."""
         return await self._call(
-            "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
+            effect.__name__, lambda: effect(self._keyspace, self._keys, *arguments, **named)
         )
 
     async def _fenced(self, method: str, _fence: FencingToken | None, effect: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.records import Hold, HoldsAndCooldowns, PermitTraces
 from store.redis.client import RedisLink
+from store.redis.replies import read_time
 from store.stored_values import UNREADABLE, last_executions, read_ledger, read_text, read_unknown
 
 Command = tuple[bytes | str | int | float, ...]
@@ -42,7 +43,7 @@ async def holds_and_cooldowns(
     if held:
         lives_ms = await link.pipeline([("PTTL", keys.hold(symbol)) for symbol in held])
     return HoldsAndCooldowns(
-        _ms(now),
+        read_time(now),
         # -2: it expired between the two reads.
         tuple(
             Hold(symbol, life_ms if life_ms >= 0 else None)
@@ -89,7 +90,7 @@ async def permit_traces(link: RedisLink, keys: Keys, plan_id: PlanId, symbol: Sy
     now, permit, life_ms, consumer, unknown, *reservation = _unrefused(await link.pipeline(commands), 1)
     there = isinstance(permit, bytes)
     return PermitTraces(
-        _ms(now),
+        read_time(now),
         permit if there else None,
         life_ms if there and isinstance(life_ms, int) and life_ms >= 0 else None,
         None if isinstance(consumer, Exception) else read_text(consumer),
@@ -104,8 +105,3 @@ def _unrefused(answers: list[Any], count: int) -> list[Any]:
         if isinstance(answer, Exception):
             raise StoreRefusedError(str(answer)) from answer
     return answers
-
-
-def _ms(time: Any) -> int:
-    seconds, microseconds = time
-    return int(seconds) * 1000 + int(microseconds) // 1000

@@ -20,6 +20,12 @@ from store.records import (
 from store.stored_values import read_text
 
 
+def read_time(reply: Any) -> int:
+    """Parse the reply of TIME: epoch milliseconds."""
+    seconds, microseconds = reply
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
 def read_entries(reply: Any) -> list[Entry]:
     """Parse XREADGROUP's RESP3 reply (ids and flat fields, by stream) for one stream."""
     if not reply:

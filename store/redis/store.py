@@ -40,7 +40,7 @@ from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.replies import read_commit_reply
+from store.redis.replies import read_commit_reply, read_time
 from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
@@ -119,8 +119,7 @@ class RedisStore:
         return found
 
     async def redis_now_ms(self) -> int:
-        seconds, microseconds = await self._writes.command("TIME")
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return read_time(await self._writes.command("TIME"))
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         keys = (self._keys.redis_run, self._keys.evictions)
@@ -128,8 +127,8 @@ class RedisStore:
         commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
         commands += [("TIME",), *(("GET", key) for key in keys)]
         answers = _unrefused(names, await self._writes.pipeline(commands))
-        server, stats, memory, (seconds, microseconds), stored_run, stored_evictions = answers
-        run_id, now_ms = str(server["run_id"]), int(seconds) * 1000 + int(microseconds) // 1000
+        server, stats, memory, time, stored_run, stored_evictions = answers
+        run_id, now_ms = str(server["run_id"]), read_time(time)
         evicted_ms, remember_evictions = read_evictions(
             stored_evictions,
             run_id=run_id,
@@ -159,9 +158,9 @@ class RedisStore:
             for keys, commands in zip(wanted, reads, strict=True)
         ]
 
-    def _booking_reads(self, wanted: BookingKeys) -> list[tuple[bytes | str | int | float, ...]]:
+    def _booking_reads(self, wanted: BookingKeys) -> list[Command]:
         symbol, plan_id, order_ids = wanted
-        commands: list[tuple[bytes | str | int | float, ...]] = [
+        commands: list[Command] = [
             (
                 "HMGET", self._keys.ledger(symbol),
                 "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",

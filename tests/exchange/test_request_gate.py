@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from brain.moment import Moment
-from exchange.request_gate import Pauses, RequestGate
+from clocks.growing_delay import GrowingDelay
+from exchange.request_gate import RequestGate
 
-PAUSES = Pauses(5.0, 100.0)
+PAUSES = GrowingDelay(initial_sec=5, maximum_sec=100, factor=3)
 
 
 def at(sec: float) -> Moment:
@@ -36,7 +37,7 @@ def test_requests_that_were_under_way_together_count_as_one_refusal() -> None:
 
 
 def test_each_kind_of_refusal_grows_by_itself() -> None:
-    gate, banned = RequestGate(), Pauses(60.0, 3600.0, growth=2.0)
+    gate, banned = RequestGate(), GrowingDelay(initial_sec=60, maximum_sec=3600)
     gate.refused(at(0), at(0), "429", PAUSES)
     gate.refused(at(5), at(5), "429", PAUSES)
     assert gate.refused(at(20), at(20), "418", banned).monotonic_sec == 80

@@ -8,10 +8,10 @@ import trio
 import trio.testing
 from starlette.types import Receive, Scope, Send
 
-from monitoring.http.app import is_loopback
 from monitoring.http.server import HttpServer, open_listeners
 from monitoring.page_view.source import PageSource
 from page.rendering import ASSETS, asset
+from settings.hosts import is_loopback_host
 from tests.monitoring.status_rig import StatusRig, serving
 
 #: How a connection says that it speaks HTTP/2 without having been asked.
@@ -122,7 +122,7 @@ async def test_names_that_others_give_out_are_not_this_machine(host: str, known:
      ("10.0.0.7", False), ("::", False), ("brain.internal", False)],
 )  # fmt: skip
 def test_who_can_reach_an_address_is_reported_by_the_address(bind: str, loopback: bool) -> None:
-    assert is_loopback(bind) is loopback
+    assert is_loopback_host(bind) is loopback
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

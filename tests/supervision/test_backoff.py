@@ -31,7 +31,7 @@ def test_each_delay_is_the_last_times_the_factor_until_the_maximum() -> None:
 def test_jitter_only_ever_shortens_and_by_no_more_than_its_share(backoff: Backoff, seed: int) -> None:
     longest_sec = backoff.initial_sec
     for delay_sec in delays_sec(backoff, 30, seed):
-        assert longest_sec * (1 - backoff.jitter) * (1 - 1e-12) <= delay_sec <= longest_sec
+        assert longest_sec * (1 - backoff.jitter) * (1 - 1e-12) <= delay_sec <= longest_sec * (1 + 1e-12)
         longest_sec = min(backoff.maximum_sec, longest_sec * backoff.factor)
 
 

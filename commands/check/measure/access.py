@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from brain.moment import Moment
 from channels import DropOldest, MetricEvent
 from clock import HostClock
 from commands.check.measure.pace import Pace
@@ -41,6 +40,7 @@ class ExchangeAccess:
         credentials = settings.require_credentials()
         self.clock = HostClock()
         self.server_time = ServerTime()
+        self.exchange_ms = self.server_time.exchange_ms
         self.user_streams = UserStreamConnector(settings.binance_ws_url, clock=self.clock)
         self.market_streams = MarketStreamConnector(settings.binance_ws_url, clock=self.clock)
         self._url = settings.binance_rest_url
@@ -105,7 +105,3 @@ class ExchangeAccess:
         if not body.listen_key:
             raise ExchangeUnavailable("unreadable answer: no listen key")
         return body.listen_key
-
-    def exchange_ms(self, at: Moment) -> int:
-        """Return the exchange's clock at that moment, epoch ms."""
-        return self.server_time.exchange_ms(at)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import trio
 
-from commands.check.exchange_access import first_of
+from brain.error_groups import first_error
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.pace import Pace
 from commands.check.measure.raw_json import RawRow, rows_of
@@ -38,7 +38,7 @@ async def measure_mark_prices(access: ExchangeAccess, pace: Pace) -> list[Row]:
                 await stream.aclose()
                 nursery.cancel_scope.cancel()
     except* ExchangeError as group:
-        error = first_of(group)
+        error = first_error(group)
     if not frames:
         raise ExchangeUnavailable(str(error or f"no mark price within {pace.mark_prices_sec:g} s"))
     return mark_price_rows([rows_of(frame) for frame in frames], pace.mark_prices_sec)

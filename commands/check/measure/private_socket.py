@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import trio
 
-from commands.check.exchange_access import first_of
+from brain.error_groups import first_error
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.pace import Pace
 from commands.check.measure.raw_json import RawRow, row_of
@@ -134,6 +134,6 @@ async def private_socket(access: ExchangeAccess, listen_key: str) -> AsyncIterat
                 await connection.aclose()
                 nursery.cancel_scope.cancel()
     except* ExchangeError as group:
-        error = first_of(group)
+        error = first_error(group)
     if error is not None:
         raise cast("ExchangeError", error)

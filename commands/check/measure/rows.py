@@ -47,7 +47,7 @@ class Row(msgspec.Struct, frozen=True):
     asked: str
     found: str
     documents: Documents
-    outcome: Outcome
+    outcome: Outcome = msgspec.field(name="result")
 
     @property
     def is_failure(self) -> bool:

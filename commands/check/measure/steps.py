@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from commands.check.exchange_access import first_of
+from brain.error_groups import first_error
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.clocks import measure_clock
 from commands.check.measure.listen_keys import measure_deletion, measure_pings, measure_unknown_key
@@ -68,7 +68,7 @@ async def _taken(step: Step, table: Table, *, is_first: bool) -> str | None:
     try:
         await step.run()
     except* ExchangeError as group:
-        error = first_of(group)
+        error = first_error(group)
     if error is None:
         return None
     table.not_measured(step.name, str(error))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from commands.check.measure.rows import Documents, Outcome, Row, unmeasured
+from commands.check.measure.rows import Outcome, Row, unmeasured
 from commands.console.terminal import printable
 
 _COLUMNS = ("asked", "found", "documents", "result")
@@ -25,19 +25,12 @@ class Header(msgspec.Struct, frozen=True):
         return f"Measured at {self.exchange} with a key of kind {self.key_kind}, {at:%Y-%m-%d %H:%M} UTC."
 
 
-class _Line(msgspec.Struct, frozen=True):
-    asked: str
-    found: str
-    documents: Documents
-    result: Outcome
-
-
 class _Document(msgspec.Struct, frozen=True):
     ok: bool
     exchange: str
     key_kind: str
     measured_at_ms: int
-    rows: list[_Line]
+    rows: list[Row]
 
 
 class Table:
@@ -71,9 +64,8 @@ class Table:
 
     def json(self, header: Header) -> str:
         """Return the same as one JSON document."""
-        rows = [_Line(row.asked, row.found, row.documents, row.outcome) for row in self.rows]
         document = _Document(
-            self.exit_code == 0, header.exchange, header.key_kind, header.measured_at_ms, rows
+            self.exit_code == 0, header.exchange, header.key_kind, header.measured_at_ms, self.rows
         )
         return msgspec.json.encode(document).decode()
 

@@ -5,27 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
-from permit_gate.connections import (
-    GET_CONNECTION_ARGUMENTS,
-    READS_PUSHES,
-    IdleConnections,
-    connection_pool,
-)
-from permit_gate.rules import GateRules
+from permit_gate.connections import GET_CONNECTION_ARGUMENTS, READS_PUSHES, PooledGate
 from permit_gate.sources import PermitSource
 
 
-class AsyncioPermitGate:
+class AsyncioPermitGate(PooledGate):
     """Gate that waits for permits and consumes them, shared by any number of tasks of one event loop.
 
     Each waiting task has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
@@ -33,18 +25,7 @@ class AsyncioPermitGate:
     than its own timeout. Async context manager; `aclose` at the end.
     """
 
-    def __init__(
-        self,
-        redis_url: str,
-        rules: GateRules | None = None,
-        *,
-        command_timeout_sec: float = 0.5,
-        **options: Any,
-    ) -> None:
-        self._rules = rules or GateRules()
-        retry = Retry(NoBackoff(), 0)
-        self._pool = connection_pool(ConnectionPool, redis_url, retry, command_timeout_sec, options)
-        self._idle = IdleConnections()
+    pool_class, retry_class = ConnectionPool, Retry
 
     async def acquire(
         self,
@@ -73,9 +54,7 @@ class AsyncioPermitGate:
     async def __aenter__(self) -> AsyncioPermitGate:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _converse(self, conversation: Conversation) -> Answer:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from redis import ConnectionPool
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
-from permit_gate.connections import (
-    GET_CONNECTION_ARGUMENTS,
-    READS_PUSHES,
-    IdleConnections,
-    connection_pool,
-)
-from permit_gate.rules import GateRules
+from permit_gate.connections import GET_CONNECTION_ARGUMENTS, READS_PUSHES, PooledGate
 from permit_gate.sources import PermitSource
 
 
-class PermitGate:
+class PermitGate(PooledGate):
     """Gate that waits for permits and consumes them, blocking its thread, shared by any number of threads.
 
     Each waiting thread has a connection of its own out of the gate's pool; `options` go to redis-py (TLS,
@@ -31,18 +23,7 @@ class PermitGate:
     than its own timeout. Context manager; `close` at the end.
     """
 
-    def __init__(
-        self,
-        redis_url: str,
-        rules: GateRules | None = None,
-        *,
-        command_timeout_sec: float = 0.5,
-        **options: Any,
-    ) -> None:
-        self._rules = rules or GateRules()
-        retry = Retry(NoBackoff(), 0)
-        self._pool = connection_pool(ConnectionPool, redis_url, retry, command_timeout_sec, options)
-        self._idle = IdleConnections()
+    pool_class, retry_class = ConnectionPool, Retry
 
     def acquire(
         self,
@@ -71,9 +52,7 @@ class PermitGate:
     def __enter__(self) -> PermitGate:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _converse(self, conversation: Conversation) -> Answer:

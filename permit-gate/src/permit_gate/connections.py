@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+
+from permit_gate.rules import GateRules
 
 try:
     from redis.maint_notifications import MaintNotificationsConfig
@@ -73,3 +76,23 @@ class IdleConnections:
         before = self._failures_when_taken.get(connection, self._failures)
         self._failures_when_taken[connection] = self._failures
         return before != self._failures
+
+
+class PooledGate:
+    """Rules and connections of a gate; the classes are those of `redis` or of `redis.asyncio`."""
+
+    pool_class: Any
+    retry_class: Any
+
+    def __init__(
+        self,
+        redis_url: str,
+        rules: GateRules | None = None,
+        *,
+        command_timeout_sec: float = 0.5,
+        **options: Any,
+    ) -> None:
+        self._rules = rules or GateRules()
+        retry = self.retry_class(NoBackoff(), 0)
+        self._pool = connection_pool(self.pool_class, redis_url, retry, command_timeout_sec, options)
+        self._idle = IdleConnections()
