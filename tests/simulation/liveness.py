@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.permit_evaluator.deciding import PlanDecider
-from actors.stream_consumer import EntryTimes
 from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
+from store.entry_times import EntryTimes
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
-from actors.stream_consumer import EntryTimes
 from brain.identifiers import EntryId
 from clock import TrioClock
 from clocks.clocks import Clocks
+from store.entry_times import EntryTimes
 from store.records import Entry
 from tests.virtual_time import virtual_time
 
