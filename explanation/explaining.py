@@ -167,7 +167,7 @@ def _decided(
         checks=checks,
         notes=[*notes, *_operator_notes(traces, recorded), *_unknown_permits(traces, audit)],
         reservation=reservation,
-        unknown_since=_iso(traces.unknown.since_ms) if traces.unknown and reservation else None,
+        unknown_since=iso_time(traces.unknown.since_ms) if traces.unknown and reservation else None,
     )
 
 
@@ -177,8 +177,8 @@ def _unknown_permits(traces: PlanTraces, audit: AuditRecord) -> Iterator[str]:
     for outcome in traces.unknown_permits:
         if outcome.plan_id in counted and outcome.expires_ms > traces.now_ms:
             yield (
-                f"The outcome of plan {outcome.plan_id} is unknown since {_iso(outcome.since_ms)}; "
-                f"its permit ends at {_iso(outcome.expires_ms)} at latest."
+                f"The outcome of plan {outcome.plan_id} is unknown since {iso_time(outcome.since_ms)}; "
+                f"its permit ends at {iso_time(outcome.expires_ms)} at latest."
             )
 
 
@@ -232,8 +232,8 @@ def _of(
         state=state,
         finding=finding,
         advice=advice,
-        published_at=_iso(published_ms),
-        decided_at=_iso(decided_ms),
+        published_at=iso_time(published_ms) if published_ms else None,
+        decided_at=iso_time(decided_ms) if decided_ms else None,
         decided_after_ms=None if decided_ms is None or published_ms is None else decided_ms - published_ms,
         issued_by=audit.issued_by if audit else None,
         fields=audit.fields if audit else published.fields if published else {},
@@ -267,8 +267,7 @@ def _ms(entry_id: str) -> int:
     return int(milliseconds) if milliseconds.isdecimal() else 0
 
 
-def _iso(epoch_ms: int | None) -> str | None:
-    if not epoch_ms:
-        return None
+def iso_time(epoch_ms: int) -> str:
+    """Format as ISO 8601 in UTC, with milliseconds."""
     at = datetime.fromtimestamp(epoch_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -12,7 +11,7 @@ from brain.decisions.decision import CheckResult, Outcome
 from brain.numbers import plain
 from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
-from explanation.explaining import Explanation
+from explanation.explaining import Explanation, iso_time
 from explanation.printable import printable
 
 _OUTCOMES = {Outcome.PASSED: "passed", Outcome.DENIED: "DENIED", Outcome.SKIPPED: "not for it"}
@@ -127,7 +126,7 @@ def _facts(case: Case) -> Iterator[Row]:
             entered = f" at {plain(row.entry_price)}" if row.amount and row.entry_price is not None else ""
             yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
         limits = "" if snapshot.believed else ", not used since trust in the stream was lost"
-        yield "as of", f"{_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{limits}"
+        yield "as of", f"{iso_time(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{limits}"
     ledger = case.ledger
     if ledger.last_known_amt is None:
         yield "ledger", "missing"
@@ -150,9 +149,9 @@ def _facts(case: Case) -> Iterator[Row]:
     yield "allowlist", "has the symbol" if case.in_allowlist else "does not have the symbol"
     yield "position mode", {True: "hedge", False: "one-way", None: "unknown"}[case.hedge_mode]
     if case.redis_changed_ms:
-        yield "Redis changed", _time(case.redis_changed_ms)
+        yield "Redis changed", iso_time(case.redis_changed_ms)
     if case.evicted_ms:
-        yield "Redis evicted keys", _time(case.evicted_ms)
+        yield "Redis evicted keys", iso_time(case.evicted_ms)
     settings = msgspec.structs.asdict(case.rules).items()
     yield "settings", " ".join(f"{_RULES.get(name, name)}={value_text(value)}" for name, value in settings)
 
@@ -171,7 +170,7 @@ def _permit(explained: Explanation) -> Iterator[Row]:
     signed = {None: "", True: ", signed", False: ", not signed"}[now.signed]
     yield "now", f"{now.state}{signed}"
     if explained.reservation is not None:
-        until = _time(explained.reservation.expires_ms)
+        until = iso_time(explained.reservation.expires_ms)
         yield "in flight", f"still counts for {plain(explained.reservation.remaining)}, until {until} at most"
         if explained.unknown_since is not None:
             yield (
@@ -179,8 +178,3 @@ def _permit(explained: Explanation) -> Iterator[Row]:
                 f"unknown since {explained.unknown_since}: the order may have been filled; ends by a later "
                 f"result, by the exchange's events of the order, or at {until} at latest",
             )
-
-
-def _time(epoch_ms: int) -> str:
-    at = datetime.fromtimestamp(epoch_ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"
