@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 Event = Mapping[str, Any]
 
 INTERVAL_SEC = 30.0
@@ -15,16 +17,13 @@ _MOST_RUNS = 1000
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.:-]*(?:ms|s|%)?(?!\w)")
 
 
-class _Run:
+class _Run(msgspec.Struct):
     """One warning, since its line was last written."""
 
-    __slots__ = ("began_sec", "latest", "level", "repeated")
-
-    def __init__(self, level: str, began_sec: float) -> None:
-        self.level = level
-        self.began_sec = began_sec
-        self.latest: Event = {}
-        self.repeated = 0
+    level: str
+    began_sec: float
+    latest: Event = {}
+    repeated: int = 0
 
 
 class Repetitions:
