@@ -227,17 +227,12 @@ def _simulate_exchange(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    return completion(options.shell)
-
-
-def completion(shell: str) -> int:
-    """Print the script for `shell`, made from the parser itself."""
-    print(completion_script(shell))
+    print(completion_script(options.shell))
     return 0
 
 
 def completion_script(shell: str) -> str:
-    """Return the completion script; the shell offers files where an option takes a path."""
+    """Return the script, made from the parser itself; the shell offers files where an option takes a path."""
     import shtab
 
     top = parser()
