@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 
 import msgspec
 import trio
@@ -90,7 +91,7 @@ class _Session:
         """Measure into `table`."""
         own, pace = self._settings, self._pace
         access = ExchangeAccess(own, pace, banned_until_ms=self._banned_until_ms)
-        async with access.opened():
+        async with aclosing(access):
             # Nothing else runs at that time, and an interrupt ends the command at once.
             plan = await self._planned(access)
             # A Ctrl-C that trio keeps for the next checkpoint must not wait behind a question.
