@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -103,7 +103,9 @@ class ExchangeClient:
 
     async def move_position(self, symbol: str, delta: Decimal) -> None:
         """Trade `delta` contracts as a person at the exchange's own screen does."""
-        await self._control("/position", {"symbol": symbol, "delta": f"{delta:f}"})
+        body = {"symbol": symbol, "delta": f"{delta:f}"}
+        answer = await self._http.post(f"{self._url}/simulator/position", json=body)
+        answer.raise_for_status()
 
     async def positions(self) -> dict[str, Decimal]:
         """Return the signed positions that are not flat, as they are now."""
@@ -118,7 +120,3 @@ class ExchangeClient:
         answer = await self._http.get(self._url + path)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=expected, strict=False)
-
-    async def _control(self, path: str, body: dict[str, Any]) -> None:
-        answer = await self._http.post(f"{self._url}/simulator{path}", content=msgspec.json.encode(body))
-        answer.raise_for_status()
