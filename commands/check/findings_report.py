@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -51,17 +50,16 @@ class FindingsReport:
         """1 when a check failed; warnings and skipped checks do not count."""
         return 1 if self.counts[Verdict.FAILED] else 0
 
-    def add(self, finding: Finding) -> None:
-        """Add a finding and, unless the output is JSON, print it."""
-        self.findings.append(finding)
+    def add(self, *findings: Finding) -> None:
+        """Add findings and, unless the output is JSON, print them."""
+        self.findings += findings
         if not self._as_json:
-            self._print(finding)
+            for finding in findings:
+                self._print(finding)
 
-    @contextmanager
-    def busy(self, what: str, lasts_sec: float | None = None) -> Iterator[None]:
+    def busy(self, what: str, lasts_sec: float | None = None) -> AbstractContextManager[None]:
         """Show `what` on a terminal after 2 s; with `lasts_sec`, as a progress bar."""
-        with patience(what, self._bars, lasts_sec):
-            yield
+        return patience(what, self._bars, lasts_sec)
 
     def close(self, summary: Finding | None = None) -> None:
         """Print the counts, or `summary` instead; with `as_json`, the whole document."""
