@@ -23,6 +23,7 @@ _WORDS = {
 }
 #: Below this many columns, the detail stands under the name instead of beside it.
 _NARROW = 60
+_NAME_WIDTH = 19
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -33,9 +34,8 @@ class _Document(msgspec.Struct, frozen=True):
 class FindingsReport:
     """Collector of findings. Without `as_json` each is printed at once."""
 
-    def __init__(self, *, as_json: bool, name_width: int = 19) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._name_width = name_width
         self._console = screen()
         self._bars = self._console if self._console.is_terminal and not as_json else Console(stderr=True)
         self.findings: list[Finding] = []
@@ -83,9 +83,9 @@ class FindingsReport:
             return
         # One line is one line, for grep.
         word, _ = _WORDS[finding.verdict]
-        print(f"{word:<6}{finding.name:<{self._name_width + 2}}{printable(finding.detail)}")
+        print(f"{word:<6}{finding.name:<{_NAME_WIDTH + 2}}{printable(finding.detail)}")
         if finding.fix:
-            print(f"{'':<{self._name_width + 8}}fix: {printable(finding.fix)}", flush=True)
+            print(f"{'':<{_NAME_WIDTH + 8}}fix: {printable(finding.fix)}", flush=True)
 
     def _line(self, finding: Finding) -> RenderableType:
         word, style = _WORDS[finding.verdict]
@@ -98,7 +98,7 @@ class FindingsReport:
             return Group(head, Padding(Group(*lines), (0, 0, 0, 5)))
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_column(width=4)
-        row.add_column(width=self._name_width)
+        row.add_column(width=_NAME_WIDTH)
         row.add_column(overflow="fold")
         row.add_row(Text(word, style), finding.name, Group(*lines))
         return row

@@ -34,10 +34,9 @@ class Repetitions:
     whichever that is.
     """
 
-    def __init__(self, now_sec: Callable[[], float], interval_sec: float = INTERVAL_SEC) -> None:
+    def __init__(self, now_sec: Callable[[], float]) -> None:
         """`now_sec` is a monotonic clock."""
         self._now_sec = now_sec
-        self._interval_sec = interval_sec
         #: The interval that is over first comes first.
         self._runs: dict[str, _Run] = {}
 
@@ -66,7 +65,7 @@ class Repetitions:
         due: list[tuple[str, Event]] = []
         while self._runs:
             key, run = next(iter(self._runs.items()))
-            is_over = now_sec - run.began_sec >= self._interval_sec
+            is_over = now_sec - run.began_sec >= INTERVAL_SEC
             if not is_over and len(self._runs) < _MOST_RUNS:
                 break
             del self._runs[key]
