@@ -94,84 +94,67 @@ def symbol_of(traces: PlanTraces) -> Symbol | None:
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
     """Explain a plan that left some trace; `reservation` is what its permit still covers."""
-    if traces.recorded is not None:
-        try:
-            audit = read_audit(traces.recorded.record)
-            recorded = recorded_decision(audit)
-        except NotReplayableError as error:
-            return _of(
-                traces,
-                State.RECORD_UNREADABLE,
-                f"The plan was decided, but its audit record cannot be read: {error}.",
-                "Another build may have written it, or another program.",
-            )
-        return _decided(traces, audit, recorded, reservation)
-    if traces.published is not None and traces.published.progress != "acknowledged":
-        return _unanswered(traces, traces.published)
-    if isinstance(traces.mark, PlanMark):
+    if traces.recorded is None:
+        return _of(traces, *_without_record(traces))
+    try:
+        audit = read_audit(traces.recorded.record)
+        recorded = recorded_decision(audit)
+    except NotReplayableError as error:
+        finding = f"The plan was decided, but its audit record cannot be read: {error}."
         return _of(
             traces,
-            State.RECORD_GONE,
-            f"The plan was decided (kind {traces.mark.kind}, leg {traces.mark.leg}); its audit record is "
-            "gone: the stream keeps the last 100 000 decisions.",
-            "",
+            State.RECORD_UNREADABLE,
+            finding,
+            "Another build may have written it, or another program.",
         )
+    return _decided(traces, audit, recorded, reservation)
+
+
+def _without_record(traces: PlanTraces) -> tuple[State, str, str]:
+    """Return state, finding and advice for a plan that has no audit record."""
+    published, mark = traces.published, traces.mark
+    if published is not None and published.progress != "acknowledged":
+        return _unanswered(published, traces.now_ms)
+    if isinstance(mark, PlanMark):
+        finding = (
+            f"The plan was decided (kind {mark.kind}, leg {mark.leg}); its audit record is "
+            "gone: the stream keeps the last 100 000 decisions."
+        )
+        return State.RECORD_GONE, finding, ""
     if traces.dead_letters:
-        return _of(
-            traces,
-            State.DEAD_LETTERED,
-            f"The plan could not be answered and is a dead letter: {traces.dead_letters[0].error}.",
-            "The publisher has to correct the plan; apply.plan.dead has its fields.",
-        )
-    return _without_decision(traces)
+        finding = f"The plan could not be answered and is a dead letter: {traces.dead_letters[0].error}."
+        advice = "The publisher has to correct the plan; apply.plan.dead has its fields."
+        return State.DEAD_LETTERED, finding, advice
+    match published.plan if published is not None else None:
+        case SkippedPlan(decision=wish):
+            finding = (
+                f"The plan's decision field says {wish}: only EXECUTE and RECONCILE_CLOSE ask for a permit."
+            )
+            return State.SKIPPED, finding, ""
+        case UnanswerablePlan(error=error):
+            return State.DEAD_LETTERED, f"The plan could not be answered: {error}.", ""
+    if mark is not None:
+        finding = "A result for this plan came, and no decision: should the plan still come, it is denied."
+        return State.SETTLED_FIRST, finding, REASON_TEXTS[Reason.PLAN_ALREADY_SETTLED].advice
+    finding = (
+        "The plan was read and is not recorded: its record is gone, or it was decided before "
+        "under the same plan id."
+    )
+    return State.ACKNOWLEDGED, finding, ""
 
 
-def _unanswered(traces: PlanTraces, published: Published) -> Explanation:
-    waited_sec = (traces.now_ms - _ms(published.entry_id)) / 1000
+def _unanswered(published: Published, now_ms: int) -> tuple[State, str, str]:
+    waited_sec = (now_ms - _ms(published.entry_id)) / 1000
     when = f"{waited_sec:.1f} s ago" if waited_sec >= 0 else "under an id that is ahead of Redis's clock"
     if published.progress == "unread":
-        return _of(
-            traces,
-            State.WAITING,
-            f"The plan was published {when}, and the service has not read it yet.",
-            _FAILED_ADVICE,
-        )
+        finding = f"The plan was published {when}, and the service has not read it yet."
+        return State.WAITING, finding, _FAILED_ADVICE
     times = "once" if published.deliveries == 1 else f"{published.deliveries} times"
-    return _of(
-        traces,
-        State.PENDING,
+    finding = (
         f"The plan was published {when} and is being decided: delivered {times}, last "
-        f"{published.idle_sec:.1f} s ago to {published.consumer}.",
-        _FAILED_ADVICE,
+        f"{published.idle_sec:.1f} s ago to {published.consumer}."
     )
-
-
-def _without_decision(traces: PlanTraces) -> Explanation:
-    plan = traces.published.plan if traces.published is not None else None
-    match plan:
-        case SkippedPlan(decision=wish):
-            return _of(
-                traces,
-                State.SKIPPED,
-                f"The plan's decision field says {wish}: only EXECUTE and RECONCILE_CLOSE ask for a permit.",
-                "",
-            )
-        case UnanswerablePlan(error=error):
-            return _of(traces, State.DEAD_LETTERED, f"The plan could not be answered: {error}.", "")
-        case _ if traces.mark is not None:
-            return _of(
-                traces,
-                State.SETTLED_FIRST,
-                "A result for this plan came, and no decision: should the plan still come, it is denied.",
-                REASON_TEXTS[Reason.PLAN_ALREADY_SETTLED].advice,
-            )
-    return _of(
-        traces,
-        State.ACKNOWLEDGED,
-        "The plan was read and is not recorded: its record is gone, or it was decided before "
-        "under the same plan id.",
-        "",
-    )
+    return State.PENDING, finding, _FAILED_ADVICE
 
 
 def _decided(
@@ -179,18 +162,14 @@ def _decided(
 ) -> Explanation:
     checks, notes = _checks(audit, recorded)
     deciding = [check.name for check in checks if check.outcome is Outcome.DENIED]
-    finding, advice = REASON_TEXTS[recorded.reason]
-    return _of(
-        traces,
-        State.DECIDED,
-        finding,
-        advice,
-        audit=audit,
+    return msgspec.structs.replace(
+        _of(traces, State.DECIDED, *REASON_TEXTS[recorded.reason], audit),
         decision=recorded,
         decided_by=deciding[0] if deciding and not recorded.allow else None,
         checks=checks,
         notes=[*notes, *_operator_notes(traces, recorded), *_unknown_permits(traces, audit)],
         reservation=reservation,
+        unknown_since=iso_utc(traces.unknown.since_ms) if traces.unknown and reservation else None,
     )
 
 
@@ -200,8 +179,8 @@ def _unknown_permits(traces: PlanTraces, audit: AuditRecord) -> Iterator[str]:
     for outcome in traces.unknown_permits:
         if outcome.plan_id in counted and outcome.expires_ms > traces.now_ms:
             yield (
-                f"The outcome of plan {outcome.plan_id} is unknown since {_iso(outcome.since_ms)}; "
-                f"its permit ends at {_iso(outcome.expires_ms)} at latest."
+                f"The outcome of plan {outcome.plan_id} is unknown since {iso_utc(outcome.since_ms)}; "
+                f"its permit ends at {iso_utc(outcome.expires_ms)} at latest."
             )
 
 
@@ -240,18 +219,9 @@ def _checks(audit: AuditRecord, recorded: RecordedDecision) -> tuple[list[CheckR
 
 
 def _of(
-    traces: PlanTraces,
-    state: State,
-    finding: str,
-    advice: str,
-    *,
-    audit: AuditRecord | None = None,
-    decision: RecordedDecision | None = None,
-    decided_by: str | None = None,
-    checks: list[CheckResult] | None = None,
-    notes: list[str] | None = None,
-    reservation: OpenPermit | None = None,
+    traces: PlanTraces, state: State, finding: str, advice: str, audit: AuditRecord | None = None
 ) -> Explanation:
+    """Return what every explanation has; `audit` is the plan's audit record, where it can be read."""
     recorded, published = traces.recorded, traces.published
     entry_id = recorded.entry_id if recorded else published.entry_id if published else None
     published_ms = _ms(entry_id) if entry_id else None
@@ -264,22 +234,14 @@ def _of(
         state=state,
         finding=finding,
         advice=advice,
-        decision=decision,
-        decided_by=decided_by,
-        checks=checks or [],
-        notes=notes or [],
-        published_at=_iso(published_ms),
-        decided_at=_iso(decided_ms),
+        published_at=iso_utc(published_ms) if published_ms else None,
+        decided_at=iso_utc(decided_ms) if decided_ms else None,
         decided_after_ms=None if decided_ms is None or published_ms is None else decided_ms - published_ms,
         issued_by=audit.issued_by if audit else None,
         fields=audit.fields if audit else published.fields if published else {},
         case=audit.case if audit else None,
         permit=audit.permit if audit else msgspec.Raw(b"null"),
         permit_now=_permit_now(traces, audit),
-        reservation=reservation,
-        unknown_since=_iso(traces.unknown.since_ms)
-        if traces.unknown is not None and reservation is not None
-        else None,
         dead_letters=[letter.error for letter in traces.dead_letters],
     )
 
@@ -305,7 +267,3 @@ def _ms(entry_id: str) -> int:
     """Return the milliseconds of a stream entry's id; 0 for an invalid id."""
     milliseconds = entry_id.partition("-")[0]
     return int(milliseconds) if milliseconds.isdecimal() else 0
-
-
-def _iso(epoch_ms: int | None) -> str | None:
-    return iso_utc(epoch_ms) if epoch_ms else None

@@ -38,11 +38,9 @@ def check(environ: Mapping[str, str], *, as_json: bool, watch_sec: float) -> int
     report = FindingsReport(as_json=as_json)
     loaded = load(environ)
     if isinstance(loaded, Finding):
-        report.add(loaded)
-        report.add(skipped("everything else", "needs valid settings"))
+        report.add(loaded, skipped("everything else", "needs valid settings"))
     else:
-        for finding in settings_findings(loaded):
-            report.add(finding)
+        report.add(*settings_findings(loaded))
         with reading(environ) as redis:
             _check(loaded, redis, report, watch_sec)
     report.close()
@@ -59,9 +57,9 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     begun_sec = time.monotonic()
     banned_until_ms = None
     if there:
-        _add_findings(redis, report, "redis", lambda: server_findings(redis))
-        _add_findings(redis, report, "streams", lambda: stream_findings(redis, instance=own.instance))
-        _add_findings(redis, report, HELD_SYMBOLS, lambda: held_symbol_findings(redis))
+        report.add(*_asked(redis, "redis", lambda: server_findings(redis)))
+        report.add(*_asked(redis, "streams", lambda: stream_findings(redis, instance=own.instance)))
+        report.add(*_asked(redis, HELD_SYMBOLS, lambda: held_symbol_findings(redis)))
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
         banned_until_ms = remembered_ban(redis)
@@ -91,10 +89,9 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
 
     with report.busy("watching the ledgers", max(watch_sec - (time.monotonic() - begun_sec), 0.0)):
         found = _asked(redis, LEDGER_WRITERS, watched)
-    for finding in found:
-        report.add(finding)
-    _add_findings(redis, report, "permit writers", lambda: permit_findings(redis, own.permit_signing_key))
-    _add_findings(redis, report, "write access", lambda: iter([access_finding(redis)]))
+    report.add(*found)
+    report.add(*_asked(redis, "permit writers", lambda: permit_findings(redis, own.permit_signing_key)))
+    report.add(*_asked(redis, "write access", lambda: iter([access_finding(redis)])))
 
 
 def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | None:
@@ -103,13 +100,6 @@ def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | No
     except RedisError as error:
         report.add(_unanswered(redis, LEDGER_WRITERS, error))
         return None
-
-
-def _add_findings(
-    redis: RedisReading, report: FindingsReport, name: str, look: Callable[[], Iterator[Finding]]
-) -> None:
-    for finding in _asked(redis, name, look):
-        report.add(finding)
 
 
 def _asked(redis: RedisReading, name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -24,6 +23,7 @@ _WORDS = {
 }
 #: Below this many columns, the detail stands under the name instead of beside it.
 _NARROW = 60
+_NAME_WIDTH = 19
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -34,9 +34,8 @@ class _Document(msgspec.Struct, frozen=True):
 class FindingsReport:
     """Collector of findings. Without `as_json` each is printed at once."""
 
-    def __init__(self, *, as_json: bool, name_width: int = 19) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._name_width = name_width
         self._console = screen()
         self._bars = self._console if self._console.is_terminal and not as_json else Console(stderr=True)
         self.findings: list[Finding] = []
@@ -51,17 +50,16 @@ class FindingsReport:
         """1 when a check failed; warnings and skipped checks do not count."""
         return 1 if self.counts[Verdict.FAILED] else 0
 
-    def add(self, finding: Finding) -> None:
-        """Add a finding and, unless the output is JSON, print it."""
-        self.findings.append(finding)
+    def add(self, *findings: Finding) -> None:
+        """Add findings and, unless the output is JSON, print them."""
+        self.findings += findings
         if not self._as_json:
-            self._print(finding)
+            for finding in findings:
+                self._print(finding)
 
-    @contextmanager
-    def busy(self, what: str, lasts_sec: float | None = None) -> Iterator[None]:
+    def busy(self, what: str, lasts_sec: float | None = None) -> AbstractContextManager[None]:
         """Show `what` on a terminal after 2 s; with `lasts_sec`, as a progress bar."""
-        with patience(what, self._bars, lasts_sec):
-            yield
+        return patience(what, self._bars, lasts_sec)
 
     def close(self, summary: Finding | None = None) -> None:
         """Print the counts, or `summary` instead; with `as_json`, the whole document."""
@@ -85,9 +83,9 @@ class FindingsReport:
             return
         # One line is one line, for grep.
         word, _ = _WORDS[finding.verdict]
-        print(f"{word:<6}{finding.name:<{self._name_width + 2}}{printable(finding.detail)}")
+        print(f"{word:<6}{finding.name:<{_NAME_WIDTH + 2}}{printable(finding.detail)}")
         if finding.fix:
-            print(f"{'':<{self._name_width + 8}}fix: {printable(finding.fix)}", flush=True)
+            print(f"{'':<{_NAME_WIDTH + 8}}fix: {printable(finding.fix)}", flush=True)
 
     def _line(self, finding: Finding) -> RenderableType:
         word, style = _WORDS[finding.verdict]
@@ -100,7 +98,7 @@ class FindingsReport:
             return Group(head, Padding(Group(*lines), (0, 0, 0, 5)))
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_column(width=4)
-        row.add_column(width=self._name_width)
+        row.add_column(width=_NAME_WIDTH)
         row.add_column(overflow="fold")
         row.add_row(Text(word, style), finding.name, Group(*lines))
         return row

@@ -56,12 +56,9 @@ class PrivateRedis:
         self._folder = folder
         self._append_only = append_only
         self._socket = folder / "redis.sock"
+        #: For redis-py's `from_url` and `REDIS_URL`; the same after a restart.
+        self.url = f"unix://{self._socket}?db=0"
         self._process: trio.Process | None = None
-
-    @property
-    def url(self) -> str:
-        """The URL for redis-py's `from_url` and `REDIS_URL`; the same after a restart."""
-        return f"unix://{self._socket}?db=0"
 
     async def start(self) -> None:
         """Start the server and wait until it answers. Raises RedisServerFailedError."""

@@ -9,7 +9,7 @@ from statistics import median
 
 import trio
 
-from commands.demo.other_services import PLANS, RESULTS, OtherServices
+from commands.demo.other_services import KEYS, OtherServices
 from commands.demo.tally import Tally
 
 _UNIVERSE_SEC = 60.0
@@ -68,4 +68,5 @@ async def publish_unusable_entries(
 
 async def count_dead_letters(services: OtherServices) -> int:
     """Count the dead letters that the daemon has written."""
-    return await services.stream_length(f"{PLANS}.dead") + await services.stream_length(f"{RESULTS}.dead")
+    plans = await services.stream_length(KEYS.dead_plans)
+    return plans + await services.stream_length(KEYS.dead_results)

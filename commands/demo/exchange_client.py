@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from decimal import Decimal
-from hashlib import sha256
-from typing import Any, TypeVar
-from urllib.parse import urlencode
+from typing import TypeVar
 
 import httpx
 import msgspec
+
+from exchange.signing import Signer
+from exchange.symbols_wire import ExchangeInfoBody, symbol_rules
 
 _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 _BAD_REQUEST = 400
@@ -48,21 +48,6 @@ class RequestCost(msgspec.Struct, frozen=True):
     weight: int
 
 
-class _Filter(msgspec.Struct, rename="camel"):
-    filter_type: str
-    step_size: Decimal = Decimal(0)
-    min_qty: Decimal = Decimal(0)
-
-
-class _Symbol(msgspec.Struct):
-    symbol: str
-    filters: list[_Filter]
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Symbol]
-
-
 class _Premium(msgspec.Struct, rename="camel"):
     symbol: str
     mark_price: Decimal
@@ -83,42 +68,34 @@ class ExchangeClient:
     def __init__(self, http: httpx.AsyncClient, rest_url: str, api_key: str, api_secret: str) -> None:
         self._http = http
         self._url = rest_url
-        self._api_key = api_key
-        self._secret = api_secret.encode()
+        self._signer = Signer(api_key, api_secret)
         self.used_weight = 0
 
     async def symbols(self) -> list[TradedSymbol]:
         """Return every symbol, in the exchange's order."""
-        info = await self._get("/fapi/v1/exchangeInfo", _ExchangeInfo)
+        info = await self._get("/fapi/v1/exchangeInfo", ExchangeInfoBody)
         prices = await self._get("/fapi/v1/premiumIndex", list[_Premium])
         price_of = {row.symbol: row.mark_price for row in prices}
-        found: list[TradedSymbol] = []
-        for row in info.symbols:
-            lot = next(one for one in row.filters if one.filter_type == "MARKET_LOT_SIZE")
-            found.append(TradedSymbol(row.symbol, lot.step_size, lot.min_qty, price_of[row.symbol]))
-        return found
+        return [
+            TradedSymbol(name, rules.market_step, rules.market_min, price_of[name])
+            for name, rules in symbol_rules(info.symbols, {}).items()
+        ]
 
     async def market_order(
         self, symbol: str, side: str, quantity: Decimal, *, reduce_only: bool, client_order_id: str
     ) -> OrderAnswer:
         """Send a market order and wait for its execution. Raises OrderRefusedError."""
-        query = urlencode(
-            {
-                "symbol": symbol,
-                "side": side,
-                "type": "MARKET",
-                "quantity": f"{quantity:f}",
-                "reduceOnly": str(reduce_only).lower(),
-                "newClientOrderId": client_order_id,
-                "newOrderRespType": "RESULT",
-                "timestamp": time.time_ns() // 1_000_000,
-            }
-        )
-        signature = hmac.new(self._secret, query.encode(), sha256).hexdigest()
-        answer = await self._http.post(
-            f"{self._url}/fapi/v1/order?{query}&signature={signature}",
-            headers={"X-MBX-APIKEY": self._api_key},
-        )
+        params = {
+            "symbol": symbol,
+            "side": side,
+            "type": "MARKET",
+            "quantity": f"{quantity:f}",
+            "reduceOnly": str(reduce_only).lower(),
+            "newClientOrderId": client_order_id,
+            "newOrderRespType": "RESULT",
+        }
+        query = self._signer.signed_query(params, time.time_ns() // 1_000_000)
+        answer = await self._http.post(f"{self._url}/fapi/v1/order?{query}", headers=self._signer.headers)
         self.used_weight = int(answer.headers.get(_WEIGHT_HEADER, self.used_weight))
         if answer.status_code >= _BAD_REQUEST:
             raise OrderRefusedError(f"{side} {quantity:f} {symbol}: {answer.text}")
@@ -126,7 +103,9 @@ class ExchangeClient:
 
     async def move_position(self, symbol: str, delta: Decimal) -> None:
         """Trade `delta` contracts as a person at the exchange's own screen does."""
-        await self._control("/position", {"symbol": symbol, "delta": f"{delta:f}"})
+        body = {"symbol": symbol, "delta": f"{delta:f}"}
+        answer = await self._http.post(f"{self._url}/simulator/position", json=body)
+        answer.raise_for_status()
 
     async def positions(self) -> dict[str, Decimal]:
         """Return the signed positions that are not flat, as they are now."""
@@ -141,7 +120,3 @@ class ExchangeClient:
         answer = await self._http.get(self._url + path)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=expected, strict=False)
-
-    async def _control(self, path: str, body: dict[str, Any]) -> None:
-        answer = await self._http.post(f"{self._url}/simulator{path}", content=msgspec.json.encode(body))
-        answer.raise_for_status()

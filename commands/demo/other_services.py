@@ -12,18 +12,15 @@ import msgspec
 import trio
 
 from commands.demo.plans import Fields
+from store.keys import Keys
 from store.redis.client import RedisLink
 
-_PREFIX = "quantum"
+KEYS = Keys("quantum")
 _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
 _SETTLES_SEC = 3.0
-
-PLANS = f"{_PREFIX}:stream:apply.plan"
-RESULTS = f"{_PREFIX}:stream:apply.result"
-INTENTS = f"{_PREFIX}:stream:trade.intent"
 
 # One command for all symbols: a thousand commands would distort the measured latencies.
 _READ_SYMBOLS = """
@@ -75,19 +72,20 @@ class OtherServices:
         listed = json.dumps({"asof_epoch": now_sec, "symbols": list(symbols)})
         meta = ("stale", "0", "count", len(symbols), "asof_epoch", now_sec, "error", "")
         await self._send(
-            ("SET", f"{_PREFIX}:cfg:universe:active", listed),
-            ("SET", f"{_PREFIX}:cfg:universe:last_ok", listed),
-            ("HSET", f"{_PREFIX}:cfg:universe:meta", *meta),
+            ("SET", KEYS.universe_active, listed),
+            ("SET", KEYS.universe_last_ok, listed),
+            ("HSET", KEYS.universe_meta, *meta),
         )
 
     async def publish_plans(self, plans: Iterable[Fields], intents: Iterable[Fields]) -> None:
         """Publish plans at the same moment, after their intents."""
         await self._send(
-            *(_entry(INTENTS, fields) for fields in intents), *(_entry(PLANS, fields) for fields in plans)
+            *(_entry(KEYS.intents, fields) for fields in intents),
+            *(_entry(KEYS.plans, fields) for fields in plans),
         )
 
     async def publish_result(self, fields: Fields) -> None:
-        await self._send(_entry(RESULTS, fields))
+        await self._send(_entry(KEYS.results, fields))
 
     async def grant(self, plan: Fields) -> None:
         """Write the Governor's permit."""
@@ -95,23 +93,22 @@ class OtherServices:
 
     async def deny_after_p33(self, plan: Fields) -> None:
         """Write the Governor's deny, after the daemon's answer."""
-        await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", _p33_key(plan)), 1)
+        await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 1)
         await self._governor(plan, {"granted": False, "reason": "daily_loss_limit"})
 
     async def note_execution(self, symbol: str) -> None:
         """Write the executor's cooldown key: the time of its last execution."""
-        key = f"{_PREFIX}:cooldown:last_exec_ts:{symbol}"
-        await self._send(("SET", key, time.time_ns() // 1_000_000, "EX", 3600))
+        await self._send(("SET", KEYS.cooldown(symbol), time.time_ns() // 1_000_000, "EX", 3600))
 
     async def hold(self, symbol: str) -> None:
-        await self._send(("SET", _hold_key(symbol), "drift", "EX", _HOLD_TTL_SEC))
+        await self._send(("SET", KEYS.hold(symbol), "drift", "EX", _HOLD_TTL_SEC))
 
     async def release_hold(self, symbol: str) -> None:
-        await self._send(("DEL", _hold_key(symbol)))
+        await self._send(("DEL", KEYS.hold(symbol)))
 
     async def wait_for_revocation(self, plan: Fields) -> None:
         """Wait until the daemon has revoked an unused permit. Raises NotSettledError."""
-        await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", _p33_key(plan)), 0)
+        await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 0)
 
     async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
         """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
@@ -126,7 +123,7 @@ class OtherServices:
 
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
-        rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, _PREFIX, *symbols)
+        rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, KEYS.prefix, *symbols)
         return [
             SymbolInRedis(_decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms))
             for ledger, amount, at_ms in rows
@@ -135,7 +132,7 @@ class OtherServices:
     async def unsettled(self) -> int:
         """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
-        for stream in (PLANS, RESULTS):
+        for stream in (KEYS.plans, KEYS.results):
             (group,) = await self._redis.command("XINFO", "GROUPS", stream)
             last = group[b"last-delivered-id"]
             unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
@@ -147,7 +144,7 @@ class OtherServices:
         return int(await self._redis.command("XLEN", stream))
 
     async def _governor(self, plan: Fields, permit: dict[str, Any]) -> None:
-        key = f"{_PREFIX}:permit:{plan['plan_id']}"
+        key = f"{KEYS.prefix}:permit:{plan['plan_id']}"
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
@@ -167,14 +164,6 @@ class OtherServices:
 def _entry(stream: str, fields: Fields) -> Command:
     pairs = (text for pair in fields.items() for text in pair)
     return ("XADD", stream, "MAXLEN", "~", _KEPT_ENTRIES, "*", *pairs)
-
-
-def _p33_key(plan: Fields) -> str:
-    return f"{_PREFIX}:permit:p33:{plan['plan_id']}"
-
-
-def _hold_key(symbol: str) -> str:
-    return f"{_PREFIX}:reconcile:hold:{symbol}"
 
 
 def _decimal(raw: bytes | None) -> Decimal | None:

@@ -53,18 +53,19 @@ _When: TypeAlias = Callable[[SymbolState], bool]
 
 
 class Case(NamedTuple):
-    """One line of the catalog: weight, fitting states, and plans."""
+    """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans."""
 
     name: str
     weight: int
     when: _When
     build: _Build
     hold: bool = False
+    cooling: Cooling | None = None
 
 
 def choose(state: SymbolState, rng: Random, now_sec: float) -> Scenario:
     """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds)."""
-    fitting = [case for case in CASES if case.when(state)]
+    fitting = [case for case in CASES if case.when(state) and case.cooling in (None, state.cooling)]
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
     return Scenario(case.name, case.build(_Draft(state, rng, now_sec)), case.hold)
 
@@ -81,17 +82,9 @@ def _held(state: SymbolState) -> bool:
     return state.amount != 0
 
 
-def _tradable_flat(state: SymbolState) -> bool:
-    return _flat(state) and state.cooling is Cooling.NO
-
-
-def _tradable_held(state: SymbolState) -> bool:
-    return _held(state) and state.cooling is Cooling.NO
-
-
 def _may_grow(state: SymbolState) -> bool:
     small = abs(state.amount) * state.symbol.price < _GREAT_NOTIONAL
-    return _tradable_held(state) and state.in_universe and small
+    return _held(state) and state.in_universe and small
 
 
 def _in_universe(state: SymbolState) -> bool:
@@ -234,26 +227,24 @@ _NO_GOVERNOR = refused("permit_timeout (missing: Governor)")
 
 # fmt: off
 CASES: tuple[Case, ...] = (
-    Case("open", 24, _tradable_flat, _opening(_GRANTED)),
-    Case("open, the Governor denies", 2, _tradable_flat, _opening(_VETO, Governor.DENIES)),
-    Case("open, no Governor", 1, _tradable_flat, _opening(_NO_GOVERNOR, Governor.IS_SILENT)),
-    Case("two opens at once", 2, _tradable_flat, _two_opens),
-    Case("open below the step", 2, _tradable_flat, _too_small),
-    Case("open while cooling", 8, lambda s: _flat(s) and s.cooling is Cooling.YES,
-         _opening(denied("cooldown_in_flight"))),
+    Case("open", 24, _flat, _opening(_GRANTED), cooling=Cooling.NO),
+    Case("open, the Governor denies", 2, _flat, _opening(_VETO, Governor.DENIES), cooling=Cooling.NO),
+    Case("open, no Governor", 1, _flat, _opening(_NO_GOVERNOR, Governor.IS_SILENT), cooling=Cooling.NO),
+    Case("two opens at once", 2, _flat, _two_opens, cooling=Cooling.NO),
+    Case("open below the step", 2, _flat, _too_small, cooling=Cooling.NO),
+    Case("open while cooling", 8, _flat, _opening(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("close of nothing", 3, _flat, _full_close(denied("no_position"))),
     Case("stop loss of nothing", 1, _flat, lambda s: _one(s.exit("UPDATE_SL"), denied("no_position"))),
 
-    Case("add", 5, _may_grow, lambda s: _add(s, _GRANTED)),
-    Case("full close", 8, _tradable_held, _close_share(100, "FULL_CLOSE_PROPOSED", "CLOSE_FULL")),
-    Case("partial 75", 6, _tradable_held, _close_share(75, "PARTIAL_75", "CLOSE_PARTIAL_75")),
-    Case("partial 50", 6, _tradable_held, _close_share(50, "PARTIAL_50", "CLOSE_PARTIAL_50")),
-    Case("explicit quantity", 4, _tradable_held, _explicit_close),
-    Case("close by the intent bridge", 4, _tradable_held, _close_by_entry),
-    Case("two full closes at once", 4, _tradable_held, _two_closes),
-    Case("half and whole at once", 3, _tradable_held, _shared_close),
-    Case("close while cooling", 8, lambda s: _held(s) and s.cooling is Cooling.YES,
-         _full_close(denied("cooldown_in_flight"))),
+    Case("add", 5, _may_grow, lambda s: _add(s, _GRANTED), cooling=Cooling.NO),
+    Case("full close", 8, _held, _close_share(100, "FULL_CLOSE_PROPOSED", "CLOSE_FULL"), cooling=Cooling.NO),
+    Case("partial 75", 6, _held, _close_share(75, "PARTIAL_75", "CLOSE_PARTIAL_75"), cooling=Cooling.NO),
+    Case("partial 50", 6, _held, _close_share(50, "PARTIAL_50", "CLOSE_PARTIAL_50"), cooling=Cooling.NO),
+    Case("explicit quantity", 4, _held, _explicit_close, cooling=Cooling.NO),
+    Case("close by the intent bridge", 4, _held, _close_by_entry, cooling=Cooling.NO),
+    Case("two full closes at once", 4, _held, _two_closes, cooling=Cooling.NO),
+    Case("half and whole at once", 3, _held, _shared_close, cooling=Cooling.NO),
+    Case("close while cooling", 8, _held, _full_close(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("stop loss update", 3, _held, lambda s: _one(
         s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0)))),
     Case("close on the wrong side", 2, _held, _wrong_side),

@@ -8,38 +8,21 @@ import msgspec
 
 from commands.demo.exchange_client import RequestCost
 from commands.demo.final_check import FinalCheck
-from commands.demo.outcome import Verdict
-from commands.demo.tally import Spread, Tally, spread
+from commands.demo.tally import Tally
 
 _ORDERS = "/fapi/v1/order"
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations in the unit that the name says; `request_weight_by_path`: path, requests, weight."""
+class Summary(msgspec.Struct, frozen=True):
+    """A finished demo; `weight_by_path`: path, requests and request weight of all but the orders."""
 
-    duration_sec: float
-    plans: int
-    allowed: int
-    denied: int
-    refused: int
-    kinds: list[tuple[str, int]]
-    denied_by_reason: list[tuple[str, int]]
-    refused_by_reason: list[tuple[str, int]]
-    permit_ms: Spread
-    booking_ms: Spread
-    oldest_snapshot_sec: Spread
-    median_snapshot_sec: Spread
-    orders: int
-    results: int
-    repeated_results: int
-    request_weight: int
-    request_weight_by_path: list[tuple[str, int, int]]
-    dead_letters: int
-    unusable_entries: int
-    daemon_exit_code: int
+    tally: Tally
     final_check: FinalCheck
-    surprises: int
-    first_surprises: tuple[str, ...]
+    request_weight: int
+    weight_by_path: list[tuple[str, int, int]]
+    dead_letters: int
+    daemon_exit_code: int
+    duration_sec: float
 
     @property
     def agrees(self) -> bool:
@@ -48,18 +31,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     def failures(self) -> list[str]:
         """Return what was not as expected, a sentence each."""
-        final_check = self.final_check
+        tally, final_check = self.tally, self.final_check
         found: list[str] = []
-        if not self.plans:
+        if not tally.plans:
             found.append("no plan was decided")
-        if self.surprises:
-            found.append(f"{self.surprises} unexpected outcomes")
+        if tally.surprises:
+            found.append(f"{tally.surprises} unexpected outcomes")
         if final_check.differences:
             found.append(f"{len(final_check.differences)} differences from the exchange")
         if final_check.unsettled:
             found.append(f"{final_check.unsettled} entries of plans and results not acknowledged")
-        if self.dead_letters != self.unusable_entries:
-            found.append(f"{self.dead_letters} dead letters of {self.unusable_entries} unusable entries")
+        if self.dead_letters != tally.unusable_entries:
+            found.append(f"{self.dead_letters} dead letters of {tally.unusable_entries} unusable entries")
         if self.daemon_exit_code != 0:
             found.append(f"the daemon ended with {self.daemon_exit_code}")
         return found
@@ -80,31 +63,9 @@ def summarise(
         if cost.path != _ORDERS:
             requests, weight = by_path.get(cost.path, (0, 0))
             by_path[cost.path] = requests + 1, weight + cost.weight
+    weight_by_path = [(path, requests, weight) for path, (requests, weight) in by_path.items()]
+    weight_by_path.sort(key=lambda row: (-row[2], row[0]))
+    request_weight = sum(cost.weight for cost in costs)
     return Summary(
-        duration_sec=duration_sec,
-        plans=tally.plans,
-        allowed=tally.total(Verdict.ALLOWED),
-        denied=tally.total(Verdict.DENIED),
-        refused=tally.total(Verdict.REFUSED),
-        kinds=sorted(tally.kinds.items(), key=lambda row: (-row[1], row[0])),
-        denied_by_reason=tally.by_reason(Verdict.DENIED),
-        refused_by_reason=tally.by_reason(Verdict.REFUSED),
-        permit_ms=spread(tally.permit_ms),
-        booking_ms=spread(tally.booking_ms),
-        oldest_snapshot_sec=spread(tally.oldest_snapshot_sec),
-        median_snapshot_sec=spread(tally.median_snapshot_sec),
-        orders=tally.orders,
-        results=tally.results,
-        repeated_results=tally.repeated_results,
-        request_weight=sum(cost.weight for cost in costs),
-        request_weight_by_path=sorted(
-            ((path, requests, weight) for path, (requests, weight) in by_path.items()),
-            key=lambda row: (-row[2], row[0]),
-        ),
-        dead_letters=dead_letters,
-        unusable_entries=tally.unusable_entries,
-        daemon_exit_code=daemon_exit_code,
-        final_check=final_check,
-        surprises=tally.surprises,
-        first_surprises=tuple(tally.first_surprises),
+        tally, final_check, request_weight, weight_by_path, dead_letters, daemon_exit_code, duration_sec
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -82,8 +82,14 @@ class Tally:
 
     def by_reason(self, verdict: Verdict) -> list[tuple[str, int]]:
         """Reasons of that verdict with their counts, the most frequent first."""
-        found = [(reason, count) for (one, reason), count in self.outcomes.items() if one is verdict]
-        return sorted(found, key=lambda row: (-row[1], row[0]))
+        return most_frequent(
+            {reason: count for (one, reason), count in self.outcomes.items() if one is verdict}
+        )
+
+
+def most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return names and counts, the most frequent first."""
+    return sorted(counts.items(), key=lambda row: (-row[1], row[0]))
 
 
 def spread(values: Sequence[float]) -> Spread:

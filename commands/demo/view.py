@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import trio
@@ -15,7 +16,7 @@ from rich.text import Text
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.outcome import Verdict
 from commands.demo.summary import Summary
-from commands.demo.tally import Decided, Spread, Tally, spread
+from commands.demo.tally import Decided, Tally, most_frequent, spread
 
 _FRAME_SEC = 0.25
 _LINE_SEC = 2.0
@@ -51,7 +52,7 @@ class Screen:
     def conclude(self, summary: Summary) -> None:
         """Print the summary, and OK or FAILED."""
         self._console.print(summary_view(summary))
-        for surprise in summary.first_surprises:
+        for surprise in summary.tally.first_surprises:
             self._say_in("red", f"unexpected: {surprise}")
         for difference in summary.final_check.differences[:20]:
             self._say_in("red", f"difference: {difference}")
@@ -116,36 +117,34 @@ def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableTyp
 
 def summary_view(summary: Summary) -> RenderableType:
     """Return the summary as a table."""
-    final_check = summary.final_check
+    tally, final_check = summary.tally, summary.final_check
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
-    rows.add_row("plans", f"{summary.plans} in {summary.duration_sec:.1f} s")
-    rows.add_row("allowed", f"{summary.allowed}: {_counts(summary.kinds)}")
-    rows.add_row("denied", f"{summary.denied}: {_counts(summary.denied_by_reason)}")
-    rows.add_row("no permit", f"{summary.refused}: {_counts(summary.refused_by_reason)}")
-    rows.add_row("permit latency", f"{_spread_ms(summary.permit_ms)}  (plan published to permit consumed)")
-    rows.add_row("booking", f"{_spread_ms(summary.booking_ms)}  (result published to ledger and snapshot)")
+    rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s")
+    rows.add_row("allowed", f"{tally.total(Verdict.ALLOWED)}: {_counts(most_frequent(tally.kinds))}")
+    rows.add_row("denied", f"{tally.total(Verdict.DENIED)}: {_counts(tally.by_reason(Verdict.DENIED))}")
+    rows.add_row("no permit", f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
+    rows.add_row("permit latency", f"{_spread_ms(tally.permit_ms)}  (plan published to permit consumed)")
+    rows.add_row("booking", f"{_spread_ms(tally.booking_ms)}  (result published to ledger and snapshot)")
     rows.add_row(
         "snapshot ages",
-        f"max {_sec(summary.oldest_snapshot_sec.maximum)}, "
-        f"median {_sec(summary.median_snapshot_sec.median)}  (all symbols, once a second)",
+        f"max {_sec(spread(tally.oldest_snapshot_sec).maximum)}, "
+        f"median {_sec(spread(tally.median_snapshot_sec).median)}  (all symbols, once a second)",
     )
-    rows.add_row(
-        "orders", f"{summary.orders}; {summary.results} results, {summary.repeated_results} of them twice"
-    )
+    rows.add_row("orders", f"{tally.orders}; {tally.results} results, {tally.repeated_results} of them twice")
     rows.add_row(
         "request weight",
         f"{summary.request_weight} of 2400 a minute: "
-        + ", ".join(f"{path} {count}x={weight}" for path, count, weight in summary.request_weight_by_path),
+        + ", ".join(f"{path} {count}x={weight}" for path, count, weight in summary.weight_by_path),
     )
-    rows.add_row("dead letters", f"{summary.dead_letters} of {summary.unusable_entries} unusable entries")
+    rows.add_row("dead letters", f"{summary.dead_letters} of {tally.unusable_entries} unusable entries")
     rows.add_row(
         "ledger",
         f"{'equals' if not final_check.differences else 'DIFFERS FROM'} the exchange: "
         f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
     )
-    rows.add_row("unexpected", str(summary.surprises))
+    rows.add_row("unexpected", str(tally.surprises))
     return rows
 
 
@@ -167,7 +166,8 @@ def _counts(rows: list[tuple[str, int]]) -> str:
     return ", ".join(f"{name} {count}" for name, count in rows) or "none"
 
 
-def _spread_ms(measured: Spread) -> str:
+def _spread_ms(values: Sequence[float]) -> str:
+    measured = spread(values)
     return f"p50 {_ms(measured.median)}, p99 {_ms(measured.p99)}, max {_ms(measured.maximum)}"
 
 

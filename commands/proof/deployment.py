@@ -10,6 +10,7 @@ from commands.check.findings import Finding, failed, ok, skipped
 from commands.clients.daemon import DaemonHttp, NoDaemonError
 from commands.status.document import STATUS, Status
 from monitoring.metrics.catalogue import CATALOGUE
+from monitoring.status.document import Readiness
 from page.words import duration
 
 SERVICE, METRICS = "1 service", "2 metrics"
@@ -18,14 +19,7 @@ _LIVE = (
     "p33_snapshot_age_sec", "p33_last_snapshot_ts", "p33_position_amt", "p33_channel_depth", "p33_build_info",
 )  # fmt: skip
 _HOW_IT_IS = "position-state-brain status, and the log: journalctl -u quantum-position-state-brain -n 50"
-
-
-class _Readiness(msgspec.Struct, frozen=True):
-    ready: bool
-    reasons: list[str] = []
-
-
-_READINESS = msgspec.json.Decoder(_Readiness)
+_READINESS = msgspec.json.Decoder(Readiness)
 
 
 def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:

@@ -45,7 +45,6 @@ def _field_of(name: str) -> str:
 def _value(name: str, text: str) -> object:
     [variable] = [each for each in VARIABLES if each.name == name]
     try:
-        value: object = variable.kind.parse(text)
+        return variable.kind.parse(text)
     except ValueError:
         raise SettingsError.refused(name, variable.kind.show_refused(text), variable.kind.allowed) from None
-    return value

@@ -6,9 +6,9 @@ from collections import Counter
 
 import msgspec
 
-from brain.decisions.permit_text import NotReplayableError
+from brain.decisions.permit_text import NotReplayableError, RecordedDecision
 from brain.decisions.replaying import Replayed
-from brain.identifiers import PlanId
+from brain.plans.permit import Decision, Reason
 
 _MOST_EXAMPLES = 10
 
@@ -17,17 +17,11 @@ class Answer(msgspec.Struct, frozen=True):
     """An answer to a plan: allow or deny, with the reason."""
 
     allow: bool
-    reason: str
+    reason: Reason
 
 
-class Example(msgspec.Struct, frozen=True):
-    """One decision that differs; `differences` are name, recorded and new value."""
-
-    plan_id: PlanId
-    symbol: str | None
-    before: Answer
-    after: Answer
-    differences: tuple[tuple[str, object, object], ...]
+def answer_of(decision: Decision | RecordedDecision) -> Answer:
+    return Answer(decision.allow, decision.reason)
 
 
 class ReplayTally:
@@ -44,7 +38,7 @@ class ReplayTally:
         self.not_replayable: Counter[str] = Counter()
         self.unreadable = 0
         self.first_unreadable: str | None = None
-        self.examples: list[Example] = []
+        self.examples: list[Replayed] = []
 
     def take(self, replayed: Replayed) -> None:
         """Count a replayed decision."""
@@ -52,15 +46,11 @@ class ReplayTally:
         if replayed.same_answer if self._changed_settings else replayed.identical:
             return
         self.differing += 1
-        recorded, decided = replayed.recorded, replayed.decided
-        before = Answer(recorded.allow, recorded.reason.value)
-        after = Answer(decided.allow, decided.reason.value)
-        self.answers[before, after] += 1
+        answers = answer_of(replayed.recorded), answer_of(replayed.decided)
+        self.answers[answers] += 1
         # A few of each kind of change, not many of the first kind.
-        if self.answers[before, after] <= 2 and len(self.examples) < _MOST_EXAMPLES:
-            audit = replayed.audit
-            differences = tuple(replayed.differences())
-            self.examples.append(Example(audit.plan_id, audit.symbol, before, after, differences))
+        if self.answers[answers] <= 2 and len(self.examples) < _MOST_EXAMPLES:
+            self.examples.append(replayed)
 
     def refused(self, error: NotReplayableError, audit_id: str) -> None:
         """Count a record, of entry `audit_id`, that cannot be decided again."""

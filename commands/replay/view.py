@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from brain.decisions.replaying import Replayed
 from commands.console.terminal import printable
-from commands.replay.tally import Answer, Example, ReplayTally
+from commands.replay.tally import Answer, ReplayTally, answer_of
 from explanation.compared_numbers import in_words
 
 
@@ -78,10 +79,11 @@ def _table(tally: ReplayTally) -> Table:
     return table
 
 
-def _example(example: Example) -> Text:
-    line = Text(printable(f"{example.plan_id} {example.symbol or ''}  "), style="bold")
-    line.append_text(_answer(example.before)).append(" → ").append_text(_answer(example.after))
-    for name, recorded, decided in example.differences:
+def _example(replayed: Replayed) -> Text:
+    audit, before, after = replayed.audit, answer_of(replayed.recorded), answer_of(replayed.decided)
+    line = Text(printable(f"{audit.plan_id} {audit.symbol or ''}  "), style="bold")
+    line.append_text(_answer(before)).append(" → ").append_text(_answer(after))
+    for name, recorded, decided in replayed.differences():
         if name not in ("allow", "reason"):
             line.append(f"\n  {printable(name)}: ", style="cyan")
             line.append(printable(f"{_value_text(recorded)} → {_value_text(decided)}"))

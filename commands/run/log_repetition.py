@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 Event = Mapping[str, Any]
 
 INTERVAL_SEC = 30.0
@@ -15,16 +17,13 @@ _MOST_RUNS = 1000
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.:-]*(?:ms|s|%)?(?!\w)")
 
 
-class _Run:
+class _Run(msgspec.Struct):
     """One warning, since its line was last written."""
 
-    __slots__ = ("began_sec", "latest", "level", "repeated")
-
-    def __init__(self, level: str, began_sec: float) -> None:
-        self.level = level
-        self.began_sec = began_sec
-        self.latest: Event = {}
-        self.repeated = 0
+    level: str
+    began_sec: float
+    latest: Event = {}
+    repeated: int = 0
 
 
 class Repetitions:
@@ -35,10 +34,9 @@ class Repetitions:
     whichever that is.
     """
 
-    def __init__(self, now_sec: Callable[[], float], interval_sec: float = INTERVAL_SEC) -> None:
+    def __init__(self, now_sec: Callable[[], float]) -> None:
         """`now_sec` is a monotonic clock."""
         self._now_sec = now_sec
-        self._interval_sec = interval_sec
         #: The interval that is over first comes first.
         self._runs: dict[str, _Run] = {}
 
@@ -67,7 +65,7 @@ class Repetitions:
         due: list[tuple[str, Event]] = []
         while self._runs:
             key, run = next(iter(self._runs.items()))
-            is_over = now_sec - run.began_sec >= self._interval_sec
+            is_over = now_sec - run.began_sec >= INTERVAL_SEC
             if not is_over and len(self._runs) < _MOST_RUNS:
                 break
             del self._runs[key]

@@ -27,6 +27,7 @@ import structlog
 from commands.run.log_repetition import Repetitions
 from commands.run.queued_output import QueuedOutput
 from exchange.wire_logs import keep_addresses_out_of_logs
+from explanation.printable import printable
 from monitoring.service_log import LogLines
 
 LogFormat = Literal["text", "json"]
@@ -149,11 +150,11 @@ def _text_line(now_ms: Callable[[], int], *, colours: bool) -> Render:
         for key, value in event.items():
             if key not in ("event", "exception"):
                 tail += f" {_bare_key(key)}={_text_value(_plain(value, key))}"
-        lines = [f"{head}{_printable(_plain(message))}{tail}" for message in _messages(event)]
+        lines = [f"{head}{printable(_plain(message))}{tail}" for message in _messages(event)]
         if "exception" in event:
             # Marked lines: an error's text must not pass for a line of its own.
             traceback = str(_plain(event["exception"])).splitlines()
-            lines += [f"    | {_printable(line)}" for line in traceback]
+            lines += [f"    | {printable(line)}" for line in traceback]
         return "\n".join(lines)
 
     return render
@@ -229,15 +230,9 @@ def _plain(value: Any, key: str = "") -> Any:
 def _text_value(plain: Any) -> str:
     if isinstance(plain, str):
         bare = _BARE_VALUE.fullmatch(plain) and plain.isprintable()
-        return plain if bare else _printable(json.dumps(plain, ensure_ascii=False))
-    return _printable(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+        return plain if bare else printable(json.dumps(plain, ensure_ascii=False))
+    return printable(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
 
 
 def _bare_key(key: str) -> str:
     return key if _BARE_KEY.fullmatch(key) else _text_value(f"{key} ")
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

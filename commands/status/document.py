@@ -29,7 +29,6 @@ class Stream(msgspec.Struct, frozen=True):
     """The private stream."""
 
     trusted: bool = False
-    connected_since: str | None = None
     proven_age_sec: float | None = None
     losses: int = 0
     last_loss: str | None = None
@@ -39,7 +38,6 @@ class Stream(msgspec.Struct, frozen=True):
 class Snapshots(msgspec.Struct, frozen=True):
     count: int = 0
     stale: int = 0
-    disbelieved: int = 0
     oldest_age_sec: float | None = None
     median_age_sec: float | None = None
     stale_threshold_sec: float | None = None
@@ -81,8 +79,8 @@ class Mismatch(msgspec.Struct, frozen=True):
     apart_sec: float | None = None
 
 
-class WaitingResult(msgspec.Struct, frozen=True):
-    """A result that waits for an operator."""
+class SymbolWithReason(msgspec.Struct, frozen=True):
+    """A symbol, and why it cannot be read or has a result that waits for an operator."""
 
     symbol: str = "?"
     why: str = ""
@@ -94,7 +92,7 @@ class Ledgers(msgspec.Struct, frozen=True):
     count: int | None = None
     in_flight: int = 0
     mismatches: list[Mismatch] = []
-    waiting_results: list[WaitingResult] = []
+    waiting_results: list[SymbolWithReason] = []
 
 
 class UnknownExecution(msgspec.Struct, frozen=True):
@@ -122,16 +120,11 @@ class Weight(msgspec.Struct, frozen=True):
     ban_left_sec: float | None = None
 
 
-class UnreadableSymbol(msgspec.Struct, frozen=True):
-    symbol: str = "?"
-    why: str = ""
-
-
 class Unreadable(msgspec.Struct, frozen=True):
     """Symbols that cannot be read: their number, and the first of them."""
 
     count: int = 0
-    symbols: list[UnreadableSymbol] = []
+    symbols: list[SymbolWithReason] = []
 
 
 class Exchange(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from commands.status import DecisionRate
 from commands.status.document import STATUS, Status
-from commands.status.rate import DecisionRate
 from commands.status.view import Look, StatusView
 
 

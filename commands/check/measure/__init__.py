@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 
 import msgspec
 import trio
@@ -67,36 +68,28 @@ def measure(
     return _INTERRUPTED if session.is_interrupted else session.table.exit_code
 
 
-class _Session:
+class _Session(msgspec.Struct):
     """Asks its questions first; then measures, until all is measured or a signal comes."""
 
-    def __init__(
-        self,
-        own: Settings,
-        options: MeasureOptions,
-        ask: Ask | None,
-        pace: Pace,
-        banned_until_ms: int | None,
-    ) -> None:
-        self._settings = own
-        self._options = options
-        self._ask = ask
-        self._pace = pace
-        self._banned_until_ms = banned_until_ms
-        self.table = Table()
-        self.is_interrupted = False
+    settings: Settings
+    options: MeasureOptions
+    ask: Ask | None
+    pace: Pace
+    banned_until_ms: int | None
+    table: Table = msgspec.field(default_factory=Table)
+    is_interrupted: bool = False
 
     async def run(self) -> None:
         """Measure into `table`."""
-        own, pace = self._settings, self._pace
-        access = ExchangeAccess(own, pace, banned_until_ms=self._banned_until_ms)
-        async with access.opened():
+        own, pace = self.settings, self.pace
+        access = ExchangeAccess(own, pace, banned_until_ms=self.banned_until_ms)
+        async with aclosing(access):
             # Nothing else runs at that time, and an interrupt ends the command at once.
             plan = await self._planned(access)
             # A Ctrl-C that trio keeps for the next checkpoint must not wait behind a question.
             await trio.lowlevel.checkpoint()
-            deletes = may_delete_key(self._ask, own, by_option=self._options.delete_key)
-            steps = reading_steps(access, self.table, pace, self._options.order_symbol or _USUAL_SYMBOL)
+            deletes = may_delete_key(self.ask, own, by_option=self.options.delete_key)
+            steps = reading_steps(access, self.table, pace, self.options.order_symbol or _USUAL_SYMBOL)
             if plan is not None:
                 steps.append(Step(_ORDER, MeasuredOrder(access, plan, self.table, pace).run))
             if deletes:
@@ -104,24 +97,24 @@ class _Session:
             with patience(f"measuring at {own.binance_rest_url}", Console(stderr=True), pace.lasts_sec):
                 await self._take(steps)
         if not deletes and not self.is_interrupted:
-            why = "no terminal to ask at, and no --delete-key" if self._ask is None else _NO
+            why = "no terminal to ask at, and no --delete-key" if self.ask is None else _NO
             self.table.add(skipped(DELETION, why))
 
     async def _planned(self, access: ExchangeAccess) -> OrderPlan | None:
         """Plan the order that was asked for, if there is one and a person agrees to it."""
-        if self._options.order_symbol is None:
+        if self.options.order_symbol is None:
             return None
-        if self._ask is None:
+        if self.ask is None:
             self.table.not_measured(_ORDER, "no order without a terminal to ask at")
             return None
         try:
-            await measure_clock(access, self._pace)
-            plan = await plan_order(access, self._options.order_symbol)
+            await measure_clock(access, self.pace)
+            plan = await plan_order(access, self.options.order_symbol)
         except (OrderImpossibleError, ExchangeError) as error:
             self.table.not_measured(_ORDER, str(error))
             return None
         await trio.lowlevel.checkpoint()
-        if may_order(self._ask, self._settings, plan):
+        if may_order(self.ask, self.settings, plan):
             return plan
         self.table.add(skipped(_ORDER, _NO))
         return None

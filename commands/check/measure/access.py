@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import trio
 
 from channels import DropOldest, MetricEvent
@@ -43,38 +40,28 @@ class ExchangeAccess:
         self.exchange_ms = self.server_time.exchange_ms
         self.user_streams = UserStreamConnector(settings.binance_ws_url, clock=self.clock)
         self.market_streams = MarketStreamConnector(settings.binance_ws_url, clock=self.clock)
-        self._url = settings.binance_rest_url
-        self._signer = Signer(credentials.api_key.reveal(), credentials.api_secret.reveal())
         self._retry_after_sec = pace.retry_after_sec
-        self._budget = WeightBudget(
-            self.clock,
-            settings.weight_budget_per_min,
-            exchange_ms=self.server_time.exchange_ms,
-            banned_until_wall_ms=banned_until_ms,
-        )
-        self._transport: Transport | None = None
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """Connections for REST requests, for the length of a block."""
         self._transport = Transport(
-            self._url,
-            self._signer,
+            settings.binance_rest_url,
+            Signer(credentials.api_key.reveal(), credentials.api_secret.reveal()),
             clock=self.clock,
-            budget=self._budget,
+            budget=WeightBudget(
+                self.clock,
+                settings.weight_budget_per_min,
+                exchange_ms=self.server_time.exchange_ms,
+                banned_until_wall_ms=banned_until_ms,
+            ),
             server_time=self.server_time,
             metrics=DropOldest[MetricEvent]("check", 1),
             timeout_sec=_TIMEOUT_SEC,
         )
-        try:
-            yield
-        finally:
-            await self._transport.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections for REST requests."""
+        await self._transport.aclose()
 
     async def send(self, endpoint: Endpoint, params: dict[str, str] | None = None) -> Answer:
         """Send one request, once. Where our share of the weight is used up, wait for room first."""
-        if self._transport is None:
-            raise AssertionError("requests are sent within `opened`")
         try:
             return await self._transport.send(endpoint, params or {}, Priority.ON_DEMAND)
         except BudgetExhausted as full:

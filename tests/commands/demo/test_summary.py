@@ -53,20 +53,21 @@ def _shown(summary: Summary) -> str:
 
 
 def test_the_summary_counts_plans_by_what_became_of_them() -> None:
-    summary = _summary()
-    assert (summary.plans, summary.allowed, summary.denied, summary.refused) == (4, 1, 2, 1)
-    assert summary.denied_by_reason == [("no_position", 2)]
-    assert summary.kinds == [("close", 1)]
+    shown = _shown(_summary())
+    assert "plans           4 in 20.0 s" in shown
+    assert "allowed         1: close 1" in shown
+    assert "denied          2: no_position 2" in shown
+    assert "no permit       1: permit_timeout (missing: Governor) 1" in shown
 
 
 def test_waiting_for_others_is_no_permit_latency() -> None:
-    assert _summary().permit_ms == Spread(count=3, median=6, p99=8, maximum=8)
+    assert spread(_tally().permit_ms) == Spread(count=3, median=6, p99=8, maximum=8)
 
 
 def test_the_request_weight_is_that_of_all_requests() -> None:
     summary = _summary()
     assert summary.request_weight == 10
-    assert summary.request_weight_by_path == [("/fapi/v2/positionRisk", 2, 10)]
+    assert summary.weight_by_path == [("/fapi/v2/positionRisk", 2, 10)]
 
 
 def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
 
 import msgspec
@@ -140,7 +140,7 @@ def test_the_least_quantity_is_above_lot_and_notional(
 async def ready_order(measured: Rig, pace: Pace = QUICK) -> AsyncIterator[tuple[MeasuredOrder, Table]]:
     """Yield an order that was planned and agreed to."""
     access, table = measured.access(), Table()
-    async with access.opened():
+    async with aclosing(access):
         await measure_clock(access, pace)
         plan = await plan_order(access, SYMBOL)
         yield MeasuredOrder(access, plan, table, pace), table
