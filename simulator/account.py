@@ -204,11 +204,7 @@ class SimulatedExchange:
         )
         self.orders.add(accepted)
         if announced:
-            self.announce(
-                events.order_trade_update(
-                    accepted, execution_type="NEW", event_time_ms=now_ms, transaction_time_ms=now_ms
-                )
-            )
+            self.announce(events.order_trade_update(accepted, execution_type="NEW", event_time_ms=now_ms))
         return accepted
 
     def fill_remainder(self, order: Order, quantity: Decimal | None = None) -> None:
@@ -227,11 +223,7 @@ class SimulatedExchange:
         order.expire(now_ms)
         self.announce(
             events.order_trade_update(
-                order,
-                execution_type="EXPIRED",
-                event_time_ms=now_ms,
-                transaction_time_ms=now_ms,
-                expiry_reason="9",
+                order, execution_type="EXPIRED", event_time_ms=now_ms, expiry_reason="9"
             )
         )
 

@@ -39,11 +39,11 @@ def order_trade_update(
     *,
     execution_type: str,
     event_time_ms: int,
-    transaction_time_ms: int,
     fill: Fill | None = None,
     expiry_reason: str = "0",
 ) -> Payload:
     text = order.symbol.quantity_text
+    transaction_time_ms = event_time_ms if fill is None else fill.transaction_time_ms
     return {
         "e": "ORDER_TRADE_UPDATE",
         "E": event_time_ms,
@@ -154,14 +154,12 @@ def _changed_position(position: Position, mark_price: Decimal) -> Payload:
     }
 
 
-def algo_update(
-    order: Order, *, status: AlgoStatus, trigger_price: Decimal, event_time_ms: int, transaction_time_ms: int
-) -> Payload:
+def algo_update(order: Order, *, status: AlgoStatus, trigger_price: Decimal, time_ms: int) -> Payload:
     """Build the event of a conditional order that has become ``order`` in the matching engine."""
     return {
         "e": "ALGO_UPDATE",
-        "E": event_time_ms,
-        "T": transaction_time_ms,
+        "E": time_ms,
+        "T": time_ms,
         "o": {
             "caid": order.client_order_id,
             "aid": order.order_id,
@@ -185,20 +183,15 @@ def algo_update(
             "cp": False,
             "pP": False,
             "R": order.reduce_only,
-            "tt": transaction_time_ms,
+            "tt": time_ms,
             "gtd": 0,
             "rm": "",
         },
     }
 
 
-def leverage_changed(symbol: str, leverage: int, *, event_time_ms: int, transaction_time_ms: int) -> Payload:
-    return {
-        "e": "ACCOUNT_CONFIG_UPDATE",
-        "E": event_time_ms,
-        "T": transaction_time_ms,
-        "ac": {"s": symbol, "l": leverage},
-    }
+def leverage_changed(symbol: str, leverage: int, *, time_ms: int) -> Payload:
+    return {"e": "ACCOUNT_CONFIG_UPDATE", "E": time_ms, "T": time_ms, "ac": {"s": symbol, "l": leverage}}
 
 
 def listen_key_expired(listen_key: str, *, event_time_ms: int, time_as_text: bool) -> Payload:

@@ -104,15 +104,7 @@ def _announce_conditional(
     exchange: SimulatedExchange, order: Order, status: events.AlgoStatus, trigger_price: Decimal
 ) -> None:
     now_ms = exchange.event_ms()
-    exchange.announce(
-        events.algo_update(
-            order,
-            status=status,
-            trigger_price=trigger_price,
-            event_time_ms=now_ms,
-            transaction_time_ms=now_ms,
-        )
-    )
+    exchange.announce(events.algo_update(order, status=status, trigger_price=trigger_price, time_ms=now_ms))
 
 
 def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
@@ -159,10 +151,7 @@ def set_leverage(exchange: SimulatedExchange, symbol: str, leverage: int) -> Non
     exchange.symbol(symbol)
     exchange.leverages[symbol] = leverage
     exchange.version += 1
-    now_ms = exchange.event_ms()
-    exchange.announce(
-        events.leverage_changed(symbol, leverage, event_time_ms=now_ms, transaction_time_ms=now_ms)
-    )
+    exchange.announce(events.leverage_changed(symbol, leverage, time_ms=exchange.event_ms()))
 
 
 def send_frame(exchange: SimulatedExchange, frame: bytes, event_type: str = "") -> None:

@@ -30,7 +30,6 @@ def fill_events(
         order,
         execution_type=fill.execution_type,
         event_time_ms=event_time_ms,
-        transaction_time_ms=fill.transaction_time_ms,
         fill=fill,
     )
     for legs in updates:
