@@ -17,7 +17,6 @@ import msgspec
 from simulator import errors, events
 from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
-from simulator.fill_events import fill_events
 from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
 from simulator.listen_keys import ListenKeys
@@ -281,23 +280,29 @@ class SimulatedExchange:
     def _announce_fill(
         self, order: Order, position: Position, fill: Fill, shown_ms: Callable[[int], int]
     ) -> None:
-        """Announce a booked fill of ``position``, with every time as ``shown_ms`` gives it."""
-        name = order.symbol.name
+        """Announce a booked fill in Binance's order, with every time as ``shown_ms`` gives it."""
+        name, mark_price = order.symbol.name, self.mark_price(order.symbol.name)
         updates = [[position]]
         if self._hedge_mode and self.faults.account_update_shows_all_legs:
             updates = [[self.position(name, leg) for leg in _ALL_LEGS]]
         if self._hedge_mode and self.faults.account_update_shows_only_both:
             updates.append([self.position(name, "BOTH")])
-        for payload in fill_events(
-            order,
-            msgspec.structs.replace(fill, transaction_time_ms=shown_ms(fill.transaction_time_ms)),
-            event_time_ms=shown_ms(self.event_ms()),
-            trade_lite=self.emits_trade_lite,
-            wallet_balance=self.wallet_balance,
-            mark_price=self.mark_price(name),
-            updates=updates,
-        ):
-            self.announce(payload)
+        shown = msgspec.structs.replace(fill, transaction_time_ms=shown_ms(fill.transaction_time_ms))
+        now_ms, kind = shown_ms(self.event_ms()), fill.execution_type
+        if self.emits_trade_lite and kind == "TRADE":
+            self.announce(events.trade_lite(order, shown, event_time_ms=now_ms))
+        self.announce(events.order_trade_update(order, execution_type=kind, event_time_ms=now_ms, fill=shown))
+        for legs in updates:
+            self.announce(
+                events.account_update(
+                    reason="ORDER",
+                    event_time_ms=now_ms,
+                    transaction_time_ms=shown.transaction_time_ms,
+                    wallet_balance=self.wallet_balance,
+                    positions=[(leg, mark_price) for leg in legs],
+                    asset=order.symbol.quote_asset,
+                )
+            )
 
     def next_transaction_ms(self, host_ms: int) -> int:
         """Return the transaction time of a position change at ``host_ms``; see ``TransactionTimes``."""
