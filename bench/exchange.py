@@ -14,7 +14,7 @@ import trio
 
 from bench.account import holdings, symbols
 from simulator import SimulatedExchange, external_events, serve
-from simulator.account import host_epoch_ms
+from simulator.private_streams import host_epoch_ms
 
 _LONG_AGO_MS = 600_000
 

@@ -32,9 +32,9 @@ class PositionChange(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     delta: Decimal
     price: Decimal
-    client_order_id: str
-    order_id: int
-    announced: bool
+    client_order_id: str = ""
+    order_id: int = 0
+    announced: bool = False
 
 
 class PositionHistory:

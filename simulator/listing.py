@@ -19,7 +19,6 @@ class Listing:
     def __init__(self, symbols: Mapping[str, Symbol]) -> None:
         self.version = 0
         self.symbols: dict[str, Symbol] = dict(symbols)
-        self.quote_volumes = {name: symbol.quote_volume for name, symbol in symbols.items()}
         self._statuses: dict[str, str] = dict.fromkeys(symbols, TRADING)
 
     def symbol(self, name: str) -> Symbol:
@@ -39,13 +38,12 @@ class Listing:
         self._statuses[name] = status
         self.version += 1
 
-    def add(self, symbol: Symbol, status: str) -> None:
+    def add(self, symbol: Symbol) -> None:
         """List another symbol. ``ValueError`` if one of that name is listed."""
         if symbol.name in self.symbols:
             raise ValueError(f"{symbol.name} is listed")
         self.symbols[symbol.name] = symbol
-        self.quote_volumes[symbol.name] = symbol.quote_volume
-        self._statuses[symbol.name] = status
+        self._statuses[symbol.name] = TRADING
         self.version += 1
 
     def change_step_size(self, name: str, step_size: Decimal) -> Symbol:

@@ -213,7 +213,6 @@ def ticker_24hr(exchange: SimulatedExchange, symbol: str | None) -> bytes:
 
 def _ticker(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, Any]:
     price, listed = exchange.mark_price(name), exchange.listing.symbols[name]
-    quote_volume = exchange.listing.quote_volumes[name]
     change = price - listed.first_price
     return {
         "symbol": name,
@@ -225,13 +224,13 @@ def _ticker(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, An
         "openPrice": plain(listed.first_price),
         "highPrice": plain(max(price, listed.first_price)),
         "lowPrice": plain(min(price, listed.first_price)),
-        "volume": plain(quote_volume / price, listed.quantity_precision),
-        "quoteVolume": plain(quote_volume, 2),
+        "volume": plain(listed.quote_volume / price, listed.quantity_precision),
+        "quoteVolume": plain(listed.quote_volume, 2),
         "openTime": now_ms - _DAY_MS,
         "closeTime": now_ms,
         "firstId": 1,
-        "lastId": int(quote_volume // Decimal(1000)),
-        "count": int(quote_volume // Decimal(1000)),
+        "lastId": int(listed.quote_volume // Decimal(1000)),
+        "count": int(listed.quote_volume // Decimal(1000)),
     }
 
 
