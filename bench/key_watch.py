@@ -30,11 +30,6 @@ class KeyWatch:
         """Send packed commands and ignore their replies."""
         self._redis.send_packed(packed)
 
-    def ask(self, *command: str) -> bytes | None:
-        """Send a command and return its reply; only when no other reply is under way."""
-        answer: bytes | None = self._redis.command(*command)
-        return answer
-
     def wait_for(self, name: str) -> None:
         """Wait until the key `prefix + name` has changed. Raises TimeoutError."""
         while True:
