@@ -47,7 +47,8 @@ class Rounds:
         """Run one round. Raises only errors that affect all further measurements."""
         with self._stage(redis_url, exchange_latency_ms) as stage:
             for contender in CONTENDERS:
-                if contender not in contenders or (contender == PREDECESSOR and not _has_time(stage)):
+                skipped = contender == PREDECESSOR and not self._sizes.predecessor_plans
+                if skipped or contender not in contenders:
                     continue
                 here = [name for name in self._names if contender in CASES[name].who]
                 instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
@@ -101,8 +102,3 @@ class Rounds:
     def _fail(self, contender: str, name: str, error: Exception) -> None:
         why = f"{type(error).__name__}: {error}"[:_LONGEST_WHY]
         self.failures.append(Failure(self.symbols, name, contender, why))
-
-
-def _has_time(stage: Stage) -> bool:
-    """Return True if the sizes include the predecessor."""
-    return stage.sizes.predecessor_plans > 0

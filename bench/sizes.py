@@ -60,22 +60,20 @@ GROWN = msgspec.structs.replace(
     burst=20_000,
     results=300,
     results_burst=2_000,
-    results_waiting=1_000,
     events=300,
     events_burst=5_000,
     refreshes=10,
     idle_sec=16.0,
 )
 
-QUICK = Sizes(
+QUICK = msgspec.structs.replace(
+    FULL,
     one_at_a_time=1_000,
-    rates=(100, 1_000, 3_000),
     open_loop_sec=1.0,
     open_loop_plans=100,
     burst=3_000,
     results=100,
     results_burst=500,
-    results_waiting=1_000,
     events=100,
     events_burst=2_000,
     gate_permits=50,
