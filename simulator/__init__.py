@@ -11,7 +11,8 @@ from simulator.faults import Faults
 from simulator.history import PositionChange, PositionHistory
 from simulator.orders import MarketOrder, Order
 from simulator.private_streams import EventSink
-from simulator.rest_api import RestApi, RestRequest, RestResponse
+from simulator.rest_api import RestApi, RestRequest
+from simulator.rest_failures import RestResponse
 from simulator.server import RunningSimulator, SimulatorAddresses, running, serve
 from simulator.stream_server import StreamServer
 
