@@ -20,7 +20,7 @@ class Check(NamedTuple):
 
 
 #: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
-_OPEN, _ADD, _CLOSE, _NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE
+_ADD, _CLOSE, _NONE = Kind.ADD, Kind.CLOSE, Kind.NONE
 
 
 def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column
@@ -30,10 +30,6 @@ def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the col
 
 def _not_reconcile_close(facts: Facts) -> bool:
     return not facts.reconcile_close
-
-
-def _opens_and_adds(facts: Facts) -> bool:
-    return facts.kind is _OPEN or facts.kind is _ADD
 
 
 def _closes_and_adds(facts: Facts) -> bool:
