@@ -16,7 +16,10 @@ from simulator.faults import Faults
 from simulator.listen_keys import ListenKeys
 from simulator.orders import Fill, Order
 from simulator.positions import Position
-from simulator.transaction_times import TransactionTimes
+
+#: Changes of one millisecond are given growing times, and none is shown before its time. A step back of the
+#: clock by less than this counts as part of the burst.
+LONGEST_BURST_MS = 50
 
 
 def host_epoch_ms() -> int:
@@ -28,6 +31,41 @@ class EventSink(Protocol):
     """The receiver of the account's events: the stream server, or a test."""
 
     def deliver(self, event: UserEvent) -> None: ...
+
+
+class TransactionTimes:
+    """Source of transaction times: the exchange's clock, made to grow within a burst.
+
+    A clock that is set back makes later changes *older*, as on the exchange. Arguments and results are its
+    clock, epoch milliseconds.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._last_ms = 0
+        self._clock_at_last_ms = 0
+
+    def next_ms(self, now_ms: int) -> int:
+        """Return the time of a change at ``now_ms``: later than all before unless the clock was set back."""
+        grown_ms = max(now_ms, self._last_ms + 1)
+        self._last_ms = now_ms if self._set_back(now_ms) else grown_ms
+        self._clock_at_last_ms = now_ms
+        return self._last_ms
+
+    def event_ms(self, now_ms: int) -> int:
+        """Return the time of an event without a change: now, but not before the last change of a burst."""
+        return now_ms if self._set_back(now_ms) else max(now_ms, self._last_ms)
+
+    def ahead_ms(self, now_ms: int) -> int:
+        """Return how far the last change's time is ahead of the clock (at most 50 ms)."""
+        if self._set_back(now_ms):
+            return 0
+        return min(max(self._last_ms - now_ms, 0), LONGEST_BURST_MS)
+
+    def _set_back(self, now_ms: int) -> bool:
+        """Return True if the clock was set back since the last change and times follow it."""
+        follow = self._faults.transaction_times_follow_clock
+        return follow and now_ms <= self._clock_at_last_ms - LONGEST_BURST_MS
 
 
 class PrivateStreams:
