@@ -18,6 +18,7 @@ from simulator.errors import ApiError
 from simulator.external_events import set_leverage
 from simulator.faults import RestFault
 from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
+from simulator.order_rules import closes_leg
 from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
 from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
 from simulator.rest_failures import (
@@ -269,11 +270,8 @@ class RestApi:
 
 
 def _reduces(parameters: Parameters) -> bool:
-    closes_leg = (parameters.get("positionSide"), parameters.get("side")) in (
-        ("LONG", "SELL"),
-        ("SHORT", "BUY"),
-    )
-    return closes_leg or parameters.get("reduceOnly") == "true"
+    closes = closes_leg(parameters.get("positionSide"), parameters.get("side"))
+    return closes or parameters.get("reduceOnly") == "true"
 
 
 def _weighs(weight: int, *, without_symbol: int | None = None) -> Callable[[Parameters], int]:
