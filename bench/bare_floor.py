@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import sys
 
-from bench.floor_writes import BATCH, BLOCK_MS, GROUP, WRITES
+from bench.floor_writes import GROUP, WRITES, read
 from bench.redis_socket import BlockingRedis, Command
 
 
 def serve(url: str, stream: str) -> None:
     """Answer the entries of `stream` until the process is stopped."""
     write = WRITES[stream]
-    read = ("XREADGROUP", "GROUP", GROUP, "floor", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", stream, ">")
     redis = BlockingRedis(url, timeout_sec=None)
     while True:
-        answer = redis.command(*read)
+        answer = redis.command(*read(stream))
         if not answer:
             continue
         entries = answer[stream.encode()]

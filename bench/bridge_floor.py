@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from bench.floor_writes import BATCH, BLOCK_MS, GROUP, WRITES
+from bench.floor_writes import GROUP, WRITES, read
 from bench.redis_socket import Command
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
@@ -41,19 +41,7 @@ class Asyncio:
             for command in commands:
                 pipe.execute_command(*command)
             await pipe.execute()
-        answer: Any = await self._client.execute_command(  # type: ignore[no-untyped-call]
-            "XREADGROUP",
-            "GROUP",
-            GROUP,
-            "floor",
-            "COUNT",
-            BATCH,
-            "BLOCK",
-            BLOCK_MS,
-            "STREAMS",
-            self._stream,
-            ">",
-        )
+        answer: Any = await self._client.execute_command(*read(self._stream))  # type: ignore[no-untyped-call]
         return answer[self._stream.encode()][0] if answer else []
 
 

@@ -21,6 +21,7 @@ from bench.redis_socket import BlockingRedis
 from bench.sizes import Sizes
 from bench.stream_relay import StreamRelay
 from commands.demo.children import free_port
+from simulator import SimulatorAddresses
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
@@ -29,13 +30,6 @@ CANDIDATES = 20
 _LONGEST_BURST_SEC = 60.0
 _LOOK_SEC = 0.002
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
-
-
-class Addresses(msgspec.Struct, frozen=True):
-    """Base addresses that the simulated exchange prints first."""
-
-    rest_url: str
-    ws_url: str
 
 
 class Stage(NamedTuple):
@@ -158,7 +152,7 @@ def _is_ready(address: str) -> bytes:
 
 
 @contextmanager
-def exchange_process(folder: Path, latency_ms: float, symbols: int) -> Iterator[Addresses]:
+def exchange_process(folder: Path, latency_ms: float, symbols: int) -> Iterator[SimulatorAddresses]:
     """Start the simulated exchange with a latency of its REST answers. Raises ChildFailedError."""
     with child("exchange", folder, "bench.exchange", f"{latency_ms:g}", str(symbols)) as running:
-        yield msgspec.json.decode(running.first_line(), type=Addresses)
+        yield msgspec.json.decode(running.first_line(), type=SimulatorAddresses)

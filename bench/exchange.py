@@ -13,7 +13,7 @@ import trio
 from bench.account import holdings, symbols
 from commands.simulate_exchange import serve_until_signalled
 from simulator import SimulatedExchange, external_events
-from simulator.account import host_epoch_ms
+from simulator.private_streams import host_epoch_ms
 
 _LONG_AGO_MS = 600_000
 

@@ -7,7 +7,7 @@ from statistics import median
 
 import msgspec
 
-from bench.latency import spread
+from bench.latency import percentile
 
 DAEMON = "daemon"
 FLOOR = "floor"
@@ -30,15 +30,11 @@ class Figure(msgspec.Struct, frozen=True):
 
 def latency_figures(case: str, latencies_sec: Sequence[float]) -> list[Figure]:
     """Return the figures of latencies: p99 from a hundred on, p99.9 from a thousand on; else the slowest."""
-    found = spread(latencies_sec)
-    figures = [Figure(case, "p50", "ms", found.p50)]
-    if found.count >= _FOR_P99:
-        figures.append(Figure(case, "p99", "ms", found.p99))
-    else:
-        figures.append(Figure(case, "slowest", "ms", found.maximum))
-    if found.count >= _FOR_P999:
-        figures.append(Figure(case, "p99.9", "ms", found.p999))
-    return figures
+    ordered = sorted(latencies_sec)
+    measures = [("p50", 0.5), ("p99", 0.99) if len(ordered) >= _FOR_P99 else ("slowest", 1.0)]
+    if len(ordered) >= _FOR_P999:
+        measures.append(("p99.9", 0.999))
+    return [Figure(case, name, "ms", percentile(ordered, share) * 1000) for name, share in measures]
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Writes of both floors for an entry: a text as long as a real permit, or a ledger's fields."""
+"""Commands of both floors: the read, and the write for an entry, as long as a real permit or ledger."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bench.redis_socket import Command
 Fields = dict[bytes, bytes]
 
 GROUP = "p33"
-BATCH = 256
+_BATCH = 256
 #: Longest wait (ms), so that a floor without Redis ends.
-BLOCK_MS = 5_000
+_BLOCK_MS = 5_000
 
 _PERMIT = (
     b'{"plan_id":"%b","symbol":"%b","allow":true,"reason":"sanity_checks_passed","kind":"close","side":"LONG",'
@@ -19,6 +19,13 @@ _PERMIT = (
     b'"ledger_amt":10.000,"snapshot_age_sec":0.812345678,"created_at":1700000000.123,"ts_epoch":1700000000,'
     b'"issued_by":"floor floor","safe_close_qty":0.001,"safe_qty":0.001,"plan_qty":0.001}'
 )
+
+
+def read(stream: str) -> Command:
+    """Return the read of the next entries of `stream`."""
+    return (
+        "XREADGROUP", "GROUP", GROUP, "floor", "COUNT", _BATCH, "BLOCK", _BLOCK_MS, "STREAMS", stream, ">",
+    )  # fmt: skip
 
 
 def permit(fields: Fields) -> Command:

@@ -214,14 +214,8 @@ async def _one_by_one(url: str, held: Sequence[Holding], name: str) -> _Single:
     plans = series(name, held, SINGLES)
 
     def publish() -> list[float]:
-        latencies_sec = []
         with KeyWatch(url, PERMIT_PREFIX) as watch:
-            for plan_id, packed in plans:
-                begun_sec = time.perf_counter()
-                watch.send_packed(packed)
-                watch.wait_for(plan_id)
-                latencies_sec.append(time.perf_counter() - begun_sec)
-        return latencies_sec
+            return watch.latencies_sec(plans)
 
     begun_sec = time.thread_time()
     latency_ms = median(await trio.to_thread.run_sync(publish)) * 1000

@@ -5,6 +5,9 @@ Client tracking in broadcast mode: Redis pushes all keys that changed in one tur
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+
 from bench.redis_socket import BlockingRedis, Command
 
 
@@ -30,10 +33,15 @@ class KeyWatch:
         """Send packed commands and ignore their replies."""
         self._redis.send_packed(packed)
 
-    def ask(self, *command: str) -> bytes | None:
-        """Send a command and return its reply; only when no other reply is under way."""
-        answer: bytes | None = self._redis.command(*command)
-        return answer
+    def latencies_sec(self, published: Iterable[tuple[str, bytes]]) -> list[float]:
+        """Send packed commands one by one, each after the change of the key that the last one names."""
+        latencies_sec: list[float] = []
+        for name, packed in published:
+            begun_sec = time.perf_counter()
+            self.send_packed(packed)
+            self.wait_for(name)
+            latencies_sec.append(time.perf_counter() - begun_sec)
+        return latencies_sec
 
     def wait_for(self, name: str) -> None:
         """Wait until the key `prefix + name` has changed. Raises TimeoutError."""

@@ -1,21 +1,9 @@
-"""Arithmetic of latencies: pure functions of seconds; `Spread` has milliseconds."""
+"""Arithmetic of latencies: pure functions of seconds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-
-import msgspec
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """Distribution of latencies, in milliseconds."""
-
-    count: int
-    p50: float
-    p99: float
-    p999: float
-    maximum: float
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -29,13 +17,6 @@ def percentile(ordered: Sequence[float], share: float) -> float:
         raise ValueError(f"not a share: {share}")
     # Rounded first: 0.07 * 100 is a little above 7.
     return ordered[max(math.ceil(round(share * len(ordered), 6)), 1) - 1]
-
-
-def spread(latencies_sec: Sequence[float]) -> Spread:
-    """Return the distribution of `latencies_sec`. Raises ValueError for none."""
-    ordered = sorted(latencies_sec)
-    p50, p99, p999 = (percentile(ordered, share) * 1000 for share in (0.5, 0.99, 0.999))
-    return Spread(len(ordered), p50, p99, p999, ordered[-1] * 1000)
 
 
 def intended_sec(begin_sec: float, rate: float, number: int) -> float:

@@ -32,14 +32,9 @@ def one_at_a_time(session: Session) -> list[Figure]:
         plans = session.stage.sizes.predecessor_plans
     _settle(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
-    latencies_sec: list[float] = []
     session.redis.command("CONFIG", "RESETSTAT")
     with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
-        for plan_id, command in published:
-            begun_sec = time.perf_counter()
-            watch.send_packed(command)
-            watch.wait_for(plan_id)
-            latencies_sec.append(time.perf_counter() - begun_sec)
+        latencies_sec = watch.latencies_sec(published)
     calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
     case = "plan → permit, one at a time"

@@ -82,21 +82,14 @@ class BlockingRedis:
         """Return the next reply."""
         while (answer := self._next()) is _NOTHING:
             self._receive()
-        if isinstance(answer, hiredis.ReplyError):
-            raise RedisRefusedError(str(answer))
-        return answer
+        return _checked(answer)
 
-    def drain(self, wait_sec: float) -> int:
-        """Receive for up to `wait_sec`, until something came; return the number of replies."""
-        if not select.select([self._socket], [], [], max(wait_sec, 0.0))[0]:
-            return 0
-        self._receive()
-        replies = 0
-        while (answer := self._next()) is not _NOTHING:
-            if isinstance(answer, hiredis.ReplyError):
-                raise RedisRefusedError(str(answer))
-            replies += 1
-        return replies
+    def drain(self, wait_sec: float) -> None:
+        """Receive for up to `wait_sec`, until something came; drop the replies."""
+        if select.select([self._socket], [], [], max(wait_sec, 0.0))[0]:
+            self._receive()
+            while (answer := self._next()) is not _NOTHING:
+                _checked(answer)
 
     def wait_for_push(self) -> None:
         """Wait until there is a pushed message, dropping replies."""
@@ -117,3 +110,9 @@ class BlockingRedis:
         if not received:
             raise ConnectionError("Redis closed the connection")
         self._reader.feed(received)
+
+
+def _checked(answer: Any) -> Any:
+    if isinstance(answer, hiredis.ReplyError):
+        raise RedisRefusedError(str(answer))
+    return answer

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,23 +44,12 @@ class Rounds:
 
     def measure(self, redis_url: str, exchange_latency_ms: float, contenders: Iterable[str]) -> None:
         """Run one round. Raises only errors that affect all further measurements."""
-        with self._stage(redis_url, exchange_latency_ms) as stage:
-            for contender in CONTENDERS:
-                if contender not in contenders or (contender == PREDECESSOR and not _has_time(stage)):
-                    continue
-                here = [name for name in self._names if contender in CASES[name].who]
-                instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
-                self._session(stage, contender, [name for name in here if name not in instrumented])
-                self._session(stage, contender, instrumented, instrumented=True)
-
-    @contextmanager
-    def _stage(self, redis_url: str, exchange_latency_ms: float) -> Iterator[Stage]:
         with (
             tempfile.TemporaryDirectory(prefix="position-state-brain-bench-") as name,
             exchange_process(Path(name), exchange_latency_ms, self.symbols) as addresses,
             StreamRelay(addresses.ws_url) as relay,
         ):
-            yield Stage(
+            stage = Stage(
                 folder=Path(name),
                 redis_url=redis_url,
                 exchange=Exchange(addresses.rest_url),
@@ -71,6 +59,14 @@ class Rounds:
                 sizes=self._sizes,
                 exchange_latency_ms=exchange_latency_ms,
             )
+            for contender in CONTENDERS:
+                skipped = contender == PREDECESSOR and not self._sizes.predecessor_plans
+                if skipped or contender not in contenders:
+                    continue
+                here = [name for name in self._names if contender in CASES[name].who]
+                instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
+                self._session(stage, contender, [name for name in here if name not in instrumented])
+                self._session(stage, contender, instrumented, instrumented=True)
 
     def _session(
         self, stage: Stage, contender: str, names: Sequence[str], *, instrumented: bool = False
@@ -101,8 +97,3 @@ class Rounds:
     def _fail(self, contender: str, name: str, error: Exception) -> None:
         why = f"{type(error).__name__}: {error}"[:_LONGEST_WHY]
         self.failures.append(Failure(self.symbols, name, contender, why))
-
-
-def _has_time(stage: Stage) -> bool:
-    """Return True if the sizes include the predecessor."""
-    return stage.sizes.predecessor_plans > 0

@@ -91,9 +91,8 @@ def rules_of(info: SymbolInfo) -> SymbolRules | None:
     Raises ValueError for numbers that `finite` refuses.
     """
     filters = {entry.filter_type: entry for entry in info.filters}
-    lot, market = filters.get("LOT_SIZE"), filters.get("MARKET_LOT_SIZE")
-    if market is None:
-        market = lot
+    lot = filters.get("LOT_SIZE")
+    market = filters.get("MARKET_LOT_SIZE", lot)
     if market is None:
         return None
     step = market.step_size

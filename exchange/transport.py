@@ -100,7 +100,7 @@ class Transport:
         gate = self._gates.get(endpoint.key)
         if gate is not None and (until := gate.closed_until(self._clock.now())) is not None:
             raise TemporarilyRefused(until, gate.why)
-        sent = self._budget.reserve(self._budget.cost(endpoint), priority)
+        sent = self._budget.reserve(self._budget.weights.of(endpoint), priority)
         if gate is not None:
             gate.sending(sent)
         flight = self._budget.weights.sending()

@@ -35,24 +35,6 @@ class AccountUpdate(msgspec.Struct, frozen=True):
     positions: tuple[PositionObserved, ...]
 
 
-class Fill(msgspec.Struct, frozen=True):
-    """`ORDER_TRADE_UPDATE` of a trade, or of a liquidation's calculated execution."""
-
-    fill: FillObserved
-
-
-class OrderEnded(msgspec.Struct, frozen=True):
-    """`ORDER_TRADE_UPDATE` of an order that ended without another fill: canceled, expired, rejected."""
-
-    end: OrderEndObserved
-
-
-class LeverageChanged(msgspec.Struct, frozen=True):
-    """`ACCOUNT_CONFIG_UPDATE` with a symbol's new leverage."""
-
-    change: LeverageObserved
-
-
 class ListenKeyExpired(msgspec.Struct, frozen=True):
     """`listenKeyExpired`: connections of that key get no more events."""
 
@@ -61,7 +43,7 @@ class OtherEvent(msgspec.Struct, frozen=True):
     """Event without positions: a placed order, `TRADE_LITE`, unknown types."""
 
 
-UserEvent = AccountUpdate | Fill | OrderEnded | LeverageChanged | ListenKeyExpired | OtherEvent
+UserEvent = AccountUpdate | FillObserved | OrderEndObserved | LeverageObserved | ListenKeyExpired | OtherEvent
 
 #: Documented event types. Others are counted as `other`, so that metric labels stay bounded.
 _DOCUMENTED = frozenset(
@@ -181,11 +163,11 @@ def _exact(number: Decimal, what: str) -> Decimal:
         raise UnreadableEvent(f"{what}: {error}") from None
 
 
-def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageChanged | OtherEvent:
+def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageObserved | OtherEvent:
     """Return a symbol's new leverage, or OtherEvent where none can be read: decisions do not use it."""
     try:
         change = read_json(_LEVERAGE, event.ac)
-        return LeverageChanged(LeverageObserved(change.s, finite(change.l), frame.received))
+        return LeverageObserved(change.s, finite(change.l), frame.received)
     except (msgspec.DecodeError, ValueError):
         return OtherEvent()
 
@@ -216,36 +198,33 @@ def _account_update(event: _AccountUpdate, frame: Frame) -> AccountUpdate:
     )
 
 
-def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded | OtherEvent:
+def _order_update(event: _OrderTradeUpdate, frame: Frame) -> FillObserved | OrderEndObserved | OtherEvent:
+    """Return a trade or a liquidation's calculated execution, or the end of an order without another fill."""
     order = event.o
     if order.x not in _EXECUTIONS_THAT_FILL:
         filled = finite_or_none(order.z)
         if order.X not in _ENDED_UNFILLED or filled is None:
             return OtherEvent()
-        return OrderEnded(
-            OrderEndObserved(
-                symbol=order.s,
-                leg=order.ps,
-                order_id=OrderId(str(order.i)),
-                client_order_id=order.c,
-                order_side=order.S,
-                cumulative=filled,
-                status=order.X,
-                transaction_ms=event.T,
-                received=frame.received,
-            )
-        )
-    return Fill(
-        FillObserved(
+        return OrderEndObserved(
             symbol=order.s,
             leg=order.ps,
             order_id=OrderId(str(order.i)),
             client_order_id=order.c,
             order_side=order.S,
-            cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),
+            cumulative=filled,
             status=order.X,
             transaction_ms=event.T,
             received=frame.received,
-            quantity=_exact(order.l, "ORDER_TRADE_UPDATE"),
         )
+    return FillObserved(
+        symbol=order.s,
+        leg=order.ps,
+        order_id=OrderId(str(order.i)),
+        client_order_id=order.c,
+        order_side=order.S,
+        cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),
+        status=order.X,
+        transaction_ms=event.T,
+        received=frame.received,
+        quantity=_exact(order.l, "ORDER_TRADE_UPDATE"),
     )

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from brain.moment import Moment
 from clock import Clock
-from exchange.endpoints import Endpoint
 from exchange.errors import BudgetExhausted, RateLimited
 from exchange.learnt_weights import LearntWeights
 from exchange.protocol import Priority
@@ -150,10 +149,6 @@ class WeightBudget:
         self._forget(self._clock.now())
         # Never below the known count: an answer that arrives late has an older one.
         self._address_used = max(self._address_used, used)
-
-    def cost(self, endpoint: Endpoint) -> int:
-        """Return the weight of a request to `endpoint`, as far as known."""
-        return self.weights.of(endpoint)
 
     def ban(self, seconds: float, why: str = "the exchange answered 429 or 418") -> Moment:
         """Ban all requests for so long (seconds). Returns the end of the ban."""

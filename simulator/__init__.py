@@ -5,12 +5,14 @@ It shares no code with what is tested against it. ``SimulatedExchange`` is the s
 positions as people, liquidations and stop orders do; ``Faults`` are the faults that can be injected.
 """
 
-from simulator.account import EventSink, SimulatedExchange
+from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
 from simulator.faults import Faults
 from simulator.history import PositionChange, PositionHistory
 from simulator.orders import MarketOrder, Order
-from simulator.rest_api import RestApi, RestRequest, RestResponse
+from simulator.private_streams import EventSink
+from simulator.rest_api import RestApi, RestRequest
+from simulator.rest_failures import RestResponse
 from simulator.server import RunningSimulator, SimulatorAddresses, running, serve
 from simulator.stream_server import StreamServer
 

@@ -6,29 +6,22 @@ writes it into the history and announces it. Fills happen at the mark price, at 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
-from random import Random
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from simulator import errors, events
-from simulator.events import UserEvent, user_event
 from simulator.faults import Faults
-from simulator.fill_events import fill_events
 from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
-from simulator.listen_keys import ListenKeys
 from simulator.listing import TRADING, Listing
 from simulator.mark_prices import MarkPrices
 from simulator.order_rules import accepted_quantity
 from simulator.orders import Fill, MarketOrder, Order, OrderBook
 from simulator.positions import Position
+from simulator.private_streams import PrivateStreams, host_epoch_ms
 from simulator.request_log import RequestLog
 from simulator.symbols import Symbol, load_symbols, new_symbol
-from simulator.transaction_times import TransactionTimes
 from simulator.weights import RequestWeights
 
 TAKER_COMMISSION = Decimal("0.0005")
@@ -36,22 +29,7 @@ DEFAULT_LEVERAGE = 20
 _ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
-def _as_it_is(time_ms: int) -> int:
-    return time_ms
-
-
-def host_epoch_ms() -> int:
-    """Return this host's wall clock."""
-    return time.time_ns() // 1_000_000
-
-
-class EventSink(Protocol):
-    """The receiver of the account's events: the stream server, or a test."""
-
-    def deliver(self, event: UserEvent) -> None: ...
-
-
-class SimulatedExchange:
+class SimulatedExchange(PrivateStreams):
     """One Binance USDⓈ-M account and its market, deterministic for a seed and a clock.
 
     ``host_ms`` is the host's wall clock in epoch milliseconds; the exchange's own time is that plus
@@ -79,10 +57,9 @@ class SimulatedExchange:
         faults: Faults | None = None,
         wallet_balance: Decimal = Decimal(1_000_000),
     ) -> None:
+        super().__init__(seed=seed, host_ms=host_ms, faults=Faults() if faults is None else faults)
         self.listing = Listing(load_symbols() if symbols is None else symbols)
         self.leverages: dict[str, int] = {}
-        self.seed = seed
-        self.host_ms = host_ms
         self.api_key = api_key
         self.api_secret = api_secret
         self.public_key_pem = public_key_pem
@@ -92,31 +69,17 @@ class SimulatedExchange:
         self.odd_marks: dict[str, dict[str, Any]] = {}
         self.key_rights = KeyRights()
         self.can_trade = True
-        self.faults = Faults() if faults is None else faults
         self.wallet_balance = self._first_wallet_balance = wallet_balance
         self.mark_prices = MarkPrices(dict(self.listing.symbols), seed)
         self.orders = OrderBook()
         self.history = PositionHistory()
-        self.listen_keys = ListenKeys(Random(f"{seed}:listen keys"))  # noqa: S311 - reproducible on purpose
         self.weights = RequestWeights()
         self.requests = RequestLog()
-        self.sinks: list[EventSink] = []
         self.version = 0
         self.first_fill_share: Decimal | None = None
-        self.emits_trade_lite = True
         self._hedge_mode = hedge_mode
         self._positions: dict[tuple[str, PositionSide], Position] = {}
-        self._times = TransactionTimes()
         self._last_trade_id = 0
-
-    def exchange_ms(self) -> int:
-        """Return the exchange's clock, epoch milliseconds."""
-        return self.host_ms() + self.faults.clock_skew_ms
-
-    def sec_until_shown(self) -> float:
-        """Seconds until the latest change may be shown: in a burst its transaction time is in the future."""
-        follow = self.faults.transaction_times_follow_clock
-        return self._times.ahead_ms(self.exchange_ms(), follow_clock=follow) / 1000
 
     def symbol(self, name: str) -> Symbol:
         """Look up a symbol; ``ApiError`` -1121 for one that the exchange does not list."""
@@ -166,13 +129,9 @@ class SimulatedExchange:
         symbol = self.symbol(order.symbol)
         price = self.mark_price(order.symbol)
         position = self.position(order.symbol, order.position_side)
+        trading = self.listing.status(order.symbol) == TRADING
         quantity = accepted_quantity(
-            order,
-            symbol,
-            hedge_mode=self._hedge_mode,
-            trading=self.listing.status(order.symbol) == TRADING,
-            position=position.amount,
-            price=price,
+            order, symbol, hedge_mode=self._hedge_mode, trading=trading, position=position.amount, price=price
         )
         if order.client_order_id is not None and self.orders.knows_client_id(order.client_order_id):
             raise errors.client_order_id_duplicated()
@@ -241,7 +200,7 @@ class SimulatedExchange:
         delta = quantity if order.side == "BUY" else -quantity
         host_ms = self.host_ms()
         transaction_ms = self.next_transaction_ms(host_ms)
-        shown_ms = self.faults.shown_time() if announced else _as_it_is
+        shown_ms = self.faults.shown_time() if announced else lambda time_ms: time_ms
         realized = position.apply_fill(delta, price, transaction_ms)
         if self.faults.dated_ahead_rows:
             position.update_time_ms = shown_ms(transaction_ms)
@@ -276,38 +235,19 @@ class SimulatedExchange:
             )
         )
         if announced:
-            self._announce_fill(order, position, executed, shown_ms)
+            mark_price = self.mark_price(order.symbol.name)
+            self.announce_fill(
+                order, executed, self._updates(position), mark_price, self.wallet_balance, shown_ms
+            )
 
-    def _announce_fill(
-        self, order: Order, position: Position, fill: Fill, shown_ms: Callable[[int], int]
-    ) -> None:
-        """Announce a booked fill of ``position``, with every time as ``shown_ms`` gives it."""
-        name = order.symbol.name
-        updates = [[position]]
+    def _updates(self, position: Position) -> list[list[Position]]:
+        """Return the legs of each ``ACCOUNT_UPDATE`` about a changed one."""
+        name, updates = position.symbol.name, [[position]]
         if self._hedge_mode and self.faults.account_update_shows_all_legs:
             updates = [[self.position(name, leg) for leg in _ALL_LEGS]]
         if self._hedge_mode and self.faults.account_update_shows_only_both:
             updates.append([self.position(name, "BOTH")])
-        for payload in fill_events(
-            order,
-            msgspec.structs.replace(fill, transaction_time_ms=shown_ms(fill.transaction_time_ms)),
-            event_time_ms=shown_ms(self.event_ms()),
-            trade_lite=self.emits_trade_lite,
-            wallet_balance=self.wallet_balance,
-            mark_price=self.mark_price(name),
-            updates=updates,
-        ):
-            self.announce(payload)
-
-    def next_transaction_ms(self, host_ms: int) -> int:
-        """Return the transaction time of a position change at ``host_ms``; see ``TransactionTimes``."""
-        now_ms = host_ms + self.faults.clock_skew_ms
-        return self._times.next_ms(now_ms, follow_clock=self.faults.transaction_times_follow_clock)
-
-    def event_ms(self) -> int:
-        """Return the time for an event that changes no position: now, but not before the last change."""
-        follow = self.faults.transaction_times_follow_clock
-        return self._times.event_ms(self.exchange_ms(), follow_clock=follow)
+        return updates
 
     def rewind_position(
         self, symbol: str, position_side: PositionSide, amount: Decimal, update_time_ms: int
@@ -333,9 +273,6 @@ class SimulatedExchange:
                 amount=amount,
                 delta=delta,
                 price=price,
-                client_order_id="",
-                order_id=0,
-                announced=False,
             )
         )
 
@@ -366,39 +303,3 @@ class SimulatedExchange:
             if symbol == name:
                 position.symbol = changed
         self.version += 1
-
-    def announce(self, payload: events.Payload, *, listen_key: str | None = None) -> None:
-        self.announce_event(user_event(payload, listen_key=listen_key))
-
-    def announce_event(self, event: UserEvent) -> None:
-        for sink in self.sinks:
-            sink.deliver(event)
-
-    def expire_listen_key(self, *, now: bool = False) -> None:
-        """Expire the listen key if its hour is over, or ``now``; its streams get the event, then nothing."""
-        self._end_listen_key(self.listen_keys.close() if now else self.listen_keys.expire_due(self.host_ms()))
-
-    def delete_listen_key(self, *, silently: bool = False) -> None:
-        """Delete the listen key as DELETE does: its streams get ``listenKeyExpired``, then nothing.
-
-        A PUT is -1125 from then on, until a POST makes another key. ``silently``: without the event.
-        """
-        self._end_listen_key(self.listen_keys.close(), silently=silently)
-
-    def replace_listen_key(self, *, silently: bool = True) -> str:
-        """Delete the listen key and create another, as a second process of the account does; returns it.
-
-        A PUT answers with the other key from then on; the streams of the old one stay open and are silent.
-        """
-        self.delete_listen_key(silently=silently)
-        return self.listen_keys.create_or_extend(self.host_ms())
-
-    def _end_listen_key(self, ended: str | None, *, silently: bool = False) -> None:
-        if ended is None or silently:
-            return
-        payload = events.listen_key_expired(
-            ended,
-            event_time_ms=self.exchange_ms(),
-            time_as_text=self.faults.listen_key_expired_time_as_text,
-        )
-        self.announce(payload, listen_key=ended)

@@ -40,16 +40,14 @@ def order_trade_update(
     execution_type: str,
     event_time_ms: int,
     fill: Fill | None = None,
-    transaction_time_ms: int | None = None,
     expiry_reason: str = "0",
 ) -> Payload:
-    """Build the event; its transaction time is that of the event unless another is given."""
-    at_ms = event_time_ms if transaction_time_ms is None else transaction_time_ms
     text = order.symbol.quantity_text
+    transaction_time_ms = event_time_ms if fill is None else fill.transaction_time_ms
     return {
         "e": "ORDER_TRADE_UPDATE",
         "E": event_time_ms,
-        "T": at_ms,
+        "T": transaction_time_ms,
         "o": {
             "s": order.symbol.name,
             "c": order.client_order_id,
@@ -68,7 +66,7 @@ def order_trade_update(
             "L": plain(fill.price) if fill else "0",
             "N": order.symbol.quote_asset,
             "n": plain(fill.commission if fill else FLAT, 8),
-            "T": at_ms,
+            "T": transaction_time_ms,
             "t": fill.trade_id if fill else 0,
             "b": "0",
             "a": "0",
@@ -193,12 +191,7 @@ def algo_update(order: Order, *, status: AlgoStatus, trigger_price: Decimal, tim
 
 
 def leverage_changed(symbol: str, leverage: int, *, time_ms: int) -> Payload:
-    return {
-        "e": "ACCOUNT_CONFIG_UPDATE",
-        "E": time_ms,
-        "T": time_ms,
-        "ac": {"s": symbol, "l": leverage},
-    }
+    return {"e": "ACCOUNT_CONFIG_UPDATE", "E": time_ms, "T": time_ms, "ac": {"s": symbol, "l": leverage}}
 
 
 def listen_key_expired(listen_key: str, *, event_time_ms: int, time_as_text: bool) -> Payload:

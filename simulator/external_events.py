@@ -103,9 +103,8 @@ def move_position(
 def _announce_conditional(
     exchange: SimulatedExchange, order: Order, status: events.AlgoStatus, trigger_price: Decimal
 ) -> None:
-    exchange.announce(
-        events.algo_update(order, status=status, trigger_price=trigger_price, time_ms=exchange.event_ms())
-    )
+    now_ms = exchange.event_ms()
+    exchange.announce(events.algo_update(order, status=status, trigger_price=trigger_price, time_ms=now_ms))
 
 
 def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:

@@ -32,9 +32,9 @@ class PositionChange(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     delta: Decimal
     price: Decimal
-    client_order_id: str
-    order_id: int
-    announced: bool
+    client_order_id: str = ""
+    order_id: int = 0
+    announced: bool = False
 
 
 class PositionHistory:
@@ -42,8 +42,7 @@ class PositionHistory:
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, PositionSide], list[PositionChange]] = {}
-        self._transaction_times_ms: dict[tuple[str, PositionSide], list[int]] = {}
-        self._wall_times_ms: dict[tuple[str, PositionSide], list[int]] = {}
+        self._times_ms: dict[tuple[str, PositionSide, HistoryClock], list[int]] = {}
 
     def append(self, change: PositionChange) -> None:
         """Add the newest change of its leg.
@@ -51,15 +50,15 @@ class PositionHistory:
         Where a clock was set back, or the account wiped or restored, its times may be earlier than those
         before; questions about those times are then answered as if it had happened at the latest of them.
         """
-        leg = (change.symbol, change.position_side)
-        transaction_times_ms = self._transaction_times_ms.setdefault(leg, [])
-        wall_times_ms = self._wall_times_ms.setdefault(leg, [])
-        self._changes.setdefault(leg, []).append(change)
-        # A clock that was set back must not unsort what is searched by bisection.
-        for times_ms, time_ms in (
-            (transaction_times_ms, change.transaction_time_ms),
-            (wall_times_ms, change.wall_time_ms),
-        ):
+        symbol, side = change.symbol, change.position_side
+        self._changes.setdefault((symbol, side), []).append(change)
+        moments: dict[HistoryClock, int] = {
+            "exchange": change.transaction_time_ms,
+            "host": change.wall_time_ms,
+        }
+        for clock, time_ms in moments.items():
+            times_ms = self._times_ms.setdefault((symbol, side, clock), [])
+            # A clock that was set back must not unsort what is searched by bisection.
             times_ms.append(max(time_ms, times_ms[-1] if times_ms else 0))
 
     def changes(self, symbol: str, position_side: PositionSide = "BOTH") -> list[PositionChange]:
@@ -78,8 +77,8 @@ class PositionHistory:
         clock: HistoryClock = "host",
     ) -> Decimal:
         """Return the signed position at the end of that millisecond; 0 before the first change."""
-        index = bisect_right(self._times_ms(symbol, position_side, clock), time_ms)
-        return self._amount_after(symbol, position_side, index)
+        times_ms = self._times_ms.get((symbol, position_side, clock), [])
+        return self._amount_after(symbol, position_side, bisect_right(times_ms, time_ms))
 
     def positions_between(
         self,
@@ -95,14 +94,10 @@ class PositionHistory:
         Several changes may share a millisecond; a claim about that millisecond is honest if it names any
         value of the set for ``first_ms == last_ms``.
         """
-        times_ms = self._times_ms(symbol, position_side, clock)
+        times_ms = self._times_ms.get((symbol, position_side, clock), [])
         first = bisect_left(times_ms, first_ms)
         last = bisect_right(times_ms, last_ms)
         return {self._amount_after(symbol, position_side, index) for index in range(first, last + 1)}
-
-    def _times_ms(self, symbol: str, position_side: PositionSide, clock: HistoryClock) -> list[int]:
-        times_ms = self._transaction_times_ms if clock == "exchange" else self._wall_times_ms
-        return times_ms.get((symbol, position_side), [])
 
     def _amount_after(self, symbol: str, position_side: PositionSide, count: int) -> Decimal:
         return self._changes[symbol, position_side][count - 1].amount if count else FLAT

@@ -19,7 +19,6 @@ class Listing:
     def __init__(self, symbols: Mapping[str, Symbol]) -> None:
         self.version = 0
         self.symbols: dict[str, Symbol] = dict(symbols)
-        self.quote_volumes = {name: symbol.quote_volume for name, symbol in symbols.items()}
         self._statuses: dict[str, str] = dict.fromkeys(symbols, TRADING)
 
     def symbol(self, name: str) -> Symbol:
@@ -44,7 +43,6 @@ class Listing:
         if symbol.name in self.symbols:
             raise ValueError(f"{symbol.name} is listed")
         self.symbols[symbol.name] = symbol
-        self.quote_volumes[symbol.name] = symbol.quote_volume
         self._statuses[symbol.name] = TRADING
         self.version += 1
 

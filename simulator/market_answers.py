@@ -6,7 +6,7 @@ Source: USDⓈ-M Futures, "Exchange Information", "Mark Price", "24hr Ticker Pri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -139,11 +139,7 @@ def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
 
 def premium_index(exchange: SimulatedExchange, symbol: str | None) -> bytes:
     """Return one object for a symbol, a list for all. ``ApiError`` -1121 for an unknown one."""
-    now_ms = exchange.exchange_ms()
-    if symbol is not None:
-        exchange.symbol(symbol)
-        return _encode(_premium(exchange, symbol, now_ms))
-    return _encode([_premium(exchange, name, now_ms) for name in exchange.listing.symbols])
+    return _one_or_all(exchange, symbol, _premium)
 
 
 def _premium(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, Any]:
@@ -204,16 +200,11 @@ def _mark_price_update(
 
 def ticker_24hr(exchange: SimulatedExchange, symbol: str | None) -> bytes:
     """Return one object for a symbol, a list for all. ``quoteVolume`` is what candidates are ranked by."""
-    now_ms = exchange.exchange_ms()
-    if symbol is not None:
-        exchange.symbol(symbol)
-        return _encode(_ticker(exchange, symbol, now_ms))
-    return _encode([_ticker(exchange, name, now_ms) for name in exchange.listing.symbols])
+    return _one_or_all(exchange, symbol, _ticker)
 
 
 def _ticker(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, Any]:
     price, listed = exchange.mark_price(name), exchange.listing.symbols[name]
-    quote_volume = exchange.listing.quote_volumes[name]
     change = price - listed.first_price
     return {
         "symbol": name,
@@ -225,14 +216,25 @@ def _ticker(exchange: SimulatedExchange, name: str, now_ms: int) -> dict[str, An
         "openPrice": plain(listed.first_price),
         "highPrice": plain(max(price, listed.first_price)),
         "lowPrice": plain(min(price, listed.first_price)),
-        "volume": plain(quote_volume / price, listed.quantity_precision),
-        "quoteVolume": plain(quote_volume, 2),
+        "volume": plain(listed.quote_volume / price, listed.quantity_precision),
+        "quoteVolume": plain(listed.quote_volume, 2),
         "openTime": now_ms - _DAY_MS,
         "closeTime": now_ms,
         "firstId": 1,
-        "lastId": int(quote_volume // Decimal(1000)),
-        "count": int(quote_volume // Decimal(1000)),
+        "lastId": int(listed.quote_volume // Decimal(1000)),
+        "count": int(listed.quote_volume // Decimal(1000)),
     }
+
+
+def _one_or_all(
+    exchange: SimulatedExchange,
+    symbol: str | None,
+    row: Callable[[SimulatedExchange, str, int], dict[str, Any]],
+) -> bytes:
+    now_ms = exchange.exchange_ms()
+    if symbol is not None:
+        return _encode(row(exchange, exchange.symbol(symbol).name, now_ms))
+    return _encode([row(exchange, name, now_ms) for name in exchange.listing.symbols])
 
 
 def _next_funding_ms(now_ms: int) -> int:

@@ -59,5 +59,9 @@ def _check_quantity(quantity: Decimal, symbol: Symbol) -> None:
 
 
 def _only_reduces(order: MarketOrder, *, hedge_mode: bool) -> bool:
-    closes_its_leg = (order.position_side, order.side) in (("LONG", "SELL"), ("SHORT", "BUY"))
-    return order.reduce_only or (hedge_mode and closes_its_leg)
+    return order.reduce_only or (hedge_mode and closes_leg(order.position_side, order.side))
+
+
+def closes_leg(position_side: str | None, side: str | None) -> bool:
+    """Return True for an order against the hedge-mode leg that it names."""
+    return (position_side, side) in (("LONG", "SELL"), ("SHORT", "BUY"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-_KEPT = 20_000
-
 
 @dataclass(slots=True)
 class RequestRecord:
@@ -27,7 +25,7 @@ class RequestLog:
     """The last 20 000 requests, oldest first. Control requests are not among them."""
 
     def __init__(self) -> None:
-        self._records: deque[RequestRecord] = deque(maxlen=_KEPT)
+        self._records: deque[RequestRecord] = deque(maxlen=20_000)
         self.total = 0
 
     def arrived(self, record: RequestRecord) -> None:

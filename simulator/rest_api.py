@@ -18,11 +18,12 @@ from simulator.errors import ApiError
 from simulator.external_events import set_leverage
 from simulator.faults import RestFault
 from simulator.market_answers import ExchangeInfo, premium_index, ticker_24hr
+from simulator.order_rules import closes_leg
 from simulator.parameters import Parameters, boolean, check_signed, integer, parse, required
 from simulator.position_rows import MAX_NOTIONAL_VALUE, PositionRows
 from simulator.rest_failures import (
     AFTER_EFFECT,
-    Failure,
+    RestResponse,
     banned_until,
     failure,
     removed,
@@ -44,16 +45,6 @@ class RestRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     body: str = ""
     api_key: str | None = None
-
-
-class RestResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """``padding`` bytes of white space belong behind the body."""
-
-    status: int
-    body: bytes
-    weight: int = 0
-    headers: dict[str, str] = {}
-    padding: int = 0
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -115,7 +106,7 @@ class RestApi:
         exchange = self._exchange
         now_ms = exchange.host_ms()
         weight = 0
-        failed: Failure | None = None
+        failed: RestResponse | None = None
         try:
             endpoint = self._endpoints.get((request.method, request.path))
             if endpoint is None:
@@ -136,13 +127,8 @@ class RestApi:
                 failed = None
         headers = {"X-MBX-USED-WEIGHT-1M": str(exchange.weights.used(now_ms))}
         if failed is not None:
-            return RestResponse(
-                status=failed.status,
-                body=failed.body,
-                weight=weight,
-                headers=failed.headers if failed.by_gateway else headers | failed.headers,
-                padding=failed.padding,
-            )
+            headers = failed.headers if failed.by_gateway else headers | failed.headers
+            return msgspec.structs.replace(failed, weight=weight, headers=headers)
         if status in (418, 429):
             headers |= self._retry_after(now_ms, by_fault=fault == "429" and status == 429)
         return RestResponse(status=status, body=body, weight=weight, headers=headers)
@@ -157,7 +143,7 @@ class RestApi:
         waits_sec = faults.retry_after_sec if by_fault else weights.retry_after_sec(now_ms)
         return retry_after_header(faults.retry_after_header, waits_sec, self._exchange.exchange_ms())
 
-    def _failed(self, fault: RestFault | None, path: str, parameters: Parameters) -> Failure | None:
+    def _failed(self, fault: RestFault | None, path: str, parameters: Parameters) -> RestResponse | None:
         """Return the answer of an injected fault or of a removed endpoint, if this request gets one."""
         faults = self._exchange.faults
         if path == _POSITION_RISK_V2 and faults.v2_position_risk != "served":
@@ -284,11 +270,8 @@ class RestApi:
 
 
 def _reduces(parameters: Parameters) -> bool:
-    closes_leg = (parameters.get("positionSide"), parameters.get("side")) in (
-        ("LONG", "SELL"),
-        ("SHORT", "BUY"),
-    )
-    return closes_leg or parameters.get("reduceOnly") == "true"
+    closes = closes_leg(parameters.get("positionSide"), parameters.get("side"))
+    return closes or parameters.get("reduceOnly") == "true"
 
 
 def _weighs(weight: int, *, without_symbol: int | None = None) -> Callable[[Parameters], int]:

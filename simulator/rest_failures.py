@@ -35,47 +35,69 @@ _FIREWALL = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbi
 _MAINTENANCE = b"<html><head><title>System upgrade</title></head><body>Under maintenance.</body></html>"
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class RestResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. ``padding`` bytes of white space follow the body, made while they are sent.
 
-    An answer ``by_gateway`` never reached the exchange and says nothing of the weight used.
+    The request of an answer ``by_gateway`` never reached the exchange: it says nothing of the weight used.
     """
 
     status: int
     body: bytes
+    weight: int = 0
     headers: dict[str, str] = {}
     padding: int = 0
     by_gateway: bool = False
 
 
-def failure(fault: RestFault | None, faults: Faults) -> Failure | None:
+def failure(fault: RestFault | None, faults: Faults) -> RestResponse | None:
     """Return the answer of that fault; None for 429, 418, 5xx, the transport's faults and no fault."""
-    coded = _coded(faults).get(fault or "")
-    if coded is not None:
-        return coded
     match fault:
+        case "-1007":
+            return _code(
+                faults.gateway_timeout_status,
+                -1007,
+                "Timeout waiting for response from backend server. "
+                "Send status unknown; execution status unknown.",
+            )
+        case "503_unknown":
+            return _code(503, -1000, "Unknown error, please check your request or try again later.")
+        case "503_unavailable":
+            return _code(503, -1001, "Service Unavailable.")
+        case "503_internal":
+            return _code(503, -1001, "Internal error; unable to process your request. Please try again.")
+        case "-1008":
+            overloaded = (
+                "Server is currently overloaded with other requests. Please try again in a few minutes."
+            )
+            return _code(503, -1008, overloaded)
+        case "-1016":
+            return _code(faults.maintenance_status, -1016, "This service is no longer available.")
+        case "-1109":
+            return _code(400, -1109, "Invalid account.")
         case "403":
             return _html(403, _FIREWALL)
         case "html_maintenance":
             return _html(faults.maintenance_status, _MAINTENANCE)
         case "408":
-            return Failure(status=408, body=b"")
+            return RestResponse(status=408, body=b"")
         case "239999":
-            return Failure(
+            return RestResponse(
                 status=faults.maintenance_status, body=b'{"239999":"System is under maintenance."}'
             )
         case "deep_json":
-            return Failure(status=faults.odd_body_status, body=b"[" * faults.deep_json_bytes)
+            return RestResponse(status=faults.odd_body_status, body=b"[" * faults.deep_json_bytes)
         case "huge":
-            return Failure(status=faults.odd_body_status, body=b"[]", padding=faults.huge_body_mb * _MB)
+            return RestResponse(status=faults.odd_body_status, body=b"[]", padding=faults.huge_body_mb * _MB)
         case "gzip_bomb":
             body = gzip_bomb(faults.huge_body_mb)
-            return Failure(status=faults.odd_body_status, body=body, headers={"Content-Encoding": "gzip"})
+            return RestResponse(
+                status=faults.odd_body_status, body=body, headers={"Content-Encoding": "gzip"}
+            )
         case _:
             return None
 
 
-def removed(how: PositionRiskV2, path: str) -> Failure:
+def removed(how: PositionRiskV2, path: str) -> RestResponse:
     """Return the answer to a path that the exchange serves no more."""
     if how == "-5000":
         return _code(404, -5000, f"Path {path}, Method GET is invalid")
@@ -124,32 +146,9 @@ def _compressed(megabytes: int) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _coded(faults: Faults) -> dict[str, Failure]:
-    return {
-        "-1007": _code(
-            faults.gateway_timeout_status,
-            -1007,
-            "Timeout waiting for response from backend server. "
-            "Send status unknown; execution status unknown.",
-        ),
-        "503_unknown": _code(503, -1000, "Unknown error, please check your request or try again later."),
-        "503_unavailable": _code(503, -1001, "Service Unavailable."),
-        "503_internal": _code(
-            503, -1001, "Internal error; unable to process your request. Please try again."
-        ),
-        "-1008": _code(
-            503,
-            -1008,
-            "Server is currently overloaded with other requests. Please try again in a few minutes.",
-        ),
-        "-1016": _code(faults.maintenance_status, -1016, "This service is no longer available."),
-        "-1109": _code(400, -1109, "Invalid account."),
-    }
+def _code(status: int, code: int, message: str) -> RestResponse:
+    return RestResponse(status=status, body=msgspec.json.encode({"code": code, "msg": message}))
 
 
-def _code(status: int, code: int, message: str) -> Failure:
-    return Failure(status=status, body=msgspec.json.encode({"code": code, "msg": message}))
-
-
-def _html(status: int, body: bytes) -> Failure:
-    return Failure(status=status, body=body, headers={"Content-Type": "text/html"}, by_gateway=True)
+def _html(status: int, body: bytes) -> RestResponse:
+    return RestResponse(status=status, body=body, headers={"Content-Type": "text/html"}, by_gateway=True)

@@ -27,8 +27,8 @@ from simulator.faults import FaultDice, RestFault
 from simulator.faulty_sockets import FaultyListener, FaultySocket
 from simulator.parameters import unsigned
 from simulator.request_log import RequestRecord
-from simulator.rest_api import RestApi, RestRequest, RestResponse
-from simulator.rest_failures import TRANSPORT_FAULTS, gzip_bomb
+from simulator.rest_api import RestApi, RestRequest
+from simulator.rest_failures import TRANSPORT_FAULTS, RestResponse, gzip_bomb
 from simulator.stream_server import StreamServer
 
 _NOT_JSON = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"

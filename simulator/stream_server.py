@@ -9,7 +9,6 @@ a dead listen key, a wrong route or an unknown stream succeeds, and the socket s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -158,7 +157,7 @@ class StreamServer:
         flooded = trio.Event()
         socket.on_read = IncomingMessages(faults, flooded.set).count  # all bytes from now on are frames
         websocket = await request.accept()
-        connection = StreamConnection(websocket, socket, target, self._subscribable(target), flooded)
+        connection = StreamConnection(websocket, socket, target, partial(self._accepts, target), flooded)
         self._connections.add(connection)
         try:
             if faults.expire_key_on_connect and self._is_subscribed(connection):
@@ -180,14 +179,10 @@ class StreamServer:
         if not self._exchange.weights.is_banned(now_ms):
             self._exchange.weights.ban_longer(now_ms)
 
-    def _subscribable(self, target: Subscription) -> Callable[[str], bool]:
-        """Return the test for a SUBSCRIBE's names; an unknown one is accepted and silent unless refused."""
-
-        def accepts(name: str) -> bool:
-            known = target.face != "private" or self._exchange.listen_keys.is_live(name)
-            return known or not self._exchange.faults.refuse_unknown_streams
-
-        return accepts
+    def _accepts(self, target: Subscription, name: str) -> bool:
+        """Judge a name in a SUBSCRIBE: an unknown one is accepted and silent unless refused."""
+        known = target.face != "private" or self._exchange.listen_keys.is_live(name)
+        return known or not self._exchange.faults.refuse_unknown_streams
 
     def _is_subscribed(self, connection: StreamConnection) -> bool:
         return connection.target.face == "private" and self._exchange.listen_keys.live in connection.streams

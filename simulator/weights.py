@@ -14,8 +14,6 @@ LIMIT_PER_MINUTE = 2400
 _MINUTE_MS = 60_000
 _REFUSALS_BEFORE_BAN = 10
 _FIRST_BAN_MS = 120_000
-_POSITION_RISK = "/fapi/v2/positionRisk"
-_POSITION_RISK_WEIGHT = 5
 _LONGEST_BAN_MS = 3 * 24 * 3600 * 1000
 
 
@@ -70,15 +68,6 @@ class RequestWeights:
         """Ban the address for twice as long as the last time."""
         self.ban(now_ms, max(self._next_ban_ms, self.banned_until_ms - now_ms))
         self._next_ban_ms = min(2 * self._next_ban_ms, _LONGEST_BAN_MS)
-
-    @property
-    def position_risk_weight(self) -> int:
-        """The weight of ``/fapi/v2/positionRisk``: 5 by its page, 10 by an announcement. Can be set."""
-        return self.overrides.get(_POSITION_RISK, _POSITION_RISK_WEIGHT)
-
-    @position_risk_weight.setter
-    def position_risk_weight(self, weight: int) -> None:
-        self.overrides[_POSITION_RISK] = weight
 
     def ban(self, now_ms: int, duration_ms: int) -> None:
         self.banned_until_ms = now_ms + duration_ms

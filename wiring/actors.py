@@ -144,7 +144,8 @@ class ServiceActors:
 
     def _weight_per_read(self) -> int:
         """Return the weight of a read of positions as known now, the larger of both versions."""
-        return max(self._edges.budget.cost(POSITION_RISK), self._edges.budget.cost(POSITION_RISK_V3))
+        weights = self._edges.budget.weights
+        return max(weights.of(POSITION_RISK), weights.of(POSITION_RISK_V3))
 
     def _metrics(self) -> Metrics:
         return Metrics(

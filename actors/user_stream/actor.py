@@ -27,9 +27,12 @@ from channels import (
     Conflating,
     Count,
     DropOldest,
+    FillObserved,
     LatestValue,
+    LeverageObserved,
     MetricEvent,
     Observe,
+    OrderEndObserved,
     OrderObserved,
     SetGauge,
     ShardMessage,
@@ -44,7 +47,7 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, Fill, LeverageChanged, ListenKeyExpired, OrderEnded, read_event
+from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event
 from supervision import Heartbeat
 
 ROTATE_AFTER_SEC = 23 * 3600.0
@@ -236,14 +239,14 @@ class UserStream:
                 self._time_push(event.transaction_ms, frame)
                 for position in event.positions:
                     self._shards[self._shard_of(position.symbol)].send(position)
-            case Fill():
-                self._time_push(event.fill.transaction_ms, frame)
-                self._shards[self._shard_of(event.fill.symbol)].send(event.fill)
-                self._fills.send(event.fill)
-            case OrderEnded():
-                self._fills.send(event.end)
-            case LeverageChanged():
-                self._shards[self._shard_of(event.change.symbol)].send(event.change)
+            case FillObserved():
+                self._time_push(event.transaction_ms, frame)
+                self._shards[self._shard_of(event.symbol)].send(event)
+                self._fills.send(event)
+            case OrderEndObserved():
+                self._fills.send(event)
+            case LeverageObserved():
+                self._shards[self._shard_of(event.symbol)].send(event)
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
 

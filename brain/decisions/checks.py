@@ -20,7 +20,7 @@ class Check(NamedTuple):
 
 
 #: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
-_OPEN, _ADD, _CLOSE, _NONE = Kind.OPEN, Kind.ADD, Kind.CLOSE, Kind.NONE
+_ADD, _CLOSE, _NONE = Kind.ADD, Kind.CLOSE, Kind.NONE
 
 
 def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column

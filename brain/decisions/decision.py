@@ -57,7 +57,7 @@ def decide_on(facts: Facts) -> Decision:
             if concerns is None or concerns(facts):
                 reason, compared = judge(facts)
                 if reason is not None:
-                    return _denied(facts, reason, compared)
+                    return _decision(facts, False, reason, ZERO, ZERO, compared)
         return _allowed(facts)
 
 
@@ -107,10 +107,6 @@ def _allowed(facts: Facts) -> Decision:
         reason = Reason.OPEN_PERMIT_GRANTED
         reserve = facts.plan.quantity or ZERO
     return _decision(facts, True, reason, facts.quantity, reserve, {})
-
-
-def _denied(facts: Facts, reason: Reason, compared: Details) -> Decision:
-    return _decision(facts, False, reason, ZERO, ZERO, compared)
 
 
 def _decision(

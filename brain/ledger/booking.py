@@ -69,16 +69,6 @@ class NeedsAdoption(msgspec.Struct, frozen=True):
     """The symbol has no ledger yet: adopt one from the exchange, then book again."""
 
 
-class LedgerUnreadable(msgspec.Struct, frozen=True):
-    """The ledger holds something that cannot be added to: the result is a dead letter with `error`."""
-
-    error: str
-
-
-class LegsUnknown(msgspec.Struct, frozen=True):
-    """The legs of a hedge-mode ledger are unknown: the result waits until an operator has set them."""
-
-
 class Waiting(msgspec.Struct, frozen=True):
     """The result stays pending, because of `why`: an operator has to set something first."""
 
@@ -114,6 +104,7 @@ def book_orders(
         booking = book(
             order,
             joined,
+            symbol=result.symbol,
             stored=stored,
             stored_version=stored_version,
             memory=memory,
@@ -121,13 +112,8 @@ def book_orders(
             now_sec=now_sec,
             exchange=exchange,
         )
-        match booking:
-            case NeedsAdoption():
-                return booking
-            case LedgerUnreadable(error):
-                return DeadResult(f"ledger of {result.symbol}: {error}")
-            case LegsUnknown():
-                return Waiting(f"the ledger of {result.symbol} does not tell its legs: {SET_THE_LEGS}")
+        if not isinstance(booking, Booking):
+            return booking
         stored, permit = booking.ledger, booking.permit
         fields = booking.fields or fields
         if booking.memory is not None:
@@ -141,14 +127,18 @@ def book(
     order: FilledOrder,
     joined: Joined,
     *,
+    symbol: str,
     stored: StoredLedger,
     stored_version: str | None,
     memory: OrderMemory | None,
     permit: OpenPermit | None,
     now_sec: Decimal,
     exchange: Iterable[LegPosition] = (),
-) -> Booking | NeedsAdoption | LedgerUnreadable | LegsUnknown:
+) -> Booking | NeedsAdoption | DeadResult | Waiting:
     """Book the growth of `order` over what it had already contributed; never a step back.
+
+    A dead letter: the ledger holds something that cannot be added to. Waiting: the legs of a hedge-mode
+    ledger are unknown, until an operator has set them.
 
     Where `joined` moves no ledger, order memory and open permit change all the same. `now_sec` is the moment
     of booking in epoch seconds. An amount that an operator has set is where the booking starts. `exchange`:
@@ -165,10 +155,10 @@ def book(
         try:
             moved = _moved(stored, joined.leg, signed, order.order_id, now_sec, exchange)
             if moved is None:
-                return LegsUnknown()
+                return Waiting(f"the ledger of {symbol} does not tell its legs: {SET_THE_LEGS}")
             ledger = moved
         except (UnreadableLedgerError, NotANumberError) as error:
-            return LedgerUnreadable(str(error))
+            return DeadResult(f"ledger of {symbol}: {error}")
         fields = ledger_fields(
             ledger, version=next_version(stored_version), source="apply_result", now_sec=now_sec
         )

@@ -35,14 +35,6 @@ class Ledger(msgspec.Struct, frozen=True):
     short_amount: Decimal | None
     last_order_sec: Decimal | None
 
-    def amount_of(self, leg: Leg) -> Decimal | None:
-        """Return the signed amount of one leg; None for a hedge-mode leg that the ledger does not have."""
-        if leg is Leg.LONG:
-            return self.long_amount
-        if leg is Leg.SHORT:
-            return self.short_amount
-        return self.amount
-
 
 class LedgerLegs(NamedTuple):
     """The signed amounts of a hedge-mode ledger's legs (contracts)."""

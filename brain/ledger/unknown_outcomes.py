@@ -40,15 +40,8 @@ def client_order_id_of(prefix: str, plan_id: PlanId) -> ClientOrderId:
 def encode_unknown(outcome: UnknownOutcome) -> str:
     """Encode as stored under the plan id: `expires_ms|since_ms|client order id|order id|symbol`."""
     order = outcome.order
-    return "|".join(
-        (
-            str(outcome.expires_ms),
-            str(outcome.since_ms),
-            order.client_order_id or "",
-            order.order_id or "",
-            outcome.symbol,
-        )
-    )
+    ids = f"{order.client_order_id or ''}|{order.order_id or ''}"
+    return f"{outcome.expires_ms}|{outcome.since_ms}|{ids}|{outcome.symbol}"
 
 
 def decode_unknown(plan_id: PlanId, text: str) -> UnknownOutcome | None:

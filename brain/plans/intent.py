@@ -17,6 +17,7 @@ class _Intent(msgspec.Struct):
 
 
 _INTENT = msgspec.json.Decoder(_Intent)
+_FLAT = b"symbol"
 
 
 def read_intent_symbol(fields: Mapping[bytes, bytes]) -> str | None:
@@ -24,22 +25,13 @@ def read_intent_symbol(fields: Mapping[bytes, bytes]) -> str | None:
 
     Returns None when no dialect has a usable one. Never raises.
     """
-    for found in (_flat(fields), _inside(fields, b"payload"), _inside(fields, b"data")):
-        if found is not None and is_symbol(found):
-            return found
-    return None
+    found = (_symbol_in(fields, name) for name in (_FLAT, b"payload", b"data"))
+    return next((symbol for symbol in found if symbol is not None and is_symbol(symbol)), None)
 
 
-def _flat(fields: Mapping[bytes, bytes]) -> str | None:
-    try:
-        return field_text(fields, b"symbol")
-    except UnreadableFieldError:
-        return None
-
-
-def _inside(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+def _symbol_in(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
     try:
         text = field_text(fields, name)
-        return None if text is None else read_json(_INTENT, text).symbol.strip()
+        return text if text is None or name == _FLAT else read_json(_INTENT, text).symbol.strip()
     except (UnreadableFieldError, msgspec.DecodeError):
         return None

@@ -77,9 +77,9 @@ def _plan(
         quantity=_quantity(fields, problems),
         reduce_only=_boolean(fields, b"reduceOnly", problems),
         leg=_one_of(_LEGS, fields, b"positionSide", problems),
-        order_type=_free_text(fields, b"type"),
-        source=_free_text(fields, b"source"),
-        reason=_free_text(fields, b"reason"),
+        order_type=_given(fields, b"type") or "",
+        source=_given(fields, b"source") or "",
+        reason=_given(fields, b"reason") or "",
         eval_type=_one_of(_EVAL_TYPES, fields, b"eval_type", problems) or "",
         timestamp_sec=_not_negative(fields, b"timestamp", problems),
     )
@@ -109,10 +109,6 @@ def _symbol(fields: Mapping[bytes, bytes], problems: Problems) -> Symbol | None:
 def _given(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
     raw = fields.get(name)
     return given(raw.decode(errors="replace")) if raw else None
-
-
-def _free_text(fields: Mapping[bytes, bytes], name: bytes) -> str:
-    return _given(fields, name) or ""
 
 
 def _action(fields: Mapping[bytes, bytes], problems: Problems) -> str:

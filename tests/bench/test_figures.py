@@ -54,6 +54,12 @@ def test_few_latencies_do_not_pretend_to_know_their_tail() -> None:
     assert shown == [["p50", "slowest"], ["p50", "p99"], ["p50", "p99", "p99.9"]]
 
 
+def test_latencies_are_shown_in_milliseconds_and_need_not_be_sorted() -> None:
+    assert [figure.value for figure in latency_figures("", [0.003, 0.001, 0.002])] == [2.0, 3.0]
+    many = latency_figures("", [number / 1000 for number in range(1000, 0, -1)])
+    assert [(figure.value, figure.unit) for figure in many] == [(500, "ms"), (990, "ms"), (999, "ms")]
+
+
 def test_the_json_holds_values_ratios_what_was_measured_and_what_failed() -> None:
     failure = Failure(569, "idle", DAEMON, "it ended")
     row = Row(569, "a", "b", "ms", {DAEMON: 3.0, FLOOR: 2.0})

@@ -51,6 +51,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
         booking = book(
             FilledOrder(OrderId(str(number)), side, quantity, "PARTIALLY_FILLED", final=False),
             Joined(leg if hedge_mode else Leg.BOTH, side, moves_ledger=True),
+            symbol="BTCUSDT",
             stored=ledger,
             stored_version=version,
             memory=decode_memory(memories[number]) if number in memories else None,

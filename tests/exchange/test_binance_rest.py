@@ -89,7 +89,7 @@ async def test_rules_and_volumes_of_all_symbols(simulator: RunningSimulator, par
     assert not rules["ETHUSDT"].trading
     assert all(entry.market_step > 0 for entry in rules.values())
     volumes = await parts.rest.quote_volumes()
-    assert volumes["BTCUSDT"] == simulator.exchange.listing.quote_volumes["BTCUSDT"]
+    assert volumes["BTCUSDT"] == simulator.exchange.listing.symbols["BTCUSDT"].quote_volume
 
 
 @pytest.mark.parametrize("fault", ["5xx", "truncated", "reset", "hang"])

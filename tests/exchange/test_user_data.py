@@ -16,10 +16,7 @@ from exchange.errors import UnreadableEvent
 from exchange.protocol import Frame
 from exchange.user_data import (
     AccountUpdate,
-    Fill,
-    LeverageChanged,
     ListenKeyExpired,
-    OrderEnded,
     OtherEvent,
     UserEvent,
     read_event,
@@ -143,19 +140,17 @@ def test_the_flat_both_leg_that_hedge_mode_shows_beside_its_own_is_left_out() ->
 def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(execution: str) -> None:
     label, event = read(order_update(x=execution, c="autoclose-12", ps="LONG"))
     assert label == "ORDER_TRADE_UPDATE"
-    assert event == Fill(
-        FillObserved(
-            symbol=Symbol("BTCUSDT"),
-            leg=Leg.LONG,
-            order_id=OrderId("8886774"),
-            client_order_id=ClientOrderId("autoclose-12"),
-            order_side="SELL",
-            cumulative=Decimal("0.002"),
-            status="PARTIALLY_FILLED",
-            transaction_ms=1_700_000_000_450,
-            received=ARRIVED,
-            quantity=Decimal("0.001"),
-        )
+    assert event == FillObserved(
+        symbol=Symbol("BTCUSDT"),
+        leg=Leg.LONG,
+        order_id=OrderId("8886774"),
+        client_order_id=ClientOrderId("autoclose-12"),
+        order_side="SELL",
+        cumulative=Decimal("0.002"),
+        status="PARTIALLY_FILLED",
+        transaction_ms=1_700_000_000_450,
+        received=ARRIVED,
+        quantity=Decimal("0.001"),
     )
 
 
@@ -167,18 +162,16 @@ def test_an_order_update_without_a_fill_reports_nothing_of_positions(execution: 
 @pytest.mark.parametrize("status", ["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
 def test_an_order_that_ends_without_another_fill_reports_how_far_it_was_filled(status: str) -> None:
     _, event = read(order_update(x="EXPIRED", X=status, z="0.002", c="p33-1", ps="SHORT"))
-    assert event == OrderEnded(
-        OrderEndObserved(
-            symbol=Symbol("BTCUSDT"),
-            leg=Leg.SHORT,
-            order_id=OrderId("8886774"),
-            client_order_id=ClientOrderId("p33-1"),
-            order_side="SELL",
-            cumulative=Decimal("0.002"),
-            status=status,
-            transaction_ms=1_700_000_000_450,
-            received=ARRIVED,
-        )
+    assert event == OrderEndObserved(
+        symbol=Symbol("BTCUSDT"),
+        leg=Leg.SHORT,
+        order_id=OrderId("8886774"),
+        client_order_id=ClientOrderId("p33-1"),
+        order_side="SELL",
+        cumulative=Decimal("0.002"),
+        status=status,
+        transaction_ms=1_700_000_000_450,
+        received=ARRIVED,
     )
     assert read(order_update(x="EXPIRED", X=status, z="NaN"))[1] == OtherEvent()
 
@@ -191,13 +184,13 @@ def test_a_combined_streams_wrapping_changes_nothing() -> None:
 @pytest.mark.parametrize("order_id", ["autoclose-12", "adl_autoclose", "settlement_autoclose-7", "stop_1"])
 def test_a_fill_without_an_order_of_ours_is_known_by_its_client_order_id(order_id: str) -> None:
     _, event = read(order_update(c=order_id))
-    assert isinstance(event, Fill)
-    assert event.fill.client_order_id == order_id
+    assert isinstance(event, FillObserved)
+    assert event.client_order_id == order_id
 
 
 def test_leverage_expiry_and_events_of_no_interest() -> None:
     config = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ac": {"s": "BTCUSDT", "l": 25}}
-    changed = LeverageChanged(LeverageObserved("BTCUSDT", Decimal(25), ARRIVED))
+    changed = LeverageObserved("BTCUSDT", Decimal(25), ARRIVED)
     assert read(config) == ("ACCOUNT_CONFIG_UPDATE", changed)
     multi_asset = {"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "T": 2, "ai": {"j": True}}
     assert read(multi_asset)[1] == OtherEvent()

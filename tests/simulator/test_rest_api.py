@@ -201,7 +201,7 @@ def test_premium_index_and_ticker_know_one_symbol_or_all(exchange: SimulatedExch
     assert Decimal(one["markPrice"]) == exchange.mark_price("BTCUSDT")
     assert len(decoded(ask(exchange, "GET", "/fapi/v1/premiumIndex"))) == 569
     ticker = decoded(ask(exchange, "GET", "/fapi/v1/ticker/24hr", symbol="BTCUSDT"))
-    assert Decimal(ticker["quoteVolume"]) == exchange.listing.quote_volumes["BTCUSDT"]
+    assert Decimal(ticker["quoteVolume"]) == exchange.listing.symbols["BTCUSDT"].quote_volume
     assert len(decoded(ask(exchange, "GET", "/fapi/v1/ticker/24hr"))) == 569
 
 

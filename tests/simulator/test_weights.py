@@ -88,10 +88,10 @@ def test_refused_requests_lead_to_a_ban_whatever_refused_them(exchange: Simulate
 
 
 def test_the_weight_of_an_endpoint_can_be_changed(exchange: SimulatedExchange) -> None:
-    assert exchange.weights.position_risk_weight == 5
-    exchange.weights.position_risk_weight = 10
-    answer = ask(exchange, "GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+    path = "/fapi/v2/positionRisk"
+    exchange.weights.overrides = {path: 10}
+    answer = ask(exchange, "GET", path, symbol="BTCUSDT")
     assert (answer.weight, answer.headers["X-MBX-USED-WEIGHT-1M"]) == (10, "10")
     exchange.weights.overrides = {"/fapi/v1/time": 3}
     assert ask(exchange, "GET", "/fapi/v1/time").headers["X-MBX-USED-WEIGHT-1M"] == "13"
-    assert exchange.weights.position_risk_weight == 5
+    assert ask(exchange, "GET", path, symbol="BTCUSDT").weight == 5

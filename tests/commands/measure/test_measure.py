@@ -81,7 +81,7 @@ async def test_the_printed_table_is_markdown_without_secrets(measured: Rig, caps
 
 @pytest.mark.parametrize("weight", [5, 10])
 async def test_the_header_settles_the_weight_of_v2(weight: int, measured: Rig, capsys: Capture) -> None:
-    measured.exchange.weights.position_risk_weight = weight
+    measured.exchange.weights.overrides["/fapi/v2/positionRisk"] = weight
     found = await measured.measure(capsys)
     rows = [row for row in found.rows if row.asked.startswith(V2)]
     assert [(row.found, row.result) for row in rows] == [(str(weight), "settled")] * 2
