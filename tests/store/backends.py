@@ -19,7 +19,7 @@ from store.redis.store import RedisStore
 from tests.store.redis_servers import RedisServer
 
 Text = str | bytes
-PREFIX = "q"
+KEYS = Keys("q")
 
 
 class Outside(Protocol):
@@ -54,10 +54,16 @@ class Backend(Protocol):
     keys: Keys
     store: Store
     outside: Outside
+    fence: str
 
     def another_store(self, consumer: str) -> Store:
         """Return a store of another instance on the same Redis."""
         ...
+
+    async def take_lease(self) -> str:
+        """Hold the lease for a minute; the fence."""
+        self.fence = (await self.store.hold_lease("first", None, 60_000)).fence
+        return self.fence
 
     async def pass_ms(self, ms: int) -> None:
         """Until Redis's clock shows `ms` more."""
@@ -172,14 +178,15 @@ class PlainRedis:
         return int(self.client.info("stats")["evicted_keys"])
 
 
-class MemoryBackend:
+class MemoryBackend(Backend):
     """The twin, on a clock that only `pass_ms` moves."""
 
     def __init__(self) -> None:
         self._now_ms = 1_760_000_000_000
         self.redis = MemoryRedis(lambda: self._now_ms)
-        self.keys = Keys(PREFIX)
+        self.keys = KEYS
         self.outside: Outside = self.redis
+        self.fence = ""
         self.memory_store = MemoryStore(self.redis, keys=self.keys, consumer="first")
         self.store: Store = self.memory_store
 
@@ -193,14 +200,15 @@ class MemoryBackend:
         await trio.testing.wait_all_tasks_blocked()
 
 
-class RedisBackend:
+class RedisBackend(Backend):
     """A real redis-server."""
 
     def __init__(self, server: RedisServer, client: redis.Redis) -> None:
         self.server = server
         self.plain = PlainRedis(client)
-        self.keys = Keys(PREFIX)
+        self.keys = KEYS
         self.outside: Outside = self.plain
+        self.fence = ""
         self.redis_store = RedisStore(server.url, keys=self.keys, consumer="first")
         self.store: Store = self.redis_store
         self._stores = [self.redis_store]

@@ -64,15 +64,15 @@ def keys(backend: Backend) -> Keys:
 
 
 @pytest.fixture
-async def fence(store: Store) -> str:
-    """The lease, taken."""
-    return (await store.hold_lease("first", None, 60_000)).fence
+async def leased(backend: Backend) -> Backend:
+    """The same, with the lease taken."""
+    await backend.take_lease()
+    return backend
 
 
 @pytest.fixture(params=["plans", "results"])
-def side(request: pytest.FixtureRequest, store: Store, keys: Keys) -> Side:
-    results = request.param == "results"
-    return Side(store, keys.results if results else keys.plans, results)
+def side(request: pytest.FixtureRequest, leased: Backend) -> Side:
+    return Side(leased, results=request.param == "results")
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
-from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption
-from tests.store.backends import Outside, fill_stream
-from tests.store.commits import BURIAL, booking, decision
+from tests.store.backends import KEYS, Backend, fill_stream
+from tests.store.commits import DEAD_LETTER, booking, decision
 
 LETTER = ("error", "the newest")
 WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = {
@@ -28,7 +27,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
     ),
     "a buried result": (
         "dead_results", 10_000,
-        lambda store, fence: store.commit_result(fence, structs.replace(BURIAL, dead_fields=LETTER)),
+        lambda store, fence: store.commit_result(fence, structs.replace(DEAD_LETTER, dead_fields=LETTER)),
     ),
     "a booking": (
         "events", 10_000,
@@ -45,12 +44,10 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
 
 
 @pytest.mark.parametrize("what", WRITES)
-async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(
-    store: Store, outside: Outside, keys: Keys, fence: str, what: str
-) -> None:
+async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(leased: Backend, what: str) -> None:
     name, most, write = WRITES[what]
-    key = getattr(keys, name)
-    fill_stream(outside, key, most + 350)
-    await write(store, fence)
-    assert most <= outside.xlen(key) <= most + 100
-    assert outside.xrange(key)[-1][1] == {b"error": b"the newest"}
+    key = getattr(KEYS, name)
+    fill_stream(leased.outside, key, most + 350)
+    await write(leased.store, leased.fence)
+    assert most <= leased.outside.xlen(key) <= most + 100
+    assert leased.outside.xrange(key)[-1][1] == {b"error": b"the newest"}

@@ -14,12 +14,12 @@ from tests.store.backends import RedisBackend, everything, pending
 from tests.store.commits import (
     DECISION,
     SYMBOL,
+    book,
     booking,
     commit,
     decision,
-    deliver_plans,
-    deliver_results,
     pending_ids,
+    prepared,
 )  # fmt: skip
 from tests.store.test_lease import WRITES
 from tests.store.test_snapshots import snapshot
@@ -30,15 +30,6 @@ T = TypeVar("T")
 TAKES_NO_MEMORY = {
     "commit_decisions of nothing", "plans.acknowledge", "plans.recover", "results.recover", "write_snapshots",
 }  # fmt: skip
-
-
-async def prepared(real: RedisBackend) -> str:
-    """Return the lease, with something for every write to write to."""
-    await deliver_plans(real.store, real.outside, real.keys, "plan-1")
-    await deliver_results(real.store, real.outside, real.keys)
-    real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
-    return (await real.store.hold_lease("first", None, 60_000)).fence
 
 
 async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None:
@@ -60,9 +51,9 @@ async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None
     assert (await real.store.hold_lease("first", fence, 60_000)).held
 
     real.plain.call("CONFIG", "SET", "maxmemory", 0)
-    assert isinstance((await commit(real.store, fence, DECISION))[0], Committed)
+    assert isinstance((await commit(real, DECISION))[0], Committed)
     (entry_id,) = pending_ids(real.outside, real.keys.results)
-    assert await real.store.commit_result(fence, booking(entry_id, plan_id="plan-2")) is not None
+    assert await book(real, booking(entry_id, plan_id="plan-2")) is not None
 
 
 async def test_results_that_find_their_script_forgotten_are_booked_all_the_same(real: RedisBackend) -> None:
@@ -76,13 +67,13 @@ async def test_results_that_find_their_script_forgotten_are_booked_all_the_same(
 
 
 async def test_a_batch_whose_first_plan_was_decided_is_whole_on_a_full_redis(real: RedisBackend) -> None:
-    fence = await prepared(real)
-    await commit(real.store, fence, DECISION)
+    await prepared(real)
+    await commit(real, DECISION)
     real.plain.call("CONFIG", "SET", "maxmemory", 1)
     keys = real.keys
     second = decision("plan-2", "2-0", assumed=None)
     try:
-        await commit(real.store, fence, DECISION, second)
+        await commit(real, DECISION, second)
     except StoreUnavailableError:
         assert real.outside.get(keys.plan_mark("plan-2")) is None
         assert real.outside.get(keys.permit("plan-2")) is None

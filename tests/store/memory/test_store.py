@@ -12,7 +12,7 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.records import Committed, Entry
 from tests.store.backends import MemoryBackend, everything, pending
-from tests.store.commits import DECISION, SYMBOL, booking, commit, decision, deliver_plans
+from tests.store.commits import DECISION, SYMBOL, book, booking, commit, decision, deliver_plans
 
 
 def on_trio_time() -> tuple[MemoryRedis, MemoryStore]:
@@ -53,7 +53,7 @@ async def test_a_blocked_read_wakes_at_the_moment_of_publishing(
 async def test_keys_expire_in_virtual_time(autojump_clock: trio.testing.MockClock) -> None:
     redis, store = on_trio_time()
     fence = (await store.hold_lease("first", None, 2_000)).fence
-    await commit(store, fence, DECISION)
+    await store.commit_decisions(fence, [DECISION])
     await trio.sleep(59.9)
     assert redis.get("q:permit:p33:plan-1") is not None
     await trio.sleep(0.1)
@@ -82,20 +82,20 @@ async def test_two_readers_share_what_comes_and_each_entry_goes_to_one(
 
 
 async def test_a_call_that_fails_before_its_effect_did_nothing(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
+    await memory.take_lease()
     before = everything(memory.outside)
     memory.redis.faults.fail_next("before")
     with pytest.raises(StoreUnavailableError):
-        await commit(memory.store, fence, DECISION)
+        await commit(memory, DECISION)
     assert everything(memory.outside) == before
-    assert isinstance((await commit(memory.store, fence, DECISION))[0], Committed)
+    assert isinstance((await commit(memory, DECISION))[0], Committed)
 
 
 async def test_a_call_that_fails_after_its_effect_did_everything(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
+    await memory.take_lease()
     memory.redis.faults.fail_next("after")
     with pytest.raises(StoreUnavailableError):
-        await commit(memory.store, fence, DECISION)
+        await commit(memory, DECISION)
     assert memory.outside.get(memory.keys.permit("plan-1")) is not None
     await memory.store.redis_now_ms()
 
@@ -176,7 +176,7 @@ async def test_an_outage_of_answers_lets_requests_take_effect(memory: MemoryBack
 
 async def test_a_restart_is_another_run_that_holds_what_was_held(memory: MemoryBackend) -> None:
     store = memory.store
-    await deliver_plans(store, memory.outside, memory.keys, "plan-1")
+    await deliver_plans(memory, "plan-1")
     first = await store.redis_run(None)
     before = everything(memory.outside)
     memory.redis.restart()
@@ -201,11 +201,11 @@ async def test_a_restart_ends_blocked_reads(memory: MemoryBackend) -> None:
 
 
 async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
-    await commit(memory.store, fence, DECISION)
+    await memory.take_lease()
+    await commit(memory, DECISION)
     replica = memory.redis.copy()
-    await commit(memory.store, fence, decision("plan-2", "2-0", symbol="ETHUSDT"))
-    await memory.store.commit_result(fence, booking("1-0", mark_before=DECISION.mark, mark_after=""))
+    await commit(memory, decision("plan-2", "2-0", symbol="ETHUSDT"))
+    await book(memory, booking("1-0", mark_before=DECISION.mark, mark_after=""))
     memory.redis.restart(with_keys_of=replica)
     assert memory.outside.get(memory.keys.permit("plan-1")) is not None
     assert memory.outside.get(memory.keys.permit("plan-2")) is None
