@@ -51,7 +51,6 @@ class Outside(Protocol):
 class Backend(Protocol):
     """One Redis, a store on it, and a way to let its clock run."""
 
-    keys: Keys
     store: Store
     outside: Outside
     fence: str
@@ -187,11 +186,11 @@ class MemoryBackend(Backend):
         self.keys = KEYS
         self.outside: Outside = self.redis
         self.fence = ""
-        self.memory_store = MemoryStore(self.redis, keys=self.keys, consumer="first")
+        self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: Store = self.memory_store
 
     def another_store(self, consumer: str) -> Store:
-        return MemoryStore(self.redis, keys=self.keys, consumer=consumer)
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -206,15 +205,14 @@ class RedisBackend(Backend):
     def __init__(self, server: RedisServer, client: redis.Redis) -> None:
         self.server = server
         self.plain = PlainRedis(client)
-        self.keys = KEYS
         self.outside: Outside = self.plain
         self.fence = ""
-        self.redis_store = RedisStore(server.url, keys=self.keys, consumer="first")
+        self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first")
         self.store: Store = self.redis_store
         self._stores = [self.redis_store]
 
     def another_store(self, consumer: str) -> Store:
-        self._stores.append(RedisStore(self.server.url, keys=self.keys, consumer=consumer))
+        self._stores.append(RedisStore(self.server.url, keys=KEYS, consumer=consumer))
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:

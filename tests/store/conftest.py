@@ -8,9 +8,8 @@ import trio
 import trio_asyncio
 
 from commands.clients.embedded_redis import find_redis_server
-from store.keys import Keys
 from store.protocol import Store
-from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, redis_backend
+from tests.store.backends import Backend, MemoryBackend, RedisBackend, redis_backend
 from tests.store.redis_servers import RedisServer, known_servers, running
 from tests.store.sides import Side
 
@@ -51,16 +50,6 @@ async def backend(request: pytest.FixtureRequest, servers: Servers) -> AsyncIter
 @pytest.fixture
 def store(backend: Backend) -> Store:
     return backend.store
-
-
-@pytest.fixture
-def outside(backend: Backend) -> Outside:
-    return backend.outside
-
-
-@pytest.fixture
-def keys(backend: Backend) -> Keys:
-    return backend.keys
 
 
 @pytest.fixture

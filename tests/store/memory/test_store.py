@@ -11,7 +11,7 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.records import Committed, Entry
-from tests.store.backends import MemoryBackend, everything, pending
+from tests.store.backends import KEYS, MemoryBackend, everything, pending
 from tests.store.commits import DECISION, SYMBOL, book, booking, commit, decision, deliver_plans
 
 
@@ -96,7 +96,7 @@ async def test_a_call_that_fails_after_its_effect_did_everything(memory: MemoryB
     memory.redis.faults.fail_next("after")
     with pytest.raises(StoreUnavailableError):
         await commit(memory, DECISION)
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
     await memory.store.redis_now_ms()
 
 
@@ -114,11 +114,11 @@ async def test_a_planned_fault_waits_for_its_method_and_happens_as_often_as_plan
 
 async def test_a_read_whose_answer_is_lost_leaves_its_entries_pending(memory: MemoryBackend) -> None:
     await memory.store.plans.create(lost=False)
-    entry_id = memory.outside.xadd(memory.keys.plans, {"plan_id": "a"})
+    entry_id = memory.outside.xadd(KEYS.plans, {"plan_id": "a"})
     memory.redis.faults.fail_next("after", method="plans.read_new")
     with pytest.raises(StoreUnavailableError):
         await memory.store.plans.read_new(count=1, block_ms=0)
-    assert pending(memory.outside, memory.keys.plans) == {entry_id: ("first", 1)}
+    assert pending(memory.outside, KEYS.plans) == {entry_id: ("first", 1)}
 
 
 async def test_a_read_cancelled_on_its_way_back_leaves_its_entries_pending(
@@ -171,7 +171,7 @@ async def test_an_outage_fails_every_call_and_those_that_wait(
 async def test_an_outage_of_answers_lets_requests_take_effect(memory: MemoryBackend) -> None:
     with memory.redis.faults.outage("after"), pytest.raises(StoreUnavailableError):
         await memory.store.hold_lease("first", None, 60_000)
-    assert memory.outside.get(memory.keys.lease) is not None
+    assert memory.outside.get(KEYS.lease) is not None
 
 
 async def test_a_restart_is_another_run_that_holds_what_was_held(memory: MemoryBackend) -> None:
@@ -207,11 +207,11 @@ async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBack
     await commit(memory, decision("plan-2", "2-0", symbol="ETHUSDT"))
     await book(memory, booking("1-0", mark_before=DECISION.mark, mark_after=""))
     memory.redis.restart(with_keys_of=replica)
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
-    assert memory.outside.get(memory.keys.permit("plan-2")) is None
-    assert memory.outside.hgetall(memory.keys.ledger(SYMBOL)) == {}
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
+    assert memory.outside.get(KEYS.permit("plan-2")) is None
+    assert memory.outside.hgetall(KEYS.ledger(SYMBOL)) == {}
     replica.flushall()
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
 
 
 async def test_expired_keys_that_are_not_read_do_not_pile_up(memory: MemoryBackend) -> None:
