@@ -1,8 +1,4 @@
-"""The tree: its actors and groups, and the rules for restarting them.
-
-Their channels are in `channels/channels.py`, their constructors in `wiring/actors.py`. `service_tree` returns
-the whole tree, and `serve` runs it on a real Redis and a real exchange until a signal.
-"""
+"""The service: `serve` runs the tree of `wiring/actors.py` on a real Redis and a real exchange."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from clocks.clocks import Clocks
 from exchange.account import KeyPermissions
 from exchange.market_stream import MarketStreamConnector
 from exchange.names import open_names
-from exchange.protocol import MarkPriceConnector
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.user_stream_connection import UserStreamConnector
@@ -31,101 +26,12 @@ from settings import Loaded, Settings
 from store.errors import StoreError
 from store.protocol import Store
 from store.redis.store import open_redis_store
-from supervision import Backoff, ChildSpec, Heartbeat, Intensity, SupervisorSpec, Tree
-from supervision.specs import Strategy
+from supervision import SupervisorSpec, Tree
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors
 from wiring.edges import Edges
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
-
-#: An actor without progress for so long is cancelled and restarted.
-STALL_LIMIT_SEC = 10.0
-
-_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
-#: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
-_PRESENCE_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=1.0)
-#: Eleven failures make a group fail: within 20 s where an actor fails at once each time.
-_GROUP_RESTARTS = 10
-_GROUP_WINDOW_SEC = 600.0
-#: Three failures of groups end the process: within a minute where an actor fails at once each time.
-_PROCESS_INTENSITY = Intensity(restarts=2, within_sec=1800.0)
-
-
-def service_tree(
-    settings: Settings, actors: ServiceActors, mark_prices: MarkPriceConnector | None
-) -> SupervisorSpec:
-    """Return the whole tree. Without `mark_prices`, mark prices come with REST reads alone.
-
-    Groups are one-for-one wherever a failed actor does no harm to the others: the channels keep its last
-    messages. When `user_stream` ends it sends StreamLost to all shards, and they go on by REST: restarting
-    them would only cancel the reads that decisions wait for. When
-    `lease_holder` is away, the scripts check the fencing token of every write. `permit_evaluator` rests on no
-    ledger but the one that its commit compares.
-    """
-    shards = [
-        _actor(f"snapshot_fetcher_{shard}", partial(actors.snapshot_fetcher, shard))
-        for shard in range(settings.shards)
-    ]
-    mark_price_feed = (
-        [] if mark_prices is None else [_actor("mark_prices", partial(actors.mark_prices, mark_prices))]
-    )
-    return SupervisorSpec(
-        name="position-state-brain",
-        strategy="one_for_one",
-        intensity=_PROCESS_INTENSITY,
-        backoff=_BACKOFF,
-        children=(
-            # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
-            # without the port would take the lease from the first.
-            _group(
-                "presence",
-                _actor("metrics", actors.metrics),
-                _actor("lease_holder", actors.lease_holder),
-                strategy="rest_for_one",
-                backoff=_PRESENCE_BACKOFF,
-            ),
-            _group(
-                "exchange",
-                _actor("ban_keeper", actors.ban_keeper),
-                _actor("clock_watch", actors.clock_watch),
-                _actor("candidate_planner", actors.candidate_planner),
-                _actor("user_stream", actors.user_stream),
-                *mark_price_feed,
-            ),
-            # A message that crashes one shard crashes all of them: allow one restart a shard.
-            _group("snapshots", *shards, restarts=max(_GROUP_RESTARTS, settings.shards + 2)),
-            _group(
-                "decisions",
-                _actor("ledger_writer", actors.ledger_writer, grace_sec=1.5),
-                _actor("permit_evaluator", actors.permit_evaluator, grace_sec=1.5),
-                _actor("gate_reporter", actors.gate_reporter, grace_sec=0.5),
-                _actor("durability_watch", actors.durability_watch, grace_sec=0.5),
-            ),
-        ),
-    )
-
-
-def _group(
-    name: str,
-    *actors: ChildSpec,
-    strategy: Strategy = "one_for_one",
-    restarts: int = _GROUP_RESTARTS,
-    backoff: Backoff = _BACKOFF,
-) -> SupervisorSpec:
-    """Return a group: its actors are restarted by one rule, and all together when that does not help."""
-    return SupervisorSpec(
-        name=name,
-        strategy=strategy,
-        intensity=Intensity(restarts=restarts, within_sec=_GROUP_WINDOW_SEC),
-        backoff=backoff,
-        children=actors,
-    )
-
-
-def _actor(name: str, run: Callable[[Heartbeat], Awaitable[None]], *, grace_sec: float = 0.0) -> ChildSpec:
-    """Return a permanent child: an actor that returns has failed, unless it was asked to stop."""
-    return ChildSpec(name=name, start=run, stall_limit_sec=STALL_LIMIT_SEC, stop_grace_sec=grace_sec)
 
 
 class Service:
@@ -155,9 +61,9 @@ class Service:
             log=log,
             log_lines_dropped=log_lines_dropped,
         )
-        settings = loaded.settings
-        actors = ServiceActors(settings, channels, edges, self.monitor, clocks=clocks, rng=rng, log=log)
-        self.spec: SupervisorSpec = service_tree(settings, actors, edges.mark_prices)
+        settings, monitor = loaded.settings, self.monitor
+        actors = ServiceActors(settings, channels, edges, monitor, clocks=clocks, rng=rng, log=log)
+        self.spec: SupervisorSpec = actors.tree()
         on_event = partial(report_supervision, channels.metrics, log)
         self.tree: Tree = Tree(self.spec, rng=rng, on_event=on_event)
 

@@ -11,6 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import describe_error
+from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
 from store.errors import StoreError
 from store.protocol import LeaseStore
@@ -60,8 +61,8 @@ class LeaseHolder:
         self._redis = f"Redis at {store.address}"
         self._log = log
         #: Of the lease that was held last, which may be lost.
-        self._fence: str | None = None
-        self._since: str | None = None
+        self._fence: FencingToken | None = None
+        self._since: FencingToken | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Hold the lease, or wait for it, until cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import EntryId, FencingToken
 from brain.moment import Moment
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
@@ -40,9 +41,9 @@ class FailureCounter:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[str, int] = {}
+        self._failed: dict[EntryId, int] = {}
 
-    def of(self, entry_id: str, deliveries: int = 1) -> int:
+    def of(self, entry_id: EntryId, deliveries: int = 1) -> int:
         """Return the entry's failures. Its deliveries from before this process count as failures.
 
         Leave `deliveries` out where entries stay pending without having failed, as results that wait for an
@@ -61,8 +62,11 @@ class FailureCounter:
         return any(self._failed.values())
 
     @contextmanager
-    def attributed_to(self, entry_ids: Sequence[str]) -> Iterator[None]:
-        """Count an error out of the block as a failure of each entry, unless it is an interruption."""
+    def attributed_to(self, entry_ids: Sequence[EntryId]) -> Iterator[None]:
+        """Count an error out of the block, as of a common commit, as a failure of each entry.
+
+        Interruptions do not count.
+        """
         try:
             yield
         except _INTERRUPTIONS:
@@ -72,9 +76,13 @@ class FailureCounter:
                 self._failed[entry_id] = self._failed.get(entry_id, 0) + 1
             raise
 
-    def done(self, entry_id: str) -> None:
+    def done(self, entry_id: EntryId) -> None:
         """Forget an entry that is acknowledged."""
         self._failed.pop(entry_id, None)
+
+    def keep(self, pending: Container[EntryId]) -> None:
+        """Forget all entries but those pending: others were acknowledged elsewhere, or are lost."""
+        self._failed = {each: failed for each, failed in self._failed.items() if each in pending}
 
 
 #: Errors whose cause is not the entry: the actor is stopped, Redis is away, the lease or the group is lost.
@@ -86,7 +94,7 @@ _MOST_REMEMBERED = 10_000
 class Session(msgspec.Struct, frozen=True):
     """Consuming under one lease, from its beginning to a stop or an error."""
 
-    fence: str
+    fence: FencingToken
     heartbeat: Heartbeat
     #: Tasks that are cancelled when reading has ended.
     background: trio.Nursery
@@ -104,11 +112,11 @@ class Batch(msgspec.Struct, frozen=True):
     entries: list[Entry]
     session: Session
     heartbeat: Heartbeat
-    new_until: str | None
+    new_until: EntryId | None
     read_on: Callable[[], None]
 
     @property
-    def fence(self) -> str:
+    def fence(self) -> FencingToken:
         """The lease that writes for these entries need."""
         return self.session.fence
 
@@ -163,8 +171,8 @@ class StreamConsumer:
         self._log = log
         self._batch = batch
         self._readers = readers
-        #: Entries being handled. A late reply to a read can deliver one that the sweep has claimed.
-        self._in_hand: set[str] = set()
+        #: Entries being handled, and since when. A late reply can deliver one that the sweep has claimed.
+        self._in_hand: dict[EntryId, float] = {}
         self._reading = trio.CancelScope()
 
     async def handle(self, batch: Batch) -> None:
@@ -202,14 +210,14 @@ class StreamConsumer:
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
-    async def _consume(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _consume(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as unfinished, trio.open_nursery() as background:
             session = Session(fence, heartbeat, background, unfinished)
             background.start_soon(self._stop_reading, heartbeat)
             await self._clocks.ask_redis(self._redis_time)
             self.times.begin()
             await self.begin(session)
-            await self._recover(session, heartbeat, idle_ms=0)
+            self.failures.keep(await self._recover(session, heartbeat, idle_ms=0))
             await self.recovered(session)
             background.start_soon(self._sweep, session)
             turn = trio.Lock()
@@ -230,20 +238,26 @@ class StreamConsumer:
                 with task.idle():
                     await trio.sleep(_SWEEP_SEC)
                 await self.sweep(session)
-                await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
+                # What is long in hand lies idle, too, and each recovery counts as one more delivery.
+                now_sec = trio.current_time()
+                if now_sec - min(self._in_hand.values(), default=now_sec) < _SWEEP_SEC:
+                    await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
 
-    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> None:
-        """Handle entries that were delivered before and not acknowledged, oldest first.
+    async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:
+        """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.
 
         One by one if any has failed: it must not take others with it each time.
         """
+        recovered: set[EntryId] = set()
         after, count = "0", 1 if self.failures.any else RECOVERED_TOGETHER
         while entries := await self.group.recover(
             fence=session.fence, after=after, idle_ms=idle_ms, count=count
         ):
             after = entries[-1].id  # some stay pending: those that are in hand, or wait for an operator
+            recovered.update(entry.id for entry in entries)
             dated = [await self.times.recovered(entry) for entry in entries]
             await self._hand_over(dated, session, heartbeat)
+        return recovered
 
     async def _read_beside(self, turn: trio.Lock, session: Session) -> None:
         with session.heartbeat.task() as task:
@@ -266,9 +280,8 @@ class StreamConsumer:
         """Wait for new entries, up to 2 s; empty where a stop ended the wait."""
         entries: list[Entry] = []
         sent = self._clocks.now()
-        # After an error the first read shows that Redis serves again, and does not wait for an entry.
-        block_ms = 0 if self._trouble.text else self.times.block_ms(_BLOCK_MS)
         with heartbeat.idle(), trio.CancelScope() as self._reading:
+            block_ms = self.times.block_ms(_BLOCK_MS)
             entries = await self.group.read_new(count=self._batch, block_ms=block_ms)
         self._trouble.over()
         return await self.times.delivered(entries, sent, full=len(entries) == self._batch)
@@ -278,18 +291,19 @@ class StreamConsumer:
         entries: Sequence[Entry],
         session: Session,
         heartbeat: Heartbeat,
-        new_until: str | None = None,
+        new_until: EntryId | None = None,
         read_on: Callable[[], None] = lambda: None,
     ) -> None:
         free = [entry for entry in entries if entry.id not in self._in_hand]
         if not free and new_until is None:
             return
-        ids = {entry.id for entry in free}
-        self._in_hand |= ids
+        ids = [entry.id for entry in free]
+        self._in_hand |= dict.fromkeys(ids, trio.current_time())
         try:
             await self.handle(Batch(free, session, heartbeat, new_until, read_on))
         finally:
-            self._in_hand -= ids
+            for entry_id in ids:
+                del self._in_hand[entry_id]
         heartbeat.beat()
 
 
@@ -305,11 +319,12 @@ _MOST_DATED = 4_096
 class EntryTimes:
     """Dates the entries that one reader of a consumer group reads.
 
-    An id that is not ahead of Redis's clock is the time of publication. An id ahead of it: what a read waited
-    for, when all before it had been delivered, was published as it arrived, or, where the answer was held up,
-    as the read was sent; what lay there already, not before the moment up to which all had been delivered;
-    and where that moment is not known (a start, a takeover, another run of Redis) the time of publication is
-    unknown.
+    An id is the time of publication, except one that is ahead of Redis's clock, or that lies between the
+    first and the newest that were read ahead of it: later entries continue an id ahead until the clock has
+    passed it. Of an entry with such an id: what a read waited for, when all before it had been delivered, was
+    published as it arrived, or, where the answer was held up, as the read was sent; what lay there already,
+    not before the moment up to which all had been delivered; and where that moment is not known (a start, a
+    takeover, another run of Redis) the time of publication is unknown.
     """
 
     def __init__(self, clocks: Clocks, store: ShowsRedisTime, stream: str) -> None:
@@ -320,9 +335,9 @@ class EntryTimes:
         self._behind = True
         self._blocks_ms = 0
         self._caught_up_at: Moment | None = None
-        self._newest_ms = self._newest_ahead_ms = 0
-        #: By entry id: when it was published (Redis's clock), of ids ahead of that clock alone.
-        self._published_ms: dict[str, int] = {}
+        self._newest_ms = self._first_ahead_ms = self._newest_ahead_ms = 0
+        #: By entry id: when it was published (Redis's clock), of ids that are no times alone.
+        self._published_ms: dict[EntryId, int] = {}
 
     def begin(self) -> None:
         """Reading begins, or begins again: entries may have come in the meantime."""
@@ -377,14 +392,16 @@ class EntryTimes:
         latest_ms = redis.at_most_ms(self._clocks.now())
         self._newest_ms = max(self._newest_ms, newest_ms)
         self._clocks.saw_id(self.stream, self._newest_ms)
-        if newest_ms <= latest_ms:
-            return [msgspec.structs.replace(entry, published_ms=entry.id_ms) for entry in entries]
-        self._newest_ahead_ms = newest_ms
+        if newest_ms > latest_ms:
+            if self._newest_ahead_ms <= latest_ms:
+                self._first_ahead_ms = min(entry.id_ms for entry in entries if entry.id_ms > latest_ms)
+            self._newest_ahead_ms = max(newest_ms, self._newest_ahead_ms)
         arrived_ms = None if not_before is None else redis.now_ms(not_before)
         return [self._date(entry, latest_ms, arrived_ms) for entry in entries]
 
     def _date(self, entry: Entry, latest_ms: int, arrived_ms: int | None) -> Entry:
-        if entry.id_ms <= latest_ms:
+        was_ahead = self._first_ahead_ms <= entry.id_ms <= self._newest_ahead_ms
+        if entry.id_ms <= latest_ms and not was_ahead:
             return msgspec.structs.replace(entry, published_ms=entry.id_ms)
         if arrived_ms is not None:
             self._published_ms.setdefault(entry.id, arrived_ms)

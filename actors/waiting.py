@@ -8,6 +8,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
 from store.errors import RETRYABLE_ERRORS, WrongRightsError, WrongTypeError
 from supervision import Heartbeat
@@ -15,7 +16,7 @@ from supervision import Heartbeat
 T = TypeVar("T")
 
 
-async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> str:
+async def lease_fence(lease: LatestValue[Lease], heartbeat: Heartbeat, trouble: RedisTrouble) -> FencingToken:
     """Wait for the lease and return its fencing token. Ends the wait for Redis, which a standby has not."""
     while lease.value is None or lease.value.fence is None:
         trouble.over()

@@ -24,6 +24,7 @@ from channels import SnapshotBook
 from commands.run import run
 from monitoring.service_log import report_supervision
 from supervision import ChildSpec, Heartbeat, SupervisorSpec, Tree
+from wiring.groups import STALL_LIMIT_SEC
 
 _CAN_FAIL = ("permit_evaluator", "ledger_writer")
 _LARGEST = 1 << 16
@@ -66,7 +67,7 @@ class Instrumentation:
     def instrumented(self, spec: SupervisorSpec) -> SupervisorSpec:
         """Return the tree with actors that can be made to fail, and with this server beside them."""
         groups = tuple(self._instrumented(child) for child in spec.children)
-        here = ChildSpec(name="control", start=self._serve, stall_limit_sec=supervisor.STALL_LIMIT_SEC)
+        here = ChildSpec(name="control", start=self._serve, stall_limit_sec=STALL_LIMIT_SEC)
         return msgspec.structs.replace(spec, children=(*groups, here))
 
     def _instrumented(self, child: ChildSpec | SupervisorSpec) -> ChildSpec | SupervisorSpec:

@@ -22,6 +22,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
 from bench.redis_socket import BlockingRedis, Command
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from channels import Channels
 from clock import HostClock
@@ -99,7 +100,7 @@ class _Shards:
         for shard in self._shards:
             shard.apply_read(read)
 
-    async def write(self, fence: str) -> int:
+    async def write(self, fence: FencingToken) -> int:
         """Write by each shard; return the number of symbols."""
         writes: list[list[SnapshotWrite]] = [[] for _ in range(_SHARDS)]
         for symbol in self._book.symbols():

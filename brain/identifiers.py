@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NewType, TypeGuard
+
+Symbol = NewType("Symbol", str)
+PlanId = NewType("PlanId", str)
+EntryId = NewType("EntryId", str)
+OrderId = NewType("OrderId", str)
+ClientOrderId = NewType("ClientOrderId", str)
+#: The lease as stored, `<token>@<process>:<instance>`, which every write carries.
+FencingToken = NewType("FencingToken", str)
 
 #: Longest field that this service parses (bytes).
 LONGEST_FIELD = 65_536
@@ -43,17 +52,17 @@ def given(text: str) -> str | None:
     return None if text.lower() in _NOT_GIVEN else text
 
 
-def plan_id_text(raw: bytes) -> str | None:
+def plan_id_text(raw: bytes) -> PlanId | None:
     """Return a plan id unchanged: 1 to 256 printable ASCII characters; None for anything else."""
-    return raw.decode("ascii") if _PLAN_ID.fullmatch(raw) else None
+    return PlanId(raw.decode("ascii")) if _PLAN_ID.fullmatch(raw) else None
 
 
-def is_symbol(text: str) -> bool:
+def is_symbol(text: str) -> TypeGuard[Symbol]:
     """Return True for 1 to 32 printable characters, safe in a key; Binance lists non-ASCII symbols, too."""
     return text.isprintable() and _SYMBOL.fullmatch(text) is not None
 
 
-def is_order_id(text: str) -> bool:
+def is_order_id(text: str) -> TypeGuard[OrderId]:
     """Return True for 1 to 64 visible ASCII characters; not `0`, nor a number in float notation."""
     return (
         text != "0" and _ORDER_ID.fullmatch(text) is not None and not _WHOLE_NUMBER_AS_FLOAT.fullmatch(text)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -34,8 +35,8 @@ class UnknownExecution(msgspec.Struct, frozen=True):
     the latest.
     """
 
-    plan_id: str
-    symbol: str
+    plan_id: PlanId
+    symbol: Symbol
     since_ms: int
     ends_at_sec: float
 
@@ -43,9 +44,9 @@ class UnknownExecution(msgspec.Struct, frozen=True):
 class WaitingResult(msgspec.Struct, frozen=True):
     """A result that stays pending, because of `why`, until an operator has set what it needs."""
 
-    entry_id: str
-    symbol: str
-    plan_id: str
+    entry_id: EntryId
+    symbol: Symbol
+    plan_id: PlanId
     why: str
 
 
@@ -117,8 +118,8 @@ class OnDemandRead(msgspec.Struct, frozen=True):
     was sent before `sent_after` does not serve it.
     """
 
-    symbol: str
-    plan_id: str
+    symbol: Symbol
+    plan_id: PlanId
     deadline_sec: float
     reply: trio.MemorySendChannel[str | None]
     sent_after: Moment | None = None
@@ -154,10 +155,10 @@ class Lease(msgspec.Struct, frozen=True):
     `since`: the first of our fences since which no other process has held it, None where that is `fence`.
     """
 
-    fence: str | None
+    fence: FencingToken | None
     holder: str
     namesake: str | None = None
-    since: str | None = None
+    since: FencingToken | None = None
 
 
 class SnapshotChanged(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.reported_fills import ReportedFill, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, Snapshot
@@ -23,8 +24,8 @@ class _SymbolResults(msgspec.Struct):
     `not_before`: the arrival of the newest result of which no more than that is known. `settled`: how many.
     """
 
-    in_hand: dict[str, Moment]
-    fills: dict[str, ReportedFill]
+    in_hand: dict[EntryId, Moment]
+    fills: dict[OrderId, ReportedFill]
     settled: int = 0
     not_before: Moment | None = None
 
@@ -41,13 +42,13 @@ class ResultBook:
         #: When this process began to book under its present lease; None before.
         self.taken_over_at: Moment | None = None
         #: The id of the newest result that was read.
-        self.read_until = "0-0"
+        self.read_until = EntryId("0-0")
         #: Since when no result is read, because others are being booked; None while the next are waited for.
         self.busy_since: Moment | None = None
         self._symbols: dict[str, _SymbolResults] = {}
-        self._ended: dict[str, None] = {}
+        self._ended: dict[PlanId, None] = {}
         self._not_before: Moment | None = None
-        self._fence: str | None = None
+        self._fence: FencingToken | None = None
         self._readers = trio.lowlevel.ParkingLot()
 
     @property
@@ -55,7 +56,7 @@ class ResultBook:
         """Return the number of symbols with a result."""
         return len(self._symbols)
 
-    def begin(self, fence: str, now: Moment) -> None:
+    def begin(self, fence: FencingToken, now: Moment) -> None:
         """Begin to book, or begin again: results in hand may have been booked, by us or by others."""
         if fence != self._fence:
             self._fence, self.taken_over_at = fence, now
@@ -65,13 +66,13 @@ class ResultBook:
                 results.in_hand.clear()
         self._readers.unpark_all()
 
-    def read(self, *, busy_since: Moment | None, until: str | None = None) -> None:
+    def read(self, *, busy_since: Moment | None, until: EntryId | None = None) -> None:
         """Record that a read begins, or has ended with results up to the id `until`."""
         self.busy_since = busy_since
         self.read_until = until or self.read_until
         self._readers.unpark_all()
 
-    def arrive(self, symbol: str, entry_id: str, now: Moment) -> None:
+    def arrive(self, symbol: Symbol, entry_id: EntryId, now: Moment) -> None:
         """Record a result of `symbol` that was read and is not settled yet."""
         results = self._symbols.get(symbol)
         if results is None:
@@ -82,7 +83,9 @@ class ResultBook:
         results.in_hand.setdefault(entry_id, now)
         self._readers.unpark_all()
 
-    def settle(self, symbol: str, entry_id: str, fills: Iterable[tuple[str, Decimal]] = ()) -> None:
+    def settle(
+        self, symbol: Symbol, entry_id: EntryId, fills: Iterable[tuple[OrderId, Decimal]] = ()
+    ) -> None:
         """Record that the entry is booked or a dead letter.
 
         `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,
@@ -101,17 +104,17 @@ class ResultBook:
             results.not_before = _later(results.not_before, oldest.arrived)
         self._readers.unpark_all()
 
-    def end(self, plan_id: str) -> None:
+    def end(self, plan_id: PlanId) -> None:
         """Record that a result has ended a plan's permit. The oldest of 20,000 plans is dropped."""
         self._ended[plan_id] = None
         if len(self._ended) > _MOST_ENDED:
             del self._ended[next(iter(self._ended))]
 
-    def has_ended(self, plan_id: str) -> bool:
+    def has_ended(self, plan_id: PlanId) -> bool:
         """Return True if a result has ended what the plan's permit covers, as far as is remembered."""
         return plan_id in self._ended
 
-    def date(self, symbol: str, order_id: str, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
+    def date(self, symbol: Symbol, order_id: OrderId, leg: Leg, cumulative: Decimal, filled_ms: int) -> None:
         """Record that the stream has shown `cumulative` filled on `leg` by `filled_ms` (exchange's clock)."""
         results = self._symbols.get(symbol)
         fill = None if results is None else results.fills.get(order_id)

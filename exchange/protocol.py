@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 import trio
 
+from brain.identifiers import OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
@@ -137,7 +138,7 @@ class OrderTrade(msgspec.Struct, frozen=True):
 class OrderLookup(Protocol):
     """Lookup of an order's fills, for the rare ones that the stream did not report."""
 
-    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
+    async def order_trades(self, symbol: Symbol, order_id: OrderId) -> tuple[OrderTrade, ...]:
         """Read an order's fills, oldest first, up to 1000; none for an unknown order (weight 5).
 
         `GET /fapi/v1/userTrades`; raises as `Exchange` does.

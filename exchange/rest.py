@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import trio
 
+from brain.identifiers import OrderId, Symbol
 from brain.moment import Moment
 from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
@@ -208,7 +209,7 @@ class BinanceRest:
             await trio.lowlevel.checkpoint()
         return volumes
 
-    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
+    async def order_trades(self, symbol: Symbol, order_id: OrderId) -> tuple[OrderTrade, ...]:
         params = {"symbol": symbol, "orderId": order_id, "limit": "1000"}
         trades, _, _ = await self._ask(endpoints.USER_TRADES, wire.USER_TRADES, params, Priority.ON_DEMAND)
         try:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
@@ -89,7 +90,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class _ChangedPosition(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     pa: Decimal
     ep: object = ZERO
     ps: Leg = Leg.BOTH
@@ -106,14 +107,14 @@ class _AccountUpdate(msgspec.Struct, frozen=True):
 
 
 class _Order(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     S: str
     x: str
     X: str
     i: int
     z: Decimal
     l: Decimal = ZERO  # noqa: E741 - the field's name on the wire
-    c: str = ""
+    c: ClientOrderId = ClientOrderId("")
     ps: Leg = Leg.BOTH
 
 
@@ -123,7 +124,7 @@ class _OrderTradeUpdate(msgspec.Struct, frozen=True):
 
 
 class _Leverage(msgspec.Struct, frozen=True):
-    s: str
+    s: Symbol
     l: Decimal  # noqa: E741 - the field's name on the wire
 
 
@@ -225,7 +226,7 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded |
             OrderEndObserved(
                 symbol=order.s,
                 leg=order.ps,
-                order_id=str(order.i),
+                order_id=OrderId(str(order.i)),
                 client_order_id=order.c,
                 order_side=order.S,
                 cumulative=filled,
@@ -238,7 +239,7 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> Fill | OrderEnded |
         FillObserved(
             symbol=order.s,
             leg=order.ps,
-            order_id=str(order.i),
+            order_id=OrderId(str(order.i)),
             client_order_id=order.c,
             order_side=order.S,
             cumulative=_exact(order.z, "ORDER_TRADE_UPDATE"),

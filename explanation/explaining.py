@@ -21,6 +21,7 @@ from brain.decisions.permit_text import (
     same_outcome,
 )
 from brain.decisions.reason_texts import REASON_TEXTS
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import SET_THE_LEGS
 from brain.ledger.plan_mark import PlanMark
 from brain.plans.permit import OpenPermit, Reason
@@ -58,8 +59,8 @@ class PermitNow(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The content of an explanation. Times are Redis's clock, ISO 8601 in UTC."""
 
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     state: State
     finding: str
     advice: str
@@ -80,14 +81,15 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: list[str] = []
 
 
-def symbol_of(traces: PlanTraces) -> str | None:
+def symbol_of(traces: PlanTraces) -> Symbol | None:
     """Return the plan's symbol, if the traces have it."""
     if traces.recorded is not None:
         try:
             return read_audit(traces.recorded.record).symbol
         except NotReplayableError:
             return None
-    return traces.published.fields.get("symbol") if traces.published is not None else None
+    symbol = traces.published.fields.get("symbol") if traces.published is not None else None
+    return None if symbol is None else Symbol(symbol)
 
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
@@ -14,15 +15,15 @@ from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 class Recorded(msgspec.Struct, frozen=True):
     """A plan's audit record, and the id of its entry, which has the time of writing (Redis's clock)."""
 
-    audit_id: str
-    entry_id: str
+    audit_id: EntryId
+    entry_id: EntryId
     record: bytes
 
 
 class Published(msgspec.Struct, frozen=True):
     """A plan's entry on `apply.plan`, decoded, and the consumer group's progress with it."""
 
-    entry_id: str
+    entry_id: EntryId
     fields: dict[str, str]
     plan: Plan | SkippedPlan | MalformedPlan | UnanswerablePlan
     progress: Literal["unread", "pending", "acknowledged"]
@@ -34,14 +35,14 @@ class Published(msgspec.Struct, frozen=True):
 class DeadLetter(msgspec.Struct, frozen=True):
     """An entry of `apply.plan.dead`: the time of writing (its id), and the error."""
 
-    id: str
+    id: EntryId
     error: str
 
 
 class WaitingResult(msgspec.Struct, frozen=True):
     """A result of the plan that is delivered and not booked; `legs_missing`: its ledger has no legs."""
 
-    entry_id: str
+    entry_id: EntryId
     idle_sec: float
     legs_missing: bool
 
@@ -55,7 +56,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     begin like the one asked for, when nothing was found of that.
     """
 
-    plan_id: str
+    plan_id: PlanId
     now_ms: int
     recorded: Recorded | None
     mark: PlanMark | Settled | None
@@ -64,7 +65,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     consumed_by: str | None
     published: Published | None = None
     dead_letters: tuple[DeadLetter, ...] = ()
-    similar: tuple[str, ...] = ()
+    similar: tuple[PlanId, ...] = ()
     unknown: UnknownOutcome | None = None
     waiting_result: WaitingResult | None = None
     unknown_permits: tuple[UnknownOutcome, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brain.durability import Durability
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.records import (
     Adoption,
     BookingKeys,
@@ -62,18 +63,18 @@ class ConsumerGroup(Protocol):
         """
         ...
 
-    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """Claim the oldest pending entries behind entry `after` (`0`: any) that lay idle for `idle_ms`.
 
         At most `count`, oldest first; empty when there is none.
         """
         ...
 
-    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         """Acknowledge entries for which nothing is written."""
         ...
 
-    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
         """Append `fields` (flat names and values) to the dead-letter stream, and acknowledge the entry."""
         ...
 
@@ -91,7 +92,7 @@ class PlanStore(AddressedStore, Protocol):
         """
         ...
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         """Write each decision (permit, reservation, audit record, acknowledgement) whole or not at all."""
         ...
 
@@ -102,7 +103,7 @@ class PlanStore(AddressedStore, Protocol):
         """
         ...
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         """Return the id of the first entry of `apply.result` behind `after`, None where there is none yet."""
         ...
 
@@ -130,7 +131,9 @@ class ResultStore(AddressedStore, Protocol):
         """
         ...
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         """Return the state from which a result's booking is computed."""
         ...
 
@@ -138,11 +141,11 @@ class ResultStore(AddressedStore, Protocol):
         """Return several in one round trip; None where `booking_state` raises StoreRefusedError."""
         ...
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         """Book one; return Redis's clock (ms), or None, with nothing written, when the state has changed."""
         ...
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         """Book results in order, each whole or not at all; None also where StoreRefusedError was raised.
 
         When it raises, the first ones may have been booked.
@@ -157,11 +160,13 @@ class ResultStore(AddressedStore, Protocol):
         """Return `last_known_amt` of the ledgers that exist."""
         ...
 
-    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+    async def adopt_ledgers(
+        self, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
+    ) -> list[str]:
         """Create the ledgers that are still missing, and return their symbols."""
         ...
 
-    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+    async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         """Append a reconcile event (flat names and values)."""
         ...
 
@@ -169,7 +174,7 @@ class ResultStore(AddressedStore, Protocol):
         """Return Redis's clock (epoch ms)."""
         ...
 
-    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+    async def renew_ledgers(self, fence: FencingToken, symbols: Sequence[str], ttl_ms: int) -> None:
         """Expire ledgers in `ttl_ms`; copy an amount corrected by hand to the fields that P3.4 reads."""
         ...
 
@@ -177,13 +182,13 @@ class ResultStore(AddressedStore, Protocol):
 class SnapshotStore(AddressedStore, Protocol):
     """Store of the snapshot fetchers."""
 
-    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+    async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         """Replace snapshot hashes whole."""
         ...
 
     async def prove_snapshots(
         self,
-        fence: str,
+        fence: FencingToken,
         written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
@@ -197,7 +202,7 @@ class SnapshotStore(AddressedStore, Protocol):
         """
         ...
 
-    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+    async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         """Set the fields that follow the mark price, in the snapshots that exist."""
         ...
 
@@ -226,7 +231,7 @@ class LeaseStore(AddressedStore, Protocol):
     """Store of the lease holder."""
 
     async def hold_lease(
-        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+        self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         """Renew the lease named by `fence`, or take it if it is free or this process's own.
 
@@ -236,7 +241,7 @@ class LeaseStore(AddressedStore, Protocol):
         """
         ...
 
-    async def release_lease(self, fence: str) -> None:
+    async def release_lease(self, fence: FencingToken) -> None:
         """Delete the lease, if `fence` still owns it."""
         ...
 
@@ -268,7 +273,7 @@ class DiagnosticsStore(Protocol):
         """Return Redis's persistence settings: at-most-once permits need acknowledged writes to be kept."""
         ...
 
-    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         """Return permit, consumption and reservation of a plan."""
         ...
 

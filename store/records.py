@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 
 
@@ -27,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     publication, determined by the reader (`actors.stream_consumer`); None while unknown.
     """
 
-    id: str
+    id: EntryId
     fields: Mapping[bytes, bytes] | None
     deliveries: int = 1
     published_ms: int | None = None
@@ -49,7 +50,7 @@ class SymbolState(msgspec.Struct, frozen=True):
     cooldown: str | None = None
     ledger: StoredLedger = StoredLedger()
     permits_version: str | None = None
-    permits: tuple[tuple[str, str], ...] = ()
+    permits: tuple[tuple[PlanId, str], ...] = ()
     settled: bool = False
 
 
@@ -79,9 +80,9 @@ class DecisionCommit(msgspec.Struct, frozen=True, array_like=True):
     reservation may be written on top of the old one.
     """
 
-    entry_id: str
-    plan_id: str
-    symbol: str
+    entry_id: EntryId
+    plan_id: PlanId
+    symbol: Symbol
     assumed: Assumed | None
     deadline_ms: int
     mark: str
@@ -140,9 +141,9 @@ class CommitReply(msgspec.Struct, frozen=True):
 class BookingKeys(NamedTuple):
     """Keys of a result's booking: symbol, plan and orders."""
 
-    symbol: str
-    plan_id: str
-    order_ids: tuple[str, ...]
+    symbol: Symbol
+    plan_id: PlanId
+    order_ids: tuple[OrderId, ...]
 
 
 class BookingState(msgspec.Struct, frozen=True):
@@ -150,7 +151,7 @@ class BookingState(msgspec.Struct, frozen=True):
 
     ledger: StoredLedger
     version: str | None
-    orders: Mapping[str, str]
+    orders: Mapping[OrderId, str]
     permit: str | None
     plan_mark: str | None
     adopted_exchange_ms: str | None = None
@@ -160,7 +161,7 @@ class BookingState(msgspec.Struct, frozen=True):
 class OrderWrite(msgspec.Struct, frozen=True, array_like=True):
     """Order memory: `before` as read (None: none), `after` to be stored."""
 
-    order_id: str
+    order_id: OrderId
     before: str | None
     after: str
 
@@ -178,9 +179,9 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     booked.
     """
 
-    entry_id: str
-    plan_id: str
-    symbol: str
+    entry_id: EntryId
+    plan_id: PlanId
+    symbol: Symbol
     compare: bool
     before_amounts: tuple[str | None, str | None, str | None]
     before_version: str | None
@@ -204,7 +205,7 @@ class UnknownOutcomes(msgspec.Struct, frozen=True):
     """Plans whose order may have been filled, as stored by plan id, and Redis's clock at the read."""
 
     now_ms: int
-    stored: tuple[tuple[str, str], ...]
+    stored: tuple[tuple[PlanId, str], ...]
 
 
 class Adoption(msgspec.Struct, frozen=True, array_like=True):
@@ -262,7 +263,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
     """
 
     held: bool
-    fence: str
+    fence: FencingToken
     holder: str
     process: str = ""
     replaced: str = ""
@@ -271,7 +272,7 @@ class LeaseReply(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
         """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
-        fence = lease.decode(errors="backslashreplace")
+        fence = FencingToken(lease.decode(errors="backslashreplace"))
         owner, _, holder = fence.partition(":")
         before = replaced.decode(errors="backslashreplace")
         return cls(held, fence, holder, owner.partition("@")[2], before, unbroken)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from brain.identifiers import PlanId
 from brain.ledger.ledger import StoredLedger
 from store.records import LastExecution, RedisRun, SymbolState
 
@@ -43,9 +44,9 @@ def read_unknown(reply: Any) -> str | None:
     return reply.decode(errors="replace")
 
 
-def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+def read_unknown_outcomes(stored: Mapping[bytes, bytes]) -> tuple[tuple[PlanId, str], ...]:
     """Return unknown outcomes by plan id, sorted; entries of another format are left out."""
-    read = {plan.decode("ascii", "replace"): read_unknown(value) for plan, value in stored.items()}
+    read = {PlanId(plan.decode("ascii", "replace")): read_unknown(value) for plan, value in stored.items()}
     return tuple((plan, text) for plan, text in sorted(read.items()) if text is not None)
 
 
@@ -107,7 +108,7 @@ def read_evictions(
 def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
     """Return version and open permits of a hash; None where it is empty or no plan id can be read."""
     permits = tuple(
-        (plan[1].decode(), read_text(value) or "")
+        (PlanId(plan[1].decode()), read_text(value) or "")
         for field, value in stored.items()
         if (plan := _PERMIT_FIELD.fullmatch(field))
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from random import SystemRandom
+from typing import Any
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ import trio
 
 import settings
 from actors.lease_holder import LEASE_TTL_SEC
-from exchange.protocol import MarkPriceConnector
+from channels import Channels
 from supervision import (
     ChildSpec,
     Escalated,
@@ -21,41 +23,24 @@ from supervision import (
     SupervisorSpec,
     Tree,
 )
-from supervisor import service_tree
-from tests.supervision.rig import Actor, Journal, crashes_after, obedient, running, tree_of
+from tests.supervision.rig import Actor, Journal, crashes_after, obedient, rigged, running, tree_of
 from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
 
 pytestmark = virtual_time
 
-CREDENTIALS = {"BINANCE_API_KEY": "key", "BINANCE_API_SECRET": "secret"}
-
-
-class Anyone:
-    """Stands in for every actor: has nothing to do until it is asked to stop."""
-
-    def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
-        async def actor(*given: Any) -> None:
-            await obedient(given[-1])
-
-        return actor
-
 
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
-    """The service's, where those named in `failing` do something else."""
-    loaded = settings.load({**CREDENTIALS, "P33_SHARDS": str(shards)})
-    spec = service_tree(loaded.settings, cast(ServiceActors, Anyone()), cast(MarkPriceConnector, object()))
-    return replaced(spec, failing or {})
-
-
-def replaced(spec: SupervisorSpec, failing: Mapping[str, Actor]) -> SupervisorSpec:
-    children = tuple(
-        replaced(child, failing)
-        if isinstance(child, SupervisorSpec)
-        else msgspec.structs.replace(child, start=failing.get(child.name, child.start))
-        for child in spec.children
+    """The service's; in the place of its actors, those in `failing` or else obedient ones."""
+    loaded, unused = settings.load({"P33_SHARDS": str(shards)}), MagicMock()
+    actors = ServiceActors(
+        loaded.settings, Channels(shards), unused, unused, clocks=unused, rng=SystemRandom(), log=unused
     )
-    return msgspec.structs.replace(spec, children=children)
+
+    def stand_in(child: ChildSpec) -> ChildSpec:
+        return msgspec.structs.replace(child, start=(failing or {}).get(child.name, obedient))
+
+    return rigged(actors.tree(), stand_in)
 
 
 def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:

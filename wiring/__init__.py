@@ -1,4 +1,4 @@
 """The wiring: each actor with its parts, and the process around the tree.
 
-`supervisor.py` has the list of actors, and the rules for restarting them.
+`actors.py` has the tree: every actor with its constructor, its group and the rules for restarting it.
 """

@@ -1,7 +1,8 @@
-"""Makes each actor with its parts: every incarnation anew, and once what outlives an incarnation."""
+"""The tree: every actor with its constructor, its group, and the rules for restarting it."""
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from structlog.typing import FilteringBoundLogger
@@ -33,14 +34,20 @@ from exchange.protocol import MarkPriceConnector
 from monitoring.monitor import Monitor
 from monitoring.service_log import issuer
 from settings import Settings
-from supervision import Heartbeat
+from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
+from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
+#: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
+_PRESENCE_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=1.0)
+#: Three failures of groups end the process: within a minute where an actor fails at once each time.
+_PROCESS_INTENSITY = Intensity(restarts=2, within_sec=1800.0)
+
 
 class ServiceActors:
-    """One method an actor: makes an incarnation with its parts, and runs it until it ends."""
+    """Actors with their parts: every incarnation anew, and once what outlives an incarnation."""
 
     def __init__(
         self,
@@ -72,22 +79,75 @@ class ServiceActors:
             log=log,
         )
         self._lease_holder = LeaseHolder(
-            edges.store,
-            channels.lease,
-            instance=settings.instance,
-            process=process_name(rng),
-            log=log,
+            edges.store, channels.lease, instance=settings.instance, process=process_name(rng), log=log
         )
         self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
         self._fill_memory = FillMemory()
         self._connections = ConnectionLimit()
 
+    def tree(self) -> SupervisorSpec:
+        """Return the whole tree.
+
+        Groups are one-for-one wherever a failed actor does no harm to the others: the channels keep its last
+        messages. When `user_stream` ends it sends StreamLost to all shards, and they go on by REST:
+        restarting them would only cancel the reads that decisions wait for. When `lease_holder` is away, the
+        scripts check the fencing token of every write. `permit_evaluator` rests on no ledger but the one that
+        its commit compares.
+        """
+        store, channels, log = self._store, self._channels, self._log
+        # A second start by mistake finds the port in use, and must not take the lease from the first.
+        port_open = partial(present, channels.http_address, "the HTTP port")
+        # No request is sent before it is known if the exchange has banned this address.
+        ban_known = partial(present, channels.ban_recalled, f"Redis at {store.address}")
+        # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
+        # without the port would take the lease from the first.
+        presence = group(
+            "presence",
+            actor("metrics", self._metrics),
+            actor("lease_holder", lambda: self._lease_holder, after=port_open),
+            strategy="rest_for_one",
+            backoff=_PRESENCE_BACKOFF,
+        )
+        market = self._edges.mark_prices
+        exchange = group(
+            "exchange",
+            actor("ban_keeper", self._ban_keeper),
+            actor("clock_watch", lambda: ClockWatch(store, self._clocks, log=log)),
+            actor("candidate_planner", self._candidate_planner, after=ban_known),
+            actor("user_stream", self._user_stream, after=ban_known),
+            *([] if market is None else [actor("mark_prices", partial(self._mark_prices, market))]),
+        )
+        shards = [
+            actor(f"snapshot_fetcher_{shard}", partial(self._snapshots.fetcher, shard), after=ban_known)
+            for shard in range(self._settings.shards)
+        ]
+        # A message that crashes one shard crashes all: beyond 8 shards, allow one restart each and 2 more.
+        snapshots = group("snapshots", *shards, restarts=max(GROUP_RESTARTS, len(shards) + 2))
+        decisions = group(
+            "decisions",
+            actor("ledger_writer", self._ledger_writer, after=ban_known, grace_sec=1.5),
+            actor("permit_evaluator", self._permit_evaluator, grace_sec=1.5),
+            actor("gate_reporter", lambda: GateReporter(self._monitor.gates, log), grace_sec=0.5),
+            actor(
+                "durability_watch",
+                partial(DurabilityWatch, store, channels.durability, log=log),
+                grace_sec=0.5,
+            ),
+        )
+        return SupervisorSpec(
+            name="position-state-brain",
+            strategy="one_for_one",
+            intensity=_PROCESS_INTENSITY,
+            backoff=BACKOFF,
+            children=(presence, exchange, snapshots, decisions),
+        )
+
     def _weight_per_read(self) -> int:
         """Return the weight of a read of positions as known now, the larger of both versions."""
         return max(self._edges.budget.cost(POSITION_RISK), self._edges.budget.cost(POSITION_RISK_V3))
 
-    async def metrics(self, heartbeat: Heartbeat) -> None:
-        actor = Metrics(
+    def _metrics(self) -> Metrics:
+        return Metrics(
             self._monitor,
             self._channels.metrics,
             self._channels.http_address,
@@ -96,31 +156,13 @@ class ServiceActors:
             clock=self._clocks,
             log=self._log,
         )
-        await actor.run(heartbeat)
 
-    async def lease_holder(self, heartbeat: Heartbeat) -> None:
-        # A second start by mistake finds the port in use, and must not take the lease from the first.
-        await present(self._channels.http_address, "the HTTP port", heartbeat)
-        await self._lease_holder.run(heartbeat)
+    def _ban_keeper(self) -> BanKeeper:
+        bans, recalled = self._channels.bans, self._channels.ban_recalled
+        return BanKeeper(self._store, self._edges.budget, bans, recalled, clocks=self._clocks, log=self._log)
 
-    async def ban_keeper(self, heartbeat: Heartbeat) -> None:
-        actor = BanKeeper(
-            self._store,
-            self._edges.budget,
-            self._channels.bans,
-            self._channels.ban_recalled,
-            clocks=self._clocks,
-            log=self._log,
-        )
-        await actor.run(heartbeat)
-
-    async def clock_watch(self, heartbeat: Heartbeat) -> None:
-        actor = ClockWatch(self._store, self._clocks, log=self._log)
-        await actor.run(heartbeat)
-
-    async def candidate_planner(self, heartbeat: Heartbeat) -> None:
-        await self._ban_recalled(heartbeat)
-        actor = CandidatePlanner(
+    def _candidate_planner(self) -> CandidatePlanner:
+        return CandidatePlanner(
             self._store,
             self._edges.exchange,
             self._channels.book,
@@ -138,11 +180,9 @@ class ServiceActors:
             weight_per_read=self._weight_per_read,
             log=self._log,
         )
-        await actor.run(heartbeat)
 
-    async def user_stream(self, heartbeat: Heartbeat) -> None:
-        await self._ban_recalled(heartbeat)
-        actor = UserStream(
+    def _user_stream(self) -> UserStream:
+        return UserStream(
             exchange=self._edges.exchange,
             connector=self._edges.connector,
             clock=self._clocks,
@@ -157,10 +197,9 @@ class ServiceActors:
             rng=self._rng,
             log=self._log,
         )
-        await actor.run(heartbeat)
 
-    async def mark_prices(self, connector: MarkPriceConnector, heartbeat: Heartbeat) -> None:
-        actor = MarkPriceFeed(
+    def _mark_prices(self, connector: MarkPriceConnector) -> MarkPriceFeed:
+        return MarkPriceFeed(
             connector,
             self._channels.shards,
             self._clocks.exchange_ms,
@@ -168,16 +207,10 @@ class ServiceActors:
             rng=self._rng,
             log=self._log,
         )
-        await actor.run(heartbeat)
 
-    async def snapshot_fetcher(self, shard: int, heartbeat: Heartbeat) -> None:
-        await self._ban_recalled(heartbeat)
-        await self._snapshots.fetcher(shard).run(heartbeat)
-
-    async def ledger_writer(self, heartbeat: Heartbeat) -> None:
-        await self._ban_recalled(heartbeat)
+    def _ledger_writer(self) -> LedgerWriter:
         channels = self._channels
-        actor = LedgerWriter(
+        return LedgerWriter(
             self._store,
             channels.changes,
             adoption=LedgerAdoption(
@@ -215,11 +248,10 @@ class ServiceActors:
             mark_ttl_sec=self._rules.permit_ttl_sec + self._rules.decision_ttl_sec,
             log=self._log,
         )
-        await actor.run(heartbeat)
 
-    async def permit_evaluator(self, heartbeat: Heartbeat) -> None:
+    def _permit_evaluator(self) -> PermitEvaluator:
         settings, channels = self._settings, self._channels
-        actor = PermitEvaluator(
+        return PermitEvaluator(
             self._store,
             DecisionInputs(
                 book=channels.book,
@@ -249,14 +281,3 @@ class ServiceActors:
             key_prefix=settings.key_prefix,
             log=self._log,
         )
-        await actor.run(heartbeat)
-
-    async def durability_watch(self, heartbeat: Heartbeat) -> None:
-        await DurabilityWatch(self._store, self._channels.durability, log=self._log).run(heartbeat)
-
-    async def gate_reporter(self, heartbeat: Heartbeat) -> None:
-        await GateReporter(self._monitor.gates, self._log).run(heartbeat)
-
-    async def _ban_recalled(self, heartbeat: Heartbeat) -> None:
-        """Wait until it is known if the exchange has banned this address: no request is sent before."""
-        await present(self._channels.ban_recalled, f"Redis at {self._store.address}", heartbeat)

@@ -15,6 +15,7 @@ from actors.ledger_writer.unknown_outcomes import UnknownOutcomes
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsumer
 from actors.waiting import present
+from brain.identifiers import FencingToken
 from brain.ledger.result import symbol_of
 from channels import (
     Conflating,
@@ -153,7 +154,7 @@ class LedgerWriter(StreamConsumer):
         if batch.new_until is not None:
             self._results.read(busy_since=None)
 
-    async def _follow_changes(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _follow_changes(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Adopt ledgers of symbols that come up after the start."""
         with heartbeat.task() as task:
             while True:

@@ -12,6 +12,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import LEDGER_TTL_MS
+from brain.identifiers import FencingToken
 from brain.ledger.adoption import adopted_state, encode_adopted
 from brain.ledger.booking import adopt
 from brain.numbers import NotANumberError, parse_decimal
@@ -66,7 +67,7 @@ class LedgerAdoption:
         self._vanished: dict[str, str] = {}
         self._renewal_due_sec = -math.inf
 
-    async def adopt_all(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def adopt_all(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Adopt the missing ledgers of the account's symbols, once each has a snapshot.
 
         A standby that takes over has all snapshots, and does not ask the exchange again.
@@ -83,7 +84,7 @@ class LedgerAdoption:
                     await self._book.changed()
         await self._create(rows, fence)
 
-    async def adopt_new(self, symbols: Iterable[str], fence: str) -> None:
+    async def adopt_new(self, symbols: Iterable[str], fence: FencingToken) -> None:
         """Adopt ledgers for those of `symbols` without one, where the snapshot is fresh."""
         now = self._clocks.now()
         seen: dict[str, SeenLegs] = {}
@@ -95,7 +96,7 @@ class LedgerAdoption:
                 seen[symbol] = SeenLegs(snapshot.legs, snapshot.verified_at)
         await self._create(seen, fence)
 
-    async def serve(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def serve(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Adopt ledgers that decisions have found missing, while their plans wait. Until cancelled."""
         with heartbeat.task() as task:
             while True:
@@ -109,7 +110,7 @@ class LedgerAdoption:
                     except trio.BrokenResourceError:
                         self._log.debug("The plan no longer waits for its ledger", symbol=wanted.symbol)
 
-    async def adopt_for(self, symbol: str, fence: str, heartbeat: Heartbeat) -> bool:
+    async def adopt_for(self, symbol: str, fence: FencingToken, heartbeat: Heartbeat) -> bool:
         """Create the ledger that a result needs, from a read that is sent after the result came.
 
         Return True if the read's amount was adopted: it contains what the result reports. A symbol that the
@@ -138,7 +139,7 @@ class LedgerAdoption:
         fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
         return snapshot.legs if fresh else ()
 
-    async def upkeep(self, fence: str) -> None:
+    async def upkeep(self, fence: FencingToken) -> None:
         """Replace lost ledgers, note corrected ones, and renew those whose position or ledger is not flat."""
         symbols = self._book.symbols()
         stored = await self._store.ledger_amounts(symbols)
@@ -182,7 +183,7 @@ class LedgerAdoption:
                 with heartbeat.waiting_for(f"the exchange: {error}"):
                     await trio.sleep(_EXCHANGE_PAUSE_SEC)
 
-    async def _create(self, seen: Mapping[str, SeenLegs], fence: str) -> list[str]:
+    async def _create(self, seen: Mapping[str, SeenLegs], fence: FencingToken) -> list[str]:
         """Create the missing ledgers, and return their symbols; one with a position is an event."""
         created: list[str] = []
         if not seen:

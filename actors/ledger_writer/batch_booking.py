@@ -15,6 +15,7 @@ from actors.ledger_writer.projected_state import ProjectedState
 from actors.ledger_writer.reports import ResultReports
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
+from brain.identifiers import FencingToken, OrderId, Symbol
 from brain.ledger.booking import NeedsAdoption, Waiting
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import WaitingResult
@@ -52,7 +53,7 @@ class BatchBooking:
         self._waiting = waiting
         self._reports = reports
 
-    async def book(self, entries: list[Entry], fence: str, heartbeat: Heartbeat) -> None:
+    async def book(self, entries: list[Entry], fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Book the entries in their order. Raises what the store raises, except its refusals for batches.
 
         A batch ends before the first entry that needs more than Redis (a dead letter, a ledger to be adopted,
@@ -68,7 +69,7 @@ class BatchBooking:
                 heartbeat.beat()
             entries = left + rest
 
-    async def _book_together(self, batch: Sequence[Entry], fence: str) -> list[Entry]:
+    async def _book_together(self, batch: Sequence[Entry], fence: FencingToken) -> list[Entry]:
         """Book what Redis's state suffices for; return the others, in their order."""
         readable = self._readable(batch)
         with self._failures.attributed_to([entry.id for entry, _ in readable]):
@@ -116,14 +117,14 @@ class BatchBooking:
             commits.append(commit)
         return commits
 
-    async def _book_alone(self, entry: Entry, fence: str, heartbeat: Heartbeat) -> None:
+    async def _book_alone(self, entry: Entry, fence: FencingToken, heartbeat: Heartbeat) -> None:
         failures = self._failures.of(entry.id)
         with self._failures.attributed_to((entry.id,)):
             await self._book_or_dead_letter(entry, failures, fence, heartbeat)
         self._failures.done(entry.id)
 
     async def _book_or_dead_letter(
-        self, entry: Entry, failures: int, fence: str, heartbeat: Heartbeat
+        self, entry: Entry, failures: int, fence: FencingToken, heartbeat: Heartbeat
     ) -> None:
         if entry.fields is None:
             await self._dead_letter(entry, DeadResult("trimmed while it was pending"), fence)
@@ -142,14 +143,16 @@ class BatchBooking:
                 await self._dead_letter(entry, DeadResult(str(refusal)), fence)
 
     async def _book_result(
-        self, entry: Entry, result: ExecutedResult | RefusedResult, fence: str, heartbeat: Heartbeat
+        self, entry: Entry, result: ExecutedResult | RefusedResult, fence: FencingToken, heartbeat: Heartbeat
     ) -> None:
         """Book one result, and wait for all that this needs, except for an operator."""
         keys = _keys_of(result)
         adopted_with_it = False
         while True:
             state = await self._store.booking_state(*keys)
-            contained: Mapping[str, Decimal] = {order.order_id: order.cumulative for order in result.orders}
+            contained: Mapping[OrderId, Decimal] = {
+                order.order_id: order.cumulative for order in result.orders
+            }
             if not adopted_with_it:
                 contained = await self._contained.find(entry, result, state, heartbeat)
             exchange = self._adoption.fresh_legs(keys.symbol)
@@ -169,11 +172,13 @@ class BatchBooking:
                     if booked_ms is not None:
                         return self._reports.written(entry, result, commit, booked_ms)
 
-    async def _dead_letter(self, entry: Entry, dead: DeadResult, fence: str) -> None:
+    async def _dead_letter(self, entry: Entry, dead: DeadResult, fence: FencingToken) -> None:
         commit = self._planner.dead_letter(entry, dead.error, unjoined=dead.unjoined)
         await self._store.commit_result(fence, commit)
         self._reports.dead_letter(entry, dead.error)
 
 
 def _keys_of(result: ExecutedResult | RefusedResult) -> BookingKeys:
-    return BookingKeys(result.symbol or "", result.plan_id, tuple(order.order_id for order in result.orders))
+    return BookingKeys(
+        result.symbol or Symbol(""), result.plan_id, tuple(order.order_id for order in result.orders)
+    )

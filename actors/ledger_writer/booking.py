@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import plan_id_text
+from brain.identifiers import OrderId, PlanId, Symbol, plan_id_text
 from brain.ledger.booking import (
     BookedOrders,
     NeedsAdoption,
@@ -49,7 +49,7 @@ class CommitPlanner:
         result: ExecutedResult | RefusedResult,
         state: BookingState,
         *,
-        contained: Mapping[str, Decimal],
+        contained: Mapping[OrderId, Decimal],
         exchange: Sequence[LegPosition] = (),
     ) -> ResultCommit | NeedsAdoption | DeadResult | Waiting:
         """Return what the result writes on `state`, or what that needs first.
@@ -92,7 +92,7 @@ class CommitPlanner:
         Its plan is settled all the same: the executor that reported the result is done with the plan.
         """
         fields = entry.fields or {}
-        plan_id = plan_id_text(fields.get(b"plan_id", b"")) or ""
+        plan_id = plan_id_text(fields.get(b"plan_id", b"")) or PlanId("")
         event: tuple[str, ...] = ()
         if unjoined:
             event = (
@@ -103,7 +103,7 @@ class CommitPlanner:
                 "error", error,
             )  # fmt: skip
         return msgspec.structs.replace(
-            self._settled(entry, plan_id, "", _NOTHING_READ),
+            self._settled(entry, plan_id, Symbol(""), _NOTHING_READ),
             compare=False,
             dead_fields=dead_letter(fields, entry_id=entry.id, error=error),
             event_fields=event,
@@ -118,14 +118,14 @@ class CommitPlanner:
         """
         unknown = _unknown_outcome(entry, result, state)
         return msgspec.structs.replace(
-            self._settled(entry, result.plan_id, result.symbol or "", state),
+            self._settled(entry, result.plan_id, result.symbol or Symbol(""), state),
             permit_after=None if state.permit is None or result.unknown is not None else "",
             revoke_permit=True,
             only_if_unconsumed=result.had_no_permit,
             unknown_after=None if unknown is None else encode_unknown(unknown),
         )
 
-    def _settled(self, entry: Entry, plan_id: str, symbol: str, state: BookingState) -> ResultCommit:
+    def _settled(self, entry: Entry, plan_id: PlanId, symbol: Symbol, state: BookingState) -> ResultCommit:
         """Return a commit on `state` that marks a plan without a decision as settled, and changes no more."""
         return ResultCommit(
             entry_id=entry.id,

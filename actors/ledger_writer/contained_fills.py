@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from actors.ledger_writer.fill_monitor import FillMonitor
+from brain.identifiers import OrderId, Symbol
 from brain.ledger.adoption import Contained, decode_adopted
 from brain.ledger.booking import decode_memory
 from brain.ledger.plan_mark import Joined, decode_mark, join
@@ -39,12 +40,12 @@ class ContainedFills:
         self._clocks = clocks
         self._hedge_mode = hedge_mode
 
-    def known(self, entry: Entry, result: Result, state: BookingState) -> dict[str, Decimal] | None:
+    def known(self, entry: Entry, result: Result, state: BookingState) -> dict[OrderId, Decimal] | None:
         """Return what the stream's fills show; None where the exchange has to be asked."""
-        contained: dict[str, Decimal] = {}
+        contained: dict[OrderId, Decimal] = {}
         for order, within in self._candidates(entry, result, state):
             filled = self._monitor.memory.filled_within(
-                result.symbol or "", order.order_id, within, reported=order.cumulative
+                result.symbol or Symbol(""), order.order_id, within, reported=order.cumulative
             )
             if filled is None:
                 return None
@@ -53,13 +54,13 @@ class ContainedFills:
 
     async def find(
         self, entry: Entry, result: Result, state: BookingState, heartbeat: Heartbeat
-    ) -> dict[str, Decimal]:
+    ) -> dict[OrderId, Decimal]:
         """Return the same after waiting for the stream, then asking the exchange."""
-        contained: dict[str, Decimal] = {}
+        contained: dict[OrderId, Decimal] = {}
         for order, within in self._candidates(entry, result, state):
             waited_sec = (await self._clocks.ask_redis(self._store) - (entry.published_ms or 0)) / 1000
             contained[order.order_id] = await self._monitor.filled_within(
-                result.symbol or "",
+                result.symbol or Symbol(""),
                 order.order_id,
                 within,
                 heartbeat,

@@ -8,6 +8,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.numbers import plain
@@ -69,7 +70,7 @@ class FillMonitor:
                 self._taken_in.unpark_all()
                 self.on_events()
 
-    def booked(self, symbol: str, order_id: str, cumulative: Decimal) -> None:
+    def booked(self, symbol: Symbol, order_id: OrderId, cumulative: Decimal) -> None:
         """Note a booked result, which reported `cumulative` of the order (contracts)."""
         self._memory.booked(symbol, order_id)
         reached = self._memory.reached(symbol, order_id, cumulative)
@@ -79,8 +80,8 @@ class FillMonitor:
 
     async def filled_within(
         self,
-        symbol: str,
-        order_id: str,
+        symbol: Symbol,
+        order_id: OrderId,
         contained: Contained,
         heartbeat: Heartbeat,
         *,
@@ -133,7 +134,7 @@ class FillMonitor:
                 with heartbeat.waiting_for("the exchange's trades of an order"):
                     await trio.sleep(_LOOKUP_PAUSE_SEC)
 
-    async def report_unexplained(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def report_unexplained(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Report fills without a result until cancelled: they are of orders that are not ours."""
         with heartbeat.task() as task:
             while True:
@@ -141,18 +142,18 @@ class FillMonitor:
                     await trio.sleep(_SWEEP_SEC)
                 await self._report_some(fence, task)
 
-    async def _report_some(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _report_some(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         fills = self._memory.unexplained(trio.current_time(), grace_sec=self._grace_sec)[:_MOST_AT_ONCE]
         if not fills:
             return
-        wanted = [BookingKeys(fill.symbol, "", (fill.order_id,)) for fill in fills]
+        wanted = [BookingKeys(fill.symbol, PlanId(""), (fill.order_id,)) for fill in fills]
         for fill, state in zip(fills, await self._store.booking_states(wanted), strict=True):
             if state is None or fill.order_id not in state.orders:
                 await self._report(fill, None if state is None else state.ledger.last_known_amt, fence)
             self._memory.reported(fill)
             heartbeat.beat()
 
-    async def _report(self, fill: FillObserved, ledger_amount: str | None, fence: str) -> None:
+    async def _report(self, fill: FillObserved, ledger_amount: str | None, fence: FencingToken) -> None:
         self._log.warning(
             f"{fill.symbol}: Fill of an order that is not ours",
             cause=fill.cause,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.records import BookingKeys, BookingState, ResultCommit
 
@@ -15,9 +16,9 @@ class ProjectedState:
 
     def __init__(self) -> None:
         self._ledgers: dict[str, tuple[StoredLedger, str | None]] = {}
-        self._orders: dict[tuple[str, str], str] = {}
-        self._permits: dict[tuple[str, str], str | None] = {}
-        self._marks: dict[str, str] = {}
+        self._orders: dict[tuple[Symbol, OrderId], str] = {}
+        self._permits: dict[tuple[Symbol, PlanId], str | None] = {}
+        self._marks: dict[PlanId, str] = {}
 
     def state(self, keys: BookingKeys, read: BookingState) -> BookingState:
         """Return `read`, which was read before all planned bookings, as it will be after them."""

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.ledger_writer.waiting_results import WaitingResults
+from brain.identifiers import Symbol
 from brain.ledger.result import ExecutedResult, RefusedResult, names_wrong_precision
 from channels import Conflating, Count, DropOldest, MetricEvent, Observe, ResultBook, RulesWanted
 from store.records import Entry, ResultCommit
@@ -56,7 +57,7 @@ class ResultReports:
     def _refused(self, entry: Entry, result: RefusedResult) -> None:
         if not result.had_no_permit and result.unknown is None:
             self._results.end(result.plan_id)
-        self._results.settle(result.symbol or "", entry.id)
+        self._results.settle(result.symbol or Symbol(""), entry.id)
         if names_wrong_precision(entry.fields or {}):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
         if result.unknown is not None:

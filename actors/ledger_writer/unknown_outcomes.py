@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
+from brain.identifiers import ClientOrderId, EntryId, FencingToken, OrderId, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
@@ -69,7 +70,7 @@ class UnknownOutcomes:
         self._clocks = clocks
         self._log = log
         self._numbers = count()
-        self._known: dict[str, UnknownOutcome] = {}
+        self._known: dict[PlanId, UnknownOutcome] = {}
         self._changed = False
         self._waiting = trio.lowlevel.ParkingLot()
 
@@ -82,7 +83,7 @@ class UnknownOutcomes:
         if self._known:
             self._wake()
 
-    async def follow(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def follow(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Book the events of unknown outcomes, until cancelled."""
         with heartbeat.task() as task:
             while True:
@@ -96,7 +97,7 @@ class UnknownOutcomes:
         self._changed = True
         self._waiting.unpark_all()
 
-    async def _look(self, fence: str) -> None:
+    async def _look(self, fence: FencingToken) -> None:
         try:
             read = await self._store.unknown_outcomes()
         except StoreRefusedError as error:
@@ -136,14 +137,16 @@ class UnknownOutcomes:
             if event is not None and await self._book(outcome, event, read.now_ms, fence):
                 self._changed = True
 
-    def _client_order_ids(self, outcome: UnknownOutcome) -> list[str]:
+    def _client_order_ids(self, outcome: UnknownOutcome) -> list[ClientOrderId]:
         named = outcome.order.client_order_id
         ours = client_order_id_of(self._key_prefix, outcome.plan_id)
         return [ours] if named is None else [ours, named]
 
-    async def _book(self, outcome: UnknownOutcome, event: OrderEvent, now_ms: int, fence: str) -> bool:
+    async def _book(
+        self, outcome: UnknownOutcome, event: OrderEvent, now_ms: int, fence: FencingToken
+    ) -> bool:
         """Book an event as a result would be; return False where it changes nothing."""
-        entry = Entry(f"{now_ms}-{next(self._numbers)}", {})
+        entry = Entry(EntryId(f"{now_ms}-{next(self._numbers)}"), {})
         result = ExecutedResult(outcome.plan_id, outcome.symbol, (event.as_order(),), None, "")
         try:
             while (commit := await self._plan(entry, result, event)) is not None:
@@ -181,7 +184,7 @@ class UnknownOutcomes:
             return None
         return msgspec.structs.replace(commit, acknowledge=False, unknown_after=None)
 
-    def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[str, Decimal] | None:
+    def _contained_of(self, event: OrderEvent, state: BookingState) -> dict[OrderId, Decimal] | None:
         """Return how much of the order the adopted ledger contains; None where that is not certain."""
         age_ms = round((self._clocks.now().monotonic_sec - event.received.monotonic_sec) * 1000)
         within = self._contained.within(state, event.leg, self._clocks.redis_now_ms() - age_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from structlog.typing import FilteringBoundLogger
 
+from brain.identifiers import EntryId
 from channels import LatestValue, WaitingResult
 
 
@@ -13,7 +14,7 @@ class WaitingResults:
     def __init__(self, shown: LatestValue[tuple[WaitingResult, ...]], log: FilteringBoundLogger) -> None:
         self._shown = shown
         self._log = log
-        self._waiting: dict[str, WaitingResult] = {}
+        self._waiting: dict[EntryId, WaitingResult] = {}
 
     def begin(self) -> None:
         """Forget all: booking begins again, and finds those that still wait."""
@@ -32,7 +33,7 @@ class WaitingResults:
             entry_id=result.entry_id,
         )
 
-    def done(self, entry_id: str) -> None:
+    def done(self, entry_id: EntryId) -> None:
         """Forget an entry that is booked or a dead letter."""
         if self._waiting.pop(entry_id, None) is not None:
             self._show()

@@ -17,6 +17,7 @@ from actors.permit_evaluator.symbol_locks import SymbolLocks
 from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsumer
 from brain.decisions.case import Rules
 from brain.decisions.dead_letter import dead_letter
+from brain.identifiers import FencingToken, Symbol
 from channels import LedgerWanted, OnDemandRead, PushBack
 from clocks.clocks import Clocks
 from store.protocol import PlanStore
@@ -81,10 +82,10 @@ class PermitEvaluator(StreamConsumer):
         self._prerequisites = Prerequisites(
             store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
         )
-        self._lanes: dict[str, deque[PendingPlan]] = {}
+        self._lanes: dict[Symbol, deque[PendingPlan]] = {}
         self._locks = SymbolLocks()
         self._run_id: str | None = None
-        self._fence: str | None = None
+        self._fence: FencingToken | None = None
         self._taking_over = trio.Lock()
 
     async def begin(self, session: Session) -> None:
@@ -107,7 +108,7 @@ class PermitEvaluator(StreamConsumer):
         if not batch.entries:
             return
         if not self._known.complete:
-            await self._hold_back(batch.entries[0], batch.session.heartbeat)
+            await self._hold_back(batch.entries[0], batch.heartbeat)
         await self._take_over(batch.fence)
         plans = sort_entries(batch.entries, self.failures)
         await self._locks.acquire(plans.symbols)
@@ -151,7 +152,7 @@ class PermitEvaluator(StreamConsumer):
             self._log.warning("Redis has evicted keys: opens wait for one permit TTL")
         self._decider.evicted_ms = run.evicted_ms
 
-    async def _take_over(self, fence: str) -> None:
+    async def _take_over(self, fence: FencingToken) -> None:
         """Read the open permits, once under each lease, then whether keys were evicted before.
 
         While the symbols of the exchange are not known, no order is allowed.
@@ -180,7 +181,7 @@ class PermitEvaluator(StreamConsumer):
         # Redis may have been replaced during the wait, in which no call of this actor would have failed.
         await self._learn_redis_run()
 
-    async def _run_lane(self, lane: deque[PendingPlan], symbol: str, session: Session) -> None:
+    async def _run_lane(self, lane: deque[PendingPlan], symbol: Symbol, session: Session) -> None:
         """Fetch what a symbol's first plan lacks, and decide its plans in order, until none is left."""
         with session.heartbeat.task() as task:
             while lane:
@@ -192,7 +193,7 @@ class PermitEvaluator(StreamConsumer):
                 task.beat()
         del self._lanes[symbol]
 
-    async def _answer_without_state(self, plans: PlanBatch, fence: str) -> None:
+    async def _answer_without_state(self, plans: PlanBatch, fence: FencingToken) -> None:
         """Acknowledge, deny or make dead letters of entries that need no symbol's state."""
         for entry, error in plans.unanswerable:
             fields = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.plans.permit import OpenPermit
 from store.records import Assumed, SymbolState
@@ -25,12 +26,12 @@ class AssumedState(msgspec.Struct):
     """
 
     state: SymbolState
-    permits: dict[str, OpenPermit]
+    permits: dict[PlanId, OpenPermit]
     version: str | None
     from_redis: bool = False
     results_settled: int = 0
-    unanswered: dict[str, str] = msgspec.field(default_factory=dict)
-    lost: dict[str, OpenPermit] = msgspec.field(default_factory=dict)
+    unanswered: dict[PlanId, EntryId] = msgspec.field(default_factory=dict)
+    lost: dict[PlanId, OpenPermit] = msgspec.field(default_factory=dict)
 
     @property
     def has_no_ledger(self) -> bool:
@@ -41,7 +42,7 @@ class AssumedState(msgspec.Struct):
         """Return the stored open permits that have not expired by `now_ms` (Redis's clock)."""
         return tuple([permit for permit in self.permits.values() if permit.expires_ms > now_ms])
 
-    def lost_permits(self, now_ms: int, ended: Callable[[str], bool]) -> tuple[OpenPermit, ...]:
+    def lost_permits(self, now_ms: int, ended: Callable[[PlanId], bool]) -> tuple[OpenPermit, ...]:
         """Return the lost open permits that have not expired by `now_ms`, of plans that have not `ended`."""
         if not self.lost:
             return ()
@@ -114,18 +115,18 @@ class AssumedStates:
             assumed.unanswered = known.unanswered
         self._states[symbol] = assumed
 
-    def reserved(self, permit: OpenPermit, symbol: str, entry_id: str, version: str) -> None:
+    def reserved(self, permit: OpenPermit, symbol: Symbol, entry_id: EntryId, version: str) -> None:
         """Add the open permit of a decision whose commit is sent; they then have `version`."""
         assumed = self.of(symbol)
         assumed.permits[permit.plan_id] = permit
         assumed.unanswered[permit.plan_id] = entry_id
         assumed.version = version
 
-    def committed(self, symbol: str, plan_id: str) -> None:
+    def committed(self, symbol: Symbol, plan_id: PlanId) -> None:
         """Confirm the reservation for `plan_id`: its commit has succeeded."""
         self.of(symbol).unanswered.pop(plan_id, None)
 
-    def not_committed(self, symbol: str, plan_id: str, entry_id: str) -> None:
+    def not_committed(self, symbol: Symbol, plan_id: PlanId, entry_id: EntryId) -> None:
         """Drop the reservation of `entry_id`: its commit failed, or the entry was delivered again."""
         assumed = self.of(symbol)
         if assumed.unanswered.get(plan_id) == entry_id:

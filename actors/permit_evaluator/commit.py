@@ -8,6 +8,7 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Rules
 from brain.decisions.facts import Facts
 from brain.decisions.permit_text import audit_record, permit_json, with_signature
+from brain.identifiers import Symbol
 from brain.ledger.plan_mark import PlanMark, encode_mark
 from brain.numbers import ZERO, plain
 from brain.plans.permit import Decision, Kind, OpenPermit
@@ -87,7 +88,7 @@ class DecisionWriter:
         return DecisionCommit(
             entry_id=answer.entry_id,
             plan_id=answer.plan_id,
-            symbol=answer.symbol or "",
+            symbol=answer.symbol or Symbol(""),
             assumed=assumed,
             deadline_ms=deadline_ms,
             mark=encode_mark(mark),

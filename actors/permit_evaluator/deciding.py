@@ -16,6 +16,7 @@ from brain.decisions.case import Case, Rules, SnapshotView
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
@@ -83,7 +84,7 @@ class PlanDecider:
         self._proposals = 0
         self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
         #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
-        self._allowed: dict[str, tuple[str, float]] = {}
+        self._allowed: dict[PlanId, tuple[EntryId, float]] = {}
         self._unsure_until_ms = 0
         self.redis_changed_ms = 0
         self.evicted_ms = 0
@@ -102,7 +103,7 @@ class PlanDecider:
         """Confirm all reservations: plans that were not committed have been decided again."""
         self._states.all_answered()
 
-    async def decide_and_commit(self, plans: Sequence[PendingPlan], fence: str) -> list[PendingPlan]:
+    async def decide_and_commit(self, plans: Sequence[PendingPlan], fence: FencingToken) -> list[PendingPlan]:
         """Decide plans and commit the decisions; return, in order, the plans that lack an input.
 
         A plan is decided again, on the state in Redis, where that differs from the assumed state.
@@ -115,11 +116,11 @@ class PlanDecider:
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
-            waiting_symbols: set[str] = set()
-            asked_symbols: set[str] = set()
+            waiting_symbols: set[Symbol] = set()
+            asked_symbols: set[Symbol] = set()
             # A plan that was published twice is proposed once: a second proposal would count the first one's
             # reservation, and replace it among the assumed permits.
-            proposed: set[str] = set()
+            proposed: set[PlanId] = set()
             behind: list[PendingPlan] = []
             for pending in plans:
                 if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
@@ -151,7 +152,9 @@ class PlanDecider:
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
 
-    async def _without_repeated(self, plans: Sequence[PendingPlan], fence: str) -> Sequence[PendingPlan]:
+    async def _without_repeated(
+        self, plans: Sequence[PendingPlan], fence: FencingToken
+    ) -> Sequence[PendingPlan]:
         """Acknowledge plans that this process allowed under another entry, and return the others.
 
         The commit script finds this by the plan's mark too, unless Redis has evicted it.
@@ -170,7 +173,7 @@ class PlanDecider:
             return False
         return self._clocks.redis_now_ms() < known[1]
 
-    async def refuse(self, refusals: Sequence[Refusal], fence: str) -> None:
+    async def refuse(self, refusals: Sequence[Refusal], fence: FencingToken) -> None:
         """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
         created_at_sec = self._clocks.redis_now_ms() / 1000
         answers: list[Answer] = []
@@ -203,7 +206,7 @@ class PlanDecider:
                 self._reports.dead_letter(each.entry.id, verdict.error)
             self._failures.done(each.entry.id)
 
-    async def _commit(self, fence: str, commits: Sequence[DecisionCommit]) -> CommitReply:
+    async def _commit(self, fence: FencingToken, commits: Sequence[DecisionCommit]) -> CommitReply:
         sent = self._clocks.now()
         reply = await self._store.commit_decisions(fence, commits)
         self._clocks.redis.observe(reply.now_ms, sent, self._clocks.now())
@@ -386,7 +389,7 @@ class PlanDecider:
                 self._reports.decided(decided)
         return again, undecidable
 
-    def _remember_allowed(self, plan_id: str, entry_id: str, now_ms: int) -> None:
+    def _remember_allowed(self, plan_id: PlanId, entry_id: EntryId, now_ms: int) -> None:
         self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
         if len(self._allowed) > _MOST_ALLOWED:
             del self._allowed[next(iter(self._allowed))]

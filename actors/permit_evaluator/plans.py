@@ -10,6 +10,7 @@ import msgspec
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from actors.waiting import present
 from brain.decisions.decision import deny_malformed, evaluation_failed
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
 from brain.plans.permit import Decision
@@ -60,7 +61,7 @@ class PendingPlan(msgspec.Struct, eq=False):
     tried: frozenset[MissingInput] = frozenset()
 
     @property
-    def symbol(self) -> str:
+    def symbol(self) -> Symbol:
         """The plan's symbol."""
         return self.plan.symbol
 
@@ -72,8 +73,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """
 
     entry: Entry
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     decision: Decision
     error: str | None = None
 
@@ -143,8 +144,8 @@ class PlanBatch(msgspec.Struct):
     """
 
     pending: list[PendingPlan] = []
-    symbols: set[str] = set()
-    done: list[str] = []
+    symbols: set[Symbol] = set()
+    done: list[EntryId] = []
     skipped: list[SkippedPlan] = []
     refusals: list[Refusal] = []
     unanswerable: list[tuple[Entry, str]] = []

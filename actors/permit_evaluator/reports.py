@@ -9,6 +9,7 @@ from decimal import Decimal
 from structlog.typing import FilteringBoundLogger
 
 from brain.decisions.answer import Answer
+from brain.identifiers import EntryId
 from brain.numbers import plain
 from brain.plans.permit import Details, Kind
 from brain.plans.plan import Plan, SkippedPlan
@@ -115,7 +116,7 @@ class DecisionReports:
         label = plan.decision if plan.decision in _SKIPPING else "other"
         self._metrics.send(Count("p33_plans_skipped_total", (label,)))
 
-    def dead_letter(self, entry_id: str, error: str) -> None:
+    def dead_letter(self, entry_id: EntryId, error: str) -> None:
         """Report an entry that went to the dead-letter stream."""
         self._metrics.send(Count("p33_dead_letters_total", ("apply.plan",)))
         self._log.warning("Plan entry made a dead letter", entry_id=entry_id, error=error)

@@ -20,7 +20,9 @@ class SnapshotFetcher:
     """Applies the streams' messages, reads positions when they are due, and has the snapshots written.
 
     The stream pushes changes, and its proofs show that nothing else changed since the first REST read of
-    each session. An older row never overwrites a newer one (`brain.positions.merging`).
+    each session. An older row never overwrites a newer one (`brain.positions.merging`). A restarted fetcher
+    reads all its symbols at once, while the book keeps their snapshots; for it a session begins at the next
+    proof, and one more read is due then.
     """
 
     def __init__(

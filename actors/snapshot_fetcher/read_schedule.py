@@ -7,9 +7,9 @@ Stream and trust.
     proves that everything until its sending, less the push delay, has arrived
     (`actors/user_stream/actor.py`).
 14. *Covered*: a proof moves `until` of the legs that were shown within the session, of symbols read within
-    the session and within `P33_AUDIT_MAX_AGE_SEC`, that are not disputed (`ReadSchedule.gap`; applied by
-    `ShardPositions._apply_proof` in `positions.py`). Where symbols are read one by one, the candidates alone
-    are covered.
+    the session (`ShardPositions._apply_proof` in `positions.py`) and within `P33_AUDIT_MAX_AGE_SEC`
+    (`ReadSchedule.gap`), that are not disputed (`ShardPositions._publish`). Where symbols are read one by
+    one, the candidates alone are covered (`gap`).
 15. A read that shows an amount which a trusted stream has not pushed, in order or out of it (rules 2, 6 and
     7), must be explained by a push within `EVENT_IN_FLIGHT_SEC`, or within the current push delay; else
     trust is lost and the connection is ended (`discrepancies.py`).
@@ -156,7 +156,7 @@ class ReadSchedule:
         return due
 
     def gap(self, symbol: str, oldest_audit: Moment) -> Gap | None:
-        """Return why the stream does not cover what the symbol's last read showed; None: it does (rule 14).
+        """Return why the stream does not cover what the symbol's last read showed, as far as read times show.
 
         Compares both clocks of this host: it may have slept, and its wall clock may have been set.
         """

@@ -14,6 +14,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
@@ -107,7 +108,7 @@ class SnapshotWriter:
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
-    async def _write_what_is_marked(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _write_what_is_marked(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
             rest = bool(self._changed or self._proven or self._marked)
             if not rest:
@@ -128,7 +129,7 @@ class SnapshotWriter:
     def _rest_has_waited(self) -> bool:
         return trio.current_time() - self._rest_since_sec > _LONGEST_WAIT_SEC
 
-    async def _write_in_turn(self, fence: str, heartbeat: Heartbeat) -> None:
+    async def _write_in_turn(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Write a slice of the rest in this shard's turn; stop waiting for it if a snapshot is pushed."""
         my_turn = False
         with heartbeat.idle(), trio.move_on_after(_LONGEST_TURN_WAIT_SEC) as self._waiting:
@@ -148,7 +149,7 @@ class SnapshotWriter:
             if my_turn:
                 self._turns.release()
 
-    async def _write_whole(self, marks: dict[str, None], fence: str) -> None:
+    async def _write_whole(self, marks: dict[str, None], fence: FencingToken) -> None:
         symbols = _take(marks, _WHOLE_AT_A_TIME)
         writes: list[SnapshotWrite] = []
         written: dict[str, Snapshot] = {}
@@ -167,7 +168,7 @@ class SnapshotWriter:
             await self._store.write_snapshots(fence, writes)
         self._written.update(written)
 
-    async def _write_proofs(self, fence: str) -> None:
+    async def _write_proofs(self, fence: FencingToken) -> None:
         symbols = _take(self._proven, _AT_A_TIME)
         alike: dict[tuple[Moment, VerifiedBy], dict[str, Snapshot]] = {}
         for symbol in symbols:
@@ -194,7 +195,7 @@ class SnapshotWriter:
                 self._written.update(proven)
                 self._changed.update(dict.fromkeys(missing))
 
-    async def _write_marks(self, fence: str) -> None:
+    async def _write_marks(self, fence: FencingToken) -> None:
         symbols = _take(self._marked, _AT_A_TIME)
         marks: list[MarkWrite] = []
         for symbol in symbols:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.decisions.case import Case
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Decision
 
 
@@ -16,9 +17,9 @@ class Answer(msgspec.Struct, frozen=True):
     `fields` is the plan as published.
     """
 
-    entry_id: str
-    plan_id: str
-    symbol: str | None
+    entry_id: EntryId
+    plan_id: PlanId
+    symbol: Symbol | None
     decision: Decision
     case: Case | None
     fields: Mapping[bytes, bytes]

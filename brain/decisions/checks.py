@@ -32,10 +32,6 @@ def _not_reconcile_close(facts: Facts) -> bool:
     return not facts.reconcile_close
 
 
-def _opens_and_adds(facts: Facts) -> bool:
-    return facts.kind is _OPEN or facts.kind is _ADD
-
-
 def _closes_and_adds(facts: Facts) -> bool:
     return (facts.kind is _CLOSE or facts.kind is _ADD) and not facts.reconcile_close
 

@@ -44,8 +44,8 @@ _WALK = tuple((None if check.concerns is all_plans else check.concerns, check.ju
 def decide(case: Case) -> Decision:
     """Decide on a plan: the first check that denies decides; if none does, it is allowed.
 
-    Raises nothing for a case from this package's parsers. The caller turns an exception (a bug) into a
-    denial by `evaluation_failed`.
+    Raises nothing for a case from this package's parsers. An exception (a bug) crashes the actor; after three
+    the plan is denied as `evaluation_failed` (`FailureCounter` in `actors/stream_consumer.py`).
     """
     return decide_on(Facts(case))
 

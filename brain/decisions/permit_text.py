@@ -13,6 +13,7 @@ import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.facts import Facts
+from brain.identifiers import PlanId, Symbol
 from brain.json_text import read_json
 from brain.numbers import EXACT, plain
 from brain.plans.permit import Decision, Kind, Reason
@@ -34,8 +35,8 @@ class _Permit(msgspec.Struct):
     another account.
     """
 
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     allow: bool
     reason: Reason
     kind: Kind | None
@@ -67,8 +68,8 @@ class AuditRecord(msgspec.Struct, frozen=True):
     `brain/text_fields.py`), `permit` the permit as issued, without a signature.
     """
 
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     issued_by: str
     case: Case | None
     decision: msgspec.Raw
@@ -106,8 +107,8 @@ def permit_json(
     decision: Decision,
     case: Case | None,
     *,
-    plan_id: str,
-    symbol: str | None,
+    plan_id: PlanId,
+    symbol: Symbol | None,
     created_at_sec: float,
     issued_by: str,
     key_prefix: str | None = None,
@@ -173,8 +174,8 @@ def audit_record(
     decision: Decision,
     case: Case | None,
     *,
-    plan_id: str,
-    symbol: str | None,
+    plan_id: PlanId,
+    symbol: Symbol | None,
     issued_by: str,
     fields: Mapping[str, str],
     permit: bytes,

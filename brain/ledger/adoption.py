@@ -9,7 +9,7 @@ import msgspec
 
 from brain.positions.position import Leg, LegPosition
 
-_LEG = re.compile(r"(BOTH|LONG|SHORT):([0-9]{1,15})", re.ASCII)
+_LEG = re.compile(r"(BOTH|LONG|SHORT):([0-9]{1,19})", re.ASCII)
 
 
 class AdoptedState(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ def adopted_state(legs: Iterable[LegPosition], seen_ms: int) -> AdoptedState:
 
     A row without a date (a flat one: `updateTime` 0, or not shown at all) was so then, whenever it changed.
     """
-    return AdoptedState({row.leg: row.update_time_ms or seen_ms for row in legs})
+    return AdoptedState({row.leg: row.dated_ahead_ms or row.update_time_ms or seen_ms for row in legs})
 
 
 def encode_adopted(state: AdoptedState) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.ledger import (
     SET_THE_LEGS,
     Ledger,
@@ -60,7 +61,7 @@ class BookedOrders(msgspec.Struct, frozen=True):
     """Values to store for all orders of a result, in the forms of `Booking`. `memories`: by order id."""
 
     fields: dict[str, str] | None
-    memories: dict[str, str]
+    memories: dict[OrderId, str]
     permit: OpenPermit | None
 
 
@@ -91,8 +92,8 @@ def book_orders(
     hedge_mode: bool,
     stored: StoredLedger,
     stored_version: str | None,
-    memories: Mapping[str, str],
-    contained: Mapping[str, Decimal],
+    memories: Mapping[OrderId, str],
+    contained: Mapping[OrderId, Decimal],
     permit: OpenPermit | None,
     now_sec: Decimal,
     exchange: Iterable[LegPosition] = (),
@@ -241,7 +242,7 @@ def encode_open_permit(permit: OpenPermit) -> str:
     )
 
 
-def decode_open_permit(plan_id: str, text: str) -> OpenPermit:
+def decode_open_permit(plan_id: PlanId, text: str) -> OpenPermit:
     """Decode an open permit. Raises UnreadableRecordError: ignoring a permit would free its quantity."""
     match text.split("|"):
         case [leg, kind, ("BUY" | "SELL") as side, remaining, expires] if _WHOLE.fullmatch(expires):
@@ -266,7 +267,7 @@ def _moved(
     stored: StoredLedger,
     leg: Leg,
     signed: Decimal,
-    order_id: str,
+    order_id: OrderId,
     now_sec: Decimal,
     exchange: Iterable[LegPosition],
 ) -> StoredLedger | None:

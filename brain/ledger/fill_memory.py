@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.identifiers import OrderId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.order_events import Cause, FillObserved, OrderEvents
 from brain.numbers import ZERO
@@ -36,9 +37,9 @@ class FillMemory:
 
     def __init__(self, most_orders: int = 10_000) -> None:
         self._most_orders = most_orders
-        self._seen: OrderedDict[tuple[str, str], set[Decimal]] = OrderedDict()
-        self._parts: OrderedDict[tuple[str, str], dict[Decimal, _Part]] = OrderedDict()
-        self._unbooked: OrderedDict[tuple[str, str], FillObserved] = OrderedDict()
+        self._seen: OrderedDict[tuple[Symbol, OrderId], set[Decimal]] = OrderedDict()
+        self._parts: OrderedDict[tuple[Symbol, OrderId], dict[Decimal, _Part]] = OrderedDict()
+        self._unbooked: OrderedDict[tuple[Symbol, OrderId], FillObserved] = OrderedDict()
         #: The latest event of each order, fill or end.
         self.orders = OrderEvents(most_orders)
 
@@ -57,20 +58,20 @@ class FillMemory:
         _keep_latest(self._unbooked, self._most_orders)
         self.orders.add(fill)
 
-    def looked_up(self, symbol: str, order_id: str, trades: Iterable[tuple[Decimal, int]]) -> None:
+    def looked_up(self, symbol: Symbol, order_id: OrderId, trades: Iterable[tuple[Decimal, int]]) -> None:
         """Add all fills of an order as the exchange lists them: their quantity (contracts) and time (ms)."""
         cumulative = ZERO
         for quantity, at_ms in trades:
             self._learn((symbol, order_id), _Part(cumulative, cumulative + quantity, at_ms))
             cumulative += quantity
 
-    def known_within(self, symbol: str, order_id: str, contained: Contained) -> Decimal:
+    def known_within(self, symbol: Symbol, order_id: OrderId, contained: Contained) -> Decimal:
         """Return the least that is contained of the order (contracts), by its known fills."""
         parts = self._parts.get((symbol, order_id), {}).values()
         return max((part.cumulative for part in parts if contained.holds(part.at_ms)), default=ZERO)
 
     def filled_within(
-        self, symbol: str, order_id: str, contained: Contained, *, reported: Decimal
+        self, symbol: Symbol, order_id: OrderId, contained: Contained, *, reported: Decimal
     ) -> Decimal | None:
         """Return how much of the order is contained (contracts); None where that is not certain.
 
@@ -85,18 +86,18 @@ class FillMemory:
             return known
         return None
 
-    def reached(self, symbol: str, order_id: str, cumulative: Decimal) -> tuple[Leg, int] | None:
+    def reached(self, symbol: Symbol, order_id: OrderId, cumulative: Decimal) -> tuple[Leg, int] | None:
         """Return an order's leg and the time (ms) at which it had filled `cumulative`; None if unknown."""
         parts = self._parts.get((symbol, order_id), {}).values()
         reached = [(part.leg, part.at_ms) for part in parts if part.cumulative >= cumulative]
         leg, at_ms = min(reached, key=lambda each: each[1], default=(None, 0))
         return None if leg is None else (leg, at_ms)
 
-    def _learn(self, key: tuple[str, str], part: _Part) -> None:
+    def _learn(self, key: tuple[Symbol, OrderId], part: _Part) -> None:
         self._parts.setdefault(key, {})[part.cumulative] = part
         _keep_latest(self._parts, self._most_orders)
 
-    def booked(self, symbol: str, order_id: str) -> None:
+    def booked(self, symbol: Symbol, order_id: OrderId) -> None:
         """Forget the order's unbooked fill: a result for it was booked."""
         self._unbooked.pop((symbol, order_id), None)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.result import FilledOrder, is_final
 from brain.moment import Moment
 from brain.numbers import ZERO
@@ -32,7 +33,7 @@ _PREFIXES = (
 )
 
 
-def cause_of(client_order_id: str) -> Cause:
+def cause_of(client_order_id: ClientOrderId) -> Cause:
     """Recognise liquidation, ADL and settlement by the exchange's own ids; all other ids are `order`.
 
     Source: Binance USDⓈ-M Futures, "User Data Streams", event ORDER_TRADE_UPDATE, field `c`.
@@ -46,10 +47,10 @@ class OrderEvent(msgspec.Struct, frozen=True):
     `cumulative` is the order's filled quantity so far (`z`, contracts), `transaction_ms` the exchange's `T`.
     """
 
-    symbol: str
+    symbol: Symbol
     leg: Leg
-    order_id: str
-    client_order_id: str
+    order_id: OrderId
+    client_order_id: ClientOrderId
     order_side: str
     cumulative: Decimal
     status: str
@@ -90,8 +91,8 @@ class OrderEvents:
 
     def __init__(self, most_orders: int) -> None:
         self._most_orders = most_orders
-        self._orders: OrderedDict[tuple[str, str], OrderEvent] = OrderedDict()
-        self._by_client_id: dict[tuple[str, str], str] = {}
+        self._orders: OrderedDict[tuple[Symbol, OrderId], OrderEvent] = OrderedDict()
+        self._by_client_id: dict[tuple[Symbol, ClientOrderId], OrderId] = {}
 
     def add(self, event: OrderEvent) -> None:
         """Add an event. Those of one order may arrive in any order: its quantity grows, and its end stays."""
@@ -110,7 +111,12 @@ class OrderEvents:
                 del self._by_client_id[symbol, oldest.client_order_id]
 
     def find(
-        self, symbol: str, *, order_id: str | None, client_order_ids: Iterable[str], since_sec: float
+        self,
+        symbol: Symbol,
+        *,
+        order_id: OrderId | None,
+        client_order_ids: Iterable[ClientOrderId],
+        since_sec: float,
     ) -> OrderEvent | None:
         """Return the latest event of an order with one of these ids, received after `since_sec` (monotonic).
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from brain.identifiers import OrderId
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import Leg, Snapshot
@@ -25,7 +26,7 @@ class ReportedFill(msgspec.Struct, frozen=True):
     `leg` and `filled_ms` (the exchange's clock) are None until the stream has shown the order filled so far.
     """
 
-    order_id: str
+    order_id: OrderId
     cumulative: Decimal
     arrived: Moment
     leg: Leg | None = None

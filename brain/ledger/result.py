@@ -12,7 +12,18 @@ from typing import ClassVar
 
 import msgspec
 
-from brain.identifiers import UnreadableFieldError, field_text, given, is_order_id, is_symbol, plan_id_text
+from brain.identifiers import (
+    ClientOrderId,
+    OrderId,
+    PlanId,
+    Symbol,
+    UnreadableFieldError,
+    field_text,
+    given,
+    is_order_id,
+    is_symbol,
+    plan_id_text,
+)
 from brain.json_text import read_json
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 from brain.numbers import ZERO, NotANumberError, parse_decimal
@@ -36,7 +47,7 @@ class FilledOrder(msgspec.Struct, frozen=True):
     the executors send market orders and report them when they are done.
     """
 
-    order_id: str
+    order_id: OrderId
     side: str | None
     cumulative: Decimal
     status: str
@@ -46,8 +57,8 @@ class FilledOrder(msgspec.Struct, frozen=True):
 class ExecutedResult(msgspec.Struct, frozen=True):
     """At least one order was sent for the plan. `timestamp_sec`: the executor's clock, None if unreadable."""
 
-    plan_id: str
-    symbol: str
+    plan_id: PlanId
+    symbol: Symbol
     orders: tuple[FilledOrder, ...]
     timestamp_sec: Decimal | None
     decision: str
@@ -56,8 +67,8 @@ class ExecutedResult(msgspec.Struct, frozen=True):
 class UnknownOrder(msgspec.Struct, frozen=True):
     """An order that may have been filled: its ids as far as the result names them."""
 
-    order_id: str | None = None
-    client_order_id: str | None = None
+    order_id: OrderId | None = None
+    client_order_id: ClientOrderId | None = None
 
 
 class RefusedResult(msgspec.Struct, frozen=True):
@@ -69,8 +80,8 @@ class RefusedResult(msgspec.Struct, frozen=True):
 
     orders: ClassVar[tuple[FilledOrder, ...]] = ()
 
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     had_no_permit: bool = False
     unknown: UnknownOrder | None = None
 
@@ -174,7 +185,7 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
 
 
-def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
+def _refusal(fields: Mapping[bytes, bytes], plan_id: PlanId) -> RefusedResult:
     quoted = _quoted(fields)
     proof = proof_of(_words(fields, quoted))
     unknown = None
@@ -183,8 +194,11 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: str) -> RefusedResult:
         client_ids = [_lenient(fields, b"client_order_id")]
         client_ids += [_lenient_scalar(each.client_order_id) for each in quoted]
         unknown = UnknownOrder(
-            next((text for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
-            next((text for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)), None),
+            next((OrderId(text) for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
+            next(
+                (ClientOrderId(text) for text in client_ids if text and _CLIENT_ORDER_ID.fullmatch(text)),
+                None,
+            ),
         )
     return RefusedResult(plan_id, symbol_of(fields), proof is Proof.NO_PERMIT, unknown)
 
@@ -248,7 +262,7 @@ def _mentions(fields: Mapping[bytes, bytes]) -> list[_Mention]:
 
 def _orders(mentions: Iterable[_Mention]) -> tuple[FilledOrder, ...]:
     """Combine the mentions of each order into its largest quantity."""
-    orders: dict[str, FilledOrder] = {}
+    orders: dict[OrderId, FilledOrder] = {}
     for mention in mentions:
         order = _order(mention)
         if order is None:
@@ -328,7 +342,7 @@ def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
         return None
 
 
-def symbol_of(fields: Mapping[bytes, bytes]) -> str | None:
+def symbol_of(fields: Mapping[bytes, bytes]) -> Symbol | None:
     """Return the symbol of any entry of `apply.result`; None where it names none."""
     symbol = _lenient(fields, b"symbol")
     return symbol if symbol is not None and is_symbol(symbol) else None

@@ -11,6 +11,7 @@ import re
 
 import msgspec
 
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.result import UnknownOrder
 
 _STORED = re.compile(r"([0-9]{1,15})\|([0-9]{1,15})\|([^|]{0,36})\|([0-9]{0,64})\|(.{1,32})", re.DOTALL)
@@ -23,17 +24,17 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
     ids that the result named.
     """
 
-    plan_id: str
-    symbol: str
+    plan_id: PlanId
+    symbol: Symbol
     since_ms: int
     expires_ms: int
     order: UnknownOrder = UnknownOrder()
 
 
-def client_order_id_of(prefix: str, plan_id: str) -> str:
+def client_order_id_of(prefix: str, plan_id: PlanId) -> ClientOrderId:
     """Return the client order id of a plan's order, as the executor makes it (docs/integration.md)."""
     digest = hashlib.sha256(f"{prefix}\0{plan_id}".encode()).hexdigest()
-    return f"p33-{digest[:32]}"
+    return ClientOrderId(f"p33-{digest[:32]}")
 
 
 def encode_unknown(outcome: UnknownOutcome) -> str:
@@ -50,11 +51,11 @@ def encode_unknown(outcome: UnknownOutcome) -> str:
     )
 
 
-def decode_unknown(plan_id: str, text: str) -> UnknownOutcome | None:
+def decode_unknown(plan_id: PlanId, text: str) -> UnknownOutcome | None:
     """Decode the state; None for any other text, which leaves the open permit as it is."""
     found = _STORED.fullmatch(text)
     if found is None:
         return None
     expires, since, client_order_id, order_id, symbol = found.groups()
-    order = UnknownOrder(order_id or None, client_order_id or None)
-    return UnknownOutcome(plan_id, symbol, int(since), int(expires), order)
+    order = UnknownOrder(OrderId(order_id) or None, ClientOrderId(client_order_id) or None)
+    return UnknownOutcome(plan_id, Symbol(symbol), int(since), int(expires), order)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from brain.identifiers import PlanId
 from brain.positions.position import Leg, PositionSide
 
 #: Values with a lossless JSON form.
@@ -61,7 +62,7 @@ class OpenPermit(msgspec.Struct, frozen=True):
     permit still covers (contracts). `expires_ms` is Redis's clock: the permit's TTL plus the grace.
     """
 
-    plan_id: str
+    plan_id: PlanId
     leg: Leg
     kind: Kind
     order_side: str

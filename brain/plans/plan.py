@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from brain.identifiers import PlanId, Symbol
 from brain.positions.position import Leg
 
 
@@ -32,8 +33,8 @@ class Plan(msgspec.Struct, frozen=True):
     `reduce_only` is None when missing. `timestamp_sec` is the publisher's clock, None when not given.
     """
 
-    plan_id: str
-    symbol: str
+    plan_id: PlanId
+    symbol: Symbol
     decision: PlanDecision
     action: str
     side: Side | None
@@ -50,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
 class SkippedPlan(msgspec.Struct, frozen=True):
     """Plan whose `decision` needs no permit (`SKIP`, `BLOCKED`, `HOLD`, ...)."""
 
-    plan_id: str
+    plan_id: PlanId
     decision: str
 
 
@@ -60,8 +61,8 @@ class MalformedPlan(msgspec.Struct, frozen=True):
     `symbol` is None when it is unreadable itself. `problems` has the error of each bad field.
     """
 
-    plan_id: str
-    symbol: str | None
+    plan_id: PlanId
+    symbol: Symbol | None
     problems: dict[str, str]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from brain.identifiers import given, is_symbol, plan_id_text
+from brain.identifiers import PlanId, Symbol, given, is_symbol, plan_id_text
 from brain.numbers import NotANumberError, parse_decimal_down
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
@@ -57,12 +57,12 @@ def read_plan(fields: Mapping[bytes, bytes]) -> Plan | SkippedPlan | MalformedPl
             return SkippedPlan(plan_id, _shown(wish, 32))
         problems["decision"] = "missing"
     symbol = _symbol(fields, problems)
-    plan = _plan(fields, plan_id, symbol or "", decision or PlanDecision.EXECUTE, problems)
+    plan = _plan(fields, plan_id, symbol or Symbol(""), decision or PlanDecision.EXECUTE, problems)
     return MalformedPlan(plan_id, symbol, problems) if problems else plan
 
 
 def _plan(
-    fields: Mapping[bytes, bytes], plan_id: str, symbol: str, decision: PlanDecision, problems: Problems
+    fields: Mapping[bytes, bytes], plan_id: PlanId, symbol: Symbol, decision: PlanDecision, problems: Problems
 ) -> Plan:
     """Build the plan; valid only if nothing was added to `problems`."""
     for name in _BYSTANDERS:
@@ -97,7 +97,7 @@ def _too_large(fields: Mapping[bytes, bytes]) -> Problems:
     return {"entry": f"{total} bytes, {LARGEST_ENTRY} allowed"} if total > LARGEST_ENTRY else {}
 
 
-def _symbol(fields: Mapping[bytes, bytes], problems: Problems) -> str | None:
+def _symbol(fields: Mapping[bytes, bytes], problems: Problems) -> Symbol | None:
     raw = fields.get(b"symbol", b"")
     symbol = raw.decode(errors="replace")
     if is_symbol(symbol) and "\N{REPLACEMENT CHARACTER}" not in symbol:

@@ -15,9 +15,9 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
     `EVENT_IN_FLIGHT_SEC` after that, may be older than the known row; so may a read of an equal date sent
     before the known row was learnt, and a push, dated later than the last push and earlier than a row that
     a read brought within that time. They change nothing and prove nothing.
- 5. *Out of order*: any other push of another amount that is dated earlier than the known row, and any push
-    dated ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent
-    after it.
+ 5. *Out of order*: any other push of another amount that is dated earlier than the known row, or earlier
+    than the sending of a read that showed the leg flat (that row may have no date), and any push dated
+    ahead of the exchange clock's upper bound, is not merged. The leg is disputed until a read sent after it.
  6. *Discrepancy*: a read of another amount, dated earlier, sent more than `EVENT_IN_FLIGHT_SEC` after the
     known row arrived, contradicts the known row: the leg is disputed.
  7. *Second witness*: a read as in 6 is accepted, whatever its date, if the leg is disputed by a read sent
@@ -29,7 +29,8 @@ Rows. Each leg of a symbol has one known row; rows of one leg are ordered by the
 
 Dates.
 10. A date ahead of the exchange clock's upper bound orders nothing: a read's row takes the known row's
-    date.
+    date, keeps its own beside it, as that of the fill which an adopted ledger contains last, and another
+    amount than the known one may be as new as the read's arrival.
 11. A row has a span: `since`, when it became true at the latest, `until`, when it is known to have been
     true still. A read's row is true until the read's sending; a push's is true at its own date. A snapshot
     claims a moment inside the spans of all legs; without one, as for a row that changed while it was read,
@@ -74,7 +75,8 @@ def apply_push(
     while unknown. `not_after_ms` is that clock's upper bound at `received`, None while unknown.
     """
     known = state.leg(row.leg)
-    rule = _push_rule(state, known, row, received, not_after_ms)
+    dated = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
+    rule = _push_rule(state, known, row, dated, received, not_after_ms)
     if rule is Rule.FLAT_BOTH:
         return state
     if known is None and rule is Rule.OUT_OF_ORDER:
@@ -89,7 +91,7 @@ def apply_push(
         return _with_legs(state, (disputed, *_others(state, row.leg)))
     if known is not None and row.update_time_ms < known.row.update_time_ms:
         return state
-    since = _since(row, known, _on_this_host(row.update_time_ms, received, exchange_ahead_ms))
+    since = _since(row, known, dated)
     pushed = LegState(
         row, since, since, VerifiedBy.STREAM, received, received, received,
         pushed=row, pushed_at=received, rule=rule,
@@ -137,8 +139,10 @@ def apply_rest(
         row = shown
         if not_after_ms is not None and row.update_time_ms > not_after_ms:
             orders_nothing = 0 if known is None else known.row.update_time_ms
-            row = msgspec.structs.replace(row, update_time_ms=orders_nothing)
-        dated = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
+            row = msgspec.structs.replace(
+                row, update_time_ms=orders_nothing, dated_ahead_ms=row.update_time_ms
+            )
+        dated = _on_this_host(shown.update_time_ms, received, exchange_ahead_ms)
         if known is None:
             legs.append(LegState(row, dated, sent, verified_by, sent, received, sent))
             continue
@@ -225,6 +229,7 @@ def _push_rule(
     state: SymbolState,
     known: LegState | None,
     row: LegPosition,
+    dated: Moment,
     received: Moment,
     not_after_ms: int | None,
 ) -> Rule:
@@ -235,12 +240,20 @@ def _push_rule(
     if known is None:
         return Rule.FIRST
     if row.update_time_ms >= known.row.update_time_ms:
-        return Rule.SAME if _same(known.row, row) else Rule.NEWER
+        if _same(known.row, row):
+            return Rule.SAME
+        return Rule.OUT_OF_ORDER if row.amount and _read_flat_after(known, dated) else Rule.NEWER
     if row.amount == known.row.amount and known.dispute is None:
         return Rule.SAME
     in_order = known.pushed is None or row.update_time_ms > known.pushed.update_time_ms
     raced = in_order and not _well_after(received, known.arrived)
     return Rule.RACE if raced else Rule.OUT_OF_ORDER
+
+
+def _read_flat_after(known: LegState, dated: Moment) -> bool:
+    """Return True if a read that was sent later has shown the leg flat: such a row may have no date."""
+    flat = not known.row.amount and known.verified_by is not VerifiedBy.STREAM
+    return flat and dated < known.until
 
 
 def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:

@@ -51,7 +51,8 @@ class LegPosition(msgspec.Struct, frozen=True):
 
     `amount` is signed (a SHORT leg is negative, as Binance sends it). `update_time_ms` is the exchange's
     clock: the transaction time `T` of the event, or the row's `updateTime`; 0 where the row has none, as flat
-    rows may.
+    rows may. `dated_ahead_ms` is the date of a read's row that is ahead of that clock, else 0: rule 10 of
+    `brain.positions.merging` orders such a row by another date.
     `entry_price` is None where the exchange sent none that can be read; no decision rests on it.
     """
 
@@ -59,6 +60,7 @@ class LegPosition(msgspec.Struct, frozen=True):
     amount: Decimal
     entry_price: Decimal | None
     update_time_ms: int
+    dated_ahead_ms: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):

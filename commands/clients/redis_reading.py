@@ -13,6 +13,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 import settings
+from brain.identifiers import EntryId
 from store.errors import StoreError
 from store.keys import Keys
 from store.redis.errors import translate
@@ -31,7 +32,7 @@ class RedisReading(NamedTuple):
     keys: Keys
     address: str
 
-    def newest_first(self, stream: str, *, since_ms: int | None = None) -> Iterator[tuple[str, Fields]]:
+    def newest_first(self, stream: str, *, since_ms: int | None = None) -> Iterator[tuple[EntryId, Fields]]:
         """Yield a stream's entries, id and fields, read page by page; `since_ms` (Redis's clock) ends it.
 
         Raises redis.exceptions.RedisError.
@@ -42,7 +43,7 @@ class RedisReading(NamedTuple):
                 stream, newest, oldest, count=_PAGE
             )
             for entry_id, fields in page:
-                yield entry_id.decode(), fields
+                yield EntryId(entry_id.decode()), fields
             if len(page) < _PAGE:
                 return
             newest = f"({page[-1][0].decode()}"

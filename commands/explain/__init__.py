@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import RedisError
 
+from brain.identifiers import PlanId
 from commands.clients.redis_reading import RedisReading, reading
 from commands.console.terminal import printable, show
 from commands.explain.lookup import look_for, reservation_of
@@ -25,13 +26,13 @@ def explain(environ: Mapping[str, str], plan_id: str, *, as_json: bool) -> int:
     """
     with reading(environ) as redis:
         try:
-            return _explain(redis, plan_id, as_json=as_json)
+            return _explain(redis, PlanId(plan_id), as_json=as_json)
         except RedisError as error:
             print(f"position-state-brain: Redis at {redis.address}: {error}", file=sys.stderr)
             return 1
 
 
-def _explain(redis: RedisReading, plan_id: str, *, as_json: bool) -> int:
+def _explain(redis: RedisReading, plan_id: PlanId, *, as_json: bool) -> int:
     traces = look_for(plan_id, redis)
     if not traces.found and len(traces.similar) == 1:
         traces = look_for(traces.similar[0], redis)
@@ -44,7 +45,7 @@ def _explain(redis: RedisReading, plan_id: str, *, as_json: bool) -> int:
     return 0
 
 
-def _not_found(plan_id: str, similar: tuple[str, ...], redis: RedisReading) -> str:
+def _not_found(plan_id: PlanId, similar: tuple[PlanId, ...], redis: RedisReading) -> str:
     if similar:
         return f"several plans begin with {printable(plan_id)}, such as {', '.join(map(printable, similar))}"
     return (

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
@@ -22,18 +23,18 @@ _MOST_SIMILAR = 10
 _MOST_PENDING = 100
 
 
-def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
+def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
     """Return the traces of a plan; the streams are read from their newest entries back.
 
     Raises redis.exceptions.RedisError.
     """
     keys, wanted = redis.keys, plan_id.encode(errors="surrogateescape")
-    similar: dict[str, None] = {}
+    similar: dict[PlanId, None] = {}
     recorded = None
     for audit_id, fields in redis.newest_first(keys.audit):
         name = fields.get(b"plan_id", b"")
         if name == wanted:
-            entry_id = fields.get(b"entry_id", b"").decode(errors="replace")
+            entry_id = EntryId(fields.get(b"entry_id", b"").decode(errors="replace"))
             recorded = Recorded(audit_id, entry_id, fields.get(b"record", b""))
             break
         _note_similar(similar, name, wanted)
@@ -66,7 +67,7 @@ def look_for(plan_id: str, redis: RedisReading) -> PlanTraces:
     )
 
 
-def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit | None:
+def reservation_of(plan_id: PlanId, symbol: Symbol, redis: RedisReading) -> OpenPermit | None:
     """Return what the plan's permit still covers of the symbol's position; None when nothing (any more).
 
     Raises redis.exceptions.RedisError.
@@ -78,7 +79,7 @@ def reservation_of(plan_id: str, symbol: str, redis: RedisReading) -> OpenPermit
         return None
 
 
-def _unknown(redis: RedisReading) -> dict[str, UnknownOutcome]:
+def _unknown(redis: RedisReading) -> dict[PlanId, UnknownOutcome]:
     """Return the unknown outcomes by plan id."""
     try:
         stored: Mapping[bytes, bytes] = redis.client.hgetall(redis.keys.unknown_outcomes)  # type: ignore[assignment]
@@ -96,7 +97,7 @@ def _waiting_result(redis: RedisReading, wanted: bytes) -> WaitingResult | None:
     except ResponseError:
         return None
     for row in pending:
-        entry_id = _text(row["message_id"])
+        entry_id = EntryId(_text(row["message_id"]))
         entries: list[tuple[bytes, Fields]] = redis.client.xrange(stream, entry_id, entry_id)  # type: ignore[assignment]
         for _, fields in entries:
             if fields.get(b"plan_id", b"") == wanted:
@@ -116,9 +117,9 @@ def _legs_missing(redis: RedisReading, symbol: bytes) -> bool:
     return amount not in (None, b"0") and not (long_amount and short_amount)
 
 
-def _note_similar(similar: dict[str, None], name: bytes, wanted: bytes) -> None:
+def _note_similar(similar: dict[PlanId, None], name: bytes, wanted: bytes) -> None:
     if wanted and name.startswith(wanted) and len(similar) < _MOST_SIMILAR:
-        similar[name.decode(errors="backslashreplace")] = None
+        similar[PlanId(name.decode(errors="backslashreplace"))] = None
 
 
 def _string(redis: RedisReading, key: str) -> bytes | None:
@@ -129,7 +130,7 @@ def _string(redis: RedisReading, key: str) -> bytes | None:
         return None
 
 
-def _published(redis: RedisReading, wanted: bytes, similar: dict[str, None]) -> Published | None:
+def _published(redis: RedisReading, wanted: bytes, similar: dict[PlanId, None]) -> Published | None:
     for entry_id, fields in redis.newest_first(redis.keys.plans):
         name = fields.get(b"plan_id", b"")
         if name == wanted:
@@ -138,7 +139,7 @@ def _published(redis: RedisReading, wanted: bytes, similar: dict[str, None]) -> 
     return None
 
 
-def _progress(redis: RedisReading, entry_id: str, fields: Fields) -> Published:
+def _progress(redis: RedisReading, entry_id: EntryId, fields: Fields) -> Published:
     found = Published(entry_id, text_fields(fields), read_plan(fields), "acknowledged")
     stream = redis.keys.plans
     groups = [group for group in redis.client.xinfo_groups(stream) if _text(group["name"]) == GROUP]

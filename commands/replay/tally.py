@@ -8,6 +8,7 @@ import msgspec
 
 from brain.decisions.permit_text import NotReplayableError
 from brain.decisions.replaying import Replayed
+from brain.identifiers import PlanId
 
 _MOST_EXAMPLES = 10
 
@@ -22,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Example(msgspec.Struct, frozen=True):
     """One decision that differs; `differences` are name, recorded and new value."""
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str | None
     before: Answer
     after: Answer

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
+from brain.identifiers import PlanId
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -75,7 +76,7 @@ def application(
         plan_id = request.query_params.get("plan", "")
         if not 1 <= len(plan_id) <= _LONGEST_PLAN_ID:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "which plan? /explanation?plan=PLAN_ID")
-        remembered, document = await page.explanation(plan_id)
+        remembered, document = await page.explanation(PlanId(plan_id))
         return _html(document, HTTPStatus.OK if remembered else HTTPStatus.NOT_FOUND)
 
     async def static(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
 from monitoring.page_view.source import PageSource
@@ -43,7 +44,7 @@ class PageCache:
         """Return the answer of `/status`."""
         return await self._source.status()
 
-    async def explanation(self, plan_id: str) -> tuple[bool, bytes]:
+    async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""
         explained = await self._source.explanation(plan_id)
         if explained is None:

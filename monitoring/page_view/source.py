@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from brain.decisions.permit_text import audit_record
+from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.unknown_outcomes import decode_unknown
@@ -130,7 +131,7 @@ class PageSource:
         """Return the answer of `/status`."""
         return self._status.status()
 
-    async def explanation(self, plan_id: str) -> Explanation | None:
+    async def explanation(self, plan_id: PlanId) -> Explanation | None:
         """Explain the decision on a plan; None for a plan that is not among the latest 500.
 
         Reads the state of its permit from Redis, within 0.5 s.
@@ -156,7 +157,7 @@ class PageSource:
         traces = PlanTraces(
             plan_id=plan_id,
             now_ms=permit.now_ms or self._clock.now().wall_ms,
-            recorded=Recorded(f"{seen.decided_ms}-0", answer.entry_id, record),
+            recorded=Recorded(EntryId(f"{seen.decided_ms}-0"), answer.entry_id, record),
             mark=None,
             permit=permit.permit,
             permit_ttl_ms=permit.ttl_ms,

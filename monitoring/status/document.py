@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from brain.identifiers import EntryId, PlanId
 from monitoring.gate_distribution import GateCounts
 from supervision import NodeStatus
 
@@ -119,8 +120,8 @@ class WaitingResultShown(msgspec.Struct, frozen=True):
     """A result that is not booked until an operator has set what `why` names."""
 
     symbol: str
-    plan_id: str
-    entry_id: str
+    plan_id: PlanId
+    entry_id: EntryId
     why: str
 
 
@@ -140,7 +141,7 @@ class LedgersShown(msgspec.Struct, frozen=True):
 class UnknownExecutionShown(msgspec.Struct, frozen=True):
     """A plan whose order may have been filled; its open permit ends in `ends_in_sec` at the latest."""
 
-    plan_id: str
+    plan_id: PlanId
     symbol: str
     since: str
     ends_in_sec: float

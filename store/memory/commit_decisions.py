@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.identifiers import FencingToken, PlanId
 from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
@@ -44,7 +45,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def commit_decisions(
-    redis: Keyspace, keys: Keys, fence: str, decisions: Sequence[DecisionCommit]
+    redis: Keyspace, keys: Keys, fence: FencingToken, decisions: Sequence[DecisionCommit]
 ) -> CommitReply:
     """Return one verdict for each decision, in order."""
     check_fence(redis, keys, fence)
@@ -94,7 +95,7 @@ def _decide(redis: Keyspace, keys: Keys, decision: DecisionCommit, now_ms: int) 
 
 def _stored(redis: Keyspace, keys: Keys, symbol: str, now_ms: int, *, settled: bool) -> _Stored:
     version: str | None = None
-    live: list[tuple[str, str]] = []
+    live: list[tuple[PlanId, str]] = []
     expired: list[bytes] = []
     for field, value in redis.hash(keys.open_permits(symbol)).items():
         if field == b"v":
@@ -104,7 +105,7 @@ def _stored(redis: Keyspace, keys: Keys, symbol: str, now_ms: int, *, settled: b
         if plan is None or permit is None:
             raise _UnreadablePermitError("an open permit cannot be read")
         if int(permit[1]) > now_ms:
-            live.append((plan[1].decode(), value.decode()))
+            live.append((PlanId(plan[1].decode()), value.decode()))
         elif len(expired) < _MOST_EXPIRED:
             expired.append(field)
     state = SymbolState(

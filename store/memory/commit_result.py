@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from brain.identifiers import FencingToken
 from store.keys import GROUP, Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
@@ -19,7 +20,7 @@ _HASH_MARGIN_MS = 60_000
 _ENTRY_ID = re.compile(rb"([0-9]+)-([0-9]+)")
 
 
-def commit_result(redis: Keyspace, keys: Keys, fence: str, commit: ResultCommit) -> int | None:
+def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: ResultCommit) -> int | None:
     """Return Redis's clock (ms), or None when the state that the booking was computed from has changed."""
     check_fence(redis, keys, fence)
     for stream in (keys.results, keys.dead_results, keys.events):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from brain.identifiers import EntryId, FencingToken
 from store.keys import GROUP, Keys
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
@@ -18,7 +19,7 @@ T = TypeVar("T")
 LONGEST_DEAD = 10_000
 
 
-def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
+def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId) -> None:
     """XACK: no effect where there is no such stream, group or pending entry."""
     stored = redis.stream(stream)
     if stored is not None and GROUP in stored.groups:
@@ -28,7 +29,9 @@ def acknowledge_one(redis: Keyspace, stream: str, entry_id: str) -> None:
 class Call(Protocol):
     """The way to Redis and back, with its delays and faults; `method` is the faults' name of the call."""
 
-    def __call__(self, method: str, fence: str | None, effect: Callable[[], T], /) -> Awaitable[T]: ...
+    def __call__(
+        self, method: str, fence: FencingToken | None, effect: Callable[[], T], /
+    ) -> Awaitable[T]: ...
 
 
 @dataclass(kw_only=True)
@@ -61,7 +64,7 @@ class MemoryConsumerGroup:
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
         return await self.read(f"{self.name}.read_new", self.stream, count, block_ms)
 
-    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """As `recover.lua`: a deleted entry is listed, not claimed."""
 
         def claim() -> list[Entry]:
@@ -85,13 +88,15 @@ class MemoryConsumerGroup:
 
         return await self.call(f"{self.name}.recover", fence, claim)
 
-    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge("acknowledge", fence, entry_ids, ())
 
-    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
         await self._acknowledge("dead_letter", fence, (entry_id,), fields)
 
-    async def _acknowledge(self, method: str, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+    async def _acknowledge(
+        self, method: str, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]
+    ) -> None:
         """As `acknowledge.lua`."""
 
         def effect() -> None:

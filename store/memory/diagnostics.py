@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from brain.identifiers import PlanId, Symbol
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at, ledger_at, text_at
@@ -33,7 +34,7 @@ def holds_and_cooldowns(
     )
 
 
-def permit_traces(redis: Keyspace, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
+def permit_traces(redis: Keyspace, keys: Keys, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
     """As `DiagnosticsStore.permit_traces`."""
     permit = _string(redis, keys.permit(plan_id))
     life_ms = redis.ttl_ms(keys.permit(plan_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from brain.identifiers import FencingToken
 from store.errors import FencedError, StoreRefusedError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
@@ -14,14 +15,14 @@ _TOKEN = re.compile(rb"[0-9]+")
 _WHOLE = re.compile(rb"-?[0-9]{1,18}")
 
 
-def check_fence(redis: Keyspace, keys: Keys, fence: str) -> None:
+def check_fence(redis: Keyspace, keys: Keys, fence: FencingToken) -> None:
     """Raise FencedError unless `fence` is the current lease."""
     if redis.text(keys.lease) != fence.encode():
         raise FencedError(f"FENCED the lease is not {fence}")
 
 
 def hold_lease(
-    redis: Keyspace, keys: Keys, instance: str, process: str, fence: str | None, ttl_ms: int
+    redis: Keyspace, keys: Keys, instance: str, process: str, fence: FencingToken | None, ttl_ms: int
 ) -> LeaseReply:
     """Renew the lease, or take it where it is free, this process's, or (without a fence) the instance's."""
     before = redis.text(keys.lease)
@@ -45,7 +46,7 @@ def hold_lease(
     return LeaseReply.read(lease, held=True, replaced=before or b"", unbroken=unbroken)
 
 
-def release_lease(redis: Keyspace, keys: Keys, fence: str) -> None:
+def release_lease(redis: Keyspace, keys: Keys, fence: FencingToken) -> None:
     """Delete the lease if `fence` still owns it."""
     if redis.text(keys.lease) == fence.encode():
         redis.delete(keys.lease)

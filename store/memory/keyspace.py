@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from brain.identifiers import EntryId
 from store.errors import WrongTypeError
 from store.memory.streams import Stream, format_id, parse_id
 
@@ -132,7 +133,7 @@ class Keyspace:
 
     def xadd(
         self, key: str, fields: Mapping[bytes, bytes], *, max_len: int | None = None, entry_id: str = "*"
-    ) -> str:
+    ) -> EntryId:
         """Append a stream entry, keep about `max_len`, and return its id."""
         added = self.make_stream(key).add(
             dict(fields),

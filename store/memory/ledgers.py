@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from brain.identifiers import FencingToken
 from store.keys import Keys
 from store.memory.consumer_group import LONGEST_DEAD
 from store.memory.fencing import check_fence
@@ -17,7 +18,7 @@ _LONGEST_NUMBER = 64
 
 
 def adopt_ledgers(
-    redis: Keyspace, keys: Keys, fence: str, adoptions: Sequence[Adoption], ttl_ms: int
+    redis: Keyspace, keys: Keys, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
 ) -> list[str]:
     """Create ledgers that are still missing, and return their symbols."""
     check_fence(redis, keys, fence)
@@ -36,7 +37,9 @@ def adopt_ledgers(
     return adopted
 
 
-def renew_ledgers(redis: Keyspace, keys: Keys, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+def renew_ledgers(
+    redis: Keyspace, keys: Keys, fence: FencingToken, symbols: Sequence[str], ttl_ms: int
+) -> None:
     """Renew the expiry of ledgers; copy an amount corrected by hand to the fields that P3.4 reads."""
     check_fence(redis, keys, fence)
     for symbol in symbols:
@@ -53,7 +56,7 @@ def renew_ledgers(redis: Keyspace, keys: Keys, fence: str, symbols: Sequence[str
         redis.expire(key, ttl_ms)
 
 
-def emit_event(redis: Keyspace, keys: Keys, fence: str, fields: Sequence[str]) -> None:
+def emit_event(redis: Keyspace, keys: Keys, fence: FencingToken, fields: Sequence[str]) -> None:
     """Append a reconcile event."""
     check_fence(redis, keys, fence)
     redis.xadd(keys.events, paired(fields), max_len=LONGEST_DEAD)

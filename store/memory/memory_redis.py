@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import trio
 
+from brain.identifiers import EntryId
 from store.errors import GroupLostError
 from store.memory.faults import Faults
 from store.memory.keyspace import Keyspace, encoded
-from store.memory.streams import EntryId, Group, PendingEntry, Stream, format_id, parse_id
+from store.memory.streams import Group, IdParts, PendingEntry, Stream, format_id, parse_id
 
 Text: TypeAlias = str | bytes
 
@@ -56,7 +57,7 @@ class MemoryRedis:
         other.keyspace.become(self.keyspace)
         return other
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> EntryId:
         """Append an entry; return its id. Raises ValueError for an `entry_id` that is not above the last."""
         return self.keyspace.xadd(key, {encoded(k): encoded(v) for k, v in fields.items()}, entry_id=entry_id)
 
@@ -162,7 +163,7 @@ class MemoryRedis:
             raise GroupLostError(f"NOGROUP No such key '{key}' or consumer group '{name}'")
         return stream, stream.groups[name]
 
-    def read_new(self, key: str, name: str, consumer: str, count: int) -> list[EntryId]:
+    def read_new(self, key: str, name: str, consumer: str, count: int) -> list[IdParts]:
         """Deliver entries that the group has not delivered yet. Raises GroupLostError."""
         stream, group = self.group(key, name)
         delivered = stream.behind(group.last_delivered, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from brain.identifiers import EntryId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import WrongTypeError
 from store.keys import Keys
@@ -39,7 +40,7 @@ def ledger_at(redis: Keyspace, key: str) -> StoredLedger:
 
 
 def booking_state(
-    redis: Keyspace, keys: Keys, symbol: str, plan_id: str, order_ids: Sequence[str]
+    redis: Keyspace, keys: Keys, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
 ) -> BookingState:
     """Return the state for the booking of a result. Raises WrongTypeError for a ledger of a wrong type."""
     key = keys.ledger(symbol)
@@ -91,7 +92,7 @@ def universe(redis: Keyspace, keys: Keys) -> UniverseKeys:
     )
 
 
-def unread_result(redis: Keyspace, keys: Keys, after: str) -> str | None:
+def unread_result(redis: Keyspace, keys: Keys, after: str) -> EntryId | None:
     """Return the id of the first result behind `after`."""
     stream = redis.stream(keys.results)
     behind = [] if stream is None else stream.behind(parse_id(after), 1)

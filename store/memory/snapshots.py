@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from brain.identifiers import FencingToken
 from store.keys import Keys
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace
 from store.records import MarkWrite, SnapshotWrite
 
 
-def write_snapshots(redis: Keyspace, keys: Keys, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+def write_snapshots(
+    redis: Keyspace, keys: Keys, fence: FencingToken, snapshots: Sequence[SnapshotWrite]
+) -> None:
     """Replace snapshot hashes whole."""
     check_fence(redis, keys, fence)
     for snapshot in snapshots:
@@ -23,7 +26,7 @@ def write_snapshots(redis: Keyspace, keys: Keys, fence: str, snapshots: Sequence
 def prove_snapshots(
     redis: Keyspace,
     keys: Keys,
-    fence: str,
+    fence: FencingToken,
     written_ms: Mapping[str, int],
     *,
     times: Mapping[str, str],
@@ -45,7 +48,7 @@ def prove_snapshots(
     return missing
 
 
-def write_marks(redis: Keyspace, keys: Keys, fence: str, marks: Sequence[MarkWrite]) -> None:
+def write_marks(redis: Keyspace, keys: Keys, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
     """Set the mark price of existing snapshots."""
     check_fence(redis, keys, fence)
     for mark in marks:

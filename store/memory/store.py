@@ -9,6 +9,7 @@ from typing import TypeVar
 import trio
 
 from brain.durability import Durability
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import GROUP, Keys
 from store.memory import diagnostics, reads
@@ -106,7 +107,7 @@ class MemoryStore:
         self._return(method, run_id)
         return delivered
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._call(
             "commit_decisions", lambda: commit_decisions(self._keyspace, self._keys, fence, decisions)
         )
@@ -142,7 +143,9 @@ class MemoryStore:
 
         return await self._call("redis_run", compare)
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         return await self._call(
             "booking_state",
             lambda: reads.booking_state(self._keyspace, self._keys, symbol, plan_id, order_ids),
@@ -154,12 +157,12 @@ class MemoryStore:
 
         return await self._call("booking_states", read)
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         return await self._call(
             "commit_result", lambda: commit_result(self._keyspace, self._keys, fence, commit)
         )
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         def book() -> list[int | None]:
             return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
 
@@ -175,27 +178,29 @@ class MemoryStore:
             "ledger_amounts", lambda: reads.ledger_amounts(self._keyspace, self._keys, symbols)
         )
 
-    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+    async def adopt_ledgers(
+        self, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
+    ) -> list[str]:
         return await self._call(
             "adopt_ledgers", lambda: adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
         )
 
-    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+    async def renew_ledgers(self, fence: FencingToken, symbols: Sequence[str], ttl_ms: int) -> None:
         await self._call(
             "renew_ledgers", lambda: renew_ledgers(self._keyspace, self._keys, fence, symbols, ttl_ms)
         )
 
-    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+    async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         await self._call("emit_event", lambda: emit_event(self._keyspace, self._keys, fence, fields))
 
-    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+    async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         await self._call(
             "write_snapshots", lambda: write_snapshots(self._keyspace, self._keys, fence, snapshots)
         )
 
     async def prove_snapshots(
         self,
-        fence: str,
+        fence: FencingToken,
         written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
@@ -210,13 +215,13 @@ class MemoryStore:
 
         return await self._call("prove_snapshots", prove)
 
-    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+    async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         await self._call("write_marks", lambda: write_marks(self._keyspace, self._keys, fence, marks))
 
     async def universe(self) -> UniverseKeys:
         return await self._call("universe", lambda: reads.universe(self._keyspace, self._keys))
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         return await self._call(
             "unread_result", lambda: reads.unread_result(self._keyspace, self._keys, after)
         )
@@ -228,13 +233,13 @@ class MemoryStore:
         )
 
     async def hold_lease(
-        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+        self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         return await self._call(
             "hold_lease", lambda: hold_lease(self._keyspace, self._keys, instance, process, fence, ttl_ms)
         )
 
-    async def release_lease(self, fence: str) -> None:
+    async def release_lease(self, fence: FencingToken) -> None:
         await self._call("release_lease", lambda: release_lease(self._keyspace, self._keys, fence))
 
     async def remember_ban(self, until_ms: int) -> None:
@@ -259,12 +264,12 @@ class MemoryStore:
             "durability", lambda: Durability(redis.append_only, redis.maxmemory_policy, redis.evicted_keys)
         )
 
-    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         return await self._call(
             "permit_traces", lambda: diagnostics.permit_traces(self._keyspace, self._keys, plan_id, symbol)
         )
 
-    async def _fenced(self, method: str, _fence: str | None, effect: Callable[[], T]) -> T:
+    async def _fenced(self, method: str, _fence: FencingToken | None, effect: Callable[[], T]) -> T:
         """Take an effect that checks the fence itself, if it needs one."""
         return await self._call(method, effect)
 

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-EntryId = tuple[int, int]
+from brain.identifiers import EntryId
+
+IdParts = tuple[int, int]
 
 #: Approximate trimming (`MAXLEN ~`) removes whole nodes of this many entries, as Redis does.
 _NODE_ENTRIES = 100
 _ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
-def parse_id(text: str) -> EntryId:
+def parse_id(text: str) -> IdParts:
     """Parse `ms-seq` or `ms` alone. Raises ValueError."""
     found = _ID.fullmatch(text)
     if found is None:
@@ -23,9 +25,9 @@ def parse_id(text: str) -> EntryId:
     return int(found[1]), int(found[2] or 0)
 
 
-def format_id(entry_id: EntryId) -> str:
+def format_id(entry_id: IdParts) -> EntryId:
     """Return the id as Redis writes it."""
-    return f"{entry_id[0]}-{entry_id[1]}"
+    return EntryId(f"{entry_id[0]}-{entry_id[1]}")
 
 
 @dataclass
@@ -41,12 +43,12 @@ class PendingEntry:
 class Group:
     """Consumer group: its last delivered id and its pending entries."""
 
-    last_delivered: EntryId
-    pending: dict[EntryId, PendingEntry] = field(default_factory=dict)
+    last_delivered: IdParts
+    pending: dict[IdParts, PendingEntry] = field(default_factory=dict)
 
     def pending_behind(
-        self, after: EntryId, *, now_ms: int, idle_ms: int, count: int
-    ) -> list[tuple[EntryId, PendingEntry]]:
+        self, after: IdParts, *, now_ms: int, idle_ms: int, count: int
+    ) -> list[tuple[IdParts, PendingEntry]]:
         """Return the `count` lowest pending ids behind `after` that are idle for `idle_ms`."""
         found = (
             entry_id
@@ -61,9 +63,9 @@ class Stream:
 
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
-        self.last_id: EntryId = (0, 0)
-        self._ids: list[EntryId] = []
-        self._fields: dict[EntryId, Mapping[bytes, bytes]] = {}
+        self.last_id: IdParts = (0, 0)
+        self._ids: list[IdParts] = []
+        self._fields: dict[IdParts, Mapping[bytes, bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -74,8 +76,8 @@ class Stream:
         *,
         now_ms: int,
         max_len: int | None = None,
-        entry_id: EntryId | None = None,
-    ) -> EntryId:
+        entry_id: IdParts | None = None,
+    ) -> IdParts:
         """Append an entry. Its id is Redis's clock unless it is given, and always above the last.
 
         Raises ValueError for a given id that is not above the last.
@@ -93,28 +95,28 @@ class Stream:
             del self._ids[:-max_len]
         return entry_id
 
-    def remove(self, entry_id: EntryId) -> bool:
+    def remove(self, entry_id: IdParts) -> bool:
         """Delete an entry; it stays pending where it was delivered."""
         if self._fields.pop(entry_id, None) is None:
             return False
         del self._ids[bisect_left(self._ids, entry_id)]
         return True
 
-    def get(self, entry_id: EntryId) -> Mapping[bytes, bytes] | None:
+    def get(self, entry_id: IdParts) -> Mapping[bytes, bytes] | None:
         """Return an entry's fields, None when it is deleted."""
         return self._fields.get(entry_id)
 
-    def behind(self, entry_id: EntryId, count: int) -> list[EntryId]:
+    def behind(self, entry_id: IdParts, count: int) -> list[IdParts]:
         """Return the first `count` ids above `entry_id`."""
         start = bisect_right(self._ids, entry_id)
         return self._ids[start : start + count]
 
-    def newest_between(self, after: EntryId, before: EntryId | None, count: int) -> list[EntryId]:
+    def newest_between(self, after: IdParts, before: IdParts | None, count: int) -> list[IdParts]:
         """Return the last `count` ids above `after` and below `before` (None: any), newest first."""
         end = len(self._ids) if before is None else bisect_left(self._ids, before)
         start = max(bisect_right(self._ids, after), end - count)
         return self._ids[start:end][::-1]
 
-    def ids(self) -> Iterable[EntryId]:
+    def ids(self) -> Iterable[IdParts]:
         """Return all ids, oldest first."""
         return tuple(self._ids)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from brain.identifiers import EntryId, FencingToken
 from store.errors import GroupExistsError
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
@@ -52,7 +53,7 @@ class RedisConsumerGroup:
             )  # fmt: skip
         return read_entries(answer)
 
-    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         suspects = "alone" if self.suspects_alone else "together"
         with naming(self.stream):
             answer = await self.scripts.run(
@@ -62,18 +63,20 @@ class RedisConsumerGroup:
             )  # fmt: skip
         return [
             Entry(
-                entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None, deliveries
+                EntryId(entry_id.decode()),
+                dict(zip(flat[::2], flat[1::2], strict=True)) if flat else None,
+                deliveries,
             )
             for entry_id, deliveries, flat in answer
         ]
 
-    async def acknowledge(self, fence: str, entry_ids: Sequence[str]) -> None:
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge(fence, entry_ids, ())
 
-    async def dead_letter(self, fence: str, entry_id: str, fields: Sequence[str]) -> None:
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
         await self._acknowledge(fence, (entry_id,), fields)
 
-    async def _acknowledge(self, fence: str, ids: Sequence[str], fields: Sequence[str]) -> None:
+    async def _acknowledge(self, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]) -> None:
         await self.scripts.run(
             "acknowledge", self.keys.prefix, fence, GROUP, self.stream, self.dead, _pack(ids), _pack(fields)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
@@ -73,7 +74,7 @@ async def _wrong_kinds(
     }
 
 
-async def permit_traces(link: RedisLink, keys: Keys, plan_id: str, symbol: str | None) -> PermitTraces:
+async def permit_traces(link: RedisLink, keys: Keys, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
     """As `DiagnosticsStore.permit_traces`."""
     permit_key = keys.permit(plan_id)
     commands: list[Command] = [

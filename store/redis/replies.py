@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
 from store.records import (
     AlreadyDecided,
@@ -25,7 +26,8 @@ def read_entries(reply: Any) -> list[Entry]:
         return []
     (entries,) = reply.values()
     return [
-        Entry(entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries
+        Entry(EntryId(entry_id.decode()), dict(zip(flat[::2], flat[1::2], strict=True)))
+        for entry_id, flat in entries
     ]
 
 
@@ -52,7 +54,7 @@ def _read_verdict(verdict: list[Any]) -> Verdict:
                     ledger=StoredLedger(*map(read_text, (amount, order_id, order_time, long, short))),
                     permits_version=read_text(version),
                     permits=tuple(
-                        (plan_id.decode(errors="replace"), value.decode(errors="replace"))
+                        (PlanId(plan_id.decode(errors="replace")), value.decode(errors="replace"))
                         for plan_id, value in zip(live[::2], live[1::2], strict=True)
                     ),
                     settled=bool(settled),

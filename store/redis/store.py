@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from brain.durability import Durability
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
@@ -98,7 +99,7 @@ class RedisStore:
             last = await self._writes.command("GET", self._keys.last_result_id)
         return read_group_start(last, lost=lost, now_ms=await self.redis_now_ms())
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
             "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
         )
@@ -144,7 +145,9 @@ class RedisStore:
                 await self._writes.command("SET", key, text)
         return run
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
         return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
 
@@ -170,11 +173,11 @@ class RedisStore:
         commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
         return commands
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
         return int(answer) if answer is not None else None
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
         answers = await self._scripts.run_each("commit_result", calls)
         return [answer if isinstance(answer, int) else None for answer in answers]
@@ -194,22 +197,24 @@ class RedisStore:
                     amounts[symbol] = text
         return amounts
 
-    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+    async def adopt_ledgers(
+        self, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
+    ) -> list[str]:
         answer = await self._scripts.run("adopt_ledgers", self._keys.prefix, fence, ttl_ms, _pack(adoptions))
         return [symbol.decode() for symbol in answer]
 
-    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+    async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         await self._scripts.run("emit_event", self._keys.prefix, fence, _pack(fields))
 
-    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+    async def renew_ledgers(self, fence: FencingToken, symbols: Sequence[str], ttl_ms: int) -> None:
         await self._scripts.run("renew_ledgers", self._keys.prefix, fence, ttl_ms, *symbols)
 
-    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+    async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         await self._scripts.run("write_snapshots", self._keys.prefix, fence, _pack(snapshots))
 
     async def prove_snapshots(
         self,
-        fence: str,
+        fence: FencingToken,
         written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
@@ -229,7 +234,7 @@ class RedisStore:
         )
         return [symbol.decode() for symbol in answer]
 
-    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+    async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         await self._scripts.run("write_marks", self._keys.prefix, fence, _pack(marks))
 
     async def universe(self) -> UniverseKeys:
@@ -246,19 +251,19 @@ class RedisStore:
             last_ok if isinstance(last_ok, bytes) else None,
         )
 
-    async def unread_result(self, after: str) -> str | None:
+    async def unread_result(self, after: str) -> EntryId | None:
         answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)
-        return answer[0][0].decode() if answer else None
+        return EntryId(answer[0][0].decode()) if answer else None
 
     async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
         newest = "+" if before is None else f"({before}"
         answer = await self._writes.command(
             "XREVRANGE", self._keys.intents, newest, f"({after}", "COUNT", count
         )
-        return [Entry(entry_id.decode(), fields or {}) for entry_id, fields in answer]
+        return [Entry(EntryId(entry_id.decode()), fields or {}) for entry_id, fields in answer]
 
     async def hold_lease(
-        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+        self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         with naming(f"{self._keys.lease} or {self._keys.fence}"):
             held, lease, replaced, unbroken = await self._scripts.run(
@@ -266,7 +271,7 @@ class RedisStore:
             )
         return LeaseReply.read(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
 
-    async def release_lease(self, fence: str) -> None:
+    async def release_lease(self, fence: FencingToken) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
 
     async def remember_ban(self, until_ms: int) -> None:
@@ -287,7 +292,7 @@ class RedisStore:
             bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
         )
 
-    async def permit_traces(self, plan_id: str, symbol: str | None) -> PermitTraces:
+    async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         return await diagnostics.permit_traces(self._writes, self._keys, plan_id, symbol)
 
 

@@ -1,7 +1,8 @@
 -- Writes decisions and their permits, each whole or not at all. ARGV: prefix, fence, group, msgpack of
 -- DecisionCommit[] (store/records.py). Returns Redis's clock (ms) and a verdict for each.
--- Compares first, and writes nothing on a difference:
---   1. the lease with the fence; the types of all keys; the plan's mark (already decided?)
+-- Compares first, and decides nothing on a difference:
+--   1. the lease with the fence; the types of the streams; the rights; the plan's mark: a plan that is decided
+--      already is acknowledged alone
 --   2. hold, cooldown, ledger and open permits of the symbol with those that the decision assumed
 --   3. Redis's clock with not_before_ms and deadline_ms
 -- Then writes in this order: reservation, plan mark, audit record, dead letter if any, acknowledgement,

@@ -19,6 +19,7 @@ from actors.permit_evaluator.plans import DecisionInputs
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import FailureCounter
 from brain.decisions.case import Rules
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
@@ -83,7 +84,7 @@ class WatchedCommits:
 class Watched(WatchedCommits, MemoryStore):
     """The twin, watched."""
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         await self.on_the_way(decisions)
         return self.observed(await super().commit_decisions(fence, decisions))
 
@@ -152,7 +153,7 @@ class EvaluatorWorld:
             log=structlog.get_logger(),
         )
 
-    async def take_lease(self) -> str:
+    async def take_lease(self) -> FencingToken:
         reply = await self.store.hold_lease("me", None, 3_600_000)
         self.lease.send(Lease(reply.fence, "me"))
         return reply.fence

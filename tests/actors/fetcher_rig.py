@@ -17,6 +17,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
 from actors.snapshot_fetcher.refresh import Refresh
 from actors.snapshot_fetcher.writer import SnapshotWriter
+from brain.identifiers import ClientOrderId, FencingToken, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot
 from channels import (
@@ -64,7 +65,7 @@ class KeptSnapshots:
         self.refuses_whole = False
         self.takes_sec = 0.0
 
-    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+    async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         await trio.sleep(self.takes_sec)
         self._check()
         if self.refuses_whole:
@@ -78,7 +79,7 @@ class KeptSnapshots:
 
     async def prove_snapshots(
         self,
-        fence: str,
+        fence: FencingToken,
         written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],
@@ -97,7 +98,7 @@ class KeptSnapshots:
                 missing.append(symbol)
         return missing
 
-    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+    async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         await trio.sleep(self.takes_sec)
         self._check()
         for mark in marks:
@@ -142,7 +143,7 @@ class FetcherRig:
         self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
         self.lease: LatestValue[Lease] = LatestValue("lease")
-        self.lease.send(Lease("1:me", "me"))
+        self.lease.send(Lease(FencingToken("1:me"), "me"))
         self.positions = BoundedRead(partial(self.exchange.positions), self.clock)
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.turns = trio.Lock()
@@ -229,7 +230,15 @@ class FetcherRig:
     def push_fill(self, symbol: str, transaction_ms: int) -> None:
         self.inbox.send(
             FillObserved(
-                symbol, Leg.BOTH, "77", "web_1", "BUY", Decimal(1), "FILLED", transaction_ms, self.clock.now()
+                Symbol(symbol),
+                Leg.BOTH,
+                OrderId("77"),
+                ClientOrderId("web_1"),
+                "BUY",
+                Decimal(1),
+                "FILLED",
+                transaction_ms,
+                self.clock.now(),
             )
         )
 

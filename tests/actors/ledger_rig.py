@@ -17,6 +17,7 @@ from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.fill_monitor import FillMonitor
 from actors.stream_consumer import FailureCounter
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.result import ExecutedResult
 from brain.numbers import plain
@@ -240,10 +241,10 @@ class LedgerWorld:
         number %= len(trades)
         self.fills.send(
             FillObserved(
-                symbol,
+                Symbol(symbol),
                 leg,
-                order_id,
-                client_order_id,
+                OrderId(order_id),
+                ClientOrderId(client_order_id),
                 side,
                 sum((trade.quantity for trade in trades[: number + 1]), Decimal(0)),
                 status,

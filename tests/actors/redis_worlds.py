@@ -9,6 +9,7 @@ import trio
 import trio_asyncio
 
 from brain.decisions.case import Rules
+from brain.identifiers import FencingToken
 from clock import HostClock
 from store.keys import Keys
 from store.records import CommitReply, DecisionCommit
@@ -26,7 +27,7 @@ BACKENDS = ["memory", *SERVERS]
 class WatchedRedis(WatchedCommits, RedisStore):
     """The store on a real Redis, watched."""
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         await self.on_the_way(decisions)
         return self.observed(await super().commit_decisions(fence, decisions))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
+from brain.positions.merging import apply_rest
+from brain.positions.symbol_state import SymbolState, to_snapshot
+from channels import BookEntry
 from clocks.clocks import Clocks
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.ledger_rig import LedgerRig, running_writer
@@ -23,15 +26,37 @@ class DatedRig(LedgerRig):
 
     def __init__(self) -> None:
         super().__init__()
+        self._known = SymbolState(SYMBOL)
         self.clocks = Clocks(self.clock, self.exchange)
         self.exchange.set(SYMBOL, "4", update_time_ms=EPOCH_MS - 60_000)
         self.redis.set(self.keys.plan_mark("plan"), MARK)
         self.observe(SYMBOL)
 
+    def read(self) -> None:
+        """Merge a read of the position with those before it, and publish the snapshot."""
+        now, row = self.clock.now(), self.exchange.row(SYMBOL)
+        self._known, _ = apply_rest(
+            self._known,
+            [row.position],
+            leverage=row.leverage,
+            mark_price=row.mark_price,
+            sent=now,
+            received=now,
+            not_after_ms=self.clocks.exchange.latest_date_ms(now),
+        )
+        snapshot = to_snapshot(self._known, None)
+        assert snapshot is not None
+        self.book.publish(0, BookEntry(snapshot, None))
+
 
 async def evict_ledger(rig: DatedRig) -> None:
-    """Delete the ledger, and wait until it is adopted again."""
+    """Delete the ledger, and wait until it is adopted again, as the position is now."""
     rig.observe(SYMBOL)
+    await adopt_again(rig)
+
+
+async def adopt_again(rig: DatedRig) -> None:
+    """Delete the ledger, and wait until it is adopted again, by the last snapshot."""
     rig.redis.delete(rig.keys.ledger(SYMBOL))
     with trio.fail_after(10):
         while rig.amount(SYMBOL) is None:  # noqa: ASYNC110 - Redis has no event
@@ -103,6 +128,27 @@ async def test_a_row_dated_ahead_contains_its_own_change_and_no_later_one() -> N
         rig.publish_result(SYMBOL, "2", "SELL", "2")
         await trio.sleep(5)
         assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
+
+
+@pytest.mark.parametrize("ahead_ms", [5_000, HOUR_MS, EPOCH_MS * 999])
+@pytest.mark.parametrize("known_before", [True, False])
+async def test_a_row_that_was_ordered_by_another_date_contains_its_own_change(
+    known_before: bool, ahead_ms: int
+) -> None:
+    rig = DatedRig()
+    async with running_writer(rig):
+        await trio.sleep(1)
+        if known_before:
+            rig.read()
+        await trio.sleep(0.1)
+        rig.exchange.ahead_ms += ahead_ms
+        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
+        rig.exchange.ahead_ms -= ahead_ms
+        rig.read()
+        await adopt_again(rig)
+        rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("5", 0)
 
 
 async def test_an_unknown_outcome_is_booked_though_the_exchanges_clock_was_set_back() -> None:

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from actors.stream_consumer import EntryTimes
+from brain.identifiers import EntryId
 from clock import TrioClock
 from clocks.clocks import Clocks
 from store.records import Entry
@@ -71,7 +72,7 @@ class Reader:
 
     def entry(self, ahead_ms: int) -> Entry:
         self._number += 1
-        return Entry(f"{self.redis.now_ms() + ahead_ms}-{self._number}", {})
+        return Entry(EntryId(f"{self.redis.now_ms() + ahead_ms}-{self._number}"), {})
 
     def ages(self, entries: list[Entry]) -> list[int | None]:
         now_ms = self.redis.now_ms()
@@ -141,6 +142,23 @@ async def test_an_entry_that_is_delivered_again_keeps_its_time(reader: Reader) -
     await trio.sleep(2.0)
     assert reader.ages([await reader.times.recovered(entry)]) == [2_000]
     assert reader.ages([await reader.times.recovered(reader.entry(HALF_HOUR_MS))]) == [None]
+
+
+async def test_an_id_that_was_ahead_does_not_become_the_time_when_redis_clock_has_passed_it(
+    reader: Reader,
+) -> None:
+    """Later entries have the same one, until then: of those that lay unread none is as young as it seems."""
+    await reader.start()
+    assert reader.times.block_ms(2_000) == 2_000
+    before, sent, ahead = reader.entry(0), reader.clock.now(), reader.entry(3_000)
+    await trio.sleep(1.0)
+    await reader.times.delivered([ahead], sent, full=False)
+    reader.times.begin()
+    await trio.sleep(4.0)
+    assert await reader.read(1, ahead_ms=-2_000) == [4_000]
+    assert reader.ages([await reader.times.recovered(ahead)]) == [4_000]
+    assert reader.ages([await reader.times.recovered(before)]) == [5_000]
+    assert await reader.read(1, ahead_ms=-1_999) == [1_999]
 
 
 async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader) -> None:

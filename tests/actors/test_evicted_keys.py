@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from brain.identifiers import PlanId
 from channels import Lease
 from store.keys import GROUP
 from tests.actors.evaluator_rig import EvaluatorRig, EvaluatorWorld, running_evaluator
@@ -169,7 +170,7 @@ async def test_a_result_ends_a_reservation_that_is_evicted(autojump_clock: MockC
         evict(rig, rig.keys.open_permits(SYMBOL))
         rig.publish("early")
         assert await answered(rig, "early") == ("in_flight_permit", None)
-        rig.results.end("first")
+        rig.results.end(PlanId("first"))
         rig.publish("late")
         assert await answered(rig, "late") == ("sanity_checks_passed", 4)
 

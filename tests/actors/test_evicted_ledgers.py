@@ -8,6 +8,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
+from brain.identifiers import PlanId
 from store.keys import GROUP
 from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 from tests.virtual_time import virtual_time
@@ -96,4 +97,4 @@ async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
         if plan_id == "alone":
             await trio.sleep(2)
     await trio.sleep(3)
-    assert {rig.results.has_ended(plan_id) for plan_id in ("alone", "first", "second")} == {ended}
+    assert {rig.results.has_ended(PlanId(plan_id)) for plan_id in ("alone", "first", "second")} == {ended}

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Leg, Snapshot, VerifiedBy
@@ -36,7 +37,7 @@ class SlowBookings(Watched):
 
     booking_sec = 0.0
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         await trio.sleep(self.booking_sec)
         return await super().commit_results(fence, commits)
 
@@ -301,7 +302,7 @@ async def test_what_another_process_booked_last_is_not_decided_on_an_older_snaps
         stored["last_order_time_epoch"] = plain(Decimal(world.clock.now().wall_ms).scaleb(-3))
         world.redis.hset(world.keys.ledger("BTCUSDT"), stored)
         await trio.sleep(0.05)
-        world.ledgers.results.begin("another", world.clock.now())
+        world.ledgers.results.begin(FencingToken("another"), world.clock.now())
         world.permits.publish("exit")
         await world.answered("exit")
         assert world.permits.reason("exit") == "sanity_checks_passed"

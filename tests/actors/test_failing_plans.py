@@ -11,6 +11,7 @@ from actors.permit_evaluator import deciding
 from actors.stream_consumer import FailureCounter
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
+from brain.identifiers import EntryId, FencingToken
 from brain.plans.permit import Decision
 from store.errors import StoreRefusedError, StoreUnavailableError
 from store.records import DecisionCommit, Entry
@@ -139,7 +140,7 @@ async def test_plans_of_a_dead_process_are_answered_together_unless_one_in_hand_
     recovered: list[int] = []
     recover = rig.store.plans.recover
 
-    async def counted(*, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def counted(*, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         entries = await recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
         recovered.append(len(entries))
         return entries
@@ -181,16 +182,16 @@ async def test_a_plan_whose_commit_redis_refuses_is_answered_and_the_rest_is_dec
 
 def test_an_interruption_is_no_failure_and_an_error_is() -> None:
     failures = FailureCounter()
-    assert failures.of("1-0", 1) == 0
-    with pytest.raises(StoreUnavailableError), failures.attributed_to(("1-0",)):
+    assert failures.of(EntryId("1-0"), 1) == 0
+    with pytest.raises(StoreUnavailableError), failures.attributed_to([EntryId("1-0")]):
         raise StoreUnavailableError
-    with pytest.raises(ZeroDivisionError), failures.attributed_to(("1-0", "2-0")):
+    with pytest.raises(ZeroDivisionError), failures.attributed_to([EntryId("1-0"), EntryId("2-0")]):
         raise ZeroDivisionError
-    assert failures.of("1-0", 3) == 1, "how often it was delivered since does not matter"
-    assert failures.of("2-0", 2) == 1
-    assert failures.of("3-0", 2) == 1, "the outcome of the first delivery is unknown"
-    failures.done("1-0")
-    assert failures.of("1-0", 1) == 0
+    assert failures.of(EntryId("1-0"), 3) == 1, "how often it was delivered since does not matter"
+    assert failures.of(EntryId("2-0"), 2) == 1
+    assert failures.of(EntryId("3-0"), 2) == 1, "the outcome of the first delivery is unknown"
+    failures.done(EntryId("1-0"))
+    assert failures.of(EntryId("1-0"), 1) == 0
 
 
 async def test_no_failures_are_kept_of_acknowledged_plans(rig: EvaluatorRig) -> None:
@@ -208,7 +209,7 @@ async def test_no_failures_are_kept_of_acknowledged_plans(rig: EvaluatorRig) -> 
 
 def test_the_oldest_of_10_000_entries_is_forgotten() -> None:
     failures = FailureCounter()
-    assert failures.of("0-1", deliveries=3) == 2
+    assert failures.of(EntryId("0-1"), deliveries=3) == 2
     for number in range(1, 10_001):
-        failures.of(f"{number}-0", deliveries=1)
-    assert failures.of("0-1", deliveries=1) == 0
+        failures.of(EntryId(f"{number}-0"), deliveries=1)
+    assert failures.of(EntryId("0-1"), deliveries=1) == 0

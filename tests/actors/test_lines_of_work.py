@@ -7,6 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder
+from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
 from store.records import LeaseReply, UniverseKeys
 from supervision import Heartbeat
@@ -40,12 +41,12 @@ class DeafLeases:
     address = "memory"
 
     async def hold_lease(
-        self, instance: str, fence: str | None, ttl_ms: int, *, process: str = ""
+        self, instance: str, fence: FencingToken | None, ttl_ms: int, *, process: str = ""
     ) -> LeaseReply:
         await trio.sleep_forever()
         raise AssertionError
 
-    async def release_lease(self, fence: str) -> None:
+    async def release_lease(self, fence: FencingToken) -> None:
         raise AssertionError
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import trio
 
+from brain.identifiers import PlanId, Symbol
 from brain.positions.position import VerifiedBy
 from channels import (
     OnDemandRead,
@@ -30,7 +31,9 @@ async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(rig: Fe
         await trio.sleep(1)
         rig.exchange.set("BTCUSDT", "0.3")
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        await rig.on_demand.send(
+            OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
+        )
         assert await answer.receive() is None
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.3")
         assert rig.snapshot("BTCUSDT").verified_by is VerifiedBy.ONDEMAND
@@ -49,7 +52,9 @@ async def test_an_on_demand_read_that_fails_says_why(
         await trio.sleep(1)
         rig.exchange.latency_sec, rig.exchange.failure = latency_sec, failure
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        await rig.on_demand.send(
+            OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
+        )
         assert await answer.receive() == why
 
 
@@ -62,7 +67,9 @@ async def test_what_changes_during_an_on_demand_read_is_read_once_more(
         await trio.sleep(1)
         rig.exchange.reads.clear()
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(OnDemandRead("BTCUSDT", "plan", trio.current_time() + 1, reply))
+        await rig.on_demand.send(
+            OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
+        )
         for number in range(1, changes + 1):
             await until(lambda number=number: rig.exchange.reads.count("BTCUSDT") == number, "a read")  # type: ignore[misc]
             await trio.sleep(0.05)

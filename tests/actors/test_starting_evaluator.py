@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from channels import LatestValue
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.brain.cases import RULES
 from tests.virtual_time import virtual_time
+from wiring.groups import STALL_LIMIT_SEC
 
 pytestmark = virtual_time
 
@@ -124,3 +127,32 @@ async def test_plans_in_hand_from_before_a_restart_are_held_back_too(rig: Evalua
         await trio.sleep(0.1)
         assert rig.audited() == ["a", "b"]
         assert rig.reason("b") == "sanity_checks_passed"
+
+
+async def test_a_plan_that_was_held_back_has_not_failed_when_redis_is_back() -> None:
+    rig = EvaluatorRig(rules=msgspec.structs.replace(RULES, plan_max_age_sec=12.0))
+    rig.holds("BTCUSDT", "1")
+    async with lacking(rig, "allowlist") as send_all:
+        await trio.sleep(0.1)
+        rig.publish("p")
+        await trio.sleep(5.7)
+        rig.store.faults.begin_outage()
+        await trio.sleep(1.5)
+        rig.store.faults.end_outage()
+        await trio.sleep(0.3)
+        send_all()
+        await trio.sleep(1)
+        assert rig.reason("p") == "sanity_checks_passed"
+
+
+@pytest.mark.parametrize("read_by", [0, 1])
+async def test_plans_that_are_held_back_for_longer_than_the_stall_limit_are_no_stall(read_by: int) -> None:
+    rig = EvaluatorRig(rules=msgspec.structs.replace(RULES, plan_max_age_sec=40.0))
+    async with lacking(rig, "allowlist"):
+        await trio.sleep(0.5 + 2 * read_by)
+        rig.publish("p")
+        for _ in range(150):
+            await trio.sleep(0.1)
+            assert rig.heartbeat is not None
+            beat_sec = rig.heartbeat.oldest_beat_at_work_sec()
+            assert beat_sec is None or trio.current_time() - beat_sec < STALL_LIMIT_SEC

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.numbers import plain
 from tests.actors.evaluator_rig import SYMBOLS
@@ -142,7 +143,7 @@ class TradingNeighbours:
 
     def _client_order_id(self, grant: Grant) -> str:
         """The chain's, or one that nothing links to the plan."""
-        return self._random.choice((client_order_id_of("quantum", grant.plan_id), "x"))
+        return self._random.choice((client_order_id_of("quantum", PlanId(grant.plan_id)), "x"))
 
     def _fill(self, grant: Grant, order_id: str, quantity: Decimal, *, client_order_id: str = "x") -> None:
         signed = quantity if grant.order_side == "BUY" else -quantity

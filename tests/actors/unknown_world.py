@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 import trio
 
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.positions.position import Leg
 from brain.symbols.allowlist import Allowlist, AllowlistSource
@@ -172,10 +173,10 @@ class UnknownWorld:
             case "CANCELED":
                 self.left[symbol] = Decimal(0)
                 if fate.link != "none":
-                    now = self.ledgers.clock.now()
+                    now, client_id = self.ledgers.clock.now(), self._client_id(symbol, plan_id, fate)
                     self.ledgers.fills.send(
                         OrderEndObserved(
-                            symbol, Leg.BOTH, self._order_id(symbol), self._client_id(symbol, plan_id, fate),
+                            Symbol(symbol), Leg.BOTH, self._order_id(symbol), client_id,
                             "SELL", Decimal(0), "CANCELED", now.wall_ms, now,
                         )
                     )  # fmt: skip
@@ -186,11 +187,11 @@ class UnknownWorld:
         self.ledgers.exchange.fill(symbol, self._order_id(symbol), "SELL", str(quantity))
         if fate.link == "none" and self.random.random() < 0.5:
             return  # the stream was away
-        now = self.ledgers.clock.now()
+        now, client_id = self.ledgers.clock.now(), self._client_id(symbol, plan_id, fate)
         filled = ORDERED - self.left[symbol]
         self.ledgers.fills.send(
             FillObserved(
-                symbol, Leg.BOTH, self._order_id(symbol), self._client_id(symbol, plan_id, fate),
+                Symbol(symbol), Leg.BOTH, self._order_id(symbol), client_id,
                 "SELL", filled, status, now.wall_ms, now, quantity,
             )
         )  # fmt: skip
@@ -215,13 +216,13 @@ class UnknownWorld:
             self.left[symbol] = Decimal(0)
             self.report(symbol, plan_id, error="order_not_found")
 
-    def _order_id(self, symbol: str) -> str:
-        return f"9{symbol[1:-4]}"
+    def _order_id(self, symbol: str) -> OrderId:
+        return OrderId(f"9{symbol[1:-4]}")
 
-    def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> str:
+    def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> ClientOrderId:
         match fate.link:
             case "chain":
-                return client_order_id_of("quantum", plan_id)
+                return client_order_id_of("quantum", PlanId(plan_id))
             case "named client id":
-                return f"desk-{symbol}"
-        return "x"
+                return ClientOrderId(f"desk-{symbol}")
+        return ClientOrderId("x")

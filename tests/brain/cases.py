@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from brain.decisions.case import Case, Rules, SnapshotView
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.plans.permit import Kind, OpenPermit
 from brain.plans.plan import Plan, PlanDecision, Side
@@ -41,8 +42,8 @@ BTCUSDT = SymbolRules(
 def plan(**changes: Any) -> Plan:
     """A plan to close 75 % of a LONG."""
     usual = Plan(
-        plan_id="plan-1",
-        symbol="BTCUSDT",
+        plan_id=PlanId("plan-1"),
+        symbol=Symbol("BTCUSDT"),
         decision=PlanDecision.EXECUTE,
         action="PARTIAL_75",
         side=Side.SELL,
@@ -104,7 +105,7 @@ def ledger(amount: str, **changes: Any) -> StoredLedger:
 
 def open_permit(kind: Kind, order_side: str, remaining: str, **changes: Any) -> OpenPermit:
     """A live permit on the one-way leg."""
-    usual = OpenPermit("other", Leg.BOTH, kind, order_side, Decimal(remaining), NOW_MS + 60_000)
+    usual = OpenPermit(PlanId("other"), Leg.BOTH, kind, order_side, Decimal(remaining), NOW_MS + 60_000)
     return msgspec.structs.replace(usual, **changes)
 
 

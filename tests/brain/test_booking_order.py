@@ -7,6 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import OrderId
 from brain.ledger.booking import Booking, adopt, book, decode_memory
 from brain.ledger.ledger import StoredLedger
 from brain.ledger.plan_mark import Joined
@@ -48,7 +49,7 @@ def test_any_order_and_repetition_of_results_gives_the_same_ledger(
     for number, quantity in results:
         leg, side, _ = orders[number]
         booking = book(
-            FilledOrder(str(number), side, quantity, "PARTIALLY_FILLED", final=False),
+            FilledOrder(OrderId(str(number)), side, quantity, "PARTIALLY_FILLED", final=False),
             Joined(leg if hedge_mode else Leg.BOTH, side, moves_ledger=True),
             stored=ledger,
             stored_version=version,

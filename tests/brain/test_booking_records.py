@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import PlanId
 from brain.ledger.booking import (
     OrderMemory,
     UnreadableRecordError,
@@ -35,7 +36,7 @@ def test_records_are_stored_as_short_text() -> None:
     assert encode_memory(OrderMemory(Decimal("0.30"), 1_760_000_000_123)) == "0.3|1760000000123"
     assert (
         encode_open_permit(
-            OpenPermit("plan-1", Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0"), 1_760_000_090_000)
+            OpenPermit(PlanId("plan-1"), Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0"), 1_760_000_090_000)
         )
         == "BOTH|close|SELL|1|1760000090000"
     )
@@ -45,7 +46,7 @@ def test_records_are_stored_as_short_text() -> None:
 def test_every_record_reads_back(quantity: Decimal, booked_ms: int, permit: OpenPermit) -> None:
     memory = OrderMemory(quantity, booked_ms)
     assert decode_memory(encode_memory(memory)) == memory
-    assert decode_open_permit("plan-1", encode_open_permit(permit)) == permit
+    assert decode_open_permit(PlanId("plan-1"), encode_open_permit(permit)) == permit
 
 
 @pytest.mark.parametrize("text", ["", "1", "1|", "|5", "x|5", "1|x", "-1|5", "1|-5", "1|5|6", "NaN|5"])
@@ -70,4 +71,4 @@ def test_a_memory_that_cannot_be_read_is_not_a_missing_one(text: str) -> None:
 )
 def test_an_open_permit_that_cannot_be_read_is_not_a_missing_one(text: str) -> None:
     with pytest.raises(UnreadableRecordError):
-        decode_open_permit("plan-1", text)
+        decode_open_permit(PlanId("plan-1"), text)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from brain.decisions.case import Case
 from brain.decisions.decision import Outcome, decide, trail
 from brain.decisions.permit_text import audit_record, case_of, read_audit, same_outcome
+from brain.identifiers import PlanId, Symbol
 from brain.plans.permit import Decision, Kind, OpenPermit, Reason
 from brain.plans.plan import PlanDecision
 from brain.positions.position import Leg
@@ -148,7 +149,13 @@ def test_the_trail_ends_where_the_decision_was_made(case: Case) -> None:
 def test_an_audit_record_gives_the_same_decision_again(case: Case) -> None:
     decision = decide(case)
     record = audit_record(
-        decision, case, plan_id="plan-1", symbol="BTCUSDT", issued_by="test", fields={}, permit=b"{}"
+        decision,
+        case,
+        plan_id=PlanId("plan-1"),
+        symbol=Symbol("BTCUSDT"),
+        issued_by="test",
+        fields={},
+        permit=b"{}",
     )
     again = case_of(read_audit(record), decision.reason)
     assert again == case

@@ -10,6 +10,7 @@ import pytest
 
 from brain.decisions.case import Case
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.identifiers import PlanId
 from brain.ledger.ledger import StoredLedger
 from brain.plans.permit import Kind, Reason
 from brain.plans.plan import MalformedPlan, Side
@@ -135,7 +136,7 @@ def test_every_reason_of_the_contract_has_an_example() -> None:
 
 
 def test_answers_that_come_without_a_case() -> None:
-    malformed = deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"}))
+    malformed = deny_malformed(MalformedPlan(PlanId("plan-1"), None, {"symbol": "missing"}))
     assert (malformed.allow, malformed.reason) == (False, Reason.MALFORMED_PLAN)
     assert malformed.details == {"symbol": "missing"}
     assert (malformed.kind, malformed.order_side, malformed.position_side) == (Kind.NONE, None, None)

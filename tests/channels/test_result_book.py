@@ -8,6 +8,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from brain.identifiers import EntryId, FencingToken, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import ResultBook
@@ -25,13 +26,13 @@ def shown(verified_ms: int, updated_ms: int, symbol: str = "BTCUSDT") -> Snapsho
 
 
 def booked(book: ResultBook, order_id: str, arrived_ms: int, symbol: str = "BTCUSDT") -> None:
-    book.arrive(symbol, f"{arrived_ms}-0", at(arrived_ms))
-    book.settle(symbol, f"{arrived_ms}-0", [(order_id, ONE)])
+    book.arrive(Symbol(symbol), EntryId(f"{arrived_ms}-0"), at(arrived_ms))
+    book.settle(Symbol(symbol), EntryId(f"{arrived_ms}-0"), [(OrderId(order_id), ONE)])
 
 
 def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival() -> None:
     book = ResultBook("results")
-    book.arrive("BTCUSDT", "1-0", at(100))
+    book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     assert not book.all_in(shown(99, 1_000))
     assert book.all_in(shown(100, 0))
     assert book.all_in(shown(99, 0, "ETHUSDT"))
@@ -39,8 +40,8 @@ def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival() -> None:
 
 def test_a_refusal_or_a_repetition_makes_no_snapshot_older() -> None:
     book = ResultBook("results")
-    book.arrive("BTCUSDT", "1-0", at(100))
-    book.settle("BTCUSDT", "1-0")
+    book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
+    book.settle(Symbol("BTCUSDT"), EntryId("1-0"))
     assert book.all_in(shown(99, 0))
 
 
@@ -48,9 +49,9 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
     book = ResultBook("results")
     booked(book, "a", 100)
     booked(book, "b", 110)
-    book.date("BTCUSDT", "b", Leg.BOTH, ONE, 95)
+    book.date(Symbol("BTCUSDT"), OrderId("b"), Leg.BOTH, ONE, 95)
     assert not book.all_in(shown(90, 95)), "a is not dated"
-    book.date("BTCUSDT", "a", Leg.BOTH, ONE, 90)
+    book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, ONE, 90)
     assert book.all_in(shown(90, 95))
     assert not book.all_in(shown(90, 94))
 
@@ -58,7 +59,7 @@ def test_each_of_several_orders_must_be_in_the_snapshot() -> None:
 def test_a_fill_of_less_than_was_reported_dates_nothing() -> None:
     book = ResultBook("results")
     booked(book, "a", 100)
-    book.date("BTCUSDT", "a", Leg.BOTH, Decimal("0.5"), 90)
+    book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, Decimal("0.5"), 90)
     assert not book.all_in(shown(95, 95))
 
 
@@ -66,7 +67,7 @@ def test_many_orders_of_a_symbol_shrink_to_the_moment_of_their_arrival() -> None
     book = ResultBook("results")
     for number in range(100):
         booked(book, f"order-{number}", number)
-        book.date("BTCUSDT", f"order-{number}", Leg.BOTH, ONE, 1)
+        book.date(Symbol("BTCUSDT"), OrderId(f"order-{number}"), Leg.BOTH, ONE, 1)
     assert not book.all_in(shown(82, 1)), "the oldest are no longer dated"
     assert book.all_in(shown(83, 1))
 
@@ -82,25 +83,25 @@ def test_many_symbols_shrink_to_a_moment_for_all() -> None:
 
 def test_what_was_in_hand_when_booking_began_again_may_have_been_booked() -> None:
     book = ResultBook("results")
-    book.begin("fence-1", at(0))
-    book.arrive("BTCUSDT", "1-0", at(100))
-    book.begin("fence-1", at(200))
+    book.begin(FencingToken("fence-1"), at(0))
+    book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
+    book.begin(FencingToken("fence-1"), at(200))
     assert book.taken_over_at == at(0)
     assert not book.unsettled("BTCUSDT", at(200), 2.0)
     assert not book.all_in(shown(99, 0))
     assert book.all_in(shown(100, 0))
-    book.begin("fence-2", at(300))
+    book.begin(FencingToken("fence-2"), at(300))
     assert book.taken_over_at == at(300)
 
 
 def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
     book = ResultBook("results")
     assert book.latest("BTCUSDT") is None
-    book.begin("fence", at(5))
+    book.begin(FencingToken("fence"), at(5))
     assert book.latest("BTCUSDT") == at(5)
     booked(book, "a", 100)
     assert book.latest("BTCUSDT") == at(100)
-    book.arrive("BTCUSDT", "2-0", at(120))
+    book.arrive(Symbol("BTCUSDT"), EntryId("2-0"), at(120))
     assert book.latest("BTCUSDT") == at(120)
     assert book.all_in(shown(120, 0))
     assert book.latest("ETHUSDT") == at(5)
@@ -108,7 +109,7 @@ def test_a_read_sent_at_the_latest_arrival_contains_everything() -> None:
 
 def test_a_result_is_waited_for_only_a_while() -> None:
     book = ResultBook("results")
-    book.arrive("BTCUSDT", "1-0", at(100))
+    book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     assert book.unsettled("BTCUSDT", at(2_100), 2.0)
     assert not book.unsettled("BTCUSDT", at(2_101), 2.0)
 
@@ -125,11 +126,11 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
-        book.arrive("BTCUSDT", "1-0", at(1))
+        book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(1))
         await trio.testing.wait_all_tasks_blocked()
-        book.settle("BTCUSDT", "1-0", [("a", ONE)])
+        book.settle(Symbol("BTCUSDT"), EntryId("1-0"), [(OrderId("a"), ONE)])
         await trio.testing.wait_all_tasks_blocked()
-        book.date("BTCUSDT", "a", Leg.BOTH, ONE, 1)
+        book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, ONE, 1)
         await trio.testing.wait_all_tasks_blocked()
         assert len(woken) == 3
         nursery.cancel_scope.cancel()

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import pytest
 import redis
 
 from actors.permit_evaluator.commit import DecisionWriter
@@ -14,11 +13,13 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide
+from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.plans.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
 from store.redis.store import RedisStore, open_redis_store
 from tests.brain.cases import RULES
+from tests.commands.deployment import Capture
 
 PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}
 
@@ -29,7 +30,7 @@ class Recording:
     """A Redis, with the service's side of it."""
 
     def __init__(
-        self, url: str, prefix: str, capsys: pytest.CaptureFixture[str], store: RedisStore, fence: str
+        self, url: str, prefix: str, capsys: Capture, store: RedisStore, fence: FencingToken
     ) -> None:
         self.environ = {"REDIS_URL": url, "P33_KEY_PREFIX": prefix}
         self.redis = redis.Redis.from_url(url, decode_responses=True, protocol=3)
@@ -64,7 +65,7 @@ class Recording:
         commits: list[DecisionCommit] = []
         for entry, (plan_id, decision, the_case) in zip(await self.read(), decided, strict=True):
             assert entry.fields is not None
-            answer = Answer(entry.id, plan_id, "BTCUSDT", decision, the_case, entry.fields)
+            answer = Answer(entry.id, PlanId(plan_id), Symbol("BTCUSDT"), decision, the_case, entry.fields)
             dead = dead_letter(entry.fields, entry_id=entry.id, error=error) if error else ()
             commits.append(
                 self._writer.commit(
@@ -85,9 +86,7 @@ class Recording:
 
 
 @asynccontextmanager
-async def recording(
-    url: str, capsys: pytest.CaptureFixture[str], prefix: str = "quantum"
-) -> AsyncIterator[Recording]:
+async def recording(url: str, capsys: Capture, prefix: str = "quantum") -> AsyncIterator[Recording]:
     """Yield a service that holds the lease, and whose consumer group exists."""
     async with open_redis_store(url, prefix=prefix, consumer="me") as store:
         await store.plans.create(lost=False)

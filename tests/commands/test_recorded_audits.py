@@ -8,6 +8,7 @@ import pytest
 
 from brain.decisions.permit_text import read_audit, recorded_decision
 from brain.decisions.replaying import decide_again
+from brain.identifiers import EntryId
 from commands.replay import ReplayOptions, replay
 from commands.replay.records import RecordedEntry, from_file
 from explanation.explaining import State, explain_traces
@@ -54,7 +55,7 @@ def test_every_recorded_case_has_the_same_answer_now(entries: list[RecordedEntry
 def test_every_recorded_decision_is_explained(entries: list[RecordedEntry]) -> None:
     for entry in entries:
         audit = read_audit(entry.record)
-        recorded = Recorded(entry.id, entry.id, entry.record)
+        recorded = Recorded(EntryId(entry.id), EntryId(entry.id), entry.record)
         explained = explain_traces(PlanTraces(audit.plan_id, 0, recorded, None, None, None, None))
         assert explained.state is State.DECIDED
         assert explained.decision == recorded_decision(audit)

@@ -14,6 +14,7 @@ import pytest
 import commands
 from brain.decisions.checks import CHECKS
 from brain.decisions.permit_text import AuditRecord
+from brain.identifiers import PlanId
 from brain.ledger import refusal_words
 from brain.ledger.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
 from brain.ledger.plan_mark import decode_mark, encode_mark
@@ -252,11 +253,11 @@ def test_values_of_the_services_own_keys_are_stored_as_the_contract_shows() -> N
         mark = decode_mark(text)
         assert mark is not None and encode_mark(mark) == text
     text = example("open permit")
-    assert encode_open_permit(decode_open_permit("p", text)) == text
+    assert encode_open_permit(decode_open_permit(PlanId("p"), text)) == text
     text = example("order memory")
     assert encode_memory(decode_memory(text)) == text
     text = example("unknown outcome")
-    outcome = decode_unknown("p", text)
+    outcome = decode_unknown(PlanId("p"), text)
     assert outcome is not None and encode_unknown(outcome) == text
     assert next(examples, None) is None
 

@@ -15,6 +15,7 @@ from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.readiness import ReadinessFacts, unready
 from settings import VARIABLES
 from tests.docs.documents import DOCUMENTS, ROOT, blocks, codes, headings, prose, section, table, tables
+from tests.test_service_tree import ACTORS
 
 OPERATIONS, ARCHITECTURE = "docs/operations.md", "docs/architecture.md"
 ALLOWS = {
@@ -119,10 +120,7 @@ def test_every_reason_not_to_be_ready_is_documented() -> None:
 
 def test_the_architecture_names_every_actor_and_every_channel() -> None:
     actors = table(section(ARCHITECTURE, "Actors"))
-    children = set(re.findall(r'_actor\(f?"(\w+?)(?:\{shard\})?"', (ROOT / "supervisor.py").read_text()))
-    assert {name.removesuffix("_N").removesuffix("_") for name in children} == {
-        name.removesuffix("_N") for name in actors
-    }
+    assert {re.sub(r"_\d$", "_N", name) for name in ACTORS} == set(actors)
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in Channels(1).all()}
     names = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert names == channels

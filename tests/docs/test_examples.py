@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
+import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +23,7 @@ from permit_gate.trio_gate import TrioPermitGate
 from simulator import MarketOrder, RunningSimulator
 from tests.deploy.conftest import system_redis as system_redis
 from tests.deploy.retrying import patiently
-from tests.docs.documents import DOCUMENTS, blocks
+from tests.docs.documents import DOCUMENTS, ROOT, blocks
 from tests.docs.stage import build_stage, stage_environment
 from tests.integration.conftest import simulator as simulator
 from tests.integration.daemon_process import daemon_process
@@ -104,6 +107,15 @@ def test_a_signature_is_checked_as_the_document_says() -> None:
         names: dict[str, Any] = {"re": re, "hmac": hmac, "permit": permit, "key": key}
         exec(block.text, names)  # noqa: S102 - our own document
         assert names["genuine"] is expected
+
+
+@pytest.mark.system_tools
+def test_the_actor_that_contributors_copy_works(tmp_path: Path) -> None:
+    diff = next(block.text for block in blocks("CONTRIBUTING.md") if block.language == "diff")
+    shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    tests = "tests/actors/test_plan_sources.py tests/docs/test_documents.py -k 'plans_are or every_actor'"
+    for command in ("git apply -", f"{sys.executable} -m ruff check", f"{sys.executable} -m pytest {tests}"):
+        subprocess.run(shlex.split(command), cwd=tmp_path / "copy", input=diff, text=True, check=True)  # noqa: S603
 
 
 @pytest.fixture

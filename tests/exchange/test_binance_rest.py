@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import trio
 
+from brain.identifiers import OrderId, Symbol
 from brain.positions.position import Leg
 from exchange.errors import (
     AskLater,
@@ -74,10 +75,10 @@ async def test_an_orders_fills_come_with_their_quantities_and_times(
     exchange.first_fill_share = Decimal("0.3")
     order = exchange.place_market_order(MarketOrder(symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010")))
     exchange.fill_remainder(order)
-    trades = await parts.rest.order_trades("BTCUSDT", str(order.order_id))
+    trades = await parts.rest.order_trades(Symbol("BTCUSDT"), OrderId(str(order.order_id)))
     assert [trade.quantity for trade in trades] == [Decimal("0.003"), Decimal("0.007")]
     assert trades[0].time_ms < trades[1].time_ms == exchange.position("BTCUSDT").update_time_ms
-    assert await parts.rest.order_trades("ETHUSDT", str(order.order_id)) == ()
+    assert await parts.rest.order_trades(Symbol("ETHUSDT"), OrderId(str(order.order_id))) == ()
 
 
 async def test_rules_and_volumes_of_all_symbols(simulator: RunningSimulator, parts: Parts) -> None:

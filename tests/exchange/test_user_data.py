@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition
 from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
@@ -146,10 +147,10 @@ def test_a_trade_or_liquidation_is_a_fill_with_its_orders_cumulative_quantity(ex
     assert label == "ORDER_TRADE_UPDATE"
     assert event == Fill(
         FillObserved(
-            symbol="BTCUSDT",
+            symbol=Symbol("BTCUSDT"),
             leg=Leg.LONG,
-            order_id="8886774",
-            client_order_id="autoclose-12",
+            order_id=OrderId("8886774"),
+            client_order_id=ClientOrderId("autoclose-12"),
             order_side="SELL",
             cumulative=Decimal("0.002"),
             status="PARTIALLY_FILLED",
@@ -170,10 +171,10 @@ def test_an_order_that_ends_without_another_fill_reports_how_far_it_was_filled(s
     _, event = read(order_update(x="EXPIRED", X=status, z="0.002", c="p33-1", ps="SHORT"))
     assert event == OrderEnded(
         OrderEndObserved(
-            symbol="BTCUSDT",
+            symbol=Symbol("BTCUSDT"),
             leg=Leg.SHORT,
-            order_id="8886774",
-            client_order_id="p33-1",
+            order_id=OrderId("8886774"),
+            client_order_id=ClientOrderId("p33-1"),
             order_side="SELL",
             cumulative=Decimal("0.002"),
             status=status,

@@ -59,9 +59,12 @@ class DaemonProcess:
         return found[1]
 
     async def ready(self) -> str:
-        """Wait until it is ready; where it listens."""
+        """Wait until it is ready; where it listens. AssertionError has the end of its log."""
         url = await self.url()
-        await is_ready(lambda: url, within_sec=30)
+        try:
+            await is_ready(lambda: url, within_sec=30)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {self.output[-2000:]}") from None
         return url
 
     async def ends(self, within_sec: float) -> int:

@@ -20,7 +20,8 @@ import supervisor
 from commands.run import run
 from monitoring.service_log import report_supervision
 from supervision import Backoff, ChildSpec, Heartbeat, Tree
-from tests.integration.service_in_process import SabotageError, rigged
+from tests.integration.service_in_process import SabotageError
+from tests.supervision.rig import rigged
 
 _BACKOFF = Backoff(initial_sec=0.02, maximum_sec=0.05)
 
@@ -59,7 +60,7 @@ class HopelessService(supervisor.Service):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.spec = rigged(self.spec, Hopeless(self.actor).rigged, _BACKOFF, None)
+        self.spec = rigged(self.spec, Hopeless(self.actor).rigged, _BACKOFF)
         on_event = partial(report_supervision, self.channels.metrics, named["log"])
         self.tree = Tree(self.spec, rng=Random(1), on_event=on_event)  # noqa: S311 - jitter
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, Literal
@@ -23,10 +23,10 @@ from supervision import (
     Intensity,
     NodeStatus,
     SupervisionEvent,
-    SupervisorSpec,
     Tree,
 )
 from tests.integration.surroundings import environment, is_ready
+from tests.supervision.rig import rigged
 
 #: Long enough to do something while an actor is down.
 _BACKOFF = Backoff(initial_sec=0.2, maximum_sec=0.2)
@@ -169,21 +169,6 @@ async def running_service(
             yield made[0]
             made[0].tree.stop()
             nursery.cancel_scope.deadline = trio.current_time() + _STOP_SEC
-
-
-def rigged(
-    spec: SupervisorSpec, rig: Callable[[ChildSpec], ChildSpec], backoff: Backoff, intensity: Intensity | None
-) -> SupervisorSpec:
-    """Return the same tree with other actors, other back-off and, unless None, other intensity."""
-    return msgspec.structs.replace(
-        spec,
-        children=tuple(
-            rig(child) if isinstance(child, ChildSpec) else rigged(child, rig, backoff, intensity)
-            for child in spec.children
-        ),
-        backoff=backoff,
-        intensity=intensity or spec.intensity,
-    )
 
 
 def _leaves(node: NodeStatus) -> Iterator[NodeStatus]:

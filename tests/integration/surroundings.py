@@ -72,9 +72,11 @@ async def readiness(url: str) -> tuple[int, Readiness]:
 
 
 async def is_ready(find_url: Callable[[], str], within_sec: float = 10.0) -> None:
-    """Wait until `/readyz` says 200; its address may change in that time."""
+    """Wait until `/readyz` says 200; its address may change in that time. AssertionError has the reasons."""
+    shown = Readiness(ready=False, reasons=["no answer"])
 
     async def look() -> bool:
+        nonlocal shown
         try:
             status, shown = await readiness(find_url())
         except httpx.TransportError:
@@ -82,7 +84,10 @@ async def is_ready(find_url: Callable[[], str], within_sec: float = 10.0) -> Non
         assert (status == 200) is shown.ready
         return shown.ready
 
-    await until_async(look, "ready", within_sec)
+    try:
+        await until_async(look, "ready", within_sec)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {shown.reasons}") from None
 
 
 async def is_unready(url: str, *words: str, within_sec: float = 5.0) -> Readiness:

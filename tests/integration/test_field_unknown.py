@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder, Order, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
@@ -85,7 +86,7 @@ async def filled_and_shown(rig: Rig, symbol: str, text: str) -> None:
     plan_id = await unknown_close(rig, symbol, text)
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == 1
     rig.pipeline.publish_result(refused(f"rest-{symbol}", symbol, error="no"))
-    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id_of("quantum", plan_id))
+    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id_of("quantum", PlanId(plan_id)))
     await rig.pipeline.ledger_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol)) == 1
 
@@ -150,7 +151,7 @@ async def unlinked(rig: Rig, symbol: str, text: str) -> None:
 
 
 async def test_an_unknown_order_is_still_unknown_after_a_kill(site: Site) -> None:
-    symbol, plan_id = SYMBOLS[0], "plan"
+    symbol, plan_id = SYMBOLS[0], PlanId("plan")
     async with site.daemon() as first:
         await first.ready()
         await hold_four(site.exchange, site, symbol)

@@ -6,11 +6,11 @@ import trio
 
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
-from supervisor import STALL_LIMIT_SEC
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.surroundings import environment, is_ready, is_unready
 from tests.integration.waiting import until
+from wiring.groups import STALL_LIMIT_SEC
 
 LONGER_SEC = STALL_LIMIT_SEC + 2.5
 

@@ -15,6 +15,7 @@ from actors.metrics import Metrics
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.decision import decide
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -129,7 +130,7 @@ class StatusRig:
             clock=self.clock,
             log=self.logger,
         )
-        self.lease.send(Lease("7", "here:8045"))
+        self.lease.send(Lease(FencingToken("7"), "here:8045"))
         self.channels.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
         self.channels.hedge_mode.send(False)
         self.channels.ledgers_adopted.send(True)
@@ -175,7 +176,12 @@ class StatusRig:
             decision = decide(the_case)
         entry_id = f"{self.clock.now().wall_ms - latency_ms}-0"
         answer = Answer(
-            entry_id, plan_id, symbol, decision, the_case, fields or {b"plan_id": plan_id.encode()}
+            EntryId(entry_id),
+            PlanId(plan_id),
+            Symbol(symbol),
+            decision,
+            the_case,
+            fields or {b"plan_id": plan_id.encode()},
         )
         self.monitor.gates.decided([decision])
         now_ms = self.clock.now().wall_ms

@@ -7,6 +7,7 @@ from structlog.testing import CapturingLogger
 
 from actors.gate_reporter import GateReporter
 from brain.decisions.decision import decide, deny_malformed
+from brain.identifiers import PlanId
 from brain.plans.plan import MalformedPlan
 from clock import TrioClock
 from monitoring.gate_distribution import GateCounts, GateDistribution
@@ -19,7 +20,7 @@ pytestmark = virtual_time
 CLOSE = decide(case())
 OPEN = decide(case(entry(), "0"))
 NO_POSITION = decide(case(amount="0"))
-MALFORMED = deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"}))
+MALFORMED = deny_malformed(MalformedPlan(PlanId("plan-1"), None, {"symbol": "missing"}))
 
 
 async def test_decisions_are_counted_by_reason_recently_and_since_the_start() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from brain.durability import Durability
+from brain.identifiers import EntryId, PlanId, Symbol
 from channels import Lease, StreamStatus, Uncovered, UnknownExecution, WaitingResult
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.status.document import (
@@ -163,13 +164,19 @@ async def test_a_symbol_that_the_stream_does_not_cover_is_named_after_three_seco
 async def test_unknown_executions_and_results_that_wait_are_named_until_they_end() -> None:
     rig = trusted_rig()
     ends_sec = rig.clock.now().monotonic_sec + 60
-    rig.channels.unknown_executions.send((UnknownExecution("plan-1", "BTCUSDT", NOON_MS - 500, ends_sec),))
-    rig.channels.waiting_results.send((WaitingResult("5-0", "ETHUSDT", "plan-2", "set long_amt"),))
+    rig.channels.unknown_executions.send(
+        (UnknownExecution(PlanId("plan-1"), Symbol("BTCUSDT"), NOON_MS - 500, ends_sec),)
+    )
+    rig.channels.waiting_results.send(
+        (WaitingResult(EntryId("5-0"), Symbol("ETHUSDT"), PlanId("plan-2"), "set long_amt"),)
+    )
     status = rig.monitor.status.status()
     assert status.unknown_executions == UnknownExecutionsShown(
-        1, [UnknownExecutionShown("plan-1", "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
+        1, [UnknownExecutionShown(PlanId("plan-1"), "BTCUSDT", "2026-09-21T14:13:19.500Z", 60.0)]
     )
-    assert status.ledgers.waiting_results == [WaitingResultShown("ETHUSDT", "plan-2", "5-0", "set long_amt")]
+    assert status.ledgers.waiting_results == [
+        WaitingResultShown("ETHUSDT", PlanId("plan-2"), EntryId("5-0"), "set long_amt")
+    ]
     assert overall(observed(rig)).reasons == (
         "unknown executions: 1 (BTCUSDT)",
         "a result of ETHUSDT is not booked: set long_amt",

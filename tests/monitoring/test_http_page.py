@@ -10,6 +10,7 @@ from brain.decisions.case import Case
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
 from brain.decisions.reason_texts import REASON_TEXTS
 from brain.durability import Durability
+from brain.identifiers import PlanId
 from brain.plans.permit import Decision, Reason
 from brain.plans.plan import MalformedPlan
 from channels import SetGauge
@@ -108,7 +109,7 @@ async def test_an_explanation_shows_the_numbers_and_what_became_of_the_permit() 
 
 async def test_a_malformed_plan_is_explained_by_its_fields() -> None:
     rig = StatusRig()
-    malformed = deny_malformed(MalformedPlan("plan-1", None, {"qty": "not a decimal number: 'many'"}))
+    malformed = deny_malformed(MalformedPlan(PlanId("plan-1"), None, {"qty": "not a decimal number: 'many'"}))
     rig.decided("plan-1", None, decision=malformed, fields={b"qty": b"many", b"reason": b"\xff\xe2\x80\xae"})
     async with serving(rig) as client:
         text = (await explained(client, "plan-1")).text

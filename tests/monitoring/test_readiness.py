@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from brain.identifiers import FencingToken
 from channels import Lease
 from monitoring.status.readiness import ReadinessFacts, unready
 
@@ -10,7 +11,7 @@ READY = ReadinessFacts(
     stopping=False,
     waits=(),
     needed_actors=(("permit_evaluator", "running"),),
-    lease=Lease("7", "here"),
+    lease=Lease(FencingToken("7"), "here"),
     symbols_known=569,
     hedge_mode_known=True,
     allowlist_known=True,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from brain.identifiers import FencingToken
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -67,7 +68,7 @@ class Claims:
         self._audit_ms = audit_ms
         self._latest_ms: dict[str, tuple[str, int]] = {}
 
-    def written(self, writer: str, fence: str, symbols: Iterable[str]) -> None:
+    def written(self, writer: str, fence: FencingToken, symbols: Iterable[str]) -> None:
         """Judge the snapshots of `symbols` that were written."""
         clock = self._clock_of(writer)
         for symbol in symbols:

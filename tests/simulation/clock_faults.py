@@ -22,7 +22,7 @@ _HOST_OFF_MS = (1_500, 2_500, 3_500, 7_000, 7_000, 70_000)
 #: Redis's clock is set back by so much at most. Forward by less: no reservation may end before its order.
 _REDIS_BACK_MS = (2_000, 7_000, 70_000)
 _REDIS_FORWARD_MS = (2_000, 7_000)
-#: Redis's clock is never further than this from the true time: lists of symbols must not grow old by it.
+#: Steps add up to so much at most: Redis's clock is never further than this from the true time.
 _REDIS_FURTHEST_MS = 90_000
 _BETWEEN_REDIS_STEPS_SEC = 120.0
 _AGREE_MS = 900

@@ -8,6 +8,7 @@ from random import Random
 
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder
 from simulator.errors import ApiError
@@ -154,7 +155,7 @@ class Consumers:
         rng, venue = self._rng, self._venue
         late = rng.random() < 0.5
         # The exchange's events name the order: by the chain's id, or by one that the executor names or keeps.
-        chain_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        chain_id = client_order_id_of(self._keys.prefix, PlanId(plan.plan_id))
         client_order_id = rng.choice((chain_id, None))
         if late:
             self._report_unknown(plan, None)
@@ -188,7 +189,7 @@ class Consumers:
         if self._redis.take(self._keys.permit(plan.plan_id)) is None:
             return False
         grant.taken = True
-        client_order_id = client_order_id_of(self._keys.prefix, plan.plan_id)
+        client_order_id = client_order_id_of(self._keys.prefix, PlanId(plan.plan_id))
         order = self._send(grant, partly=False, client_order_id=client_order_id)
         self._report_unknown(plan, None)
         grant.left, grant.over = ZERO, True

@@ -78,7 +78,7 @@ KINDS: dict[str, tuple[int, float, float]] = {
 }
 
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
-#: (seconds): there must be so much of the faulty part left.
+#: (seconds): there must be so much left of the faulty part, and before a kind of `KINDS_ALONE`.
 _AFTERMATH_SEC = {"ban": 190.0, "too_many_requests": 190.0, "maintenance": 35.0}
 
 
@@ -92,7 +92,7 @@ class Alone(msgspec.Struct, frozen=True):
     after_sec: float
 
 
-#: What went wrong before is over by then.
+#: What went wrong before is over by then, and its aftermath.
 BEFORE_SEC = 25.0
 #: At most one of these in a round.
 KINDS_ALONE: dict[str, Alone] = {
@@ -155,10 +155,11 @@ def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[
     span_sec = (BEFORE_SEC, latest_sec) if latest_sec > BEFORE_SEC else (1.0, 4.0)
     at_sec = begin_sec + rng.uniform(*span_sec)
     over_sec = at_sec + for_sec + alone.after_sec
-    kept = [
-        fault
-        for fault in faults
-        if fault.at_sec + fault.for_sec < at_sec - BEFORE_SEC or fault.at_sec > over_sec
-    ]
+    kept = [fault for fault in faults if _over_sec(fault) < at_sec - BEFORE_SEC or fault.at_sec > over_sec]
     one = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
     return sorted([*kept, one], key=lambda fault: fault.at_sec)
+
+
+def _over_sec(fault: Fault) -> float:
+    """Return when the fault and its aftermath are over."""
+    return fault.at_sec + fault.for_sec + _AFTERMATH_SEC.get(fault.kind, 0.0)

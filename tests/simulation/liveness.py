@@ -204,7 +204,7 @@ class Liveness:
             f"{plan_id} ({entry_id})"
             for entry_id, plan_id in world.books.plan_of_entry.items()
             if plan_id not in decided
-            and plan_id not in world.books.lost  # whoever decided it remembers that
+            and plan_id not in world.books.lost  # Redis lost its decision, the evaluator has it
             and world.books.published[plan_id].wants
             and world.in_stream(world.keys.plans, entry_id)
         ]

@@ -33,7 +33,6 @@ from supervision import (
     Heartbeat,
     RestartIntensityExceeded,
     SupervisionEvent,
-    SupervisorSpec,
     Tree,
 )
 from tests.simulation.clocks import HostClock, true_ms
@@ -44,6 +43,7 @@ from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import SabotageError, Tripwire
 from tests.simulation.venue import Venue
+from tests.supervision.rig import rigged
 from wiring.edges import Edges
 
 #: From the end of a process to its next start, as systemd has it here.
@@ -125,15 +125,9 @@ class Sabotage:
         trigger = self._triggers[name]
         trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
 
-    def rigged(self, spec: SupervisorSpec) -> SupervisorSpec:
-        """Return the same tree, each of its actors beside a trigger."""
-        children = tuple(
-            self.rigged(child) if isinstance(child, SupervisorSpec) else self._rigged_child(child)
-            for child in spec.children
-        )
-        return msgspec.structs.replace(spec, children=children)
+    def rigged(self, child: ChildSpec) -> ChildSpec:
+        """Return the actor beside a trigger."""
 
-    def _rigged_child(self, child: ChildSpec) -> ChildSpec:
         async def start(heartbeat: Heartbeat) -> None:
             trigger = self._triggers[child.name] = trio.Event()
             async with trio.open_nursery() as nursery:
@@ -339,7 +333,7 @@ class Process:
             )
             self.sabotage = Sabotage()
             service.tree = Tree(
-                self.sabotage.rigged(service.spec),
+                rigged(service.spec, self.sabotage.rigged),
                 rng=Random(rng.random()),
                 on_event=partial(self._on_supervision_event, channels.metrics),
             )

@@ -71,9 +71,9 @@ class Publisher:
     # The list of symbols that may be opened.
 
     def publish_universe(self, *, without: str | None = None) -> None:
-        """Publish the universe service's list: every symbol, or all but one."""
+        """Publish the universe service's list: every symbol, or all but one. Its host agrees with Redis."""
         symbols = self._symbols - {without}
-        asof = true_ms() // 1000
+        asof = self._redis.now_ms() // 1000
         text = json.dumps({"asof_epoch": asof, "symbols": sorted(symbols)})
         self._redis.set(self._keys.universe_active, text)
         self._redis.set(self._keys.universe_last_ok, text)

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from brain.identifiers import FencingToken
 from store.errors import StoreUnavailableError, unless_refused
 from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
@@ -53,7 +54,7 @@ _AT_ONCE = 0.7
 class Judge(Protocol):
     """Receiver of every effect on Redis, as it happens. Raises AssertionError."""
 
-    def stepped(self, writer: str, method: str, fence: str | None) -> None: ...
+    def stepped(self, writer: str, method: str, fence: FencingToken | None) -> None: ...
 
     def decided(self, writer: str, decisions: Sequence[DecisionCommit], reply: CommitReply) -> None: ...
 
@@ -61,7 +62,7 @@ class Judge(Protocol):
 
     def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None: ...
 
-    def claimed(self, writer: str, fence: str, symbols: Sequence[str]) -> None: ...
+    def claimed(self, writer: str, fence: FencingToken, symbols: Sequence[str]) -> None: ...
 
 
 class WatchedStore(MemoryStore):
@@ -88,7 +89,7 @@ class WatchedStore(MemoryStore):
         self._tripwire = tripwire
         self._rng = rng
         self._name = name
-        self._fence: str | None = None
+        self._fence: FencingToken | None = None
         self._returning = False
         #: Crossings until one of them hangs, and for how long; 0: none does.
         self.hang_in = 0
@@ -138,23 +139,23 @@ class WatchedStore(MemoryStore):
         self._links.reach(method)
         super()._reach(method, run_id)
 
-    async def _fenced(self, method: str, fence: str | None, effect: Callable[[], T]) -> T:
+    async def _fenced(self, method: str, fence: FencingToken | None, effect: Callable[[], T]) -> T:
         self._fence = fence
         return await self._call(method, effect)
 
-    async def renew_ledgers(self, fence: str, symbols: Sequence[str], ttl_ms: int) -> None:
+    async def renew_ledgers(self, fence: FencingToken, symbols: Sequence[str], ttl_ms: int) -> None:
         self._fence = fence
         await super().renew_ledgers(fence, symbols, ttl_ms)
 
-    async def emit_event(self, fence: str, fields: Sequence[str]) -> None:
+    async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         self._fence = fence
         await super().emit_event(fence, fields)
 
-    async def write_marks(self, fence: str, marks: Sequence[MarkWrite]) -> None:
+    async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         self._fence = fence
         await super().write_marks(fence, marks)
 
-    async def commit_decisions(self, fence: str, decisions: Sequence[DecisionCommit]) -> CommitReply:
+    async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         def commit() -> CommitReply:
             reply = commit_decisions(self._keyspace, self._keys, fence, decisions)
             self._judge.decided(self._name, decisions, reply)
@@ -162,7 +163,7 @@ class WatchedStore(MemoryStore):
 
         return await self._fenced("commit_decisions", fence, commit)
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         def book() -> int | None:
             booked_ms = commit_result(self._keyspace, self._keys, fence, commit)
             self._judge.booked(self._name, commit, booked_ms)
@@ -170,7 +171,7 @@ class WatchedStore(MemoryStore):
 
         return await self._fenced("commit_result", fence, book)
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         # They go one after the other, and the way may end between two of them.
         cut = self._rng.randrange(1, len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
 
@@ -187,7 +188,9 @@ class WatchedStore(MemoryStore):
             raise StoreUnavailableError(f"commit_results: cut off after {cut}")
         return times
 
-    async def adopt_ledgers(self, fence: str, adoptions: Sequence[Adoption], ttl_ms: int) -> list[str]:
+    async def adopt_ledgers(
+        self, fence: FencingToken, adoptions: Sequence[Adoption], ttl_ms: int
+    ) -> list[str]:
         def adopt() -> list[str]:
             created = adopt_ledgers(self._keyspace, self._keys, fence, adoptions, ttl_ms)
             self._judge.adopted(self._name, adoptions, created)
@@ -195,7 +198,7 @@ class WatchedStore(MemoryStore):
 
         return await self._fenced("adopt_ledgers", fence, adopt)
 
-    async def write_snapshots(self, fence: str, snapshots: Sequence[SnapshotWrite]) -> None:
+    async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         def write() -> None:
             write_snapshots(self._keyspace, self._keys, fence, snapshots)
             self._judge.claimed(self._name, fence, [snapshot.symbol for snapshot in snapshots])
@@ -204,7 +207,7 @@ class WatchedStore(MemoryStore):
 
     async def prove_snapshots(
         self,
-        fence: str,
+        fence: FencingToken,
         written_ms: Mapping[str, int],
         *,
         times: Mapping[str, str],

@@ -12,6 +12,7 @@ import structlog
 import trio
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from brain.identifiers import FencingToken
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import parse_id
@@ -199,7 +200,7 @@ class World:
 
     # The store reports every effect on Redis, as it happens.
 
-    def stepped(self, writer: str, method: str, fence: str | None) -> None:
+    def stepped(self, writer: str, method: str, fence: FencingToken | None) -> None:
         """Judge a call that took effect."""
         self.trace.note(f"{writer} {method}")
         if fence is None:
@@ -228,7 +229,7 @@ class World:
         """Ledgers were offered."""
         self.ledgers.adopted(adoptions, created)
 
-    def claimed(self, writer: str, fence: str, symbols: Sequence[str]) -> None:
+    def claimed(self, writer: str, fence: FencingToken, symbols: Sequence[str]) -> None:
         """Snapshots were written."""
         self.claims.written(writer, fence, symbols)
 

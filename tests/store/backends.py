@@ -10,6 +10,7 @@ import redis
 import trio
 import trio.testing
 
+from brain.identifiers import EntryId, FencingToken
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -25,7 +26,7 @@ KEYS = Keys("q")
 class Outside(Protocol):
     """Commands of publishers, consumers and operators, on `MemoryRedis` or a real Redis (`PlainRedis`)."""
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str: ...
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> EntryId: ...
     def xdel(self, key: str, entry_id: str) -> bool: ...
     def xrange(self, key: str) -> list[tuple[str, Mapping[bytes, bytes]]]: ...
     def xlen(self, key: str) -> int: ...
@@ -53,13 +54,13 @@ class Backend(Protocol):
 
     store: Store
     outside: Outside
-    fence: str
+    fence: FencingToken
 
     def another_store(self, consumer: str) -> Store:
         """Return a store of another instance on the same Redis."""
         ...
 
-    async def take_lease(self) -> str:
+    async def take_lease(self) -> FencingToken:
         """Hold the lease for a minute; the fence."""
         self.fence = (await self.store.hold_lease("first", None, 60_000)).fence
         return self.fence
@@ -83,9 +84,9 @@ class PlainRedis:
     def call(self, *command: Any) -> Any:
         return self._execute(*command)
 
-    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> str:
+    def xadd(self, key: str, fields: Mapping[Text, Text], *, entry_id: str = "*") -> EntryId:
         flat = [text for pair in fields.items() for text in pair]
-        return str(self.call("XADD", key, entry_id, *flat).decode())
+        return EntryId(self.call("XADD", key, entry_id, *flat).decode())
 
     def xdel(self, key: str, entry_id: str) -> bool:
         return bool(self.call("XDEL", key, entry_id))
@@ -185,7 +186,7 @@ class MemoryBackend(Backend):
         self.redis = MemoryRedis(lambda: self._now_ms)
         self.keys = KEYS
         self.outside: Outside = self.redis
-        self.fence = ""
+        self.fence = FencingToken("")
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: Store = self.memory_store
 
@@ -206,7 +207,7 @@ class RedisBackend(Backend):
         self.server = server
         self.plain = PlainRedis(client)
         self.outside: Outside = self.plain
-        self.fence = ""
+        self.fence = FencingToken("")
         self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first")
         self.store: Store = self.redis_store
         self._stores = [self.redis_store]

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.keys import GROUP
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
 from tests.store.backends import KEYS, Backend, Outside
 
-SYMBOL = "BTCUSDT"
+SYMBOL, PLAN, ENTRY, ORDER = Symbol("BTCUSDT"), PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(
-    entry_id="1-0",
-    plan_id="plan-1",
+    entry_id=ENTRY,
+    plan_id=PLAN,
     symbol=SYMBOL,
     assumed=NOTHING_STORED,
     deadline_ms=0,
@@ -32,15 +33,15 @@ DENIAL = msgspec.structs.replace(
 )
 
 BOOKING = ResultCommit(
-    entry_id="1-0",
-    plan_id="plan-1",
+    entry_id=ENTRY,
+    plan_id=PLAN,
     symbol=SYMBOL,
     compare=True,
     before_amounts=(None, None, None),
     before_version=None,
     ledger_fields=("last_known_amt", "0.5", "ledger_amt", "0.5", "version", "1"),
     ledger_ttl_ms=86_400_000,
-    orders=(OrderWrite("1001", None, "0.5|1760000000000"),),
+    orders=(OrderWrite(ORDER, None, "0.5|1760000000000"),),
     permit_before=None,
     permit_after=None,
     revoke_permit=False,
@@ -86,7 +87,7 @@ async def book(backend: Backend, result: ResultCommit) -> int | None:
     return await backend.store.commit_result(backend.fence, result)
 
 
-async def deliver_plans(backend: Backend, *plan_ids: str) -> list[str]:
+async def deliver_plans(backend: Backend, *plan_ids: str) -> list[EntryId]:
     """Publish plans and read them: pending now. Their entry ids."""
     await backend.store.plans.create(lost=False)
     ids = [backend.outside.xadd(KEYS.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
@@ -95,7 +96,7 @@ async def deliver_plans(backend: Backend, *plan_ids: str) -> list[str]:
     return ids
 
 
-async def deliver_results(backend: Backend, count: int = 1) -> list[str]:
+async def deliver_results(backend: Backend, count: int = 1) -> list[EntryId]:
     """Publish results and read them: pending now. Their entry ids."""
     await backend.store.results.create(lost=False)
     ids = [backend.outside.xadd(KEYS.results, {"plan_id": f"plan-{n}"}) for n in range(count)]
@@ -104,7 +105,7 @@ async def deliver_results(backend: Backend, count: int = 1) -> list[str]:
     return ids
 
 
-async def prepared(backend: Backend) -> str:
+async def prepared(backend: Backend) -> FencingToken:
     """Return the lease, with something for every write to write to."""
     await deliver_plans(backend, "plan-1")
     await deliver_results(backend)

@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
 from tests.store.backends import KEYS, Backend, everything
@@ -33,7 +34,7 @@ class History:
         self._out = backend.outside
         self._keys = KEYS
         self._random = Random(seed)  # noqa: S311 - not for secrets
-        self._fence = "none"
+        self._fence = FencingToken("none")
         self._published: dict[str, list[str]] = {"plans": [], "results": []}
         self._states = {symbol: SymbolState() for symbol in _SYMBOLS}
         self._steps: list[Callable[[], Awaitable[object]]] = [
@@ -122,8 +123,9 @@ class History:
         return [Broken("") if isinstance(verdict, Broken) else verdict for verdict in reply.verdicts]
 
     async def _book(self) -> object:
-        symbol, plan_id, order_id = self._pick(*_SYMBOLS), self._pick(*_PLANS), self._pick("1", "2")
-        state = await self._store.booking_state(symbol, plan_id, [order_id])
+        symbol, plan_id = self._pick(*_SYMBOLS), self._pick(*_PLANS)
+        order_id = OrderId(self._pick("1", "2"))
+        state = await self._store.booking_state(Symbol(symbol), PlanId(plan_id), [order_id])
         ledger = state.ledger
         commit = booking(
             self._entry("results"),
@@ -151,10 +153,10 @@ class History:
         return state, await self._store.commit_result(self._fence, commit) is not None
 
     async def _acknowledge(self) -> None:
-        await self._store.plans.acknowledge(self._fence, [self._entry("plans")])
+        await self._store.plans.acknowledge(self._fence, [EntryId(self._entry("plans"))])
 
     async def _bury(self) -> None:
-        await self._store.plans.dead_letter(self._fence, self._entry("plans"), ("error", "x"))
+        await self._store.plans.dead_letter(self._fence, EntryId(self._entry("plans")), ("error", "x"))
 
     async def _lease(self) -> object:
         taker, ours = self._pick("first", "first", "first", "second"), self._random.random() < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from brain.identifiers import EntryId
 from store.protocol import ConsumerGroup, Store
 from store.records import Entry
 from tests.store.backends import KEYS, Backend, Outside, pending
@@ -32,7 +33,7 @@ class Side(NamedTuple):
         store = by or self.store
         return store.results if self.results else store.plans
 
-    def publish(self, *names: str) -> list[str]:
+    def publish(self, *names: str) -> list[EntryId]:
         return publish(self.outside, self.stream, *names)
 
     def pending(self) -> dict[str, tuple[str, int]]:
@@ -54,5 +55,5 @@ class Side(NamedTuple):
         return await self.group().recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
 
-def publish(outside: Outside, stream: str, *names: str) -> list[str]:
+def publish(outside: Outside, stream: str, *names: str) -> list[EntryId]:
     return [outside.xadd(stream, {"plan_id": name}) for name in names]

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from brain.identifiers import EntryId
 from store.errors import StoreRefusedError
 from tests.store.backends import KEYS, Backend, everything
-from tests.store.commits import deliver_plans, pending_ids
+from tests.store.commits import ENTRY, deliver_plans, pending_ids
 
 
 async def test_acknowledged_entries_are_no_longer_pending(leased: Backend) -> None:
     first, second, third = await deliver_plans(leased, "a", "b", "c")
     await leased.store.plans.acknowledge(leased.fence, [first, third])
     assert pending_ids(leased.outside, KEYS.plans) == [second]
-    await leased.store.plans.acknowledge(leased.fence, [first, "1-0"])
+    await leased.store.plans.acknowledge(leased.fence, [first, ENTRY])
     assert pending_ids(leased.outside, KEYS.plans) == [second]
 
 
@@ -19,14 +20,15 @@ async def test_nothing_and_very_much_can_be_acknowledged_at_once(leased: Backend
     (entry_id,) = await deliver_plans(leased, "a")
     await leased.store.plans.acknowledge(leased.fence, [])
     assert pending_ids(leased.outside, KEYS.plans) == [entry_id]
-    await leased.store.plans.acknowledge(leased.fence, [*(f"{n}-1" for n in range(1, 9_000)), entry_id])
+    others = (EntryId(f"{n}-1") for n in range(1, 9_000))
+    await leased.store.plans.acknowledge(leased.fence, [*others, entry_id])
     assert pending_ids(leased.outside, KEYS.plans) == []
 
 
 async def test_acknowledging_without_stream_or_group_does_nothing(leased: Backend) -> None:
-    await leased.store.plans.acknowledge(leased.fence, ["1-0"])
+    await leased.store.plans.acknowledge(leased.fence, [ENTRY])
     leased.outside.xadd(KEYS.plans, {"plan_id": "a"})
-    await leased.store.plans.acknowledge(leased.fence, ["1-0"])
+    await leased.store.plans.acknowledge(leased.fence, [ENTRY])
     assert leased.outside.xlen(KEYS.plans) == 1
 
 
@@ -51,5 +53,5 @@ async def test_a_stream_of_a_wrong_type_leaves_no_half_written_dead_letter(
     leased.outside.set(getattr(KEYS, name), "x")
     before = everything(leased.outside)
     with pytest.raises(StoreRefusedError):
-        await leased.store.plans.dead_letter(leased.fence, "1-0", ("error", "x"))
+        await leased.store.plans.dead_letter(leased.fence, ENTRY, ("error", "x"))
     assert everything(leased.outside) == before

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.records import BookingKeys, BookingState, OrderWrite
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend, Outside, everything
-from tests.store.commits import DEAD_LETTER, SYMBOL, book, booking, deliver_results, pending_ids
+from tests.store.commits import DEAD_LETTER, ORDER, PLAN, SYMBOL, book, booking, deliver_results, pending_ids
 
 PERMIT = "BOTH|close|SELL|0.028|1760000090000"
+ANOTHER = OrderId("1002")
 
 
 async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(leased: Backend) -> None:
@@ -58,7 +60,7 @@ def stored_otherwise(outside: Outside, what: str) -> None:
     if what in ("last_known_amt", "long_amt", "short_amt", "version"):
         outside.hset(KEYS.ledger(SYMBOL), {what: "0"})
     elif what == "order":
-        outside.hset(KEYS.order_memory(SYMBOL), {"1001": "0.3|1"})
+        outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1"})
     elif what == "permit":
         outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     else:
@@ -70,7 +72,7 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
     "long_amt": {"before_amounts": (None, "0", None)},
     "short_amt": {"before_amounts": (None, None, "0")},
     "version": {"before_version": "0"},
-    "order": {"orders": (OrderWrite("1001", "0.3|1", "0.5|2"),)},
+    "order": {"orders": (OrderWrite(ORDER, "0.3|1", "0.5|2"),)},
     "permit": {"permit_before": PERMIT},
     "mark": {"mark_before": "D|BOTH|close|SELL|0"},
 }  # fmt: skip
@@ -93,9 +95,9 @@ async def test_what_was_read_and_is_gone_books_nothing(leased: Backend, what: st
 
 
 async def test_a_second_order_that_changed_books_neither(leased: Backend) -> None:
-    leased.outside.hset(KEYS.order_memory(SYMBOL), {"1002": "1|1"})
+    leased.outside.hset(KEYS.order_memory(SYMBOL), {ANOTHER: "1|1"})
     before = everything(leased.outside)
-    orders = (OrderWrite("1001", None, "0.5|2"), OrderWrite("1002", None, "2|2"))
+    orders = (OrderWrite(ORDER, None, "0.5|2"), OrderWrite(ANOTHER, None, "2|2"))
     assert await book(leased, booking("1-0", orders=orders)) is None
     assert everything(leased.outside) == before
 
@@ -106,19 +108,19 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(l
         KEYS.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300}
     )
     leased.outside.hset(KEYS.ledger(SYMBOL), {"version": b"\x00"})
-    leased.outside.hset(KEYS.order_memory(SYMBOL), {"1001": b"\xfe"})
+    leased.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: b"\xfe"})
     leased.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
     leased.outside.set(KEYS.plan_mark("plan-1"), b"\xfc")
-    state = await leased.store.booking_state(SYMBOL, "plan-1", ["1001"])
+    state = await leased.store.booking_state(SYMBOL, PLAN, [ORDER])
     assert state == BookingState(
         StoredLedger(UNREADABLE, None, None, UNREADABLE, UNREADABLE),
-        UNREADABLE, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE,
+        UNREADABLE, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE,
     )  # fmt: skip
     commit = booking(
         "1-0",
         before_amounts=(UNREADABLE, UNREADABLE, UNREADABLE),
         before_version=state.version,
-        orders=(OrderWrite("1001", state.orders["1001"], "0.5|2"),),
+        orders=(OrderWrite(ORDER, state.orders[ORDER], "0.5|2"),),
         permit_before=state.permit,
         mark_before=state.plan_mark,
     )
@@ -126,7 +128,7 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(l
 
 
 async def test_the_booking_state_is_what_is_stored(backend: Backend) -> None:
-    assert await backend.store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
         StoredLedger(), None, {}, None, None
     )
     backend.outside.hset(
@@ -136,39 +138,39 @@ async def test_the_booking_state_is_what_is_stored(backend: Backend) -> None:
             "short_amt": "-0.5", "version": "3", "adopted_exchange_ms": "11", "adopted_at_ms": "12",
         },
     )  # fmt: skip
-    backend.outside.hset(KEYS.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
     backend.outside.set(KEYS.plan_mark("plan-1"), "S")
-    assert await backend.store.booking_state(SYMBOL, "plan-1", ["1001", "1002"]) == BookingState(
-        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {"1001": "0.3|1"}, PERMIT, "S", "11", "12"
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
+        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {ORDER: "0.3|1"}, PERMIT, "S", "11", "12"
     )
 
 
 async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(backend: Backend) -> None:
     backend.outside.set(KEYS.ledger(SYMBOL), "0.5")
     with pytest.raises(StoreRefusedError):
-        await backend.store.booking_state(SYMBOL, "plan-1", [])
+        await backend.store.booking_state(SYMBOL, PLAN, [])
 
 
 async def test_other_keys_of_wrong_types_cannot_be_read(backend: Backend) -> None:
     backend.outside.set(KEYS.order_memory(SYMBOL), "x")
     backend.outside.set(KEYS.open_permits(SYMBOL), "x")
     backend.outside.hset(KEYS.plan_mark("plan-1"), {"a": "b"})
-    assert await backend.store.booking_state(SYMBOL, "plan-1", ["1001"]) == BookingState(
-        StoredLedger(), None, {"1001": UNREADABLE}, UNREADABLE, UNREADABLE
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
+        StoredLedger(), None, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE
     )
 
 
 async def test_several_states_are_read_as_each_alone(backend: Backend) -> None:
     backend.outside.hset(KEYS.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
-    backend.outside.hset(KEYS.order_memory(SYMBOL), {"1001": "0.3|1", "1003": "9|9"})
+    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
     backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT})
     backend.outside.set(KEYS.ledger("BADUSDT"), "no hash")
     wanted = [
-        BookingKeys(SYMBOL, "plan-1", ("1001", "1002")),
-        BookingKeys("BADUSDT", "plan-1", ()),
-        BookingKeys("ETHUSDT", "plan-2", ()),
-        BookingKeys(SYMBOL, "plan-2", ("1003",)),
+        BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
+        BookingKeys(Symbol("BADUSDT"), PLAN, ()),
+        BookingKeys(Symbol("ETHUSDT"), PlanId("plan-2"), ()),
+        BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
     ]
     states = await backend.store.booking_states(wanted)
     assert states[1] is None
@@ -187,7 +189,7 @@ async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(le
         before_amounts=("0.5", None, None),
         before_version="1",
         ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "2"),
-        orders=(OrderWrite("1002", None, "0.2|1760000000000"),),
+        orders=(OrderWrite(ANOTHER, None, "0.2|1760000000000"),),
     )
     changed = booking(entry_ids[2], plan_id="plan-3", orders=())
     leased.outside.hset(KEYS.plan_mark("plan-4"), {"a": "b"})

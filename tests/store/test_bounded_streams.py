@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
+from brain.identifiers import FencingToken
 from store.protocol import Store
 from store.records import Adoption
 from tests.store.backends import KEYS, Backend, fill_stream
-from tests.store.commits import DEAD_LETTER, booking, decision
+from tests.store.commits import DEAD_LETTER, ENTRY, booking, decision
 
 LETTER = ("error", "the newest")
-WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = {
+WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[object]]]] = {
     "a decision": (
         "audit", 100_000,
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", audit_fields=LETTER)]),
@@ -23,7 +24,7 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, str], Awaitable[object]]]] = 
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
     "a plan that cannot be answered": (
-        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, "1-0", LETTER),
+        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, ENTRY, LETTER),
     ),
     "a buried result": (
         "dead_results", 10_000,

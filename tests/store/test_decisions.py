@@ -4,6 +4,7 @@ from store.records import AlreadyDecided, Changed, Committed, SymbolState, TooLa
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import (
     DENIAL,
+    PLAN,
     SYMBOL,
     assumed,
     commit,
@@ -117,7 +118,7 @@ async def test_an_open_permit_that_has_come_since_is_reported_with_its_version(l
     assert isinstance(first, Committed)
     (verdict,) = await commit(leased, decision("plan-2", "2-0"))
     stored = f"BOTH|close|SELL|0.028|{first.reservation_expires_ms}"
-    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=(("plan-1", stored),)))
+    assert verdict == Changed(SymbolState(permits_version="d1-0", permits=((PLAN, stored),)))
     assert leased.outside.get(KEYS.permit("plan-2")) is None
 
 

@@ -13,11 +13,12 @@ from inspect import iscoroutinefunction
 
 import pytest
 
+from brain.identifiers import FencingToken, Symbol
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
 from store.redis.scripts import ScriptRunner, script_texts
 from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, everything
-from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
+from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
 from tests.store.test_lease import TIMES, TTL_MS
 from tests.store.test_snapshots import snapshot
@@ -26,7 +27,7 @@ from tests.store.test_snapshots import snapshot
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
 
-Example = Callable[[Store, str], Awaitable[object]]
+Example = Callable[[Store, FencingToken], Awaitable[object]]
 
 #: By method: what is asked, of a Redis that `furnished` has filled.
 EXAMPLES: dict[str, Example] = {
@@ -34,8 +35,8 @@ EXAMPLES: dict[str, Example] = {
     "plans.read_new": lambda store, _: store.plans.read_new(count=10, block_ms=20),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
     "redis_now_ms": lambda store, _: store.redis_now_ms(),
     "open_permits": lambda store, _: store.open_permits([SYMBOL, "ETHUSDT", "SOLUSDT"]),
     "unread_result": lambda store, _: store.unread_result("0-0"),
@@ -43,10 +44,10 @@ EXAMPLES: dict[str, Example] = {
     "results.create": lambda store, _: store.results.create(lost=True),
     "results.read_new": lambda store, _: store.results.read_new(count=10, block_ms=20),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
-    "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, ["1-0"]),
-    "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, "1-0", ("error", "x")),
-    "booking_states": lambda store, _: store.booking_states([BookingKeys("ETHUSDT", "plan-1", ("1001",))]),
-    "booking_state": lambda store, _: store.booking_state("ETHUSDT", "plan-1", ["1001"]),
+    "results.acknowledge": lambda store, fence: store.results.acknowledge(fence, [ENTRY]),
+    "results.dead_letter": lambda store, fence: store.results.dead_letter(fence, ENTRY, ("error", "x")),
+    "booking_states": lambda store, _: store.booking_states([BookingKeys(Symbol("ETHUSDT"), PLAN, (ORDER,))]),
+    "booking_state": lambda store, _: store.booking_state(Symbol("ETHUSDT"), PLAN, [ORDER]),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "unknown_outcomes": lambda store, _: store.unknown_outcomes(),
@@ -72,11 +73,11 @@ EXAMPLES: dict[str, Example] = {
     "remembered_ban": lambda store, _: store.remembered_ban(),
     "holds_and_cooldowns": lambda store, _: store.holds_and_cooldowns([SYMBOL], ["ETHUSDT"]),
     "durability": lambda store, _: store.durability(),
-    "permit_traces": lambda store, _: store.permit_traces("plan-1", SYMBOL),
+    "permit_traces": lambda store, _: store.permit_traces(PLAN, SYMBOL),
 }  # fmt: skip
 
 
-async def furnished(backend: Backend) -> str:
+async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     await deliver_plans(backend, "plan-1", "plan-2")
     await deliver_results(backend, 2)

@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from brain.identifiers import FencingToken
 from store.errors import FencedError, StoreRefusedError
 from store.protocol import Store
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
-from tests.store.commits import BOOKING, DECISION, SYMBOL, prepared
+from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 
 TTL_MS = 60_000
 
@@ -32,7 +33,7 @@ async def test_another_instance_is_refused_with_the_name_of_the_holder(backend: 
     taken = await backend.store.hold_lease("first", None, TTL_MS)
     before = everything(backend.outside)
     assert await backend.store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
-    assert await backend.store.hold_lease("second", "17:second", TTL_MS) == LeaseReply(
+    assert await backend.store.hold_lease("second", FencingToken("17:second"), TTL_MS) == LeaseReply(
         False, taken.fence, "first"
     )
     assert everything(backend.outside) == before
@@ -142,7 +143,7 @@ async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(
 
 async def test_releasing_gives_only_ones_own_lease_up(backend: Backend) -> None:
     taken = await backend.store.hold_lease("first", None, TTL_MS)
-    await backend.store.release_lease("17:second")
+    await backend.store.release_lease(FencingToken("17:second"))
     assert backend.outside.get(KEYS.lease) == taken.fence.encode()
     await backend.store.release_lease(taken.fence)
     assert backend.outside.get(KEYS.lease) is None
@@ -196,11 +197,11 @@ def token(reply: LeaseReply) -> int:
 
 TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.000Z"}
 
-WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
+WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, ["1-0"]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, "1-0", ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
@@ -223,7 +224,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
 @pytest.mark.parametrize("holder", ["none", "another", "the same, restarted"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing(
-    leased: Backend, write: Callable[[Store, str], Awaitable[object]], holder: str
+    leased: Backend, write: Callable[[Store, FencingToken], Awaitable[object]], holder: str
 ) -> None:
     await prepared(leased)
     await leased.store.release_lease(leased.fence)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from brain.identifiers import FencingToken
 from store.errors import WrongRightsError
 from store.keys import Keys
 from store.redis.scripts import script_texts
@@ -73,7 +74,7 @@ async def account(real: RedisBackend) -> AsyncIterator[Account]:
     await made.store.close()
 
 
-async def half_done(real: RedisBackend, account: Account, fence: str) -> tuple[list[str], list[str]]:
+async def half_done(real: RedisBackend, account: Account, fence: FencingToken) -> tuple[list[str], list[str]]:
     """Try every write: the messages of those that are refused, and the names of those that left a part."""
     messages, parts = [], []
     for name, write in WRITES.items():
@@ -92,7 +93,7 @@ def looked_at(account: Account, parts: list[str]) -> set[str]:
     return set(parts) - MAY_BE_HALF_DONE if account.can_be_asked else set()
 
 
-async def all_is_well(real: RedisBackend, account: Account, fence: str) -> None:
+async def all_is_well(real: RedisBackend, account: Account, fence: FencingToken) -> None:
     account.allow(*OWN_KEYS)
     for write in WRITES.values():
         await write(account.store, fence)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from brain.identifiers import OrderId
 from store.records import OrderWrite
 from tests.store.backends import KEYS, Backend, Outside
 from tests.store.commits import SYMBOL, book, booking
@@ -8,7 +9,8 @@ WEEK_MS = 604_800_000
 
 
 async def remember(leased: Backend, order_id: str) -> None:
-    commit = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(order_id, None, "1|1"),))
+    orders = (OrderWrite(OrderId(order_id), None, "1|1"),)
+    commit = booking("1-0", ledger_fields=(), mark_after="", orders=orders)
     assert await book(leased, commit) is not None
 
 
@@ -44,6 +46,6 @@ async def test_no_more_than_ten_thousand_orders_of_a_symbol_are_remembered(lease
 async def test_booking_an_order_again_makes_it_the_newest(leased: Backend) -> None:
     now_ms = await leased.store.redis_now_ms()
     fill_memory(leased.outside, {"a": float(now_ms - 2_000), "b": float(now_ms - 1_000)})
-    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite("a", "1|1", "2|2"),))
+    again = booking("1-0", ledger_fields=(), mark_after="", orders=(OrderWrite(OrderId("a"), "1|1", "2|2"),))
     await book(leased, again)
     assert leased.outside.zrange(KEYS.order_times(SYMBOL)) == [b"b", b"a"]

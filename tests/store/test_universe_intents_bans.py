@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from brain.identifiers import EntryId
 from store.errors import StoreRefusedError
 from store.protocol import Store
 from store.records import Entry, UniverseKeys
@@ -28,7 +29,7 @@ async def test_the_newest_intents_between_two_ids_come_first(backend: Backend) -
     ids = [backend.outside.xadd(KEYS.intents, {"symbol": symbol, b"\xff": b"\xfe"}) for symbol in "ABCD"]
     shown = await backend.store.recent_intents("0-0", None, 10)
     assert shown == [
-        Entry(entry_id, {b"symbol": symbol.encode(), b"\xff": b"\xfe"})
+        Entry(EntryId(entry_id), {b"symbol": symbol.encode(), b"\xff": b"\xfe"})
         for entry_id, symbol in zip(reversed(ids), "DCBA", strict=True)
     ]
     assert await backend.store.recent_intents("0-0", None, 2) == shown[:2]

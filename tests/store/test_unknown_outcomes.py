@@ -6,11 +6,12 @@ import re
 
 import pytest
 
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.booking import decode_open_permit
 from store.errors import WrongTypeError
 from store.records import OrderWrite, ResultCommit, UnknownOutcomes
 from tests.store.backends import KEYS, Backend, everything
-from tests.store.commits import SYMBOL, book, booking, commit, decision, deliver_results, pending_ids
+from tests.store.commits import PLAN, SYMBOL, book, booking, commit, decision, deliver_results, pending_ids
 
 PERMIT = "BOTH|close|SELL|3|9760000090000"
 STATE = "9760000090000|1760000000000|desk-1|17|BTCUSDT"
@@ -34,7 +35,7 @@ async def test_an_unknown_outcome_frees_nothing_and_is_kept_beside_the_open_perm
     assert await book(leased, unknown(entry_id)) is not None
     assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == {b"v": b"d1-0", b"p:plan-1": PERMIT.encode()}
     assert leased.outside.hgetall(KEYS.unknown_outcomes) == {b"plan-1": STATE.encode()}
-    assert (await leased.store.unknown_outcomes()).stored == (("plan-1", STATE),)
+    assert (await leased.store.unknown_outcomes()).stored == ((PLAN, STATE),)
     # No other consumer may execute the plan a second time.
     assert leased.outside.get(KEYS.permit("plan-1")) is None
     assert pending_ids(leased.outside, KEYS.results) == []
@@ -93,7 +94,7 @@ async def test_an_event_of_the_exchange_is_booked_without_an_entry(leased: Backe
         "9-3",
         permit_before=PERMIT,
         permit_after="",
-        orders=(OrderWrite("1001", None, "3|2"),),
+        orders=(OrderWrite(OrderId("1001"), None, "3|2"),),
         acknowledge=False,
     )
     assert await book(leased, event) is not None
@@ -111,7 +112,7 @@ async def test_a_key_of_another_type_hides_the_state_and_hinders_no_booking(leas
     assert leased.outside.get(KEYS.unknown_outcomes) == b"text"
     with pytest.raises(WrongTypeError, match="p33:unknown"):
         await leased.store.unknown_outcomes()
-    assert (await leased.store.permit_traces("plan-1", SYMBOL)).unknown is None
+    assert (await leased.store.permit_traces(PLAN, SYMBOL)).unknown is None
 
 
 async def test_diagnostics_read_the_state_of_a_plan(backend: Backend) -> None:
@@ -119,11 +120,11 @@ async def test_diagnostics_read_the_state_of_a_plan(backend: Backend) -> None:
         KEYS.unknown_outcomes, {"plan-1": STATE.replace("BTCUSDT", "Ⓢ"), "plan-2": "x" * 600}
     )
     before = everything(backend.outside)
-    assert (await backend.store.permit_traces("plan-1", SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
-    assert (await backend.store.permit_traces("plan-2", None)).unknown is None
-    assert (await backend.store.permit_traces("plan-3", SYMBOL)).unknown is None
+    assert (await backend.store.permit_traces(PLAN, SYMBOL)).unknown == STATE.replace("BTCUSDT", "Ⓢ")
+    assert (await backend.store.permit_traces(PlanId("plan-2"), None)).unknown is None
+    assert (await backend.store.permit_traces(PlanId("plan-3"), SYMBOL)).unknown is None
     read = await backend.store.unknown_outcomes()
-    assert read == UnknownOutcomes(read.now_ms, (("plan-1", STATE.replace("BTCUSDT", "Ⓢ")),))
+    assert read == UnknownOutcomes(read.now_ms, ((PLAN, STATE.replace("BTCUSDT", "Ⓢ")),))
     assert everything(backend.outside) == before
 
 
@@ -131,7 +132,7 @@ async def test_open_permits_stay_readable_for_the_builds_before_this_state(lease
     """Those refuse to decide on a symbol whose hash holds another field, or another form of value."""
     (verdict,) = await commit(leased, decision("plan-1", "1-0", assumed=None, permit="{}"))
     stored = leased.outside.hgetall(KEYS.open_permits(SYMBOL))[b"p:plan-1"].decode()
-    state = f"{decode_open_permit('plan-1', stored).expires_ms}|1|||{SYMBOL}"
+    state = f"{decode_open_permit(PLAN, stored).expires_ms}|1|||{SYMBOL}"
     await leased.store.commit_result(
         leased.fence,
         unknown("5-0", permit_before=stored, mark_before="D|BOTH|close|SELL|0", unknown_after=state),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
+import msgspec
 import trio
 
 from supervision import (
@@ -70,6 +71,24 @@ def _line(event: SupervisionEvent) -> str:
             return f"{event.name} {event.reason}"
         case Escalated():
             return f"{event.name} escalated"
+
+
+def rigged(
+    spec: SupervisorSpec,
+    rig: Callable[[ChildSpec], ChildSpec],
+    backoff: Backoff | None = None,
+    intensity: Intensity | None = None,
+) -> SupervisorSpec:
+    """Return the same tree with other actors and, unless None, other back-off and intensity."""
+    return msgspec.structs.replace(
+        spec,
+        children=tuple(
+            rig(child) if isinstance(child, ChildSpec) else rigged(child, rig, backoff, intensity)
+            for child in spec.children
+        ),
+        backoff=backoff or spec.backoff,
+        intensity=intensity or spec.intensity,
+    )
 
 
 async def obedient(heartbeat: Heartbeat) -> None:

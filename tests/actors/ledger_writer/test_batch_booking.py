@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
+from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
@@ -57,20 +58,20 @@ class RoundTrips:
         self.asked.append("states")
         return await self._states(wanted)
 
-    async def commit_results(self, fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         self.asked.append("commits")
         return await self._commits(fence, commits)
 
-    async def recover(self, *, fence: str, after: str, idle_ms: int, count: int) -> list[Entry]:
+    async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         if idle_ms == 0:
             self.asked.append("recover")
         return await self._recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
-    async def booking_state(self, symbol: str, plan_id: str, order_ids: Sequence[str]) -> BookingState:
+    async def booking_state(self, symbol: str, plan_id: PlanId, order_ids: Sequence[OrderId]) -> BookingState:
         self.asked.append("state")
-        return await self._alone(symbol, plan_id, order_ids)
+        return await self._alone(Symbol(symbol), plan_id, order_ids)
 
-    async def commit_result(self, fence: str, commit: ResultCommit) -> int | None:
+    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         self.asked.append("commit")
         return await self._one(fence, commit)
 
@@ -179,7 +180,7 @@ async def test_a_correction_during_a_batch_stands_and_the_batch_counts_on_top(
 ) -> None:
     commit_results = rig.store.commit_results
 
-    async def corrected_first(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def corrected_first(fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         if rig.amount("BTCUSDT") == "0":
             rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "100"})
         return await commit_results(fence, commits)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from brain.identifiers import FencingToken
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
@@ -265,7 +266,7 @@ async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
 ) -> None:
     emit_event, oldest_sec = stopped.store.emit_event, 0.0
 
-    async def slowly(fence: str, fields: Sequence[str]) -> None:
+    async def slowly(fence: FencingToken, fields: Sequence[str]) -> None:
         nonlocal oldest_sec
         await trio.sleep(1)
         await emit_event(fence, fields)
@@ -376,10 +377,10 @@ async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked
 ) -> None:
     commit_result, refusals = stopped.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
 
-    async def nothing_together(fence: str, commits: Sequence[ResultCommit]) -> list[int | None]:
+    async def nothing_together(fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         return [None] * len(commits)
 
-    async def refuse(fence: str, commit: ResultCommit) -> int | None:
+    async def refuse(fence: FencingToken, commit: ResultCommit) -> int | None:
         for refusal in refusals:
             raise refusal
         return await commit_result(fence, commit)
@@ -457,7 +458,7 @@ async def test_a_late_reply_does_not_make_two_tasks_book_one_result(
 
     commit_result = stopped.store.commit_result
 
-    async def slow_commit(fence: str, commit: ResultCommit) -> int | None:
+    async def slow_commit(fence: FencingToken, commit: ResultCommit) -> int | None:
         await trio.sleep(1)
         return await commit_result(fence, commit)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.plans.permit import Reason
 from brain.positions.position import Leg
@@ -57,7 +58,7 @@ async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_positio
 
 
 SYMBOL, PLAN = "BTCUSDT", "plan"
-OURS = client_order_id_of("quantum", PLAN)
+OURS = client_order_id_of("quantum", PlanId(PLAN))
 
 
 async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -> None:
@@ -92,7 +93,7 @@ def ended(rig: LedgerRig, status: str, filled: str, **changes: Any) -> None:
     event |= changes
     rig.fills.send(
         OrderEndObserved(
-            symbol=SYMBOL,
+            symbol=Symbol(SYMBOL),
             cumulative=Decimal(filled),
             status=status,
             transaction_ms=now.wall_ms,
@@ -127,8 +128,8 @@ async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until
     "changes",
     [
         {"client_order_id": "x"},
-        {"client_order_id": client_order_id_of("quantum", "another plan")},
-        {"client_order_id": client_order_id_of("another prefix", PLAN)},
+        {"client_order_id": client_order_id_of("quantum", PlanId("another plan"))},
+        {"client_order_id": client_order_id_of("another prefix", PlanId(PLAN))},
         {"order_side": "BUY"},
         {"leg": Leg.LONG},
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.permit_evaluator.assumed_state import AssumedStates
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg
 from store.records import SymbolState
@@ -14,7 +15,7 @@ GONE = SymbolState()
 
 
 def permit(plan_id: str, expires_ms: int = NOW_MS + 1) -> OpenPermit:
-    return OpenPermit(plan_id, Leg.BOTH, Kind.CLOSE, "SELL", Decimal(1), expires_ms)
+    return OpenPermit(PlanId(plan_id), Leg.BOTH, Kind.CLOSE, "SELL", Decimal(1), expires_ms)
 
 
 def lost(states: AssumedStates, ended: str = "") -> set[str]:
@@ -23,9 +24,9 @@ def lost(states: AssumedStates, ended: str = "") -> set[str]:
 
 def reserved(states: AssumedStates, *plan_ids: str, committed: bool = True) -> None:
     for plan_id in plan_ids:
-        states.reserved(permit(plan_id), "A", f"{plan_id}-0", f"d{plan_id}")
+        states.reserved(permit(plan_id), Symbol("A"), EntryId(f"{plan_id}-0"), f"d{plan_id}")
         if committed:
-            states.committed("A", plan_id)
+            states.committed(Symbol("A"), PlanId(plan_id))
 
 
 def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends() -> None:
@@ -35,7 +36,7 @@ def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends() -> Non
     assert lost(states) == {"p1", "p2"}
     assert states.of("A").live_permits(NOW_MS) == ()
     states.learn("A", GONE, 0)
-    states.learn("A", SymbolState(permits_version="dp3", permits=(("p3", "BOTH|close|SELL|1|9"),)), 0)
+    states.learn("A", SymbolState(permits_version="dp3", permits=((PlanId("p3"), "BOTH|close|SELL|1|9"),)), 0)
     assert lost(states) == {"p1", "p2"}
     assert lost(states, ended="p1") == {"p2"}
     assert lost(states) == {"p2"}
@@ -54,8 +55,8 @@ def test_an_unanswered_commit_counts_once_everything_else_was_delivered_again() 
     reserved(states, "p1", "p2", committed=False)
     states.learn("A", GONE, 0)
     assert lost(states) == set()
-    states.not_committed("A", "p1", "p1-0")
-    states.not_committed("A", "p2", "another entry of p2")
+    states.not_committed(Symbol("A"), PlanId("p1"), EntryId("p1-0"))
+    states.not_committed(Symbol("A"), PlanId("p2"), EntryId("another entry of p2"))
     states.all_answered()
     assert lost(states) == {"p2"}
 
@@ -72,7 +73,7 @@ def test_a_flood_of_symbols_makes_no_reservation_forgotten() -> None:
 def test_at_a_takeover_what_redis_has_counts_and_of_what_it_lacks_the_reservations_of_before() -> None:
     states = AssumedStates()
     reserved(states, "p1")
-    states.begin({"B": SymbolState(permits_version="d9-0", permits=(("p9", "BOTH|close|SELL|1|9"),))})
+    states.begin({"B": SymbolState(permits_version="d9-0", permits=((PlanId("p9"), "BOTH|close|SELL|1|9"),))})
     assert lost(states) == {"p1"}
     assert set(states.of("B").permits) == {"p9"}
     assert not states.of("A").from_redis and not states.of("B").from_redis

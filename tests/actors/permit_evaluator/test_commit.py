@@ -16,6 +16,7 @@ from brain.decisions.case import Case
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed
 from brain.decisions.permit_text import read_audit
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.plan import MalformedPlan
 from brain.plans.plan_fields import read_plan
 from permit_gate import P33
@@ -38,7 +39,9 @@ def commit(
     key_prefix: str = "quantum",
 ) -> DecisionCommit:
     writer = DecisionWriter(RULES, "build-1 host:8045", Secret(key) if key else None, key_prefix=key_prefix)
-    answer = Answer("1-0", "plan-1", "BTCUSDT", decide(the_case), the_case, fields or FIELDS)
+    answer = Answer(
+        EntryId("1-0"), PlanId("plan-1"), Symbol("BTCUSDT"), decide(the_case), the_case, fields or FIELDS
+    )
     return writer.commit(answer, assumed=None, deadline_ms=0, created_at_sec=time.time())
 
 
@@ -148,7 +151,9 @@ def test_the_record_of_a_malformed_plan_holds_its_fields() -> None:
     fields = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"decision": b"EXECUTE", b"qty": b"x" * 3000}
     malformed = read_plan(fields)
     assert isinstance(malformed, MalformedPlan)
-    answer = Answer("1-0", "plan-1", malformed.symbol, deny_malformed(malformed), None, fields)
+    answer = Answer(
+        EntryId("1-0"), PlanId("plan-1"), malformed.symbol, deny_malformed(malformed), None, fields
+    )
     written = DecisionWriter(RULES, "test").commit(answer, assumed=None, deadline_ms=0, created_at_sec=1.0)
     audit = read_audit(audited(written))
     assert audit.case is None
@@ -157,7 +162,7 @@ def test_the_record_of_a_malformed_plan_holds_its_fields() -> None:
 
 
 def test_an_answer_without_a_case_is_signed_as_well() -> None:
-    answer = Answer("1-0", "plan-1", "BTCUSDT", evaluation_failed(3), None, {})
+    answer = Answer(EntryId("1-0"), PlanId("plan-1"), Symbol("BTCUSDT"), evaluation_failed(3), None, {})
     written = DecisionWriter(RULES, "test", Secret(KEY)).commit(
         answer, assumed=None, deadline_ms=0, created_at_sec=NOW_MS / 1000
     )
@@ -169,7 +174,7 @@ def test_an_answer_without_a_case_is_signed_as_well() -> None:
 
 def test_every_name_in_a_dead_letter_stands_once_whatever_the_entry_calls_its_fields() -> None:
     fields = {b"plan_id": b"q", b"error": b"", b"entry_id": b"evil", b"executed": b"True"}
-    letter = dead_letter(fields, entry_id="5-1", error="no order")
+    letter = dead_letter(fields, entry_id=EntryId("5-1"), error="no order")
     read = dict(zip(letter[::2], letter[1::2], strict=True))
     assert len(read) == len(letter) / 2
     assert (read["entry_id"], read["error"]) == ("5-1", "no order")

@@ -12,6 +12,7 @@ from actors.permit_evaluator.reports import DecisionReports
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.decision import decide
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, DropOldest, LatestValue, MetricEvent, Observe
 from clock import TrioClock
@@ -30,7 +31,7 @@ def decided(
     decision = decide(its_case)
     if warning:
         decision = msgspec.structs.replace(decision, warnings=(warning,))
-    answer = Answer("1790000000000-0", plan_id, symbol, decision, its_case, {})
+    answer = Answer(EntryId("1790000000000-0"), PlanId(plan_id), Symbol(symbol), decision, its_case, {})
     return RecentDecision(answer, NOW_MS, None if latency_ms is None else NOW_MS - latency_ms)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.snapshot_fetcher.early_reads import AmbiguousReads, UnmatchedFills
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import FillObserved
@@ -17,7 +18,17 @@ def at(second: float) -> Moment:
 def fill(second: float, leg: Leg = Leg.BOTH) -> FillObserved:
     """Received at that second, half a second after it happened."""
     happened_ms = round(second * 1000) - 500
-    return FillObserved("BTCUSDT", leg, "77", "web_1", "BUY", Decimal(1), "FILLED", happened_ms, at(second))
+    return FillObserved(
+        Symbol("BTCUSDT"),
+        leg,
+        OrderId("77"),
+        ClientOrderId("web_1"),
+        "BUY",
+        Decimal(1),
+        "FILLED",
+        happened_ms,
+        at(second),
+    )
 
 
 def unmatched(*fills: FillObserved) -> UnmatchedFills:

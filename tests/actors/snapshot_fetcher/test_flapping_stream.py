@@ -10,6 +10,7 @@ import structlog
 import trio
 
 import settings
+from brain.identifiers import FencingToken, PlanId, Symbol
 from channels import Channels, Lease, OnDemandRead, StreamConnected, StreamLost, StreamProven
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -63,7 +64,7 @@ class Desk:
             self.exchange.set(symbol, "0", update_time_ms=0)
         loaded = settings.load({"P33_STALE_THRESHOLD_SEC": f"{STALE_SEC}"})
         self.channels = Channels(loaded.settings.shards)
-        self.channels.lease.send(Lease("1:me", "me"))
+        self.channels.lease.send(Lease(FencingToken("1:me"), "me"))
         self.making = SnapshotMaking(
             loaded.settings,
             self.channels,
@@ -108,7 +109,7 @@ class Desk:
         with trio.move_on_after(PATIENCE_SEC):
             deadline_sec = trio.current_time() + PATIENCE_SEC
             channel = self.channels.on_demand[self.channels.shard_of(symbol)]
-            await channel.send(OnDemandRead(symbol, "plan", deadline_sec, reply))
+            await channel.send(OnDemandRead(Symbol(symbol), PlanId("plan"), deadline_sec, reply))
             return await answer.receive()
         return "no answer"
 

@@ -50,7 +50,7 @@ ROWS_READ = {
     "same": ("3 fresh", "3 fresh", "3 fresh"),
     "older": ("6 none lost", "6 none", "6 none"),
     "older, in flight": ("4 old", "4 old", "4 none"),
-    "ahead of time": ("2 new lost", "2 new", "2 new"),
+    "ahead of time": ("2 old lost", "2 old", "2 none"),
     "other amount": ("2 new lost", "2 new", "2 new"),
     "missing row": ("8 none", "8 none", "8 none"),
     "unreadable row": ("8 none", "8 none", "8 none"),

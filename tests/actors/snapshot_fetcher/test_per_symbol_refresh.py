@@ -14,6 +14,7 @@ from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.refresh import Refresh
+from brain.identifiers import EntryId
 from brain.moment import Moment
 from brain.positions.position import LegPosition, VerifiedBy
 from brain.symbols.allowlist import Allowlist
@@ -217,7 +218,7 @@ async def test_symbols_stay_warm_from_the_start_and_through_a_flapping_stream(ri
 async def test_open_positions_and_intents_are_kept_warm_before_the_largest(rig: PerSymbolRig) -> None:
     rig.universe.ledgers = {"S150USDT": "-0.5", "S160USDT": "0"}
     intent = {b"symbol": b"S170USDT"}
-    rig.universe.intents = [Entry(f"{rig.exchange.now_ms()}-0", intent)]
+    rig.universe.intents = [Entry(EntryId(f"{rig.exchange.now_ms()}-0"), intent)]
     async with rig.running():
         await trio.sleep(10)
         assert rig.warm()[:3] == ("S150USDT", "S170USDT", "S000USDT")

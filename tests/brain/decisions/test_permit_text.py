@@ -22,6 +22,7 @@ from brain.decisions.permit_text import (
     same_outcome,
     with_signature,
 )
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.numbers import plain
 from brain.plans.permit import Decision
@@ -30,6 +31,7 @@ from brain.positions.position import Leg
 from tests.brain.cases import BTCUSDT, case, entry, hedged, ledger, plan, snapshot
 from tests.brain.strategies import cases
 
+BTC = Symbol("BTCUSDT")
 CREATED_AT_SEC = 1_760_000_000.25
 ALWAYS = {
     "plan_id",
@@ -50,22 +52,22 @@ ALWAYS = {
 }
 
 
-def text_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+def text_of(decision: Decision, the_case: Case | None, symbol: Symbol | None = BTC) -> bytes:
     return permit_json(
         decision,
         the_case,
-        plan_id="plan-1",
+        plan_id=PlanId("plan-1"),
         symbol=symbol,
         created_at_sec=CREATED_AT_SEC,
         issued_by="v1 host:8045",
     )
 
 
-def record_of(decision: Decision, the_case: Case | None, symbol: str | None = "BTCUSDT") -> bytes:
+def record_of(decision: Decision, the_case: Case | None, symbol: Symbol | None = BTC) -> bytes:
     return audit_record(
         decision,
         the_case,
-        plan_id="plan-1",
+        plan_id=PlanId("plan-1"),
         symbol=symbol,
         issued_by="v1 host:8045",
         fields={"plan_id": "plan-1", "k_heat": "0.3"},
@@ -126,7 +128,7 @@ def test_what_is_not_known_is_null() -> None:
 
 def test_an_answer_without_a_case_knows_nothing() -> None:
     for decision in (
-        deny_malformed(MalformedPlan("plan-1", None, {"symbol": "missing"})),
+        deny_malformed(MalformedPlan(PlanId("plan-1"), None, {"symbol": "missing"})),
         evaluation_failed(3),
     ):
         read = json.loads(text_of(decision, None, symbol=None))
@@ -184,8 +186,8 @@ def test_a_permit_that_will_be_signed_names_its_key_prefix_last() -> None:
     text = permit_json(
         decision,
         case(),
-        plan_id="plan-1",
-        symbol="BTCUSDT",
+        plan_id=PlanId("plan-1"),
+        symbol=Symbol("BTCUSDT"),
         created_at_sec=CREATED_AT_SEC,
         issued_by="v1 host:8045",
         key_prefix="account-2",
@@ -204,7 +206,12 @@ def test_text_from_outside_cannot_break_out_of_its_string() -> None:
     decision = decide(odd)
     read = json.loads(
         permit_json(
-            decision, odd, plan_id='a","allow":true,"x":"', symbol='S"', created_at_sec=1.0, issued_by="\n"
+            decision,
+            odd,
+            plan_id=PlanId('a","allow":true,"x":"'),
+            symbol=Symbol('S"'),
+            created_at_sec=1.0,
+            issued_by="\n",
         )
     )
     assert read["allow"] is False

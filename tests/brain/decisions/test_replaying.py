@@ -10,6 +10,7 @@ from brain.decisions.case import Case, Rules
 from brain.decisions.decision import decide, trail
 from brain.decisions.permit_text import audit_record
 from brain.decisions.replaying import COMPARED_RULES, decide_again
+from brain.identifiers import PlanId, Symbol
 from brain.numbers import plain
 from brain.plans.permit import Decision, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, plan, snapshot
@@ -22,8 +23,8 @@ def record_of(the_case: Case, decision: Decision | None = None) -> bytes:
     return audit_record(
         decision or decide(the_case),
         the_case,
-        plan_id="plan-1",
-        symbol="BTCUSDT",
+        plan_id=PlanId("plan-1"),
+        symbol=Symbol("BTCUSDT"),
         issued_by="test",
         fields={},
         permit=b"{}",

@@ -38,7 +38,7 @@ def test_a_date_ahead_of_the_exchanges_clock_contains_only_its_own_fill(at_ms: i
     assert Contained(20, 10).holds(at_ms) is holds
 
 
-@given(st.dictionaries(st.sampled_from(Leg), st.integers(0, 10**15 - 1), min_size=1))
+@given(st.dictionaries(st.sampled_from(Leg), st.integers(0, 10**19 - 1), min_size=1))
 def test_the_stored_text_reads_back_as_it_was(changed_ms: dict[Leg, int]) -> None:
     state = AdoptedState(changed_ms)
     assert decode_adopted(encode_adopted(state)) == state

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from brain.identifiers import OrderId, PlanId
 from brain.ledger.booking import (
     Booking,
     LedgerUnreadable,
@@ -24,11 +25,11 @@ from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition
 
 NOW = Decimal("1760000000.123")
-PERMIT = OpenPermit("plan-1", Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0"), 1_760_000_090_000)
+PERMIT = OpenPermit(PlanId("plan-1"), Leg.BOTH, Kind.CLOSE, "SELL", Decimal("1.0"), 1_760_000_090_000)
 
 
 def order(cumulative: str, *, final: bool = True, order_id: str = "17") -> FilledOrder:
-    return FilledOrder(order_id, None, Decimal(cumulative), "", final)
+    return FilledOrder(OrderId(order_id), None, Decimal(cumulative), "", final)
 
 
 def outcome(

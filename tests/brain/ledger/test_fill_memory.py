@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.adoption import Contained
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import Cause, FillObserved, cause_of
@@ -25,10 +26,10 @@ def fill(
     quantity: str = "0",
 ) -> FillObserved:
     return FillObserved(
-        "BTCUSDT",
+        Symbol("BTCUSDT"),
         Leg.BOTH,
-        order_id,
-        client,
+        OrderId(order_id),
+        ClientOrderId(client),
         "BUY",
         Decimal(cumulative),
         "FILLED",
@@ -39,7 +40,9 @@ def fill(
 
 
 def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | None:
-    return memory.filled_within("BTCUSDT", "1", Contained(at_ms, 10**15), reported=Decimal(reported))
+    return memory.filled_within(
+        Symbol("BTCUSDT"), OrderId("1"), Contained(at_ms, 10**15), reported=Decimal(reported)
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def until(memory: FillMemory, at_ms: int, *, reported: str = "1") -> Decimal | N
     ],
 )
 def test_the_client_order_id_identifies_the_exchanges_own_orders(client_order_id: str, cause: Cause) -> None:
-    assert cause_of(client_order_id) is cause
+    assert cause_of(ClientOrderId(client_order_id)) is cause
 
 
 def test_the_quantity_filled_until_a_moment_follows_from_the_known_fills() -> None:
@@ -77,14 +80,16 @@ def test_a_fill_without_a_push_may_have_come_before_the_moment() -> None:
     assert until(memory, 15, reported="0.3") == Decimal("0.3")
     memory.add(fill("1", 20, quantity="0.2"))
     assert until(memory, 15) is None, "from 0.3 to 0.8, at whatever time"
-    memory.looked_up("BTCUSDT", "1", [(Decimal("0.3"), 10), (Decimal("0.5"), 14), (Decimal("0.2"), 20)])
+    memory.looked_up(
+        Symbol("BTCUSDT"), OrderId("1"), [(Decimal("0.3"), 10), (Decimal("0.5"), 14), (Decimal("0.2"), 20)]
+    )
     assert until(memory, 15) == Decimal("0.8")
     assert until(memory, 13) == Decimal("0.3")
 
 
 def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
     memory = FillMemory()
-    memory.looked_up("BTCUSDT", "1", [(Decimal(1), 10)])
+    memory.looked_up(Symbol("BTCUSDT"), OrderId("1"), [(Decimal(1), 10)])
     memory.add(fill("1", 10, quantity="1"))
     assert len(memory.unexplained(30, grace_sec=30)) == 1
 
@@ -92,7 +97,7 @@ def test_a_push_of_a_fill_that_was_looked_up_still_needs_a_result() -> None:
 def test_a_fill_with_a_result_is_explained() -> None:
     memory = FillMemory()
     memory.add(fill("1", 10, received_sec=0))
-    memory.booked("BTCUSDT", "1")
+    memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     assert memory.unexplained(1000, grace_sec=30) == []
 
 
@@ -133,7 +138,7 @@ def test_the_grace_counts_from_the_first_fill_without_a_result() -> None:
 def test_a_repeated_fill_changes_nothing() -> None:
     memory = FillMemory()
     memory.add(fill("1", 10))
-    memory.booked("BTCUSDT", "1")
+    memory.booked(Symbol("BTCUSDT"), OrderId("1"))
     memory.add(fill("1", 10, received_sec=50))
     assert memory.unexplained(1000, grace_sec=30) == []
 
@@ -143,6 +148,8 @@ def test_only_the_latest_orders_are_remembered(orders: int, most: int) -> None:
     memory = FillMemory(most_orders=most)
     for number in range(orders):
         memory.add(fill("1", 10, order_id=str(number)))
-    known = [n for n in range(orders) if memory.known_within("BTCUSDT", str(n), Contained(10, 10))]
+    known = [
+        n for n in range(orders) if memory.known_within(Symbol("BTCUSDT"), OrderId(str(n)), Contained(10, 10))
+    ]
     assert known == list(range(max(0, orders - most), orders))
     assert len(memory.unexplained(1e9, grace_sec=0)) == min(orders, most)

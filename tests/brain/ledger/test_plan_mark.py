@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import OrderId
 from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, decode_mark, encode_mark, join
 from brain.ledger.result import FilledOrder
 from brain.plans.permit import Kind
@@ -24,7 +25,7 @@ MARKS = st.builds(
 
 
 def order(side: str | None) -> FilledOrder:
-    return FilledOrder("17", side, Decimal(1), "FILLED", final=True)
+    return FilledOrder(OrderId("17"), side, Decimal(1), "FILLED", final=True)
 
 
 def test_marks_are_stored_as_short_text() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of
 from brain.ledger.result import (
     ExecutedResult,
@@ -44,13 +45,13 @@ def test_a_text_that_says_that_the_outcome_is_unknown_is_no_refusal(text: str, f
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_text_that_says_that_nothing_was_filled_is_a_refusal(text: str) -> None:
-    assert refusal(error=text) == RefusedResult("plan-1", "BTCUSDT")
+    assert refusal(error=text) == RefusedResult(PlanId("plan-1"), Symbol("BTCUSDT"))
 
 
 @pytest.mark.parametrize("field", ["error", "reason"])
 @pytest.mark.parametrize("text", NO_PERMIT)
 def test_a_consumer_without_a_permit_is_known_by_how_its_text_begins(text: str, field: str) -> None:
-    assert refusal(**{field: text}) == RefusedResult("plan-1", "BTCUSDT", had_no_permit=True)
+    assert refusal(**{field: text}) == RefusedResult(PlanId("plan-1"), Symbol("BTCUSDT"), had_no_permit=True)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +67,14 @@ def test_a_consumer_without_a_permit_is_known_by_how_its_text_begins(text: str, 
     ],
 )
 def test_a_permit_quoted_in_the_details_of_a_refused_order_decides_nothing(details: str) -> None:
-    assert refusal(error="binance_error:-2019", details=details) == RefusedResult("plan-1", "BTCUSDT")
+    assert refusal(error="binance_error:-2019", details=details) == RefusedResult(
+        PlanId("plan-1"), Symbol("BTCUSDT")
+    )
 
 
 def test_the_error_of_the_details_dialect_stands_inside_its_details() -> None:
     text = json.dumps({"error": "APIError(code=-1007)", "order_id": 17, "client_order_id": "desk-1"})
-    assert refusal(details=text).unknown == UnknownOrder("17", "desk-1")
+    assert refusal(details=text).unknown == UnknownOrder(OrderId("17"), ClientOrderId("desk-1"))
     assert refusal(details=json.dumps({"error": "permit_timeout (missing: Governor)"})).had_no_permit
 
 
@@ -103,7 +106,7 @@ def test_an_unknown_outcome_outweighs_a_missing_permit() -> None:
 
 def test_the_ids_of_an_unknown_order_are_taken_where_they_can_be_used() -> None:
     named = refusal(error="timeout", order_id="9007199254740993", client_order_id="p33-0f")
-    assert named.unknown == UnknownOrder("9007199254740993", "p33-0f")
+    assert named.unknown == UnknownOrder(OrderId("9007199254740993"), ClientOrderId("p33-0f"))
     odd = refusal(error="timeout", order_id="0", client_order_id="no spaces | here")
     assert odd.unknown == UnknownOrder()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import OrderId
 from brain.ledger.reported_fills import ReportedFill, may_precede_takeover, snapshot_contains
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
@@ -23,7 +24,9 @@ def snapshot(verified_ms: int, **updated_ms: int) -> Snapshot:
 
 
 def fill(arrived_ms: int, filled_ms: int | None = None, leg: Leg = Leg.BOTH) -> ReportedFill:
-    return ReportedFill("1", Decimal(1), at(arrived_ms), None if filled_ms is None else leg, filled_ms)
+    return ReportedFill(
+        OrderId("1"), Decimal(1), at(arrived_ms), None if filled_ms is None else leg, filled_ms
+    )
 
 
 @pytest.mark.parametrize(

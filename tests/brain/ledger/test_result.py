@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder, RefusedResult, read_result
 
 PLAN = {b"plan_id": b"plan-1", b"symbol": b"BTCUSDT", b"executed": b"True"}
@@ -35,7 +36,7 @@ def order_of(fields: dict[bytes, bytes]) -> FilledOrder:
     return order
 
 
-FILLED = FilledOrder("17", "SELL", Decimal("0.3"), "FILLED", final=True)
+FILLED = FilledOrder(OrderId("17"), "SELL", Decimal("0.3"), "FILLED", final=True)
 STEP = {"step": "CLOSE", "status": "FILLED", "order_id": 17, "side": "SELL", "executed_qty": "0.3"}
 
 
@@ -54,12 +55,14 @@ def test_the_three_dialects_give_the_same_order(fields: dict[bytes, bytes]) -> N
 
 def test_the_rest_of_a_result_is_read_too() -> None:
     result = read_result(flat() | {b"decision": b"EXECUTE", b"timestamp": b"1760000000.25"})
-    assert result == ExecutedResult("plan-1", "BTCUSDT", (FILLED,), Decimal("1760000000.25"), "EXECUTE")
+    assert result == ExecutedResult(
+        PlanId("plan-1"), Symbol("BTCUSDT"), (FILLED,), Decimal("1760000000.25"), "EXECUTE"
+    )
 
 
 def test_an_unreadable_timestamp_does_not_cost_a_fill() -> None:
     result = read_result(flat() | {b"timestamp": b"2026-01-01T00:00:00Z", b"decision": b"\xff"})
-    assert result == ExecutedResult("plan-1", "BTCUSDT", (FILLED,), None, "")
+    assert result == ExecutedResult(PlanId("plan-1"), Symbol("BTCUSDT"), (FILLED,), None, "")
 
 
 def test_fields_that_mean_nothing_here_may_hold_anything() -> None:
@@ -123,7 +126,7 @@ def test_steps_that_sent_no_order_are_passed_over() -> None:
 def test_several_steps_are_several_orders() -> None:
     result = read_result(steps(STEP, STEP | {"order_id": "x-18", "side": "BUY", "executed_qty": 1}))
     assert isinstance(result, ExecutedResult)
-    assert result.orders == (FILLED, FilledOrder("x-18", "BUY", Decimal(1), "FILLED", final=True))
+    assert result.orders == (FILLED, FilledOrder(OrderId("x-18"), "BUY", Decimal(1), "FILLED", final=True))
 
 
 def test_an_order_named_twice_in_one_result_counts_with_its_largest_quantity() -> None:
@@ -211,10 +214,10 @@ def test_symbols_need_not_be_ascii() -> None:
 @pytest.mark.parametrize("executed", [b"False", b"false", b"0"])
 def test_a_refusal_needs_only_its_plan(executed: bytes) -> None:
     refusal = {b"plan_id": b"plan-1", b"executed": executed}
-    assert read_result(refusal) == RefusedResult("plan-1", None)
-    assert read_result(refusal | {b"symbol": b"\xff"}) == RefusedResult("plan-1", None)
+    assert read_result(refusal) == RefusedResult(PlanId("plan-1"), None)
+    assert read_result(refusal | {b"symbol": b"\xff"}) == RefusedResult(PlanId("plan-1"), None)
     assert read_result(refusal | {b"symbol": b"BTCUSDT", b"details": b"{"}) == RefusedResult(
-        "plan-1", "BTCUSDT"
+        PlanId("plan-1"), Symbol("BTCUSDT")
     )
     assert isinstance(read_result({b"executed": executed, b"symbol": b"BTCUSDT"}), DeadResult)
 

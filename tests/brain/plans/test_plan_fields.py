@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.identifiers import PlanId
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision, Side, SkippedPlan, UnanswerablePlan
 from brain.plans.plan_fields import read_plan
 from brain.positions.position import Leg
@@ -107,7 +108,7 @@ def test_either_field_gives_the_quantity(qty: bytes, close_qty: bytes, quantity:
 @pytest.mark.parametrize("decision", [b"SKIP", b"BLOCKED", b"HOLD", b"ERROR", b"HALT", b"execute"])
 def test_other_decisions_are_skipped_whatever_else_they_hold(decision: bytes) -> None:
     fields = but(HARVEST, decision=decision, symbol=b"?", qty=b"NaN")
-    assert read_plan(fields) == SkippedPlan("5f1c0c6a9d7e4b52", decision.decode())
+    assert read_plan(fields) == SkippedPlan(PlanId("5f1c0c6a9d7e4b52"), decision.decode())
 
 
 def test_a_skipped_decision_is_cut_to_what_can_be_shown() -> None:

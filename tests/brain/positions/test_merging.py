@@ -25,7 +25,12 @@ def row(amount: str, changed_ms: int, leg: Leg = Leg.BOTH) -> LegPosition:
 
 
 def read(
-    state: SymbolState, *rows: LegPosition, sent: int, received: int, by: VerifiedBy = VerifiedBy.REST
+    state: SymbolState,
+    *rows: LegPosition,
+    sent: int,
+    received: int,
+    by: VerifiedBy = VerifiedBy.REST,
+    not_after_ms: int | None = None,
 ) -> SymbolState:
     return apply_rest(
         state,
@@ -35,6 +40,7 @@ def read(
         sent=at(sent),
         received=at(received),
         verified_by=by,
+        not_after_ms=not_after_ms,
     )[0]
 
 
@@ -122,12 +128,13 @@ def test_an_older_row_asked_for_well_after_the_newer_one_came_leaves_nothing_cla
 def test_a_second_read_of_another_amount_is_accepted_whatever_its_date(date_ms: int) -> None:
     """The account was wiped, or the exchange's clock set back."""
     pushed = apply_push(HELD, row("2", 1500), at(1540))
-    once = read(pushed, row("0", date_ms), sent=3000, received=3300)
-    assert claim(read(once, row("0", date_ms), sent=4000, received=4300)) is None
-    twice = read(once, row("0", date_ms), sent=4001, received=4300)
-    assert amounts(twice) == ["0"] and claim(twice) == (at(4001), VerifiedBy.REST)
-    pushed_later = apply_push(twice, row("5", date_ms + 1), at(5000))
-    assert amounts(pushed_later) == ["5"]
+    for amount, later_ms in (("0", 4001), ("3", date_ms + 1)):
+        once = read(pushed, row(amount, date_ms), sent=3000, received=3300)
+        assert claim(read(once, row(amount, date_ms), sent=4000, received=4300)) is None
+        twice = read(once, row(amount, date_ms), sent=4001, received=4300)
+        assert amounts(twice) == [amount] and claim(twice) == (at(4001), VerifiedBy.REST)
+        pushed_later = apply_push(twice, row("5", later_ms), at(5000))
+        assert amounts(pushed_later) == ["5"]
 
 
 def test_two_reads_apart_that_come_after_a_third_one_settle_nothing_before_it() -> None:
@@ -169,6 +176,25 @@ def test_a_push_out_of_order_leaves_nothing_claimed_until_a_read_sent_after_it()
     assert claim(read(disputed, row("2", 1500), sent=1601, received=1900)) == (at(1601), VerifiedBy.REST)
 
 
+@pytest.mark.parametrize("shown_ms", [0, 100])
+def test_a_push_dated_before_a_read_that_showed_the_leg_flat_leaves_nothing_claimed(shown_ms: int) -> None:
+    """The leg was opened and closed before the read, whose flat row has no date or an older one."""
+    flat = read(EMPTY, row("0", 100), sent=1000, received=1300)
+    state = read(flat, row("0", shown_ms), sent=2000, received=2020)
+    late = apply_push(state, row("2", 1999), at(2500))
+    assert amounts(late) == ["0"] and claim(late, StreamProof(at(900), at(9000))) is None
+    assert claim(read(late, row("0", shown_ms), sent=2501, received=2520)) == (at(2501), VerifiedBy.REST)
+    assert claim(apply_push(state, row("2", 2000), at(2500))) == (at(2000), VerifiedBy.STREAM)
+
+
+def test_a_push_dated_before_the_event_of_the_other_leg_opens_a_flat_leg_all_the_same() -> None:
+    """Events overtook each other: no read speaks against the later one."""
+    legs = row("0", 0, Leg.LONG), row("-2", 200, Leg.SHORT)
+    state = read(EMPTY, *legs, sent=1000, received=1300)
+    state = apply_push(state, row("-3", 1700, Leg.SHORT), at(1740), stream_since=at(900))
+    assert amounts(apply_push(state, row("2", 1600, Leg.LONG), at(1760))) == ["2", "-3"]
+
+
 def test_a_read_of_the_row_that_was_pushed_out_of_order_is_accepted_at_once() -> None:
     """The exchange's clock was set back: event and read agree against the known row."""
     state = apply_push(HELD, row("2", 1500), at(1540))
@@ -189,22 +215,29 @@ def test_a_push_dated_ahead_of_the_exchanges_clock_is_not_merged(ahead_ms: int) 
 
 def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
     def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
-        return apply_rest(
-            state,
-            [row(amount, 9_999_999)],
-            leverage=None,
-            mark_price=None,
-            sent=at(sent),
-            received=at(sent + 300),
-            not_after_ms=sent + 400,
-        )[0]
+        return read(state, row(amount, 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
 
     pushed = apply_push(HELD, row("2", 1500), at(1540))
     assert amounts(dated_ahead(pushed, "3", 1540)) == ["2"]
     state = dated_ahead(pushed, "3", 1541)
-    assert amounts(state) == ["3"] and claim(state) == (at(1541), VerifiedBy.REST)
+    assert amounts(state) == ["3"]
     assert amounts(apply_push(state, row("4", 1600), at(1900))) == ["4"]
-    assert claim(dated_ahead(EMPTY, "3", 1541)) == (at(1541), VerifiedBy.REST)
+    assert claim(dated_ahead(HELD, "1", 1541)) == (at(1541), VerifiedBy.REST)
+
+
+@pytest.mark.parametrize("known", [HELD, EMPTY])
+def test_a_read_dated_ahead_of_another_amount_claims_nothing_until_another_one(known: SymbolState) -> None:
+    """Its date does not show whether it changed before the read was sent, or while it was read."""
+
+    def dated_ahead(state: SymbolState, sent: int) -> SymbolState:
+        return read(state, row("0", 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
+
+    once = dated_ahead(known, 2000)
+    assert amounts(once) == ["0"] and claim(once) is None
+    assert claim(dated_ahead(once, 2299)) is None
+    assert claim(dated_ahead(once, 2301)) == (at(2301), VerifiedBy.REST)
+    assert claim(once, StreamProof(at(900), at(2299))) is None
+    assert claim(once, StreamProof(at(900), at(2301))) == (at(2301), VerifiedBy.STREAM)
 
 
 def test_a_flat_both_row_of_a_symbol_with_legs_changes_nothing() -> None:

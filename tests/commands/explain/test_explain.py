@@ -10,6 +10,7 @@ import pytest
 
 from brain.decisions.case import SnapshotView
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.plans.permit import Kind
 from brain.plans.plan import MalformedPlan
@@ -143,7 +144,8 @@ async def test_a_permit_that_vanished_before_its_time_is_distinguished(service: 
 
 
 async def test_a_malformed_plan_is_reported_with_the_fields_at_fault(service: Recording) -> None:
-    malformed = deny_malformed(MalformedPlan("plan-1", "BTCUSDT", {"qty": "not a decimal number: 'many'"}))
+    faults = {"qty": "not a decimal number: 'many'"}
+    malformed = deny_malformed(MalformedPlan(PlanId("plan-1"), Symbol("BTCUSDT"), faults))
     await service.commit([("plan-1", malformed, None)], {**PLAN, "qty": "many", "reason": b"\x1b[2J\xff"})
     text = output_of(service, "plan-1")
     assert "well-formed DENIED quantity not a decimal number: 'many' → malformed_plan" in text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from brain.decisions.case import Case
 from brain.decisions.decision import decide, deny_malformed, evaluation_failed, state_contended
+from brain.identifiers import PlanId
 from brain.plans.permit import Decision
 from brain.plans.plan import MalformedPlan
 from commands.clients.embedded_redis import private_redis
@@ -86,7 +87,7 @@ async def test_several_settings_at_once_and_none_that_matters(service: Recording
 
 async def test_what_was_not_decided_on_a_case_is_counted(service: Recording) -> None:
     await service.decide("plan-1", case())
-    malformed = deny_malformed(MalformedPlan("plan-2", None, {"symbol": "missing"}))
+    malformed = deny_malformed(MalformedPlan(PlanId("plan-2"), None, {"symbol": "missing"}))
     await service.commit([("plan-2", malformed, None)])
     await service.commit([("plan-3", evaluation_failed(3), None), ("plan-4", state_contended(5), case())])
     text = output_of(service)

@@ -7,7 +7,7 @@ from brain.ledger.ledger import StoredLedger
 from store.records import Changed, Hold, LastExecution, SymbolState
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend, MemoryBackend, Outside, RedisBackend, everything
-from tests.store.commits import assumed, commit, decision
+from tests.store.commits import PLAN, SYMBOL, assumed, commit, decision
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
@@ -103,16 +103,16 @@ async def test_a_permit_is_reported_while_it_is_there(backend: Backend) -> None:
     backend.outside.hset(
         KEYS.open_permits("BTCUSDT"), {"v": "1", "p:plan-1": "BOTH|close|SELL|0.5|1790000000000"}
     )
-    shown = await backend.store.permit_traces("plan-1", "BTCUSDT")
+    shown = await backend.store.permit_traces(PLAN, SYMBOL)
     assert (shown.permit, shown.consumed_by) == (b'{"allow":true}', None)
     assert shown.ttl_ms is not None and 50_000 < shown.ttl_ms <= 60_000
     assert shown.reservation == "BOTH|close|SELL|0.5|1790000000000"
-    assert (await backend.store.permit_traces("plan-1", None)).reservation is None
+    assert (await backend.store.permit_traces(PLAN, None)).reservation is None
 
 
 async def test_a_consumed_permit_is_reported_with_its_consumer(backend: Backend) -> None:
     backend.outside.set(KEYS.permit_consumer("plan-1"), "apply-layer-3", ttl_ms=60_000)
-    shown = await backend.store.permit_traces("plan-1", "BTCUSDT")
+    shown = await backend.store.permit_traces(PLAN, SYMBOL)
     assert (shown.permit, shown.ttl_ms, shown.consumed_by) == (None, None, "apply-layer-3")
     assert shown.reservation is None
 
@@ -121,7 +121,7 @@ async def test_traces_of_other_types_are_none(backend: Backend) -> None:
     backend.outside.hset(KEYS.permit("plan-1"), {"a": "b"})
     backend.outside.hset(KEYS.permit_consumer("plan-1"), {"a": "b"})
     backend.outside.set(KEYS.open_permits("BTCUSDT"), "text")
-    shown = await backend.store.permit_traces("plan-1", "BTCUSDT")
+    shown = await backend.store.permit_traces(PLAN, SYMBOL)
     assert (shown.permit, shown.ttl_ms, shown.consumed_by, shown.reservation) == (None, None, None, None)
 
 
@@ -130,7 +130,7 @@ async def test_diagnostics_change_nothing(backend: Backend) -> None:
     backend.outside.set(KEYS.permit("plan-1"), "{}", ttl_ms=60_000)
     before = everything(backend.outside)
     await backend.store.holds_and_cooldowns(SYMBOLS, SYMBOLS)
-    await backend.store.permit_traces("plan-1", "BTCUSDT")
+    await backend.store.permit_traces(PLAN, SYMBOL)
     assert everything(backend.outside) == before
 
 
