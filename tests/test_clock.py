@@ -19,8 +19,8 @@ async def test_the_virtual_wall_clock_runs_with_trios(autojump_clock: MockClock)
     assert before.age_sec(after) == 2.5
 
 
-async def test_the_host_clock_tells_the_machines_wall_clock_in_milliseconds() -> None:
+async def test_the_host_clock_shows_the_machines_wall_clock_in_milliseconds() -> None:
     before = time.time() * 1000
-    told = HostClock().now().wall_ms
+    shown = HostClock().now().wall_ms
     after = time.time() * 1000
-    assert int(before) <= told <= after
+    assert int(before) <= shown <= after

@@ -126,7 +126,7 @@ async def test_a_failure_restarts_its_actor_and_no_other() -> None:
             assert restarts(tree.status()) == {actor: 1, **ended_with_it}
 
 
-async def test_who_may_hold_the_lease_is_ended_before_the_port_is_tried_again() -> None:
+async def test_the_lease_holder_is_ended_before_the_port_is_tried_again() -> None:
     journal = Journal()
     async with running(tree_of(the_tree({"metrics": crashes_after(50, OSError("no"))}), journal)):
         journal.forget()

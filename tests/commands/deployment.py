@@ -14,6 +14,7 @@ import trio
 
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator, StreamServer, running
+from tests.integration.pipeline import Pipeline
 from tests.integration.service_in_process import ServiceInProcess, running_service
 from tests.integration.surroundings import environment, small_exchange
 
@@ -21,14 +22,15 @@ Capture = pytest.CaptureFixture[str]
 Finding = dict[str, str]
 
 
-class Deployment:
-    """A deployment: an environment, and the servers that it names."""
+class Deployment(Pipeline):
+    """A deployment: an environment, the servers that it names, and the services around it."""
 
-    def __init__(self, url: str, simulator: RunningSimulator) -> None:
+    def __init__(self, url: str, simulator: RunningSimulator, capsys: Capture) -> None:
+        super().__init__(url)
         self.url = url
         self.simulator = simulator
+        self.capsys = capsys
         self.environ = environment(url, simulator, {})
-        self.redis: Any = redis.Redis.from_url(url, decode_responses=True, protocol=3)
         # As a careful operator makes the key.
         rights = simulator.exchange.key_rights
         rights.ip_restrict, rights.enable_futures = True, False
@@ -42,6 +44,17 @@ class Deployment:
             yield service
             self.environ["P33_METRICS_PORT"] = before
 
+    async def findings_of(
+        self, command: Callable[..., int], *arguments: Any, **named: Any
+    ) -> tuple[int, list[Finding]]:
+        """Return the exit code of a command and its findings in JSON."""
+        code = await run_command(command, *arguments, as_json=True, **named)
+        # A service in this process logs to the same place.
+        (line,) = [line for line in self.capsys.readouterr().out.splitlines() if line.startswith('{"ok":')]
+        shown = json.loads(line)
+        assert shown["ok"] is (code == 0)
+        return code, shown["findings"]
+
     def keys(self) -> dict[str, bytes]:
         """Return every key with its whole value, as Redis dumps it."""
         raw: Any = redis.Redis.from_url(self.url)
@@ -49,7 +62,7 @@ class Deployment:
 
 
 @asynccontextmanager
-async def deployment() -> AsyncIterator[Deployment]:
+async def deployment(capsys: Capture) -> AsyncIterator[Deployment]:
     """Yield a Redis with an append-only file, and an exchange of 16 symbols; both new."""
     exchange = small_exchange()
     streams = StreamServer(exchange, mark_price_interval_sec=0.02)
@@ -57,7 +70,7 @@ async def deployment() -> AsyncIterator[Deployment]:
         private_redis_server(append_only=True) as server,
         running(exchange, streams=streams) as simulator,
     ):
-        made = Deployment(server.url, simulator)
+        made = Deployment(server.url, simulator, capsys)
         try:
             yield made
         finally:
@@ -67,15 +80,3 @@ async def deployment() -> AsyncIterator[Deployment]:
 async def run_command(command: Callable[..., int], *arguments: Any, **named: Any) -> int:
     """Its exit code. It runs in a thread of its own, since it may start trio itself."""
     return await trio.to_thread.run_sync(partial(command, *arguments, **named))
-
-
-async def findings_of(
-    capsys: Capture, command: Callable[..., int], *arguments: Any, **named: Any
-) -> tuple[int, list[Finding]]:
-    """Return the exit code of a command and its findings in JSON."""
-    code = await run_command(command, *arguments, as_json=True, **named)
-    # A service in this process logs to the same place.
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"ok":')]
-    shown = json.loads(line)
-    assert shown["ok"] is (code == 0)
-    return code, shown["findings"]

@@ -19,6 +19,7 @@ from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
 from store.redis.store import RedisStore, open_redis_store
 from tests.brain.cases import RULES
+from tests.commands.deployment import Capture
 
 PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}
 
@@ -28,10 +29,13 @@ Decided = tuple[str, Decision, Case | None]
 class Recording:
     """A Redis, with the service's side of it."""
 
-    def __init__(self, url: str, prefix: str, store: RedisStore, fence: FencingToken) -> None:
+    def __init__(
+        self, url: str, prefix: str, capsys: Capture, store: RedisStore, fence: FencingToken
+    ) -> None:
         self.environ = {"REDIS_URL": url, "P33_KEY_PREFIX": prefix}
         self.redis = redis.Redis.from_url(url, decode_responses=True, protocol=3)
         self.prefix = prefix
+        self.capsys = capsys
         self._store = store
         self._fence = fence
         self._writer = DecisionWriter(RULES, "build-1 host:8045", Secret("a key"))
@@ -82,12 +86,12 @@ class Recording:
 
 
 @asynccontextmanager
-async def recording(url: str, prefix: str = "quantum") -> AsyncIterator[Recording]:
+async def recording(url: str, capsys: Capture, prefix: str = "quantum") -> AsyncIterator[Recording]:
     """Yield a service that holds the lease, and whose consumer group exists."""
     async with open_redis_store(url, prefix=prefix, consumer="me") as store:
         await store.plans.create(lost=False)
         reply = await store.hold_lease("me", None, 60_000)
-        rig = Recording(url, prefix, store, reply.fence)
+        rig = Recording(url, prefix, capsys, store, reply.fence)
         try:
             yield rig
         finally:

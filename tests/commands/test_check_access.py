@@ -47,28 +47,21 @@ def users(server: RedisServer, *, default: bool) -> None:
             client.execute_command("ACL", "SETUSER", "default", "off")
 
 
-def test_where_all_are_one_user_everybody_may(server: RedisServer) -> None:
-    expected = (
-        (Verdict.WARNING, "user default may write") if shows_rights(server) else (Verdict.SKIPPED, "7.0")
-    )
-    finding = looked(server)
-    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
-
-
-def test_more_than_one_user_who_may_is_a_warning(server: RedisServer) -> None:
-    users(server, default=True)
-    finding = looked(server)
-    expected = (
-        (Verdict.WARNING, "the users brain, default may write")
-        if shows_rights(server)
-        else (Verdict.SKIPPED, "7.0")
-    )
-    assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)
-
-
-def test_one_user_of_its_own_is_as_it_should_be(server: RedisServer) -> None:
+@pytest.mark.parametrize(
+    ("default", "asked_by", "verdict", "words"),
+    [
+        (None, "", Verdict.WARNING, "user default may write"),
+        (True, "", Verdict.WARNING, "the users brain, default may write"),
+        (False, "operator", Verdict.OK, "only brain may write ledgers"),
+    ],
+    ids=["all are one user", "more than one may write", "one user of its own"],
+)
+def test_the_users_that_may_write_ledgers_are_named(
+    server: RedisServer, default: bool | None, asked_by: str, verdict: Verdict, words: str
+) -> None:
     known = shows_rights(server)
-    users(server, default=False)
-    finding = looked(server, "operator")
-    expected = (Verdict.OK, "only brain may write ledgers") if known else (Verdict.SKIPPED, "7.0")
+    if default is not None:
+        users(server, default=default)
+    finding = looked(server, asked_by)
+    expected = (verdict, words) if known else (Verdict.SKIPPED, "7.0")
     assert (finding.verdict, expected[1] in finding.detail) == (expected[0], True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -23,29 +23,19 @@ from commands.proof.probe import probe_fields
 from settings.variables import FIELD_OF, VARIABLES
 from tests.brain.cases import NOW_MS
 from tests.brain.strategies import cases
-from tests.commands.deployment import Capture, Deployment, Finding, deployment, findings_of, run_command
+from tests.commands.deployment import Capture, Deployment, Finding, run_command
 from tests.docs.documents import section, table
-from tests.integration.pipeline import AUDIT, PLANS, Pipeline, entry, executed
+from tests.integration.pipeline import AUDIT, PLANS, entry, executed
 from tests.integration.surroundings import SYMBOLS, is_unready, trade
 
 LONGEST_DECISION_TTL_SEC = 30 * 86_400
 
 
-@pytest.fixture
-async def deployed() -> AsyncIterator[Deployment]:
-    async with deployment() as made:
-        yield made
-
-
 async def prove(
-    deployed: Deployment,
-    capsys: Capture,
-    changes: Mapping[str, str] | None = None,
-    *,
-    publish: bool = True,
+    deployed: Deployment, changes: Mapping[str, str] | None = None, *, publish: bool = True
 ) -> tuple[int, dict[str, Finding]]:
     environ = {**deployed.environ, **(changes or {})}
-    code, findings = await findings_of(capsys, proof, environ, url=None, publish=publish)
+    code, findings = await deployed.findings_of(proof, environ, url=None, publish=publish)
     assert [finding["name"] for finding in findings] == list(POINTS)
     return code, {finding["name"]: finding for finding in findings}
 
@@ -55,17 +45,14 @@ def verdicts(points: Mapping[str, Finding]) -> dict[str, str]:
     return {name[0]: point["verdict"] for name, point in points.items()}
 
 
-async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(
-    deployed: Deployment, capsys: Capture
-) -> None:
-    pipeline = Pipeline(deployed.url)
+async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(deployed: Deployment) -> None:
     async with deployed.service():
-        await pipeline.ask("one", entry("BTCUSDT", "0.01"))
+        await deployed.ask("one", entry("BTCUSDT", "0.01"))
         order = trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01")
-        pipeline.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
-        await pipeline.ask("two", {**entry("BTCUSDT", "0.01"), "qty": "many"})
-        await pipeline.ledger_reaches("BTCUSDT", "0.01")
-        code, points = await prove(deployed, capsys)
+        deployed.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
+        await deployed.ask("two", {**entry("BTCUSDT", "0.01"), "qty": "many"})
+        await deployed.ledger_reaches("BTCUSDT", "0.01")
+        code, points = await prove(deployed)
     assert code == 0
     assert verdicts(points) == dict.fromkeys("12345678", "ok")
     assert "instance first, up" in points["1 service"]["detail"]
@@ -83,29 +70,26 @@ def test_the_document_names_every_point() -> None:
     assert tuple(table(section("docs/commands.md", "proof"))) == POINTS
 
 
-async def test_the_probe_leaves_what_a_denied_plan_leaves_and_nothing_else(
-    deployed: Deployment, capsys: Capture
-) -> None:
-    pipeline = Pipeline(deployed.url)
+async def test_the_probe_leaves_what_a_denied_plan_leaves_and_nothing_else(deployed: Deployment) -> None:
     async with deployed.service():
-        denied = await pipeline.ask("denied", {**entry("BTCUSDT", "0.01"), "timestamp": "1"})
+        denied = await deployed.ask("denied", {**entry("BTCUSDT", "0.01"), "timestamp": "1"})
         before = set(deployed.redis.scan_iter())
-        ledgers = {symbol: pipeline.ledger(symbol) for symbol in SYMBOLS}
-        code, points = await prove(deployed, capsys)
+        ledgers = {symbol: deployed.ledger(symbol) for symbol in SYMBOLS}
+        code, points = await prove(deployed)
         plan_id = points["7 gate"]["detail"].split()[0]
         assert code == 0
         left = set(deployed.redis.scan_iter()) - before
         assert left == {f"quantum:permit:p33:{plan_id}", f"quantum:p33:plan:{plan_id}"}
         assert 0 < deployed.redis.ttl(f"quantum:permit:p33:{plan_id}") <= 60
-        permit = pipeline.permit_now(plan_id)
+        permit = deployed.permit_now(plan_id)
         assert permit is not None
         assert (permit["allow"], permit["reason"], permit["kind"]) == (
             False, denied["reason"], denied["kind"],
         )  # fmt: skip
-        assert [fields["plan_id"] for _, fields in pipeline.entries(PLANS)] == ["denied", plan_id]
-        assert pipeline.decisions() == {"denied": 1, plan_id: 1}
-        assert {symbol: pipeline.ledger(symbol) for symbol in SYMBOLS} == ledgers
-        await pipeline.nothing_pends(PLANS)
+        assert [fields["plan_id"] for _, fields in deployed.entries(PLANS)] == ["denied", plan_id]
+        assert deployed.decisions() == {"denied": 1, plan_id: 1}
+        assert {symbol: deployed.ledger(symbol) for symbol in SYMBOLS} == ledgers
+        await deployed.nothing_pends(PLANS)
 
 
 @given(cases(), st.integers(1, LONGEST_DECISION_TTL_SEC))
@@ -125,18 +109,18 @@ def test_no_setting_lets_a_plan_live_for_as_long_as_the_probe_is_old() -> None:
     assert time.time() - float(probe_fields("x")["timestamp"]) > 20 * 365 * 86_400
 
 
-async def test_without_a_probe_nothing_is_published(deployed: Deployment, capsys: Capture) -> None:
+async def test_without_a_probe_nothing_is_published(deployed: Deployment) -> None:
     async with deployed.service():
         before = deployed.redis.xlen(PLANS)
-        code, points = await prove(deployed, capsys, publish=False)
+        code, points = await prove(deployed, publish=False)
         assert deployed.redis.xlen(PLANS) == before
     assert code == 0
     assert points["7 gate"]["verdict"] == "skipped"
     assert points["8 summary"]["detail"] == "5 of 7 points proven, 1 warning, 1 skipped"
 
 
-async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment, capsys: Capture) -> None:
-    code, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
+async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment) -> None:
+    code, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert code == 1
     assert points["1 service"]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")
     assert verdicts(points) == {
@@ -147,13 +131,13 @@ async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment
 
 
 async def test_a_service_that_is_not_ready_is_reported_with_its_reasons_and_gets_no_probe(
-    deployed: Deployment, capsys: Capture
+    deployed: Deployment,
 ) -> None:
     async with deployed.service() as service:
         deployed.redis.set("quantum:p33:lease", "9999999999999:another", px=60_000)
         await is_unready(service.url, "standing by")
         before = deployed.redis.xlen(PLANS)
-        code, points = await prove(deployed, capsys)
+        code, points = await prove(deployed)
         assert deployed.redis.xlen(PLANS) == before
     assert code == 1
     shown = points["1 service"]["detail"]
@@ -161,10 +145,10 @@ async def test_a_service_that_is_not_ready_is_reported_with_its_reasons_and_gets
     assert points["7 gate"]["verdict"] == "skipped"
 
 
-async def test_another_redis_than_the_daemons_gets_no_probe(deployed: Deployment, capsys: Capture) -> None:
+async def test_another_redis_than_the_daemons_gets_no_probe(deployed: Deployment) -> None:
     async with deployed.service():
         deployed.redis.xadd("other:stream:apply.plan", {"plan_id": "1"})
-        code, points = await prove(deployed, capsys, {"P33_KEY_PREFIX": "other"})
+        code, points = await prove(deployed, {"P33_KEY_PREFIX": "other"})
         assert deployed.redis.xlen("other:stream:apply.plan") == 1
     assert code == 1
     assert points["7 gate"]["verdict"] == "failed"
@@ -172,27 +156,27 @@ async def test_another_redis_than_the_daemons_gets_no_probe(deployed: Deployment
     assert "must be the daemon's" in points["7 gate"]["fix"]
 
 
-async def test_a_ledger_that_disagrees_fails_its_point_alone(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_ledger_that_disagrees_fails_its_point_alone(deployed: Deployment) -> None:
     async with deployed.service():
         deployed.redis.hset("quantum:position:ledger:ETHUSDT", "last_known_amt", "0.7")
-        code, points = await prove(deployed, capsys)
+        code, points = await prove(deployed)
     assert code == 1
     assert "1 not as the exchange has it: ETHUSDT exchange 0, ledger 0.7" in points["4 ledger"]["detail"]
     failures = {number for number, verdict in verdicts(points).items() if verdict == "failed"}
     assert failures == {"4", "8"}
 
 
-async def test_a_position_without_a_ledger_fails(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_position_without_a_ledger_fails(deployed: Deployment) -> None:
     store_snapshot(deployed, "BTCUSDT", "0.5", age_sec=0)
     deployed.redis.hset("quantum:position:ledger:ETHUSDT", "last_known_amt", "0")
-    _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
+    _, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert "BTCUSDT exchange 0.5, ledger none" in points["4 ledger"]["detail"]
 
 
-async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment) -> None:
     store_snapshot(deployed, "BTCUSDT", "1", age_sec=0)
     deployed.redis.hset("quantum:position:ledger:BTCUSDT", "last_known_amt", "0.99")
-    _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
+    _, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert points["4 ledger"]["verdict"] == "ok"
 
 
@@ -213,69 +197,65 @@ async def test_a_difference_within_the_tolerance_is_none(deployed: Deployment, c
 )
 async def test_snapshots_are_as_old_as_they_claim(
     deployed: Deployment,
-    capsys: Capture,
     amounts_and_ages: Mapping[str, tuple[str, float]],
     verdict: str,
     shown: str,
 ) -> None:
     for symbol, (amount, age_sec) in amounts_and_ages.items():
         store_snapshot(deployed, symbol, amount, age_sec=age_sec)
-    _, points = await prove(deployed, capsys, {"P33_METRICS_PORT": "1"})
+    _, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert points["3 snapshots fresh"]["verdict"] == verdict
     assert shown in points["3 snapshots fresh"]["detail"]
 
 
-async def test_a_record_that_comes_out_differently_fails(deployed: Deployment, capsys: Capture) -> None:
-    pipeline = Pipeline(deployed.url)
+async def test_a_record_that_comes_out_differently_fails(deployed: Deployment) -> None:
     async with deployed.service():
-        await pipeline.ask("one", entry("BTCUSDT", "0.01"))
-        ((_, fields),) = pipeline.entries(AUDIT)
+        await deployed.ask("one", entry("BTCUSDT", "0.01"))
+        ((_, fields),) = deployed.entries(AUDIT)
         record = json.loads(fields["record"], parse_float=Decimal)
         record["case"]["hold"] = True
         deployed.redis.xadd(AUDIT, {**fields, "record": json.dumps(record, default=float)})
-        code, points = await prove(deployed, capsys)
+        code, points = await prove(deployed)
     assert code == 1
     assert points["6 decisions"]["detail"] == "plan one comes out differently now"
     assert "replay --last" in points["6 decisions"]["fix"]
 
 
-async def test_a_permit_that_no_consumer_could_use_fails(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_permit_that_no_consumer_could_use_fails(deployed: Deployment) -> None:
     async with deployed.service():
-        await Pipeline(deployed.url).ask("one", entry("BTCUSDT", "0.01"))
+        await deployed.ask("one", entry("BTCUSDT", "0.01"))
         key = "quantum:permit:p33:one"
         permit = json.loads(deployed.redis.get(key))
         deployed.redis.set(key, json.dumps({**permit, "safe_close_qty": 7}), keepttl=True)
-        code, points = await prove(deployed, capsys)
+        code, points = await prove(deployed)
     assert code == 1
     assert "that of plan one cannot be used: permit_unreadable" in points["5 permits"]["detail"]
 
 
-async def test_another_signing_key_than_the_daemons_fails_at_the_gate(
-    deployed: Deployment, capsys: Capture
-) -> None:
+async def test_another_signing_key_than_the_daemons_fails_at_the_gate(deployed: Deployment) -> None:
     async with deployed.service(P33_PERMIT_SIGNING_KEY="the daemon's"):
-        code, points = await prove(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "another"})
-        again, signed = await prove(deployed, capsys, {"P33_PERMIT_SIGNING_KEY": "the daemon's"})
+        code, points = await prove(deployed, {"P33_PERMIT_SIGNING_KEY": "another"})
+        again, signed = await prove(deployed, {"P33_PERMIT_SIGNING_KEY": "the daemon's"})
     assert (code, again) == (1, 0)
     assert "signature_wrong" in points["7 gate"]["detail"]
     assert points["7 gate"]["fix"].startswith("position-state-brain explain proof-")
     assert signed["7 gate"]["verdict"] == "ok"
 
 
-async def test_redis_away_is_reported_at_each_point_that_needs_it(
-    deployed: Deployment, capsys: Capture
-) -> None:
+async def test_redis_away_is_reported_at_each_point_that_needs_it(deployed: Deployment) -> None:
     nowhere = {"P33_METRICS_PORT": "1"}
-    code, points = await prove(deployed, capsys, {**nowhere, "REDIS_URL": "redis://127.0.0.1:1/0"})
+    code, points = await prove(deployed, {**nowhere, "REDIS_URL": "redis://127.0.0.1:1/0"})
     assert code == 1
     assert {number for number, verdict in verdicts(points).items() if verdict == "failed"} >= set("3456")
     assert points["3 snapshots fresh"]["detail"].startswith("Redis at redis://127.0.0.1:1/0: ")
 
 
-async def test_the_printed_points_end_with_the_summary(deployed: Deployment, capsys: Capture) -> None:
+async def test_the_printed_points_end_with_the_summary(deployed: Deployment) -> None:
     async with deployed.service():
         assert await run_command(proof, deployed.environ, url=None, as_json=False, publish=True) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("ok ", "WARN "))]
+    lines = [
+        line for line in deployed.capsys.readouterr().out.splitlines() if line.startswith(("ok ", "WARN "))
+    ]
     assert [line.split()[1] for line in lines] == list("12345678")
     assert lines[-1].endswith("6 of 7 points proven, 1 warning")
 

@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -23,18 +23,12 @@ import pytest
 from commands import main
 from commands.status import status
 from settings import SettingsError
-from tests.commands.deployment import Capture, Deployment, deployment, run_command
-from tests.integration.pipeline import Pipeline, entry
+from tests.commands.deployment import Capture, Deployment, run_command
+from tests.integration.pipeline import entry
 
 ROOT = Path(__file__).resolve().parents[2]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 READY = json.dumps({"ready": True, "instance": "host:8045", "a_field_of_next_year": {"x": 1}}).encode()
-
-
-@pytest.fixture
-async def deployed() -> AsyncIterator[Deployment]:
-    async with deployment() as made:
-        yield made
 
 
 class Canned:
@@ -77,14 +71,12 @@ def daemon() -> Iterator[Canned]:
         yield canned
 
 
-async def test_a_running_service_is_printed_once_without_a_terminal(
-    deployed: Deployment, capsys: Capture
-) -> None:
+async def test_a_running_service_is_printed_once_without_a_terminal(deployed: Deployment) -> None:
     async with deployed.service():
-        await Pipeline(deployed.url).ask("one", entry("BTCUSDT", "0.01"))
-        await Pipeline(deployed.url).ask("two", {**entry("BTCUSDT", "0.01"), "timestamp": "1"})
+        await deployed.ask("one", entry("BTCUSDT", "0.01"))
+        await deployed.ask("two", {**entry("BTCUSDT", "0.01"), "timestamp": "1"})
         assert await run_command(status, deployed.environ, url=None, form="live") == 0
-    out = capsys.readouterr().out
+    out = deployed.capsys.readouterr().out
     assert "\x1b" not in out
     text = " ".join(out.split())
     assert "READY first up " in text
@@ -99,15 +91,15 @@ async def test_a_running_service_is_printed_once_without_a_terminal(
         assert re.search(rf"{actor} (running|waiting)", text)
 
 
-async def test_json_is_what_the_service_answers(deployed: Deployment, capsys: Capture) -> None:
+async def test_json_is_what_the_service_answers(deployed: Deployment) -> None:
     async with deployed.service() as service:
         assert await run_command(status, deployed.environ, url=service.url, form="json") == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    (line,) = [line for line in deployed.capsys.readouterr().out.splitlines() if line.startswith("{")]
     shown = json.loads(line)
     assert (shown["ready"], shown["instance"], shown["lease"]["held"]) == (True, "first", True)
 
 
-async def test_a_restarted_actor_is_reported_with_its_reason(deployed: Deployment, capsys: Capture) -> None:
+async def test_a_restarted_actor_is_reported_with_its_reason(deployed: Deployment) -> None:
     async with deployed.service() as service:
         service.strike("gate_reporter")
         deadline_sec = time.monotonic() + 10
@@ -115,7 +107,7 @@ async def test_a_restarted_actor_is_reported_with_its_reason(deployed: Deploymen
         while "1 restart:" not in text:
             assert time.monotonic() < deadline_sec, text
             await run_command(status, deployed.environ, url=None, form="once")
-            text = " ".join(capsys.readouterr().out.split())
+            text = " ".join(deployed.capsys.readouterr().out.split())
     assert re.search(r"gate_reporter .*, 1 restart: tests\.integration", text)
 
 

@@ -172,7 +172,7 @@ def test_what_comes_from_outside_cannot_command_the_terminal() -> None:
     assert "\\x1b[2Jno" in words(lines)
 
 
-def test_a_low_terminal_shows_only_who_is_in_trouble() -> None:
+def test_a_low_terminal_shows_only_the_actors_in_trouble() -> None:
     lines = drawn(document(), height=30, live=True)
     text = words(lines)
     assert "permit_evaluator waiting for Redis" in text

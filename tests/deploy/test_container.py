@@ -41,7 +41,7 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_it_is_built_in_one_stage_and_runs_in_another_as_nobody_in_particular() -> None:
+def test_it_is_built_in_one_stage_and_runs_in_another_without_privileges() -> None:
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.M)[1:]
     assert len(stages) == 2
     assert re.search(r"^USER 10001:10001$", stages[1], flags=re.M)
@@ -108,11 +108,11 @@ def test_settings_are_settings_and_secrets_are_files() -> None:
 
 @pytest.mark.system_tools
 def test_its_redis_keeps_what_it_acknowledged_and_drops_nothing(system_redis: Path, tmp_path: Path) -> None:
-    told = (CONTAINER / "redis.conf").read_text()
+    conf = (CONTAINER / "redis.conf").read_text()
     acl = tmp_path / "users.acl"
     acl.write_text("user default on nopass ~* &* +@all\n")
     config = tmp_path / "redis.conf"
-    config.write_text(told.replace("/run/secrets/users.acl", str(acl)).replace("/data", str(tmp_path)))
+    config.write_text(conf.replace("/run/secrets/users.acl", str(acl)).replace("/data", str(tmp_path)))
     socket = tmp_path / "redis.sock"
     process = subprocess.Popen(  # noqa: S603 - the system's own redis-server
         [system_redis, config, *("--port", "0", "--unixsocket", socket, "--logfile", "log")],

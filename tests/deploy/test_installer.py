@@ -126,9 +126,9 @@ async def test_install_upgrade_roll_back_uninstall(
     assert "wrote" not in said
 
     # Settings and secrets are the operator's.
-    told = environment(redis_server, simulator, {})
-    secrets = {name: told.pop(name) for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET")}
-    settings = "# mine\n" + "".join(f"{name}='{value}'\n" for name, value in told.items())
+    environ = environment(redis_server, simulator, {})
+    secrets = {name: environ.pop(name) for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET")}
+    settings = "# mine\n" + "".join(f"{name}='{value}'\n" for name, value in environ.items())
     host.settings.write_text(settings)
     for name, value in secrets.items():
         host.install("--set-secret", name, stdin=f"{value}\n")
@@ -212,7 +212,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "named"),
     [
         (["--unknown"], 2, "--unknown"),
         (["--python"], 2, "needs a value"),
@@ -226,11 +226,11 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(host: Host) -> None:
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(
-    host: Host, arguments: list[str], code: int, told: str
+    host: Host, arguments: list[str], code: int, named: str
 ) -> None:
     before = host.tree()
     said = host.install(*arguments, code=code)
-    assert told in said
+    assert named in said
     assert said.startswith("install.sh: ")
     assert len(said.splitlines()) == 1
     assert host.tree() == before

@@ -73,8 +73,8 @@ def labels_by_series(text: str) -> Mapping[str, set[str]]:
         suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
         for suffix in suffixes:
             known[name + suffix] = labels.get(name, set())
-    for name, told in re.findall(r"^(\w+)\{([^}]*)\} ", text, flags=re.M):
-        known.setdefault(name, set()).update(re.findall(r'(\w+)="', told))
+    for name, pairs in re.findall(r"^(\w+)\{([^}]*)\} ", text, flags=re.M):
+        known.setdefault(name, set()).update(re.findall(r'(\w+)="', pairs))
     return known
 
 
@@ -100,7 +100,7 @@ async def test_every_query_asks_for_metrics_and_labels_that_the_service_has(
     queries = [rule["expr"] for rule in rules()] + expressions()
     assert len(queries) > 40
     assert {query: found for query in queries if (found := [*misused(query, known)])} == {}
-    # And the other way round: whoever looks at the dashboard sees all that there is.
+    # And the other way round: the dashboard shows all that there is.
     shown = {found[0].partition("{")[0] for query in expressions() for found in _METRIC.finditer(query)}
     families = set(re.findall(r"^# TYPE (\S+) ", text, flags=re.M))
     assert families - {name.removesuffix("_bucket") for name in shown} == {"p33_last_snapshot_ts"}
@@ -169,11 +169,11 @@ def test_each_alert_says_how_bad_it_is_and_where_to_read_on() -> None:
 
 
 def test_the_dashboard_can_be_laid_out() -> None:
-    told = dashboard()
-    ids = [panel["id"] for panel in told["panels"]]
+    board = dashboard()
+    ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids)
     taken: set[tuple[int, int]] = set()
-    for panel in told["panels"]:
+    for panel in board["panels"]:
         at = panel["gridPos"]
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert at["x"] + at["w"] <= 24

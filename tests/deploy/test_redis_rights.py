@@ -99,7 +99,7 @@ async def test_the_service_decides_books_and_takes_over_with_its_own_rights_alon
             order = trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
             pipeline.publish_result(executed("open", "BTCUSDT", order.order_id, "BUY", order.executed))
             await pipeline.ledger_reaches("BTCUSDT", "0.05", WITHIN_SEC)
-            # Refused for a hold; skipped; unreadable; a result that nobody can book; a release.
+            # Refused for a hold; skipped; unreadable; a result that cannot be booked; a release.
             admin.set("quantum:reconcile:hold:SOLUSDT", "1", ex=300)
             answer = await pipeline.ask("held", full_close("SOLUSDT"), WITHIN_SEC)
             assert answer["reason"] == "reconcile_hold_active"
@@ -141,18 +141,18 @@ async def test_a_right_that_an_acl_reload_takes_is_waited_for_by_name_and_used_o
         async with daemon_process(environment(guarded.url("p33"), simulator, PATIENT)) as daemon:
             url = await daemon.ready()
             guarded.reload("\n".join([service.replace(right, " "), others]))
-            pipeline.publish_plan("meanwhile", full_close("SOLUSDT"))
+            pipeline.publish_plan("during", full_close("SOLUSDT"))
             named = await is_unready(url, "Redis at", "user p33 has no right to", within_sec=WITHIN_SEC)
             assert str(guarded.socket) in str(named.reasons)
             await until(lambda: "user p33 has no right to" in daemon.output, "the log names it", WITHIN_SEC)
             # Longer than the process lived before it gave up.
             await trio.sleep(3)
             assert daemon.alive
-            assert pipeline.permit_now("meanwhile") is None
+            assert pipeline.permit_now("during") is None
             guarded.reload(rules)
             # Redis may end all connections when it loads its users again.
             pipeline = Pipeline(guarded.url("test-admin"))
-            assert (await pipeline.permit("meanwhile", WITHIN_SEC))["allow"]
+            assert (await pipeline.permit("during", WITHIN_SEC))["allow"]
             await is_ready(lambda: url, within_sec=WITHIN_SEC)
             assert "Actor failed" not in daemon.output
 
@@ -195,8 +195,8 @@ async def look_at_everything(url: str) -> None:
 def commands_of(server: GuardedRedis, user: str) -> set[str]:
     """All commands that the user may use on anything."""
     rights = server.admin().acl_getuser(user)
-    told = " ".join(rights["commands"]) + " ".join(map(str, rights["selectors"]))
-    return {name.upper() for name in re.findall(r"\+([a-z]+)", told)}
+    granted = " ".join(rights["commands"]) + " ".join(map(str, rights["selectors"]))
+    return {name.upper() for name in re.findall(r"\+([a-z]+)", granted)}
 
 
 def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: GuardedRedis) -> None:
@@ -209,9 +209,9 @@ def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: Guar
     assert commands_of(guarded, "p33") == (called | sent | {"EVAL", "EVALSHA", "PING", "SELECT"}) - {"BLOCK"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+#: What a user may not do, as at redis-cli.
+REFUSED = {
+    "p33": [
         "FLUSHALL",
         "KEYS *",
         "SCAN 0",
@@ -242,14 +242,8 @@ def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: Guar
         "SET other:permit:p33:x {}",
         "EVAL return(redis.call('SET','quantum:permit:forged','{}')) 0",
     ],
-)
-def test_the_service_may_do_nothing_else(guarded: GuardedRedis, command: str) -> None:
-    refuses(guarded, "p33", command)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
+    # It consumes permits and does not write them.
+    "p33-gate": [
         "SET quantum:permit:p33:forged {}",
         "SET quantum:permit:forged {}",
         "EVAL return(redis.call('SET','quantum:permit:p33:forged','{}')) 0",
@@ -262,14 +256,8 @@ def test_the_service_may_do_nothing_else(guarded: GuardedRedis, command: str) ->
         "FLUSHALL",
         "SCAN 0",
     ],
-)
-def test_the_gate_may_consume_permits_and_not_write_them(guarded: GuardedRedis, command: str) -> None:
-    refuses(guarded, "p33-gate", command)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
+    # Its commands read and change nothing.
+    "p33-operator": [
         "SET quantum:permit:p33:forged {}",
         "DEL quantum:permit:p33:x",
         "HSET quantum:position:ledger:BTCUSDT last_known_amt 0",
@@ -282,21 +270,21 @@ def test_the_gate_may_consume_permits_and_not_write_them(guarded: GuardedRedis, 
         "FLUSHALL",
         "KEYS *",
     ],
+}
+
+
+@pytest.mark.parametrize(
+    ("user", "command"), [(user, command) for user, commands in REFUSED.items() for command in commands]
 )
-def test_an_operators_commands_read_and_change_nothing(guarded: GuardedRedis, command: str) -> None:
-    refuses(guarded, "p33-operator", command)
-
-
-def refuses(server: GuardedRedis, user: str, command: str) -> None:
-    client = server.client(user)
+def test_a_user_may_do_its_work_and_nothing_else(guarded: GuardedRedis, user: str, command: str) -> None:
+    client = guarded.client(user)
     with pytest.raises(redis.ResponseError):
         client.execute_command(*command.split(" "))
-    admin = server.admin()
-    assert [line["username"] for line in admin.acl_log() if line["object"] != "client|setinfo"] == [user]
-    assert admin.dbsize() == 0
+    assert [line["username"] for line in refused_by_rights(guarded)] == [user]
+    assert guarded.admin().dbsize() == 0
 
 
-def test_as_shipped_nobody_can_log_in() -> None:
+def test_as_shipped_no_user_can_log_in() -> None:
     users = (DEPLOY / "redis" / "users.acl").read_text()
     names = re.findall(r"^user (\S+) on #0{64} ", users, flags=re.M)
     assert names == ["p33", "p33-gate", "p33-operator"]

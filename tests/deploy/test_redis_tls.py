@@ -35,9 +35,9 @@ class TlsRedis(msgspec.Struct, frozen=True):
     key: Path
 
     def url(self, *, host: str = "localhost", user: str = "p33", **options: Path | str) -> str:
-        told = "&".join(f"{name}={value}" for name, value in options.items())
+        query = "&".join(f"{name}={value}" for name, value in options.items())
         login = f"{user}:{PASSWORD.replace(' ', '%20')}"
-        return f"rediss://{login}@{host}:{self.port}/0{'?' if told else ''}{told}"
+        return f"rediss://{login}@{host}:{self.port}/0{'?' if query else ''}{query}"
 
 
 def tls_redis(program: Path, folder: Path, *options: str) -> Iterator[TlsRedis]:
@@ -92,7 +92,7 @@ async def test_plans_are_decided_over_tls_with_the_authority_that_the_url_names(
     assert pipeline.decisions() == {"over-tls": 1}
 
 
-async def test_a_server_of_an_authority_that_nobody_named_is_not_believed(
+async def test_a_server_of_an_authority_that_is_not_named_is_refused(
     tls: TlsRedis, simulator: RunningSimulator
 ) -> None:
     async with daemon_process(environment(tls.url(), simulator, {})) as daemon:

@@ -44,9 +44,9 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
 
 @pytest.mark.system_tools
 def test_it_is_hardly_exposed() -> None:
-    told = analyzed("--no-pager", "--offline=true", "security", str(UNIT))
-    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
-    assert exposure is not None, told
+    report = analyzed("--no-pager", "--offline=true", "security", str(UNIT))
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)
+    assert exposure is not None, report
     assert float(exposure[1]) <= MOST_EXPOSURE
 
 

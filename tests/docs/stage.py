@@ -88,5 +88,5 @@ def build_stage(folder: Path, *, url: str, socket: Path) -> Path:
 
 
 def stage_environment(checkout: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What an example's shell is told."""
+    """The environment of an example's shell."""
     return {**environ, "PATH": f"{checkout.parent / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}

@@ -79,27 +79,27 @@ def code_of(document: str) -> list[str]:
 
 
 def test_every_reason_to_deny_has_something_to_do_about_it() -> None:
-    told = table(section(OPERATIONS, "Why was it denied?"))
-    assert set(told) == {str(reason) for reason in set(Reason) - ALLOWS}
-    assert all(len(advice) > 40 for (advice,) in told.values())
+    documented = table(section(OPERATIONS, "Why was it denied?"))
+    assert set(documented) == {str(reason) for reason in set(Reason) - ALLOWS}
+    assert all(len(advice) > 40 for (advice,) in documented.values())
 
 
 def test_every_alert_has_something_to_do_about_it() -> None:
     rules = yaml.safe_load((ROOT / "deploy/prometheus/position-state-brain.rules.yml").read_text())
     names = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
-    told = re.findall(
+    documented = re.findall(
         r"^### (P33\w+)\n(.{80,}?)(?=^#)", section(OPERATIONS, "Alerts") + "#", flags=re.M | re.S
     )
-    assert [name for name, _ in told] == names
+    assert [name for name, _ in documented] == names
 
 
-def test_every_exit_code_is_told() -> None:
-    told = table(section(OPERATIONS, "Exit codes"))
-    assert {"0", "1", "78"} <= told.keys()
+def test_every_exit_code_is_documented() -> None:
+    documented = table(section(OPERATIONS, "Exit codes"))
+    assert {"0", "1", "78"} <= documented.keys()
 
 
-def test_every_reason_not_to_be_ready_is_told() -> None:
-    told = prose(OPERATIONS)
+def test_every_reason_not_to_be_ready_is_documented() -> None:
+    documented = prose(OPERATIONS)
     worst = ReadinessFacts(
         stopping=True,
         waits=(("tree/ledger_writer", "Redis at here"),),
@@ -115,15 +115,15 @@ def test_every_reason_not_to_be_ready_is_told() -> None:
     )
     for reason in unready(worst):
         words = re.sub(r"Redis at .*", "Redis at …", reason).replace("backing off", "…")
-        assert f"`{words}`" in told, reason
+        assert f"`{words}`" in documented, reason
 
 
 def test_the_architecture_names_every_actor_and_every_channel() -> None:
     actors = table(section(ARCHITECTURE, "Actors"))
     assert {re.sub(r"_\d$", "_N", name) for name in ACTORS} == set(actors)
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in Channels(1).all()}
-    told = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
-    assert told == channels
+    names = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
+    assert names == channels
 
 
 def test_what_actors_share_is_made_where_the_service_is_put_together() -> None:

@@ -148,7 +148,7 @@ async def operated(own_redis: Path, simulator: RunningSimulator) -> AsyncIterato
 async def test_what_operators_copy_works(operated: dict[str, str], own_redis: Path, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{operated['P33_METRICS_PORT']}"
     checkout = build_stage(tmp_path / "stage", url=url, socket=own_redis)
-    told = stage_environment(checkout, operated)
+    environ = stage_environment(checkout, operated)
     ran = 0
     for block in blocks(OPERATIONS):
         if block.language != "sh":
@@ -158,7 +158,7 @@ async def test_what_operators_copy_works(operated: dict[str, str], own_redis: Pa
             done = await trio.run_process(
                 ["bash", "-euo", "pipefail", "-c", line],
                 cwd=checkout,
-                env=told,
+                env=environ,
                 stdin=b"from a pipe\n",
                 capture_stdout=True,
                 capture_stderr=True,

@@ -6,6 +6,7 @@ import pytest
 
 from simulator import RunningSimulator, running
 from tests.integration.pipeline import Pipeline
+from tests.integration.site import Site
 from tests.integration.surroundings import small_exchange
 from tests.page.browser import Browser, browser
 
@@ -20,6 +21,11 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 @pytest.fixture
 def pipeline(redis_server: str) -> Pipeline:
     return Pipeline(redis_server)
+
+
+@pytest.fixture
+def site(redis_server: str, simulator: RunningSimulator) -> Site:
+    return Site(redis_server, simulator)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.integration.surroundings import is_ready
 from tests.integration.waiting import until
 
 _ROOT = Path(__file__).resolve().parents[2]
-_RUN = ("-m", "commands", "run")
+RUN = ("-m", "commands", "run")
 _ADDRESS = re.compile(r" HTTP address=(\S+)")
 
 
@@ -80,7 +80,7 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def daemon_process(
-    environ: Mapping[str, str], program: Sequence[str] = _RUN, root: Path = _ROOT
+    environ: Mapping[str, str], program: Sequence[str] = RUN, root: Path = _ROOT
 ) -> AsyncIterator[DaemonProcess]:
     """Start `run` with that environment and no other; killed at the end if it is still there.
 

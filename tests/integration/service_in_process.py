@@ -44,7 +44,7 @@ class Rigging(msgspec.Struct, frozen=True):
     stall_limit_sec: float | None = None
 
 
-_USUAL_RIGGING = Rigging()
+USUAL_RIGGING = Rigging()
 
 
 class SabotageError(Exception):
@@ -140,7 +140,7 @@ class ServiceInProcess:
 
 @asynccontextmanager
 async def running_service(
-    redis_url: str, simulator: RunningSimulator, rigging: Rigging = _USUAL_RIGGING, /, **changes: str
+    redis_url: str, simulator: RunningSimulator, rigging: Rigging = USUAL_RIGGING, /, **changes: str
 ) -> AsyncIterator[ServiceInProcess]:
     """The service, ready, as `run` would serve it but for rigged actors that are restarted without limit.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
 import msgspec
 import pytest
 
-from simulator import RunningSimulator
-from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed
-from tests.integration.service_in_process import SabotageError, running_service
+from tests.integration.http_side import body
+from tests.integration.pipeline import PLANS, RESULTS, entry, executed
+from tests.integration.service_in_process import SabotageError
+from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
 from tests.integration.waiting import until
 from tests.test_service_tree import groups, the_tree
@@ -20,76 +20,69 @@ DEPENDENT = {"metrics": ("lease_holder",)}
 
 @pytest.mark.parametrize("actor", ACTORS)
 async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_and_booked_once(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
+    site: Site, actor: str
 ) -> None:
-    exchange = simulator.exchange
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
-        before = await pipeline.ask("before", entry("BTCUSDT", "0.004"))
+    exchange = site.exchange
+    async with site.service(P33_SHARDS="2") as service:
+        before = await site.ask("before", entry("BTCUSDT", "0.004"))
         lease = service.channels.lease.value
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")
         exchange.faults.rest_latency_ms = 100
 
         service.strike(actor)
         await until(lambda: service.actor(actor).state == "backing_off", f"{actor} is down")
-        pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        site.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
         for symbol in SYMBOLS:
-            pipeline.publish_plan(f"during-{symbol}", entry(symbol, "20"))
+            site.publish_plan(f"during-{symbol}", entry(symbol, "20"))
 
         for symbol in SYMBOLS:
-            answer = await pipeline.permit(f"during-{symbol}")
+            answer = await site.permit(f"during-{symbol}")
             assert answer["reason"] not in ("evaluation_failed", "plan_expired")
-        await pipeline.ledger_reaches("BTCUSDT", "0.004")
-        pipeline.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
-        await pipeline.nothing_pends(PLANS, RESULTS)
+        await site.ledger_reaches("BTCUSDT", "0.004")
+        site.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        await site.nothing_pends(PLANS, RESULTS)
         restarted = {actor: 1, **dict.fromkeys(DEPENDENT.get(actor, ()), 1)}
         await until(lambda: service.restarts() == restarted, f"{actor} is back")
         await is_ready(lambda: service.url)
-        after = await pipeline.ask("after", entry("ETHUSDT", "0.01"))
+        after = await site.ask("after", entry("ETHUSDT", "0.01"))
 
         assert before["allow"] and after["plan_id"] == "after"
-        assert pipeline.ledger("BTCUSDT")["version"] == "2"
+        assert site.ledger("BTCUSDT")["version"] == "2"
         assert service.restarts() == restarted
         assert service.actor(actor).last_reason == f"{SabotageError.__module__}.{SabotageError.__qualname__}"
         assert service.channels.lease.value == lease
-        await pipeline.decided_once(["before", "after", *(f"during-{symbol}" for symbol in SYMBOLS)])
+        await site.decided_once(["before", "after", *(f"during-{symbol}" for symbol in SYMBOLS)])
 
 
-async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_are_back(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
+async def test_a_symbol_that_was_flat_may_be_opened_again_as_soon_as_its_actors_are_back(site: Site) -> None:
+    async with site.service(P33_SHARDS="2") as service:
         for number, actor in enumerate(("user_stream", "snapshot_fetcher_0", "permit_evaluator")):
             service.strike(actor)
             symbol = SYMBOLS[number]
 
             await until(lambda a=actor: service.restarts().get(a) == 1, actor)  # type: ignore[misc]
             await is_ready(lambda: service.url)
-            answer = await pipeline.ask(f"open-{symbol}", entry(symbol, "20"))
+            answer = await site.ask(f"open-{symbol}", entry(symbol, "20"))
             assert answer["reason"] == "open_permit_granted"
 
 
-async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_booked_once(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_plans_and_results_in_a_stream_of_crashes_are_each_answered_and_booked_once(site: Site) -> None:
     rounds = 6
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
+    async with site.service(P33_SHARDS="2") as service:
         for number in range(rounds):
             service.strike(("permit_evaluator", "ledger_writer")[number % 2])
             for symbol in SYMBOLS[:4]:
-                pipeline.publish_plan(f"{symbol}-{number}", entry(symbol, "10"))
-                order = trade(simulator.exchange, symbol, "BUY", "10")
-                pipeline.publish_result(
-                    executed(f"{symbol}-{number}", symbol, order.order_id, "BUY", order.executed)
-                )
+                site.publish_plan(f"{symbol}-{number}", entry(symbol, "10"))
+                site.fill(f"{symbol}-{number}", symbol, "BUY", "10")
             await until(
                 lambda so_many=number + 1: sum(service.restarts().values()) == so_many,  # type: ignore[misc]
                 "it is back",
             )
         plans = [f"{symbol}-{number}" for symbol in SYMBOLS[:4] for number in range(rounds)]
-        await pipeline.decided_once(plans)
-        await pipeline.nothing_pends(PLANS, RESULTS)
+        await site.decided_once(plans)
+        await site.nothing_pends(PLANS, RESULTS)
         for symbol in SYMBOLS[:4]:
-            await pipeline.ledger_reaches(symbol, str(10 * rounds))
+            await site.ledger_reaches(symbol, str(10 * rounds))
         assert service.restarts() == {"ledger_writer": rounds // 2, "permit_evaluator": rounds // 2}
         status, _ = await readiness(service.url)
         assert status == 200
@@ -114,17 +107,13 @@ class Status(msgspec.Struct):
     tree: Node
 
 
-async def test_status_shows_the_tree_as_a_tree_with_the_reasons_of_its_restarts(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator, P33_SHARDS="2") as service:
+async def test_status_shows_the_tree_as_a_tree_with_the_reasons_of_its_restarts(site: Site) -> None:
+    async with site.service(P33_SHARDS="2") as service:
         for actor in ("metrics", "snapshot_fetcher_1"):
             service.strike(actor)
             await until(lambda a=actor: service.restarts().get(a) == 1, actor)  # type: ignore[misc]
         await is_ready(lambda: service.url)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"{service.url}/status", timeout=5)
-        tree = msgspec.json.decode(answer.content, type=Status).tree
+        tree = msgspec.json.decode(await body(service.url, "/status"), type=Status).tree
 
         assert [group.name for group in tree.children] == ["presence", "exchange", "snapshots", "decisions"]
         presence, snapshots = tree.named("presence"), tree.named("snapshots")

@@ -15,7 +15,8 @@ import trio
 from simulator import RunningSimulator
 from supervision import Backoff
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed
-from tests.integration.service_in_process import Rigging, ServiceInProcess, running_service
+from tests.integration.service_in_process import Rigging, ServiceInProcess
+from tests.integration.site import Site
 from tests.integration.surroundings import is_ready, trade
 from tests.integration.test_actor_crashes import ACTORS, DEPENDENT
 from tests.integration.waiting import until
@@ -104,16 +105,14 @@ class Work:
 
 @pytest.mark.parametrize("actor", ACTORS)
 async def test_a_hundred_failures_in_a_row_slow_no_other_actor_and_lose_nothing(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, actor: str
+    site: Site, actor: str
 ) -> None:
     settings = {"P33_SHARDS": "2", "P33_WEIGHT_BUDGET_PER_MIN": "2400"}
     # A ledger that was just adopted asks the exchange about each fill that no stream has shown.
-    pipeline.redis.hset(f"quantum:position:ledger:{SYMBOL}", "last_known_amt", "0")
-    async with running_service(
-        redis_server, simulator, Rigging(AT_ONCE, STALL_LIMIT_SEC), **settings
-    ) as service:
+    site.redis.hset(f"quantum:position:ledger:{SYMBOL}", "last_known_amt", "0")
+    async with site.service(Rigging(AT_ONCE, STALL_LIMIT_SEC), **settings) as service:
         assert service.channels.shard_of(SYMBOL) == int(FETCHER[-1])
-        work = Work(pipeline, simulator, service)
+        work = Work(site, site.simulator, service)
         undisturbed = {kind for kind, (_, doers) in work.kinds.items() if actor not in doers}
         assert len(undisturbed) >= 3
         before = {kind: [await work.timed(kind) for _ in range(LOOKS)] for kind in sorted(undisturbed)}

@@ -4,52 +4,49 @@ from __future__ import annotations
 
 import time
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import PLANS, Pipeline, entry, full_close
-from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready
+from tests.integration.pipeline import PLANS, entry, full_close
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, is_ready, is_unready
 from tests.integration.waiting import until
 
 AGE_LIMIT_SEC = 5.0
 
 
 async def test_a_service_that_starts_without_the_exchange_denies_its_plans_within_their_age_limit(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    faults = simulator.exchange.faults
+    faults = site.exchange.faults
     faults.rest_fault_rates = {"5xx": 1.0}
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+    async with site.daemon() as daemon:
         url = await daemon.url()
         await is_unready(url, "exchangeInfo")
-        await until(lambda: pipeline.redis.exists(PLANS), "the consumer group's stream")
-        await until(lambda: pipeline.redis.xinfo_groups(PLANS), "the consumer group")
-        await until(lambda: pipeline.redis.get("quantum:p33:lease"), "the lease")
+        await until(lambda: site.redis.exists(PLANS), "the consumer group's stream")
+        await until(lambda: site.redis.xinfo_groups(PLANS), "the consumer group")
+        await until(lambda: site.redis.get("quantum:p33:lease"), "the lease")
         asked = {f"open-{symbol}": entry(symbol, "1") for symbol in SYMBOLS[:4]}
         asked |= {f"close-{symbol}": full_close(symbol) for symbol in SYMBOLS[:4]}
         for plan_id, fields in asked.items():
-            pipeline.publish_plan(plan_id, fields)
+            site.publish_plan(plan_id, fields)
         published_sec = time.time()
         for plan_id in asked:
-            answer = await pipeline.permit(plan_id, within_sec=AGE_LIMIT_SEC)
+            answer = await site.permit(plan_id, within_sec=AGE_LIMIT_SEC)
             assert (answer["reason"], answer["details"]["exchange_known"]) == ("no_exchange_snapshot", False)
             assert float(answer["created_at"]) - published_sec < AGE_LIMIT_SEC
         assert (await is_unready(url, "exchangeInfo")).ready is False
 
         faults.rest_fault_rates = {}
         await is_ready(lambda: url, within_sec=30)
-        answer = await pipeline.ask("later", entry("SOLUSDT", "1"))
+        answer = await site.ask("later", entry("SOLUSDT", "1"))
         assert answer["reason"] == "open_permit_granted"
-        await pipeline.decided_once([*asked, "later"])
-        await pipeline.nothing_pends(PLANS)
+        await site.decided_once([*asked, "later"])
+        await site.nothing_pends(PLANS)
         assert "Actor failed" not in daemon.output
 
 
-async def test_readyz_names_a_portfolio_margin_account_as_the_cause(
-    redis_server: str, simulator: RunningSimulator
-) -> None:
-    rights = simulator.exchange.key_rights
+async def test_readyz_names_a_portfolio_margin_account_as_the_cause(site: Site) -> None:
+    rights = site.exchange.key_rights
     rights.enable_portfolio_margin_trading = True
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+    async with site.daemon() as daemon:
         url = await daemon.url()
         answer = await is_unready(
             url,

@@ -6,10 +6,7 @@ import html
 import re
 import signal
 import time
-from typing import Any
 
-import httpx
-import msgspec
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -19,11 +16,11 @@ from brain.moment import Moment
 from clock import HostClock
 from permit_gate import P33, GateRules, Granted
 from permit_gate.trio_gate import open_trio_gate
-from simulator import RunningSimulator
-from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.daemon_process import DaemonProcess
+from tests.integration.http_side import body, metric, status
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed, full_close
-from tests.integration.service_in_process import running_service
-from tests.integration.surroundings import environment, is_ready, is_unready, readiness, trade
+from tests.integration.site import Site
+from tests.integration.surroundings import is_ready, is_unready, readiness, trade
 from tests.integration.waiting import until, until_async
 
 INTENTS = "quantum:stream:trade.intent"
@@ -52,24 +49,8 @@ class ShiftedClock(HostClock):
         return Moment(now.monotonic_sec, now.wall_ms + round(self.off_sec * 1000))
 
 
-async def status(url: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        response = await client.get(f"{url}/status", timeout=5)
-    document: dict[str, Any] = msgspec.json.decode(response.content)
-    return document
-
-
-async def metric(url: str, name: str) -> float:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"{url}/metrics", timeout=5)).text
-    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
-    assert found is not None, name
-    return float(found[1])
-
-
 async def page(url: str) -> str:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        return html.unescape((await client.get(url, timeout=5)).text)
+    return html.unescape(await body(url, "/"))
 
 
 async def snapshots_are_fresh(url: str) -> None:
@@ -82,10 +63,10 @@ async def snapshots_are_fresh(url: str) -> None:
     await until_async(look, "no snapshot is stale", within_sec=15)
 
 
-async def is_let_through(redis_url: str, plan_id: str, fields: dict[str, str]) -> None:
+async def is_let_through(site: Site, plan_id: str, fields: dict[str, str]) -> None:
     """Publish a plan, wait at the gate, and check that it is granted."""
-    async with open_trio_gate(redis_url, GateRules(consumer="apply-layer")) as gate:
-        Pipeline(redis_url).publish_plan(plan_id, fields)
+    async with open_trio_gate(site.redis_url, GateRules(consumer="apply-layer")) as gate:
+        site.publish_plan(plan_id, fields)
         # Longer than executors wait: a busy machine's delays are not what is looked at here.
         answer = await gate.acquire(plan_id, fields["symbol"], [P33], timeout_sec=5.0)
     assert isinstance(answer, Granted), answer
@@ -93,18 +74,15 @@ async def is_let_through(redis_url: str, plan_id: str, fields: dict[str, str]) -
 
 @pytest.mark.parametrize("off_sec", [-70.0, -7.0, -3.0, -1.5, 1.5, 3.0, 7.0, 70.0])
 async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
-    redis_server: str,
-    simulator: RunningSimulator,
-    monkeypatch: pytest.MonkeyPatch,
-    off_sec: float,
+    site: Site, monkeypatch: pytest.MonkeyPatch, off_sec: float
 ) -> None:
     host = ShiftedClock()
     monkeypatch.setattr(supervisor, "HostClock", lambda: host)
-    trade(simulator.exchange, "BTCUSDT", "BUY", "1")
+    trade(site.exchange, "BTCUSDT", "BUY", "1")
     side = "ahead of" if off_sec > 0 else "behind"
     reported = f"this host's clock is {abs(off_sec):.1f} s {side} Redis's"
     with capture_logs() as logged:
-        async with running_service(redis_server, simulator) as service:
+        async with site.service() as service:
             host.off_sec = off_sec
             shown = await status(service.url)
             assert shown["clocks"]["redis_offset_sec"] == pytest.approx(-off_sec, abs=0.1)
@@ -119,29 +97,26 @@ async def test_gates_take_the_permits_of_a_host_whose_clock_is_off(
             elif abs(off_sec) < 3.0:
                 assert (await readiness(service.url))[0] == 200
             assert reported in await page(service.url)
-            await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
-            await is_let_through(redis_server, "exit", full_close("BTCUSDT"))
+            await is_let_through(site, "open", entry("ETHUSDT", "0.1"))
+            await is_let_through(site, "exit", full_close("BTCUSDT"))
             host.off_sec = 0.0
             await is_ready(lambda: service.url, within_sec=15)
             assert (await status(service.url))["clocks"]["troubles"] == []
 
 
 async def test_a_service_that_starts_with_a_clock_ahead_is_not_ready_and_issues_good_permits(
-    redis_server: str, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    trade(simulator.exchange, "BTCUSDT", "BUY", "1")
-    environ = environment(redis_server, simulator, {"P33_COOLDOWN_SEC": "15"})
-    async with daemon_process(environ, ("-c", _RUN_70_S_AHEAD)) as daemon:
+    trade(site.exchange, "BTCUSDT", "BUY", "1")
+    async with site.daemon({"P33_COOLDOWN_SEC": "15"}, ("-c", _RUN_70_S_AHEAD)) as daemon:
         url = await daemon.url()
         await is_unready(url, "this host's clock is 70.0 s ahead of Redis's", within_sec=10)
         await snapshots_are_fresh(url)
-        pipeline = Pipeline(redis_server)
-        await pipeline.ledger_reaches("BTCUSDT", "1", within_sec=10)
-        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
-        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.1")
-        pipeline.publish_result(executed("open", "ETHUSDT", order.order_id, "BUY", order.executed))
-        await pipeline.ledger_reaches("ETHUSDT", "0.1")
-        denied = await pipeline.ask("soon", full_close("ETHUSDT"))
+        await site.ledger_reaches("BTCUSDT", "1", within_sec=10)
+        await is_let_through(site, "open", entry("ETHUSDT", "0.1"))
+        site.fill("open", "ETHUSDT", "BUY", "0.1")
+        await site.ledger_reaches("ETHUSDT", "0.1")
+        denied = await site.ask("soon", full_close("ETHUSDT"))
         assert denied["reason"] == "cooldown_in_flight", "the ledger's order time is by Redis's clock, too"
 
 
@@ -175,50 +150,43 @@ class Ahead:
 
 
 @pytest.mark.parametrize("ahead_sec", AHEAD_SEC)
-async def test_one_plan_id_ahead_changes_no_decision(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, ahead_sec: int
-) -> None:
+async def test_one_plan_id_ahead_changes_no_decision(site: Site, ahead_sec: int) -> None:
     for symbol in ("BTCUSDT", "SOLUSDT", "LTCUSDT"):
-        trade(simulator.exchange, symbol, "BUY", "1")
-    environ = environment(redis_server, simulator, {"P33_COOLDOWN_SEC": "15"})
-    async with daemon_process(environ) as daemon:
-        ahead = Ahead(daemon, await daemon.ready(), pipeline, ahead_sec)
+        trade(site.exchange, symbol, "BUY", "1")
+    settings = {"P33_COOLDOWN_SEC": "15"}
+    async with site.daemon(settings) as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), site, ahead_sec)
         await ahead.put(PLANS, entry("ETHUSDT", "0.1") | {"plan_id": "ahead", "decision": "HOLD"})
-        pipeline.redis.set("quantum:cooldown:last_exec_ts:BTCUSDT", str(int(time.time() * 1000)))
-        assert (await pipeline.ask("cooling", full_close("BTCUSDT")))["reason"] == "cooldown_in_flight"
-        await is_let_through(redis_server, "exit", full_close("SOLUSDT"))
-        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+        site.redis.set("quantum:cooldown:last_exec_ts:BTCUSDT", str(int(time.time() * 1000)))
+        assert (await site.ask("cooling", full_close("BTCUSDT")))["reason"] == "cooldown_in_flight"
+        await is_let_through(site, "exit", full_close("SOLUSDT"))
+        await is_let_through(site, "open", entry("ETHUSDT", "0.1"))
         assert await metric(ahead.url, "p33_decision_latency_seconds_sum") < 5
         await daemon.stop(signal.SIGTERM)
-    pipeline.publish_plan("unread", full_close("LTCUSDT"))
-    async with daemon_process(environ) as daemon:
+    site.publish_plan("unread", full_close("LTCUSDT"))
+    async with site.daemon(settings) as daemon:
         await daemon.ready()
-        assert (await pipeline.permit("unread", 5.0))["reason"] == "plan_expired"
-        await is_let_through(redis_server, "again", full_close("LTCUSDT"))
+        assert (await site.permit("unread", 5.0))["reason"] == "plan_expired"
+        await is_let_through(site, "again", full_close("LTCUSDT"))
 
 
 @pytest.mark.parametrize("ahead_sec", AHEAD_SEC)
-async def test_one_result_id_ahead_changes_no_booking_and_no_decision(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, ahead_sec: int
-) -> None:
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
-        ahead = Ahead(daemon, await daemon.ready(), pipeline, ahead_sec)
-        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
-        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.1")
+async def test_one_result_id_ahead_changes_no_booking_and_no_decision(site: Site, ahead_sec: int) -> None:
+    async with site.daemon() as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), site, ahead_sec)
+        await is_let_through(site, "open", entry("ETHUSDT", "0.1"))
+        order = trade(site.exchange, "ETHUSDT", "BUY", "0.1")
         await ahead.put(RESULTS, executed("open", "ETHUSDT", order.order_id, "BUY", order.executed))
-        await pipeline.ledger_reaches("ETHUSDT", "0.1")
-        await is_let_through(redis_server, "another", entry("SOLUSDT", "1"))
-        order = trade(simulator.exchange, "SOLUSDT", "BUY", "1")
-        pipeline.publish_result(executed("another", "SOLUSDT", order.order_id, "BUY", order.executed))
-        await is_let_through(redis_server, "exit", full_close("SOLUSDT"))
-        await pipeline.ledger_reaches("SOLUSDT", "1")
+        await site.ledger_reaches("ETHUSDT", "0.1")
+        await is_let_through(site, "another", entry("SOLUSDT", "1"))
+        site.fill("another", "SOLUSDT", "BUY", "1")
+        await is_let_through(site, "exit", full_close("SOLUSDT"))
+        await site.ledger_reaches("SOLUSDT", "1")
         assert await metric(ahead.url, "p33_ledger_lag_seconds_sum") < 5
 
 
-async def test_one_intent_id_ahead_is_named_and_changes_no_decision(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline
-) -> None:
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
-        ahead = Ahead(daemon, await daemon.ready(), pipeline, HALF_HOUR_SEC)
+async def test_one_intent_id_ahead_is_named_and_changes_no_decision(site: Site) -> None:
+    async with site.daemon() as daemon:
+        ahead = Ahead(daemon, await daemon.ready(), site, HALF_HOUR_SEC)
         await ahead.put(INTENTS, {"symbol": "BTCUSDT"})
-        await is_let_through(redis_server, "open", entry("ETHUSDT", "0.1"))
+        await is_let_through(site, "open", entry("ETHUSDT", "0.1"))

@@ -13,14 +13,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import trio
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
+from tests.integration.http_side import metric
 from tests.integration.pipeline import PLANS, Pipeline, entry, full_close
-from tests.integration.surroundings import SYMBOLS, environment, is_ready, readiness
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, is_ready, readiness
 from tests.integration.test_presence import free_port
 from tests.integration.waiting import until
 
@@ -77,11 +76,7 @@ class LoggingDaemon:
 
     async def dropped(self) -> int:
         """Lines dropped, by `/metrics`."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            text = (await client.get(f"{self.url}/metrics", timeout=5)).text
-        found = re.search(r"^p33_log_lines_dropped_total (\S+)$", text, re.MULTILINE)
-        assert found is not None
-        return int(float(found[1]))
+        return int(await metric(self.url, "p33_log_lines_dropped_total"))
 
     async def stopped(self) -> float:
         """Send SIGTERM; seconds until it has ended, with exit code 0."""
@@ -103,7 +98,7 @@ class LoggingDaemon:
 
 
 @asynccontextmanager
-async def logging_daemon(redis_url: str, simulator: RunningSimulator) -> AsyncIterator[LoggingDaemon]:
+async def logging_daemon(site: Site) -> AsyncIterator[LoggingDaemon]:
     reading_end, writing_end = os.pipe()
     try:
         fcntl.fcntl(writing_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -111,7 +106,7 @@ async def logging_daemon(redis_url: str, simulator: RunningSimulator) -> AsyncIt
         process = await trio.lowlevel.open_process(
             _RUN,
             cwd=_ROOT,
-            env=environment(redis_url, simulator, {}),
+            env=site.environ(),
             stdin=subprocess.DEVNULL,
             stdout=writing_end,
             stderr=subprocess.STDOUT,
@@ -163,24 +158,24 @@ def p99(took_sec: Sequence[float]) -> float:
 
 @pytest.mark.timing
 async def test_while_the_log_is_not_read_plans_are_decided_as_before_and_what_it_lost_is_counted(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    async with logging_daemon(redis_server, simulator) as daemon:
-        fence = pipeline.redis.get(FENCE)
+    async with logging_daemon(site) as daemon:
+        fence = site.redis.get(FENCE)
         count = int(UNREAD_SEC * PLANS_PER_SEC)
-        took_sec = await answered_sec(pipeline, range(count))
+        took_sec = await answered_sec(site, range(count))
         assert daemon.pipe_is_full()
         assert len(took_sec) == count
         assert p99(took_sec) < P99_SEC
 
-        await decide_at_once(pipeline, range(count, count + BURST))
+        await decide_at_once(site, range(count, count + BURST))
         dropped = await daemon.dropped()
         assert dropped > 0
         status, shown = await readiness(daemon.url)
         assert status == 200, shown
 
         # The reader is back: what was kept, one line for what was not, and from then on every line.
-        await pipeline.ask("the-last", entry("BTCUSDT", "0.01"))
+        await site.ask("the-last", entry("BTCUSDT", "0.01"))
         await until(lambda: " plan the-last " in daemon.read(), "the newest line")
         log = daemon.read()
         assert [int(lines) for lines in _GAP.findall(log)] == [dropped]
@@ -191,13 +186,13 @@ async def test_while_the_log_is_not_read_plans_are_decided_as_before_and_what_it
         missing = count + BURST + 1 - len(decided)
         assert dropped - 10 <= missing <= dropped
         assert "Actor failed" not in log
-        assert pipeline.redis.get(FENCE) == fence, "the lease was lost"
+        assert site.redis.get(FENCE) == fence, "the lease was lost"
 
-        await decide_at_once(pipeline, range(count + BURST, count + 2 * BURST))
+        await decide_at_once(site, range(count + BURST, count + 2 * BURST))
         assert daemon.pipe_is_full()
         assert await daemon.stopped() < STOP_SEC
-    assert pipeline.redis.get("quantum:p33:lease") is None
-    assert set(pipeline.decisions().values()) == {1}
+    assert site.redis.get("quantum:p33:lease") is None
+    assert set(site.decisions().values()) == {1}
 
 
 #: Where the log goes: a disk that is full, a pipe whose reader is gone, nowhere at all.
@@ -210,15 +205,14 @@ _RUN_WITH = "import os, sys; {change}; os.execv(sys.executable, [sys.executable,
 
 
 @pytest.mark.parametrize("how", TAKE_NOTHING)
-async def test_an_output_that_takes_nothing_stops_nothing(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, how: str
-) -> None:
+async def test_an_output_that_takes_nothing_stops_nothing(site: Site, how: str) -> None:
     port = free_port()
-    environ = environment(redis_server, simulator, {"P33_METRICS_PORT": str(port)})
     change = "; ".join(TAKE_NOTHING[how].format(fd=fd) for fd in (1, 2))
-    async with daemon_process(environ, ("-c", _RUN_WITH.format(change=change))) as daemon:
+    async with site.daemon(
+        {"P33_METRICS_PORT": str(port)}, ("-c", _RUN_WITH.format(change=change))
+    ) as daemon:
         await is_ready(lambda: f"http://127.0.0.1:{port}", within_sec=30)
-        permit = await pipeline.ask("one", entry("BTCUSDT", "0.01"))
+        permit = await site.ask("one", entry("BTCUSDT", "0.01"))
         assert permit["allow"] is True
         assert await daemon.stop(signal.SIGTERM) == 0
         assert daemon.output == ""

@@ -7,17 +7,17 @@ import re
 import signal
 from decimal import Decimal
 
-import httpx
 import trio
 
 from brain.identifiers import PlanId
 from brain.ledger.unknown_outcomes import client_order_id_of
-from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
+from simulator import MarketOrder, Order, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
-from tests.integration.daemon_process import daemon_process
+from tests.integration.http_side import status
 from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, executed, full_close
 from tests.integration.rigs import QUARTER, Rig, running_rig
-from tests.integration.surroundings import SYMBOLS, environment, stream_is_trusted, trade
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, stream_is_trusted, trade
 from tests.integration.waiting import until, until_async
 
 GRACE = QUARTER | {"P33_PERMIT_TTL": "6", "P33_EXECUTION_GRACE_SEC": "4"}
@@ -150,26 +150,23 @@ async def unlinked(rig: Rig, symbol: str, text: str) -> None:
     assert [each["event"] for each in events if each["symbol"] == symbol] == ["LEDGER_DIVERGED"]
 
 
-async def test_an_unknown_order_is_still_unknown_after_a_kill(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    symbol, plan_id = SYMBOLS[0], "plan"
-    surroundings = environment(redis_server, simulator, {})
-    async with daemon_process(surroundings) as first:
+async def test_an_unknown_order_is_still_unknown_after_a_kill(site: Site) -> None:
+    symbol, plan_id = SYMBOLS[0], PlanId("plan")
+    async with site.daemon() as first:
         await first.ready()
-        await hold_four(simulator.exchange, pipeline, symbol)
-        assert await may_close(pipeline, plan_id, partial_close(symbol)) == 3
-        pipeline.publish_result(refused(plan_id, symbol, error=UNKNOWN[0]))
-        await until(lambda: pipeline.redis.hexists(UNKNOWN_KEY, plan_id), "the outcome is unknown")
+        await hold_four(site.exchange, site, symbol)
+        assert await may_close(site, plan_id, partial_close(symbol)) == 3
+        site.publish_result(refused(plan_id, symbol, error=UNKNOWN[0]))
+        await until(lambda: site.redis.hexists(UNKNOWN_KEY, plan_id), "the outcome is unknown")
         await first.stop(signal.SIGKILL)
-    async with daemon_process(surroundings) as second:
+    async with site.daemon() as second:
         await stream_is_trusted(await second.ready())
-        assert await may_close(pipeline, "rest", full_close(symbol)) == 1
-        pipeline.publish_result(refused("rest", symbol, error="no"))
-        client_order_id = client_order_id_of("quantum", PlanId(plan_id))
-        send(simulator.exchange, plan_id, symbol, client_order_id=client_order_id)
-        await pipeline.ledger_reaches(symbol, "1")
-        assert await may_close(pipeline, "last", full_close(symbol)) == 1
+        assert await may_close(site, "rest", full_close(symbol)) == 1
+        site.publish_result(refused("rest", symbol, error="no"))
+        client_order_id = client_order_id_of("quantum", plan_id)
+        send(site.exchange, plan_id, symbol, client_order_id=client_order_id)
+        await site.ledger_reaches(symbol, "1")
+        assert await may_close(site, "last", full_close(symbol)) == 1
 
 
 async def test_a_refusal_that_quotes_its_whole_permit_frees_it() -> None:
@@ -184,10 +181,8 @@ async def test_a_refusal_that_quotes_its_whole_permit_frees_it() -> None:
         assert await may_close(rig.pipeline, "all", full_close(symbol)) == 4
 
 
-async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    symbol, exchange = SYMBOLS[1], simulator.exchange
+async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(site: Site) -> None:
+    symbol, exchange = SYMBOLS[1], site.exchange
     exchange.set_hedge_mode(True)
     ledger = f"quantum:position:ledger:{symbol}"
     for side, leg, amount in (("BUY", "LONG", 4), ("SELL", "SHORT", 2)):
@@ -200,28 +195,26 @@ async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(
             )
         )
     close_long = partial_close(symbol) | {"positionSide": "LONG"}
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+    async with site.daemon() as daemon:
         url = await daemon.ready()
         await stream_is_trusted(url)
-        assert await may_close(pipeline, "plan", close_long) == 3
-        pipeline.redis.delete(ledger)
-        pipeline.redis.hset(ledger, mapping={"last_known_amt": "2"})
+        assert await may_close(site, "plan", close_long) == 3
+        site.redis.delete(ledger)
+        site.redis.hset(ledger, mapping={"last_known_amt": "2"})
         order = exchange.place_market_order(
             MarketOrder(symbol=symbol, side="SELL", quantity=Decimal(3), position_side="LONG")
         )
-        pipeline.publish_result(executed("plan", symbol, order.order_id, "SELL", "3"))
+        site.publish_result(executed("plan", symbol, order.order_id, "SELL", "3"))
 
         async def named() -> bool:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                status = (await client.get(f"{url}/status", timeout=5)).json()
-            return "long_amt and short_amt" in str(status["ledgers"]["waiting_results"])
+            return "long_amt and short_amt" in str((await status(url))["ledgers"]["waiting_results"])
 
         await until_async(named, "the result is named")
-        assert await may_close(pipeline, "other", close_long) == "reconcile_required_qty_mismatch"
+        assert await may_close(site, "other", close_long) == "reconcile_required_qty_mismatch"
         assert f"{symbol}: A result waits: " in daemon.output
-        assert pipeline.dead_letters(RESULTS) == []
-        pipeline.redis.hset(ledger, mapping={"long_amt": "4", "short_amt": "-2"})
-        await until(lambda: pipeline.ledger(symbol)["long_amt"] == "1", "the fill is booked", 10)
-        assert pipeline.ledger(symbol)["last_known_amt"] == "-1"
-        assert await may_close(pipeline, "last", close_long | {"action": "FULL_CLOSE_PROPOSED"}) == 1
+        assert site.dead_letters(RESULTS) == []
+        site.redis.hset(ledger, mapping={"long_amt": "4", "short_amt": "-2"})
+        await until(lambda: site.ledger(symbol)["long_amt"] == "1", "the fill is booked", 10)
+        assert site.ledger(symbol)["last_known_amt"] == "-1"
+        assert await may_close(site, "last", close_long | {"action": "FULL_CLOSE_PROPOSED"}) == 1
         assert "Actor failed" not in daemon.output

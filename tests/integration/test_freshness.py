@@ -22,7 +22,7 @@ from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, external_events, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import Pipeline, full_close
-from tests.integration.service_in_process import running_service
+from tests.integration.site import Site
 from tests.integration.snapshot_claims import Claim, SnapshotClaims, watched_claims
 from tests.integration.surroundings import SYMBOLS, environment, small_exchange
 from tests.integration.waiting import until
@@ -53,15 +53,13 @@ def cpu_sec(daemon: DaemonProcess) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(
-    redis_server: str, pipeline: Pipeline
-) -> None:
+async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(redis_server: str) -> None:
     seconds = 60
     async with (
         running(latency_ms=300) as simulator,
-        daemon_process(environment(redis_server, simulator, {})) as daemon,
+        (site := Site(redis_server, simulator)).daemon() as daemon,
     ):
-        symbols = list(simulator.exchange.listing.symbols)
+        symbols = list(site.exchange.listing.symbols)
         assert len(symbols) == 569
         await daemon.ready()
         await until(lambda: "private stream: connected" in daemon.output, "the stream")
@@ -69,50 +67,48 @@ async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(
         began_ms, began_cpu = now_ms(), cpu_sec(daemon)
         while now_ms() < began_ms + seconds * 1000:
             await trio.sleep(0.5)
-            look = pipeline.redis.pipeline(transaction=False)
+            look = site.redis.pipeline(transaction=False)
             for symbol in symbols:
                 look.hmget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms", "mark_ts_epoch_ms")
             seen = look.execute()
             assert max(now_ms() - int(verified) for verified, _ in seen) <= 2500
             assert max(now_ms() - int(marked) for _, marked in seen) <= 2500
         used = (cpu_sec(daemon) - began_cpu) / ((now_ms() - began_ms) / 1000)
-        weight = sum(record.weight for record in simulator.exchange.requests.records(since_ms=began_ms))
+        weight = sum(record.weight for record in site.exchange.requests.records(since_ms=began_ms))
         assert weight <= 60
         assert used <= 0.05
 
 
 @pytest.mark.parametrize("by_stream", [True, False], ids=["stream", "reads alone"])
-async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, by_stream: bool
-) -> None:
+async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(site: Site, by_stream: bool) -> None:
     """A fill every 100 ms, answers of 800 ms, a read every half second: each answer is older than some fills.
 
     Without a stream the fills go round all symbols: what changes while it is read cannot be dated.
     """
     often = HASTE | {"P33_AUDIT_SEC": "0.5", "P33_POLL_SEC": "0.5"}
     filled = ("BTCUSDT",) if by_stream else SYMBOLS
-    steps = {name: simulator.exchange.symbol(name).step_size for name in SYMBOLS}
+    steps = {name: site.exchange.symbol(name).step_size for name in SYMBOLS}
     looks = 0
     async with (
-        watched_claims(redis_server) as watch,
-        daemon_process(environment(redis_server, simulator, often)) as daemon,
+        watched_claims(site.redis_url) as watch,
+        site.daemon(often) as daemon,
     ):
         await daemon.ready()
-        pushed_ms = await calibrated(simulator, watch)
-        simulator.exchange.faults.rest_latency_ms = 800
+        pushed_ms = await calibrated(site.simulator, watch)
+        site.exchange.faults.rest_latency_ms = 800
         if not by_stream:
-            await cut(simulator)
+            await cut(site.simulator)
 
         async def fill() -> None:
             for name in itertools.cycle(filled):
-                external_events.move_position(simulator.exchange, name, delta=steps[name])
+                external_events.move_position(site.exchange, name, delta=steps[name])
                 await trio.sleep(0.1)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fill)
             latest = dict.fromkeys(filled, (Decimal(0), 0))
             while looks < 10_000:
-                look = pipeline.redis.pipeline(transaction=False)
+                look = site.redis.pipeline(transaction=False)
                 seen_of = [filled[number % len(filled)] for number in range(100)]
                 for name in seen_of:
                     look.hmget(f"quantum:position:snapshot:{name}", "position_amt", "ts_epoch_ms")
@@ -125,9 +121,9 @@ async def test_slow_answers_among_many_fills_never_take_a_snapshot_back(
             nursery.cancel_scope.cancel()
         moved = sum(amount / steps[name] for name, (amount, _) in latest.items())
         assert moved > 30, "the fills were seen"
-        assert len(simulator.exchange.requests.records(path=POSITION_RISK)) > 5
+        assert len(site.exchange.requests.records(path=POSITION_RISK)) > 5
     assert list(watch.steps_back()) == []
-    assert [claim for claim in watch.claims if not honest(simulator, claim, pushed_ms)] == []
+    assert [claim for claim in watch.claims if not honest(site.simulator, claim, pushed_ms)] == []
 
 
 class Conditions(msgspec.Struct, frozen=True):
@@ -344,34 +340,31 @@ async def freeze(simulator: RunningSimulator) -> None:
 
 @pytest.mark.parametrize("silence", [cut, expire, freeze])
 async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_is_allowed_on(
-    redis_server: str,
-    pipeline: Pipeline,
-    simulator: RunningSimulator,
-    silence: Callable[[RunningSimulator], Awaitable[None]],
+    site: Site, silence: Callable[[RunningSimulator], Awaitable[None]]
 ) -> None:
     poll_sec, answer_sec, noticed_sec = 1.0, 0.1, 0.6
-    exchange = simulator.exchange
+    exchange = site.exchange
     steps = {name: exchange.symbol(name).step_size for name in SYMBOLS}
     for name, step in steps.items():
         external_events.move_position(exchange, name, target=10 * step)
-    async with daemon_process(environment(redis_server, simulator, HASTE)) as daemon:
+    async with site.daemon(HASTE) as daemon:
         await daemon.ready()
         exchange.faults.rest_latency_ms = answer_sec * 1000
-        before = await pipeline.ask("before", full_close(SYMBOLS[0]))
+        before = await site.ask("before", full_close(SYMBOLS[0]))
         assert before["allow"] and before["safe_close_qty"] == 10 * steps[SYMBOLS[0]]
 
-        await silence(simulator)
+        await silence(site.simulator)
         for name, step in steps.items():
             external_events.move_position(exchange, name, target=4 * step)
         moved_sec = trio.current_time()
         decided: dict[str, tuple[bool, dict[str, Any]]] = {}
         for name in SYMBOLS[1:]:
             lost = "private stream: lost" in daemon.output
-            decided[name] = lost, await pipeline.ask(f"close-{name}", full_close(name))
+            decided[name] = lost, await site.ask(f"close-{name}", full_close(name))
             await trio.sleep(0.1)
         known_sec = noticed_sec + poll_sec + answer_sec + 0.3 - (trio.current_time() - moved_sec)
         for name, step in steps.items():
-            await amount_is(pipeline, name, str(4 * step), within_sec=max(known_sec, 0))
+            await amount_is(site, name, str(4 * step), within_sec=max(known_sec, 0))
 
     late = {name: answer for name, (lost, answer) in decided.items() if lost}
     assert len(late) >= 5
@@ -383,74 +376,70 @@ async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_i
 
 
 async def test_nothing_is_lost_or_distrusted_while_the_stream_rotates(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actors.user_stream.actor.ROTATE_AFTER_SEC", 0.5)
     monkeypatch.setattr("actors.user_stream.actor.OVERLAP_SEC", 0.2)
     quiet = {"P33_STREAM_PROOF_SEC": "0.1", "P33_AUDIT_SEC": "9", "P33_POLL_SEC": "9"}
-    async with running_service(redis_server, simulator, **quiet) as service:
+    async with site.service(**quiet) as service:
         await until(lambda: (watch := service.channels.stream_status.value) and watch.trusted, "trust")
-        keys = len(simulator.exchange.requests.records(path="/fapi/v1/listenKey"))
-        reads = len(simulator.exchange.requests.records(path=POSITION_RISK))
+        keys = len(site.exchange.requests.records(path="/fapi/v1/listenKey"))
+        reads = len(site.exchange.requests.records(path=POSITION_RISK))
         for number in range(1, 80):
             amount = str(Decimal(number) / 1000)
-            move(simulator, "BTCUSDT", amount)
-            await amount_is(pipeline, "BTCUSDT", amount, within_sec=0.2)
+            move(site.simulator, "BTCUSDT", amount)
+            await amount_is(site, "BTCUSDT", amount, within_sec=0.2)
             await trio.sleep(0.04)
-        requests = simulator.exchange.requests.records(path="/fapi/v1/listenKey")[keys:]
+        requests = site.exchange.requests.records(path="/fapi/v1/listenKey")[keys:]
         status = service.channels.stream_status.value
         assert [request.method for request in requests].count("POST") >= 2, "rotated"
-        assert len(simulator.exchange.requests.records(path=POSITION_RISK)) == reads
+        assert len(site.exchange.requests.records(path=POSITION_RISK)) == reads
         assert status is not None and status.trusted and status.losses == 0
 
 
-async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshold(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshold(site: Site) -> None:
     stale_sec = 3.0
     limits = HASTE | {"P33_STALE_THRESHOLD_SEC": f"{stale_sec:g}"}
-    async with daemon_process(environment(redis_server, simulator, limits)) as daemon:
+    async with site.daemon(limits) as daemon:
         await daemon.ready()
         await trio.sleep(1)
-        simulator.exchange.faults.rest_latency_ms = 300
-        move(simulator, "BTCUSDT", "0.007", announced=False)
-        await amount_is(pipeline, "BTCUSDT", "0.007", within_sec=stale_sec)
+        site.exchange.faults.rest_latency_ms = 300
+        move(site.simulator, "BTCUSDT", "0.007", announced=False)
+        await amount_is(site, "BTCUSDT", "0.007", within_sec=stale_sec)
         await until(
             lambda: re.search(r"BTCUSDT: stream diverged .*held=0 read=0.007", daemon.output),
             "the divergence in the log",
         )
 
 
-async def test_a_ban_is_waited_out_by_all_requests_and_by_a_daemon_started_during_it(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    exchange = simulator.exchange
-    environ = environment(redis_server, simulator, HASTE | {"P33_AUDIT_SEC": "0.5"})
+async def test_a_ban_is_waited_out_by_all_requests_and_by_a_daemon_started_during_it(site: Site) -> None:
+    exchange = site.exchange
+    often = HASTE | {"P33_AUDIT_SEC": "0.5"}
 
     def asked_since(since_ms: int) -> int:
         return len(exchange.requests.records(since_ms=since_ms))
 
-    async with daemon_process(environ) as daemon:
+    async with site.daemon(often) as daemon:
         await daemon.ready()
         exchange.weights.ban(exchange.host_ms(), 4000)
         ends_ms = exchange.weights.banned_until_ms
         await until(lambda: exchange.requests.records()[-1].status == 418, "a request meets the ban")
         met_ms = exchange.requests.records()[-1].wall_time_ms + 1
-        await until(lambda: pipeline.redis.keys("quantum:p33:*ban*"), "the ban is remembered")
+        await until(lambda: site.redis.keys("quantum:p33:*ban*"), "the ban is remembered")
         await trio.sleep(0.8)
         await daemon.stop(signal.SIGKILL)
         assert asked_since(met_ms) == 0
-    async with daemon_process(environ) as daemon:
+    async with site.daemon(often) as daemon:
         await daemon.url()
         # The exchange's own ban is over by then: what is sat out is the shortest pause after a 418, 60 s.
         while now_ms() < ends_ms + 500:
             assert asked_since(met_ms) == 0
             await trio.sleep(0.05)
-    for key in pipeline.redis.keys("quantum:p33:*ban*"):
-        assert int(pipeline.redis.get(key)) - met_ms > 50_000
-        pipeline.redis.delete(key)
-    async with daemon_process(environ) as daemon:
-        move(simulator, "BTCUSDT", "0.007")
+    for key in site.redis.keys("quantum:p33:*ban*"):
+        assert int(site.redis.get(key)) - met_ms > 50_000
+        site.redis.delete(key)
+    async with site.daemon(often) as daemon:
+        move(site.simulator, "BTCUSDT", "0.007")
         await daemon.ready()
-        await amount_is(pipeline, "BTCUSDT", "0.007", within_sec=3)
+        await amount_is(site, "BTCUSDT", "0.007", within_sec=3)
     assert [record.status for record in exchange.requests.records(since_ms=met_ms)].count(418) == 0

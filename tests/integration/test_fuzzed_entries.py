@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import httpx
 import msgspec
 import trio
 import trio.lowlevel
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
 from tests.integration.fuzzed_entries import HONEST, SPOILT, FuzzedEntries
+from tests.integration.http_side import body
 from tests.integration.pipeline import AUDIT, PLANS, RESULTS, Pipeline, entry, executed
-from tests.integration.surroundings import environment, is_ready, trade
+from tests.integration.site import Site
+from tests.integration.surroundings import is_ready, trade
 from tests.integration.test_ledger_sum import plain
 
 ENTRIES = 20_000
@@ -49,17 +48,10 @@ class Status(msgspec.Struct):
     tree: Node
 
 
-async def status(url: str) -> Status:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        response = await client.get(f"{url}/status", timeout=5)
-    return msgspec.json.decode(response.content, type=Status)
-
-
 async def skipped_plans(url: str) -> int:
     """Count the entries that were acknowledged because they ask for no permit."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        response = await client.get(f"{url}/metrics", timeout=5)
-    counts = re.findall(r"^p33_plans_skipped_total\{.*\} (\S+)$", response.text, re.MULTILINE)
+    metrics = await body(url, "/metrics")
+    counts = re.findall(r"^p33_plans_skipped_total\{.*\} (\S+)$", metrics, re.MULTILINE)
     return int(sum(map(float, counts)))
 
 
@@ -100,12 +92,10 @@ def assert_no_result_is_lost(pipeline: Pipeline) -> None:
         assert pipeline.redis.hexists(f"quantum:p33:orders:{fields['symbol']}", fields["order_id"]), fields
 
 
-async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_nothing(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_nothing(site: Site) -> None:
     fuzz = FuzzedEntries(SEED)
-    redis = pipeline.redis
-    async with daemon_process(environment(redis_server, simulator, SETTINGS)) as daemon:
+    redis = site.redis
+    async with site.daemon(SETTINGS) as daemon:
         url = await daemon.ready()
         pipe = redis.pipeline(transaction=False)
         for symbol in SPOILT:
@@ -115,7 +105,7 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
             fuzz.write()(pipe)
             if number % (ENTRIES // SKIPPED) == 0:
                 pipe.xadd(PLANS, entry(HONEST[0], "20") | {"plan_id": f"skip-{number}", "decision": "SKIP"})
-                order = trade(simulator.exchange, "BTCUSDT", "SELL", "0.01")
+                order = trade(site.exchange, "BTCUSDT", "SELL", "0.01")
                 pipe.xadd(
                     RESULTS, executed(f"honest-{number}", "BTCUSDT", order.order_id, "SELL", order.executed)
                 )
@@ -123,20 +113,20 @@ async def test_twenty_thousand_fuzzed_entries_restart_no_actor_and_are_allowed_n
                 pipe.execute()
                 await trio.lowlevel.checkpoint()
         pipe.execute()
-        await pipeline.nothing_pends(PLANS, RESULTS, within_sec=40)
+        await site.nothing_pends(PLANS, RESULTS, within_sec=40)
 
-        answer = await pipeline.ask("after", entry(HONEST[-1], "20"), within_sec=10)
+        answer = await site.ask("after", entry(HONEST[-1], "20"), within_sec=10)
         assert answer["reason"] not in ("malformed_plan", "evaluation_failed")
-        ledgers = [pipeline.ledger_amount(symbol) for symbol in HONEST]
-        assert ledgers == [plain(simulator.exchange.position(symbol).amount) for symbol in HONEST]
+        ledgers = [site.ledger_amount(symbol) for symbol in HONEST]
+        assert ledgers == [plain(site.exchange.position(symbol).amount) for symbol in HONEST]
         assert ledgers[0] == "-0.2"
-        await pipeline.decided_once(fuzz.answerable)
-        allowed = {fields["plan_id"] for _, fields in pipeline.entries(AUDIT) if fields["allow"] == "true"}
+        await site.decided_once(fuzz.answerable)
+        allowed = {fields["plan_id"] for _, fields in site.entries(AUDIT) if fields["allow"] == "true"}
         assert allowed <= fuzz.honest | {"after"}
         assert allowed & fuzz.honest
-        await assert_no_plan_is_lost(pipeline, url)
-        assert_no_result_is_lost(pipeline)
-        shown = await status(url)
+        await assert_no_plan_is_lost(site, url)
+        assert_no_result_is_lost(site)
+        shown = msgspec.json.decode(await body(url, "/status"), type=Status)
         assert shown.tree.failed() == []
         await is_ready(lambda: url)
         assert "Actor failed" not in daemon.output

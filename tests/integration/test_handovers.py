@@ -8,10 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import Pipeline
-from tests.integration.surroundings import environment
+from tests.integration.daemon_process import DaemonProcess
+from tests.integration.site import Site
 from tests.integration.test_two_instances import is_warm_standby, lease
 from tests.integration.trading_load import SETTINGS, TradingLoad
 
@@ -27,17 +25,16 @@ PATIENCE_SEC = 60.0
 
 
 async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
     load = TradingLoad(
-        pipeline, simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
+        site, site.simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
     )
     output = ""
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
 
         async def started(instance: str) -> DaemonProcess:
-            environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
-            return await processes.enter_async_context(daemon_process(environ))
+            return await processes.enter_async_context(site.daemon(SETTINGS | {"P33_INSTANCE": instance}))
 
         active, holder = await started("first"), "first"
         await active.ready()
@@ -57,7 +54,7 @@ async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_led
     assert "Actor failed" not in output
     turns = [("first", "second")[turn % 2] for turn in range(HANDOVERS + 1)]
     assert load.issuers() == turns
-    assert lease(pipeline)[1] == turns[-1]
+    assert lease(site)[1] == turns[-1]
     load.assert_exactly_once()
     plans_per_sec, results_per_sec = load.rates()
     assert plans_per_sec > PLANS_PER_SEC * ACHIEVED

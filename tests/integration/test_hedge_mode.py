@@ -8,9 +8,8 @@ from decimal import Decimal
 import msgspec
 
 from simulator import MarketOrder, RunningSimulator
-from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, entry, executed, full_close
-from tests.integration.surroundings import environment
+from tests.integration.site import Site
 from tests.integration.test_ledger_sum import details, flat, plain, report_of, steps
 from tests.integration.waiting import until
 
@@ -42,9 +41,9 @@ async def shows_the_exchange(pipeline: Pipeline, simulator: RunningSimulator) ->
 
 
 async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_through_their_plan(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    exchange = simulator.exchange
+    exchange = site.exchange
     exchange.set_hedge_mode(True)
     orders = (
         ("open-long", entry(SYMBOL, "0.5", "BUY"), "LONG", flat, ("0.5", "0", "0.5")),
@@ -53,10 +52,10 @@ async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_throu
         ("close-long", full_close(SYMBOL), "LONG", details, ("0", "-0.3", "-0.3")),
         ("close-short", full_close(SYMBOL), "SHORT", flat, ("0", "0", "0")),
     )
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+    async with site.daemon() as daemon:
         await daemon.ready()
         for plan_id, fields, leg, dialect, expected in orders:
-            permit = await pipeline.ask(plan_id, fields | {"positionSide": leg}, PATIENT_SEC)
+            permit = await site.ask(plan_id, fields | {"positionSide": leg}, PATIENT_SEC)
             assert permit["allow"], permit
             order = exchange.place_market_order(
                 MarketOrder(
@@ -67,32 +66,30 @@ async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_throu
                 )
             )
             # Nothing in a result names its leg.
-            pipeline.publish_result(dialect(msgspec.structs.replace(report_of(order, 0), plan_id=plan_id)))
-            assert await shows_the_exchange(pipeline, simulator) == expected, plan_id
-        assert pipeline.dead_letters(RESULTS) == []
+            site.publish_result(dialect(msgspec.structs.replace(report_of(order, 0), plan_id=plan_id)))
+            assert await shows_the_exchange(site, site.simulator) == expected, plan_id
+        assert site.dead_letters(RESULTS) == []
         assert "Actor failed" not in daemon.output
 
 
-async def test_what_names_no_leg_is_denied_or_a_dead_letter_and_an_event(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    simulator.exchange.set_hedge_mode(True)
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+async def test_what_names_no_leg_is_denied_or_a_dead_letter_and_an_event(site: Site) -> None:
+    site.exchange.set_hedge_mode(True)
+    async with site.daemon() as daemon:
         await daemon.ready()
         for plan_id, fields in (
             ("entry", entry(SYMBOL, "0.5")),
             ("close", full_close(SYMBOL)),
             ("both", entry(SYMBOL, "0.5") | {"positionSide": "BOTH"}),
         ):
-            permit = await pipeline.ask(plan_id, fields, PATIENT_SEC)
+            permit = await site.ask(plan_id, fields, PATIENT_SEC)
             assert (permit["allow"], permit["reason"]) == (False, "position_side_required")
-        before = pipeline.ledger(SYMBOL)
+        before = site.ledger(SYMBOL)
 
-        pipeline.publish_result(executed("unknown", SYMBOL, 4711, "BUY", "0.5"))
-        await pipeline.nothing_pends(RESULTS, within_sec=PATIENT_SEC)
-        (letter,) = pipeline.dead_letters(RESULTS)
+        site.publish_result(executed("unknown", SYMBOL, 4711, "BUY", "0.5"))
+        await site.nothing_pends(RESULTS, within_sec=PATIENT_SEC)
+        (letter,) = site.dead_letters(RESULTS)
         assert (letter["plan_id"], letter["order_id"]) == ("unknown", "4711")
-        (event,) = [fields for _, fields in pipeline.entries(EVENTS)]
+        (event,) = [fields for _, fields in site.entries(EVENTS)]
         assert (event["event"], event["plan_id"]) == ("RESULT_UNJOINED", "unknown")
-        assert pipeline.ledger(SYMBOL) == before
+        assert site.ledger(SYMBOL) == before
         assert "Actor failed" not in daemon.output

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, executed
-from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, trade
+from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, is_ready, is_unready
 from tests.integration.under_fire import restarts
 from tests.integration.waiting import until_async
 
@@ -36,37 +35,34 @@ def overwrite(pipeline: Pipeline, key: str) -> None:
 
 
 async def test_a_key_that_is_overwritten_is_waited_for_and_entries_of_that_time_are_answered(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
+    async with site.daemon(PATIENT) as daemon:
         url = await daemon.ready()
         for key, symbol in zip(SHARED_KEYS, SYMBOLS, strict=False):
-            overwrite(pipeline, key)
+            overwrite(site, key)
             if key != PLANS:
-                pipeline.publish_plan(key, entry(symbol, "20"))
+                site.publish_plan(key, entry(symbol, "20"))
             if key != RESULTS:
-                order = trade(simulator.exchange, symbol, "BUY", "20")
-                pipeline.publish_result(executed(key, symbol, order.order_id, "BUY", order.executed))
+                site.fill(key, symbol, "BUY", "20")
             await is_unready(url, "Redis", key)
-            pipeline.redis.delete(key)
+            site.redis.delete(key)
             await is_ready(lambda: url)
             if key != PLANS:
-                await pipeline.permit(key)
+                await site.permit(key)
             if key != RESULTS:
-                await pipeline.ledger_reaches(symbol, "20")
-        await pipeline.ask("after", entry(SYMBOLS[-1], "20"))
-        await pipeline.nothing_pends(PLANS, RESULTS)
-        assert pipeline.dead_letters(PLANS) == pipeline.dead_letters(RESULTS) == []
+                await site.ledger_reaches(symbol, "20")
+        await site.ask("after", entry(SYMBOLS[-1], "20"))
+        await site.nothing_pends(PLANS, RESULTS)
+        assert site.dead_letters(PLANS) == site.dead_letters(RESULTS) == []
         assert await restarts(url) == {}
 
 
-async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_corrected(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_corrected(site: Site) -> None:
     left = set(READ_AT_START)
     for key in left:
-        overwrite(pipeline, key)
-    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
+        overwrite(site, key)
+    async with site.daemon(PATIENT) as daemon:
         url = await daemon.url()
 
         async def named() -> set[str]:
@@ -75,9 +71,9 @@ async def test_a_start_on_keys_of_a_wrong_type_names_them_until_all_are_correcte
 
         while left:
             found = await until_async(named, f"one of {left} is named")
-            pipeline.redis.delete(*found)
+            site.redis.delete(*found)
             left -= found
         await is_ready(lambda: url)
-        answer = await pipeline.ask("after", entry(SYMBOLS[0], "20"))
+        answer = await site.ask("after", entry(SYMBOLS[0], "20"))
         assert answer["reason"] == "open_permit_granted"
         assert await restarts(url) == {}

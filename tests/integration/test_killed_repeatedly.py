@@ -8,10 +8,7 @@ from random import Random
 import pytest
 import trio
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import Pipeline
-from tests.integration.surroundings import environment
+from tests.integration.site import Site
 from tests.integration.trading_load import SETTINGS, TradingLoad
 
 pytestmark = pytest.mark.timing
@@ -27,16 +24,15 @@ ACHIEVED = 0.9
 
 
 async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
     random = Random(SEED)  # noqa: S311 - the same moments in every run
-    environ = environment(redis_server, simulator, SETTINGS)
     load = TradingLoad(
-        pipeline, simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
+        site, site.simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
     )
     async with trio.open_nursery() as nursery:
         for life in range(KILLS):
-            async with daemon_process(environ) as daemon:
+            async with site.daemon(SETTINGS) as daemon:
                 if life == 0:
                     await daemon.ready()
                     nursery.start_soon(load.run)
@@ -47,7 +43,7 @@ async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the
                     await load.more_is_decided(PATIENCE_SEC)
                     await trio.sleep(random.uniform(0.1, 1.3))
                 assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
-        async with daemon_process(environ) as daemon:
+        async with site.daemon(SETTINGS) as daemon:
             await load.more_is_decided(PATIENCE_SEC)
             await load.settled()
             assert "Actor failed" not in daemon.output

@@ -11,8 +11,8 @@ from random import Random
 import msgspec
 
 from simulator import Order, RunningSimulator, external_events
-from tests.integration.pipeline import RESULTS, Pipeline, executed
-from tests.integration.service_in_process import running_service
+from tests.integration.pipeline import RESULTS, executed
+from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, trade
 
 RESULT_COUNT = 200
@@ -113,60 +113,56 @@ def plain(amount: Decimal) -> str:
 
 
 async def test_two_hundred_results_in_mixed_dialects_a_third_repeated_are_the_sum_of_the_distinct_ones(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
     random = Random(1)  # noqa: S311 - the same trades in every run
-    exchange = simulator.exchange
+    exchange = site.exchange
     external_events.move_position(exchange, HELD_BEFORE, target=Decimal(-50))
-    async with running_service(redis_server, simulator) as service:
-        report = trade_at_random(simulator, random, 99)
+    async with site.service() as service:
+        report = trade_at_random(site.simulator, random, 99)
         report += random.choices(report, k=RESULT_COUNT - len(report))
         assert len(report) == RESULT_COUNT
         assert len(set(report)) <= RESULT_COUNT * 2 / 3
         random.shuffle(report)
         for each in report:
-            pipeline.publish_result(random.choice(DIALECTS)(each))
-        await pipeline.nothing_pends(RESULTS, within_sec=30)
+            site.publish_result(random.choice(DIALECTS)(each))
+        await site.nothing_pends(RESULTS, within_sec=30)
 
         expected = sums(report)
         expected[HELD_BEFORE] += -50
         for symbol, amount in expected.items():
             assert amount == exchange.position(symbol).amount
-            ledger = pipeline.ledger(symbol)
+            ledger = site.ledger(symbol)
             side = "LONG" if amount > 0 else "SHORT"
             assert (symbol, ledger["last_known_amt"], ledger["ledger_amt"]) == (
                 symbol, plain(amount), plain(amount),
             )  # fmt: skip
             assert (ledger["last_known_side"], ledger["ledger_side"]) == (side, side)
-        assert {pipeline.ledger(symbol)["last_known_side"] for symbol in expected} == {"LONG", "SHORT"}
-        assert pipeline.dead_letters(RESULTS) == []
+        assert {site.ledger(symbol)["last_known_side"] for symbol in expected} == {"LONG", "SHORT"}
+        assert site.dead_letters(RESULTS) == []
         assert service.restarts() == {}
 
 
-async def test_a_smaller_fill_reported_after_a_larger_one_takes_nothing_back(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    exchange = simulator.exchange
+async def test_a_smaller_fill_reported_after_a_larger_one_takes_nothing_back(site: Site) -> None:
+    exchange = site.exchange
     exchange.first_fill_share = Decimal("0.3")
-    async with running_service(redis_server, simulator):
+    async with site.service():
         order = trade(exchange, "ETHUSDT", "SELL", "1")
         partly = report_of(order, 1)
         assert (partly.filled, partly.status) == (Decimal("0.3"), "PARTIALLY_FILLED")
         exchange.fill_remainder(order)
         for each in (report_of(order, 1), partly, report_of(order, 1), partly):
             for dialect in DIALECTS:
-                pipeline.publish_result(dialect(each))
-        await pipeline.nothing_pends(RESULTS)
-        assert pipeline.ledger_amount("ETHUSDT") == "-1"
-        assert pipeline.ledger("ETHUSDT")["version"] == "2"
+                site.publish_result(dialect(each))
+        await site.nothing_pends(RESULTS)
+        assert site.ledger_amount("ETHUSDT") == "-1"
+        assert site.ledger("ETHUSDT")["version"] == "2"
 
 
-async def test_a_result_that_was_not_executed_moves_nothing(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator):
+async def test_a_result_that_was_not_executed_moves_nothing(site: Site) -> None:
+    async with site.service():
         refused = executed("plan", "ETHUSDT", "5", "BUY", "1")
         for negative in ("False", "false", "0"):
-            pipeline.publish_result(refused | {"executed": negative})
-        await pipeline.nothing_pends(RESULTS)
-        assert pipeline.ledger_amount("ETHUSDT") == "0"
+            site.publish_result(refused | {"executed": negative})
+        await site.nothing_pends(RESULTS)
+        assert site.ledger_amount("ETHUSDT") == "0"

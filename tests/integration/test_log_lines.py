@@ -11,9 +11,10 @@ import pytest
 
 from simulator import RunningSimulator
 from simulator.faults import RestFault
-from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import PLANS, Pipeline, entry, executed, full_close
-from tests.integration.surroundings import SYMBOLS, environment, is_ready, trade
+from tests.integration.daemon_process import DaemonProcess
+from tests.integration.pipeline import PLANS, entry, full_close
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, is_ready
 from tests.integration.waiting import until
 
 SECRETS = {
@@ -57,20 +58,18 @@ async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-async def test_no_secret_is_logged_at_the_lowest_level(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, log_format: str
-) -> None:
-    pipeline.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
+async def test_no_secret_is_logged_at_the_lowest_level(site: Site, log_format: str) -> None:
+    site.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
     own = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
     settings = {"P33_LOG_LEVEL": "DEBUG", "P33_LOG_FORMAT": log_format, **own}
-    async with daemon_process(environment(redis_server, simulator, settings)) as daemon:
+    async with site.daemon(settings) as daemon:
         url = await address(daemon)
         await is_ready(lambda: url)
-        permit = await pipeline.ask("signed", entry("BTCUSDT", "0.01"))
-        listen_keys = await trouble(simulator, daemon)
+        permit = await site.ask("signed", entry("BTCUSDT", "0.01"))
+        listen_keys = await trouble(site.simulator, daemon)
         # A wrong password is reported by Redis, in its own words.
-        pipeline.redis.config_set("requirepass", "changed-behind-its-back")
-        pipeline.redis.client_kill_filter(_type="normal", skipme=True)
+        site.redis.config_set("requirepass", "changed-behind-its-back")
+        site.redis.client_kill_filter(_type="normal", skipme=True)
         await until(lambda: "is away" in daemon.output, "Redis refuses", within_sec=10)
         assert await daemon.stop(signal.SIGTERM) == 0
         said = daemon.output + daemon.errors
@@ -83,27 +82,24 @@ async def test_no_secret_is_logged_at_the_lowest_level(
     assert re.findall(r"signature=(?!\*\*\*)\S+", said) == []
 
 
-async def test_every_decision_is_one_line_however_many_are_alike(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_every_decision_is_one_line_however_many_are_alike(site: Site) -> None:
     plans = [f"{number:04d}-plan" for number in range(300)]
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+    async with site.daemon() as daemon:
         await daemon.ready()
-        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.5")
-        pipeline.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
-        await pipeline.ledger_reaches("ETHUSDT", "0.5")
+        site.fill("x", "ETHUSDT", "BUY", "0.5")
+        await site.ledger_reaches("ETHUSDT", "0.5")
         for number, plan_id in enumerate(plans):
             symbol = SYMBOLS[number % 4]
-            pipeline.publish_plan(plan_id, full_close(symbol) if number % 3 else entry(symbol, "1"))
-        await pipeline.decided_once(plans, within_sec=20)
-        await pipeline.nothing_pends(PLANS)
+            site.publish_plan(plan_id, full_close(symbol) if number % 3 else entry(symbol, "1"))
+        await site.decided_once(plans, within_sec=20)
+        await site.nothing_pends(PLANS)
         assert await daemon.stop(signal.SIGTERM) == 0
         shown = Counter(DECISION.findall(daemon.output))
         assert shown == Counter(plan_id[:8] for plan_id in plans)
 
 
-async def test_a_clean_stop_warns_of_nothing(redis_server: str, simulator: RunningSimulator) -> None:
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+async def test_a_clean_stop_warns_of_nothing(site: Site) -> None:
+    async with site.daemon() as daemon:
         await daemon.ready()
         assert await daemon.stop(signal.SIGTERM) == 0
         _, _, last_words = daemon.output.partition("Stopping signal=SIGTERM")
@@ -111,11 +107,8 @@ async def test_a_clean_stop_warns_of_nothing(redis_server: str, simulator: Runni
         assert re.findall(r"^\S+ (?:WARN |ERROR|FATAL) .*", last_words, re.MULTILINE) == []
 
 
-async def test_under_systemd_each_line_has_its_priority(
-    redis_server: str, simulator: RunningSimulator
-) -> None:
-    environ = environment(redis_server, simulator, {"P33_COLDOWN_SEC": "5"})
-    async with daemon_process(environ, ("-c", READ_BY_JOURNAL)) as daemon:
+async def test_under_systemd_each_line_has_its_priority(site: Site) -> None:
+    async with site.daemon({"P33_COLDOWN_SEC": "5"}, ("-c", READ_BY_JOURNAL)) as daemon:
         await daemon.ready()
         assert await daemon.stop(signal.SIGTERM) == 0
         lines = daemon.output.splitlines()

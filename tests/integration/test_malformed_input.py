@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from exchange.connection_limit import MOST_CONNECTIONS
 from exchange.protocol import Priority
-from simulator import RunningSimulator, external_events
+from simulator import external_events
 from supervision import Backoff
-from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry, executed, full_close
-from tests.integration.service_in_process import ServiceInProcess, running_service
-from tests.integration.surroundings import is_ready, trade
+from tests.integration.http_side import body
+from tests.integration.pipeline import PLANS, RESULTS, Fields, entry, executed, full_close
+from tests.integration.service_in_process import ServiceInProcess
+from tests.integration.site import Site
+from tests.integration.surroundings import is_ready
 from tests.integration.waiting import until
 
 MEGABYTE = "9" * 1_000_000
@@ -139,40 +140,35 @@ HARMLESS_FRAMES: list[bytes] = [
 ]
 
 
-async def test_malformed_plans_are_denied_or_set_aside_and_the_next_one_is_answered(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator) as service:
+async def test_malformed_plans_are_denied_or_set_aside_and_the_next_one_is_answered(site: Site) -> None:
+    async with site.service() as service:
         for plan_id, fields in DENIED.items():
-            pipeline.publish_plan(plan_id, fields)
+            site.publish_plan(plan_id, fields)
         for fields in DEAD_PLANS:
-            pipeline.publish(PLANS, fields)
+            site.publish(PLANS, fields)
         for plan_id in DENIED:
-            permit = await pipeline.permit(plan_id)
+            permit = await site.permit(plan_id)
             assert (plan_id, permit["allow"], permit["reason"]) == (plan_id, False, "malformed_plan")
             assert permit["details"], plan_id
-        answer = await pipeline.ask("good", GOOD)
+        answer = await site.ask("good", GOOD)
         assert answer["reason"] == "open_permit_granted"
-        await pipeline.nothing_pends(PLANS)
-        dead = pipeline.dead_letters(PLANS)
+        await site.nothing_pends(PLANS)
+        dead = site.dead_letters(PLANS)
         assert len(dead) == len(DEAD_PLANS)
         assert all(fields["error"] and fields["entry_id"] for fields in dead)
         assert max(len(value) for fields in dead for value in fields.values()) < 2_000
-        await pipeline.decided_once([*DENIED, "good"])
+        await site.decided_once([*DENIED, "good"])
         assert service.restarts() == {}
 
 
-async def test_malformed_results_are_dead_letters_and_the_next_one_is_booked(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator) as service:
+async def test_malformed_results_are_dead_letters_and_the_next_one_is_booked(site: Site) -> None:
+    async with site.service() as service:
         for fields in DEAD_RESULTS:
-            pipeline.publish_result(fields)
-        order = trade(simulator.exchange, "BTCUSDT", "SELL", "0.01")
-        pipeline.publish_result(executed("good", "BTCUSDT", order.order_id, "SELL", "0.010"))
-        await pipeline.ledger_reaches("BTCUSDT", "-0.01")
-        await pipeline.nothing_pends(RESULTS)
-        dead = pipeline.dead_letters(RESULTS)
+            site.publish_result(fields)
+        site.fill("good", "BTCUSDT", "SELL", "0.01")
+        await site.ledger_reaches("BTCUSDT", "-0.01")
+        await site.nothing_pends(RESULTS)
+        dead = site.dead_letters(RESULTS)
         assert len(dead) == len(DEAD_RESULTS)
         assert all(fields["error"] and fields["entry_id"] for fields in dead)
         assert max(len(value) for fields in dead for value in fields.values()) < 2_000
@@ -181,19 +177,15 @@ async def test_malformed_results_are_dead_letters_and_the_next_one_is_booked(
 
 @pytest.mark.parametrize("frames", [FRAMES, HARMLESS_FRAMES], ids=["unreadable", "harmless"])
 async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_again(
-    redis_server: str,
-    pipeline: Pipeline,
-    simulator: RunningSimulator,
-    frames: list[bytes],
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, frames: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So many losses within seconds would have to wait for each other.
     monkeypatch.setattr(
         "actors.user_stream.reconnect_pauses._BACKOFF", Backoff(initial_sec=0.1, maximum_sec=0.1)
     )
     monkeypatch.setitem(MOST_CONNECTIONS, Priority.VITAL, 1000)
-    exchange = simulator.exchange
-    async with running_service(redis_server, simulator) as service:
+    exchange = site.exchange
+    async with site.service() as service:
         for frame in frames:
             losses = stream_losses(service)
             external_events.send_frame(exchange, frame)
@@ -203,15 +195,12 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
             await stream_is_trusted(service)
         order = external_events.move_position(exchange, "ETHUSDT", target=exchange.symbol("ETHUSDT").min_qty)
         assert order is not None
-        await until(
-            lambda: pipeline.snapshot("ETHUSDT").get("side") == "LONG", "a real event is still taken in"
-        )
-        assert pipeline.snapshot("BTCUSDT")["position_amt"] == "0"
-        answer = await pipeline.ask("after", GOOD)
+        await until(lambda: site.snapshot("ETHUSDT").get("side") == "LONG", "a real event is still taken in")
+        assert site.snapshot("BTCUSDT")["position_amt"] == "0"
+        answer = await site.ask("after", GOOD)
         assert answer["reason"] == "open_permit_granted"
-        async with httpx.AsyncClient(trust_env=False) as client:
-            counted = (await client.get(f"{service.url}/metrics")).text
         if frames is FRAMES:
+            counted = await body(service.url, "/metrics")
             assert f'p33_stream_events_total{{event="unreadable"}} {len(FRAMES)}.0' in counted
         assert service.restarts() == {}
 

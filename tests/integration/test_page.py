@@ -10,11 +10,12 @@ import msgspec
 import pytest
 import trio
 
-from simulator import RunningSimulator, SimulatedExchange, running
+from simulator import SimulatedExchange, running
 from simulator.symbols import Symbol, load_symbols
-from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, executed, full_close
-from tests.integration.surroundings import SYMBOLS, environment, trade
+from tests.integration.daemon_process import DaemonProcess
+from tests.integration.pipeline import PLANS, RESULTS, entry, executed, full_close
+from tests.integration.site import Site
+from tests.integration.surroundings import SYMBOLS, trade
 from tests.page.browser import Browser
 from tests.page.contents import HOSTILE, INVISIBLE
 from tests.page.window import PATIENCE_SEC, Window
@@ -50,37 +51,33 @@ def hostile_exchange() -> SimulatedExchange:
 
 
 @asynccontextmanager
-async def daemon_on(
-    redis_url: str, simulator: RunningSimulator, **settings: str
-) -> AsyncIterator[tuple[DaemonProcess, str]]:
+async def daemon_on(site: Site, **settings: str) -> AsyncIterator[tuple[DaemonProcess, str]]:
     """A ready daemon, and where its page is, which has nothing to complain of: Redis forgets nothing."""
-    Pipeline(redis_url).redis.config_set("appendonly", "yes")
-    async with daemon_process(environment(redis_url, simulator, settings)) as daemon:
+    site.redis.config_set("appendonly", "yes")
+    async with site.daemon(settings) as daemon:
         yield daemon, f"{await daemon.ready()}/"
 
 
-async def test_the_page_follows_the_plans_as_they_flow(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
-) -> None:
-    async with daemon_on(redis_server, simulator) as (_, url):
+async def test_the_page_follows_the_plans_as_they_flow(site: Site, window: Window) -> None:
+    async with daemon_on(site) as (_, url):
         await window.open(url)
         text = await window.shows("Position State Brain", "Ready")
         assert "No plan was decided by this process yet." in text
         await window.run("window.loadedOnce = true")
-        permit = await pipeline.ask("plan-open", entry("BTCUSDT", "0.05"))
+        permit = await site.ask("plan-open", entry("BTCUSDT", "0.05"))
         assert permit["allow"] is True
         await window.shows("BTCUSDT", "✓ allow", "open_permit_granted", "BUY 0.05", selector="#decisions")
-        await pipeline.ask("plan-flat", full_close("ETHUSDT"))
+        await site.ask("plan-flat", full_close("ETHUSDT"))
         await window.shows("ETHUSDT", "✕ deny", "no_position", selector="#decisions")
         await window.shows("2 decisions", selector="#gates")
 
-        order = trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
+        order = trade(site.exchange, "BTCUSDT", "BUY", "0.05")
         await window.shows("BTCUSDT\t0.05\t0\t0.05", selector="#holdings")
-        pipeline.publish_result(executed("plan-open", "BTCUSDT", order.order_id, "BUY", "0.05"))
+        site.publish_result(executed("plan-open", "BTCUSDT", order.order_id, "BUY", "0.05"))
         await window.shows("they agree", "BTCUSDT\t0.05\t0.05\tnone", selector="#holdings")
         await window.comes_true("document.querySelector('.heat li[title^=\"BTCUSDT \"].held') !== null")
 
-        pipeline.redis.set("quantum:reconcile:hold:SOLUSDT", "drift", ex=300)
+        site.redis.set("quantum:reconcile:hold:SOLUSDT", "drift", ex=300)
         await window.shows("SOLUSDT", "held by P3.4", selector="#holds-and-cooldowns")
         assert await window.run("return window.loadedOnce") is True
         assert await window.complaints() == []
@@ -89,11 +86,9 @@ async def test_the_page_follows_the_plans_as_they_flow(
         }  # fmt: skip
 
 
-async def test_a_decision_opens_its_explanation_and_lets_go_of_it(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
-) -> None:
-    async with daemon_on(redis_server, simulator) as (_, url):
-        await pipeline.ask("plan-flat", full_close("ETHUSDT"))
+async def test_a_decision_opens_its_explanation_and_lets_go_of_it(site: Site, window: Window) -> None:
+    async with daemon_on(site) as (_, url):
+        await site.ask("plan-flat", full_close("ETHUSDT"))
         await window.open(url)
         await window.shows("no_position", selector="#decisions")
         assert await window.text("#why-body") == ""
@@ -116,23 +111,21 @@ async def test_a_decision_opens_its_explanation_and_lets_go_of_it(
         assert [line for line in complaints if "404" not in line] == []
 
 
-async def test_hostile_symbols_and_plans_do_no_harm(
-    redis_server: str, pipeline: Pipeline, window: Window
-) -> None:
+async def test_hostile_symbols_and_plans_do_no_harm(redis_server: str, window: Window) -> None:
     async with (
         running(hostile_exchange()) as simulator,
-        daemon_on(redis_server, simulator, P33_ALLOWLIST=",".join(SYMBOLS)) as (_, url),
+        daemon_on(site := Site(redis_server, simulator), P33_ALLOWLIST=",".join(SYMBOLS)) as (_, url),
     ):
         for symbol in HOSTILE_SYMBOLS:
-            trade(simulator.exchange, symbol, "BUY", "0.05")
+            trade(site.exchange, symbol, "BUY", "0.05")
         for number, text in enumerate((*HOSTILE, *INVISIBLE)):
             symbol = HOSTILE_SYMBOLS[number % len(HOSTILE_SYMBOLS)]
             fields = {**full_close(symbol), text: text, "reason": text, "source": text, "action": text}
             plan_id = text if text.isascii() and text.isprintable() else f"plan-{number}"
-            await pipeline.ask(plan_id, fields)
-            await pipeline.ask(f"{plan_id}-symbol", {**full_close(symbol), "symbol": text})
-            pipeline.redis.set(f"quantum:reconcile:hold:{symbol}", text, ex=300)
-        await pipeline.nothing_pends(PLANS)
+            await site.ask(plan_id, fields)
+            await site.ask(f"{plan_id}-symbol", {**full_close(symbol), "symbol": text})
+            site.redis.set(f"quantum:reconcile:hold:{symbol}", text, ex=300)
+        await site.nothing_pends(PLANS)
         await window.open(url)
         await window.run(TRAP)
         text = await window.shows(*HOSTILE_SYMBOLS, selector="#holdings")
@@ -164,10 +157,8 @@ async def test_hostile_symbols_and_plans_do_no_harm(
         assert await window.run("return document.documentElement.scrollWidth") == 360
 
 
-async def test_script_that_got_in_would_not_run(
-    redis_server: str, simulator: RunningSimulator, window: Window
-) -> None:
-    async with daemon_on(redis_server, simulator) as (_, url):
+async def test_script_that_got_in_would_not_run(site: Site, window: Window) -> None:
+    async with daemon_on(site) as (_, url):
         await window.open(url)
         await window.run(TRAP)
         for attempt in (
@@ -181,13 +172,11 @@ async def test_script_that_got_in_would_not_run(
         assert len(await window.complaints()) == 3
 
 
-async def test_the_page_can_be_read_on_a_phone_and_in_both_schemes(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
-) -> None:
-    async with daemon_on(redis_server, simulator) as (_, url):
+async def test_the_page_can_be_read_on_a_phone_and_in_both_schemes(site: Site, window: Window) -> None:
+    async with daemon_on(site) as (_, url):
         for number in range(3):
-            await pipeline.ask(f"plan-{number}", full_close("ETHUSDT"))
-        await pipeline.ask("plan-open", entry("BTCUSDT", "0.05"))
+            await site.ask(f"plan-{number}", full_close("ETHUSDT"))
+        await site.ask("plan-open", entry("BTCUSDT", "0.05"))
         grounds = set()
         for scheme in ("light", "dark"):
             for width in (360, 800, 1280):
@@ -204,33 +193,29 @@ async def test_the_page_can_be_read_on_a_phone_and_in_both_schemes(
         assert await window.complaints() == []
 
 
-async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
-) -> None:
-    async with daemon_on(redis_server, simulator) as (_, url):
-        await pipeline.ask("plan-open", entry("BTCUSDT", "0.05"))
+async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(site: Site, window: Window) -> None:
+    async with daemon_on(site) as (_, url):
+        await site.ask("plan-open", entry("BTCUSDT", "0.05"))
         await window.open(url)
         await window.run("document.querySelector('#settings details').open = true")
         await window.click("#only-denied")
         before = await window.text("#as-of")
-        await pipeline.ask("plan-flat", full_close("ETHUSDT"))
+        await site.ask("plan-flat", full_close("ETHUSDT"))
         await window.shows("no_position", selector="#decisions")
         await window.comes_true(f"document.querySelector('#as-of').innerText !== {before!r}")
         assert "open_permit_granted" not in await window.text("#decisions")
         assert "P33_ALLOWLIST" in await window.text("#settings")
         assert "BINANCE_API_SECRET\t***" in await window.text("#settings")
-        assert simulator.exchange.api_secret not in await window.run(
-            "return document.documentElement.outerHTML"
-        )
+        assert site.exchange.api_secret not in await window.run("return document.documentElement.outerHTML")
 
 
 async def test_trouble_is_shown_in_the_first_line_and_a_page_without_a_daemon_says_that_it_is_old(
-    redis_server: str, simulator: RunningSimulator, pipeline: Pipeline, window: Window
+    site: Site, window: Window
 ) -> None:
-    async with daemon_on(redis_server, simulator) as (daemon, url):
+    async with daemon_on(site) as (daemon, url):
         await window.open(url)
         await window.shows("Ready", selector="#overall")
-        trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
+        trade(site.exchange, "BTCUSDT", "BUY", "0.05")
         await window.shows("Ready, 1 warning", selector="#overall")
         await window.shows("ledger and exchange differ for BTCUSDT", selector="#overall")
         await daemon.stop(signal.SIGTERM)
@@ -238,4 +223,4 @@ async def test_trouble_is_shown_in_the_first_line_and_a_page_without_a_daemon_sa
             reported = await window.shows("what is shown is old", selector="#lost")
         assert reported.startswith("No answer since ")
         assert await window.run("return document.body.classList.contains('lost')") is True
-        assert pipeline.entries(RESULTS) == []
+        assert site.entries(RESULTS) == []

@@ -9,9 +9,8 @@ import pytest
 import trio
 
 from simulator import running
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import Pipeline, entry
-from tests.integration.surroundings import environment
+from tests.integration.pipeline import entry
+from tests.integration.site import Site
 
 pytestmark = pytest.mark.timing
 
@@ -20,22 +19,23 @@ REST_LATENCY_MS = 300
 
 
 async def test_a_permit_comes_within_ten_milliseconds_while_rest_takes_three_hundred(
-    redis_server: str, pipeline: Pipeline
+    redis_server: str,
 ) -> None:
     async with running(latency_ms=REST_LATENCY_MS) as simulator:
-        symbols = list(simulator.exchange.listing.symbols.values())
+        site = Site(redis_server, simulator)
+        symbols = list(site.exchange.listing.symbols.values())
         assert len(symbols) == 569
-        async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+        async with site.daemon() as daemon:
             await daemon.ready()
             took_ms = []
             for number, symbol in zip(range(PLANS), itertools.cycle(symbols[:40]), strict=False):
                 plan_id = f"plan-{number}"
                 published_sec = trio.current_time()
-                pipeline.publish_plan(plan_id, entry(symbol.name, str(symbol.min_qty)))
-                while pipeline.permit_now(plan_id) is None:
+                site.publish_plan(plan_id, entry(symbol.name, str(symbol.min_qty)))
+                while site.permit_now(plan_id) is None:
                     await trio.sleep(0.0002)
                     assert trio.current_time() - published_sec < 1.2
                 took_ms.append((trio.current_time() - published_sec) * 1000)
             assert median(took_ms) < 10
-            first = await pipeline.permit("plan-0")
+            first = await site.permit("plan-0")
             assert first["reason"] == "open_permit_granted"

@@ -12,7 +12,8 @@ import trio
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import Pipeline, entry, executed, full_close
+from tests.integration.pipeline import entry, executed, full_close
+from tests.integration.site import Site
 from tests.integration.surroundings import environment, is_unready, trade
 from tests.integration.waiting import until
 
@@ -21,17 +22,15 @@ STOP_SEC = 5.0
 
 
 @pytest.mark.parametrize("number", STOPS)
-async def test_a_signal_ends_it_in_order_within_five_seconds(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, number: signal.Signals
-) -> None:
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+async def test_a_signal_ends_it_in_order_within_five_seconds(site: Site, number: signal.Signals) -> None:
+    async with site.daemon() as daemon:
         await daemon.ready()
-        await pipeline.ask("last", entry("BTCUSDT", "0.01"))
+        await site.ask("last", entry("BTCUSDT", "0.01"))
         asked_sec = trio.current_time()
         assert await daemon.stop(number, STOP_SEC) == 0
         # It does not wait: neither for a blocking read nor for the lease.
         assert trio.current_time() - asked_sec < 1.5
-        assert pipeline.redis.get("quantum:p33:lease") is None
+        assert site.redis.get("quantum:p33:lease") is None
         assert "Stopped" in daemon.output.splitlines()[-1]
         assert "Traceback" not in daemon.output + daemon.errors
 
@@ -51,21 +50,17 @@ async def test_a_signal_ends_it_while_redis_is_away(
         assert "Actor failed" not in daemon.output
 
 
-async def test_a_signal_ends_it_while_redis_answers_nothing(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+async def test_a_signal_ends_it_while_redis_answers_nothing(site: Site) -> None:
+    async with site.daemon() as daemon:
         url = await daemon.ready()
-        pipeline.redis.client_pause(8_000)
+        site.redis.client_pause(8_000)
         await is_unready(url, "Redis")
         assert await daemon.stop(signal.SIGTERM, STOP_SEC) == 0
 
 
-async def test_a_signal_ends_it_while_the_exchange_hangs(
-    redis_server: str, simulator: RunningSimulator
-) -> None:
-    simulator.exchange.faults.rest_fault_rates = {"hang": 1.0}
-    async with daemon_process(environment(redis_server, simulator, {})) as daemon:
+async def test_a_signal_ends_it_while_the_exchange_hangs(site: Site) -> None:
+    site.exchange.faults.rest_fault_rates = {"hang": 1.0}
+    async with site.daemon() as daemon:
         await is_unready(await daemon.url(), "exchangeInfo")
         assert await daemon.stop(signal.SIGTERM, STOP_SEC) == 0
         assert "Actor failed" not in daemon.output
@@ -122,11 +117,9 @@ async def test_a_missing_credential_is_one_line_that_names_it(
         assert environ["BINANCE_API_KEY"] not in line
 
 
-async def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(
-    redis_server: str, simulator: RunningSimulator
-) -> None:
+async def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(site: Site) -> None:
     unknown = {"P33_COLDOWN_SEC": "5"}
-    async with daemon_process(environment(redis_server, simulator, unknown)) as daemon:
+    async with site.daemon(unknown) as daemon:
         await daemon.url()
         (line,) = [line for line in daemon.output.splitlines() if "P33_COLDOWN_SEC" in line]
         assert " WARN " in line
@@ -154,23 +147,21 @@ SECRETS = {
 }
 
 
-async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    exchange = simulator.exchange
-    pipeline.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
+async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(site: Site) -> None:
+    exchange = site.exchange
+    site.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
     secrets = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
-    async with daemon_process(environment(redis_server, simulator, secrets)) as daemon:
+    async with site.daemon(secrets) as daemon:
         await daemon.ready()
         order = trade(exchange, "ETHUSDT", "BUY", "0.5")
-        pipeline.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
-        await pipeline.ledger_reaches("ETHUSDT", "0.5")
+        site.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
+        await site.ledger_reaches("ETHUSDT", "0.5")
         for plan_id, fields in {
             "the-plan-to-close": full_close("ETHUSDT"),
             "open-btc": entry("BTCUSDT", "0.01"),
             "no-position": entry("NOPEUSDT", "1"),
         }.items():
-            await pipeline.ask(plan_id, fields)
+            await site.ask(plan_id, fields)
         assert await daemon.stop(signal.SIGTERM) == 0
         for line in LINES:
             assert re.search(rf"Z INFO  {line}( |$)", daemon.output, re.MULTILINE), line
@@ -183,7 +174,7 @@ async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(
             assert re.search(rf"Setting {name}=\*\*\* \(env\)", said), name
 
 
-async def test_the_log_is_json_when_asked_for(redis_server: str, simulator: RunningSimulator) -> None:
-    async with daemon_process(environment(redis_server, simulator, {"P33_LOG_FORMAT": "json"})) as daemon:
+async def test_the_log_is_json_when_asked_for(site: Site) -> None:
+    async with site.daemon({"P33_LOG_FORMAT": "json"}) as daemon:
         await until(lambda: "Consumer group: p33" in daemon.output, "the group is created", within_sec=10)
         assert all(line.startswith('{"ts": "') and line.endswith("}") for line in daemon.output.splitlines())

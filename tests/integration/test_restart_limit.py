@@ -9,10 +9,8 @@ from pathlib import Path
 import trio
 
 from commands.run.log_repetition import INTERVAL_SEC
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import PLANS, Pipeline, entry
-from tests.integration.surroundings import environment
+from tests.integration.pipeline import PLANS, entry
+from tests.integration.site import Site
 from tests.supervision.notify_rig import listening
 
 LEASE = "quantum:p33:lease"
@@ -31,20 +29,18 @@ def count_lines(output: str, event: str, **values: str) -> int:
 
 
 async def test_an_actor_that_keeps_failing_ends_the_process_with_one_and_the_next_does_its_work(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, tmp_path: Path
+    site: Site, tmp_path: Path
 ) -> None:
     with listening(tmp_path) as systemd:
-        notify = {"NOTIFY_SOCKET": systemd.address}
-        environ = environment(redis_server, simulator, PATIENT)
-        async with daemon_process(environ | notify, HOPELESS) as daemon:
+        async with site.daemon({**PATIENT, "NOTIFY_SOCKET": systemd.address}, HOPELESS) as daemon:
             await daemon.ready()
-            await pipeline.ask("before", entry("BTCUSDT", "0.004"))
+            await site.ask("before", entry("BTCUSDT", "0.004"))
             asked_sec = trio.current_time()
             daemon.process.send_signal(signal.SIGUSR1)
-            pipeline.publish_plan("during", entry("ETHUSDT", "0.02"))
+            site.publish_plan("during", entry("ETHUSDT", "0.02"))
             assert await daemon.ends(within_sec=60) == 1
             # Given up, not left to expire: the next process need not wait.
-            assert pipeline.redis.get(LEASE) is None
+            assert site.redis.get(LEASE) is None
             intervals = 1 + (trio.current_time() - asked_sec) // INTERVAL_SEC
             said, errors = daemon.output, daemon.errors
         (last,) = systemd.heard()[-1]
@@ -64,9 +60,9 @@ async def test_an_actor_that_keeps_failing_ends_the_process_with_one_and_the_nex
     assert 4 <= len(shown) <= 5 * intervals
     assert errors == ""
 
-    async with daemon_process(environ) as daemon:
-        answer = await pipeline.permit("during", within_sec=30)
+    async with site.daemon(PATIENT) as daemon:
+        answer = await site.permit("during", within_sec=30)
         assert answer["reason"] != "plan_expired"
-        await pipeline.nothing_pends(PLANS, within_sec=10)
-        await pipeline.decided_once(["before", "during"])
+        await site.nothing_pends(PLANS, within_sec=10)
+        await site.decided_once(["before", "during"])
         assert await daemon.stop(signal.SIGTERM) == 0

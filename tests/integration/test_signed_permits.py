@@ -10,10 +10,8 @@ import trio
 
 from permit_gate import P33, GateRules, Granted, PermitGate
 from permit_gate.answers import Refusal, Refused
-from simulator import RunningSimulator
-from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import entry
-from tests.integration.surroundings import environment
+from tests.integration.site import Site
 from tests.integration.waiting import until
 
 KEY = "a key that both accounts use"
@@ -25,12 +23,10 @@ async def acquire(url: str, prefix: str) -> Granted | Refused:
         return await trio.to_thread.run_sync(call)
 
 
-async def test_a_daemons_permit_that_is_copied_to_another_accounts_keys_is_refused_there(
-    redis_server: str, simulator: RunningSimulator
-) -> None:
+async def test_a_daemons_permit_that_is_copied_to_another_accounts_keys_is_refused_there(site: Site) -> None:
     settings = {"P33_PERMIT_SIGNING_KEY": KEY, "P33_KEY_PREFIX": "account-2"}
-    store: Any = redis.Redis.from_url(redis_server)
-    async with daemon_process(environment(redis_server, simulator, settings)) as daemon:
+    store: Any = redis.Redis.from_url(site.redis_url)
+    async with site.daemon(settings) as daemon:
         await daemon.ready()
         published: dict[Any, Any] = {"plan_id": "plan-1", **entry("ETHUSDT", "0.5")}
         store.xadd("account-2:stream:apply.plan", published)
@@ -38,7 +34,7 @@ async def test_a_daemons_permit_that_is_copied_to_another_accounts_keys_is_refus
             lambda: store.copy("account-2:permit:p33:plan-1", "quantum:permit:p33:plan-1"),
             "the permit is written, and copied",
         )
-        copied = await acquire(redis_server, "quantum")
+        copied = await acquire(site.redis_url, "quantum")
         assert isinstance(copied, Refused) and copied.reason is Refusal.SIGNATURE_WRONG
         assert copied.because == "the permit was signed for account-2, not for quantum"
-        assert isinstance(await acquire(redis_server, "account-2"), Granted)
+        assert isinstance(await acquire(site.redis_url, "account-2"), Granted)

@@ -7,10 +7,8 @@ from decimal import Decimal
 
 import trio
 
-from simulator import RunningSimulator, SimulatedExchange, external_events
-from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import Pipeline
-from tests.integration.surroundings import environment
+from simulator import SimulatedExchange, external_events
+from tests.integration.site import Site
 from tests.integration.waiting import until
 
 TRIES = 12
@@ -28,13 +26,13 @@ def requests_but_for_the_time(exchange: SimulatedExchange) -> int:
 
 
 async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_and_without_a_rest_call(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    exchange = simulator.exchange
-    async with daemon_process(environment(redis_server, simulator, QUIET)) as daemon:
+    exchange = site.exchange
+    async with site.daemon(QUIET) as daemon:
         await daemon.ready()
         # A start asks until the stream proves the snapshots; clocks are compared beside it.
-        await until(lambda: pipeline.snapshot("BTCUSDT").get("verified_by") == "stream", "a proof")
+        await until(lambda: site.snapshot("BTCUSDT").get("verified_by") == "stream", "a proof")
         asked = requests_but_for_the_time(exchange)
         took_ms = []
         for number in range(1, TRIES + 1):
@@ -43,11 +41,11 @@ async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_a
             moved_ms = time.time_ns() // 1_000_000
             external_events.move_position(exchange, "BTCUSDT", target=target)
             await until(
-                lambda to=target: pipeline.snapshot("BTCUSDT").get("position_amt") == f"{to}",  # type: ignore[misc]
+                lambda to=target: site.snapshot("BTCUSDT").get("position_amt") == f"{to}",  # type: ignore[misc]
                 f"BTCUSDT at {target}",
             )
             took_ms.append((trio.current_time() - moved_sec) * 1000)
-            shown = pipeline.snapshot("BTCUSDT")
+            shown = site.snapshot("BTCUSDT")
             assert (shown["side"], shown["verified_by"]) == ("LONG" if target > 0 else "SHORT", "stream")
             assert moved_ms - 1000 <= int(shown["ts_epoch_ms"]) <= time.time_ns() // 1_000_000
         assert min(took_ms) < 50

@@ -11,6 +11,7 @@ import trio
 
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
+from tests.integration.site import Site
 from tests.integration.surroundings import environment, is_ready
 from tests.integration.waiting import until
 from tests.supervision.notify_rig import Listener, listening
@@ -65,9 +66,9 @@ async def test_it_stands_for_systemd_without_redis_or_exchange_and_names_what_it
 
 
 async def test_once_plans_can_be_decided_the_status_says_so_and_a_stop_is_reported(
-    redis_server: str, simulator: RunningSimulator, systemd: Listener
+    site: Site, systemd: Listener
 ) -> None:
-    async with daemon_process(environment(redis_server, simulator, notify_settings(systemd))) as daemon:
+    async with site.daemon(notify_settings(systemd)) as daemon:
         url = await daemon.url()
         await is_ready(lambda: url)
         await hear(systemd, lambda shown: shown[-1].startswith("STATUS=ready"), "that it is ready")
@@ -86,11 +87,8 @@ async def test_a_bad_setting_is_never_taken_for_a_start(
         assert systemd.heard() == []
 
 
-async def test_a_synchronous_stall_stops_the_watchdog(
-    redis_server: str, simulator: RunningSimulator, systemd: Listener
-) -> None:
-    environ = environment(redis_server, simulator, notify_settings(systemd))
-    async with daemon_process(environ, ("-c", STALLING)) as daemon:
+async def test_a_synchronous_stall_stops_the_watchdog(site: Site, systemd: Listener) -> None:
+    async with site.daemon(notify_settings(systemd), ("-c", STALLING)) as daemon:
         await daemon.ready()
         for _ in range(3):
             await hear(systemd, lambda shown: shown == ["WATCHDOG=1"], "progress")

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from simulator import RunningSimulator
-from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.daemon_process import DaemonProcess
 from tests.integration.pipeline import PLANS, Pipeline
-from tests.integration.surroundings import environment, is_unready
+from tests.integration.site import Site
+from tests.integration.surroundings import is_unready
 from tests.integration.trading_load import SETTINGS, TradingLoad
 from tests.integration.waiting import until, until_async
 
@@ -43,19 +43,19 @@ async def is_warm_standby(daemon: DaemonProcess, behind: str, within_sec: float)
 
 
 async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder_ever_writes(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    load = TradingLoad(pipeline, simulator, SEED, plans_per_sec=150, results_per_sec=80)
+    load = TradingLoad(site, site.simulator, SEED, plans_per_sec=150, results_per_sec=80)
     leases: list[tuple[int, str]] = []
     takeovers_sec: list[float] = []
 
     def redis_ms() -> int:
-        sec, microseconds = pipeline.redis.time()
+        sec, microseconds = site.redis.time()
         return int(sec) * 1000 + int(microseconds) // 1000
 
     async def deciding(instance: str) -> None:
         await load.decided_by(instance, PATIENCE_SEC)
-        leases.append(lease(pipeline))
+        leases.append(lease(site))
 
     async def takes_over(instance: str, lost: DaemonProcess, number: signal.Signals) -> None:
         """From the moment of the signal to the other's first decision."""
@@ -72,8 +72,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
 
         async def started(instance: str) -> DaemonProcess:
-            environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
-            return await processes.enter_async_context(daemon_process(environ))
+            return await processes.enter_async_context(site.daemon(SETTINGS | {"P33_INSTANCE": instance}))
 
         first = await started("first")
         await first.ready()
@@ -91,13 +90,13 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         await takes_over("first", second, signal.SIGSTOP)
         # With the holder stopped as well, nothing but the token keeps the other from answering.
         first.process.send_signal(signal.SIGSTOP)
-        pipeline.redis.pexpire(LEASE, 30_000)
-        await until(lambda: pipeline.unread(PLANS) > 100, "plans wait")
+        site.redis.pexpire(LEASE, 30_000)
+        await until(lambda: site.unread(PLANS) > 100, "plans wait")
         second.process.send_signal(signal.SIGCONT)
         await is_warm_standby(second, "first", PATIENCE_SEC)
         first.process.send_signal(signal.SIGCONT)
         await load.more_is_decided()
-        await until(lambda: pipeline.redis.pttl(LEASE) <= 2_000, "the lease is renewed")
+        await until(lambda: site.redis.pttl(LEASE) <= 2_000, "the lease is renewed")
         assert load.issuers() == ["first", "second", "first"]
 
         await takes_over("second", first, signal.SIGKILL)
@@ -110,5 +109,5 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
     assert [holder for _, holder in leases] == load.issuers()
     tokens = [token for token, _ in leases]
     assert tokens == sorted(set(tokens))
-    assert int(pipeline.redis.get("quantum:p33:fence")) == tokens[-1], "no process took it in between"
+    assert int(site.redis.get("quantum:p33:fence")) == tokens[-1], "no process took it in between"
     load.assert_exactly_once()

@@ -16,7 +16,8 @@ from simulator import Order, RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.pipeline import GROUP, PLANS, RESULTS, Pipeline, entry, executed, full_close
 from tests.integration.previous_release import THIS_TREE, gate_answer, unpack
-from tests.integration.surroundings import environment, is_ready, is_unready, trade
+from tests.integration.site import Site
+from tests.integration.surroundings import is_ready, is_unready, trade
 from tests.integration.test_ledger_sum import flat, report_of
 from tests.integration.test_two_instances import is_warm_standby
 from tests.integration.trading_load import SETTINGS, TradingLoad
@@ -66,25 +67,23 @@ class Left(msgspec.Struct):
     unread: Order
 
 
-async def test_what_one_release_leaves_in_flight_the_other_finishes(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, releases: Releases
-) -> None:
+async def test_what_one_release_leaves_in_flight_the_other_finishes(site: Site, releases: Releases) -> None:
     settings = {"P33_PERMIT_SIGNING_KEY": releases.signing_key} if releases.signing_key else {}
-    gate = partial(gate_answer, releases.gate, redis_server, releases.signing_key)
+    gate = partial(gate_answer, releases.gate, site.redis_url, releases.signing_key)
     async with AsyncExitStack() as processes:
 
         async def started(root: Path, instance: str) -> DaemonProcess:
-            environ = environment(redis_server, simulator, settings | {"P33_INSTANCE": instance})
+            environ = site.environ(settings | {"P33_INSTANCE": instance})
             return await processes.enter_async_context(daemon_process(environ, root=root))
 
         first = await started(releases.leaves, "first")
         await first.ready()
         second = await started(releases.finishes, "second")
         await is_warm_standby(second, behind="first", within_sec=PATIENCE_SEC)
-        left = await leave_in_flight(pipeline, simulator, first)
+        left = await leave_in_flight(site, site.simulator, first)
         await is_ready_at(second)
-        await find_it_in_flight(pipeline)
-        unknown = await pipeline.ask("dot-again", entry("DOTUSDT", "10"))
+        await find_it_in_flight(site)
+        unknown = await site.ask("dot-again", entry("DOTUSDT", "10"))
         assert unknown["allow"] is False
         if releases.leaves == THIS_TREE:
             # The previous release freed a permit whose outcome is unknown.
@@ -93,18 +92,18 @@ async def test_what_one_release_leaves_in_flight_the_other_finishes(
         assert await gate("eth-close", "ETHUSDT") == "granted", "issued by the first"
         assert await gate("doge-open", "DOGEUSDT") == "granted", "issued by the second"
         assert await gate("eth-close", "ETHUSDT") == "permit_already_consumed"
-        await finish(pipeline, simulator, left)
+        await finish(site, site.simulator, left)
 
         # The first goes on after its lease was taken, by a release that it may not know.
         first.process.send_signal(signal.SIGCONT)
         await is_unready(await first.url(), "standing by", "second", within_sec=PATIENCE_SEC)
-        assert (await pipeline.ask("late", full_close("ETHUSDT")))["issued_by"].endswith(" second")
+        assert (await site.ask("late", full_close("ETHUSDT")))["issued_by"].endswith(" second")
         for daemon in (first, second):
             assert await daemon.stop(signal.SIGTERM, STOP_SEC) == 0
             assert "Actor failed" not in daemon.output, daemon.output
-    assert set(pipeline.decisions().values()) == {1}
+    assert set(site.decisions().values()) == {1}
     for stream in (PLANS, RESULTS):
-        assert pipeline.dead_letters(stream) == []
+        assert site.dead_letters(stream) == []
 
 
 async def is_ready_at(daemon: DaemonProcess) -> None:
@@ -218,15 +217,15 @@ TURNS = (
 
 
 async def test_releases_by_turns_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, previous: Path
+    site: Site, previous: Path
 ) -> None:
     trees = {"previous": previous, "this": THIS_TREE}
-    load = TradingLoad(pipeline, simulator, 4, plans_per_sec=80, results_per_sec=80)
+    load = TradingLoad(site, site.simulator, 4, plans_per_sec=80, results_per_sec=80)
     output = ""
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
 
         async def started(release: str, instance: str) -> DaemonProcess:
-            environ = environment(redis_server, simulator, SETTINGS | {"P33_INSTANCE": instance})
+            environ = site.environ(SETTINGS | {"P33_INSTANCE": instance})
             return await processes.enter_async_context(daemon_process(environ, root=trees[release]))
 
         active, holder = await started("previous", "first"), "first"

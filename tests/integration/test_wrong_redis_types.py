@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from simulator import RunningSimulator
 from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, executed
-from tests.integration.service_in_process import running_service
-from tests.integration.surroundings import trade
+from tests.integration.site import Site
 
 LEDGER = "quantum:position:ledger:BTCUSDT"
 COOLDOWN = "quantum:cooldown:last_exec_ts:BTCUSDT"
@@ -84,60 +82,55 @@ def unreadable_universe(pipeline: Pipeline) -> None:
     pipeline.redis.set("quantum:stream:trade.intent", "x")
 
 
-async def test_each_is_answered_with_its_reason_and_no_actor_falls(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
-    async with running_service(redis_server, simulator) as service:
-        sound = pipeline.redis.dump(LEDGER)
+async def test_each_is_answered_with_its_reason_and_no_actor_falls(site: Site) -> None:
+    async with site.service() as service:
+        sound = site.redis.dump(LEDGER)
         for case, (write, reason) in CASES.items():
-            write(pipeline.redis)
-            answer = await pipeline.ask(case, entry("BTCUSDT", "0.01"))
+            write(site.redis)
+            answer = await site.ask(case, entry("BTCUSDT", "0.01"))
             assert (case, answer["reason"]) == (case, reason)
-            pipeline.redis.delete(COOLDOWN, HOLD)
-            pipeline.redis.restore(LEDGER, 0, sound, replace=True)
-        await pipeline.nothing_pends(PLANS)
-        await pipeline.decided_once(CASES)
+            site.redis.delete(COOLDOWN, HOLD)
+            site.redis.restore(LEDGER, 0, sound, replace=True)
+        await site.nothing_pends(PLANS)
+        await site.decided_once(CASES)
         assert service.restarts() == {}
 
 
 async def test_a_result_for_a_ledger_of_a_wrong_type_is_a_dead_letter_and_a_refusal_is_taken(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+    site: Site,
 ) -> None:
-    async with running_service(redis_server, simulator) as service:
-        replaced(LEDGER, a_string)(pipeline.redis)
-        pipeline.publish_result(executed("a", "BTCUSDT", "1", "BUY", "0.01"))
-        pipeline.publish_result(executed("b", "BTCUSDT", "2", "BUY", "0.01") | {"executed": "False"})
-        order = trade(simulator.exchange, "ETHUSDT", "BUY", "0.01")
-        pipeline.publish_result(executed("c", "ETHUSDT", order.order_id, "BUY", "0.01"))
-        await pipeline.ledger_reaches("ETHUSDT", "0.01")
-        await pipeline.nothing_pends(RESULTS)
-        assert "a" in [fields["plan_id"] for fields in pipeline.dead_letters(RESULTS)]
-        assert pipeline.redis.get(LEDGER) == "x"
+    async with site.service() as service:
+        replaced(LEDGER, a_string)(site.redis)
+        site.publish_result(executed("a", "BTCUSDT", "1", "BUY", "0.01"))
+        site.publish_result(executed("b", "BTCUSDT", "2", "BUY", "0.01") | {"executed": "False"})
+        site.fill("c", "ETHUSDT", "BUY", "0.01")
+        await site.ledger_reaches("ETHUSDT", "0.01")
+        await site.nothing_pends(RESULTS)
+        assert "a" in [fields["plan_id"] for fields in site.dead_letters(RESULTS)]
+        assert site.redis.get(LEDGER) == "x"
         assert service.restarts() == {}
 
 
 @pytest.mark.usefixtures("unreadable_universe")
-async def test_an_unreadable_universe_opens_nothing_and_the_service_runs(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
-) -> None:
+async def test_an_unreadable_universe_opens_nothing_and_the_service_runs(site: Site) -> None:
     settings = {"P33_ALLOWLIST_SOURCE": "universe", "P33_ALLOWLIST": "", "P33_ALLOWLIST_REFRESH_S": "0.1"}
-    async with running_service(redis_server, simulator, **settings) as service:
-        answer = await pipeline.ask("open", entry("BTCUSDT", "0.01"))
+    async with site.service(**settings) as service:
+        answer = await site.ask("open", entry("BTCUSDT", "0.01"))
         assert answer["reason"] == "symbol_not_in_allowlist"
         universes: tuple[bytes | str, ...] = (
             "null", "[]", '{"asof_epoch": 1e999, "symbols": ["BTCUSDT"]}', b"\xff\xfe", "{" * 50_000,
             '{"asof_epoch": NaN, "symbols": "BTCUSDT"}', '{"asof_epoch": -1, "symbols": [1, null, {}]}',
         )  # fmt: skip
         for number, text in enumerate(universes):
-            pipeline.redis.delete(*(f"{UNIVERSE}{name}" for name in ("active", "meta", "last_ok")))
-            pipeline.redis.set(f"{UNIVERSE}active", text)
-            pipeline.redis.set(f"{UNIVERSE}last_ok", text)
-            pipeline.redis.hset(
+            site.redis.delete(*(f"{UNIVERSE}{name}" for name in ("active", "meta", "last_ok")))
+            site.redis.set(f"{UNIVERSE}active", text)
+            site.redis.set(f"{UNIVERSE}last_ok", text)
+            site.redis.hset(
                 f"{UNIVERSE}meta", mapping={"stale": "0", "count": "1", "asof_epoch": b"\xff", "error": ""}
             )
             await service.channels.allowlist.changed()
             await service.channels.allowlist.changed()
-            answer = await pipeline.ask(f"open-{number}", entry("BTCUSDT", "0.01"))
+            answer = await site.ask(f"open-{number}", entry("BTCUSDT", "0.01"))
             assert (text[:40], answer["reason"]) == (text[:40], "symbol_not_in_allowlist")
         assert service.restarts() == {}
-        assert pipeline.entries(EVENTS) == []
+        assert site.entries(EVENTS) == []

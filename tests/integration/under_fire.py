@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import msgspec
 import trio
 
@@ -14,6 +13,7 @@ from brain.plans.permit import Reason
 from commands.clients.embedded_redis import PrivateRedis, private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process
+from tests.integration.http_side import body
 from tests.integration.pipeline import PLANS, Pipeline
 from tests.integration.surroundings import environment, is_ready
 from tests.integration.trading_load import SETTINGS, TradingLoad
@@ -74,8 +74,7 @@ def keep_what_is_acknowledged(pipeline: Pipeline) -> None:
 
 async def restarts(url: str) -> dict[str, float]:
     """Return the restarts of each actor by the metrics, without those at 0."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"{url}/metrics", timeout=5)).text
+    text = await body(url, "/metrics")
     assert "# TYPE p33_actor_restarts_total counter" in text
     return {actor: float(count) for actor, count in _RESTARTS.findall(text) if float(count)}
 

@@ -9,9 +9,18 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
+import trio
 from trio_websocket import WebSocketConnection
 
-from simulator import MarketOrder, RestApi, RestRequest, RestResponse, SimulatedExchange, UserEvent
+from simulator import (
+    MarketOrder,
+    RestApi,
+    RestRequest,
+    RestResponse,
+    RunningSimulator,
+    SimulatedExchange,
+    UserEvent,
+)
 from simulator.signatures import signature
 
 
@@ -86,20 +95,26 @@ def error_code(response: RestResponse | httpx.Response) -> int:
 class HttpClient:
     """Signed and unsigned requests over a real connection."""
 
-    def __init__(self, exchange: SimulatedExchange, http: httpx.AsyncClient) -> None:
-        self._exchange = exchange
+    def __init__(self, simulator: RunningSimulator, http: httpx.AsyncClient) -> None:
+        self.simulator = simulator
+        self.exchange = simulator.exchange
+        self.ws_url = simulator.addresses.ws_url
         self.http = http
 
     async def signed(self, method: str, path: str, **parameters: object) -> httpx.Response:
-        query = signed_query(self._exchange, time.time_ns() // 1_000_000, **parameters)
+        query = signed_query(self.exchange, time.time_ns() // 1_000_000, **parameters)
         return await self.keyed(method, f"{path}?{query}")
 
     async def keyed(self, method: str, url: str) -> httpx.Response:
-        return await self.http.request(method, url, headers={"X-MBX-APIKEY": self._exchange.api_key})
+        return await self.http.request(method, url, headers={"X-MBX-APIKEY": self.exchange.api_key})
 
     async def listen_key(self) -> str:
         key: str = (await self.keyed("POST", "/fapi/v1/listenKey")).json()["listenKey"]
         return key
+
+    async def stream_url(self) -> str:
+        """Return the address of the private stream, with a listen key."""
+        return f"{self.ws_url}/private/ws?listenKey={await self.listen_key()}"
 
 
 async def next_event(websocket: WebSocketConnection, event_type: str | None = None) -> dict[str, Any]:
@@ -108,3 +123,16 @@ async def next_event(websocket: WebSocketConnection, event_type: str | None = No
         event: dict[str, Any] = msgspec.json.decode(await websocket.get_message())
         if event_type in (None, event["e"]):
             return event
+
+
+async def next_amounts(websocket: WebSocketConnection, count: int = 1) -> list[str]:
+    """Return the amounts in the next account updates."""
+    events = [await next_event(websocket, "ACCOUNT_UPDATE") for _ in range(count)]
+    return [event["a"]["P"][0]["pa"] for event in events]
+
+
+async def stays_silent(websocket: WebSocketConnection, for_sec: float = 0.05) -> None:
+    """Check that no message comes."""
+    with trio.move_on_after(for_sec) as waited:
+        await websocket.get_message()
+    assert waited.cancelled_caught

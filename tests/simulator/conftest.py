@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import trio
+from trio_websocket import WebSocketConnection, connect_websocket_url
 
 from simulator import RunningSimulator, SimulatedExchange, StreamServer, running
 from tests.simulator.clients import HandClock, HttpClient
@@ -39,6 +40,14 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 
 
 @pytest.fixture
+async def websocket(client: HttpClient) -> AsyncIterator[WebSocketConnection]:
+    """An open private stream; left without waiting for a closing handshake."""
+    async with trio.open_nursery() as nursery:
+        yield await connect_websocket_url(nursery, await client.stream_url(), message_queue_size=1000)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
 async def client(simulator: RunningSimulator) -> AsyncIterator[HttpClient]:
     async with httpx.AsyncClient(base_url=simulator.addresses.rest_url) as http:
-        yield HttpClient(simulator.exchange, http)
+        yield HttpClient(simulator, http)

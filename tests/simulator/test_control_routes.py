@@ -120,7 +120,7 @@ async def test_symbols_prices_and_modes_are_controlled(simulator: RunningSimulat
 
 
 async def test_step_sizes_change_and_symbols_are_listed_while_running(
-    simulator: RunningSimulator, client: HttpClient, control: Control
+    client: HttpClient, control: Control
 ) -> None:
     await control.post("/position", symbol="BTCUSDT", target="0.001")
     await control.post("/listing", symbol="BTCUSDT", step_size="0.0001")
@@ -176,9 +176,7 @@ async def test_a_ban_and_weight_spent_elsewhere_are_controlled(client: HttpClien
     assert (await client.keyed("GET", "/fapi/v1/time")).status_code == 200
 
 
-async def test_partial_fills_are_controlled(
-    simulator: RunningSimulator, client: HttpClient, control: Control
-) -> None:
+async def test_partial_fills_are_controlled(client: HttpClient, control: Control) -> None:
     await control.post("/first-fill-share", share="0.3")
     order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
     answer = (await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")).json()
@@ -191,11 +189,8 @@ async def test_partial_fills_are_controlled(
     assert answer["status"] == "FILLED"
 
 
-async def test_streams_are_controlled(
-    simulator: RunningSimulator, client: HttpClient, control: Control
-) -> None:
-    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
-    async with open_websocket_url(url) as websocket:
+async def test_streams_are_controlled(client: HttpClient, control: Control) -> None:
+    async with open_websocket_url(await client.stream_url()) as websocket:
         assert (await control.post("/streams", action="freeze", face="private"))["connections"] == 1
         await control.post("/balance", amount="-0.5")
         await control.post("/frame", text='{"e":"SOMETHING_NEW","E":1}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +12,11 @@ import trio
 from trio_websocket import (
     ConnectionClosed,
     WebSocketConnection,
-    connect_websocket_url,
     open_websocket_url,
 )
 
 from simulator import RunningSimulator
-from tests.simulator.clients import HttpClient, error_code, next_event
+from tests.simulator.clients import HttpClient, error_code, next_amounts, next_event
 
 POSITIONS = "/fapi/v2/positionRisk"
 
@@ -49,20 +47,6 @@ class Remote:
 @pytest.fixture
 def remote(client: HttpClient) -> Remote:
     return Remote(client)
-
-
-@pytest.fixture
-async def private(simulator: RunningSimulator, client: HttpClient) -> AsyncIterator[WebSocketConnection]:
-    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
-    async with trio.open_nursery() as nursery:
-        yield await connect_websocket_url(nursery, url, message_queue_size=1000)
-        nursery.cancel_scope.cancel()
-
-
-async def next_amounts(private: WebSocketConnection, count: int = 1) -> list[str]:
-    """Return the amounts in the next account updates."""
-    events = [await next_event(private, "ACCOUNT_UPDATE") for _ in range(count)]
-    return [event["a"]["P"][0]["pa"] for event in events]
 
 
 async def test_latency_with_jitter(remote: Remote) -> None:
@@ -117,46 +101,46 @@ async def test_clock_skew(remote: Remote) -> None:
 
 
 async def test_dropped_delayed_reordered_and_repeated_events(
-    remote: Remote, private: WebSocketConnection
+    remote: Remote, websocket: WebSocketConnection
 ) -> None:
     await remote.switch(drop_event_rate=1.0)
     await remote.move("0.001")
     await remote.switch(drop_event_rate=0.0, event_delay_ms=30, event_jitter_ms=10)
     began_sec = trio.current_time()
     await remote.move("0.002")
-    assert await next_amounts(private) == ["0.002"]
+    assert await next_amounts(websocket) == ["0.002"]
     assert trio.current_time() - began_sec >= 0.02
     await remote.all_off()
     await remote.switch(reorder_event_rate=1.0, reorder_hold_ms=500)
     await remote.move("0.003")
     await remote.all_off()
     await remote.move("0.004")
-    assert await next_amounts(private, 2) == ["0.004", "0.003"]
+    assert await next_amounts(websocket, 2) == ["0.004", "0.003"]
     await remote.switch(duplicate_event_rate=1.0)
     await remote.move("0.005")
-    assert await next_amounts(private, 2) == ["0.005", "0.005"]
+    assert await next_amounts(websocket, 2) == ["0.005", "0.005"]
     await remote.all_off()
     await remote.move("0.006")
-    await private.ping()
-    assert await next_amounts(private) == ["0.006"]
+    await websocket.ping()
+    assert await next_amounts(websocket) == ["0.006"]
 
 
-async def test_a_frozen_socket(remote: Remote, private: WebSocketConnection) -> None:
+async def test_a_frozen_socket(remote: Remote, websocket: WebSocketConnection) -> None:
     await remote.post("/streams", action="freeze", face="private")
     with trio.move_on_after(0.05) as waited:
-        await private.ping()
+        await websocket.ping()
     assert waited.cancelled_caught
     await remote.post("/streams", action="thaw")
-    await private.ping()
+    await websocket.ping()
 
 
 @pytest.mark.parametrize(("action", "code"), [("disconnect", 1001), ("reset", 1006)])
 async def test_a_forced_disconnect(
-    remote: Remote, private: WebSocketConnection, action: str, code: int
+    remote: Remote, websocket: WebSocketConnection, action: str, code: int
 ) -> None:
     await remote.post("/streams", action=action)
     with pytest.raises(ConnectionClosed) as ended:
-        await private.get_message()
+        await websocket.get_message()
     assert (ended.value.reason.code if ended.value.reason else 1006) == code
 
 
@@ -205,25 +189,25 @@ async def symbols_in(prices: WebSocketConnection) -> set[str]:
 
 @pytest.mark.parametrize(("as_text", "kind"), [(True, str), (False, int)])
 async def test_listen_key_expiry(
-    client: HttpClient, remote: Remote, private: WebSocketConnection, as_text: bool, kind: type[Any]
+    client: HttpClient, remote: Remote, websocket: WebSocketConnection, as_text: bool, kind: type[Any]
 ) -> None:
     await remote.switch(listen_key_expired_time_as_text=as_text)
     await remote.post("/streams", action="expire_listen_key")
-    assert isinstance((await next_event(private, "listenKeyExpired"))["E"], kind)
+    assert isinstance((await next_event(websocket, "listenKeyExpired"))["E"], kind)
     assert error_code(await client.keyed("PUT", "/fapi/v1/listenKey")) == -1125
     assert len(await client.listen_key()) == 64
 
 
-async def test_hedge_mode(client: HttpClient, remote: Remote, private: WebSocketConnection) -> None:
+async def test_hedge_mode(client: HttpClient, remote: Remote, websocket: WebSocketConnection) -> None:
     await remote.post("/position-mode", hedge_mode=True)
     assert (await client.signed("GET", "/fapi/v1/positionSide/dual")).json() == {"dualSidePosition": True}
     await remote.switch(account_update_shows_all_legs=True)
     await remote.move("-0.5", position_side="SHORT")
-    rows = (await next_event(private, "ACCOUNT_UPDATE"))["a"]["P"]
+    rows = (await next_event(websocket, "ACCOUNT_UPDATE"))["a"]["P"]
     assert [row["ps"] for row in rows] == ["BOTH", "LONG", "SHORT"]
     await remote.all_off()
     await remote.move("0.25", position_side="LONG")
-    (row,) = (await next_event(private, "ACCOUNT_UPDATE"))["a"]["P"]
+    (row,) = (await next_event(websocket, "ACCOUNT_UPDATE"))["a"]["P"]
     assert (row["ps"], Decimal(row["pa"])) == ("LONG", Decimal("0.25"))
     for leg in ("LONG", "SHORT"):
         await remote.move("0", position_side=leg)
@@ -231,12 +215,12 @@ async def test_hedge_mode(client: HttpClient, remote: Remote, private: WebSocket
     assert {row["positionSide"] for row in (await remote.read()).json()} == {"BOTH"}
 
 
-async def test_unexpected_events_are_sent_as_they_are(remote: Remote, private: WebSocketConnection) -> None:
+async def test_unexpected_events_are_sent_as_they_are(remote: Remote, websocket: WebSocketConnection) -> None:
     await remote.post("/balance", amount="-1.5", reason="FUNDING_FEE")
     await remote.post("/balance", amount="2", reason="MARGIN_TRANSFER", symbol="BTCUSDT")
     await remote.post("/leverage", symbol="BTCUSDT", leverage=9)
     await remote.post("/frame", text='{"e":"SOMETHING_OF_2031"}')
-    events = [await next_event(private) for _ in range(4)]
+    events = [await next_event(websocket) for _ in range(4)]
     assert [event["e"] for event in events] == [
         "ACCOUNT_UPDATE",
         "ACCOUNT_UPDATE",

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from trio_websocket import open_websocket_url
 
-from simulator import RestApi, RunningSimulator, SimulatedExchange
+from simulator import RestApi, SimulatedExchange
 from simulator.external_events import move_position
 from tests.simulator.clients import HttpClient, ask, ask_again
 
@@ -102,9 +102,9 @@ def test_a_symbol_of_the_exchange_information_can_show_anything(
     assert bitcoin() == before
 
 
-async def test_a_mark_price_can_show_anything(simulator: RunningSimulator, client: HttpClient) -> None:
+async def test_a_mark_price_can_show_anything(client: HttpClient) -> None:
     await odd(client, "markPrice", "ETHUSDT", {"p": "<raw>NaN", "T": "<missing>"})
-    async with open_websocket_url(f"{simulator.addresses.ws_url}/market/ws/!markPrice@arr@1s") as prices:
+    async with open_websocket_url(f"{client.ws_url}/market/ws/!markPrice@arr@1s") as prices:
         frame = await prices.get_message()
         assert '"s":"ETHUSDT","p":NaN,' in frame
         await odd(client, "markPrice", "ETHUSDT", None)
@@ -113,7 +113,7 @@ async def test_a_mark_price_can_show_anything(simulator: RunningSimulator, clien
     assert len(msgspec.json.decode(frame)) == 572
 
 
-async def test_oddities_are_switched_from_outside(simulator: RunningSimulator, client: HttpClient) -> None:
+async def test_oddities_are_switched_from_outside(client: HttpClient) -> None:
     await odd(client, "positionRisk", "BTCUSDT", {"markPrice": None})
     await odd(client, "exchangeInfo", "BTCUSDT", {"status": "<missing>"})
     (row,) = (await client.signed("GET", POSITIONS, symbol="BTCUSDT")).json()

@@ -4,7 +4,7 @@ import httpx
 import pytest
 import trio
 
-from simulator import RunningSimulator, SimulatedExchange, UserEvent, running, serve
+from simulator import SimulatedExchange, UserEvent, running, serve
 from simulator.faults import RestFault
 from tests.simulator.clients import HttpClient, Recorder, error_code
 
@@ -23,45 +23,43 @@ async def test_signed_requests_over_one_kept_alive_connection(client: HttpClient
     assert response.headers["X-MBX-USED-WEIGHT-1M"] == "15"
 
 
-async def test_an_order_may_come_as_a_form(simulator: RunningSimulator, client: HttpClient) -> None:
+async def test_an_order_may_come_as_a_form(client: HttpClient) -> None:
     query = (await client.signed("POST", "/fapi/v1/order", **ORDER)).request.url.query
     response = await client.http.post(
         "/fapi/v1/order",
         content=query,
         headers={
-            "X-MBX-APIKEY": simulator.exchange.api_key,
+            "X-MBX-APIKEY": client.exchange.api_key,
             "Content-Type": "application/x-www-form-urlencoded",
         },
     )
     assert response.status_code == 200
-    assert len(simulator.exchange.orders) == 2
+    assert len(client.exchange.orders) == 2
 
 
 async def test_every_request_is_recorded_with_weight_and_status_but_without_its_signature(
-    simulator: RunningSimulator, client: HttpClient
+    client: HttpClient,
 ) -> None:
     await client.signed("GET", POSITIONS, symbol="BTCUSDT")
     await client.keyed("GET", "/fapi/v1/nothing")
-    first, second = simulator.exchange.requests.records()
+    first, second = client.exchange.requests.records()
     assert (first.method, first.path, first.weight, first.status) == ("GET", POSITIONS, 5, 200)
     assert first.query.startswith("symbol=BTCUSDT&timestamp=")
     assert "signature" not in first.query
     assert (second.path, second.status) == ("/fapi/v1/nothing", 404)
-    assert simulator.exchange.requests.records(path=POSITIONS) == [first]
-    assert simulator.exchange.requests.records(since_ms=first.wall_time_ms + 10**6) == []
+    assert client.exchange.requests.records(path=POSITIONS) == [first]
+    assert client.exchange.requests.records(since_ms=first.wall_time_ms + 10**6) == []
 
 
-async def test_latency_passes_before_and_after_the_request_takes_effect(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
-    simulator.exchange.faults.rest_latency_ms = 120
+async def test_latency_passes_before_and_after_the_request_takes_effect(client: HttpClient) -> None:
+    client.exchange.faults.rest_latency_ms = 120
     effects: list[float] = []
 
     class Witness(Recorder):
         def deliver(self, event: UserEvent) -> None:
             effects.append(trio.current_time())
 
-    Witness(simulator.exchange)
+    Witness(client.exchange)
     start = trio.current_time()
     await client.signed("POST", "/fapi/v1/order", **ORDER)
     answered = trio.current_time()
@@ -71,22 +69,22 @@ async def test_latency_passes_before_and_after_the_request_takes_effect(
 
 @pytest.mark.parametrize(("fault", "status"), [("429", 429), ("418", 418), ("5xx", 503)])
 async def test_refusing_faults_answer_in_binances_form_and_leave_no_effect(
-    simulator: RunningSimulator, client: HttpClient, fault: RestFault, status: int
+    client: HttpClient, fault: RestFault, status: int
 ) -> None:
-    simulator.exchange.faults.rest_faults_next = [fault]
+    client.exchange.faults.rest_faults_next = [fault]
     response = await client.signed("POST", "/fapi/v1/order", **ORDER)
     assert response.status_code == status
     assert error_code(response) in (-1003, -1001)
     assert ("Retry-After" in response.headers) == (status in (418, 429))
-    assert simulator.exchange.open_positions() == []
+    assert client.exchange.open_positions() == []
 
 
-async def test_a_418_goes_on_until_its_ban_is_over(simulator: RunningSimulator, client: HttpClient) -> None:
-    simulator.exchange.faults.rest_faults_next = ["418"]
+async def test_a_418_goes_on_until_its_ban_is_over(client: HttpClient) -> None:
+    client.exchange.faults.rest_faults_next = ["418"]
     await client.signed("GET", POSITIONS)
     again = await client.signed("GET", POSITIONS)
     assert (again.status_code, again.headers["Retry-After"]) == (418, "120")
-    simulator.exchange.weights.lift_ban()
+    client.exchange.weights.lift_ban()
     assert (await client.signed("GET", POSITIONS)).status_code == 200
 
 
@@ -95,40 +93,34 @@ async def test_a_418_goes_on_until_its_ban_is_over(simulator: RunningSimulator, 
     [("truncated", httpx.RemoteProtocolError), ("reset", httpx.ReadError), ("hang", httpx.ReadTimeout)],
 )
 async def test_transport_faults_break_the_answer_and_not_the_order(
-    simulator: RunningSimulator, client: HttpClient, fault: RestFault, error: type[httpx.HTTPError]
+    client: HttpClient, fault: RestFault, error: type[httpx.HTTPError]
 ) -> None:
-    simulator.exchange.faults.rest_faults_next = [fault]
+    client.exchange.faults.rest_faults_next = [fault]
     client.http.timeout = httpx.Timeout(0.1)
     with pytest.raises(error):
         await client.signed("POST", "/fapi/v1/order", **ORDER)
-    assert len(simulator.exchange.open_positions()) == 1
+    assert len(client.exchange.open_positions()) == 1
     client.http.timeout = httpx.Timeout(5)
     assert (await client.signed("GET", POSITIONS)).status_code == 200
 
 
-async def test_a_fault_may_strike_before_the_order_takes_effect(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
-    simulator.exchange.faults.rest_faults_next = ["reset"]
-    simulator.exchange.faults.fail_before_effect = True
+async def test_a_fault_may_strike_before_the_order_takes_effect(client: HttpClient) -> None:
+    client.exchange.faults.rest_faults_next = ["reset"]
+    client.exchange.faults.fail_before_effect = True
     with pytest.raises(httpx.ReadError):
         await client.signed("POST", "/fapi/v1/order", **ORDER)
-    assert simulator.exchange.open_positions() == []
+    assert client.exchange.open_positions() == []
 
 
-async def test_a_body_can_be_something_else_than_json(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
-    simulator.exchange.faults.rest_faults_next = ["not_json"]
+async def test_a_body_can_be_something_else_than_json(client: HttpClient) -> None:
+    client.exchange.faults.rest_faults_next = ["not_json"]
     response = await client.signed("GET", POSITIONS)
     assert response.status_code == 200
     assert response.text.startswith("<html>")
 
 
-async def test_faults_can_be_kept_to_some_paths_and_come_at_a_rate(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
-    faults = simulator.exchange.faults
+async def test_faults_can_be_kept_to_some_paths_and_come_at_a_rate(client: HttpClient) -> None:
+    faults = client.exchange.faults
     faults.rest_fault_paths = [POSITIONS]
     faults.rest_fault_rates = {"5xx": 0.5}
     assert {(await client.keyed("GET", "/fapi/v1/time")).status_code for _ in range(20)} == {200}
@@ -137,7 +129,7 @@ async def test_faults_can_be_kept_to_some_paths_and_come_at_a_rate(
 
 async def test_two_simulators_in_one_process_do_not_meet() -> None:
     async with running() as one, running() as other, httpx.AsyncClient() as http:
-        answer = await HttpClient(one.exchange, http).signed(
+        answer = await HttpClient(one, http).signed(
             "POST", f"{one.addresses.rest_url}/fapi/v1/order", **ORDER
         )
         assert answer.status_code == 200

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from simulator import RunningSimulator
 from simulator.signatures import key_is_genuine
 from tests.simulator.clients import HttpClient, error_code
 
@@ -35,38 +34,34 @@ def _ed25519() -> tuple[str, Sign]:
     return pem.decode(), key.sign
 
 
-async def ask(simulator: RunningSimulator, client: HttpClient, payload: str, signed: bytes) -> httpx.Response:
+async def ask(client: HttpClient, payload: str, signed: bytes) -> httpx.Response:
     signature = quote(b64encode(signed).decode(), safe="")
     return await client.keyed("GET", f"{POSITIONS}?{payload}&signature={signature}")
 
 
 @pytest.mark.parametrize("made", [_rsa, _ed25519])
 async def test_with_a_public_key_only_its_signatures_are_genuine(
-    simulator: RunningSimulator, client: HttpClient, made: Callable[[], tuple[str, Sign]]
+    client: HttpClient, made: Callable[[], tuple[str, Sign]]
 ) -> None:
-    simulator.exchange.public_key_pem, sign = made()
-    payload = f"symbol=BTCUSDT&timestamp={simulator.exchange.exchange_ms()}"
-    assert (await ask(simulator, client, payload, sign(payload.encode()))).status_code == 200
+    client.exchange.public_key_pem, sign = made()
+    payload = f"symbol=BTCUSDT&timestamp={client.exchange.exchange_ms()}"
+    assert (await ask(client, payload, sign(payload.encode()))).status_code == 200
     other = sign(payload.replace("BTC", "ETH").encode())
-    assert error_code(await ask(simulator, client, payload, other)) == -1022
+    assert error_code(await ask(client, payload, other)) == -1022
     assert error_code(await client.signed("GET", POSITIONS, symbol="BTCUSDT")) == -1022
     unpadded = await client.keyed("GET", f"{POSITIONS}?{payload}&signature=x%21")
     assert error_code(unpadded) == -1022
 
 
-async def test_the_payload_is_the_query_exactly_as_sent(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
-    simulator.exchange.public_key_pem, sign = _ed25519()
-    payload = f"note=%e5%b8%81+%20&timestamp={simulator.exchange.exchange_ms()}"
-    assert (await ask(simulator, client, payload, sign(payload.encode()))).status_code == 200
+async def test_the_payload_is_the_query_exactly_as_sent(client: HttpClient) -> None:
+    client.exchange.public_key_pem, sign = _ed25519()
+    payload = f"note=%e5%b8%81+%20&timestamp={client.exchange.exchange_ms()}"
+    assert (await ask(client, payload, sign(payload.encode()))).status_code == 200
     decoded = payload.replace("%20", "+")
-    assert error_code(await ask(simulator, client, payload, sign(decoded.encode()))) == -1022
+    assert error_code(await ask(client, payload, sign(decoded.encode()))) == -1022
 
 
-async def test_the_signature_must_be_the_last_parameter(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
+async def test_the_signature_must_be_the_last_parameter(client: HttpClient) -> None:
     query = str((await client.signed("GET", POSITIONS, symbol="BTCUSDT")).request.url.query.decode())
     rest, _, signature = query.rpartition("&")
     assert (await client.keyed("GET", f"{POSITIONS}?{query}")).status_code == 200

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,26 +15,12 @@ from trio_websocket import (
 
 from simulator import RunningSimulator
 from simulator.external_events import move_position
-from tests.simulator.clients import HttpClient, next_event
-
-
-@pytest.fixture
-async def websocket(simulator: RunningSimulator, client: HttpClient) -> AsyncIterator[WebSocketConnection]:
-    """An open private stream; left without waiting for a closing handshake."""
-    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
-    async with trio.open_nursery() as nursery:
-        yield await connect_websocket_url(nursery, url, message_queue_size=1000)
-        nursery.cancel_scope.cancel()
+from tests.simulator.clients import HttpClient, next_amounts, next_event
 
 
 def move(simulator: RunningSimulator, times: int = 1) -> None:
     for _ in range(times):
         move_position(simulator.exchange, "BTCUSDT", delta=Decimal("0.001"))
-
-
-async def amounts(websocket: WebSocketConnection, count: int) -> list[str]:
-    events = [await next_event(websocket, "ACCOUNT_UPDATE") for _ in range(count)]
-    return [event["a"]["P"][0]["pa"] for event in events]
 
 
 async def test_a_frozen_connection_neither_pongs_nor_delivers_nor_ends(
@@ -50,18 +35,17 @@ async def test_a_frozen_connection_neither_pongs_nor_delivers_nor_ends(
     assert waited.cancelled_caught
     assert websocket.closed is None
     simulator.streams.thaw()
-    assert await amounts(websocket, 1) == ["0.001"]
+    assert await next_amounts(websocket, 1) == ["0.001"]
     await websocket.ping()
 
 
 async def test_a_new_connection_works_while_the_old_one_is_frozen(
-    simulator: RunningSimulator, client: HttpClient, websocket: WebSocketConnection
+    client: HttpClient, websocket: WebSocketConnection
 ) -> None:
-    simulator.streams.freeze()
-    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
-    async with open_websocket_url(url) as fresh:
-        move(simulator)
-        assert await amounts(fresh, 1) == ["0.001"]
+    client.simulator.streams.freeze()
+    async with open_websocket_url(await client.stream_url()) as fresh:
+        move(client.simulator)
+        assert await next_amounts(fresh, 1) == ["0.001"]
 
 
 async def test_freezing_one_face_leaves_the_other(
@@ -124,7 +108,7 @@ async def test_a_dropped_event_is_lost_silently(
     simulator.exchange.faults.drop_events_next = 1
     simulator.exchange.faults.drop_event_types = ["ACCOUNT_UPDATE"]
     move(simulator, 2)
-    assert await amounts(websocket, 1) == ["0.002"]
+    assert await next_amounts(websocket, 1) == ["0.002"]
     await websocket.ping()
 
 
@@ -133,7 +117,7 @@ async def test_all_events_can_be_dropped(simulator: RunningSimulator, websocket:
     move(simulator)
     simulator.exchange.faults.clear()
     move(simulator)
-    assert await amounts(websocket, 1) == ["0.002"]
+    assert await next_amounts(websocket, 1) == ["0.002"]
 
 
 async def test_delayed_events_come_later_and_in_order(
@@ -143,7 +127,7 @@ async def test_delayed_events_come_later_and_in_order(
     simulator.exchange.faults.event_jitter_ms = 40
     start = trio.current_time()
     move(simulator, 20)
-    assert await amounts(websocket, 20) == [f"0.{number:03}" for number in range(1, 21)]
+    assert await next_amounts(websocket, 20) == [f"0.{number:03}" for number in range(1, 21)]
     assert trio.current_time() - start >= 0.04
 
 
@@ -154,7 +138,7 @@ async def test_events_go_on_in_order_when_a_delay_is_switched_off(
     move(simulator)
     simulator.exchange.faults.event_delay_ms = 0
     move(simulator)
-    assert await amounts(websocket, 2) == ["0.001", "0.002"]
+    assert await next_amounts(websocket, 2) == ["0.001", "0.002"]
 
 
 async def test_a_reordered_event_is_overtaken_by_later_ones(
@@ -164,7 +148,7 @@ async def test_a_reordered_event_is_overtaken_by_later_ones(
     move(simulator)
     simulator.exchange.faults.reorder_event_rate = 0
     move(simulator)
-    assert await amounts(websocket, 2) == ["0.002", "0.001"]
+    assert await next_amounts(websocket, 2) == ["0.002", "0.001"]
 
 
 async def test_an_event_can_come_twice(simulator: RunningSimulator, websocket: WebSocketConnection) -> None:

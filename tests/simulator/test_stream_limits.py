@@ -16,7 +16,7 @@ from trio_websocket import (
 
 from simulator import RunningSimulator
 from simulator.incoming_messages import IncomingMessages
-from tests.simulator.clients import HttpClient, error_code, next_event
+from tests.simulator.clients import HttpClient, error_code, next_event, stays_silent
 
 
 @pytest.fixture
@@ -27,11 +27,8 @@ async def nursery() -> AsyncIterator[trio.Nursery]:
         opened.cancel_scope.cancel()
 
 
-async def private(
-    nursery: trio.Nursery, simulator: RunningSimulator, client: HttpClient
-) -> WebSocketConnection:
-    url = f"{simulator.addresses.ws_url}/private/ws?listenKey={await client.listen_key()}"
-    return await connect_websocket_url(nursery, url, message_queue_size=1000)
+async def private(nursery: trio.Nursery, client: HttpClient) -> WebSocketConnection:
+    return await connect_websocket_url(nursery, await client.stream_url(), message_queue_size=1000)
 
 
 async def list_subscriptions(websocket: WebSocketConnection, times: int) -> None:
@@ -49,9 +46,9 @@ async def refused_status(url: str) -> int:
 
 
 async def test_ten_messages_a_second_are_allowed_and_the_eleventh_ends_the_connection(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery
+    client: HttpClient, nursery: trio.Nursery
 ) -> None:
-    websocket = await private(nursery, simulator, client)
+    websocket = await private(nursery, client)
     for _ in range(10):
         await websocket.ping()
     nursery.start_soon(websocket.ping)
@@ -92,69 +89,63 @@ async def test_frames_are_counted_whatever_the_pieces_that_their_bytes_come_in(
 
 @pytest.mark.parametrize("after_sec", [0, 0.05])
 async def test_connections_can_be_accepted_and_closed(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery, after_sec: float
+    client: HttpClient, nursery: trio.Nursery, after_sec: float
 ) -> None:
-    simulator.exchange.faults.close_streams_after_sec = after_sec
+    client.exchange.faults.close_streams_after_sec = after_sec
     began_sec = trio.current_time()
-    websocket = await private(nursery, simulator, client)
+    websocket = await private(nursery, client)
     with pytest.raises(ConnectionClosed):
         await websocket.get_message()
     assert trio.current_time() - began_sec >= after_sec
-    simulator.exchange.faults.clear()
-    websocket = await private(nursery, simulator, client)
+    client.exchange.faults.clear()
+    websocket = await private(nursery, client)
     await websocket.ping()
 
 
 async def test_the_key_can_expire_as_soon_as_a_connection_stands(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery
+    client: HttpClient, nursery: trio.Nursery
 ) -> None:
-    simulator.exchange.faults.expire_key_on_connect = True
-    websocket = await private(nursery, simulator, client)
+    client.exchange.faults.expire_key_on_connect = True
+    websocket = await private(nursery, client)
     assert (await next_event(websocket))["e"] == "listenKeyExpired"
     await websocket.ping()
     assert error_code(await client.keyed("PUT", "/fapi/v1/listenKey")) == -1125
 
 
 async def test_private_connections_can_flap_and_the_others_stay(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery
+    client: HttpClient, nursery: trio.Nursery
 ) -> None:
-    url = f"{simulator.addresses.ws_url}/market/ws/!markPrice@arr@1s"
+    url = f"{client.ws_url}/market/ws/!markPrice@arr@1s"
     async with open_websocket_url(url, message_queue_size=10_000) as prices:
-        simulator.exchange.faults.drop_streams_every_sec = 0.1
+        client.exchange.faults.drop_streams_every_sec = 0.1
         for _ in range(3):
-            websocket = await private(nursery, simulator, client)
+            websocket = await private(nursery, client)
             with pytest.raises(ConnectionClosed):
                 await websocket.get_message()
-        simulator.exchange.faults.drop_streams_every_sec = None
+        client.exchange.faults.drop_streams_every_sec = None
         await prices.get_message()
         await prices.ping()
-    websocket = await private(nursery, simulator, client)
-    with trio.move_on_after(0.3) as waited:
-        await websocket.get_message()
-    assert waited.cancelled_caught
+    websocket = await private(nursery, client)
+    await stays_silent(websocket, 0.3)
 
 
-async def test_too_many_connections_ban_the_address(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery
-) -> None:
-    simulator.exchange.faults.connections_per_5_min = 3
-    open_one = await private(nursery, simulator, client)
-    simulator.exchange.faults.refuse_streams = True
-    url = f"{simulator.addresses.ws_url}/public/stream"
+async def test_too_many_connections_ban_the_address(client: HttpClient, nursery: trio.Nursery) -> None:
+    client.exchange.faults.connections_per_5_min = 3
+    open_one = await private(nursery, client)
+    client.exchange.faults.refuse_streams = True
+    url = f"{client.ws_url}/public/stream"
     assert [await refused_status(url) for _ in range(4)] == [503, 503, 418, 418]
     banned = await client.keyed("GET", "/fapi/v1/time")
     assert (banned.status_code, banned.headers["Retry-After"]) == (418, "120")
     await open_one.ping()
 
 
-async def test_handshakes_are_counted_by_face_and_time(
-    simulator: RunningSimulator, client: HttpClient, nursery: trio.Nursery
-) -> None:
-    await private(nursery, simulator, client)
+async def test_handshakes_are_counted_by_face_and_time(client: HttpClient, nursery: trio.Nursery) -> None:
+    await private(nursery, client)
     between_sec = trio.current_time()
-    async with open_websocket_url(f"{simulator.addresses.ws_url}/public/stream"):
+    async with open_websocket_url(f"{client.ws_url}/public/stream"):
         pass
-    streams = simulator.streams
+    streams = client.simulator.streams
     assert (streams.connections_opened("private"), streams.connections_opened("public")) == (1, 1)
     assert (streams.connections_opened(), streams.connections_opened("market")) == (2, 0)
     assert streams.connections_opened(since_sec=between_sec) == 1

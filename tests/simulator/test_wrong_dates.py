@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from simulator import RunningSimulator, SimulatedExchange
+from simulator import SimulatedExchange
 from simulator.external_events import move_position
 from tests.simulator.clients import HandClock, HttpClient, Recorder, ask, market
 
@@ -62,9 +62,7 @@ def test_a_leg_can_be_put_back_to_an_older_state_without_an_event(
         exchange.rewind_position("BTCUSDT", "LONG", Decimal(1), 0)
 
 
-async def test_wipes_and_older_states_are_controlled_from_outside(
-    simulator: RunningSimulator, client: HttpClient
-) -> None:
+async def test_wipes_and_older_states_are_controlled_from_outside(client: HttpClient) -> None:
     to = {"symbol": "BTCUSDT", "amount": "0.5", "update_time_ms": 1_700_000_000_000}
     (await client.http.post("/simulator/rewind", json=to)).raise_for_status()
     (shown,) = (await client.signed("GET", POSITIONS, symbol="BTCUSDT")).json()

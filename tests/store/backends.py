@@ -10,7 +10,7 @@ import redis
 import trio
 import trio.testing
 
-from brain.identifiers import EntryId
+from brain.identifiers import EntryId, FencingToken
 from store.errors import GroupLostError
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -20,7 +20,7 @@ from store.redis.store import RedisStore
 from tests.store.redis_servers import RedisServer
 
 Text = str | bytes
-PREFIX = "q"
+KEYS = Keys("q")
 
 
 class Outside(Protocol):
@@ -52,13 +52,18 @@ class Outside(Protocol):
 class Backend(Protocol):
     """One Redis, a store on it, and a way to let its clock run."""
 
-    keys: Keys
     store: Store
     outside: Outside
+    fence: FencingToken
 
     def another_store(self, consumer: str) -> Store:
         """Return a store of another instance on the same Redis."""
         ...
+
+    async def take_lease(self) -> FencingToken:
+        """Hold the lease for a minute; the fence."""
+        self.fence = (await self.store.hold_lease("first", None, 60_000)).fence
+        return self.fence
 
     async def pass_ms(self, ms: int) -> None:
         """Until Redis's clock shows `ms` more."""
@@ -173,19 +178,20 @@ class PlainRedis:
         return int(self.client.info("stats")["evicted_keys"])
 
 
-class MemoryBackend:
+class MemoryBackend(Backend):
     """The twin, on a clock that only `pass_ms` moves."""
 
     def __init__(self) -> None:
         self._now_ms = 1_760_000_000_000
         self.redis = MemoryRedis(lambda: self._now_ms)
-        self.keys = Keys(PREFIX)
+        self.keys = KEYS
         self.outside: Outside = self.redis
-        self.memory_store = MemoryStore(self.redis, keys=self.keys, consumer="first")
+        self.fence = FencingToken("")
+        self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: Store = self.memory_store
 
     def another_store(self, consumer: str) -> Store:
-        return MemoryStore(self.redis, keys=self.keys, consumer=consumer)
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -194,20 +200,20 @@ class MemoryBackend:
         await trio.testing.wait_all_tasks_blocked()
 
 
-class RedisBackend:
+class RedisBackend(Backend):
     """A real redis-server."""
 
     def __init__(self, server: RedisServer, client: redis.Redis) -> None:
         self.server = server
         self.plain = PlainRedis(client)
-        self.keys = Keys(PREFIX)
         self.outside: Outside = self.plain
-        self.redis_store = RedisStore(server.url, keys=self.keys, consumer="first")
+        self.fence = FencingToken("")
+        self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first")
         self.store: Store = self.redis_store
         self._stores = [self.redis_store]
 
     def another_store(self, consumer: str) -> Store:
-        self._stores.append(RedisStore(self.server.url, keys=self.keys, consumer=consumer))
+        self._stores.append(RedisStore(self.server.url, keys=KEYS, consumer=consumer))
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 import msgspec
 
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
-from store.keys import GROUP, Keys
-from store.protocol import Store
+from store.keys import GROUP
 from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, ResultCommit, Verdict
-from tests.store.backends import Outside
+from tests.store.backends import KEYS, Backend, Outside
 
-SYMBOL = Symbol("BTCUSDT")
+SYMBOL, PLAN, ENTRY, ORDER = Symbol("BTCUSDT"), PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(
-    entry_id=EntryId("1-0"),
-    plan_id=PlanId("plan-1"),
+    entry_id=ENTRY,
+    plan_id=PLAN,
     symbol=SYMBOL,
     assumed=NOTHING_STORED,
     deadline_ms=0,
@@ -34,15 +33,15 @@ DENIAL = msgspec.structs.replace(
 )
 
 BOOKING = ResultCommit(
-    entry_id=EntryId("1-0"),
-    plan_id=PlanId("plan-1"),
+    entry_id=ENTRY,
+    plan_id=PLAN,
     symbol=SYMBOL,
     compare=True,
     before_amounts=(None, None, None),
     before_version=None,
     ledger_fields=("last_known_amt", "0.5", "ledger_amt", "0.5", "version", "1"),
     ledger_ttl_ms=86_400_000,
-    orders=(OrderWrite(OrderId("1001"), None, "0.5|1760000000000"),),
+    orders=(OrderWrite(ORDER, None, "0.5|1760000000000"),),
     permit_before=None,
     permit_after=None,
     revoke_permit=False,
@@ -50,7 +49,7 @@ BOOKING = ResultCommit(
     mark_after="S",
     mark_ttl_ms=3_660_000,
 )
-BURIAL = msgspec.structs.replace(
+DEAD_LETTER = msgspec.structs.replace(
     BOOKING,
     plan_id="",
     symbol="",
@@ -77,28 +76,42 @@ def assumed(**changes: object) -> Assumed:
     return msgspec.structs.replace(NOTHING_STORED, **changes)
 
 
-async def commit(store: Store, fence: FencingToken, *decisions: DecisionCommit) -> list[Verdict]:
+async def commit(backend: Backend, *decisions: DecisionCommit) -> list[Verdict]:
     """Return the verdicts."""
-    reply: CommitReply = await store.commit_decisions(fence, decisions)
+    reply: CommitReply = await backend.store.commit_decisions(backend.fence, decisions)
     return list(reply.verdicts)
 
 
-async def deliver_plans(store: Store, outside: Outside, keys: Keys, *plan_ids: str) -> list[EntryId]:
+async def book(backend: Backend, result: ResultCommit) -> int | None:
+    """Return when it was booked, if it was."""
+    return await backend.store.commit_result(backend.fence, result)
+
+
+async def deliver_plans(backend: Backend, *plan_ids: str) -> list[EntryId]:
     """Publish plans and read them: pending now. Their entry ids."""
-    await store.plans.create(lost=False)
-    ids = [outside.xadd(keys.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
-    entries = await store.plans.read_new(count=len(ids), block_ms=0)
+    await backend.store.plans.create(lost=False)
+    ids = [backend.outside.xadd(KEYS.plans, {"plan_id": plan_id, "symbol": SYMBOL}) for plan_id in plan_ids]
+    entries = await backend.store.plans.read_new(count=len(ids), block_ms=0)
     assert [entry.id for entry in entries] == ids
     return ids
 
 
-async def deliver_results(store: Store, outside: Outside, keys: Keys, count: int = 1) -> list[EntryId]:
+async def deliver_results(backend: Backend, count: int = 1) -> list[EntryId]:
     """Publish results and read them: pending now. Their entry ids."""
-    await store.results.create(lost=False)
-    ids = [outside.xadd(keys.results, {"plan_id": f"plan-{n}"}) for n in range(count)]
-    entries = await store.results.read_new(count=count, block_ms=0)
+    await backend.store.results.create(lost=False)
+    ids = [backend.outside.xadd(KEYS.results, {"plan_id": f"plan-{n}"}) for n in range(count)]
+    entries = await backend.store.results.read_new(count=count, block_ms=0)
     assert [entry.id for entry in entries] == ids
     return ids
+
+
+async def prepared(backend: Backend) -> FencingToken:
+    """Return the lease, with something for every write to write to."""
+    await deliver_plans(backend, "plan-1")
+    await deliver_results(backend)
+    backend.outside.hset(KEYS.ledger("ETHUSDT"), {"last_known_amt": "1"})
+    backend.outside.hset(KEYS.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
+    return await backend.take_lease()
 
 
 def pending_ids(outside: Outside, stream: str) -> Sequence[str]:

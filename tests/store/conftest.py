@@ -7,11 +7,9 @@ import pytest
 import trio
 import trio_asyncio
 
-from brain.identifiers import FencingToken
 from commands.clients.embedded_redis import find_redis_server
-from store.keys import Keys
 from store.protocol import Store
-from tests.store.backends import Backend, MemoryBackend, Outside, RedisBackend, redis_backend
+from tests.store.backends import Backend, MemoryBackend, RedisBackend, redis_backend
 from tests.store.redis_servers import RedisServer, known_servers, running
 from tests.store.sides import Side
 
@@ -55,25 +53,15 @@ def store(backend: Backend) -> Store:
 
 
 @pytest.fixture
-def outside(backend: Backend) -> Outside:
-    return backend.outside
-
-
-@pytest.fixture
-def keys(backend: Backend) -> Keys:
-    return backend.keys
-
-
-@pytest.fixture
-async def fence(store: Store) -> FencingToken:
-    """The lease, taken."""
-    return (await store.hold_lease("first", None, 60_000)).fence
+async def leased(backend: Backend) -> Backend:
+    """The same, with the lease taken."""
+    await backend.take_lease()
+    return backend
 
 
 @pytest.fixture(params=["plans", "results"])
-def side(request: pytest.FixtureRequest, store: Store, keys: Keys) -> Side:
-    results = request.param == "results"
-    return Side(store, keys.results if results else keys.plans, results)
+def side(request: pytest.FixtureRequest, leased: Backend) -> Side:
+    return Side(leased, results=request.param == "results")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import msgspec
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
-from tests.store.backends import Backend, everything
+from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import assumed, booking, decision
 from tests.store.test_lease import TIMES
 from tests.store.test_snapshots import snapshot
@@ -32,7 +32,7 @@ class History:
         self._backend = backend
         self._store = backend.store
         self._out = backend.outside
-        self._keys = backend.keys
+        self._keys = KEYS
         self._random = Random(seed)  # noqa: S311 - not for secrets
         self._fence = FencingToken("none")
         self._published: dict[str, list[str]] = {"plans": [], "results": []}

@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken
 from brain.ledger.ledger import StoredLedger
-from store.keys import Keys
-from store.protocol import Store
 from store.records import Changed, Committed, SymbolState
-from tests.store.backends import Outside, everything
+from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import SYMBOL, assumed, commit, decision
 
 LEDGER = {"last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch": "1760000000.123"}
@@ -32,22 +29,16 @@ LEDGER = {"last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch"
     ids=["hold", "cooldown", "amount", "order id", "order time", "long", "short", "permits"],
 )
 async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_is_written(
-    store: Store,
-    outside: Outside,
-    keys: Keys,
-    fence: FencingToken,
-    name: str,
-    fields: dict[str | bytes, str | bytes] | None,
-    state: SymbolState,
+    leased: Backend, name: str, fields: dict[str | bytes, str | bytes] | None, state: SymbolState
 ) -> None:
-    key = getattr(keys, name)(SYMBOL)
+    key = getattr(KEYS, name)(SYMBOL)
     if fields is None:
-        outside.set(key, "1760000000000")
+        leased.outside.set(key, "1760000000000")
     else:
-        outside.hset(key, fields)
-    before = everything(outside)
-    assert await commit(store, fence, decision("plan-1", "1-0")) == [Changed(state)]
-    assert everything(outside) == before
+        leased.outside.hset(key, fields)
+    before = everything(leased.outside)
+    assert await commit(leased, decision("plan-1", "1-0")) == [Changed(state)]
+    assert everything(leased.outside) == before
 
     ledger = state.ledger
     informed = assumed(
@@ -55,32 +46,30 @@ async def test_whatever_the_decision_assumed_otherwise_is_reported_and_nothing_i
         last_order_id=ledger.last_order_id, last_order_time_epoch=ledger.last_order_time_epoch,
         long_amt=ledger.long_amt, short_amt=ledger.short_amt, permits_version=state.permits_version,
     )  # fmt: skip
-    (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=informed))
+    (verdict,) = await commit(leased, decision("plan-1", "1-0", assumed=informed))
     assert isinstance(verdict, Committed)
 
 
 @pytest.mark.parametrize(
-    "believed",
+    "values",
     [
         {"hold": True}, {"cooldown": "1"}, {"last_known_amt": "0"}, {"last_order_id": ""},
         {"last_order_time_epoch": "1"}, {"long_amt": "0"}, {"short_amt": "0"},
         {"permits_version": "d1-0"}, {"live_permits": 1}, {"settled": True},
     ],
-    ids=lambda believed: next(iter(believed)),
+    ids=lambda values: next(iter(values)),
 )  # fmt: skip
 async def test_an_assumption_of_a_value_that_is_gone_is_a_change_too(
-    store: Store, outside: Outside, fence: FencingToken, believed: dict[str, Any]
+    leased: Backend, values: dict[str, Any]
 ) -> None:
-    before = everything(outside)
-    wrong = decision("plan-1", "1-0", assumed=assumed(**believed))
-    assert await commit(store, fence, wrong) == [Changed(SymbolState())]
-    assert everything(outside) == before
+    before = everything(leased.outside)
+    wrong = decision("plan-1", "1-0", assumed=assumed(**values))
+    assert await commit(leased, wrong) == [Changed(SymbolState())]
+    assert everything(leased.outside) == before
 
 
-async def test_the_ledger_is_compared_as_text_as_stored(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.50"})
-    believed = assumed(last_known_amt="0.5")
-    (verdict,) = await commit(store, fence, decision("plan-1", "1-0", assumed=believed))
+async def test_the_ledger_is_compared_as_text_as_stored(leased: Backend) -> None:
+    leased.outside.hset(KEYS.ledger(SYMBOL), {"last_known_amt": "0.50"})
+    values = assumed(last_known_amt="0.5")
+    (verdict,) = await commit(leased, decision("plan-1", "1-0", assumed=values))
     assert verdict == Changed(SymbolState(ledger=StoredLedger("0.50")))

@@ -4,75 +4,67 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
+from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
-from store.keys import Keys
-from store.protocol import Store
 from store.records import BookingKeys, BookingState, OrderWrite
 from store.stored_values import UNREADABLE
-from tests.store.backends import Outside, everything
-from tests.store.commits import BURIAL, SYMBOL, booking, deliver_results, pending_ids
+from tests.store.backends import KEYS, Backend, Outside, everything
+from tests.store.commits import DEAD_LETTER, ORDER, PLAN, SYMBOL, book, booking, deliver_results, pending_ids
 
 PERMIT = "BOTH|close|SELL|0.028|1760000090000"
-PLAN, ORDER, ANOTHER = PlanId("plan-1"), OrderId("1001"), OrderId("1002")
+ANOTHER = OrderId("1002")
 
 
-async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    (entry_id,) = await deliver_results(store, outside, keys)
-    now_ms = await store.redis_now_ms()
-    booked_ms = await store.commit_result(fence, booking(entry_id))
+async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(leased: Backend) -> None:
+    (entry_id,) = await deliver_results(leased)
+    now_ms = await leased.store.redis_now_ms()
+    booked_ms = await book(leased, booking(entry_id))
     assert booked_ms is not None
     assert 0 <= booked_ms - now_ms < 5_000
-    assert outside.hgetall(keys.ledger(SYMBOL)) == {
+    assert leased.outside.hgetall(KEYS.ledger(SYMBOL)) == {
         b"last_known_amt": b"0.5", b"ledger_amt": b"0.5", b"version": b"1",
     }  # fmt: skip
-    assert outside.hgetall(keys.order_memory(SYMBOL)) == {b"1001": b"0.5|1760000000000"}
-    assert outside.zrange(keys.order_times(SYMBOL)) == [b"1001"]
-    assert outside.get(keys.plan_mark("plan-1")) == b"S"
-    assert outside.get(keys.last_result_id) == entry_id.encode()
-    assert pending_ids(outside, keys.results) == []
-    assert outside.kind(keys.open_permits(SYMBOL)) == "none"
-    assert outside.kind(keys.events) == "none"
-    assert outside.kind(keys.dead_results) == "none"
+    assert leased.outside.hgetall(KEYS.order_memory(SYMBOL)) == {b"1001": b"0.5|1760000000000"}
+    assert leased.outside.zrange(KEYS.order_times(SYMBOL)) == [b"1001"]
+    assert leased.outside.get(KEYS.plan_mark("plan-1")) == b"S"
+    assert leased.outside.get(KEYS.last_result_id) == entry_id.encode()
+    assert pending_ids(leased.outside, KEYS.results) == []
+    assert leased.outside.kind(KEYS.open_permits(SYMBOL)) == "none"
+    assert leased.outside.kind(KEYS.events) == "none"
+    assert leased.outside.kind(KEYS.dead_results) == "none"
 
 
-async def test_every_key_of_a_booking_has_its_own_life(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    await store.commit_result(fence, booking("1-0"))
+async def test_every_key_of_a_booking_has_its_own_life(leased: Backend) -> None:
+    await book(leased, booking("1-0"))
     for key, life_ms in {
-        keys.ledger(SYMBOL): 86_400_000,
-        keys.order_memory(SYMBOL): 604_800_000,
-        keys.order_times(SYMBOL): 604_800_000,
-        keys.plan_mark("plan-1"): 3_660_000,
+        KEYS.ledger(SYMBOL): 86_400_000,
+        KEYS.order_memory(SYMBOL): 604_800_000,
+        KEYS.order_times(SYMBOL): 604_800_000,
+        KEYS.plan_mark("plan-1"): 3_660_000,
     }.items():
-        assert life_ms - 5_000 < outside.pttl(key) <= life_ms
-    assert outside.pttl(keys.last_result_id) == -1
+        assert life_ms - 5_000 < leased.outside.pttl(key) <= life_ms
+    assert leased.outside.pttl(KEYS.last_result_id) == -1
 
 
-async def test_a_result_that_changes_nothing_is_only_acknowledged(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    (entry_id,) = await deliver_results(store, outside, keys)
-    before = set(everything(outside))
+async def test_a_result_that_changes_nothing_is_only_acknowledged(leased: Backend) -> None:
+    (entry_id,) = await deliver_results(leased)
+    before = set(everything(leased.outside))
     quiet = booking(entry_id, ledger_fields=(), orders=(), mark_after="")
-    assert await store.commit_result(fence, quiet) is not None
-    assert set(everything(outside)) - before == {keys.last_result_id}
-    assert pending_ids(outside, keys.results) == []
+    assert await book(leased, quiet) is not None
+    assert set(everything(leased.outside)) - before == {KEYS.last_result_id}
+    assert pending_ids(leased.outside, KEYS.results) == []
 
 
-def stored_otherwise(outside: Outside, keys: Keys, what: str) -> None:
+def stored_otherwise(outside: Outside, what: str) -> None:
     if what in ("last_known_amt", "long_amt", "short_amt", "version"):
-        outside.hset(keys.ledger(SYMBOL), {what: "0"})
+        outside.hset(KEYS.ledger(SYMBOL), {what: "0"})
     elif what == "order":
-        outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1"})
+        outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1"})
     elif what == "permit":
-        outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
+        outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     else:
-        outside.set(keys.plan_mark("plan-1"), "D|BOTH|close|SELL|0")
+        outside.set(KEYS.plan_mark("plan-1"), "D|BOTH|close|SELL|0")
 
 
 WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
@@ -87,45 +79,39 @@ WHAT_IT_RESTS_ON: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
-async def test_whatever_was_read_otherwise_books_nothing(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken, what: str
-) -> None:
-    stored_otherwise(outside, keys, what)
-    before = everything(outside)
-    assert await store.commit_result(fence, booking("1-0")) is None
-    assert everything(outside) == before
-    assert await store.commit_result(fence, booking("1-0", **WHAT_IT_RESTS_ON[what])) is not None
+async def test_whatever_was_read_otherwise_books_nothing(leased: Backend, what: str) -> None:
+    stored_otherwise(leased.outside, what)
+    before = everything(leased.outside)
+    assert await book(leased, booking("1-0")) is None
+    assert everything(leased.outside) == before
+    assert await book(leased, booking("1-0", **WHAT_IT_RESTS_ON[what])) is not None
 
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
-async def test_what_was_read_and_is_gone_books_nothing(
-    store: Store, outside: Outside, fence: FencingToken, what: str
-) -> None:
-    before = everything(outside)
-    assert await store.commit_result(fence, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
-    assert everything(outside) == before
+async def test_what_was_read_and_is_gone_books_nothing(leased: Backend, what: str) -> None:
+    before = everything(leased.outside)
+    assert await book(leased, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
+    assert everything(leased.outside) == before
 
 
-async def test_a_second_order_that_changed_books_neither(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.hset(keys.order_memory(SYMBOL), {ANOTHER: "1|1"})
-    before = everything(outside)
+async def test_a_second_order_that_changed_books_neither(leased: Backend) -> None:
+    leased.outside.hset(KEYS.order_memory(SYMBOL), {ANOTHER: "1|1"})
+    before = everything(leased.outside)
     orders = (OrderWrite(ORDER, None, "0.5|2"), OrderWrite(ANOTHER, None, "2|2"))
-    assert await store.commit_result(fence, booking("1-0", orders=orders)) is None
-    assert everything(outside) == before
+    assert await book(leased, booking("1-0", orders=orders)) is None
+    assert everything(leased.outside) == before
 
 
-async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
+async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(leased: Backend) -> None:
     """Otherwise reading again and booking again would go on for ever."""
-    outside.hset(keys.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300})
-    outside.hset(keys.ledger(SYMBOL), {"version": b"\x00"})
-    outside.hset(keys.order_memory(SYMBOL), {ORDER: b"\xfe"})
-    outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
-    outside.set(keys.plan_mark("plan-1"), b"\xfc")
-    state = await store.booking_state(SYMBOL, PLAN, [ORDER])
+    leased.outside.hset(
+        KEYS.ledger(SYMBOL), {"last_known_amt": b"\xff", "long_amt": "Ⓢ", "short_amt": "1" * 300}
+    )
+    leased.outside.hset(KEYS.ledger(SYMBOL), {"version": b"\x00"})
+    leased.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: b"\xfe"})
+    leased.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": b"\xfd"})
+    leased.outside.set(KEYS.plan_mark("plan-1"), b"\xfc")
+    state = await leased.store.booking_state(SYMBOL, PLAN, [ORDER])
     assert state == BookingState(
         StoredLedger(UNREADABLE, None, None, UNREADABLE, UNREADABLE),
         UNREADABLE, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE,
@@ -138,68 +124,64 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(
         permit_before=state.permit,
         mark_before=state.plan_mark,
     )
-    assert await store.commit_result(fence, commit) is not None
+    assert await book(leased, commit) is not None
 
 
-async def test_the_booking_state_is_what_is_stored(store: Store, outside: Outside, keys: Keys) -> None:
-    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
+async def test_the_booking_state_is_what_is_stored(backend: Backend) -> None:
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
         StoredLedger(), None, {}, None, None
     )
-    outside.hset(
-        keys.ledger(SYMBOL),
+    backend.outside.hset(
+        KEYS.ledger(SYMBOL),
         {
             "last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch": "1.5", "long_amt": "1",
             "short_amt": "-0.5", "version": "3", "adopted_exchange_ms": "11", "adopted_at_ms": "12",
         },
     )  # fmt: skip
-    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
-    outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
-    outside.set(keys.plan_mark("plan-1"), "S")
-    assert await store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
+    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
+    backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
+    backend.outside.set(KEYS.plan_mark("plan-1"), "S")
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
         StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {ORDER: "0.3|1"}, PERMIT, "S", "11", "12"
     )
 
 
-async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(
-    store: Store, outside: Outside, keys: Keys
-) -> None:
-    outside.set(keys.ledger(SYMBOL), "0.5")
+async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(backend: Backend) -> None:
+    backend.outside.set(KEYS.ledger(SYMBOL), "0.5")
     with pytest.raises(StoreRefusedError):
-        await store.booking_state(SYMBOL, PLAN, [])
+        await backend.store.booking_state(SYMBOL, PLAN, [])
 
 
-async def test_other_keys_of_wrong_types_cannot_be_read(store: Store, outside: Outside, keys: Keys) -> None:
-    outside.set(keys.order_memory(SYMBOL), "x")
-    outside.set(keys.open_permits(SYMBOL), "x")
-    outside.hset(keys.plan_mark("plan-1"), {"a": "b"})
-    assert await store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
+async def test_other_keys_of_wrong_types_cannot_be_read(backend: Backend) -> None:
+    backend.outside.set(KEYS.order_memory(SYMBOL), "x")
+    backend.outside.set(KEYS.open_permits(SYMBOL), "x")
+    backend.outside.hset(KEYS.plan_mark("plan-1"), {"a": "b"})
+    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
         StoredLedger(), None, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE
     )
 
 
-async def test_several_states_are_read_as_each_alone(store: Store, outside: Outside, keys: Keys) -> None:
-    outside.hset(keys.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
-    outside.hset(keys.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
-    outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
-    outside.set(keys.ledger("BADUSDT"), "no hash")
+async def test_several_states_are_read_as_each_alone(backend: Backend) -> None:
+    backend.outside.hset(KEYS.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
+    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
+    backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT})
+    backend.outside.set(KEYS.ledger("BADUSDT"), "no hash")
     wanted = [
         BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
         BookingKeys(Symbol("BADUSDT"), PLAN, ()),
         BookingKeys(Symbol("ETHUSDT"), PlanId("plan-2"), ()),
         BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
     ]
-    states = await store.booking_states(wanted)
+    states = await backend.store.booking_states(wanted)
     assert states[1] is None
     for keys_of, state in zip(wanted, states, strict=True):
         if state is not None:
-            assert state == await store.booking_state(*keys_of)
-    assert await store.booking_states([]) == []
+            assert state == await backend.store.booking_state(*keys_of)
+    assert await backend.store.booking_states([]) == []
 
 
-async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    entry_ids = await deliver_results(store, outside, keys, count=4)
+async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(leased: Backend) -> None:
+    entry_ids = await deliver_results(leased, count=4)
     first = booking(entry_ids[0])
     rests_on_first = booking(
         entry_ids[1],
@@ -210,13 +192,13 @@ async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(
         orders=(OrderWrite(ANOTHER, None, "0.2|1760000000000"),),
     )
     changed = booking(entry_ids[2], plan_id="plan-3", orders=())
-    outside.hset(keys.plan_mark("plan-4"), {"a": "b"})
+    leased.outside.hset(KEYS.plan_mark("plan-4"), {"a": "b"})
     refused = booking(entry_ids[3], plan_id="plan-4")
-    times = await store.commit_results(fence, [first, rests_on_first, changed, refused])
+    times = await leased.store.commit_results(leased.fence, [first, rests_on_first, changed, refused])
     assert [time is None for time in times] == [False, False, True, True]
-    assert outside.hgetall(keys.ledger(SYMBOL))[b"last_known_amt"] == b"0.7"
-    assert pending_ids(outside, keys.results) == entry_ids[2:]
-    assert await store.commit_results(fence, []) == []
+    assert leased.outside.hgetall(KEYS.ledger(SYMBOL))[b"last_known_amt"] == b"0.7"
+    assert pending_ids(leased.outside, KEYS.results) == entry_ids[2:]
+    assert await leased.store.commit_results(leased.fence, []) == []
 
 
 WRONG_TYPES = (
@@ -226,77 +208,67 @@ WRONG_TYPES = (
 
 
 @pytest.mark.parametrize("name", WRONG_TYPES)
-async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken, name: str
-) -> None:
-    named = getattr(keys, name)
+async def test_a_key_of_a_wrong_type_leaves_nothing_half_booked(leased: Backend, name: str) -> None:
+    named = getattr(KEYS, name)
     key = named if isinstance(named, str) else named("plan-1" if name == "plan_mark" else SYMBOL)
     if name in ("last_result_id", "plan_mark"):
-        outside.hset(key, {"a": "b"})
+        leased.outside.hset(key, {"a": "b"})
     else:
-        outside.set(key, "x")
-    before = everything(outside)
+        leased.outside.set(key, "x")
+    before = everything(leased.outside)
     doomed = booking(
         "1-0", permit_after="", revoke_permit=True, dead_fields=("a", "b"), event_fields=("c", "d")
     )
     with pytest.raises(StoreRefusedError) as caught:
-        await store.commit_result(fence, doomed)
+        await book(leased, doomed)
     assert "WRONGTYPE" in str(caught.value)
     assert key in str(caught.value)
-    assert everything(outside) == before
+    assert everything(leased.outside) == before
 
 
-async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_says(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
+async def test_an_error_that_quotes_a_plan_id_is_not_taken_for_what_the_plan_id_says(leased: Backend) -> None:
     for plan_id in ("FENCED ", "OOM ", "NOGROUP ", "READONLY x", "UNBLOCKED no longer exists"):
-        outside.hset(keys.plan_mark(plan_id), {"a": "b"})
+        leased.outside.hset(KEYS.plan_mark(plan_id), {"a": "b"})
         with pytest.raises(StoreRefusedError):
-            await store.commit_result(fence, booking("1-0", plan_id=plan_id))
+            await book(leased, booking("1-0", plan_id=plan_id))
 
 
-async def test_a_burial_needs_no_comparison_and_no_keys_of_the_symbol(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    await deliver_results(store, outside, keys)
-    outside.set(keys.ledger(""), "of a wrong type")
-    assert await store.commit_result(fence, BURIAL) is not None
-    ((_, letter),) = outside.xrange(keys.dead_results)
+async def test_a_dead_letter_needs_no_comparison_and_no_keys_of_the_symbol(leased: Backend) -> None:
+    await deliver_results(leased)
+    leased.outside.set(KEYS.ledger(""), "of a wrong type")
+    assert await book(leased, DEAD_LETTER) is not None
+    ((_, letter),) = leased.outside.xrange(KEYS.dead_results)
     assert letter == {b"entry_id": b"1-0", b"error": b"no quantity"}
 
 
-async def test_a_booking_may_carry_an_event(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    await store.commit_result(fence, booking("1-0", event_fields=("event", "LEDGER_DIVERGED")))
-    ((_, event),) = outside.xrange(keys.events)
+async def test_a_booking_may_carry_an_event(leased: Backend) -> None:
+    await book(leased, booking("1-0", event_fields=("event", "LEDGER_DIVERGED")))
+    ((_, event),) = leased.outside.xrange(KEYS.events)
     assert event == {b"event": b"LEDGER_DIVERGED"}
 
 
-async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.set(keys.permit("plan-1"), "{}")
-    outside.set(keys.permit("plan-2"), "{}")
-    outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT, "p:plan-2": PERMIT})
-    outside.pexpire(keys.open_permits(SYMBOL), 100_000)
+async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(leased: Backend) -> None:
+    leased.outside.set(KEYS.permit("plan-1"), "{}")
+    leased.outside.set(KEYS.permit("plan-2"), "{}")
+    leased.outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT, "p:plan-2": PERMIT})
+    leased.outside.pexpire(KEYS.open_permits(SYMBOL), 100_000)
     revocation = booking(
         "5-0", ledger_fields=(), orders=(), permit_before=PERMIT, permit_after="", revoke_permit=True
     )
-    assert await store.commit_result(fence, revocation) is not None
-    assert outside.get(keys.permit("plan-1")) is None
-    assert outside.get(keys.permit("plan-2")) == b"{}"
-    assert outside.hgetall(keys.open_permits(SYMBOL)) == {b"v": b"r5-0", b"p:plan-2": PERMIT.encode()}
-    assert 95_000 < outside.pttl(keys.open_permits(SYMBOL)) <= 100_000
+    assert await book(leased, revocation) is not None
+    assert leased.outside.get(KEYS.permit("plan-1")) is None
+    assert leased.outside.get(KEYS.permit("plan-2")) == b"{}"
+    assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == {b"v": b"r5-0", b"p:plan-2": PERMIT.encode()}
+    assert 95_000 < leased.outside.pttl(KEYS.open_permits(SYMBOL)) <= 100_000
 
 
 @pytest.mark.parametrize("consumed", [True, False])
 async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken, consumed: bool
+    leased: Backend, consumed: bool
 ) -> None:
     if not consumed:
-        outside.set(keys.permit("plan-1"), "{}")
-    outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
+        leased.outside.set(KEYS.permit("plan-1"), "{}")
+    leased.outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     revocation = booking(
         "5-0",
         ledger_fields=(),
@@ -306,75 +278,65 @@ async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
         revoke_permit=True,
         only_if_unconsumed=True,
     )
-    assert await store.commit_result(fence, revocation) is not None
+    assert await book(leased, revocation) is not None
     left = {b"v": b"d1-0", b"p:plan-1": PERMIT.encode()} if consumed else {b"v": b"r5-0"}
-    assert outside.hgetall(keys.open_permits(SYMBOL)) == left
-    assert outside.get(keys.permit("plan-1")) is None
+    assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == left
+    assert leased.outside.get(KEYS.permit("plan-1")) is None
 
 
 @pytest.mark.parametrize("before", [None, "D|BOTH|close|SELL|0"])
 async def test_a_result_that_is_not_booked_marks_its_plan_only_where_there_is_no_mark(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken, before: str | None
+    leased: Backend, before: str | None
 ) -> None:
     if before is not None:
-        outside.set(keys.plan_mark("plan-1"), before)
-    burial = booking("5-0", compare=False, ledger_fields=(), orders=(), mark_before=None, mark_after="S")
-    assert await store.commit_result(fence, burial) is not None
-    assert outside.get(keys.plan_mark("plan-1")) == (before or "S").encode()
+        leased.outside.set(KEYS.plan_mark("plan-1"), before)
+    not_booked = booking("5-0", compare=False, ledger_fields=(), orders=(), mark_before=None, mark_after="S")
+    assert await book(leased, not_booked) is not None
+    assert leased.outside.get(KEYS.plan_mark("plan-1")) == (before or "S").encode()
 
 
-async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.hset(keys.open_permits(SYMBOL), {"p:plan-1": PERMIT})
-    outside.pexpire(keys.open_permits(SYMBOL), 100_000)
-    await store.commit_result(fence, booking("5-0", permit_before=PERMIT, permit_after=""))
-    assert outside.hgetall(keys.open_permits(SYMBOL)) == {b"v": b"r5-0"}
-    assert outside.pttl(keys.open_permits(SYMBOL)) > 0
+async def test_ending_the_last_open_permit_leaves_no_key_that_lives_for_ever(leased: Backend) -> None:
+    leased.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT})
+    leased.outside.pexpire(KEYS.open_permits(SYMBOL), 100_000)
+    await book(leased, booking("5-0", permit_before=PERMIT, permit_after=""))
+    assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == {b"v": b"r5-0"}
+    assert leased.outside.pttl(KEYS.open_permits(SYMBOL)) > 0
 
 
-async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.set(keys.permit("plan-1"), "{}")
-    outside.hset(keys.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
+async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(leased: Backend) -> None:
+    leased.outside.set(KEYS.permit("plan-1"), "{}")
+    leased.outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
     left = "BOTH|close|SELL|0.008|1760000090000"
-    await store.commit_result(fence, booking("5-0", permit_before=PERMIT, permit_after=left))
-    assert outside.hgetall(keys.open_permits(SYMBOL)) == {b"v": b"r5-0", b"p:plan-1": left.encode()}
-    assert outside.get(keys.permit("plan-1")) == b"{}"
+    await book(leased, booking("5-0", permit_before=PERMIT, permit_after=left))
+    assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == {b"v": b"r5-0", b"p:plan-1": left.encode()}
+    assert leased.outside.get(KEYS.permit("plan-1")) == b"{}"
 
 
-async def test_the_last_booked_result_only_moves_on(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
+async def test_the_last_booked_result_only_moves_on(leased: Backend) -> None:
     shown = []
     for entry_id in ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0"):
-        await store.commit_result(fence, nothing_but_acknowledging(entry_id))
-        shown.append((outside.get(keys.last_result_id) or b"").decode())
+        await book(leased, nothing_but_acknowledging(entry_id))
+        shown.append((leased.outside.get(KEYS.last_result_id) or b"").decode())
     assert shown == [
         "5-0", "5-0", "5-2", "5-2", "10-0", "10-0", "1760000000000-1", "1760000000000-1",
     ]  # fmt: skip
 
 
-async def test_the_last_booked_result_passes_none_that_is_still_pending(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    await store.results.create(lost=False)
-    first, second, third = [outside.xadd(keys.results, {"f": "v"}) for _ in range(3)]
-    await store.results.read_new(count=10, block_ms=0)
+async def test_the_last_booked_result_passes_none_that_is_still_pending(leased: Backend) -> None:
+    await leased.store.results.create(lost=False)
+    first, second, third = [leased.outside.xadd(KEYS.results, {"f": "v"}) for _ in range(3)]
+    await leased.store.results.read_new(count=10, block_ms=0)
     shown = []
     for entry_id in (first, third, second):
-        await store.commit_result(fence, nothing_but_acknowledging(entry_id))
-        shown.append((outside.get(keys.last_result_id) or b"").decode())
+        await book(leased, nothing_but_acknowledging(entry_id))
+        shown.append((leased.outside.get(KEYS.last_result_id) or b"").decode())
     assert shown == [first, first, second]
 
 
-async def test_a_last_booked_result_that_cannot_be_read_is_replaced(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.set(keys.last_result_id, b"\xffyesterday-5")
-    await store.commit_result(fence, nothing_but_acknowledging("5-0"))
-    assert outside.get(keys.last_result_id) == b"5-0"
+async def test_a_last_booked_result_that_cannot_be_read_is_replaced(leased: Backend) -> None:
+    leased.outside.set(KEYS.last_result_id, b"\xffyesterday-5")
+    await book(leased, nothing_but_acknowledging("5-0"))
+    assert leased.outside.get(KEYS.last_result_id) == b"5-0"
 
 
 def nothing_but_acknowledging(entry_id: str) -> Any:

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
-from brain.identifiers import EntryId, FencingToken
-from store.keys import Keys
+from brain.identifiers import FencingToken
 from store.protocol import Store
 from store.records import Adoption
-from tests.store.backends import Outside, fill_stream
-from tests.store.commits import BURIAL, booking, decision
+from tests.store.backends import KEYS, Backend, fill_stream
+from tests.store.commits import DEAD_LETTER, ENTRY, booking, decision
 
 LETTER = ("error", "the newest")
 WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[object]]]] = {
@@ -25,11 +24,11 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[obje
         lambda store, fence: store.commit_decisions(fence, [decision("p", "1-0", dead_fields=LETTER)]),
     ),
     "a plan that cannot be answered": (
-        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), LETTER),
+        "dead_plans", 10_000, lambda store, fence: store.plans.dead_letter(fence, ENTRY, LETTER),
     ),
     "a buried result": (
         "dead_results", 10_000,
-        lambda store, fence: store.commit_result(fence, structs.replace(BURIAL, dead_fields=LETTER)),
+        lambda store, fence: store.commit_result(fence, structs.replace(DEAD_LETTER, dead_fields=LETTER)),
     ),
     "a booking": (
         "events", 10_000,
@@ -46,12 +45,10 @@ WRITES: dict[str, tuple[str, int, Callable[[Store, FencingToken], Awaitable[obje
 
 
 @pytest.mark.parametrize("what", WRITES)
-async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken, what: str
-) -> None:
+async def test_a_stream_that_is_too_long_is_cut_by_whatever_is_appended(leased: Backend, what: str) -> None:
     name, most, write = WRITES[what]
-    key = getattr(keys, name)
-    fill_stream(outside, key, most + 350)
-    await write(store, fence)
-    assert most <= outside.xlen(key) <= most + 100
-    assert outside.xrange(key)[-1][1] == {b"error": b"the newest"}
+    key = getattr(KEYS, name)
+    fill_stream(leased.outside, key, most + 350)
+    await write(leased.store, leased.fence)
+    assert most <= leased.outside.xlen(key) <= most + 100
+    assert leased.outside.xrange(key)[-1][1] == {b"error": b"the newest"}

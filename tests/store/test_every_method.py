@@ -13,13 +13,12 @@ from inspect import iscoroutinefunction
 
 import pytest
 
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
-from store.keys import Keys
+from brain.identifiers import FencingToken, Symbol
 from store.protocol import ConsumerGroup, Store
 from store.records import Adoption, BookingKeys, MarkWrite
 from store.redis.scripts import ScriptRunner, script_texts
-from tests.store.backends import MemoryBackend, Outside, RedisBackend, everything
-from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
+from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, everything
+from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
 from tests.store.test_lease import TIMES, TTL_MS
 from tests.store.test_snapshots import snapshot
@@ -27,7 +26,6 @@ from tests.store.test_snapshots import snapshot
 #: What differs from run to run and from server to server: ids, times, runs.
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
-PLAN, ENTRY, ORDER = PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
 
 Example = Callable[[Store, FencingToken], Awaitable[object]]
 
@@ -79,33 +77,34 @@ EXAMPLES: dict[str, Example] = {
 }  # fmt: skip
 
 
-async def furnished(store: Store, outside: Outside, keys: Keys) -> FencingToken:
+async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
-    await deliver_plans(store, outside, keys, "plan-1", "plan-2")
-    await deliver_results(store, outside, keys, 2)
-    outside.xadd(keys.plans, {"plan_id": "plan-3"})
-    outside.xadd(keys.results, {"plan_id": "plan-3"})
-    outside.xadd(keys.intents, {"symbol": SYMBOL})
+    await deliver_plans(backend, "plan-1", "plan-2")
+    await deliver_results(backend, 2)
+    outside = backend.outside
+    outside.xadd(KEYS.plans, {"plan_id": "plan-3"})
+    outside.xadd(KEYS.results, {"plan_id": "plan-3"})
+    outside.xadd(KEYS.intents, {"symbol": SYMBOL})
     outside.hset(
-        keys.ledger("ETHUSDT"),
+        KEYS.ledger("ETHUSDT"),
         {"last_known_amt": "1.5", "version": "3", "last_order_time_epoch": "1760000000"},
     )
-    outside.hset(keys.order_memory("ETHUSDT"), {"1001": "0.5|1760000000000"})
-    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1000"})
-    outside.hset(keys.open_permits("ETHUSDT"), {"v": "d1-0", "p:plan-9": "BOTH|close|SELL|1|1760000000000"})
-    outside.hset(keys.open_permits("SOLUSDT"), {"v": "d1-0", "junk": "1"})
-    outside.set(keys.hold("SOLUSDT"), "drift", ttl_ms=TTL_MS)
-    outside.set(keys.cooldown(SYMBOL), "1760000000000")
-    outside.set(keys.universe_active, '{"symbols": ["BTCUSDT"]}')
-    outside.hset(keys.universe_meta, {"stale": "0", "count": "1"})
-    outside.set(keys.ban, "9999999999999")
-    return (await store.hold_lease("first", None, TTL_MS)).fence
+    outside.hset(KEYS.order_memory("ETHUSDT"), {"1001": "0.5|1760000000000"})
+    outside.hset(KEYS.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1000"})
+    outside.hset(KEYS.open_permits("ETHUSDT"), {"v": "d1-0", "p:plan-9": "BOTH|close|SELL|1|1760000000000"})
+    outside.hset(KEYS.open_permits("SOLUSDT"), {"v": "d1-0", "junk": "1"})
+    outside.set(KEYS.hold("SOLUSDT"), "drift", ttl_ms=TTL_MS)
+    outside.set(KEYS.cooldown(SYMBOL), "1760000000000")
+    outside.set(KEYS.universe_active, '{"symbols": ["BTCUSDT"]}')
+    outside.hset(KEYS.universe_meta, {"stale": "0", "count": "1"})
+    outside.set(KEYS.ban, "9999999999999")
+    return await backend.take_lease()
 
 
 async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tuple[str, str, dict[str, int]]:
     """Return the answer, all that is stored then, and how long it lives."""
     outside = backend.outside
-    fence = await furnished(backend.store, outside, backend.keys)
+    fence = await furnished(backend)
     answer = await example(backend.store, fence)
     kept = everything(outside)
     lives_ms = {key: outside.pttl(key) for key in kept}
@@ -157,7 +156,7 @@ async def test_the_examples_run_every_script(real: RedisBackend, monkeypatch: py
     monkeypatch.setattr(ScriptRunner, "run", noted)
     for example in EXAMPLES.values():
         real.outside.flushall()
-        await example(real.store, await furnished(real.store, real.outside, real.keys))
+        await example(real.store, await furnished(real))
     assert ran == scripts()
 
 

@@ -4,44 +4,39 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from brain.identifiers import EntryId, FencingToken
+from brain.identifiers import FencingToken
 from store.errors import FencedError, StoreRefusedError
-from store.keys import Keys
 from store.protocol import Store
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
-from tests.store.backends import Backend, Outside, everything
-from tests.store.commits import BOOKING, DECISION, SYMBOL, deliver_plans, deliver_results
+from tests.store.backends import KEYS, Backend, everything
+from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 
 TTL_MS = 60_000
 
 
-async def test_a_free_lease_is_taken_for_its_ttl(store: Store, outside: Outside, keys: Keys) -> None:
-    reply = await store.hold_lease("first", None, TTL_MS)
+async def test_a_free_lease_is_taken_for_its_ttl(backend: Backend) -> None:
+    reply = await backend.store.hold_lease("first", None, TTL_MS)
     assert reply.held
     assert reply.holder == "first"
-    assert outside.get(keys.lease) == reply.fence.encode()
-    assert TTL_MS - 5_000 < outside.pttl(keys.lease) <= TTL_MS
+    assert backend.outside.get(KEYS.lease) == reply.fence.encode()
+    assert TTL_MS - 5_000 < backend.outside.pttl(KEYS.lease) <= TTL_MS
 
 
-async def test_renewing_keeps_the_token_and_prolongs_the_life(
-    store: Store, outside: Outside, keys: Keys
-) -> None:
-    taken = await store.hold_lease("first", None, 10_000)
-    renewed = await store.hold_lease("first", taken.fence, TTL_MS)
+async def test_renewing_keeps_the_token_and_prolongs_the_life(backend: Backend) -> None:
+    taken = await backend.store.hold_lease("first", None, 10_000)
+    renewed = await backend.store.hold_lease("first", taken.fence, TTL_MS)
     assert renewed == taken
-    assert outside.pttl(keys.lease) > 10_000
+    assert backend.outside.pttl(KEYS.lease) > 10_000
 
 
-async def test_another_instance_is_refused_with_the_name_of_the_holder(
-    store: Store, outside: Outside
-) -> None:
-    taken = await store.hold_lease("first", None, TTL_MS)
-    before = everything(outside)
-    assert await store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
-    assert await store.hold_lease("second", FencingToken("17:second"), TTL_MS) == LeaseReply(
+async def test_another_instance_is_refused_with_the_name_of_the_holder(backend: Backend) -> None:
+    taken = await backend.store.hold_lease("first", None, TTL_MS)
+    before = everything(backend.outside)
+    assert await backend.store.hold_lease("second", None, TTL_MS) == LeaseReply(False, taken.fence, "first")
+    assert await backend.store.hold_lease("second", FencingToken("17:second"), TTL_MS) == LeaseReply(
         False, taken.fence, "first"
     )
-    assert everything(outside) == before
+    assert everything(backend.outside) == before
 
 
 async def test_the_same_instance_takes_its_lease_back_at_once_with_a_higher_token(store: Store) -> None:
@@ -57,30 +52,28 @@ async def test_a_client_that_held_the_lease_before_cannot_renew_it(store: Store)
     assert await store.hold_lease("first", before.fence, TTL_MS) == LeaseReply(False, after.fence, "first")
 
 
-async def test_a_lease_names_the_process_that_took_it_and_what_it_replaced(
-    store: Store, outside: Outside, keys: Keys
-) -> None:
-    taken = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+async def test_a_lease_names_the_process_that_took_it_and_what_it_replaced(backend: Backend) -> None:
+    taken = await backend.store.hold_lease("first", None, TTL_MS, process="a/1/0")
     assert taken.fence.endswith("@a/1/0:first")
     assert (taken.holder, taken.process, taken.replaced) == ("first", "a/1/0", "")
-    assert outside.get(keys.lease) == taken.fence.encode()
-    assert await store.hold_lease("first", taken.fence, TTL_MS, process="a/1/0") == taken
-    other = await store.hold_lease("second", None, TTL_MS, process="b/2/0")
+    assert backend.outside.get(KEYS.lease) == taken.fence.encode()
+    assert await backend.store.hold_lease("first", taken.fence, TTL_MS, process="a/1/0") == taken
+    other = await backend.store.hold_lease("second", None, TTL_MS, process="b/2/0")
     assert other == LeaseReply(False, taken.fence, "first", "a/1/0")
-    again = await store.hold_lease("first", None, TTL_MS, process="b/2/0")
+    again = await backend.store.hold_lease("first", None, TTL_MS, process="b/2/0")
     assert (again.held, again.process, again.replaced) == (True, "b/2/0", taken.fence)
     assert token(again) > token(taken)
 
 
-async def test_who_has_held_the_lease_does_not_take_it_from_another_process_of_its_name(
-    backend: Backend, store: Store
+async def test_a_former_holder_takes_no_lease_from_another_process_of_its_name(
+    backend: Backend,
 ) -> None:
-    before = await store.hold_lease("first", None, 30, process="a/1/0")
-    after = await store.hold_lease("first", None, 30, process="b/2/0")
-    lost = await store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")
+    before = await backend.store.hold_lease("first", None, 30, process="a/1/0")
+    after = await backend.store.hold_lease("first", None, 30, process="b/2/0")
+    lost = await backend.store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")
     assert lost == LeaseReply(False, after.fence, "first", "b/2/0")
     await backend.pass_ms(31)
-    assert (await store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")).held
+    assert (await backend.store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")).held
 
 
 async def test_a_process_takes_its_own_lease_back_under_a_new_token(store: Store) -> None:
@@ -91,79 +84,71 @@ async def test_a_process_takes_its_own_lease_back_under_a_new_token(store: Store
     assert token(third) > token(second) > token(first)
 
 
-async def test_a_lease_of_an_older_release_is_taken_back_by_its_instance(
-    store: Store, outside: Outside, keys: Keys
-) -> None:
-    outside.set(keys.lease, "17:first")
-    assert not (await store.hold_lease("second", None, TTL_MS, process="b/2/0")).held
-    reply = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+async def test_a_lease_of_an_older_release_is_taken_back_by_its_instance(backend: Backend) -> None:
+    backend.outside.set(KEYS.lease, "17:first")
+    assert not (await backend.store.hold_lease("second", None, TTL_MS, process="b/2/0")).held
+    reply = await backend.store.hold_lease("first", None, TTL_MS, process="a/1/0")
     assert (reply.held, reply.replaced) == (True, "17:first")
 
 
-async def test_an_expired_lease_is_anybodys(backend: Backend, store: Store) -> None:
-    before = await store.hold_lease("first", None, 30)
+async def test_an_expired_lease_goes_to_any_instance(backend: Backend) -> None:
+    before = await backend.store.hold_lease("first", None, 30)
     await backend.pass_ms(31)
-    after = await store.hold_lease("second", None, TTL_MS)
+    after = await backend.store.hold_lease("second", None, TTL_MS)
     assert after.held
     assert token(after) > token(before)
-    assert not (await store.hold_lease("first", before.fence, TTL_MS)).held
+    assert not (await backend.store.hold_lease("first", before.fence, TTL_MS)).held
 
 
-async def test_an_expired_lease_that_no_one_took_is_taken_again_under_a_new_token(
-    backend: Backend, store: Store
-) -> None:
-    before = await store.hold_lease("first", None, 30)
+async def test_an_expired_lease_that_no_one_took_is_taken_again_under_a_new_token(backend: Backend) -> None:
+    before = await backend.store.hold_lease("first", None, 30)
     await backend.pass_ms(31)
-    after = await store.hold_lease("first", before.fence, TTL_MS)
+    after = await backend.store.hold_lease("first", before.fence, TTL_MS)
     assert after.held
     assert token(after) > token(before)
 
 
 async def test_a_lease_that_was_evicted_is_taken_again_under_a_new_token_and_unbroken(
-    store: Store, outside: Outside, keys: Keys
+    backend: Backend,
 ) -> None:
-    first = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
+    first = await backend.store.hold_lease("first", None, TTL_MS, process="a/1/0")
     assert not first.unbroken
-    assert outside.evict(keys.lease)
-    second = await store.hold_lease("first", first.fence, TTL_MS, process="a/1/0")
+    assert backend.outside.evict(KEYS.lease)
+    second = await backend.store.hold_lease("first", first.fence, TTL_MS, process="a/1/0")
     assert (second.held, second.unbroken) == (True, True)
     assert token(second) > token(first)
-    assert not (await store.hold_lease("first", second.fence, TTL_MS, process="a/1/0")).unbroken
+    assert not (await backend.store.hold_lease("first", second.fence, TTL_MS, process="a/1/0")).unbroken
 
 
-async def test_a_lease_that_another_instance_had_in_between_is_not_unbroken(
-    store: Store, outside: Outside, keys: Keys
-) -> None:
-    first = await store.hold_lease("first", None, TTL_MS)
-    outside.delete(keys.lease)
-    other = await store.hold_lease("second", None, TTL_MS)
-    await store.release_lease(other.fence)
-    again = await store.hold_lease("first", first.fence, TTL_MS)
+async def test_a_lease_that_another_instance_had_in_between_is_not_unbroken(backend: Backend) -> None:
+    first = await backend.store.hold_lease("first", None, TTL_MS)
+    backend.outside.delete(KEYS.lease)
+    other = await backend.store.hold_lease("second", None, TTL_MS)
+    await backend.store.release_lease(other.fence)
+    again = await backend.store.hold_lease("first", first.fence, TTL_MS)
     assert (again.held, again.unbroken) == (True, False)
-    outside.evict(keys.lease)
-    outside.evict(keys.fence)
-    assert not (await store.hold_lease("first", again.fence, TTL_MS)).unbroken
+    backend.outside.evict(KEYS.lease)
+    backend.outside.evict(KEYS.fence)
+    assert not (await backend.store.hold_lease("first", again.fence, TTL_MS)).unbroken
 
 
-async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(
-    backend: Backend, store: Store, outside: Outside
-) -> None:
+async def test_no_token_is_given_out_twice_even_by_a_redis_that_lost_everything(backend: Backend) -> None:
     tokens = []
     for _ in range(3):
-        tokens += [token(await store.hold_lease("first", None, TTL_MS)) for _ in range(2)]
-        outside.flushall()
+        tokens += [token(await backend.store.hold_lease("first", None, TTL_MS)) for _ in range(2)]
+        backend.outside.flushall()
         await backend.pass_ms(5)
     assert tokens == sorted(set(tokens))
 
 
-async def test_releasing_gives_only_ones_own_lease_up(store: Store, outside: Outside, keys: Keys) -> None:
-    taken = await store.hold_lease("first", None, TTL_MS)
-    await store.release_lease(FencingToken("17:second"))
-    assert outside.get(keys.lease) == taken.fence.encode()
-    await store.release_lease(taken.fence)
-    assert outside.get(keys.lease) is None
-    await store.release_lease(taken.fence)
-    assert (await store.hold_lease("second", None, TTL_MS)).held
+async def test_releasing_gives_only_ones_own_lease_up(backend: Backend) -> None:
+    taken = await backend.store.hold_lease("first", None, TTL_MS)
+    await backend.store.release_lease(FencingToken("17:second"))
+    assert backend.outside.get(KEYS.lease) == taken.fence.encode()
+    await backend.store.release_lease(taken.fence)
+    assert backend.outside.get(KEYS.lease) is None
+    await backend.store.release_lease(taken.fence)
+    assert (await backend.store.hold_lease("second", None, TTL_MS)).held
 
 
 @pytest.mark.parametrize(
@@ -183,31 +168,27 @@ async def test_an_instance_may_have_any_name(store: Store, instance: str) -> Non
 @pytest.mark.parametrize(
     "junk", [b"junk", b"", b":first", b"x:first", b"\xff\xfe:first", b"@a:first", b"1@first", b"1@a@b"]
 )
-async def test_a_lease_that_no_instance_wrote_counts_as_anothers(
-    store: Store, outside: Outside, keys: Keys, junk: bytes
-) -> None:
-    outside.set(keys.lease, junk)
-    reply = await store.hold_lease("first", None, TTL_MS)
+async def test_a_lease_that_no_instance_wrote_counts_as_anothers(backend: Backend, junk: bytes) -> None:
+    backend.outside.set(KEYS.lease, junk)
+    reply = await backend.store.hold_lease("first", None, TTL_MS)
     assert not reply.held
-    assert outside.get(keys.lease) == junk
+    assert backend.outside.get(KEYS.lease) == junk
 
 
 @pytest.mark.parametrize("name", ["lease", "fence"])
-async def test_a_lease_of_a_wrong_type_is_refused(
-    store: Store, outside: Outside, keys: Keys, name: str
-) -> None:
-    outside.hset(getattr(keys, name), {"a": "b"})
-    before = everything(outside)
+async def test_a_lease_of_a_wrong_type_is_refused(backend: Backend, name: str) -> None:
+    backend.outside.hset(getattr(KEYS, name), {"a": "b"})
+    before = everything(backend.outside)
     with pytest.raises(StoreRefusedError):
-        await store.hold_lease("first", None, TTL_MS)
-    assert everything(outside) == before
+        await backend.store.hold_lease("first", None, TTL_MS)
+    assert everything(backend.outside) == before
 
 
-async def test_a_last_token_that_is_no_number_is_refused(store: Store, outside: Outside, keys: Keys) -> None:
-    outside.set(keys.fence, "many")
+async def test_a_last_token_that_is_no_number_is_refused(backend: Backend) -> None:
+    backend.outside.set(KEYS.fence, "many")
     with pytest.raises(StoreRefusedError):
-        await store.hold_lease("first", None, TTL_MS)
-    assert outside.get(keys.lease) is None
+        await backend.store.hold_lease("first", None, TTL_MS)
+    assert backend.outside.get(KEYS.lease) is None
 
 
 def token(reply: LeaseReply) -> int:
@@ -219,8 +200,8 @@ TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.
 WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
-    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [EntryId("1-0")]),
-    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, EntryId("1-0"), ("error", "x")),
+    "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
+    "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
     "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
@@ -243,47 +224,31 @@ WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
 @pytest.mark.parametrize("holder", ["none", "another", "the same, restarted"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing(
-    store: Store,
-    outside: Outside,
-    keys: Keys,
-    fence: FencingToken,
-    write: Callable[[Store, FencingToken], Awaitable[object]],
-    holder: str,
+    leased: Backend, write: Callable[[Store, FencingToken], Awaitable[object]], holder: str
 ) -> None:
-    await deliver_plans(store, outside, keys, "plan-1")
-    await deliver_results(store, outside, keys)
-    outside.hset(keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    outside.hset(keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
-    await store.release_lease(fence)
+    await prepared(leased)
+    await leased.store.release_lease(leased.fence)
     if holder != "none":
-        await store.hold_lease("second" if holder == "another" else "first", None, TTL_MS)
-    before = everything(outside)
+        await leased.store.hold_lease("second" if holder == "another" else "first", None, TTL_MS)
+    before = everything(leased.outside)
     with pytest.raises(FencedError):
-        await write(store, fence)
-    assert everything(outside) == before
+        await write(leased.store, leased.fence)
+    assert everything(leased.outside) == before
 
 
 @pytest.mark.parametrize("name", [name for name in WRITES if name != "commit_results"])
-async def test_a_lease_of_a_wrong_type_refuses_every_write(
-    store: Store,
-    outside: Outside,
-    keys: Keys,
-    fence: FencingToken,
-    name: str,
-) -> None:
-    outside.delete(keys.lease)
-    outside.hset(keys.lease, {"a": "b"})
-    before = everything(outside)
+async def test_a_lease_of_a_wrong_type_refuses_every_write(leased: Backend, name: str) -> None:
+    leased.outside.delete(KEYS.lease)
+    leased.outside.hset(KEYS.lease, {"a": "b"})
+    before = everything(leased.outside)
     with pytest.raises(StoreRefusedError):
-        await WRITES[name](store, fence)
-    assert everything(outside) == before
+        await WRITES[name](leased.store, leased.fence)
+    assert everything(leased.outside) == before
 
 
-async def test_a_lease_of_a_wrong_type_lets_none_of_several_results_be_booked(
-    store: Store, outside: Outside, keys: Keys, fence: FencingToken
-) -> None:
-    outside.delete(keys.lease)
-    outside.hset(keys.lease, {"a": "b"})
-    before = everything(outside)
-    assert await store.commit_results(fence, [BOOKING, BOOKING]) == [None, None]
-    assert everything(outside) == before
+async def test_a_lease_of_a_wrong_type_lets_none_of_several_results_be_booked(leased: Backend) -> None:
+    leased.outside.delete(KEYS.lease)
+    leased.outside.hset(KEYS.lease, {"a": "b"})
+    before = everything(leased.outside)
+    assert await leased.store.commit_results(leased.fence, [BOOKING, BOOKING]) == [None, None]
+    assert everything(leased.outside) == before

@@ -14,7 +14,7 @@ from store.keys import Keys
 from store.redis.scripts import script_texts
 from store.redis.store import RedisStore
 from tests.store.backends import RedisBackend, everything
-from tests.store.commits import DECISION, commit, deliver_plans, deliver_results
+from tests.store.commits import DECISION, prepared
 from tests.store.test_lease import WRITES
 
 #: What scripts call that an account needs: each is taken away in turn.
@@ -72,15 +72,6 @@ async def account(real: RedisBackend) -> AsyncIterator[Account]:
     made = Account(real)
     yield made
     await made.store.close()
-
-
-async def prepared(real: RedisBackend) -> FencingToken:
-    """Return the lease, with something for every write to write to."""
-    await deliver_plans(real.store, real.outside, real.keys, "plan-1")
-    await deliver_results(real.store, real.outside, real.keys)
-    real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
-    return (await real.store.hold_lease("first", None, 60_000)).fence
 
 
 async def half_done(real: RedisBackend, account: Account, fence: FencingToken) -> tuple[list[str], list[str]]:
@@ -145,7 +136,7 @@ async def test_a_command_that_the_store_sends_itself_is_named(
     fence = await prepared(real)
     account.allow(*OWN_KEYS, "q:*", without=command)
     asked: dict[str, Callable[[], Awaitable[object]]] = {
-        "evalsha": lambda: commit(account.store, fence, DECISION),
+        "evalsha": lambda: account.store.commit_decisions(fence, [DECISION]),
         "xreadgroup": lambda: account.store.plans.read_new(count=1, block_ms=0),
         "xgroup": lambda: account.store.plans.create(lost=False),
         "info": lambda: account.store.redis_run(None),

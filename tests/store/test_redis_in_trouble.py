@@ -8,19 +8,18 @@ from typing import TypeVar
 import pytest
 import trio
 
-from brain.identifiers import FencingToken
 from store.errors import GroupLostError, StoreRefusedError, StoreUnavailableError, WrongServerError
 from store.records import Adoption, Committed
-from tests.store.backends import RedisBackend, everything, pending
+from tests.store.backends import KEYS, RedisBackend, everything, pending
 from tests.store.commits import (
     DECISION,
     SYMBOL,
+    book,
     booking,
     commit,
     decision,
-    deliver_plans,
-    deliver_results,
     pending_ids,
+    prepared,
 )  # fmt: skip
 from tests.store.test_lease import WRITES
 from tests.store.test_snapshots import snapshot
@@ -31,15 +30,6 @@ T = TypeVar("T")
 TAKES_NO_MEMORY = {
     "commit_decisions of nothing", "plans.acknowledge", "plans.recover", "results.recover", "write_snapshots",
 }  # fmt: skip
-
-
-async def prepared(real: RedisBackend) -> FencingToken:
-    """Return the lease, with something for every write to write to."""
-    await deliver_plans(real.store, real.outside, real.keys, "plan-1")
-    await deliver_results(real.store, real.outside, real.keys)
-    real.outside.hset(real.keys.ledger("ETHUSDT"), {"last_known_amt": "1"})
-    real.outside.hset(real.keys.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
-    return (await real.store.hold_lease("first", None, 60_000)).fence
 
 
 async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None:
@@ -57,40 +47,39 @@ async def test_a_full_redis_leaves_nothing_half_done(real: RedisBackend) -> None
 
     await real.store.write_snapshots(fence, [snapshot(SYMBOL, "1"), snapshot("ETHUSDT", "2")])
     for symbol in (SYMBOL, "ETHUSDT"):
-        assert len(real.outside.hgetall(real.keys.snapshot(symbol))) == 4
+        assert len(real.outside.hgetall(KEYS.snapshot(symbol))) == 4
     assert (await real.store.hold_lease("first", fence, 60_000)).held
 
     real.plain.call("CONFIG", "SET", "maxmemory", 0)
-    assert isinstance((await commit(real.store, fence, DECISION))[0], Committed)
-    (entry_id,) = pending_ids(real.outside, real.keys.results)
-    assert await real.store.commit_result(fence, booking(entry_id, plan_id="plan-2")) is not None
+    assert isinstance((await commit(real, DECISION))[0], Committed)
+    (entry_id,) = pending_ids(real.outside, KEYS.results)
+    assert await book(real, booking(entry_id, plan_id="plan-2")) is not None
 
 
 async def test_results_that_find_their_script_forgotten_are_booked_all_the_same(real: RedisBackend) -> None:
     fence = await prepared(real)
-    (entry_id,) = pending_ids(real.outside, real.keys.results)
+    (entry_id,) = pending_ids(real.outside, KEYS.results)
     real.plain.call("SCRIPT", "FLUSH")
     changed = booking("1-0", plan_id="plan-3")
     times = await real.store.commit_results(fence, [booking(entry_id, plan_id="plan-2"), changed])
     assert [time is None for time in times] == [False, True]
-    assert pending_ids(real.outside, real.keys.results) == []
+    assert pending_ids(real.outside, KEYS.results) == []
 
 
 async def test_a_batch_whose_first_plan_was_decided_is_whole_on_a_full_redis(real: RedisBackend) -> None:
-    fence = await prepared(real)
-    await commit(real.store, fence, DECISION)
+    await prepared(real)
+    await commit(real, DECISION)
     real.plain.call("CONFIG", "SET", "maxmemory", 1)
-    keys = real.keys
     second = decision("plan-2", "2-0", assumed=None)
     try:
-        await commit(real.store, fence, DECISION, second)
+        await commit(real, DECISION, second)
     except StoreUnavailableError:
-        assert real.outside.get(keys.plan_mark("plan-2")) is None
-        assert real.outside.get(keys.permit("plan-2")) is None
+        assert real.outside.get(KEYS.plan_mark("plan-2")) is None
+        assert real.outside.get(KEYS.permit("plan-2")) is None
     else:
-        assert real.outside.get(keys.plan_mark("plan-2")) is not None
-        assert real.outside.get(keys.permit("plan-2")) is not None
-        assert b"p:plan-2" in real.outside.hgetall(keys.open_permits(SYMBOL))
+        assert real.outside.get(KEYS.plan_mark("plan-2")) is not None
+        assert real.outside.get(KEYS.permit("plan-2")) is not None
+        assert b"p:plan-2" in real.outside.hgetall(KEYS.open_permits(SYMBOL))
 
 
 async def test_a_replica_cannot_be_written_to(real: RedisBackend) -> None:
@@ -210,7 +199,7 @@ async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, b
     assert failed <= 1
     if block_ms:
         assert failed == 1
-    entry_id = real.outside.xadd(real.keys.plans, {"plan_id": "a"})
+    entry_id = real.outside.xadd(KEYS.plans, {"plan_id": "a"})
     (entry,) = await real.store.plans.read_new(count=1, block_ms=0)
     assert entry.id == entry_id
 
@@ -236,7 +225,7 @@ async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_are_dropp
 
 async def test_calls_cancelled_at_any_moment_never_get_each_others_answers(real: RedisBackend) -> None:
     await real.store.plans.create(lost=False)
-    real.outside.hset(real.keys.universe_meta, {"stale": "0"})
+    real.outside.hset(KEYS.universe_meta, {"stale": "0"})
     for step in range(60):
         with trio.move_on_after(step / 20_000):
             await real.store.universe()
@@ -244,7 +233,7 @@ async def test_calls_cancelled_at_any_moment_never_get_each_others_answers(real:
             await real.store.plans.read_new(count=1, block_ms=1)
         assert await real.store.remembered_ban() is None
         assert (await real.store.universe()).meta == {b"stale": b"0"}
-    assert pending(real.outside, real.keys.plans) == {}
+    assert pending(real.outside, KEYS.plans) == {}
 
 
 async def test_a_refusal_is_not_taken_for_absence(real: RedisBackend) -> None:

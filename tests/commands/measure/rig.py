@@ -67,19 +67,18 @@ class Found(msgspec.Struct, frozen=True):
 class Rig:
     """A simulator, and the environment that leads to it."""
 
-    def __init__(self, simulator: RunningSimulator) -> None:
+    def __init__(self, simulator: RunningSimulator, capsys: Capture) -> None:
         self.simulator = simulator
+        self.capsys = capsys
         self.exchange: SimulatedExchange = simulator.exchange
         self.environ = environment(NO_REDIS, simulator, {})
 
-    async def measure(
-        self, capsys: Capture, *, ask: Ask | None = None, pace: Pace = QUICK, **options: Any
-    ) -> Found:
+    async def measure(self, *, ask: Ask | None = None, pace: Pace = QUICK, **options: Any) -> Found:
         """Run the command as programs do."""
         chosen = MeasureOptions(as_json=True, **options)
         command = partial(measure, self.environ, chosen, ask=ask, pace=pace)
         code = await trio.to_thread.run_sync(command)
-        printed = capsys.readouterr()
+        printed = self.capsys.readouterr()
         (line,) = printed.out.splitlines()
         document = json.loads(line)
         assert document["ok"] is (code == 0)
@@ -101,12 +100,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(capsys: Capture) -> AsyncIterator[Rig]:
     """Yield a new exchange of 16 symbols."""
     exchange = small_exchange()
     streams = StreamServer(exchange, mark_price_interval_sec=0.1)
     async with running(exchange, streams=streams) as simulator:
-        yield Rig(simulator)
+        yield Rig(simulator, capsys)
 
 
 def answering(answer: str, asked: list[str] | None = None) -> Ask:

@@ -14,7 +14,7 @@ from commands.clients.embedded_redis import private_redis
 from settings import SettingsError
 from simulator.faults import RestFault
 from store.keys import Keys
-from tests.commands.deployment import Capture, run_command
+from tests.commands.deployment import run_command
 from tests.commands.measure.rig import NO_REDIS, QUICK, Found, Rig, answering
 from tests.integration.surroundings import trade
 
@@ -22,8 +22,8 @@ V2 = "weight of `GET /fapi/v2/positionRisk`"
 UNKNOWN_KEY = "handshake on `/private` with a made-up listen key"
 
 
-async def test_everything_is_measured_without_changing_anything(measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys)
+async def test_everything_is_measured_without_changing_anything(measured: Rig) -> None:
+    found = await measured.measure()
     assert found.code == 0
     assert {row.result for row in found.rows} == {"as documented", "settled", "skipped"}
     assert found.row("DELETE").result == "skipped"
@@ -36,8 +36,8 @@ async def test_everything_is_measured_without_changing_anything(measured: Rig, c
     assert {method for method, _ in changing} == {"GET"}
 
 
-async def test_every_read_has_its_weight(measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys)
+async def test_every_read_has_its_weight(measured: Rig) -> None:
+    found = await measured.measure()
     weights = {row.asked: row.found for row in found.rows if row.asked.startswith("weight of")}
     assert weights == {
         "weight of `GET /fapi/v1/time`": "1",
@@ -55,7 +55,7 @@ async def test_every_read_has_its_weight(measured: Rig, capsys: Capture) -> None
     }
 
 
-async def test_the_printed_table_is_markdown_without_secrets(measured: Rig, capsys: Capture) -> None:
+async def test_the_printed_table_is_markdown_without_secrets(measured: Rig) -> None:
     options = MeasureOptions(delete_key=True)
     keys = set()
 
@@ -64,7 +64,7 @@ async def test_the_printed_table_is_markdown_without_secrets(measured: Rig, caps
         return "yes"
 
     code = await run_command(measure, measured.environ, options, ask=see, pace=QUICK)
-    printed = capsys.readouterr()
+    printed = measured.capsys.readouterr()
     assert code == 0
     lines = printed.out.splitlines()
     assert lines[0].startswith(f"Measured at the simulator, {measured.environ['BINANCE_REST_URL']}")
@@ -80,23 +80,23 @@ async def test_the_printed_table_is_markdown_without_secrets(measured: Rig, caps
 
 
 @pytest.mark.parametrize("weight", [5, 10])
-async def test_the_header_settles_the_weight_of_v2(weight: int, measured: Rig, capsys: Capture) -> None:
+async def test_the_header_settles_the_weight_of_v2(weight: int, measured: Rig) -> None:
     measured.exchange.weights.overrides["/fapi/v2/positionRisk"] = weight
-    found = await measured.measure(capsys)
+    found = await measured.measure()
     rows = [row for row in found.rows if row.asked.startswith(V2)]
     assert [(row.found, row.result) for row in rows] == [(str(weight), "settled")] * 2
     assert rows[0].documents["certainty"] == "contradict"
 
 
-async def test_a_weight_other_than_documented_differs(measured: Rig, capsys: Capture) -> None:
+async def test_a_weight_other_than_documented_differs(measured: Rig) -> None:
     measured.exchange.weights.overrides["/fapi/v1/symbolConfig"] = 7
-    row = (await measured.measure(capsys)).row("weight of `GET /fapi/v1/symbolConfig`")
+    row = (await measured.measure()).row("weight of `GET /fapi/v1/symbolConfig`")
     assert (row.found, row.result) == ("7", "DIFFERS")
 
 
-async def test_a_removed_v2_is_an_answer_and_no_failure(measured: Rig, capsys: Capture) -> None:
+async def test_a_removed_v2_is_an_answer_and_no_failure(measured: Rig) -> None:
     measured.exchange.faults.v2_position_risk = "410"
-    found = await measured.measure(capsys)
+    found = await measured.measure()
     assert found.code == 0
     assert all("removed" in row.found for row in found.rows if row.asked.startswith(V2))
     assert "v2 is removed" in found.row("flat rows of v2").found
@@ -107,17 +107,17 @@ async def test_a_removed_v2_is_an_answer_and_no_failure(measured: Rig, capsys: C
     ("has_price", "result", "words"), [(False, "as documented", "0 in 16 of 16"), (True, "DIFFERS", "0 in 0")]
 )
 async def test_the_flat_row_shows_whether_it_has_a_mark_price(
-    has_price: bool, result: str, words: str, measured: Rig, capsys: Capture
+    has_price: bool, result: str, words: str, measured: Rig
 ) -> None:
     measured.exchange.faults.flat_rows_have_mark_price = has_price
-    row = (await measured.measure(capsys)).row("`markPrice` of a flat v2 row")
+    row = (await measured.measure()).row("`markPrice` of a flat v2 row")
     assert row.result == result
     assert words in row.found
 
 
-async def test_v3_shows_the_held_symbol_alone(measured: Rig, capsys: Capture) -> None:
+async def test_v3_shows_the_held_symbol_alone(measured: Rig) -> None:
     trade(measured.exchange, "ETHUSDT", "BUY", "0.1")
-    found = await measured.measure(capsys)
+    found = await measured.measure()
     assert found.row("does v3").found == "1 rows, 0 symbols of them flat; v2 has 16"
     assert found.row("members of a v3 row").result == "as documented"
 
@@ -127,10 +127,10 @@ async def test_v3_shows_the_held_symbol_alone(measured: Rig, capsys: Capture) ->
     [(False, "as documented", "accepted; silent for "), (True, "DIFFERS", "with status 400")],
 )
 async def test_a_made_up_listen_key_is_silent_or_refused(
-    refused: bool, result: str, words: str, measured: Rig, capsys: Capture
+    refused: bool, result: str, words: str, measured: Rig
 ) -> None:
     measured.exchange.faults.refuse_unknown_streams = refused
-    found = await measured.measure(capsys)
+    found = await measured.measure()
     row = found.row(UNKNOWN_KEY)
     assert (row.result, words in row.found) == (result, True)
     assert found.code == 0
@@ -138,29 +138,29 @@ async def test_a_made_up_listen_key_is_silent_or_refused(
     assert [each[:15] for each in answered] == ([] if refused else ["2 of 2 answered"])
 
 
-async def test_connections_that_are_closed_are_named(measured: Rig, capsys: Capture) -> None:
+async def test_connections_that_are_closed_are_named(measured: Rig) -> None:
     measured.exchange.faults.close_streams_after_sec = 0.2
     pace = msgspec.structs.replace(QUICK, unknown_key_pings=10)
-    row = (await measured.measure(capsys, pace=pace)).row(UNKNOWN_KEY)
+    row = (await measured.measure(pace=pace)).row(UNKNOWN_KEY)
     assert "then private stream: closed" in row.found
     assert row.result == "DIFFERS"
 
 
-async def test_the_mark_prices_show_both_markets(measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys)
+async def test_the_mark_prices_show_both_markets(measured: Rig) -> None:
+    found = await measured.measure()
     assert "`st` of its rows (16 symbols with 1, 3 with 2)" in {row.asked for row in found.rows}
     assert found.row("rows of COIN-M").found == "3 symbols: BTCUSD_261225, BTCUSD_PERP, ETHUSD_PERP"
 
 
-async def test_mark_prices_without_coin_m_differ(measured: Rig, capsys: Capture) -> None:
+async def test_mark_prices_without_coin_m_differ(measured: Rig) -> None:
     measured.exchange.faults.coin_m_mark_prices = False
-    row = (await measured.measure(capsys)).row("rows of COIN-M")
+    row = (await measured.measure()).row("rows of COIN-M")
     assert (row.found, row.result) == ("none", "DIFFERS")
 
 
-async def test_the_key_is_deleted_after_a_yes(measured: Rig, capsys: Capture) -> None:
+async def test_the_key_is_deleted_after_a_yes(measured: Rig) -> None:
     asked: list[str] = []
-    found = await measured.measure(capsys, ask=answering("y", asked))
+    found = await measured.measure(ask=answering("y", asked))
     (question,) = asked
     assert "shared by every process of this account" in question
     assert measured.environ["BINANCE_REST_URL"] in question
@@ -172,33 +172,31 @@ async def test_the_key_is_deleted_after_a_yes(measured: Rig, capsys: Capture) ->
     assert measured.exchange.listen_keys.live is not None
 
 
-async def test_a_silent_deletion_differs(measured: Rig, capsys: Capture) -> None:
+async def test_a_silent_deletion_differs(measured: Rig) -> None:
     measured.exchange.faults.drop_event_types = ["listenKeyExpired"]
     measured.exchange.faults.drop_event_rate = 1.0
-    row = (await measured.measure(capsys, delete_key=True)).row("DELETE")
+    row = (await measured.measure(delete_key=True)).row("DELETE")
     assert (row.found, row.result) == ("silence for 0.3 s", "DIFFERS")
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "delete"])
-async def test_no_key_is_deleted_without_a_yes(answer: str, measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys, ask=answering(answer), delete_key=True)
+async def test_no_key_is_deleted_without_a_yes(answer: str, measured: Rig) -> None:
+    found = await measured.measure(ask=answering(answer), delete_key=True)
     assert found.row("DELETE").result == "skipped"
     assert not measured.deletions()
     assert found.code == 0
 
 
 @pytest.mark.parametrize("by_option", [False, True])
-async def test_without_a_terminal_the_option_alone_deletes(
-    by_option: bool, measured: Rig, capsys: Capture
-) -> None:
-    await measured.measure(capsys, delete_key=by_option)
+async def test_without_a_terminal_the_option_alone_deletes(by_option: bool, measured: Rig) -> None:
+    await measured.measure(delete_key=by_option)
     assert len(measured.deletions()) == by_option
 
 
-async def test_the_first_ban_ends_the_requests(measured: Rig, capsys: Capture) -> None:
+async def test_the_first_ban_ends_the_requests(measured: Rig) -> None:
     measured.exchange.faults.rest_fault_paths = ["/fapi/v1/symbolConfig"]
     measured.exchange.faults.rest_faults_next = ["418"]
-    found = await measured.measure(capsys, delete_key=True)
+    found = await measured.measure(delete_key=True)
     assert found.code == 1
     assert "418" in found.row("weights").found
     left = [row.asked for row in found.rows if row.found.startswith("not asked: requests stopped at the ban")]
@@ -214,12 +212,12 @@ async def test_the_first_ban_ends_the_requests(measured: Rig, capsys: Capture) -
 
 
 @pytest.mark.redis
-async def test_a_remembered_ban_lets_nothing_be_asked(measured: Rig, capsys: Capture) -> None:
+async def test_a_remembered_ban_lets_nothing_be_asked(measured: Rig) -> None:
     async with private_redis() as url:
         with redis.Redis.from_url(url) as client:
             client.set(Keys("quantum").ban, str(round(time.time() * 1000) + 60_000))
         measured.environ["REDIS_URL"] = url
-        found = await measured.measure(capsys)
+        found = await measured.measure()
     assert found.code == 1
     assert not measured.exchange.requests.records()
     assert all(row.result in ("NOT MEASURED", "skipped") for row in found.rows)
@@ -248,20 +246,20 @@ def nothing_there(rig: Rig) -> None:
     ],
 )
 async def test_what_cannot_be_measured_is_named_and_fails(
-    break_it: Callable[[Rig], None], asked: str, words: str, measured: Rig, capsys: Capture
+    break_it: Callable[[Rig], None], asked: str, words: str, measured: Rig
 ) -> None:
     break_it(measured)
-    found = await measured.measure(capsys)
+    found = await measured.measure()
     assert found.code == 1
     row = found.row(asked)
     assert (row.result, words in row.found) == ("NOT MEASURED", True)
 
 
 @pytest.mark.parametrize("fault", ["reset", "5xx", "not_json"])
-async def test_one_failed_request_is_repeated(fault: RestFault, measured: Rig, capsys: Capture) -> None:
+async def test_one_failed_request_is_repeated(fault: RestFault, measured: Rig) -> None:
     measured.exchange.faults.rest_fault_paths = ["/fapi/v3/positionRisk"]
     measured.exchange.faults.rest_faults_next = [fault]
-    found: Found = await measured.measure(capsys)
+    found: Found = await measured.measure()
     assert found.row("weight of `GET /fapi/v3/positionRisk`").found == "5"
     assert found.code == 0
 

@@ -20,7 +20,6 @@ from exchange.errors import ExchangeError
 from simulator.faults import RestFault
 from simulator.orders import OrderBook
 from simulator.request_log import RequestRecord
-from tests.commands.deployment import Capture
 from tests.commands.measure.rig import QUICK, Rig, answering
 from tests.integration.surroundings import trade
 from tests.integration.waiting import until
@@ -45,9 +44,9 @@ def is_flat(measured: Rig) -> bool:
     return not measured.exchange.open_positions()
 
 
-async def test_an_order_and_its_close_after_a_yes(measured: Rig, capsys: Capture) -> None:
+async def test_an_order_and_its_close_after_a_yes(measured: Rig) -> None:
     asked: list[str] = []
-    found = await measured.measure(capsys, ask=answering("y", asked), order_symbol=SYMBOL)
+    found = await measured.measure(ask=answering("y", asked), order_symbol=SYMBOL)
     assert found.code == 0
     assert asked[0].startswith("Send a market order BUY 0.001 BTCUSDT (about 6")
     assert "the simulator" in asked[0]
@@ -69,17 +68,17 @@ async def test_an_order_and_its_close_after_a_yes(measured: Rig, capsys: Capture
 
 
 async def test_an_accepted_second_use_of_the_client_id_is_the_close(
-    filled_ids_are_free: None, measured: Rig, capsys: Capture
+    filled_ids_are_free: None, measured: Rig
 ) -> None:
-    found = await measured.measure(capsys, ask=answering("y"), order_symbol=SYMBOL)
+    found = await measured.measure(ask=answering("y"), order_symbol=SYMBOL)
     assert found.row("the same client id").result == "as documented"
     assert len(measured.orders()) == 2
     assert is_flat(measured)
 
 
-async def test_in_hedge_mode_the_long_leg_is_opened_and_closed(measured: Rig, capsys: Capture) -> None:
+async def test_in_hedge_mode_the_long_leg_is_opened_and_closed(measured: Rig) -> None:
     measured.exchange.set_hedge_mode(True)
-    found = await measured.measure(capsys, ask=answering("y"), order_symbol=SYMBOL)
+    found = await measured.measure(ask=answering("y"), order_symbol=SYMBOL)
     assert found.code == 0
     assert all("positionSide=LONG" in each.query for each in measured.orders())
     assert not any("reduceOnly" in each.query for each in measured.orders())
@@ -87,34 +86,34 @@ async def test_in_hedge_mode_the_long_leg_is_opened_and_closed(measured: Rig, ca
 
 
 @pytest.mark.parametrize("answer", ["", "n", SYMBOL])
-async def test_no_order_without_a_yes(answer: str, measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys, ask=answering(answer), order_symbol=SYMBOL)
+async def test_no_order_without_a_yes(answer: str, measured: Rig) -> None:
+    found = await measured.measure(ask=answering(answer), order_symbol=SYMBOL)
     assert found.row(ORDER).result == "skipped"
     assert found.code == 0
     assert not measured.orders()
 
 
-async def test_no_order_without_a_terminal(measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys, order_symbol=SYMBOL, delete_key=True)
+async def test_no_order_without_a_terminal(measured: Rig) -> None:
+    found = await measured.measure(order_symbol=SYMBOL, delete_key=True)
     assert (found.code, found.row(ORDER).result) == (1, "NOT MEASURED")
     assert not measured.orders()
 
 
-async def test_no_order_in_a_symbol_with_a_position(measured: Rig, capsys: Capture) -> None:
+async def test_no_order_in_a_symbol_with_a_position(measured: Rig) -> None:
     trade(measured.exchange, SYMBOL, "SELL", "0.002")
-    found = await measured.measure(capsys, ask=answering("y"), order_symbol=SYMBOL)
+    found = await measured.measure(ask=answering("y"), order_symbol=SYMBOL)
     assert found.row(ORDER).found == "BTCUSDT has a position of 0.002: name a symbol without one"
     assert not measured.orders()
 
 
-async def test_an_unknown_symbol_is_named(measured: Rig, capsys: Capture) -> None:
-    found = await measured.measure(capsys, ask=answering("y"), order_symbol="NOSUCHUSDT")
+async def test_an_unknown_symbol_is_named(measured: Rig) -> None:
+    found = await measured.measure(ask=answering("y"), order_symbol="NOSUCHUSDT")
     assert found.row(ORDER).found == "NOSUCHUSDT does not trade at this exchange"
 
 
-async def test_a_refused_order_is_named_and_opens_nothing(measured: Rig, capsys: Capture) -> None:
+async def test_a_refused_order_is_named_and_opens_nothing(measured: Rig) -> None:
     measured.exchange.key_rights.enable_futures = False
-    found = await measured.measure(capsys, ask=answering("y"), order_symbol=SYMBOL)
+    found = await measured.measure(ask=answering("y"), order_symbol=SYMBOL)
     assert found.code == 1
     assert "-2015" in found.row(ORDER).found
     assert len(measured.orders()) == 1

@@ -75,12 +75,6 @@ def pipe() -> Iterator[Pipe]:
     made.close()
 
 
-@pytest.fixture
-def _own_logging() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-
-
 def test_what_is_read_arrives_whole_and_in_order(pipe: Pipe) -> None:
     lines = [f"line {number}\n" for number in range(5000)]
     for line in lines[:100]:
@@ -119,7 +113,6 @@ def test_a_full_queue_drops_its_oldest_lines_and_one_line_in_their_place_counts_
     assert pipe.output.dropped == dropped
 
 
-@pytest.mark.usefixtures("_own_logging")
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_in_the_log_that_line_is_a_warning_of_the_logs_own_format(pipe: Pipe, log_format: LogFormat) -> None:
     configure("INFO", log_format, stream=pipe.output, now_ms=lambda: 1_795_248_000_123)
@@ -143,7 +136,6 @@ def test_in_the_log_that_line_is_a_warning_of_the_logs_own_format(pipe: Pipe, lo
         )
 
 
-@pytest.mark.usefixtures("_own_logging")
 def test_the_journal_behind_the_queue_gets_priorities(pipe: Pipe) -> None:
     described = os.fstat(pipe.writing_end)
     configure("INFO", "text", stream=pipe.output, journal_stream=f"{described.st_dev}:{described.st_ino}")

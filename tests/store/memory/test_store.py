@@ -11,8 +11,8 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from store.records import Committed, Entry
-from tests.store.backends import MemoryBackend, everything, pending
-from tests.store.commits import DECISION, SYMBOL, booking, commit, decision, deliver_plans
+from tests.store.backends import KEYS, MemoryBackend, everything, pending
+from tests.store.commits import DECISION, SYMBOL, book, booking, commit, decision, deliver_plans
 
 
 def on_trio_time() -> tuple[MemoryRedis, MemoryStore]:
@@ -53,7 +53,7 @@ async def test_a_blocked_read_wakes_at_the_moment_of_publishing(
 async def test_keys_expire_in_virtual_time(autojump_clock: trio.testing.MockClock) -> None:
     redis, store = on_trio_time()
     fence = (await store.hold_lease("first", None, 2_000)).fence
-    await commit(store, fence, DECISION)
+    await store.commit_decisions(fence, [DECISION])
     await trio.sleep(59.9)
     assert redis.get("q:permit:p33:plan-1") is not None
     await trio.sleep(0.1)
@@ -82,21 +82,21 @@ async def test_two_readers_share_what_comes_and_each_entry_goes_to_one(
 
 
 async def test_a_call_that_fails_before_its_effect_did_nothing(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
+    await memory.take_lease()
     before = everything(memory.outside)
     memory.redis.faults.fail_next("before")
     with pytest.raises(StoreUnavailableError):
-        await commit(memory.store, fence, DECISION)
+        await commit(memory, DECISION)
     assert everything(memory.outside) == before
-    assert isinstance((await commit(memory.store, fence, DECISION))[0], Committed)
+    assert isinstance((await commit(memory, DECISION))[0], Committed)
 
 
 async def test_a_call_that_fails_after_its_effect_did_everything(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
+    await memory.take_lease()
     memory.redis.faults.fail_next("after")
     with pytest.raises(StoreUnavailableError):
-        await commit(memory.store, fence, DECISION)
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
+        await commit(memory, DECISION)
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
     await memory.store.redis_now_ms()
 
 
@@ -114,11 +114,11 @@ async def test_a_planned_fault_waits_for_its_method_and_happens_as_often_as_plan
 
 async def test_a_read_whose_answer_is_lost_leaves_its_entries_pending(memory: MemoryBackend) -> None:
     await memory.store.plans.create(lost=False)
-    entry_id = memory.outside.xadd(memory.keys.plans, {"plan_id": "a"})
+    entry_id = memory.outside.xadd(KEYS.plans, {"plan_id": "a"})
     memory.redis.faults.fail_next("after", method="plans.read_new")
     with pytest.raises(StoreUnavailableError):
         await memory.store.plans.read_new(count=1, block_ms=0)
-    assert pending(memory.outside, memory.keys.plans) == {entry_id: ("first", 1)}
+    assert pending(memory.outside, KEYS.plans) == {entry_id: ("first", 1)}
 
 
 async def test_a_read_cancelled_on_its_way_back_leaves_its_entries_pending(
@@ -171,12 +171,12 @@ async def test_an_outage_fails_every_call_and_those_that_wait(
 async def test_an_outage_of_answers_lets_requests_take_effect(memory: MemoryBackend) -> None:
     with memory.redis.faults.outage("after"), pytest.raises(StoreUnavailableError):
         await memory.store.hold_lease("first", None, 60_000)
-    assert memory.outside.get(memory.keys.lease) is not None
+    assert memory.outside.get(KEYS.lease) is not None
 
 
 async def test_a_restart_is_another_run_that_holds_what_was_held(memory: MemoryBackend) -> None:
     store = memory.store
-    await deliver_plans(store, memory.outside, memory.keys, "plan-1")
+    await deliver_plans(memory, "plan-1")
     first = await store.redis_run(None)
     before = everything(memory.outside)
     memory.redis.restart()
@@ -201,17 +201,17 @@ async def test_a_restart_ends_blocked_reads(memory: MemoryBackend) -> None:
 
 
 async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBackend) -> None:
-    fence = (await memory.store.hold_lease("first", None, 60_000)).fence
-    await commit(memory.store, fence, DECISION)
+    await memory.take_lease()
+    await commit(memory, DECISION)
     replica = memory.redis.copy()
-    await commit(memory.store, fence, decision("plan-2", "2-0", symbol="ETHUSDT"))
-    await memory.store.commit_result(fence, booking("1-0", mark_before=DECISION.mark, mark_after=""))
+    await commit(memory, decision("plan-2", "2-0", symbol="ETHUSDT"))
+    await book(memory, booking("1-0", mark_before=DECISION.mark, mark_after=""))
     memory.redis.restart(with_keys_of=replica)
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
-    assert memory.outside.get(memory.keys.permit("plan-2")) is None
-    assert memory.outside.hgetall(memory.keys.ledger(SYMBOL)) == {}
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
+    assert memory.outside.get(KEYS.permit("plan-2")) is None
+    assert memory.outside.hgetall(KEYS.ledger(SYMBOL)) == {}
     replica.flushall()
-    assert memory.outside.get(memory.keys.permit("plan-1")) is not None
+    assert memory.outside.get(KEYS.permit("plan-1")) is not None
 
 
 async def test_expired_keys_that_are_not_read_do_not_pile_up(memory: MemoryBackend) -> None:

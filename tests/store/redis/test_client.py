@@ -113,7 +113,7 @@ async def test_a_store_opens_and_closes_without_a_redis(tmp_path: Path) -> None:
 
 
 @pytest.mark.redis
-async def test_who_comes_after_a_cancelled_pipeline_gets_an_answer_of_its_own() -> None:
+async def test_a_caller_after_a_cancelled_pipeline_gets_an_answer_of_its_own() -> None:
     with running(find_redis_server()) as server:
         async with linked(server.url, 5) as link:
             with trio.move_on_after(0.1) as scope:
