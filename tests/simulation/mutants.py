@@ -80,10 +80,7 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
 def _copy(tree: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     for package in _ROOT.glob("*/__init__.py"):
-        if package.parent.name != "tests":
-            shutil.copytree(package.parent, tree / package.parent.name, ignore=ignored)
-    shutil.copytree(_ROOT / "tests" / "simulation", tree / "tests" / "simulation", ignore=ignored)
-    (tree / "tests" / "__init__.py").touch()
+        shutil.copytree(package.parent, tree / package.parent.name, ignore=ignored)
     for module in _ROOT.glob("*.py"):
         shutil.copy(module, tree / module.name)
 

@@ -11,6 +11,7 @@ from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
 from tests.simulation.faults import KINDS, KINDS_ALONE, draw_faults
 from tests.simulation.memory import remembered
+from tests.simulation.mutants import search_mutant
 from tests.simulation.mutations import MUTATIONS, Edit, Mutation, StaleMutationError
 from tests.simulation.search import rerun_command, search, shrink
 from tests.simulation.simulation import simulate
@@ -114,3 +115,9 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("one = 1\n")
     with pytest.raises(StaleMutationError, match=r"code\.py has 0"):
         Mutation("none", ("a",), (Edit("code.py", "two = 2", "two = 3"),)).apply_to(tmp_path)
+
+
+def test_a_mutant_is_caught_in_a_copy_of_the_tree() -> None:
+    mutation = next(each for each in MUTATIONS if each.name == "no open permit is released")
+    caught = search_mutant(mutation, hours=1, workers=1)
+    assert mutation.is_seen_in(caught.invariant, caught.violation), caught
