@@ -29,6 +29,7 @@ RECOVERED_TOGETHER = 64
 _BLOCK_MS = 2_000
 _SWEEP_SEC = 1.0
 _STRANDED_AFTER_MS = 1_500
+_LONG_IN_HAND_SEC = 1.0
 _PAUSE_SEC = 0.1
 
 
@@ -204,7 +205,7 @@ class StreamConsumer(ABC):
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* GroupLostError:
-                self.times.forget()
+                self.times.forget(stream_is_new=True)
                 self._log.warning("Consumer group lost", stream=self.times.stream)
             except* RETRYABLE_REDIS_ERRORS as trouble:
                 self._trouble.begin(trouble, heartbeat)
@@ -241,7 +242,7 @@ class StreamConsumer(ABC):
                 await self.sweep(session)
                 # What is long in hand lies idle, too, and each recovery counts as one more delivery.
                 now_sec = trio.current_time()
-                if now_sec - min(self._in_hand.values(), default=now_sec) < _SWEEP_SEC:
+                if now_sec - min(self._in_hand.values(), default=now_sec) < _LONG_IN_HAND_SEC:
                     await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
 
     async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:

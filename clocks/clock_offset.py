@@ -59,5 +59,5 @@ class ClockOffset:
             bounds_ms.append(math.floor(self._largest[0][1] + now.monotonic_sec * 1000))
         if not bounds_ms:
             return None
-        bound_ms, latest_ms = max(bounds_ms), self.latest_date_ms(now)
-        return (bound_ms if latest_ms is None else min(bound_ms, latest_ms)) - now.wall_ms
+        bound_ms, most_ms = max(bounds_ms), self._exchange_ms_at_most(now)
+        return (bound_ms if most_ms is None else min(bound_ms, most_ms)) - now.wall_ms

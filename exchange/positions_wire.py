@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -33,7 +34,7 @@ class _Row(msgspec.Struct, frozen=True, rename="camel"):
     mark_price: Decimal
     leverage: Decimal
     position_side: Leg
-    update_time: int
+    update_time: Annotated[int, msgspec.Meta(ge=0, lt=10**_LONGEST_TIME)]
 
 
 class _LenientRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -129,8 +130,7 @@ def _lenient_row(raw: msgspec.Raw, mark_ts_ms: int, unreadable: dict[str, str]) 
 
 
 def _time_ms(value: int | str) -> int:
-    if isinstance(value, int):
-        return value
-    if not (value.isascii() and value.isdecimal() and len(value) <= _LONGEST_TIME):
-        raise ValueError(f"updateTime is not a time: {value[:40]!r}")
-    return int(value)
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TIME):
+        raise ValueError(f"updateTime is not a time: {text[:40]!r}")
+    return int(text)

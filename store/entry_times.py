@@ -47,9 +47,14 @@ class EntryTimes:
         """Reading begins, or begins again: entries may have come in the meantime."""
         self._behind = True
 
-    def forget(self) -> None:
-        """The group, or Redis itself, is another: nothing of what was delivered before counts."""
+    def forget(self, *, stream_is_new: bool = False) -> None:
+        """The group, or Redis itself, is another: nothing of what was delivered before counts.
+
+        The ids of a new stream begin anew; those of another run of Redis may go on where they were.
+        """
         self._behind, self._caught_up_at, self._newest_ms = True, None, 0
+        if stream_is_new:
+            self._first_ahead_ms = self._newest_ahead_ms = 0
         self._published_ms.clear()
 
     def block_ms(self, longest_ms: int) -> int:

@@ -25,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
     """Stream entry, delivered for the `deliveries`-th time (1: new).
 
     `fields` is None when the entry was trimmed or deleted while it was pending. `published_ms` is its time of
-    publication, determined by the reader (`actors.stream_consumer`); None while unknown.
+    publication, determined by `store.entry_times`; None while unknown.
     """
 
     id: EntryId

@@ -37,7 +37,8 @@ Dates.
     there is no snapshot.
 12. A disputed leg claims nothing: there is no new snapshot of the symbol, and the last one is not trusted.
     A read sent after the dispute arose, and after the latest push out of order arrived, ends it, by rule 2, 3
-    or 7; a newer push ends a dispute of rule 6, too.
+    or 7; a newer push ends a dispute of rule 6, too. A read that shows the leg flat, as before that push, may
+    be older: it ends the dispute only if it was sent more than `EVENT_IN_FLIGHT_SEC` after the push arrived.
 
 All times are `Moment`s of this host; exchange times are only compared with each other and with the bounds
 of the exchange's clock.
@@ -277,16 +278,27 @@ def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:
 
 def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: VerifiedBy) -> LegState:
     dispute = known.dispute
-    if dispute is not None and sent > dispute.latest:
+    if dispute is not None and sent > dispute.latest and not _may_be_older(known, dispute, sent):
         dispute = None
+    shown = _priced(known.row, row)
+    if row.dated_ahead_ms > shown.dated_ahead_ms:
+        shown = msgspec.structs.replace(shown, dated_ahead_ms=row.dated_ahead_ms)
     kept = msgspec.structs.replace(
         known,
-        row=_priced(known.row, row),
+        row=shown,
         synced_at=max(known.synced_at, sent),
         dispute=dispute,
         rule=Rule.SAME,
     )
     return kept.true_until(sent, verified_by)
+
+
+def _may_be_older(known: LegState, dispute: Dispute, sent: Moment) -> bool:
+    """Return True if a flat row of a read sent then may be from before the disputed push: it has no date."""
+    pushed, pushed_at = dispute.pushed, dispute.pushed_at
+    if pushed is None or pushed_at is None or known.row.amount or not pushed.amount:
+        return False
+    return pushed.update_time_ms >= known.row.update_time_ms and not _well_after(sent, pushed_at)
 
 
 def _well_after(later: Moment, earlier: Moment) -> bool:

@@ -45,7 +45,13 @@ def test_a_step_of_the_wall_clock_moves_the_offset_by_the_same() -> None:
 def test_dates_from_before_the_exchanges_clock_was_set_back_do_not_count() -> None:
     offset = ClockOffset(unknown, lambda now: now.wall_ms - 60_000)
     offset.observe(995, at(1_000))
-    assert offset.at_least_ms(at(2_000)) == -59_000
+    assert offset.at_least_ms(at(2_000)) == -60_000
+
+
+def test_a_date_that_is_ahead_by_less_than_a_second_raises_no_lower_bound_above_the_upper_one() -> None:
+    offset = ClockOffset(lambda now: now.wall_ms - 5, lambda now: now.wall_ms + 5)
+    offset.observe(1_900, at(1_000))
+    assert offset.at_least_ms(at(2_000)) == 5
 
 
 def test_no_date_is_later_than_the_server_time_and_a_second() -> None:

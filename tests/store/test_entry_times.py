@@ -161,6 +161,17 @@ async def test_an_id_that_was_ahead_does_not_become_the_time_when_redis_clock_ha
     assert await reader.read(1, ahead_ms=-1_999) == [1_999]
 
 
+async def test_a_stream_that_was_made_anew_begins_with_ids_of_its_own(reader: Reader) -> None:
+    await reader.start()
+    await reader.read(1, ahead_ms=86_400_000)
+    reader.times.forget(stream_is_new=True)
+    await reader.read(0)
+    await reader.read(1, ahead_ms=10_000)
+    continued = reader.entry(10_000)
+    await trio.sleep(11.0)
+    assert reader.ages([await reader.times.recovered(continued)]) == [None]
+
+
 async def test_redis_is_asked_before_an_id_counts_as_ahead(reader: Reader) -> None:
     await reader.start()
     reader.redis.off_ms = 7_200_000

@@ -176,8 +176,28 @@ def test_a_push_dated_before_a_read_that_showed_the_leg_flat_leaves_nothing_clai
     state = read(flat, row("0", shown_ms), sent=2000, received=2020)
     late = apply_push(state, row("2", 1999), at(2500))
     assert amounts(late) == ["0"] and claim(late, StreamProof(at(900), at(9000))) is None
-    assert claim(read(late, row("0", shown_ms), sent=2501, received=2520)) == (at(2501), VerifiedBy.REST)
+    assert claim(read(late, row("0", shown_ms), sent=3501, received=3520)) == (at(3501), VerifiedBy.REST)
     assert claim(apply_push(state, row("2", 2000), at(2500))) == (at(2000), VerifiedBy.STREAM)
+
+
+def test_answers_older_than_a_push_do_not_settle_that_the_leg_is_flat() -> None:
+    """The exchange answers reads from a state of up to a second ago: the order was filled before them."""
+    state = read(read(EMPTY, row("0", 0), sent=1000, received=1300), row("0", 0), sent=2000, received=2020)
+    pushed = apply_push(state, row("2", 1980), at(2030))
+    for sent in (2040, 3030):
+        assert (
+            claim(read(pushed, row("0", 0), sent=sent, received=sent + 20), StreamProof(at(900), at(9000)))
+            is None
+        )
+    shown = read(pushed, row("2", 1980), sent=2040, received=2060)
+    assert amounts(shown) == ["2"] and claim(shown) == (at(2040), VerifiedBy.REST)
+
+
+def test_the_latest_date_ahead_of_the_exchanges_clock_is_kept_beside_the_row() -> None:
+    state = EMPTY
+    for date_ms in (9_000_000, 9_500_000, 9_200_000):
+        state = read(state, row("2", date_ms), sent=2000, received=2300, not_after_ms=2400)
+    assert [(leg.row.update_time_ms, leg.row.dated_ahead_ms) for leg in state.legs] == [(0, 9_500_000)]
 
 
 def test_a_push_dated_before_the_event_of_the_other_leg_opens_a_flat_leg_all_the_same() -> None:
