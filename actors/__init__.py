@@ -1,1 +1,1 @@
-"""What runs: one file an actor. Each takes all it can touch in its constructor."""
+"""Actors: a file each, or a folder with `actor.py`. No actor imports another."""

@@ -195,7 +195,7 @@ class StreamConsumer(ABC):
         had_group = False
         while not heartbeat.stopping.is_set():
             try:
-                # Before the lease is waited for: entries that are published meanwhile must not be missed.
+                # Before the lease is waited for: entries that are published until then must not be missed.
                 await self.group.create(lost=had_group)
                 if not had_group:
                     self._log.info(f"Consumer group: {GROUP} on {self.group.stream}")

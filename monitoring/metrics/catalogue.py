@@ -38,7 +38,7 @@ CATALOGUE = (
     Declared("counter", "p33_permit_deny_total", "Permits that deny", ("symbol", "reason")),
     Declared("counter", "p33_ondemand_snapshots_total", "Positions read for a decision that waited"),
     Declared("counter", "p33_plans_skipped_total", "Plans that asked for no permit", ("decision",)),
-    Declared("counter", "p33_dead_letters_total", "Entries set aside", ("stream",)),
+    Declared("counter", "p33_dead_letters_total", "Dead letters written", ("stream",)),
     Declared("counter", "p33_actor_restarts_total", "Actors started again", ("actor",)),
     Declared("counter", ACTOR_FAILURES, "Failures of actors and their groups, by kind", ("actor", "kind")),
     Declared("counter", "p33_stream_events_total", "Events of the private stream", ("event",)),

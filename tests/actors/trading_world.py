@@ -195,7 +195,7 @@ class TradingWorld:
                     self._frozen_until_sec[symbol] = trio.current_time() + random.uniform(0.1, 3)
 
     def _crash(self, name: str) -> None:
-        """Not so often that an entry is in hand in three crashes: what does that is poison, and set aside."""
+        """Not so often that an entry is in hand in three crashes: it would become a dead letter."""
         if trio.current_time() - self._crashed_at_sec[name] > _CRASH_PAUSE_SEC:
             self._crashed_at_sec[name] = trio.current_time()
             self._incarnations[name].cancel()

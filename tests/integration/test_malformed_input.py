@@ -140,7 +140,7 @@ HARMLESS_FRAMES: list[bytes] = [
 ]
 
 
-async def test_malformed_plans_are_denied_or_set_aside_and_the_next_one_is_answered(site: Site) -> None:
+async def test_malformed_plans_are_denied_or_dead_letters_and_the_next_one_is_answered(site: Site) -> None:
     async with site.service() as service:
         for plan_id, fields in DENIED.items():
             site.publish_plan(plan_id, fields)

@@ -88,17 +88,17 @@ def test_a_burst_that_goes_on_is_counted_every_interval_and_never_starts_over(cl
 def test_numbers_do_not_make_another_warning_of_it_but_names_and_words_do(clock: Clock) -> None:
     log = Log(clock)
     warn = log.log.warning
-    warn("Plan entry set aside", entry_id="1763712000123-0", error="no plan_id")
-    warn("Plan entry set aside", entry_id="1763712000124-7", error="no plan_id")
-    warn("Plan entry set aside", entry_id="1763712000125-0", error="no symbol")
+    warn("Plan entry made a dead letter", entry_id="1763712000123-0", error="no plan_id")
+    warn("Plan entry made a dead letter", entry_id="1763712000124-7", error="no plan_id")
+    warn("Plan entry made a dead letter", entry_id="1763712000125-0", error="no symbol")
     warn("Actor restarted", actor="snapshot_fetcher_0", restart=1)
     warn("Actor restarted", actor="snapshot_fetcher_0", restart=2)
     warn("Actor restarted", actor="snapshot_fetcher_1", restart=1)
     warn("took 0.31s", held="0.5")
     warn("took 12.7s", held="-0.75")
     assert [line.split(" ", 1)[1].strip() for line in log.lines()] == [
-        'Plan entry set aside entry_id=1763712000123-0 error="no plan_id"',
-        'Plan entry set aside entry_id=1763712000125-0 error="no symbol"',
+        'Plan entry made a dead letter entry_id=1763712000123-0 error="no plan_id"',
+        'Plan entry made a dead letter entry_id=1763712000125-0 error="no symbol"',
         "Actor restarted actor=snapshot_fetcher_0 restart=1",
         "Actor restarted actor=snapshot_fetcher_1 restart=1",
         "took 0.31s held=0.5",
