@@ -256,7 +256,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "an older read is never believed",
+        "an older read is never taken",
         ("f", "a", "e"),
         (
             Edit(
