@@ -146,7 +146,10 @@ def draw_faults(
 
 
 def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[Fault]:
-    """Return the faults with one of `KINDS_ALONE` in its round, and without those that disturb it."""
+    """Return the faults with one of `KINDS_ALONE` in its round, and without those that disturb it.
+
+    It strikes after the aftermath of earlier ones, and not at all where that leaves no time for it.
+    """
     names = list(KINDS_ALONE)
     kind = rng.choices(names, [KINDS_ALONE[name].weight for name in names])[0]
     alone = KINDS_ALONE[kind]
@@ -154,6 +157,12 @@ def _with_one_alone(faults: list[Fault], begin_sec: float, rng: Random) -> list[
     latest_sec = FAULTY_SEC - for_sec - alone.after_sec - 1
     span_sec = (BEFORE_SEC, latest_sec) if latest_sec > BEFORE_SEC else (1.0, 4.0)
     at_sec = begin_sec + rng.uniform(*span_sec)
+    earlier = [
+        fault for fault in faults if begin_sec <= fault.at_sec < at_sec and fault.kind in _AFTERMATH_SEC
+    ]
+    at_sec = max([at_sec, *(_over_sec(fault) + BEFORE_SEC for fault in earlier)])
+    if at_sec > begin_sec + max(span_sec):
+        return faults
     over_sec = at_sec + for_sec + alone.after_sec
     kept = [fault for fault in faults if _over_sec(fault) < at_sec - BEFORE_SEC or fault.at_sec > over_sec]
     one = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(64))
