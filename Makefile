@@ -35,10 +35,10 @@ endif
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
 
-# Everything: one test more at a time than there are processors, since half of them wait; those marked `timing`
+# Everything: two tests more at a time than there are processors, since half of them wait; those marked `timing`
 # come last, one at a time.
 test: $(INSTALLED)
-	@$(PYTEST) $$(($(PROCESSORS) + 1)) --durations=15 $(ARGS)
+	@$(PYTEST) $$(($(PROCESSORS) + 2)) --durations=15 $(ARGS)
 
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
