@@ -18,6 +18,8 @@ from tests.simulation.simulation import simulate
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HOURS = 16
+#: In so many seeds from here on, each kind of fault is drawn.
+_FIRST_SEED = 22
 #: One seed runs on for longer: what leaks does so slowly.
 _ROUNDS_OF_THE_LONG_ONE = 8
 
@@ -26,7 +28,7 @@ _ROUNDS_OF_THE_LONG_ONE = 8
 def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         long_one = pool.submit(simulate, "long", _ROUNDS_OF_THE_LONG_ONE)
-        found = search(1, _HOURS, workers=os.cpu_count() or 1, quiet=True)
+        found = search(_FIRST_SEED, _HOURS, workers=os.cpu_count() or 1, quiet=True)
         long_run = long_one.result()
     found.outcomes.append(long_run)
     found.failures += [long_run] if long_run.violation is not None else []
