@@ -270,9 +270,9 @@ class PlanDecider:
             commit_basis = assumed.question(settled=pending.settled)
         else:
             pending.missing = self._missing(pending, decision, assumed, case)
-            outdated = assumed.results_settled != known.results.settled(plan.symbol)
+            outdated = assumed.results_finished != known.results.finished(plan.symbol)
             if pending.missing is MissingInput.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
-                # A result was settled since the state was read: reading again costs less than waiting.
+                # A result was finished since the state was read: reading again costs less than waiting.
                 pending.missing, commit_basis = None, assumed.question(settled=pending.settled)
             if pending.missing is not None:
                 return None
@@ -325,7 +325,7 @@ class PlanDecider:
         if results.taken_over_at is None:
             return False  # No result is read yet.
         now = self._clocks.now()
-        if results.unsettled(pending.symbol, now, BOOKED_WITHIN_SEC):
+        if results.unfinished(pending.symbol, now, BOOKED_WITHIN_SEC):
             return True
         if published_ms is None or case.now_ms - published_ms >= READ_WITHIN_MS:
             return False
@@ -375,7 +375,7 @@ class PlanDecider:
                     case Changed(state):
                         pending.settled = state.settled
                         with self._failures.attributed_to((pending.entry.id,)):
-                            self._states.learn(symbol, state, self._known.results.settled(symbol))
+                            self._states.learn(symbol, state, self._known.results.finished(symbol))
                         again.append(pending)
                     case TooLate():
                         again.append(pending)

@@ -123,7 +123,7 @@ class Prerequisites:
         Ids of plans and results may be ahead of one another, so every result that is there by now counts.
         """
         results, symbol = self._known.results, pending.symbol
-        if not results.unsettled(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
+        if not results.unfinished(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
             look_back_ms = max(self._published_ms(pending) - _LOOK_BACK_MS, 0)
             after = max(id_order(results.read_until), (look_back_ms, 0))
             with trio.move_on_after(max(READ_WITHIN_MS / 1000 - self._waited_sec(pending), 0)):
@@ -133,7 +133,7 @@ class Prerequisites:
                 while unread is not None and id_order(results.read_until) < id_order(unread):
                     await results.changed()
         with trio.move_on_after(max(_DEADLINE_SEC - self._waited_sec(pending), 0)):
-            while results.unsettled(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
+            while results.unfinished(symbol, self._clocks.now(), BOOKED_WITHIN_SEC):
                 await results.changed()
 
     async def _have_rules_read(self, pending: PendingPlan) -> None:
