@@ -24,7 +24,7 @@ class BookEntry(msgspec.Struct, frozen=True):
 
     `synced_at` is the latest moment at which a REST read or a push gave the whole position; a proof of a
     session that began before extends the entry. None: no proof does. `disputed`: the exchange has shown
-    another position since, which no later read has settled; the snapshot is not believed.
+    another position since, which no later read has resolved; the snapshot is not believed.
     """
 
     snapshot: Snapshot
@@ -155,7 +155,7 @@ class SnapshotBook:
         )
 
     def is_disputed(self, symbol: str) -> bool:
-        """Say if the exchange has shown something else than the symbol's snapshot, and no read settled it."""
+        """Say if the exchange has shown something else than the snapshot, and no read has resolved it."""
         entry = self._entries.get(symbol)
         return entry is not None and entry.disputed
 
