@@ -34,7 +34,7 @@ class ResultBook:
     """A conflating channel that keeps what it delivered: the ledger writer writes it, decisions read it.
 
     Overflow rule: the oldest fills of a symbol shrink to the moment of their arrival, and so does everything
-    where there are too many symbols. That makes a snapshot wait longer to be believed, never shorter.
+    where there are too many symbols. That makes a snapshot wait longer to be used, never shorter.
     """
 
     def __init__(self, name: str) -> None:

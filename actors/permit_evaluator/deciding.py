@@ -250,7 +250,7 @@ class PlanDecider:
                 snapshot.verified_at.wall_ms,
                 # Whole milliseconds, and never younger: it is compared, and written into permits.
                 math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
-                known.book.believed(snapshot),
+                known.book.is_trusted(snapshot),
                 shows_results,
             ),
             ledger=ledger,

@@ -28,15 +28,15 @@ class Rules(msgspec.Struct, frozen=True):
 class SnapshotView(msgspec.Struct, frozen=True):
     """Snapshot as used by the decision.
 
-    `age_sec` is measured from `verified_at` to now. `believed` is False when the snapshot was verified
-    before the stream lost its coverage: then only a REST read sent after the loss counts, at any age.
-    `shows_results` is False while it is not proven to contain the fills of all results that have arrived.
+    `age_sec` is measured from `verified_at` to now. `trusted` (`believed` in records) is False when the
+    snapshot was verified before trust in the stream was lost, or is disputed. `shows_results` is False while
+    it is not proven to contain the fills of all results that have arrived.
     """
 
     legs: tuple[LegPosition, ...]
     ts_epoch_ms: int
     age_sec: float
-    believed: bool = True
+    trusted: bool = msgspec.field(default=True, name="believed")
     shows_results: bool = True
 
 

@@ -74,7 +74,7 @@ def _warnings(observed: Observed) -> Iterator[str]:
             f"{eviction.evicted_keys} keys so far"
         )
     if status.snapshots.stale:
-        yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
+        yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not trusted"
     if uncovered := status.snapshots.uncovered.count:
         names = _some([each.symbol for each in status.snapshots.uncovered.symbols], uncovered)
         number = "a symbol" if uncovered == 1 else f"{uncovered} symbols"

@@ -32,7 +32,7 @@ class LeaseShown(msgspec.Struct, frozen=True):
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The private stream. `trust_lost_at`: snapshots verified before are not believed."""
+    """The private stream. `trust_lost_at`: snapshots verified before are not trusted."""
 
     trusted: bool
     trust_lost_at: str | None
@@ -61,7 +61,7 @@ class UncoveredShown(msgspec.Struct, frozen=True):
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
+    """The book of snapshots. Stale: older than the threshold, or not trusted since trust was lost.
 
     `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
     them by name. Null where all positions are read in one request.

@@ -178,16 +178,16 @@ class StatusSource:
     def _snapshots(self, now: Moment) -> SnapshotsShown:
         snapshots = self._known_snapshots()
         ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
-        believed = [self._channels.book.believed(snapshot) for snapshot in snapshots]
+        trusted = [self._channels.book.is_trusted(snapshot) for snapshot in snapshots]
         fresh = sum(
             known and age_sec <= self._stale_threshold_sec
-            for known, age_sec in zip(believed, ages_sec, strict=True)
+            for known, age_sec in zip(trusted, ages_sec, strict=True)
         )
         never_read = self._channels.never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
-            disbelieved=believed.count(False),
+            disbelieved=trusted.count(False),
             oldest_age_sec=max(ages_sec, default=None),
             median_age_sec=median(ages_sec) if ages_sec else None,
             stale_threshold_sec=self._stale_threshold_sec,

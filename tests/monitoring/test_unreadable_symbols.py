@@ -98,7 +98,7 @@ async def test_the_cause_of_old_snapshots_is_in_the_line_of_readyz(rig: StatusRi
     rig.clock.advance(60.0)
     rig.exchange_trouble = "the exchange has banned this address until 12:03:20 UTC"
     assert rig.monitor.status.readiness().reasons == [
-        "all 1 snapshots are older than 10 s or not believed, "
+        "all 1 snapshots are older than 10 s or not trusted, "
         "because the exchange has banned this address until 12:03:20 UTC"
     ]
 

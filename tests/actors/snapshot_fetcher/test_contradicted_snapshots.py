@@ -20,7 +20,7 @@ STALE_SEC = 10.0
 def trusted_amount(rig: FetcherRig) -> Decimal | None:
     """Return the amount that a decision could rest on now; None: there is none."""
     snapshot = rig.book.get("BTCUSDT")
-    if snapshot is None or not rig.book.believed(snapshot):
+    if snapshot is None or not rig.book.is_trusted(snapshot):
         return None
     return snapshot.amount if snapshot.verified_at.age_sec(rig.clock.now()) <= STALE_SEC else None
 
