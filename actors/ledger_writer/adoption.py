@@ -35,7 +35,7 @@ _RENEWAL_SEC = 30.0
 
 
 class LedgerAdoption:
-    """Part of the ledger writer: knows the stored ledgers, and adopts the missing ones.
+    """Part of the ledger writer: holds the stored ledgers, and adopts the missing ones.
 
     A ledger that differs from the exchange stays as it is, and is kept from expiring: a mismatch must not
     disappear by itself. Only a missing ledger is adopted.

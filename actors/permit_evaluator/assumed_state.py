@@ -85,7 +85,7 @@ class AssumedStates:
     A decision costs no read: a wrong assumption costs one more round trip, never a wrong permit.
 
     The key that holds a symbol's open permits outlives them. So where Redis has no such key and this process
-    knows of permits that are still open, the key was evicted or deleted: those are kept as lost.
+    holds permits that are still open, the key was evicted or deleted: those are kept as lost.
     """
 
     def __init__(self) -> None:

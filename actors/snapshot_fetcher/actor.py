@@ -83,7 +83,7 @@ class SnapshotFetcher:
         if scope.cancelled_caught:
             why_not = "no answer in time"
         status = "ok" if why_not is None else "error"
-        label = request.symbol if self._known.knows(request.symbol) else "other"
+        label = request.symbol if self._known.is_known(request.symbol) else "other"
         self._metrics.send(Count("p33_snapshot_total", (label, status)))
         with request.reply:
             try:

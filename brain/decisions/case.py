@@ -49,7 +49,7 @@ class Case(msgspec.Struct, frozen=True):
     None: unknown. `cooldown_text`: raw value of the cooldown key. `settled`: a result for this plan came
     before its decision. `redis_changed_ms`: first sight of a new run of Redis, 0 if never; the last writes
     that the run before acknowledged may be lost. `evicted_ms`: last sight of evicted keys, 0 if never; this
-    process knows its own reservations even then. `reservations_unsure_until_ms`: end of the last reservation
+    process keeps its own reservations even then. `reservations_unsure_until_ms`: end of the last reservation
     that another process may have made and Redis evicted, 0 if there is none. `key_prefix`: for `details`.
     `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False until symbols
     and position mode have been read from the exchange.

@@ -175,7 +175,7 @@ class EvictionShown(msgspec.Struct, frozen=True):
 
 
 class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The clocks as this host knows them.
+    """The clocks as measured by this host.
 
     `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
     `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id
