@@ -98,7 +98,7 @@ class FieldFaults:
             self._world.streams.note_lost_change(symbol)
 
     async def do_event_dated_ahead(self, fault: Fault) -> None:
-        """Date the next fills ahead of all others; some rows keep that date while a ledger is adopted again."""
+        """Date the next fills ahead of all others, and have some rows adopted with that date."""
         faults, symbol = self._world.venue.faults, self._symbol(fault)
         faults.dated_ahead_rows = fault.size < 0.5
         if fault.which % 3 == 2:
