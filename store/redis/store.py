@@ -45,6 +45,7 @@ from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
     read_group_start,
+    read_lease,
     read_moment,
     read_open_permits,
     read_run,
@@ -268,7 +269,7 @@ class RedisStore:
             held, lease, replaced, unbroken = await self._scripts.run(
                 "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        return LeaseReply.read(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
+        return read_lease(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
 
     async def release_lease(self, fence: FencingToken) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
