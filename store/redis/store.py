@@ -40,7 +40,7 @@ from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.replies import read_commit_reply, read_time
+from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
@@ -149,13 +149,13 @@ class RedisStore:
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
     ) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
-        return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
+        return read_booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
         reads = [self._booking_reads(keys) for keys in wanted]
         answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
         return [
-            unless_refused(_booking_state, keys, list(islice(answers, len(commands))))
+            unless_refused(read_booking_state, keys, list(islice(answers, len(commands))))
             for keys, commands in zip(wanted, reads, strict=True)
         ]
 
@@ -163,8 +163,7 @@ class RedisStore:
         symbol, plan_id, order_ids = wanted
         commands: list[Command] = [
             (
-                "HMGET", self._keys.ledger(symbol),
-                "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",
+                "HMGET", self._keys.ledger(symbol), *StoredLedger.__struct_fields__,
                 "version", "adopted_exchange_ms", "adopted_at_ms",
             ),
             ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
@@ -320,25 +319,3 @@ def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
             with naming(name):
                 raise answer
     return answers
-
-
-def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
-    """Parse the replies to `_booking_reads`. Raises StoreRefusedError."""
-    ledger, permit, mark, *memories = answers
-    if isinstance(ledger, StoreError):
-        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
-    stored = [read_text(value) for value in ledger]
-    remembered = {
-        order: text
-        for order, memory in zip(wanted.order_ids, memories, strict=True)
-        if (text := read_text(memory)) is not None
-    }
-    return BookingState(
-        ledger=StoredLedger(*stored[:5]),
-        version=stored[5],
-        orders=remembered,
-        permit=read_text(permit),
-        plan_mark=read_text(mark),
-        adopted_exchange_ms=stored[6],
-        adopted_at_ms=stored[7],
-    )
