@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -38,7 +37,7 @@ from store.records import (
 )
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
-from store.redis.client import RedisLink, naming
+from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.scripts import ScriptRunner
@@ -57,7 +56,6 @@ _BLOCK_MARGIN_SEC = 2.0
 #: Entries a script handles at once: Redis serves no other client in that time, less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
-Command = tuple[bytes | str | int | float, ...]
 
 
 class RedisStore:
@@ -68,10 +66,10 @@ class RedisStore:
 
     def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
-        self.address = _without_credentials(url)
         self._keys = keys
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         self._writes = RedisLink(url, timeout_sec=timeout_sec)
+        self.address = self._writes.address
         self._readers = [RedisLink(url, timeout_sec=reader_sec) for _ in range(2)]
         self._scripts = ScriptRunner(self._writes)
         group = partial(
@@ -305,11 +303,6 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await store.close()
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
