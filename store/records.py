@@ -269,14 +269,6 @@ class LeaseReply(msgspec.Struct, frozen=True):
     replaced: str = ""
     unbroken: bool = False
 
-    @classmethod
-    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
-        """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
-        fence = FencingToken(lease.decode(errors="backslashreplace"))
-        owner, _, holder = fence.partition(":")
-        before = replaced.decode(errors="backslashreplace")
-        return cls(held, fence, holder, owner.partition("@")[2], before, unbroken)
-
 
 class Hold(msgspec.Struct, frozen=True):
     """Active reconcile hold. `expires_in_ms` is None for one without expiry."""

@@ -1,4 +1,4 @@
-"""Checks before a plan's kind is known: on the entry, the symbol and the snapshot.
+"""Checks before a plan's kind is known: on the entry of `apply.plan`, the symbol and the snapshot.
 
 Each returns the reason for a deny, or None, and the numbers it compared. `checks.py` has their order.
 """
