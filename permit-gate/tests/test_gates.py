@@ -103,7 +103,7 @@ async def test_a_consumed_plan_cannot_be_consumed_again_though_its_permits_come_
     assert _left(store, "a") == 2
 
 
-async def test_who_comes_too_late_learns_at_once_who_was_first(
+async def test_a_consumer_that_is_late_learns_at_once_who_was_first(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
     _issue(store, "a")

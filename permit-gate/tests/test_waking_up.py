@@ -91,7 +91,7 @@ async def test_the_median_wake_up_after_the_second_permit_is_below_5_ms(
     await wakes_in_time(acquire, store, waits)
 
 
-async def test_where_it_has_to_poll_the_median_wake_up_is_below_5_ms_too(
+async def test_the_median_wake_up_of_polling_is_below_5_ms_too(
     open_gate: OpenGate, redis_server: str
 ) -> None:
     store = without_pushes(redis_server)

@@ -281,7 +281,7 @@ WRONG: dict[tuple[str, str], list[tuple[Change, str, str]]] = {
     [(*found, *case) for found, cases in WRONG.items() for case in cases],
     ids=[title(change) for cases in WRONG.values() for change, *_ in cases],
 )
-async def test_what_is_wrong_is_reported_with_a_fix(
+async def test_each_fault_is_reported_with_a_fix(
     deployed: Deployment, name: str, verdict: str, change: Change, shown: str, fix: str
 ) -> None:
     make(change, deployed)

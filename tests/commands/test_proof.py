@@ -119,7 +119,7 @@ async def test_without_a_probe_nothing_is_published(deployed: Deployment) -> Non
     assert points["8 summary"]["detail"] == "5 of 7 points proven, 1 warning, 1 skipped"
 
 
-async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment) -> None:
+async def test_nothing_is_published_while_no_daemon_answers(deployed: Deployment) -> None:
     code, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert code == 1
     assert points["1 service"]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")

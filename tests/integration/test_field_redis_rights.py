@@ -86,7 +86,7 @@ async def stays_unready(url: str, daemon: DaemonProcess, *words: str, for_sec: f
 
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("program", SERVERS.values(), ids=SERVERS)
-async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once_it_is_back(
+async def test_a_right_that_is_taken_is_named_and_waited_for_and_everything_goes_on_once_it_is_back(
     simulator: RunningSimulator, tmp_path: Path, program: Path, name: str
 ) -> None:
     rules, words = TAKEN[name]

@@ -339,7 +339,7 @@ async def freeze(simulator: RunningSimulator) -> None:
 
 
 @pytest.mark.parametrize("silence", [cut, expire, freeze])
-async def test_what_changed_in_silence_is_known_after_a_poll_and_nothing_older_is_allowed_on(
+async def test_a_change_in_silence_is_known_after_a_poll_and_nothing_older_is_allowed_on(
     site: Site, silence: Callable[[RunningSimulator], Awaitable[None]]
 ) -> None:
     poll_sec, answer_sec, noticed_sec = 1.0, 0.1, 0.6

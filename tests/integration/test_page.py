@@ -193,7 +193,7 @@ async def test_the_page_can_be_read_on_a_phone_and_in_both_schemes(site: Site, w
         assert await window.complaints() == []
 
 
-async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(site: Site, window: Window) -> None:
+async def test_an_opened_part_stays_open_and_denials_can_be_picked_out(site: Site, window: Window) -> None:
     async with daemon_on(site) as (_, url):
         await site.ask("plan-open", entry("BTCUSDT", "0.05"))
         await window.open(url)

@@ -67,7 +67,7 @@ class Left(msgspec.Struct):
     unread: Order
 
 
-async def test_what_one_release_leaves_in_flight_the_other_finishes(site: Site, releases: Releases) -> None:
+async def test_plans_in_flight_are_finished_by_the_other_release(site: Site, releases: Releases) -> None:
     settings = {"P33_PERMIT_SIGNING_KEY": releases.signing_key} if releases.signing_key else {}
     gate = partial(gate_answer, releases.gate, site.redis_url, releases.signing_key)
     async with AsyncExitStack() as processes:

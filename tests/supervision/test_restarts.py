@@ -32,7 +32,9 @@ pytestmark = virtual_time
         ("transient", returns_after(1), ["a started", "a returned"]),
     ],
 )
-async def test_who_is_restarted(restart: Restart, end: Actor, lines: list[str], journal: Journal) -> None:
+async def test_restarts_follow_the_kind(
+    restart: Restart, end: Actor, lines: list[str], journal: Journal
+) -> None:
     spec = supervisor(child("a", script(end, obedient), restart=restart), child("b"))
     async with running(tree_of(spec, journal)):
         await trio.sleep(10)

@@ -117,7 +117,7 @@ async def test_one_stalled_task_ends_the_whole_incarnation(journal: Journal) -> 
         assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of_its_stall() -> None:
+async def test_an_error_of_a_stalled_child_while_it_is_cancelled_is_the_cause_of_its_stall() -> None:
     journal = Journal()
 
     async def ends_badly(heartbeat: Heartbeat) -> None:
