@@ -16,7 +16,7 @@ from commands.check import check
 from exchange import endpoints
 from tests.commands.deployment import Capture, Deployment, Finding, run_command
 from tests.docs.documents import section, table
-from tests.integration.pipeline import PLANS, RESULTS, entry, executed
+from tests.integration.pipeline import PLANS, RESULTS, entry
 from tests.integration.surroundings import trade
 
 LEDGER = "quantum:position:ledger:ETHUSDT"
@@ -36,8 +36,7 @@ def of(findings: list[Finding], name: str) -> list[Finding]:
 async def test_a_sound_deployment_passes(deployed: Deployment) -> None:
     async with deployed.service():
         await deployed.ask("one", entry("BTCUSDT", "0.01"))
-        order = trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01")
-        deployed.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
+        deployed.publish_fill("one", trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01"))
         await deployed.ledger_reaches("BTCUSDT", "0.01")
         code, findings = await look(deployed, watch_sec=0.6)
     shown = {finding["name"]: finding for finding in findings}
@@ -336,8 +335,7 @@ async def test_a_booking_of_our_own_is_no_other_writer(deployed: Deployment) -> 
         number = 0
         while not until():
             number += 1
-            order = trade(deployed.simulator.exchange, "ETHUSDT", "BUY", "0.1")
-            deployed.publish_result(executed(f"t{number}", "ETHUSDT", order.order_id, "BUY", order.executed))
+            deployed.publish_fill(f"t{number}", trade(deployed.simulator.exchange, "ETHUSDT", "BUY", "0.1"))
             await trio.sleep(0.02)
 
     done = False

@@ -25,7 +25,7 @@ from tests.brain.cases import NOW_MS
 from tests.brain.strategies import cases
 from tests.commands.deployment import Capture, Deployment, Finding, run_command
 from tests.docs.documents import section, table
-from tests.integration.pipeline import AUDIT, PLANS, entry, executed
+from tests.integration.pipeline import AUDIT, PLANS, entry
 from tests.integration.surroundings import SYMBOLS, is_unready, trade
 
 LONGEST_DECISION_TTL_SEC = 30 * 86_400
@@ -48,8 +48,7 @@ def verdicts(points: Mapping[str, Finding]) -> dict[str, str]:
 async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(deployed: Deployment) -> None:
     async with deployed.service():
         await deployed.ask("one", entry("BTCUSDT", "0.01"))
-        order = trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01")
-        deployed.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
+        deployed.publish_fill("one", trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01"))
         await deployed.ask("two", {**entry("BTCUSDT", "0.01"), "qty": "many"})
         await deployed.ledger_reaches("BTCUSDT", "0.01")
         code, points = await prove(deployed)

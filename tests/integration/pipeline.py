@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from simulator import Order
 from tests.integration.waiting import until
 
 PLANS = "quantum:stream:apply.plan"
@@ -70,6 +71,12 @@ class Pipeline:
 
     def publish_result(self, fields: Fields) -> str:
         return self.publish(RESULTS, fields)
+
+    def publish_fill(self, plan_id: str, order: Order) -> str:
+        """Publish the result of an order of ours."""
+        return self.publish_result(
+            executed(plan_id, order.symbol.name, order.order_id, order.side, order.executed)
+        )
 
     def publish(self, stream: str, fields: Fields) -> str:
         """Append an entry; its id."""

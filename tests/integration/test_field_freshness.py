@@ -58,9 +58,7 @@ async def hold(rig: Rig, symbols: Sequence[str]) -> None:
     """Open a position in each by an order of our own, and wait until snapshot and ledger have it."""
     for symbol in symbols:
         order = trade(rig.exchange, symbol, "BUY", str(quantity(rig, symbol)))
-        rig.pipeline.publish_result(
-            executed(f"open-{order.order_id}", symbol, order.order_id, "BUY", order.executed)
-        )
+        rig.pipeline.publish_fill(f"open-{order.order_id}", order)
     for symbol in symbols:
         held = f"{rig.exchange.position(symbol).amount.normalize():f}"
         await snapshot_is(rig.pipeline, symbol, held, within_sec=10)

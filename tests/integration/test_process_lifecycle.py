@@ -12,7 +12,7 @@ import trio
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import entry, executed, full_close
+from tests.integration.pipeline import entry, full_close
 from tests.integration.site import Site
 from tests.integration.surroundings import environment, is_unready, trade
 from tests.integration.waiting import until
@@ -153,8 +153,7 @@ async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(site:
     secrets = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
     async with site.daemon(secrets) as daemon:
         await daemon.ready()
-        order = trade(exchange, "ETHUSDT", "BUY", "0.5")
-        site.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
+        site.publish_fill("x", trade(exchange, "ETHUSDT", "BUY", "0.5"))
         await site.ledger_reaches("ETHUSDT", "0.5")
         for plan_id, fields in {
             "the-plan-to-close": full_close("ETHUSDT"),
