@@ -130,6 +130,12 @@ class Pipeline:
     def snapshot(self, symbol: str) -> dict[str, str]:
         return self._hash(f"quantum:position:snapshot:{symbol}")
 
+    async def snapshot_reaches(self, symbol: str, amount: str, within_sec: float = 5.0) -> None:
+        """Wait until the snapshot has that position, to the letter."""
+        await until(
+            lambda: self.snapshot(symbol).get("position_amt") == amount, f"{symbol} at {amount}", within_sec
+        )
+
     def ledger(self, symbol: str) -> dict[str, str]:
         return self._hash(f"quantum:position:ledger:{symbol}")
 

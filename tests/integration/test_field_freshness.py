@@ -14,7 +14,7 @@ import trio
 
 from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from simulator import SimulatedExchange, external_events
-from tests.integration.pipeline import Pipeline, entry, executed, full_close
+from tests.integration.pipeline import entry, executed, full_close
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
 from tests.integration.surroundings import SYMBOLS, small_exchange, trade
 from tests.integration.waiting import until, until_async
@@ -61,16 +61,8 @@ async def hold(rig: Rig, symbols: Sequence[str]) -> None:
         rig.pipeline.publish_fill(f"open-{order.order_id}", order)
     for symbol in symbols:
         held = f"{rig.exchange.position(symbol).amount.normalize():f}"
-        await snapshot_is(rig.pipeline, symbol, held, within_sec=10)
+        await rig.pipeline.snapshot_reaches(symbol, held, within_sec=10)
         await rig.pipeline.ledger_reaches(symbol, held)
-
-
-async def snapshot_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
-    def shown() -> bool:
-        text = pipeline.snapshot(symbol).get("position_amt")
-        return text is not None and Decimal(text) == Decimal(amount)
-
-    await until(shown, f"{symbol} at {amount}", within_sec)
 
 
 async def asks_for_closes(rig: Rig, symbols: Sequence[str], bounds: Bounds, label: str) -> None:
@@ -92,7 +84,7 @@ async def becomes_right(rig: Rig, symbols: Sequence[str], bounds: Bounds, label:
     """Wait, without a plan for them, until the snapshots show that the positions are gone."""
     due_sec = trio.current_time() + bounds.right_within_sec
     for symbol in symbols:
-        await snapshot_is(rig.pipeline, symbol, "0", max(0.0, due_sec - trio.current_time()))
+        await rig.pipeline.snapshot_reaches(symbol, "0", max(0.0, due_sec - trio.current_time()))
     await until_async(rig_is_ready(rig), f"{label}: ready again", within_sec=10)
 
 
@@ -273,7 +265,7 @@ async def is_pushed(rig: Rig, symbol: str, amount: str) -> None:
         target = Decimal(amount) * (number + 1)
         reads = len(rig.exchange.requests.records(path=POSITION_RISK))
         move(rig, symbol, str(target))
-        await snapshot_is(rig.pipeline, symbol, str(target), within_sec=5)
+        await rig.pipeline.snapshot_reaches(symbol, f"{target.normalize():f}")
         if len(rig.exchange.requests.records(path=POSITION_RISK)) == reads:
             return
     raise AssertionError(f"{symbol}: each of ten moves was found by a read")

@@ -96,7 +96,7 @@ async def shown_first(rig: Rig, symbol: str, text: str) -> None:
     await hold_four(rig.exchange, rig.pipeline, symbol)
     assert await may_close(rig.pipeline, plan_id, partial_close(symbol)) == 3
     send(rig.exchange, plan_id, symbol, client_order_id="desk-1")
-    await until(lambda: rig.pipeline.snapshot(symbol)["position_amt"] == "1", "the fill is here")
+    await rig.pipeline.snapshot_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == "in_flight_permit"
     details = json.dumps({"error": text, "client_order_id": "desk-1"})
     rig.pipeline.publish_result(refused(plan_id, symbol, details=details))
@@ -139,7 +139,7 @@ async def unlinked(rig: Rig, symbol: str, text: str) -> None:
     """Nothing joins the fill to the plan: it belongs to no plan, and the symbol stays closed to more."""
     plan_id = await unknown_close(rig, symbol, text)
     send(rig.exchange, plan_id, symbol, client_order_id=None)
-    await until(lambda: rig.pipeline.snapshot(symbol)["position_amt"] == "1", "the fill is here")
+    await rig.pipeline.snapshot_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == "in_flight_permit"
     await trio.sleep(GRACE_ENDS_SEC)
     answer = await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol))

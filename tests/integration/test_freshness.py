@@ -21,7 +21,7 @@ import trio
 from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, external_events, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import Pipeline, full_close
+from tests.integration.pipeline import full_close
 from tests.integration.site import Site
 from tests.integration.snapshot_claims import Claim, SnapshotClaims, watched_claims
 from tests.integration.surroundings import SYMBOLS, environment, small_exchange
@@ -38,12 +38,6 @@ def now_ms() -> int:
 
 def move(simulator: RunningSimulator, symbol: str, amount: str, *, announced: bool = True) -> None:
     external_events.move_position(simulator.exchange, symbol, target=Decimal(amount), announced=announced)
-
-
-async def amount_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
-    await until(
-        lambda: pipeline.snapshot(symbol).get("position_amt") == amount, f"{symbol} at {amount}", within_sec
-    )
 
 
 def cpu_sec(daemon: DaemonProcess) -> float:
@@ -364,7 +358,7 @@ async def test_a_change_in_silence_is_known_after_a_poll_and_nothing_older_is_al
             await trio.sleep(0.1)
         known_sec = noticed_sec + poll_sec + answer_sec + 0.3 - (trio.current_time() - moved_sec)
         for name, step in steps.items():
-            await amount_is(site, name, str(4 * step), within_sec=max(known_sec, 0))
+            await site.snapshot_reaches(name, str(4 * step), within_sec=max(known_sec, 0))
 
     late = {name: answer for name, (lost, answer) in decided.items() if lost}
     assert len(late) >= 5
@@ -388,7 +382,7 @@ async def test_nothing_is_lost_or_distrusted_while_the_stream_rotates(
         for number in range(1, 80):
             amount = str(Decimal(number) / 1000)
             move(site.simulator, "BTCUSDT", amount)
-            await amount_is(site, "BTCUSDT", amount, within_sec=0.2)
+            await site.snapshot_reaches("BTCUSDT", amount, within_sec=0.2)
             await trio.sleep(0.04)
         requests = site.exchange.requests.records(path="/fapi/v1/listenKey")[keys:]
         status = service.channels.stream_status.value
@@ -405,7 +399,7 @@ async def test_an_event_that_is_lost_silently_is_found_within_the_stale_threshol
         await trio.sleep(1)
         site.exchange.faults.rest_latency_ms = 300
         move(site.simulator, "BTCUSDT", "0.007", announced=False)
-        await amount_is(site, "BTCUSDT", "0.007", within_sec=stale_sec)
+        await site.snapshot_reaches("BTCUSDT", "0.007", within_sec=stale_sec)
         await until(
             lambda: re.search(r"BTCUSDT: stream diverged .*held=0 read=0.007", daemon.output),
             "the divergence in the log",
@@ -441,5 +435,5 @@ async def test_a_ban_is_waited_out_by_all_requests_and_by_a_daemon_started_durin
     async with site.daemon(often) as daemon:
         move(site.simulator, "BTCUSDT", "0.007")
         await daemon.ready()
-        await amount_is(site, "BTCUSDT", "0.007", within_sec=3)
+        await site.snapshot_reaches("BTCUSDT", "0.007", within_sec=3)
     assert [record.status for record in exchange.requests.records(since_ms=met_ms)].count(418) == 0

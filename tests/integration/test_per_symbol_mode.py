@@ -112,7 +112,7 @@ async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_
     held = sorted(site.exchange.listing.symbols)[-1]
     external_events.move_position(site.exchange, held, target=Decimal(-300))
     async with site.service(**SETTINGS) as service:
-        await until(lambda: site.snapshot(held).get("position_amt") == "-300", "the snapshot", within_sec=5)
+        await site.snapshot_reaches(held, "-300")
         await site.ledger_reaches(held, "-300")
         candidates = service.channels.candidates
         await until(
