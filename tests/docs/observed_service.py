@@ -19,7 +19,7 @@ from permit_gate import GOVERNOR, P33, GateRules, PermitGate
 from simulator import MarketOrder, RunningSimulator, running
 from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.service_in_process import ServiceInProcess, running_service
-from tests.integration.surroundings import small_exchange, trade
+from tests.integration.surroundings import cut_stream, small_exchange, trade
 from tests.integration.waiting import until
 
 _PATIENT_SEC = 20.0
@@ -134,8 +134,7 @@ async def _trade_hedged(
     pipeline.publish_fill("open", exchange.place_market_order(order))
     await pipeline.ledger_reaches("ETHUSDT", "0.5", _PATIENT_SEC)
     await until(lambda: pipeline.snapshot("ETHUSDT").get("long_amt"), "a snapshot with legs", _PATIENT_SEC)
-    exchange.faults.refuse_streams = True
-    await simulator.streams.reset("private")
+    await cut_stream(simulator)
     await until(lambda: service.channels.book.trust_lost_at, "the stream is lost", _PATIENT_SEC)
     fields = entry("SOLUSDT", "1") | {"positionSide": "LONG"}
     permits.append(await pipeline.ask("unread", fields, _PATIENT_SEC))

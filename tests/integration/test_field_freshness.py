@@ -16,7 +16,7 @@ from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from simulator import SimulatedExchange, external_events
 from tests.integration.pipeline import entry, executed, full_close
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
-from tests.integration.surroundings import SYMBOLS, small_exchange, trade
+from tests.integration.surroundings import POSITION_RISK, SYMBOLS, small_exchange, trade
 from tests.integration.waiting import until, until_async
 
 #: Positions that a fault takes away.
@@ -26,7 +26,6 @@ CONTROL = SYMBOLS[6]
 LATENCY_MS = 100.0
 #: What a busy machine and the comparison itself may add to a bound.
 SLACK_SEC = 1.0
-POSITION_RISK = "/fapi/v2/positionRisk"
 _HOUR_MS = 3_600_000
 
 Strike = Callable[[Rig], None]
