@@ -108,16 +108,11 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
                 answer = await pipeline.ask(f"there-{number}", entry(symbol, "20"))
                 assert answer["reason"] == "open_permit_granted"
                 await exchange.control("position", {"symbol": symbol, "target": "0.5"})
-                await until(partial(shows, pipeline, symbol, "0.5"), f"{symbol} is followed")
+                await pipeline.snapshot_reaches(symbol, "0.5")
                 await until(partial(by_stream, pipeline, symbol), f"the stream proves {symbol}", 30)
             await pipeline.nothing_pends(PLANS)
             assert daemon.alive
             assert await restarts(url) == {}
-
-
-def shows(pipeline: Pipeline, symbol: str, amount: str) -> bool:
-    """Return whether the snapshot has that position."""
-    return pipeline.snapshot(symbol)["position_amt"] == amount
 
 
 def by_stream(pipeline: Pipeline, symbol: str) -> bool:

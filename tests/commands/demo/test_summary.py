@@ -94,7 +94,7 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
         ({"tally": Tally()}, "no plan was decided"),
     ],
 )
-def test_what_does_not_agree_fails_the_demo(changes: dict[str, Any], failure: str) -> None:
+def test_a_disagreement_fails_the_demo(changes: dict[str, Any], failure: str) -> None:
     assert _summary().agrees
     summary = _summary(**changes)
     assert not summary.agrees

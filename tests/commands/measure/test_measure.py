@@ -245,7 +245,7 @@ def nothing_there(rig: Rig) -> None:
         (nothing_there, "pings on `/private`", "not asked: the exchange does not answer"),
     ],
 )
-async def test_what_cannot_be_measured_is_named_and_fails(
+async def test_a_question_that_cannot_be_measured_is_named_and_fails(
     break_it: Callable[[Rig], None], asked: str, words: str, measured: Rig
 ) -> None:
     break_it(measured)
