@@ -57,7 +57,7 @@ async def test_an_on_demand_read_that_fails_says_why(
 
 
 @pytest.mark.parametrize(("changes", "why"), [(1, None), (2, "it changed each time while it was read")])
-async def test_what_changes_during_an_on_demand_read_is_read_once_more(
+async def test_a_position_that_changes_during_an_on_demand_read_is_read_once_more(
     rig: FetcherRig, changes: int, why: str | None
 ) -> None:
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)

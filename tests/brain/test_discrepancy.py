@@ -83,7 +83,7 @@ def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:
     assert explained(apply_push(state, row("7", 1600), at(1840)), discrepancy)
 
 
-def test_what_was_explained_once_stays_explained() -> None:
+def test_a_discrepancy_that_was_explained_once_stays_explained() -> None:
     state, (discrepancy,) = read(HELD, row("2", 1500), since=900, sent=1490)
     state = apply_push(state, row("2", 1500), at(1840))
     state, _ = read(state, row("3", 1900), since=900)

@@ -77,7 +77,7 @@ def test_two_reads_apart_that_agree_are_accepted_after_any_history(
 
 
 @given(st.data(), st.sampled_from(MODES))
-def test_what_one_read_contradicts_is_claimed_no_more(data: st.DataObject, legs: tuple[Leg, ...]) -> None:
+def test_contradicted_amounts_are_claimed_no_more(data: st.DataObject, legs: tuple[Leg, ...]) -> None:
     """A read sent well after all that is known came: its amounts are claimed, or none are."""
     state = data.draw(histories(legs))
     truth = [row(leg, data.draw(AMOUNTS), data.draw(st.integers(-20_000, 0))) for leg in legs]

@@ -88,7 +88,7 @@ async def test_whatever_was_read_otherwise_books_nothing(leased: Backend, what: 
 
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
-async def test_what_was_read_and_is_gone_books_nothing(leased: Backend, what: str) -> None:
+async def test_a_value_that_was_read_and_is_gone_books_nothing(leased: Backend, what: str) -> None:
     before = everything(leased.outside)
     assert await book(leased, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
     assert everything(leased.outside) == before

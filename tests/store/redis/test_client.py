@@ -80,7 +80,7 @@ async def test_a_server_that_hangs_up_or_still_loads_is_unavailable(answer: byte
             await link.command("PING")
 
 
-async def test_what_answers_and_is_no_redis_is_unavailable() -> None:
+async def test_a_server_that_answers_and_is_no_redis_is_unavailable() -> None:
     async with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url, linked(url) as link:
         with pytest.raises(StoreUnavailableError):
             await link.command("PING")
