@@ -169,6 +169,20 @@ class LedgerWorld(Channels):
             )
         )
 
+    def fill(
+        self,
+        symbol: str,
+        order_id: str,
+        side: str,
+        quantity: str,
+        *,
+        client_order_id: str = "x",
+        status: str = "FILLED",
+    ) -> None:
+        """Fill an order and push the fill."""
+        self.exchange.fill(symbol, order_id, side, quantity)
+        self.push_fill(symbol, order_id, side, client_order_id=client_order_id, status=status)
+
     def publish_result(
         self,
         symbol: str,
@@ -197,8 +211,7 @@ class LedgerWorld(Channels):
 
     def execute(self, symbol: str, order_id: str, side: str, quantity: str) -> None:
         """Fill an order, push the fill and publish the result."""
-        self.exchange.fill(symbol, order_id, side, quantity)
-        self.push_fill(symbol, order_id, side)
+        self.fill(symbol, order_id, side, quantity)
         self.publish_result(symbol, order_id, side, quantity)
 
     def publish_refusal(self, symbol: str, error: str, *, plan_id: str = "plan") -> None:
@@ -206,6 +219,18 @@ class LedgerWorld(Channels):
         self.redis.xadd(
             self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": error}
         )
+
+    def decided(self, symbol: str, what: str, quantity: str, *, life_sec: float = 60) -> str:
+        """Store the mark of the plan, and its open permit with so much life left; return the permit."""
+        permit = f"{what}|{quantity}|{self.exchange.now_ms() + round(life_sec * 1000)}"
+        self.redis.hset(self.keys.open_permits(symbol), {"v": "d1-0", "p:plan": permit})
+        self.redis.set(self.keys.plan_mark("plan"), f"D|{what}|0")
+        return permit
+
+    def open_permit(self, symbol: str) -> str | None:
+        """Return the plan's open permit, as it is stored."""
+        permit = self.redis.hgetall(self.keys.open_permits(symbol)).get(b"p:plan")
+        return None if permit is None else permit.decode()
 
     def ledger(self, symbol: str) -> dict[str, str]:
         stored = self.redis.hgetall(self.keys.ledger(symbol))
