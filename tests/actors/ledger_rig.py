@@ -220,13 +220,6 @@ class LedgerWorld(Channels):
             self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": error}
         )
 
-    def decided(self, symbol: str, what: str, quantity: str, *, life_sec: float = 60) -> str:
-        """Store the mark of the plan, and its open permit with so much life left; return the permit."""
-        permit = f"{what}|{quantity}|{self.exchange.now_ms() + round(life_sec * 1000)}"
-        self.redis.hset(self.keys.open_permits(symbol), {"v": "d1-0", "p:plan": permit})
-        self.redis.set(self.keys.plan_mark("plan"), f"D|{what}|0")
-        return permit
-
     def open_permit(self, symbol: str) -> str | None:
         """Return the plan's open permit, as it is stored."""
         permit = self.redis.hgetall(self.keys.open_permits(symbol)).get(b"p:plan")
@@ -265,6 +258,13 @@ class LedgerRig(LedgerWorld):
         redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
+
+    def decided(self, symbol: str, what: str, quantity: str, *, life_sec: float = 60) -> str:
+        """Store the mark of the plan, and its open permit with so much life left; return the permit."""
+        permit = f"{what}|{quantity}|{self.redis.now_ms() + round(life_sec * 1000)}"
+        self.redis.hset(self.keys.open_permits(symbol), {"v": "d1-0", "p:plan": permit})
+        self.redis.set(self.keys.plan_mark("plan"), f"D|{what}|0")
+        return permit
 
 
 def fail_planning_of(plan_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
