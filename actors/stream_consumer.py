@@ -28,7 +28,7 @@ MOST_FAILURES = 3
 RECOVERED_TOGETHER = 64
 _BLOCK_MS = 2_000
 _SWEEP_SEC = 1.0
-_STRANDED_AFTER_MS = 1_500
+_LEFT_PENDING_MS = 1_500
 _LONG_IN_HAND_SEC = 1.0
 _PAUSE_SEC = 0.1
 
@@ -39,7 +39,10 @@ class FailureCounter:
     Such an entry crashes its actor, which the supervisor restarts, and is recovered and tried again, alone.
     After `MOST_FAILURES` its role answers it without trying: the permit evaluator denies the plan as
     `evaluation_failed` and writes a dead letter (`permit_evaluator.plans`), the ledger writer writes a dead
-    letter (`ledger_writer.batch_booking`). Keep the counter across restarts of the actor.
+    letter (`ledger_writer.batch_booking`). A result's count begins at 0 in each process. Keep the counter
+    across restarts of the actor.
+    Two cases do not wait for three failures, since trying again changes nothing: a plan whose commit meets
+    text in Redis that this service never wrote, and a result that meets a key of a wrong type.
     """
 
     def __init__(self) -> None:
@@ -243,7 +246,7 @@ class StreamConsumer(ABC):
                 # What is long in hand lies idle, too, and each recovery counts as one more delivery.
                 now_sec = trio.current_time()
                 if now_sec - min(self._in_hand.values(), default=now_sec) < _LONG_IN_HAND_SEC:
-                    await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
+                    await self._recover(session, task, idle_ms=_LEFT_PENDING_MS)
 
     async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:
         """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.

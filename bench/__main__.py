@@ -23,6 +23,7 @@ from bench.report import Circumstances, Report, as_json, print_report
 from bench.rounds import Rounds
 from bench.sizes import FULL, GROWN, GROWN_TO, QUICK, SYMBOLS
 from bench.stopping import StoppedError, signals_restored, stoppable
+from brain.error_groups import each_error
 from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
 
 _EXCHANGE_LATENCY_MS = 300.0
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals_restored():
             code = trio.run(_on_a_private_redis, options, console)
     except* (ChildFailedError, OSError, RedisServerNotFoundError, RedisServerFailedError) as group:
-        for error in group.exceptions:
+        for error in each_error(group):
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"bench: {error}", markup=False)
         code = _FAILED
     except* KeyboardInterrupt:

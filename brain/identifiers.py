@@ -26,7 +26,7 @@ _NOT_GIVEN = frozenset({"", "none", "null"})
 
 
 class UnreadableFieldError(ValueError):
-    """Field's bytes are not UTF-8, or longer than the limit."""
+    """Field is not UTF-8, longer than the limit, or, in JSON, neither text nor a number."""
 
 
 def field_text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
@@ -44,6 +44,14 @@ def field_text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
         return given(raw.decode())
     except UnicodeDecodeError:
         raise UnreadableFieldError(f"{name.decode()}: not UTF-8") from None
+
+
+def lenient_text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """Return a field as `field_text` does; None also if it cannot be read."""
+    try:
+        return field_text(fields, name)
+    except UnreadableFieldError:
+        return None
 
 
 def given(text: str) -> str | None:

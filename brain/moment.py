@@ -25,6 +25,15 @@ class Moment(msgspec.Struct, frozen=True, order=True):
         """Return the moment `seconds` before this one."""
         return Moment(self.monotonic_sec - seconds, self.wall_ms - round(seconds * 1000))
 
+    def at_exchange_ms(self, exchange_ms: int, ahead_ms: int | None) -> Moment:
+        """Return the latest moment of this host that an exchange time can be: never after this one.
+
+        `ahead_ms` is the least lead of the exchange's clock over this host's, None while unknown.
+        """
+        if ahead_ms is None:
+            return self
+        return self.earlier_by(max(0, self.wall_ms + ahead_ms - exchange_ms) / 1000)
+
 
 def iso_utc(epoch_ms: int) -> str:
     """Return a time as ISO 8601 in UTC, with milliseconds."""

@@ -28,7 +28,7 @@ _SERVER_ERROR, _FORBIDDEN, _NOT_FOUND, _GONE, _BANNED, _TOO_MANY_REQUESTS = 500,
 
 #: Longest ban that Binance documents (seconds); longer ones are ignored.
 LONGEST_BAN_SEC = 3 * 86_400.0
-#: The shortest pauses after refusals in a row. Of too many requests, three are refused within 60 s.
+#: The shortest pauses after refusals in a row. After a 429: 5, 15, 45 s, so at most three in 60 s.
 _PAUSES = {
     _TOO_MANY_REQUESTS: GrowingDelay(initial_sec=5.0, maximum_sec=120.0, factor=3.0),
     _BANNED: GrowingDelay(initial_sec=60.0, maximum_sec=3600.0),

@@ -1,13 +1,14 @@
 """Gate that stops all requests after a refusal (429, 418, 403), for a growing pause, then lets one through.
 
-Stops all callers: `WeightBudget.reserve` (exchange/weight_budget.py) asks this gate before each request of
-the process, and raises RateLimited while it is closed. Duration: the longer of the time that the exchange
-gave (`Retry-After`, "banned until") and a pause that grows with each refusal in a row (`_PAUSES` in
-exchange/refusals.py: from 5 s after a 429). Then one probe at a time, so that waiting callers do not all ask
-at once; an answered probe opens the gate.
+Stops all REST callers, and no WebSocket: `WeightBudget.reserve` (exchange/weight_budget.py) asks this gate
+before each request of the process, and raises RateLimited while it is closed. Duration: the longer of the
+time that the exchange gave (`Retry-After`, "banned until") and a pause that grows with each refusal in a row
+(`_PAUSES` in exchange/refusals.py: from 5 s up to 120 s after a 429). Then one probe at a time, so that
+waiting callers do not all ask at once; an answered probe opens the gate.
 Restart: the end of a ban is stored in Redis (`<prefix>:p33:exchange_ban_until_ms`) and closes the gate of the
 next process before its first request (actors/ban_keeper.py); the number of refusals is not, so that its
 pauses grow from the first.
+`Transport` keeps one more gate for each endpoint that is in maintenance.
 """
 
 from __future__ import annotations

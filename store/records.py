@@ -1,6 +1,6 @@
 """Records that the store takes and returns. Times are Redis's clock (epoch ms) unless named otherwise.
 
-Arguments of scripts are sent as msgpack. Redis's decoder knows text but no binary type: arbitrary bytes are
+Arguments of scripts are sent as msgpack. Redis's decoder has text but no binary type: arbitrary bytes are
 escaped to text first.
 """
 
@@ -268,14 +268,6 @@ class LeaseReply(msgspec.Struct, frozen=True):
     process: str = ""
     replaced: str = ""
     unbroken: bool = False
-
-    @classmethod
-    def read(cls, lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
-        """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
-        fence = FencingToken(lease.decode(errors="backslashreplace"))
-        owner, _, holder = fence.partition(":")
-        before = replaced.decode(errors="backslashreplace")
-        return cls(held, fence, holder, owner.partition("@")[2], before, unbroken)
 
 
 class Hold(msgspec.Struct, frozen=True):

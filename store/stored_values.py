@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from brain.identifiers import PlanId
+from brain.identifiers import FencingToken, PlanId
 from brain.ledger.ledger import StoredLedger
-from store.records import LastExecution, RedisRun, SymbolState
+from store.records import LastExecution, LeaseReply, RedisRun, SymbolState
 
 #: Stands for an existing value that cannot be read; no parser takes it for a number.
 UNREADABLE = "!unreadable"
@@ -115,6 +115,14 @@ def read_open_permits(stored: Mapping[bytes, bytes]) -> SymbolState | None:
     if not stored or len(permits) < len(stored) - (b"v" in stored):
         return None
     return SymbolState(permits_version=read_text(stored.get(b"v")), permits=permits)
+
+
+def read_lease(lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: bool = False) -> LeaseReply:
+    """Parse a stored lease: `<token>@<process>:<instance>` or `<token>:<instance>`."""
+    fence = FencingToken(lease.decode(errors="backslashreplace"))
+    owner, _, holder = fence.partition(":")
+    before = replaced.decode(errors="backslashreplace")
+    return LeaseReply(held, fence, holder, owner.partition("@")[2], before, unbroken)
 
 
 def read_moment(stored: bytes | None) -> int | None:

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.ban_keeper import BanKeeper
 from actors.candidate_planner.actor import CandidatePlanner
 from actors.clock_watch import ClockWatch
-from actors.durability import DurabilityWatch
+from actors.durability_watch import DurabilityWatch
 from actors.gate_reporter import GateReporter
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter
@@ -42,7 +42,7 @@ from wiring.snapshots import SnapshotMaking
 
 #: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
 _PRESENCE_BACKOFF = Backoff(initial_sec=0.02, maximum_sec=1.0)
-#: Three failures of groups end the process: within a minute where an actor fails at once each time.
+#: Reached within a minute where an actor fails at once each time.
 _PROCESS_INTENSITY = Intensity(restarts=2, within_sec=1800.0)
 
 
@@ -97,7 +97,7 @@ class ServiceActors:
         store, channels, log = self._store, self._channels, self._log
         # A second start by mistake finds the port in use, and must not take the lease from the first.
         port_open = partial(present, channels.http_address, "the HTTP port")
-        # No request is sent before it is known if the exchange has banned this address.
+        # No REST request is sent before it is known if the exchange has banned this address.
         ban_known = partial(present, channels.ban_recalled, f"Redis at {store.address}")
         # Rest-for-one: only the process that has the port may hold the lease. Started twice, the process
         # without the port would take the lease from the first.

@@ -1,4 +1,11 @@
-"""Children and groups of the tree, and their rules of restart."""
+"""Children and groups of the tree, and their rules of restart.
+
+An actor that fails is restarted alone (in `presence`: with those after it), after 20 ms, twice as long each
+time, 5 s at most (`presence`: 1 s). A group fails at the 11th failure of its actors, added up, within 10
+minutes (`snapshots`: at the third more than there are shards, if that is more); its actors are restarted
+together. The process ends at the third failure of groups, added up, within 30 minutes; systemd starts it
+again after 1 s.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from supervision.specs import Strategy
 STALL_LIMIT_SEC = 10.0
 #: A restart waits 20 ms, twice as long each time, 5 s at most (up to 20 % less); 30 s of work begin anew.
 BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
-#: Eleven failures make a group fail: within 20 s where an actor fails at once each time.
+#: Reached within 20 s where an actor fails at once each time.
 GROUP_RESTARTS = 10
 _GROUP_WINDOW_SEC = 600.0
 

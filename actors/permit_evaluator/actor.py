@@ -68,19 +68,19 @@ class PermitEvaluator(StreamConsumer):
         self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._reports = reports
+        self._prerequisites = Prerequisites(
+            store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
+        )
         self._decider = PlanDecider(
             store,
             known,
+            self._prerequisites,
             clocks=clocks,
             rules=rules,
-            on_demand=on_demand is not None,
             writer=writer,
             reports=reports,
             failures=failures,
             key_prefix=key_prefix,
-        )
-        self._prerequisites = Prerequisites(
-            store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
         )
         self._lanes: dict[Symbol, deque[PendingPlan]] = {}
         self._locks = SymbolLocks()

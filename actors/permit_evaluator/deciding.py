@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from actors.permit_evaluator.assumed_state import AssumedState, AssumedStates, is_question
+from actors.permit_evaluator.assumed_state import AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
-from actors.permit_evaluator.prerequisites import BOOKED_WITHIN_SEC, READ_WITHIN_MS
+from actors.permit_evaluator.prerequisites import Prerequisites
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import FailureCounter
 from brain.decisions.answer import Answer
-from brain.decisions.case import Case, Rules, SnapshotView
+from brain.decisions.case import Case, Rules
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
-from brain.plans.permit import Decision, Kind, Reason
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
 from store.protocol import PlanStore
@@ -30,28 +28,12 @@ from store.records import (
     DecisionCommit,
     SymbolState,
     TooLate,
-    id_order,
 )
 
 _MOST_ATTEMPTS = 5
 _COMMIT_WITHIN_MS = 1_000
 #: More than are allowed within the life of a plan's mark, but in a flood.
 _MOST_ALLOWED = 20_000
-_WANTS_A_READ = frozenset({Reason.NO_EXCHANGE_SNAPSHOT, Reason.STALE_EXCHANGE_STATE})
-#: Denies that rest on Redis's state: reading it comes before waiting for a result.
-_RESTS_ON_REDIS = frozenset(
-    {
-        Reason.RECONCILE_REQUIRED_SIDE_MISMATCH,
-        Reason.RECONCILE_REQUIRED_QTY_MISMATCH,
-        Reason.IN_FLIGHT_PERMIT,
-    }
-)
-#: Denies that a fill which is booked a moment later may turn.
-_A_RESULT_MAY_TURN = _RESTS_ON_REDIS | {
-    Reason.NO_POSITION,
-    Reason.REDUCE_ONLY_SIDE_MISMATCH,
-    Reason.WOULD_FLIP_POSITION,
-}
 
 
 class PlanDecider:
@@ -61,21 +43,21 @@ class PlanDecider:
         self,
         store: PlanStore,
         known: DecisionInputs,
+        prerequisites: Prerequisites,
         *,
         clocks: Clocks,
         rules: Rules,
-        on_demand: bool,
         writer: DecisionWriter,
         reports: DecisionReports,
         failures: FailureCounter,
         key_prefix: str,
     ) -> None:
-        """`on_demand`: a plan may have its symbol's position read. `failures` outlives this actor."""
+        """`failures` outlives this actor."""
         self._store = store
         self._known = known
+        self._prerequisites = prerequisites
         self._clocks = clocks
         self._rules = rules
-        self._on_demand = on_demand
         self._writer = writer
         self._reports = reports
         self._failures = failures
@@ -223,11 +205,7 @@ class PlanDecider:
         known = self._known
         open_permits = assumed.live_permits(now_ms)
         lost_permits = assumed.lost_permits(now_ms, known.results.has_ended)
-        snapshot = known.book.get(plan.symbol)
         ledger = assumed.state.ledger
-        shows_results = snapshot is not None and known.shows_results(
-            snapshot, ledger.last_order_time_epoch, self._clocks.redis
-        )
         allowlist = known.allowlist.value
         case = Case(
             plan=plan,
@@ -243,16 +221,7 @@ class PlanDecider:
             symbol_rules=(known.symbol_rules.value or {}).get(plan.symbol),
             hedge_mode=known.hedge_mode.value,
             hold=assumed.state.hold,
-            snapshot=None
-            if snapshot is None
-            else SnapshotView(
-                snapshot.legs,
-                snapshot.verified_at.wall_ms,
-                # Whole milliseconds, and never younger: it is compared, and written into permits.
-                math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
-                known.book.believed(snapshot),
-                shows_results,
-            ),
+            snapshot=known.snapshot(plan.symbol, ledger.last_order_time_epoch, now, self._clocks.redis),
             ledger=ledger,
             cooldown_text=assumed.state.cooldown,
             open_permits=open_permits + lost_permits,
@@ -265,17 +234,11 @@ class PlanDecider:
             decision, commit_basis = state_contended(pending.attempts), None
         else:
             decision, commit_basis = decide_on(facts), basis
-        if decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and not assumed.from_redis:
-            # Denied for a missing ledger, and Redis was not read yet.
-            commit_basis = assumed.question(settled=pending.settled)
-        else:
-            pending.missing = self._missing(pending, decision, assumed, case)
-            outdated = assumed.results_settled != known.results.settled(plan.symbol)
-            if pending.missing is MissingInput.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
-                # A result was settled since the state was read: reading again costs less than waiting.
-                pending.missing, commit_basis = None, assumed.question(settled=pending.settled)
-            if pending.missing is not None:
-                return None
+        pending.missing = self._prerequisites.missing(pending, decision, assumed, case)
+        if pending.missing is MissingInput.STATE:
+            pending.missing, commit_basis = None, assumed.question(settled=pending.settled)
+        elif pending.missing is not None:
+            return None
         answer = Answer(entry.id, plan.plan_id, plan.symbol, decision, case, entry.fields or {})
         commit = self._writer.commit(
             answer,
@@ -289,50 +252,6 @@ class PlanDecider:
         if reservation := self._writer.reserved(answer, now_ms):
             self._states.reserved(reservation, plan.symbol, entry.id, commit.permits_version)
         return answer, commit
-
-    def _missing(
-        self, pending: PendingPlan, decision: Decision, assumed: AssumedState, case: Case
-    ) -> MissingInput | None:
-        """Return an input that may turn a deny and was not fetched yet."""
-        missing: list[MissingInput] = []
-        if decision.reason in _WANTS_A_READ:
-            if case.snapshot is not None and not case.snapshot.shows_results:
-                missing.append(MissingInput.PUSH)
-            # An exchange whose symbols were never read is away.
-            if self._on_demand and self._known.exchange_known:
-                missing.append(MissingInput.POSITION)
-        elif decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH and assumed.has_no_ledger:
-            missing.append(MissingInput.LEDGER)
-        elif self._may_turn(decision) and self._result_may_come(pending, case):
-            missing.append(MissingInput.RESULT)
-        elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
-            missing += [MissingInput.RULES] if self._known.rules_due(self._clocks.now()) else []
-        return next((each for each in missing if each not in pending.tried), None)
-
-    def _may_turn(self, decision: Decision) -> bool:
-        """Return True if a result from just before the plan may turn the deny.
-
-        An open or add that another open permit blocks does not wait: the fill of that permit is no reason to
-        open more at once.
-        """
-        entering = decision.kind in (Kind.OPEN, Kind.ADD)
-        waits_for_permit = decision.reason is Reason.IN_FLIGHT_PERMIT
-        return decision.reason in _A_RESULT_MAY_TURN and not (entering and waits_for_permit)
-
-    def _result_may_come(self, pending: PendingPlan, case: Case) -> bool:
-        """Return True if a result from before the plan is being booked or may not have been delivered yet."""
-        results, published_ms = self._known.results, case.entry_ms
-        if results.taken_over_at is None:
-            return False  # No result is read yet.
-        now = self._clocks.now()
-        if results.unsettled(pending.symbol, now, BOOKED_WITHIN_SEC):
-            return True
-        if published_ms is None or case.now_ms - published_ms >= READ_WITHIN_MS:
-            return False
-        read_until_ms = id_order(results.read_until)[0]
-        # Ids of results that are ahead of Redis's clock do not show what came before the plan.
-        all_read = published_ms < read_until_ms <= self._clocks.redis.at_most_ms(now)
-        return not all_read and not results.hangs(now, BOOKED_WITHIN_SEC)
 
     def _deadline_ms(self, case: Case) -> int:
         """Return the last moment (Redis's clock, epoch ms) at which an ALLOW on `case` is still true."""
@@ -364,18 +283,14 @@ class PlanDecider:
                         self._failures.done(pending.entry.id)
                         if answer.decision.allow:
                             self._remember_allowed(plan_id, pending.entry.id, reply.now_ms)
-                        if answer.decision.reason in _WANTS_A_READ:
-                            attempted = MissingInput.POSITION in pending.tried
-                            self._reports.missed_snapshot(
-                                pending.plan, enabled=self._on_demand, attempted=attempted
-                            )
+                        self._prerequisites.report_missed(pending, answer.decision)
                         decided.append(RecentDecision(answer, reply.now_ms, pending.entry.published_ms))
                     case AlreadyDecided():
                         self._failures.done(pending.entry.id)
                     case Changed(state):
                         pending.settled = state.settled
                         with self._failures.attributed_to((pending.entry.id,)):
-                            self._states.learn(symbol, state, self._known.results.settled(symbol))
+                            self._states.learn(symbol, state, self._known.results.finished(symbol))
                         again.append(pending)
                     case TooLate():
                         again.append(pending)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
@@ -9,6 +10,7 @@ import msgspec
 
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from actors.waiting import present
+from brain.decisions.case import SnapshotView
 from brain.decisions.decision import deny_malformed, evaluation_failed
 from brain.identifiers import EntryId, PlanId, Symbol
 from brain.ledger.reported_fills import may_precede_takeover
@@ -37,6 +39,7 @@ class MissingInput(Enum):
     """An input that a decision lacks, and that can be fetched or waited for.
 
     PUSH: the stream's report of a fill whose result has arrived. RESULT: a result that is being booked.
+    STATE: the symbol's state in Redis, which a commit reads: nothing is fetched before it.
     """
 
     POSITION = auto()
@@ -44,6 +47,7 @@ class MissingInput(Enum):
     PUSH = auto()
     RESULT = auto()
     RULES = auto()
+    STATE = auto()
 
 
 class PendingPlan(msgspec.Struct, eq=False):
@@ -92,7 +96,23 @@ class DecisionInputs(msgspec.Struct, frozen=True):
     ledgers_adopted: LatestValue[bool]
     lease: LatestValue[Lease]
 
-    def shows_results(
+    def snapshot(
+        self, symbol: Symbol, last_order_time_epoch: str | None, now: Moment, redis_clock: RedisClock
+    ) -> SnapshotView | None:
+        """Return the symbol's snapshot as a decision uses it; `last_order_time_epoch`: of its ledger."""
+        snapshot = self.book.get(symbol)
+        if snapshot is None:
+            return None
+        return SnapshotView(
+            snapshot.legs,
+            snapshot.verified_at.wall_ms,
+            # Whole milliseconds, and never younger: it is compared, and written into permits.
+            math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
+            self.book.is_trusted(snapshot),
+            self._shows_results(snapshot, last_order_time_epoch, redis_clock),
+        )
+
+    def _shows_results(
         self, snapshot: Snapshot, last_order_time_epoch: str | None, redis_clock: RedisClock
     ) -> bool:
         """Return True if the snapshot is proven to contain every fill whose result this process has, or

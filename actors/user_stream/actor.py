@@ -56,8 +56,6 @@ OVERLAP_SEC = 5.0
 _RETRY_ROTATION_SEC = 60.0
 #: More account updates than one connection can lag behind the other.
 _REMEMBERED_UPDATES = 1_000
-#: A larger delay of a push, or a negative one, rather shows that a clock was stepped (seconds).
-_ODD_DELAY_SEC = 1.0
 
 
 class UserStream:
@@ -262,8 +260,7 @@ class UserStream:
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
         """Measure the push delay; have the clock synchronised if it is implausible."""
         delay_sec = self._push_delay.observe(transaction_ms, frame.received)
-        if abs(delay_sec) > _ODD_DELAY_SEC:
-            self._clock_sync.saw_odd_date()
+        self._clock_sync.saw_delay(delay_sec)
         self._metrics.send(Observe("p33_push_latency_seconds", max(0.0, delay_sec)))
 
     def _begin(self, connection: StreamConnection) -> None:

@@ -13,6 +13,8 @@ _EVERY_SEC = 60.0
 #: Shortest interval, while pushes are dated implausibly.
 _AT_MOST_EVERY_SEC = 2.0
 _AFTER_FAILURE_SEC = 10.0
+#: A push delay beyond it, in either direction, rather shows that a clock was stepped (seconds).
+_ODD_DELAY_SEC = 1.0
 
 
 class ClockSync:
@@ -23,9 +25,10 @@ class ClockSync:
         self._log = log
         self._odd_date = trio.Event()
 
-    def saw_odd_date(self) -> None:
-        """Synchronise soon: an event was dated ahead of the exchange's clock, or far from its arrival."""
-        self._odd_date.set()
+    def saw_delay(self, delay_sec: float) -> None:
+        """Synchronise soon if a push was dated far from its arrival, before it or after."""
+        if abs(delay_sec) > _ODD_DELAY_SEC:
+            self._odd_date.set()
 
     async def run(self) -> None:
         """Synchronise until cancelled, twice at first. After a failure the earlier result stays in place."""

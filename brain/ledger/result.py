@@ -19,12 +19,12 @@ from brain.identifiers import (
     Symbol,
     UnreadableFieldError,
     field_text,
-    given,
     is_order_id,
     is_symbol,
+    lenient_text,
     plan_id_text,
 )
-from brain.json_text import read_json
+from brain.json_text import lenient_scalar, read_json, scalar_text
 from brain.ledger.refusal_words import LONGEST_READ, Proof, proof_of, says_wrong_precision
 from brain.numbers import ZERO, NotANumberError, parse_decimal
 
@@ -127,7 +127,6 @@ _STEPS = msgspec.json.Decoder(list[_Step])
 _DETAILS = msgspec.json.Decoder(_Details)
 _EACH_STEP = msgspec.json.Decoder(list[msgspec.Raw])
 _WHY = msgspec.json.Decoder(_Why)
-_TEXT = msgspec.json.Decoder(str)
 
 
 class _Mention(msgspec.Struct, frozen=True):
@@ -182,7 +181,8 @@ def _read(fields: Mapping[bytes, bytes]) -> ExecutedResult | RefusedResult:
     orders = _orders(_mentions(fields))
     if not orders:
         raise _UnbookableError("executed, but no order with an id and a filled quantity")
-    return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), _lenient(fields, b"decision") or "")
+    decision = lenient_text(fields, b"decision") or ""
+    return ExecutedResult(plan_id, symbol, orders, _timestamp(fields), decision)
 
 
 def _refusal(fields: Mapping[bytes, bytes], plan_id: PlanId) -> RefusedResult:
@@ -190,9 +190,9 @@ def _refusal(fields: Mapping[bytes, bytes], plan_id: PlanId) -> RefusedResult:
     proof = proof_of(_words(fields, quoted))
     unknown = None
     if proof is Proof.UNKNOWN:
-        order_ids = [_lenient(fields, b"order_id"), *(_lenient_scalar(each.order_id) for each in quoted)]
-        client_ids = [_lenient(fields, b"client_order_id")]
-        client_ids += [_lenient_scalar(each.client_order_id) for each in quoted]
+        order_ids = [lenient_text(fields, b"order_id"), *(lenient_scalar(each.order_id) for each in quoted)]
+        client_ids = [lenient_text(fields, b"client_order_id")]
+        client_ids += [lenient_scalar(each.client_order_id) for each in quoted]
         unknown = UnknownOrder(
             next((OrderId(text) for text in order_ids if text and _EXCHANGE_ORDER_ID.fullmatch(text)), None),
             next(
@@ -208,8 +208,8 @@ def _quoted(fields: Mapping[bytes, bytes]) -> list[_Why]:
 
     An unreadable part hides nothing of the others.
     """
-    steps = _decoded(_EACH_STEP, _lenient(fields, b"steps_results"))
-    texts = [*(bytes(step) for step in steps or ()), _lenient(fields, b"details")]
+    steps = _decoded(_EACH_STEP, lenient_text(fields, b"steps_results"))
+    texts = [*(bytes(step) for step in steps or ()), lenient_text(fields, b"details")]
     found = [_decoded(_WHY, text) for text in texts]
     return [why for why in found if why is not None]
 
@@ -236,7 +236,7 @@ def _word(raw: msgspec.Raw) -> str | None:
     encoded = bytes(raw)
     if encoded[:1] in (b"{", b"["):
         return encoded[:LONGEST_READ].decode(errors="replace")
-    return _lenient_scalar(raw)
+    return lenient_scalar(raw)
 
 
 def _mentions(fields: Mapping[bytes, bytes]) -> list[_Mention]:
@@ -295,50 +295,21 @@ def _side(text: str | None) -> str | None:
     return side
 
 
-def _scalar(raw: msgspec.Raw) -> str | None:
-    """Return a JSON string's content, or a JSON number exactly as it was written."""
-    encoded = bytes(raw)
-    if not encoded:
-        return None
-    if encoded.startswith(b'"'):
-        return given(read_json(_TEXT, encoded))
-    if encoded[:1] in b"-0123456789":
-        return encoded.decode()
-    if encoded == b"null":
-        return None
-    raise _UnbookableError(f"neither text nor a number: {encoded[:40].decode(errors='replace')}")
-
-
-def _lenient_scalar(raw: msgspec.Raw) -> str | None:
-    try:
-        return _scalar(raw)
-    except (_UnbookableError, msgspec.DecodeError):
-        return None
-
-
 def _json_mention(step: _Step) -> _Mention:
-    id_text, quoted = _scalar(step.order_id), bytes(step.order_id).startswith(b'"')
+    id_text, quoted = scalar_text(step.order_id), bytes(step.order_id).startswith(b'"')
     if id_text is not None and not quoted and not _WHOLE_NUMBER.fullmatch(id_text):
         raise _UnbookableError(f"order_id: not a whole number: {id_text[:40]}")
-    return _Mention(id_text, _scalar(step.executed_qty), _scalar(step.side), _scalar(step.status))
-
-
-def _lenient(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
-    """Read a field that no booking depends on; None if it is missing or unreadable."""
-    try:
-        return field_text(fields, name)
-    except UnreadableFieldError:
-        return None
+    return _Mention(id_text, scalar_text(step.executed_qty), scalar_text(step.side), scalar_text(step.status))
 
 
 def symbol_of(fields: Mapping[bytes, bytes]) -> Symbol | None:
     """Return the symbol of any entry of `apply.result`; None where it names none."""
-    symbol = _lenient(fields, b"symbol")
+    symbol = lenient_text(fields, b"symbol")
     return symbol if symbol is not None and is_symbol(symbol) else None
 
 
 def _timestamp(fields: Mapping[bytes, bytes]) -> Decimal | None:
-    text = _lenient(fields, b"timestamp")
+    text = lenient_text(fields, b"timestamp")
     try:
         return None if text is None else parse_decimal(text)
     except NotANumberError:

@@ -76,20 +76,20 @@ def apply_push(
     while unknown. `not_after_ms` is that clock's upper bound at `received`, None while unknown.
     """
     known = state.leg(row.leg)
-    dated = _on_this_host(row.update_time_ms, received, exchange_ahead_ms)
+    dated = received.at_exchange_ms(row.update_time_ms, exchange_ahead_ms)
     rule = _push_rule(state, known, row, dated, received, not_after_ms)
     if rule is Rule.FLAT_BOTH:
         return state
     if known is None and rule is Rule.OUT_OF_ORDER:
         return msgspec.structs.replace(state, not_shown_at=received)
     if known is not None and rule is Rule.RACE:
-        return _with_legs(state, (msgspec.structs.replace(known, rule=rule), *_others(state, row.leg)))
+        return state.with_legs((msgspec.structs.replace(known, rule=rule), *state.others(row.leg)))
     if known is not None and rule is Rule.OUT_OF_ORDER:
         dispute = Dispute(False, received, received, row, received)
         if known.dispute is not None and known.dispute.by_read:
             dispute = msgspec.structs.replace(known.dispute, pushed=row, pushed_at=received)
         disputed = msgspec.structs.replace(known, dispute=dispute, rule=rule)
-        return _with_legs(state, (disputed, *_others(state, row.leg)))
+        return state.with_legs((disputed, *state.others(row.leg)))
     if known is not None and row.update_time_ms < known.row.update_time_ms:
         return state
     since = _since(row, known, dated)
@@ -99,19 +99,19 @@ def apply_push(
     )  # fmt: skip
     if known is not None and rule is Rule.SAME:
         kept = msgspec.structs.replace(
-            known, row=_priced(known.row, row), learnt=received, arrived=received, synced_at=received,
+            known, row=known.row.priced_by(row), learnt=received, arrived=received, synced_at=received,
             pushed=row, pushed_at=received, rule=rule,
         )  # fmt: skip
         pushed = kept.true_until(since, VerifiedBy.STREAM)
     elif known is not None and known.dispute is not None and not known.dispute.by_read:
         pushed = msgspec.structs.replace(pushed, dispute=known.dispute)
-    others = _others(state, row.leg)
+    others = state.others(row.leg)
     if stream_since is not None:
         others = tuple(
             other.true_until(since, VerifiedBy.STREAM) if other.synced_at >= stream_since else other
             for other in others
         )
-    return _with_legs(state, (pushed, *others))
+    return state.with_legs((pushed, *others))
 
 
 def apply_rest(
@@ -143,7 +143,7 @@ def apply_rest(
             row = msgspec.structs.replace(
                 row, update_time_ms=orders_nothing, dated_ahead_ms=row.update_time_ms
             )
-        dated = _on_this_host(shown.update_time_ms, received, exchange_ahead_ms)
+        dated = received.at_exchange_ms(shown.update_time_ms, exchange_ahead_ms)
         if known is None:
             legs.append(LegState(row, dated, sent, verified_by, sent, received, sent))
             continue
@@ -183,7 +183,7 @@ def apply_rest(
             discrepancies.append(Discrepancy(state.symbol, known.row, row, sent, received))
     shown_again = state.not_shown_at is None or sent > state.not_shown_at
     merged = msgspec.structs.replace(
-        _with_legs(state, legs), read=True, not_shown_at=None if shown_again else state.not_shown_at
+        state.with_legs(legs), read=True, not_shown_at=None if shown_again else state.not_shown_at
     )
     if mark_price is not None:
         merged = apply_mark(merged, mark_price, sent.wall_ms)
@@ -223,7 +223,7 @@ def explained(state: SymbolState, discrepancy: Discrepancy) -> bool:
         return False
     read, pushed = discrepancy.read, known.pushed
     newest_ms = max(read.update_time_ms, discrepancy.held.update_time_ms)
-    return pushed.update_time_ms > newest_ms or _same(pushed, read)
+    return pushed.update_time_ms > newest_ms or pushed.same_as(read)
 
 
 def _push_rule(
@@ -241,7 +241,7 @@ def _push_rule(
     if known is None:
         return Rule.FIRST
     if row.update_time_ms >= known.row.update_time_ms:
-        if _same(known.row, row):
+        if known.row.same_as(row):
             return Rule.SAME
         return Rule.OUT_OF_ORDER if row.amount and _read_flat_after(known, dated) else Rule.NEWER
     if row.amount == known.row.amount and known.dispute is None:
@@ -270,7 +270,7 @@ def _read_rule(known: LegState, row: LegPosition, sent: Moment) -> Rule:
     dispute = known.dispute
     if dispute is None:
         return Rule.DISCREPANCY
-    if dispute.pushed is not None and _same(dispute.pushed, row):
+    if dispute.pushed is not None and dispute.pushed.same_as(row):
         return Rule.SECOND_WITNESS
     seconded = dispute.by_read and _well_after(sent, dispute.at)
     return Rule.SECOND_WITNESS if seconded else Rule.DISCREPANCY
@@ -280,7 +280,7 @@ def _confirmed(known: LegState, row: LegPosition, sent: Moment, verified_by: Ver
     dispute = known.dispute
     if dispute is not None and sent > dispute.latest and not _may_be_older(known, dispute, sent):
         dispute = None
-    shown = _priced(known.row, row)
+    shown = known.row.priced_by(row)
     if row.dated_ahead_ms > shown.dated_ahead_ms:
         shown = msgspec.structs.replace(shown, dated_ahead_ms=row.dated_ahead_ms)
     kept = msgspec.structs.replace(
@@ -306,32 +306,6 @@ def _well_after(later: Moment, earlier: Moment) -> bool:
     return later.monotonic_sec - earlier.monotonic_sec > EVENT_IN_FLIGHT_SEC
 
 
-def _on_this_host(exchange_ms: int, received: Moment, exchange_ahead_ms: int | None) -> Moment:
-    """Return the latest moment of this host that an exchange time can be: never after `received`."""
-    if exchange_ahead_ms is None:
-        return received
-    return received.earlier_by(max(0, received.wall_ms + exchange_ahead_ms - exchange_ms) / 1000)
-
-
 def _since(row: LegPosition, known: LegState | None, dated: Moment) -> Moment:
     """Return when the row became true at the latest: not while another one was still true."""
-    return dated if known is None or _same(known.row, row) else max(dated, known.until)
-
-
-def _same(known: LegPosition, row: LegPosition) -> bool:
-    return known.update_time_ms == row.update_time_ms and known.amount == row.amount
-
-
-def _priced(known: LegPosition, row: LegPosition) -> LegPosition:
-    """Return the known row, with the entry price of the same one where it had none."""
-    if known.entry_price is not None or row.entry_price is None:
-        return known
-    return msgspec.structs.replace(known, entry_price=row.entry_price)
-
-
-def _others(state: SymbolState, leg: Leg) -> tuple[LegState, ...]:
-    return tuple(other for other in state.legs if other.row.leg is not leg)
-
-
-def _with_legs(state: SymbolState, legs: Iterable[LegState]) -> SymbolState:
-    return msgspec.structs.replace(state, legs=tuple(sorted(legs, key=lambda known: known.row.leg)))
+    return dated if known is None or known.row.same_as(row) else max(dated, known.until)

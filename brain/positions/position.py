@@ -62,6 +62,16 @@ class LegPosition(msgspec.Struct, frozen=True):
     update_time_ms: int
     dated_ahead_ms: int = 0
 
+    def same_as(self, other: LegPosition) -> bool:
+        """Return True for a row of the same date and amount."""
+        return self.update_time_ms == other.update_time_ms and self.amount == other.amount
+
+    def priced_by(self, other: LegPosition) -> LegPosition:
+        """Return it, with the other row's entry price where it had none."""
+        if self.entry_price is not None or other.entry_price is None:
+            return self
+        return msgspec.structs.replace(self, entry_price=other.entry_price)
+
 
 class Snapshot(msgspec.Struct, frozen=True):
     """A symbol's position, and a moment at which it was true.

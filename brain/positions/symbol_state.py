@@ -6,6 +6,7 @@ The rules named by number are at the head of `brain.positions.merging` (1-12) an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import IntEnum
 
@@ -97,6 +98,14 @@ class SymbolState(msgspec.Struct, frozen=True):
     def leg(self, leg: Leg) -> LegState | None:
         """Return one leg's state; None while nothing is known of it."""
         return next((known for known in self.legs if known.row.leg is leg), None)
+
+    def others(self, leg: Leg) -> tuple[LegState, ...]:
+        """Return the states of all legs but one."""
+        return tuple(other for other in self.legs if other.row.leg is not leg)
+
+    def with_legs(self, legs: Iterable[LegState]) -> SymbolState:
+        """Return it with these legs, in the order of their names."""
+        return msgspec.structs.replace(self, legs=tuple(sorted(legs, key=lambda known: known.row.leg)))
 
     @property
     def disputed_at(self) -> Moment | None:

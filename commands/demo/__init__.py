@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from brain.error_groups import each_error
 from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError
 from commands.demo.recording import RecordingFailedError, recording_file
 from commands.demo.runner import DemoFailedError, run_demo
@@ -40,17 +41,9 @@ def main(seconds: float | None = None, export: Path | None = None) -> int:
         RedisServerFailedError,
     ) as group:
         complaints = Console(stderr=True, highlight=False)
-        for error in _leaves(group):
+        for error in each_error(group):
             complaints.print(f"demo: {error}", markup=False, soft_wrap=True)
         code = 1
     else:
         code = _INTERRUPTED if agreed is None else 0 if agreed else 1
     return code
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """Return the errors in a group of groups."""
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

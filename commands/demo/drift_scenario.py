@@ -10,7 +10,7 @@ import time
 
 import trio
 
-from commands.demo.other_services import NotSettledError
+from commands.demo.other_services import NotInTimeError
 from commands.demo.outcome import Outcome, allowed, denied
 from commands.demo.plans import Fields, harvest_exit, reconcile_close
 from commands.demo.scenarios import PlanToPublish, Scenario
@@ -28,7 +28,7 @@ async def run_drifts(desk: Desk, trader: Trader, stopping: trio.Event) -> None:
     while not stopping.is_set():
         try:
             await _one_drift(desk, trader)
-        except NotSettledError as error:
+        except NotInTimeError as error:
             desk.tally.surprise(f"not within 3 s: {error}")
         with trio.move_on_after(_REST_SEC):
             await stopping.wait()

@@ -11,31 +11,31 @@ import trio
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.other_services import OtherServices, shown
 
-_SETTLE_SEC = 5.0
+_WITHIN_SEC = 5.0
 _LOOK_SEC = 0.1
 
 
 class FinalCheck(msgspec.Struct, frozen=True):
     """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
-    `unsettled`: entries of plans and results that the daemon has not acknowledged.
+    `unacknowledged`: entries of plans and results that the daemon has not acknowledged.
     """
 
     symbols: int
     open_positions: int
     differences: tuple[str, ...]
-    unsettled: int
+    unacknowledged: int
 
     @property
     def agrees(self) -> bool:
-        return not self.differences and self.unsettled == 0
+        return not self.differences and self.unacknowledged == 0
 
 
 async def check_final_state(
     services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]
 ) -> FinalCheck:
     """Compare every symbol's ledger and snapshot with the exchange, once all is acknowledged or after 5 s."""
-    deadline_sec = trio.current_time() + _SETTLE_SEC
+    deadline_sec = trio.current_time() + _WITHIN_SEC
     while True:
         final_check = await _compare(services, exchange, symbols)
         if final_check.agrees or trio.current_time() > deadline_sec:
@@ -44,7 +44,7 @@ async def check_final_state(
 
 
 async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]) -> FinalCheck:
-    unsettled = await services.unsettled()
+    unacknowledged = await services.unacknowledged()
     positions = await exchange.positions()
     differences: list[str] = []
     for symbol, stored in zip(symbols, await services.read_symbols(symbols), strict=True):
@@ -53,4 +53,4 @@ async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: S
             differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(stored.ledger)}")
         if stored.snapshot != amount:
             differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(stored.snapshot)}")
-    return FinalCheck(len(symbols), len(positions), tuple(differences), unsettled)
+    return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged)

@@ -20,7 +20,7 @@ _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
-_SETTLES_SEC = 3.0
+_WITHIN_SEC = 3.0
 
 # One command for all symbols: a thousand commands would distort the measured latencies.
 _READ_SYMBOLS = """
@@ -37,7 +37,7 @@ return rows
 Command = tuple[bytes | str | int | float, ...]
 
 
-class NotSettledError(Exception):
+class NotInTimeError(Exception):
     """The daemon did not do it in time; the message names it."""
 
 
@@ -107,19 +107,19 @@ class OtherServices:
         await self._send(("DEL", KEYS.hold(symbol)))
 
     async def wait_for_revocation(self, plan: Fields) -> None:
-        """Wait until the daemon has revoked an unused permit. Raises NotSettledError."""
+        """Wait until the daemon has revoked an unused permit. Raises NotInTimeError."""
         await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 0)
 
     async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
-        """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
+        """Wait until a symbol's ledger and snapshot have these amounts. Raises NotInTimeError."""
         stored = SymbolInRedis(None, None, None)
-        with trio.move_on_after(_SETTLES_SEC):
+        with trio.move_on_after(_WITHIN_SEC):
             while True:
                 (stored,) = await self.read_symbols([symbol])
                 if stored.ledger == ledger and stored.snapshot == snapshot:
                     return
                 await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+        raise NotInTimeError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
 
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
@@ -129,7 +129,7 @@ class OtherServices:
             for ledger, amount, at_ms in rows
         ]
 
-    async def unsettled(self) -> int:
+    async def unacknowledged(self) -> int:
         """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
         for stream in (KEYS.plans, KEYS.results):
@@ -148,12 +148,12 @@ class OtherServices:
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
-        with trio.move_on_after(_SETTLES_SEC):
+        with trio.move_on_after(_WITHIN_SEC):
             while True:
                 if int(await self._redis.command(*question)) == answer:
                     return
                 await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(what)
+        raise NotInTimeError(what)
 
     async def _send(self, *commands: Command) -> None:
         for answer in await self._redis.pipeline(list(commands)):

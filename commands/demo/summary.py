@@ -39,8 +39,8 @@ class Summary(msgspec.Struct, frozen=True):
             found.append(f"{tally.surprises} unexpected outcomes")
         if final_check.differences:
             found.append(f"{len(final_check.differences)} differences from the exchange")
-        if final_check.unsettled:
-            found.append(f"{final_check.unsettled} entries of plans and results not acknowledged")
+        if final_check.unacknowledged:
+            found.append(f"{final_check.unacknowledged} entries of plans and results not acknowledged")
         if self.dead_letters != tally.unusable_entries:
             found.append(f"{self.dead_letters} dead letters of {tally.unusable_entries} unusable entries")
         if self.daemon_exit_code != 0:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import trio
 
 from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefusedError, TradedSymbol
-from commands.demo.other_services import NotSettledError, OtherServices
+from commands.demo.other_services import NotInTimeError, OtherServices
 from commands.demo.outcome import Verdict, outcome_of
 from commands.demo.plans import Fields, intent
 from commands.demo.results import DIALECTS, executed, not_executed
@@ -155,7 +155,7 @@ class Trader:
         await self.desk.services.publish_result(result)
         try:
             await self.desk.services.wait_for_revocation(fields)
-        except NotSettledError as error:
+        except NotInTimeError as error:
             self.desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
 
     async def _wait_until_booked(self) -> None:
@@ -165,7 +165,7 @@ class Trader:
             await self.desk.services.wait_for_amounts(
                 self.symbol.name, ledger=self.amount, snapshot=self.amount
             )
-        except NotSettledError as error:
+        except NotInTimeError as error:
             self.desk.tally.surprise(f"not within 3 s: {error}")
         self.booked_sec = trio.current_time()
         self.desk.tally.booking_ms.append((self.booked_sec - published_sec) * 1000)

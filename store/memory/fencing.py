@@ -9,6 +9,7 @@ from store.errors import FencedError, StoreRefusedError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.records import LeaseReply
+from store.stored_values import read_lease
 
 _LEASE = re.compile(rb"[0-9]+(?:@([^:]*))?:(.*)", re.DOTALL)
 _TOKEN = re.compile(rb"[0-9]+")
@@ -29,11 +30,11 @@ def hold_lease(
     if before is not None:
         if fence and before == fence.encode():
             redis.expire(keys.lease, ttl_ms)
-            return LeaseReply.read(before, held=True)
+            return read_lease(before, held=True)
         found = _LEASE.fullmatch(before)
         own = found is not None and process != "" and found[1] == process.encode()
         if found is None or found[2] != instance.encode() or not (own or not fence):
-            return LeaseReply.read(before, held=False)
+            return read_lease(before, held=False)
     last = redis.text(keys.fence)
     if last is not None and not _WHOLE.fullmatch(last):
         raise StoreRefusedError("ERR value is not an integer or out of range")
@@ -43,7 +44,7 @@ def hold_lease(
     redis.set(keys.fence, str(token))
     lease = f"{token}{process and '@' + process}:{instance}".encode()
     redis.set(keys.lease, lease, ttl_ms=ttl_ms)
-    return LeaseReply.read(lease, held=True, replaced=before or b"", unbroken=unbroken)
+    return read_lease(lease, held=True, replaced=before or b"", unbroken=unbroken)
 
 
 def release_lease(redis: Keyspace, keys: Keys, fence: FencingToken) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import redis.asyncio as aioredis
 import redis.exceptions as redis_errors
@@ -31,7 +32,7 @@ Command = Sequence[bytes | str | int | float]
 #: Redis runs one command at a time: more connections in use at once do not make it faster.
 MOST_CONNECTIONS = 16
 
-# hiredis's own annotation knows only tuples of one.
+# hiredis's own annotation has only tuples of one.
 _pack: Any = pack_command
 
 _SCRIPTS = ("EVALSHA", "EVAL")
@@ -61,6 +62,7 @@ class RedisLink:
     """
 
     def __init__(self, url: str, *, timeout_sec: float, **tls: Any) -> None:
+        self.address = _without_credentials(url)
         self._timeout_sec = timeout_sec
         client = aioredis.Redis.from_url(
             url,
@@ -86,7 +88,7 @@ class RedisLink:
         """Send one command and return its reply. Raises StoreError."""
         return await self._across(self._execute, *arguments)
 
-    async def pipeline(self, commands: list[tuple[bytes | str | int | float, ...]]) -> list[Any]:
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip, without a transaction; return a reply or a StoreError for each.
 
         Raises StoreUnavailableError when one of the replies is that.
@@ -168,6 +170,11 @@ class RedisLink:
             raise StoreUnavailableError(f"no answer within {self._timeout_sec:g} s") from error
         except OSError as error:
             raise StoreUnavailableError(str(error)) from error
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _shown(command: Command) -> str:

@@ -10,11 +10,9 @@ from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.keys import Keys
 from store.records import Hold, HoldsAndCooldowns, PermitTraces
-from store.redis.client import RedisLink
+from store.redis.client import Command, RedisLink
 from store.redis.replies import read_time
 from store.stored_values import UNREADABLE, last_executions, read_ledger, read_text, read_unknown
-
-Command = tuple[bytes | str | int | float, ...]
 
 
 async def holds_and_cooldowns(

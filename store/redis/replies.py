@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
+from store.errors import StoreError
 from store.records import (
     AlreadyDecided,
+    BookingKeys,
+    BookingState,
     Broken,
     Changed,
     CommitReply,
@@ -35,6 +39,28 @@ def read_entries(reply: Any) -> list[Entry]:
         Entry(EntryId(entry_id.decode()), dict(zip(flat[::2], flat[1::2], strict=True)))
         for entry_id, flat in entries
     ]
+
+
+def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
+    """Parse the replies to `RedisStore._booking_reads`. Raises StoreRefusedError."""
+    ledger, permit, mark, *memories = answers
+    if isinstance(ledger, StoreError):
+        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
+    *amounts, version, adopted_exchange_ms, adopted_at_ms = map(read_text, ledger)
+    remembered = {
+        order: text
+        for order, memory in zip(wanted.order_ids, memories, strict=True)
+        if (text := read_text(memory)) is not None
+    }
+    return BookingState(
+        ledger=StoredLedger(*amounts),
+        version=version,
+        orders=remembered,
+        permit=read_text(permit),
+        plan_mark=read_text(mark),
+        adopted_exchange_ms=adopted_exchange_ms,
+        adopted_at_ms=adopted_at_ms,
+    )
 
 
 def read_commit_reply(reply: list[Any]) -> CommitReply:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -38,13 +37,14 @@ from store.records import (
 )
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
-from store.redis.client import RedisLink, naming
+from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.replies import read_commit_reply, read_time
+from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.scripts import ScriptRunner
 from store.stored_values import (
     read_evictions,
     read_group_start,
+    read_lease,
     read_moment,
     read_open_permits,
     read_run,
@@ -56,7 +56,6 @@ _BLOCK_MARGIN_SEC = 2.0
 #: Entries a script handles at once: Redis serves no other client in that time, less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
-Command = tuple[bytes | str | int | float, ...]
 
 
 class RedisStore:
@@ -67,10 +66,10 @@ class RedisStore:
 
     def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
-        self.address = _without_credentials(url)
         self._keys = keys
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         self._writes = RedisLink(url, timeout_sec=timeout_sec)
+        self.address = self._writes.address
         self._readers = [RedisLink(url, timeout_sec=reader_sec) for _ in range(2)]
         self._scripts = ScriptRunner(self._writes)
         group = partial(
@@ -148,13 +147,13 @@ class RedisStore:
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
     ) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
-        return _booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
+        return read_booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
         reads = [self._booking_reads(keys) for keys in wanted]
         answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
         return [
-            unless_refused(_booking_state, keys, list(islice(answers, len(commands))))
+            unless_refused(read_booking_state, keys, list(islice(answers, len(commands))))
             for keys, commands in zip(wanted, reads, strict=True)
         ]
 
@@ -162,8 +161,7 @@ class RedisStore:
         symbol, plan_id, order_ids = wanted
         commands: list[Command] = [
             (
-                "HMGET", self._keys.ledger(symbol),
-                "last_known_amt", "last_order_id", "last_order_time_epoch", "long_amt", "short_amt",
+                "HMGET", self._keys.ledger(symbol), *StoredLedger.__struct_fields__,
                 "version", "adopted_exchange_ms", "adopted_at_ms",
             ),
             ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
@@ -268,7 +266,7 @@ class RedisStore:
             held, lease, replaced, unbroken = await self._scripts.run(
                 "hold_lease", self._keys.prefix, instance, process, fence or "", ttl_ms
             )
-        return LeaseReply.read(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
+        return read_lease(lease, held=bool(held), replaced=replaced, unbroken=bool(unbroken))
 
     async def release_lease(self, fence: FencingToken) -> None:
         await self._scripts.run("release_lease", self._keys.prefix, fence)
@@ -307,11 +305,6 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
                 await store.close()
 
 
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
     """Return the replies. Raises the first error among them, with the name of its key."""
     for name, answer in zip(names, answers, strict=True):
@@ -319,25 +312,3 @@ def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
             with naming(name):
                 raise answer
     return answers
-
-
-def _booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
-    """Parse the replies to `_booking_reads`. Raises StoreRefusedError."""
-    ledger, permit, mark, *memories = answers
-    if isinstance(ledger, StoreError):
-        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
-    stored = [read_text(value) for value in ledger]
-    remembered = {
-        order: text
-        for order, memory in zip(wanted.order_ids, memories, strict=True)
-        if (text := read_text(memory)) is not None
-    }
-    return BookingState(
-        ledger=StoredLedger(*stored[:5]),
-        version=stored[5],
-        orders=remembered,
-        permit=read_text(permit),
-        plan_mark=read_text(mark),
-        adopted_exchange_ms=stored[6],
-        adopted_at_ms=stored[7],
-    )

@@ -3,10 +3,11 @@
 -- Compares first, and decides nothing on a difference:
 --   1. the lease with the fence; the types of the streams; the rights; the plan's mark: a plan that is decided
 --      already is acknowledged alone
---   2. hold, cooldown, ledger and open permits of the symbol with those that the decision assumed
+--   2. hold, cooldown, ledger and open permits of the symbol with those that the decision assumed, if it
+--      rests on any
 --   3. Redis's clock with not_before_ms and deadline_ms
 -- Then writes in this order: reservation, plan mark, audit record, dead letter if any, acknowledgement,
--- permit.
+-- permit (a deny as well).
 -- The permit comes last: no reader sees a permit whose reservation, mark or audit record is missing.
 local prefix, fence, group = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then

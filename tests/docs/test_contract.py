@@ -179,8 +179,16 @@ def kind_row(row: Row) -> list[str]:
     return [*map(in_words, cells), answer]
 
 
+def test_the_actions_that_close_take_the_share_of_the_contract() -> None:
+    for names, asks_for, quantity in tables(section(CONTRACT, "Plans"))[1]:
+        share = re.match(r"\d+", quantity)
+        for name in codes(names):
+            assert kinds.percent_of(name) == (int(share[0]) if share else None), name
+            assert bool(share) == (asks_for == "close"), name
+
+
 def test_the_kind_table_is_the_one_that_decides() -> None:
-    assert tables(section(CONTRACT, "Plans"))[1] == [kind_row(row) for row in kinds.TABLE]
+    assert tables(section(CONTRACT, "Plans"))[2] == [kind_row(row) for row in kinds.TABLE]
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import trio
 
+from brain.error_groups import each_error
 from commands.clients.embedded_redis import private_redis
 from simulator import RunningSimulator, SimulatedExchange, running
 from tests.integration.daemon_process import DaemonProcess, daemon_process
@@ -120,13 +121,7 @@ async def side_by_side(*cases: Case) -> None:
 
 
 def _sentences(group: BaseExceptionGroup[BaseException]) -> str:
-    leaves: list[str] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            leaves.append(_sentences(error))
-        else:
-            leaves.append(f"{type(error).__name__}: {error}")
-    return "; ".join(leaves)
+    return "; ".join(f"{type(error).__name__}: {error}" for error in each_error(group))
 
 
 def every(names: Sequence[str], run: Callable[[str, Rig], Awaitable[None]], **common: Any) -> list[Case]:

@@ -73,7 +73,7 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
                 # Reads make it ready sooner, and what they show is relied on until it is stale.
                 await stream_is_trusted(fire.url, within_sec=30)
                 await stoppable.stop()
-                await is_unready(fire.url, "not believed")
+                await is_unready(fire.url, "not trusted")
                 await fire.load.take_permits()
                 begun = len(fire.load.decided)
                 await trio.sleep(_AWAY_SEC)
@@ -100,7 +100,7 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
                 if number > 0:
                     await stream_is_trusted(url, within_sec=30)
                     await exchange.kill()
-                    await is_unready(url, "not believed")
+                    await is_unready(url, "not trusted")
                     answer = await pipeline.ask(f"away-{number}", entry(symbol, "20"))
                     assert answer["reason"] == "stale_exchange_state"
                     await exchange.start()

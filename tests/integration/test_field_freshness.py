@@ -122,14 +122,14 @@ def gone(strikes: dict[str, Strike], bounds: Bounds, *, asking: bool) -> Callabl
             if asking:
                 await asks_for_closes(rig, HELD, bounds, label)
             await becomes_right(rig, HELD, bounds, label)
-            await settle_ledgers(rig, label)
+            await flatten_ledgers(rig, label)
         answer = await rig.pipeline.ask("after", entry(SYMBOLS[8], "100"))
         assert answer["reason"] == "open_permit_granted", answer
 
     return run
 
 
-async def settle_ledgers(rig: Rig, label: str) -> None:
+async def flatten_ledgers(rig: Rig, label: str) -> None:
     """Book that the positions are gone, as an operator does."""
     for number, symbol in enumerate(HELD):
         order_id = f"9{time.time_ns()}{number}"

@@ -48,7 +48,7 @@ async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_led
             output += active.output
             active, holder = standby, other
             await load.decided_by(holder, PATIENCE_SEC)
-        await load.settled()
+        await load.drained()
         output += active.output
 
     assert "Actor failed" not in output

@@ -45,7 +45,7 @@ async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the
                 assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
         async with site.daemon(SETTINGS) as daemon:
             await load.more_is_decided(PATIENCE_SEC)
-            await load.settled()
+            await load.drained()
             assert "Actor failed" not in daemon.output
     load.assert_exactly_once()
     plans_per_sec, results_per_sec = load.rates()

@@ -37,7 +37,7 @@ async def grown_stale(
 
     def stale(symbol: str) -> bool:
         snapshot = book.get(symbol)
-        if snapshot is None or not book.believed(snapshot):
+        if snapshot is None or not book.is_trusted(snapshot):
             return False
         return snapshot.verified_at.age_sec(clock.now()) > stale_sec
 

@@ -241,7 +241,7 @@ async def test_releases_by_turns_under_load_leave_one_decision_a_plan_and_the_le
             active, holder = (standby if instance != holder else await started(release, instance)), instance
             await load.decided_by(holder, LOAD_PATIENCE_SEC)
         await load.more_is_allowed(10, LOAD_PATIENCE_SEC)
-        await load.settled()
+        await load.drained()
         output += active.output
 
     assert "Actor failed" not in output

@@ -83,7 +83,7 @@ class TradingLoad:
         self.decided: list[Decided] = []
 
     async def run(self) -> None:
-        """Publish and consume until `settled`; a permit is taken as soon as it is in the audit."""
+        """Publish and consume until `drained`; a permit is taken as soon as it is in the audit."""
         began_sec = trio.current_time()
         while not self._ended:
             self._ran_sec = trio.current_time() - began_sec
@@ -270,7 +270,7 @@ class TradingLoad:
         """Return the instances that decided, in the order in which they took over from each other."""
         return [name for name, _ in groupby(decided.instance for decided in self.decided)]
 
-    async def settled(self, within_sec: float = 60.0) -> None:
+    async def drained(self, within_sec: float = 60.0) -> None:
         """Publish no more plans but all results that are left, and wait until all is acknowledged."""
         self._ended = True
         await self._over.wait()

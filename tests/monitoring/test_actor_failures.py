@@ -108,7 +108,7 @@ async def test_events_in_hand_when_the_metrics_actor_failed_are_counted_all_the_
         bind="127.0.0.1",
         port=0,
         clock=rig.clock,
-        log=rig.logger,
+        log=rig.log,
     )
     for _ in range(5_000):
         events.send(SetGauge("p33_stream_trusted", 0))

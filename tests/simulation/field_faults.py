@@ -98,15 +98,17 @@ class FieldFaults:
             self._world.streams.note_lost_change(symbol)
 
     async def do_event_dated_ahead(self, fault: Fault) -> None:
-        """Date the next fills ahead of all others."""
-        faults = self._world.venue.faults
+        """Date the next fills ahead of all others, and have some rows adopted with that date."""
+        faults, symbol = self._world.venue.faults, self._symbol(fault)
         faults.dated_ahead_rows = fault.size < 0.5
         if fault.which % 3 == 2:
             faults.microseconds_next = 1
         else:
             faults.date_ahead_next = [_DATED_AHEAD_MS[fault.which % 3]]
         for _ in range(1 + fault.which % 2):
-            self._world.neighbours.move(self._symbol(fault))
+            self._world.neighbours.move(symbol)
+        if faults.dated_ahead_rows and fault.which % 2 == 0:
+            self._world.evict([self._world.keys.ledger(symbol)])
 
     async def do_exchange_clock(self, fault: Fault) -> None:
         """Set the exchange's clock, forward or back."""
@@ -232,7 +234,7 @@ class FieldFaults:
         decoration = fault.size < 0.4
         changes = _of(_ODD_DECORATIONS if decoration else _ODD_POSITIONS, fault)
         world.venue.odd_rows[symbol] = changes
-        # While the stream stands, it alone is believed for a minute: so that a read is needed.
+        # While the stream stands, it alone is trusted for a minute: so that a read is needed.
         for connection in world.streams.connections():
             connection.hang_up()
         await trio.sleep(fault.for_sec)

@@ -11,7 +11,6 @@ from typing import ClassVar
 from unittest.mock import patch
 
 import httpx
-import msgspec
 import trio
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
@@ -28,9 +27,7 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from supervision import (
     ChildCrashed,
-    ChildSpec,
     ChildStarted,
-    Heartbeat,
     RestartIntensityExceeded,
     SupervisionEvent,
     Tree,
@@ -41,7 +38,7 @@ from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
-from tests.simulation.tripwire import SabotageError, Tripwire
+from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
 from tests.simulation.venue import Venue
 from tests.supervision.rig import rigged
 from wiring.edges import Edges
@@ -63,7 +60,7 @@ _UNHURRIED_SEC = {
     "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
     "actors.clock_watch._EVERY_SEC": 2.0,
-    "actors.durability._EVERY_SEC": 5.0,
+    "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "store.memory.store.LONGEST_BLOCK_MS": 6_000,
 }
@@ -107,62 +104,6 @@ def without_sockets() -> Iterator[None]:
         for name, seconds in _UNHURRIED_SEC.items():
             stack.enter_context(patch(name, seconds))
         yield
-
-
-class Sabotage:
-    """Raises inside the running incarnation of an actor, at whatever it awaits."""
-
-    def __init__(self) -> None:
-        self._triggers: dict[str, trio.Event] = {}
-        self._nurseries: dict[str, trio.Nursery] = {}
-
-    def actors(self) -> list[str]:
-        """Return those that run, or have run, in the order of their first start."""
-        return list(self._triggers)
-
-    def strike(self, name: str, *, after_steps: int) -> None:
-        """Let the actor fail after so many steps of its tasks."""
-        trigger = self._triggers[name]
-        trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
-
-    def rigged(self, child: ChildSpec) -> ChildSpec:
-        """Return the actor beside a trigger."""
-
-        async def start(heartbeat: Heartbeat) -> None:
-            trigger = self._triggers[child.name] = trio.Event()
-            async with trio.open_nursery() as nursery:
-                self._nurseries[child.name] = nursery
-                nursery.start_soon(_raise_when, trigger)
-                await child.start(heartbeat)
-                nursery.cancel_scope.cancel()
-
-        return msgspec.structs.replace(child, start=start)
-
-
-class _Countdown(trio.abc.Instrument):
-    """Calls `struck` once the tasks of a nursery, and those below them, have had so many steps."""
-
-    def __init__(self, nursery: trio.Nursery, steps: int, struck: Callable[[], None]) -> None:
-        self._nursery = nursery
-        self._left = steps
-        self._struck = struck
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count it."""
-        nursery = task.parent_nursery
-        while nursery is not None and nursery is not self._nursery:
-            nursery = nursery.parent_task.parent_nursery
-        if nursery is None:
-            return
-        self._left -= 1
-        if self._left <= 0:
-            trio.lowlevel.remove_instrument(self)
-            self._struck()
-
-
-async def _raise_when(trigger: trio.Event) -> None:
-    await trigger.wait()
-    raise SabotageError("struck")
 
 
 class Process:

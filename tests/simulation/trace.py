@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 
+import structlog
 import trio
+from structlog.typing import EventDict, FilteringBoundLogger
 
 _REMEMBERED = 3_000
 
@@ -36,3 +39,15 @@ class Trace:
     def last(self, count: int) -> list[str]:
         """Return the newest notes, a line each."""
         return [f"{at_sec:11.3f}  {what}" for at_sec, what in list(self._recent)[-count:]]
+
+    def logger(self, name: str, *, quiet: bool) -> FilteringBoundLogger:
+        """Return a logger into the trace, as no part of the hash; `quiet`: one that logs nothing."""
+
+        def say(_logger: object, _method: str, event: EventDict) -> str:
+            event.pop("exc_info", None)
+            self.say(f"        {name}: {event.pop('event')} {event or ''}")
+            raise structlog.DropEvent
+
+        level = structlog.make_filtering_bound_logger(logging.CRITICAL if quiet else logging.INFO)
+        log: FilteringBoundLogger = structlog.wrap_logger(None, processors=[say], wrapper_class=level)
+        return log

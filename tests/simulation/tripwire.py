@@ -1,6 +1,13 @@
-"""Exceptions at a chosen await: the n-th task to pass fails there."""
+"""Crashes: of the n-th task that passes a chosen await, or of an actor at any of its steps."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from supervision import ChildSpec, Heartbeat
 
 
 class SabotageError(Exception):
@@ -24,3 +31,59 @@ class Tripwire:
             self._left -= 1
             if not self._left:
                 raise SabotageError(self._way)
+
+
+class Sabotage:
+    """Raises inside the running incarnation of an actor, at whatever it awaits."""
+
+    def __init__(self) -> None:
+        self._triggers: dict[str, trio.Event] = {}
+        self._nurseries: dict[str, trio.Nursery] = {}
+
+    def actors(self) -> list[str]:
+        """Return those that run, or have run, in the order of their first start."""
+        return list(self._triggers)
+
+    def strike(self, name: str, *, after_steps: int) -> None:
+        """Let the actor fail after so many steps of its tasks."""
+        trigger = self._triggers[name]
+        trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
+
+    def rigged(self, child: ChildSpec) -> ChildSpec:
+        """Return the actor beside a trigger."""
+
+        async def start(heartbeat: Heartbeat) -> None:
+            trigger = self._triggers[child.name] = trio.Event()
+            async with trio.open_nursery() as nursery:
+                self._nurseries[child.name] = nursery
+                nursery.start_soon(_raise_when, trigger)
+                await child.start(heartbeat)
+                nursery.cancel_scope.cancel()
+
+        return msgspec.structs.replace(child, start=start)
+
+
+class _Countdown(trio.abc.Instrument):
+    """Calls `struck` once the tasks of a nursery, and those below them, have had so many steps."""
+
+    def __init__(self, nursery: trio.Nursery, steps: int, struck: Callable[[], None]) -> None:
+        self._nursery = nursery
+        self._left = steps
+        self._struck = struck
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count it."""
+        nursery = task.parent_nursery
+        while nursery is not None and nursery is not self._nursery:
+            nursery = nursery.parent_task.parent_nursery
+        if nursery is None:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            trio.lowlevel.remove_instrument(self)
+            self._struck()
+
+
+async def _raise_when(trigger: trio.Event) -> None:
+    await trigger.wait()
+    raise SabotageError("struck")

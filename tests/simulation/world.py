@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
-import structlog
 import trio
-from structlog.typing import EventDict, FilteringBoundLogger
 
+from brain.error_groups import each_error
 from brain.identifiers import FencingToken
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -130,7 +128,7 @@ class World:
             judge=self,
             requests=Requests(self, name),
             mark_interval_sec=self.scene.mark_interval_sec,
-            log=_logger(name, self.trace, self._log_to_trace),
+            log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
             on_failure=self._failed,
         )
@@ -147,7 +145,7 @@ class World:
 
     def _failed(self, who: str, failure: Exception) -> None:
         """Judge an actor's failure: it may be injected, and must not be the actor's own."""
-        leaves = list(_leaves(failure))
+        leaves = each_error(failure)
         for leaf in leaves:
             if isinstance(leaf, ViolationError):
                 self.fail(leaf)
@@ -191,7 +189,7 @@ class World:
 
     async def without_reads(self, for_sec: float) -> None:
         """Wait for so long: reads may fail in that time, so a change without an event may go unnoticed for
-        as long as the stream alone is believed."""
+        as long as the stream alone is trusted."""
         self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
         await trio.sleep(for_sec)
 
@@ -306,25 +304,3 @@ class World:
             for key in (self.keys.plans, self.keys.results)
             for entry_id, state in self.redis.xpending(key, GROUP).items()
         ]
-
-
-def _leaves(failure: BaseException) -> Iterator[BaseException]:
-    if isinstance(failure, BaseExceptionGroup):
-        for each in failure.exceptions:
-            yield from _leaves(each)
-    else:
-        yield failure
-
-
-def _logger(name: str, trace: Trace, log_to_trace: bool) -> FilteringBoundLogger:
-    level = logging.INFO if log_to_trace else logging.CRITICAL
-
-    def to_trace(_logger: object, _method: str, event: EventDict) -> str:
-        event.pop("exc_info", None)
-        trace.say(f"        {name}: {event.pop('event')} {event or ''}")
-        raise structlog.DropEvent
-
-    log: FilteringBoundLogger = structlog.wrap_logger(
-        None, processors=[to_trace], wrapper_class=structlog.make_filtering_bound_logger(level)
-    )
-    return log

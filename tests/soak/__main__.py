@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import cycle
 
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from brain.error_groups import each_error
 from brain.plans.permit import Reason
 from simulator import SimulatedExchange, running
 from simulator.stream_server import CONNECTIONS_WINDOW_SEC
@@ -116,21 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except* KeyboardInterrupt:
         code = _INTERRUPTED
     except* AssertionError as group:
-        for broken in _leaves(group):
+        for broken in each_error(group):
             console.print(f"BROKEN: {str(broken)[:_LONGEST_TEXT]}", markup=False)
         code = 1
     else:
         report.print_to(console)
         code = 1 if report.failures() else 0
     return code
-
-
-def _leaves(group: BaseExceptionGroup[AssertionError]) -> Iterator[AssertionError]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,7 +197,7 @@ def _print_diagnosis(fire: Fire, console: Console) -> None:
 
 
 async def _broken(fire: Fire) -> AsyncIterator[str]:
-    """Settle what is under way; the invariants that do not hold then."""
+    """Let all that is under way end; yield the invariants that do not hold then."""
 
     async def decided_once() -> None:
         fire.load.assert_decided_once()
@@ -212,7 +205,7 @@ async def _broken(fire: Fire) -> AsyncIterator[str]:
     async def ledgers_follow_positions() -> None:
         fire.load.assert_ledgers_follow_positions()
 
-    for check in (fire.load.settled, fire.nothing_was_harmed, decided_once, ledgers_follow_positions):
+    for check in (fire.load.drained, fire.nothing_was_harmed, decided_once, ledgers_follow_positions):
         try:
             await check()
         except AssertionError as broken:
