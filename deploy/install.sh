@@ -363,6 +363,8 @@ remove() {
 uninstall() {
   if on_this_host && [[ -f $units/$UNIT ]]; then
     act systemctl disable --now --quiet "$UNIT"
+    # systemd would go on listing a unit that has failed, without its file.
+    act systemctl reset-failed "$UNIT" || true
   fi
   for path in "$units/$UNIT" "$units/$UNIT.d" "$command" "$opt"; do
     remove "$path"
