@@ -89,6 +89,11 @@ def _tree(root: Path) -> Iterator[tuple[str, tuple[int, str]]]:
             yield str(path.relative_to(root)), (path.lstat().st_mode, content)
 
 
+def copied_checkout(folder: Path) -> None:
+    """Copy what is installed of this checkout, so that a test can change it."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_INSTALLED))
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -96,7 +101,7 @@ def mode(path: Path) -> int:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     root, checkout = tmp_path / "root", tmp_path / "checkout"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*_NOT_INSTALLED))
+    copied_checkout(checkout)
     units = root / "usr/lib/systemd/system"
     units.mkdir(parents=True)
     for kind in ("target", "slice"):
