@@ -24,17 +24,17 @@ _HIERARCHIES = (_CGROUPS / "systemd", _CGROUPS / "unified", _CGROUPS)
 _UNSHARED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _BOOT = r"""
 set -eu
-cgroup=$1 folder=$2
+cgroups=$1 folder=$2
 shift 2
 mount -t tmpfs tmpfs "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 (
-  for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-    [ ! -d "$hierarchy/$cgroup" ] || echo 0 >"$hierarchy/$cgroup/cgroup.procs"
+  for cgroup in $cgroups; do
+    echo 0 >"$cgroup/cgroup.procs"
   done
   exec systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe --link-journal=no \
-    --resolv-conf=off --timezone=off --machine="$cgroup" --directory="$folder/root" "$@" </dev/null
+    --resolv-conf=off --timezone=off --directory="$folder/root" "$@" </dev/null
 ) &
 read -r _ || true
 """
@@ -118,11 +118,15 @@ def booted(
     cgroups = [each / name for each in _HIERARCHIES if (each / "cgroup.procs").exists()]
     for cgroup in cgroups:
         cgroup.mkdir()
-    options = [f"--bind-ro={source}:{target}" for target, source in (shown or {}).items()]
-    options += [*(f"--tmpfs={path}:mode=755" for path in hidden), "--boot", "systemd.unit=basic.target"]
+    options = [
+        f"--machine={name}",
+        *(f"--bind-ro={source}:{target}" for target, source in (shown or {}).items()),
+        *(f"--tmpfs={path}:mode=755" for path in hidden),
+        *("--boot", "systemd.unit=basic.target"),
+    ]
     with console.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
-            [*_UNSHARED, "bash", "-c", _BOOT, "bash", name, str(mounted), *options],
+            [*_UNSHARED, "bash", "-c", _BOOT, "bash", " ".join(map(str, cgroups)), str(mounted), *options],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

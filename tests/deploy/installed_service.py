@@ -29,12 +29,12 @@ BINANCE_WS_URL='ws://127.0.0.1:9002'
 P33_ALLOWLIST_SOURCE=env
 P33_ALLOWLIST="BTCUSDT"
 """
-_COMMAND = "/usr/local/bin/position-state-brain"
+COMMAND = "/usr/local/bin/position-state-brain"
 _CHECKOUT, _WHEELS, _PYTHON = "/srv/checkout", "/srv/wheels", "/srv/python"
 _REDIS, _REDIS_SETTINGS = "/srv/redis-server", "/srv/redis.conf"
 _STAND_INS = {
     "redis-server.service": f"{_REDIS} {_REDIS_SETTINGS}",
-    "exchange.service": f"{_COMMAND} simulate-exchange --rest-port 9001 --stream-port 9002",
+    "exchange.service": f"{COMMAND} simulate-exchange --rest-port 9001 --stream-port 9002",
 }
 #: bash's own way to a socket: a host need not have curl.
 _GET = r"""
@@ -73,10 +73,6 @@ class InstalledService:
         self.host.run("systemctl", verb, unit, code=code)
         return time.monotonic() - began_sec
 
-    def command(self, *arguments: str) -> str:
-        """Run the installed command."""
-        return self.host.run(_COMMAND, *arguments)
-
     def main_pid(self) -> int:
         return int(self.host.shows(UNIT, "MainPID")["MainPID"])
 
@@ -100,9 +96,12 @@ class InstalledService:
         began_sec = time.monotonic()
 
         def seen() -> None:
-            assert look(), f"not within {within_sec:g} s: {self.journal()[-4000:]}"
+            assert look()
 
-        patiently(seen, AssertionError, OSError, within_sec=within_sec)
+        try:
+            patiently(seen, AssertionError, OSError, within_sec=within_sec, every_sec=0.05)
+        except (AssertionError, OSError) as error:
+            raise AssertionError(f"not within {within_sec:g} s: {self.journal()[-4000:]}") from error
         return time.monotonic() - began_sec
 
     def left(self) -> set[str]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.deploy.installed_service import SECRETS, SETTINGS, UNIT, InstalledService, installed_service
+from tests.deploy.installed_service import (
+    COMMAND,
+    SECRETS,
+    SETTINGS,
+    UNIT,
+    InstalledService,
+    installed_service,
+)
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timing]
 
@@ -37,10 +43,8 @@ def service(installed: InstalledService) -> InstalledService:
 
 def test_it_says_ready_within_two_seconds_and_stops_within_two(service: InstalledService) -> None:
     stopping_sec = service.systemctl("stop")
-    assert service.host.shows(UNIT, "ActiveState", "Result") == {
-        "ActiveState": "inactive",
-        "Result": "success",
-    }
+    ended = {"ActiveState": "inactive", "Result": "success"}
+    assert service.host.shows(UNIT, *ended) == ended
     starting_sec = service.systemctl("start")
     print(f"READY after {starting_sec:.2f} s, stopped after {stopping_sec:.2f} s")
     assert starting_sec <= READY_SEC
@@ -109,7 +113,7 @@ def test_secrets_reach_the_daemon_and_stand_in_no_environment_or_log(service: In
 
 def test_the_installed_command_finds_the_deployment_well(service: InstalledService) -> None:
     for arguments in (["check"], ["proof"], ["status", "--once"]):
-        service.command(*arguments)
+        service.host.run(COMMAND, *arguments)
 
 
 def test_an_upgrade_keeps_the_settings_and_a_rollback_returns(service: InstalledService) -> None:
@@ -119,12 +123,16 @@ def test_an_upgrade_keeps_the_settings_and_a_rollback_returns(service: Installed
 
     project = service.checkout / "pyproject.toml"
     project.write_text(project.read_text().replace(f'version = "{version}"', 'version = "99.0"'))
+    unit = service.checkout / f"deploy/{UNIT}"
+    unit.write_text(unit.read_text().replace("WatchdogSec=20", "WatchdogSec=21"))
     service.install()
     assert service.main_pid() != before
     assert service.settings.read_text() == SETTINGS
-    for expected in ("99.0", version, "99.0"):
+    for expected, watchdog in (("99.0", "21s"), (version, "20s"), ("99.0", "21s")):
         service.becomes(service.is_ready, within_sec=READY_AFTER_KILL_SEC)
         assert service.get("/status")[1]["version"] == expected
+        loaded = {"WatchdogUSec": watchdog, "NeedDaemonReload": "no"}
+        assert service.host.shows(UNIT, *loaded) == loaded
         service.install("--rollback")
     assert service.settings.read_text() == SETTINGS
 
@@ -141,12 +149,13 @@ def test_uninstalling_a_failed_service_leaves_no_failed_unit(service: InstalledS
 
 
 def test_uninstalled_it_leaves_settings_and_secrets_and_purged_no_user(service: InstalledService) -> None:
-    process = Path(f"/proc/{service.main_pid()}")
+    running = service.main_pid()
     service.install("--uninstall")
     assert service.host.run("systemctl", "list-units", "--all", "--no-legend", UNIT) == ""
-    assert not (service.host.root / process.relative_to("/")).exists()
-    kept = {f"/etc/quantum/credentials/{name}" for name in SECRETS} | {
-        "/etc/quantum/position-state-brain.env"
+    service.host.run("kill", "-0", str(running), code=1)
+    kept = {
+        f"/etc/quantum/{name}"
+        for name in ("position-state-brain.env", *map("credentials/{}".format, SECRETS))
     }
     assert {path for path in service.left() if not WRITTEN_BY_OTHERS.match(path)} == kept
     assert service.settings.read_text() == SETTINGS

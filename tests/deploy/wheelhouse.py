@@ -17,20 +17,18 @@ def fill(folder: Path) -> None:
         _pack(distribution(needed), folder)
 
 
-def _closure(name: str) -> set[str]:
-    found: set[str] = set()
-    wanted = {(name, "")}
+def _closure(root: str) -> set[str]:
+    """Return the names of a distribution and of all that it requires."""
+    wanted = {(root, "")}
     seen: set[tuple[str, str]] = set()
     while wanted:
         name, extra = wanted.pop()
         seen.add((name, extra))
-        found.add(name)
         for line in distribution(name).requires or []:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                names = {(requirement.name, each) for each in ("", *requirement.extras)}
-                wanted |= names - seen
-    return found
+                wanted |= {(requirement.name, each) for each in ("", *requirement.extras)} - seen
+    return {name for name, _ in seen}
 
 
 def _pack(installed: Distribution, folder: Path) -> None:
