@@ -75,7 +75,7 @@ imports: $(CHECKED)
 	@$(BIN)/lint-imports --no-logo
 
 documents: system-tools $(CHECKED)
-	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet tests/deploy tests/docs tests/scripts
+	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet -m "not systemd" tests/deploy tests/docs tests/scripts
 
 audit: $(CHECKED)
 	@$(BIN)/python scripts/audit_dependencies.py

@@ -174,8 +174,9 @@ build_release() { # folder
     what=(--no-build-isolation "$copy/permit-gate" "$copy")
   fi
   "${pip[@]}" install -c "$SOURCE/constraints.txt" "${what[@]}"
-  mkdir "$1/doc"
+  mkdir "$1/doc" "$1/deploy"
   cp "$SOURCE"/docs/*.md "$SOURCE/deploy/$NAME.env" "$1/doc/"
+  cp "$SOURCE/deploy/$UNIT" "$SOURCE/deploy/$NAME" "$1/deploy/"
   "$1/bin/$NAME" --help >/dev/null
   touch "$1/.complete"
 }
@@ -240,11 +241,11 @@ write_drop_in() {
   put "$drop_in" 644 < <(drop_in_text)
 }
 
-install_files() {
+install_files() { # folder with unit and command
   [[ -d $credentials ]] || act mkdir -p -m 700 "$credentials"
-  put "$units/$UNIT" 644 <"$SOURCE/deploy/$UNIT"
+  put "$units/$UNIT" 644 <"$1/$UNIT"
   write_drop_in
-  put "$command" 755 <"$SOURCE/deploy/$NAME"
+  put "$command" 755 <"$1/$NAME"
 }
 
 verify_unit() {
@@ -313,7 +314,7 @@ install() {
   make_user
   install_release
   keep_settings
-  install_files
+  install_files "$SOURCE/deploy"
   verify_unit
   start
   next_steps
@@ -348,6 +349,8 @@ rollback() {
   [[ $new && -f $opt/releases/$new/.complete ]] || fail 'there is no release to go back to'
   act point venv "$new"
   act point previous "$old"
+  # A release that was built before 0.2.0 has no unit in it: the newer one stays.
+  [[ ! -d $opt/releases/$new/deploy ]] || install_files "$opt/releases/$new/deploy"
   changed=yes
   say release "$new, before it $old"
   start
@@ -363,6 +366,8 @@ remove() {
 uninstall() {
   if on_this_host && [[ -f $units/$UNIT ]]; then
     act systemctl disable --now --quiet "$UNIT"
+    # systemd would go on listing a unit that has failed, without its file.
+    act systemctl reset-failed "$UNIT" || true
   fi
   for path in "$units/$UNIT" "$units/$UNIT.d" "$command" "$opt"; do
     remove "$path"

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.deploy.booted_host import lacking
 from tests.store.redis_servers import known_servers
 
 _BY_FOLDER = {
@@ -66,6 +67,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
     if "browser" in marks and missing and not os.environ.get("P33_TESTS_NEED_BROWSER"):
         pytest.skip(f"needs {' and '.join(missing)} on PATH (Debian: chromium, chromium-driver)")
+    if "systemd" in marks and not os.environ.get("P33_TESTS_NEED_SYSTEMD") and (wanted := lacking()):
+        pytest.skip(f"a systemd cannot boot here: it {wanted}")
 
 
 def _marks(item: pytest.Item, servers: set[str | Path]) -> Iterator[str]:
@@ -74,7 +77,7 @@ def _marks(item: pytest.Item, servers: set[str | Path]) -> Iterator[str]:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     if any(value in servers for value in parameters.values() if isinstance(value, str | Path)):
         yield "redis"
-    if item.get_closest_marker("system_tools"):
+    if item.get_closest_marker("system_tools") or item.get_closest_marker("systemd"):
         yield "process"
 
 

@@ -9,7 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def patiently(attempt: Callable[[], T], *errors: type[Exception], within_sec: float = 20.0) -> T:
+def patiently(
+    attempt: Callable[[], T], *errors: type[Exception], within_sec: float = 20.0, every_sec: float = 0.01
+) -> T:
     """What `attempt` returns once it raises none of `errors`; after `within_sec` its error is raised."""
     deadline_sec = time.monotonic() + within_sec
     while True:
@@ -18,4 +20,4 @@ def patiently(attempt: Callable[[], T], *errors: type[Exception], within_sec: fl
         except errors:
             if time.monotonic() > deadline_sec:
                 raise
-            time.sleep(0.01)
+            time.sleep(every_sec)

@@ -47,12 +47,16 @@ class Host(msgspec.Struct, frozen=True):
         return self.root / "usr/local/bin/position-state-brain"
 
     @property
+    def unit(self) -> Path:
+        return self.root / f"etc/systemd/system/{UNIT}"
+
+    @property
     def credentials(self) -> Path:
         return self.root / "etc/quantum/credentials"
 
     @property
     def drop_in(self) -> Path:
-        return self.root / f"etc/systemd/system/{UNIT}.d/credentials.conf"
+        return self.unit.with_suffix(".service.d") / "credentials.conf"
 
     def install(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
         """Run the installer; what it said."""
@@ -89,6 +93,11 @@ def _tree(root: Path) -> Iterator[tuple[str, tuple[int, str]]]:
             yield str(path.relative_to(root)), (path.lstat().st_mode, content)
 
 
+def copied_checkout(folder: Path) -> None:
+    """Copy what is installed of this checkout, so that a test can change it."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_INSTALLED))
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -96,7 +105,7 @@ def mode(path: Path) -> int:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     root, checkout = tmp_path / "root", tmp_path / "checkout"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*_NOT_INSTALLED))
+    copied_checkout(checkout)
     units = root / "usr/lib/systemd/system"
     units.mkdir(parents=True)
     for kind in ("target", "slice"):
@@ -142,7 +151,9 @@ async def test_install_upgrade_roll_back_uninstall(
     await runs_until_ready(host)
 
     # An upgrade keeps what is the operator's, and the release before it.
-    (host.checkout / "clock.py").open("a").write("\n# another release\n")
+    files = [(host.unit.read_text(), host.command.read_text())]
+    for path in ("clock.py", f"deploy/{UNIT}", "deploy/position-state-brain"):
+        (host.checkout / path).open("a").write("\n# another release\n")
     example = host.checkout / "deploy/position-state-brain.env"
     example.write_text(example.read_text() + "\n# Something new.\n#P33_SOMETHING_NEW=1\n")
     said = host.install("--python", sys.executable)
@@ -154,11 +165,17 @@ async def test_install_upgrade_roll_back_uninstall(
     assert re.search(r"^new there .*\bP33_SOMETHING_NEW\b", said, flags=re.M)
     assert sorted(path.name for path in (host.opt / "releases").iterdir()) == sorted([first, second])
 
-    # There and back, without building anything.
+    files.append((host.unit.read_text(), host.command.read_text()))
+    assert [text.count("# another release") for pair in files for text in pair] == [0, 0, 1, 1]
+
+    # There and back with unit and command, without building anything.
+    installed = host.tree()
+    host.install("--rollback", "--dry-run")
+    assert host.tree() == installed
     host.install("--rollback")
-    assert host.release() == first
+    assert (host.release(), host.unit.read_text(), host.command.read_text()) == (first, *files[0])
     host.install("--rollback")
-    assert host.release() == second
+    assert (host.release(), host.unit.read_text(), host.command.read_text()) == (second, *files[1])
 
     # A secret goes away when nothing is given for it.
     host.install("--set-secret", "BINANCE_API_KEY")
