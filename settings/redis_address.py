@@ -11,9 +11,9 @@ from settings.secret import MASK, Secret
 
 ALLOWED = (
     "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS (options ssl_…=… after a ?), "
-    "redis+sentinel://[user:password@]host[:port][,host[:port]…]/SERVICE[/db] (TLS: rediss+sentinel; login at "
-    "the Sentinels: ?sentinel_username=…&sentinel_password=…), or unix:///path[?db=0]; special characters in "
-    "the password as %XX"
+    "redis+sentinel://[user:password@]host[:port][,host[:port]…]/SERVICE[/db] (TLS: rediss+sentinel; "
+    "Sentinels' login: ?sentinel_username=…&sentinel_password=…), or unix:///path[?db=0]; special characters "
+    "in the password as %XX"
 )
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
@@ -23,8 +23,8 @@ _URL_TEXT = re.compile(r"[!-~]{1,1024}")
 _DB = re.compile(r"[0-9]{1,4}")
 _OPTION = re.compile(r"ssl_[a-z_]+")
 _SENTINEL_OPTION = re.compile(r"ssl_[a-z_]+|sentinel_(username|password)")
-# Not by urlsplit, which in newer versions of Python refuses IPv6 addresses in a list of hosts. Redis allows no
-# other characters in the name of a service.
+# Not by urlsplit, which in newer versions of Python refuses IPv6 addresses in a list of hosts. Redis allows
+# no other characters in the name of a service.
 _SENTINELS = re.compile(
     r"(?P<scheme>rediss?\+sentinel)://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^@/?]+)"
     r"/(?P<service>[A-Za-z0-9._-]{1,128})(?:/(?P<db>[0-9]{1,4})?)?(?:\?(?P<options>.+))?"

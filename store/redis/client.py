@@ -24,6 +24,8 @@ from store.errors import (
 )
 from store.redis.connection_pool import ConnectionPool
 from store.redis.errors import translate
+from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
+from store.redis.server_mode import shake_hands
 
 T = TypeVar("T")
 Command = Sequence[bytes | str | int | float]
@@ -62,20 +64,24 @@ class RedisLink:
 
     def __init__(self, url: str, *, timeout_sec: float, **tls: Any) -> None:
         self._timeout_sec = timeout_sec
-        client = aioredis.Redis.from_url(
-            url,
-            protocol=3,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=timeout_sec,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            decode_responses=False,
+        options = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": timeout_sec,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+            "decode_responses": False,
             **tls,
-        )
+        }
+        sentinels = read_sentinel_address(url)
+        server_url = sentinels.server if sentinels else url
+        client = aioredis.Redis.from_url(server_url, protocol=3, redis_connect_func=shake_hands, **options)
         #: Creates connections from the URL; its own pool is not used.
         factory: Any = client.connection_pool
         self._user = str(factory.connection_kwargs.get("username") or "default")
-        self._pool = ConnectionPool(factory.make_connection)
+        self._servers: Servers = (
+            SentinelPrimary(sentinels, factory, **options) if sentinels else OneServer(factory)
+        )
+        self._pool = ConnectionPool(self._servers.connection)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
@@ -144,8 +150,12 @@ class RedisLink:
         ours = translate(error, user=self._user, doing=_shown(command))
         ours.__cause__ = error
         if isinstance(ours, WrongServerError):
-            self._pool.renew()
+            self._renew()
         return ours
+
+    def _renew(self) -> None:
+        self._pool.renew()
+        self._servers.failed()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -164,7 +174,7 @@ class RedisLink:
                     self._free.release()
         except trio.TooSlowError as error:
             # A server that vanished without closing answers on none of its connections.
-            self._pool.renew()
+            self._renew()
             raise StoreUnavailableError(f"no answer within {self._timeout_sec:g} s") from error
         except OSError as error:
             raise StoreUnavailableError(str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import redis.exceptions as redis_errors
@@ -30,8 +30,11 @@ class ConnectionPool:
     wrong server as healthy. The caller limits the number in use.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        """Take `make`, which returns a redis-py asyncio connection that is not connected yet."""
+    def __init__(self, make: Callable[[], Awaitable[Any]]) -> None:
+        """Take `make`, which returns a redis-py asyncio connection that is not connected yet.
+
+        It may raise redis-py's errors.
+        """
         self._make = make
         self._idle: list[PooledConnection] = []
         self._generation = 0
@@ -55,7 +58,8 @@ class ConnectionPool:
             if usable:
                 return pooled
             await pooled.connection.disconnect(nowait=True)
-        pooled = PooledConnection(self._make(), self._generation)
+        generation = self._generation
+        pooled = PooledConnection(await self._make(), generation)
         try:
             await pooled.connection.connect()
         except BaseException:
