@@ -62,8 +62,12 @@ class RedisLink:
     deadline instead, which also covers a server that accepts and is silent.
     """
 
-    def __init__(self, url: str, *, timeout_sec: float, **tls: Any) -> None:
+    def __init__(
+        self, url: str, *, timeout_sec: float, moves_too: Sequence[RedisLink] = (), **tls: Any
+    ) -> None:
+        """Take `moves_too`, links to the same address that wait for long, and learn of its moves later."""
         self._timeout_sec = timeout_sec
+        self._moves_too = moves_too
         options = {
             "retry": Retry(NoBackoff(), 0),
             "socket_timeout": None,
@@ -115,6 +119,7 @@ class RedisLink:
             return []
         packed = b"".join(map(_pack, commands))
         answers: list[Any] = []
+        self._servers.look(self._moved)
         try:
             pooled = await self._pool.take()
         except redis_errors.RedisError as error:
@@ -157,8 +162,13 @@ class RedisLink:
         self._pool.renew()
         self._servers.failed()
 
+    def _moved(self) -> None:
+        for link in (self, *self._moves_too):
+            link._pool.renew()
+
     async def close(self) -> None:
         """Close the connections."""
+        self._servers.close()
         await self._across(self._pool.close)
 
     async def _across(self, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,6 +17,8 @@ from store.redis.errors import translate
 
 #: Most time for the answer of one Sentinel (seconds): the deadline of a command leaves time for the next one.
 ASK_SEC = 0.25
+#: Time between two comparisons of the primary in use with the one that the Sentinels name (seconds).
+LOOK_SEC = 1.0
 
 _ADDRESS = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?P<login>[^@/]*@)?(?P<hosts>[^@/]+)/(?P<service>[^/?]+)/(?P<db>[0-9]+)"
@@ -61,6 +65,12 @@ class Servers(Protocol):
     def failed(self) -> None:
         """Record that the server was the wrong one, or silent."""
 
+    def look(self, moved: Callable[[], None]) -> None:
+        """Begin to find out whether another server is to be used, and call `moved` then. At each command."""
+
+    def close(self) -> None:
+        """Stop looking."""
+
 
 class OneServer:
     """Server at a plain address."""
@@ -75,31 +85,61 @@ class OneServer:
     def failed(self) -> None:
         """Do nothing: the next connection resolves the address again."""
 
+    def look(self, moved: Callable[[], None]) -> None:
+        """Do nothing: the address says nothing of a move."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
 
 class SentinelPrimary:
     """Primary of a service, which the Sentinels are asked for, one after the other, before each connection.
 
     The one that answered is asked first the next time, until the server that it named fails: a Sentinel that
     is cut off from the others goes on naming the old primary.
+
+    After a planned failover the old primary takes writes, which are lost, until the Sentinels demote it 8 s
+    later: so they are asked each second as well, beside the commands.
     """
 
     def __init__(self, address: SentinelAddress, factory: Any, **options: Any) -> None:
         """Take `factory`, a connection pool of redis-py, and `options` of connections to Sentinels."""
         self._factory = factory
         self._service = address.service
+        self._in_use: tuple[str, int] | None = None
+        self._looked_sec = 0.0
+        self._looking: asyncio.Task[None] | None = None
         self._asked_in_turn: dict[str, Any] = {
             host: aioredis.Redis.from_url(url, protocol=2, db=0, **options).connection_pool
             for host, url in address.sentinels.items()
         }
 
     async def connection(self) -> Any:
-        host, port = await self._primary()
+        self._in_use = host, port = await self._primary()
+        self._looked_sec = time.monotonic()
         factory = self._factory
         return factory.connection_class(**factory.connection_kwargs | {"host": host, "port": port})
 
     def failed(self) -> None:
         """Ask another Sentinel first."""
         self._ask_last(next(iter(self._asked_in_turn)))
+
+    def look(self, moved: Callable[[], None]) -> None:
+        now_sec = time.monotonic()
+        if now_sec - self._looked_sec >= LOOK_SEC and (self._looking is None or self._looking.done()):
+            self._looked_sec = now_sec
+            self._looking = asyncio.create_task(self._compare(moved))
+
+    def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _compare(self, moved: Callable[[], None]) -> None:
+        in_use = self._in_use
+        # Without an answer the present server is as good as before.
+        with suppress(redis_errors.RedisError):
+            if await self._primary() != in_use == self._in_use:
+                moved()
 
     async def _primary(self) -> tuple[str, int]:
         said = []
