@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
 _URL = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?P<login>[^@/]*@)?(?P<hosts>[^@/?]+)/(?P<service>[A-Za-z0-9._-]+)"
     r"(?:/(?P<db>[0-9]+)?)?(?:\?(?P<options>.*))?"
@@ -18,19 +21,61 @@ _DEFAULT_PORT = 26379
 class _Service:
     """What a connection of redis-py's `SentinelManagedConnection` asks for instead of its pool.
 
-    redis-py's own pool for it would count connections that it has closed, some versions for ever.
+    redis-py's own pool for it would count connections that it has closed, some versions for ever; its own
+    `Sentinel` learns of a new primary later, and names clients with all their options in its errors.
     """
 
     is_master = True
     check_connection = False
 
-    def __init__(self, manager: Any, service_name: str) -> None:
+    def __init__(self, service_name: str, sentinels: Mapping[str, Any]) -> None:
+        """Take the clients of the Sentinels by their hosts."""
         self.service_name = service_name
-        self._manager = manager
+        self._sentinels = dict(sentinels)
+        self._question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service_name)
 
     def get_master_address(self) -> Any:
-        """Return the primary's host and port, on asyncio an awaitable. Raises MasterNotFoundError."""
-        return self._manager.discover_master(self.service_name)
+        """Return the primary's host and port. Raises redis.exceptions.ConnectionError."""
+        said: list[str] = []
+        for host, sentinel in tuple(self._sentinels.items()):
+            try:
+                found = self._found(host, sentinel.execute_command(*self._question), said)
+            except (RedisError, OSError) as error:
+                self._failed(host, error, said)
+                continue
+            if found is not None:
+                return found
+        raise self._unknown(said)
+
+    def _found(self, host: str, answer: Any, said: list[str]) -> tuple[str, int] | None:
+        if answer is None:
+            said.append(f"{host} does not know it")
+            return None
+        return bytes(answer[0]).decode(), int(answer[1])
+
+    def _failed(self, host: str, error: Exception, said: list[str]) -> None:
+        """Ask this Sentinel last from now on."""
+        self._sentinels[host] = self._sentinels.pop(host)
+        said.append(f"{host}: {type(error).__name__}")
+
+    def _unknown(self, said: list[str]) -> RedisConnectionError:
+        return RedisConnectionError(
+            f"no Sentinel names the primary of {self.service_name}: {', '.join(said)}"
+        )
+
+
+class _AsyncioService(_Service):
+    async def get_master_address(self) -> Any:
+        said: list[str] = []
+        for host, sentinel in tuple(self._sentinels.items()):
+            try:
+                found = self._found(host, await sentinel.execute_command(*self._question), said)
+            except (RedisError, OSError) as error:
+                self._failed(host, error, said)
+                continue
+            if found is not None:
+                return found
+        raise self._unknown(said)
 
 
 def names_sentinels(url: str) -> bool:
@@ -62,10 +107,11 @@ def sentinel_pools(library: Any, url: str, timeout_sec: float, options: Mapping[
     own = {name: value for name, value in options.items() if name.startswith("ssl") or name in shared}
     own |= {"socket_timeout": share_sec, "socket_connect_timeout": share_sec}
     login_and_tls = urlencode(query | login)
-    manager = library.sentinel.Sentinel([])
-    for host in hosts:
-        place = host if _PORT.search(host) else f"{host}:{_DEFAULT_PORT}"
-        manager.sentinels.append(library.Redis.from_url(f"{scheme}://{place}?{login_and_tls}", **own))
+    sentinels = {
+        place: library.Redis.from_url(f"{scheme}://{place}?{login_and_tls}", **own)
+        for place in (host if _PORT.search(host) else f"{host}:{_DEFAULT_PORT}" for host in hosts)
+    }
+    service_class = _AsyncioService if library.__name__ == "redis.asyncio" else _Service
     server_url = f"{scheme}://{parts['login'] or ''}sentinels.invalid/{parts['db'] or 0}?{urlencode(query)}"
     server = library.connection.parse_url(server_url)
     for name in ("host", "port", "connection_class"):
@@ -77,7 +123,7 @@ def sentinel_pools(library: Any, url: str, timeout_sec: float, options: Mapping[
     )
     pool = library.ConnectionPool(
         connection_class=connection_class,
-        connection_pool=_Service(manager, parts["service"]),
+        connection_pool=service_class(parts["service"], sentinels),
         **{**options, **server},
     )
-    return [pool, *(sentinel.connection_pool for sentinel in manager.sentinels)]
+    return [pool, *(sentinel.connection_pool for sentinel in sentinels.values())]
