@@ -119,7 +119,7 @@ class SentinelSite:
         self.sentinels = sentinels
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
         self.url = (
-            f"redis+sentinel://client:of-client@{hosts}/{SERVICE}"
+            f"redis+sentinel://client:of-client@{hosts}/{SERVICE}/0"
             "?sentinel_username=asker&sentinel_password=of-asker"
         )
 
