@@ -31,16 +31,22 @@ masteruser replica
 masterauth of-replica
 user default off
 user client on >of-client ~* &* +@all
-user sentinel on >of-sentinel ~* &* +@all
+{users}
+"""
+#: As docs/operations.md gives them.
+_USERS = """\
+user sentinel on >of-sentinel allchannels -@all +multi +slaveof +ping +exec +subscribe +config|rewrite +role \
++publish +info +client|setname +client|kill +script|kill
 user replica on >of-replica resetchannels -@all +psync +replconf +ping
 """
 _SENTINEL = """
 port {port}
 bind 127.0.0.1
 user default off
-user asker on >of-asker ~* &* +@all
-sentinel sentinel-user asker
-sentinel sentinel-pass of-asker
+user asker on >of-asker resetchannels -@all +ping +sentinel|get-master-addr-by-name
+user admin on >of-admin ~* &* +@all
+sentinel sentinel-user admin
+sentinel sentinel-pass of-admin
 sentinel monitor {service} 127.0.0.1 {primary} 2
 sentinel auth-user {service} sentinel
 sentinel auth-pass {service} of-sentinel
@@ -144,7 +150,7 @@ class SentinelSite:
 
     async def plan_failover(self) -> None:
         """Let a Sentinel fail over in order, as an operator does."""
-        ask = self.sentinels[0].client("asker")
+        ask = self.sentinels[0].client("admin")
         await _until(lambda: ask.execute_command("SENTINEL", "FAILOVER", SERVICE), "a failover begins")
 
     def cut_off(self, server: Server) -> None:
@@ -176,8 +182,8 @@ class SentinelSite:
         await _until(settled, "all know each other")
 
     def _is_settled(self, sentinel: Server) -> bool:
-        state = sentinel.client("asker").sentinel_master(SERVICE)
-        replicas = sentinel.client("asker").sentinel_slaves(SERVICE)
+        state = sentinel.client("admin").sentinel_master(SERVICE)
+        replicas = sentinel.client("admin").sentinel_slaves(SERVICE)
         known = [each["master-link-status"] == "ok" and each["flags"] == "slave" for each in replicas]
         return known == [True] and state["flags"] == "master" and state["num-other-sentinels"] == 2
 
@@ -187,7 +193,8 @@ async def sentinel_site() -> AsyncIterator[SentinelSite]:
     """All five run for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="psb-sentinels-") as name:
         folder = Path(name)
-        servers = [Server(folder / f"server-{number}", _SERVER) for number in range(2)]
+        configuration = _SERVER.replace("{users}", _USERS)
+        servers = [Server(folder / f"server-{number}", configuration) for number in range(2)]
         sentinel = _SENTINEL.format(
             port="{port}", service=SERVICE, primary=servers[0].port, down_after_ms=DOWN_AFTER_MS
         )
