@@ -168,8 +168,8 @@ class RedisLink:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._servers.close()
         await self._across(self._pool.close)
+        await self._across(self._servers.close)
 
     async def _across(self, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         try:

@@ -51,7 +51,7 @@ class ConnectionPool:
         while self._idle:
             pooled = self._idle.pop()
             try:
-                usable = pooled.generation == self._generation and not await _is_stale(pooled.connection)
+                usable = pooled.generation == self._generation and not await is_stale(pooled.connection)
             except BaseException:
                 await pooled.connection.disconnect(nowait=True)
                 raise
@@ -85,7 +85,7 @@ class ConnectionPool:
             await self._idle.pop().connection.disconnect(nowait=True)
 
 
-async def _is_stale(connection: Any) -> bool:
+async def is_stale(connection: Any) -> bool:
     """Return True if it was closed, or holds an unread reply to an earlier command."""
     try:
         return bool(await connection.can_read())

@@ -13,12 +13,15 @@ from urllib.parse import parse_qsl, urlencode
 import redis.asyncio as aioredis
 import redis.exceptions as redis_errors
 
+from store.redis.connection_pool import is_stale
 from store.redis.errors import translate
 
 #: Most time for the answer of one Sentinel (seconds): the deadline of a command leaves time for the next one.
 ASK_SEC = 0.25
 #: Time between two comparisons of the primary in use with the one that the Sentinels name (seconds).
 LOOK_SEC = 1.0
+#: Time for which an answer serves further connections (seconds).
+_FRESH_SEC = 0.1
 
 _ADDRESS = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?P<login>[^@/]*@)?(?P<hosts>[^@/]+)/(?P<service>[^/?]+)/(?P<db>[0-9]+)"
@@ -68,7 +71,7 @@ class Servers(Protocol):
     def look(self, moved: Callable[[], None]) -> None:
         """Begin to find out whether another server is to be used, and call `moved` then. At each command."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop looking."""
 
 
@@ -88,7 +91,7 @@ class OneServer:
     def look(self, moved: Callable[[], None]) -> None:
         """Do nothing: the address says nothing of a move."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Do nothing."""
 
 
@@ -107,21 +110,28 @@ class SentinelPrimary:
         self._factory = factory
         self._service = address.service
         self._in_use: tuple[str, int] | None = None
-        self._looked_sec = 0.0
+        self._answered_sec = self._looked_sec = time.monotonic()
+        self._asking = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
-        self._asked_in_turn: dict[str, Any] = {
-            host: aioredis.Redis.from_url(url, protocol=2, db=0, **options).connection_pool
-            for host, url in address.sentinels.items()
-        }
+        self._asked_in_turn: dict[str, Any] = {}
+        for host, url in address.sentinels.items():
+            client = aioredis.Redis.from_url(url, protocol=2, driver_info=None, **options)
+            self._asked_in_turn[host] = client.connection_pool.connection_class(
+                **client.connection_pool.connection_kwargs
+            )
 
     async def connection(self) -> Any:
-        self._in_use = host, port = await self._primary()
-        self._looked_sec = time.monotonic()
+        async with self._asking:
+            if self._in_use is None or time.monotonic() - self._answered_sec > _FRESH_SEC:
+                self._in_use = await self._ask()
+                self._answered_sec = time.monotonic()
+            host, port = self._in_use
         factory = self._factory
         return factory.connection_class(**factory.connection_kwargs | {"host": host, "port": port})
 
     def failed(self) -> None:
-        """Ask another Sentinel first."""
+        """Ask again, and another Sentinel first."""
+        self._in_use = None
         self._ask_last(next(iter(self._asked_in_turn)))
 
     def look(self, moved: Callable[[], None]) -> None:
@@ -130,46 +140,50 @@ class SentinelPrimary:
             self._looked_sec = now_sec
             self._looking = asyncio.create_task(self._compare(moved))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+        for connection in self._asked_in_turn.values():
+            await connection.disconnect(nowait=True)
 
     async def _compare(self, moved: Callable[[], None]) -> None:
-        in_use = self._in_use
-        # Without an answer the present server is as good as before.
-        with suppress(redis_errors.RedisError):
-            if await self._primary() != in_use == self._in_use:
-                moved()
+        async with self._asking:
+            before = self._in_use
+            # Without an answer the present server is as good as before.
+            with suppress(redis_errors.RedisError):
+                named = await self._ask()
+                if before is not None and named != before:
+                    self._in_use, self._answered_sec = named, time.monotonic()
+                    moved()
 
-    async def _primary(self) -> tuple[str, int]:
+    async def _ask(self) -> tuple[str, int]:
         said = []
         for host, sentinel in tuple(self._asked_in_turn.items()):
             found = None
             try:
                 async with asyncio.timeout(ASK_SEC):
-                    found = await self._ask(sentinel.make_connection())
+                    found = await self._ask_one(sentinel)
             except TimeoutError:
                 said.append(f"{host}: no answer within {ASK_SEC:g} s")
             except redis_errors.RedisError as error:
-                said.append(f"{host}: {translate(error)}")
+                said.append(f"{host}: {translate(error, user=sentinel.username, doing='SENTINEL')}")
             else:
                 if found is not None:
                     return found
                 said.append(f"{host} does not know it")
             finally:
                 if found is None:
+                    await sentinel.disconnect(nowait=True)
                     self._ask_last(host)
-        raise redis_errors.ConnectionError(
-            f"no Sentinel names the primary of {self._service}: {'; '.join(said)}"
-        )
+        listed = "; ".join(said)
+        raise redis_errors.ConnectionError(f"no Sentinel names the primary of {self._service}: {listed}")
 
-    async def _ask(self, connection: Any) -> tuple[str, int] | None:
-        try:
-            await connection.connect()
-            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-            answer = await connection.read_response()
-        finally:
-            await connection.disconnect(nowait=True)
+    async def _ask_one(self, sentinel: Any) -> tuple[str, int] | None:
+        if sentinel.is_connected and await is_stale(sentinel):
+            await sentinel.disconnect(nowait=True)
+        await sentinel.connect()
+        await sentinel.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+        answer = await sentinel.read_response()
         return None if answer is None else (answer[0].decode(), int(answer[1]))
 
     def _ask_last(self, host: str) -> None:

@@ -11,7 +11,7 @@ import redis
 import trio
 
 from store.errors import StoreUnavailableError, WrongRightsError, WrongServerError
-from store.redis.sentinels import ASK_SEC
+from store.redis.sentinels import ASK_SEC, LOOK_SEC
 from tests.integration.waiting import until
 from tests.store.sentinel_servers import Server, free_port, sentinel_site
 from tests.store.test_connections import linked
@@ -109,6 +109,20 @@ async def test_sentinels_that_are_silent_delay_a_connection_by_their_own_deadlin
             begun_sec = trio.current_time()
             assert await link.command("SET", "k", "v")
             assert trio.current_time() - begun_sec < ASK_SEC
+
+
+async def test_a_primary_is_used_on_while_no_sentinel_answers() -> None:
+    async with sentinel_site() as site, linked(site.url) as link:
+        assert await link.command("SET", "k", "v")
+        for sentinel in site.sentinels:
+            sentinel.kill()
+        admin = site.servers[0].client()
+        connections = admin.info("stats")["total_connections_received"]
+        begun_sec = trio.current_time()
+        while trio.current_time() - begun_sec < 2 * LOOK_SEC:
+            assert await link.command("SET", "k", "v")
+            await trio.sleep(0.02)
+        assert admin.info("stats")["total_connections_received"] == connections
 
 
 async def test_commands_leave_an_old_primary_that_still_takes_writes_after_a_planned_failover() -> None:
