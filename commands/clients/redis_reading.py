@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import redis
+import redis.sentinel
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 import settings
 from brain.identifiers import EntryId
+from permit_gate.sentinels import names_sentinels, sentinel_pools
 from store.errors import StoreError
 from store.keys import Keys
 from store.redis.errors import translate
 from store.redis.replies import read_time
-from store.redis.sentinels import read_sentinel_address
 from store.redis.server_mode import shake_hands_blocking
 
 _TIMEOUT_SEC = 5.0
-_SENTINEL_TIMEOUT_SEC = 1.0
 _PAGE = 500
-
-# Without annotations in redis-py.
-_Sentinel: Any = Sentinel
-_parse_url: Any = parse_url
 
 #: Names and values of an entry as they are stored.
 Fields = Mapping[bytes, bytes]
@@ -92,25 +87,15 @@ def reading(environ: Mapping[str, str]) -> Iterator[RedisReading]:
 
 
 def _client(url: str) -> Redis:
-    address = read_sentinel_address(url)
-    if address is None:
-        return Redis.from_url(url, redis_connect_func=shake_hands_blocking, **_options(_TIMEOUT_SEC))
-    sentinels: Any = _Sentinel(())
-    for sentinel_url in address.sentinels.values():
-        sentinels.sentinels.append(Redis.from_url(sentinel_url, **_options(_SENTINEL_TIMEOUT_SEC)))
-    server: dict[str, Any] = _parse_url(address.server)
-    tls = server.pop("connection_class", None) is not None
-    options = {**_options(_TIMEOUT_SEC), **server, "redis_connect_func": shake_hands_blocking}
-    client: Redis = sentinels.master_for(address.service, ssl=tls, **options)
-    return client
-
-
-def _options(timeout_sec: float) -> dict[str, Any]:
-    return {
+    options = {
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": timeout_sec,
-        "socket_connect_timeout": timeout_sec,
+        "socket_timeout": _TIMEOUT_SEC,
+        "socket_connect_timeout": _TIMEOUT_SEC,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "decode_responses": False,
+        "redis_connect_func": shake_hands_blocking,
     }
+    if names_sentinels(url):
+        return Redis.from_pool(sentinel_pools(redis, url, _TIMEOUT_SEC, options)[0])
+    return Redis.from_url(url, **options)

@@ -116,9 +116,9 @@ class Watched:
         _until(leads, "another primary")
 
     def _replica_is_known(self) -> bool:
-        (state,) = self._sentinel.execute_command("SENTINEL", "REPLICAS", SERVICE)
-        fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2]))
-        return bool(fields["master-link-status"] == "ok")
+        known = self._sentinel.execute_command("SENTINEL", "REPLICAS", SERVICE)
+        fields = [each if isinstance(each, dict) else dict(zip(each[::2], each[1::2])) for each in known]
+        return [each["master-link-status"] for each in fields] == ["ok"]
 
     def _start(self, port: int, *arguments: str) -> None:
         folder = self._folder / str(port)
