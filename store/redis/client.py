@@ -83,7 +83,7 @@ class RedisLink:
         factory: Any = client.connection_pool
         self._user = str(factory.connection_kwargs.get("username") or "default")
         self._servers: Servers = (
-            SentinelPrimary(sentinels, factory, **options) if sentinels else OneServer(factory)
+            SentinelPrimary(sentinels, factory, self._moved, **options) if sentinels else OneServer(factory)
         )
         self._pool = ConnectionPool(self._servers.connection)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
@@ -119,7 +119,7 @@ class RedisLink:
             return []
         packed = b"".join(map(_pack, commands))
         answers: list[Any] = []
-        self._servers.look(self._moved)
+        self._servers.look()
         try:
             pooled = await self._pool.take()
         except redis_errors.RedisError as error:
@@ -162,9 +162,9 @@ class RedisLink:
         self._pool.renew()
         self._servers.failed()
 
-    def _moved(self) -> None:
-        for link in (self, *self._moves_too):
-            link._pool.renew()
+    async def _moved(self) -> None:
+        for link in (*self._moves_too, self):
+            await link._pool.cut()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 import redis.exceptions as redis_errors
 
@@ -15,7 +16,7 @@ IDLE_SEC = 10.0
 class PooledConnection:
     """Connection with the pool's generation in which it was opened."""
 
-    __slots__ = ("connection", "generation", "idle_since_sec")
+    __slots__ = ("__weakref__", "connection", "generation", "idle_since_sec")
 
     def __init__(self, connection: Any, generation: int) -> None:
         self.connection = connection
@@ -37,6 +38,7 @@ class ConnectionPool:
         """
         self._make = make
         self._idle: list[PooledConnection] = []
+        self._taken: WeakSet[PooledConnection] = WeakSet()
         self._generation = 0
 
     def renew(self) -> None:
@@ -45,6 +47,12 @@ class ConnectionPool:
         Idle ones are closed by the next `take`.
         """
         self._generation += 1
+
+    async def cut(self) -> None:
+        """Retire all present connections, and close those in use: what is under way on them fails."""
+        self.renew()
+        for pooled in tuple(self._taken):
+            await pooled.connection.disconnect(nowait=True)
 
     async def take(self) -> PooledConnection:
         """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
@@ -56,6 +64,7 @@ class ConnectionPool:
                 await pooled.connection.disconnect(nowait=True)
                 raise
             if usable:
+                self._taken.add(pooled)
                 return pooled
             await pooled.connection.disconnect(nowait=True)
         generation = self._generation
@@ -66,10 +75,12 @@ class ConnectionPool:
             # A cancelled handshake leaves a reply under way.
             await pooled.connection.disconnect(nowait=True)
             raise
+        self._taken.add(pooled)
         return pooled
 
     async def give_back(self, pooled: PooledConnection) -> None:
         """Keep a connection whose replies have all been read, and close one that was idle for 10 s."""
+        self._taken.discard(pooled)
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return

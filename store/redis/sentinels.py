@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode
@@ -68,8 +68,8 @@ class Servers(Protocol):
     def failed(self) -> None:
         """Record that the server was the wrong one, or silent."""
 
-    def look(self, moved: Callable[[], None]) -> None:
-        """Begin to find out whether another server is to be used, and call `moved` then. At each command."""
+    def look(self) -> None:
+        """Begin to find out, beside a command, whether another server is to be used."""
 
     async def close(self) -> None:
         """Stop looking."""
@@ -88,7 +88,7 @@ class OneServer:
     def failed(self) -> None:
         """Do nothing: the next connection resolves the address again."""
 
-    def look(self, moved: Callable[[], None]) -> None:
+    def look(self) -> None:
         """Do nothing: the address says nothing of a move."""
 
     async def close(self) -> None:
@@ -102,11 +102,19 @@ class SentinelPrimary:
     is cut off from the others goes on naming the old primary.
 
     After a planned failover the old primary takes writes, which are lost, until the Sentinels demote it 8 s
-    later: so they are asked each second as well, beside the commands.
+    later: so they are asked each second as well, beside the commands. When they name another primary, what is
+    under way fails, as it does when a server dies: only then do actors look whether it is another Redis.
     """
 
-    def __init__(self, address: SentinelAddress, factory: Any, **options: Any) -> None:
-        """Take `factory`, a connection pool of redis-py, and `options` of connections to Sentinels."""
+    def __init__(
+        self, address: SentinelAddress, factory: Any, moved: Callable[[], Awaitable[None]], **options: Any
+    ) -> None:
+        """Take `factory`, a connection pool of redis-py, and `options` of connections to Sentinels.
+
+        `moved` ends the connections to the old primary.
+        """
+        self._moved = moved
+        self._fresh = False
         self._factory = factory
         self._service = address.service
         self._in_use: tuple[str, int] | None = None
@@ -122,23 +130,25 @@ class SentinelPrimary:
 
     async def connection(self) -> Any:
         async with self._asking:
-            if self._in_use is None or time.monotonic() - self._answered_sec > _FRESH_SEC:
-                self._in_use = await self._ask()
-                self._answered_sec = time.monotonic()
-            host, port = self._in_use
+            address = self._in_use
+            old = time.monotonic() - self._answered_sec > _FRESH_SEC
+            if address is None or old or not self._fresh:
+                address = await self._compare()
         factory = self._factory
-        return factory.connection_class(**factory.connection_kwargs | {"host": host, "port": port})
+        return factory.connection_class(
+            **factory.connection_kwargs | dict(zip(("host", "port"), address, strict=True))
+        )
 
     def failed(self) -> None:
         """Ask again, and another Sentinel first."""
-        self._in_use = None
+        self._fresh = False
         self._ask_last(next(iter(self._asked_in_turn)))
 
-    def look(self, moved: Callable[[], None]) -> None:
+    def look(self) -> None:
         now_sec = time.monotonic()
         if now_sec - self._looked_sec >= LOOK_SEC and (self._looking is None or self._looking.done()):
             self._looked_sec = now_sec
-            self._looking = asyncio.create_task(self._compare(moved))
+            self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
         if self._looking is not None:
@@ -146,15 +156,20 @@ class SentinelPrimary:
         for connection in self._asked_in_turn.values():
             await connection.disconnect(nowait=True)
 
-    async def _compare(self, moved: Callable[[], None]) -> None:
+    async def _look(self) -> None:
+        # Without an answer the present server is as good as before.
         async with self._asking:
-            before = self._in_use
-            # Without an answer the present server is as good as before.
             with suppress(redis_errors.RedisError):
-                named = await self._ask()
-                if before is not None and named != before:
-                    self._in_use, self._answered_sec = named, time.monotonic()
-                    moved()
+                await self._compare()
+
+    async def _compare(self) -> tuple[str, int]:
+        before, named = self._in_use, await self._ask()
+        self._in_use = named
+        self._fresh, self._answered_sec = True, time.monotonic()
+        if before is not None and named != before:
+            await self._moved()
+            raise redis_errors.ConnectionError("the Sentinels name another primary")
+        return named
 
     async def _ask(self) -> tuple[str, int]:
         said = []

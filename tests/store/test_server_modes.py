@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import redis
 import trio
 
 from store.errors import StoreUnavailableError, WrongRightsError, WrongServerError
+from store.redis.client import RedisLink
 from store.redis.sentinels import ASK_SEC, LOOK_SEC
 from tests.integration.waiting import until
 from tests.store.sentinel_servers import Server, free_port, sentinel_site
@@ -136,8 +138,36 @@ async def test_commands_leave_an_old_primary_that_still_takes_writes_after_a_pla
 
             async def written() -> None:
                 while not new.client().exists("after"):
-                    await link.command("SET", "after", "v")
+                    with suppress(StoreUnavailableError):
+                        await link.command("SET", "after", "v")
                     await trio.sleep(0.05)
 
             with trio.fail_after(3):
                 await written()
+
+
+async def test_a_read_that_waits_at_the_old_primary_fails_when_the_sentinels_name_another() -> None:
+    """So that its actor looks whether it is another Redis, before it writes there."""
+    async with sentinel_site() as site, linked(site.url) as reads:
+        writes = RedisLink(site.url, timeout_sec=5, moves_too=(reads,))
+        assert await writes.command("SET", "k", "v") and await reads.command("SET", "k", "v")
+        failed = trio.Event()
+
+        async def wait_there() -> None:
+            with pytest.raises(StoreUnavailableError):
+                await reads.command("BLPOP", "nothing", 0)
+            failed.set()
+
+        old = site.primary()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_there)
+            await until(lambda: old.client().info("clients")["blocked_clients"], "a read that waits")
+            await site.plan_failover()
+            new = await site.has_new_primary(old)
+            with trio.fail_after(3):
+                while not failed.is_set():
+                    with suppress(StoreUnavailableError):
+                        await writes.command("SET", "after", "v")
+                    assert failed.is_set() or not new.client().exists("after")
+                    await trio.sleep(0.02)
+        await writes.close()
