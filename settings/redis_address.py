@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from settings.hosts import parse_host
@@ -11,14 +11,24 @@ from settings.secret import MASK, Secret
 
 ALLOWED = (
     "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS (options ssl_…=… after a ?), "
-    "or unix:///path[?db=0]; special characters in the password as %XX"
+    "redis+sentinel://[user:password@]host[:port][,host[:port]…]/SERVICE[/db] (TLS: rediss+sentinel; "
+    "Sentinels' login: ?sentinel_username=…&sentinel_password=…), or unix:///path[?db=0]; special characters "
+    "in the password as %XX"
 )
 DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
 MAX_DB = 9999
 
 _URL_TEXT = re.compile(r"[!-~]{1,1024}")
 _DB = re.compile(r"[0-9]{1,4}")
 _OPTION = re.compile(r"ssl_[a-z_]+")
+_SENTINEL_OPTION = re.compile(r"ssl_[a-z_]+|sentinel_(username|password)")
+# Not by urlsplit, which in newer versions of Python refuses IPv6 addresses in a list of hosts. Redis allows
+# no other characters in the name of a service.
+_SENTINELS = re.compile(
+    r"(?P<scheme>rediss?\+sentinel)://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^@/?]+)"
+    r"/(?P<service>[A-Za-z0-9._-]{1,128})(?:/(?P<db>[0-9]{1,4})?)?(?:\?(?P<options>.+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +36,17 @@ class RedisAddress:
     """Address of a Redis database. `str()` may be logged: it has `***` for user and password."""
 
     scheme: str
-    """`redis`, `rediss` (TLS) or `unix`."""
+    """`redis`, `rediss` (TLS), `unix`, `redis+sentinel` or `rediss+sentinel` (TLS)."""
     place: str
-    """`host:port`, or the path of the socket."""
+    """`host:port`, of Sentinels `host:port,host:port/service`, or the path of the socket."""
     db: int = 0
     user: str = ""
     password: Secret | None = None
-    options: str = ""
-    """The `ssl_…` options of a URL, as they were given."""
+    options: str = field(default="", repr=False)
+    """The `ssl_…` and `sentinel_…` options of a URL, as they were given; the latter may be a password."""
 
     def url(self) -> str:
-        """Return the URL for redis-py's `from_url`, with the password: never log it."""
+        """Return the URL for the clients of Redis, with the passwords: never log it."""
         password = f":{quote(self.password.reveal(), safe='')}" if self.password else ""
         return self._text(f"{quote(self.user, safe='')}{password}", self.options)
 
@@ -67,23 +77,30 @@ def parse_redis_url(text: str) -> RedisAddress:
     """
     if not _URL_TEXT.fullmatch(text) or "#" in text or text.count("@") > 1:
         raise ValueError("not a URL")
+    if sentinels := _SENTINELS.fullmatch(text):
+        return _parse_sentinels(sentinels)
     parts = urlsplit(text)
-    user, password = _login(parts)
+    user, password = _login(parts.username, parts.password)
     if parts.scheme == "unix":
         return _parse_unix(parts, user, password)
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
         raise ValueError("neither redis, rediss nor unix")
-    options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else []
-    if "@" in parts.query or not all(_OPTION.fullmatch(name) for name, _ in options):
-        raise ValueError("an option that is not ssl_…")
+    _check_options(parts.query, _OPTION)
     db = parts.path.removeprefix("/") or "0"
     if not _DB.fullmatch(db):
         raise ValueError("a database is a number")
-    port = DEFAULT_PORT if parts.port is None else parts.port
-    if port == 0:
-        raise ValueError("port 0")
-    place = _place(parse_host(parts.hostname), port)
+    place = _parse_place(parts, DEFAULT_PORT)
     return RedisAddress(parts.scheme, place, int(db), user, password, parts.query)
+
+
+def _parse_sentinels(parts: re.Match[str]) -> RedisAddress:
+    options = parts["options"] or ""
+    _check_options(options, _SENTINEL_OPTION)
+    hosts = ",".join(_parse_place(urlsplit(f"//{host}"), SENTINEL_PORT) for host in parts["hosts"].split(","))
+    user, password = _login(parts["user"], parts["password"])
+    return RedisAddress(
+        parts["scheme"], f"{hosts}/{parts['service']}", int(parts["db"] or 0), user, password, options
+    )
 
 
 def _parse_unix(parts: SplitResult, user: str, password: Secret | None) -> RedisAddress:
@@ -93,8 +110,21 @@ def _parse_unix(parts: SplitResult, user: str, password: Secret | None) -> Redis
     return RedisAddress("unix", unquote(parts.path), int(database[1] or 0), user, password)
 
 
-def _login(parts: SplitResult) -> tuple[str, Secret | None]:
-    return unquote(parts.username or ""), Secret(unquote(parts.password)) if parts.password else None
+def _login(user: str | None, password: str | None) -> tuple[str, Secret | None]:
+    return unquote(user or ""), Secret(unquote(password)) if password else None
+
+
+def _check_options(query: str, allowed: re.Pattern[str]) -> None:
+    options = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    if "@" in query or not all(allowed.fullmatch(name) for name, _ in options):
+        raise ValueError("an option that is not allowed")
+
+
+def _parse_place(parts: SplitResult, default_port: int) -> str:
+    port = default_port if parts.port is None else parts.port
+    if port == 0:
+        raise ValueError("port 0")
+    return _place(parse_host(parts.hostname or ""), port)
 
 
 def _place(host: str, port: int) -> str:

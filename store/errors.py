@@ -21,7 +21,9 @@ class StoreUnavailableError(StoreError):
 
 
 class WrongServerError(StoreUnavailableError):
-    """The server that answered takes no such writes: a replica, one that is loading, a cluster node.
+    """The server that answered takes no such writes.
+
+    It is a replica, loads, lacks replicas of its own, or is a cluster node or a Sentinel.
 
     The address may resolve to another server by now: reconnect.
     """
@@ -35,7 +37,7 @@ class WrongRightsError(StoreUnavailableError):
 
 
 class RedisFullError(StoreUnavailableError):
-    """Redis takes no writes at present: no memory, no disk, or too few replicas."""
+    """Redis takes no writes at present: no memory or no disk."""
 
 
 class StoreRefusedError(StoreError):

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from clocks.clocks import HARMFUL_SEC
 from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.clients.redis_reading import RedisReading
-from store.errors import StoreError, WrongRightsError
+from store.errors import StoreError, WrongRightsError, WrongServerError
 
 _OLDEST_VERSION = (6, 2)
 #: A plan's `timestamp` and the cooldown key are other hosts' clocks, and are compared with Redis's.
@@ -40,6 +40,8 @@ def reach(redis: RedisReading) -> Finding:
                 "set REDIS_PASSWORD, or user and password in REDIS_URL; "
                 "the user needs the rights of deploy's ACL file"
             )
+        elif isinstance(meaning, WrongServerError):
+            fix = "REDIS_URL or REDIS_HOST must name the primary, or the Sentinels that know it"
         else:
             fix = "start it (systemctl start redis-server), or say where it is with REDIS_URL or REDIS_HOST"
         return failed(name, f"{redis.address}: {meaning}", fix)
@@ -92,7 +94,7 @@ def _role(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield failed(
             "redis role",
             f"a replica of {primary}: it takes no writes",
-            "REDIS_URL or REDIS_HOST must name the primary",
+            "REDIS_URL or REDIS_HOST must name the primary, or the Sentinels that know it",
         )
 
 

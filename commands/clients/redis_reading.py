@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import redis
+import redis.sentinel
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -14,10 +16,12 @@ from redis.retry import Retry
 
 import settings
 from brain.identifiers import EntryId
+from permit_gate.sentinels import names_sentinels, sentinel_pools
 from store.errors import StoreError
 from store.keys import Keys
 from store.redis.errors import translate
 from store.redis.replies import read_time
+from store.redis.server_mode import shake_hands_blocking
 
 _TIMEOUT_SEC = 5.0
 _PAGE = 500
@@ -75,16 +79,23 @@ def reading(environ: Mapping[str, str]) -> Iterator[RedisReading]:
     Raises SettingsError. Nothing is sent before the first command.
     """
     own = settings.load(environ).settings
-    client = Redis.from_url(
-        own.redis.url(),
-        protocol=3,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=_TIMEOUT_SEC,
-        socket_connect_timeout=_TIMEOUT_SEC,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        decode_responses=False,
-    )
+    client = _client(own.redis.url())
     try:
         yield RedisReading(client, Keys(own.key_prefix), str(own.redis))
     finally:
         client.close()
+
+
+def _client(url: str) -> Redis:
+    options = {
+        "protocol": 3,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": _TIMEOUT_SEC,
+        "socket_connect_timeout": _TIMEOUT_SEC,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        "decode_responses": False,
+        "redis_connect_func": shake_hands_blocking,
+    }
+    if names_sentinels(url):
+        return Redis.from_pool(sentinel_pools(redis, url, _TIMEOUT_SEC, options)[0])
+    return Redis.from_url(url, **options)

@@ -25,6 +25,8 @@ from store.errors import (
 )
 from store.redis.connection_pool import ConnectionPool
 from store.redis.errors import translate
+from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
+from store.redis.server_mode import shake_hands
 
 T = TypeVar("T")
 Command = Sequence[bytes | str | int | float]
@@ -61,23 +63,31 @@ class RedisLink:
     deadline instead, which also covers a server that accepts and is silent.
     """
 
-    def __init__(self, url: str, *, timeout_sec: float, **tls: Any) -> None:
+    def __init__(
+        self, url: str, *, timeout_sec: float, moves_too: Sequence[RedisLink] = (), **tls: Any
+    ) -> None:
+        """Take `moves_too`, links to the same address that wait for long, and learn of its moves later."""
         self.address = _without_credentials(url)
         self._timeout_sec = timeout_sec
-        client = aioredis.Redis.from_url(
-            url,
-            protocol=3,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=timeout_sec,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            decode_responses=False,
+        self._moves_too = moves_too
+        options = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": timeout_sec,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+            "decode_responses": False,
             **tls,
-        )
+        }
+        sentinels = read_sentinel_address(url)
+        server_url = sentinels.server if sentinels else url
+        client = aioredis.Redis.from_url(server_url, protocol=3, redis_connect_func=shake_hands, **options)
         #: Creates connections from the URL; its own pool is not used.
         factory: Any = client.connection_pool
         self._user = str(factory.connection_kwargs.get("username") or "default")
-        self._pool = ConnectionPool(factory.make_connection)
+        self._servers: Servers = (
+            SentinelPrimary(sentinels, factory, self._moved, **options) if sentinels else OneServer(factory)
+        )
+        self._pool = ConnectionPool(self._servers.connection)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
@@ -111,6 +121,7 @@ class RedisLink:
             return []
         packed = b"".join(map(_pack, commands))
         answers: list[Any] = []
+        self._servers.look()
         try:
             pooled = await self._pool.take()
         except redis_errors.RedisError as error:
@@ -146,12 +157,21 @@ class RedisLink:
         ours = translate(error, user=self._user, doing=_shown(command))
         ours.__cause__ = error
         if isinstance(ours, WrongServerError):
-            self._pool.renew()
+            self._renew()
         return ours
+
+    def _renew(self) -> None:
+        self._pool.renew()
+        self._servers.failed()
+
+    async def _moved(self) -> None:
+        for link in (*self._moves_too, self):
+            await link._pool.cut()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._across(self._pool.close)
+        await self._across(self._servers.close)
 
     async def _across(self, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         try:
@@ -166,7 +186,7 @@ class RedisLink:
                     self._free.release()
         except trio.TooSlowError as error:
             # A server that vanished without closing answers on none of its connections.
-            self._pool.renew()
+            self._renew()
             raise StoreUnavailableError(f"no answer within {self._timeout_sec:g} s") from error
         except OSError as error:
             raise StoreUnavailableError(str(error)) from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 import redis.exceptions as redis_errors
 
@@ -15,7 +16,7 @@ IDLE_SEC = 10.0
 class PooledConnection:
     """Connection with the pool's generation in which it was opened."""
 
-    __slots__ = ("connection", "generation", "idle_since_sec")
+    __slots__ = ("__weakref__", "connection", "generation", "idle_since_sec")
 
     def __init__(self, connection: Any, generation: int) -> None:
         self.connection = connection
@@ -30,10 +31,14 @@ class ConnectionPool:
     wrong server as healthy. The caller limits the number in use.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        """Take `make`, which returns a redis-py asyncio connection that is not connected yet."""
+    def __init__(self, make: Callable[[], Awaitable[Any]]) -> None:
+        """Take `make`, which returns a redis-py asyncio connection that is not connected yet.
+
+        It may raise redis-py's errors.
+        """
         self._make = make
         self._idle: list[PooledConnection] = []
+        self._taken: WeakSet[PooledConnection] = WeakSet()
         self._generation = 0
 
     def renew(self) -> None:
@@ -43,29 +48,39 @@ class ConnectionPool:
         """
         self._generation += 1
 
+    async def cut(self) -> None:
+        """Retire all present connections, and close those in use: what is under way on them fails."""
+        self.renew()
+        for pooled in tuple(self._taken):
+            await pooled.connection.disconnect(nowait=True)
+
     async def take(self) -> PooledConnection:
         """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
         while self._idle:
             pooled = self._idle.pop()
             try:
-                usable = pooled.generation == self._generation and not await _is_stale(pooled.connection)
+                usable = pooled.generation == self._generation and not await is_stale(pooled.connection)
             except BaseException:
                 await pooled.connection.disconnect(nowait=True)
                 raise
             if usable:
+                self._taken.add(pooled)
                 return pooled
             await pooled.connection.disconnect(nowait=True)
-        pooled = PooledConnection(self._make(), self._generation)
+        generation = self._generation
+        pooled = PooledConnection(await self._make(), generation)
         try:
             await pooled.connection.connect()
         except BaseException:
             # A cancelled handshake leaves a reply under way.
             await pooled.connection.disconnect(nowait=True)
             raise
+        self._taken.add(pooled)
         return pooled
 
     async def give_back(self, pooled: PooledConnection) -> None:
         """Keep a connection whose replies have all been read, and close one that was idle for 10 s."""
+        self._taken.discard(pooled)
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return
@@ -81,7 +96,7 @@ class ConnectionPool:
             await self._idle.pop().connection.disconnect(nowait=True)
 
 
-async def _is_stale(connection: Any) -> bool:
+async def is_stale(connection: Any) -> bool:
     """Return True if it was closed, or holds an unread reply to an earlier command."""
     try:
         return bool(await connection.can_read())

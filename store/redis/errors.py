@@ -24,6 +24,7 @@ from store.errors import (
     WrongServerError,
     WrongTypeError,
 )
+from store.redis.server_mode import WrongModeError
 
 #: By the error's code, which is its first word.
 _BY_CODE: Mapping[str, type[StoreError]] = {
@@ -43,7 +44,8 @@ _BY_CODE: Mapping[str, type[StoreError]] = {
     "WRONGPASS": WrongRightsError,
     "OOM": RedisFullError,
     "MISCONF": RedisFullError,
-    "NOREPLICAS": RedisFullError,
+    # A primary that is cut off from its replicas: another server may be the primary by now.
+    "NOREPLICAS": WrongServerError,
     "BUSY": StoreUnavailableError,
     "WRONGTYPE": WrongTypeError,
     "FENCED": FencedError,
@@ -74,6 +76,7 @@ _BY_CLASS: tuple[tuple[type[Exception], type[StoreError]], ...] = (
     (redis_errors.AuthorizationError, WrongRightsError),
     (redis_errors.NoPermissionError, WrongRightsError),
     (redis_errors.BusyLoadingError, WrongServerError),
+    (WrongModeError, WrongServerError),
     (redis_errors.ConnectionError, StoreUnavailableError),
     (redis_errors.TimeoutError, StoreUnavailableError),
     # The server does not speak Redis's protocol.

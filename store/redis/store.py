@@ -68,9 +68,9 @@ class RedisStore:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self._keys = keys
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
-        self._writes = RedisLink(url, timeout_sec=timeout_sec)
-        self.address = self._writes.address
         self._readers = [RedisLink(url, timeout_sec=reader_sec) for _ in range(2)]
+        self._writes = RedisLink(url, timeout_sec=timeout_sec, moves_too=self._readers)
+        self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
         group = partial(
             RedisConsumerGroup, consumer=consumer, keys=keys, writes=self._writes, scripts=self._scripts

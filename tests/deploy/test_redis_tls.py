@@ -12,13 +12,14 @@ import pytest
 import trio
 import trustme
 
-from permit_gate import GOVERNOR, GateRules, Granted, PermitGate
+from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import PASSWORD, GuardedRedis, guarded_redis
 from tests.integration.conftest import simulator as simulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.surroundings import environment, is_unready
+from tests.store.sentinel_servers import Server
 
 pytestmark = pytest.mark.system_tools
 
@@ -133,3 +134,49 @@ async def test_the_gate_speaks_tls_too(tls: TlsRedis) -> None:
             return gate.acquire("x", "BTCUSDT", [GOVERNOR], timeout_sec=WITHIN_SEC)
 
     assert isinstance(await trio.to_thread.run_sync(acquire), Granted)
+
+
+SENTINEL = """
+port 0
+tls-port {{port}}
+bind 127.0.0.1
+tls-cert-file {served}
+tls-key-file {served}
+tls-ca-cert-file {authority}
+tls-auth-clients no
+tls-replication yes
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel monitor quantum localhost {port} 1
+sentinel auth-user quantum test-admin
+sentinel auth-pass quantum "{password}"
+"""
+
+
+async def test_sentinels_are_asked_over_tls_and_their_primary_is_spoken_to_over_tls(
+    tls: TlsRedis, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    served = tls.authority.with_name("served.pem")
+    text = SENTINEL.format(served=served, authority=tls.authority, port=tls.port, password=PASSWORD)
+    sentinel = Server(tmp_path / "sentinel", text, "--sentinel")
+    sentinel.start()
+    try:
+        login = f"p33:{PASSWORD.replace(' ', '%20')}"
+        place = f"localhost:{sentinel.port}/quantum/0?ssl_ca_certs={tls.authority}"
+        environ = environment(f"rediss+sentinel://{login}@{place}", simulator, {})
+        async with daemon_process({**environ, "P33_PLAN_MAX_AGE_SEC": "60"}) as daemon:
+            await daemon.ready()
+            pipeline = Pipeline(tls.server.url("test-admin"))
+            answer = await pipeline.ask("over-tls", entry("BTCUSDT", "0.05"), WITHIN_SEC)
+            assert answer["allow"] is True
+            permit = json.dumps({"symbol": "BTCUSDT", "granted": True})
+            tls.server.admin().set("quantum:permit:over-tls", permit)
+
+            def acquire() -> object:
+                url = f"rediss+sentinel://{login.replace('p33', 'p33-gate')}@{place}"
+                with PermitGate(url, GateRules(consumer="executor"), command_timeout_sec=5) as gate:
+                    return gate.acquire("over-tls", "BTCUSDT", [GOVERNOR, P33], timeout_sec=WITHIN_SEC)
+
+            assert isinstance(await trio.to_thread.run_sync(acquire), Granted)
+    finally:
+        sentinel.kill()

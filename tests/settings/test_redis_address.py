@@ -56,6 +56,13 @@ def test_a_password_beside_a_url_without_one_is_used(password: str) -> None:
         ("rediss://user:pass@cache/1?ssl_cert_reqs=none", "rediss://***@cache:6379/1"),
         # A password in the place of the user is a common slip.
         ("redis://pass@cache", "redis://***@cache:6379/0"),
+        (
+            "redis+sentinel://a,b:27000,[::1]/quantum",
+            "redis+sentinel://a:26379,b:27000,[::1]:26379/quantum/0",
+        ),
+        ("redis+sentinel://[::1]:7/the-one.2/", "redis+sentinel://[::1]:7/the-one.2/0"),
+        ("rediss+sentinel://p33:p%40ss@a/q/2?sentinel_password=secret", "rediss+sentinel://***@a:26379/q/2"),
+        ("redis+sentinel://pass@a/q", "redis+sentinel://***@a:26379/q/0"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock?db=0"),
         ("unix://:pass@/run/redis.sock?db=2", "unix://***@/run/redis.sock?db=2"),
     ],
@@ -67,14 +74,45 @@ def test_addresses_are_printed_without_their_login(url: str, printed: str) -> No
 def test_the_url_keeps_its_login_its_options_and_its_socket() -> None:
     url = "rediss://user:p%40ss@cache:6380/1?ssl_ca_certs=/etc/ca.pem"
     assert load({"REDIS_URL": url}).settings.redis.url() == url
+    url = "rediss+sentinel://p33:p%2Fw@a:1,b:2/quantum/3?sentinel_username=p&sentinel_password=q&ssl_ca_certs=/c"
+    assert load({"REDIS_URL": url}).settings.redis.url() == url
     read = parse_url(load({"REDIS_URL": "unix://:p%2Fw@/run/redis.sock?db=2"}).settings.redis.url())
     assert read.pop("connection_class") is UnixDomainSocketConnection
     assert read == {"path": "/run/redis.sock", "db": 2, "password": "p/w"}
 
 
+def test_sentinels_get_the_password_of_the_servers_from_its_own_setting() -> None:
+    environ = {"REDIS_URL": "redis+sentinel://p33@a/quantum", "REDIS_PASSWORD": "p/w"}
+    assert load(environ).settings.redis.url() == "redis+sentinel://p33:p%2Fw@a:26379/quantum/0"
+
+
+def test_no_password_is_in_the_text_of_an_address_for_debugging() -> None:
+    url = "redis+sentinel://p33:first@a/quantum?sentinel_password=second"
+    shown = repr(load({"REDIS_URL": url}).settings.redis)
+    assert "first" not in shown and "second" not in shown
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "redis+sentinel://a:26379",
+        "redis+sentinel://a:26379/",
+        "redis+sentinel:///quantum",
+        "redis+sentinel://a,/quantum",
+        "redis+sentinel://a:0/quantum",
+        "redis+sentinel://a:port/quantum",
+        "redis+sentinel://a:70000/quantum",
+        "redis+sentinel://a/quantum/db",
+        "redis+sentinel://a/quantum/0/1",
+        "redis+sentinel://a/quant%20um",
+        "redis+sentinel://a b/quantum",
+        "redis+sentinel://::1/quantum",
+        "redis+sentinel://:p/w@a/quantum",
+        "redis+sentinel://a/quantum?sentinel_kwargs=x",
+        "redis+sentinel://a/quantum?password=x",
+        "unix+sentinel://a/quantum",
+        "redis://a,b/0",
+        "redis://a/0?sentinel_password=x",
         "cache:6379",
         "http://cache",
         "redis://",

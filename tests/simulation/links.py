@@ -166,7 +166,7 @@ class Links:
             if keeps:
                 await pool.give_back(pooled)
 
-    def _make(self) -> _Connection:
+    async def _make(self) -> _Connection:
         return _Connection(self._servers)
 
     def reach(self, method: str) -> None:

@@ -18,6 +18,7 @@ from store.redis import connection_pool
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import MOST_CONNECTIONS, RedisLink
 from store.redis.scripts import ScriptRunner
+from store.redis.sentinels import OneServer
 from tests.store.conftest import SERVERS
 from tests.store.movable_address import movable_address
 from tests.store.redis.links import WRITE, linked
@@ -183,7 +184,7 @@ async def test_a_connection_that_is_in_use_when_the_pool_is_renewed_is_not_used_
     """A read of a demoted server succeeds: nothing in its own answer says that the connection is old."""
     async with open_bridge():
         factory: Any = aioredis.ConnectionPool.from_url(server.url)
-        pool = connection_pool.ConnectionPool(factory.make_connection)
+        pool = connection_pool.ConnectionPool(OneServer(factory).connection)
         take, give_back = trio_asyncio.aio_as_trio(pool.take), trio_asyncio.aio_as_trio(pool.give_back)
         kept, idle, in_use = await take(), await take(), await take()
         await give_back(idle)
@@ -204,7 +205,7 @@ async def test_a_connection_that_was_looked_at_by_a_caller_who_is_cancelled_is_c
 ) -> None:
     async with open_bridge():
         factory: Any = aioredis.ConnectionPool.from_url(server.url)
-        pool = connection_pool.ConnectionPool(factory.make_connection)
+        pool = connection_pool.ConnectionPool(OneServer(factory).connection)
         take = trio_asyncio.aio_as_trio(pool.take)
         idle = await take()
         await trio_asyncio.aio_as_trio(pool.give_back)(idle)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
+import redis.asyncio
+import redis.asyncio.retry
+import redis.asyncio.sentinel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
@@ -25,7 +26,7 @@ class AsyncioPermitGate(PooledGate):
     than its own timeout. Async context manager; `aclose` at the end.
     """
 
-    pool_class, retry_class = ConnectionPool, Retry
+    library = redis.asyncio
 
     async def acquire(
         self,
@@ -42,14 +43,17 @@ class AsyncioPermitGate(PooledGate):
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
         try:
-            return await self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
+            answer = await self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
         except (RedisError, OSError) as error:
             self._idle.failed()
             return ask.failed(f"{type(error).__name__}: {error}")
+        self._note(answer, sources)
+        return answer
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._pool.disconnect()
+        for pool in self._pools:
+            await pool.disconnect()
 
     async def __aenter__(self) -> AsyncioPermitGate:
         return self
@@ -63,6 +67,7 @@ class AsyncioPermitGate(PooledGate):
         try:
             if self._idle.taken(connection):
                 await connection.disconnect(nowait=True)
+                await connection.connect()  # by itself it reconnects without asking Sentinels
             reply: Any = None
             while True:
                 try:
@@ -77,6 +82,7 @@ class AsyncioPermitGate(PooledGate):
                         raise
                     # It was closed while idle, which redis-py 4.6 does not notice: read on a new one.
                     await connection.disconnect(nowait=True)
+                    await connection.connect()
                     reply = await _carry_out(step, connection)
                 may_be_dead = False
         except BaseException:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from redis import ConnectionPool
+import redis
+import redis.retry
+import redis.sentinel
 from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
 
 from permit_gate.ask import TIMEOUT_SEC, Answer, Ask, AwaitPush, Conversation, Pause, Send, Step
 from permit_gate.connections import GET_CONNECTION_ARGUMENTS, READS_PUSHES, PooledGate
@@ -23,7 +24,7 @@ class PermitGate(PooledGate):
     than its own timeout. Context manager; `close` at the end.
     """
 
-    pool_class, retry_class = ConnectionPool, Retry
+    library = redis
 
     def acquire(
         self,
@@ -40,14 +41,17 @@ class PermitGate(PooledGate):
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
         try:
-            return self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
+            answer = self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
         except (RedisError, OSError) as error:
             self._idle.failed()
             return ask.failed(f"{type(error).__name__}: {error}")
+        self._note(answer, sources)
+        return answer
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.disconnect()
+        for pool in self._pools:
+            pool.disconnect()
 
     def __enter__(self) -> PermitGate:
         return self
@@ -60,6 +64,7 @@ class PermitGate(PooledGate):
         try:
             if self._idle.taken(connection):
                 connection.disconnect()
+                connection.connect()  # by itself it reconnects without asking Sentinels
             reply: Any = None
             while True:
                 try:

@@ -8,13 +8,17 @@ not speak RESP3, and 5 with hiredis cannot distinguish a push from a reply. With
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 
+from permit_gate.answers import Refused
+from permit_gate.ask import Answer
 from permit_gate.rules import GateRules
+from permit_gate.sentinels import names_sentinels, sentinel_pools
+from permit_gate.sources import PermitSource
 
 try:
     from redis.maint_notifications import MaintNotificationsConfig
@@ -28,10 +32,10 @@ READS_PUSHES = _VERSION >= (7,)
 GET_CONNECTION_ARGUMENTS: tuple[str, ...] = () if _VERSION >= (5, 3) else ("_",)
 
 
-def connection_pool(
-    pool_class: Any, redis_url: str, retry: object, timeout_sec: float, options: Mapping[str, Any]
-) -> Any:
-    """Return a pool of `redis` or `redis.asyncio`; `options` are the caller's, for TLS and names.
+def connection_pools(
+    library: Any, redis_url: str, retry: object, timeout_sec: float, options: Mapping[str, Any]
+) -> list[Any]:
+    """Return a pool of `redis` or `redis.asyncio`, then pools that it needs; `options` are the caller's.
 
     `retry` must be a policy without retries: redis-py's own would return long after the caller's timeout.
     "Maintenance notifications" would switch off the check that an idle connection is still alive before it
@@ -47,9 +51,11 @@ def connection_pool(
     }
     if READS_PUSHES:
         chosen["protocol"] = 3
-    if "maint_notifications_config" in inspect.signature(pool_class.__init__).parameters:
+    if "maint_notifications_config" in inspect.signature(library.ConnectionPool.__init__).parameters:
         chosen["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-    return pool_class.from_url(redis_url, **chosen)
+    if names_sentinels(redis_url):
+        return sentinel_pools(library, redis_url, timeout_sec, chosen)
+    return [library.ConnectionPool.from_url(redis_url, **chosen)]
 
 
 class IdleConnections:
@@ -79,10 +85,9 @@ class IdleConnections:
 
 
 class PooledGate:
-    """Rules and connections of a gate; the classes are those of `redis` or of `redis.asyncio`."""
+    """Rules and connections of a gate; `library` is `redis` or `redis.asyncio`."""
 
-    pool_class: Any
-    retry_class: Any
+    library: Any
 
     def __init__(
         self,
@@ -93,6 +98,16 @@ class PooledGate:
         **options: Any,
     ) -> None:
         self._rules = rules or GateRules()
-        retry = self.retry_class(NoBackoff(), 0)
-        self._pool = connection_pool(self.pool_class, redis_url, retry, command_timeout_sec, options)
+        retry = self.library.retry.Retry(NoBackoff(), 0)
+        self._pools = connection_pools(self.library, redis_url, retry, command_timeout_sec, options)
+        self._pool = self._pools[0]
         self._idle = IdleConnections()
+        self._asks_sentinels = names_sentinels(redis_url)
+
+    def _note(self, answer: Answer, sources: Sequence[PermitSource]) -> None:
+        """Ask the Sentinels again after a wait in which no permit came at all.
+
+        For seconds after a failover, and while it is cut off, an old primary answers reads as before.
+        """
+        if self._asks_sentinels and isinstance(answer, Refused) and len(answer.missing) == len(sources):
+            self._idle.failed()

@@ -33,6 +33,8 @@ IN_7 = " script: 3c44c64e0fdd37d4efb28cc3d5a0ba0dd1d4c3c2, on @user_script:9."
 
 ANSWERS: dict[type[StoreError], tuple[str, ...]] = {
     WrongServerError: (
+        "NOREPLICAS Not enough good replicas to write.",
+        f"{IN_6_REFUSED}-NOREPLICAS Not enough good replicas to write.",
         "READONLY You can't write against a read only replica.",
         f"{IN_6_REFUSED}-READONLY You can't write against a read only replica.",
         f"READONLY You can't write against a read only replica.{IN_7}",
@@ -82,8 +84,6 @@ ANSWERS: dict[type[StoreError], tuple[str, ...]] = {
         f"{IN_6_REFUSED}-OOM command not allowed when used memory > 'maxmemory'.",
         f"OOM command not allowed when used memory > 'maxmemory'.{IN_7}",
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-        "NOREPLICAS Not enough good replicas to write.",
-        f"{IN_6_REFUSED}-NOREPLICAS Not enough good replicas to write.",
     ),
     StoreUnavailableError: (
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
