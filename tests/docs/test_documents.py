@@ -29,7 +29,7 @@ _SETTING = re.compile(r"\b(?:P33|REDIS|BINANCE)_[A-Z][A-Z0-9_]*\b")
 _METRIC = re.compile(r"\bp33_[a-z0-9_]+\b")
 _MAKE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
 #: Of the tests alone.
-_NO_SETTINGS = {"P33_TESTS_NEED_BROWSER", "P33_TESTS_NEED_SYSTEM_TOOLS", "P33_TESTS_NEED_TWO_REDIS"}
+_NO_SETTINGS = {"P33_TESTS_NEED_BROWSER", "P33_TESTS_NEED_SYSTEM_TOOLS", "P33_TESTS_NEED_EVERY_REDIS"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
