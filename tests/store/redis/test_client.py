@@ -142,7 +142,8 @@ async def test_a_right_that_is_taken_names_the_command_and_recovers_by_itself(se
                 await link.command("SET", "k", "v")
             with pytest.raises(WrongRightsError, match="user p33 has no right to SET k: NOPERM"):
                 await link.pipeline([("GET", "k"), ("SET", "k", "v")])
-            with pytest.raises(WrongRightsError, match="user p33 has no right to a command of a script: "):
+            # Valkey names the command, too.
+            with pytest.raises(WrongRightsError, match=r"p33 has no right to (a command of a script|SET): "):
                 await link.command("EVAL", WRITE, 0, "v")
             with pytest.raises(WrongRightsError, match="user p33 has no right to GET other: NOPERM"):
                 await link.command("GET", "other")
