@@ -330,7 +330,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     named = (
         0,
         1,
-        cli._EXIT_USAGE,
+        cli.EXIT_USAGE,
         *wrapper,
         commands.EXIT_CONFIG,
         commands.EXIT_INTERRUPTED,
