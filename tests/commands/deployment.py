@@ -49,7 +49,7 @@ class Deployment(Pipeline):
     ) -> tuple[int, list[Finding]]:
         """Return the exit code of a command and its findings in JSON."""
         code = await run_command(command, *arguments, as_json=True, **named)
-        # A service in this process logs to the same place, and its lines may begin or end in the middle of one.
+        # A service in this process logs to the same place, perhaps onto the same line.
         printed = self.capsys.readouterr().out
         assert printed.count('{"ok":') == 1, printed
         shown, _ = json.JSONDecoder().raw_decode(printed, printed.index('{"ok":'))
